@@ -1,0 +1,10 @@
+//! `compress` with AVX2: the portable body, whose loops of eight become single registers.
+
+use super::portable;
+use crate::Codec;
+
+/// `embeddings (n, D) f32`, `codes (n) u32` -> `rows (n, W) u8`, `scales (n) u8`.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
+    portable::run(codec, embeddings, codes, rows, scales);
+}

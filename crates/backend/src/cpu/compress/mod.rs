@@ -1,0 +1,40 @@
+//! Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32` ->
+//! `residuals (N, W) u8`, `scales (N) u8`. For each embedding `x` with centroid `c`:
+//!
+//! 1. residual `r = x - c`; what is compared with the cutoffs is `r`, or `r * (sqrt(D) / |r|)`;
+//! 2. bucket of a component: the number of cutoffs below it;
+//! 3. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]);
+//! 4. the scale index, by the codec's rule.
+//!
+//! Each step is a function of its own in `steps.rs`, on one embedding.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod portable;
+mod steps;
+
+use crate::{Codec, Isa, Packed};
+use rayon::prelude::*;
+
+/// Embeddings that one thread compresses before it asks for more work.
+const BLOCK_EMBEDDINGS: usize = 256;
+
+/// See [`crate::Backend::compress`].
+///
+/// # Panics
+/// If lengths do not fit, a code is not below `K`, or the codec's tables are not as long as its bits
+/// ask.
+pub(super) fn compress(isa: Isa, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
+    assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
+    let width = codec.row_bytes();
+    let mut packed = Packed { residuals: vec![0; codes.len() * width], scales: vec![0; codes.len()] };
+    let mut rest = packed.residuals.as_mut_slice();
+    let rows = |codes: &[u32]| rest.split_off_mut(..codes.len() * width).expect("a row for each code");
+    let rows: Vec<&mut [u8]> = codes.chunks(BLOCK_EMBEDDINGS).map(rows).collect();
+    let outputs = rows.into_par_iter().zip(packed.scales.par_chunks_mut(BLOCK_EMBEDDINGS));
+    let inputs = embeddings.par_chunks(BLOCK_EMBEDDINGS * codec.dim).zip(codes.par_chunks(BLOCK_EMBEDDINGS));
+    outputs.zip(inputs).for_each(|((rows, scales), (embeddings, codes))| {
+        dispatch!(isa, codec, embeddings, codes, rows, scales);
+    });
+    packed
+}

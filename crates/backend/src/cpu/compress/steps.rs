@@ -1,0 +1,127 @@
+//! The steps of `compress`, each on one embedding. Inlined, so that a caller's instruction set is
+//! theirs too; sums run in eight lanes of f32, in a fixed order.
+
+use crate::{Codec, ResidualForm, ScaleRule};
+
+/// Lanes of a sum.
+const LANES: usize = 8;
+
+/// Up to so many cutoffs are compared with a component one by one; more are searched.
+const FEW_CUTOFFS: usize = 15;
+
+/// The real centroid of `code` and the residual `x - centroid`, each `(D) f32`.
+#[inline(always)]
+pub(super) fn residual(codec: &Codec, x: &[f32], code: u32, centroid: &mut [f32], residual: &mut [f32]) {
+    let row = &codec.centroids[code as usize * codec.dim..][..codec.dim];
+    for (((c, r), &x), &c8) in centroid.iter_mut().zip(residual).zip(x).zip(row) {
+        *c = codec.centroid_scale * f32::from(c8);
+        *r = x - *c;
+    }
+}
+
+/// A residual to what the cutoffs are compared with, in place.
+#[inline(always)]
+pub(super) fn components(form: ResidualForm, residual: &mut [f32]) {
+    if form == ResidualForm::Unit {
+        let norm = dot(residual, residual).sqrt();
+        let factor = if norm > 0.0 { (residual.len() as f32).sqrt() / norm } else { 0.0 };
+        residual.iter_mut().for_each(|r| *r *= factor);
+    }
+}
+
+/// Bucket of each component, `(D) u8`: the number of cutoffs below it.
+#[inline(always)]
+pub(super) fn quantize(cutoffs: &[f32], components: &[f32], buckets: &mut [u8]) {
+    if cutoffs.len() > FEW_CUTOFFS {
+        for (bucket, x) in buckets.iter_mut().zip(components) {
+            *bucket = cutoffs.partition_point(|cutoff| cutoff < x) as u8;
+        }
+        return;
+    }
+    for (buckets, components) in buckets.chunks_exact_mut(LANES).zip(components.chunks_exact(LANES)) {
+        let mut below = [0u32; LANES];
+        for &cutoff in cutoffs {
+            for lane in 0..LANES {
+                below[lane] += u32::from(cutoff < components[lane]);
+            }
+        }
+        buckets.iter_mut().zip(below).for_each(|(bucket, below)| *bucket = below as u8);
+    }
+}
+
+/// A row of buckets `(D) u8` to bytes `(W) u8`: component `k * W + j` in bits `k * nbits ..` of byte `j`.
+#[inline(always)]
+pub(super) fn pack(nbits: u8, buckets: &[u8], row: &mut [u8]) {
+    row.fill(0);
+    for (plane, buckets) in buckets.chunks_exact(row.len()).enumerate() {
+        row.iter_mut().zip(buckets).for_each(|(byte, &bucket)| *byte |= bucket << (plane * nbits as usize));
+    }
+}
+
+/// A codec's scale entries as real numbers.
+pub(super) struct Scales {
+    norms: Vec<f32>,
+    gains: Vec<f32>,
+    /// Gain over norm of the entry whose norm is largest.
+    ratio: f32,
+}
+
+impl Scales {
+    pub(super) fn new(codec: &Codec) -> Self {
+        assert!(codec.norms.len() == codec.gains.len() && !codec.norms.is_empty(), "a norm and a gain for each scale");
+        let norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
+        let gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
+        let largest = (0..norms.len()).fold(0, |a, b| if norms[b] > norms[a] { b } else { a });
+        let ratio = gains[largest] / norms[largest];
+        Self { norms, gains, ratio }
+    }
+
+    /// The index that fits `x`, centroid `c` and levels `w`, each `(D) f32`, best; ties to the lower.
+    #[inline(always)]
+    pub(super) fn choose(&self, rule: ScaleRule, x: &[f32], c: &[f32], w: &[f32]) -> u8 {
+        if self.norms.len() == 1 {
+            return 0;
+        }
+        let (cc, cw, ww) = (dot(c, c), dot(c, w), dot(w, w));
+        match rule {
+            ScaleRule::LeastError => {
+                // |x - n c - g w|^2 without |x|^2, which is the same for every entry.
+                let (xc, xw) = (dot(x, c), dot(x, w));
+                self.least(|n, g| n * (n * cc + 2.0 * (g * cw - xc)) + g * (g * ww - 2.0 * xw))
+            }
+            ScaleRule::UnitNorm => {
+                let length = (cc + 2.0 * self.ratio * cw + self.ratio * self.ratio * ww).max(0.0).sqrt();
+                self.least(|n, _| (n - 1.0 / length).abs())
+            }
+        }
+    }
+
+    /// The index of the entry with the least `error(norm, gain)`; among equals the lowest.
+    #[inline(always)]
+    fn least(&self, error: impl Fn(f32, f32) -> f32) -> u8 {
+        let (mut least, mut index) = ([f32::INFINITY; LANES], [0u32; LANES]);
+        let entries = self.norms.chunks_exact(LANES).zip(self.gains.chunks_exact(LANES));
+        for (block, (norms, gains)) in entries.enumerate() {
+            for lane in 0..LANES {
+                let error = error(norms[lane], gains[lane]);
+                let better = error < least[lane];
+                least[lane] = if better { error } else { least[lane] };
+                index[lane] = if better { (block * LANES + lane) as u32 } else { index[lane] };
+            }
+        }
+        let better = |a: usize, b: usize| least[b] < least[a] || (least[b] == least[a] && index[b] < index[a]);
+        index[(0..LANES).fold(0, |a, b| if better(a, b) { b } else { a })] as u8
+    }
+}
+
+/// Dot product in eight lanes, added pairwise at the end.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+}

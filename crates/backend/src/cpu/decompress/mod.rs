@@ -1,0 +1,58 @@
+//! The vectors that the bytes of some tokens stand for. `tokens` -> `(tokens, D) f32`:
+//!
+//! ```text
+//! x = ((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8
+//! ```
+//!
+//! Each step is rounded to f32 and nothing is contracted, so every body gives the same bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod portable;
+
+use super::{levels::LevelTable, passages::Passages};
+use crate::Isa;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Tokens that one thread decompresses before it asks for more work.
+const BLOCK_TOKENS: usize = 512;
+
+/// What a block of work reads.
+struct Job<'a> {
+    passages: &'a Passages,
+    levels: LevelTable,
+}
+
+/// Vectors of `tokens`, `(tokens, D) f32`.
+///
+/// # Panics
+/// If there are not as many tokens.
+pub(super) fn decompress(isa: Isa, passages: &Passages, tokens: Range<usize>) -> Vec<f32> {
+    assert!(tokens.end <= passages.bytes().num_tokens(), "tokens end within the segment");
+    let dim = passages.codec().dim;
+    let job = Job { passages, levels: LevelTable::levels(passages.codec()) };
+    let mut vectors = vec![0f32; tokens.len() * dim];
+    let blocks = vectors.par_chunks_mut(BLOCK_TOKENS * dim).enumerate();
+    blocks.for_each(|(block, out)| dispatch!(isa, &job, tokens.start + block * BLOCK_TOKENS, out));
+    vectors
+}
+
+impl Job<'_> {
+    /// Vectors of the tokens from `first` on, whose levels `unpack(token, levels)` finds.
+    #[inline(always)]
+    fn run(&self, first: usize, levels: &mut [u8], vectors: &mut [f32], unpack: impl Fn(usize, &mut [u8])) {
+        let (codec, codes) = (self.passages.codec(), self.passages.codes());
+        for (i, vector) in vectors.chunks_exact_mut(codec.dim).enumerate() {
+            let token = first + i;
+            unpack(token, levels);
+            let scale = self.passages.scale(token);
+            let centroid_factor = codec.norm_unit * f32::from(codec.norms[scale]) * codec.centroid_scale;
+            let level_factor = codec.gain_unit * f32::from(codec.gains[scale]);
+            let centroid = &codec.centroids[codes.get(token) * codec.dim..][..codec.dim];
+            for ((x, &c), &w) in vector.iter_mut().zip(centroid).zip(levels.iter()) {
+                *x = centroid_factor * f32::from(c) + level_factor * f32::from(w as i8);
+            }
+        }
+    }
+}

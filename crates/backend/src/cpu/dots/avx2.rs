@@ -1,0 +1,115 @@
+//! Four rows by eight or sixteen query tokens, two ways to multiply bytes.
+//!
+//! `vpmaddubsw` multiplies unsigned by signed bytes and adds neighbours with saturation to i16. Query
+//! components `q` lie within -127..=127.
+//!
+//! - [`signed`]: a row's components `w` lie within -127..=127. `|w| * (q with the sign of w) = w q`,
+//!   and a pair of them is at most `2 * 127 * 127 = 32258 < 32767`: exact. Four instructions.
+//! - [`unsigned`]: a row's components `u` lie within `0..=span`. `steps` pairs are added up as i16:
+//!   at most `steps * 2 * 127 * span <= 32767`, as [`steps`] has it: exact. Two instructions, and two
+//!   more every `steps`.
+//!
+//! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
+
+use crate::cpu::passages::LANES;
+use std::arch::x86_64::*;
+
+/// Rows of a tile.
+pub(in crate::cpu) const ROWS: usize = 4;
+
+/// Dot products of a tile's rows with `V` panels.
+pub(in crate::cpu) type Tile<const V: usize> = [[__m256i; V]; ROWS];
+
+/// How many pairs of products of components `0..=span` fit an i16; zero where not even one does.
+pub(in crate::cpu) fn steps(span: u8) -> usize {
+    i16::MAX as usize / (2 * 127 * (span as usize).max(1))
+}
+
+/// Four components of a row in every lane.
+///
+/// # Safety
+/// Four bytes can be read from `row`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn broadcast(row: *const u8) -> __m256i {
+    // SAFETY: the caller's promise.
+    _mm256_set1_epi32(unsafe { row.cast::<i32>().read_unaligned() })
+}
+
+/// Dot products of rows of signed bytes; see the module's docs.
+///
+/// # Safety
+/// - `dim` bytes can be read from each of `rows`, none of them -128;
+/// - `V` panels of `stride` bytes can be read from `panels`, and `8 * dim <= stride`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(in crate::cpu) unsafe fn signed<const V: usize>(
+    rows: [*const u8; ROWS],
+    panels: *const i8,
+    stride: usize,
+    dim: usize,
+) -> Tile<V> {
+    let mut sums = [[_mm256_setzero_si256(); V]; ROWS];
+    let ones = _mm256_set1_epi16(1);
+    for d in (0..dim).step_by(4) {
+        let mut query = [_mm256_setzero_si256(); V];
+        for (v, query) in query.iter_mut().enumerate() {
+            // SAFETY: `d + 4 <= dim`, so `LANES * d + 32 <= stride`.
+            *query = unsafe { _mm256_loadu_si256(panels.add(v * stride + LANES * d).cast()) };
+        }
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: `d + 4 <= dim`.
+            let levels = unsafe { broadcast(row.add(d)) };
+            let size = _mm256_abs_epi8(levels);
+            for (sum, &query) in sums.iter_mut().zip(&query) {
+                let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(query, levels));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+            }
+        }
+    }
+    sums
+}
+
+/// Dot products of rows of unsigned bytes, widened every `steps`; see the module's docs.
+///
+/// # Safety
+/// - `dim` bytes can be read from each of `rows`, none above the `span` that `steps > 0` is for;
+/// - `V` panels of `stride` bytes can be read from `panels`, and `8 * dim <= stride`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(in crate::cpu) unsafe fn unsigned<const V: usize>(
+    rows: [*const u8; ROWS],
+    panels: *const i8,
+    stride: usize,
+    dim: usize,
+    steps: usize,
+) -> Tile<V> {
+    let mut sums = [[_mm256_setzero_si256(); V]; ROWS];
+    let ones = _mm256_set1_epi16(1);
+    let mut start = 0;
+    while start < dim {
+        let end = dim.min(start + 4 * steps);
+        let mut pairs = [[_mm256_setzero_si256(); V]; ROWS];
+        for d in (start..end).step_by(4) {
+            let mut query = [_mm256_setzero_si256(); V];
+            for (v, query) in query.iter_mut().enumerate() {
+                // SAFETY: `d + 4 <= dim`, so `LANES * d + 32 <= stride`.
+                *query = unsafe { _mm256_loadu_si256(panels.add(v * stride + LANES * d).cast()) };
+            }
+            for (pairs, row) in pairs.iter_mut().zip(rows) {
+                // SAFETY: `d + 4 <= dim`.
+                let levels = unsafe { broadcast(row.add(d)) };
+                for (pair, &query) in pairs.iter_mut().zip(&query) {
+                    *pair = _mm256_add_epi16(*pair, _mm256_maddubs_epi16(levels, query));
+                }
+            }
+        }
+        for (sums, pairs) in sums.iter_mut().zip(pairs) {
+            for (sum, pair) in sums.iter_mut().zip(pairs) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, ones));
+            }
+        }
+        start = end;
+    }
+    sums
+}

@@ -1,0 +1,149 @@
+//! The ops on a CPU: each folder is one op, with a safe door in `mod.rs` (lengths, threads, choice of
+//! instruction set) and one body for each instruction set behind it.
+//!
+//! Threads are those of the current rayon pool; no result depends on their number. The instruction
+//! set is chosen once for each block of work, never for each vector.
+
+/// Runs `portable::run` or `avx2::run` of the calling module, as `isa` says.
+macro_rules! dispatch {
+    ($isa:expr, $($argument:expr),* $(,)?) => {
+        match $isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `run` asks for nothing but the instruction set, and a `Cpu` is only made after
+            // `Isa::is_available` said that this machine has it.
+            $crate::Isa::Avx2 => unsafe { avx2::run($($argument),*) },
+            _ => portable::run($($argument),*),
+        }
+    };
+}
+
+mod approx_scores;
+mod assign;
+mod best;
+mod centroid_sums;
+mod centroid_table;
+mod compress;
+mod decompress;
+mod dots;
+mod levels;
+mod maxsim;
+mod maxsim_f32;
+mod passages;
+mod probe;
+mod tile;
+mod top_k;
+
+pub use passages::{Passages, Table};
+
+use crate::{Backend, Codec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};
+use std::{ops::Range, sync::Arc};
+
+/// The CPU, with the instruction set that its ops use.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// Available on this machine: only [`Cpu::with_isa`] sets it, after asking.
+    isa: Isa,
+}
+
+impl Cpu {
+    /// With the best instruction set of this machine, or the one that `SELVEDGE_ISA` names.
+    pub fn new() -> Result<Self> {
+        Self::with_isa(Isa::from_env()?)
+    }
+
+    /// With this instruction set; fails where the machine lacks it.
+    pub fn with_isa(isa: Isa) -> Result<Self> {
+        if isa.is_available() {
+            Ok(Self { isa })
+        } else {
+            Err(Error::BadIsa { wanted: isa.name().into(), reason: "this machine lacks it" })
+        }
+    }
+
+    /// The instruction set that the ops use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+}
+
+impl Backend for Cpu {
+    type Codec = Arc<Codec>;
+    type Passages = Passages;
+    type Table = Table;
+    type Scores = Vec<i32>;
+
+    fn name(&self) -> String {
+        format!("cpu/{}", self.isa.name())
+    }
+
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
+        assign::assign(self.isa, dim, embeddings, centroids)
+    }
+
+    fn centroid_sums(
+        &self,
+        dim: usize,
+        embeddings: &[f32],
+        codes: &[u32],
+        num_centroids: usize,
+    ) -> (Vec<f32>, Vec<u32>) {
+        centroid_sums::centroid_sums(dim, embeddings, codes, num_centroids)
+    }
+
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
+        compress::compress(self.isa, codec, embeddings, codes)
+    }
+
+    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
+        codec.validate()?;
+        Ok(codec)
+    }
+
+    fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
+        Passages::new(Arc::clone(codec), passages)
+    }
+
+    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Vec<f32> {
+        decompress::decompress(self.isa, passages, tokens)
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table {
+        centroid_table::centroid_table(self.isa, codec, query)
+    }
+
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
+        probe::probe(table, nprobe)
+    }
+
+    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores {
+        approx_scores::approx_scores(self.isa, passages, table, select)
+    }
+
+    fn maxsim(
+        &self,
+        passages: &Self::Passages,
+        query: &QuantizedQuery,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Self::Scores {
+        maxsim::maxsim(self.isa, passages, query, table, select)
+    }
+
+    fn maxsim_f32(
+        &self,
+        dim: usize,
+        queries: &[f32],
+        query_offsets: &[usize],
+        embeddings: &[f32],
+        passage_offsets: &[usize],
+    ) -> Vec<f32> {
+        maxsim_f32::maxsim_f32(self.isa, dim, queries, query_offsets, embeddings, passage_offsets)
+    }
+
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit> {
+        top_k::top_k(scores, select, k)
+    }
+}
+
+#[cfg(test)]
+mod tests;

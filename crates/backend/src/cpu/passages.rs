@@ -1,0 +1,126 @@
+//! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
+
+use crate::{CodeReader, Codec, CompressedPassages, NO_MATCH, Result, Select, read_scale};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Passages that one thread scores before it asks for more work; up to eight such blocks are not
+/// worth a second thread.
+const BLOCK_PASSAGES: usize = 64;
+
+/// Query tokens in a table row come in whole groups of this many, one AVX2 register of i32.
+pub(super) const LANES: usize = 8;
+
+/// One segment's passages with the codec that wrote them.
+#[derive(Clone, Debug)]
+pub struct Passages {
+    codec: Arc<Codec>,
+    bytes: CompressedPassages,
+}
+
+impl Passages {
+    /// Checks that the arrays are as long as the codec and the offsets ask; all else may lie.
+    pub(super) fn new(codec: Arc<Codec>, bytes: CompressedPassages) -> Result<Self> {
+        bytes.validate_lengths(&codec)?;
+        Ok(Self { codec, bytes })
+    }
+
+    /// The codec that wrote them.
+    pub fn codec(&self) -> &Arc<Codec> {
+        &self.codec
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> &CompressedPassages {
+        &self.bytes
+    }
+
+    /// A reader of codes, each at most `K - 1` whatever the bytes say.
+    pub(super) fn codes(&self) -> Codes<'_> {
+        let reader = CodeReader::new(&self.bytes.codes, self.codec.code_bits());
+        Codes { reader, last: self.codec.num_centroids() as u32 - 1 }
+    }
+
+    /// Scale index of token `t`.
+    #[inline]
+    pub(super) fn scale(&self, t: usize) -> usize {
+        read_scale(&self.bytes.scales, self.codec.scale_bits, t)
+    }
+
+    /// One score for each selected passage. `score_block(first, out)` scores the selected passages
+    /// from the `first` on; `out` comes filled with [`NO_MATCH`].
+    pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
+        let mut scores = vec![NO_MATCH; select.len(self.bytes.num_passages())];
+        if scores.len() <= 8 * BLOCK_PASSAGES {
+            score_block(0, &mut scores);
+        } else {
+            let blocks = scores.par_chunks_mut(BLOCK_PASSAGES).enumerate();
+            blocks.for_each(|(block, out)| score_block(block * BLOCK_PASSAGES, out));
+        }
+        scores
+    }
+}
+
+/// Reads codes and clamps them to the last centroid.
+#[derive(Clone, Copy)]
+pub(super) struct Codes<'a> {
+    reader: CodeReader<'a>,
+    last: u32,
+}
+
+impl Codes<'_> {
+    /// Code of token `t`.
+    #[inline(always)]
+    pub(super) fn get(&self, t: usize) -> usize {
+        self.reader.get(t).min(self.last) as usize
+    }
+}
+
+/// The centroid table of one query, `(K, stride) i32`: `stride` is `Q` rounded up to 8, the entries
+/// behind the `Q`-th of a row are zero, so that a token's row is read in whole registers.
+#[derive(Clone, Debug)]
+pub struct Table {
+    query_len: usize,
+    stride: usize,
+    num_centroids: usize,
+    entries: Vec<i32>,
+}
+
+impl Table {
+    /// A table of zeros.
+    pub(super) fn zeros(query_len: usize, num_centroids: usize) -> Self {
+        let stride = query_len.next_multiple_of(LANES);
+        Self { query_len, stride, num_centroids, entries: vec![0; num_centroids * stride] }
+    }
+
+    /// Number of query tokens, `Q`.
+    pub fn query_len(&self) -> usize {
+        self.query_len
+    }
+
+    /// Number of centroids, `K`.
+    pub fn num_centroids(&self) -> usize {
+        self.num_centroids
+    }
+
+    /// Entries of one centroid, `(Q) i32`.
+    pub fn row(&self, code: usize) -> &[i32] {
+        &self.padded_row(code)[..self.query_len]
+    }
+
+    /// Entries of one centroid and the zeros behind them, `(stride) i32`.
+    #[inline(always)]
+    pub(super) fn padded_row(&self, code: usize) -> &[i32] {
+        &self.entries[code * self.stride..(code + 1) * self.stride]
+    }
+
+    /// `Q` rounded up to 8.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// All entries, `(K, stride) i32`.
+    pub(super) fn entries_mut(&mut self) -> &mut [i32] {
+        &mut self.entries
+    }
+}

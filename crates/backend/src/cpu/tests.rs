@@ -1,0 +1,1 @@
+//! Tests of the CPU ops beside what the parity suite covers.

@@ -1,0 +1,19 @@
+//! The best `k` of the selected passages.
+
+use super::best::{Best, id, key, value};
+use crate::{Hit, NO_MATCH, Select};
+
+/// `scores`, one for each selected passage -> the best `k` by score descending, then pid ascending.
+///
+/// # Panics
+/// If there are not as many selected passages as scores.
+pub(super) fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
+    assert_eq!(select.len(scores.len()), scores.len(), "one score for each selected passage");
+    let mut best = Best::new(k);
+    for (i, &score) in scores.iter().enumerate() {
+        if score != NO_MATCH {
+            best.push(key(score, select.pid(i)));
+        }
+    }
+    best.into_sorted().into_iter().map(|key| Hit { pid: id(key), score: value(key) }).collect()
+}

@@ -1,0 +1,58 @@
+//! What can fail for reasons outside the program: data and machines.
+
+/// A `Result` of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, with the values that broke the rule.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A dim that no layout fits.
+    #[error("dim {dim} is not a multiple of 8 between 8 and 32768")]
+    BadDim {
+        /// The dim that was asked for.
+        dim: usize,
+    },
+    /// A codec whose numbers break a bound.
+    #[error("codec: {what} is out of range: {value}")]
+    BadCodec {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// An array that does not fit the others.
+    #[error("{array}: expected {expected} bytes, found {found}")]
+    ArrayLength {
+        /// Which array.
+        array: &'static str,
+        /// Bytes that the other arrays ask for.
+        expected: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// Passage offsets that run backwards.
+    #[error("passage {pid} ends before it starts")]
+    OffsetsDescend {
+        /// The passage.
+        pid: usize,
+    },
+    /// A code that names no centroid.
+    #[error("embedding {embedding} has code {code}, but there are {num_centroids} centroids")]
+    CodeOutOfRange {
+        /// The embedding.
+        embedding: usize,
+        /// Its code.
+        code: u32,
+        /// Number of centroids.
+        num_centroids: usize,
+    },
+    /// `SELVEDGE_ISA` names an instruction set that is unknown or that this machine lacks.
+    #[error("SELVEDGE_ISA={wanted}: {reason} (known: portable, avx2)")]
+    BadIsa {
+        /// What was asked for.
+        wanted: String,
+        /// Why it cannot be had.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,53 @@
+//! Which instruction set the CPU ops use: detected once, forceable by an environment variable.
+
+use crate::{Error, Result};
+
+/// An instruction set that the CPU ops have bodies for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust that the compiler may vectorize; runs everywhere.
+    Portable,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+}
+
+impl Isa {
+    /// Every instruction set, slowest first.
+    pub const ALL: [Isa; 2] = [Isa::Portable, Isa::Avx2];
+
+    /// Its name, as [`Isa::from_env`] reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+        }
+    }
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 => false,
+        }
+    }
+
+    /// The best that this machine can run.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).expect("portable is always available")
+    }
+
+    /// What `SELVEDGE_ISA` asks for, or else the best.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var("SELVEDGE_ISA") {
+            Err(_) => Ok(Self::best()),
+            Ok(wanted) => match Self::ALL.into_iter().find(|isa| isa.name() == wanted) {
+                None => Err(Error::BadIsa { wanted, reason: "no such instruction set" }),
+                Some(isa) if !isa.is_available() => Err(Error::BadIsa { wanted, reason: "this machine lacks it" }),
+                Some(isa) => Ok(isa),
+            },
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The only room that computes: every op of late-interaction retrieval behind one trait.
+//!
+//! Each op exists as naive loops in [`reference`] (the oracle and the textbook), and as a portable
+//! and an AVX2 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
+//! integer ops below, within a stated margin for the float ops (k-means, assign, compress).
+//!
+//! # The arithmetic contract: a score is an integer
+//!
+//! A query's embeddings are rounded to int8 with one scale for the whole query ([`QuantizedQuery`]).
+//! Centroids and residual levels are int8, with one scale each for the whole index ([`Codec`]).
+//! With `j = scale index of token t`, `c = code of token t` and `w8 = levels[packed residual of t]`:
+//!
+//! ```text
+//! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)       i32
+//! sim(i, t) = norms[j] * T[c][i] + gains[j] * dot(q8[i], w8[t])                              i32
+//! score(passage) = sum over i of (max over t of sim(i, t)) >> ceil(log2(Q))                  i32
+//! ```
+//!
+//! `dot` is an exact i32 sum; `table_factor` is one f32 per index; `>>` is arithmetic. Results are
+//! ordered by score descending, then pid ascending; a passage without tokens scores [`NO_MATCH`] and
+//! is never a result. Every term is an integer, so lane width, tile shape and summation order cannot
+//! change a score: portable, AVX2 and any GPU agree bit for bit.
+//!
+//! **Bytes that lie.** Index bytes may be hostile, and an answer is still owed, the same one from
+//! every backend: a code `>= K` counts as `K - 1`; a passage whose offsets run backwards or past the
+//! last token, and a pid `>= P`, count as a passage without tokens. [`CompressedPassages::validate`]
+//! tells the honest from the rest.
+//!
+//! **No overflow.** `norms[j] <= 255` and `|T| <= 2^22` give `|norms * T| < 2^30`.
+//! [`Codec::validate`] demands `D * 127 * max|level| * max(gains) <= 2^30`, hence
+//! `|gains * dot| <= 2^30` and `|sim| < 2^31`. Shifted right by `ceil(log2(Q))`, `Q` of them sum to
+//! less than `2^31` in absolute value; since `|sim| <= 255 * 2^22 + 2^30`, a score never reaches
+//! [`NO_MATCH`]. A real score of 1 sits near `2^22` to `2^28`, so the shift
+//! costs nothing that a ranking could see.
+#![deny(missing_docs)]
+
+pub mod cpu;
+mod error;
+mod isa;
+mod layout;
+pub mod reference;
+mod types;
+
+pub use cpu::Cpu;
+pub use error::{Error, Result};
+pub use isa::Isa;
+pub use layout::{CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale};
+pub use types::{
+    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, ResidualForm, ScaleRule, Select,
+    TABLE_LIMIT, score_shift,
+};
+
+/// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
+///
+/// Shape letters: `Q` query tokens, `N` embeddings, `P` passages, `D` dim, `K` centroids,
+/// `W = D * nbits / 8` packed residual bytes. Arrays are row-major. The associated types are what
+/// the backend keeps close to its arithmetic: plain memory on a CPU, device memory on a GPU, so that
+/// nothing returns to the host between the stages of a query.
+///
+/// Slices of the wrong length are a caller's bug and panic; data and machines may fail with [`Error`].
+pub trait Backend: Send + Sync {
+    /// A codec as this backend holds it.
+    type Codec: Send + Sync;
+    /// The compressed passages of one segment as this backend holds them.
+    type Passages: Send + Sync;
+    /// The centroid table of one query, `(K, Q) i32`.
+    type Table: Send + Sync;
+    /// One score for each selected passage, `i32`.
+    type Scores: Send + Sync;
+
+    /// What computes, for logs and tables: `cpu/avx2`, `cuda/0`.
+    fn name(&self) -> String;
+
+    /// Nearest centroid by inner product for each embedding; ties go to the lower code.
+    /// `embeddings (N, D) f32`, `centroids (K, D) f32` -> `(N) u32`.
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32>;
+
+    /// Sum and number of the embeddings of each code; the order of additions is fixed, whatever the
+    /// number of threads. `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
+    fn centroid_sums(
+        &self,
+        dim: usize,
+        embeddings: &[f32],
+        codes: &[u32],
+        num_centroids: usize,
+    ) -> (Vec<f32>, Vec<u32>);
+
+    /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed;
+
+    /// Takes a codec into the backend's memory.
+    fn load_codec(&self, codec: std::sync::Arc<Codec>) -> Result<Self::Codec>;
+
+    /// Takes one segment's passages into the backend's memory.
+    fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
+
+    /// The vectors that the bytes of some tokens stand for, in the codec's (rotated) space.
+    /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
+    fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Vec<f32>;
+
+    /// The centroid part of every similarity, `(K, Q) i32`.
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table;
+
+    /// The `nprobe` best centroids of each query token, best first; ties go to the lower code.
+    /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and for each query token the best
+    /// entry that was left out (the last one taken where none was): `(Q) i32`.
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>);
+
+    /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
+    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores;
+
+    /// Fused decompress + MaxSim straight from the compressed bytes: the contract's `score`.
+    fn maxsim(
+        &self,
+        passages: &Self::Passages,
+        query: &QuantizedQuery,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Self::Scores;
+
+    /// MaxSim over plain embeddings, for reranking without an index and for ground truth.
+    /// `queries (sum of Q, D) f32` with `query_offsets (num_queries + 1)`, `embeddings (N, D) f32` with
+    /// `passage_offsets (P + 1)` -> `(num_queries, P) f32`; a passage without tokens scores `-inf`.
+    fn maxsim_f32(
+        &self,
+        dim: usize,
+        queries: &[f32],
+        query_offsets: &[usize],
+        embeddings: &[f32],
+        passage_offsets: &[usize],
+    ) -> Vec<f32>;
+
+    /// The best `k` of the selected passages, best first; passages that score [`NO_MATCH`] are left out.
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit>;
+}

@@ -1,0 +1,168 @@
+//! Every op as naive loops: the oracle that the fast bodies are held to, and the textbook.
+//!
+//! Sums of floats are f64, sums of integers i64, so that nothing here overflows or rounds where the
+//! contract says that it must not. Never on a hot path. [`Reference`] offers the same ops as a
+//! [`Backend`](crate::Backend), so that one suite of tests can ask both.
+
+mod backend;
+mod build;
+
+pub use backend::{LoadedPassages, Reference, ReferenceTable};
+pub use build::{assign, centroid_sums, components, compress, decompress, scale_errors};
+
+use crate::{
+    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, Select, TABLE_LIMIT, packed_row_bytes,
+    read_scale, score_shift,
+};
+
+/// What the bytes of one token say.
+pub(crate) struct Token {
+    /// Its centroid, at most `K - 1`.
+    pub(crate) code: usize,
+    /// Its scale index.
+    pub(crate) scale: usize,
+    /// Its residual's levels, `(D) i8`; zeros at 0 bits.
+    pub(crate) levels: Vec<i8>,
+}
+
+/// Reads token `t`, bit by bit.
+pub(crate) fn token(codec: &Codec, passages: &CompressedPassages, t: usize) -> Token {
+    let code = CodeReader::new(&passages.codes, codec.code_bits()).get(t) as usize;
+    let width = codec.row_bytes();
+    let row = &passages.residuals[t * width..(t + 1) * width];
+    Token {
+        code: code.min(codec.num_centroids() - 1),
+        scale: read_scale(&passages.scales, codec.scale_bits, t),
+        levels: (0..codec.dim).map(|d| level(codec, row, d)).collect(),
+    }
+}
+
+/// Level of component `d` of a packed residual row.
+fn level(codec: &Codec, row: &[u8], d: usize) -> i8 {
+    if codec.nbits == 0 {
+        return 0;
+    }
+    let width = packed_row_bytes(codec.dim, codec.nbits);
+    let (plane, byte) = (d / width, d % width);
+    let bucket =
+        (0..codec.nbits as usize).map(|b| (row[byte] >> (plane * codec.nbits as usize + b) & 1) << b).sum::<u8>();
+    codec.levels[bucket as usize]
+}
+
+/// Exact dot product of two rows of small integers.
+fn dot(a: &[i8], b: &[i8]) -> i64 {
+    a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
+}
+
+/// The centroid part of every similarity, `(K, Q) i32`:
+/// `clamp(round_ties_even(f32(dot(c8, q8)) * table_factor), -2^22, 2^22)`.
+pub fn centroid_table(codec: &Codec, query: &QuantizedQuery) -> Vec<i32> {
+    let mut table = Vec::new();
+    for centroid in codec.centroids.chunks_exact(codec.dim) {
+        for i in 0..query.len() {
+            let product = dot(centroid, query.row(i)) as f32 * codec.table_factor();
+            table.push((product.round_ties_even() as i64).clamp(-TABLE_LIMIT as i64, TABLE_LIMIT as i64) as i32);
+        }
+    }
+    table
+}
+
+/// The `nprobe` best centroids of each query token and the best that was left out: sorts each column
+/// of `table (K, Q)`.
+pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
+    let (mut taken, mut left_out) = (Vec::new(), Vec::new());
+    for i in 0..query_len {
+        let mut column: Vec<_> = table.chunks_exact(query_len).enumerate().map(|(c, row)| (c as u32, row[i])).collect();
+        column.sort_by_key(|&(code, entry)| (std::cmp::Reverse(entry), code));
+        let take = nprobe.min(column.len());
+        taken.extend_from_slice(&column[..take]);
+        left_out.push(column[take.min(column.len() - 1)].1);
+    }
+    (taken, left_out)
+}
+
+/// One score for each selected passage; `sim(i, t)` is asked for every pair of a query token and a
+/// token of the passage.
+fn scores(
+    passages: &CompressedPassages,
+    query_len: usize,
+    select: Select<'_>,
+    mut sims: impl FnMut(usize) -> Vec<i64>,
+) -> Vec<i32> {
+    let score = |pid: Pid, sims: &mut dyn FnMut(usize) -> Vec<i64>| {
+        let rows: Vec<Vec<i64>> = passages.tokens(pid as usize).map(sims).collect();
+        if rows.is_empty() {
+            return NO_MATCH;
+        }
+        let best = (0..query_len).map(|i| rows.iter().map(|row| row[i]).max().expect("a token"));
+        let sum: i64 = best.map(|best| best >> score_shift(query_len)).sum();
+        i32::try_from(sum).expect("the contract's bound")
+    };
+    (0..select.len(passages.num_passages())).map(|i| score(select.pid(i), &mut sims)).collect()
+}
+
+/// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
+pub fn approx_scores(
+    codec: &Codec,
+    passages: &CompressedPassages,
+    table: &[i32],
+    query_len: usize,
+    select: Select<'_>,
+) -> Vec<i32> {
+    scores(passages, query_len, select, |t| {
+        let code = token(codec, passages, t).code;
+        table[code * query_len..(code + 1) * query_len].iter().map(|&entry| i64::from(entry)).collect()
+    })
+}
+
+/// The contract's score: `sim(i, t) = norms[j] * T[c][i] + gains[j] * dot(q8[i], w8)`, maximum over
+/// the passage's tokens, shifted, summed over the query's.
+pub fn maxsim(
+    codec: &Codec,
+    passages: &CompressedPassages,
+    query: &QuantizedQuery,
+    table: &[i32],
+    select: Select<'_>,
+) -> Vec<i32> {
+    let query_len = query.len();
+    scores(passages, query_len, select, |t| {
+        let token = token(codec, passages, t);
+        let (norm, gain) = (i64::from(codec.norms[token.scale]), i64::from(codec.gains[token.scale]));
+        let sim = |i| norm * i64::from(table[token.code * query_len + i]) + gain * dot(query.row(i), &token.levels);
+        (0..query_len).map(sim).collect()
+    })
+}
+
+/// MaxSim over plain embeddings: `sum over i of max over t of dot(q_i, x_t)`, `(num_queries, P) f32`.
+pub fn maxsim_f32(
+    dim: usize,
+    queries: &[f32],
+    query_offsets: &[usize],
+    embeddings: &[f32],
+    passage_offsets: &[usize],
+) -> Vec<f32> {
+    let row =
+        |rows: &[f32], i: usize| -> Vec<f64> { rows[i * dim..(i + 1) * dim].iter().map(|&x| f64::from(x)).collect() };
+    let mut scores = Vec::new();
+    for query in query_offsets.windows(2) {
+        for passage in passage_offsets.windows(2) {
+            let mut score = if passage[0] < passage[1] { 0.0 } else { f64::NEG_INFINITY };
+            for i in query[0]..query[1] {
+                let q = row(queries, i);
+                let sims = (passage[0]..passage[1]).map(|t| q.iter().zip(row(embeddings, t)).map(|(q, x)| q * x).sum());
+                score += sims.fold(f64::NEG_INFINITY, f64::max);
+            }
+            scores.push(score as f32);
+        }
+    }
+    scores
+}
+
+/// The best `k` of the selected passages: sorts them all; [`NO_MATCH`] is left out.
+pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
+    let mut hits: Vec<_> = scores.iter().enumerate().map(|(i, &score)| Hit { pid: select.pid(i), score }).collect();
+    hits.retain(|hit| hit.score != NO_MATCH);
+    hits.sort_by_key(|hit| (std::cmp::Reverse(hit.score), hit.pid));
+    hits.truncate(k);
+    hits
+}

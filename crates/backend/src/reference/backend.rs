@@ -1,0 +1,102 @@
+//! The reference ops behind the trait.
+
+use crate::{Backend, Codec, CompressedPassages, Hit, Packed, QuantizedQuery, Result, Select, reference};
+use std::{ops::Range, sync::Arc};
+
+/// The naive loops as a backend: for tests, and for the curious.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+/// Passages and the codec that wrote them.
+#[derive(Clone, Debug)]
+pub struct LoadedPassages {
+    codec: Arc<Codec>,
+    bytes: CompressedPassages,
+}
+
+/// A centroid table, `(K, Q) i32`.
+#[derive(Clone, Debug)]
+pub struct ReferenceTable {
+    query_len: usize,
+    entries: Vec<i32>,
+}
+
+impl Backend for Reference {
+    type Codec = Arc<Codec>;
+    type Passages = LoadedPassages;
+    type Table = ReferenceTable;
+    type Scores = Vec<i32>;
+
+    fn name(&self) -> String {
+        "reference".into()
+    }
+
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
+        reference::assign(dim, embeddings, centroids)
+    }
+
+    fn centroid_sums(
+        &self,
+        dim: usize,
+        embeddings: &[f32],
+        codes: &[u32],
+        num_centroids: usize,
+    ) -> (Vec<f32>, Vec<u32>) {
+        reference::centroid_sums(dim, embeddings, codes, num_centroids)
+    }
+
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
+        reference::compress(codec, embeddings, codes)
+    }
+
+    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
+        codec.validate()?;
+        Ok(codec)
+    }
+
+    fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
+        passages.validate_lengths(codec)?;
+        Ok(LoadedPassages { codec: Arc::clone(codec), bytes: passages })
+    }
+
+    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Vec<f32> {
+        reference::decompress(&passages.codec, &passages.bytes, tokens)
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table {
+        ReferenceTable { query_len: query.len(), entries: reference::centroid_table(codec, query) }
+    }
+
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
+        reference::probe(&table.entries, table.query_len, nprobe)
+    }
+
+    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores {
+        reference::approx_scores(&passages.codec, &passages.bytes, &table.entries, table.query_len, select)
+    }
+
+    fn maxsim(
+        &self,
+        passages: &Self::Passages,
+        query: &QuantizedQuery,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Self::Scores {
+        reference::maxsim(&passages.codec, &passages.bytes, query, &table.entries, select)
+    }
+
+    fn maxsim_f32(
+        &self,
+        dim: usize,
+        queries: &[f32],
+        query_offsets: &[usize],
+        embeddings: &[f32],
+        passage_offsets: &[usize],
+    ) -> Vec<f32> {
+        reference::maxsim_f32(dim, queries, query_offsets, embeddings, passage_offsets)
+    }
+
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit> {
+        reference::top_k(scores, select, k)
+    }
+}

@@ -1,0 +1,315 @@
+//! What the ops take and return: plain numbers with their shapes, no behaviour beyond validation.
+
+use crate::{Error, Result, layout};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Dense number of a passage inside its segment (or, offset by the segment's first, inside the index).
+pub type Pid = u32;
+
+/// The score of a passage that has no tokens: below every real score, never a result.
+pub const NO_MATCH: i32 = i32::MIN;
+
+/// Bound of the centroid table's entries: `255 * 2^22 < 2^30`.
+pub const TABLE_LIMIT: i32 = 1 << 22;
+
+/// How far each query token's best similarity is shifted before the sum: `ceil(log2(Q))`.
+pub fn score_shift(query_len: usize) -> u32 {
+    query_len.max(1).next_power_of_two().trailing_zeros()
+}
+
+/// One result: a passage and its integer score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The passage.
+    pub pid: Pid,
+    /// Its score; times [`Codec::score_unit`] it is a similarity.
+    pub score: i32,
+}
+
+/// Which passages of a segment an op looks at, and in which order it answers.
+#[derive(Clone, Copy, Debug)]
+pub enum Select<'a> {
+    /// Every passage, in pid order.
+    All,
+    /// These, in this order.
+    Pids(&'a [Pid]),
+}
+
+impl Select<'_> {
+    /// How many passages are selected in a segment of `num_passages`.
+    pub fn len(self, num_passages: usize) -> usize {
+        match self {
+            Select::All => num_passages,
+            Select::Pids(pids) => pids.len(),
+        }
+    }
+
+    /// The passage that comes `i`-th.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[inline]
+    pub fn pid(self, i: usize) -> Pid {
+        match self {
+            Select::All => i as Pid,
+            Select::Pids(pids) => pids[i],
+        }
+    }
+}
+
+/// What the bucket cutoffs are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResidualForm {
+    /// The residual as it is (ColBERTv2).
+    Raw,
+    /// The residual times `sqrt(D) / its norm`: components are standard normal after a rotation.
+    Unit,
+}
+
+/// How a vector's scale index is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleRule {
+    /// The entry with the smallest squared error `|x - norm * c - gain * w|^2`; ties to the lower index.
+    LeastError,
+    /// The entry whose norm is nearest to `1 / |c + w|`, so that the result has unit length (ColBERTv2).
+    UnitNorm,
+}
+
+/// All that the ops need to know of an index's codec.
+///
+/// A token's vector is `norm_unit * norms[j] * (centroid_scale * c8) + gain_unit * gains[j] * w8`.
+#[derive(Clone, Debug)]
+pub struct Codec {
+    /// Components of a vector, `D`; a multiple of 8.
+    pub dim: usize,
+    /// Bits of a residual component: 0, 1, 2, 4 or 8.
+    pub nbits: u8,
+    /// Centroids, `(K, D) i8`, within -127..=127.
+    pub centroids: Arc<[i8]>,
+    /// One centroid step as a real number.
+    pub centroid_scale: f32,
+    /// What a bucket stands for, `(2^nbits) i8`, ascending, within -127..=127; empty at 0 bits.
+    pub levels: Vec<i8>,
+    /// Edges between buckets, `(2^nbits - 1) f32`, ascending; the bucket of `x` is the number of cutoffs below `x`.
+    pub cutoffs: Vec<f32>,
+    /// What the cutoffs are compared with.
+    pub form: ResidualForm,
+    /// How compression chooses a vector's scale index.
+    pub rule: ScaleRule,
+    /// Bits of a scale index: 0, 4 or 8.
+    pub scale_bits: u8,
+    /// Multiplier of the centroid part, `(2^scale_bits) u8`.
+    pub norms: Vec<u8>,
+    /// Multiplier of the residual part, `(2^scale_bits) u8`.
+    pub gains: Vec<u8>,
+    /// One step of `norms` as a real number.
+    pub norm_unit: f32,
+    /// One step of `gains`, times one step of `levels`, as a real number.
+    pub gain_unit: f32,
+}
+
+impl Codec {
+    /// Number of centroids, `K`.
+    pub fn num_centroids(&self) -> usize {
+        self.centroids.len() / self.dim.max(1)
+    }
+
+    /// Bits of a packed code: what `K - 1` needs.
+    pub fn code_bits(&self) -> u32 {
+        usize::BITS - self.num_centroids().saturating_sub(1).leading_zeros()
+    }
+
+    /// Packed residual bytes of a vector, `W = D * nbits / 8`.
+    pub fn row_bytes(&self) -> usize {
+        layout::packed_row_bytes(self.dim, self.nbits)
+    }
+
+    /// What an int8 dot with a centroid is multiplied with to become a table entry.
+    pub fn table_factor(&self) -> f32 {
+        (self.centroid_scale * self.norm_unit) / self.gain_unit
+    }
+
+    /// What an integer score is multiplied with to become a similarity.
+    pub fn score_unit(&self, query: &QuantizedQuery) -> f32 {
+        self.gain_unit * query.scale * (1u64 << score_shift(query.len())) as f32
+    }
+
+    /// The largest gain that keeps `D * 127 * max|level| * gain <= 2^30`, at most 255.
+    pub fn gain_limit(dim: usize, levels: &[i8]) -> u8 {
+        let level = levels.iter().map(|l| l.unsigned_abs() as usize).max().unwrap_or(1).max(1);
+        ((1usize << 30) / (dim * 127 * level)).min(255) as u8
+    }
+
+    /// Checks every bound that the ops' overflow proofs lean on.
+    pub fn validate(&self) -> Result<()> {
+        let entries = 1usize << self.scale_bits.min(8);
+        let buckets = if self.nbits == 0 { 0 } else { 1usize << self.nbits.min(8) };
+        let bad = |what: &'static str, value: String| Err(Error::BadCodec { what, value });
+        if self.dim == 0 || !self.dim.is_multiple_of(8) || self.dim > 1 << 15 {
+            return Err(Error::BadDim { dim: self.dim });
+        }
+        if !matches!(self.nbits, 0 | 1 | 2 | 4 | 8) {
+            return bad("nbits", self.nbits.to_string());
+        }
+        if !matches!(self.scale_bits, 0 | 4 | 8) || self.norms.len() != entries || self.gains.len() != entries {
+            return bad("scale entries", format!("{} norms, {} gains", self.norms.len(), self.gains.len()));
+        }
+        if self.levels.len() != buckets || self.cutoffs.len() != buckets.saturating_sub(1) {
+            return bad("levels", format!("{} levels, {} cutoffs", self.levels.len(), self.cutoffs.len()));
+        }
+        if self.centroids.is_empty() || !self.centroids.len().is_multiple_of(self.dim) {
+            return bad("centroids", format!("{} components", self.centroids.len()));
+        }
+        if self.levels.iter().chain(self.centroids.iter()).any(|&v| v == i8::MIN) {
+            return bad("level or centroid component", i8::MIN.to_string());
+        }
+        let gain = self.gains.iter().copied().max().unwrap_or(0);
+        if gain > Self::gain_limit(self.dim, &self.levels) {
+            return bad("gain", gain.to_string());
+        }
+        for (what, unit) in
+            [("centroid_scale", self.centroid_scale), ("norm_unit", self.norm_unit), ("gain_unit", self.gain_unit)]
+        {
+            if !(unit.is_finite() && unit > 0.0) {
+                return bad(what, unit.to_string());
+            }
+        }
+        if !self.table_factor().is_finite() {
+            return bad("table factor", self.table_factor().to_string());
+        }
+        if let Some(cutoff) = self.cutoffs.iter().find(|c| !c.is_finite()) {
+            return bad("cutoff", cutoff.to_string());
+        }
+        if let Some(pair) = self.cutoffs.windows(2).find(|pair| pair[0] > pair[1]) {
+            return bad("order of cutoffs", format!("{} before {}", pair[0], pair[1]));
+        }
+        Ok(())
+    }
+}
+
+/// What compression makes of `N` embeddings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Packed residuals, `(N, W) u8`; layout: [`crate::packed_row_bytes`].
+    pub residuals: Vec<u8>,
+    /// Scale indices, `(N) u8`, one a byte (storage packs them to `scale_bits`).
+    pub scales: Vec<u8>,
+}
+
+/// The compressed passages of one segment. Cloning is cheap: the bytes are shared.
+#[derive(Clone, Debug)]
+pub struct CompressedPassages {
+    /// First token of each passage and the end of the last, `(P + 1) u32` little-endian.
+    pub offsets: Bytes,
+    /// Codes, `code_bits` each; layout: [`crate::pack_codes`].
+    pub codes: Bytes,
+    /// Packed residuals, `(N, W) u8`.
+    pub residuals: Bytes,
+    /// Packed scale indices; layout: [`crate::packed_scales_bytes`].
+    pub scales: Bytes,
+}
+
+impl CompressedPassages {
+    /// Number of passages, `P`.
+    pub fn num_passages(&self) -> usize {
+        (self.offsets.len() / 4).saturating_sub(1)
+    }
+
+    /// Number of tokens, `N`.
+    pub fn num_tokens(&self) -> usize {
+        if self.offsets.len() < 4 { 0 } else { self.offset(self.num_passages()) }
+    }
+
+    /// First token of passage `pid`; `pid = P` gives the number of tokens.
+    #[inline]
+    pub fn offset(&self, pid: usize) -> usize {
+        let at = pid * 4;
+        u32::from_le_bytes(self.offsets[at..at + 4].try_into().expect("four bytes")) as usize
+    }
+
+    /// The tokens of passage `pid`; none where there is no such passage, or where its offsets run
+    /// backwards or past the last token.
+    #[inline]
+    pub fn tokens(&self, pid: usize) -> std::ops::Range<usize> {
+        let num_passages = self.num_passages();
+        if pid >= num_passages {
+            return 0..0;
+        }
+        let (start, end) = (self.offset(pid), self.offset(pid + 1));
+        if start <= end && end <= self.offset(num_passages) { start..end } else { 0..0 }
+    }
+
+    /// Checks that the arrays have the lengths that `codec` and the offsets ask for, that offsets
+    /// ascend and that every code names a centroid: one pass over offsets and codes.
+    pub fn validate(&self, codec: &Codec) -> Result<()> {
+        self.validate_lengths(codec)?;
+        for pid in 0..self.num_passages() {
+            if self.offset(pid) > self.offset(pid + 1) {
+                return Err(Error::OffsetsDescend { pid });
+            }
+        }
+        let k = codec.num_centroids() as u32;
+        let reader = layout::CodeReader::new(&self.codes, codec.code_bits());
+        match (0..self.num_tokens()).find(|&t| reader.get(t) >= k) {
+            Some(token) => {
+                Err(Error::CodeOutOfRange { embedding: token, code: reader.get(token), num_centroids: k as usize })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The part of [`Self::validate`] that costs nothing per passage.
+    pub fn validate_lengths(&self, codec: &Codec) -> Result<()> {
+        let n = self.num_tokens();
+        let expect = |array: &'static str, expected: usize, found: usize| {
+            if expected == found { Ok(()) } else { Err(Error::ArrayLength { array, expected, found }) }
+        };
+        if self.offsets.len() < 4 || !self.offsets.len().is_multiple_of(4) {
+            return Err(Error::ArrayLength { array: "offsets", expected: 4, found: self.offsets.len() });
+        }
+        expect("codes", layout::packed_codes_bytes(n, codec.code_bits()), self.codes.len())?;
+        expect("residuals", n * codec.row_bytes(), self.residuals.len())?;
+        expect("scales", layout::packed_scales_bytes(n, codec.scale_bits), self.scales.len())
+    }
+}
+
+/// A query's embeddings as int8 with one scale: `q ~ scale * q8`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedQuery {
+    /// Components of an embedding, `D`.
+    pub dim: usize,
+    /// `(Q, D) i8`, within -127..=127.
+    pub data: Vec<i8>,
+    /// One step as a real number.
+    pub scale: f32,
+}
+
+impl QuantizedQuery {
+    /// Rounds `(Q, D) f32` embeddings: `scale = max|q| / 127`, `q8 = round_ties_even(q * (127 / max|q|))`.
+    ///
+    /// # Panics
+    /// If `embeddings` is no whole number of rows.
+    pub fn new(dim: usize, embeddings: &[f32]) -> Self {
+        assert!(dim > 0 && embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
+        let max = embeddings.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+        let round = |x: &f32| (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
+        Self { dim, data: embeddings.iter().map(round).collect(), scale: max / 127.0 }
+    }
+
+    /// Number of query tokens, `Q`.
+    pub fn len(&self) -> usize {
+        self.data.len() / self.dim
+    }
+
+    /// Whether there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Token `i`, `(D) i8`.
+    pub fn row(&self, i: usize) -> &[i8] {
+        &self.data[i * self.dim..(i + 1) * self.dim]
+    }
+}

@@ -1,0 +1,275 @@
+//! The words on the command line; the first line of every doc comment is what `--help` shows.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Late-interaction retrieval: index text, search it, and measure what the index and the model lose.
+#[derive(Debug, Parser)]
+#[command(name = "selvedge", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an index of a collection of text, or of embeddings made elsewhere.
+    #[command(after_help = INDEX_HELP)]
+    Index(IndexArgs),
+    /// Answer queries, best passage first.
+    #[command(after_help = SEARCH_HELP)]
+    Search(SearchArgs),
+    /// Measure quality against judgments and against exact f32 MaxSim, and speed.
+    #[command(after_help = EVAL_HELP)]
+    Eval(EvalArgs),
+    /// Say what an index holds.
+    Info(InfoArgs),
+    /// Check every byte of an index.
+    Verify(VerifyArgs),
+}
+
+const INDEX_HELP: &str = "\
+COLLECTION is one of
+  a folder         every file is text; a long file becomes several passages (see --split); the id is its path
+  FILE.jsonl       one object a line: \"id\", \"text\"; whatever else it holds is kept as metadata
+  FILE.tsv         one passage a line: id<TAB>text
+  -                either of the last two, from standard input
+
+Examples
+  selvedge index notes/ notes.index --model ./my-colbert
+  zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
+  selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+
+const SEARCH_HELP: &str = "\
+Examples
+  selvedge search notes.index \"how do I rotate a log file\"        (quote a query of several words)
+  selvedge search my.index --queries queries.tsv -k 100 --json
+  selvedge search my.index --query-embeddings q.npy --exact";
+
+const EVAL_HELP: &str = "\
+Recall against exact f32 MaxSim needs the uncompressed vectors: given with --embeddings and --doclens, or
+else made again from the stored text with the index's own model.
+
+Example
+  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json";
+
+/// `selvedge index`.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// COLLECTION and INDEX, or INDEX alone with --embeddings.
+    #[arg(value_name = "COLLECTION> <INDEX", num_args = 1..=2, required = true)]
+    pub paths: Vec<PathBuf>,
+    /// A checkpoint: a local folder or a hub id.
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub model: Option<String>,
+    /// Embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
+    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with = "model")]
+    pub embeddings: Option<PathBuf>,
+    /// Tokens of each passage: (passages), i32.
+    #[arg(long, value_name = "LENS.npy", requires = "embeddings")]
+    pub doclens: Option<PathBuf>,
+    /// Ids of the passages, one a line; without it they are numbered from 0.
+    #[arg(long, value_name = "IDS.txt", requires = "embeddings")]
+    pub ids: Option<PathBuf>,
+    /// Bits of a residual component: 0 (centroid only), 1, 2, 4 or 8.
+    #[arg(long, default_value_t = 2, value_parser = parse_nbits)]
+    pub nbits: u8,
+    /// Which codec.
+    #[arg(long, value_enum, default_value_t = CodecArg::Selvedge)]
+    pub codec: CodecArg,
+    /// Number of centroids [default: 2^floor(log2(16 sqrt(tokens)))].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
+    pub centroids: Option<u32>,
+    /// Memory the build may use, the model's weights aside.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size)]
+    pub memory_budget: u64,
+    /// Words after which a file of a folder is split into passages; 0 for never.
+    #[arg(long, value_name = "WORDS", default_value_t = 128)]
+    pub split: usize,
+    /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
+    #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
+    pub save_embeddings: Option<PathBuf>,
+    /// Seed of everything random: the same seed and input give the same index.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+}
+
+/// Which codec, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CodecArg {
+    /// Rotation, Lloyd-Max levels, one scale a vector.
+    Selvedge,
+    /// ColBERTv2's quantile buckets, renormalized.
+    Colbertv2,
+}
+
+/// What every command that computes takes.
+#[derive(Debug, Args)]
+pub struct EncodeArgs {
+    /// Tokens of a query at most [default: the checkpoint's].
+    #[arg(long, value_name = "TOKENS")]
+    pub query_maxlen: Option<usize>,
+    /// Tokens of a passage at most [default: the checkpoint's].
+    #[arg(long, value_name = "TOKENS")]
+    pub passage_maxlen: Option<usize>,
+    /// Threads [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Where queries come from.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// Queries, one a line: id<TAB>text.
+    #[arg(long, value_name = "TSV")]
+    pub queries: Option<PathBuf>,
+    /// Embeddings of the queries: (queries, tokens, D), or (total_tokens, D) with --query-lens; f16 or f32.
+    #[arg(long, value_name = "Q.npy")]
+    pub query_embeddings: Option<PathBuf>,
+    /// Tokens of each query: (queries), i32.
+    #[arg(long, value_name = "L.npy", requires = "query_embeddings")]
+    pub query_lens: Option<PathBuf>,
+    /// The checkpoint that made the index, where it has moved: a local folder or a hub id.
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub model: Option<String>,
+}
+
+/// How far to look.
+#[derive(Debug, Args)]
+pub struct FunnelArgs {
+    /// Score every passage.
+    #[arg(long, conflicts_with_all = ["nprobe", "ndocs"])]
+    pub exact: bool,
+    /// Cells opened for each query token [default: by k].
+    #[arg(long, value_name = "P")]
+    pub nprobe: Option<usize>,
+    /// Candidates scored with their residuals [default: by k].
+    #[arg(long, value_name = "N")]
+    pub ndocs: Option<usize>,
+}
+
+/// `selvedge search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// The index.
+    pub index: PathBuf,
+    /// Queries; each argument is one.
+    #[arg(value_name = "QUERY", conflicts_with_all = ["queries", "query_embeddings"])]
+    pub texts: Vec<String>,
+    /// Where queries come from.
+    #[command(flatten)]
+    pub source: QueryArgs,
+    /// Results for each query.
+    #[arg(short, default_value_t = 10)]
+    pub k: usize,
+    /// Funnel.
+    #[command(flatten)]
+    pub funnel: FunnelArgs,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+    /// One JSON object a query.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `selvedge eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The index.
+    pub index: PathBuf,
+    /// Where queries come from.
+    #[command(flatten)]
+    pub source: QueryArgs,
+    /// Judgments, one a line: query<TAB>passage<TAB>grade, or the four columns of TREC.
+    #[arg(long, value_name = "TSV")]
+    pub qrels: PathBuf,
+    /// Uncompressed embeddings of the passages, (total_tokens, D): what recall is measured against.
+    #[arg(long, value_name = "DOCS.npy", requires = "doclens")]
+    pub embeddings: Option<PathBuf>,
+    /// Tokens of each passage: (passages), i32.
+    #[arg(long, value_name = "LENS.npy", requires = "embeddings")]
+    pub doclens: Option<PathBuf>,
+    /// Depth of the ranking that is measured (at least 100).
+    #[arg(short, default_value_t = 100)]
+    pub k: usize,
+    /// Also measure a single vector a passage (mean pooling, cosine) of the same model.
+    #[arg(long)]
+    pub dense: bool,
+    /// Funnel.
+    #[command(flatten)]
+    pub funnel: FunnelArgs,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `selvedge info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The index.
+    pub index: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `selvedge verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The index.
+    pub index: PathBuf,
+}
+
+fn parse_nbits(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(nbits @ (0 | 1 | 2 | 4 | 8)) => Ok(nbits),
+        _ => Err("it can be 0, 1, 2, 4 or 8".into()),
+    }
+}
+
+/// `4GiB`, `512MiB`, `2G`, `1000000`; powers of 1024 with or without the `i`, of 1000 with `B` alone.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| "write it like 4GiB or 512MiB".to_string())?;
+    let unit: f64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024f64.powi(4),
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return Err("write it like 4GiB or 512MiB".into()),
+    };
+    Ok((number * unit) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_size("1.5k"), Ok(1536));
+        assert_eq!(parse_size("3MB"), Ok(3_000_000));
+        assert!(parse_size("GiB").is_err() && parse_size("4 apples").is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! How a build divides the memory that it may use.
+//!
+//! | what | bytes | share |
+//! |---|---|---|
+//! | sample that k-means sees | `4 D + 12` a row: the row, its code, its place in the counting sort | half |
+//! | centroids: current, summed, the tile-ordered copy that `assign` reads, int8 | `17 K D` | must fit a quarter |
+//! | a block of embeddings on its way through | about `20 D` a token, encoder's output and copies | an eighth |
+//! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] a token | a quarter, after the sample is gone |
+//!
+//! The model's weights and activations come on top (activations: `LoadOptions::batch_tokens`).
+
+use crate::{Error, Result};
+
+/// Bytes a token while a segment's lists are inverted.
+const LIST_BYTES: u64 = 8;
+/// More tokens than this in a segment gain nothing, and keep every offset inside a u32.
+const MAX_SEGMENT_TOKENS: u64 = 1 << 30;
+/// More tokens than this in a block gain nothing.
+const MAX_BLOCK_TOKENS: u64 = 1 << 18;
+
+/// What the budget allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    total_bytes: u64,
+    dim: u64,
+}
+
+impl Budget {
+    /// A budget for embeddings of `dim` components.
+    pub fn new(total_bytes: u64, dim: usize) -> Self {
+        Self { total_bytes, dim: dim as u64 }
+    }
+
+    /// Rows of the sample that fit.
+    pub fn sample_rows(self) -> usize {
+        (self.total_bytes / 2 / (4 * self.dim + 12)) as usize
+    }
+
+    /// Tokens of a block.
+    pub fn block_tokens(self) -> usize {
+        (self.total_bytes / 8 / (20 * self.dim)).min(MAX_BLOCK_TOKENS) as usize
+    }
+
+    /// Tokens of a segment.
+    pub fn segment_tokens(self) -> u32 {
+        (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
+    }
+
+    /// Checks that the fixed parts fit: centroids, and one passage of `max_doclen` tokens as a block.
+    pub fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
+        let centroids = 17 * num_centroids as u64 * self.dim;
+        let needed = (4 * centroids).max(8 * 20 * self.dim * max_doclen as u64);
+        if needed <= self.total_bytes {
+            return Ok(());
+        }
+        let what = format!("{num_centroids} centroids of {} dims and passages of {max_doclen} tokens", self.dim);
+        Err(Error::Budget { budget_bytes: self.total_bytes, needed_bytes: needed, what })
+    }
+}

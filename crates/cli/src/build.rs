@@ -1,0 +1,204 @@
+//! The first trip: embeddings to an index, in two passes over the collection and inside a memory budget.
+//!
+//! ```text
+//! pass 1  sampled passages --fetch--> embeddings --> rows for k-means (reservoir), and a spool
+//!         train: centroids, levels, scales
+//! pass 2  every passage, in order --spool or fetch--> codes + packed residuals --> segment files
+//!         manifest, last and atomically
+//! ```
+//!
+//! Every passage is encoded once: what pass 1 had to encode waits in the spool, a file beside the new
+//! index's, which never holds more than ColBERTv2's sample (`plan::sampled_passages`).
+
+use crate::budget::Budget;
+use crate::progress;
+use crate::save::Saver;
+use crate::source::Source;
+use crate::{Error, Result};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use selvedge_backend::Backend;
+use selvedge_codec::{CodecKind, Progress, TrainOptions, plan, train};
+use selvedge_encoder::Embeddings;
+use selvedge_index::{Limits, SpoolReader, Writer};
+
+/// What a build may be told.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Which codec.
+    pub kind: CodecKind,
+    /// Bits of a residual component.
+    pub nbits: u8,
+    /// Number of centroids; by ColBERTv2's rule where not given.
+    pub num_centroids: Option<usize>,
+    /// Bytes the build may use.
+    pub memory_budget: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// What a build found out, for the manifest and the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BuildReport {
+    /// Passages sampled for training.
+    pub sampled_passages: usize,
+    /// Embeddings that k-means and the levels saw.
+    pub sampled_tokens: usize,
+    /// Embeddings of the whole collection.
+    pub num_tokens: u64,
+}
+
+/// Fills `writer` with everything but the manifest.
+pub fn build<B: Backend>(
+    backend: &B,
+    writer: &mut Writer,
+    source: &mut dyn Source,
+    options: &BuildOptions,
+    mut saver: Option<&mut Saver>,
+) -> Result<BuildReport> {
+    let budget = Budget::new(options.memory_budget, source.dim());
+    let (num_passages, max_doclen) = (source.num_passages(), source.max_doclen().max(1));
+    budget.check(options.num_centroids.unwrap_or(0), max_doclen)?;
+    let block = (budget.block_tokens() / max_doclen).clamp(1, 1 << 14);
+    writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
+
+    let sampled = sample_pids(num_passages, options.seed);
+    let sample = collect_sample(writer, source, &sampled, block, budget, options.seed)?;
+    let mut report =
+        BuildReport { sampled_passages: sampled.len(), sampled_tokens: sample.rows.len() / source.dim(), num_tokens: 0 };
+    if sample.seen == 0 {
+        return Err(Error::NoTokens);
+    }
+    let estimate = (sample.seen as f64 * num_passages as f64 / sampled.len() as f64) as usize;
+    let num_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(estimate));
+    budget.check(num_centroids.min(report.sampled_tokens), max_doclen)?;
+    let mut train_options = TrainOptions::new(options.nbits, num_centroids);
+    (train_options.kind, train_options.seed) = (options.kind, options.seed);
+    let training = progress::Training::default();
+    let codec = train(backend, source.dim(), sample.rows, &train_options, &training as &dyn Progress)?;
+    writer.set_codec(&codec)?;
+
+    let compressor = codec.compressor();
+    let mut spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
+    let bar = progress::bar("index", num_passages as u64, "passages");
+    for start in (0..num_passages).step_by(block) {
+        let pids: Vec<u32> = (start as u32..num_passages.min(start + block) as u32).collect();
+        let mut embeddings = spooled.fetch(source, &pids)?;
+        report.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
+        if let Some(saver) = saver.as_deref_mut() {
+            saver.push(&embeddings)?;
+        }
+        let (codes, packed) = compressor.compress(backend, &mut embeddings.data);
+        writer.push_passages(&embeddings.lens, &codes, &packed)?;
+        bar.inc(pids.len() as u64);
+    }
+    bar.finish();
+    Ok(report)
+}
+
+/// Passages to sample, ascending: ColBERTv2's number of them, drawn without repetition.
+fn sample_pids(num_passages: usize, seed: u64) -> Vec<u32> {
+    let wanted = plan::sampled_passages(num_passages);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7069_6473);
+    let mut left = wanted;
+    // Selection sampling (Knuth, TAOCP vol. 2, 3.4.2, algorithm S): ascending, exact, no memory.
+    let chosen = (0..num_passages as u32).filter(|&pid| {
+        let take = rng.random_range(0..num_passages - pid as usize) < left;
+        left -= usize::from(take);
+        take
+    });
+    chosen.collect()
+}
+
+struct Sample {
+    /// At most the budget's rows, a uniform choice of all that were seen.
+    rows: Vec<f32>,
+    seen: usize,
+    lens: Vec<u32>,
+    spool: Option<SpoolReader>,
+}
+
+fn collect_sample(
+    writer: &mut Writer,
+    source: &mut dyn Source,
+    pids: &[u32],
+    block: usize,
+    budget: Budget,
+    seed: u64,
+) -> Result<Sample> {
+    let dim = source.dim();
+    let capacity = budget.sample_rows();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x726f_7773);
+    let mut spool = if source.is_costly() { Some(writer.spool()?) } else { None };
+    // Reserved once: growing by doubling would hold two copies. Untouched pages cost nothing.
+    let most = capacity.min(pids.len() * source.max_doclen());
+    let (mut rows, mut seen, mut lens) = (Vec::with_capacity(most * dim), 0usize, Vec::with_capacity(pids.len()));
+    let bar = progress::bar(if source.is_costly() { "encode" } else { "sample" }, pids.len() as u64, "passages");
+    for pids in pids.chunks(block) {
+        let embeddings = source.fetch(pids)?;
+        for row in embeddings.data.chunks_exact(dim) {
+            // Reservoir sampling (algorithm R): every row is kept with the same probability.
+            if seen < capacity {
+                rows.extend_from_slice(row);
+            } else {
+                let slot = rng.random_range(0..=seen);
+                if slot < capacity {
+                    rows[slot * dim..][..dim].copy_from_slice(row);
+                }
+            }
+            seen += 1;
+        }
+        if let Some(spool) = &mut spool {
+            spool.push(&embeddings.data)?;
+        }
+        lens.extend_from_slice(&embeddings.lens);
+        bar.inc(pids.len() as u64);
+        bar.set_message(format!("{seen} tokens"));
+    }
+    bar.finish();
+    let spool = spool.map(|s| s.into_reader()).transpose()?;
+    Ok(Sample { rows, seen, lens, spool })
+}
+
+/// The sampled passages' embeddings, read back in order.
+struct Spooled<'a> {
+    pids: &'a [u32],
+    lens: Vec<u32>,
+    next: usize,
+    reader: Option<SpoolReader>,
+}
+
+impl Spooled<'_> {
+    /// Embeddings of ascending `pids`: from the spool where it has them, from `source` otherwise.
+    fn fetch(&mut self, source: &mut dyn Source, pids: &[u32]) -> Result<Embeddings> {
+        let Some(reader) = &mut self.reader else { return source.fetch(pids) };
+        let dim = source.dim();
+        let run = self.pids[self.next..].iter().take_while(|&&p| p <= pids[pids.len() - 1]).count();
+        let ours = self.next..self.next + run;
+        self.next += run;
+        let others: Vec<u32> = pids.iter().copied().filter(|p| self.pids[ours.clone()].binary_search(p).is_err()).collect();
+        let fetched = if others.is_empty() {
+            Embeddings { dim, data: Vec::new(), lens: Vec::new() }
+        } else {
+            source.fetch(&others)?
+        };
+        let (mut data, mut lens, mut at) = (Vec::new(), Vec::with_capacity(pids.len()), 0);
+        let (mut spooled, mut other) = (ours.start, 0);
+        for &pid in pids {
+            if spooled < ours.end && self.pids[spooled] == pid {
+                let count = self.lens[spooled] as usize * dim;
+                let start = data.len();
+                data.resize(start + count, 0.0);
+                reader.read(&mut data[start..])?;
+                lens.push(self.lens[spooled]);
+                spooled += 1;
+            } else {
+                let count = fetched.lens[other] as usize * dim;
+                data.extend_from_slice(&fetched.data[at..at + count]);
+                lens.push(fetched.lens[other]);
+                (at, other) = (at + count, other + 1);
+            }
+        }
+        Ok(Embeddings { dim, data, lens })
+    }
+}

@@ -1,0 +1,167 @@
+//! `selvedge eval`: what the model loses, what the index loses, what the funnel loses, and how fast.
+
+use crate::args::EvalArgs;
+use crate::metrics::{Qrels, Quality, overlap};
+use crate::queries::{self, Queries};
+use crate::source::{ArraySource, Source, TextSource};
+use crate::{Error, Result, truth};
+use selvedge_backend::Cpu;
+use selvedge_encoder::TextKind;
+use selvedge_index::Index;
+use selvedge_search::{Mode, Outcome, Params, Searcher};
+use serde::Serialize;
+use std::time::Instant;
+
+/// Everything that `eval` measures; field names are the JSON's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Judged queries.
+    pub judged_queries: usize,
+    /// All queries.
+    pub queries: usize,
+    /// Quality of the index's ranking.
+    #[serde(flatten)]
+    pub quality: Quality,
+    /// Share of exact f32 MaxSim's top 10 among the index's top 10.
+    #[serde(rename = "recall_vs_exact@10")]
+    pub recall_vs_exact_10: f64,
+    /// Share of exact f32 MaxSim's top 100 among the index's top 100.
+    #[serde(rename = "recall_vs_exact@100")]
+    pub recall_vs_exact_100: f64,
+    /// Share of the exact compressed top 10 that the funnel found; 1 with `--exact`.
+    #[serde(rename = "funnel_vs_exhaustive@10")]
+    pub funnel_10: f64,
+    /// Share of the exact compressed top 100 that the funnel found; 1 with `--exact`.
+    #[serde(rename = "funnel_vs_exhaustive@100")]
+    pub funnel_100: f64,
+    /// Quality of exact f32 MaxSim on the uncompressed vectors: what the model allows.
+    pub exact_f32: Quality,
+    /// Quality of a single vector a passage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dense: Option<Quality>,
+    /// How the index was searched.
+    pub params: Params,
+    /// Time of one query, query encoding aside, one query at a time.
+    pub latency_ms: Latency,
+    /// All queries as one batch on all threads, query encoding aside.
+    pub queries_per_second: f64,
+    /// Threads.
+    pub threads: usize,
+    /// What computed.
+    pub backend: String,
+}
+
+/// Percentiles over the queries.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Latency {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// Measures an index.
+pub fn eval(args: &EvalArgs, index: &Index, searcher: &Searcher<Cpu>) -> Result<Report> {
+    let qrels = Qrels::read(&args.qrels)?;
+    let queries = queries::load(&args.source, &[], index, &args.encode)?;
+    let params = crate::params(args.k.max(100), &args.funnel);
+    let started = Instant::now();
+    let outcomes = searcher.search_batch(&queries.embeddings, &params, None)?;
+    let batch_seconds = started.elapsed().as_secs_f64();
+    let latency_ms = latency(searcher, &queries, &params)?;
+    let found = pids(&outcomes);
+    let exhaustive = match params.mode {
+        Mode::Exact => found.clone(),
+        Mode::Funnel { .. } => pids(&searcher.search_batch(&queries.embeddings, &Params::exact(params.k), None)?),
+    };
+    let exact = exact_f32(args, index, &queries)?;
+    let dense = if args.dense { Some(dense(args, index, &queries)?) } else { None };
+    let ids = all_ids(index)?;
+    let quality = |rankings: &[Vec<u32>]| {
+        let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].clone()).collect();
+        qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<String>>>())
+    };
+    Ok(Report {
+        judged_queries: qrels.num_judged(queries.ids.iter()),
+        queries: queries.ids.len(),
+        quality: quality(&found),
+        recall_vs_exact_10: overlap(&found, &exact, 10),
+        recall_vs_exact_100: overlap(&found, &exact, 100),
+        funnel_10: overlap(&found, &exhaustive, 10),
+        funnel_100: overlap(&found, &exhaustive, 100),
+        exact_f32: quality(&exact),
+        dense: dense.as_deref().map(quality),
+        params,
+        latency_ms,
+        queries_per_second: queries.ids.len() as f64 / batch_seconds,
+        threads: rayon::current_num_threads(),
+        backend: selvedge_backend::Backend::name(searcher.backend()),
+    })
+}
+
+fn pids(outcomes: &[Outcome]) -> Vec<Vec<u32>> {
+    outcomes.iter().map(|o| o.found.iter().map(|f| f.pid).collect()).collect()
+}
+
+fn latency(searcher: &Searcher<Cpu>, queries: &Queries, params: &Params) -> Result<Latency> {
+    let mut times = Vec::with_capacity(queries.embeddings.len());
+    for query in &queries.embeddings {
+        let started = Instant::now();
+        searcher.search(query, params, None)?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times.get(((times.len() as f64 - 1.0) * share).round() as usize).copied().unwrap_or(0.0);
+    Ok(Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+}
+
+/// Exact f32 MaxSim over the vectors given with `--embeddings`, or over the stored text encoded again.
+fn exact_f32(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Vec<u32>>> {
+    let backend = Cpu::new()?;
+    let k = args.k.max(100);
+    if let (Some(embeddings), Some(doclens)) = (&args.embeddings, &args.doclens) {
+        let mut source = ArraySource::open(embeddings, doclens)?;
+        let (expected, found) = (index.num_passages() as usize, source.num_passages());
+        if expected != found {
+            return Err(Error::Count { path: doclens.clone(), expected, found });
+        }
+        if source.dim() != index.codec().params.dim {
+            let (expected, found) = (index.codec().params.dim, source.dim());
+            return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
+        }
+        return truth::exact(&backend, &mut source, &queries.embeddings, k);
+    }
+    if index.manifest().encoder.is_none() {
+        let reason = "the index holds no text: recall against exact f32 needs --embeddings and --doclens";
+        return Err(Error::Usage(reason.into()));
+    }
+    let encoder = queries::encoder_of(index, args.source.model.as_deref(), &args.encode)?;
+    let text = |pid| Ok(index.document(pid)?.text);
+    let mut source = TextSource::new(&encoder, index.num_passages() as usize, text);
+    truth::exact(&backend, &mut source, &queries.embeddings, k)
+}
+
+/// The single-vector baseline: mean pooling, cosine.
+fn dense(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Vec<u32>>> {
+    let Some(texts) = &queries.texts else {
+        return Err(Error::Usage("--dense needs the queries' texts: give --queries".into()));
+    };
+    let encoder = queries::encoder_of(index, args.source.model.as_deref(), &args.encode)?;
+    let encoded = encoder.encode_dense(texts, TextKind::Query)?;
+    let bar = crate::progress::bar("dense", u64::from(index.num_passages()), "passages");
+    let mut passages = Vec::new();
+    let pids: Vec<u32> = (0..index.num_passages()).collect();
+    for block in pids.chunks(1024) {
+        let texts: Vec<String> = block.iter().map(|&pid| Ok(index.document(pid)?.text)).collect::<Result<_>>()?;
+        passages.extend(encoder.encode_dense(&texts, TextKind::Passage)?.data);
+        bar.inc(block.len() as u64);
+    }
+    bar.finish();
+    Ok(truth::nearest(encoded.dim, &encoded.data, &passages, args.k.max(100)))
+}
+
+fn all_ids(index: &Index) -> Result<Vec<String>> {
+    (0..index.num_passages()).map(|pid| Ok(index.id(pid)?)).collect()
+}

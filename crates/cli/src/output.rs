@@ -1,0 +1,155 @@
+//! What the commands print.
+
+use crate::Result;
+use crate::eval::Report;
+use crate::metrics::Quality;
+use selvedge_index::{FileKind, Index};
+use selvedge_search::Outcome;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// Characters of a passage that a terminal shows.
+const SNIPPET_CHARS: usize = 160;
+
+/// One query's results as a line of JSON.
+pub fn search_json(out: &mut impl Write, index: &Index, query_id: &str, outcome: &Outcome) -> Result<()> {
+    let mut results = Vec::with_capacity(outcome.found.len());
+    for found in &outcome.found {
+        let document = index.document(found.pid)?;
+        let mut result = json!({"id": document.id, "score": found.score});
+        if index.manifest().encoder.is_some() {
+            result["text"] = document.text.into();
+        }
+        if let Some(metadata) = document.metadata {
+            result["metadata"] = metadata;
+        }
+        results.push(result);
+    }
+    let stages = &outcome.stages_us;
+    let latency = stages.quantize_query + stages.probe + stages.candidates + stages.score + stages.topk;
+    let line = json!({
+        "query_id": query_id,
+        "results": results,
+        "latency_us": latency,
+        "stages_us": stages,
+        "num_scored": outcome.num_scored,
+    });
+    print(writeln!(out, "{line}"))
+}
+
+/// One query's results for a reader.
+pub fn search_text(out: &mut impl Write, index: &Index, query: &str, outcome: &Outcome, many: bool) -> Result<()> {
+    if many {
+        print(writeln!(out, "\n{query}"))?;
+    }
+    if outcome.found.is_empty() {
+        print(writeln!(out, "  nothing found"))?;
+    }
+    for (rank, found) in outcome.found.iter().enumerate() {
+        let document = index.document(found.pid)?;
+        let text: Vec<&str> = document.text.split_whitespace().collect();
+        let text = text.join(" ");
+        let cut = text.char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(at, _)| at);
+        let dots = if cut < text.len() { " ..." } else { "" };
+        print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, found.score, document.id))?;
+        if cut > 0 {
+            print(writeln!(out, "               {}{dots}", &text[..cut]))?;
+        }
+    }
+    Ok(())
+}
+
+/// `eval` for a reader.
+pub fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
+    let row = |name: &str, q: &Quality| format!("{name:<34} {:>8.4} {:>8.4} {:>10.4}", q.ndcg_10, q.mrr_10, q.recall_100);
+    let mut lines = vec![
+        format!("{} queries, {} of them judged", r.queries, r.judged_queries),
+        format!("{:<34} {:>8} {:>8} {:>10}", "", "nDCG@10", "MRR@10", "Recall@100"),
+        row("this index", &r.quality),
+        row("exact f32 MaxSim, uncompressed", &r.exact_f32),
+    ];
+    lines.extend(r.dense.iter().map(|q| row("one vector a passage (mean, cosine)", q)));
+    lines.push(format!(
+        "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
+        r.recall_vs_exact_10, r.recall_vs_exact_100
+    ));
+    lines.push(format!(
+        "funnel against exhaustive, same index @10 {:.4}   @100 {:.4}",
+        r.funnel_10, r.funnel_100
+    ));
+    lines.push(format!(
+        "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}, {:?}",
+        r.latency_ms.p50,
+        r.latency_ms.p95,
+        r.latency_ms.p99,
+        r.queries_per_second,
+        r.threads,
+        r.backend,
+        r.params.mode
+    ));
+    lines.iter().try_for_each(|line| print(writeln!(out, "{line}")))
+}
+
+/// What an index holds.
+pub fn info_json(index: &Index) -> Value {
+    let manifest = index.manifest();
+    let codec = &index.codec().params;
+    let tokens = index.num_tokens();
+    let files = index.bytes_on_disk();
+    let total: u64 = files.values().sum();
+    let text = files.get(&FileKind::Documents).copied().unwrap_or(0);
+    let by_kind: serde_json::Map<String, Value> =
+        files.iter().map(|(kind, bytes)| (kind.word().to_owned(), (*bytes).into())).collect();
+    json!({
+        "passages": index.num_passages(),
+        "tokens": tokens,
+        "segments": index.segments().len(),
+        "dim": codec.dim,
+        "nbits": codec.nbits,
+        "codec": index.codec().kind,
+        "centroids": codec.num_centroids(),
+        "code_bits": codec.code_bits(),
+        "scale_bits": codec.scale_bits,
+        "encoder": manifest.encoder,
+        "build": manifest.build,
+        "format_version": selvedge_index::FORMAT_VERSION,
+        "bytes": total,
+        "bytes_by_file": by_kind,
+        "bytes_per_vector": (total - text) as f64 / tokens.max(1) as f64,
+    })
+}
+
+/// `info` for a reader: the same, a line each.
+pub fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
+    let object = info.as_object().expect("info is an object");
+    for (key, value) in object {
+        match value {
+            Value::Object(inner) => {
+                print(writeln!(out, "{key}"))?;
+                for (key, value) in inner {
+                    print(writeln!(out, "  {key:<18} {}", plain(value)))?;
+                }
+            }
+            _ => print(writeln!(out, "{key:<20} {}", plain(value)))?,
+        }
+    }
+    Ok(())
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A closed pipe is the reader's wish, not a failure.
+pub fn print(result: std::io::Result<()>) -> Result<()> {
+    match result {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => Err(crate::Error::Io { path: "standard output".into(), source: e }),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,84 @@
+//! The bit order of packed residuals, ours and ColBERT's, and how to go from one to the other.
+//!
+//! Ours is documented in `selvedge_backend` (planes: byte `j`, field `k` is component `k * W + j`).
+//! ColBERT's (`codecs/residual.py`, also fast-plaid, next-plaid and WARP): components in order, each
+//! bucket's bits least significant first, packed into bytes from the high end. So field `k` from the
+//! top of byte `j` is component `j * 8 / nbits + k`, with its bits reversed.
+
+use selvedge_backend::Codec;
+
+/// Bucket of component `d` in one of our rows.
+#[inline]
+pub fn bucket(row: &[u8], nbits: u8, d: usize) -> u8 {
+    let (plane, byte) = (d / row.len(), d % row.len());
+    row[byte] >> (plane * nbits as usize) & mask(nbits)
+}
+
+/// The levels that one row stands for, `(D) i8`; writes nothing at 0 bits.
+pub fn unpack_levels(codec: &Codec, row: &[u8], levels: &mut [i8]) {
+    for (d, level) in levels.iter_mut().enumerate() {
+        *level = codec.levels[bucket(row, codec.nbits, d) as usize];
+    }
+}
+
+/// A row in ColBERT's order to ours, both `W` bytes.
+pub fn from_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
+    let mut out = vec![0u8; row.len()];
+    for d in 0..row.len() * 8 / nbits as usize {
+        out[d % row.len()] |= colbert_bucket(row, nbits, d) << (d / row.len() * nbits as usize);
+    }
+    out
+}
+
+/// One of our rows to ColBERT's order, both `W` bytes.
+pub fn to_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
+    let mut out = vec![0u8; row.len()];
+    let per_byte = 8 / nbits as usize;
+    for d in 0..row.len() * per_byte {
+        let field = reverse(bucket(row, nbits, d), nbits);
+        out[d / per_byte] |= field << (8 - nbits as usize * (d % per_byte + 1));
+    }
+    out
+}
+
+fn colbert_bucket(row: &[u8], nbits: u8, d: usize) -> u8 {
+    let per_byte = 8 / nbits as usize;
+    let shift = 8 - nbits as usize * (d % per_byte + 1);
+    reverse(row[d / per_byte] >> shift & mask(nbits), nbits)
+}
+
+fn reverse(bucket: u8, nbits: u8) -> u8 {
+    bucket.reverse_bits() >> (8 - nbits)
+}
+
+fn mask(nbits: u8) -> u8 {
+    ((1u16 << nbits) - 1) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of the format's description: buckets in, bytes out.
+    #[test]
+    fn colbert_examples() {
+        for (nbits, bytes, buckets) in
+            [(2u8, vec![0x9Cu8], vec![1u8, 2, 3, 0]), (4, vec![0x85], vec![1, 10]), (8, vec![0x01], vec![0x80])]
+        {
+            let found: Vec<u8> = (0..buckets.len()).map(|d| colbert_bucket(&bytes, nbits, d)).collect();
+            assert_eq!(found, buckets, "{nbits} bits");
+        }
+    }
+
+    #[test]
+    fn there_and_back() {
+        for nbits in [1u8, 2, 4, 8] {
+            let row: Vec<u8> = (0..48u32).map(|i| (i * 151 + 7) as u8).collect();
+            let ours = from_colbert(&row, nbits);
+            assert_eq!(to_colbert(&ours, nbits), row);
+            for d in 0..row.len() * 8 / nbits as usize {
+                assert_eq!(bucket(&ours, nbits, d), colbert_bucket(&row, nbits, d));
+            }
+        }
+    }
+}

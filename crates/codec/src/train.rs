@@ -1,0 +1,203 @@
+//! Training: a sample of embeddings in, a [`TrainedCodec`] out.
+//!
+//! ```text
+//! sample (N, D) f32 --shuffle, rotate--> k-means (K, D) --round to int8--> centroids
+//! held-out rows --assign, residual, levels--> stats --> 16 pairs (norm, gain), rounded to integers
+//! ```
+
+use crate::levels::{Levels, lloyd_max, quantiles};
+use crate::scales::{Stats, to_integers, train_norms, train_pairs};
+use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, kmeans, pack, plan};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule};
+use std::sync::Arc;
+
+/// What training may be told.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Which codec.
+    pub kind: CodecKind,
+    /// Bits of a residual component: 0, 1, 2, 4 or 8.
+    pub nbits: u8,
+    /// Number of centroids; fewer are made when the sample has fewer embeddings.
+    pub num_centroids: usize,
+    /// Rounds of k-means.
+    pub iterations: usize,
+    /// Sampled embeddings that k-means looks at, for each centroid, at most.
+    pub points_per_centroid: usize,
+    /// Bits of a vector's scale index: 0, 4 or 8.
+    pub scale_bits: u8,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl TrainOptions {
+    /// The defaults for `nbits` and `num_centroids`; sources in [`plan`] and the crate docs.
+    pub fn new(nbits: u8, num_centroids: usize) -> Self {
+        Self {
+            kind: CodecKind::Selvedge,
+            nbits,
+            num_centroids,
+            iterations: plan::KMEANS_ITERATIONS,
+            points_per_centroid: plan::POINTS_PER_CENTROID,
+            scale_bits: if nbits == 0 { 0 } else { 4 },
+            seed: 42,
+        }
+    }
+}
+
+/// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled and rotated in place.
+pub fn train<B: Backend>(
+    backend: &B,
+    dim: usize,
+    mut sample: Vec<f32>,
+    options: &TrainOptions,
+    progress: &dyn Progress,
+) -> Result<TrainedCodec> {
+    check(dim, &sample, options)?;
+    let n = sample.len() / dim;
+    shuffle_rows(dim, &mut sample, options.seed);
+    if options.kind == CodecKind::Selvedge {
+        Rotation::new(dim, options.seed).apply(&mut sample);
+    }
+    let held_out = plan::held_out(n);
+    let num_centroids = options.num_centroids.clamp(1, n - held_out);
+    let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
+    let centroids = kmeans(
+        backend,
+        dim,
+        &sample[..points * dim],
+        num_centroids,
+        options.iterations,
+        options.seed,
+        progress,
+    );
+    let (centroids, centroid_scale) = round_centroids(&centroids);
+    // Small samples hold nothing out: then the levels see what k-means saw.
+    let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };
+    let params = fit(backend, dim, held_out_rows, centroids, centroid_scale, options)?;
+    Ok(TrainedCodec { kind: options.kind, seed: options.seed, params: Arc::new(params) })
+}
+
+fn check(dim: usize, sample: &[f32], options: &TrainOptions) -> Result<()> {
+    if dim == 0 || !dim.is_multiple_of(8) {
+        return Err(Error::Dim { dim });
+    }
+    if sample.is_empty() || !sample.len().is_multiple_of(dim) {
+        return Err(Error::EmptySample);
+    }
+    if !matches!(options.nbits, 0 | 1 | 2 | 4 | 8) {
+        return Err(Error::Nbits { nbits: options.nbits });
+    }
+    match sample.iter().position(|x| !x.is_finite()) {
+        Some(at) => Err(Error::NotFinite { embedding: at / dim }),
+        None => Ok(()),
+    }
+}
+
+fn shuffle_rows(dim: usize, rows: &mut [f32], seed: u64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5348_5546);
+    for i in (1..rows.len() / dim).rev() {
+        let j = rng.random_range(0..=i);
+        if i != j {
+            let (low, high) = rows.split_at_mut(i * dim);
+            low[j * dim..][..dim].swap_with_slice(&mut high[..dim]);
+        }
+    }
+}
+
+/// Rounds centroids to int8 with one scale; residuals are taken from the rounded ones, so nothing is lost.
+fn round_centroids(centroids: &[f32]) -> (Arc<[i8]>, f32) {
+    let max = centroids.iter().fold(0f32, |m, x| m.max(x.abs()));
+    let scale = if max > 0.0 { max / 127.0 } else { 1.0 };
+    (centroids.iter().map(|x| (x / scale).round_ties_even().clamp(-127.0, 127.0) as i8).collect(), scale)
+}
+
+/// Fits levels and scales to held-out rows.
+fn fit<B: Backend>(
+    backend: &B,
+    dim: usize,
+    rows: &[f32],
+    centroids: Arc<[i8]>,
+    centroid_scale: f32,
+    options: &TrainOptions,
+) -> Result<Codec> {
+    let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
+    let codes = backend.assign(dim, rows, &real);
+    let (levels, form, rule) = match options.kind {
+        CodecKind::Selvedge => (lloyd_max(options.nbits), ResidualForm::Unit, ScaleRule::LeastError),
+        CodecKind::ColbertV2 => {
+            (quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes)), ResidualForm::Raw, ScaleRule::UnitNorm)
+        }
+    };
+    let Levels { levels, step, cutoffs } = levels;
+    // A codec with one scale, to find out which levels the held-out vectors take.
+    let mut codec = Codec {
+        dim,
+        nbits: options.nbits,
+        centroids,
+        centroid_scale,
+        levels,
+        cutoffs,
+        form,
+        rule,
+        scale_bits: 0,
+        norms: vec![1],
+        gains: vec![1],
+        norm_unit: 1.0,
+        gain_unit: step,
+    };
+    let packed = backend.compress(&codec, rows, &codes);
+    let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
+    let row_bytes = codec.row_bytes();
+    let stats: Vec<Stats> = rows
+        .chunks_exact(dim)
+        .zip(&codes)
+        .enumerate()
+        .map(|(i, (x, &code))| {
+            pack::unpack_levels(&codec, &packed.residuals[i * row_bytes..][..row_bytes], &mut w);
+            Stats::new(x, &real[code as usize * dim..][..dim], &w)
+        })
+        .collect();
+    let pairs = match options.kind {
+        CodecKind::Selvedge => train_pairs(&stats, 1 << options.scale_bits),
+        CodecKind::ColbertV2 => {
+            let g = f64::from(step);
+            let mut lengths: Vec<f64> =
+                stats.iter().map(|s| 1.0 / (s.cc + 2.0 * g * s.cw + g * g * s.ww).sqrt().max(1e-6)).collect();
+            train_norms(&mut lengths, 1 << options.scale_bits).into_iter().map(|n| (n, n * g)).collect()
+        }
+    };
+    set_scales(&mut codec, &pairs, options.scale_bits);
+    codec.validate()?;
+    Ok(codec)
+}
+
+/// Writes real pairs into the codec as small integers.
+fn set_scales(codec: &mut Codec, pairs: &[(f64, f64)], scale_bits: u8) {
+    let (norms, gains): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    codec.scale_bits = scale_bits;
+    (codec.norms, codec.norm_unit) = to_integers(&norms, 255);
+    let limit = Codec::gain_limit(codec.dim, &codec.levels);
+    (codec.gains, codec.gain_unit) = to_integers(&gains, limit);
+    if codec.nbits == 0 {
+        // No residual to weigh against: any unit does; this one keeps sums near 2^24 for unit vectors.
+        codec.gain_unit = NO_RESIDUAL_UNIT;
+    }
+    if codec.rule == ScaleRule::UnitNorm {
+        // Both integers must keep one ratio for every entry, so they share one limit.
+        (codec.norms, codec.norm_unit) = to_integers(&norms, limit);
+        codec.gains.clone_from(&codec.norms);
+        codec.gain_unit = codec.norm_unit * (gains[0] / norms[0]) as f32;
+    }
+}
+
+/// The gain unit of a codec without residuals: one step of a query (about 1 / 360) times this is about 2^-24.
+const NO_RESIDUAL_UNIT: f32 = 2.5e-5;
+
+/// Every component of every residual, for the quantiles.
+fn residuals(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<f32> {
+    let pairs = rows.chunks_exact(dim).zip(codes);
+    pairs.flat_map(|(x, &c)| x.iter().zip(&centroids[c as usize * dim..]).map(|(x, c)| x - c)).collect()
+}

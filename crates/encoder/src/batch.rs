@@ -1,0 +1,87 @@
+//! Cuts a list of rows into ragged batches, longest first, and lays a batch's tokens end to end.
+
+use std::ops::Range;
+
+use crate::rows::Row;
+
+/// The tokens of some texts, end to end; N tokens in all.
+pub(crate) struct Batch {
+    /// Token ids; (N).
+    pub(crate) ids: Vec<u32>,
+    /// One per text, in the order that they were given.
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Where a text lies in its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Its first token.
+    pub(crate) start: usize,
+    /// Its tokens.
+    pub(crate) len: usize,
+    /// Those that attention may look at: the first so many.
+    pub(crate) attended: usize,
+}
+
+impl Span {
+    pub(crate) fn tokens(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
+impl Batch {
+    pub(crate) fn new<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
+        let mut batch = Self { ids: Vec::new(), spans: Vec::new() };
+        for row in rows {
+            batch.spans.push(Span { start: batch.ids.len(), len: row.ids.len(), attended: row.attended });
+            batch.ids.extend_from_slice(&row.ids);
+        }
+        batch
+    }
+
+    /// The most tokens of one text.
+    pub(crate) fn longest(&self) -> usize {
+        self.spans.iter().map(|span| span.len).max().unwrap_or(0)
+    }
+}
+
+/// Groups row numbers so that each group has at most `batch_tokens` tokens, or is a single row.
+///
+/// Longest first: rows of like length share a batch, and the costly batches start early, which balances threads.
+pub(crate) fn plan(lens: &[usize], batch_tokens: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lens.len()).filter(|&row| lens[row] > 0).collect();
+    order.sort_by_key(|&row| std::cmp::Reverse(lens[row]));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for row in order {
+        match groups.last_mut() {
+            Some(group) if lens[row] <= room => group.push(row),
+            _ => {
+                groups.push(vec![row]);
+                room = batch_tokens.max(lens[row]);
+            }
+        }
+        room -= lens[row];
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plan_covers_every_row_once_within_the_budget() {
+        let lens = [5, 0, 9, 3, 3, 20, 1, 4];
+        let groups = plan(&lens, 10);
+        let mut rows: Vec<usize> = groups.concat();
+        rows.sort_unstable();
+        assert_eq!(rows, [0, 2, 3, 4, 5, 6, 7]);
+        for group in &groups {
+            let tokens: usize = group.iter().map(|&row| lens[row]).sum();
+            assert!(tokens <= 10 || group.len() == 1, "{group:?}");
+        }
+        assert_eq!(groups[0], [5]);
+        assert!(plan(&[], 10).is_empty());
+    }
+}

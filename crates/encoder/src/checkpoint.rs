@@ -1,0 +1,213 @@
+//! Where a checkpoint's files are: a local folder, or a hub repository with its cache.
+//!
+//! In: a folder or a hub id. Out: paths of files, and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE` (cache),
+//! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only).
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// A checkpoint's files.
+pub(crate) struct Checkpoint {
+    model: String,
+    source: Source,
+}
+
+enum Source {
+    Folder(PathBuf),
+    /// The cache alone: offline mode, or a hub that does not answer.
+    Cached(CacheRepo),
+    Hub {
+        repo: ApiRepo,
+        files: HashSet<String>,
+    },
+}
+
+impl Checkpoint {
+    /// Finds `model`: an existing folder wins over a hub id of the same spelling.
+    pub(crate) fn open(model: &str, revision: Option<&str>) -> Result<Self> {
+        let source = if Path::new(model).is_dir() {
+            Source::Folder(PathBuf::from(model))
+        } else if is_hub_id(model) {
+            open_hub(model, revision)?
+        } else {
+            return Err(Error::UnknownModel { model: model.to_owned() });
+        };
+        Ok(Self { model: model.to_owned(), source })
+    }
+
+    /// The folder or hub id, as it was asked for.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// How errors name a file: its path in the folder, or under the hub id.
+    pub(crate) fn describe(&self, name: &str) -> PathBuf {
+        Path::new(&self.model).join(name)
+    }
+
+    /// The local path of a file, fetched if need be; `None` where the checkpoint has no such file.
+    pub(crate) fn find(&self, name: &str) -> Result<Option<PathBuf>> {
+        match &self.source {
+            Source::Folder(root) => {
+                let path = root.join(name);
+                Ok(path.is_file().then_some(path))
+            }
+            Source::Cached(cache) => Ok(cache.get(name)),
+            Source::Hub { files, .. } if !files.contains(name) => Ok(None),
+            Source::Hub { repo, .. } => match repo.get(name) {
+                Ok(path) => Ok(Some(path)),
+                Err(error) => Err(hub_error(&self.model, &error)),
+            },
+        }
+    }
+
+    /// The bytes of a file that has to be there.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.find(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })?;
+        std::fs::read(&path).map_err(|source| Error::Io { path, source })
+    }
+
+    /// A JSON object that may be missing.
+    pub(crate) fn json(&self, name: &str) -> Result<Option<Json>> {
+        if self.find(name)?.is_none() {
+            return Ok(None);
+        }
+        let path = self.describe(name);
+        match serde_json::from_slice(&self.read(name)?) {
+            Ok(value) => Ok(Some(Json { path, value })),
+            Err(error) => Err(Error::MalformedJson { path, reason: error.to_string() }),
+        }
+    }
+
+    /// A JSON object that has to be there.
+    pub(crate) fn require_json(&self, name: &str) -> Result<Json> {
+        self.json(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })
+    }
+}
+
+/// A parsed JSON file that remembers its path, so that a bad field can be reported by file and name.
+#[derive(Debug)]
+pub(crate) struct Json {
+    pub(crate) path: PathBuf,
+    pub(crate) value: Value,
+}
+
+impl Json {
+    /// A field that is neither missing nor null.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.value.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn bool(&self, key: &str) -> Result<Option<bool>> {
+        self.field(key, "true or false", Value::as_bool)
+    }
+
+    pub(crate) fn usize(&self, key: &str) -> Result<Option<usize>> {
+        self.field(key, "a count", |value| value.as_u64().and_then(|count| usize::try_from(count).ok()))
+    }
+
+    pub(crate) fn f64(&self, key: &str) -> Result<Option<f64>> {
+        self.field(key, "a number", Value::as_f64)
+    }
+
+    pub(crate) fn string(&self, key: &str) -> Result<Option<String>> {
+        self.field(key, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(crate) fn strings(&self, key: &str) -> Result<Option<Vec<String>>> {
+        self.field(key, "a list of strings", |value| {
+            value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        })
+    }
+
+    /// A field that has to be there, named in the error.
+    pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| self.malformed(format!("field {key:?} is missing")))
+    }
+
+    pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
+        Error::MalformedJson { path: self.path.clone(), reason: reason.into() }
+    }
+
+    fn field<T>(&self, key: &str, kind: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) => match read(value) {
+                Some(read) => Ok(Some(read)),
+                None => Err(self.malformed(format!("field {key:?} is not {kind}"))),
+            },
+        }
+    }
+}
+
+/// `name` or `owner/name`, of the characters that the hub allows; anything else was meant as a path.
+fn is_hub_id(model: &str) -> bool {
+    let part = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with(['.', '-'])
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    model.split('/').count() <= 2 && model.split('/').all(part)
+}
+
+fn open_hub(model: &str, revision: Option<&str>) -> Result<Source> {
+    let revision = revision.unwrap_or("main").to_owned();
+    let repo = Repo::with_revision(model.to_owned(), RepoType::Model, revision);
+    let cache = match std::env::var_os("HF_HUB_CACHE") {
+        Some(path) => Cache::new(path.into()),
+        None => Cache::from_env(),
+    };
+    let cached = cache.repo(repo.clone());
+    let is_cached = cached.get("config.json").is_some();
+    if is_offline() {
+        return if is_cached { Ok(Source::Cached(cached)) } else { Err(Error::Offline { model: model.to_owned() }) };
+    }
+    let token = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()).or_else(|| cache.token());
+    let mut builder = ApiBuilder::from_cache(cache).with_progress(false).with_token(token);
+    if let Ok(endpoint) = std::env::var("HF_ENDPOINT") {
+        builder = builder.with_endpoint(endpoint);
+    }
+    let api = builder.build().map_err(|error| hub_error(model, &error))?;
+    let repo = api.repo(repo);
+    match repo.info() {
+        Ok(info) => {
+            let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
+            Ok(Source::Hub { repo, files })
+        }
+        Err(error) if is_cached => {
+            tracing::warn!(model, %error, "the hub does not answer; using the cached copy");
+            Ok(Source::Cached(cached))
+        }
+        Err(error) => Err(hub_error(model, &error)),
+    }
+}
+
+fn is_offline() -> bool {
+    std::env::var("HF_HUB_OFFLINE")
+        .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+}
+
+fn hub_error(model: &str, error: &hf_hub::api::sync::ApiError) -> Error {
+    Error::Hub { model: model.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hub_id;
+
+    #[test]
+    fn a_hub_id_is_not_a_path() {
+        for id in ["colbert-ir/colbertv2.0", "bert-base-uncased", "a/b_c.d"] {
+            assert!(is_hub_id(id), "{id}");
+        }
+        for path in ["./model", "/models/a", "../a/b", "a/b/c", "", "a/", "~/model", "a b"] {
+            assert!(!is_hub_id(path), "{path}");
+        }
+    }
+}

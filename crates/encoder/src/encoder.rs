@@ -1,0 +1,257 @@
+//! The encoder: a loaded checkpoint that turns texts into embeddings.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::batch::{Batch, plan};
+use crate::checkpoint::Checkpoint;
+use crate::fingerprint::Fingerprint;
+use crate::models::{Architecture, Config, Transformer};
+use crate::projection::Projection;
+use crate::recipe::{self, Family, Recipe, TextKind};
+use crate::rows::{Row, Rows};
+use crate::tokenizer::TextTokenizer;
+use crate::weights::Weights;
+use crate::{Embeddings, Error, Result};
+
+/// What a caller may choose when loading; `Default` takes all from the checkpoint.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Tokens of a query at most, markers and `[MASK]`s included; `None` for the checkpoint's own.
+    pub query_maxlen: Option<usize>,
+    /// Tokens of a passage at most, markers included; `None` for the checkpoint's own.
+    pub passage_maxlen: Option<usize>,
+    /// Tokens of one batch at most; a longer text is a batch of its own. Each thread works on one batch at a time, and
+    /// needs up to about `4 bytes * batch_tokens * (4 H + 3 I)` for it, H and I being the transformer's hidden and
+    /// intermediate widths: 25 MB a thread for a MiniLM (384, 1536) at 1024.
+    pub batch_tokens: usize,
+    /// Branch, tag or commit of a hub model; `None` for `main`. A folder has none.
+    pub revision: Option<String>,
+}
+
+/// Enough rows for the matrix products to run at full speed, few enough for the activations to stay near the core.
+const DEFAULT_BATCH_TOKENS: usize = 1024;
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { query_maxlen: None, passage_maxlen: None, batch_tokens: DEFAULT_BATCH_TOKENS, revision: None }
+    }
+}
+
+/// A checkpoint in memory. Shared freely: encoding does not change it.
+pub struct Encoder {
+    model: String,
+    architecture: Architecture,
+    recipe: Recipe,
+    rows: Rows,
+    transformer: Transformer,
+    projection: Projection,
+    hidden: usize,
+    dim: usize,
+    batch_tokens: usize,
+    fingerprint: String,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder")
+            .field("model", &self.model)
+            .field("family", &self.recipe.family)
+            .field("architecture", &self.architecture)
+            .field("dim", &self.dim)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Loads a folder, or a hub id such as `owner/name` (fetched once into the hub's cache).
+    ///
+    /// # Errors
+    /// Whatever keeps the checkpoint from being computed exactly as its own library would: see [`Error`].
+    pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
+        let checkpoint = Checkpoint::open(model, options.revision.as_deref())?;
+        let json = checkpoint.require_json("config.json")?;
+        let config = Config::read(&json)?;
+        let (architecture, hidden, positions) = (config.architecture(), config.hidden(), config.positions());
+        let mut recipe = recipe::read(&checkpoint, &json, hidden, positions)?;
+        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
+
+        let mut fingerprint = Fingerprint::new();
+        fingerprint.json("recipe", &recipe);
+        config.hash(&mut fingerprint);
+        let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
+        let rows = Rows::new(model, &recipe, tokenizer, positions)?;
+        let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?)?;
+        let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, &mut fingerprint)?;
+        if dim % 8 != 0 || dim == 0 {
+            return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });
+        }
+        tracing::debug!(model, family = ?recipe.family, ?architecture, dim, "loaded an encoder");
+        Ok(Self {
+            model: checkpoint.model().to_owned(),
+            architecture,
+            recipe,
+            rows,
+            transformer,
+            projection,
+            hidden,
+            dim,
+            batch_tokens: options.batch_tokens,
+            fingerprint: fingerprint.finish(),
+        })
+    }
+
+    /// Components of an embedding (D).
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Components of a row of [`Encoder::encode_dense`] (H).
+    pub fn hidden_dim(&self) -> usize {
+        self.hidden
+    }
+
+    /// The format that the checkpoint is of.
+    pub fn family(&self) -> Family {
+        self.recipe.family
+    }
+
+    /// The transformer that the checkpoint holds.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// The folder or hub id, as it was asked for.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// All settings in force, maximum lengths included.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// A hash, in hex, over everything that changes an embedding: weights, sizes, tokenizer, family settings and
+    /// maximum lengths. It does not depend on where the checkpoint lies, nor on the size of batches.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.
+    ///
+    /// Runs on the caller's rayon pool and may be called from several of its threads at once. The result depends
+    /// neither on the number of threads nor on what else is in the list.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on a text, or yields an id that the transformer has no row for.
+    pub fn encode_passages(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Embeddings> {
+        self.encode(texts, TextKind::Passage)
+    }
+
+    /// Token embeddings of queries, `[MASK]`s included where the family adds them; an empty query has none.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_passages`].
+    pub fn encode_queries(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Embeddings> {
+        self.encode(texts, TextKind::Query)
+    }
+
+    /// One vector a text: the mean of the transformer's last hidden states over the attended tokens, before any
+    /// projection, with unit norm. The single-vector baseline; `dim` is [`Encoder::hidden_dim`], every len is 1.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_passages`].
+    pub fn encode_dense(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
+        let rows = texts.par_iter().map(|text| self.rows.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
+        let lens = vec![1; rows.len()];
+        self.run(&rows, &lens, self.hidden, |hidden, batch, _| {
+            let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
+            let mut means = vec![0.0; batch.spans.len() * self.hidden];
+            for (span, mean) in batch.spans.iter().zip(means.chunks_exact_mut(self.hidden)) {
+                for token in hidden[span.start * self.hidden..].chunks_exact(self.hidden).take(span.attended) {
+                    mean.iter_mut().zip(token).for_each(|(mean, x)| *mean += x);
+                }
+            }
+            Ok(means)
+        })
+    }
+
+    fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
+        let row = |text: &str| if Rows::is_empty(text) { Ok(Row::default()) } else { self.rows.row(text, kind) };
+        let rows = texts.par_iter().map(|text| row(text.as_ref())).collect::<Result<Vec<_>>>()?;
+        let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
+        self.run(&rows, &lens, self.dim, |hidden, batch, rows| {
+            let kept = batch.spans.iter().zip(rows).flat_map(|(span, row)| row.kept.iter().map(|at| (span.start + at) as u32));
+            let kept: Vec<u32> = kept.collect();
+            if kept.is_empty() {
+                return Ok(Vec::new());
+            }
+            // Dropped before the projection: nothing after the transformer looks across tokens.
+            let all = kept.len() == batch.ids.len();
+            let count = kept.len();
+            let hidden = if all { hidden } else { hidden.index_select(&Tensor::from_vec(kept, count, &Device::Cpu)?, 0)? };
+            Ok(self.projection.forward(hidden)?.flatten_all()?.to_vec1()?)
+        })
+    }
+
+    /// Sends every row through the transformer, and `finish` over its hidden states, batch by batch.
+    ///
+    /// As many lanes as the pool has threads take batches off one list. A lane inside a matrix product may be made
+    /// to run another lane's share of it, or that whole lane; since there are no more lanes than threads, no more
+    /// batches than threads are ever in flight.
+    fn run(
+        &self,
+        rows: &[Row],
+        lens: &[u32],
+        dim: usize,
+        finish: impl Fn(Tensor, &Batch, &[&Row]) -> Result<Vec<f32>> + Sync,
+    ) -> Result<Embeddings> {
+        let offsets = offsets(lens, dim);
+        let data = Mutex::new(vec![0.0; offsets[lens.len()]]);
+        let tokens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+        let batches = plan(&tokens, self.batch_tokens);
+        let next = AtomicUsize::new(0);
+        let lanes = rayon::current_num_threads().min(batches.len());
+        (0..lanes).into_par_iter().with_max_len(1).try_for_each(|_| {
+            while let Some(group) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let rows: Vec<&Row> = group.iter().map(|&text| &rows[text]).collect();
+                let batch = Batch::new(rows.iter().copied());
+                let mut values = finish(self.transformer.forward(&batch)?, &batch, &rows)?;
+                normalize(&mut values, dim);
+                let mut data = data.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut rest = values.as_slice();
+                for &text in group {
+                    let target = &mut data[offsets[text]..offsets[text + 1]];
+                    let (values, tail) = rest.split_at(target.len());
+                    target.copy_from_slice(values);
+                    rest = tail;
+                }
+            }
+            Ok::<_, Error>(())
+        })?;
+        let data = data.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Embeddings { dim, data, lens: lens.to_vec() })
+    }
+}
+
+/// Where each text's values start; one more for the end.
+fn offsets(lens: &[u32], dim: usize) -> Vec<usize> {
+    let mut offsets = vec![0; lens.len() + 1];
+    for (text, &len) in lens.iter().enumerate() {
+        offsets[text + 1] = offsets[text] + len as usize * dim;
+    }
+    offsets
+}
+
+/// Scales every row to unit norm; a row of zeros stays.
+fn normalize(values: &mut [f32], dim: usize) {
+    /// The floor under a norm that the reference libraries share.
+    const LEAST_NORM: f32 = 1e-12;
+    for row in values.chunks_exact_mut(dim) {
+        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(LEAST_NORM);
+        row.iter_mut().for_each(|x| *x /= norm);
+    }
+}

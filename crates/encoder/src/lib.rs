@@ -1,0 +1,54 @@
+//! Text to token embeddings, on candle: Stanford ColBERT, PyLate, sentence-transformers and plain checkpoints.
+//!
+//! **In:** a folder or a hub id, and texts. **Out:** [`Embeddings`], one unit-norm row per kept token, ragged.
+//!
+//! The trip of a text, one file per step:
+//!
+//! | step | file | what happens |
+//! |---|---|---|
+//! | find | `checkpoint` | local folder, or the hub with its cache, token and offline mode |
+//! | read | `stanford`, `pylate`, `sentence_transformers`, `plain` | the family's settings become one [`Recipe`] |
+//! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
+//! | batch | `batch` | sort by length, cut by token count |
+//! | transformer | `models/`, `ops` | (tokens, H) hidden states, ragged: nothing is ever padded |
+//! | project | `projection` | the chain of Dense layers, (tokens, D), then unit norm |
+//! | keep | `encoder` | skiplisted rows dropped, input order restored |
+//!
+//! Batches are ragged: the tokens of all texts of a batch lie end to end, attention looks only inside a text. So no
+//! padding is computed, no padding row can leak, and a text's embeddings do not depend on its neighbours.
+//!
+//! ```no_run
+//! use selvedge_encoder::{Encoder, LoadOptions};
+//!
+//! let encoder = Encoder::load("path/to/checkpoint", &LoadOptions::default())?;
+//! let passages = encoder.encode_passages(&["a woven edge", "keeps a cloth from fraying"])?;
+//! assert_eq!(passages.data.len(), passages.num_embeddings() * encoder.dim());
+//! # Ok::<(), selvedge_encoder::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch;
+mod checkpoint;
+mod embeddings;
+mod encoder;
+mod error;
+mod fingerprint;
+mod models;
+mod ops;
+mod plain;
+mod projection;
+mod pylate;
+mod recipe;
+mod rows;
+mod sentence_transformers;
+mod skiplist;
+mod stanford;
+mod tokenizer;
+mod weights;
+
+pub use embeddings::Embeddings;
+pub use encoder::{Encoder, LoadOptions};
+pub use error::{Error, Result};
+pub use models::Architecture;
+pub use projection::{Activation, DenseSpec};
+pub use recipe::{Expansion, Family, Marker, Recipe, Side, TextKind};

@@ -1,0 +1,55 @@
+//! BERT: sizes and names for the shared encoder.
+
+use super::post_norm::{Config, Names, Positions};
+use super::{Architecture, head_dim};
+use crate::checkpoint::Json;
+use crate::ops::Elementwise;
+use crate::{Error, Result};
+
+/// The names of BERT's tensors; XLM-RoBERTa has the same.
+pub(super) const NAMES: Names = Names {
+    word: "embeddings.word_embeddings.weight",
+    position: "embeddings.position_embeddings.weight",
+    token_type: Some("embeddings.token_type_embeddings.weight"),
+    norm: "embeddings.LayerNorm",
+    layer: "encoder.layer",
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_out: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    up: "intermediate.dense",
+    down: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+/// Reads `config.json`.
+pub(super) fn config(json: &Json) -> Result<Config> {
+    let count = |key| json.required(key, json.usize(key)?);
+    if let Some(kind) = json.string("position_embedding_type")?.filter(|kind| kind != "absolute") {
+        return Err(Error::Unsupported { path: json.path.clone(), what: format!("position_embedding_type {kind}") });
+    }
+    let hidden = count("hidden_size")?;
+    let num_heads = count("num_attention_heads")?;
+    head_dim(json, hidden, num_heads)?;
+    Ok(Config {
+        architecture: Architecture::Bert,
+        vocabulary: count("vocab_size")?,
+        hidden,
+        num_layers: count("num_hidden_layers")?,
+        num_heads,
+        intermediate: count("intermediate_size")?,
+        table_positions: count("max_position_embeddings")?,
+        activation: activation(json, "hidden_act")?,
+        eps: json.f64("layer_norm_eps")?.unwrap_or(1e-12),
+        positions: Positions::FromZero,
+        names: NAMES,
+    })
+}
+
+/// The activation that `key` names; GELU where it is left out.
+pub(super) fn activation(json: &Json, key: &str) -> Result<Elementwise> {
+    let name = json.string(key)?.unwrap_or_else(|| "gelu".into());
+    let unsupported = || Error::Unsupported { path: json.path.clone(), what: format!("{key} {name}") };
+    Elementwise::by_name(&name).ok_or_else(unsupported)
+}

@@ -1,0 +1,45 @@
+//! DistilBERT: sizes and names for the shared encoder.
+
+use super::bert::activation;
+use super::post_norm::{Config, Names, Positions};
+use super::{Architecture, head_dim};
+use crate::Result;
+use crate::checkpoint::Json;
+
+const NAMES: Names = Names {
+    word: "embeddings.word_embeddings.weight",
+    position: "embeddings.position_embeddings.weight",
+    token_type: None,
+    norm: "embeddings.LayerNorm",
+    layer: "transformer.layer",
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attention_out: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    up: "ffn.lin1",
+    down: "ffn.lin2",
+    output_norm: "output_layer_norm",
+};
+
+/// Reads `config.json`.
+pub(super) fn config(json: &Json) -> Result<Config> {
+    let count = |key| json.required(key, json.usize(key)?);
+    let hidden = count("dim")?;
+    let num_heads = count("n_heads")?;
+    head_dim(json, hidden, num_heads)?;
+    Ok(Config {
+        architecture: Architecture::DistilBert,
+        vocabulary: count("vocab_size")?,
+        hidden,
+        num_layers: count("n_layers")?,
+        num_heads,
+        intermediate: count("hidden_dim")?,
+        table_positions: count("max_position_embeddings")?,
+        activation: activation(json, "activation")?,
+        // The reference has it as a constant.
+        eps: 1e-12,
+        positions: Positions::FromZero,
+        names: NAMES,
+    })
+}

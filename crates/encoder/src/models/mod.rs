@@ -1,0 +1,118 @@
+//! The transformers: token ids of a ragged batch to hidden states.
+//!
+//! In: a [`Batch`] of N tokens. Out: hidden states (N, H) f32, one row per token, in the batch's order.
+
+mod bert;
+mod distilbert;
+mod layers;
+mod modernbert;
+mod post_norm;
+mod xlm_roberta;
+
+use candle_core::Tensor;
+use serde::Serialize;
+
+use crate::batch::Batch;
+use crate::checkpoint::Json;
+use crate::fingerprint::Fingerprint;
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+pub(crate) use layers::Linear;
+use modernbert::ModernBert;
+use post_norm::PostNorm;
+
+/// Which transformer a checkpoint holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Architecture {
+    /// Learned positions, norm after each block.
+    Bert,
+    /// BERT without token types.
+    DistilBert,
+    /// BERT whose positions skip padding and start after it; RoBERTa is computed the same way.
+    XlmRoberta,
+    /// Rotary positions, gated units, norm before each block, most layers local.
+    ModernBert,
+}
+
+/// A loaded transformer.
+pub(crate) enum Transformer {
+    PostNorm(PostNorm),
+    ModernBert(ModernBert),
+}
+
+/// What a configuration says before any weight is read.
+pub(crate) enum Config {
+    PostNorm(post_norm::Config),
+    ModernBert(modernbert::Config),
+}
+
+impl Config {
+    /// Reads `config.json`, whatever its `model_type`.
+    pub(crate) fn read(json: &Json) -> Result<Self> {
+        let model_type = json.required("model_type", json.string("model_type")?)?;
+        Ok(match model_type.as_str() {
+            "bert" => Self::PostNorm(bert::config(json)?),
+            "distilbert" => Self::PostNorm(distilbert::config(json)?),
+            "xlm-roberta" | "roberta" => Self::PostNorm(xlm_roberta::config(json)?),
+            "modernbert" => Self::ModernBert(modernbert::Config::read(json)?),
+            _ => return Err(Error::UnsupportedArchitecture { path: json.path.clone(), found: model_type }),
+        })
+    }
+
+    pub(crate) fn architecture(&self) -> Architecture {
+        match self {
+            Self::PostNorm(config) => config.architecture,
+            Self::ModernBert(_) => Architecture::ModernBert,
+        }
+    }
+
+    /// H.
+    pub(crate) fn hidden(&self) -> usize {
+        match self {
+            Self::PostNorm(config) => config.hidden,
+            Self::ModernBert(config) => config.hidden,
+        }
+    }
+
+    /// The longest sequence.
+    pub(crate) fn positions(&self) -> usize {
+        match self {
+            Self::PostNorm(config) => config.longest(),
+            Self::ModernBert(config) => config.positions,
+        }
+    }
+
+    /// Loads the weights; what the configuration says goes into the fingerprint too.
+    pub(crate) fn load(self, weights: &mut Weights<'_>) -> Result<Transformer> {
+        Ok(match self {
+            Self::PostNorm(config) => Transformer::PostNorm(PostNorm::load(config, weights)?),
+            Self::ModernBert(config) => Transformer::ModernBert(ModernBert::load(config, weights)?),
+        })
+    }
+
+    pub(crate) fn hash(&self, fingerprint: &mut Fingerprint) {
+        match self {
+            Self::PostNorm(config) => fingerprint.json("config", config),
+            Self::ModernBert(config) => fingerprint.json("config", config),
+        }
+    }
+}
+
+impl Transformer {
+    /// The last hidden states of a batch; (N, H).
+    pub(crate) fn forward(&self, batch: &Batch) -> Result<Tensor> {
+        match self {
+            Self::PostNorm(model) => model.forward(batch),
+            Self::ModernBert(model) => model.forward(batch),
+        }
+    }
+}
+
+/// How many heads of which width; they have to fill H exactly.
+fn head_dim(json: &Json, hidden: usize, num_heads: usize) -> Result<usize> {
+    match hidden.checked_div(num_heads) {
+        Some(head_dim) if head_dim * num_heads == hidden && head_dim > 0 => Ok(head_dim),
+        _ => Err(json.malformed(format!("{num_heads} heads do not divide a width of {hidden}"))),
+    }
+}

@@ -1,0 +1,193 @@
+//! ModernBERT: rotary positions, gated units, norm before each block, most layers local.
+//!
+//! ```text
+//! x = norm(word[id])
+//! each layer: x = x + out(attention(rotate(qkv(norm(x))))); x = x + out(f(a) b) where (a, b) = in(norm(x))
+//! x = norm(x)
+//! ```
+//! The first layer has no norm of its own before attention: the embedding's just precedes it. Local layers see
+//! `local_attention / 2` tokens on each side and turn by a base of their own.
+
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+
+use super::bert::activation;
+use super::head_dim;
+use super::layers::{Linear, Table, load_norm};
+use crate::Result;
+use crate::batch::Batch;
+use crate::checkpoint::Json;
+use crate::ops::{self, Attention, Elementwise, NormWeights, RotaryTable};
+use crate::weights::Weights;
+
+const WORD: &str = "embeddings.tok_embeddings.weight";
+
+/// One checkpoint's sizes and rules.
+#[derive(Serialize)]
+pub(crate) struct Config {
+    vocabulary: usize,
+    pub(super) hidden: usize,
+    num_heads: usize,
+    head_dim: usize,
+    intermediate: usize,
+    pub(super) positions: usize,
+    activation: Elementwise,
+    eps: f64,
+    norm_bias: bool,
+    attention_bias: bool,
+    mlp_bias: bool,
+    global_theta: f64,
+    local_theta: f64,
+    /// Tokens seen on each side in a local layer.
+    window: usize,
+    /// One per layer.
+    is_global: Vec<bool>,
+}
+
+impl Config {
+    pub(super) fn read(json: &Json) -> Result<Self> {
+        let count = |key| json.required(key, json.usize(key)?);
+        let flag = |key| Ok::<_, crate::Error>(json.bool(key)?.unwrap_or(false));
+        let hidden = count("hidden_size")?;
+        let num_heads = count("num_attention_heads")?;
+        let global_theta = theta(json, "full_attention", "global_rope_theta", 160_000.0)?;
+        Ok(Self {
+            vocabulary: count("vocab_size")?,
+            hidden,
+            num_heads,
+            head_dim: head_dim(json, hidden, num_heads)?,
+            intermediate: count("intermediate_size")?,
+            positions: count("max_position_embeddings")?,
+            activation: activation(json, "hidden_activation")?,
+            eps: json.f64("norm_eps")?.unwrap_or(1e-5),
+            norm_bias: flag("norm_bias")?,
+            attention_bias: flag("attention_bias")?,
+            mlp_bias: flag("mlp_bias")?,
+            global_theta,
+            local_theta: theta(json, "sliding_attention", "local_rope_theta", 10_000.0)?,
+            window: json.usize("local_attention")?.unwrap_or(128) / 2,
+            is_global: layer_types(json, count("num_hidden_layers")?)?,
+        })
+    }
+}
+
+/// A rotary base: newer configurations keep it under `rope_parameters`, older ones at the top.
+fn theta(json: &Json, kind: &str, flat: &str, default: f64) -> Result<f64> {
+    let nested = json.get("rope_parameters").and_then(|all| all.get(kind)).and_then(|one| one.get("rope_theta"));
+    match nested {
+        Some(theta) => theta.as_f64().ok_or_else(|| json.malformed("a \"rope_theta\" is not a number")),
+        None => Ok(json.f64(flat)?.unwrap_or(default)),
+    }
+}
+
+/// Which layers see the whole text: listed by name, or every n-th.
+fn layer_types(json: &Json, num_layers: usize) -> Result<Vec<bool>> {
+    match json.strings("layer_types")? {
+        Some(types) if types.len() == num_layers => Ok(types.iter().map(|kind| kind == "full_attention").collect()),
+        Some(types) => Err(json.malformed(format!("{} \"layer_types\" for {num_layers} layers", types.len()))),
+        None => {
+            let every = json.usize("global_attn_every_n_layers")?.unwrap_or(3).max(1);
+            Ok((0..num_layers).map(|layer| layer % every == 0).collect())
+        }
+    }
+}
+
+/// The loaded encoder.
+pub(crate) struct ModernBert {
+    config: Config,
+    word: Table,
+    norm: NormWeights,
+    layers: Vec<Layer>,
+    final_norm: NormWeights,
+}
+
+struct Layer {
+    attention_norm: Option<NormWeights>,
+    qkv: Linear,
+    attention_out: Linear,
+    mlp_norm: NormWeights,
+    /// Both halves of the gated unit, stacked.
+    up: Linear,
+    down: Linear,
+    is_global: bool,
+}
+
+impl ModernBert {
+    pub(super) fn load(config: Config, weights: &mut Weights<'_>) -> Result<Self> {
+        let root = weights.prefix_of(WORD)?;
+        let word = Table::load(weights, &format!("{root}{WORD}"), config.vocabulary, config.hidden)?;
+        let norm = |weights: &mut Weights<'_>, name: &str| {
+            load_norm(weights, &format!("{root}{name}"), config.hidden, config.eps, config.norm_bias)
+        };
+        let embedding_norm = norm(weights, "embeddings.norm")?;
+        let final_norm = norm(weights, "final_norm")?;
+        let layers = (0..config.is_global.len())
+            .map(|layer| Layer::load(&config, weights, &format!("{root}layers.{layer}"), layer))
+            .collect::<Result<_>>()?;
+        Ok(Self { config, word, norm: embedding_norm, layers, final_norm })
+    }
+
+    /// (N) ids to (N, H).
+    pub(super) fn forward(&self, batch: &Batch) -> Result<Tensor> {
+        let config = &self.config;
+        let mut x = Vec::with_capacity(batch.ids.len() * config.hidden);
+        for &id in &batch.ids {
+            x.extend_from_slice(self.word.row(id)?);
+        }
+        let mut x = Tensor::from_vec(x, (batch.ids.len(), config.hidden), &Device::Cpu)?;
+        ops::norm(&x, &self.norm)?;
+        let table = |theta| RotaryTable::new(theta, config.head_dim, batch.longest());
+        let (global, local) = (table(config.global_theta), table(config.local_theta));
+        for layer in &self.layers {
+            let table = if layer.is_global { &global } else { &local };
+            x = layer.forward(x, batch, table, config)?;
+        }
+        ops::norm(&x, &self.final_norm)?;
+        Ok(x)
+    }
+}
+
+impl Layer {
+    fn load(config: &Config, weights: &mut Weights<'_>, prefix: &str, layer: usize) -> Result<Self> {
+        let Config { hidden, intermediate, .. } = *config;
+        let norm = |weights: &mut Weights<'_>, name: &str| {
+            load_norm(weights, &format!("{prefix}.{name}"), hidden, config.eps, config.norm_bias)
+        };
+        let linear = |weights: &mut Weights<'_>, name: &str, bias: bool, width_in: usize, width_out: usize| {
+            let bias = bias.then(|| format!("{prefix}.{name}.bias"));
+            Linear::load(weights, &format!("{prefix}.{name}.weight"), bias.as_deref(), width_in, width_out)
+        };
+        Ok(Self {
+            attention_norm: if layer == 0 { None } else { Some(norm(weights, "attn_norm")?) },
+            qkv: linear(weights, "attn.Wqkv", config.attention_bias, hidden, 3 * hidden)?,
+            attention_out: linear(weights, "attn.Wo", config.attention_bias, hidden, hidden)?,
+            mlp_norm: norm(weights, "mlp_norm")?,
+            up: linear(weights, "mlp.Wi", config.mlp_bias, hidden, 2 * intermediate)?,
+            down: linear(weights, "mlp.Wo", config.mlp_bias, intermediate, hidden)?,
+            is_global: config.is_global[layer],
+        })
+    }
+
+    fn forward(&self, x: Tensor, batch: &Batch, table: &RotaryTable, config: &Config) -> Result<Tensor> {
+        let qkv = match &self.attention_norm {
+            None => self.qkv.forward(&x, Elementwise::Identity)?,
+            Some(norm) => self.qkv.forward(&normed(&x, norm)?, Elementwise::Identity)?,
+        };
+        ops::rotate(&qkv, &batch.spans, table)?;
+        let window = (!self.is_global).then_some(config.window);
+        let context = ops::attention(&qkv, Attention { spans: &batch.spans, num_heads: config.num_heads, window })?;
+        drop(qkv);
+        let x = (x + self.attention_out.forward(&context, Elementwise::Identity)?)?;
+        let up = self.up.product(&normed(&x, &self.mlp_norm)?)?;
+        let gated = ops::gated(&up, self.up.bias(), config.activation)?;
+        drop(up);
+        Ok((x + self.down.forward(&gated, Elementwise::Identity)?)?)
+    }
+}
+
+/// The norm of a copy.
+fn normed(x: &Tensor, weights: &NormWeights) -> Result<Tensor> {
+    let copy = x.copy()?;
+    ops::norm(&copy, weights)?;
+    Ok(copy)
+}

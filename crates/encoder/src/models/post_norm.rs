@@ -1,0 +1,184 @@
+//! The encoder that BERT, DistilBERT and XLM-RoBERTa share: learned positions, norm after each block.
+//!
+//! ```text
+//! x = norm(word[id] + position[p] + type[0])
+//! each layer: x = norm(x + attention(x)); x = norm(x + down(f(up(x))))
+//! ```
+//! The three differ in the names of their tensors and in how positions are counted: [`Names`] and [`Positions`].
+
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+
+use super::Architecture;
+use super::layers::{Linear, Table, load_norm};
+use crate::Result;
+use crate::batch::Batch;
+use crate::ops::{self, Attention, Elementwise, NormWeights};
+use crate::weights::Weights;
+
+/// One checkpoint's sizes, names and rules.
+#[derive(Serialize)]
+pub(crate) struct Config {
+    pub(super) architecture: Architecture,
+    pub(super) vocabulary: usize,
+    pub(super) hidden: usize,
+    pub(super) num_layers: usize,
+    pub(super) num_heads: usize,
+    pub(super) intermediate: usize,
+    /// Rows of the position table.
+    pub(super) table_positions: usize,
+    pub(super) activation: Elementwise,
+    pub(super) eps: f64,
+    pub(super) positions: Positions,
+    #[serde(skip)]
+    pub(super) names: Names,
+}
+
+/// How a token's row of the position table is found.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) enum Positions {
+    /// 0, 1, 2, ...
+    FromZero,
+    /// Padding has the row of its id; other tokens are counted from the row after it.
+    AfterPadding(u32),
+}
+
+/// Tensor names; those of a layer follow the layer's own prefix.
+pub(super) struct Names {
+    pub(super) word: &'static str,
+    pub(super) position: &'static str,
+    /// DistilBERT has no token types.
+    pub(super) token_type: Option<&'static str>,
+    pub(super) norm: &'static str,
+    /// Before the layer's number.
+    pub(super) layer: &'static str,
+    pub(super) query: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: &'static str,
+    pub(super) attention_out: &'static str,
+    pub(super) attention_norm: &'static str,
+    pub(super) up: &'static str,
+    pub(super) down: &'static str,
+    pub(super) output_norm: &'static str,
+}
+
+impl Config {
+    /// The longest sequence.
+    pub(super) fn longest(&self) -> usize {
+        match self.positions {
+            Positions::FromZero => self.table_positions,
+            Positions::AfterPadding(pad) => self.table_positions.saturating_sub(pad as usize + 1),
+        }
+    }
+}
+
+/// The loaded encoder.
+pub(crate) struct PostNorm {
+    config: Config,
+    word: Table,
+    /// The token type's row is added in already: it is the same for every token.
+    position: Table,
+    norm: NormWeights,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    qkv: Linear,
+    attention_out: Linear,
+    attention_norm: NormWeights,
+    up: Linear,
+    down: Linear,
+    output_norm: NormWeights,
+}
+
+impl PostNorm {
+    pub(super) fn load(config: Config, weights: &mut Weights<'_>) -> Result<Self> {
+        let Config { hidden, eps, .. } = config;
+        let names = &config.names;
+        let root = weights.prefix_of(names.word)?;
+        let word = Table::load(weights, &format!("{root}{}", names.word), config.vocabulary, hidden)?;
+        let position = format!("{root}{}", names.position);
+        let mut position = Table::load(weights, &position, config.table_positions, hidden)?;
+        if let Some(name) = names.token_type {
+            position.add(Table::load(weights, &format!("{root}{name}"), 1, hidden)?.row(0)?);
+        }
+        let norm = load_norm(weights, &format!("{root}{}", names.norm), hidden, eps, true)?;
+        let layers = (0..config.num_layers)
+            .map(|layer| Layer::load(&config, weights, &format!("{root}{}.{layer}", names.layer)))
+            .collect::<Result<_>>()?;
+        Ok(Self { config, word, position, norm, layers })
+    }
+
+    /// (N) ids to (N, H).
+    pub(super) fn forward(&self, batch: &Batch) -> Result<Tensor> {
+        let mut x = self.embed(batch)?;
+        for layer in &self.layers {
+            x = layer.forward(x, batch, &self.config)?;
+        }
+        Ok(x)
+    }
+
+    fn embed(&self, batch: &Batch) -> Result<Tensor> {
+        let hidden = self.config.hidden;
+        let mut x = Vec::with_capacity(batch.ids.len() * hidden);
+        for span in &batch.spans {
+            let mut counted = 0;
+            for (at, &id) in batch.ids[span.tokens()].iter().enumerate() {
+                let position = match self.config.positions {
+                    Positions::FromZero => at as u32,
+                    Positions::AfterPadding(pad) if id == pad => pad,
+                    Positions::AfterPadding(pad) => {
+                        counted += 1;
+                        pad + counted
+                    }
+                };
+                let (word, position) = (self.word.row(id)?, self.position.row(position)?);
+                x.extend(word.iter().zip(position).map(|(word, position)| word + position));
+            }
+        }
+        let x = Tensor::from_vec(x, (batch.ids.len(), hidden), &Device::Cpu)?;
+        ops::norm(&x, &self.norm)?;
+        Ok(x)
+    }
+}
+
+impl Layer {
+    fn load(config: &Config, weights: &mut Weights<'_>, prefix: &str) -> Result<Self> {
+        let Config { hidden, intermediate, eps, .. } = *config;
+        let names = &config.names;
+        let part = |name: &str, part: &str| format!("{prefix}.{name}.{part}");
+        let qkv = [names.query, names.key, names.value];
+        let qkv_weights = qkv.map(|name| part(name, "weight"));
+        let qkv_biases = qkv.map(|name| part(name, "bias"));
+        let mut linear = |name: &str, width_in: usize, width_out: usize| {
+            Linear::load(weights, &part(name, "weight"), Some(&part(name, "bias")), width_in, width_out)
+        };
+        Ok(Self {
+            attention_out: linear(names.attention_out, hidden, hidden)?,
+            up: linear(names.up, hidden, intermediate)?,
+            down: linear(names.down, intermediate, hidden)?,
+            qkv: Linear::stacked(
+                weights,
+                &qkv_weights.each_ref().map(String::as_str),
+                &qkv_biases.each_ref().map(String::as_str),
+                hidden,
+                hidden,
+            )?,
+            attention_norm: load_norm(weights, &format!("{prefix}.{}", names.attention_norm), hidden, eps, true)?,
+            output_norm: load_norm(weights, &format!("{prefix}.{}", names.output_norm), hidden, eps, true)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor, batch: &Batch, config: &Config) -> Result<Tensor> {
+        let qkv = self.qkv.forward(&x, Elementwise::Identity)?;
+        let settings = Attention { spans: &batch.spans, num_heads: config.num_heads, window: None };
+        let context = ops::attention(&qkv, settings)?;
+        drop(qkv);
+        let y = self.attention_out.product(&context)?;
+        ops::add_norm(&y, self.attention_out.bias(), &x, &self.attention_norm)?;
+        let up = self.up.forward(&y, config.activation)?;
+        let z = self.down.product(&up)?;
+        ops::add_norm(&z, self.down.bias(), &y, &self.output_norm)?;
+        Ok(z)
+    }
+}

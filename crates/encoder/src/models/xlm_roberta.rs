@@ -1,0 +1,19 @@
+//! XLM-RoBERTa, and RoBERTa: BERT's encoder with positions counted after the padding token's.
+
+use super::bert;
+use super::post_norm::{Config, Positions};
+use super::Architecture;
+use crate::Result;
+use crate::checkpoint::Json;
+
+/// Reads `config.json`.
+pub(super) fn config(json: &Json) -> Result<Config> {
+    let pad = json.usize("pad_token_id")?.unwrap_or(1);
+    let pad = u32::try_from(pad).map_err(|_| json.malformed("\"pad_token_id\" is not a token id"))?;
+    Ok(Config {
+        architecture: Architecture::XlmRoberta,
+        positions: Positions::AfterPadding(pad),
+        eps: json.f64("layer_norm_eps")?.unwrap_or(1e-12),
+        ..bert::config(json)?
+    })
+}

@@ -1,0 +1,166 @@
+//! Bias and activation in one pass, and the gated unit.
+
+use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Result, Shape, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{math, task_rows, values, values_mut};
+
+/// A function of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Elementwise {
+    Identity,
+    Tanh,
+    Relu,
+    /// `x Phi(x)`.
+    Gelu,
+    /// GELU's approximation by a hyperbolic tangent.
+    GeluTanh,
+    Silu,
+    Sigmoid,
+}
+
+impl Elementwise {
+    /// By the name that transformers' configurations use.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" | "gelu_python" => Self::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Self::GeluTanh,
+            "relu" => Self::Relu,
+            "silu" | "swish" => Self::Silu,
+            "tanh" => Self::Tanh,
+            _ => return None,
+        })
+    }
+
+    /// Calls `visit` with the function as a type of its own, so that each loop over it is compiled for it.
+    #[inline(always)]
+    fn visit<V: Visit>(self, visit: V) {
+        match self {
+            Self::Identity => visit.run(|x| x),
+            Self::Tanh => visit.run(math::tanh),
+            Self::Relu => visit.run(|x| x.max(0.0)),
+            Self::Gelu => visit.run(|x| 0.5 * x * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
+            Self::GeluTanh => visit.run(|x| {
+                let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + math::tanh(inner))
+            }),
+            Self::Silu => visit.run(|x| x * math::sigmoid(x)),
+            Self::Sigmoid => visit.run(math::sigmoid),
+        }
+    }
+}
+
+trait Visit {
+    fn run(self, f: impl Fn(f32) -> f32);
+}
+
+/// `x = f(x + bias)` in place; x (N, W), bias (W).
+pub(crate) fn bias_activation(x: &Tensor, bias: Option<&[f32]>, f: Elementwise) -> Result<()> {
+    if bias.is_none() && f == Elementwise::Identity {
+        return Ok(());
+    }
+    x.inplace_op1(&BiasActivation { bias, f })
+}
+
+struct BiasActivation<'a> {
+    bias: Option<&'a [f32]>,
+    f: Elementwise,
+}
+
+impl InplaceOp1 for BiasActivation<'_> {
+    fn name(&self) -> &'static str {
+        "bias-activation"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (_, width) = layout.shape().dims2()?;
+        values_mut(storage, layout)?
+            .par_chunks_mut(task_rows(width) * width)
+            .for_each(|x| Arch::new().dispatch(BiasRows { x, width, bias: self.bias, f: self.f }));
+        Ok(())
+    }
+}
+
+struct BiasRows<'a> {
+    x: &'a mut [f32],
+    width: usize,
+    bias: Option<&'a [f32]>,
+    f: Elementwise,
+}
+
+impl WithSimd for BiasRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.f.visit(self);
+    }
+}
+
+impl Visit for BiasRows<'_> {
+    #[inline(always)]
+    fn run(self, f: impl Fn(f32) -> f32) {
+        for row in self.x.chunks_exact_mut(self.width) {
+            match self.bias {
+                Some(bias) => row.iter_mut().zip(bias).for_each(|(x, b)| *x = f(*x + *b)),
+                None => row.iter_mut().for_each(|x| *x = f(*x)),
+            }
+        }
+    }
+}
+
+/// `f(x[:W]) x[W:]` of each row, after adding the bias; x (N, 2W), bias (2W), result (N, W).
+pub(crate) fn gated(x: &Tensor, bias: Option<&[f32]>, f: Elementwise) -> Result<Tensor> {
+    bias_activation(x, bias, Elementwise::Identity)?;
+    x.apply_op1_no_bwd(&Gated(f))
+}
+
+struct Gated(Elementwise);
+
+impl CustomOp1 for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, twice) = layout.shape().dims2()?;
+        let width = twice / 2;
+        let x = values(storage, layout)?;
+        let mut out = vec![0.0; rows * width];
+        let task = task_rows(width);
+        out.par_chunks_mut(task * width)
+            .zip(x.par_chunks(task * twice))
+            .for_each(|(out, x)| Arch::new().dispatch(GatedRows { out, x, width, f: self.0 }));
+        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
+    }
+}
+
+struct GatedRows<'a> {
+    out: &'a mut [f32],
+    x: &'a [f32],
+    width: usize,
+    f: Elementwise,
+}
+
+impl WithSimd for GatedRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.f.visit(self);
+    }
+}
+
+impl Visit for GatedRows<'_> {
+    #[inline(always)]
+    fn run(self, f: impl Fn(f32) -> f32) {
+        for (out, x) in self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(2 * self.width)) {
+            let (input, gate) = x.split_at(self.width);
+            for ((out, input), gate) in out.iter_mut().zip(input).zip(gate) {
+                *out = f(*input) * *gate;
+            }
+        }
+    }
+}

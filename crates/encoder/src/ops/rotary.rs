@@ -1,0 +1,80 @@
+//! Rotary positions: each half-pair of a head's components is turned by an angle that grows with the position.
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{task_rows, values_mut};
+use crate::batch::Span;
+
+/// Cosines and sines; row = position, (T, head_dim / 2) each.
+pub(crate) struct RotaryTable {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    half: usize,
+}
+
+impl RotaryTable {
+    /// Angles `position theta^(-2i / head_dim)`, in f32 as the reference has them, for the first `len` positions.
+    pub(crate) fn new(theta: f64, head_dim: usize, len: usize) -> Self {
+        let half = head_dim / 2;
+        let speed = |i: usize| 1.0 / theta.powf((2 * i) as f64 / head_dim as f64);
+        let speeds: Vec<f32> = (0..half).map(|i| speed(i) as f32).collect();
+        let angles = || (0..len).flat_map(|position| speeds.iter().map(move |speed| speed * position as f32));
+        Self { cos: angles().map(f32::cos).collect(), sin: angles().map(f32::sin).collect(), half }
+    }
+}
+
+/// Turns the queries and keys of `qkv` (N, 3H) in place; positions count from each text's start.
+pub(crate) fn rotate(qkv: &Tensor, spans: &[Span], table: &RotaryTable) -> Result<()> {
+    let positions = spans.iter().flat_map(|span| 0..span.len).collect();
+    qkv.inplace_op1(&Rotate { positions, table })
+}
+
+struct Rotate<'a> {
+    positions: Vec<usize>,
+    table: &'a RotaryTable,
+}
+
+impl InplaceOp1 for Rotate<'_> {
+    fn name(&self) -> &'static str {
+        "rotate"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (_, width) = layout.shape().dims2()?;
+        let rows = task_rows(width);
+        values_mut(storage, layout)?
+            .par_chunks_mut(rows * width)
+            .zip(self.positions.par_chunks(rows))
+            .for_each(|(qkv, positions)| Arch::new().dispatch(RotateRows { qkv, width, positions, table: self.table }));
+        Ok(())
+    }
+}
+
+struct RotateRows<'a> {
+    qkv: &'a mut [f32],
+    width: usize,
+    positions: &'a [usize],
+    table: &'a RotaryTable,
+}
+
+impl WithSimd for RotateRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let half = self.table.half;
+        for (row, &position) in self.qkv.chunks_exact_mut(self.width).zip(self.positions) {
+            let cos = &self.table.cos[position * half..][..half];
+            let sin = &self.table.sin[position * half..][..half];
+            // Queries and keys are the first two thirds of a row; values are left alone.
+            for head in row[..self.width / 3 * 2].chunks_exact_mut(2 * half) {
+                let (first, second) = head.split_at_mut(half);
+                for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                    (*a, *b) = (*a * *cos - *b * *sin, *b * *cos + *a * *sin);
+                }
+            }
+        }
+    }
+}

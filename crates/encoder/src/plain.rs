@@ -1,0 +1,30 @@
+//! A transformer without a projection, among them the classic single-vector models of sentence-transformers.
+//!
+//! Every token's vector is kept: no marker, no `[MASK]` augmentation, no skiplist. A classic `modules.json`
+//! (Transformer, Pooling, Normalize) only adds its habits for text: surrounding whitespace is dropped, prompts are
+//! put before, `do_lower_case` is heeded. Its pooling is what [`crate::Encoder::encode_dense`] computes.
+
+use crate::checkpoint::{Checkpoint, Json};
+use crate::recipe::{Family, PASSAGE_PROMPTS, Recipe, Side, prompt};
+use crate::Result;
+
+const DEFAULT_QUERY_LEN: usize = 32;
+const DEFAULT_PASSAGE_LEN: usize = 180;
+
+/// Reads what little there is. `positions` is the longest sequence that the transformer takes.
+pub(crate) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: usize) -> Result<Recipe> {
+    let transformer = checkpoint.json("sentence_bert_config.json")?;
+    let lowercase = transformer.map_or(Ok(None), |json| json.bool("do_lower_case"))?.unwrap_or(false);
+    let side = |max_len: usize, names: &[&str]| -> Result<Side> {
+        Ok(Side { max_len: max_len.min(positions), prompt: prompt(settings, names)?, ..Side::default() })
+    };
+    Ok(Recipe {
+        family: Family::Plain,
+        query: side(DEFAULT_QUERY_LEN, &["query"])?,
+        passage: side(DEFAULT_PASSAGE_LEN, &PASSAGE_PROMPTS)?,
+        expansion: None,
+        strip: checkpoint.find("modules.json")?.is_some(),
+        lowercase,
+        projection: Vec::new(),
+    })
+}

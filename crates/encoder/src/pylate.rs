@@ -1,0 +1,89 @@
+//! PyLate: `modules.json` with a Transformer and a chain of Dense layers.
+//!
+//! Rules of `pylate.models.ColBERT`: the prefixes are tokens, inserted at position 1; with query expansion, every
+//! query is filled with the mask token to exactly `query_length`, attended or not; passages drop the skiplist. The
+//! defaults for what the settings leave out are those of its constructor.
+
+use crate::checkpoint::{Checkpoint, Json};
+use crate::projection::DenseSpec;
+use crate::recipe::{Expansion, Family, Marker, Module, Recipe, Side, prompt, punctuation};
+use crate::skiplist::Rule;
+use crate::{Error, Result};
+
+const DEFAULT_QUERY_LENGTH: usize = 32;
+const DEFAULT_DOCUMENT_LENGTH: usize = 180;
+const DEFAULT_QUERY_PREFIX: &str = "[Q] ";
+const DEFAULT_DOCUMENT_PREFIX: &str = "[D] ";
+
+/// Settings that only PyLate writes.
+const MARKS: [&str; 7] = [
+    "query_prefix",
+    "document_prefix",
+    "query_length",
+    "document_length",
+    "attend_to_expansion_tokens",
+    "skiplist_words",
+    "do_query_expansion",
+];
+
+/// Whether PyLate saved this: by a class of its own, by the name of its model, or by its settings.
+pub(crate) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<bool> {
+    let Some(settings) = settings else {
+        return Ok(modules.iter().any(|module| module.full_class.starts_with("pylate.")));
+    };
+    Ok(modules.iter().any(|module| module.full_class.starts_with("pylate."))
+        || settings.string("model_type")?.as_deref() == Some("ColBERT")
+        || MARKS.iter().any(|key| settings.get(key).is_some()))
+}
+
+/// Reads the settings and the chain of Dense layers.
+pub(crate) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option<&Json>) -> Result<Recipe> {
+    Module::check_transformer(checkpoint, modules)?;
+    let count = |key| settings.map_or(Ok(None), |settings| settings.usize(key));
+    let flag = |key| settings.map_or(Ok(None), |settings| settings.bool(key));
+    let text = |key| settings.map_or(Ok(None), |settings| settings.string(key));
+    let words = settings.map_or(Ok(None), |settings| settings.strings("skiplist_words"))?;
+    let marker = |key, default: &str| -> Result<_> {
+        let token = text(key)?.unwrap_or_else(|| default.to_owned());
+        // An unknown prefix makes PyLate add a row of random numbers: nothing that could be reproduced.
+        Ok((!token.is_empty()).then_some(Marker { token, or_unknown: false }))
+    };
+    let query_length = count("query_length")?.unwrap_or(DEFAULT_QUERY_LENGTH);
+    let expands = flag("do_query_expansion")?.unwrap_or(true);
+    let attend = flag("attend_to_expansion_tokens")?.unwrap_or(false);
+    // PyLate puts a prompt before a text only if one is named as the default.
+    let prompt = text("default_prompt_name")?.map_or(Ok(String::new()), |name| prompt(settings, &[&name]))?;
+    let transformer = checkpoint.json("sentence_bert_config.json")?;
+    Ok(Recipe {
+        family: Family::PyLate,
+        query: Side {
+            max_len: query_length,
+            marker: marker("query_prefix", DEFAULT_QUERY_PREFIX)?,
+            prompt: prompt.clone(),
+            ..Side::default()
+        },
+        passage: Side {
+            max_len: count("document_length")?.unwrap_or(DEFAULT_DOCUMENT_LENGTH),
+            marker: marker("document_prefix", DEFAULT_DOCUMENT_PREFIX)?,
+            prompt,
+            skiplist: words.unwrap_or_else(punctuation),
+            skiplist_rule: Rule::IdOrUnknown,
+            ..Side::default()
+        },
+        expansion: expands.then_some(Expansion { length: query_length, attend, token: None, replace_pad: false }),
+        strip: true,
+        lowercase: transformer.map_or(Ok(None), |json| json.bool("do_lower_case"))?.unwrap_or(false),
+        projection: projection(checkpoint, modules)?,
+    })
+}
+
+/// The Dense layers in their order; other modules are dropped, as PyLate drops them.
+fn projection(checkpoint: &Checkpoint, modules: &[Module]) -> Result<Vec<DenseSpec>> {
+    let dense = modules.iter().filter(|module| module.class == "Dense");
+    let chain = dense.map(|module| DenseSpec::read(checkpoint, &module.folder)).collect::<Result<Vec<_>>>()?;
+    if chain.is_empty() {
+        let path = checkpoint.describe("modules.json");
+        return Err(Error::Unsupported { path, what: "a PyLate checkpoint without a Dense layer".into() });
+    }
+    Ok(chain)
+}

@@ -1,0 +1,156 @@
+//! From a text to the token rows that the transformer sees, and which of them are attended and kept.
+//!
+//! In: a [`Recipe`] resolved against the tokenizer. Out: [`Row`]s, one per text.
+
+use std::collections::BTreeSet;
+
+use crate::recipe::{Marker, Recipe, Side, TextKind};
+use crate::tokenizer::TextTokenizer;
+use crate::{Error, Result, skiplist};
+
+/// The tokens of one text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Row {
+    /// Special tokens, marker, text and augmentation.
+    pub(crate) ids: Vec<u32>,
+    /// Tokens that attention may look at: the first so many. The rest are `[MASK]`s that look but are not seen.
+    pub(crate) attended: usize,
+    /// Positions whose embeddings are returned, ascending.
+    pub(crate) kept: Vec<usize>,
+}
+
+/// A recipe with ids in place of words.
+pub(crate) struct Rows {
+    tokenizer: TextTokenizer,
+    strip: bool,
+    lowercase: bool,
+    query: Resolved,
+    passage: Resolved,
+    fill: Option<Fill>,
+}
+
+/// A [`Side`] with ids in place of words.
+struct Resolved {
+    max_len: usize,
+    marker: Option<u32>,
+    prompt: String,
+    skip: BTreeSet<u32>,
+    keep_only: BTreeSet<u32>,
+}
+
+/// An expansion with its id.
+struct Fill {
+    length: usize,
+    attend: bool,
+    id: u32,
+    /// The padding token's id, where it is replaced too.
+    replaces: Option<u32>,
+}
+
+impl Rows {
+    /// Looks every word up; `most` is the longest sequence that the transformer takes.
+    pub(crate) fn new(model: &str, recipe: &Recipe, tokenizer: TextTokenizer, most: usize) -> Result<Self> {
+        let query = resolve(model, &recipe.query, &tokenizer, most)?;
+        let passage = resolve(model, &recipe.passage, &tokenizer, most)?;
+        let fill = match &recipe.expansion {
+            None => None,
+            Some(expansion) => {
+                let unknown = |token: &str| Error::UnknownToken {
+                    model: model.to_owned(),
+                    token: token.to_owned(),
+                    role: "query expansion",
+                };
+                let id = match &expansion.token {
+                    Some(token) => tokenizer.id(token).ok_or_else(|| unknown(token))?,
+                    None => tokenizer.special.mask.or(tokenizer.special.end).ok_or_else(|| unknown("[MASK]"))?,
+                };
+                let replaces = tokenizer.special.pad.filter(|_| expansion.replace_pad);
+                Some(Fill { length: expansion.length, attend: expansion.attend, id, replaces })
+            }
+        };
+        Ok(Self { tokenizer, strip: recipe.strip, lowercase: recipe.lowercase, query, passage, fill })
+    }
+
+    /// Whether a text has nothing to encode: such texts get no rows, where the references would return their markers.
+    pub(crate) fn is_empty(text: &str) -> bool {
+        strip(text).is_empty()
+    }
+
+    /// The row of one text.
+    pub(crate) fn row(&self, text: &str, kind: TextKind) -> Result<Row> {
+        let side = match kind {
+            TextKind::Query => &self.query,
+            TextKind::Passage => &self.passage,
+        };
+        let mut ids = self.tokenizer.encode(&self.prepare(text, side), side.max_len - side.num_markers())?;
+        if let Some(marker) = side.marker {
+            ids.insert(1.min(ids.len()), marker);
+        }
+        let mut attended = ids.len();
+        if let (Some(fill), TextKind::Query) = (&self.fill, kind) {
+            for id in ids.iter_mut().filter(|id| Some(**id) == fill.replaces) {
+                *id = fill.id;
+            }
+            ids.resize(ids.len().max(fill.length), fill.id);
+            if fill.attend {
+                attended = ids.len();
+            }
+        }
+        let keeps = |id: &u32| !side.skip.contains(id) && (side.keep_only.is_empty() || side.keep_only.contains(id));
+        let kept = ids.iter().enumerate().filter(|(_, id)| keeps(id)).map(|(position, _)| position).collect();
+        Ok(Row { ids, attended, kept })
+    }
+
+    fn prepare(&self, text: &str, side: &Resolved) -> String {
+        let text = format!("{}{text}", side.prompt);
+        let text = if self.strip { strip(&text) } else { &text };
+        if self.lowercase { text.to_lowercase() } else { text.to_owned() }
+    }
+}
+
+impl Resolved {
+    fn num_markers(&self) -> usize {
+        usize::from(self.marker.is_some())
+    }
+}
+
+fn resolve(model: &str, side: &Side, tokenizer: &TextTokenizer, most: usize) -> Result<Resolved> {
+    let marker = side.marker.as_ref().map(|marker| marker_id(model, marker, tokenizer)).transpose()?;
+    let least = tokenizer.num_added + usize::from(marker.is_some()) + 1;
+    if !(least..=most).contains(&side.max_len) {
+        return Err(Error::MaxLength { model: model.to_owned(), requested: side.max_len, least, most });
+    }
+    Ok(Resolved {
+        max_len: side.max_len,
+        marker,
+        prompt: side.prompt.clone(),
+        skip: skiplist::resolve(side.skiplist_rule, &side.skiplist, tokenizer)?,
+        keep_only: side.keep_only.iter().copied().collect(),
+    })
+}
+
+fn marker_id(model: &str, marker: &Marker, tokenizer: &TextTokenizer) -> Result<u32> {
+    let fallback = tokenizer.special.unknown.filter(|_| marker.or_unknown);
+    tokenizer.id(&marker.token).or(fallback).ok_or_else(|| Error::UnknownToken {
+        model: model.to_owned(),
+        token: marker.token.clone(),
+        role: "the marker of queries or passages",
+    })
+}
+
+/// Python's `str.strip()`: Unicode whitespace, and the four ASCII separators that Rust does not count.
+fn strip(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strip_follows_python() {
+        assert_eq!(strip("\u{1c} a b\u{2003}\n"), "a b");
+        assert!(Rows::is_empty(" \t\u{1f}\u{a0}"));
+        assert!(!Rows::is_empty("."));
+    }
+}

@@ -1,0 +1,51 @@
+//! Stanford ColBERT: `linear.weight` in the transformer's own file, settings in `artifact.metadata`.
+//!
+//! Rules of `colbert.modeling`: a marker at position 1 of both kinds of text; every query is filled with `[MASK]` to
+//! exactly `query_maxlen`, attended or not; passages drop punctuation and padding tokens. The defaults for what the
+//! metadata leaves out are those of its `ColBERTConfig`.
+
+use crate::checkpoint::Checkpoint;
+use crate::projection::DenseSpec;
+use crate::recipe::{Expansion, Family, Marker, Recipe, Side, punctuation};
+use crate::skiplist::Rule;
+use crate::Result;
+
+const DEFAULT_QUERY_MAXLEN: usize = 32;
+const DEFAULT_DOC_MAXLEN: usize = 220;
+const DEFAULT_QUERY_TOKEN: &str = "[unused0]";
+const DEFAULT_DOC_TOKEN: &str = "[unused1]";
+
+/// Reads a checkpoint whose transformer is `hidden` wide.
+pub(crate) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
+    let metadata = checkpoint.json("artifact.metadata")?;
+    let metadata = metadata.as_ref();
+    let count = |key| metadata.map_or(Ok(None), |metadata| metadata.usize(key));
+    let flag = |key| metadata.map_or(Ok(None), |metadata| metadata.bool(key));
+    let token = |key, default: &str| -> Result<_> {
+        let token = metadata.map_or(Ok(None), |metadata| metadata.string(key))?;
+        // The reference looks the id up without checking: a spelling that is not there becomes the unknown token.
+        Ok(Some(Marker { token: token.unwrap_or_else(|| default.to_owned()), or_unknown: true }))
+    };
+    let query_maxlen = count("query_maxlen")?.unwrap_or(DEFAULT_QUERY_MAXLEN);
+    let skips = flag("mask_punctuation")?.unwrap_or(true);
+    Ok(Recipe {
+        family: Family::Stanford,
+        query: Side { max_len: query_maxlen, marker: token("query_token_id", DEFAULT_QUERY_TOKEN)?, ..Side::default() },
+        passage: Side {
+            max_len: count("doc_maxlen")?.unwrap_or(DEFAULT_DOC_MAXLEN),
+            marker: token("doc_token_id", DEFAULT_DOC_TOKEN)?,
+            skiplist: if skips { punctuation() } else { Vec::new() },
+            skiplist_rule: Rule::FirstPieceAndPadding,
+            ..Side::default()
+        },
+        expansion: Some(Expansion {
+            length: query_maxlen,
+            attend: flag("attend_to_mask_tokens")?.unwrap_or(false),
+            token: None,
+            replace_pad: true,
+        }),
+        strip: false,
+        lowercase: false,
+        projection: vec![DenseSpec::inline("linear.weight", hidden, count("dim")?)],
+    })
+}

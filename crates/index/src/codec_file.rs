@@ -1,0 +1,158 @@
+//! The codec file: a trained codec as fixed little-endian numbers, each stored once.
+//!
+//! | bytes | type | what |
+//! |---|---|---|
+//! | 0..4 | u32 | components of a vector, `D` |
+//! | 4..8 | u32 | centroids, `K` |
+//! | 8 | u8 | kind: 0 selvedge, 1 ColBERTv2 |
+//! | 9 | u8 | `nbits` |
+//! | 10 | u8 | `scale_bits` |
+//! | 11 | u8 | residual form: 0 raw, 1 unit |
+//! | 12 | u8 | scale rule: 0 least error, 1 unit norm |
+//! | 13..16 | | zero |
+//! | 16..24 | u64 | seed |
+//! | 24..28 | f32 | `centroid_scale` |
+//! | 28..32 | f32 | `norm_unit` |
+//! | 32..36 | f32 | `gain_unit` |
+//! | 36.. | f32 | cutoffs, `2^nbits - 1` (none at 0 bits) |
+//! | | i8 | levels, `2^nbits` (none at 0 bits) |
+//! | | u8 | norms, `2^scale_bits` |
+//! | | u8 | gains, `2^scale_bits` |
+//! | | i8 | centroids, `(K, D)` |
+
+use crate::frame::{FileEntry, Frame, FrameWriter};
+use crate::{Error, IndexFile, Result};
+use selvedge_backend::{Codec, ResidualForm, ScaleRule};
+use selvedge_codec::{CodecKind, TrainedCodec};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes before the cutoffs.
+const PRELUDE_BYTES: usize = 36;
+
+const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
+const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Unit];
+const RULES: [ScaleRule; 2] = [ScaleRule::LeastError, ScaleRule::UnitNorm];
+
+/// Writes the codec file of `directory`.
+pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry> {
+    let mut out = FrameWriter::create(directory, IndexFile::CODEC)?;
+    let params = &codec.params;
+    out.write(&prelude(codec))?;
+    params.cutoffs.iter().try_for_each(|cutoff| out.write(&cutoff.to_le_bytes()))?;
+    out.write(bytemuck::cast_slice(&params.levels))?;
+    out.write(&params.norms)?;
+    out.write(&params.gains)?;
+    out.write(bytemuck::cast_slice(&params.centroids))?;
+    out.finish()
+}
+
+/// Everything before the cutoffs.
+fn prelude(codec: &TrainedCodec) -> Vec<u8> {
+    let params = &codec.params;
+    let at = |found: bool| u8::from(!found);
+    let mut bytes = Vec::with_capacity(PRELUDE_BYTES);
+    bytes.extend_from_slice(&(params.dim as u32).to_le_bytes());
+    bytes.extend_from_slice(&(params.num_centroids() as u32).to_le_bytes());
+    bytes.extend_from_slice(&[
+        at(codec.kind == KINDS[0]),
+        params.nbits,
+        params.scale_bits,
+        at(params.form == FORMS[0]),
+        at(params.rule == RULES[0]),
+    ]);
+    bytes.extend_from_slice(&[0; 3]);
+    bytes.extend_from_slice(&codec.seed.to_le_bytes());
+    for unit in [params.centroid_scale, params.norm_unit, params.gain_unit] {
+        bytes.extend_from_slice(&unit.to_le_bytes());
+    }
+    bytes
+}
+
+/// Reads a codec file, whose checksum is right, and checks every bound that the ops lean on.
+pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
+    let bytes = &frame.payload[..];
+    let too_short = |expected: usize| Error::Truncated {
+        path: frame.path.clone(),
+        expected_bytes: expected as u64,
+        found_bytes: bytes.len() as u64,
+    };
+    if bytes.len() < PRELUDE_BYTES {
+        return Err(too_short(PRELUDE_BYTES));
+    }
+    let sizes = Sizes::read(frame)?;
+    let [cutoffs, levels, norms, gains, centroids, end] = sizes.ends();
+    if bytes.len() < end {
+        return Err(too_short(end));
+    }
+    if bytes.len() > end {
+        return Err(bad(frame, "bytes after the centroids", (bytes.len() - end) as u64));
+    }
+    let f32_at = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    let params = Codec {
+        dim: sizes.dim,
+        nbits: sizes.nbits,
+        centroids: bytemuck::cast_slice(&bytes[centroids..end]).into(),
+        centroid_scale: f32_at(24),
+        levels: bytemuck::cast_slice(&bytes[levels..norms]).to_vec(),
+        cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
+        form: *pick(frame, "residual form", &FORMS, 11)?,
+        rule: *pick(frame, "scale rule", &RULES, 12)?,
+        scale_bits: sizes.scale_bits,
+        norms: bytes[norms..gains].to_vec(),
+        gains: bytes[gains..centroids].to_vec(),
+        norm_unit: f32_at(28),
+        gain_unit: f32_at(32),
+    };
+    params.validate().map_err(|source| Error::Contents { path: frame.path.clone(), source })?;
+    let kind = *pick(frame, "kind", &KINDS, 8)?;
+    let seed = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
+    Ok(TrainedCodec { kind, seed, params: Arc::new(params) })
+}
+
+/// What the lengths of the arrays follow from.
+struct Sizes {
+    dim: usize,
+    num_centroids: usize,
+    nbits: u8,
+    scale_bits: u8,
+}
+
+impl Sizes {
+    fn read(frame: &Frame) -> Result<Self> {
+        let bytes = &frame.payload;
+        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let sizes =
+            Self { dim: u32_at(0) as usize, num_centroids: u32_at(4) as usize, nbits: bytes[9], scale_bits: bytes[10] };
+        if !matches!(sizes.nbits, 0 | 1 | 2 | 4 | 8) {
+            return Err(bad(frame, "nbits", sizes.nbits.into()));
+        }
+        if !matches!(sizes.scale_bits, 0 | 4 | 8) {
+            return Err(bad(frame, "scale_bits", sizes.scale_bits.into()));
+        }
+        Ok(sizes)
+    }
+
+    /// Where cutoffs, levels, norms, gains and centroids start, and where the last end.
+    fn ends(&self) -> [usize; 6] {
+        let buckets = if self.nbits == 0 { 0 } else { 1usize << self.nbits };
+        let entries = 1usize << self.scale_bits;
+        let mut ends = [PRELUDE_BYTES; 6];
+        let lengths =
+            [4 * buckets.saturating_sub(1), buckets, entries, entries, self.dim.saturating_mul(self.num_centroids)];
+        for (i, length) in lengths.into_iter().enumerate() {
+            ends[i + 1] = ends[i].saturating_add(length);
+        }
+        ends
+    }
+}
+
+/// The one of `choices` that the byte `at` stands for.
+fn pick<'a, T>(frame: &Frame, what: &'static str, choices: &'a [T], at: usize) -> Result<&'a T> {
+    let value = frame.payload[at];
+    choices.get(value as usize).ok_or_else(|| bad(frame, what, value.into()))
+}
+
+fn bad(frame: &Frame, what: &'static str, value: u64) -> Error {
+    Error::CodecFile { path: frame.path.clone(), what, value }
+}

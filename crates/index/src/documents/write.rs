@@ -1,0 +1,142 @@
+//! Documents to one documents file.
+
+use super::{BLOCK_LIMIT, BODY_BLOCK_BYTES, Block, Document, ID_BLOCK_BYTES, ZSTD_LEVEL};
+use crate::bits::push_varint;
+use crate::error::io_at;
+use crate::frame::FrameWriter;
+use crate::manifest::DocumentsEntry;
+use crate::{Error, FileKind, IndexFile, Result};
+use std::path::{Path, PathBuf};
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
+
+/// A documents file that is being written.
+pub(crate) struct DocumentsWriter {
+    path: PathBuf,
+    out: FrameWriter,
+    zstd: Compressor<'static>,
+    number: u32,
+    first_pid: u32,
+    count: u32,
+    ids: Column,
+    bodies: Column,
+}
+
+/// One column: the block that is being filled and those that are written.
+struct Column {
+    block_bytes: usize,
+    filling: Vec<u8>,
+    first: u32,
+    count: u32,
+    directory: Vec<Block>,
+}
+
+impl Column {
+    fn new(block_bytes: usize) -> Self {
+        Self { block_bytes, filling: Vec::new(), first: 0, count: 0, directory: Vec::new() }
+    }
+
+    /// Appends a record; a full block is written first if it would grow out of shape.
+    fn push(&mut self, record: &[u8], path: &Path, zstd: &mut Compressor<'_>, out: &mut FrameWriter) -> Result<()> {
+        if self.count > 0 && self.filling.len() + record.len() > self.block_bytes {
+            self.write_block(path, zstd, out)?;
+        }
+        self.filling.extend_from_slice(record);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn write_block(&mut self, path: &Path, zstd: &mut Compressor<'_>, out: &mut FrameWriter) -> Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let packed = zstd.compress(&self.filling).map_err(io_at(path))?;
+        self.directory.push(Block {
+            start: out.payload_bytes(),
+            bytes: packed.len() as u32,
+            unpacked_bytes: self.filling.len() as u32,
+            first: self.first,
+            count: self.count,
+        });
+        out.write(&packed)?;
+        self.first += self.count;
+        self.count = 0;
+        self.filling.clear();
+        Ok(())
+    }
+}
+
+impl DocumentsWriter {
+    /// Starts documents file `number`, whose first document belongs to passage `first_pid`.
+    pub(crate) fn create(directory: &Path, number: u32, first_pid: u32) -> Result<Self> {
+        let file = IndexFile::new(FileKind::Documents, number);
+        let path = directory.join(file.name());
+        let zstd = || {
+            let mut zstd = Compressor::new(ZSTD_LEVEL)?;
+            zstd.set_parameter(CParameter::ChecksumFlag(true))?;
+            Ok(zstd)
+        };
+        Ok(Self {
+            out: FrameWriter::create(directory, file)?,
+            zstd: zstd().map_err(io_at(&path))?,
+            path,
+            number,
+            first_pid,
+            count: 0,
+            ids: Column::new(ID_BLOCK_BYTES),
+            bodies: Column::new(BODY_BLOCK_BYTES),
+        })
+    }
+
+    /// Bytes of the file so far, without the blocks that are being filled.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.out.payload_bytes()
+    }
+
+    /// Appends records made by [`records`].
+    pub(crate) fn push(&mut self, id: &[u8], body: &[u8]) -> Result<()> {
+        self.ids.push(id, &self.path, &mut self.zstd, &mut self.out)?;
+        self.bodies.push(body, &self.path, &mut self.zstd, &mut self.out)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Writes the last blocks and the directories.
+    pub(crate) fn finish(mut self) -> Result<DocumentsEntry> {
+        self.ids.write_block(&self.path, &mut self.zstd, &mut self.out)?;
+        self.bodies.write_block(&self.path, &mut self.zstd, &mut self.out)?;
+        for block in self.ids.directory.iter().chain(&self.bodies.directory) {
+            self.out.write(&block.to_bytes())?;
+        }
+        for count in [self.count, self.ids.directory.len() as u32, self.bodies.directory.len() as u32, 0] {
+            self.out.write(&count.to_le_bytes())?;
+        }
+        let file = self.out.finish()?;
+        Ok(DocumentsEntry { number: self.number, first_pid: self.first_pid, count: self.count, file })
+    }
+}
+
+/// The records of a document in the two columns.
+pub(crate) fn records(document: &Document) -> Result<(Vec<u8>, Vec<u8>)> {
+    let metadata = match &document.metadata {
+        None => Vec::new(),
+        Some(object @ serde_json::Value::Object(_)) => {
+            serde_json::to_vec(object).map_err(|_| Error::Metadata { id: document.id.clone() })?
+        }
+        Some(_) => return Err(Error::Metadata { id: document.id.clone() }),
+    };
+    let field = |bytes: &mut Vec<u8>, field: &[u8]| {
+        push_varint(bytes, field.len() as u64);
+        bytes.extend_from_slice(field);
+    };
+    let (mut id, mut body) = (Vec::new(), Vec::new());
+    field(&mut id, document.id.as_bytes());
+    field(&mut body, document.text.as_bytes());
+    field(&mut body, &metadata);
+    match id.len().max(body.len()) {
+        bytes if bytes > BLOCK_LIMIT => {
+            Err(Error::DocumentTooLarge { id: document.id.clone(), bytes, limit: BLOCK_LIMIT })
+        }
+        _ => Ok((id, body)),
+    }
+}

@@ -1,0 +1,249 @@
+//! What every file of an index has in common: a header of 64 bytes, then the payload.
+//!
+//! | bytes | type | what |
+//! |---|---|---|
+//! | 0..8 | `[u8; 8]` | magic, `SELVEDGE` |
+//! | 8..12 | u32 | format version, 1 |
+//! | 12..16 | u32 | kind of the file ([`FileKind::number`](crate::FileKind::number)) |
+//! | 16..20 | u32 | number of the file among its kind |
+//! | 20..24 | u32 | CRC-32 of the payload |
+//! | 24..32 | u64 | bytes of the payload |
+//! | 32..60 | | zero |
+//! | 60..64 | u32 | CRC-32 of the header's first 60 bytes |
+//!
+//! Numbers are little-endian. The payload goes to the end of the file and, since files are mapped
+//! from their start, begins at a multiple of 64 bytes in memory.
+
+use crate::error::io_at;
+use crate::{Error, IndexFile, Result};
+use bytes::Bytes;
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// First bytes of every file.
+pub const MAGIC: [u8; 8] = *b"SELVEDGE";
+
+/// The format version that is written and read.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = 64;
+
+/// Bytes buffered before they are written: enough for the disk to see large writes only.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Bytes that one thread checksums at a time: large against the cost of combining two checksums.
+const CHECKSUM_CHUNK: usize = 8 << 20;
+
+/// A file as the manifest names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileEntry {
+    /// Bytes of the whole file.
+    pub bytes: u64,
+    /// CRC-32 of the payload.
+    pub crc32: u32,
+}
+
+/// CRC-32 of `bytes`, by all threads.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    let hash = |chunk: &[u8]| {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(chunk);
+        hasher
+    };
+    if bytes.len() <= CHECKSUM_CHUNK {
+        return hash(bytes).finalize();
+    }
+    let combine = |mut left: crc32fast::Hasher, right: crc32fast::Hasher| {
+        left.combine(&right);
+        left
+    };
+    bytes.par_chunks(CHECKSUM_CHUNK).map(hash).reduce(crc32fast::Hasher::new, combine).finalize()
+}
+
+/// The header of `file` with a payload of `payload_bytes`.
+fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&file.kind.number().to_le_bytes());
+    header[16..20].copy_from_slice(&file.number.to_le_bytes());
+    header[20..24].copy_from_slice(&crc32.to_le_bytes());
+    header[24..32].copy_from_slice(&payload_bytes.to_le_bytes());
+    let own = crc32fast::hash(&header[..60]);
+    header[60..].copy_from_slice(&own.to_le_bytes());
+    header
+}
+
+/// A file that is being written.
+pub(crate) struct FrameWriter {
+    file: IndexFile,
+    path: PathBuf,
+    out: BufWriter<File>,
+    hasher: crc32fast::Hasher,
+    payload_bytes: u64,
+}
+
+impl FrameWriter {
+    /// Starts `file` in `directory`, where it must not exist.
+    pub(crate) fn create(directory: &Path, file: IndexFile) -> Result<Self> {
+        let path = directory.join(file.name());
+        let handle = File::options().write(true).create_new(true).open(&path).map_err(io_at(&path))?;
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, handle);
+        out.write_all(&[0; HEADER_BYTES]).map_err(io_at(&path))?;
+        Ok(Self { file, path, out, hasher: crc32fast::Hasher::new(), payload_bytes: 0 })
+    }
+
+    /// Appends to the payload.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(io_at(&self.path))?;
+        self.hasher.update(bytes);
+        self.payload_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes of the payload so far.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// Writes the header and waits until the disk has every byte.
+    pub(crate) fn finish(self) -> Result<FileEntry> {
+        let crc32 = self.hasher.finalize();
+        let finish = || -> io::Result<()> {
+            let mut handle = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            handle.seek(SeekFrom::Start(0))?;
+            handle.write_all(&header(self.file, self.payload_bytes, crc32))?;
+            handle.sync_all()
+        };
+        finish().map_err(io_at(&self.path))?;
+        Ok(FileEntry { bytes: HEADER_BYTES as u64 + self.payload_bytes, crc32 })
+    }
+}
+
+/// A file that is being read: header and length are right, the checksum is [`Frame::check`]'s business.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// Everything after the header.
+    pub(crate) payload: Bytes,
+    /// Bytes and checksum, as the header states them.
+    pub(crate) entry: FileEntry,
+}
+
+impl Frame {
+    /// Maps `file` of `directory` and checks its header and its length.
+    pub(crate) fn open(directory: &Path, file: IndexFile) -> Result<Self> {
+        let path = directory.join(file.name());
+        let mapped = map_file(&path)?;
+        let entry = check_header(&path, file, &mapped)?;
+        Ok(Self { path, payload: mapped.slice(HEADER_BYTES..), entry })
+    }
+
+    /// Maps `file` and checks besides that it is the one that the manifest names.
+    pub(crate) fn open_named(directory: &Path, file: IndexFile, named: FileEntry) -> Result<Self> {
+        let frame = Self::open(directory, file)?;
+        if frame.entry == named {
+            return Ok(frame);
+        }
+        Err(Error::Replaced {
+            path: frame.path,
+            expected_bytes: named.bytes,
+            found_bytes: frame.entry.bytes,
+            expected: named.crc32,
+            found: frame.entry.crc32,
+        })
+    }
+
+    /// Checks every byte of the payload.
+    pub(crate) fn check(&self) -> Result<()> {
+        let found = checksum(&self.payload);
+        if found == self.entry.crc32 {
+            return Ok(());
+        }
+        Err(Error::Checksum { path: self.path.clone(), expected: self.entry.crc32, found })
+    }
+}
+
+/// Checks the header of a mapped file against its name and its length.
+fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry> {
+    let path = || path.to_owned();
+    let found_bytes = mapped.len() as u64;
+    let word = |at: usize| u32::from_le_bytes(mapped[at..at + 4].try_into().expect("four bytes"));
+    if mapped.len() < HEADER_BYTES {
+        return Err(Error::Truncated { path: path(), expected_bytes: HEADER_BYTES as u64, found_bytes });
+    }
+    if mapped[..8] != MAGIC {
+        return Err(Error::BadMagic { path: path(), found: mapped[..8].try_into().expect("eight bytes") });
+    }
+    if word(8) != FORMAT_VERSION {
+        return Err(Error::FormatVersion { path: path(), found: word(8), supported: FORMAT_VERSION });
+    }
+    let found = crc32fast::hash(&mapped[..60]);
+    if word(60) != found {
+        return Err(Error::HeaderChecksum { path: path(), expected: word(60), found });
+    }
+    if word(12) != file.kind.number() {
+        return Err(Error::WrongKind { path: path(), expected: file.kind, found: word(12) });
+    }
+    if word(16) != file.number {
+        return Err(Error::WrongNumber { path: path(), expected: file.number, found: word(16) });
+    }
+    let payload_bytes = u64::from_le_bytes(mapped[24..32].try_into().expect("eight bytes"));
+    let expected_bytes = payload_bytes.saturating_add(HEADER_BYTES as u64);
+    match found_bytes.cmp(&expected_bytes) {
+        std::cmp::Ordering::Less => Err(Error::Truncated { path: path(), expected_bytes, found_bytes }),
+        std::cmp::Ordering::Greater => Err(Error::TrailingBytes { path: path(), expected_bytes, found_bytes }),
+        std::cmp::Ordering::Equal => Ok(FileEntry { bytes: found_bytes, crc32: word(20) }),
+    }
+}
+
+/// Maps a file into memory, whole and read-only.
+#[allow(unsafe_code)]
+fn map_file(path: &Path) -> Result<Bytes> {
+    let handle = File::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::MissingFile { path: path.to_owned() },
+        _ => Error::Io { path: path.to_owned(), source },
+    })?;
+    let metadata = handle.metadata().map_err(io_at(path))?;
+    if !metadata.is_file() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(Error::Io { path: path.to_owned(), source });
+    }
+    if metadata.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the mapping is read-only, and files of an index never change once they are written:
+    // the writer fills them under another directory name and moves that into place when all of them
+    // are complete. Whoever changes or shortens them in place breaks the format's one rule.
+    let mapped = unsafe { memmap2::Mmap::map(&handle) }.map_err(io_at(path))?;
+    Ok(Bytes::from_owner(mapped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FileKind;
+
+    #[test]
+    fn header_bytes_are_frozen() {
+        let file = IndexFile::new(FileKind::Codes, 7);
+        let expected = "53454c5645444745 01000000 05000000 07000000 efbeadde 0807060504030201 \
+            00000000000000000000000000000000000000000000000000000000 ";
+        let found = header(file, 0x0102_0304_0506_0708, 0xdead_beef);
+        let hex: String = found.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex[..120], expected.replace(' ', ""));
+        assert_eq!(found[60..], crc32fast::hash(&found[..60]).to_le_bytes());
+    }
+
+    #[test]
+    fn checksum_by_chunks_is_the_checksum() {
+        for len in [0, 1, CHECKSUM_CHUNK, CHECKSUM_CHUNK + 1, 3 * CHECKSUM_CHUNK + 5] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 31 >> 3) as u8).collect();
+            assert_eq!(checksum(&bytes), crc32fast::hash(&bytes), "{len}");
+        }
+    }
+}

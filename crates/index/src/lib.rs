@@ -1,0 +1,54 @@
+//! The only room that knows a file name: segments, manifest, checksums, reader, writer.
+//!
+//! In: documents, a codec, codes and packed residuals. Out: a directory whose files never change, and
+//! from it, mapped and uncopied, what the ops and the query funnel work with.
+//!
+//! ```text
+//! index/
+//!   manifest         what the index is made of; written last            JSON
+//!   codec            centroids, levels, scale entries                   once for the index
+//!   documents-0000   ids | texts and metadata                           zstd blocks, any run of passages
+//!   offsets-0000     first token of each passage      \
+//!   codes-0000       code of each token                \
+//!   residuals-0000   packed residual of each token      > one segment:  any run of passages
+//!   scales-0000      scale index of each token         /
+//!   lists-0000       passages of each centroid        /
+//! ```
+//!
+//! Every file has the same header ([`HEADER_BYTES`]: magic, version, kind, number, length, checksums),
+//! and the manifest repeats length and checksum of each, so that a file of another index is noticed.
+//! [`Writer`] fills a temporary directory and renames it: an index is there as a whole or not at all.
+//! [`Index::open`] reads as little as [`Check`] asks for; [`verify()`] reads everything.
+//!
+//! The layouts are documented where they are written: the header in `frame.rs`, payloads in
+//! `codec_file.rs`, `documents/mod.rs`, `segment.rs` and `lists/mod.rs`.
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+mod bits;
+mod codec_file;
+mod documents;
+mod error;
+mod files;
+mod frame;
+mod lists;
+mod manifest;
+mod reader;
+mod segment;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+pub use documents::{Document, DocumentIter, Documents};
+pub use error::{Error, Result};
+pub use files::{FileKind, IndexFile};
+pub use frame::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
+pub use lists::Lists;
+pub use manifest::{BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry};
+pub use reader::{Check, Index};
+pub use segment::Segment;
+pub use spool::{Spool, SpoolReader};
+pub use verify::{FileReport, Report, verify};
+pub use writer::{Limits, Writer};

@@ -1,0 +1,142 @@
+//! Opens an index: every file mapped, nothing copied but the codec.
+
+use crate::documents::{Document, Documents};
+use crate::manifest::Manifest;
+use crate::segment::{Segment, check_contents};
+use crate::{Error, FileKind, IndexFile, Result, codec_file};
+use crate::frame::Frame;
+use rayon::prelude::*;
+use selvedge_codec::TrainedCodec;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How much of an index is read before it is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Every header and length, the manifest and the codec whole, where each list lies: takes
+    /// time by files and centroids, not by passages. What a disk has spoilt elsewhere stays unseen.
+    Lengths,
+    /// Every byte of every file against its checksum, and every offset and code against its bounds.
+    Bytes,
+}
+
+/// An open index.
+#[derive(Clone, Debug)]
+pub struct Index {
+    path: PathBuf,
+    manifest: Manifest,
+    manifest_bytes: u64,
+    codec: TrainedCodec,
+    documents: Documents,
+    segments: Vec<Segment>,
+}
+
+impl Index {
+    /// Opens the index at `path`; the first file found broken is the error.
+    pub fn open(path: &Path, check: Check) -> Result<Self> {
+        let (manifest, manifest_bytes) = Manifest::read(path)?;
+        let codec = open_codec(path, &manifest)?;
+        let (documents, mut frames) = Documents::open(path, &manifest.documents)?;
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        let mut segment_frames = Vec::with_capacity(manifest.segments.len());
+        for entry in &manifest.segments {
+            let (segment, of_segment) = Segment::open(path, entry, &codec.params)?;
+            frames.extend_from_slice(&of_segment);
+            segment_frames.push(of_segment);
+            segments.push(segment);
+        }
+        if check == Check::Bytes {
+            frames.par_iter().try_for_each(Frame::check)?;
+            let contents = segments.par_iter().zip(&segment_frames);
+            contents.try_for_each(|(segment, frames)| check_contents(&segment.passages, frames, &codec.params))?;
+        }
+        tracing::debug!(path = %path.display(), passages = manifest.num_passages, segments = segments.len(), "index opened");
+        Ok(Self { path: path.to_owned(), manifest, manifest_bytes, codec, documents, segments })
+    }
+
+    /// Where the index lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the index is made of.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The codec of all segments.
+    pub fn codec(&self) -> &TrainedCodec {
+        &self.codec
+    }
+
+    /// The segments, in pid order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Number of passages.
+    pub fn num_passages(&self) -> u32 {
+        self.manifest.num_passages
+    }
+
+    /// Number of tokens.
+    pub fn num_tokens(&self) -> u64 {
+        self.manifest.num_tokens
+    }
+
+    /// Whether ids, texts and metadata are stored; without them an id is the decimal pid.
+    pub fn has_documents(&self) -> bool {
+        !self.documents.is_empty()
+    }
+
+    /// The stored documents; none where [`Index::has_documents`] is false.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// The document of passage `pid`.
+    pub fn document(&self, pid: u32) -> Result<Document> {
+        if self.has_documents() {
+            return self.documents.get(pid);
+        }
+        Ok(Document { id: self.id(pid)?, text: String::new(), metadata: None })
+    }
+
+    /// The id of passage `pid`.
+    pub fn id(&self, pid: u32) -> Result<String> {
+        if self.has_documents() {
+            return self.documents.id(pid);
+        }
+        if pid >= self.num_passages() {
+            return Err(Error::NoSuchPassage { pid, num_passages: self.num_passages() });
+        }
+        Ok(pid.to_string())
+    }
+
+    /// Bytes on disk by kind of file, headers included.
+    pub fn bytes_on_disk(&self) -> BTreeMap<FileKind, u64> {
+        let mut bytes = BTreeMap::from([(FileKind::Manifest, self.manifest_bytes)]);
+        for (file, entry) in self.manifest.files() {
+            *bytes.entry(file.kind).or_default() += entry.bytes;
+        }
+        bytes
+    }
+}
+
+/// Reads the codec, with its checksum, and holds it against what the manifest says of it.
+pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<TrainedCodec> {
+    let frame = Frame::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
+    frame.check()?;
+    let codec = codec_file::read(&frame)?;
+    let (params, entry) = (&codec.params, &manifest.codec);
+    let is_named = codec.kind == entry.kind
+        && params.dim == entry.dim
+        && params.num_centroids() == entry.num_centroids
+        && params.nbits == entry.nbits
+        && params.scale_bits == entry.scale_bits;
+    if is_named {
+        return Ok(codec);
+    }
+    let reason = "the codec has other sizes than the manifest says".to_owned();
+    Err(Error::Manifest { path: path.join(IndexFile::MANIFEST.name()), reason })
+}

@@ -1,0 +1,112 @@
+//! Embeddings put aside between the two passes of a build: `f32` rows, written once, read once.
+//!
+//! The file has no name: the operating system takes it back when the spool is dropped or the process
+//! dies, so it can never end up in an index.
+
+use crate::error::io_at;
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes read or written at a time.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A nameless file of `f32`, being filled.
+#[derive(Debug)]
+pub struct Spool {
+    directory: PathBuf,
+    out: BufWriter<File>,
+    len: u64,
+}
+
+impl Spool {
+    pub(crate) fn create(directory: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(directory).map_err(io_at(directory))?;
+        Ok(Self { directory: directory.to_owned(), out: BufWriter::with_capacity(BUFFER_BYTES, file), len: 0 })
+    }
+
+    /// Appends numbers.
+    pub fn push(&mut self, values: &[f32]) -> Result<()> {
+        self.out.write_all(bytemuck::cast_slice(values)).map_err(io_at(&self.directory))?;
+        self.len += values.len() as u64;
+        Ok(())
+    }
+
+    /// How many numbers were pushed.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Goes back to the start, to read everything once more in order.
+    pub fn into_reader(self) -> Result<SpoolReader> {
+        let rewind = || -> io::Result<File> {
+            let mut file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
+        };
+        let file = rewind().map_err(io_at(&self.directory))?;
+        Ok(SpoolReader {
+            input: BufReader::with_capacity(BUFFER_BYTES, file),
+            remaining: self.len,
+            directory: self.directory,
+        })
+    }
+}
+
+/// A spool, being read back.
+#[derive(Debug)]
+pub struct SpoolReader {
+    directory: PathBuf,
+    input: BufReader<File>,
+    remaining: u64,
+}
+
+impl SpoolReader {
+    /// How many numbers are left.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The next `values.len()` numbers, exactly as they were pushed.
+    ///
+    /// # Panics
+    /// If fewer are left.
+    pub fn read(&mut self, values: &mut [f32]) -> Result<()> {
+        assert!(values.len() as u64 <= self.remaining, "{} of {} left", values.len(), self.remaining);
+        let at = |source| Error::Io { path: self.directory.clone(), source };
+        self.input.read_exact(bytemuck::cast_slice_mut(values)).map_err(at)?;
+        self.remaining -= values.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_come_back_in_order_and_no_file_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = Spool::create(directory.path()).unwrap();
+        let values: Vec<f32> = (0..300_000u32).map(|i| f32::from_bits(i.wrapping_mul(2_654_435_761))).collect();
+        for chunk in values.chunks(777) {
+            spool.push(chunk).unwrap();
+        }
+        assert_eq!(spool.len(), 300_000);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let mut reader = spool.into_reader().unwrap();
+        let mut back = vec![0f32; values.len()];
+        for chunk in back.chunks_mut(1001) {
+            reader.read(chunk).unwrap();
+        }
+        assert_eq!(reader.remaining(), 0);
+        let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&back) == bits(&values));
+    }
+}

@@ -1,0 +1,156 @@
+//! Reads every byte of an index and names every file that is broken.
+//!
+//! For each file: header, length, checksum, and that it is the one the manifest names. Then what the
+//! bytes mean: the codec's bounds; that offsets ascend and codes name centroids; that each inverted
+//! list holds exactly the passages that the codes say; that every document unpacks. A manifest that
+//! cannot be read does not hide the others: they are then taken from the directory's names.
+
+use crate::documents::Documents;
+use crate::error::io_at;
+use crate::frame::Frame;
+use crate::manifest::{DocumentsEntry, Manifest, SegmentEntry};
+use crate::reader::open_codec;
+use crate::segment::{Inverted, Segment, check_contents};
+use crate::{Error, FileKind, IndexFile, Result};
+use rayon::prelude::*;
+use selvedge_backend::Codec;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What was found of one file.
+#[derive(Debug)]
+pub struct FileReport {
+    /// Which file.
+    pub file: IndexFile,
+    /// Where it lies, or should.
+    pub path: PathBuf,
+    /// Its bytes on disk; 0 where there is none.
+    pub bytes: u64,
+    /// What is wrong with it, if anything.
+    pub status: Result<()>,
+}
+
+/// What was found of an index.
+#[derive(Debug)]
+pub struct Report {
+    /// Every file that the manifest names, the manifest first; without a manifest, every file there is.
+    pub files: Vec<FileReport>,
+}
+
+impl Report {
+    /// Whether no file is broken.
+    pub fn is_sound(&self) -> bool {
+        self.broken().next().is_none()
+    }
+
+    /// The files that are broken.
+    pub fn broken(&self) -> impl Iterator<Item = &FileReport> {
+        self.files.iter().filter(|file| file.status.is_err())
+    }
+}
+
+/// Reads every byte of the index at `path`. Fails only where there is no directory to look into.
+pub fn verify(path: &Path) -> Result<Report> {
+    let names = fs::read_dir(path).map_err(io_at(path))?;
+    let manifest = match Manifest::read(path) {
+        Ok((manifest, _)) => manifest,
+        Err(error) => return verify_without_manifest(path, error, names),
+    };
+    let files = manifest.files();
+    let statuses = files.par_iter().map(|&(file, named)| {
+        Frame::open_named(path, file, named).and_then(|frame| frame.check())
+    });
+    let statuses: Vec<_> = statuses.collect();
+    let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
+    found.insert(IndexFile::MANIFEST, Ok(()));
+    for (file, error) in check_structure(path, &manifest, &found) {
+        found.insert(file, Err(error));
+    }
+    let all = std::iter::once(IndexFile::MANIFEST).chain(files.iter().map(|&(file, _)| file));
+    Ok(report(path, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
+}
+
+/// Checks the files that the directory has, each by itself.
+fn verify_without_manifest(path: &Path, error: Error, names: fs::ReadDir) -> Result<Report> {
+    let mut files = Vec::new();
+    for name in names {
+        let name = name.map_err(io_at(path))?.file_name();
+        files.extend(name.to_str().and_then(IndexFile::from_name));
+    }
+    files.sort_unstable();
+    files.retain(|&file| file != IndexFile::MANIFEST);
+    let check = |&file: &IndexFile| (file, Frame::open(path, file).and_then(|frame| frame.check()));
+    let statuses: Vec<_> = files.par_iter().map(check).collect();
+    Ok(report(path, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses)))
+}
+
+fn report(path: &Path, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> Report {
+    let one = |(file, status): (IndexFile, _)| {
+        let path = path.join(file.name());
+        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        FileReport { file, path, bytes, status }
+    };
+    Report { files: files.map(one).collect() }
+}
+
+/// Checks what the bytes mean, of those files whose bytes are right and that need no broken one.
+fn check_structure(
+    path: &Path,
+    manifest: &Manifest,
+    found: &BTreeMap<IndexFile, Result<()>>,
+) -> Vec<(IndexFile, Error)> {
+    let is_sound = |file: &IndexFile| found.get(file).is_some_and(Result::is_ok);
+    let mut errors = Vec::new();
+    let mut note = |file: IndexFile, result: Result<()>| errors.extend(result.err().map(|error| (file, error)));
+    for entry in &manifest.documents {
+        let file = IndexFile::new(FileKind::Documents, entry.number);
+        if is_sound(&file) {
+            note(file, check_documents(path, entry));
+        }
+    }
+    if !is_sound(&IndexFile::CODEC) {
+        return errors;
+    }
+    let codec = match open_codec(path, manifest) {
+        Ok(codec) => codec,
+        Err(error) => {
+            let file = if matches!(error, Error::Manifest { .. }) { IndexFile::MANIFEST } else { IndexFile::CODEC };
+            note(file, Err(error));
+            return errors;
+        }
+    };
+    for entry in &manifest.segments {
+        let files = entry.files().map(|(file, _)| file);
+        if files.iter().all(is_sound) {
+            let result = check_segment(path, entry, &codec.params);
+            let blamed = result.as_ref().err().and_then(|error| {
+                files.into_iter().find(|file| error.path() == Some(&path.join(file.name())))
+            });
+            note(blamed.unwrap_or(files[0]), result);
+        }
+    }
+    errors
+}
+
+/// Reads every document of a file.
+fn check_documents(path: &Path, entry: &DocumentsEntry) -> Result<()> {
+    let alone = DocumentsEntry { first_pid: 0, ..*entry };
+    let (documents, _) = Documents::open(path, &[alone])?;
+    documents.iter(0..entry.count).try_for_each(|document| document.map(|_| ()))
+}
+
+/// Checks offsets and codes, then makes the lists once more and compares them.
+fn check_segment(path: &Path, entry: &SegmentEntry, codec: &Codec) -> Result<()> {
+    let (segment, frames) = Segment::open(path, entry, codec)?;
+    check_contents(&segment.passages, &frames, codec)?;
+    let inverted = Inverted::new(&segment.passages, codec);
+    let mut list = Vec::new();
+    for code in 0..codec.num_centroids() as u32 {
+        segment.lists.decode(code, &mut list);
+        if list != inverted.list(code as usize) {
+            return Err(Error::ListMismatch { path: frames[4].path.clone(), code });
+        }
+    }
+    Ok(())
+}

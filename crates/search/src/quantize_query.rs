@@ -1,0 +1,24 @@
+//! Stage 1: a query's embeddings, rotated into the codec's space and rounded to int8 with one scale.
+
+use crate::{Error, Result};
+use selvedge_backend::QuantizedQuery;
+use selvedge_codec::{Rotation, TrainedCodec};
+
+/// Longest query: the sum of its tokens' shifted similarities stays inside an i32 for any length, but
+/// each doubling costs one bit of every similarity, and nobody's query is longer.
+pub const MAX_QUERY_TOKENS: usize = 4096;
+
+/// `embeddings (Q, D) f32` -> `(Q, D) i8`.
+pub fn quantize_query(codec: &TrainedCodec, rotation: Option<&Rotation>, embeddings: &[f32]) -> Result<QuantizedQuery> {
+    let dim = codec.params.dim;
+    if !embeddings.len().is_multiple_of(dim) {
+        return Err(Error::DimMismatch { expected: dim, found: embeddings.len() });
+    }
+    if embeddings.len() / dim > MAX_QUERY_TOKENS {
+        return Err(Error::QueryTooLong { found: embeddings.len() / dim, limit: MAX_QUERY_TOKENS });
+    }
+    match embeddings.iter().position(|x| !x.is_finite()) {
+        Some(at) => Err(Error::NotFinite { token: at / dim }),
+        None => Ok(codec.quantize_query(rotation, embeddings)),
+    }
+}

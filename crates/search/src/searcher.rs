@@ -1,0 +1,219 @@
+//! An open index, ready to answer: the stages strung together, with their times.
+
+use crate::candidates::{self, Scratch};
+use crate::{Mode, Params, Result, Subset, probe, quantize_query, score, topk};
+use rayon::prelude::*;
+use selvedge_backend::{Backend, Pid, Select};
+use selvedge_codec::{Rotation, TrainedCodec};
+use selvedge_index::{Index, Lists};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// One segment as the backend holds it.
+pub struct Segment<B: Backend> {
+    /// Global pid of its first passage.
+    pub first_pid: Pid,
+    /// Number of passages.
+    pub num_passages: usize,
+    /// Codes, residuals and scales.
+    pub passages: B::Passages,
+    /// Passages of each cell.
+    pub lists: Lists,
+}
+
+/// One result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// The passage, counted through all segments.
+    pub pid: Pid,
+    /// Sum over query tokens of the best similarity.
+    pub score: f32,
+    /// The same as the contract's integer.
+    pub raw: i32,
+}
+
+/// Microseconds that each stage took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct StageTimes {
+    /// Rotation and rounding.
+    pub quantize_query: f64,
+    /// Centroid table and choice of cells.
+    pub probe: f64,
+    /// Lists to candidates.
+    pub candidates: f64,
+    /// MaxSim and each segment's top k.
+    pub score: f64,
+    /// The merge.
+    pub topk: f64,
+}
+
+/// What a query came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Best first; at most k.
+    pub found: Vec<Found>,
+    /// Passages whose residuals were read.
+    pub num_scored: usize,
+    /// Where the time went.
+    pub stages_us: StageTimes,
+}
+
+/// An open index on a backend.
+pub struct Searcher<B: Backend> {
+    backend: B,
+    codec: TrainedCodec,
+    rotation: Option<Rotation>,
+    resident: B::Codec,
+    segments: Vec<Segment<B>>,
+    num_passages: usize,
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+impl<B: Backend> Searcher<B> {
+    /// Takes an index's arrays into the backend's memory; on a CPU they stay where they are mapped.
+    pub fn new(backend: B, index: &Index) -> Result<Self> {
+        let codec = index.codec().clone();
+        let resident = backend.load_codec(codec.params.clone())?;
+        let segments = index
+            .segments()
+            .iter()
+            .map(|s| {
+                Ok(Segment {
+                    first_pid: s.first_pid,
+                    num_passages: s.passages.num_passages(),
+                    passages: backend.load_passages(&resident, s.passages.clone())?,
+                    lists: s.lists.clone(),
+                })
+            })
+            .collect::<Result<_>>()?;
+        let rotation = codec.rotation();
+        let num_passages = index.num_passages() as usize;
+        Ok(Self { backend, codec, rotation, resident, segments, num_passages, scratch: Mutex::default() })
+    }
+
+    /// Components of an embedding.
+    pub fn dim(&self) -> usize {
+        self.codec.params.dim
+    }
+
+    /// Number of passages.
+    pub fn num_passages(&self) -> usize {
+        self.num_passages
+    }
+
+    /// The backend that answers.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The segments, for those who call the stages themselves.
+    pub fn segments(&self) -> &[Segment<B>] {
+        &self.segments
+    }
+
+    /// Answers one query, `(Q, D) f32`, restricted to `subset` where there is one.
+    pub fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome> {
+        let mut clock = Clock(Instant::now());
+        let mut stages = StageTimes::default();
+        let query = quantize_query::quantize_query(&self.codec, self.rotation.as_ref(), embeddings)?;
+        stages.quantize_query = clock.lap();
+        if query.is_empty() || params.k == 0 {
+            return Ok(Outcome { stages_us: stages, ..Outcome::default() });
+        }
+        let table = self.backend.centroid_table(&self.resident, &query);
+        let k = params.k.min(self.num_passages);
+        let mut num_scored = 0;
+        let hits = match (params.mode, subset) {
+            (Mode::Funnel { nprobe, ndocs }, _) if subset.is_none_or(|s| s.len() > ndocs.max(k)) => {
+                let wanted = subset.map_or(k, |s| k.min(s.len()));
+                let kept = self.funnel(&table, nprobe.max(1), ndocs.max(k), wanted, subset, &mut stages, &mut clock);
+                num_scored = kept.len();
+                score::score(&self.backend, &self.segments, &query, &table, &kept, k)
+            }
+            (_, subset) => {
+                stages.probe = clock.lap();
+                let mut hits = Vec::new();
+                for segment in &self.segments {
+                    let pids = subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
+                    let select = pids.as_deref().map_or(Select::All, Select::Pids);
+                    num_scored += pids.as_ref().map_or(segment.num_passages, Vec::len);
+                    hits.extend(score::score_segment(&self.backend, segment, &query, &table, select, k));
+                }
+                hits
+            }
+        };
+        stages.score = clock.lap();
+        let unit = self.codec.params.score_unit(&query);
+        let found = topk::topk(hits, k);
+        let found =
+            found.into_iter().map(|hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score }).collect();
+        stages.topk = clock.lap();
+        Ok(Outcome { found, num_scored, stages_us: stages })
+    }
+
+    /// Answers many queries on the current rayon pool, one core each.
+    pub fn search_batch<Q: AsRef<[f32]> + Sync>(
+        &self,
+        queries: &[Q],
+        params: &Params,
+        subset: Option<&Subset>,
+    ) -> Result<Vec<Outcome>> {
+        queries.par_iter().map(|query| self.search(query.as_ref(), params, subset)).collect()
+    }
+
+    /// Probe and candidates; where the opened cells hold fewer passages than `wanted`, more are opened.
+    #[allow(clippy::too_many_arguments)]
+    fn funnel(
+        &self,
+        table: &B::Table,
+        mut nprobe: usize,
+        ndocs: usize,
+        wanted: usize,
+        subset: Option<&Subset>,
+        stages: &mut StageTimes,
+        clock: &mut Clock,
+    ) -> Vec<candidates::Candidate> {
+        loop {
+            let probed = probe::probe(&self.backend, table, nprobe);
+            stages.probe += clock.lap();
+            let kept = self.candidates(&probed, subset, ndocs);
+            stages.candidates += clock.lap();
+            if kept.len() >= wanted || nprobe >= self.codec.params.num_centroids() {
+                return kept;
+            }
+            nprobe *= 4;
+        }
+    }
+
+    fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<candidates::Candidate> {
+        let mut scratch = self.scratch.lock().expect("no holder panics").pop().unwrap_or_default();
+        let mut kept = Vec::new();
+        for (number, segment) in self.segments.iter().enumerate() {
+            let local = subset.map(|s| s.local(segment.first_pid, segment.num_passages));
+            candidates::gather(
+                &mut scratch,
+                &segment.lists,
+                segment.num_passages,
+                number as u32,
+                probed,
+                local.as_ref(),
+                &mut kept,
+            );
+        }
+        self.scratch.lock().expect("no holder panics").push(scratch);
+        candidates::keep_best(&mut kept, ndocs);
+        kept
+    }
+}
+
+/// A stop watch.
+struct Clock(Instant);
+
+impl Clock {
+    /// Microseconds since the last lap.
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let lap = now - std::mem::replace(&mut self.0, now);
+        lap.as_secs_f64() * 1e6
+    }
+}

@@ -1,0 +1,10 @@
+//! Stage 5: the segments' best, merged: score descending, then pid ascending.
+
+use selvedge_backend::Hit;
+
+/// The best `k` of `hits`, best first.
+pub fn topk(mut hits: Vec<Hit>, k: usize) -> Vec<Hit> {
+    hits.sort_unstable_by_key(|hit| (std::cmp::Reverse(hit.score), hit.pid));
+    hits.truncate(k);
+    hits
+}

@@ -1,0 +1,1 @@
+//! Both trips, end to end.
