@@ -32,9 +32,9 @@ TEXTS = [
     "tab\tand\nnewline\r\nand zero\u200bwidth",
     "[MASK] literal [PAD] special [SEP] tokens <mask> <pad>",
     "[Q] [D] [unused0] markers in the text",
-    "weaving, " * 40,
+    "weaving, " * 24,
     "supercalifragilisticexpialidocious pneumonoultramicroscopicsilicovolcanoconiosis",
-    "warp and weft, line by line: the loom holds the threads; the shuttle runs. " * 3,
+    "warp and weft, line by line: the loom holds the threads; the shuttle runs. " * 2,
 ]
 # What the vocabularies are trained on. The symbols ~ ^ | ` are left out: the skiplists' unknown-token trap.
 CORPUS = TEXTS[:1] + TEXTS[6:8] + TEXTS[9:11] + TEXTS[13:] + [
@@ -51,7 +51,7 @@ def word_piece(out):
     t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     t.normalizer = normalizers.BertNormalizer(lowercase=True)
     t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=260, special_tokens=special, show_progress=False))
+    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=220, special_tokens=special, show_progress=False))
     # [unused0] and [unused1] are words of the vocabulary, not added tokens, as in BERT's own.
     spec = json.loads(t.to_str())
     spec["added_tokens"] = [a for a in spec["added_tokens"] if not a["content"].startswith("[unused")]
@@ -68,7 +68,7 @@ def unigram(out):
     t.pre_tokenizer = pre_tokenizers.Metaspace()
     t.decoder = decoders.Metaspace()
     t.train_from_iterator(CORPUS, trainers.UnigramTrainer(
-        vocab_size=240, special_tokens=special, unk_token="<unk>", show_progress=False))
+        vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False))
     t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return wrap(out, t, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>", pad_token="<pad>",
                 unk_token="<unk>", mask_token="<mask>")
@@ -79,14 +79,14 @@ def byte_pairs(out):
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = decoders.ByteLevel()
-    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False,
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=320, special_tokens=special, show_progress=False,
                           initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
     return wrap(out, t, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]", mask_token="[MASK]")
 
 
 def wrap(out, tokenizer, **special):
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=60, **special)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=44, **special)
     fast.model_input_names = ["input_ids", "attention_mask"]
     fast.save_pretrained(out)
     return fast
@@ -97,18 +97,18 @@ def wrap(out, tokenizer, **special):
 def config(kind, tokenizer):
     v, pad = len(tokenizer), tokenizer.pad_token_id
     if kind == "bert":
-        return transformers.BertConfig(vocab_size=v, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=48, max_position_embeddings=64, pad_token_id=pad)
+        return transformers.BertConfig(vocab_size=v, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+            intermediate_size=32, max_position_embeddings=52, pad_token_id=pad)
     if kind == "distilbert":
-        return transformers.DistilBertConfig(vocab_size=v, dim=32, n_layers=2, n_heads=2, hidden_dim=48,
-            max_position_embeddings=64, pad_token_id=pad)
+        return transformers.DistilBertConfig(vocab_size=v, dim=24, n_layers=2, n_heads=2, hidden_dim=32,
+            max_position_embeddings=52, pad_token_id=pad)
     if kind == "xlm_roberta":
-        return transformers.XLMRobertaConfig(vocab_size=v, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=48, max_position_embeddings=66, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=pad,
+        return transformers.XLMRobertaConfig(vocab_size=v, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+            intermediate_size=32, max_position_embeddings=54, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=pad,
             bos_token_id=0, eos_token_id=2)
-    # Window of 4 on each side, so that texts are much longer than it; layers 0 and 3 are global.
-    return transformers.ModernBertConfig(vocab_size=v, hidden_size=32, num_hidden_layers=4, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=3,
+    # Window of 4 on each side, so that texts are much longer than it; the layer in the middle is local.
+    return transformers.ModernBertConfig(vocab_size=v, hidden_size=24, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=52, local_attention=8, global_attn_every_n_layers=2,
         pad_token_id=pad, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
 
 
@@ -162,7 +162,7 @@ def plain_case(kind, seed):
     model.save_pretrained(out)
     vectors = {}
     for i, text in texts():
-        for side, length in [("query", 32), ("passage", 60)]:
+        for side, length in [("query", 12), ("passage", 40)]:
             batch = tokenizer([text], truncation=True, max_length=length, return_tensors="pt")
             hidden = model(**batch).last_hidden_state[0]
             vectors[f"{side}.{i}"] = torch.nn.functional.normalize(hidden, dim=-1)
@@ -207,16 +207,16 @@ def pylate_case(case, kind, seed, dense, prefixes=("[Q] ", "[D] "), **settings):
 def pylate():
     nn = torch.nn
     pylate_case("pylate_bert", "bert", 20, query_length=14, document_length=28, attend_to_expansion_tokens=False, dense=[
-        dict(in_features=32, out_features=24, bias=True, activation_function=nn.Tanh(), use_residual=True),
-        dict(in_features=24, out_features=16, bias=False)])
+        dict(in_features=24, out_features=32, bias=True, activation_function=nn.Tanh(), use_residual=True),
+        dict(in_features=32, out_features=16, bias=False)])
     pylate_case("pylate_modernbert", "modernbert", 21, query_length=20, document_length=50,
                 attend_to_expansion_tokens=True, skiplist_words=[",", ".", "~", "the"], dense=[
-        dict(in_features=32, out_features=32, bias=True, activation_function=nn.GELU(), use_residual=True),
-        dict(in_features=32, out_features=8, bias=False)])
+        dict(in_features=24, out_features=24, bias=True, activation_function=nn.GELU(), use_residual=True),
+        dict(in_features=24, out_features=8, bias=False)])
     pylate_case("pylate_distilbert", "distilbert", 22, prefixes=("", ""), query_length=16, document_length=40,
-                do_query_expansion=False, skiplist_words=[], dense=[dict(in_features=32, out_features=24, bias=False)])
+                do_query_expansion=False, skiplist_words=[], dense=[dict(in_features=24, out_features=24, bias=False)])
     pylate_case("pylate_xlm_roberta", "xlm_roberta", 23, query_length=18, document_length=40,
-                attend_to_expansion_tokens=False, dense=[dict(in_features=32, out_features=16, bias=False)])
+                attend_to_expansion_tokens=False, dense=[dict(in_features=24, out_features=16, bias=False)])
 
 
 def sentence_transformers_case(case, kind, seed, transformer, dense, mask, prompts):
@@ -246,11 +246,11 @@ def sentence_transformers():
     punctuation = [c for c in map(chr, range(33, 127)) if not c.isalnum()]
     sentence_transformers_case("sentence_transformers_bert", "bert", 30,
         dict(query_length=26, document_length=34, query_expansion={"strategy": "min", "attend": True, "length": 12}),
-        [dict(in_features=32, out_features=16, bias=True, activation_function=nn.Tanh())],
+        [dict(in_features=24, out_features=16, bias=True, activation_function=nn.Tanh())],
         dict(skiplist_words=punctuation), {"query": "asked: ", "document": "[unused1] "})
     sentence_transformers_case("sentence_transformers_modernbert", "modernbert", 31,
         dict(query_expansion={"strategy": "fixed", "attend": False, "length": 20, "token": "[SEP]"}),
-        [dict(in_features=32, out_features=24, bias=False, activation_function=nn.Identity()),
+        [dict(in_features=24, out_features=24, bias=False, activation_function=nn.Identity()),
          dict(in_features=24, out_features=24, bias=True, activation_function=nn.SiLU(), use_residual=True)],
         dict(skiplist_words=[",", "a", "zzz"], skiplist_tasks=["query", "document"], keep_only_token_ids=list(range(60))), {})
 
@@ -265,7 +265,7 @@ def stanford_case(case, kind, seed, dim, metadata):
     prefix = model.base_model_prefix
     g = torch.Generator().manual_seed(seed + 100)
     tensors = {f"{prefix}.{k}": v for k, v in model.state_dict().items()}
-    tensors["linear.weight"] = torch.randn(dim, 32, generator=g) * 0.2
+    tensors["linear.weight"] = torch.randn(dim, 24, generator=g) * 0.2
     model.config.architectures = ["HF_ColBERT"]
     model.config.save_pretrained(out)
     save_file({k: v.contiguous() for k, v in tensors.items()}, out / "model.safetensors", metadata={"format": "pt"})

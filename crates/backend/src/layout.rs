@@ -75,3 +75,6 @@ impl<'a> CodeReader<'a> {
         (word >> (bit % 8) & self.mask) as u32
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,9 @@ mod types;
 pub use cpu::Cpu;
 pub use error::{Error, Result};
 pub use isa::Isa;
-pub use layout::{CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale};
+pub use layout::{
+    CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale,
+};
 pub use types::{
     Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, ResidualForm, ScaleRule, Select,
     TABLE_LIMIT, score_shift,

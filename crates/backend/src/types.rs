@@ -313,3 +313,6 @@ impl QuantizedQuery {
         &self.data[i * self.dim..(i + 1) * self.dim]
     }
 }
+
+#[cfg(test)]
+mod tests;

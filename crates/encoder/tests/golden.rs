@@ -30,8 +30,8 @@ fn folder(case: &str) -> PathBuf {
 
 fn load(case: &str) -> Encoder {
     // The references cut plain texts where make.py says.
-    let passage_maxlen = case.starts_with("plain").then_some(60);
-    let options = LoadOptions { passage_maxlen, batch_tokens: 64, ..LoadOptions::default() };
+    let cut = |len| case.starts_with("plain").then_some(len);
+    let options = LoadOptions { query_maxlen: cut(12), passage_maxlen: cut(40), batch_tokens: 64, ..LoadOptions::default() };
     Encoder::load(folder(case).to_str().unwrap(), &options).unwrap()
 }
 

@@ -102,11 +102,7 @@ impl IndexFile {
 
     /// The file's name inside the directory of the index.
     pub fn name(self) -> String {
-        if self.kind.is_numbered() {
-            format!("{}-{:04}", self.kind, self.number)
-        } else {
-            self.kind.to_string()
-        }
+        if self.kind.is_numbered() { format!("{}-{:04}", self.kind, self.number) } else { self.kind.to_string() }
     }
 
     /// The file that has this name.

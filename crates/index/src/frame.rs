@@ -64,7 +64,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
 }
 
 /// The header of `file` with a payload of `payload_bytes`.
-fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HEADER_BYTES] {
+pub(crate) fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
     header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());

@@ -1,10 +1,10 @@
 //! Opens an index: every file mapped, nothing copied but the codec.
 
 use crate::documents::{Document, Documents};
+use crate::frame::Frame;
 use crate::manifest::Manifest;
 use crate::segment::{Segment, check_contents};
 use crate::{Error, FileKind, IndexFile, Result, codec_file};
-use crate::frame::Frame;
 use rayon::prelude::*;
 use selvedge_codec::TrainedCodec;
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use crate::frame::{FileEntry, Frame, FrameWriter};
 use crate::lists::{Lists, ListsEncoder};
 use crate::manifest::SegmentEntry;
 use crate::{Error, FileKind, IndexFile, Result};
-use selvedge_backend::{Codec, CodeReader, CompressedPassages, pack_codes, packed_codes_bytes};
+use selvedge_backend::{CodeReader, Codec, CompressedPassages, pack_codes, packed_codes_bytes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

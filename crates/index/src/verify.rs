@@ -58,9 +58,8 @@ pub fn verify(path: &Path) -> Result<Report> {
         Err(error) => return verify_without_manifest(path, error, names),
     };
     let files = manifest.files();
-    let statuses = files.par_iter().map(|&(file, named)| {
-        Frame::open_named(path, file, named).and_then(|frame| frame.check())
-    });
+    let statuses =
+        files.par_iter().map(|&(file, named)| Frame::open_named(path, file, named).and_then(|frame| frame.check()));
     let statuses: Vec<_> = statuses.collect();
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
     found.insert(IndexFile::MANIFEST, Ok(()));
@@ -124,9 +123,10 @@ fn check_structure(
         let files = entry.files().map(|(file, _)| file);
         if files.iter().all(is_sound) {
             let result = check_segment(path, entry, &codec.params);
-            let blamed = result.as_ref().err().and_then(|error| {
-                files.into_iter().find(|file| error.path() == Some(&path.join(file.name())))
-            });
+            let blamed = result
+                .as_ref()
+                .err()
+                .and_then(|error| files.into_iter().find(|file| error.path() == Some(&path.join(file.name()))));
             note(blamed.unwrap_or(files[0]), result);
         }
     }

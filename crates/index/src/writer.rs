@@ -188,7 +188,10 @@ impl Writer {
         assert_eq!(num_tokens * params.row_bytes(), packed.residuals.len(), "one residual row for each token");
         let has_scales = packed.scales.len() == num_tokens;
         assert!(has_scales || params.scale_bits == 0 && packed.scales.is_empty(), "one scale index for each token");
-        assert!(packed.scales.iter().all(|&scale| u32::from(scale) >> params.scale_bits == 0), "scale indices in range");
+        assert!(
+            packed.scales.iter().all(|&scale| u32::from(scale) >> params.scale_bits == 0),
+            "scale indices in range"
+        );
         let num_centroids = params.num_centroids();
         if let Some(embedding) = codes.iter().position(|&code| code as usize >= num_centroids) {
             let code = codes[embedding];
@@ -311,7 +314,11 @@ fn parent_of(path: &Path) -> PathBuf {
 
 /// Waits until the disk has the names in `directory`.
 fn sync_directory(directory: &Path) -> Result<()> {
-    if cfg!(unix) { File::open(directory).and_then(|handle| handle.sync_all()).map_err(io_at(directory)) } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(directory).and_then(|handle| handle.sync_all()).map_err(io_at(directory))
+    } else {
+        Ok(())
+    }
 }
 
 /// Bits of an id's hash: at 96, a hundred million ids collide once in 10^13 collections.

@@ -1,1 +1,118 @@
-//! Tests of the CPU ops beside what the parity suite covers.
+//! What the suite over all backends cannot ask: threads, panics, and the pieces behind the doors.
+
+use super::{
+    best::{Best, id, key, value},
+    *,
+};
+use crate::{ResidualForm, ScaleRule, pack_codes};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Every instruction set of this machine.
+fn cpus() -> impl Iterator<Item = Cpu> {
+    Isa::ALL.into_iter().filter_map(|isa| Cpu::with_isa(isa).ok())
+}
+
+/// Noise, `num` components.
+fn noise(rng: &mut ChaCha8Rng, num: usize) -> Vec<f32> {
+    (0..num).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// A codec of 2 bits and 8-bit scales.
+fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
+    Codec {
+        dim,
+        nbits: 2,
+        centroids: (0..num_centroids * dim).map(|_| rng.random_range(-127..=127)).collect(),
+        centroid_scale: 0.001,
+        levels: vec![-10, -3, 3, 10],
+        cutoffs: vec![-1.0, 0.0, 1.0],
+        form: ResidualForm::Unit,
+        rule: ScaleRule::LeastError,
+        scale_bits: 8,
+        norms: (0..=255).collect(),
+        gains: (0..=255).rev().collect(),
+        norm_unit: 0.01,
+        gain_unit: 0.0001,
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let (dim, num_centroids, num_passages) = (48, 700, 1500);
+    let codec = Arc::new(codec(rng, dim, num_centroids));
+    let embeddings = noise(rng, 2 * num_passages * dim);
+    let centroids = noise(rng, num_centroids * dim);
+    let query = QuantizedQuery::new(dim, &noise(rng, 21 * dim));
+    let queries = noise(rng, 21 * dim);
+    for cpu in cpus() {
+        let ask = || {
+            let codes = cpu.assign(dim, &embeddings, &centroids);
+            let packed = cpu.compress(&codec, &embeddings, &codes);
+            let sums = cpu.centroid_sums(dim, &embeddings, &codes, num_centroids);
+            let offsets: Vec<usize> = (0..=num_passages).map(|p| 2 * p).collect();
+            let bytes = CompressedPassages {
+                offsets: offsets.iter().flat_map(|&o| (o as u32).to_le_bytes()).collect(),
+                codes: pack_codes(&codes, codec.code_bits()).into(),
+                residuals: packed.residuals.clone().into(),
+                scales: packed.scales.clone().into(),
+            };
+            let passages = cpu.load_passages(&codec, bytes).expect("lengths fit");
+            let table = cpu.centroid_table(&codec, &query);
+            let scores = cpu.maxsim(&passages, &query, &table, Select::All);
+            let approx = cpu.approx_scores(&passages, &table, Select::All);
+            let exact = cpu.maxsim_f32(dim, &queries, &[0, 8, 21], &embeddings, &offsets);
+            (codes, packed, sums, scores, approx, exact, cpu.probe(&table, 9))
+        };
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let alone = pool(1).install(ask);
+        for threads in [2, 3, 8] {
+            assert!(pool(threads).install(ask) == alone, "{}: {threads} threads", cpu.name());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn best_keeps_what_a_sort_would(pushed in prop::collection::vec((-9i32..9, 0u32..50), 0..300), keep in 0usize..40) {
+        let mut best = Best::new(keep);
+        pushed.iter().for_each(|&(value, id)| best.push(key(value, id)));
+        let found: Vec<(i32, u32)> = best.into_sorted().into_iter().map(|key| (value(key), id(key))).collect();
+        let mut expected = pushed;
+        expected.sort_by_key(|&(value, id)| (std::cmp::Reverse(value), id));
+        expected.truncate(keep);
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn keys_hold_every_value_and_id() {
+    for (v, i) in [(i32::MIN, 0), (i32::MAX, u32::MAX), (-1, 7), (0, 0), (1, u32::MAX)] {
+        assert_eq!((value(key(v, i)), id(key(v, i))), (v, i));
+    }
+    assert!(key(1, 9) > key(0, 0) && key(0, 0) > key(-1, 0) && key(0, 1) > key(0, 2));
+}
+
+#[test]
+#[should_panic(expected = "-127..=127")]
+fn a_query_component_of_minus_128_is_refused() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(2);
+    let query = QuantizedQuery { dim: 8, data: vec![-128; 8], scale: 1.0 };
+    Cpu::new().expect("a cpu").centroid_table(&Arc::new(codec(rng, 8, 2)), &query);
+}
+
+#[test]
+fn a_codec_out_of_bounds_is_refused() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(3);
+    let bad = Codec { levels: vec![-128, 0, 1, 2], ..codec(rng, 8, 2) };
+    assert!(Cpu::new().expect("a cpu").load_codec(Arc::new(bad)).is_err());
+}
+
+#[test]
+fn the_name_tells_the_instruction_set() {
+    let names: Vec<String> = cpus().map(|cpu| cpu.name()).collect();
+    assert_eq!(names[0], "cpu/portable");
+    assert!(names.len() == 1 || names[1] == "cpu/avx2");
+}

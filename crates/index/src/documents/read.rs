@@ -21,11 +21,11 @@ impl Documents {
     /// Maps the files of `directory` that `entries` name; entries follow each other.
     pub(crate) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<Frame>)> {
         let open = |entry: &DocumentsEntry| {
-            let frame =
-                Frame::open_named(directory, IndexFile::new(FileKind::Documents, entry.number), entry.file)?;
+            let frame = Frame::open_named(directory, IndexFile::new(FileKind::Documents, entry.number), entry.file)?;
             Ok((DocumentsFile::open(&frame, entry)?, frame))
         };
-        let (files, frames): (Vec<_>, Vec<_>) = entries.iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (files, frames): (Vec<_>, Vec<_>) =
+            entries.iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let len = entries.last().map_or(0, |entry| entry.first_pid + entry.count);
         Ok((Self { files: files.into(), len }, frames))
     }
@@ -206,7 +206,10 @@ impl DocumentsFile {
             return Err(bad("not as many documents as the manifest says"));
         }
         let directory = |end: usize, blocks: usize| {
-            blocks.checked_mul(ENTRY_BYTES).and_then(|bytes| end.checked_sub(bytes)).ok_or_else(|| bad("too short for its directories"))
+            blocks
+                .checked_mul(ENTRY_BYTES)
+                .and_then(|bytes| end.checked_sub(bytes))
+                .ok_or_else(|| bad("too short for its directories"))
         };
         let bodies = directory(trailer, word(2))?;
         let ids = directory(bodies, word(1))?;
@@ -241,7 +244,11 @@ impl DocumentsFile {
             let end = u64::from(block.first) + u64::from(block.count);
             u64::from(at) < end && end <= u64::from(self.count)
         };
-        let nowhere = || Error::Documents { path: self.path.clone(), at: self.blocks.len() as u64, what: "no block has this document" };
+        let nowhere = || Error::Documents {
+            path: self.path.clone(),
+            at: self.blocks.len() as u64,
+            what: "no block has this document",
+        };
         found.filter(fits).ok_or_else(nowhere)
     }
 
@@ -253,9 +260,8 @@ impl DocumentsFile {
         let mut unpacked = Vec::new();
         let room = unpacked.try_reserve_exact(block.unpacked_bytes as usize);
         room.map_err(|_| self.bad(block, "too large for memory"))?;
-        let decompress = |unpacked: &mut Vec<u8>| {
-            zstd::bulk::Decompressor::new()?.decompress_to_buffer(packed, unpacked)
-        };
+        let decompress =
+            |unpacked: &mut Vec<u8>| zstd::bulk::Decompressor::new()?.decompress_to_buffer(packed, unpacked);
         decompress(&mut unpacked).map_err(|_| self.bad(block, "does not unpack"))?;
         if unpacked.len() != block.unpacked_bytes as usize {
             return Err(self.bad(block, "unpacks to another size"));

@@ -184,7 +184,9 @@ fn speed() {
         );
     };
     let mut dice = Dice(2);
-    for (p, n, k) in [(900_000u32, 1000u32, 1024u32), (900_000, 250, 4096), (100_000, 60, 16_384), (8_800_000, 2000, 512)] {
+    for (p, n, k) in
+        [(900_000u32, 1000u32, 1024u32), (900_000, 250, 4096), (100_000, 60, 16_384), (8_800_000, 2000, 512)]
+    {
         let probability = f64::from(n) / f64::from(p);
         let cases = (0..k).map(|_| uniform_list(&mut dice, p, probability)).collect();
         report(&format!("uniform P {p} n {n}"), p, cases);

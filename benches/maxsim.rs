@@ -1,0 +1,46 @@
+//! Fused decompress + MaxSim from the compressed bytes, beside f32 MaxSim over plain vectors:
+//! throughput in multiply-adds (query token x passage token x D), one thread.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use selvedge_backend::{Backend, Select};
+use support::{DIM, backends, codec, embeddings, name, passages};
+
+fn maxsim(c: &mut Criterion) {
+    let mut group = c.benchmark_group("maxsim");
+    group.sample_size(20);
+    let (query_len, num, len) = (32, 256, 84);
+    let query_rows = embeddings(query_len, 1000, 3);
+    let macs = (query_len * num * len * DIM) as u64;
+    for backend in backends() {
+        for nbits in [0u8, 1, 2, 4, 8] {
+            let codec = codec(&backend, nbits, 1024);
+            let query = codec.quantize_query(codec.rotation().as_ref(), &query_rows);
+            let resident = backend.load_codec(codec.params.clone()).expect("valid");
+            let loaded = backend.load_passages(&resident, passages(&backend, &codec, num, len)).expect("valid");
+            let table = backend.centroid_table(&resident, &query);
+            group.throughput(Throughput::Elements(macs));
+            group.bench_function(BenchmarkId::new(name(&backend), format!("{nbits}bitxQ{query_len}xL{len}")), |b| {
+                b.iter(|| backend.maxsim(&loaded, &query, &table, Select::All));
+            });
+        }
+    }
+    group.finish();
+
+    let mut group = c.benchmark_group("maxsim_f32");
+    group.sample_size(10);
+    let rows = embeddings(num * len, 1000, 2);
+    let offsets: Vec<usize> = (0..=num).map(|p| p * len).collect();
+    for backend in backends() {
+        group.throughput(Throughput::Elements(macs));
+        group.bench_function(BenchmarkId::new(name(&backend), format!("Q{query_len}xL{len}")), |b| {
+            b.iter(|| backend.maxsim_f32(DIM, &query_rows, &[0, query_len], &rows, &offsets));
+        });
+    }
+}
+
+criterion_group!(benches, maxsim);
+criterion_main!(benches);

@@ -1,0 +1,130 @@
+//! Both trips through the binary: embeddings to index to results, at every nbits.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Collection, PASSAGES, QUERIES};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_nbits_finds_the_passage_that_a_query_was_made_from() {
+    let c = Collection::new();
+    for nbits in [0, 1, 2, 4, 8] {
+        c.index(&format!("i{nbits}"), &format!("--nbits {nbits}"));
+        for mode in ["", "--exact", "--nprobe 64 --ndocs 300"] {
+            let out = c.ok(&format!("search i{nbits} --query-embeddings queries.npy --queries queries.tsv --json {mode}"));
+            let results = lines(&out);
+            assert_eq!(results.len(), QUERIES);
+            for (q, line) in results.iter().enumerate() {
+                assert_eq!(line["query_id"], format!("q{q}"));
+                let first = &line["results"][0];
+                assert_eq!(first["id"], format!("passage-{}", 7 * q), "{nbits} bits {mode}");
+                assert!(first["score"].as_f64().unwrap() > 0.5 && line["latency_us"].is_number());
+            }
+        }
+    }
+}
+
+#[test]
+fn colbertv2_codec_works_too() {
+    let c = Collection::new();
+    c.index("i", "--codec colbertv2 --nbits 4");
+    let out = c.ok("search i --query-embeddings queries.npy --json --exact");
+    for (q, line) in lines(&out).iter().enumerate() {
+        assert_eq!(line["results"][0]["id"], format!("passage-{}", 7 * q));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_the_threads() {
+    let c = Collection::new();
+    c.index("one", "--threads 1 --seed 9");
+    c.index("two", "--threads 2 --seed 9");
+    c.index("other", "--threads 2 --seed 10");
+    let bytes = |index: &str| {
+        let mut files: Vec<_> = std::fs::read_dir(c.path(index)).unwrap().map(|f| f.unwrap().path()).collect();
+        files.sort();
+        files.iter().flat_map(|f| std::fs::read(f).unwrap()).collect::<Vec<u8>>()
+    };
+    assert_eq!(bytes("one"), bytes("two"));
+    assert_ne!(bytes("one"), bytes("other"));
+}
+
+#[test]
+fn a_small_budget_makes_more_segments_and_the_same_results() {
+    let c = Collection::new();
+    c.index("roomy", "--centroids 64");
+    // 4 KiB for lists is some hundred tokens a segment.
+    c.index("tight", "--centroids 64 --memory-budget 145k");
+    let segments = |i: &str| lines(&c.ok(&format!("info {i} --json")))[0]["segments"].as_u64().unwrap();
+    assert_eq!(segments("roomy"), 1);
+    assert!(segments("tight") >= 1);
+    let best = |i: &str| {
+        let out = c.ok(&format!("search {i} --query-embeddings queries.npy --json -k 1"));
+        lines(&out).iter().map(|l| l["results"][0]["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(best("roomy"), best("tight"));
+}
+
+#[test]
+fn eval_tells_losses_apart() {
+    let c = Collection::new();
+    c.index("i", "--nbits 4");
+    let out = c.ok(
+        "eval i --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
+         --embeddings docs.npy --doclens lens.npy --json",
+    );
+    let report = &lines(&out)[0];
+    for key in ["ndcg@10", "mrr@10"] {
+        assert!(report[key].as_f64().unwrap() > 0.95, "{report}");
+        assert!(report["exact_f32"][key].as_f64().unwrap() > 0.95, "{report}");
+    }
+    assert!(report["recall_vs_exact@10"].as_f64().unwrap() > 0.8, "{report}");
+    assert!(report["funnel_vs_exhaustive@10"].as_f64().unwrap() > 0.95, "{report}");
+    assert!(report["latency_ms"]["p50"].is_number() && report["queries_per_second"].is_number());
+    // The centroids alone lose more, and `eval` must say so.
+    c.index("coarse", "--nbits 0 --centroids 16");
+    let out = c.ok(
+        "eval coarse --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
+         --embeddings docs.npy --doclens lens.npy --json",
+    );
+    let coarse = &lines(&out)[0];
+    assert!(coarse["recall_vs_exact@10"].as_f64() < report["recall_vs_exact@10"].as_f64(), "{coarse}");
+    assert_eq!(coarse["exact_f32"], report["exact_f32"]);
+}
+
+#[test]
+fn more_results_than_passages_gives_all_that_can_match() {
+    let c = Collection::new();
+    c.index("i", "");
+    for mode in ["", "--exact"] {
+        let out = c.ok(&format!("search i --query-embeddings queries.npy --json -k 100000 {mode}"));
+        // One passage is empty: it is kept and never matches.
+        assert!(lines(&out).iter().all(|l| l["results"].as_array().unwrap().len() == PASSAGES - 1), "{mode}");
+    }
+    let info = &lines(&c.ok("info i --json"))[0];
+    assert_eq!(info["passages"], PASSAGES);
+}
+
+#[test]
+fn portable_and_best_give_the_same_scores() {
+    let c = Collection::new();
+    c.index("i", "");
+    let words = ["search", "i", "--query-embeddings", "queries.npy", "--json", "--exact"];
+    let scores = |isa: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        command.args(words).current_dir(c.dir.path());
+        if !isa.is_empty() {
+            command.env("SELVEDGE_ISA", isa);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        lines(&String::from_utf8(output.stdout).unwrap()).iter().map(|l| l["results"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(scores("portable"), scores(""));
+}

@@ -1,0 +1,244 @@
+//! Broken files: each is noticed and named.
+
+use super::*;
+use crate::{Check, Error, FileEntry, FileKind, IndexFile, Limits, verify};
+use std::fs;
+use std::path::PathBuf;
+
+/// A tiny index with two segments and every kind of file, and its files in the manifest's order.
+fn tiny(directory: &Path) -> (PathBuf, Vec<IndexFile>) {
+    let path = directory.join("index");
+    let codec = codec(8, 3, 2, 4);
+    let passages = Passages::new(&codec.params, &[2, 0, 3]);
+    let limits = Limits { segment_tokens: 3, documents_bytes: 1 << 20 };
+    let index = write_index(&path, &codec, &passages, Some(limits));
+    assert_eq!(index.segments().len(), 2);
+    let files = index.manifest().files().into_iter().map(|(file, _)| file);
+    let files = std::iter::once(IndexFile::MANIFEST).chain(files).collect();
+    (path, files)
+}
+
+/// Opening and verifying must both name `file`, and verifying no other.
+fn assert_named(path: &Path, file: IndexFile, what: &str) -> Error {
+    let broken = path.join(file.name());
+    let error = Index::open(path, Check::Bytes).expect_err(what);
+    assert_eq!(error.path(), Some(&*broken), "{what}: {error}");
+    let report = verify(path).unwrap();
+    let named: Vec<_> = report.broken().map(|report| report.file).collect();
+    assert_eq!(named, [file], "{what}: {report:?}");
+    error
+}
+
+#[test]
+fn every_flipped_byte_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    for file in files {
+        let at = path.join(file.name());
+        let sound = fs::read(&at).unwrap();
+        for byte in 0..sound.len() {
+            let mut spoilt = sound.clone();
+            spoilt[byte] ^= 1 << (byte % 8);
+            replace(&at, &spoilt);
+            assert_named(&path, file, &format!("{file}, byte {byte}"));
+        }
+        replace(&at, &sound);
+    }
+    assert!(verify(&path).unwrap().is_sound());
+}
+
+#[test]
+fn every_other_length_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    for file in files {
+        let at = path.join(file.name());
+        let sound = fs::read(&at).unwrap();
+        for len in 0..sound.len() {
+            replace(&at, &sound[..len]);
+            let error = assert_named(&path, file, &format!("{file}, {len} bytes"));
+            assert!(matches!(error, Error::Truncated { .. }), "{file}, {len} bytes: {error}");
+            assert!(Index::open(&path, Check::Lengths).is_err());
+        }
+        replace(&at, &[&sound[..], &[0]].concat());
+        let error = assert_named(&path, file, "one byte more");
+        assert!(matches!(error, Error::TrailingBytes { .. }), "{error}");
+        replace(&at, &sound);
+    }
+}
+
+/// A new file under the old name: whoever has the old one mapped keeps it.
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Changes the header and gives it a right checksum.
+fn with_header(bytes: &[u8], at: usize, value: u32) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    let crc32 = crc32fast::hash(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc32.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn headers_of_other_files_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    for file in files {
+        let at = path.join(file.name());
+        let sound = fs::read(&at).unwrap();
+        replace(&at, &with_header(&sound, 8, 2));
+        let error = assert_named(&path, file, "version");
+        assert!(matches!(error, Error::FormatVersion { found: 2, supported: 1, .. }), "{error}");
+        replace(&at, &with_header(&sound, 0, u32::from_le_bytes(*b"PK\x03\x04")));
+        let error = assert_named(&path, file, "magic");
+        assert!(matches!(error, Error::BadMagic { found, .. } if found == *b"PK\x03\x04EDGE"), "{error}");
+        replace(&at, &with_header(&sound, 12, 99));
+        let error = assert_named(&path, file, "kind");
+        assert!(matches!(error, Error::WrongKind { found: 99, expected, .. } if expected == file.kind), "{error}");
+        replace(&at, &with_header(&sound, 16, 77));
+        let error = assert_named(&path, file, "number");
+        assert!(matches!(error, Error::WrongNumber { found: 77, .. }), "{error}");
+        fs::remove_file(&at).unwrap();
+        let error = assert_named(&path, file, "missing");
+        assert!(matches!(error, Error::MissingFile { .. }), "{error}");
+        fs::create_dir(&at).unwrap();
+        let error = assert_named(&path, file, "a directory");
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        fs::remove_dir(&at).unwrap();
+        fs::write(&at, &sound).unwrap();
+    }
+}
+
+#[test]
+fn files_of_another_index_are_noticed_without_reading_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    let other = directory.path().join("other");
+    let codec = codec(8, 3, 2, 4);
+    let mut passages = Passages::new(&codec.params, &[2, 0, 3]);
+    passages.codes.iter_mut().for_each(|code| *code = 2 - *code);
+    passages.packed.residuals.iter_mut().for_each(|byte| *byte = !*byte);
+    write_index(&other, &codec, &passages, Some(Limits { segment_tokens: 3, documents_bytes: 1 << 20 }));
+    let mut replaced = 0;
+    for file in files.into_iter().skip(1) {
+        let at = path.join(file.name());
+        let (own, foreign) = (fs::read(&at).unwrap(), fs::read(other.join(file.name())).unwrap());
+        if own != foreign {
+            replace(&at, &foreign);
+            assert_named(&path, file, "foreign");
+            assert!(matches!(Index::open(&path, Check::Lengths), Err(Error::Replaced { .. })), "{file}");
+            replace(&at, &own);
+            replaced += 1;
+        }
+    }
+    assert!(replaced >= 6, "{replaced}");
+}
+
+#[test]
+fn all_broken_files_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    let broken = [files[1], files[3], files[9]];
+    for file in broken {
+        let at = path.join(file.name());
+        let mut bytes = fs::read(&at).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        replace(&at, &bytes);
+    }
+    let named = || verify(&path).unwrap().broken().map(|report| report.file).collect::<Vec<_>>();
+    assert_eq!(named(), broken);
+    fs::remove_file(path.join("manifest")).unwrap();
+    let mut expected = vec![IndexFile::MANIFEST];
+    expected.extend(broken);
+    assert_eq!(named().iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
+    assert!(matches!(verify(&path.join("nowhere")), Err(Error::Io { .. })));
+    assert!(matches!(Index::open(&path.join("nowhere"), Check::Lengths), Err(Error::MissingFile { .. })));
+}
+
+/// Changes a payload and makes every checksum right again, as somebody would who means harm.
+fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
+    let at = path.join(file.name());
+    let mut payload = fs::read(&at).unwrap()[64..].to_vec();
+    change(&mut payload);
+    let entry = write_framed(path, file, &payload);
+    if file == IndexFile::MANIFEST {
+        return;
+    }
+    let (mut manifest, _) = crate::Manifest::read(path).unwrap();
+    for segment in manifest.segments.iter_mut().filter(|segment| segment.number == file.number) {
+        match file.kind {
+            FileKind::Offsets => segment.offsets = entry,
+            FileKind::Codes => segment.codes = entry,
+            FileKind::Residuals => segment.residuals = entry,
+            FileKind::Scales => segment.scales = entry,
+            FileKind::Lists => segment.lists = entry,
+            _ => {}
+        }
+    }
+    match file.kind {
+        FileKind::Codec => manifest.codec.file = entry,
+        FileKind::Documents => manifest.documents[0].file = entry,
+        _ => {}
+    }
+    write_framed(path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+}
+
+/// Replaces a file without waiting for the disk.
+fn write_framed(path: &Path, file: IndexFile, payload: &[u8]) -> FileEntry {
+    let crc32 = crc32fast::hash(payload);
+    let header = crate::frame::header(file, payload.len() as u64, crc32);
+    replace(&path.join(file.name()), &[&header, payload].concat());
+    FileEntry { bytes: 64 + payload.len() as u64, crc32 }
+}
+
+#[test]
+fn forged_files_are_refused_for_what_they_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    let file = |kind| IndexFile::new(kind, 0);
+    forge(&path, file(FileKind::Offsets), |offsets| offsets[4] = 3);
+    let error = assert_named(&path, file(FileKind::Offsets), "descending offsets");
+    assert!(matches!(error, Error::Contents { .. }), "{error}");
+    forge(&path, file(FileKind::Offsets), |offsets| offsets[4] = 2);
+    forge(&path, file(FileKind::Codes), |codes| codes[0] |= 3);
+    let error = assert_named(&path, file(FileKind::Codes), "a code without centroid");
+    assert!(error.to_string().contains("code 3"), "{error}");
+    assert_eq!(files.len(), 13);
+}
+
+#[test]
+fn forged_bytes_never_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    for file in files {
+        let sound = fs::read(path.join(file.name())).unwrap();
+        let manifest = fs::read(path.join("manifest")).unwrap();
+        for byte in 0..sound.len() - 64 {
+            forge(&path, file, |payload| payload[byte] = [payload[byte] ^ 1, 0, 0x7f, 0xff][byte % 4]);
+            let _ = verify(&path);
+            if let Ok(index) = Index::open(&path, Check::Bytes) {
+                use_everything(&index);
+            }
+            if let Ok(index) = Index::open(&path, Check::Lengths) {
+                index.documents().iter(0..index.num_passages()).for_each(drop);
+            }
+            replace(&path.join("manifest"), &manifest);
+        }
+        replace(&path.join(file.name()), &sound);
+        replace(&path.join("manifest"), &manifest);
+    }
+    assert!(verify(&path).unwrap().is_sound());
+}
+
+fn use_everything(index: &Index) {
+    for segment in index.segments() {
+        for code in 0..segment.lists.num_lists() as u32 {
+            segment.lists.for_each(code, |pid| assert!((pid as usize) < segment.passages.num_passages()));
+        }
+        (0..segment.passages.num_passages()).for_each(|pid| assert!(segment.passages.tokens(pid).len() <= 3));
+    }
+    (0..index.num_passages()).for_each(|pid| drop(index.document(pid)));
+}

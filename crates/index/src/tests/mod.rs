@@ -1,0 +1,110 @@
+//! Whole indexes, small ones: written, read back, and spoilt byte by byte.
+
+mod damage;
+mod roundtrip;
+mod staging;
+
+use crate::{Document, Index, ManifestInfo, Result, Writer};
+use selvedge_backend::{Codec, Packed, ResidualForm, ScaleRule};
+use selvedge_codec::{CodecKind, TrainedCodec};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Pseudo-random numbers that need no crate: splitmix64.
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// A codec with made-up numbers that break no bound.
+fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> TrainedCodec {
+    let component = |i: usize| (mix(i as u64) % 255) as i16 as i32 as i64;
+    let buckets = if nbits == 0 { 0 } else { 1i32 << nbits };
+    let params = Codec {
+        dim,
+        nbits,
+        centroids: (0..dim * num_centroids).map(|i| (component(i) - 127) as i8).collect(),
+        centroid_scale: 0.007,
+        levels: (0..buckets).map(|b| (b * 254 / (buckets - 1) - 127) as i8).collect(),
+        cutoffs: (1..buckets).map(|b| b as f32 / buckets as f32 - 0.5).collect(),
+        form: ResidualForm::Unit,
+        rule: ScaleRule::LeastError,
+        scale_bits,
+        norms: (0..1usize << scale_bits).map(|i| 200 - (i % 16) as u8).collect(),
+        gains: (0..1usize << scale_bits).map(|i| 100 + (i % 16) as u8).collect(),
+        norm_unit: 0.005,
+        gain_unit: 1e-5,
+    };
+    params.validate().expect("a codec that breaks no bound");
+    TrainedCodec { kind: CodecKind::Selvedge, seed: 0x0123_4567_89ab_cdef, params: Arc::new(params) }
+}
+
+/// Passages with made-up bytes.
+#[derive(Clone, Debug)]
+struct Passages {
+    doclens: Vec<u32>,
+    codes: Vec<u32>,
+    packed: Packed,
+}
+
+impl Passages {
+    fn new(codec: &Codec, doclens: &[u32]) -> Self {
+        let tokens = doclens.iter().sum::<u32>() as usize;
+        let dice = |salt: usize| (0..).map(move |i| mix(i + (salt << 40) as u64));
+        let scale_mask = ((1u32 << codec.scale_bits) - 1) as u8;
+        Self {
+            doclens: doclens.to_vec(),
+            // The square draws low codes more often, so that passages have a code more than once.
+            codes: dice(1)
+                .map(|r| (r % 1000 * (r % 1000) * codec.num_centroids() as u64 / 1_000_000) as u32)
+                .take(tokens)
+                .collect(),
+            packed: Packed {
+                residuals: dice(2).map(|r| r as u8).take(tokens * codec.row_bytes()).collect(),
+                scales: dice(3).map(|r| r as u8 & scale_mask).take(tokens).collect(),
+            },
+        }
+    }
+
+    /// Hands the passages to a writer, `batch` at a time.
+    fn push_to(&self, writer: &mut Writer, codec: &Codec, batch: usize) -> Result<()> {
+        let mut at = 0;
+        for doclens in self.doclens.chunks(batch.max(1)) {
+            let end = at + doclens.iter().sum::<u32>() as usize;
+            let packed = Packed {
+                residuals: self.packed.residuals[at * codec.row_bytes()..end * codec.row_bytes()].to_vec(),
+                scales: self.packed.scales[at..end].to_vec(),
+            };
+            writer.push_passages(doclens, &self.codes[at..end], &packed)?;
+            at = end;
+        }
+        Ok(())
+    }
+}
+
+fn document(pid: u32) -> Document {
+    let metadata = serde_json::json!({ "pid": pid, "pi": 0.1 + f64::from(pid), "tags": ["ä", null] });
+    Document {
+        id: format!("doc/{}", mix(pid.into()) % 1_000_000 * 1000 + u64::from(pid)),
+        text: "Grüße an alle. ".repeat(pid as usize % 7),
+        metadata: (pid % 3 != 0).then_some(metadata),
+    }
+}
+
+/// An index of `passages` at `path`, with documents.
+fn write_index(path: &Path, codec: &TrainedCodec, passages: &Passages, limits: Option<crate::Limits>) -> Index {
+    let mut writer = Writer::create(path).unwrap();
+    limits.into_iter().for_each(|limits| writer.set_limits(limits));
+    for pid in 0..passages.doclens.len() as u32 {
+        writer.push_document(&document(pid)).unwrap();
+    }
+    writer.finish_documents().unwrap();
+    writer.set_codec(codec).unwrap();
+    passages.push_to(&mut writer, &codec.params, 3).unwrap();
+    let manifest = writer.finish(ManifestInfo::default()).unwrap();
+    let index = Index::open(path, crate::Check::Bytes).unwrap();
+    assert_eq!(index.manifest(), &manifest);
+    index
+}

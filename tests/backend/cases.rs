@@ -1,0 +1,215 @@
+//! Inputs: random ones that look like an index, and adversarial ones that sit on every bound.
+
+use selvedge_backend::{
+    Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, ScaleRule, pack_codes, packed_scales_bytes,
+};
+use std::sync::Arc;
+
+/// A small generator (SplitMix64): the same numbers on every machine.
+pub struct Rng(u64);
+
+impl Rng {
+    /// A stream of its own for each `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
+    }
+
+    /// Any 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.bits() % end as u64) as usize
+    }
+
+    /// One of `low..=high`.
+    pub fn within(&mut self, low: i32, high: i32) -> i32 {
+        low + self.below((high - low + 1) as usize) as i32
+    }
+
+    /// Nearly normal: the sum of four uniform numbers, of variance 1.
+    pub fn normal(&mut self) -> f32 {
+        let uniform = |rng: &mut Self| (rng.bits() >> 40) as f32 / (1 << 24) as f32 - 0.5;
+        (0..4).map(|_| uniform(self)).sum::<f32>() * 3f32.sqrt()
+    }
+
+    /// `num` rows of unit length, `(num, dim) f32`.
+    pub fn unit_rows(&mut self, num: usize, dim: usize) -> Vec<f32> {
+        let mut rows: Vec<f32> = (0..num * dim).map(|_| self.normal()).collect();
+        for row in rows.chunks_exact_mut(dim) {
+            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            row.iter_mut().for_each(|x| *x /= norm);
+        }
+        rows
+    }
+}
+
+/// How large a case is.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub dim: usize,
+    pub nbits: u8,
+    pub scale_bits: u8,
+    pub num_centroids: usize,
+    pub query_len: usize,
+    /// Tokens of each passage.
+    pub lengths: Vec<usize>,
+    /// Lowest and highest level, where it matters.
+    pub levels: Option<(i8, i8)>,
+    pub seed: u64,
+}
+
+impl Shape {
+    /// A few short passages and a few query tokens: odd numbers of everything.
+    pub fn small() -> Self {
+        let lengths = vec![3, 0, 1, 9, 4, 5];
+        Self { dim: 64, nbits: 2, scale_bits: 4, num_centroids: 37, query_len: 13, lengths, levels: None, seed: 1 }
+    }
+
+    /// Anything.
+    pub fn random(rng: &mut Rng) -> Self {
+        Self {
+            dim: 8 * (1 + rng.below(40)),
+            nbits: [0, 1, 2, 4, 8][rng.below(5)],
+            scale_bits: [0, 4, 8][rng.below(3)],
+            num_centroids: 1 + rng.below(300),
+            query_len: rng.below(48),
+            lengths: (0..rng.below(12)).map(|_| rng.below(40)).collect(),
+            levels: None,
+            seed: rng.bits(),
+        }
+    }
+}
+
+/// What the arrays are filled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Noise within the bounds.
+    Random,
+    /// Largest levels, gains, norms, centroids and query components, in runs of equal sign, and a table
+    /// factor that clamps.
+    Extreme,
+}
+
+/// A codec, the passages of one segment and a query.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub codec: Arc<Codec>,
+    pub passages: CompressedPassages,
+    pub query: QuantizedQuery,
+    /// Passages to select: in no order, some twice, some that do not exist.
+    pub pids: Vec<Pid>,
+}
+
+impl Case {
+    /// A case of this shape.
+    pub fn new(shape: &Shape, fill: Fill) -> Self {
+        let rng = &mut Rng::new(shape.seed);
+        let codec = codec(shape, fill, rng);
+        codec.validate().expect("a case's codec is valid");
+        let num_tokens: usize = shape.lengths.iter().sum();
+        let codes: Vec<u32> = (0..num_tokens).map(|_| rng.below(shape.num_centroids) as u32).collect();
+        let residuals = (0..num_tokens * codec.row_bytes()).map(|_| byte(fill, rng)).collect::<Vec<u8>>();
+        let scales: Vec<u8> =
+            (0..packed_scales_bytes(num_tokens, shape.scale_bits)).map(|_| rng.bits() as u8).collect();
+        let passages = CompressedPassages {
+            offsets: offsets(&shape.lengths).into(),
+            codes: pack_codes(&codes, codec.code_bits()).into(),
+            residuals: residuals.into(),
+            scales: scales.into(),
+        };
+        passages.validate(&codec).expect("a case's passages are valid");
+        let data = (0..shape.query_len * shape.dim).map(|at| component(fill, rng, at)).collect();
+        let query = QuantizedQuery { dim: shape.dim, data, scale: 0.01 };
+        let pids = (0..shape.lengths.len() * 3 / 2).map(|_| rng.below(shape.lengths.len() + 1) as Pid).collect();
+        Self { codec: Arc::new(codec), passages, query, pids }
+    }
+
+    /// The same bytes with codes that name no centroid and offsets that go anywhere.
+    pub fn with_lies(mut self) -> Self {
+        let rng = &mut Rng::new(7);
+        let flip = |byte: &u8| byte | (1u8 << (byte % 8));
+        self.passages.codes = self.passages.codes.iter().map(flip).collect::<Vec<u8>>().into();
+        let (num_tokens, mut offsets) = (self.passages.num_tokens(), self.passages.offsets.to_vec());
+        for pid in 0..self.passages.num_passages() {
+            let offset = match rng.below(4) {
+                0 => rng.bits() as u32,
+                1 => num_tokens as u32 + 1,
+                _ => rng.below(num_tokens + 1) as u32,
+            };
+            offsets[pid * 4..pid * 4 + 4].copy_from_slice(&offset.to_le_bytes());
+        }
+        self.passages.offsets = offsets.into();
+        assert!(self.passages.validate(&self.codec).is_err(), "the lies are told apart");
+        self
+    }
+}
+
+/// A codec of this shape.
+pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
+    let (dim, extreme) = (shape.dim, fill == Fill::Extreme);
+    let buckets = if shape.nbits == 0 { 0 } else { 1usize << shape.nbits };
+    let (lowest, highest) = shape.levels.unwrap_or(if extreme || shape.nbits > 4 { (-127, 127) } else { (-30, 30) });
+    let mut levels: Vec<i8> = (0..buckets).map(|_| rng.within(lowest.into(), highest.into()) as i8).collect();
+    levels.sort_unstable();
+    if let [first, .., last] = &mut levels[..] {
+        (*first, *last) = (lowest, highest);
+    }
+    let limit = Codec::gain_limit(dim, &levels);
+    let mut cutoffs: Vec<f32> = (1..buckets).map(|_| rng.normal()).collect();
+    cutoffs.sort_unstable_by(f32::total_cmp);
+    let entries = 1usize << shape.scale_bits;
+    let gain = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
+    let norm = |rng: &mut Rng| if extreme { 255 } else { rng.bits() as u8 };
+    let gain_unit = 0.003;
+    // A factor by which a large product meets the bound of the table, or goes far past it.
+    let largest = dim as f32 * 127.0 * 127.0;
+    let factor = (1 << 22) as f32 / largest * if extreme { 1.5 } else { 8.0 };
+    Codec {
+        dim,
+        nbits: shape.nbits,
+        centroids: (0..shape.num_centroids * dim).map(|at| component(fill, rng, at)).collect(),
+        centroid_scale: factor * gain_unit,
+        levels,
+        cutoffs,
+        form: ResidualForm::Unit,
+        rule: ScaleRule::LeastError,
+        scale_bits: shape.scale_bits,
+        norms: (0..entries).map(|_| norm(rng)).collect(),
+        gains: (0..entries).map(|_| gain(rng)).collect(),
+        norm_unit: 1.0,
+        gain_unit,
+    }
+}
+
+/// Prefix sums of `lengths`, little-endian.
+fn offsets(lengths: &[usize]) -> Vec<u8> {
+    let ends = lengths.iter().scan(0u32, |end, &length| {
+        *end += length as u32;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).flat_map(u32::to_le_bytes).collect()
+}
+
+/// A component of a query or a centroid: noise, or the bound, in long runs of either sign.
+fn component(fill: Fill, rng: &mut Rng, at: usize) -> i8 {
+    match fill {
+        Fill::Random => rng.within(-127, 127) as i8,
+        Fill::Extreme if at / 4096 % 3 == 1 => [-127, 127][rng.below(2)],
+        Fill::Extreme => [127, -127][at / 4096 % 3 / 2],
+    }
+}
+
+/// A byte of packed residuals: noise, or mostly the first and the last bucket.
+fn byte(fill: Fill, rng: &mut Rng) -> u8 {
+    match (fill, rng.below(16)) {
+        (Fill::Random, _) | (_, 0) => rng.bits() as u8,
+        (_, pick) => [0x00, 0xff][usize::from(pick > 4)],
+    }
+}

@@ -1,0 +1,149 @@
+//! Float ops: equal to the reference where it is decided by more than a rounding error.
+
+use crate::cases::{Fill, Rng, Shape, codec};
+use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule, packed_row_bytes, reference};
+
+/// Inner products may be off by so much, times the lengths of both rows.
+const PRODUCT_MARGIN: f64 = 1e-5;
+/// A compared component may be off by so much of itself.
+const COMPONENT_MARGIN: f64 = 1e-5;
+/// A squared error may be off by so much of the squared lengths that it is the difference of.
+const ERROR_MARGIN: f64 = 1e-5;
+/// A norm may be off by so much of itself.
+const NORM_MARGIN: f64 = 1e-5;
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// A code's product is the largest, or within the margin of it.
+pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
+    let rng = &mut Rng::new((dim * 31 + num * 7 + num_centroids) as u64);
+    let (embeddings, centroids) = (rng.unit_rows(num, dim), rng.unit_rows(num_centroids, dim));
+    let found = backend.assign(dim, &embeddings, &centroids);
+    let expected = reference::assign(dim, &embeddings, &centroids);
+    assert_eq!(found.len(), num);
+    for ((x, found), expected) in embeddings.chunks_exact(dim).zip(found).zip(expected) {
+        let product = |code: u32| dot(x, &centroids[code as usize * dim..][..dim]);
+        let margin = PRODUCT_MARGIN; // rows are of unit length
+        assert!(product(found) >= product(expected) - margin, "{}: {found} for {expected}", backend.name());
+    }
+}
+
+/// Of equal centroids the one with the lowest code is taken.
+pub fn check_assign_ties(backend: &impl Backend) {
+    let rng = &mut Rng::new(3);
+    for copies in [2, 3, 9, 16, 17] {
+        let (embeddings, few) = (rng.unit_rows(50, 24), rng.unit_rows(5, 24));
+        let codes = backend.assign(24, &embeddings, &few.repeat(copies));
+        assert_eq!(codes, backend.assign(24, &embeddings, &few), "{}: {copies} copies", backend.name());
+        let each_repeated: Vec<f32> = few.chunks(24).flat_map(|row| row.repeat(copies)).collect();
+        let first_of_each: Vec<u32> = codes.iter().map(|code| code * copies as u32).collect();
+        assert_eq!(backend.assign(24, &embeddings, &each_repeated), first_of_each, "{}", backend.name());
+    }
+    assert_eq!(backend.assign(8, &[0.0; 16], &[1.0; 8 * 40]), [0, 0], "{}: all products 0", backend.name());
+}
+
+/// Sums are the f64 sums in order, rounded: equal.
+pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
+    let rng = &mut Rng::new(5);
+    let embeddings = rng.unit_rows(num, dim);
+    let codes: Vec<u32> = (0..num).map(|_| rng.below(num_centroids) as u32).collect();
+    let found = backend.centroid_sums(dim, &embeddings, &codes, num_centroids);
+    assert!(found == reference::centroid_sums(dim, &embeddings, &codes, num_centroids), "{}", backend.name());
+}
+
+/// Compresses `num` embeddings with every form and rule, and checks each row.
+pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
+    for (form, rule) in [
+        (ResidualForm::Unit, ScaleRule::LeastError),
+        (ResidualForm::Raw, ScaleRule::UnitNorm),
+        (ResidualForm::Raw, ScaleRule::LeastError),
+    ] {
+        let rng = &mut Rng::new(11);
+        let mut codec = realistic(codec(shape, Fill::Random, rng), rule);
+        codec.form = form;
+        let mut embeddings = rng.unit_rows(num, shape.dim);
+        let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
+        if num > 2 {
+            // A residual of zero, and an embedding of zero.
+            let centroid = &codec.centroids[codes[0] as usize * shape.dim..][..shape.dim];
+            embeddings.iter_mut().zip(centroid).for_each(|(x, &c)| *x = codec.centroid_scale * f32::from(c));
+            embeddings[shape.dim..2 * shape.dim].fill(0.0);
+        }
+        let packed = backend.compress(&codec, &embeddings, &codes);
+        assert_eq!((packed.residuals.len(), packed.scales.len()), (num * codec.row_bytes(), num));
+        for (i, (x, &code)) in embeddings.chunks_exact(shape.dim).zip(&codes).enumerate() {
+            let row = &packed.residuals[i * codec.row_bytes()..][..codec.row_bytes()];
+            let name = format!("{}: {shape:?} {form:?} {rule:?} row {i}", backend.name());
+            check_row(&codec, x, code, row, packed.scales[i] as usize, &name);
+        }
+    }
+}
+
+/// Units under which centroids, levels and scales make vectors of about unit length.
+fn realistic(mut codec: Codec, rule: ScaleRule) -> Codec {
+    codec.centroid_scale = 1.0 / (73.0 * (codec.dim as f32).sqrt());
+    codec.norm_unit = 1.0 / 128.0;
+    codec.gain_unit = 1.0 / (4000.0 * (codec.dim as f32).sqrt());
+    codec.cutoffs.iter_mut().for_each(|cutoff| *cutoff *= 0.7);
+    codec.norms.iter_mut().for_each(|norm| *norm = (*norm).max(1));
+    if rule == ScaleRule::UnitNorm {
+        codec.gains = codec.norms.iter().map(|&norm| norm.min(Codec::gain_limit(codec.dim, &codec.levels))).collect();
+    }
+    codec
+}
+
+/// One embedding's bytes: each bucket holds its component, the scale fits best, within the margins.
+fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name: &str) {
+    let centroid = &codec.centroids[code as usize * codec.dim..][..codec.dim];
+    let mut levels = Vec::new();
+    if codec.nbits > 0 {
+        for (d, component) in reference::components(codec, x, centroid).into_iter().enumerate() {
+            let width = packed_row_bytes(codec.dim, codec.nbits);
+            let mask = ((1u16 << codec.nbits) - 1) as u8;
+            let bucket = (row[d % width] >> (d / width * codec.nbits as usize) & mask) as usize;
+            let margin = COMPONENT_MARGIN * component.abs();
+            let above = bucket == 0 || f64::from(codec.cutoffs[bucket - 1]) < component + margin;
+            let below = bucket == codec.cutoffs.len() || f64::from(codec.cutoffs[bucket]) >= component - margin;
+            assert!(above && below, "{name}: component {d} = {component} in bucket {bucket}");
+            levels.push(codec.levels[bucket]);
+        }
+    }
+    let errors = reference::scale_errors(codec, x, centroid, &levels);
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let margin = match codec.rule {
+        ScaleRule::LeastError => ERROR_MARGIN * (dot(x, x) + reconstruction_bound(codec, centroid, &levels, scale)),
+        ScaleRule::UnitNorm => NORM_MARGIN * (least + f64::from(codec.norm_unit * f32::from(codec.norms[scale]))),
+    };
+    assert!(errors[scale] <= least + margin, "{name}: scale {scale} errs by {}, the best by {least}", errors[scale]);
+}
+
+/// Squared lengths of the two parts of a reconstruction.
+fn reconstruction_bound(codec: &Codec, centroid: &[i8], levels: &[i8], scale: usize) -> f64 {
+    let square = |row: &[i8], factor: f32| row.iter().map(|&v| (f64::from(factor) * f64::from(v)).powi(2)).sum::<f64>();
+    let norm = codec.norm_unit * f32::from(codec.norms[scale]) * codec.centroid_scale;
+    square(centroid, norm) + square(levels, codec.gain_unit * f32::from(codec.gains[scale]))
+}
+
+/// Scores within the margin; a passage without tokens at minus infinity.
+pub fn check_maxsim_f32(backend: &impl Backend, dim: usize, query_lengths: &[usize], passage_lengths: &[usize]) {
+    let ends = |lengths: &[usize]| -> Vec<usize> {
+        let mut offsets = vec![0];
+        lengths.iter().for_each(|length| offsets.push(offsets[offsets.len() - 1] + length));
+        offsets
+    };
+    let (query_offsets, passage_offsets) = (ends(query_lengths), ends(passage_lengths));
+    let rng = &mut Rng::new(dim as u64);
+    let queries = rng.unit_rows(query_lengths.iter().sum(), dim);
+    let embeddings = rng.unit_rows(passage_lengths.iter().sum(), dim);
+    let found = backend.maxsim_f32(dim, &queries, &query_offsets, &embeddings, &passage_offsets);
+    let expected = reference::maxsim_f32(dim, &queries, &query_offsets, &embeddings, &passage_offsets);
+    assert_eq!(found.len(), expected.len());
+    for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
+        let query_len = query_lengths[at / passage_lengths.len()];
+        let margin = PRODUCT_MARGIN * query_len as f64; // rows are of unit length
+        let close = (f64::from(found) - f64::from(expected)).abs() <= margin;
+        assert!(found == expected || close, "{}: score {at} is {found}, not {expected}", backend.name());
+    }
+}

@@ -1,0 +1,67 @@
+//! Integer ops and `decompress`: equal to the reference, bit for bit.
+
+use crate::cases::{Case, Fill, Shape};
+use selvedge_backend::{Backend, Hit, Pid, Select, reference::Reference};
+use std::sync::Arc;
+
+/// Everything that can be asked of one backend about one case.
+#[derive(Debug, PartialEq)]
+struct Answers {
+    /// `probe` at several widths; the widest is the whole centroid table.
+    probes: Vec<(Vec<(u32, i32)>, Vec<i32>)>,
+    /// All passages by approximate score, then the selected ones.
+    approx: [Vec<Hit>; 2],
+    /// All passages by score, then the selected ones.
+    scores: [Vec<Hit>; 2],
+    /// The best three of the selected ones.
+    best: Vec<Hit>,
+    /// Bits of all vectors, then those of some tokens in the middle.
+    vectors: [Vec<u32>; 2],
+}
+
+/// Asks `backend` about `case`.
+fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
+    let codec = backend.load_codec(Arc::clone(&case.codec)).expect("the codec is valid");
+    let passages = backend.load_passages(&codec, case.passages.clone()).expect("the arrays fit");
+    let table = backend.centroid_table(&codec, &case.query);
+    let num_centroids = case.codec.num_centroids();
+    let selects = [Select::All, Select::Pids(&case.pids)];
+    let ranked = |scores: &B::Scores, select, k| backend.top_k(scores, select, k);
+    let approx = |select| ranked(&backend.approx_scores(&passages, &table, select), select, usize::MAX);
+    let maxsim = |select| backend.maxsim(&passages, &case.query, &table, select);
+    let num_tokens = case.passages.num_tokens();
+    let vectors = |tokens| backend.decompress(&passages, tokens).into_iter().map(f32::to_bits).collect();
+    Answers {
+        probes: [0, 1, 3, num_centroids - 1, num_centroids, num_centroids + 5].map(|n| backend.probe(&table, n)).into(),
+        approx: selects.map(approx),
+        scores: selects.map(|select| ranked(&maxsim(select), select, usize::MAX)),
+        best: ranked(&maxsim(selects[1]), selects[1], 3),
+        vectors: [vectors(0..num_tokens), vectors(num_tokens / 3..num_tokens - num_tokens / 4)],
+    }
+}
+
+/// `backend` and the reference agree about `case`.
+pub fn check(backend: &impl Backend, case: &Case) {
+    let (found, expected) = (ask(backend, case), ask(&Reference, case));
+    let shape = (case.codec.dim, case.codec.nbits, case.codec.scale_bits, case.codec.num_centroids(), case.query.len());
+    let context = format!("{}: (dim, nbits, scale_bits, K, Q) = {shape:?}", backend.name());
+    assert_eq!(found.probes, expected.probes, "probe: {context}");
+    assert_eq!(found.approx, expected.approx, "approx_scores: {context}");
+    assert_eq!(found.scores, expected.scores, "maxsim: {context}");
+    assert_eq!(found.best, expected.best, "top_k: {context}");
+    assert!(found.vectors == expected.vectors, "decompress: {context}");
+}
+
+/// Equal scores are ranked by pid, equal table entries by code.
+pub fn check_ties(backend: &impl Backend) {
+    let shape = Shape { num_centroids: 50, lengths: vec![2; 100], nbits: 0, scale_bits: 0, ..Shape::small() };
+    let mut case = Case::new(&shape, Fill::Random);
+    case.query.data.fill(0);
+    case.pids = (0..100).rev().collect();
+    let answers = ask(backend, &case);
+    let pids = |hits: &[Hit]| hits.iter().map(|hit| hit.pid).collect::<Vec<Pid>>();
+    assert_eq!(pids(&answers.scores[0]), (0..100).collect::<Vec<Pid>>());
+    assert_eq!(pids(&answers.scores[1]), (0..100).collect::<Vec<Pid>>());
+    assert_eq!(pids(&answers.best), [0, 1, 2]);
+    assert!(answers.probes[2].0.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
+}

@@ -1,0 +1,178 @@
+//! One suite for every backend: each op, asked of the backend and of the naive loops.
+//!
+//! Integer ops and `decompress` must agree bit for bit, on random and on adversarial input; float
+//! ops within the margins that `floats.rs` names. A new backend joins by a line in [`each_backend`].
+
+mod cases;
+mod floats;
+mod integers;
+
+use cases::{Case, Fill, Rng, Shape};
+use selvedge_backend::{Backend, Cpu, Isa};
+
+/// Runs a body on every backend of this machine, by name, since [`Backend`] is generic.
+macro_rules! each_backend {
+    ($backend:ident => $body:expr) => {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let $backend = &Cpu::with_isa(isa).expect("it is available");
+            println!("{}", $backend.name());
+            $body;
+        }
+    };
+}
+
+/// Dims at and around every step of the kernels.
+const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
+
+#[test]
+fn integer_ops_at_every_dim_and_width() {
+    each_backend!(backend => {
+        for dim in DIMS {
+            for nbits in [0, 1, 2, 4, 8] {
+                for (scale_bits, fill) in [(0, Fill::Random), (4, Fill::Random), (8, Fill::Random), (8, Fill::Extreme)] {
+                    let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
+                    integers::check(backend, &Case::new(&shape, fill));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn integer_ops_at_every_query_length() {
+    each_backend!(backend => {
+        for query_len in (0..=66).chain([127, 128, 129, 255, 256, 257, 300]) {
+            let shape = Shape { query_len, ..Shape::small() };
+            integers::check(backend, &Case::new(&shape, Fill::Random));
+            integers::check(backend, &Case::new(&shape, Fill::Extreme));
+        }
+    });
+}
+
+#[test]
+fn integer_ops_at_every_passage_length() {
+    each_backend!(backend => {
+        let mut lengths: Vec<usize> = (0..=70).collect();
+        lengths.extend([127, 128, 129, 1000, 8191, 8192]);
+        integers::check(backend, &Case::new(&Shape { lengths, dim: 32, ..Shape::small() }, Fill::Random));
+        let all_empty = vec![0; 9];
+        integers::check(backend, &Case::new(&Shape { lengths: all_empty, ..Shape::small() }, Fill::Random));
+        integers::check(backend, &Case::new(&Shape { lengths: Vec::new(), ..Shape::small() }, Fill::Random));
+    });
+}
+
+#[test]
+fn integer_ops_at_every_number_of_centroids() {
+    each_backend!(backend => {
+        for num_centroids in [1, 2, 3, 5, 7, 8, 9, 100, 255, 256, 257, 1025] {
+            integers::check(backend, &Case::new(&Shape { num_centroids, ..Shape::small() }, Fill::Random));
+        }
+    });
+}
+
+#[test]
+fn levels_at_the_edge_of_each_kernel() {
+    // Spans at which another pair of products no longer fits an i16, and the widest ones.
+    let ranges = [(-1, 1), (-10, 10), (-21, 21), (-21, 22), (-32, 32), (-32, 33), (-64, 65), (-65, 65), (-2, 127)];
+    let shifted = [(-127, 2), (-127, 3), (-127, -126), (126, 127), (-127, 127)];
+    each_backend!(backend => {
+        for range in ranges.into_iter().chain(shifted) {
+            for nbits in [1, 2, 4, 8] {
+                let shape = Shape { nbits, levels: Some(range), ..Shape::small() };
+                integers::check(backend, &Case::new(&shape, Fill::Random));
+                integers::check(backend, &Case::new(&shape, Fill::Extreme));
+            }
+        }
+    });
+}
+
+#[test]
+fn integer_ops_over_blocks_of_passages() {
+    each_backend!(backend => {
+        for num_passages in [511, 512, 513, 576, 577, 2000] {
+            let lengths = (0..num_passages).map(|p| p * 7 % 5).collect();
+            let shape = Shape { lengths, dim: 16, query_len: 9, ..Shape::small() };
+            integers::check(backend, &Case::new(&shape, Fill::Random));
+        }
+    });
+}
+
+#[test]
+fn bytes_that_lie_get_the_same_answer() {
+    each_backend!(backend => {
+        for seed in 0..20 {
+            for num_centroids in [1, 5, 33] {
+                let case = Case::new(&Shape { num_centroids, seed, ..Shape::small() }, Fill::Random);
+                integers::check(backend, &case.with_lies());
+            }
+        }
+    });
+}
+
+#[test]
+fn integer_ops_at_random_shapes() {
+    each_backend!(backend => {
+        for seed in 0..300 {
+            let shape = Shape::random(&mut Rng::new(seed));
+            integers::check(backend, &Case::new(&shape, if seed % 4 == 0 { Fill::Extreme } else { Fill::Random }));
+        }
+    });
+}
+
+#[test]
+fn top_k_and_probe_break_ties_by_number() {
+    each_backend!(backend => integers::check_ties(backend));
+}
+
+#[test]
+fn assign() {
+    each_backend!(backend => {
+        for dim in DIMS {
+            for num_centroids in [1, 2, 15, 16, 17, 33] {
+                for num in [0, 1, 2, 5, 6, 7, 13, 61] {
+                    floats::check_assign(backend, dim, num, num_centroids);
+                }
+            }
+        }
+        floats::check_assign(backend, 128, 3000, 100);
+        floats::check_assign(backend, 128, 100, 3000);
+        floats::check_assign_ties(backend);
+    });
+}
+
+#[test]
+fn centroid_sums() {
+    each_backend!(backend => {
+        for (dim, num, num_centroids) in [(8, 0, 1), (8, 1, 3), (128, 1000, 7), (96, 500, 300), (48, 3000, 65)] {
+            floats::check_centroid_sums(backend, dim, num, num_centroids);
+        }
+    });
+}
+
+#[test]
+fn compress() {
+    each_backend!(backend => {
+        for dim in DIMS {
+            for nbits in [0, 1, 2, 4, 8] {
+                for scale_bits in [0, 4, 8] {
+                    let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
+                    floats::check_compress(backend, &shape, 40);
+                }
+            }
+        }
+        floats::check_compress(backend, &Shape::small(), 1000);
+        floats::check_compress(backend, &Shape::small(), 0);
+    });
+}
+
+#[test]
+fn maxsim_f32() {
+    each_backend!(backend => {
+        for dim in DIMS {
+            floats::check_maxsim_f32(backend, dim, &[1, 16, 17, 0, 32, 5], &[0, 1, 2, 5, 6, 7, 12, 13, 0]);
+        }
+        floats::check_maxsim_f32(backend, 64, &[32, 31, 33], &(0..300).map(|p| p % 23).collect::<Vec<_>>());
+        floats::check_maxsim_f32(backend, 64, &[], &[3]);
+        floats::check_maxsim_f32(backend, 64, &[3], &[]);
+    });
+}
