@@ -132,8 +132,8 @@ impl Case {
     }
 
     /// The same bytes with codes that name no centroid and offsets that go anywhere.
-    pub fn with_lies(mut self) -> Self {
-        let rng = &mut Rng::new(7);
+    pub fn with_lies(mut self, seed: u64) -> Self {
+        let rng = &mut Rng::new(seed);
         let flip = |byte: &u8| byte | (1u8 << (byte % 8));
         self.passages.codes = self.passages.codes.iter().map(flip).collect::<Vec<u8>>().into();
         let (num_tokens, mut offsets) = (self.passages.num_tokens(), self.passages.offsets.to_vec());
@@ -167,7 +167,8 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
     let entries = 1usize << shape.scale_bits;
     let gain = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
     let norm = |rng: &mut Rng| if extreme { 255 } else { rng.bits() as u8 };
-    let gain_unit = 0.003;
+    // No powers of two, so that a product taken in another order shows.
+    let (norm_unit, gain_unit) = (0.93, 0.003);
     // A factor by which a large product meets the bound of the table, or goes far past it.
     let largest = dim as f32 * 127.0 * 127.0;
     let factor = (1 << 22) as f32 / largest * if extreme { 1.5 } else { 8.0 };
@@ -175,15 +176,15 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
         dim,
         nbits: shape.nbits,
         centroids: (0..shape.num_centroids * dim).map(|at| component(fill, rng, at)).collect(),
-        centroid_scale: factor * gain_unit,
+        centroid_scale: factor * gain_unit / norm_unit,
         levels,
         cutoffs,
-        form: ResidualForm::Unit,
-        rule: ScaleRule::LeastError,
+        form: ResidualForm::Orthogonal,
+        rule: ScaleRule::KeepLength,
         scale_bits: shape.scale_bits,
         norms: (0..entries).map(|_| norm(rng)).collect(),
         gains: (0..entries).map(|_| gain(rng)).collect(),
-        norm_unit: 1.0,
+        norm_unit,
         gain_unit,
     }
 }

@@ -5,7 +5,7 @@ use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule, packed_row_bytes
 
 /// Inner products may be off by so much, times the lengths of both rows.
 const PRODUCT_MARGIN: f64 = 1e-5;
-/// A compared component may be off by so much of itself.
+/// A compared component may be off by so much, and by so much of itself.
 const COMPONENT_MARGIN: f64 = 1e-5;
 /// A squared error may be off by so much of the squared lengths that it is the difference of.
 const ERROR_MARGIN: f64 = 1e-5;
@@ -56,13 +56,14 @@ pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_c
 /// Compresses `num` embeddings with every form and rule, and checks each row.
 pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     for (form, rule) in [
-        (ResidualForm::Unit, ScaleRule::LeastError),
+        (ResidualForm::Orthogonal, ScaleRule::KeepLength),
+        (ResidualForm::Orthogonal, ScaleRule::KeepLengthRefit),
         (ResidualForm::Raw, ScaleRule::UnitNorm),
-        (ResidualForm::Raw, ScaleRule::LeastError),
+        (ResidualForm::Raw, ScaleRule::KeepLength),
     ] {
         let rng = &mut Rng::new(11);
         let mut codec = realistic(codec(shape, Fill::Random, rng), rule);
-        codec.form = form;
+        (codec.form, codec.rule) = (form, rule);
         let mut embeddings = rng.unit_rows(num, shape.dim);
         let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
         if num > 2 {
@@ -97,26 +98,44 @@ fn realistic(mut codec: Codec, rule: ScaleRule) -> Codec {
 /// One embedding's bytes: each bucket holds its component, the scale fits best, within the margins.
 fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name: &str) {
     let centroid = &codec.centroids[code as usize * codec.dim..][..codec.dim];
+    let components = reference::components(codec, x, centroid);
     let mut levels = Vec::new();
     if codec.nbits > 0 {
-        for (d, component) in reference::components(codec, x, centroid).into_iter().enumerate() {
-            let width = packed_row_bytes(codec.dim, codec.nbits);
-            let mask = ((1u16 << codec.nbits) - 1) as u8;
-            let bucket = (row[d % width] >> (d / width * codec.nbits as usize) & mask) as usize;
-            let margin = COMPONENT_MARGIN * component.abs();
-            let above = bucket == 0 || f64::from(codec.cutoffs[bucket - 1]) < component + margin;
-            let below = bucket == codec.cutoffs.len() || f64::from(codec.cutoffs[bucket]) >= component - margin;
-            assert!(above && below, "{name}: component {d} = {component} in bucket {bucket}");
-            levels.push(codec.levels[bucket]);
+        if codec.rule == ScaleRule::KeepLengthRefit {
+            let below = |x: &f64| codec.cutoffs.iter().filter(|&&cutoff| f64::from(cutoff) < *x).count();
+            levels = components.iter().map(|x| codec.levels[below(x)]).collect();
+            let components = reference::refit_components(codec, x, centroid, scale);
+            let largest = codec.levels.iter().map(|l| f64::from(l.unsigned_abs())).fold(1.0, f64::max);
+            check_buckets(codec, &components, &reference::midpoints(codec), largest, row, name);
+        } else {
+            levels = check_buckets(codec, &components, &codec.cutoffs, 1.0, row, name);
         }
     }
     let errors = reference::scale_errors(codec, x, centroid, &levels);
     let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
     let margin = match codec.rule {
-        ScaleRule::LeastError => ERROR_MARGIN * (dot(x, x) + reconstruction_bound(codec, centroid, &levels, scale)),
+        ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
+            ERROR_MARGIN * (dot(x, x) + reconstruction_bound(codec, centroid, &levels, scale))
+        }
         ScaleRule::UnitNorm => NORM_MARGIN * (least + f64::from(codec.norm_unit * f32::from(codec.norms[scale]))),
     };
     assert!(errors[scale] <= least + margin, "{name}: scale {scale} errs by {}, the best by {least}", errors[scale]);
+}
+
+/// Every component lies in its bucket, within the margin of an edge; gives back the levels.
+fn check_buckets(codec: &Codec, components: &[f64], edges: &[f32], unit: f64, row: &[u8], name: &str) -> Vec<i8> {
+    let width = packed_row_bytes(codec.dim, codec.nbits);
+    let mask = ((1u16 << codec.nbits) - 1) as u8;
+    let mut levels = Vec::new();
+    for (d, component) in components.iter().enumerate() {
+        let bucket = (row[d % width] >> (d / width * codec.nbits as usize) & mask) as usize;
+        let margin = COMPONENT_MARGIN * (unit + component.abs());
+        let above = bucket == 0 || f64::from(edges[bucket - 1]) < component + margin;
+        let below = bucket == edges.len() || f64::from(edges[bucket]) >= component - margin;
+        assert!(above && below, "{name}: component {d} = {component} in bucket {bucket}");
+        levels.push(codec.levels[bucket]);
+    }
+    levels
 }
 
 /// Squared lengths of the two parts of a reconstruction.

@@ -4,11 +4,14 @@ use crate::cases::{Case, Fill, Shape};
 use selvedge_backend::{Backend, Hit, Pid, Select, reference::Reference};
 use std::sync::Arc;
 
+/// What `probe` returns.
+type Probe = (Vec<(u32, i32)>, Vec<i32>);
+
 /// Everything that can be asked of one backend about one case.
 #[derive(Debug, PartialEq)]
 struct Answers {
     /// `probe` at several widths; the widest is the whole centroid table.
-    probes: Vec<(Vec<(u32, i32)>, Vec<i32>)>,
+    probes: Vec<Probe>,
     /// All passages by approximate score, then the selected ones.
     approx: [Vec<Hit>; 2],
     /// All passages by score, then the selected ones.

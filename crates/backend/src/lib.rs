@@ -1,6 +1,6 @@
 //! The only room that computes: every op of late-interaction retrieval behind one trait.
 //!
-//! Each op exists as naive loops in [`reference`] (the oracle and the textbook), and as a portable
+//! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and as a portable
 //! and an AVX2 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
 //! integer ops below, within a stated margin for the float ops (k-means, assign, compress).
 //!
@@ -29,8 +29,8 @@
 //! **No overflow.** `norms[j] <= 255` and `|T| <= 2^22` give `|norms * T| < 2^30`.
 //! [`Codec::validate`] demands `D * 127 * max|level| * max(gains) <= 2^30`, hence
 //! `|gains * dot| <= 2^30` and `|sim| < 2^31`. Shifted right by `ceil(log2(Q))`, `Q` of them sum to
-//! less than `2^31` in absolute value; since `|sim| <= 255 * 2^22 + 2^30`, a score never reaches
-//! [`NO_MATCH`]. A real score of 1 sits near `2^22` to `2^28`, so the shift
+//! less than `2^31` in absolute value, and since `|sim| <= 255 * 2^22 + 2^30 = 2^31 - 2^22`, no score
+//! reaches [`NO_MATCH`] (for `Q < 2^22`). A real score of 1 sits near `2^22` to `2^28`, so the shift
 //! costs nothing that a ranking could see.
 #![deny(missing_docs)]
 
@@ -48,7 +48,7 @@ pub use layout::{
     CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale,
 };
 pub use types::{
-    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, ResidualForm, ScaleRule, Select,
+    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, ScaleRule, Select,
     TABLE_LIMIT, score_shift,
 };
 
@@ -96,7 +96,9 @@ pub trait Backend: Send + Sync {
     /// Takes one segment's passages into the backend's memory.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
 
-    /// The vectors that the bytes of some tokens stand for, in the codec's (rotated) space.
+    /// The vectors that the bytes of some tokens stand for, in the codec's (rotated) space:
+    /// `((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8`, each step rounded
+    /// to f32 and nothing contracted, so that every backend gives the same bits.
     /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
     fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Vec<f32>;
 

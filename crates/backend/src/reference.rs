@@ -8,7 +8,7 @@ mod backend;
 mod build;
 
 pub use backend::{LoadedPassages, Reference, ReferenceTable};
-pub use build::{assign, centroid_sums, components, compress, decompress, scale_errors};
+pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
 
 use crate::{
     CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, Select, TABLE_LIMIT, packed_row_bytes,

@@ -20,34 +20,34 @@ const MAX_BLOCK_TOKENS: u64 = 1 << 18;
 
 /// What the budget allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     total_bytes: u64,
     dim: u64,
 }
 
 impl Budget {
     /// A budget for embeddings of `dim` components.
-    pub fn new(total_bytes: u64, dim: usize) -> Self {
+    pub(crate) fn new(total_bytes: u64, dim: usize) -> Self {
         Self { total_bytes, dim: dim as u64 }
     }
 
     /// Rows of the sample that fit.
-    pub fn sample_rows(self) -> usize {
+    pub(crate) fn sample_rows(self) -> usize {
         (self.total_bytes / 2 / (4 * self.dim + 12)) as usize
     }
 
     /// Tokens of a block.
-    pub fn block_tokens(self) -> usize {
+    pub(crate) fn block_tokens(self) -> usize {
         (self.total_bytes / 8 / (20 * self.dim)).min(MAX_BLOCK_TOKENS) as usize
     }
 
     /// Tokens of a segment.
-    pub fn segment_tokens(self) -> u32 {
+    pub(crate) fn segment_tokens(self) -> u32 {
         (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
     }
 
     /// Checks that the fixed parts fit: centroids, and one passage of `max_doclen` tokens as a block.
-    pub fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
+    pub(crate) fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
         let centroids = 17 * num_centroids as u64 * self.dim;
         let needed = (4 * centroids).max(8 * 20 * self.dim * max_doclen as u64);
         if needed <= self.total_bytes {

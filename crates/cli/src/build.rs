@@ -24,32 +24,32 @@ use selvedge_index::{Limits, SpoolReader, Writer};
 
 /// What a build may be told.
 #[derive(Clone, Debug)]
-pub struct BuildOptions {
+pub(crate) struct BuildOptions {
     /// Which codec.
-    pub kind: CodecKind,
+    pub(crate) kind: CodecKind,
     /// Bits of a residual component.
-    pub nbits: u8,
+    pub(crate) nbits: u8,
     /// Number of centroids; by ColBERTv2's rule where not given.
-    pub num_centroids: Option<usize>,
+    pub(crate) num_centroids: Option<usize>,
     /// Bytes the build may use.
-    pub memory_budget: u64,
+    pub(crate) memory_budget: u64,
     /// Seed of everything random.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// What a build found out, for the manifest and the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BuildReport {
+pub(crate) struct BuildReport {
     /// Passages sampled for training.
-    pub sampled_passages: usize,
+    pub(crate) sampled_passages: usize,
     /// Embeddings that k-means and the levels saw.
-    pub sampled_tokens: usize,
+    pub(crate) sampled_tokens: usize,
     /// Embeddings of the whole collection.
-    pub num_tokens: u64,
+    pub(crate) num_tokens: u64,
 }
 
 /// Fills `writer` with everything but the manifest.
-pub fn build<B: Backend>(
+pub(crate) fn build<B: Backend>(
     backend: &B,
     writer: &mut Writer,
     source: &mut dyn Source,

@@ -12,7 +12,7 @@ use std::io::Write;
 const SNIPPET_CHARS: usize = 160;
 
 /// One query's results as a line of JSON.
-pub fn search_json(out: &mut impl Write, index: &Index, query_id: &str, outcome: &Outcome) -> Result<()> {
+pub(crate) fn search_json(out: &mut impl Write, index: &Index, query_id: &str, outcome: &Outcome) -> Result<()> {
     let mut results = Vec::with_capacity(outcome.found.len());
     for found in &outcome.found {
         let document = index.document(found.pid)?;
@@ -38,7 +38,7 @@ pub fn search_json(out: &mut impl Write, index: &Index, query_id: &str, outcome:
 }
 
 /// One query's results for a reader.
-pub fn search_text(out: &mut impl Write, index: &Index, query: &str, outcome: &Outcome, many: bool) -> Result<()> {
+pub(crate) fn search_text(out: &mut impl Write, index: &Index, query: &str, outcome: &Outcome, many: bool) -> Result<()> {
     if many {
         print(writeln!(out, "\n{query}"))?;
     }
@@ -60,7 +60,7 @@ pub fn search_text(out: &mut impl Write, index: &Index, query: &str, outcome: &O
 }
 
 /// `eval` for a reader.
-pub fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
+pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
     let row = |name: &str, q: &Quality| format!("{name:<34} {:>8.4} {:>8.4} {:>10.4}", q.ndcg_10, q.mrr_10, q.recall_100);
     let mut lines = vec![
         format!("{} queries, {} of them judged", r.queries, r.judged_queries),
@@ -91,7 +91,7 @@ pub fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
 }
 
 /// What an index holds.
-pub fn info_json(index: &Index) -> Value {
+pub(crate) fn info_json(index: &Index) -> Value {
     let manifest = index.manifest();
     let codec = &index.codec().params;
     let tokens = index.num_tokens();
@@ -120,7 +120,7 @@ pub fn info_json(index: &Index) -> Value {
 }
 
 /// `info` for a reader: the same, a line each.
-pub fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
+pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
     let object = info.as_object().expect("info is an object");
     for (key, value) in object {
         match value {
@@ -146,7 +146,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// A closed pipe is the reader's wish, not a failure.
-pub fn print(result: std::io::Result<()>) -> Result<()> {
+pub(crate) fn print(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(crate::Error::Io { path: "standard output".into(), source: e }),

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Mutex;
 
 /// A bar over `total` things, such as passages.
-pub fn bar(stage: &'static str, total: u64, unit: &str) -> ProgressBar {
+pub(crate) fn bar(stage: &'static str, total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     let style = format!("{{prefix:>12}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{msg}} {{eta}} left");
     bar.set_style(ProgressStyle::with_template(&style).expect("the template is well-formed"));
@@ -14,7 +14,7 @@ pub fn bar(stage: &'static str, total: u64, unit: &str) -> ProgressBar {
 
 /// Shows the codec's training.
 #[derive(Default)]
-pub struct Training(Mutex<Option<ProgressBar>>);
+pub(crate) struct Training(Mutex<Option<ProgressBar>>);
 
 impl selvedge_codec::Progress for Training {
     fn report(&self, stage: &'static str, done: u64, total: u64) {

@@ -14,7 +14,10 @@
 //!
 //! For unit vectors `a` and `|u|` lie on a circle, so the pairs lie near one curve, and 16 of them, trained
 //! jointly, keep nearly all of what two floats would give. Training is a k-means in the space of pairs; the
-//! distance is what the difference does to the vector, `|(n - n*) c + (g - g*) w|^2`.
+//! distance is what the difference does to the vector, `|e|^2` for `e = (n - n*) c + (g - g*) w`, with changes of
+//! its length counted [`RADIAL_WEIGHT`] times more.
+
+use selvedge_backend::RADIAL_WEIGHT;
 
 /// What a vector's best pair depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,10 +63,30 @@ impl Stats {
         ((a * whole).max(0.0), s * whole)
     }
 
-    /// `|(n - n*) c + (g - g*) w|^2`.
-    fn distance(&self, (n, g): (f64, f64), best: (f64, f64)) -> f64 {
-        let (n, g) = (n - best.0, g - best.1);
-        n * n * self.cc + 2.0 * n * g * self.cw + g * g * self.ww
+    /// The distance of pairs from `best` as a quadratic form: its entries for `n n`, `n g` and `g g`.
+    fn form(&self, best: (f64, f64)) -> Form {
+        let weight = f64::from(RADIAL_WEIGHT);
+        let along = (best.0 * self.cc + best.1 * self.cw, best.0 * self.cw + best.1 * self.ww);
+        Form {
+            nn: self.cc + weight * along.0 * along.0,
+            ng: self.cw + weight * along.0 * along.1,
+            gg: self.ww + weight * along.1 * along.1,
+        }
+    }
+}
+
+/// A quadratic form in the space of pairs.
+#[derive(Clone, Copy)]
+struct Form {
+    nn: f64,
+    ng: f64,
+    gg: f64,
+}
+
+impl Form {
+    fn distance(&self, a: (f64, f64), b: (f64, f64)) -> f64 {
+        let (n, g) = (a.0 - b.0, a.1 - b.1);
+        n * n * self.nn + 2.0 * n * g * self.ng + g * g * self.gg
     }
 }
 
@@ -73,6 +96,7 @@ const ROUNDS: usize = 20;
 /// Trains `entries` pairs on held-out vectors; ascending by gain.
 pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<(f64, f64)> {
     let best: Vec<(f64, f64)> = stats.iter().map(Stats::best_pair).collect();
+    let forms: Vec<Form> = stats.iter().zip(&best).map(|(s, &best)| s.form(best)).collect();
     let mut order: Vec<usize> = (0..stats.len()).collect();
     order.sort_by(|&a, &b| best[a].1.total_cmp(&best[b].1).then(best[a].0.total_cmp(&best[b].0)).then(a.cmp(&b)));
     let mut group = vec![0; stats.len()];
@@ -82,48 +106,48 @@ pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<(f64, f64)> {
     let mut pairs = vec![(1.0, 0.0); entries];
     for _ in 0..ROUNDS {
         let mut sums = vec![WeightedMean::default(); entries];
-        for ((s, &best), &g) in stats.iter().zip(&best).zip(&group) {
-            sums[g].add(s, best);
+        for ((form, &best), &g) in forms.iter().zip(&best).zip(&group) {
+            sums[g].add(form, best);
         }
         for (pair, sum) in pairs.iter_mut().zip(&sums) {
             *pair = sum.pair().unwrap_or(*pair);
         }
-        for ((s, &best), g) in stats.iter().zip(&best).zip(&mut group) {
-            *g = nearest(&pairs, |pair| s.distance(pair, best));
+        for ((form, &best), g) in forms.iter().zip(&best).zip(&mut group) {
+            *g = nearest(&pairs, |pair| form.distance(pair, best));
         }
     }
     pairs.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.total_cmp(&b.0)));
     pairs
 }
 
-/// The pair nearest to a group's best pairs: the mean, weighted by each vector's quadratic form.
+/// The pair nearest to a group's best pairs: the mean, weighted by each vector's form.
 #[derive(Clone, Copy, Default)]
 struct WeightedMean {
-    cc: f64,
-    cw: f64,
-    ww: f64,
+    nn: f64,
+    ng: f64,
+    gg: f64,
     n: f64,
     g: f64,
 }
 
 impl WeightedMean {
-    fn add(&mut self, s: &Stats, (n, g): (f64, f64)) {
-        self.cc += s.cc;
-        self.cw += s.cw;
-        self.ww += s.ww;
-        self.n += s.cc * n + s.cw * g;
-        self.g += s.cw * n + s.ww * g;
+    fn add(&mut self, form: &Form, (n, g): (f64, f64)) {
+        self.nn += form.nn;
+        self.ng += form.ng;
+        self.gg += form.gg;
+        self.n += form.nn * n + form.ng * g;
+        self.g += form.ng * n + form.gg * g;
     }
 
     fn pair(&self) -> Option<(f64, f64)> {
-        let det = self.cc * self.ww - self.cw * self.cw;
-        if self.cc <= 0.0 {
+        let det = self.nn * self.gg - self.ng * self.ng;
+        if self.nn <= 0.0 {
             None
-        } else if det <= 1e-9 * self.cc * self.ww || self.ww <= 0.0 {
-            Some((self.n / self.cc, 0.0))
+        } else if self.gg <= 0.0 || det <= 1e-9 * self.nn * self.gg {
+            Some((self.n / self.nn, 0.0))
         } else {
-            let n = (self.n * self.ww - self.g * self.cw) / det;
-            let g = (self.g * self.cc - self.n * self.cw) / det;
+            let n = (self.n * self.gg - self.g * self.ng) / det;
+            let g = (self.g * self.nn - self.n * self.ng) / det;
             Some((n.max(0.0), g.max(0.0)))
         }
     }

@@ -47,6 +47,10 @@ impl TrainOptions {
     }
 }
 
+/// From so many bits on, levels are chosen anew for the scale entry a vector got. Below, the smaller error
+/// that it brings is the wrong one: it shrinks vectors, and ranks worse.
+const REFIT_NBITS: u8 = 4;
+
 /// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled and rotated in place.
 pub fn train<B: Backend>(
     backend: &B,
@@ -126,7 +130,10 @@ fn fit<B: Backend>(
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
     let codes = backend.assign(dim, rows, &real);
     let (levels, form, rule) = match options.kind {
-        CodecKind::Selvedge => (lloyd_max(options.nbits), ResidualForm::Unit, ScaleRule::LeastError),
+        CodecKind::Selvedge => {
+            let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };
+            (lloyd_max(options.nbits), ResidualForm::Orthogonal, rule)
+        }
         CodecKind::ColbertV2 => {
             (quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes)), ResidualForm::Raw, ScaleRule::UnitNorm)
         }

@@ -184,7 +184,8 @@ impl Encoder {
         let rows = texts.par_iter().map(|text| row(text.as_ref())).collect::<Result<Vec<_>>>()?;
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
         self.run(&rows, &lens, self.dim, |hidden, batch, rows| {
-            let kept = batch.spans.iter().zip(rows).flat_map(|(span, row)| row.kept.iter().map(|at| (span.start + at) as u32));
+            let kept =
+                batch.spans.iter().zip(rows).flat_map(|(span, row)| row.kept.iter().map(|at| (span.start + at) as u32));
             let kept: Vec<u32> = kept.collect();
             if kept.is_empty() {
                 return Ok(Vec::new());
@@ -192,7 +193,8 @@ impl Encoder {
             // Dropped before the projection: nothing after the transformer looks across tokens.
             let all = kept.len() == batch.ids.len();
             let count = kept.len();
-            let hidden = if all { hidden } else { hidden.index_select(&Tensor::from_vec(kept, count, &Device::Cpu)?, 0)? };
+            let hidden =
+                if all { hidden } else { hidden.index_select(&Tensor::from_vec(kept, count, &Device::Cpu)?, 0)? };
             Ok(self.projection.forward(hidden)?.flatten_all()?.to_vec1()?)
         })
     }

@@ -4,9 +4,9 @@
 //! (Transformer, Pooling, Normalize) only adds its habits for text: surrounding whitespace is dropped, prompts are
 //! put before, `do_lower_case` is heeded. Its pooling is what [`crate::Encoder::encode_dense`] computes.
 
+use crate::Result;
 use crate::checkpoint::{Checkpoint, Json};
 use crate::recipe::{Family, PASSAGE_PROMPTS, Recipe, Side, prompt};
-use crate::Result;
 
 const DEFAULT_QUERY_LEN: usize = 32;
 const DEFAULT_PASSAGE_LEN: usize = 180;

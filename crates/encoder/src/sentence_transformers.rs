@@ -115,10 +115,11 @@ fn mask(config: &Json, recipe: &mut Recipe) -> Result<()> {
         }
     }
     if let Some(ids) = config.get("keep_only_token_ids") {
-        let ids: Option<Vec<u32>> = ids.as_array().and_then(|ids| {
-            ids.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect()
-        });
-        recipe.passage.keep_only = ids.ok_or_else(|| config.malformed("\"keep_only_token_ids\" is not a list of ids"))?;
+        let ids: Option<Vec<u32>> = ids
+            .as_array()
+            .and_then(|ids| ids.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect());
+        recipe.passage.keep_only =
+            ids.ok_or_else(|| config.malformed("\"keep_only_token_ids\" is not a list of ids"))?;
     }
     Ok(())
 }

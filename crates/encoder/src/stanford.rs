@@ -4,11 +4,11 @@
 //! exactly `query_maxlen`, attended or not; passages drop punctuation and padding tokens. The defaults for what the
 //! metadata leaves out are those of its `ColBERTConfig`.
 
+use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::projection::DenseSpec;
 use crate::recipe::{Expansion, Family, Marker, Recipe, Side, punctuation};
 use crate::skiplist::Rule;
-use crate::Result;
 
 const DEFAULT_QUERY_MAXLEN: usize = 32;
 const DEFAULT_DOC_MAXLEN: usize = 220;

@@ -117,10 +117,12 @@ fn word_piece(
         tokenizer.token_to_id(token).map(|id| (token.to_owned(), id)).ok_or(missing)
     };
     let wrap = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, chinese, strip_accents, lowercase)));
+    let normalizer = BertNormalizer::new(true, chinese, strip_accents, lowercase);
+    tokenizer.with_normalizer(Some(normalizer)).map_err(failure)?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(wrap));
-    let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| tokenizers::AddedToken::from(token, true));
+    let specials =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| tokenizers::AddedToken::from(token, true));
     tokenizer.add_special_tokens(specials).map_err(failure)?;
     Ok(tokenizer)
 }

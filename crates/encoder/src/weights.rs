@@ -67,10 +67,8 @@ impl<'a> Weights<'a> {
     }
 
     fn push(&mut self, file: File) -> Result<()> {
-        let malformed = |error: SafeTensorError| Error::MalformedWeights {
-            path: file.path.clone(),
-            reason: error.to_string(),
-        };
+        let malformed =
+            |error: SafeTensorError| Error::MalformedWeights { path: file.path.clone(), reason: error.to_string() };
         // The header's length comes first, eight bytes; the tensors' offsets count from the header's end.
         let (header_bytes, header) = SafeTensors::read_metadata(&file.bytes).map_err(malformed)?;
         let start = header_bytes + size_of::<u64>();

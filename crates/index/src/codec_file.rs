@@ -7,8 +7,8 @@
 //! | 8 | u8 | kind: 0 selvedge, 1 ColBERTv2 |
 //! | 9 | u8 | `nbits` |
 //! | 10 | u8 | `scale_bits` |
-//! | 11 | u8 | residual form: 0 raw, 1 unit |
-//! | 12 | u8 | scale rule: 0 least error, 1 unit norm |
+//! | 11 | u8 | residual form: 0 raw, 1 orthogonal |
+//! | 12 | u8 | scale rule: 0 keep length, 1 unit norm |
 //! | 13..16 | | zero |
 //! | 16..24 | u64 | seed |
 //! | 24..28 | f32 | `centroid_scale` |
@@ -31,8 +31,8 @@ use std::sync::Arc;
 const PRELUDE_BYTES: usize = 36;
 
 const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
-const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Unit];
-const RULES: [ScaleRule; 2] = [ScaleRule::LeastError, ScaleRule::UnitNorm];
+const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
+const RULES: [ScaleRule; 3] = [ScaleRule::KeepLength, ScaleRule::UnitNorm, ScaleRule::KeepLengthRefit];
 
 /// Writes the codec file of `directory`.
 pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry> {

@@ -3,6 +3,8 @@
 //!
 //! Threads are those of the current rayon pool; no result depends on their number. The instruction
 //! set is chosen once for each block of work, never for each vector.
+// Some helpers serve SIMD bodies only.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
 /// Runs `portable::run` or `avx2::run` of the calling module, as `isa` says.
 macro_rules! dispatch {

@@ -4,7 +4,7 @@ use super::{
     best::{Best, id, key, value},
     *,
 };
-use crate::{ResidualForm, ScaleRule, pack_codes};
+use crate::{NO_MATCH, ResidualForm, ScaleRule, pack_codes, reference};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,8 +28,8 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
         centroid_scale: 0.001,
         levels: vec![-10, -3, 3, 10],
         cutoffs: vec![-1.0, 0.0, 1.0],
-        form: ResidualForm::Unit,
-        rule: ScaleRule::LeastError,
+        form: ResidualForm::Orthogonal,
+        rule: ScaleRule::KeepLength,
         scale_bits: 8,
         norms: (0..=255).collect(),
         gains: (0..=255).rev().collect(),
@@ -93,6 +93,17 @@ fn keys_hold_every_value_and_id() {
         assert_eq!((value(key(v, i)), id(key(v, i))), (v, i));
     }
     assert!(key(1, 9) > key(0, 0) && key(0, 0) > key(-1, 0) && key(0, 1) > key(0, 2));
+}
+
+#[test]
+fn any_score_but_no_match_is_a_result() {
+    let scores = vec![NO_MATCH, NO_MATCH + 1, i32::MAX, NO_MATCH, 0];
+    for cpu in cpus() {
+        for k in 0..6 {
+            assert_eq!(cpu.top_k(&scores, Select::All, k), reference::top_k(&scores, Select::All, k));
+        }
+        assert_eq!(cpu.top_k(&scores, Select::All, 5).len(), 3);
+    }
 }
 
 #[test]

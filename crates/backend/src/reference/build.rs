@@ -1,7 +1,7 @@
 //! The ops of the build trip, naively: nearest centroids, sums, compression and its inverse.
 
 use super::token;
-use crate::{Codec, CompressedPassages, Packed, ResidualForm, ScaleRule};
+use crate::{Codec, CompressedPassages, Packed, RADIAL_WEIGHT, ResidualForm, ScaleRule};
 use std::ops::Range;
 
 /// Nearest centroid by inner product, in f64; ties go to the lower code.
@@ -36,40 +36,79 @@ pub fn compress(codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
     let mut packed = Packed::default();
     for (x, &code) in embeddings.chunks_exact(codec.dim).zip(codes) {
         let centroid = &codec.centroids[code as usize * codec.dim..(code as usize + 1) * codec.dim];
-        let buckets = buckets(codec, x, centroid);
-        packed.residuals.extend(pack(codec, &buckets));
-        let levels: Vec<i8> = buckets.iter().map(|&b| codec.levels[b as usize]).collect();
+        let mut buckets = buckets(&components(codec, x, centroid), &codec.cutoffs);
+        let levels: Vec<i8> = buckets.iter().filter_map(|&b| codec.levels.get(b as usize).copied()).collect();
         let errors = scale_errors(codec, x, centroid, &levels);
         let best = (0..errors.len()).reduce(|best, j| if errors[j] < errors[best] { j } else { best });
-        packed.scales.push(best.expect("at least one scale") as u8);
+        let scale = best.expect("at least one scale");
+        if codec.rule == ScaleRule::KeepLengthRefit {
+            buckets = self::buckets(&refit_components(codec, x, centroid, scale), &midpoints(codec));
+        }
+        packed.residuals.extend(pack(codec, &buckets));
+        packed.scales.push(scale as u8);
     }
     packed
 }
 
-/// What the cutoffs are compared with: the residual, or the residual times `sqrt(D) / its norm`.
+/// What [`midpoints`] are compared with when levels are chosen anew for a scale: `(x - norm * c) / gain`.
+pub fn refit_components(codec: &Codec, x: &[f32], centroid: &[i8], scale: usize) -> Vec<f64> {
+    let norm = f64::from(codec.norm_unit) * f64::from(codec.norms[scale]);
+    let gain = f64::from(codec.gain_unit) * f64::from(codec.gains[scale]);
+    let c = real_centroid(codec, centroid);
+    x.iter().zip(c).map(|(&x, c)| if gain > 0.0 { (f64::from(x) - norm * c) / gain } else { 0.0 }).collect()
+}
+
+/// The midpoints between a codec's levels, in steps of a level.
+pub fn midpoints(codec: &Codec) -> Vec<f32> {
+    codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) / 2.0).collect()
+}
+
+/// What the cutoffs are compared with: see [`ResidualForm`].
 pub fn components(codec: &Codec, x: &[f32], centroid: &[i8]) -> Vec<f64> {
-    let residual = x.iter().zip(centroid).map(|(&x, &c)| f64::from(x - codec.centroid_scale * f32::from(c)));
-    let residual: Vec<f64> = residual.collect();
-    let norm = residual.iter().map(|r| r * r).sum::<f64>().sqrt();
+    let c = real_centroid(codec, centroid);
+    let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     match codec.form {
-        ResidualForm::Raw => residual,
-        ResidualForm::Unit if norm == 0.0 => vec![0.0; codec.dim],
-        ResidualForm::Unit => residual.iter().map(|r| r * (codec.dim as f64).sqrt() / norm).collect(),
+        ResidualForm::Raw => x.iter().zip(&c).map(|(x, c)| x - c).collect(),
+        ResidualForm::Orthogonal => {
+            let rest = orthogonal(&x, &c);
+            let norm = dot(&rest, &rest).sqrt();
+            let factor = if norm > 0.0 { (codec.dim as f64).sqrt() / norm } else { 0.0 };
+            rest.iter().map(|r| r * factor).collect()
+        }
     }
 }
 
-/// Bucket of each component, `(D) u8`: the number of cutoffs below it; none at 0 bits.
-fn buckets(codec: &Codec, x: &[f32], centroid: &[i8]) -> Vec<u8> {
-    if codec.nbits == 0 {
-        return Vec::new();
-    }
-    let bucket = |&x: &f64| codec.cutoffs.iter().filter(|&&cutoff| f64::from(cutoff) < x).count() as u8;
-    components(codec, x, centroid).iter().map(bucket).collect()
+fn real_centroid(codec: &Codec, centroid: &[i8]) -> Vec<f64> {
+    centroid.iter().map(|&c| f64::from(codec.centroid_scale * f32::from(c))).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// How much of `c` is in `x`: `<x, c> / <c, c>`.
+fn share(x: &[f64], c: &[f64]) -> f64 {
+    if dot(c, c) > 0.0 { dot(x, c) / dot(c, c) } else { 0.0 }
+}
+
+/// What is left of `x` without its share of `c`.
+fn orthogonal(x: &[f64], c: &[f64]) -> Vec<f64> {
+    let share = share(x, c);
+    x.iter().zip(c).map(|(x, c)| x - share * c).collect()
+}
+
+/// Bucket of each component, `(D) u8`: the number of edges below it.
+fn buckets(components: &[f64], edges: &[f32]) -> Vec<u8> {
+    let bucket = |&x: &f64| edges.iter().filter(|&&edge| f64::from(edge) < x).count() as u8;
+    components.iter().map(bucket).collect()
 }
 
 /// A row of buckets as bytes: component `k * W + j` in bits `k * nbits ..` of byte `j`.
 fn pack(codec: &Codec, buckets: &[u8]) -> Vec<u8> {
     let mut row = vec![0u8; codec.row_bytes()];
+    if row.is_empty() {
+        return row;
+    }
     for (d, &bucket) in buckets.iter().enumerate() {
         let (plane, byte) = (d / row.len(), d % row.len());
         row[byte] |= bucket << (plane * codec.nbits as usize);
@@ -79,19 +118,26 @@ fn pack(codec: &Codec, buckets: &[u8]) -> Vec<u8> {
 
 /// How badly each scale index fits, `(2^scale_bits) f64`; `levels (D) i8`, or none at 0 bits.
 ///
-/// [`ScaleRule::LeastError`]: `|x - norm * c - gain * w|^2`. [`ScaleRule::UnitNorm`]: the distance of
-/// the entry's norm from `1 / |c + w * gain / norm|`, with gain and norm of the entry whose norm is
-/// largest.
+/// [`ScaleRule::KeepLength`]: what the difference to the best pair does to the vector, squared.
+/// [`ScaleRule::UnitNorm`]: the distance of the entry's norm from `1 / |c + w * gain / norm|`, with gain
+/// and norm of the entry whose norm is largest.
 pub fn scale_errors(codec: &Codec, x: &[f32], centroid: &[i8], levels: &[i8]) -> Vec<f64> {
-    let c: Vec<f64> = centroid.iter().map(|&c| f64::from(codec.centroid_scale) * f64::from(c)).collect();
+    let c = real_centroid(codec, centroid);
     let w: Vec<f64> = (0..codec.dim).map(|d| levels.get(d).map_or(0.0, |&w| f64::from(w))).collect();
     let norm = |j: usize| f64::from(codec.norm_unit) * f64::from(codec.norms[j]);
     let gain = |j: usize| f64::from(codec.gain_unit) * f64::from(codec.gains[j]);
     let entries = 0..codec.norms.len();
     match codec.rule {
-        ScaleRule::LeastError => {
-            let square = |j, d: usize| (f64::from(x[d]) - norm(j) * c[d] - gain(j) * w[d]).powi(2);
-            entries.map(|j| (0..codec.dim).map(|d| square(j, d)).sum()).collect()
+        ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
+            let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            let (best_n, best_g) = best_pair(&x, &c, &w);
+            let y: Vec<f64> = c.iter().zip(&w).map(|(c, w)| best_n * c + best_g * w).collect();
+            let error = |j| {
+                let change = |(c, w): (&f64, &f64)| (norm(j) - best_n) * c + (gain(j) - best_g) * w;
+                let e: Vec<f64> = c.iter().zip(&w).map(change).collect();
+                dot(&e, &e) + f64::from(RADIAL_WEIGHT) * dot(&e, &y).powi(2)
+            };
+            entries.map(error).collect()
         }
         ScaleRule::UnitNorm => {
             let largest = entries.clone().reduce(|a, b| if codec.norms[b] > codec.norms[a] { b } else { a });
@@ -101,6 +147,20 @@ pub fn scale_errors(codec: &Codec, x: &[f32], centroid: &[i8], levels: &[i8]) ->
             entries.map(|j| (norm(j) - 1.0 / length).abs()).collect()
         }
     }
+}
+
+/// The pair `(n*, g*)` of [`ScaleRule::KeepLength`].
+fn best_pair(x: &[f64], c: &[f64], w: &[f64]) -> (f64, f64) {
+    let a = share(x, c);
+    if dot(w, w) == 0.0 {
+        return (a.max(0.0), 0.0);
+    }
+    let rest = orthogonal(x, c);
+    let s = (dot(&rest, &rest) / dot(w, w)).sqrt();
+    let whole: Vec<f64> = c.iter().zip(w).map(|(c, w)| a * c + s * w).collect();
+    let length = dot(&whole, &whole).sqrt();
+    let stretch = if length > 0.0 { dot(x, x).sqrt() / length } else { 0.0 };
+    ((a * stretch).max(0.0), s * stretch)
 }
 
 /// The vectors that the bytes of `tokens` stand for, `(tokens, D) f32`:

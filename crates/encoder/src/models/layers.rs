@@ -33,7 +33,8 @@ impl Linear {
         width_in: usize,
         width_out: usize,
     ) -> Result<Self> {
-        let parts = names.iter().map(|name| weights.tensor(name, &[width_out, width_in])).collect::<Result<Vec<_>>>()?;
+        let parts =
+            names.iter().map(|name| weights.tensor(name, &[width_out, width_in])).collect::<Result<Vec<_>>>()?;
         let weight = match parts.as_slice() {
             [single] => single.clone(),
             parts => Tensor::cat(parts, 0)?,
@@ -63,7 +64,13 @@ impl Linear {
 }
 
 /// A norm's gain and shift; BERT checkpoints of the first days call them gamma and beta.
-pub(super) fn load_norm(weights: &mut Weights<'_>, name: &str, width: usize, eps: f64, shift: bool) -> Result<NormWeights> {
+pub(super) fn load_norm(
+    weights: &mut Weights<'_>,
+    name: &str,
+    width: usize,
+    eps: f64,
+    shift: bool,
+) -> Result<NormWeights> {
     let old = !weights.contains(&format!("{name}.weight")) && weights.contains(&format!("{name}.gamma"));
     let (gain, shift_name) = if old { ("gamma", "beta") } else { ("weight", "bias") };
     let gain = weights.values(&format!("{name}.{gain}"), &[width])?;
@@ -95,9 +102,8 @@ impl Table {
     /// The row of an id.
     pub(super) fn row(&self, id: u32) -> Result<&[f32]> {
         let start = id as usize * self.width;
-        self.rows.get(start..start + self.width).ok_or(Error::TokenOutOfRange {
-            id,
-            vocabulary: self.rows.len() / self.width,
-        })
+        self.rows
+            .get(start..start + self.width)
+            .ok_or(Error::TokenOutOfRange { id, vocabulary: self.rows.len() / self.width })
     }
 }

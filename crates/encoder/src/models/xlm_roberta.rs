@@ -1,8 +1,8 @@
 //! XLM-RoBERTa, and RoBERTa: BERT's encoder with positions counted after the padding token's.
 
+use super::Architecture;
 use super::bert;
 use super::post_norm::{Config, Positions};
-use super::Architecture;
 use crate::Result;
 use crate::checkpoint::Json;
 

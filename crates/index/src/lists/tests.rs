@@ -91,6 +91,14 @@ fn every_truncation_is_refused() {
 }
 
 #[test]
+fn heads_that_reach_beyond_the_last_passage_are_refused() {
+    let refuses = |num_passages: u32, head: &[u8]| take_head(&mut &head[..], num_passages).is_err();
+    assert!(!refuses(10, &[2, 1, 4]) && refuses(10, &[2, 1, 5]), "2 passages leave room for gaps of 8, 4 << 1");
+    assert!(!refuses(10, &[10, 0, 0]) && refuses(10, &[11, 0, 0]), "more passages than there are");
+    assert!(!refuses(10, &[1, 31, 0]) && refuses(10, &[1, 32, 0]), "more low bits than a gap has");
+}
+
+#[test]
 fn uniform_lists_cost_close_to_their_entropy() {
     let mut dice = Dice(1);
     for probability in [0.0003f64, 0.001, 0.0014, 0.01, 0.3] {

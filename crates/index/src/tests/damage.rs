@@ -210,6 +210,26 @@ fn forged_files_are_refused_for_what_they_say() {
 }
 
 #[test]
+fn lists_that_are_not_those_of_the_codes_are_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let index = Index::open(&path, Check::Lengths).unwrap();
+    let file = IndexFile::new(FileKind::Lists, 1);
+    let mut encoder = crate::lists::ListsEncoder::new(1);
+    let mut list = Vec::new();
+    for code in 0..3 {
+        index.segments()[1].lists.decode(code, &mut list);
+        encoder.push(if code < 2 || !list.is_empty() { &[] } else { &[0] });
+    }
+    forge(&path, file, |payload| *payload = encoder.into_payload().to_vec());
+    assert!(Index::open(&path, Check::Bytes).is_ok(), "nothing but the codes can tell");
+    let report = verify(&path).unwrap();
+    let broken: Vec<_> = report.broken().collect();
+    assert_eq!(broken.len(), 1);
+    assert!(matches!(broken[0].status, Err(Error::ListMismatch { .. })) && broken[0].file == file, "{broken:?}");
+}
+
+#[test]
 fn forged_bytes_never_panic() {
     let directory = tempfile::tempdir().unwrap();
     let (path, files) = tiny(directory.path());

@@ -2,6 +2,7 @@
 
 mod damage;
 mod roundtrip;
+mod size;
 mod staging;
 
 use crate::{Document, Index, ManifestInfo, Result, Writer};
@@ -29,8 +30,8 @@ fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> Trained
         centroid_scale: 0.007,
         levels: (0..buckets).map(|b| (b * 254 / (buckets - 1) - 127) as i8).collect(),
         cutoffs: (1..buckets).map(|b| b as f32 / buckets as f32 - 0.5).collect(),
-        form: ResidualForm::Unit,
-        rule: ScaleRule::LeastError,
+        form: ResidualForm::Orthogonal,
+        rule: ScaleRule::KeepLength,
         scale_bits,
         norms: (0..1usize << scale_bits).map(|i| 200 - (i % 16) as u8).collect(),
         gains: (0..1usize << scale_bits).map(|i| 100 + (i % 16) as u8).collect(),
@@ -89,7 +90,7 @@ fn document(pid: u32) -> Document {
     Document {
         id: format!("doc/{}", mix(pid.into()) % 1_000_000 * 1000 + u64::from(pid)),
         text: "Grüße an alle. ".repeat(pid as usize % 7),
-        metadata: (pid % 3 != 0).then_some(metadata),
+        metadata: (!pid.is_multiple_of(3)).then_some(metadata),
     }
 }
 

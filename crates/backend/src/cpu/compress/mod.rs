@@ -1,10 +1,10 @@
 //! Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32` ->
 //! `residuals (N, W) u8`, `scales (N) u8`. For each embedding `x` with centroid `c`:
 //!
-//! 1. residual `r = x - c`; what is compared with the cutoffs is `r`, or `r * (sqrt(D) / |r|)`;
+//! 1. what is compared with the cutoffs: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
 //! 2. bucket of a component: the number of cutoffs below it;
-//! 3. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]);
-//! 4. the scale index, by the codec's rule.
+//! 3. the scale index, by the codec's rule ([`crate::ScaleRule`]), and where it says so, buckets anew;
+//! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
 //! Each step is a function of its own in `steps.rs`, on one embedding.
 

@@ -1,7 +1,7 @@
 //! The steps of `compress`, each on one embedding. Inlined, so that a caller's instruction set is
 //! theirs too; sums run in eight lanes of f32, in a fixed order.
 
-use crate::{Codec, ResidualForm, ScaleRule};
+use crate::{Codec, RADIAL_WEIGHT, ResidualForm, ScaleRule};
 
 /// Lanes of a sum.
 const LANES: usize = 8;
@@ -9,24 +9,39 @@ const LANES: usize = 8;
 /// Up to so many cutoffs are compared with a component one by one; more are searched.
 const FEW_CUTOFFS: usize = 15;
 
-/// The real centroid of `code` and the residual `x - centroid`, each `(D) f32`.
+/// The real centroid of `code`, `(D) f32`.
 #[inline(always)]
-pub(super) fn residual(codec: &Codec, x: &[f32], code: u32, centroid: &mut [f32], residual: &mut [f32]) {
+pub(super) fn centroid(codec: &Codec, code: u32, centroid: &mut [f32]) {
     let row = &codec.centroids[code as usize * codec.dim..][..codec.dim];
-    for (((c, r), &x), &c8) in centroid.iter_mut().zip(residual).zip(x).zip(row) {
-        *c = codec.centroid_scale * f32::from(c8);
-        *r = x - *c;
+    centroid.iter_mut().zip(row).for_each(|(c, &c8)| *c = codec.centroid_scale * f32::from(c8));
+}
+
+/// What the cutoffs are compared with, `(D) f32`, for embedding `x` and centroid `c`.
+#[inline(always)]
+pub(super) fn components(form: ResidualForm, x: &[f32], c: &[f32], out: &mut [f32]) {
+    let share = match form {
+        ResidualForm::Raw => 1.0,
+        ResidualForm::Orthogonal => share(dot(x, c), dot(c, c)),
+    };
+    for ((out, &x), &c) in out.iter_mut().zip(x).zip(c) {
+        *out = x - share * c;
+    }
+    if form == ResidualForm::Orthogonal {
+        let norm = dot(out, out).sqrt();
+        let factor = if norm > 0.0 { (out.len() as f32).sqrt() / norm } else { 0.0 };
+        out.iter_mut().for_each(|r| *r *= factor);
     }
 }
 
-/// A residual to what the cutoffs are compared with, in place.
+/// The midpoints between a codec's levels, in steps of a level.
+pub(super) fn midpoints(codec: &Codec) -> Vec<f32> {
+    codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) * 0.5).collect()
+}
+
+/// How much of the centroid an embedding has in it: `<x, c> / <c, c>`.
 #[inline(always)]
-pub(super) fn components(form: ResidualForm, residual: &mut [f32]) {
-    if form == ResidualForm::Unit {
-        let norm = dot(residual, residual).sqrt();
-        let factor = if norm > 0.0 { (residual.len() as f32).sqrt() / norm } else { 0.0 };
-        residual.iter_mut().for_each(|r| *r *= factor);
-    }
+fn share(xc: f32, cc: f32) -> f32 {
+    if cc > 0.0 { xc / cc } else { 0.0 }
 }
 
 /// Bucket of each component, `(D) u8`: the number of cutoffs below it.
@@ -84,15 +99,30 @@ impl Scales {
         }
         let (cc, cw, ww) = (dot(c, c), dot(c, w), dot(w, w));
         match rule {
-            ScaleRule::LeastError => {
-                // |x - n c - g w|^2 without |x|^2, which is the same for every entry.
-                let (xc, xw) = (dot(x, c), dot(x, w));
-                self.least(|n, g| n * (n * cc + 2.0 * (g * cw - xc)) + g * (g * ww - 2.0 * xw))
+            ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
+                let (n, g) = best_pair(dot(x, x), dot(x, c), cc, cw, ww);
+                let (along_c, along_w) = (n * cc + g * cw, n * cw + g * ww);
+                self.least(|norm, gain| {
+                    let (n, g) = (norm - n, gain - g);
+                    let along = n * along_c + g * along_w;
+                    n * (n * cc + 2.0 * g * cw) + g * g * ww + RADIAL_WEIGHT * along * along
+                })
             }
             ScaleRule::UnitNorm => {
                 let length = (cc + 2.0 * self.ratio * cw + self.ratio * self.ratio * ww).max(0.0).sqrt();
                 self.least(|n, _| (n - 1.0 / length).abs())
             }
+        }
+    }
+
+    /// What the midpoints between levels are compared with when levels are chosen anew for entry `j`:
+    /// `(x - norm * c) / gain`, `(D) f32`, 0 where the gain is.
+    #[inline(always)]
+    pub(super) fn refit(&self, j: u8, x: &[f32], c: &[f32], out: &mut [f32]) {
+        let (norm, gain) = (self.norms[j as usize], self.gains[j as usize]);
+        let inverse = if gain > 0.0 { 1.0 / gain } else { 0.0 };
+        for ((out, &x), &c) in out.iter_mut().zip(x).zip(c) {
+            *out = (x - norm * c) * inverse;
         }
     }
 
@@ -112,6 +142,19 @@ impl Scales {
         let better = |a: usize, b: usize| least[b] < least[a] || (least[b] == least[a] && index[b] < index[a]);
         index[(0..LANES).fold(0, |a, b| if better(a, b) { b } else { a })] as u8
     }
+}
+
+/// The pair `(n*, g*)` of [`ScaleRule::KeepLength`], from the inner products of `x`, `c` and `w`.
+#[inline(always)]
+fn best_pair(xx: f32, xc: f32, cc: f32, cw: f32, ww: f32) -> (f32, f32) {
+    let a = share(xc, cc);
+    if ww <= 0.0 {
+        return (a.max(0.0), 0.0);
+    }
+    let s = ((xx - a * xc).max(0.0) / ww).sqrt();
+    let length = (a * a * cc + 2.0 * a * s * cw + s * s * ww).max(0.0).sqrt();
+    let whole = if length > 0.0 { xx.sqrt() / length } else { 0.0 };
+    ((a * whole).max(0.0), s * whole)
 }
 
 /// Dot product in eight lanes, added pairwise at the end.

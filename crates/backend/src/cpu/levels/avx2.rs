@@ -27,7 +27,7 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
         copy[..width - last].copy_from_slice(&row[last..]);
         copy.as_ptr()
     } else {
-        rows[last..].as_ptr()
+        rows[last..last + STEP].as_ptr()
     };
     // SAFETY: sixteen bytes of a table of 256.
     let lookup = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.bytes.as_ptr().cast()) });
