@@ -1,6 +1,6 @@
 //! Nearest centroid: throughput in multiply-adds, one thread.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 

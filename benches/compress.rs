@@ -1,6 +1,6 @@
 //! Residuals to bytes: embeddings per second, one thread, the assignment not counted.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Fused decompress + MaxSim from the compressed bytes, beside f32 MaxSim over plain vectors:
 //! throughput in multiply-adds (query token x passage token x D), one thread.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 

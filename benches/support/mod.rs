@@ -1,6 +1,5 @@
 //! Made-up data with the shape of real token embeddings, and the instruction sets to compare.
 
-#![allow(dead_code, unreachable_pub)]
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +17,7 @@ pub fn backends() -> Vec<Cpu> {
 /// `n` unit vectors, `(n, D)`, around `topics` directions: residuals about as long as real ones.
 pub fn embeddings(n: usize, topics: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let mut normal = |rng: &mut ChaCha8Rng| (0..6).map(|_| rng.random::<f32>() - 0.5).sum::<f32>();
+    let normal = |rng: &mut ChaCha8Rng| (0..6).map(|_| rng.random::<f32>() - 0.5).sum::<f32>();
     let centers: Vec<f32> = (0..topics * DIM).map(|_| normal(&mut rng)).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut rows = Vec::with_capacity(n * DIM);

@@ -3,6 +3,8 @@
 //! Integer ops and `decompress` must agree bit for bit, on random and on adversarial input; float
 //! ops within the margins that `floats.rs` names. A new backend joins by a line in [`each_backend`].
 
+#![allow(unreachable_pub)] // a test crate has no outside
+
 mod cases;
 mod floats;
 mod integers;

@@ -89,7 +89,7 @@ fn index(args: &IndexArgs) -> Result<()> {
             collection::read(collection, args.split, |document| Ok(writer.push_document(&document)?))?;
             let documents = writer.finish_documents()?;
             let encoder = encoder.as_ref().expect("set three lines above");
-            let num_passages = documents.len() as usize;
+            let num_passages = documents.len();
             let text = move |pid| Ok(documents.get(pid)?.text);
             boxed = Box::new(TextSource::new(encoder, num_passages, text));
         }

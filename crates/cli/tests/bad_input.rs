@@ -1,6 +1,6 @@
 //! Bad input gets an error that names the file, line or value, a non-zero exit, and nothing half-written.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Both trips through the binary: embeddings to index to results, at every nbits.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 

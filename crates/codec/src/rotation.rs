@@ -63,7 +63,7 @@ impl Rotation {
     }
 
     fn window(&self, round: usize) -> std::ops::Range<usize> {
-        let start = if round % 2 == 0 { 0 } else { self.dim - self.window };
+        let start = if round.is_multiple_of(2) { 0 } else { self.dim - self.window };
         start..start + self.window
     }
 

@@ -23,7 +23,7 @@ enum Source {
     /// The cache alone: offline mode, or a hub that does not answer.
     Cached(CacheRepo),
     Hub {
-        repo: ApiRepo,
+        repo: Box<ApiRepo>,
         files: HashSet<String>,
     },
 }
@@ -178,7 +178,7 @@ fn open_hub(model: &str, revision: Option<&str>) -> Result<Source> {
     match repo.info() {
         Ok(info) => {
             let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-            Ok(Source::Hub { repo, files })
+            Ok(Source::Hub { repo: Box::new(repo), files })
         }
         Err(error) if is_cached => {
             tracing::warn!(model, %error, "the hub does not answer; using the cached copy");

@@ -77,10 +77,12 @@ impl Encoder {
         let config = Config::read(&json)?;
         let (architecture, hidden, positions) = (config.architecture(), config.hidden(), config.positions());
         let mut recipe = recipe::read(&checkpoint, &json, hidden, positions)?;
-        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
 
+        // The checkpoint's own lengths are hashed, not the caller's: cutting texts elsewhere changes which
+        // tokens there are, not what they mean, and an index remembers its lengths by itself.
         let mut fingerprint = Fingerprint::new();
         fingerprint.json("recipe", &recipe);
+        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
         let rows = Rows::new(model, &recipe, tokenizer, positions)?;
@@ -134,8 +136,8 @@ impl Encoder {
         &self.recipe
     }
 
-    /// A hash, in hex, over everything that changes an embedding: weights, sizes, tokenizer, family settings and
-    /// maximum lengths. It does not depend on where the checkpoint lies, nor on the size of batches.
+    /// A hash, in hex, over everything that changes an embedding: weights, sizes, tokenizer, family settings and the
+    /// checkpoint's own maximum lengths. It depends neither on where the checkpoint lies nor on [`LoadOptions`].
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }

@@ -8,7 +8,7 @@
 //! | 9 | u8 | `nbits` |
 //! | 10 | u8 | `scale_bits` |
 //! | 11 | u8 | residual form: 0 raw, 1 orthogonal |
-//! | 12 | u8 | scale rule: 0 keep length, 1 unit norm |
+//! | 12 | u8 | scale rule: 0 keep length, 1 unit norm, 2 keep length and refit |
 //! | 13..16 | | zero |
 //! | 16..24 | u64 | seed |
 //! | 24..28 | f32 | `centroid_scale` |
@@ -34,6 +34,30 @@ const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
 const RULES: [ScaleRule; 3] = [ScaleRule::KeepLength, ScaleRule::UnitNorm, ScaleRule::KeepLengthRefit];
 
+// The numbers in the file: places in the arrays above. A new variant does not compile until it has one.
+
+fn kind_number(kind: CodecKind) -> u8 {
+    match kind {
+        CodecKind::Selvedge => 0,
+        CodecKind::ColbertV2 => 1,
+    }
+}
+
+fn form_number(form: ResidualForm) -> u8 {
+    match form {
+        ResidualForm::Raw => 0,
+        ResidualForm::Orthogonal => 1,
+    }
+}
+
+fn rule_number(rule: ScaleRule) -> u8 {
+    match rule {
+        ScaleRule::KeepLength => 0,
+        ScaleRule::UnitNorm => 1,
+        ScaleRule::KeepLengthRefit => 2,
+    }
+}
+
 /// Writes the codec file of `directory`.
 pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry> {
     let mut out = FrameWriter::create(directory, IndexFile::CODEC)?;
@@ -50,16 +74,15 @@ pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry>
 /// Everything before the cutoffs.
 fn prelude(codec: &TrainedCodec) -> Vec<u8> {
     let params = &codec.params;
-    let at = |found: bool| u8::from(!found);
     let mut bytes = Vec::with_capacity(PRELUDE_BYTES);
     bytes.extend_from_slice(&(params.dim as u32).to_le_bytes());
     bytes.extend_from_slice(&(params.num_centroids() as u32).to_le_bytes());
     bytes.extend_from_slice(&[
-        at(codec.kind == KINDS[0]),
+        kind_number(codec.kind),
         params.nbits,
         params.scale_bits,
-        at(params.form == FORMS[0]),
-        at(params.rule == RULES[0]),
+        form_number(params.form),
+        rule_number(params.rule),
     ]);
     bytes.extend_from_slice(&[0; 3]);
     bytes.extend_from_slice(&codec.seed.to_le_bytes());
@@ -155,4 +178,16 @@ fn pick<'a, T>(frame: &Frame, what: &'static str, choices: &'a [T], at: usize) -
 
 fn bad(frame: &Frame, what: &'static str, value: u64) -> Error {
     Error::CodecFile { path: frame.path.clone(), what, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_places() {
+        KINDS.iter().enumerate().for_each(|(at, &kind)| assert_eq!(kind_number(kind) as usize, at));
+        FORMS.iter().enumerate().for_each(|(at, &form)| assert_eq!(form_number(form) as usize, at));
+        RULES.iter().enumerate().for_each(|(at, &rule)| assert_eq!(rule_number(rule) as usize, at));
+    }
 }

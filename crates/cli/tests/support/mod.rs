@@ -1,6 +1,5 @@
 //! A small made-up collection, and the binary under test.
 
-#![allow(dead_code, missing_docs)]
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
