@@ -1,1 +1,164 @@
-//! Both trips, end to end.
+//! Both trips through the libraries: embeddings to an index on disk to results, stage by stage.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
+use selvedge_codec::{CodecKind, TrainOptions, train};
+use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
+use selvedge_search::{Mode, Params, Searcher, Subset};
+
+const DIM: usize = 64;
+const PASSAGES: usize = 500;
+
+struct Corpus {
+    doclens: Vec<u32>,
+    rows: Vec<f32>,
+    queries: Vec<Vec<f32>>,
+}
+
+/// Passages of 0 to 30 tokens around 60 topics, and queries of 1 to 40 tokens around the same.
+fn corpus() -> Corpus {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let topics: Vec<Vec<f32>> = (0..60).map(|_| row(&mut rng, None)).collect();
+    let doclens: Vec<u32> = (0..PASSAGES).map(|p| if p % 50 == 7 { 0 } else { rng.random_range(1..30) }).collect();
+    let tokens = doclens.iter().sum::<u32>() as usize;
+    let mut some = |n: usize| -> Vec<f32> {
+        let topic = |rng: &mut ChaCha8Rng| rng.random_range(0..topics.len());
+        (0..n).flat_map(|_| topics.get(topic(&mut rng)).map(|t| row(&mut rng, Some(t))).expect("in range")).collect()
+    };
+    let rows = some(tokens);
+    Corpus { doclens, rows, queries: [1, 2, 3, 8, 31, 32, 33, 40].map(some).to_vec() }
+}
+
+fn row(rng: &mut ChaCha8Rng, around: Option<&Vec<f32>>) -> Vec<f32> {
+    let mut row: Vec<f32> = (0..DIM).map(|_| rng.random::<f32>() + rng.random::<f32>() - 1.0).collect();
+    if let Some(topic) = around {
+        row.iter_mut().zip(topic).for_each(|(x, t)| *x = 0.15 * *x + t);
+    }
+    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    row.into_iter().map(|x| x / norm).collect()
+}
+
+/// An index of the corpus, in segments of at most `segment_tokens`.
+fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (tempfile::TempDir, Index) {
+    let backend = Cpu::new().unwrap();
+    let mut options = TrainOptions::new(nbits, 128);
+    options.kind = kind;
+    let codec = train(&backend, DIM, corpus.rows.clone(), &options, &()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let mut writer = Writer::create(&path).unwrap();
+    writer.set_limits(Limits { segment_tokens, ..Limits::default() });
+    writer.set_codec(&codec).unwrap();
+    let (codes, packed) = codec.compressor().compress(&backend, &mut corpus.rows.clone());
+    writer.push_passages(&corpus.doclens, &codes, &packed).unwrap();
+    writer.finish(ManifestInfo { encoder: None, build: BuildInfo::default(), search: None }).unwrap();
+    (dir, Index::open(&path, Check::Bytes).unwrap())
+}
+
+fn hits<B: Backend>(
+    searcher: &Searcher<B>,
+    corpus: &Corpus,
+    params: &Params,
+    subset: Option<&Subset>,
+) -> Vec<Vec<(u32, i32)>> {
+    let found = searcher.search_batch(&corpus.queries, params, subset).unwrap();
+    found.iter().map(|o| o.found.iter().map(|f| (f.pid, f.raw)).collect()).collect()
+}
+
+#[test]
+fn every_backend_ranks_alike_for_every_codec() {
+    let corpus = corpus();
+    for (kind, nbits) in [
+        (CodecKind::Selvedge, 0),
+        (CodecKind::Selvedge, 1),
+        (CodecKind::Selvedge, 2),
+        (CodecKind::Selvedge, 4),
+        (CodecKind::Selvedge, 8),
+        (CodecKind::ColbertV2, 2),
+        (CodecKind::ColbertV2, 4),
+    ] {
+        let (_dir, index) = index(&corpus, kind, nbits, u32::MAX);
+        let searcher = Searcher::new(Reference, &index).unwrap();
+        for params in [Params::exact(20), Params { k: 20, mode: Mode::Funnel { nprobe: 8, ndocs: 60 } }] {
+            let expected = hits(&searcher, &corpus, &params, None);
+            assert!(expected.iter().all(|h| h.len() == 20));
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let cpu = Searcher::new(Cpu::with_isa(isa).unwrap(), &index).unwrap();
+                assert_eq!(hits(&cpu, &corpus, &params, None), expected, "{kind:?} {nbits} bits {isa:?} {params:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_open_funnel_is_exact_and_segments_do_not_show() {
+    let corpus = corpus();
+    let (_one, one) = index(&corpus, CodecKind::Selvedge, 2, u32::MAX);
+    let (_many, many) = index(&corpus, CodecKind::Selvedge, 2, 700);
+    assert!(one.segments().len() == 1 && many.segments().len() > 5);
+    let (one, many) =
+        (Searcher::new(Cpu::new().unwrap(), &one).unwrap(), Searcher::new(Cpu::new().unwrap(), &many).unwrap());
+    let exact = hits(&one, &corpus, &Params::exact(50), None);
+    assert_eq!(hits(&many, &corpus, &Params::exact(50), None), exact);
+    let open = Params { k: 50, mode: Mode::Funnel { nprobe: 128, ndocs: PASSAGES } };
+    assert_eq!(hits(&one, &corpus, &open, None), exact);
+    assert_eq!(hits(&many, &corpus, &open, None), exact);
+    let narrow = Params { k: 10, mode: Mode::Funnel { nprobe: 4, ndocs: 40 } };
+    assert_eq!(hits(&one, &corpus, &narrow, None), hits(&many, &corpus, &narrow, None));
+}
+
+#[test]
+fn a_subset_restricts_either_mode() {
+    let corpus = corpus();
+    let (_dir, index) = index(&corpus, CodecKind::Selvedge, 2, 3000);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let pids: Vec<u32> = (0..PASSAGES as u32).filter(|p| p % 3 == 1).collect();
+    let subset = Subset::new(pids.iter().rev().chain(&pids).copied().collect(), PASSAGES).unwrap();
+    let all = hits(&searcher, &corpus, &Params::exact(PASSAGES), None);
+    let expected: Vec<Vec<(u32, i32)>> =
+        all.iter().map(|h| h.iter().filter(|(pid, _)| pid % 3 == 1).take(15).copied().collect()).collect();
+    assert_eq!(hits(&searcher, &corpus, &Params::exact(15), Some(&subset)), expected);
+    let open = Params { k: 15, mode: Mode::Funnel { nprobe: 128, ndocs: 100 } };
+    let found = hits(&searcher, &corpus, &open, Some(&subset));
+    assert!(found.iter().flatten().all(|(pid, _)| pid % 3 == 1) && found.iter().all(|h| h.len() == 15));
+    // A subset that the funnel would score whole anyway is scored whole.
+    let few = Subset::new(vec![1, 4, 400], PASSAGES).unwrap();
+    let found = hits(&searcher, &corpus, &Params::funnel(10), Some(&few));
+    assert!(found.iter().all(|h| h.len() == 3 || h.len() == 2), "{found:?}");
+    assert!(Subset::new(vec![PASSAGES as u32], PASSAGES).is_err());
+    assert!(hits(&searcher, &corpus, &Params::funnel(10), Some(&Subset::default())).iter().all(Vec::is_empty));
+}
+
+#[test]
+fn empty_and_odd_queries() {
+    let corpus = corpus();
+    let (_dir, index) = index(&corpus, CodecKind::Selvedge, 4, u32::MAX);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    for params in [Params::exact(10), Params::funnel(10)] {
+        assert!(searcher.search(&[], &params, None).unwrap().found.is_empty());
+        assert!(searcher.search(&vec![0.0; 3 * DIM], &params, None).is_ok());
+        assert!(searcher.search(&[0.5; DIM - 1], &params, None).is_err());
+        assert!(searcher.search(&[f32::NAN; DIM], &params, None).is_err());
+        assert!(searcher.search(&vec![0.1; 5000 * DIM], &params, None).is_err());
+        // All that can match: passages without tokens never do.
+        let everything = Params { k: 10 * PASSAGES, mode: params.mode };
+        let found = searcher.search(&corpus.queries[3], &everything, None).unwrap().found;
+        assert_eq!(found.len(), corpus.doclens.iter().filter(|&&l| l > 0).count());
+        assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)));
+    }
+}
+
+#[test]
+fn training_does_not_depend_on_threads() {
+    let corpus = corpus();
+    let train = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let options = TrainOptions::new(2, 64);
+        pool.install(|| train(&Cpu::new().unwrap(), DIM, corpus.rows.clone(), &options, &()).unwrap())
+    };
+    let (one, three) = (train(1), train(3));
+    assert_eq!(one.params.centroids, three.params.centroids);
+    assert_eq!((&one.params.norms, &one.params.gains), (&three.params.norms, &three.params.gains));
+    assert_eq!(one.params.gain_unit.to_bits(), three.params.gain_unit.to_bits());
+}

@@ -1,6 +1,5 @@
 //! Made-up data with the shape of real token embeddings, and the instruction sets to compare.
 
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, CompressedPassages, Cpu, Isa, pack_codes};

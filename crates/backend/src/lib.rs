@@ -48,8 +48,8 @@ pub use layout::{
     CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale,
 };
 pub use types::{
-    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, ScaleRule, Select,
-    TABLE_LIMIT, score_shift,
+    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, ScaleRule,
+    Select, TABLE_LIMIT, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.

@@ -64,8 +64,11 @@ pub(crate) fn build<B: Backend>(
 
     let sampled = sample_pids(num_passages, options.seed);
     let sample = collect_sample(writer, source, &sampled, block, budget, options.seed)?;
-    let mut report =
-        BuildReport { sampled_passages: sampled.len(), sampled_tokens: sample.rows.len() / source.dim(), num_tokens: 0 };
+    let mut report = BuildReport {
+        sampled_passages: sampled.len(),
+        sampled_tokens: sample.rows.len() / source.dim(),
+        num_tokens: 0,
+    };
     if sample.seen == 0 {
         return Err(Error::NoTokens);
     }
@@ -176,7 +179,8 @@ impl Spooled<'_> {
         let run = self.pids[self.next..].iter().take_while(|&&p| p <= pids[pids.len() - 1]).count();
         let ours = self.next..self.next + run;
         self.next += run;
-        let others: Vec<u32> = pids.iter().copied().filter(|p| self.pids[ours.clone()].binary_search(p).is_err()).collect();
+        let others: Vec<u32> =
+            pids.iter().copied().filter(|p| self.pids[ours.clone()].binary_search(p).is_err()).collect();
         let fetched = if others.is_empty() {
             Embeddings { dim, data: Vec::new(), lens: Vec::new() }
         } else {

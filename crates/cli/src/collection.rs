@@ -182,10 +182,7 @@ mod tests {
     fn splits_at_paragraphs_then_sentences_then_words() {
         let text = "one two three four.\n\nfive six seven. eight nine ten eleven twelve";
         let parts = split(text, 6);
-        assert_eq!(
-            parts,
-            [(1, "one two three four."), (3, "five six seven."), (3, "eight nine ten eleven twelve")]
-        );
+        assert_eq!(parts, [(1, "one two three four."), (3, "five six seven."), (3, "eight nine ten eleven twelve")]);
         assert_eq!(split(text, 0), [(1, text)]);
         assert_eq!(split("", 5), []);
         let long = "word ".repeat(1000);

@@ -218,5 +218,9 @@ fn verify(args: &VerifyArgs) -> Result<()> {
         output::print(writeln!(out, "{:<24} {:>14} bytes  {state}", file.file.name(), file.bytes))?;
     }
     let broken = report.broken().count();
-    if broken == 0 { Ok(()) } else { Err(Error::Broken { path: args.index.clone(), broken, files: report.files.len() }) }
+    if broken == 0 {
+        Ok(())
+    } else {
+        Err(Error::Broken { path: args.index.clone(), broken, files: report.files.len() })
+    }
 }

@@ -38,7 +38,13 @@ pub(crate) fn search_json(out: &mut impl Write, index: &Index, query_id: &str, o
 }
 
 /// One query's results for a reader.
-pub(crate) fn search_text(out: &mut impl Write, index: &Index, query: &str, outcome: &Outcome, many: bool) -> Result<()> {
+pub(crate) fn search_text(
+    out: &mut impl Write,
+    index: &Index,
+    query: &str,
+    outcome: &Outcome,
+    many: bool,
+) -> Result<()> {
     if many {
         print(writeln!(out, "\n{query}"))?;
     }
@@ -61,7 +67,8 @@ pub(crate) fn search_text(out: &mut impl Write, index: &Index, query: &str, outc
 
 /// `eval` for a reader.
 pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
-    let row = |name: &str, q: &Quality| format!("{name:<34} {:>8.4} {:>8.4} {:>10.4}", q.ndcg_10, q.mrr_10, q.recall_100);
+    let row =
+        |name: &str, q: &Quality| format!("{name:<34} {:>8.4} {:>8.4} {:>10.4}", q.ndcg_10, q.mrr_10, q.recall_100);
     let mut lines = vec![
         format!("{} queries, {} of them judged", r.queries, r.judged_queries),
         format!("{:<34} {:>8} {:>8} {:>10}", "", "nDCG@10", "MRR@10", "Recall@100"),
@@ -73,19 +80,10 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
         "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
         r.recall_vs_exact_10, r.recall_vs_exact_100
     ));
-    lines.push(format!(
-        "funnel against exhaustive, same index @10 {:.4}   @100 {:.4}",
-        r.funnel_10, r.funnel_100
-    ));
+    lines.push(format!("funnel against exhaustive, same index @10 {:.4}   @100 {:.4}", r.funnel_10, r.funnel_100));
     lines.push(format!(
         "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}, {:?}",
-        r.latency_ms.p50,
-        r.latency_ms.p95,
-        r.latency_ms.p99,
-        r.queries_per_second,
-        r.threads,
-        r.backend,
-        r.params.mode
+        r.latency_ms.p50, r.latency_ms.p95, r.latency_ms.p99, r.queries_per_second, r.threads, r.backend, r.params.mode
     ));
     lines.iter().try_for_each(|line| print(writeln!(out, "{line}")))
 }

@@ -53,7 +53,8 @@ pub fn load_encoder(model: &str, encode: &EncodeArgs) -> Result<Encoder> {
 pub fn encoder_of(index: &Index, model: Option<&str>, encode: &EncodeArgs) -> Result<Encoder> {
     let Some(made_by) = &index.manifest().encoder else {
         let Some(model) = model else {
-            let reason = "the index was made from embeddings, so it names no encoder: give --query-embeddings, or --model";
+            let reason =
+                "the index was made from embeddings, so it names no encoder: give --query-embeddings, or --model";
             return Err(Error::Usage(reason.into()));
         };
         let encoder = load_encoder(model, encode)?;

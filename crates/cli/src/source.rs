@@ -79,7 +79,10 @@ impl ArraySource {
         }
         let (expected, found) = (npy.num_rows(), offsets[offsets.len() - 1] as usize);
         if expected != found {
-            return Err(bad(format!("has {expected} rows, but the doclens of {} add up to {found}", doclens.display())));
+            return Err(bad(format!(
+                "has {expected} rows, but the doclens of {} add up to {found}",
+                doclens.display()
+            )));
         }
         if offsets.len() == 1 {
             return Err(Error::EmptyCollection { path: doclens.into() });

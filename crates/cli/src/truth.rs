@@ -11,7 +11,12 @@ const BLOCK_PASSAGES: usize = 1024;
 /// The best `k` passages of each query, best first; ties by pid. A passage without tokens is never found.
 ///
 /// `queries`: `(Q, D) f32` each.
-pub fn exact<B: Backend>(backend: &B, source: &mut dyn Source, queries: &[Vec<f32>], k: usize) -> Result<Vec<Vec<u32>>> {
+pub fn exact<B: Backend>(
+    backend: &B,
+    source: &mut dyn Source,
+    queries: &[Vec<f32>],
+    k: usize,
+) -> Result<Vec<Vec<u32>>> {
     let dim = source.dim();
     let rows: Vec<f32> = queries.concat();
     let offsets = offsets(queries.iter().map(|q| q.len() / dim));

@@ -17,14 +17,18 @@ fn every_nbits_finds_the_passage_that_a_query_was_made_from() {
     for nbits in [0, 1, 2, 4, 8] {
         c.index(&format!("i{nbits}"), &format!("--nbits {nbits}"));
         for mode in ["", "--exact", "--nprobe 64 --ndocs 300"] {
-            let out = c.ok(&format!("search i{nbits} --query-embeddings queries.npy --queries queries.tsv --json {mode}"));
+            let out =
+                c.ok(&format!("search i{nbits} --query-embeddings queries.npy --queries queries.tsv --json {mode}"));
             let results = lines(&out);
             assert_eq!(results.len(), QUERIES);
             for (q, line) in results.iter().enumerate() {
                 assert_eq!(line["query_id"], format!("q{q}"));
-                let first = &line["results"][0];
-                assert_eq!(first["id"], format!("passage-{}", 7 * q), "{nbits} bits {mode}");
-                assert!(first["score"].as_f64().unwrap() > 0.5 && line["latency_us"].is_number());
+                let results = line["results"].as_array().unwrap();
+                let rank = results.iter().position(|r| r["id"] == format!("passage-{}", 7 * q));
+                // Centroids alone cannot tell passages of the same cells apart.
+                let wanted = if nbits == 0 { rank.is_some() } else { rank == Some(0) };
+                assert!(wanted, "{nbits} bits {mode}: query {q} has rank {rank:?}");
+                assert!(results[0]["score"].as_f64().unwrap() > 0.5 && line["latency_us"].is_number());
             }
         }
     }
@@ -75,10 +79,8 @@ fn a_small_budget_makes_more_segments_and_the_same_results() {
 fn eval_tells_losses_apart() {
     let c = Collection::new();
     c.index("i", "--nbits 4");
-    let out = c.ok(
-        "eval i --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
-         --embeddings docs.npy --doclens lens.npy --json",
-    );
+    let out = c.ok("eval i --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
+         --embeddings docs.npy --doclens lens.npy --json");
     let report = &lines(&out)[0];
     for key in ["ndcg@10", "mrr@10"] {
         assert!(report[key].as_f64().unwrap() > 0.95, "{report}");
@@ -89,10 +91,8 @@ fn eval_tells_losses_apart() {
     assert!(report["latency_ms"]["p50"].is_number() && report["queries_per_second"].is_number());
     // The centroids alone lose more, and `eval` must say so.
     c.index("coarse", "--nbits 0 --centroids 16");
-    let out = c.ok(
-        "eval coarse --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
-         --embeddings docs.npy --doclens lens.npy --json",
-    );
+    let out = c.ok("eval coarse --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
+         --embeddings docs.npy --doclens lens.npy --json");
     let coarse = &lines(&out)[0];
     assert!(coarse["recall_vs_exact@10"].as_f64() < report["recall_vs_exact@10"].as_f64(), "{coarse}");
     assert_eq!(coarse["exact_f32"], report["exact_f32"]);

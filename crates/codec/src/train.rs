@@ -68,15 +68,8 @@ pub fn train<B: Backend>(
     let held_out = plan::held_out(n);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
-    let centroids = kmeans(
-        backend,
-        dim,
-        &sample[..points * dim],
-        num_centroids,
-        options.iterations,
-        options.seed,
-        progress,
-    );
+    let centroids =
+        kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress);
     let (centroids, centroid_scale) = round_centroids(&centroids);
     // Small samples hold nothing out: then the levels see what k-means saw.
     let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };

@@ -145,8 +145,10 @@ impl<B: Backend> Searcher<B> {
         stages.score = clock.lap();
         let unit = self.codec.params.score_unit(&query);
         let found = topk::topk(hits, k);
-        let found =
-            found.into_iter().map(|hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score }).collect();
+        let found = found
+            .into_iter()
+            .map(|hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score })
+            .collect();
         stages.topk = clock.lap();
         Ok(Outcome { found, num_scored, stages_us: stages })
     }

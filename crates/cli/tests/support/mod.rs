@@ -1,6 +1,5 @@
 //! A small made-up collection, and the binary under test.
 
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge::npy::NpyWriter;
