@@ -3,7 +3,7 @@
 
     ./make.py pylate plain             # with pylate 1.6, sentence-transformers 5.3, transformers 5.3, torch 2.10
     ./make.py sentence_transformers    # with sentence-transformers 6.2
-    ./make.py stanford                 # with colbert-ai 0.2.22
+    ./make.py stanford                 # with colbert-ai 0.2.22, transformers 4.49
 
 Each case is a folder: a tiny random checkpoint (seeded), and `golden.json` + `golden.safetensors` with the texts and,
 per text number i, `query.i` and `passage.i` (tokens, D), unit rows; plain cases also have `dense.i` (1, H). Texts that

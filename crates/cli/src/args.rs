@@ -125,7 +125,7 @@ pub struct EncodeArgs {
 /// Where queries come from.
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// Queries, one a line: id<TAB>text.
+    /// Queries, one a line: `id<TAB>text`.
     #[arg(long, value_name = "TSV")]
     pub queries: Option<PathBuf>,
     /// Embeddings of the queries: (queries, tokens, D), or (total_tokens, D) with --query-lens; f16 or f32.
@@ -186,7 +186,7 @@ pub struct EvalArgs {
     /// Where queries come from.
     #[command(flatten)]
     pub source: QueryArgs,
-    /// Judgments, one a line: query<TAB>passage<TAB>grade, or the four columns of TREC.
+    /// Judgments, one a line: `query<TAB>passage<TAB>grade`, or the four columns of TREC.
     #[arg(long, value_name = "TSV")]
     pub qrels: PathBuf,
     /// Uncompressed embeddings of the passages, (total_tokens, D): what recall is measured against.

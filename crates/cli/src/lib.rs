@@ -1,7 +1,7 @@
 //! The `selvedge` command line: text in, ranked passages out.
 //!
-//! [`run`] takes parsed arguments; each command is one function. The two trips are [`index`] (collection
-//! to index) and [`search`] (queries to passages).
+//! [`run`] takes parsed arguments; each command is one function. The two trips are `index` (collection
+//! to index) and `search` (queries to passages).
 #![forbid(unsafe_code)]
 
 pub mod args;

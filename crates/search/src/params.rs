@@ -30,12 +30,24 @@ impl Params {
         Self { k, mode: Mode::Exact }
     }
 
-    /// The funnel with the defaults for `k`.
+    /// The funnel with the defaults for `k`: the cheapest measured that find 99 % of the exhaustive top 10 and
+    /// 97 % of the top 100 with room to spare, on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells,
+    /// 2 bits, 1,000 queries, one thread). Share of the exhaustive top k found, and the median time:
+    ///
+    /// | nprobe, ndocs | k = 10 | ms | nprobe, ndocs | k = 100 | ms |
+    /// |---|---|---|---|---|---|
+    /// | 8, 256 | .941 | 2.4 | 16, 1024 | .916 | 6.6 |
+    /// | 16, 256 | .971 | 2.0 | 32, 1024 | .967 | 6.0 |
+    /// | 32, 256 | .990 | 2.7 | **64, 1024** | .989 | 7.8 |
+    /// | 16, 512 | .987 | 4.0 | 16, 2048 | .974 | 12.6 |
+    /// | **32, 512** | .997 | 4.4 | 64, 2048 | .997 | 14.6 |
+    ///
+    /// Beyond 100 nothing was measured: twice as many cells, four candidates a result.
     pub fn funnel(k: usize) -> Self {
         let (nprobe, ndocs) = match k {
-            0..=10 => (16, 256),
-            11..=100 => (32, 1024),
-            _ => (64, (4 * k).max(4096)),
+            0..=10 => (32, 512),
+            11..=100 => (64, 1024),
+            _ => (128, (4 * k).max(4096)),
         };
         Self { k, mode: Mode::Funnel { nprobe, ndocs } }
     }
