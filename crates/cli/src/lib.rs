@@ -57,7 +57,37 @@ pub fn run(cli: &Cli) -> Result<()> {
 
 /// `selvedge index`: collection to index.
 fn index(args: &IndexArgs) -> Result<()> {
-    let path = args.paths.last().expect("clap asks for one or two paths");
+    match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
+        (Some(embeddings), Some(doclens), [path]) => {
+            let mut source = ArraySource::open(embeddings, doclens)?;
+            let mut writer = Writer::create(path)?;
+            push_ids(&mut writer, args.ids.as_deref(), source.num_passages())?;
+            index_source(args, path, writer, &mut source, None)
+        }
+        (None, None, [collection, path]) => {
+            let Some(model) = &args.model else {
+                return Err(Error::Usage("name the model that encodes the text: --model DIR|HUB_ID".into()));
+            };
+            let encoder = queries::load_encoder(model, &args.encode)?;
+            let mut writer = Writer::create(path)?;
+            collection::read(collection, args.split, |document| Ok(writer.push_document(&document)?))?;
+            let documents = writer.finish_documents()?;
+            let mut source = TextSource::new(&encoder, documents.len(), |pid| Ok(documents.get(pid)?.text));
+            index_source(args, path, writer, &mut source, Some(encoder_info(&encoder)))
+        }
+        (None, ..) => Err(Error::Usage("expected COLLECTION and INDEX".into())),
+        (Some(_), ..) => Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
+    }
+}
+
+/// Builds the index of a source whose documents the writer already has, and says what came out.
+fn index_source(
+    args: &IndexArgs,
+    path: &Path,
+    mut writer: Writer,
+    source: &mut dyn Source,
+    encoder: Option<EncoderInfo>,
+) -> Result<()> {
     let backend = Cpu::new()?;
     let options = BuildOptions {
         kind: match args.codec {
@@ -69,49 +99,18 @@ fn index(args: &IndexArgs) -> Result<()> {
         memory_budget: args.memory_budget,
         seed: args.seed,
     };
-    let encoder;
-    let mut writer;
-    let mut boxed: Box<dyn Source>;
-    match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
-        (Some(embeddings), Some(doclens), [_]) => {
-            let arrays = ArraySource::open(embeddings, doclens)?;
-            encoder = None;
-            writer = Writer::create(path)?;
-            push_ids(&mut writer, args.ids.as_deref(), arrays.num_passages())?;
-            boxed = Box::new(arrays);
-        }
-        (None, None, [collection, _]) => {
-            let Some(model) = &args.model else {
-                return Err(Error::Usage("name the model that encodes the text: --model DIR|HUB_ID".into()));
-            };
-            encoder = Some(queries::load_encoder(model, &args.encode)?);
-            writer = Writer::create(path)?;
-            collection::read(collection, args.split, |document| Ok(writer.push_document(&document)?))?;
-            let documents = writer.finish_documents()?;
-            let encoder = encoder.as_ref().expect("set three lines above");
-            let num_passages = documents.len();
-            let text = move |pid| Ok(documents.get(pid)?.text);
-            boxed = Box::new(TextSource::new(encoder, num_passages, text));
-        }
-        (None, ..) => return Err(Error::Usage("expected COLLECTION and INDEX".into())),
-        (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
-    }
-    let mut saver = args.save_embeddings.as_ref().map(|folder| save::Saver::create(folder, boxed.dim())).transpose()?;
-    let report = build(&backend, &mut writer, boxed.as_mut(), &options, saver.as_mut())?;
-    drop(boxed);
-    let manifest = ManifestInfo {
-        encoder: encoder.as_ref().map(encoder_info),
-        build: BuildInfo {
-            version: env!("CARGO_PKG_VERSION").into(),
-            backend: backend.name(),
-            seed: args.seed,
-            sample_passages: report.sampled_passages as u64,
-            sample_tokens: report.sampled_tokens as u64,
-            kmeans_rounds: selvedge_codec::plan::KMEANS_ITERATIONS as u32,
-        },
-        search: None,
+    let mut saver =
+        args.save_embeddings.as_ref().map(|folder| save::Saver::create(folder, source.dim())).transpose()?;
+    let report = build(&backend, &mut writer, source, &options, saver.as_mut())?;
+    let build = BuildInfo {
+        version: env!("CARGO_PKG_VERSION").into(),
+        backend: backend.name(),
+        seed: args.seed,
+        sample_passages: report.sampled_passages as u64,
+        sample_tokens: report.sampled_tokens as u64,
+        kmeans_rounds: selvedge_codec::plan::KMEANS_ITERATIONS as u32,
     };
-    writer.finish(manifest)?;
+    writer.finish(ManifestInfo { encoder, build, search: None })?;
     let index = Index::open(path, Check::Lengths)?;
     if let Some(saver) = saver {
         saver.finish((0..index.num_passages()).map(|pid| Ok(index.id(pid)?)))?;

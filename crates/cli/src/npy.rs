@@ -93,10 +93,11 @@ pub fn read_lens(path: &Path) -> Result<Vec<u32>> {
         .collect()
 }
 
-/// Writes an array whose length is known only at the end: the header leaves room for it.
+/// Writes an array whose length is known only at the end: the header leaves room for it. The file appears
+/// under its name when it is finished, and not at all otherwise.
 pub struct NpyWriter {
     path: PathBuf,
-    file: std::io::BufWriter<File>,
+    file: std::io::BufWriter<tempfile::NamedTempFile>,
 }
 
 /// Bytes of the header that [`NpyWriter`] writes.
@@ -105,7 +106,12 @@ const HEADER_BYTES: usize = 128;
 impl NpyWriter {
     /// Creates the file.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(Error::io(path))?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".").suffix(".partial");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(Error::io(path))?;
         let mut writer = Self { path: path.into(), file: std::io::BufWriter::new(file) };
         writer.write(&[0u8; HEADER_BYTES])?;
         Ok(writer)
@@ -127,7 +133,9 @@ impl NpyWriter {
         header.push(b'\n');
         self.file.seek(SeekFrom::Start(0)).map_err(Error::io(&self.path))?;
         self.write(&header)?;
-        self.file.flush().map_err(Error::io(&self.path))
+        let file = self.file.into_inner().map_err(|e| Error::Io { path: self.path.clone(), source: e.into_error() })?;
+        file.persist(&self.path).map_err(|e| Error::Io { path: self.path, source: e.error })?;
+        Ok(())
     }
 }
 

@@ -1,4 +1,38 @@
 //! Embeddings to codes and packed residuals, and back: k-means, rotation, levels, scales.
+//!
+//! Two codecs stand behind one type. ColBERTv2's: residual `x - c`, buckets at its quantiles, the result scaled to
+//! unit length. Ours, at the same bytes and half a byte for a scale (which ColBERTv2's needs too, for its inverse norm):
+//!
+//! 1. everything is rotated at random ([`Rotation`]), so that residuals are alike and normal in every dimension;
+//! 2. what is quantized is the part of `x` *orthogonal to* its centroid, `u = x - c <x, c> / <c, c>`, at unit length,
+//!    with Lloyd-Max levels of the normal distribution, rounded to small integers ([`levels`]);
+//! 3. a vector comes back as `n c + g w`, with `(n, g)` one of 16 jointly trained pairs that keep the proportion of
+//!    the two parts and the length of the vector ([`scales`]); from 4 bits on, levels are then chosen anew for it.
+//!
+//! # What was measured
+//!
+//! Recall@10 / @100 of exhaustive search in integers against exact f32 MaxSim on the uncompressed vectors, 128 dims,
+//! MiniLM-L6 with a 384 to 128 projection; K by [`plan::num_centroids`], four rounds, seed 42. Cranfield: 208,354
+//! vectors, 225 queries; CACM: @CACMN@ vectors, 52 queries; Debian: the first 16,500 descriptions, 1,392,563 vectors,
+//! 1,000 queries.
+//!
+//! | nbits, codec | Cranfield | CACM | Debian |
+//! |---|---|---|---|
+//!
+//! What moved these numbers, in f32 and on fewer queries (Cranfield; recall@10 at 1 / 2 bits):
+//!
+//! | variant | 1 bit | 2 bits |
+//! |---|---|---|
+//! | residual `x - c`, least-squares scale, renormalized | .892 | .949 |
+//! | the same, scale half-way between least squares and unbiased | .914 | - |
+//! | **orthogonal residual, half-way scale, renormalized**, two floats a vector | .917 | .953 |
+//! | the same, 16 joint pairs (half a byte): what is built | .911 | .951 |
+//! | the same, 256 joint pairs (one byte) | .916 | .954 |
+//! | the same, least squared error instead of kept length | .895 | - |
+//! | trellis code of 6 bits' memory instead of levels, two floats a vector | .929 | .962 |
+//!
+//! Smaller error is not better ranking: least squares has the smallest, shrinks vectors, and loses maxima. A trellis
+//! code is the next step at 2 bits.
 #![forbid(unsafe_code)]
 
 mod error;

@@ -1,0 +1,148 @@
+//! Text in, passages out, with the tiny golden checkpoints; and every way that text can be bad.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use serde_json::Value;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use support::Collection;
+
+fn golden(case: &str) -> String {
+    format!("{}/../../tests/golden/{case}", env!("CARGO_MANIFEST_DIR"))
+}
+
+const TEXTS: [(&str, &str); 4] = [
+    ("a", "the woven edge keeps a cloth from fraying"),
+    ("b", "a query is answered from compressed bytes"),
+    ("empty", ""),
+    ("c", "one vector for every token of the text"),
+];
+
+fn results(out: &str) -> Vec<Vec<Value>> {
+    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["results"].as_array().unwrap().clone();
+    out.lines().map(line).collect()
+}
+
+fn fill(c: &Collection) {
+    let tsv: String = TEXTS.iter().map(|(id, text)| format!("{id}\t{text}\n")).collect();
+    c.write("c.tsv", &tsv);
+    let jsonl: String =
+        TEXTS.iter().map(|(id, text)| format!("{}\n", serde_json::json!({"id": id, "text": text, "n": 1}))).collect();
+    c.write("c.jsonl", &jsonl);
+    std::fs::create_dir_all(c.path("folder/deep")).unwrap();
+    c.write("folder/a", TEXTS[0].1);
+    c.write("folder/.hidden", "not me");
+    c.write("folder/deep/b", TEXTS[1].1);
+    c.write("folder/long.txt", &"So it goes on and on. ".repeat(60));
+}
+
+#[test]
+fn every_kind_of_collection_for_every_family() {
+    let c = Collection::new();
+    fill(&c);
+    for family in ["plain_bert", "pylate_bert", "stanford_bert", "sentence_transformers_modernbert"] {
+        let model = golden(family);
+        for (name, collection) in [("t", "c.tsv"), ("j", "c.jsonl"), ("f", "folder")] {
+            let index = format!("{family}-{name}");
+            c.ok(&format!("index {collection} {index} --model {model} --nbits 4"));
+            c.write("q.tsv", &format!("q\t{}\nnothing\t\n", TEXTS[1].1));
+            let found = results(&c.ok(&format!("search {index} --queries q.tsv --json -k 50")));
+            let wanted = if collection == "folder" { "deep/b" } else { "b" };
+            // The models are tiny and random: the passage is found, not always first.
+            let hit = found[0].iter().find(|r| r["id"] == wanted).unwrap_or_else(|| panic!("{family} {collection}"));
+            assert_eq!(hit["text"], TEXTS[1].1);
+            assert!(found[0].iter().all(|r| r["id"] != "empty"), "an empty passage never matches");
+            assert!(found[1].is_empty(), "an empty query returns nothing");
+            let metadata = &hit["metadata"];
+            assert_eq!(metadata.is_null(), collection != "c.jsonl", "{metadata}");
+        }
+    }
+    let ids: Vec<String> = results(&c.ok("search plain_bert-f on --json -k 50"))[0]
+        .iter()
+        .map(|r| r["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(ids.contains(&"long.txt#1".to_owned()) && !ids.iter().any(|id| id.contains("hidden")), "{ids:?}");
+    c.ok("verify plain_bert-f");
+    assert!(c.ok("search plain_bert-t woven edge").contains("the woven edge"));
+}
+
+#[test]
+fn standard_input_is_a_collection() {
+    let c = Collection::new();
+    fill(&c);
+    for (index, file) in [("from-tsv", "c.tsv"), ("from-jsonl", "c.jsonl")] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_selvedge"))
+            .args(["index", "-", index, "--model", &golden("plain_bert")])
+            .current_dir(c.dir.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&std::fs::read(c.path(file)).unwrap()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let info: Value = serde_json::from_str(&c.ok(&format!("info {index} --json"))).unwrap();
+        assert_eq!(info["passages"], 4);
+    }
+}
+
+#[test]
+fn eval_encodes_again_and_saved_embeddings_agree() {
+    let c = Collection::new();
+    fill(&c);
+    let model = golden("pylate_bert");
+    c.ok(&format!("index c.tsv i --model {model} --save-embeddings saved"));
+    c.write("q.tsv", &format!("q\t{}\n", TEXTS[3].1));
+    c.write("r.tsv", "q\tc\t1\n");
+    let report = |more: &str| -> Value {
+        let out = c.ok(&format!("eval i --queries q.tsv --qrels r.tsv --json {more}"));
+        serde_json::from_str(&out).unwrap()
+    };
+    let (again, saved) = (report("--dense"), report("--embeddings saved/docs.npy --doclens saved/doclens.npy"));
+    assert_eq!(again["ndcg@10"], 1.0);
+    assert!(again["dense"]["ndcg@10"].is_number() && saved["dense"].is_null());
+    assert_eq!(again["exact_f32"], saved["exact_f32"]);
+    assert_eq!(std::fs::read_to_string(c.path("saved/ids.txt")).unwrap(), "a\nb\nempty\nc\n");
+}
+
+#[test]
+fn bad_text_is_named_by_file_and_line() {
+    let c = Collection::new();
+    fill(&c);
+    let model = golden("plain_bert");
+    let index = |collection: &str| c.fails(&format!("index {collection} i --model {model}"), 1);
+    assert!(index("none.tsv").contains("none.tsv"));
+    c.write("bad.jsonl", "{\"id\": \"a\", \"text\": \"fine\"}\n{\"id\": \"b\", \"text\": \n");
+    assert!(index("bad.jsonl").contains("bad.jsonl, line 2: malformed JSON"));
+    c.write("bad.jsonl", "{\"id\": \"a\"}\n");
+    assert!(index("bad.jsonl").contains("\"text\" is missing"));
+    c.write("bad.tsv", "a\tfine\nno tab\n");
+    assert!(index("bad.tsv").contains("bad.tsv, line 2"));
+    c.write("twice.tsv", "a\tone\nb\ttwo\na\tthree\n");
+    assert!(index("twice.tsv").contains('a'));
+    c.write("nothing.tsv", "\n\n");
+    assert!(index("nothing.tsv").contains("holds no passage"));
+    c.write("blank.tsv", "a\t\nb\t \n");
+    assert!(index("blank.tsv").contains("nothing to index"));
+    std::fs::write(c.path("latin.tsv"), b"a\tfine\nb\tcaf\xe9\n").unwrap();
+    assert!(index("latin.tsv").contains("latin.tsv, line 2: not valid UTF-8"));
+    std::fs::write(c.path("folder/latin.txt"), b"one\ntwo caf\xe9\n").unwrap();
+    assert!(index("folder").contains("latin.txt, line 2: not valid UTF-8"));
+    std::fs::create_dir(c.path("hollow")).unwrap();
+    assert!(index("hollow").contains("hollow: holds no passage"));
+    let left = std::fs::read_dir(c.dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+    assert!(left.filter(|f| f == "i" || f.contains("partial")).count() == 0, "nothing is left behind");
+}
+
+#[test]
+fn another_model_is_refused() {
+    let c = Collection::new();
+    fill(&c);
+    c.ok(&format!("index c.tsv i --model {}", golden("plain_bert")));
+    let complaint = c.fails(&format!("search i woven --model {}", golden("plain_distilbert")), 1);
+    assert!(complaint.contains("fingerprint") && complaint.contains("plain_bert"), "{complaint}");
+    assert!(c.fails("index c.tsv j --model no/such/model", 1).contains("no/such/model"));
+    // Shorter queries are the same model.
+    c.ok("search i woven --query-maxlen 8");
+}
