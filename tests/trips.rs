@@ -5,7 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
-use selvedge_search::{Mode, Params, Searcher, Subset};
+use selvedge_search::probe::probe;
+use selvedge_search::{Mode, Params, Searcher, Subset, candidates};
 
 const DIM: usize = 64;
 const PASSAGES: usize = 500;
@@ -161,4 +162,47 @@ fn training_does_not_depend_on_threads() {
     assert_eq!(one.params.centroids, three.params.centroids);
     assert_eq!((&one.params.norms, &one.params.gains), (&three.params.norms, &three.params.gains));
     assert_eq!(one.params.gain_unit.to_bits(), three.params.gain_unit.to_bits());
+}
+
+/// Candidates carry what their definition says: for each query token the best probed cell that holds the passage,
+/// or else the best entry that was not probed.
+#[test]
+fn approximate_scores_follow_their_definition() {
+    let corpus = corpus();
+    let (_dir, index) = index(&corpus, CodecKind::Selvedge, 2, u32::MAX);
+    let backend = Cpu::new().unwrap();
+    let codec = index.codec();
+    let resident = backend.load_codec(codec.params.clone()).unwrap();
+    let segment = &index.segments()[0];
+    let mut scratch = candidates::Scratch::default();
+    for query in &corpus.queries {
+        let q8 = codec.quantize_query(codec.rotation().as_ref(), query);
+        let probed = probe(&backend, &backend.centroid_table(&resident, &q8), 5);
+        let mut found = Vec::new();
+        candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut found);
+        let imputed: i32 = probed.missing.iter().sum();
+        let mut expected = Vec::new();
+        for pid in 0..PASSAGES as u32 {
+            let holds = |code: u32| {
+                let mut pids = Vec::new();
+                segment.lists.decode(code, &mut pids);
+                pids.contains(&pid)
+            };
+            let best =
+                |i: usize| probed.token(i).iter().filter(|(code, _)| holds(*code)).map(|&(_, entry)| entry).max();
+            let tokens = 0..probed.missing.len();
+            if tokens.clone().any(|i| best(i).is_some()) {
+                let approx: i32 = tokens.map(|i| best(i).unwrap_or(probed.missing[i])).sum();
+                expected.push((pid, approx - imputed));
+            }
+        }
+        found.sort_by_key(|c| c.pid);
+        assert_eq!(found.iter().map(|c| (c.pid, c.approx)).collect::<Vec<_>>(), expected);
+        let mut kept = found.clone();
+        candidates::keep_best(&mut kept, 20);
+        found.sort_by_key(|c| (std::cmp::Reverse(c.approx), c.pid));
+        found.truncate(20);
+        found.sort_by_key(|c| c.pid);
+        assert_eq!(kept, found);
+    }
 }

@@ -16,7 +16,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an index of a collection of text, or of embeddings made elsewhere.
-    #[command(after_help = INDEX_HELP)]
+    #[command(
+        after_help = INDEX_HELP,
+        override_usage = "selvedge index [OPTIONS] COLLECTION INDEX\n       \
+                          selvedge index [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy INDEX"
+    )]
     Index(IndexArgs),
     /// Answer queries, best passage first.
     #[command(after_help = SEARCH_HELP)]

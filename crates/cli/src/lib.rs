@@ -70,7 +70,12 @@ fn index(args: &IndexArgs) -> Result<()> {
             };
             let encoder = queries::load_encoder(model, &args.encode)?;
             let mut writer = Writer::create(path)?;
-            collection::read(collection, args.split, |document| Ok(writer.push_document(&document)?))?;
+            let bar = progress::counter("read", "passages");
+            collection::read(collection, args.split, |document| {
+                bar.inc(1);
+                Ok(writer.push_document(&document)?)
+            })?;
+            bar.finish();
             let documents = writer.finish_documents()?;
             let mut source = TextSource::new(&encoder, documents.len(), |pid| Ok(documents.get(pid)?.text));
             index_source(args, path, writer, &mut source, Some(encoder_info(&encoder)))

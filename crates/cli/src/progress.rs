@@ -12,6 +12,15 @@ pub(crate) fn bar(stage: &'static str, total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
+/// A count of things whose number nobody knows yet.
+pub(crate) fn counter(stage: &'static str, unit: &str) -> ProgressBar {
+    let counter = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = format!("{{prefix:>12}} {{spinner}} {{pos}} {unit}");
+    counter.set_style(ProgressStyle::with_template(&style).expect("the template is well-formed"));
+    counter.set_prefix(stage);
+    counter
+}
+
 /// Shows the codec's training.
 #[derive(Default)]
 pub(crate) struct Training(Mutex<Option<ProgressBar>>);
