@@ -1,5 +1,7 @@
 //! Parses arguments; exit code 0, 1 (bad input or failure) or 2 (usage).
 
+#![forbid(unsafe_code)]
+
 use clap::Parser;
 use selvedge::args::Cli;
 use std::process::ExitCode;
