@@ -1,7 +1,7 @@
 //! Embeddings through a real codec into an index and back: mapped bytes must be to the ops what the
 //! compressor's own bytes are. Broken files are the business of the crate's own tests.
 
-use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes};
+use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_scales};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{Check, FileKind, Index, Limits, ManifestInfo, Writer, verify};
 use std::path::PathBuf;
@@ -85,16 +85,11 @@ fn whole(
         *end += doclen;
         Some(*end)
     }));
-    let scales = match codec.scale_bits {
-        0 => Vec::new(),
-        4 => packed.scales.chunks(2).map(|pair| pair[0] | pair.get(1).unwrap_or(&0) << 4).collect(),
-        _ => packed.scales.clone(),
-    };
     CompressedPassages {
         offsets: offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect::<Vec<u8>>().into(),
         codes: pack_codes(codes, codec.code_bits()).into(),
         residuals: packed.residuals.clone().into(),
-        scales: scales.into(),
+        scales: pack_scales(&packed.scales, codec.scale_bits).into(),
     }
 }
 

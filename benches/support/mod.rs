@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CompressedPassages, Cpu, Isa, pack_codes};
+use selvedge_backend::{Backend, CompressedPassages, Cpu, Isa, pack_codes, pack_scales};
 use selvedge_codec::{TrainOptions, TrainedCodec, train};
 
 pub const DIM: usize = 128;
@@ -39,17 +39,11 @@ pub fn codec(backend: &Cpu, nbits: u8, num_centroids: usize) -> TrainedCodec {
 /// `num` passages of `len` tokens, compressed.
 pub fn passages(backend: &Cpu, codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
     let (codes, packed) = codec.compressor().compress(backend, &mut embeddings(num * len, 1000, 2));
-    let scale_bits = codec.params.scale_bits;
-    let scales: Vec<u8> = match scale_bits {
-        0 => Vec::new(),
-        4 => packed.scales.chunks(2).map(|pair| pair[0] | pair.get(1).map_or(0, |s| s << 4)).collect(),
-        _ => packed.scales,
-    };
     CompressedPassages {
         offsets: (0..=num as u32).flat_map(|p| (p * len as u32).to_le_bytes()).collect::<Vec<u8>>().into(),
         codes: pack_codes(&codes, codec.params.code_bits()).into(),
         residuals: packed.residuals.into(),
-        scales: scales.into(),
+        scales: pack_scales(&packed.scales, codec.params.scale_bits).into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inputs: random ones that look like an index, and adversarial ones that sit on every bound.
 
 use selvedge_backend::{
-    Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, ScaleRule, pack_codes, packed_scales_bytes,
+    Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, ScaleRule, pack_codes, packed_scales_bytes,
 };
 use std::sync::Arc;
 
@@ -55,6 +55,8 @@ impl Rng {
 pub struct Shape {
     pub dim: usize,
     pub nbits: u8,
+    /// Whether rows are coded by a trellis, where they can be.
+    pub trellis: bool,
     pub scale_bits: u8,
     pub num_centroids: usize,
     pub query_len: usize,
@@ -69,7 +71,17 @@ impl Shape {
     /// A few short passages and a few query tokens: odd numbers of everything.
     pub fn small() -> Self {
         let lengths = vec![3, 0, 1, 9, 4, 5];
-        Self { dim: 64, nbits: 2, scale_bits: 4, num_centroids: 37, query_len: 13, lengths, levels: None, seed: 1 }
+        Self {
+            dim: 64,
+            nbits: 2,
+            trellis: false,
+            scale_bits: 4,
+            num_centroids: 37,
+            query_len: 13,
+            lengths,
+            levels: None,
+            seed: 1,
+        }
     }
 
     /// Anything.
@@ -77,7 +89,8 @@ impl Shape {
         Self {
             dim: 8 * (1 + rng.below(40)),
             nbits: [0, 1, 2, 4, 8][rng.below(5)],
-            scale_bits: [0, 4, 8][rng.below(3)],
+            trellis: rng.below(2) == 0,
+            scale_bits: rng.below(9) as u8,
             num_centroids: 1 + rng.below(300),
             query_len: rng.below(48),
             lengths: (0..rng.below(12)).map(|_| rng.below(40)).collect(),
@@ -154,15 +167,19 @@ impl Case {
 /// A codec of this shape.
 pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
     let (dim, extreme) = (shape.dim, fill == Fill::Extreme);
-    let buckets = if shape.nbits == 0 { 0 } else { 1usize << shape.nbits };
+    let trellis = shape.trellis && matches!(shape.nbits, 1 | 2);
+    let coding = if trellis { RowCoding::Trellis { step: 0.14 } } else { RowCoding::Buckets };
+    let (num_levels, num_cutoffs) = Codec::num_levels(shape.nbits, coding);
     let (lowest, highest) = shape.levels.unwrap_or(if extreme || shape.nbits > 4 { (-127, 127) } else { (-30, 30) });
-    let mut levels: Vec<i8> = (0..buckets).map(|_| rng.within(lowest.into(), highest.into()) as i8).collect();
-    levels.sort_unstable();
+    let mut levels: Vec<i8> = (0..num_levels).map(|_| rng.within(lowest.into(), highest.into()) as i8).collect();
+    if !trellis {
+        levels.sort_unstable();
+    }
     if let [first, .., last] = &mut levels[..] {
         (*first, *last) = (lowest, highest);
     }
     let limit = Codec::gain_limit(dim, &levels);
-    let mut cutoffs: Vec<f32> = (1..buckets).map(|_| rng.normal()).collect();
+    let mut cutoffs: Vec<f32> = (0..num_cutoffs).map(|_| rng.normal()).collect();
     cutoffs.sort_unstable_by(f32::total_cmp);
     let entries = 1usize << shape.scale_bits;
     let gain = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
@@ -177,6 +194,7 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
         nbits: shape.nbits,
         centroids: (0..shape.num_centroids * dim).map(|at| component(fill, rng, at)).collect(),
         centroid_scale: factor * gain_unit / norm_unit,
+        coding,
         levels,
         cutoffs,
         form: ResidualForm::Orthogonal,

@@ -1,7 +1,7 @@
 //! Float ops: equal to the reference where it is decided by more than a rounding error.
 
 use crate::cases::{Fill, Rng, Shape, codec};
-use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule, packed_row_bytes, reference};
+use selvedge_backend::{Backend, Codec, ResidualForm, RowCoding, ScaleRule, packed_row_bytes, reference};
 
 /// Inner products may be off by so much, times the lengths of both rows.
 const PRODUCT_MARGIN: f64 = 1e-5;
@@ -53,7 +53,7 @@ pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_c
     assert!(found == reference::centroid_sums(dim, &embeddings, &codes, num_centroids), "{}", backend.name());
 }
 
-/// Compresses `num` embeddings with every form and rule, and checks each row.
+/// Compresses `num` embeddings with every form and rule (that there is), and checks each row.
 pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     for (form, rule) in [
         (ResidualForm::Orthogonal, ScaleRule::KeepLength),
@@ -63,6 +63,9 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     ] {
         let rng = &mut Rng::new(11);
         let mut codec = realistic(codec(shape, Fill::Random, rng), rule);
+        if rule == ScaleRule::KeepLengthRefit && codec.coding != RowCoding::Buckets {
+            continue;
+        }
         (codec.form, codec.rule) = (form, rule);
         let mut embeddings = rng.unit_rows(num, shape.dim);
         let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
@@ -107,6 +110,8 @@ fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name
             let components = reference::refit_components(codec, x, centroid, scale);
             let largest = codec.levels.iter().map(|l| f64::from(l.unsigned_abs())).fold(1.0, f64::max);
             check_buckets(codec, &components, &reference::midpoints(codec), largest, row, name);
+        } else if let RowCoding::Trellis { step } = codec.coding {
+            levels = check_nearest(codec, &components, step, row, name);
         } else {
             levels = check_buckets(codec, &components, &codec.cutoffs, 1.0, row, name);
         }
@@ -136,6 +141,52 @@ fn check_buckets(codec: &Codec, components: &[f64], edges: &[f32], unit: f64, ro
         levels.push(codec.levels[bucket]);
     }
     levels
+}
+
+/// A row of a trellis is the nearest of those that begin with its bits, within the margin; gives back its levels.
+/// (Which beginning is best is not found by trying them all: [`check_trellis_distance`].)
+fn check_nearest(codec: &Codec, components: &[f64], step: f32, row: &[u8], name: &str) -> Vec<i8> {
+    let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
+    let levels: Vec<i8> = (0..codec.dim).map(|d| codec.level(row, d)).collect();
+    let beginning = usize::from(row[0]) % (1 << (8 - codec.nbits));
+    let (_, least) = reference::trellis_row(codec, &targets, Some(beginning));
+    let found = distance(&targets, &levels);
+    // Costs are sums of `D` squares of what may be as far apart as the largest target and level.
+    let largest = targets.iter().map(|t| t.abs()).fold(127.0, f64::max);
+    let margin = COMPONENT_MARGIN * (found + largest * largest);
+    assert!(found <= least + margin, "{name}: the row's squared distance is {found}, the least {least}");
+    levels
+}
+
+/// Squared distance of levels from targets.
+fn distance(targets: &[f64], levels: &[i8]) -> f64 {
+    targets.iter().zip(levels).map(|(t, &w)| (t - f64::from(w)).powi(2)).sum()
+}
+
+/// How much farther rows may be from their components than the nearest rows there are, on average: what
+/// looking for the best beginning in one walk around the ring's joint may lose.
+const BEGINNING_MARGIN: f64 = 1.002;
+
+/// With normal components and levels that fit them, rows are nearly the nearest of all rows.
+pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
+    let rng = &mut Rng::new(17);
+    let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };
+    let mut codec = realistic(codec(&shape, Fill::Random, rng), ScaleRule::KeepLength);
+    codec.levels = vec![2, 8, -10, -3, 4, -2, 15, -8, -6, 10, 4, -1, -5, 6, 0, -15];
+    let num = 400;
+    let embeddings = rng.unit_rows(num, dim);
+    let packed = backend.compress(&codec, &embeddings, &vec![0; num]);
+    let (mut found, mut least) = (0.0, 0.0);
+    for (x, row) in embeddings.chunks_exact(dim).zip(packed.residuals.chunks_exact(codec.row_bytes())) {
+        let RowCoding::Trellis { step } = codec.coding else { panic!("a trellis") };
+        let components = reference::components(&codec, x, &codec.centroids);
+        let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
+        let levels: Vec<i8> = (0..dim).map(|d| codec.level(row, d)).collect();
+        found += distance(&targets, &levels);
+        least += reference::trellis_row(&codec, &targets, None).1;
+    }
+    assert!(found <= BEGINNING_MARGIN * least, "{}: {nbits} bits: {} of the least", backend.name(), found / least);
+    println!("{nbits} bits, {dim} dims: {} of the least", found / least);
 }
 
 /// Squared lengths of the two parts of a reconstruction.

@@ -31,9 +31,11 @@ fn integer_ops_at_every_dim_and_width() {
     each_backend!(backend => {
         for dim in DIMS {
             for nbits in [0, 1, 2, 4, 8] {
-                for (scale_bits, fill) in [(0, Fill::Random), (4, Fill::Random), (8, Fill::Random), (8, Fill::Extreme)] {
-                    let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
-                    integers::check(backend, &Case::new(&shape, fill));
+                for (scale_bits, fill) in [(0, Fill::Random), (4, Fill::Random), (5, Fill::Random), (8, Fill::Extreme)] {
+                    for trellis in [false, true] {
+                        let shape = Shape { dim, nbits, trellis, scale_bits, ..Shape::small() };
+                        integers::check(backend, &Case::new(&shape, fill));
+                    }
                 }
             }
         }
@@ -79,8 +81,8 @@ fn levels_at_the_edge_of_each_kernel() {
     let shifted = [(-127, 2), (-127, 3), (-127, -126), (126, 127), (-127, 127)];
     each_backend!(backend => {
         for range in ranges.into_iter().chain(shifted) {
-            for nbits in [1, 2, 4, 8] {
-                let shape = Shape { nbits, levels: Some(range), ..Shape::small() };
+            for (nbits, trellis) in [(1, false), (1, true), (2, false), (2, true), (4, false), (8, false)] {
+                let shape = Shape { nbits, trellis, levels: Some(range), ..Shape::small() };
                 integers::check(backend, &Case::new(&shape, Fill::Random));
                 integers::check(backend, &Case::new(&shape, Fill::Extreme));
             }
@@ -156,7 +158,7 @@ fn compress() {
     each_backend!(backend => {
         for dim in DIMS {
             for nbits in [0, 1, 2, 4, 8] {
-                for scale_bits in [0, 4, 8] {
+                for scale_bits in [0, 4, 5, 8] {
                     let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
                     floats::check_compress(backend, &shape, 40);
                 }
@@ -164,6 +166,24 @@ fn compress() {
         }
         floats::check_compress(backend, &Shape::small(), 1000);
         floats::check_compress(backend, &Shape::small(), 0);
+    });
+}
+
+#[test]
+fn compress_with_a_trellis() {
+    each_backend!(backend => {
+        for dim in DIMS {
+            for nbits in [1, 2] {
+                for scale_bits in [0, 5] {
+                    // Three of the first rows are odd ones.
+                    let shape = Shape { dim, nbits, trellis: true, scale_bits, ..Shape::small() };
+                    floats::check_compress(backend, &shape, if dim > 1000 { 4 } else { 25 });
+                }
+            }
+        }
+        floats::check_trellis_distance(backend, 1, 64);
+        floats::check_trellis_distance(backend, 2, 64);
+        floats::check_trellis_distance(backend, 2, 8);
     });
 }
 

@@ -3,9 +3,11 @@
 //! - **Residual row**, `W = D * nbits / 8` bytes: the row is cut into `8 / nbits` planes of `W`
 //!   components; byte `j`, bits `k*nbits .. (k+1)*nbits` (from the low end) holds the bucket of
 //!   component `k * W + j`. One shift and one mask of a whole register give consecutive components.
+//! - **Residual row of a trellis**: the same bytes, read as a ring of `8 W` bits, low end first. The 8 bits from
+//!   component `k * W + j`'s own on (bit `8 j + k * nbits`) are its window, and name its level: [`trellis_label`].
 //! - **Codes**: `code_bits` each, little-endian bit order, one after the other, then
 //!   [`CODE_PADDING`] zero bytes, so that any code can be read with one 8-byte load.
-//! - **Scale indices**: `scale_bits` (0, 4 or 8) each; at 4 bits the even token is the low half.
+//! - **Scale indices**: `scale_bits` (at most 8) each, in the same bit order, without padding.
 
 /// Zero bytes behind the packed codes.
 pub const CODE_PADDING: usize = 8;
@@ -13,6 +15,28 @@ pub const CODE_PADDING: usize = 8;
 /// Packed residual bytes of one vector, `W = D * nbits / 8`.
 pub fn packed_row_bytes(dim: usize, nbits: u8) -> usize {
     dim * nbits as usize / 8
+}
+
+/// Bucket of component `d` of a packed row.
+#[inline]
+pub fn bucket(row: &[u8], nbits: u8, d: usize) -> u8 {
+    let (plane, byte) = (d / row.len(), d % row.len());
+    row[byte] >> (plane * nbits as usize) & ((1u16 << nbits) - 1) as u8
+}
+
+/// Label of component `d` of a packed trellis row, for its window `w`:
+/// `(w ^ w >> 1 ^ w >> (8 - nbits)) & 15`.
+#[inline]
+pub fn trellis_label(row: &[u8], nbits: u8, d: usize) -> u8 {
+    let (plane, byte) = (d / row.len(), d % row.len());
+    let ring = u16::from_le_bytes([row[byte], row[(byte + 1) % row.len()]]);
+    window_label((ring >> (plane * nbits as usize)) as u8, nbits)
+}
+
+/// The label that a window of 8 bits names.
+#[inline(always)]
+pub(crate) fn window_label(window: u8, nbits: u8) -> u8 {
+    (window ^ window >> 1 ^ window >> (8 - nbits)) & 15
 }
 
 /// Bytes of `num` packed codes, padding included.
@@ -25,14 +49,35 @@ pub fn packed_scales_bytes(num: usize, scale_bits: u8) -> usize {
     (num * scale_bits as usize).div_ceil(8)
 }
 
+/// Packs scale indices `(N) u8` to `scale_bits` each.
+///
+/// # Panics
+/// If an index needs more bits.
+pub fn pack_scales(scales: &[u8], scale_bits: u8) -> Vec<u8> {
+    let mut bytes = vec![0u8; packed_scales_bytes(scales.len(), scale_bits)];
+    for (t, &scale) in scales.iter().enumerate() {
+        assert!(u32::from(scale) >> scale_bits == 0, "scale index {scale} does not fit {scale_bits} bits");
+        let bit = t * scale_bits as usize;
+        let [low, high] = (u16::from(scale) << (bit % 8)).to_le_bytes();
+        if scale_bits > 0 {
+            bytes[bit / 8] |= low;
+        }
+        if high != 0 {
+            bytes[bit / 8 + 1] |= high;
+        }
+    }
+    bytes
+}
+
 /// Scale index of token `t`.
 #[inline]
 pub fn read_scale(scales: &[u8], scale_bits: u8, t: usize) -> usize {
-    match scale_bits {
-        0 => 0,
-        4 => (scales[t / 2] >> (4 * (t & 1)) & 15) as usize,
-        _ => scales[t] as usize,
+    if scale_bits == 0 {
+        return 0;
     }
+    let bit = t * scale_bits as usize;
+    let pair = u16::from_le_bytes([scales[bit / 8], scales.get(bit / 8 + 1).copied().unwrap_or(0)]);
+    (pair >> (bit % 8) & ((1 << scale_bits) - 1)) as usize
 }
 
 /// Packs `codes (N) u32` to `code_bits` each.

@@ -45,11 +45,12 @@ pub use cpu::Cpu;
 pub use error::{Error, Result};
 pub use isa::Isa;
 pub use layout::{
-    CODE_PADDING, CodeReader, pack_codes, packed_codes_bytes, packed_row_bytes, packed_scales_bytes, read_scale,
+    CODE_PADDING, CodeReader, bucket, pack_codes, pack_scales, packed_codes_bytes, packed_row_bytes,
+    packed_scales_bytes, read_scale, trellis_label,
 };
 pub use types::{
-    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, ScaleRule,
-    Select, TABLE_LIMIT, score_shift,
+    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding,
+    ScaleRule, Select, TABLE_LIMIT, TRELLIS_LEVELS, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.

@@ -6,13 +6,15 @@
 
 mod backend;
 mod build;
+mod trellis;
 
 pub use backend::{LoadedPassages, Reference, ReferenceTable};
+pub use trellis::trellis_row;
 pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
 
 use crate::{
-    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, Select, TABLE_LIMIT, packed_row_bytes,
-    read_scale, score_shift,
+    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
+    packed_row_bytes, read_scale, score_shift,
 };
 
 /// What the bytes of one token say.
@@ -39,14 +41,22 @@ pub(crate) fn token(codec: &Codec, passages: &CompressedPassages, t: usize) -> T
 
 /// Level of component `d` of a packed residual row.
 fn level(codec: &Codec, row: &[u8], d: usize) -> i8 {
-    if codec.nbits == 0 {
+    let nbits = codec.nbits as usize;
+    if nbits == 0 {
         return 0;
     }
     let width = packed_row_bytes(codec.dim, codec.nbits);
-    let (plane, byte) = (d / width, d % width);
-    let bucket =
-        (0..codec.nbits as usize).map(|b| (row[byte] >> (plane * codec.nbits as usize + b) & 1) << b).sum::<u8>();
-    codec.levels[bucket as usize]
+    let first = d % width * 8 + d / width * nbits;
+    let bit = |i: usize| (row[(first + i) / 8 % width] >> ((first + i) % 8) & 1) as usize;
+    let name: usize = match codec.coding {
+        RowCoding::Buckets => (0..nbits).map(|i| bit(i) << i).sum(),
+        // Bit i of the label: the sum of the window's bits i, i + 1 and, where the window has it, 8 - nbits + i.
+        RowCoding::Trellis { .. } => {
+            let far = |i: usize| if i < nbits { bit(8 - nbits + i) } else { 0 };
+            (0..4).map(|i| (bit(i) ^ bit(i + 1) ^ far(i)) << i).sum()
+        }
+    };
+    codec.levels[name]
 }
 
 /// Exact dot product of two rows of small integers.

@@ -68,6 +68,27 @@ pub enum ResidualForm {
     Orthogonal,
 }
 
+/// How the bits of a packed residual row name levels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RowCoding {
+    /// Component by component: a bucket of `nbits` names its level. `2^nbits` levels, ascending.
+    Buckets,
+    /// By a trellis, at 1 and 2 bits: what names a component's level is a window of 8 bits of the row, the
+    /// component's own and those behind it, so that neighbours share bits and a row is chosen as a whole.
+    /// [`TRELLIS_LEVELS`] levels, in the order of their labels; formula: [`trellis_label`](crate::trellis_label).
+    ///
+    /// Bit-shift trellises are those of Mao and Gray, "Stationary and trellis encoding for memoryless sources",
+    /// 2010, and of QTIP (Tseng and others, 2024); 16 levels chosen through sums of bits are what trellis coded
+    /// quantization does (Marcellin and Fischer, 1990).
+    Trellis {
+        /// One step of a level, in units of what [`ResidualForm`] compares.
+        step: f32,
+    },
+}
+
+/// Levels of a trellis codec.
+pub const TRELLIS_LEVELS: usize = 16;
+
 /// How much more a scale entry's error along the vector counts than across it: what is too long wins maxima
 /// for every query alike. Chosen by hand on Cranfield; it was not swept.
 pub const RADIAL_WEIGHT: f32 = 10.0;
@@ -82,7 +103,7 @@ pub enum ScaleRule {
     /// `|e|^2 + RADIAL_WEIGHT <e, y>^2` for `e = (norm - n*) c + (gain - g*) w`; ties to the lower index.
     KeepLength,
     /// The same, and then the levels are chosen anew for that entry: the level nearest to
-    /// `(x - norm * c) / gain`, component by component. From 4 bits on the entry's rounding would otherwise be
+    /// `(x - norm * c) / gain`, component by component (so not for a trellis). From 4 bits on the entry's rounding would otherwise be
     /// the largest error left.
     KeepLengthRefit,
     /// The entry whose norm is nearest to `1 / |c + w|`, so that the result has unit length (ColBERTv2).
@@ -102,15 +123,19 @@ pub struct Codec {
     pub centroids: Arc<[i8]>,
     /// One centroid step as a real number.
     pub centroid_scale: f32,
-    /// What a bucket stands for, `(2^nbits) i8`, ascending, within -127..=127; empty at 0 bits.
+    /// How a row's bits name levels.
+    pub coding: RowCoding,
+    /// What a bucket or a label stands for, within -127..=127: `(2^nbits) i8`, ascending, for
+    /// [`RowCoding::Buckets`] (empty at 0 bits), `(16) i8` for [`RowCoding::Trellis`].
     pub levels: Vec<i8>,
     /// Edges between buckets, `(2^nbits - 1) f32`, ascending; the bucket of `x` is the number of cutoffs below `x`.
+    /// A trellis has none.
     pub cutoffs: Vec<f32>,
     /// What the cutoffs are compared with.
     pub form: ResidualForm,
     /// How compression chooses a vector's scale index.
     pub rule: ScaleRule,
-    /// Bits of a scale index: 0, 4 or 8.
+    /// Bits of a scale index, at most 8.
     pub scale_bits: u8,
     /// Multiplier of the centroid part, `(2^scale_bits) u8`.
     pub norms: Vec<u8>,
@@ -138,6 +163,24 @@ impl Codec {
         layout::packed_row_bytes(self.dim, self.nbits)
     }
 
+    /// Level of component `d` of a packed residual row `(W) u8`; 0 at 0 bits.
+    pub fn level(&self, row: &[u8], d: usize) -> i8 {
+        match (self.nbits, self.coding) {
+            (0, _) => 0,
+            (_, RowCoding::Buckets) => self.levels[layout::bucket(row, self.nbits, d) as usize],
+            (_, RowCoding::Trellis { .. }) => self.levels[layout::trellis_label(row, self.nbits, d) as usize],
+        }
+    }
+
+    /// How many levels and cutoffs there must be.
+    pub fn num_levels(nbits: u8, coding: RowCoding) -> (usize, usize) {
+        match (nbits, coding) {
+            (0, _) => (0, 0),
+            (_, RowCoding::Buckets) => (1 << nbits.min(8), (1 << nbits.min(8)) - 1),
+            (_, RowCoding::Trellis { .. }) => (TRELLIS_LEVELS, 0),
+        }
+    }
+
     /// What an int8 dot with a centroid is multiplied with to become a table entry.
     pub fn table_factor(&self) -> f32 {
         (self.centroid_scale * self.norm_unit) / self.gain_unit
@@ -157,7 +200,6 @@ impl Codec {
     /// Checks every bound that the ops' overflow proofs lean on.
     pub fn validate(&self) -> Result<()> {
         let entries = 1usize << self.scale_bits.min(8);
-        let buckets = if self.nbits == 0 { 0 } else { 1usize << self.nbits.min(8) };
         let bad = |what: &'static str, value: String| Err(Error::BadCodec { what, value });
         if self.dim == 0 || !self.dim.is_multiple_of(8) || self.dim > 1 << 15 {
             return Err(Error::BadDim { dim: self.dim });
@@ -165,10 +207,21 @@ impl Codec {
         if !matches!(self.nbits, 0 | 1 | 2 | 4 | 8) {
             return bad("nbits", self.nbits.to_string());
         }
-        if !matches!(self.scale_bits, 0 | 4 | 8) || self.norms.len() != entries || self.gains.len() != entries {
+        if self.scale_bits > 8 || self.norms.len() != entries || self.gains.len() != entries {
             return bad("scale entries", format!("{} norms, {} gains", self.norms.len(), self.gains.len()));
         }
-        if self.levels.len() != buckets || self.cutoffs.len() != buckets.saturating_sub(1) {
+        if let RowCoding::Trellis { step } = self.coding {
+            if !matches!(self.nbits, 1 | 2) {
+                return bad("nbits of a trellis", self.nbits.to_string());
+            }
+            if !(step.is_finite() && step > 0.0) {
+                return bad("trellis step", step.to_string());
+            }
+            if self.rule == ScaleRule::KeepLengthRefit {
+                return bad("scale rule of a trellis", format!("{:?}", self.rule));
+            }
+        }
+        if (self.levels.len(), self.cutoffs.len()) != Self::num_levels(self.nbits, self.coding) {
             return bad("levels", format!("{} levels, {} cutoffs", self.levels.len(), self.cutoffs.len()));
         }
         if self.centroids.is_empty() || !self.centroids.len().is_multiple_of(self.dim) {

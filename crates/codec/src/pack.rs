@@ -1,25 +1,12 @@
 //! The bit order of packed residuals, ours and ColBERT's, and how to go from one to the other.
 //!
-//! Ours is documented in `selvedge_backend` (planes: byte `j`, field `k` is component `k * W + j`).
+//! Both name buckets; the rows of a trellis have no counterpart there. Ours is documented in `selvedge_backend`
+//! (planes: byte `j`, field `k` is component `k * W + j`).
 //! ColBERT's (`codecs/residual.py`, also fast-plaid, next-plaid and WARP): components in order, each
 //! bucket's bits least significant first, packed into bytes from the high end. So field `k` from the
 //! top of byte `j` is component `j * 8 / nbits + k`, with its bits reversed.
 
-use selvedge_backend::Codec;
-
-/// Bucket of component `d` in one of our rows.
-#[inline]
-pub fn bucket(row: &[u8], nbits: u8, d: usize) -> u8 {
-    let (plane, byte) = (d / row.len(), d % row.len());
-    row[byte] >> (plane * nbits as usize) & mask(nbits)
-}
-
-/// The levels that one row stands for, `(D) i8`; writes nothing at 0 bits.
-pub fn unpack_levels(codec: &Codec, row: &[u8], levels: &mut [i8]) {
-    for (d, level) in levels.iter_mut().enumerate() {
-        *level = codec.levels[bucket(row, codec.nbits, d) as usize];
-    }
-}
+use selvedge_backend::bucket;
 
 /// A row in ColBERT's order to ours, both `W` bytes.
 pub fn from_colbert(row: &[u8], nbits: u8) -> Vec<u8> {

@@ -5,9 +5,9 @@
 //! held-out rows --assign, residual, levels--> stats --> 16 pairs (norm, gain), rounded to integers
 //! ```
 
-use crate::levels::{Levels, lloyd_max, quantiles};
+use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::scales::{Stats, to_integers, train_norms, train_pairs};
-use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, kmeans, pack, plan};
+use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, kmeans, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule};
@@ -26,7 +26,7 @@ pub struct TrainOptions {
     pub iterations: usize,
     /// Sampled embeddings that k-means looks at, for each centroid, at most.
     pub points_per_centroid: usize,
-    /// Bits of a vector's scale index: 0, 4 or 8.
+    /// Bits of a vector's scale index, at most 8.
     pub scale_bits: u8,
     /// Seed of everything random.
     pub seed: u64,
@@ -41,7 +41,11 @@ impl TrainOptions {
             num_centroids,
             iterations: plan::KMEANS_ITERATIONS,
             points_per_centroid: plan::POINTS_PER_CENTROID,
-            scale_bits: if nbits == 0 { 0 } else { 4 },
+            scale_bits: match nbits {
+                0 => 0,
+                2 => 5,
+                _ => 4,
+            },
             seed: 42,
         }
     }
@@ -125,19 +129,21 @@ fn fit<B: Backend>(
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
             let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };
-            (lloyd_max(options.nbits), ResidualForm::Orthogonal, rule)
+            let levels = if matches!(options.nbits, 1 | 2) { trellis(options.nbits) } else { lloyd_max(options.nbits) };
+            (levels, ResidualForm::Orthogonal, rule)
         }
         CodecKind::ColbertV2 => {
             (quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes)), ResidualForm::Raw, ScaleRule::UnitNorm)
         }
     };
-    let Levels { levels, step, cutoffs } = levels;
+    let Levels { coding, levels, step, cutoffs } = levels;
     // A codec with one scale, to find out which levels the held-out vectors take before any refit.
     let mut codec = Codec {
         dim,
         nbits: options.nbits,
         centroids,
         centroid_scale,
+        coding,
         levels,
         cutoffs,
         form,
@@ -156,7 +162,8 @@ fn fit<B: Backend>(
         .zip(&codes)
         .enumerate()
         .map(|(i, (x, &code))| {
-            pack::unpack_levels(&codec, &packed.residuals[i * row_bytes..][..row_bytes], &mut w);
+            let row = &packed.residuals[i * row_bytes..][..row_bytes];
+            w.iter_mut().enumerate().for_each(|(d, level)| *level = codec.level(row, d));
             Stats::new(x, &real[code as usize * dim..][..dim], &w)
         })
         .collect();
@@ -206,7 +213,7 @@ fn residuals(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use selvedge_backend::{CompressedPassages, Cpu, pack_codes};
+    use selvedge_backend::{CompressedPassages, Cpu, pack_codes, pack_scales};
 
     const DIM: usize = 64;
     const N: usize = 3000;
@@ -232,15 +239,11 @@ mod tests {
         let codec = train(&backend, DIM, rows(), &options, &()).unwrap();
         let mut rotated = rows();
         let (codes, packed) = codec.compressor().compress(&backend, &mut rotated);
-        let bytes: Vec<u8> = match codec.params.scale_bits {
-            0 => Vec::new(),
-            _ => packed.scales.chunks(2).map(|pair| pair[0] | pair[1] << 4).collect(),
-        };
         let passages = CompressedPassages {
             offsets: [0u32, N as u32].iter().flat_map(|o| o.to_le_bytes()).collect::<Vec<u8>>().into(),
             codes: pack_codes(&codes, codec.params.code_bits()).into(),
             residuals: packed.residuals.into(),
-            scales: bytes.into(),
+            scales: pack_scales(&packed.scales, codec.params.scale_bits).into(),
         };
         let resident = backend.load_codec(codec.params.clone()).unwrap();
         let back = backend.decompress(&backend.load_passages(&resident, passages).unwrap(), 0..N);

@@ -9,26 +9,28 @@
 //! | 10 | u8 | `scale_bits` |
 //! | 11 | u8 | residual form: 0 raw, 1 orthogonal |
 //! | 12 | u8 | scale rule: 0 keep length, 1 unit norm, 2 keep length and refit |
-//! | 13..16 | | zero |
+//! | 13 | u8 | row coding: 0 buckets, 1 trellis |
+//! | 14..16 | | zero |
 //! | 16..24 | u64 | seed |
 //! | 24..28 | f32 | `centroid_scale` |
 //! | 28..32 | f32 | `norm_unit` |
 //! | 32..36 | f32 | `gain_unit` |
-//! | 36.. | f32 | cutoffs, `2^nbits - 1` (none at 0 bits) |
-//! | | i8 | levels, `2^nbits` (none at 0 bits) |
+//! | 36..40 | f32 | one step of a trellis's levels, 0 for buckets |
+//! | 40.. | f32 | cutoffs, `2^nbits - 1` (none at 0 bits, none for a trellis) |
+//! | | i8 | levels, `2^nbits` (none at 0 bits), 16 for a trellis |
 //! | | u8 | norms, `2^scale_bits` |
 //! | | u8 | gains, `2^scale_bits` |
 //! | | i8 | centroids, `(K, D)` |
 
 use crate::frame::{FileEntry, Frame, FrameWriter};
 use crate::{Error, IndexFile, Result};
-use selvedge_backend::{Codec, ResidualForm, ScaleRule};
+use selvedge_backend::{Codec, ResidualForm, RowCoding, ScaleRule};
 use selvedge_codec::{CodecKind, TrainedCodec};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes before the cutoffs.
-const PRELUDE_BYTES: usize = 36;
+const PRELUDE_BYTES: usize = 40;
 
 const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
@@ -58,6 +60,14 @@ fn rule_number(rule: ScaleRule) -> u8 {
     }
 }
 
+/// The number of a row coding, and its step.
+fn coding_numbers(coding: RowCoding) -> (u8, f32) {
+    match coding {
+        RowCoding::Buckets => (0, 0.0),
+        RowCoding::Trellis { step } => (1, step),
+    }
+}
+
 /// Writes the codec file of `directory`.
 pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry> {
     let mut out = FrameWriter::create(directory, IndexFile::CODEC)?;
@@ -74,6 +84,7 @@ pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry>
 /// Everything before the cutoffs.
 fn prelude(codec: &TrainedCodec) -> Vec<u8> {
     let params = &codec.params;
+    let (coding, step) = coding_numbers(params.coding);
     let mut bytes = Vec::with_capacity(PRELUDE_BYTES);
     bytes.extend_from_slice(&(params.dim as u32).to_le_bytes());
     bytes.extend_from_slice(&(params.num_centroids() as u32).to_le_bytes());
@@ -83,10 +94,11 @@ fn prelude(codec: &TrainedCodec) -> Vec<u8> {
         params.scale_bits,
         form_number(params.form),
         rule_number(params.rule),
+        coding,
     ]);
-    bytes.extend_from_slice(&[0; 3]);
+    bytes.extend_from_slice(&[0; 2]);
     bytes.extend_from_slice(&codec.seed.to_le_bytes());
-    for unit in [params.centroid_scale, params.norm_unit, params.gain_unit] {
+    for unit in [params.centroid_scale, params.norm_unit, params.gain_unit, step] {
         bytes.extend_from_slice(&unit.to_le_bytes());
     }
     bytes
@@ -117,6 +129,7 @@ pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
         nbits: sizes.nbits,
         centroids: bytemuck::cast_slice(&bytes[centroids..end]).into(),
         centroid_scale: f32_at(24),
+        coding: sizes.coding,
         levels: bytemuck::cast_slice(&bytes[levels..norms]).to_vec(),
         cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
         form: *pick(frame, "residual form", &FORMS, 11)?,
@@ -139,18 +152,25 @@ struct Sizes {
     num_centroids: usize,
     nbits: u8,
     scale_bits: u8,
+    coding: RowCoding,
 }
 
 impl Sizes {
     fn read(frame: &Frame) -> Result<Self> {
         let bytes = &frame.payload;
-        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        let sizes =
-            Self { dim: u32_at(0) as usize, num_centroids: u32_at(4) as usize, nbits: bytes[9], scale_bits: bytes[10] };
+        let four = |at: usize| -> [u8; 4] { bytes[at..at + 4].try_into().expect("four bytes") };
+        let step = f32::from_le_bytes(four(36));
+        let sizes = Self {
+            dim: u32::from_le_bytes(four(0)) as usize,
+            num_centroids: u32::from_le_bytes(four(4)) as usize,
+            nbits: bytes[9],
+            scale_bits: bytes[10],
+            coding: *pick(frame, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?,
+        };
         if !matches!(sizes.nbits, 0 | 1 | 2 | 4 | 8) {
             return Err(bad(frame, "nbits", sizes.nbits.into()));
         }
-        if !matches!(sizes.scale_bits, 0 | 4 | 8) {
+        if sizes.scale_bits > 8 {
             return Err(bad(frame, "scale_bits", sizes.scale_bits.into()));
         }
         Ok(sizes)
@@ -158,11 +178,11 @@ impl Sizes {
 
     /// Where cutoffs, levels, norms, gains and centroids start, and where the last end.
     fn ends(&self) -> [usize; 6] {
-        let buckets = if self.nbits == 0 { 0 } else { 1usize << self.nbits };
+        let (levels, cutoffs) = Codec::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.scale_bits;
         let mut ends = [PRELUDE_BYTES; 6];
         let lengths =
-            [4 * buckets.saturating_sub(1), buckets, entries, entries, self.dim.saturating_mul(self.num_centroids)];
+            [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
         for (i, length) in lengths.into_iter().enumerate() {
             ends[i + 1] = ends[i].saturating_add(length);
         }

@@ -8,7 +8,7 @@
 //! | offsets | `(P + 1) u32` little-endian: first token of each passage, end of the last |
 //! | codes | bit-packed, [`selvedge_backend::pack_codes`] |
 //! | residuals | `(N, W) u8` |
-//! | scales | `scale_bits` each, at 4 bits the even token low, [`selvedge_backend::read_scale`] |
+//! | scales | `scale_bits` each, [`selvedge_backend::pack_scales`] |
 //! | lists | [`Lists`] |
 //!
 //! All but the lists are streamed; the lists are made at the end from the mapped offsets and codes,
@@ -18,7 +18,7 @@ use crate::frame::{FileEntry, Frame, FrameWriter};
 use crate::lists::{Lists, ListsEncoder};
 use crate::manifest::SegmentEntry;
 use crate::{Error, FileKind, IndexFile, Result};
-use selvedge_backend::{CodeReader, Codec, CompressedPassages, pack_codes, packed_codes_bytes};
+use selvedge_backend::{CodeReader, Codec, CompressedPassages, pack_codes, pack_scales, packed_codes_bytes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -165,7 +165,7 @@ pub(crate) struct SegmentWriter {
     /// Codes that do not fill whole bytes yet: fewer than 8.
     pending_codes: Vec<u32>,
     /// Scale index of an even token that waits for its odd one.
-    pending_scale: Option<u8>,
+    pending_scales: Vec<u8>,
 }
 
 impl SegmentWriter {
@@ -186,7 +186,7 @@ impl SegmentWriter {
             residuals: create(FileKind::Residuals)?,
             scales: create(FileKind::Scales)?,
             pending_codes: Vec::new(),
-            pending_scale: None,
+            pending_scales: Vec::new(),
         })
     }
 
@@ -218,27 +218,22 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Packs scale indices two a byte at 4 bits, and drops them at 0 bits.
+    /// Packs as many scale indices as fill whole bytes, and drops them at 0 bits.
     fn push_scales(&mut self, scales: &[u8]) -> Result<()> {
-        match self.codec.scale_bits {
-            0 => Ok(()),
-            4 => {
-                let all: Vec<u8> = self.pending_scale.take().into_iter().chain(scales.iter().copied()).collect();
-                let pairs = all.chunks_exact(2);
-                self.pending_scale = pairs.remainder().first().copied();
-                let packed: Vec<u8> = pairs.map(|pair| pair[0] | pair[1] << 4).collect();
-                self.scales.write(&packed)
-            }
-            _ => self.scales.write(scales),
+        if self.codec.scale_bits == 0 {
+            return Ok(());
         }
+        self.pending_scales.extend_from_slice(scales);
+        let whole = self.pending_scales.len() / 8 * 8;
+        self.scales.write(&pack_scales(&self.pending_scales[..whole], self.codec.scale_bits))?;
+        self.pending_scales.drain(..whole);
+        Ok(())
     }
 
     /// Closes the four arrays and makes the lists from them.
     pub(crate) fn finish(mut self) -> Result<SegmentEntry> {
         self.codes.write(&pack_codes(&self.pending_codes, self.codec.code_bits()))?;
-        if let Some(scale) = self.pending_scale {
-            self.scales.write(&[scale])?;
-        }
+        self.scales.write(&pack_scales(&self.pending_scales, self.codec.scale_bits))?;
         let mut entry = SegmentEntry {
             number: self.number,
             first_pid: self.first_pid,

@@ -4,7 +4,7 @@ use super::{
     best::{Best, id, key, value},
     *,
 };
-use crate::{NO_MATCH, ResidualForm, ScaleRule, pack_codes, reference};
+use crate::{NO_MATCH, ResidualForm, RowCoding, ScaleRule, pack_codes, reference};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +26,7 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
         nbits: 2,
         centroids: (0..num_centroids * dim).map(|_| rng.random_range(-127..=127)).collect(),
         centroid_scale: 0.001,
+        coding: RowCoding::Buckets,
         levels: vec![-10, -3, 3, 10],
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,

@@ -26,10 +26,41 @@ fn a_code_too_wide_is_refused() {
 }
 
 #[test]
-fn scale_indices_by_halves_bytes_or_not_at_all() {
-    let bytes = [0x21, 0x43];
-    assert_eq!([0, 1, 2, 3].map(|t| read_scale(&bytes, 4, t)), [1, 2, 3, 4]);
-    assert_eq!([0, 1].map(|t| read_scale(&bytes, 8, t)), [0x21, 0x43]);
+fn a_scale_index_too_wide_is_refused() {
+    assert!(std::panic::catch_unwind(|| pack_scales(&[16], 4)).is_err());
+}
+
+#[test]
+fn scale_indices_lie_in_the_same_order() {
+    assert_eq!(pack_scales(&[1, 2, 3], 4), [0x21, 0x03]);
+    assert_eq!(pack_scales(&[0x21, 0x43], 8), [0x21, 0x43]);
+    assert_eq!(pack_scales(&[0b10001, 0b01110, 0b11111], 5), [0b1101_0001, 0b0111_1101]);
+    assert_eq!(pack_scales(&[0, 0], 0), []);
     assert_eq!(read_scale(&[], 0, 5), 0);
-    assert_eq!([0, 4, 8].map(|scale_bits| packed_scales_bytes(3, scale_bits)), [0, 2, 3]);
+    assert_eq!([0, 4, 5, 8].map(|scale_bits| packed_scales_bytes(3, scale_bits)), [0, 2, 2, 3]);
+}
+
+/// Worked by hand: a window's label from its bits, planes, and the ring's joint.
+#[test]
+fn labels_of_a_trellis() {
+    // Windows of 0x9d, 0x01 at 2 bits: 1001_1101 -> 1101 ^ 1110 ^ 10 = 0001; the next byte is 1, so the window from
+    // bit 6 on is 0000_0110 -> 0110 ^ 0011 ^ 00 = 0101. Behind the last byte comes the first.
+    let row = [0x9d, 0x01];
+    assert_eq!(trellis_label(&row, 2, 0), 0b0001);
+    assert_eq!(trellis_label(&row, 2, 6), 0b0101);
+    // Bits 6.. of byte 1, then those of byte 0: 0111_0100 -> 0100 ^ 1010 ^ 01 = 1111.
+    assert_eq!(trellis_label(&row, 2, 7), 0b1111);
+    // One byte at 1 bit is a ring of its own: from bit 7 on, 0011_1011 -> 1011 ^ 1101 ^ 0 = 0110.
+    assert_eq!(trellis_label(&[0x9d], 1, 7), 0b0110);
+}
+
+proptest! {
+    #[test]
+    fn scale_indices_come_back(scales in prop::collection::vec(any::<u8>(), 0..70), scale_bits in 0u8..=8) {
+        let scales: Vec<u8> = scales.iter().map(|&s| (u32::from(s) & ((1 << scale_bits) - 1)) as u8).collect();
+        let bytes = pack_scales(&scales, scale_bits);
+        prop_assert_eq!(bytes.len(), packed_scales_bytes(scales.len(), scale_bits));
+        let back: Vec<u8> = (0..scales.len()).map(|t| read_scale(&bytes, scale_bits, t) as u8).collect();
+        prop_assert_eq!(back, scales);
+    }
 }

@@ -1,7 +1,7 @@
 //! The ops of the build trip, naively: nearest centroids, sums, compression and its inverse.
 
-use super::token;
-use crate::{Codec, CompressedPassages, Packed, RADIAL_WEIGHT, ResidualForm, ScaleRule};
+use super::{level, token, trellis_row};
+use crate::{Codec, CompressedPassages, Packed, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule};
 use std::ops::Range;
 
 /// Nearest centroid by inner product, in f64; ties go to the lower code.
@@ -36,15 +36,22 @@ pub fn compress(codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
     let mut packed = Packed::default();
     for (x, &code) in embeddings.chunks_exact(codec.dim).zip(codes) {
         let centroid = &codec.centroids[code as usize * codec.dim..(code as usize + 1) * codec.dim];
-        let mut buckets = buckets(&components(codec, x, centroid), &codec.cutoffs);
-        let levels: Vec<i8> = buckets.iter().filter_map(|&b| codec.levels.get(b as usize).copied()).collect();
+        let components = components(codec, x, centroid);
+        let mut row = match codec.coding {
+            RowCoding::Buckets => pack(codec, &buckets(&components, &codec.cutoffs)),
+            RowCoding::Trellis { step } => {
+                let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
+                trellis_row(codec, &targets, None).0
+            }
+        };
+        let levels: Vec<i8> = (0..codec.dim).map(|d| level(codec, &row, d)).collect();
         let errors = scale_errors(codec, x, centroid, &levels);
         let best = (0..errors.len()).reduce(|best, j| if errors[j] < errors[best] { j } else { best });
         let scale = best.expect("at least one scale");
         if codec.rule == ScaleRule::KeepLengthRefit {
-            buckets = self::buckets(&refit_components(codec, x, centroid, scale), &midpoints(codec));
+            row = pack(codec, &buckets(&refit_components(codec, x, centroid, scale), &midpoints(codec)));
         }
-        packed.residuals.extend(pack(codec, &buckets));
+        packed.residuals.extend(row);
         packed.scales.push(scale as u8);
     }
     packed

@@ -1,6 +1,8 @@
 use super::*;
 use crate::pack_codes;
 
+const TRELLIS: RowCoding = RowCoding::Trellis { step: 0.1 };
+
 /// A small codec that breaks no bound.
 fn codec() -> Codec {
     Codec {
@@ -8,6 +10,7 @@ fn codec() -> Codec {
         nbits: 2,
         centroids: vec![1i8; 24].into(),
         centroid_scale: 0.01,
+        coding: RowCoding::Buckets,
         levels: vec![-10, -3, 3, 10],
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,
@@ -34,7 +37,7 @@ fn passages() -> CompressedPassages {
 fn a_codec_is_checked_bound_by_bound() {
     assert!(codec().validate().is_ok());
     type Break = fn(&mut Codec);
-    let breaks: [(&str, Break); 14] = [
+    let breaks: [(&str, Break); 18] = [
         ("dim", |c| c.dim = 12),
         ("nbits", |c| c.nbits = 3),
         ("scale", |c| c.norms.push(1)),
@@ -49,6 +52,10 @@ fn a_codec_is_checked_bound_by_bound() {
         ("table factor", |c| (c.centroid_scale, c.gain_unit) = (f32::MAX, f32::MIN_POSITIVE)),
         ("cutoff", |c| c.cutoffs[1] = f32::INFINITY),
         ("order of cutoffs", |c| c.cutoffs.swap(0, 2)),
+        ("levels", |c| c.coding = TRELLIS),
+        ("nbits of a trellis", |c| (c.coding, c.nbits) = (TRELLIS, 4)),
+        ("trellis step", |c| c.coding = RowCoding::Trellis { step: 0.0 }),
+        ("scale rule of a trellis", |c| (c.coding, c.rule) = (TRELLIS, ScaleRule::KeepLengthRefit)),
     ];
     for (word, broken) in breaks {
         let mut codec = codec();
@@ -56,6 +63,13 @@ fn a_codec_is_checked_bound_by_bound() {
         let message = codec.validate().expect_err(word).to_string();
         assert!(message.contains(word), "{word}: {message}");
     }
+}
+
+#[test]
+fn a_trellis_has_sixteen_levels_and_no_cutoffs() {
+    let codec = Codec { coding: TRELLIS, levels: vec![3; TRELLIS_LEVELS], cutoffs: Vec::new(), ..codec() };
+    assert!(codec.validate().is_ok());
+    assert!(Codec { nbits: 4, ..codec }.validate().is_err());
 }
 
 #[test]

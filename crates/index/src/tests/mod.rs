@@ -22,14 +22,18 @@ pub(crate) fn mix(seed: u64) -> u64 {
 /// A codec with made-up numbers that break no bound.
 fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> TrainedCodec {
     let component = |i: usize| (mix(i as u64) % 255) as i16 as i32 as i64;
-    let buckets = if nbits == 0 { 0 } else { 1i32 << nbits };
+    // Odd numbers of scale bits go with a trellis, where there can be one.
+    let trellis = matches!(nbits, 1 | 2) && scale_bits % 2 == 1;
+    let coding = if trellis { RowCoding::Trellis { step: 0.14 } } else { RowCoding::Buckets };
+    let (levels, cutoffs) = Codec::num_levels(nbits, coding);
     let params = Codec {
         dim,
         nbits,
         centroids: (0..dim * num_centroids).map(|i| (component(i) - 127) as i8).collect(),
         centroid_scale: 0.007,
-        levels: (0..buckets).map(|b| (b * 254 / (buckets - 1) - 127) as i8).collect(),
-        cutoffs: (1..buckets).map(|b| b as f32 / buckets as f32 - 0.5).collect(),
+        coding,
+        levels: (0..levels).map(|l| (l as i32 * 254 / (levels as i32 - 1) - 127) as i8).collect(),
+        cutoffs: (0..cutoffs).map(|c| (c + 1) as f32 / levels as f32 - 0.5).collect(),
         form: ResidualForm::Orthogonal,
         rule: ScaleRule::KeepLength,
         scale_bits,

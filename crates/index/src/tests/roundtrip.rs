@@ -45,7 +45,7 @@ fn every_codec_shape_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let doclens: Vec<u32> = (0..67).map(|i| (mix(i) % 9) as u32).collect();
     for (dim, num_centroids, nbits, scale_bits) in
-        [(8, 1, 0, 0), (8, 2, 1, 4), (16, 3, 2, 8), (24, 256, 4, 0), (128, 257, 8, 4), (96, 1000, 2, 4), (8, 65, 0, 8)]
+        [(8, 1, 0, 0), (8, 2, 1, 4), (16, 3, 2, 8), (24, 256, 4, 0), (128, 257, 8, 4), (96, 1000, 2, 5), (8, 65, 1, 3)]
     {
         for batch in [1, 5, 100] {
             let codec = codec(dim, num_centroids, nbits, scale_bits);

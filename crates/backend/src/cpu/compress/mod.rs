@@ -2,16 +2,17 @@
 //! `residuals (N, W) u8`, `scales (N) u8`. For each embedding `x` with centroid `c`:
 //!
 //! 1. what is compared with the cutoffs: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
-//! 2. bucket of a component: the number of cutoffs below it;
+//! 2. bucket of a component: the number of cutoffs below it; or the row of a trellis nearest to all of them;
 //! 3. the scale index, by the codec's rule ([`crate::ScaleRule`]), and where it says so, buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
-//! Each step is a function of its own in `steps.rs`, on one embedding.
+//! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod portable;
 mod steps;
+mod trellis;
 
 use crate::{Codec, Isa, Packed};
 use rayon::prelude::*;

@@ -1,10 +1,59 @@
-//! Unpacking with AVX2: 32 components with one shift, one mask and one byte shuffle.
+//! Unpacking with AVX2, 32 components at a time: buckets with a shift, a mask and a byte shuffle; windows of a
+//! trellis with about nine instructions more, which 32 query tokens' products hide.
 
 use super::{LevelTable, SLACK, portable};
 use std::arch::x86_64::*;
 
 /// Components that a register holds.
 const STEP: usize = 32;
+
+/// The steps of a row's planes, a register each.
+struct Steps<'a> {
+    row: &'a [u8],
+    /// Where the last step starts; it may be a partial one.
+    last: usize,
+    /// What the last step reads: bytes of the row and, behind them, anything.
+    tail: *const u8,
+}
+
+impl Steps<'_> {
+    /// The step at byte `at`.
+    ///
+    /// # Safety
+    /// `at` is a multiple of [`STEP`] up to `last`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn bytes(&self, at: usize) -> __m256i {
+        let source = if at == self.last { self.tail } else { self.row[at..].as_ptr() };
+        // SAFETY: a full step lies within the row, the last one at `tail`.
+        unsafe { _mm256_loadu_si256(source.cast()) }
+    }
+
+    /// The bytes behind those of [`Self::bytes`], the row's first behind its last.
+    ///
+    /// # Safety
+    /// As for [`Self::bytes`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn following(&self, at: usize, bytes: __m256i) -> __m256i {
+        if at < self.last {
+            // SAFETY: the last step has at least one byte.
+            return unsafe { _mm256_loadu_si256(self.row[at + 1..].as_ptr().cast()) };
+        }
+        let rotated = _mm256_alignr_epi8::<1>(_mm256_permute2x128_si256::<1>(bytes, bytes), bytes);
+        let first = _mm256_set1_epi8(self.row[0] as i8);
+        // SAFETY: `31 - (row.len() - 1 - last)` is at most 31, and 63 bytes follow.
+        let is_last = unsafe { _mm256_loadu_si256(LAST[self.last + STEP - self.row.len()..].as_ptr().cast()) };
+        _mm256_blendv_epi8(rotated, first, is_last)
+    }
+}
+
+/// All bits set in the byte that, of 32 from `STEP - n` on, comes as the `n`-th.
+const LAST: [u8; 2 * STEP - 1] = {
+    let mut mask = [0; 2 * STEP - 1];
+    mask[STEP - 1] = 0xff;
+    mask
+};
 
 /// Unpacks row `t` of `rows (n, W) u8` into the first `D` bytes of `out`; what follows them, up to
 /// [`SLACK`] bytes, is spoilt.
@@ -20,8 +69,8 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     if table.nbits == 8 || width == 0 {
         return portable::unpack(table, row, &mut out[..dim]);
     }
-    // The last, partial step of a row reads behind it, which at the end of the array needs a copy.
-    let last = width / STEP * STEP;
+    // The last step of a row, partial or whole, may read behind it, which at the end of the array needs a copy.
+    let last = (width - 1) / STEP * STEP;
     let mut copy = [0u8; STEP];
     let tail = if rows.len() < last + STEP {
         copy[..width - last].copy_from_slice(&row[last..]);
@@ -29,21 +78,40 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     } else {
         rows[last..last + STEP].as_ptr()
     };
+    let steps = Steps { row, last, tail };
     // SAFETY: sixteen bytes of a table of 256.
     let lookup = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.bytes.as_ptr().cast()) });
-    let mask = _mm256_set1_epi8(((1u16 << table.nbits) - 1) as i8);
+    let mask = _mm256_set1_epi8(if table.trellis { 15 } else { (1 << table.nbits) - 1 });
+    let far_shift = _mm_cvtsi32_si128(8 - i32::from(table.nbits));
+    let far_mask = _mm256_set1_epi8((1 << table.nbits) - 1);
     // Planes in ascending order: what a partial step spills is overwritten by the planes behind it.
     for plane in 0..8 / table.nbits as usize {
-        let shift = _mm_cvtsi32_si128((plane * table.nbits as usize) as i32);
+        let bit = plane * table.nbits as usize;
+        let shift = _mm_cvtsi32_si128(bit as i32);
         for at in (0..width).step_by(STEP) {
-            let source = if at == last { tail } else { row[at..].as_ptr() };
-            // SAFETY: a full step lies within the row; the partial one is the copy, or lies within
-            // the row and the bytes behind it. The store ends at most `SLACK` behind component `D`.
-            unsafe {
-                let packed = _mm256_srl_epi16(_mm256_loadu_si256(source.cast()), shift);
-                let levels = _mm256_shuffle_epi8(lookup, _mm256_and_si256(packed, mask));
-                _mm256_storeu_si256(out.as_mut_ptr().add(plane * width + at).cast(), levels);
+            // SAFETY: `at` is a multiple of `STEP` up to `last`.
+            let bytes = unsafe { steps.bytes(at) };
+            let mut names = _mm256_srl_epi16(bytes, shift);
+            if table.trellis {
+                // SAFETY: as above.
+                let following = unsafe { steps.following(at, bytes) };
+                let window = window(names, following, bit);
+                let far = _mm256_and_si256(_mm256_srl_epi16(window, far_shift), far_mask);
+                names = _mm256_xor_si256(_mm256_xor_si256(window, _mm256_srli_epi16::<1>(window)), far);
             }
+            let levels = _mm256_shuffle_epi8(lookup, _mm256_and_si256(names, mask));
+            // SAFETY: the store ends at most `SLACK` behind component `D`.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(plane * width + at).cast(), levels) };
         }
     }
+}
+
+/// Windows from bit `bit` of each byte on: its own bits from there, already `shifted` down (16 bits at a time,
+/// so that a neighbour's bits lie above them), and the lowest `bit` bits of the byte that follows.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn window(shifted: __m256i, following: __m256i, bit: usize) -> __m256i {
+    let own = _mm256_set1_epi8((0xff >> bit) as u8 as i8);
+    let above = _mm256_sll_epi16(following, _mm_cvtsi32_si128(8 - bit as i32));
+    _mm256_or_si256(_mm256_and_si256(own, shifted), _mm256_andnot_si256(own, above))
 }

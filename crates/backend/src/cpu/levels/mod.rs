@@ -1,32 +1,34 @@
 //! Packed residual rows to one byte a component: the step that `maxsim` and `decompress` share.
 //!
-//! A row's planes (see [`crate::packed_row_bytes`]) come out as consecutive components, each bucket
-//! replaced by its entry of a table of bytes.
+//! A row's planes (see [`crate::packed_row_bytes`]) come out as consecutive components, each bucket, or each
+//! window's label ([`crate::trellis_label`]), replaced by its entry of a table of bytes.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 pub(super) mod portable;
 
-use crate::Codec;
+use crate::{Codec, RowCoding};
 
 /// Bytes that an unpacked row may be followed by: what the widest store can spill.
 pub(super) const SLACK: usize = 32;
 
-/// What each bucket turns into.
+/// What each bucket or label turns into.
 pub(super) struct LevelTable {
-    /// Bits of a bucket: 1, 2, 4 or 8.
+    /// Bits of a component: 1, 2, 4 or 8.
     pub(super) nbits: u8,
-    /// One byte for each bucket; zeros behind the last.
+    /// Whether windows name levels, not buckets.
+    pub(super) trellis: bool,
+    /// One byte for each bucket or label; zeros behind the last.
     pub(super) bytes: [u8; 256],
 }
 
 impl LevelTable {
-    /// Buckets to their levels, i8 in a byte.
+    /// Levels as they are, i8 in a byte.
     pub(super) fn levels(codec: &Codec) -> Self {
         Self::new(codec, |level| level as u8)
     }
 
-    /// Buckets to how far their levels lie above `lowest`.
+    /// How far levels lie above `lowest`.
     pub(super) fn above(codec: &Codec, lowest: i8) -> Self {
         Self::new(codec, |level| level.wrapping_sub(lowest) as u8)
     }
@@ -34,6 +36,6 @@ impl LevelTable {
     fn new(codec: &Codec, byte: impl Fn(i8) -> u8) -> Self {
         let mut bytes = [0u8; 256];
         bytes.iter_mut().zip(&codec.levels).for_each(|(out, &level)| *out = byte(level));
-        Self { nbits: codec.nbits, bytes }
+        Self { nbits: codec.nbits, trellis: matches!(codec.coding, RowCoding::Trellis { .. }), bytes }
     }
 }
