@@ -165,7 +165,7 @@ fn distance(targets: &[f64], levels: &[i8]) -> f64 {
 
 /// How much farther rows may be from their components than the nearest rows there are, on average: what
 /// looking for the best beginning in one walk around the ring's joint may lose.
-const BEGINNING_MARGIN: f64 = 1.002;
+const BEGINNING_MARGIN: f64 = 1.03;
 
 /// With normal components and levels that fit them, rows are nearly the nearest of all rows.
 pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
@@ -173,7 +173,7 @@ pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
     let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };
     let mut codec = realistic(codec(&shape, Fill::Random, rng), ScaleRule::KeepLength);
     codec.levels = vec![2, 8, -10, -3, 4, -2, 15, -8, -6, 10, 4, -1, -5, 6, 0, -15];
-    let num = 400;
+    let num = 6400 / dim;
     let embeddings = rng.unit_rows(num, dim);
     let packed = backend.compress(&codec, &embeddings, &vec![0; num]);
     let (mut found, mut least) = (0.0, 0.0);
@@ -186,7 +186,6 @@ pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
         least += reference::trellis_row(&codec, &targets, None).1;
     }
     assert!(found <= BEGINNING_MARGIN * least, "{}: {nbits} bits: {} of the least", backend.name(), found / least);
-    println!("{nbits} bits, {dim} dims: {} of the least", found / least);
 }
 
 /// Squared lengths of the two parts of a reconstruction.

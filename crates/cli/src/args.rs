@@ -106,7 +106,7 @@ pub struct IndexArgs {
 /// Which codec, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum CodecArg {
-    /// Rotation, Lloyd-Max levels, one scale a vector.
+    /// Rotation, a trellis (1, 2 bits) or Lloyd-Max levels, one scale a vector.
     Selvedge,
     /// ColBERTv2's quantile buckets, renormalized.
     Colbertv2,

@@ -64,15 +64,15 @@ fn even_levels() -> Levels {
     Levels { coding: RowCoding::Buckets, levels, step: NORMAL_8_BITS_STEP, cutoffs }
 }
 
-/// The levels of a trellis for the standard normal distribution, by label. What a test below holds them to: each
-/// is the mean of the components that take it.
+/// The levels of a trellis for the standard normal distribution, by label: what `examples/trellis.rs` prints, whose
+/// test holds each to the mean of the components that take it.
 ///
 /// # Panics
 /// If `nbits` is neither 1 nor 2.
 pub fn trellis(nbits: u8) -> Levels {
     let (levels, step): ([i8; 16], f32) = match nbits {
-        1 => ([7, -4, 4, -7, 2, -15, -2, 15, -10, 3, 10, -3, 5, -6, 6, -6], 0.11642),
-        2 => ([2, 8, -10, -3, 4, -2, 15, -8, -6, 10, 4, -1, -5, 6, 0, -15], 0.14147),
+        1 => ([-5, 6, -5, 4, -1, 14, 1, -14, -6, 5, 6, -5, -10, 2, 10, -2], 0.12136),
+        2 => ([-2, 3, 9, -9, -10, -3, 3, 10, 15, 5, 0, -6, -15, 6, -5, 0], 0.13647),
         _ => panic!("nbits of a trellis is {nbits}, not 1 or 2"),
     };
     Levels { coding: RowCoding::Trellis { step }, levels: levels.to_vec(), step, cutoffs: Vec::new() }

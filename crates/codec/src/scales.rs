@@ -1,4 +1,4 @@
-//! The codebook of scales: 16 pairs of small integers, one of which every vector names in half a byte.
+//! The codebook of scales: 16 pairs of small integers (32 at 2 bits), one of which every vector names.
 //!
 //! A vector is put back as `n * c + g * w` (centroid, levels). Its own best pair keeps both parts in
 //! proportion and the whole at the vector's length:
@@ -12,8 +12,8 @@
 //! unbiased scale, which stretches it. Least squares has the smaller error and ranks worse: MaxSim takes maxima,
 //! and shrunken vectors lose them (at 1 bit on Cranfield .892 against .914 recall@10, for `x - c`).
 //!
-//! For unit vectors `a` and `|u|` lie on a circle, so the pairs lie near one curve, and 16 of them, trained
-//! jointly, keep nearly all of what two floats would give. Training is a k-means in the space of pairs; the
+//! For unit vectors `a` and `|u|` lie on a circle, so the pairs lie near one curve, and few of them, trained
+//! jointly, keep most of what two floats would give. Training is a k-means in the space of pairs; the
 //! distance is what the difference does to the vector, `|e|^2` for `e = (n - n*) c + (g - g*) w`, with changes of
 //! its length counted [`RADIAL_WEIGHT`] times more.
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecKind {
-    /// Ours: random rotation, unit residual, Lloyd-Max levels, one scale index per vector.
+    /// Ours: random rotation, unit residual, a trellis or Lloyd-Max levels, one scale index per vector.
     Selvedge,
     /// ColBERTv2's: quantile buckets, reconstructions renormalized to unit length.
     ColbertV2,

@@ -181,8 +181,7 @@ impl Sizes {
         let (levels, cutoffs) = Codec::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.scale_bits;
         let mut ends = [PRELUDE_BYTES; 6];
-        let lengths =
-            [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
+        let lengths = [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
         for (i, length) in lengths.into_iter().enumerate() {
             ends[i + 1] = ends[i].saturating_add(length);
         }

@@ -3,7 +3,7 @@
 //! | bytes | type | what |
 //! |---|---|---|
 //! | 0..8 | `[u8; 8]` | magic, `SELVEDGE` |
-//! | 8..12 | u32 | format version, 1 |
+//! | 8..12 | u32 | format version, 2 |
 //! | 12..16 | u32 | kind of the file ([`FileKind::number`](crate::FileKind::number)) |
 //! | 16..20 | u32 | number of the file among its kind |
 //! | 20..24 | u32 | CRC-32 of the payload |
@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 /// First bytes of every file.
 pub const MAGIC: [u8; 8] = *b"SELVEDGE";
 
-/// The format version that is written and read.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format version that is written and read. 2: trellis rows, scale indices of any width (1 had neither).
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 64;
