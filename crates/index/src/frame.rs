@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn header_bytes_are_frozen() {
         let file = IndexFile::new(FileKind::Codes, 7);
-        let expected = "53454c5645444745 01000000 05000000 07000000 efbeadde 0807060504030201 \
+        let expected = "53454c5645444745 02000000 05000000 07000000 efbeadde 0807060504030201 \
             00000000000000000000000000000000000000000000000000000000 ";
         let found = header(file, 0x0102_0304_0506_0708, 0xdead_beef);
         let hex: String = found.iter().map(|b| format!("{b:02x}")).collect();

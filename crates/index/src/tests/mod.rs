@@ -6,7 +6,7 @@ mod size;
 mod staging;
 
 use crate::{Document, Index, ManifestInfo, Result, Writer};
-use selvedge_backend::{Codec, Packed, ResidualForm, ScaleRule};
+use selvedge_backend::{Codec, Packed, ResidualForm, RowCoding, ScaleRule};
 use selvedge_codec::{CodecKind, TrainedCodec};
 use std::path::Path;
 use std::sync::Arc;
