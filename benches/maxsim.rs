@@ -6,8 +6,18 @@
 mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use selvedge_backend::{Backend, Select};
+use selvedge_backend::{Backend, Codec, Select};
+use selvedge_codec::{TrainedCodec, levels::lloyd_max};
+use std::sync::Arc;
 use support::{DIM, backends, codec, embeddings, name, passages};
+
+/// Puts Lloyd-Max buckets in the place of a trellis, to see what its windows cost.
+fn without_trellis(codec: &mut TrainedCodec) {
+    let levels = lloyd_max(codec.params.nbits);
+    let params = Codec::clone(&codec.params);
+    let params = Codec { coding: levels.coding, levels: levels.levels, cutoffs: levels.cutoffs, ..params };
+    codec.params = Arc::new(params);
+}
 
 fn maxsim(c: &mut Criterion) {
     let mut group = c.benchmark_group("maxsim");
@@ -16,16 +26,23 @@ fn maxsim(c: &mut Criterion) {
     let query_rows = embeddings(query_len, 1000, 3);
     let macs = (query_len * num * len * DIM) as u64;
     for backend in backends() {
-        for nbits in [0u8, 1, 2, 4, 8] {
-            let codec = codec(&backend, nbits, 1024);
+        for (nbits, buckets) in [(0u8, false), (1, false), (1, true), (2, false), (2, true), (4, false), (8, false)] {
+            let mut codec = codec(&backend, nbits, 1024);
+            if buckets {
+                without_trellis(&mut codec);
+            }
+            let coding = if buckets { "buckets" } else { "bit" };
             let query = codec.quantize_query(codec.rotation().as_ref(), &query_rows);
             let resident = backend.load_codec(codec.params.clone()).expect("valid");
             let loaded = backend.load_passages(&resident, passages(&backend, &codec, num, len)).expect("valid");
             let table = backend.centroid_table(&resident, &query);
             group.throughput(Throughput::Elements(macs));
-            group.bench_function(BenchmarkId::new(name(&backend), format!("{nbits}bitxQ{query_len}xL{len}")), |b| {
-                b.iter(|| backend.maxsim(&loaded, &query, &table, Select::All));
-            });
+            group.bench_function(
+                BenchmarkId::new(name(&backend), format!("{nbits}{coding}xQ{query_len}xL{len}")),
+                |b| {
+                    b.iter(|| backend.maxsim(&loaded, &query, &table, Select::All));
+                },
+            );
         }
     }
     group.finish();
