@@ -1,54 +1,92 @@
-//! Bytes a vector takes on disk, measured on a large made-up index.
+//! Bytes a vector takes on disk, measured on large indexes.
 
 use super::*;
-use crate::{Check, FileKind};
+use crate::Check;
+use selvedge_backend::CodeReader;
 use std::time::Instant;
 
-/// Prints bytes a vector by kind of file, and the seconds to write and open them:
+/// Centroids of every index here: what the ColBERTv2 rule gives for 2^24 to 2^26 vectors.
+const NUM_CENTROIDS: usize = 1 << 16;
+
+/// Passages of a collection: their lengths and codes, over and over.
+struct Collection {
+    doclens: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl Collection {
+    /// Passages of 70 tokens, every code as likely as any other: the longest lists there can be.
+    fn uniform() -> Self {
+        let doclens = vec![70; 100_000];
+        let codes = (0..7_000_000).map(|i| (mix(i) % NUM_CENTROIDS as u64) as u32).collect();
+        Self { doclens, codes }
+    }
+
+    /// The passages of an index.
+    fn of(index: &Index) -> Self {
+        let bits = index.codec().params.code_bits();
+        assert_eq!(index.codec().params.num_centroids(), NUM_CENTROIDS);
+        let mut collection = Self { doclens: Vec::new(), codes: Vec::new() };
+        for segment in index.segments() {
+            let passages = &segment.passages;
+            let reader = CodeReader::new(&passages.codes, bits);
+            collection.doclens.extend((0..passages.num_passages()).map(|pid| passages.tokens(pid).len() as u32));
+            collection.codes.extend((0..passages.num_tokens()).map(|t| reader.get(t)));
+        }
+        collection
+    }
+
+    /// Writes at least `tokens` of them, with made-up residuals, and prints bytes a vector by kind of file.
+    fn measure(&self, name: &str, nbits: u8, scale_bits: u8, tokens: usize) {
+        let codec = codec(128, NUM_CENTROIDS, nbits, scale_bits);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index");
+        let start = Instant::now();
+        let mut writer = Writer::create(&path).unwrap();
+        writer.set_codec(&codec).unwrap();
+        let mut written = 0;
+        while written < tokens {
+            let mut codes = &self.codes[..];
+            for doclens in self.doclens.chunks(1000) {
+                let (these, rest) = codes.split_at(doclens.iter().sum::<u32>() as usize);
+                let residuals = vec![0x5a; these.len() * codec.params.row_bytes()];
+                let packed = Packed { residuals, scales: vec![0; these.len() * usize::from(scale_bits > 0)] };
+                writer.push_passages(doclens, these, &packed).unwrap();
+                (codes, written) = (rest, written + these.len());
+                if written >= tokens {
+                    break;
+                }
+            }
+        }
+        writer.finish(ManifestInfo::default()).unwrap();
+        let (took, start) = (start.elapsed(), Instant::now());
+        let index = Index::open(&path, Check::Lengths).unwrap();
+        let opened = start.elapsed();
+        let bytes = index.bytes_on_disk();
+        let each = |bytes: u64| bytes as f64 / index.num_tokens() as f64;
+        println!(
+            "{name}, {nbits} bits, scales of {scale_bits}, {} tokens: {:.3} bytes a vector (written in {took:.1?}, opened in {opened:.1?})",
+            index.num_tokens(),
+            each(bytes.values().sum()),
+        );
+        bytes.iter().for_each(|(kind, &bytes)| print!("  {kind:?} {:.3}", each(bytes)));
+        println!();
+    }
+}
+
+/// Prints bytes a vector for uniform codes, or for those of the index (K = 65,536) that `SELVEDGE_SIZE_OF` names:
 /// `cargo test -p selvedge-index --release -- --ignored --nocapture bytes_a_vector`.
 #[test]
 #[ignore = "a measurement"]
 fn bytes_a_vector() {
-    let (num_centroids, doclen) = (1 << 16, 70u32);
-    let codec = codec(128, num_centroids, 0, 0);
-    for (name, exponent, tokens) in
-        [("uniform", 0.0, 1u32 << 24), ("uniform", 0.0, 1 << 25), ("Zipf 0.5", 0.5, 1 << 24)]
-    {
-        let mut ends: Vec<f64> = (1..=num_centroids).map(|rank| (rank as f64).powf(-exponent)).collect();
-        let total = ends.iter_mut().fold(0.0, |sum, weight| {
-            *weight += sum;
-            *weight
-        });
-        let draw = |i: u64| {
-            let at = (mix(i) >> 11) as f64 / (1u64 << 53) as f64 * total;
-            ends.partition_point(|&end| end <= at).min(num_centroids - 1) as u32
-        };
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("index");
-        let mut writer = Writer::create(&path).unwrap();
-        writer.set_codec(&codec).unwrap();
-        let passages = tokens / doclen;
-        let codes: Vec<u32> = (0..u64::from(passages * doclen)).map(draw).collect();
-        let start = Instant::now();
-        for codes in codes.chunks(doclen as usize * 1000) {
-            writer.push_passages(&vec![doclen; codes.len() / doclen as usize], codes, &Packed::default()).unwrap();
+    let path = std::env::var_os("SELVEDGE_SIZE_OF");
+    let (name, collection) = match &path {
+        None => ("uniform", Collection::uniform()),
+        Some(path) => ("real codes", Collection::of(&Index::open(path.as_ref(), Check::Lengths).unwrap())),
+    };
+    for (nbits, scale_bits) in [(0, 0), (1, 4), (2, 5), (4, 4)] {
+        for tokens in [1 << 24, 1 << 25] {
+            collection.measure(name, nbits, scale_bits, tokens);
         }
-        writer.finish(ManifestInfo::default()).unwrap();
-        let written = start.elapsed();
-        let start = Instant::now();
-        let index = Index::open(&path, Check::Lengths).unwrap();
-        let opened = start.elapsed();
-        let each = |bytes: u64| bytes as f64 / index.num_tokens() as f64;
-        let bytes = index.bytes_on_disk();
-        println!(
-            "{name}, {tokens} tokens: {:.3} bytes a vector (codes {:.3}, lists {:.3}, codec {:.3}, offsets {:.3}), {:.2} bits a list entry, written in {written:.1?}, opened in {opened:.1?}",
-            each(bytes.values().sum()),
-            each(bytes[&FileKind::Codes]),
-            each(bytes[&FileKind::Lists]),
-            each(bytes[&FileKind::Codec]),
-            each(bytes[&FileKind::Offsets]),
-            bytes[&FileKind::Lists] as f64 * 8.0
-                / index.segments().iter().map(|s| s.lists.num_entries()).sum::<u64>() as f64,
-        );
     }
 }
