@@ -84,17 +84,17 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     let mask = _mm256_set1_epi8(if table.trellis { 15 } else { (1 << table.nbits) - 1 });
     let far_shift = _mm_cvtsi32_si128(8 - i32::from(table.nbits));
     let far_mask = _mm256_set1_epi8((1 << table.nbits) - 1);
-    // Planes in ascending order: what a partial step spills is overwritten by the planes behind it.
-    for plane in 0..8 / table.nbits as usize {
-        let bit = plane * table.nbits as usize;
-        let shift = _mm_cvtsi32_si128(bit as i32);
-        for at in (0..width).step_by(STEP) {
-            // SAFETY: `at` is a multiple of `STEP` up to `last`.
-            let bytes = unsafe { steps.bytes(at) };
-            let mut names = _mm256_srl_epi16(bytes, shift);
+    // The last step first, planes in ascending order: what a partial step spills, into the plane behind it, is
+    // overwritten later.
+    for at in (0..width).step_by(STEP).rev() {
+        // SAFETY: `at` is a multiple of `STEP` up to `last`.
+        let bytes = unsafe { steps.bytes(at) };
+        // SAFETY: as above.
+        let following = if table.trellis { unsafe { steps.following(at, bytes) } } else { bytes };
+        for plane in 0..8 / table.nbits as usize {
+            let bit = plane * table.nbits as usize;
+            let mut names = _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(bit as i32));
             if table.trellis {
-                // SAFETY: as above.
-                let following = unsafe { steps.following(at, bytes) };
                 let window = window(names, following, bit);
                 let far = _mm256_and_si256(_mm256_srl_epi16(window, far_shift), far_mask);
                 names = _mm256_xor_si256(_mm256_xor_si256(window, _mm256_srli_epi16::<1>(window)), far);
