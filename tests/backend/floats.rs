@@ -172,7 +172,7 @@ pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
     let rng = &mut Rng::new(17);
     let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };
     let mut codec = realistic(codec(&shape, Fill::Random, rng), ScaleRule::KeepLength);
-    codec.levels = vec![2, 8, -10, -3, 4, -2, 15, -8, -6, 10, 4, -1, -5, 6, 0, -15];
+    codec.levels = vec![-2, 3, 9, -9, -10, -3, 3, 10, 15, 5, 0, -6, -15, 6, -5, 0];
     let num = 6400 / dim;
     let embeddings = rng.unit_rows(num, dim);
     let packed = backend.compress(&codec, &embeddings, &vec![0; num]);

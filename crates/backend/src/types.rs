@@ -77,9 +77,9 @@ pub enum RowCoding {
     /// component's own and those behind it, so that neighbours share bits and a row is chosen as a whole.
     /// [`TRELLIS_LEVELS`] levels, in the order of their labels; formula: [`trellis_label`](crate::trellis_label).
     ///
-    /// Bit-shift trellises are those of Mao and Gray, "Stationary and trellis encoding for memoryless sources",
-    /// 2010, and of QTIP (Tseng and others, 2024); 16 levels chosen through sums of bits are what trellis coded
-    /// quantization does (Marcellin and Fischer, 1990).
+    /// Codes whose next word is the last one shifted are those of Mao, Gray and Linder, "Rate-constrained simulation
+    /// and source coding iid sources" (2010), and of QTIP (Tseng and others, 2024); a few levels, chosen by sums of
+    /// bits, are how trellis coded quantization has it (Marcellin and Fischer, 1990).
     Trellis {
         /// One step of a level, in units of what [`ResidualForm`] compares.
         step: f32,
@@ -103,8 +103,8 @@ pub enum ScaleRule {
     /// `|e|^2 + RADIAL_WEIGHT <e, y>^2` for `e = (norm - n*) c + (gain - g*) w`; ties to the lower index.
     KeepLength,
     /// The same, and then the levels are chosen anew for that entry: the level nearest to
-    /// `(x - norm * c) / gain`, component by component (so not for a trellis). From 4 bits on the entry's rounding would otherwise be
-    /// the largest error left.
+    /// `(x - norm * c) / gain`, component by component (so not for a trellis). From 4 bits on the entry's rounding
+    /// would otherwise be the largest error left.
     KeepLengthRefit,
     /// The entry whose norm is nearest to `1 / |c + w|`, so that the result has unit length (ColBERTv2).
     UnitNorm,
