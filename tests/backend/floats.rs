@@ -167,7 +167,7 @@ fn distance(targets: &[f64], levels: &[i8]) -> f64 {
 /// looking for the best beginning in one walk around the ring's joint may lose.
 const BEGINNING_MARGIN: f64 = 1.03;
 
-/// With normal components and levels that fit them, rows are nearly the nearest of all rows.
+/// With normal components and levels that fit them (those of 2 bits), rows are nearly the nearest of all rows.
 pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
     let rng = &mut Rng::new(17);
     let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };

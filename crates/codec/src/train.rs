@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sample (N, D) f32 --shuffle, rotate--> k-means (K, D) --round to int8--> centroids
-//! held-out rows --assign, residual, levels--> stats --> 16 pairs (norm, gain), rounded to integers
+//! held-out rows --assign, residual, levels--> stats --> 16 or 32 pairs (norm, gain), rounded to integers
 //! ```
 
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};

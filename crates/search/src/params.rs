@@ -42,7 +42,8 @@ impl Params {
     /// | 16, 512 | .987 | 4.0 | 16, 2048 | .974 | 12.6 |
     /// | **32, 512** | .997 | 4.4 | 64, 2048 | .997 | 14.6 |
     ///
-    /// Beyond 100 nothing was measured: twice as many cells, four candidates a result.
+    /// These rows were taken with buckets in place of a trellis; with one, the bold ones find .997 and .988, in 3.4 and
+    /// 6.0 ms. Beyond 100, twice as many cells and four candidates a result: .976 of the top 1,000, in 17 ms.
     pub fn funnel(k: usize) -> Self {
         let (nprobe, ndocs) = match k {
             0..=10 => (32, 512),

@@ -2,7 +2,7 @@
 //! `residuals (N, W) u8`, `scales (N) u8`. For each embedding `x` with centroid `c`:
 //!
 //! 1. what is compared with the cutoffs: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
-//! 2. bucket of a component: the number of cutoffs below it; or the row of a trellis nearest to all of them;
+//! 2. bucket of a component: the number of cutoffs below it; or, of a trellis, the row nearest to all components;
 //! 3. the scale index, by the codec's rule ([`crate::ScaleRule`]), and where it says so, buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
