@@ -6,7 +6,7 @@
 // Some helpers serve SIMD bodies only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
-/// Runs `portable::run` or `avx2::run` of the calling module, as `isa` says.
+/// Runs `portable::run`, `avx2::run` or `avx512::run` of the calling module, as `isa` says.
 macro_rules! dispatch {
     ($isa:expr, $($argument:expr),* $(,)?) => {
         match $isa {
@@ -14,6 +14,9 @@ macro_rules! dispatch {
             // SAFETY: `run` asks for nothing but the instruction set, and a `Cpu` is only made after
             // `Isa::is_available` said that this machine has it.
             $crate::Isa::Avx2 => unsafe { avx2::run($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the same.
+            $crate::Isa::Avx512 => unsafe { avx512::run($($argument),*) },
             _ => portable::run($($argument),*),
         }
     };

@@ -126,5 +126,6 @@ fn a_codec_out_of_bounds_is_refused() {
 fn the_name_tells_the_instruction_set() {
     let names: Vec<String> = cpus().map(|cpu| cpu.name()).collect();
     assert_eq!(names[0], "cpu/portable");
-    assert!(names.len() == 1 || names[1] == "cpu/avx2");
+    assert!(names.len() < 2 || names[1] == "cpu/avx2");
+    assert!(names.len() < 3 || names[2] == "cpu/avx512");
 }
