@@ -3,7 +3,7 @@
 use super::{Job, portable};
 
 /// Scores of the selected passages from `first` on.
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     portable::run(job, first, scores);
 }

@@ -1,2 +1,48 @@
-//! The AVX2 body, for now.
-pub(super) use super::avx2::run;
+//! `centroid_table` with AVX-512: `vpdpbusd` straight from the centroids' rows, eight at a time, taken as `c + 128`:
+//! `dot(q, c) = dot(q, c + 128) - 128 * sum(q)`.
+
+use super::Job;
+use crate::{
+    TABLE_LIMIT,
+    cpu::dots::avx512::{LANES, ROWS, as_signed, tile},
+};
+use std::arch::x86_64::*;
+
+/// Rows of the centroids from `first` on -> `rows (n, stride) i32`.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32]) {
+    let flip = as_signed();
+    for (group, rows) in rows.chunks_mut(ROWS * job.stride).enumerate() {
+        for panel in 0..job.panels.len() {
+            fill(job, flip, first + group * ROWS, panel, rows);
+        }
+    }
+}
+
+/// Entries of a panel for up to eight centroids from `first` on.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn fill(job: &Job<'_>, flip: __m512i, first: usize, panel: usize, rows: &mut [i32]) {
+    let dim = job.codec.dim;
+    let last = rows.len() / job.stride - 1;
+    let centroid = |r: usize| job.codec.centroids[(first + r.min(last)) * dim..][..dim].as_ptr().cast();
+    let sums = job.panels.sums(panel);
+    assert!(sums.len() == LANES, "whole panels");
+    // SAFETY: sixteen i32 are one register.
+    let sums = unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) };
+    let start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+    // SAFETY: each row is a slice of `dim` bytes; the panel has `16 * dim`.
+    let products =
+        unsafe { tile(std::array::from_fn(centroid), job.panels.panels(panel, 1).as_ptr(), dim, start, flip) };
+    let factor = _mm512_set1_ps(job.codec.table_factor());
+    let limit = _mm512_set1_ps(TABLE_LIMIT as f32);
+    let floor = _mm512_set1_ps(-TABLE_LIMIT as f32);
+    for (row, product) in rows.chunks_exact_mut(job.stride).zip(products) {
+        let product = _mm512_mul_ps(_mm512_cvtepi32_ps(product), factor);
+        let clamped = _mm512_max_ps(_mm512_min_ps(product, limit), floor);
+        let out = &mut row[panel * LANES..];
+        let mask = ((1u32 << out.len().min(LANES)) - 1) as u16;
+        // SAFETY: no more lanes are written than `out` has. The conversion rounds to nearest, ties to even.
+        unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), mask, _mm512_cvtps_epi32(clamped)) };
+    }
+}

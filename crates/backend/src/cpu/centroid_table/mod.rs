@@ -36,7 +36,7 @@ struct Job<'a> {
 pub(super) fn centroid_table(isa: Isa, codec: &Codec, query: &QuantizedQuery) -> Table {
     assert_eq!(codec.dim, query.dim, "codec and query differ in dim");
     let mut table = Table::zeros(query.len(), codec.num_centroids());
-    let job = Job { codec, query, panels: Panels::new(query), stride: table.stride() };
+    let job = Job { codec, query, panels: Panels::new(isa, query), stride: table.stride() };
     if !query.is_empty() {
         let rows = table.entries_mut().par_chunks_mut(BLOCK_CENTROIDS * job.stride).enumerate();
         rows.for_each(|(block, rows)| dispatch!(isa, &job, block * BLOCK_CENTROIDS, rows));

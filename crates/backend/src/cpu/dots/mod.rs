@@ -1,63 +1,90 @@
-//! The int8 micro-kernel that `centroid_table` and `maxsim` are made of: dot products of a few rows
-//! with eight or sixteen query tokens.
+//! The int8 micro-kernels that `assign`, `centroid_table` and `maxsim` are made of: dot products of a few rows
+//! with eight or sixteen query tokens (or centroids) at a time.
 //!
-//! Query tokens are interleaved, `(Q / 8, D / 4, 8, 4) i8`: a register holds four components of
-//! eight tokens, and four components of a row are broadcast against it. Each 32-bit lane of the sums
-//! then belongs to one query token, as each entry of a centroid table's row does, so that nothing is
-//! ever summed across lanes.
+//! Query tokens are interleaved: a register holds four components of each of its tokens, and four components of a
+//! row are broadcast against it. Each 32-bit lane of the sums then belongs to one query token, as each entry of a
+//! centroid table's row does, so that nothing is ever summed across lanes.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 
 use super::passages::LANES;
-use crate::QuantizedQuery;
+use crate::{Isa, QuantizedQuery};
 
-/// A query's int8 rows, interleaved.
+/// Int8 rows, interleaved.
 pub(super) struct Panels {
-    /// Components of a row, `D`.
-    dim: usize,
-    /// `(ceil(Q / 8), D / 4, 8, 4) i8`; zeros behind the last token.
+    /// Bytes of an interleaved row.
+    width: usize,
+    /// Rows in a panel.
+    lanes: usize,
+    /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros behind the last row.
     data: Vec<i8>,
-    /// Sum of each token's components, `(Q rounded up to 8) i32`.
+    /// Sum of each row's components, `(Q rounded up to lanes) i32`.
     sums: Vec<i32>,
 }
 
+/// Rows in a panel of `isa`: as many as a register holds i32.
+pub(super) fn lanes(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 2 * LANES,
+        Isa::Avx2 | Isa::Portable => LANES,
+    }
+}
+
 impl Panels {
-    /// Interleaves `query`.
+    /// Interleaves `query`, its components in their order.
     ///
     /// # Panics
-    /// If a component is -128, which no quantized query holds and the kernels' proofs exclude, or if
-    /// the rows are not whole or not a multiple of 4 long.
-    pub(super) fn new(query: &QuantizedQuery) -> Self {
-        let dim = query.dim;
-        assert!(dim.is_multiple_of(4) && query.data.len().is_multiple_of(dim), "whole rows of {dim}");
-        assert!(!query.data.contains(&i8::MIN), "components lie within -127..=127");
-        let padded = query.len().next_multiple_of(LANES);
-        let (mut data, mut sums) = (vec![0i8; padded * dim], vec![0i32; padded]);
-        for (i, sum) in sums.iter_mut().enumerate().take(query.len()) {
-            *sum = query.row(i).iter().map(|&q| i32::from(q)).sum();
-            for (step, four) in query.row(i).chunks_exact(4).enumerate() {
-                let at = (i / LANES * dim / 4 + step) * 4 * LANES + i % LANES * 4;
-                data[at..at + 4].copy_from_slice(four);
+    /// As [`Self::in_order`].
+    pub(super) fn new(isa: Isa, query: &QuantizedQuery) -> Self {
+        let order: Vec<Option<usize>> = (0..query.dim).map(Some).collect();
+        Self::in_order(isa, query.dim, &query.data, &order)
+    }
+
+    /// Interleaves `rows (Q, D) i8`, of each its components `order`, zero where there is none.
+    ///
+    /// # Panics
+    /// If a component is -128, which the kernels' proofs exclude, or if rows are not whole or `order` not a
+    /// multiple of 4 long.
+    pub(super) fn in_order(isa: Isa, dim: usize, rows: &[i8], order: &[Option<usize>]) -> Self {
+        assert!(order.len().is_multiple_of(4) && rows.len().is_multiple_of(dim), "whole rows of {dim}");
+        assert!(!rows.contains(&i8::MIN), "components lie within -127..=127");
+        let (lanes, width) = (lanes(isa), order.len());
+        let padded = (rows.len() / dim).next_multiple_of(lanes);
+        let (mut data, mut sums) = (vec![0i8; padded * width], vec![0i32; padded]);
+        for (i, (row, sum)) in rows.chunks_exact(dim).zip(&mut sums).enumerate() {
+            *sum = row.iter().map(|&q| i32::from(q)).sum();
+            let panel = &mut data[i / lanes * lanes * width..];
+            for (step, four) in order.chunks_exact(4).enumerate() {
+                for (byte, component) in four.iter().enumerate() {
+                    panel[(step * lanes + i % lanes) * 4 + byte] = component.map_or(0, |d| row[d]);
+                }
             }
         }
-        Self { dim, data, sums }
+        Self { width, lanes, data, sums }
     }
 
     /// Number of panels.
     pub(super) fn len(&self) -> usize {
-        self.sums.len() / LANES
+        self.sums.len() / self.lanes
     }
 
-    /// Panels `first..first + num`, `(num, D / 4, 8, 4) i8`.
+    /// Bytes of an interleaved row.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Panels `first..first + num`, `(num, width / 4, lanes, 4) i8`.
     pub(super) fn panels(&self, first: usize, num: usize) -> &[i8] {
-        let panel = LANES * self.dim;
+        let panel = self.lanes * self.width;
         &self.data[first * panel..(first + num) * panel]
     }
 
-    /// Sums of the components of the eight tokens of a panel.
-    pub(super) fn sums(&self, panel: usize) -> &[i32; LANES] {
-        self.sums[panel * LANES..][..LANES].try_into().expect("whole panels")
+    /// Sums of the components of a panel's rows, `(lanes) i32`.
+    pub(super) fn sums(&self, panel: usize) -> &[i32] {
+        &self.sums[panel * self.lanes..][..self.lanes]
     }
 }
 

@@ -5,12 +5,24 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 pub(super) mod portable;
 
-use crate::{Codec, RowCoding};
+use crate::{Codec, Isa, RowCoding};
 
 /// Bytes that an unpacked row may be followed by: what the widest store can spill.
 pub(super) const SLACK: usize = 32;
+
+/// The component at each byte of a row that `isa` unpacks, empty at 0 bits; none where there are holes.
+pub(super) fn order(isa: Isa, codec: &Codec) -> Vec<Option<usize>> {
+    match (codec.nbits, isa) {
+        (0, _) => Vec::new(),
+        #[cfg(target_arch = "x86_64")]
+        (nbits, Isa::Avx512) => avx512::order(nbits, codec.dim),
+        _ => (0..codec.dim).map(Some).collect(),
+    }
+}
 
 /// What each bucket or label turns into.
 pub(super) struct LevelTable {

@@ -1,2 +1,75 @@
-//! The AVX2 body, for now.
-pub(super) use super::avx2::run;
+//! `maxsim` with AVX-512: a tile of tokens is unpacked, then eight tokens meet sixteen query tokens at a time, each lane
+//! of the sums already lying under its entry of the token's table row.
+//!
+//! Levels are taken from their lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, which is where the sums
+//! start. The products that follow are bounded by the contract: `|norm * T| < 2^30`, `|gain * dot| <= 2^30`.
+
+use super::{Job, tile::Tile};
+use crate::cpu::{
+    dots::avx512::{LANES, ROWS, as_unsigned, tile},
+    levels::{
+        LevelTable,
+        avx512::{SLACK, Unpacker},
+    },
+};
+use std::arch::x86_64::*;
+
+/// Scores of the selected passages from `first` on.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
+    let codec = job.passages.codec();
+    let lowest = codec.levels.iter().copied().min().unwrap_or(0);
+    let unpacker = Unpacker::new(&LevelTable::above(codec, lowest), codec.dim);
+    let (rows, row_bytes) = (&job.passages.bytes().residuals, codec.row_bytes());
+    let width = job.panels.width();
+    Tile::new(width, SLACK, job.panels.len() * LANES).run(
+        job,
+        first,
+        scores,
+        |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], width, levels),
+        |tile, num_tokens| {
+            for panel in 0..job.panels.len() {
+                maximize(job, i32::from(lowest), tile, num_tokens, panel);
+            }
+        },
+    );
+}
+
+/// Raises the best similarities of a panel over a tile of `num_tokens`.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile, num_tokens: usize, panel: usize) {
+    let first = panel * LANES;
+    let lanes = (job.table.stride() - first).min(LANES);
+    let mask = ((1u32 << lanes) - 1) as u16;
+    let sums = load(job.panels.sums(panel).try_into().expect("whole panels"));
+    let start = _mm512_mullo_epi32(sums, _mm512_set1_epi32(lowest));
+    let bytes = job.panels.panels(panel, 1);
+    let best: &mut [i32; LANES] = (&mut of.best[first..first + LANES]).try_into().expect("whole panels");
+    let mut highest = load(best);
+    for group in (0..num_tokens).step_by(ROWS) {
+        // Where tokens run out, the last one stands in for them: it cannot change a maximum.
+        let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
+        let rows = slots.map(|slot| of.levels[slot * of.width..][..of.width].as_ptr());
+        // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
+        let products = unsafe { tile(rows, bytes.as_ptr(), of.width, start, as_unsigned()) };
+        for (slot, product) in slots.into_iter().zip(products) {
+            let entries = &job.table.padded_row(of.codes[slot])[first..first + lanes];
+            // SAFETY: as many lanes are read as there are entries.
+            let entries = unsafe { _mm512_maskz_loadu_epi32(mask, entries.as_ptr()) };
+            let centroid = _mm512_mullo_epi32(_mm512_set1_epi32(of.norms[slot]), entries);
+            let residual = _mm512_mullo_epi32(_mm512_set1_epi32(of.gains[slot]), product);
+            highest = _mm512_max_epi32(highest, _mm512_add_epi32(centroid, residual));
+        }
+    }
+    // SAFETY: sixteen i32 are one register.
+    unsafe { _mm512_storeu_si512(best.as_mut_ptr().cast(), highest) };
+}
+
+/// Sixteen lanes from memory.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn load(lanes: &[i32; LANES]) -> __m512i {
+    // SAFETY: sixteen i32 are one register.
+    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+}

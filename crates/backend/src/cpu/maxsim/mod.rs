@@ -13,9 +13,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod tile;
 
 use super::{
     dots::Panels,
+    levels,
     passages::{Passages, Table},
 };
 use crate::{Isa, QuantizedQuery, Select, score_shift};
@@ -43,7 +46,9 @@ pub(super) fn maxsim(
     assert_eq!(query.dim, passages.codec().dim, "query and passages differ in dim");
     assert_eq!(table.query_len(), query.len(), "the table is another query's");
     assert_eq!(table.num_centroids(), passages.codec().num_centroids(), "the table is another codec's");
-    let job = Job { passages, query, panels: Panels::new(query), table, select };
+    let codec = passages.codec();
+    let order = levels::order(isa, codec);
+    let job = Job { passages, query, panels: Panels::in_order(isa, query.dim, &query.data, &order), table, select };
     passages.score(select, |first, scores| dispatch!(isa, &job, first, scores))
 }
 

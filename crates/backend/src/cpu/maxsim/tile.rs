@@ -1,0 +1,112 @@
+//! What the SIMD bodies of `maxsim` share: a few tokens of a passage, unpacked, and the way through passages.
+
+use super::{Job, sum};
+use std::{
+    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
+    ops::Range,
+};
+
+/// Bytes of unpacked levels: half of a 32 KiB L1.
+const TILE_BYTES: usize = 1 << 14;
+/// Tokens that are unpacked at a time, at most; a multiple of the rows that any kernel takes.
+const TILE_TOKENS: usize = 32;
+/// Fewest tokens of a tile.
+const LEAST_TOKENS: usize = 8;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A few unpacked tokens.
+pub(super) struct Tile {
+    /// Bytes from one token's levels to the next one's.
+    pub(super) width: usize,
+    /// `(capacity, width) u8` and what unpacking spoils behind them.
+    pub(super) levels: Vec<u8>,
+    /// Most tokens.
+    capacity: usize,
+    pub(super) codes: [usize; TILE_TOKENS],
+    pub(super) norms: [i32; TILE_TOKENS],
+    pub(super) gains: [i32; TILE_TOKENS],
+    /// Best similarity of each query token so far, in whole registers.
+    pub(super) best: Vec<i32>,
+}
+
+impl Tile {
+    /// Room for tokens of `width` unpacked bytes, `slack` bytes behind them, and the best of `lanes` query tokens.
+    pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
+        let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
+        Self {
+            width,
+            levels: vec![0; capacity * width + slack],
+            capacity,
+            codes: [0; TILE_TOKENS],
+            norms: [0; TILE_TOKENS],
+            gains: [0; TILE_TOKENS],
+            best: vec![0; lanes],
+        }
+    }
+
+    /// Scores of the selected passages from `first` on: `unpack(tokens, levels)` fills the tile, and
+    /// `maximize(tile, num_tokens)` raises its best similarities.
+    #[inline(always)]
+    pub(super) fn run(
+        &mut self,
+        job: &Job<'_>,
+        first: usize,
+        scores: &mut [i32],
+        unpack: impl Fn(Range<usize>, &mut [u8]),
+        maximize: impl Fn(&mut Tile, usize),
+    ) {
+        let end = first + scores.len();
+        let tokens_of = |i: usize| job.passages.bytes().tokens(job.select.pid(i) as usize);
+        for (i, score) in (first..).zip(scores) {
+            let tokens = tokens_of(i);
+            let next = if i + 1 < end { tokens_of(i + 1) } else { 0..0 };
+            if tokens.is_empty() {
+                continue;
+            }
+            self.best.fill(i32::MIN);
+            for start in tokens.clone().step_by(self.capacity) {
+                let tile = start..tokens.end.min(start + self.capacity);
+                let ahead = start - tokens.start + next.start;
+                self.load(job, tile.clone(), ahead..next.end.max(ahead));
+                unpack(tile.clone(), &mut self.levels);
+                maximize(self, tile.len());
+            }
+            *score = sum(&self.best[..job.query.len()]);
+        }
+    }
+
+    /// Takes in a tile of tokens but for their levels, and asks for what comes next: their table rows, which lie
+    /// anywhere in a table larger than L2, and as many tokens of the next passage, which lies anywhere in the index.
+    #[inline(always)]
+    fn load(&mut self, job: &Job<'_>, tokens: Range<usize>, ahead: Range<usize>) {
+        let (codec, codes) = (job.passages.codec(), job.passages.codes());
+        let bytes = job.passages.bytes();
+        for (slot, t) in tokens.clone().enumerate() {
+            let scale = job.passages.scale(t);
+            self.codes[slot] = codes.get(t);
+            for line in job.table.padded_row(self.codes[slot]).chunks(LINE / 4) {
+                prefetch(line);
+            }
+            self.norms[slot] = i32::from(codec.norms[scale]);
+            self.gains[slot] = i32::from(codec.gains[scale]);
+        }
+        let row_bytes = codec.row_bytes();
+        let end = ahead.end.min(ahead.start + tokens.len());
+        if let Some(rows) = bytes.residuals.get(ahead.start * row_bytes..end * row_bytes) {
+            rows.chunks(LINE).for_each(prefetch);
+        }
+        for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.scales, codec.scale_bits as usize)] {
+            if let Some(array) = array.get(ahead.start * bits / 8..end * bits / 8) {
+                array.chunks(LINE).for_each(prefetch);
+            }
+        }
+    }
+}
+
+/// Asks for the cache line in which `line` begins.
+#[inline(always)]
+fn prefetch<T>(line: &[T]) {
+    // SAFETY: every x86-64 machine has SSE, and a prefetch reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+}
