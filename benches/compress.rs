@@ -16,9 +16,7 @@ fn compress(c: &mut Criterion) {
     for backend in backends() {
         for nbits in [1u8, 2, 4] {
             let codec = codec(&backend, nbits, 1024);
-            let scale = codec.params.centroid_scale;
-            let centroids: Vec<f32> = codec.params.centroids.iter().map(|&c| f32::from(c) * scale).collect();
-            let codes = backend.assign(DIM, &rows, &centroids);
+            let codes = backend.assign(DIM, &rows, &codec.params.centroids);
             group.throughput(Throughput::Elements(n as u64));
             group.bench_function(BenchmarkId::new(name(&backend), format!("{nbits}bitxD{DIM}")), |b| {
                 b.iter(|| backend.compress(&codec.params, &rows, &codes));

@@ -217,7 +217,7 @@ fn offsets(lengths: &[usize]) -> Vec<u8> {
 }
 
 /// A component of a query or a centroid: noise, or the bound, in long runs of either sign.
-fn component(fill: Fill, rng: &mut Rng, at: usize) -> i8 {
+pub fn component(fill: Fill, rng: &mut Rng, at: usize) -> i8 {
     match fill {
         Fill::Random => rng.within(-127, 127) as i8,
         Fill::Extreme if at / 4096 % 3 == 1 => [-127, 127][rng.below(2)],

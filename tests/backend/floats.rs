@@ -16,34 +16,6 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// A code's product is the largest, or within the margin of it.
-pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
-    let rng = &mut Rng::new((dim * 31 + num * 7 + num_centroids) as u64);
-    let (embeddings, centroids) = (rng.unit_rows(num, dim), rng.unit_rows(num_centroids, dim));
-    let found = backend.assign(dim, &embeddings, &centroids);
-    let expected = reference::assign(dim, &embeddings, &centroids);
-    assert_eq!(found.len(), num);
-    for ((x, found), expected) in embeddings.chunks_exact(dim).zip(found).zip(expected) {
-        let product = |code: u32| dot(x, &centroids[code as usize * dim..][..dim]);
-        let margin = PRODUCT_MARGIN; // rows are of unit length
-        assert!(product(found) >= product(expected) - margin, "{}: {found} for {expected}", backend.name());
-    }
-}
-
-/// Of equal centroids the one with the lowest code is taken.
-pub fn check_assign_ties(backend: &impl Backend) {
-    let rng = &mut Rng::new(3);
-    for copies in [2, 3, 9, 16, 17] {
-        let (embeddings, few) = (rng.unit_rows(50, 24), rng.unit_rows(5, 24));
-        let codes = backend.assign(24, &embeddings, &few.repeat(copies));
-        assert_eq!(codes, backend.assign(24, &embeddings, &few), "{}: {copies} copies", backend.name());
-        let each_repeated: Vec<f32> = few.chunks(24).flat_map(|row| row.repeat(copies)).collect();
-        let first_of_each: Vec<u32> = codes.iter().map(|code| code * copies as u32).collect();
-        assert_eq!(backend.assign(24, &embeddings, &each_repeated), first_of_each, "{}", backend.name());
-    }
-    assert_eq!(backend.assign(8, &[0.0; 16], &[1.0; 8 * 40]), [0, 0], "{}: all products 0", backend.name());
-}
-
 /// Sums are the f64 sums in order, rounded: equal.
 pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
     let rng = &mut Rng::new(5);

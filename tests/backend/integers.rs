@@ -1,7 +1,7 @@
 //! Integer ops and `decompress`: equal to the reference, bit for bit.
 
-use crate::cases::{Case, Fill, Shape};
-use selvedge_backend::{Backend, Hit, Pid, Select, reference::Reference};
+use crate::cases::{Case, Fill, Rng, Shape, component};
+use selvedge_backend::{Backend, Hit, Pid, Select, reference, reference::Reference};
 use std::sync::Arc;
 
 /// What `probe` returns.
@@ -67,4 +67,31 @@ pub fn check_ties(backend: &impl Backend) {
     assert_eq!(pids(&answers.scores[1]), (0..100).collect::<Vec<Pid>>());
     assert_eq!(pids(&answers.best), [0, 1, 2]);
     assert!(answers.probes[2].0.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
+}
+
+/// Codes are the reference's, for embeddings of any length.
+pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize, fill: Fill) {
+    let rng = &mut Rng::new((dim * 31 + num * 7 + num_centroids) as u64);
+    let centroids: Vec<i8> = (0..num_centroids * dim).map(|at| component(fill, rng, at)).collect();
+    let mut embeddings: Vec<f32> = (0..num * dim).map(|at| component(fill, rng, at).into()).collect();
+    for (i, x) in embeddings.chunks_exact_mut(dim).enumerate() {
+        x.iter_mut().for_each(|x| *x *= 0.37 * (i as f32 - 1.0));
+    }
+    let found = backend.assign(dim, &embeddings, &centroids);
+    assert!(found == reference::assign(dim, &embeddings, &centroids), "{}: D={dim} K={num_centroids}", backend.name());
+}
+
+/// Of equal centroids the one with the lowest code is taken.
+pub fn check_assign_ties(backend: &impl Backend) {
+    let rng = &mut Rng::new(3);
+    for copies in [2, 3, 9, 16, 17] {
+        let (embeddings, few) =
+            (rng.unit_rows(50, 24), (0..5 * 24).map(|at| component(Fill::Random, rng, at)).collect::<Vec<i8>>());
+        let codes = backend.assign(24, &embeddings, &few.repeat(copies));
+        assert_eq!(codes, backend.assign(24, &embeddings, &few), "{}: {copies} copies", backend.name());
+        let each_repeated: Vec<i8> = few.chunks(24).flat_map(|row| row.repeat(copies)).collect();
+        let first_of_each: Vec<u32> = codes.iter().map(|code| code * copies as u32).collect();
+        assert_eq!(backend.assign(24, &embeddings, &each_repeated), first_of_each, "{}", backend.name());
+    }
+    assert_eq!(backend.assign(8, &[0.0; 16], &[1; 8 * 40]), [0, 0], "{}: all products 0", backend.name());
 }

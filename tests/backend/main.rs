@@ -134,14 +134,15 @@ fn assign() {
     each_backend!(backend => {
         for dim in DIMS {
             for num_centroids in [1, 2, 15, 16, 17, 33] {
-                for num in [0, 1, 2, 5, 6, 7, 13, 61] {
-                    floats::check_assign(backend, dim, num, num_centroids);
+                for num in [0, 1, 2, 5, 8, 13, 61] {
+                    integers::check_assign(backend, dim, num, num_centroids, Fill::Random);
+                    integers::check_assign(backend, dim, num, num_centroids, Fill::Extreme);
                 }
             }
         }
-        floats::check_assign(backend, 128, 3000, 100);
-        floats::check_assign(backend, 128, 100, 3000);
-        floats::check_assign_ties(backend);
+        integers::check_assign(backend, 128, 3000, 100, Fill::Random);
+        integers::check_assign(backend, 128, 100, 3000, Fill::Random);
+        integers::check_assign_ties(backend);
     });
 }
 

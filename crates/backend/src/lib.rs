@@ -2,7 +2,7 @@
 //!
 //! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and as a portable
 //! and an AVX2 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
-//! integer ops below, within a stated margin for the float ops (k-means, assign, compress).
+//! integer ops below and for `assign`, within a stated margin for the float ops (compress, `maxsim_f32`).
 //!
 //! # The arithmetic contract: a score is an integer
 //!
@@ -50,7 +50,7 @@ pub use layout::{
 };
 pub use types::{
     Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding,
-    ScaleRule, Select, TABLE_LIMIT, TRELLIS_LEVELS, score_shift,
+    ScaleRule, Select, TABLE_LIMIT, TRELLIS_LEVELS, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
@@ -74,9 +74,10 @@ pub trait Backend: Send + Sync {
     /// What computes, for logs and tables: `cpu/avx2`, `cuda/0`.
     fn name(&self) -> String;
 
-    /// Nearest centroid by inner product for each embedding; ties go to the lower code.
-    /// `embeddings (N, D) f32`, `centroids (K, D) f32` -> `(N) u32`.
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32>;
+    /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
+    /// embedding [rounded](round_to_int8) by itself; ties go to the lower code.
+    /// `embeddings (N, D) f32`, `centroids (K, D) i8` within -127..=127 -> `(N) u32`.
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32>;
 
     /// Sum and number of the embeddings of each code; the order of additions is fixed, whatever the
     /// number of threads. `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.

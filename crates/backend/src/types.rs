@@ -340,6 +340,18 @@ impl CompressedPassages {
     }
 }
 
+/// Rounds reals to int8 with one scale, `max|x| / 127`, which is given back: `round_ties_even(x * (127 / max|x|))`.
+/// What is not finite is the caller's affair.
+#[inline(always)]
+pub fn round_to_int8(reals: &[f32], out: &mut [i8]) -> f32 {
+    let max = reals.iter().fold(0f32, |m, x| m.max(x.abs()));
+    let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+    for (out, x) in out.iter_mut().zip(reals) {
+        *out = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    max / 127.0
+}
+
 /// A query's embeddings as int8 with one scale: `q ~ scale * q8`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedQuery {
@@ -358,10 +370,9 @@ impl QuantizedQuery {
     /// If `embeddings` is no whole number of rows.
     pub fn new(dim: usize, embeddings: &[f32]) -> Self {
         assert!(dim > 0 && embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
-        let max = embeddings.iter().fold(0f32, |m, x| m.max(x.abs()));
-        let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
-        let round = |x: &f32| (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
-        Self { dim, data: embeddings.iter().map(round).collect(), scale: max / 127.0 }
+        let mut data = vec![0; embeddings.len()];
+        let scale = round_to_int8(embeddings, &mut data);
+        Self { dim, data, scale }
     }
 
     /// Number of query tokens, `Q`.

@@ -1,6 +1,6 @@
-//! Spherical k-means: unit centroids, assignment by inner product.
+//! Spherical k-means: unit centroids, rounded to int8, assignment by inner product.
 //!
-//! In: a sample `(N, D) f32` of unit embeddings in random order, `K`, a seed. Out: `(K, D) f32`, unit rows.
+//! In: a sample `(N, D) f32` of unit embeddings in random order, `K`, a seed. Out: `(K, D) i8` and their scale.
 //! The same seed gives the same centroids whatever the number of threads: initial points are drawn by
 //! a seeded generator, and the backend's `assign` and `centroid_sums` have a fixed order of additions.
 //! A centroid that lost all its members starts again at a random point of the sample.
@@ -8,7 +8,8 @@
 use crate::Progress;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::Backend;
+use selvedge_backend::{Backend, round_to_int8};
+use std::sync::Arc;
 
 /// Runs `iterations` rounds over `sample (N, D)`.
 ///
@@ -22,7 +23,7 @@ pub fn kmeans<B: Backend>(
     iterations: usize,
     seed: u64,
     progress: &dyn Progress,
-) -> Vec<f32> {
+) -> Rounded {
     let n = sample.len() / dim;
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -33,7 +34,7 @@ pub fn kmeans<B: Backend>(
         centroids.extend_from_slice(&sample[row * dim..][..dim]);
     }
     for iteration in 0..iterations {
-        let codes = backend.assign(dim, sample, &centroids);
+        let codes = backend.assign(dim, sample, &round(&centroids).centroids);
         let (sums, counts) = backend.centroid_sums(dim, sample, &codes, num_centroids);
         centroids = sums;
         for (c, centroid) in centroids.chunks_exact_mut(dim).enumerate() {
@@ -44,7 +45,23 @@ pub fn kmeans<B: Backend>(
         }
         progress.report("k-means", iteration as u64 + 1, iterations as u64);
     }
-    centroids
+    round(&centroids)
+}
+
+/// Centroids as an index keeps them.
+#[derive(Clone, Debug)]
+pub struct Rounded {
+    /// `(K, D) i8`, within -127..=127.
+    pub centroids: Arc<[i8]>,
+    /// One step as a real number.
+    pub scale: f32,
+}
+
+/// Rounds centroids to int8 with one scale; residuals are taken from the rounded ones, so nothing is lost.
+fn round(centroids: &[f32]) -> Rounded {
+    let mut rounded = vec![0; centroids.len()];
+    let scale = round_to_int8(centroids, &mut rounded);
+    Rounded { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
 }
 
 /// Scales a row to unit length; false, and untouched, where it has none.

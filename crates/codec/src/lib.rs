@@ -79,7 +79,7 @@ mod train;
 mod trained;
 
 pub use error::{Error, Result};
-pub use kmeans::kmeans;
+pub use kmeans::{Rounded, kmeans};
 pub use rotation::Rotation;
 pub use train::{TrainOptions, train};
 pub use trained::{CodecKind, Compressor, TrainedCodec};

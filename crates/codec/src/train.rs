@@ -5,9 +5,10 @@
 //! held-out rows --assign, residual, levels--> stats --> 16 or 32 pairs (norm, gain), rounded to integers
 //! ```
 
+use crate::kmeans::{Rounded, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::scales::{Stats, to_integers, train_norms, train_pairs};
-use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, kmeans, plan};
+use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule};
@@ -72,12 +73,11 @@ pub fn train<B: Backend>(
     let held_out = plan::held_out(n);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
-    let centroids =
+    let rounded =
         kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress);
-    let (centroids, centroid_scale) = round_centroids(&centroids);
     // Small samples hold nothing out: then the levels see what k-means saw.
     let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };
-    let params = fit(backend, dim, held_out_rows, centroids, centroid_scale, options)?;
+    let params = fit(backend, dim, held_out_rows, rounded, options)?;
     Ok(TrainedCodec { kind: options.kind, seed: options.seed, params: Arc::new(params) })
 }
 
@@ -108,24 +108,16 @@ fn shuffle_rows(dim: usize, rows: &mut [f32], seed: u64) {
     }
 }
 
-/// Rounds centroids to int8 with one scale; residuals are taken from the rounded ones, so nothing is lost.
-fn round_centroids(centroids: &[f32]) -> (Arc<[i8]>, f32) {
-    let max = centroids.iter().fold(0f32, |m, x| m.max(x.abs()));
-    let scale = if max > 0.0 { max / 127.0 } else { 1.0 };
-    (centroids.iter().map(|x| (x / scale).round_ties_even().clamp(-127.0, 127.0) as i8).collect(), scale)
-}
-
 /// Fits levels and scales to held-out rows.
 fn fit<B: Backend>(
     backend: &B,
     dim: usize,
     rows: &[f32],
-    centroids: Arc<[i8]>,
-    centroid_scale: f32,
+    Rounded { centroids, scale: centroid_scale }: Rounded,
     options: &TrainOptions,
 ) -> Result<Codec> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
-    let codes = backend.assign(dim, rows, &real);
+    let codes = backend.assign(dim, rows, &centroids);
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
             let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };

@@ -42,9 +42,7 @@ impl TrainedCodec {
 
     /// Everything that turns embeddings into bytes, prepared once.
     pub fn compressor(&self) -> Compressor {
-        let scale = self.params.centroid_scale;
-        let centroids = self.params.centroids.iter().map(|&c| f32::from(c) * scale).collect();
-        Compressor { params: self.params.clone(), rotation: self.rotation(), centroids }
+        Compressor { params: self.params.clone(), rotation: self.rotation() }
     }
 }
 
@@ -53,8 +51,6 @@ impl TrainedCodec {
 pub struct Compressor {
     params: Arc<Codec>,
     rotation: Option<Rotation>,
-    /// Centroids as real numbers, `(K, D) f32`.
-    centroids: Vec<f32>,
 }
 
 impl Compressor {
@@ -63,7 +59,7 @@ impl Compressor {
         if let Some(rotation) = &self.rotation {
             rotation.apply(embeddings);
         }
-        let codes = backend.assign(self.params.dim, embeddings, &self.centroids);
+        let codes = backend.assign(self.params.dim, embeddings, &self.params.centroids);
         let packed = backend.compress(&self.params, embeddings, &codes);
         (codes, packed)
     }

@@ -81,7 +81,7 @@ impl Backend for Cpu {
         format!("cpu/{}", self.isa.name())
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
         assign::assign(self.isa, dim, embeddings, centroids)
     }
 

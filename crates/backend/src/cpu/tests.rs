@@ -45,12 +45,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let (dim, num_centroids, num_passages) = (48, 700, 1500);
     let codec = Arc::new(codec(rng, dim, num_centroids));
     let embeddings = noise(rng, 2 * num_passages * dim);
-    let centroids = noise(rng, num_centroids * dim);
     let query = QuantizedQuery::new(dim, &noise(rng, 21 * dim));
     let queries = noise(rng, 21 * dim);
     for cpu in cpus() {
         let ask = || {
-            let codes = cpu.assign(dim, &embeddings, &centroids);
+            let codes = cpu.assign(dim, &embeddings, &codec.centroids);
             let packed = cpu.compress(&codec, &embeddings, &codes);
             let sums = cpu.centroid_sums(dim, &embeddings, &codes, num_centroids);
             let offsets: Vec<usize> = (0..=num_passages).map(|p| 2 * p).collect();

@@ -31,7 +31,7 @@ impl Backend for Reference {
         "reference".into()
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
         reference::assign(dim, embeddings, centroids)
     }
 

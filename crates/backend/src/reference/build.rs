@@ -1,20 +1,16 @@
 //! The ops of the build trip, naively: nearest centroids, sums, compression and its inverse.
 
 use super::{level, token, trellis_row};
-use crate::{Codec, CompressedPassages, Packed, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule};
+use crate::{Codec, CompressedPassages, Packed, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule};
 use std::ops::Range;
 
-/// Nearest centroid by inner product, in f64; ties go to the lower code.
-pub fn assign(dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
+/// Nearest centroid by inner product with the embedding rounded to int8; ties go to the lower code.
+pub fn assign(dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
     let nearest = |x: &[f32]| {
-        let mut best = (0, f64::NEG_INFINITY);
-        for (code, centroid) in centroids.chunks_exact(dim).enumerate() {
-            let product = x.iter().zip(centroid).map(|(&x, &c)| f64::from(x) * f64::from(c)).sum();
-            if product > best.1 {
-                best = (code as u32, product);
-            }
-        }
-        best.0
+        let x = QuantizedQuery::new(dim, x).data;
+        let product = |c: &[i8]| x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c)).sum::<i32>();
+        let products = centroids.chunks_exact(dim).map(product).zip(0..);
+        products.fold((i32::MIN, 0), |best, found| if found.0 > best.0 { found } else { best }).1
     };
     embeddings.chunks_exact(dim).map(nearest).collect()
 }

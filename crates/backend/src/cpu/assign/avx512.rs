@@ -1,2 +1,70 @@
-//! The AVX2 body, for now.
-pub(super) use super::avx2::run;
+//! `assign` with AVX-512: eight rows meet thirty-two centroids; then six instructions a row fold its products into the
+//! row's best sixteen.
+
+use super::{Panels, lowest_best};
+use crate::cpu::dots::avx512::{LANES, ROWS, as_signed, tile};
+use std::arch::x86_64::*;
+
+/// The best products so far of one embedding, lane by lane, and the panels that they are from.
+#[derive(Clone, Copy)]
+struct Best {
+    product: __m512i,
+    panel: __m512i,
+}
+
+/// `rows (n, D) i8` -> `codes (n) u32`.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
+    let dim = panels.dim;
+    assert!(rows.len() == codes.len() * dim && panels.data.len().is_multiple_of(2 * LANES * dim));
+    assert!(panels.sums.len() * dim == panels.data.len());
+    let flip = as_signed();
+    let start = Best { product: _mm512_set1_epi32(i32::MIN), panel: _mm512_setzero_si512() };
+    let mut best = vec![start; codes.len()];
+    let sums = panels.sums.chunks_exact(2 * LANES);
+    for ((p, pair), sums) in panels.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
+        // Rows are taken as `x + 128`, so products start 128 sums lower.
+        let lower = |v: usize| {
+            // SAFETY: two registers of sums.
+            let sums = unsafe { _mm512_loadu_si512(sums[v * LANES..].as_ptr().cast()) };
+            _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums))
+        };
+        let lower: [__m512i; 2] = std::array::from_fn(lower);
+        for (group, best) in best.chunks_mut(ROWS).enumerate() {
+            let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr().cast();
+            // SAFETY: each row is a slice of `dim` bytes, and `pair` has two panels of `16 * dim`.
+            let products = unsafe { tile(std::array::from_fn(row), pair.as_ptr(), dim, lower, flip) };
+            for (best, products) in best.iter_mut().zip(products) {
+                best.keep(products, 2 * p as i32);
+            }
+        }
+    }
+    for (code, best) in codes.iter_mut().zip(&best) {
+        *code = best.lowest();
+    }
+}
+
+impl Best {
+    /// Takes over the products of two panels that exceed the best so far; of two equal ones the first panel's.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    fn keep(&mut self, products: [__m512i; 2], first: i32) {
+        for (product, panel) in products.into_iter().zip(first..) {
+            let better = _mm512_cmpgt_epi32_mask(product, self.product);
+            self.product = _mm512_max_epi32(self.product, product);
+            self.panel = _mm512_mask_set1_epi32(self.panel, better, panel);
+        }
+    }
+
+    /// The code of the best lane.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    fn lowest(&self) -> u32 {
+        let (mut products, mut panels) = ([0i32; LANES], [0u32; LANES]);
+        // SAFETY: both arrays are one register long.
+        unsafe {
+            _mm512_storeu_si512(products.as_mut_ptr().cast(), self.product);
+            _mm512_storeu_si512(panels.as_mut_ptr().cast(), self.panel);
+        }
+        lowest_best((0..LANES).map(|lane| (products[lane], panels[lane] * LANES as u32 + lane as u32)))
+    }
+}

@@ -1,9 +1,10 @@
-//! Nearest centroid by inner product: `argmax over c of dot(x, c)`, a matrix product whose result is
-//! never stored. `embeddings (N, D) f32`, `centroids (K, D) f32` -> `(N) u32`.
+//! Nearest centroid by int8 inner product: `argmax over c of dot(x8, c8)`, a matrix product whose result is never
+//! stored. `embeddings (N, D) f32`, each rounded by itself, `centroids (K, D) i8` -> `(N) u32`.
 //!
-//! Centroids are packed once into panels of sixteen; a block of embeddings stays in L2 while the
-//! panels stream past it, and each embedding keeps its best so far lane by lane. Ties go to the
-//! lower code: a lane sees its codes in ascending order and only a larger product replaces one.
+//! Centroids are interleaved once into panels; a block of embeddings stays in L1 while the panels stream past it, and
+//! each embedding keeps its best so far lane by lane. Ties go to the lower code: a lane sees its codes in ascending
+//! order and only a larger product replaces one. The centroids of a codec are int8 anyway, so all that rounding costs
+//! is the embeddings' share: on Debian (K = 16,384) the chosen centroid's cosine is MEASURED lower on average.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,22 +12,74 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use super::tile;
-use crate::Isa;
+use super::dots::{interleave, lanes};
+use crate::{Isa, round_to_int8};
 use rayon::prelude::*;
 
-/// `embeddings (N, D) f32`, `centroids (K, D) f32` -> codes `(N) u32`.
+/// Bytes of the rows that a panel meets at a time: a quarter of a 32 KiB L1, beside as many of best products.
+const BLOCK_BYTES: usize = 1 << 13;
+/// Blocks that one thread takes before it asks for more work.
+const BLOCKS: usize = 8;
+
+/// Centroids, interleaved.
+struct Panels {
+    /// Components of a row.
+    dim: usize,
+    /// Centroids in a panel.
+    lanes: usize,
+    /// `(panels, D / 4, lanes, 4) i8`; the last centroid stands in for those behind it, and loses ties to itself.
+    data: Vec<i8>,
+    /// Sum of each centroid's components, `(panels, lanes) i32`.
+    sums: Vec<i32>,
+}
+
+impl Panels {
+    /// A whole number of times `together` panels.
+    fn new(dim: usize, lanes: usize, together: usize, centroids: &[i8]) -> Self {
+        let num = centroids.len() / dim;
+        let mut rows = centroids.to_vec();
+        for _ in num..num.next_multiple_of(lanes * together) {
+            rows.extend_from_slice(&centroids[centroids.len() - dim..]);
+        }
+        let sums = rows.par_chunks_exact(dim).map(|row| row.iter().map(|&c| i32::from(c)).sum()).collect();
+        let mut data = vec![0; rows.len()];
+        let panels = data.par_chunks_exact_mut(lanes * dim).zip(rows.par_chunks_exact(lanes * dim));
+        panels.for_each(|(panel, rows)| interleave(dim, rows, panel));
+        Self { dim, lanes, data, sums }
+    }
+}
+
+/// `embeddings (N, D) f32`, `centroids (K, D) i8` -> codes `(N) u32`.
 ///
 /// # Panics
-/// If `embeddings` or `centroids` are no whole rows, or there is no centroid for an embedding.
-pub(super) fn assign(isa: Isa, dim: usize, embeddings: &[f32], centroids: &[f32]) -> Vec<u32> {
-    assert!(dim > 0 && embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
+/// If `embeddings` or `centroids` are no whole rows of a multiple of 4, there is no centroid for an embedding, or one
+/// has a component of -128.
+pub(super) fn assign(isa: Isa, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
+    assert!(dim > 0 && dim.is_multiple_of(4) && embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
     assert!(centroids.len().is_multiple_of(dim), "whole centroids of {dim}");
-    assert!(embeddings.is_empty() || !centroids.is_empty(), "no centroid to assign to");
-    let panels = tile::pack_panels(dim, centroids);
+    assert!(!centroids.contains(&i8::MIN), "components lie within -127..=127");
     let mut codes = vec![0u32; embeddings.len() / dim];
-    let block = (tile::BLOCK_FLOATS / dim).next_multiple_of(6).max(24);
-    let blocks = codes.par_chunks_mut(block).zip(embeddings.par_chunks(block * dim));
-    blocks.for_each(|(codes, rows)| dispatch!(isa, dim, rows, &panels, codes));
+    if codes.is_empty() {
+        return codes;
+    }
+    assert!(!centroids.is_empty(), "no centroid to assign to");
+    let panels = Panels::new(dim, lanes(isa), 2, centroids);
+    let block = (BLOCK_BYTES / dim).next_multiple_of(8).max(8);
+    let work = codes.par_chunks_mut(BLOCKS * block).zip(embeddings.par_chunks(BLOCKS * block * dim));
+    work.for_each(|(codes, embeddings)| {
+        let mut rows = vec![0i8; block * dim];
+        for (codes, embeddings) in codes.chunks_mut(block).zip(embeddings.chunks(block * dim)) {
+            for (x, row) in embeddings.chunks_exact(dim).zip(rows.chunks_exact_mut(dim)) {
+                round_to_int8(x, row);
+            }
+            dispatch!(isa, &rows[..embeddings.len()], &panels, codes);
+        }
+    });
     codes
+}
+
+/// The code of the best of a row's lanes, among equals the lowest.
+fn lowest_best(lanes: impl Iterator<Item = (i32, u32)>) -> u32 {
+    let best = lanes.max_by_key(|&(product, code)| (product, std::cmp::Reverse(code)));
+    best.expect("a row has lanes").1
 }

@@ -1,47 +1,22 @@
 //! `assign` in plain Rust.
 
-use crate::cpu::tile::{WIDTH, portable::tile};
+use super::{Panels, lowest_best};
 
-/// The best product so far of one embedding, lane by lane, and its panel.
-#[derive(Clone)]
-struct Best {
-    product: [f32; WIDTH],
-    panel: [u32; WIDTH],
-}
-
-/// `rows (n, D) f32`, `panels (ceil(K / 16), D, 16) f32` -> `codes (n) u32`.
-pub(super) fn run(dim: usize, rows: &[f32], panels: &[f32], codes: &mut [u32]) {
-    let row = |i: usize| &rows[i * dim..(i + 1) * dim];
-    let mut best = vec![Best { product: [f32::NEG_INFINITY; WIDTH], panel: [0; WIDTH] }; codes.len()];
-    for (p, panel) in panels.chunks_exact(dim * WIDTH).enumerate() {
-        for i in (0..codes.len()).step_by(2) {
-            let j = (i + 1).min(codes.len() - 1);
-            let products = tile([row(i), row(j)], panel);
-            keep(&mut best[i], &products[0], p as u32);
-            keep(&mut best[j], &products[1], p as u32);
-        }
-    }
-    for (code, best) in codes.iter_mut().zip(&best) {
-        *code = best.code();
-    }
-}
-
-/// Takes over the products that exceed the best so far.
-fn keep(best: &mut Best, products: &[f32; WIDTH], panel: u32) {
-    for ((best, of), &product) in best.product.iter_mut().zip(&mut best.panel).zip(products) {
-        let better = product > *best;
-        *best = if better { product } else { *best };
-        *of = if better { panel } else { *of };
-    }
-}
-
-impl Best {
-    /// The code of the best lane; among equals the lowest.
-    fn code(&self) -> u32 {
-        let code = |lane: usize| self.panel[lane] * WIDTH as u32 + lane as u32;
-        let better = |a: usize, b: usize| {
-            self.product[b] > self.product[a] || (self.product[b] == self.product[a] && code(b) < code(a))
-        };
-        code((0..WIDTH).fold(0, |a, b| if better(a, b) { b } else { a }))
+/// `rows (n, D) i8` -> `codes (n) u32`.
+pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
+    let Panels { dim, lanes, .. } = *panels;
+    for (row, code) in rows.chunks_exact(dim).zip(codes) {
+        let best = panels.data.chunks_exact(lanes * dim).enumerate().map(|(p, panel)| {
+            let mut sums = [0i32; super::super::passages::LANES];
+            for (steps, four) in panel.chunks_exact(4 * lanes).zip(row.chunks_exact(4)) {
+                for (sum, c) in sums.iter_mut().zip(steps.chunks_exact(4)) {
+                    *sum += (0..4).map(|i| i32::from(c[i]) * i32::from(four[i])).sum::<i32>();
+                }
+            }
+            let first = (p * lanes) as u32;
+            let code = lowest_best(sums.into_iter().zip(first..));
+            (sums[(code - first) as usize], code)
+        });
+        *code = lowest_best(best);
     }
 }

@@ -33,11 +33,11 @@ fn fill(job: &Job<'_>, flip: __m512i, first: usize, panel: usize, rows: &mut [i3
     let start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
     // SAFETY: each row is a slice of `dim` bytes; the panel has `16 * dim`.
     let products =
-        unsafe { tile(std::array::from_fn(centroid), job.panels.panels(panel, 1).as_ptr(), dim, start, flip) };
+        unsafe { tile(std::array::from_fn(centroid), job.panels.panels(panel, 1).as_ptr(), dim, [start], flip) };
     let factor = _mm512_set1_ps(job.codec.table_factor());
     let limit = _mm512_set1_ps(TABLE_LIMIT as f32);
     let floor = _mm512_set1_ps(-TABLE_LIMIT as f32);
-    for (row, product) in rows.chunks_exact_mut(job.stride).zip(products) {
+    for (row, [product]) in rows.chunks_exact_mut(job.stride).zip(products) {
         let product = _mm512_mul_ps(_mm512_cvtepi32_ps(product), factor);
         let clamped = _mm512_max_ps(_mm512_min_ps(product, limit), floor);
         let out = &mut row[panel * LANES..];

@@ -1,2 +1,3 @@
-//! The AVX2 body, for now.
+//! `decompress` with AVX-512: the AVX2 body, since the wider unpacking does not keep the order of components.
+
 pub(super) use super::avx2::run;

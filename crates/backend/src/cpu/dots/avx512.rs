@@ -1,4 +1,4 @@
-//! Eight rows by sixteen query tokens with `vpdpbusd`: four products of an unsigned and a signed byte, added to an
+//! Eight rows by sixteen or thirty-two query tokens with `vpdpbusd`: four products of an unsigned and a signed byte, added to an
 //! i32 lane, exact. A row's bytes `u` are the unsigned ones, within 0..=255, so a signed component `w` has to come
 //! as `u = w - lowest`, and `dot(q, w) = dot(q, u) + lowest * sum(q)` is the caller's affair.
 //!
@@ -14,8 +14,8 @@ pub(in crate::cpu) const ROWS: usize = 8;
 /// Query tokens in a panel.
 pub(in crate::cpu) const LANES: usize = 16;
 
-/// Dot products of a tile's rows with a panel.
-pub(in crate::cpu) type Tile = [__m512i; ROWS];
+/// Dot products of a tile's rows with `V` panels.
+pub(in crate::cpu) type Tile<const V: usize> = [[__m512i; V]; ROWS];
 
 /// What makes [`tile`] take a row's bytes as they are.
 #[inline]
@@ -32,28 +32,32 @@ pub(in crate::cpu) fn as_signed() -> __m512i {
     std::hint::black_box(_mm512_set1_epi8(i8::MIN))
 }
 
-/// `start` plus the dot products of the rows' bytes, each with the bits of `flip` changed, with a panel.
+/// `start` plus the dot products of the rows' bytes, each with the bits of `flip` changed, with `V` panels.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;
-/// - `16 * width` bytes can be read from `panel`.
+/// - `V` panels of `16 * width` bytes can be read from `panels`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(in crate::cpu) unsafe fn tile(
+pub(in crate::cpu) unsafe fn tile<const V: usize>(
     rows: [*const u8; ROWS],
-    panel: *const i8,
+    panels: *const i8,
     width: usize,
-    start: __m512i,
+    start: [__m512i; V],
     flip: __m512i,
-) -> Tile {
+) -> Tile<V> {
     let mut sums = [start; ROWS];
     for d in (0..width).step_by(4) {
         // SAFETY: `d + 4 <= width`, so `LANES * d + 64 <= LANES * width`.
-        let query = unsafe { _mm512_loadu_si512(panel.add(LANES * d).cast()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
+        let panel = |v: usize| unsafe { _mm512_loadu_si512(panels.add(LANES * (v * width + d)).cast()) };
+        let queries: [__m512i; V] = std::array::from_fn(panel);
+        for (sums, row) in sums.iter_mut().zip(rows) {
             // SAFETY: `d + 4 <= width`.
             let four = _mm512_set1_epi32(unsafe { row.add(d).cast::<i32>().read_unaligned() });
-            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(four, flip), query);
+            let four = _mm512_xor_si512(four, flip);
+            for (sum, &query) in sums.iter_mut().zip(&queries) {
+                *sum = _mm512_dpbusd_epi32(*sum, four, query);
+            }
         }
     }
     sums

@@ -53,15 +53,16 @@ impl Panels {
         assert!(!rows.contains(&i8::MIN), "components lie within -127..=127");
         let (lanes, width) = (lanes(isa), order.len());
         let padded = (rows.len() / dim).next_multiple_of(lanes);
-        let (mut data, mut sums) = (vec![0i8; padded * width], vec![0i32; padded]);
-        for (i, (row, sum)) in rows.chunks_exact(dim).zip(&mut sums).enumerate() {
-            *sum = row.iter().map(|&q| i32::from(q)).sum();
-            let panel = &mut data[i / lanes * lanes * width..];
-            for (step, four) in order.chunks_exact(4).enumerate() {
-                for (byte, component) in four.iter().enumerate() {
-                    panel[(step * lanes + i % lanes) * 4 + byte] = component.map_or(0, |d| row[d]);
-                }
-            }
+        let rows = rows.chunks_exact(dim);
+        let mut sums: Vec<i32> = rows.clone().map(|row| row.iter().map(|&q| i32::from(q)).sum()).collect();
+        let ordered = rows.flat_map(|row| order.iter().map(|component| component.map_or(0, |d| row[d])));
+        let mut ordered: Vec<i8> = ordered.collect();
+        ordered.resize(padded * width, 0);
+        sums.resize(padded, 0);
+        let mut data = vec![0; ordered.len()];
+        if width > 0 {
+            let panels = data.chunks_exact_mut(lanes * width).zip(ordered.chunks_exact(lanes * width));
+            panels.for_each(|(panel, rows)| interleave(width, rows, panel));
         }
         Self { width, lanes, data, sums }
     }
@@ -85,6 +86,16 @@ impl Panels {
     /// Sums of the components of a panel's rows, `(lanes) i32`.
     pub(super) fn sums(&self, panel: usize) -> &[i32] {
         &self.sums[panel * self.lanes..][..self.lanes]
+    }
+}
+
+/// Rows `(lanes, width) i8` of one panel -> `(width / 4, lanes, 4) i8`.
+pub(super) fn interleave(width: usize, rows: &[i8], panel: &mut [i8]) {
+    let lanes = rows.len() / width;
+    for (lane, row) in rows.chunks_exact(width).enumerate() {
+        for (four, out) in row.as_chunks::<4>().0.iter().zip(panel[lane * 4..].chunks_mut(lanes * 4)) {
+            out[..4].copy_from_slice(four);
+        }
     }
 }
 

@@ -52,8 +52,8 @@ fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile, num_tokens: usize, panel:
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
         let rows = slots.map(|slot| of.levels[slot * of.width..][..of.width].as_ptr());
         // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
-        let products = unsafe { tile(rows, bytes.as_ptr(), of.width, start, as_unsigned()) };
-        for (slot, product) in slots.into_iter().zip(products) {
+        let products = unsafe { tile(rows, bytes.as_ptr(), of.width, [start], as_unsigned()) };
+        for (slot, [product]) in slots.into_iter().zip(products) {
             let entries = &job.table.padded_row(of.codes[slot])[first..first + lanes];
             // SAFETY: as many lanes are read as there are entries.
             let entries = unsafe { _mm512_maskz_loadu_epi32(mask, entries.as_ptr()) };

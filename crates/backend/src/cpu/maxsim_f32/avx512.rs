@@ -1,2 +1,3 @@
-//! The AVX2 body, for now.
+//! `maxsim_f32` with AVX-512: the AVX2 body.
+
 pub(super) use super::avx2::run;
