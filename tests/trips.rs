@@ -178,8 +178,12 @@ fn approximate_scores_follow_their_definition() {
     for query in &corpus.queries {
         let q8 = codec.quantize_query(codec.rotation().as_ref(), query);
         let probed = probe(&backend, &backend.centroid_table(&resident, &q8), 5);
-        let mut found = Vec::new();
-        candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut found);
+        let mut gather = |ndocs| {
+            let mut kept = candidates::Kept::new(ndocs);
+            candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut kept);
+            kept.into_sorted()
+        };
+        let mut found = gather(PASSAGES);
         let imputed: i32 = probed.missing.iter().sum();
         let mut expected = Vec::new();
         for pid in 0..PASSAGES as u32 {
@@ -196,10 +200,8 @@ fn approximate_scores_follow_their_definition() {
                 expected.push((pid, approx - imputed));
             }
         }
-        found.sort_by_key(|c| c.pid);
         assert_eq!(found.iter().map(|c| (c.pid, c.approx)).collect::<Vec<_>>(), expected);
-        let mut kept = found.clone();
-        candidates::keep_best(&mut kept, 20);
+        let kept = gather(20);
         found.sort_by_key(|c| (std::cmp::Reverse(c.approx), c.pid));
         found.truncate(20);
         found.sort_by_key(|c| c.pid);

@@ -189,7 +189,7 @@ impl<B: Backend> Searcher<B> {
 
     fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<candidates::Candidate> {
         let mut scratch = self.scratch.lock().expect("no holder panics").pop().unwrap_or_default();
-        let mut kept = Vec::new();
+        let mut kept = candidates::Kept::new(ndocs);
         for (number, segment) in self.segments.iter().enumerate() {
             let local = subset.map(|s| s.local(segment.first_pid, segment.num_passages));
             candidates::gather(
@@ -203,8 +203,7 @@ impl<B: Backend> Searcher<B> {
             );
         }
         self.scratch.lock().expect("no holder panics").push(scratch);
-        candidates::keep_best(&mut kept, ndocs);
-        kept
+        kept.into_sorted()
     }
 }
 

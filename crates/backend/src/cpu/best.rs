@@ -22,6 +22,7 @@ impl Best {
     }
 
     /// Offers one key.
+    #[inline(always)]
     pub(super) fn push(&mut self, key: u64) {
         if self.keep == 0 || self.floor.is_some_and(|floor| key < floor) {
             return;

@@ -117,7 +117,7 @@ impl Backend for Cpu {
     }
 
     fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
-        probe::probe(table, nprobe)
+        probe::probe(self.isa, table, nprobe)
     }
 
     fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores {

@@ -2,7 +2,7 @@
 
 use crate::{CodeReader, Codec, CompressedPassages, NO_MATCH, Result, Select, read_scale};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 /// Passages that one thread scores before it asks for more work; up to eight such blocks are not
 /// worth a second thread.
@@ -76,6 +76,9 @@ impl Codes<'_> {
     }
 }
 
+/// Centroids whose largest entries stand in the table's `maxima`.
+pub(super) const GROUP: usize = 8;
+
 /// The centroid table of one query, `(K, stride) i32`: `stride` is `Q` rounded up to 8, the entries
 /// behind the `Q`-th of a row are zero, so that a token's row is read in whole registers.
 #[derive(Clone, Debug)]
@@ -84,13 +87,30 @@ pub struct Table {
     stride: usize,
     num_centroids: usize,
     entries: Vec<i32>,
+    /// Largest entry of each column over [`GROUP`] rows, `(ceil(K / GROUP), stride) i32`.
+    maxima: Vec<i32>,
+}
+
+thread_local! {
+    /// Memory of tables that were dropped on this thread, for its next one: a table of a megabyte for each query
+    /// would otherwise be zeroed, if not mapped anew, each time.
+    static SPARE: Cell<(Vec<i32>, Vec<i32>)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        SPARE.set((std::mem::take(&mut self.entries), std::mem::take(&mut self.maxima)));
+    }
 }
 
 impl Table {
-    /// A table of zeros.
-    pub(super) fn zeros(query_len: usize, num_centroids: usize) -> Self {
+    /// A table of any numbers, to be written to.
+    pub(super) fn unwritten(query_len: usize, num_centroids: usize) -> Self {
         let stride = query_len.next_multiple_of(LANES);
-        Self { query_len, stride, num_centroids, entries: vec![0; num_centroids * stride] }
+        let (mut entries, mut maxima) = SPARE.take();
+        entries.resize(num_centroids * stride, 0);
+        maxima.resize(num_centroids.div_ceil(GROUP) * stride, 0);
+        Self { query_len, stride, num_centroids, entries, maxima }
     }
 
     /// Number of query tokens, `Q`.
@@ -119,8 +139,13 @@ impl Table {
         self.stride
     }
 
-    /// All entries, `(K, stride) i32`.
-    pub(super) fn entries_mut(&mut self) -> &mut [i32] {
-        &mut self.entries
+    /// All entries, `(K, stride) i32`, and their maxima, `(ceil(K / GROUP), stride) i32`.
+    pub(super) fn parts_mut(&mut self) -> (&mut [i32], &mut [i32]) {
+        (&mut self.entries, &mut self.maxima)
+    }
+
+    /// The largest entries of each group of rows, `(ceil(K / GROUP), stride) i32`.
+    pub(super) fn maxima(&self) -> &[i32] {
+        &self.maxima
     }
 }

@@ -1,6 +1,6 @@
 //! `centroid_table` with AVX2: the signed int8 kernel, straight from the centroids' rows.
 
-use super::Job;
+use super::{Job, maximize};
 use crate::{
     TABLE_LIMIT,
     cpu::{
@@ -10,9 +10,9 @@ use crate::{
 };
 use std::arch::x86_64::*;
 
-/// Rows of the centroids from `first` on -> `rows (n, stride) i32`.
+/// Rows of the centroids from `first` on -> `rows (n, stride) i32` and their maxima.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32]) {
+pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32], maxima: &mut [i32]) {
     for (group, rows) in rows.chunks_mut(ROWS * job.stride).enumerate() {
         for panel in (0..job.panels.len()).step_by(2) {
             match job.panels.len() - panel {
@@ -21,6 +21,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32]) {
             }
         }
     }
+    maximize(job.stride, rows, maxima);
 }
 
 /// Entries of `V` panels for up to four centroids from `first` on.

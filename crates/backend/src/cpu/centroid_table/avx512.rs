@@ -1,22 +1,23 @@
 //! `centroid_table` with AVX-512: `vpdpbusd` straight from the centroids' rows, eight at a time, taken as `c + 128`:
 //! `dot(q, c) = dot(q, c + 128) - 128 * sum(q)`.
 
-use super::Job;
+use super::{Job, maximize};
 use crate::{
     TABLE_LIMIT,
     cpu::dots::avx512::{LANES, ROWS, as_signed, tile},
 };
 use std::arch::x86_64::*;
 
-/// Rows of the centroids from `first` on -> `rows (n, stride) i32`.
+/// Rows of the centroids from `first` on -> `rows (n, stride) i32` and their maxima.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32]) {
+pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32], maxima: &mut [i32]) {
     let flip = as_signed();
     for (group, rows) in rows.chunks_mut(ROWS * job.stride).enumerate() {
         for panel in 0..job.panels.len() {
             fill(job, flip, first + group * ROWS, panel, rows);
         }
     }
+    maximize(job.stride, rows, maxima);
 }
 
 /// Entries of a panel for up to eight centroids from `first` on.

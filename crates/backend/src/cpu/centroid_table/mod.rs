@@ -13,7 +13,10 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use super::{dots::Panels, passages::Table};
+use super::{
+    dots::Panels,
+    passages::{GROUP, Table},
+};
 use crate::{Codec, Isa, QuantizedQuery};
 use rayon::prelude::*;
 
@@ -35,11 +38,26 @@ struct Job<'a> {
 /// If codec and query differ in dim.
 pub(super) fn centroid_table(isa: Isa, codec: &Codec, query: &QuantizedQuery) -> Table {
     assert_eq!(codec.dim, query.dim, "codec and query differ in dim");
-    let mut table = Table::zeros(query.len(), codec.num_centroids());
+    let mut table = Table::unwritten(query.len(), codec.num_centroids());
     let job = Job { codec, query, panels: Panels::new(isa, query), stride: table.stride() };
     if !query.is_empty() {
-        let rows = table.entries_mut().par_chunks_mut(BLOCK_CENTROIDS * job.stride).enumerate();
-        rows.for_each(|(block, rows)| dispatch!(isa, &job, block * BLOCK_CENTROIDS, rows));
+        let (entries, maxima) = table.parts_mut();
+        let rows = entries.par_chunks_mut(BLOCK_CENTROIDS * job.stride);
+        let maxima = maxima.par_chunks_mut(BLOCK_CENTROIDS / GROUP * job.stride);
+        rows.zip(maxima).enumerate().for_each(|(block, (rows, maxima))| {
+            dispatch!(isa, &job, block * BLOCK_CENTROIDS, rows, maxima);
+        });
     }
     table
+}
+
+/// Largest entry of each column over each [`GROUP`] of `rows (n, stride)`, for the choice of cells.
+#[inline(always)]
+fn maximize(stride: usize, rows: &[i32], maxima: &mut [i32]) {
+    for (rows, maxima) in rows.chunks(GROUP * stride).zip(maxima.chunks_exact_mut(stride)) {
+        maxima.copy_from_slice(&rows[..stride]);
+        for row in rows.chunks_exact(stride).skip(1) {
+            maxima.iter_mut().zip(row).for_each(|(max, &entry)| *max = entry.max(*max));
+        }
+    }
 }

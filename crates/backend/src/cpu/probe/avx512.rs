@@ -1,0 +1,10 @@
+//! `probe` with AVX-512: the portable body, whose eight lanes become one register.
+
+use super::portable;
+use crate::cpu::passages::Table;
+
+/// The best `keep` entries of the eight columns from `first` on, each best first.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+pub(super) fn run(table: &Table, first: usize, keep: usize) -> Vec<Vec<u64>> {
+    portable::run(table, first, keep)
+}
