@@ -28,6 +28,9 @@ pub enum Command {
     /// Measure quality against judgments and against exact f32 MaxSim, and speed.
     #[command(after_help = EVAL_HELP)]
     Eval(EvalArgs),
+    /// Find the fastest search parameters for a wanted recall, and keep them in the index.
+    #[command(after_help = TUNE_HELP)]
+    Tune(TuneArgs),
     /// Say what an index holds.
     Info(InfoArgs),
     /// Check every byte of an index.
@@ -58,6 +61,13 @@ else made again from the stored text with the index's own model.
 
 Example
   selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json";
+
+const TUNE_HELP: &str = "\
+Recall is the share of the exhaustive top k, on this index and these queries; use some hundred queries like those
+to come. Searches that name neither --nprobe nor --ndocs then use what was found.
+
+Example
+  selvedge tune my.index --queries queries.tsv --recall 0.99";
 
 /// `selvedge index`.
 #[derive(Debug, Args)]
@@ -216,6 +226,31 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
+/// `selvedge tune`.
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// The index.
+    pub index: PathBuf,
+    /// Where queries come from.
+    #[command(flatten)]
+    pub source: QueryArgs,
+    /// Share of the exhaustive top k to find.
+    #[arg(long, default_value_t = 0.99, value_parser = parse_share)]
+    pub recall: f64,
+    /// Numbers of results to tune for.
+    #[arg(short, value_delimiter = ',', default_values_t = [10, 100])]
+    pub k: Vec<usize>,
+    /// Say what was found, but leave the index as it is.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+    /// One JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `selvedge info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -231,6 +266,13 @@ pub struct InfoArgs {
 pub struct VerifyArgs {
     /// The index.
     pub index: PathBuf,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("it is a share, above 0 and at most 1".into()),
+    }
 }
 
 fn parse_nbits(text: &str) -> Result<u8, String> {

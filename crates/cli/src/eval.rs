@@ -66,7 +66,7 @@ pub struct Latency {
 pub fn eval(args: &EvalArgs, index: &Index, searcher: &Searcher<Cpu>) -> Result<Report> {
     let qrels = Qrels::read(&args.qrels)?;
     let queries = queries::load(&args.source, &[], index, &args.encode)?;
-    let params = crate::params(args.k.max(100), &args.funnel);
+    let params = crate::params(searcher, args.k.max(100), &args.funnel);
     let started = Instant::now();
     let outcomes = searcher.search_batch(&queries.embeddings, &params, None)?;
     let batch_seconds = started.elapsed().as_secs_f64();

@@ -19,6 +19,7 @@ pub mod queries;
 mod save;
 pub mod source;
 pub mod truth;
+mod tune;
 
 pub use error::{Error, Result};
 
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Index(a) => a.encode.threads,
         Command::Search(a) => a.encode.threads,
         Command::Eval(a) => a.encode.threads,
+        Command::Tune(a) => a.encode.threads,
         Command::Info(_) | Command::Verify(_) => None,
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
@@ -50,6 +52,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Index(args) => index(args),
         Command::Search(args) => search(args),
         Command::Eval(args) => evaluate(args),
+        Command::Tune(args) => tune::tune(args),
         Command::Info(args) => info(args),
         Command::Verify(args) => verify(args),
     })
@@ -163,7 +166,7 @@ fn search(args: &SearchArgs) -> Result<()> {
     let index = open(&args.index)?;
     let queries = queries::load(&args.source, &args.texts, &index, &args.encode)?;
     let searcher = Searcher::new(Cpu::new()?, &index)?;
-    let outcomes = searcher.search_batch(&queries.embeddings, &params(args.k, &args.funnel), None)?;
+    let outcomes = searcher.search_batch(&queries.embeddings, &params(&searcher, args.k, &args.funnel), None)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, (id, outcome)) in queries.ids.iter().zip(&outcomes).enumerate() {
         if args.json {
@@ -183,8 +186,9 @@ fn open(path: &Path) -> Result<Index> {
     if bytes > CHECKED_BYTES { Ok(index) } else { Ok(Index::open(path, Check::Bytes)?) }
 }
 
-fn params(k: usize, funnel: &FunnelArgs) -> Params {
-    let mut params = if funnel.exact { Params::exact(k) } else { Params::funnel(k) };
+/// What the flags say; where they are silent, what was tuned or the defaults.
+fn params(searcher: &Searcher<Cpu>, k: usize, funnel: &FunnelArgs) -> Params {
+    let mut params = if funnel.exact { Params::exact(k) } else { searcher.params(k) };
     if let Mode::Funnel { nprobe, ndocs } = &mut params.mode {
         *nprobe = funnel.nprobe.unwrap_or(*nprobe);
         *ndocs = funnel.ndocs.unwrap_or(*ndocs);

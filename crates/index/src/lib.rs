@@ -46,7 +46,9 @@ pub use error::{Error, Result};
 pub use files::{FileKind, IndexFile};
 pub use frame::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
 pub use lists::Lists;
-pub use manifest::{BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry};
+pub use manifest::{
+    BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry, write_search,
+};
 pub use reader::{Check, Index};
 pub use segment::Segment;
 pub use spool::{Spool, SpoolReader};

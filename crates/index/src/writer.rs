@@ -313,7 +313,7 @@ fn parent_of(path: &Path) -> PathBuf {
 }
 
 /// Waits until the disk has the names in `directory`.
-fn sync_directory(directory: &Path) -> Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(directory).and_then(|handle| handle.sync_all()).map_err(io_at(directory))
     } else {

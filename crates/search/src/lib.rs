@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `exact` leaves out the middle: the fused kernel over every passage, the ground truth of an index.
-//! A subset of passages restricts either mode. [`Searcher`] strings the stages together.
+//! A subset of passages restricts either mode. [`Searcher`] strings the stages together; [`tune`] finds how far a query
+//! has to look on a given index.
 #![forbid(unsafe_code)]
 
 pub mod candidates;
@@ -18,8 +19,10 @@ pub mod score;
 mod searcher;
 mod subset;
 pub mod topk;
+mod tune;
 
 pub use error::{Error, Result};
 pub use params::{Mode, Params};
 pub use searcher::{Found, Outcome, Searcher, Segment, StageTimes};
 pub use subset::Subset;
+pub use tune::{Tuned, tune};

@@ -1,11 +1,12 @@
 //! An open index, ready to answer: the stages strung together, with their times.
 
 use crate::candidates::{self, Scratch};
-use crate::{Mode, Params, Result, Subset, probe, quantize_query, score, topk};
+use crate::{Mode, Params, Result, Subset, Tuned, probe, quantize_query, score, topk};
 use rayon::prelude::*;
 use selvedge_backend::{Backend, Pid, Select};
 use selvedge_codec::{Rotation, TrainedCodec};
 use selvedge_index::{Index, Lists};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -66,6 +67,8 @@ pub struct Searcher<B: Backend> {
     resident: B::Codec,
     segments: Vec<Segment<B>>,
     num_passages: usize,
+    /// What was tuned on this index, by k.
+    tuned: Vec<Tuned>,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -88,7 +91,8 @@ impl<B: Backend> Searcher<B> {
             .collect::<Result<_>>()?;
         let rotation = codec.rotation();
         let num_passages = index.num_passages() as usize;
-        Ok(Self { backend, codec, rotation, resident, segments, num_passages, scratch: Mutex::default() })
+        let tuned = tuned(index);
+        Ok(Self { backend, codec, rotation, resident, segments, num_passages, tuned, scratch: Mutex::default() })
     }
 
     /// Components of an embedding.
@@ -99,6 +103,17 @@ impl<B: Backend> Searcher<B> {
     /// Number of passages.
     pub fn num_passages(&self) -> usize {
         self.num_passages
+    }
+
+    /// Number of centroids.
+    pub fn num_centroids(&self) -> usize {
+        self.codec.params.num_centroids()
+    }
+
+    /// How far to look for `k` results: as it was tuned on this index for as many or the next more, or else by default.
+    pub fn params(&self, k: usize) -> Params {
+        let fitting = self.tuned.iter().find(|tuned| tuned.k >= k);
+        fitting.map_or(Params::funnel(k), |tuned| Params { k, ..tuned.params() })
     }
 
     /// The backend that answers.
@@ -187,6 +202,21 @@ impl<B: Backend> Searcher<B> {
         }
     }
 
+    /// Rank of each of `pids` among all candidates of a query `(Q, D) f32`, best first from 0; none for those that no
+    /// opened cell holds.
+    pub fn candidate_ranks(&self, embeddings: &[f32], nprobe: usize, pids: &[Pid]) -> Result<Vec<Option<usize>>> {
+        let query = quantize_query::quantize_query(&self.codec, self.rotation.as_ref(), embeddings)?;
+        if query.is_empty() {
+            return Ok(vec![None; pids.len()]);
+        }
+        let probed = probe::probe(&self.backend, &self.backend.centroid_table(&self.resident, &query), nprobe);
+        let mut all = self.candidates(&probed, None, self.num_passages);
+        all.sort_unstable_by_key(|c| (std::cmp::Reverse(c.approx), c.segment, c.pid));
+        let global = |c: &candidates::Candidate| self.segments[c.segment as usize].first_pid + c.pid;
+        let ranks: HashMap<Pid, usize> = all.iter().map(global).zip(0..).collect();
+        Ok(pids.iter().map(|pid| ranks.get(pid).copied()).collect())
+    }
+
     fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<candidates::Candidate> {
         let mut scratch = self.scratch.lock().expect("no holder panics").pop().unwrap_or_default();
         let mut kept = candidates::Kept::new(ndocs);
@@ -205,6 +235,17 @@ impl<B: Backend> Searcher<B> {
         self.scratch.lock().expect("no holder panics").push(scratch);
         kept.into_sorted()
     }
+}
+
+/// What `selvedge tune` left in the manifest, by k; what cannot be read counts as nothing.
+fn tuned(index: &Index) -> Vec<Tuned> {
+    let Some(search) = &index.manifest().search else { return Vec::new() };
+    let mut tuned: Vec<Tuned> = serde_json::from_value(search.clone()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the manifest's search parameters are not understood; the defaults are used");
+        Vec::new()
+    });
+    tuned.sort_by_key(|tuned| tuned.k);
+    tuned
 }
 
 /// A stop watch.
