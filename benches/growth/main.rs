@@ -158,27 +158,30 @@ fn print((built, queried): &(Built, Queried), recall: f64) {
     }
 }
 
-/// Fits and plots what grows.
+/// Fits and plots what grows. Times at equal recall are those of the sizes that reach it.
 fn finish(options: &Options, rows: &[(Built, Queried)]) -> Result<()> {
-    let series = |name: &str, color, of: &dyn Fn(&(Built, Queried)) -> f64| {
-        let points: Vec<(f64, f64)> = rows.iter().map(|row| (row.1.passages as f64, of(row))).collect();
+    let series = |name: &str, color, of: &dyn Fn(&Built, &Queried) -> Option<f64>| {
+        let point = |(built, queried): &(Built, Queried)| Some((queried.passages as f64, of(built, queried)?));
+        let points: Vec<(f64, f64)> = rows.iter().filter_map(point).collect();
         let fit = Fit::through(&points);
         if let Some(fit) = &fit {
             println!("fit,{name},exponent,{:.3},factor,{:.3e},r2,{:.4}", fit.exponent, fit.factor, fit.r2);
         }
         Series { name: name.into(), color, points, fit }
     };
+    let reached = |a: &Answered, ms: f64| (a.recall >= options.recall).then_some(ms);
     let times = vec![
-        series("median", "#2f81f7", &|row| row.1.cheapest.p50_ms),
-        series("p95", "#d29922", &|row| row.1.cheapest.p95_ms),
-        series("defaults", "#3fb950", &|row| row.1.default.p50_ms),
+        series("median", "#2f81f7", &|_, q| reached(&q.cheapest, q.cheapest.p50_ms)),
+        series("p95", "#d29922", &|_, q| reached(&q.cheapest, q.cheapest.p95_ms)),
+        series("defaults", "#3fb950", &|_, q| Some(q.default.p50_ms)),
     ];
-    let costs =
-        vec![series("build s", "#a371f7", &|row| row.0.seconds), series("peak MB", "#db6d28", &|row| row.0.peak_mb)];
-    let picture = plot::svg(&[
-        Panel { title: format!("ms a query, one thread, recall@10 >= {}", options.recall), series: times },
-        Panel { title: "build, seconds and MB".into(), series: costs },
-    ]);
+    let costs = vec![
+        series("build s", "#a371f7", &|b, _| Some(b.seconds)),
+        series("peak MB", "#db6d28", &|b, _| Some(b.peak_mb).filter(|mb| mb.is_finite())),
+    ];
+    let title = format!("ms a query, one thread; median, p95 at recall@10 >= {}", options.recall);
+    let picture =
+        plot::svg(&[Panel { title, series: times }, Panel { title: "build, seconds and MB".into(), series: costs }]);
     let path = options.plot();
     std::fs::write(&path, picture).map_err(Error::io(&path))?;
     eprintln!("plot: {}", path.display());

@@ -10,7 +10,8 @@
 //!     growth-2bit.svg             the plot
 //! ```
 //!
-//! What is kept is not made again: after a change of the codec or of the index, delete `PASSAGES`.
+//! What is kept is not made again: after a change of the codec, the index, the memory budget or the
+//! number of threads, delete `PASSAGES`.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
