@@ -12,7 +12,7 @@ const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 44.0;
 /// From one panel's left edge to the next.
-const PITCH: f64 = 400.0;
+const PITCH: f64 = 425.0;
 
 /// Points of one colour, and the power law through them.
 pub struct Series {
