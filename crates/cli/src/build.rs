@@ -24,32 +24,32 @@ use selvedge_index::{Limits, SpoolReader, Writer};
 
 /// What a build may be told.
 #[derive(Clone, Debug)]
-pub(crate) struct BuildOptions {
+pub struct BuildOptions {
     /// Which codec.
-    pub(crate) kind: CodecKind,
+    pub kind: CodecKind,
     /// Bits of a residual component.
-    pub(crate) nbits: u8,
+    pub nbits: u8,
     /// Number of centroids; by ColBERTv2's rule where not given.
-    pub(crate) num_centroids: Option<usize>,
+    pub num_centroids: Option<usize>,
     /// Bytes the build may use.
-    pub(crate) memory_budget: u64,
+    pub memory_budget: u64,
     /// Seed of everything random.
-    pub(crate) seed: u64,
+    pub seed: u64,
 }
 
 /// What a build found out, for the manifest and the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BuildReport {
+pub struct BuildReport {
     /// Passages sampled for training.
-    pub(crate) sampled_passages: usize,
+    pub sampled_passages: usize,
     /// Embeddings that k-means and the levels saw.
-    pub(crate) sampled_tokens: usize,
+    pub sampled_tokens: usize,
     /// Embeddings of the whole collection.
-    pub(crate) num_tokens: u64,
+    pub num_tokens: u64,
 }
 
 /// Fills `writer` with everything but the manifest.
-pub(crate) fn build<B: Backend>(
+pub fn build<B: Backend>(
     backend: &B,
     writer: &mut Writer,
     source: &mut dyn Source,

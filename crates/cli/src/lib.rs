@@ -6,7 +6,7 @@
 
 pub mod args;
 mod budget;
-mod build;
+pub mod build;
 pub mod collection;
 mod error;
 pub mod eval;
@@ -16,7 +16,7 @@ pub mod npy;
 mod output;
 mod progress;
 pub mod queries;
-mod save;
+pub mod save;
 pub mod source;
 pub mod truth;
 mod tune;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes `docs.npy` (f16), `doclens.npy` and `ids.txt` into a folder.
-pub(crate) struct Saver {
+pub struct Saver {
     folder: PathBuf,
     docs: NpyWriter,
     dim: usize,
@@ -17,21 +17,21 @@ pub(crate) struct Saver {
 
 impl Saver {
     /// Makes the folder and opens the files.
-    pub(crate) fn create(folder: &Path, dim: usize) -> Result<Self> {
+    pub fn create(folder: &Path, dim: usize) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let docs = NpyWriter::create(&folder.join("docs.npy"))?;
         Ok(Self { folder: folder.into(), docs, dim, lens: Vec::new() })
     }
 
     /// Appends passages.
-    pub(crate) fn push(&mut self, embeddings: &Embeddings) -> Result<()> {
+    pub fn push(&mut self, embeddings: &Embeddings) -> Result<()> {
         let bytes: Vec<u8> = embeddings.data.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         self.lens.extend_from_slice(&embeddings.lens);
         self.docs.write(&bytes)
     }
 
     /// Writes the headers, the doclens and the ids.
-    pub(crate) fn finish(self, ids: impl Iterator<Item = Result<String>>) -> Result<()> {
+    pub fn finish(self, ids: impl Iterator<Item = Result<String>>) -> Result<()> {
         let tokens = self.lens.iter().map(|&l| l as usize).sum();
         self.docs.finish("<f2", &[tokens, self.dim])?;
         let mut lens = NpyWriter::create(&self.folder.join("doclens.npy"))?;

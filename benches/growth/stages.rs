@@ -1,0 +1,259 @@
+//! What is measured, one function a stage, each run in a process of its own.
+
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::recipe::{self, Recipe};
+use crate::synth::{self, Synth};
+use selvedge::build::{BuildOptions, build as build_index};
+use selvedge::metrics::overlap;
+use selvedge_backend::Cpu;
+use selvedge_codec::CodecKind;
+use selvedge_index::{Check, Index, ManifestInfo, Writer};
+use selvedge_search::{Mode, Params, Searcher};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+/// Results that recall is counted over.
+const K: usize = 10;
+/// Passes over the queries, of which each query's best counts.
+const PASSES: usize = 3;
+/// Settings that are measured with all passes; one pass chooses them.
+const FINALISTS: usize = 3;
+/// The settings that compete: at each nprobe, the fewest candidates that reach the recall.
+const NPROBES: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
+const NDOCS: [usize; 15] = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
+
+/// What making an index took.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Built {
+    /// Wall time without that of making the passages.
+    pub seconds: f64,
+    /// Time of making the passages, the sampled ones twice.
+    pub making_seconds: f64,
+    /// Peak of the process.
+    pub peak_mb: f64,
+    pub threads: usize,
+}
+
+/// How one setting answered.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Answered {
+    pub nprobe: usize,
+    pub ndocs: usize,
+    /// Share of exact f32 MaxSim's top 10 found.
+    pub recall: f64,
+    pub p50_ms: f64,
+    pub p95_ms: f64,
+    /// Mean of the stages: centroid table and probe, candidates, score.
+    pub probe_ms: f64,
+    pub candidates_ms: f64,
+    pub score_ms: f64,
+}
+
+/// How an index answered.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Queried {
+    pub passages: usize,
+    pub tokens: u64,
+    pub centroids: usize,
+    pub bytes_per_vector: f64,
+    pub open_ms: f64,
+    /// Peak of the process that asked, the touched pages of the mapped index among it.
+    pub peak_mb: f64,
+    /// The cheapest setting that reaches the wanted recall, or the best where none does.
+    pub cheapest: Answered,
+    /// The defaults.
+    pub default: Answered,
+    /// Every passage scored, where that was asked for.
+    pub exhaustive: Option<Answered>,
+}
+
+/// Clusters and neighbours of the source.
+pub fn prepare(options: &Options) -> Result<()> {
+    recipe::prepare(&options.embeddings_dir(), &options.source_dir())
+}
+
+/// Makes the index of `passages` by the very function behind `selvedge index`.
+pub fn build(options: &Options, passages: usize) -> Result<()> {
+    let path = options.index(passages);
+    if path.exists() {
+        // Whole, but its figures were never written: it is measured again.
+        fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+    }
+    let mut source = collection(options, passages)?;
+    let backend = Cpu::new()?;
+    let build_options = BuildOptions {
+        kind: CodecKind::Selvedge,
+        nbits: options.nbits,
+        num_centroids: None,
+        memory_budget: options.memory_budget_mib << 20,
+        seed: 42,
+    };
+    let started = Instant::now();
+    let mut writer = Writer::create(&path)?;
+    build_index(&backend, &mut writer, &mut source, &build_options, None)?;
+    writer.finish(ManifestInfo::default())?;
+    let seconds = (started.elapsed() - source.spent()).as_secs_f64();
+    let making_seconds = source.spent().as_secs_f64();
+    let built = Built { seconds, making_seconds, peak_mb: peak_mb(), threads: rayon::current_num_threads() };
+    keep(&options.built(passages), &built)
+}
+
+/// The exact ranking of `passages`.
+pub fn truth(options: &Options, passages: usize) -> Result<()> {
+    let queries = synth::queries(&options.embeddings_dir(), options.queries)?;
+    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, K)?;
+    keep(&options.truth(passages), &truth)
+}
+
+fn collection(options: &Options, passages: usize) -> Result<Synth> {
+    let recipe = Recipe::open(&options.embeddings_dir(), &options.source_dir())?;
+    Ok(Synth::new(recipe, passages, options.mean_len, options.seed))
+}
+
+/// Asks the index of `passages`, one query at a time on one thread.
+pub fn query(options: &Options, passages: usize) -> Result<()> {
+    let asked = Asked {
+        queries: synth::queries(&options.embeddings_dir(), options.queries)?,
+        truth: kept(&options.truth(passages))?,
+    };
+    let open = || -> Result<_> {
+        let started = Instant::now();
+        let index = Index::open(&options.index(passages), Check::Lengths)?;
+        let searcher = Searcher::new(Cpu::new()?, &index)?;
+        Ok((started.elapsed().as_secs_f64() * 1e3, index, searcher))
+    };
+    let (first, second) = (open()?.0, open()?.0);
+    let (third, index, searcher) = open()?;
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be had");
+    let (cheapest, default, peak_mb, exhaustive) = one_thread.install(|| -> Result<_> {
+        // The first pass brings the pages in.
+        asked.ask(&searcher, Params::funnel(K), 1)?;
+        let default = asked.ask(&searcher, Params::funnel(K), PASSES)?;
+        let cheapest = asked.cheapest(&searcher, options.recall)?;
+        let (peak_mb, is_wanted) = (peak_mb(), passages <= options.exhaustive_up_to);
+        let exhaustive = is_wanted.then(|| asked.ask(&searcher, Params::exact(K), 1)).transpose()?;
+        Ok((cheapest, default, peak_mb, exhaustive))
+    })?;
+    let bytes: u64 = index.bytes_on_disk().values().sum();
+    let queried = Queried {
+        passages,
+        tokens: index.num_tokens(),
+        centroids: index.codec().params.num_centroids(),
+        bytes_per_vector: bytes as f64 / index.num_tokens() as f64,
+        open_ms: first.min(second).min(third),
+        peak_mb,
+        cheapest,
+        default,
+        exhaustive,
+    };
+    keep(&options.queried(passages), &queried)
+}
+
+/// Queries and their exact top 10.
+struct Asked {
+    queries: Vec<Vec<f32>>,
+    truth: Vec<Vec<u32>>,
+}
+
+/// The setting of the funnel, here and nowhere else.
+fn funnel(nprobe: usize, ndocs: usize) -> Params {
+    Params { k: K, mode: Mode::Funnel { nprobe, ndocs } }
+}
+
+/// What [`funnel`] was told; zeros for the exhaustive search.
+fn setting(params: &Params) -> (usize, usize) {
+    match params.mode {
+        Mode::Funnel { nprobe, ndocs } => (nprobe, ndocs),
+        _ => (0, 0),
+    }
+}
+
+impl Asked {
+    /// Asks every query `passes` times.
+    fn ask(&self, searcher: &Searcher<Cpu>, params: Params, passes: usize) -> Result<Answered> {
+        let num_queries = self.queries.len();
+        let mut best = vec![f64::INFINITY; num_queries];
+        let mut stages = vec![[0f64; 3]; num_queries];
+        let mut found = vec![Vec::new(); num_queries];
+        for _ in 0..passes {
+            for (i, query) in self.queries.iter().enumerate() {
+                let started = Instant::now();
+                let outcome = searcher.search(query, &params, None)?;
+                let ms = started.elapsed().as_secs_f64() * 1e3;
+                if ms < best[i] {
+                    let us = outcome.stages_us;
+                    (best[i], stages[i]) = (ms, [us.probe, us.candidates, us.score]);
+                }
+                found[i] = outcome.found.iter().map(|hit| hit.pid).collect();
+            }
+        }
+        best.sort_by(f64::total_cmp);
+        let at = |share: f64| best[((num_queries - 1) as f64 * share).round() as usize];
+        let mean_ms = |stage: usize| stages.iter().map(|s| s[stage]).sum::<f64>() / num_queries as f64 / 1e3;
+        let (nprobe, ndocs) = setting(&params);
+        Ok(Answered {
+            nprobe,
+            ndocs,
+            recall: overlap(&found, &self.truth, K),
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            probe_ms: mean_ms(0),
+            candidates_ms: mean_ms(1),
+            score_ms: mean_ms(2),
+        })
+    }
+
+    /// The cheapest setting that finds `recall`, or the one that finds most where none does.
+    fn cheapest(&self, searcher: &Searcher<Cpu>, recall: f64) -> Result<Answered> {
+        let (mut reached, mut others) = (Vec::new(), Vec::new());
+        let mut quickest = f64::INFINITY;
+        for nprobe in NPROBES {
+            for ndocs in NDOCS {
+                let answered = self.ask(searcher, funnel(nprobe, ndocs), 1)?;
+                if answered.recall >= recall {
+                    quickest = quickest.min(answered.p50_ms);
+                    reached.push(answered);
+                    break;
+                }
+                others.push(answered);
+                // More candidates take longer still. Half as much again is room for a noisy machine.
+                if answered.p50_ms > 1.5 * quickest {
+                    break;
+                }
+            }
+        }
+        reached.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
+        others.sort_by(|a, b| b.recall.total_cmp(&a.recall).then(a.p50_ms.total_cmp(&b.p50_ms)));
+        let finalists = if reached.is_empty() { &others[..1] } else { &reached[..reached.len().min(FINALISTS)] };
+        let mut measured: Vec<Answered> =
+            finalists.iter().map(|a| self.ask(searcher, funnel(a.nprobe, a.ndocs), PASSES)).collect::<Result<_>>()?;
+        measured.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
+        Ok(measured[0])
+    }
+}
+
+/// Writes a result down.
+fn keep<T: Serialize>(path: &Path, result: &T) -> Result<()> {
+    let json = serde_json::to_vec_pretty(result).expect("results are plain numbers");
+    // Under its own name only when it is whole: a file that exists is not made again.
+    let partial = path.with_extension("partial");
+    fs::write(&partial, json).map_err(Error::io(&partial))?;
+    fs::rename(&partial, path).map_err(Error::io(path))
+}
+
+/// Reads a result that was written down.
+pub fn kept<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let json = fs::read(path).map_err(Error::io(path))?;
+    serde_json::from_slice(&json).map_err(|source| Error::Kept { path: path.into(), source })
+}
+
+/// Largest resident size of this process so far, in 10^6 bytes; NaN where the system does not tell.
+fn peak_mb() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib * 1024.0 / 1e6)
+}
