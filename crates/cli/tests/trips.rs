@@ -98,6 +98,28 @@ fn eval_tells_losses_apart() {
 }
 
 #[test]
+fn what_tune_finds_is_what_search_uses() {
+    let c = Collection::new();
+    c.index("i", "--nbits 4");
+    let eval = "eval i --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
+         --embeddings docs.npy --doclens lens.npy --json";
+    let default = lines(&c.ok(eval))[0]["params"].clone();
+    let tune = "tune i --query-embeddings queries.npy --recall 0.9 --json";
+    assert_eq!(c.ok(&format!("{tune} --dry-run")).lines().count(), 1);
+    assert_eq!(lines(&c.ok(eval))[0]["params"], default, "a dry run leaves the index as it is");
+    let tuned = lines(&c.ok(tune))[0][1].clone();
+    assert_eq!(tuned["k"], 100);
+    let report = &lines(&c.ok(eval))[0];
+    assert_eq!(report["params"]["mode"]["funnel"]["nprobe"], tuned["nprobe"], "{report}");
+    assert_eq!(report["params"]["mode"]["funnel"]["ndocs"], tuned["ndocs"], "{report}");
+    // Rounding up the number of candidates can only find more.
+    assert!(report["funnel_vs_exhaustive@100"].as_f64().unwrap() >= tuned["recall"].as_f64().unwrap() - 1e-9);
+    assert!(tuned["recall"].as_f64().unwrap() >= 0.9);
+    c.ok("verify i");
+    assert!(c.fails("tune i --query-embeddings queries.npy --recall 1.5", 2).contains("at most 1"));
+}
+
+#[test]
 fn more_results_than_passages_gives_all_that_can_match() {
     let c = Collection::new();
     c.index("i", "");
