@@ -15,9 +15,8 @@ mod portable;
 
 use super::{dots::Panels, passages::Table};
 use crate::{Codec, Isa, QuantizedQuery};
-use rayon::prelude::*;
 
-/// Centroids that one thread multiplies before it asks for more work.
+/// Centroids that are multiplied under one choice of instruction set.
 const BLOCK_CENTROIDS: usize = 512;
 
 /// What a block of work reads.
@@ -38,7 +37,7 @@ pub(super) fn centroid_table(isa: Isa, codec: &Codec, query: &QuantizedQuery) ->
     let mut table = Table::zeros(query.len(), codec.num_centroids());
     let job = Job { codec, query, panels: Panels::new(query), stride: table.stride() };
     if !query.is_empty() {
-        let rows = table.entries_mut().par_chunks_mut(BLOCK_CENTROIDS * job.stride).enumerate();
+        let rows = table.entries_mut().chunks_mut(BLOCK_CENTROIDS * job.stride).enumerate();
         rows.for_each(|(block, rows)| dispatch!(isa, &job, block * BLOCK_CENTROIDS, rows));
     }
     table
