@@ -20,7 +20,7 @@ pub fn quantize_query(codec: &TrainedCodec, rotation: Option<&Rotation>, embeddi
     if embeddings.len() / dim > MAX_QUERY_TOKENS {
         return Err(Error::QueryTooLong { found: embeddings.len() / dim, limit: MAX_QUERY_TOKENS });
     }
-    match embeddings.iter().position(|x| !(x.abs() <= MAX_COMPONENT)) {
+    match embeddings.iter().position(|x| !x.is_finite() || x.abs() > MAX_COMPONENT) {
         Some(at) if embeddings[at].is_finite() => Err(Error::TooLarge { token: at / dim, component: embeddings[at] }),
         Some(at) => Err(Error::NotFinite { token: at / dim }),
         None => Ok(codec.quantize_query(rotation, embeddings)),
