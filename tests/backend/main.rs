@@ -2,6 +2,7 @@
 //!
 //! Integer ops and `decompress` must agree bit for bit, on random and on adversarial input; float
 //! ops within the margins that `floats.rs` names. A new backend joins by a line in [`each_backend`].
+//! [`a_little_of_everything`] is small enough for Miri, which `.ci/run` has interpret it.
 
 #![allow(unreachable_pub)] // a test crate has no outside
 
@@ -25,6 +26,24 @@ macro_rules! each_backend {
 
 /// Dims at and around every step of the kernels.
 const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
+
+/// Every op at the smallest sizes. Compressing with a trellis is left out: its oracle takes minutes under Miri.
+#[test]
+fn a_little_of_everything() {
+    each_backend!(backend => {
+        let tiny = Shape { dim: 8, num_centroids: 3, query_len: 2, lengths: vec![2, 0, 1], ..Shape::small() };
+        for (nbits, trellis) in [(0, false), (1, true), (4, false), (8, false)] {
+            integers::check(backend, &Case::new(&Shape { nbits, trellis, ..tiny.clone() }, Fill::Random));
+        }
+        integers::check(backend, &Case::new(&tiny, Fill::Extreme));
+        let trellis = Shape { trellis: true, ..tiny.clone() };
+        integers::check(backend, &Case::new(&trellis, Fill::Random).with_lies(1));
+        floats::check_compress(backend, &tiny, 3);
+        integers::check_assign(backend, 8, 3, 17, Fill::Random);
+        floats::check_centroid_sums(backend, 8, 3, 2);
+        floats::check_maxsim_f32(backend, 8, &[1, 0, 17], &[0, 1, 7]);
+    });
+}
 
 #[test]
 fn integer_ops_at_every_dim_and_width() {

@@ -132,7 +132,7 @@ pub struct EncodeArgs {
     #[arg(long, value_name = "TOKENS")]
     pub passage_maxlen: Option<usize>,
     /// Threads [default: one for each core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
 }
 
@@ -266,6 +266,19 @@ pub struct InfoArgs {
 pub struct VerifyArgs {
     /// The index.
     pub index: PathBuf,
+    /// Threads [default: one for each core].
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<usize>,
+}
+
+/// More threads than this are a slip of the finger, and take the machine down before rayon complains.
+const MAX_THREADS: usize = 1024;
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("it can be 1 to {MAX_THREADS}; leave --threads out for one thread a core")),
+    }
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

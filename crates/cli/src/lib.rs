@@ -44,7 +44,8 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Search(a) => a.encode.threads,
         Command::Eval(a) => a.encode.threads,
         Command::Tune(a) => a.encode.threads,
-        Command::Info(_) | Command::Verify(_) => None,
+        Command::Verify(a) => a.threads,
+        Command::Info(_) => Some(1), // it computes nothing
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;

@@ -94,6 +94,10 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
     npy.read_rows(0, npy.num_rows(), &mut rows)?;
     let lens: Vec<usize> = match (lens, npy.shape.as_slice()) {
         (Some(lens), _) => read_lens(lens)?.into_iter().map(|l| l as usize).collect(),
+        // An array without an element may claim any number of queries.
+        (None, shape @ &[_, 0, _]) => {
+            return Err(Error::Npy { path: path.into(), reason: format!("has shape {shape:?}: no query has a token") });
+        }
         (None, &[queries, tokens, _]) => vec![tokens; queries],
         (None, shape) => {
             let reason = format!("has shape {shape:?}, expected (queries, tokens, D), or --query-lens beside it");

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::Collection;
+use support::{Collection, DIM, PASSAGES, write_floats, write_lens};
 
 /// The folder holds no index `name`, and nothing left over from making one.
 fn nothing_made(c: &Collection, name: &str) {
@@ -84,6 +84,88 @@ fn queries_that_do_not_fit() {
     c.write("bad.tsv", "q1\tfine\nno tab here\n");
     let complaint = search("--queries bad.tsv --query-embeddings queries.npy");
     assert!(complaint.contains("bad.tsv, line 2"), "{complaint}");
+}
+
+#[test]
+fn queries_that_are_no_embeddings() {
+    let c = Collection::new();
+    c.index("i", "");
+    let query = |value: f32, tokens: usize, dim: usize| {
+        let mut rows = vec![vec![0.1; dim]; tokens];
+        rows[tokens - 1][dim - 1] = value;
+        write_floats(&c.path("q.npy"), &rows, &[1, tokens, dim]);
+    };
+    for mode in ["", "--exact"] {
+        let complaint = || c.fails(&format!("search i --query-embeddings q.npy {mode}"), 1);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            query(bad, 3, DIM);
+            assert!(complaint().contains("q.npy: row 2 has a component that is not finite"));
+        }
+        query(-3e38, 3, DIM);
+        assert!(complaint().contains("embedding 2 of the query has the component -3e38"));
+        query(0.1, 3, DIM + 8);
+        assert!(complaint().contains("q.npy: has dim 40, the index has 32"));
+        query(0.1, 10_000, DIM);
+        assert!(complaint().contains("the query has 10000 tokens; at most 4096"));
+        write_floats(&c.path("q.npy"), &[], &[1 << 40, 0, DIM]);
+        assert!(complaint().contains("no query has a token"));
+    }
+    query(f32::NAN, 3, DIM);
+    let eval = "eval i --qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings";
+    assert!(c.fails(&format!("{eval} q.npy"), 1).contains("not finite"));
+}
+
+#[test]
+fn queries_that_ask_for_nothing_or_for_too_much() {
+    let c = Collection::new();
+    c.index("i", "--centroids 16");
+    let search = |options: &str| -> Vec<Vec<String>> {
+        let lines = c.ok(&format!("search i --query-embeddings queries.npy --json {options}"));
+        let ids = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["results"].as_array().unwrap().iter().map(|r| r["id"].to_string()).collect()
+        };
+        lines.lines().map(ids).collect()
+    };
+    let all = search("-k 300 --exact");
+    assert!(all.iter().all(|found| found.len() == PASSAGES - 1), "all but the one passage without a token");
+    for options in ["-k 301", "-k 18446744073709551615", "-k 300 --nprobe 17", "-k 300 --nprobe 18446744073709551615"] {
+        assert!(search(options) == all, "{options}");
+    }
+    assert!(search("-k 0").iter().all(Vec::is_empty));
+    assert!(search("-k 0 --exact").iter().all(Vec::is_empty));
+    assert_eq!(search("-k 4 --nprobe 0 --ndocs 0"), search("-k 4 --nprobe 1 --ndocs 4"));
+    // Zero rows at the end of a query are padding: what is left has no token.
+    write_floats(&c.path("zeros.npy"), &vec![vec![0.0; DIM]; 6], &[2, 3, DIM]);
+    write_lens(&c.path("none.npy"), &[0, 0, 0]);
+    write_floats(&c.path("no-rows.npy"), &[], &[0, DIM]);
+    for query in ["zeros.npy", "no-rows.npy --query-lens none.npy"] {
+        let said = c.ok(&format!("search i --query-embeddings {query}"));
+        assert!(said.contains("nothing found"), "{query}: {said}");
+    }
+    let zeros = c.ok("eval i --qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings zeros.npy");
+    assert!(!zeros.contains("NaN"), "{zeros}");
+}
+
+#[test]
+fn any_positive_number_of_threads() {
+    let c = Collection::new();
+    for (number, threads) in [1, 5].into_iter().enumerate() {
+        let index = format!("i{number}");
+        c.index(&index, &format!("--centroids 16 --threads {threads}"));
+        c.ok(&format!("verify {index} --threads {threads}"));
+        c.ok(&format!("search {index} --query-embeddings queries.npy --threads {threads}"));
+        let eval = "--qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings queries.npy --json";
+        let report: serde_json::Value =
+            serde_json::from_str(&c.ok(&format!("eval {index} {eval} --threads {threads}"))).unwrap();
+        assert_eq!(report["threads"], threads);
+    }
+    for command in ["index a b", "search i0 words", "eval i0 --qrels q", "verify i0"] {
+        assert!(c.fails(&format!("{command} --threads 0"), 2).contains("leave --threads out"));
+    }
+    for threads in ["-1", "many", "1025", "99999999999999999999"] {
+        assert!(c.fails(&format!("verify i0 --threads={threads}"), 2).contains("leave --threads out"));
+    }
 }
 
 #[test]

@@ -18,6 +18,9 @@ use rayon::prelude::*;
 const ROUNDS: (usize, usize) = (3, 6);
 /// Rows that one task rotates.
 const ROWS_PER_TASK: usize = 256;
+/// Up to so many rows, which is the longest query, stay on the caller's thread: a query starts no pool where there is
+/// none, and takes no cores from the others.
+const ROWS_ALONE: usize = 4096;
 
 /// A seeded random rotation of `D` dims.
 #[derive(Clone, Debug)]
@@ -74,6 +77,9 @@ impl Rotation {
     }
 
     fn for_each_row(&self, rows: &mut [f32], work: impl Fn(&mut [f32]) + Sync) {
+        if rows.len() <= self.dim * ROWS_ALONE {
+            return rows.chunks_exact_mut(self.dim).for_each(work);
+        }
         rows.par_chunks_mut(self.dim * ROWS_PER_TASK).for_each(|rows| rows.chunks_exact_mut(self.dim).for_each(&work));
     }
 }

@@ -21,6 +21,14 @@ pub enum Error {
         /// Number of the query token.
         token: usize,
     },
+    /// A component far beyond what an embedding holds.
+    #[error("embedding {token} of the query has the component {component:e}; embeddings have about unit length")]
+    TooLarge {
+        /// Number of the query token.
+        token: usize,
+        /// The component.
+        component: f32,
+    },
     /// More query tokens than the arithmetic contract has room for.
     #[error("the query has {found} tokens; at most {limit} fit the score's range")]
     QueryTooLong {

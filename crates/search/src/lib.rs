@@ -8,6 +8,31 @@
 //! `exact` leaves out the middle: the fused kernel over every passage, the ground truth of an index.
 //! A subset of passages restricts either mode. [`Searcher`] strings the stages together; [`tune`] finds how far a query
 //! has to look on a given index.
+//!
+//! # Threads
+//!
+//! Nothing here owns a thread. All parallel work runs on the current rayon pool, so a server hands its own in:
+//!
+//! ```ignore
+//! let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
+//! let searcher = pool.install(|| Searcher::new(backend, &index))?;
+//! let outcomes = pool.install(|| searcher.search_batch(&queries, &params, None))?;
+//! ```
+//!
+//! - [`Searcher::search_batch`] gives each query one core of the pool.
+//! - [`Searcher::search`] computes on the calling thread and needs no pool, in the funnel and over a subset alike, as
+//!   long as no more than 16,384 passages of a segment are scored whole (`ndocs`, or the subset's length).
+//! - With [`Mode::Exact`] over every passage, one query spreads over the pool too.
+//!
+//! Outside of any pool parallel work goes to rayon's global one, which then starts with a thread for each core. Every
+//! call blocks until it is answered: from async code, call it where blocking is allowed. A [`Searcher`] is shared by
+//! reference between any number of threads.
+//!
+//! # Queries that are odd
+//!
+//! A dim that does not fit, a component that is not finite or beyond any embedding's, and too many tokens are
+//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe` and `ndocs` out of
+//! range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
 #![forbid(unsafe_code)]
 
 pub mod candidates;

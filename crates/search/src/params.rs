@@ -8,9 +8,9 @@ pub enum Mode {
     Exact,
     /// Probe, candidates, score.
     Funnel {
-        /// Cells opened for each query token.
+        /// Cells opened for each query token; at least one, at most all.
         nprobe: usize,
-        /// Candidates scored with their residuals.
+        /// Candidates scored with their residuals; at least `k`.
         ndocs: usize,
     },
 }
@@ -18,7 +18,7 @@ pub enum Mode {
 /// What a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Params {
-    /// Results wanted.
+    /// Results wanted; what there is where there are fewer.
     pub k: usize,
     /// Which way to take.
     pub mode: Mode,
@@ -48,7 +48,7 @@ impl Params {
         let (nprobe, ndocs) = match k {
             0..=10 => (32, 512),
             11..=100 => (64, 1024),
-            _ => (128, (4 * k).max(4096)),
+            _ => (128, k.saturating_mul(4).max(4096)),
         };
         Self { k, mode: Mode::Funnel { nprobe, ndocs } }
     }

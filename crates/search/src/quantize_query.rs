@@ -8,6 +8,9 @@ use selvedge_codec::{Rotation, TrainedCodec};
 /// each doubling costs one bit of every similarity, and nobody's query is longer.
 pub const MAX_QUERY_TOKENS: usize = 4096;
 
+/// Largest component: embeddings have about unit length, and from about 1e25 on rotations and scores would overflow.
+pub const MAX_COMPONENT: f32 = 1e12;
+
 /// `embeddings (Q, D) f32` -> `(Q, D) i8`.
 pub fn quantize_query(codec: &TrainedCodec, rotation: Option<&Rotation>, embeddings: &[f32]) -> Result<QuantizedQuery> {
     let dim = codec.params.dim;
@@ -17,7 +20,8 @@ pub fn quantize_query(codec: &TrainedCodec, rotation: Option<&Rotation>, embeddi
     if embeddings.len() / dim > MAX_QUERY_TOKENS {
         return Err(Error::QueryTooLong { found: embeddings.len() / dim, limit: MAX_QUERY_TOKENS });
     }
-    match embeddings.iter().position(|x| !x.is_finite()) {
+    match embeddings.iter().position(|x| !x.is_finite() || x.abs() > MAX_COMPONENT) {
+        Some(at) if embeddings[at].is_finite() => Err(Error::TooLarge { token: at / dim, component: embeddings[at] }),
         Some(at) => Err(Error::NotFinite { token: at / dim }),
         None => Ok(codec.quantize_query(rotation, embeddings)),
     }

@@ -8,6 +8,10 @@ use std::{cell::Cell, sync::Arc};
 /// worth a second thread.
 const BLOCK_PASSAGES: usize = 64;
 
+/// Up to so many passages that a caller picked are scored on its own thread: they are the candidates of one
+/// query among many, and each query's core is its own.
+const PICKED_ALONE: usize = 1 << 14;
+
 /// Query tokens in a table row come in whole groups of this many, one AVX2 register of i32.
 pub(super) const LANES: usize = 8;
 
@@ -51,7 +55,11 @@ impl Passages {
     /// from the `first` on; `out` comes filled with [`NO_MATCH`].
     pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
         let mut scores = vec![NO_MATCH; select.len(self.bytes.num_passages())];
-        if scores.len() <= 8 * BLOCK_PASSAGES {
+        let alone = match select {
+            Select::All => 8 * BLOCK_PASSAGES,
+            Select::Pids(_) => PICKED_ALONE,
+        };
+        if scores.len() <= alone {
             score_block(0, &mut scores);
         } else {
             let blocks = scores.par_chunks_mut(BLOCK_PASSAGES).enumerate();

@@ -100,13 +100,13 @@ fn unit(rng: &mut ChaCha8Rng, around: Option<&[f32]>) -> Vec<f32> {
     row
 }
 
-fn write_floats(path: &Path, rows: &[Vec<f32>], shape: &[usize]) {
+pub fn write_floats(path: &Path, rows: &[Vec<f32>], shape: &[usize]) {
     let mut writer = NpyWriter::create(path).unwrap();
     rows.iter().flatten().for_each(|x| writer.write(&x.to_le_bytes()).unwrap());
     writer.finish("<f4", shape).unwrap();
 }
 
-fn write_lens(path: &Path, lens: &[u32]) {
+pub fn write_lens(path: &Path, lens: &[u32]) {
     let mut writer = NpyWriter::create(path).unwrap();
     lens.iter().for_each(|x| writer.write(&x.to_le_bytes()).unwrap());
     writer.finish("<i4", &[lens.len()]).unwrap();

@@ -18,9 +18,8 @@ use super::{
     passages::{GROUP, Table},
 };
 use crate::{Codec, Isa, QuantizedQuery};
-use rayon::prelude::*;
 
-/// Centroids that one thread multiplies before it asks for more work.
+/// Centroids that are multiplied under one choice of instruction set.
 const BLOCK_CENTROIDS: usize = 512;
 
 /// What a block of work reads.
@@ -42,11 +41,11 @@ pub(super) fn centroid_table(isa: Isa, codec: &Codec, query: &QuantizedQuery) ->
     let job = Job { codec, query, panels: Panels::new(isa, query), stride: table.stride() };
     if !query.is_empty() {
         let (entries, maxima) = table.parts_mut();
-        let rows = entries.par_chunks_mut(BLOCK_CENTROIDS * job.stride);
-        let maxima = maxima.par_chunks_mut(BLOCK_CENTROIDS / GROUP * job.stride);
-        rows.zip(maxima).enumerate().for_each(|(block, (rows, maxima))| {
+        let rows = entries.chunks_mut(BLOCK_CENTROIDS * job.stride);
+        let maxima = maxima.chunks_mut(BLOCK_CENTROIDS / GROUP * job.stride);
+        for (block, (rows, maxima)) in rows.zip(maxima).enumerate() {
             dispatch!(isa, &job, block * BLOCK_CENTROIDS, rows, maxima);
-        });
+        }
     }
     table
 }

@@ -60,7 +60,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 /// Raises the best similarities of `V` panels over a tile of `num_tokens`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile, num_tokens: usize, panel: usize) {
+fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
     let width = of.width;
     let panels = job.panels.panels(panel, V).as_ptr();
     let lowest = if let Form::Above { lowest, .. } = *form { lowest } else { 0 };
@@ -73,6 +73,9 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile, num_token
         );
     }
     for group in (0..num_tokens).step_by(ROWS) {
+        if panel == 0 {
+            of.look_ahead(job, group, ROWS);
+        }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
         let rows = slots.map(|slot| of.levels[slot * width..][..width].as_ptr());

@@ -38,16 +38,18 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 /// Raises the best similarities of a panel over a tile of `num_tokens`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile, num_tokens: usize, panel: usize) {
+fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
     let first = panel * LANES;
     let lanes = (job.table.stride() - first).min(LANES);
     let mask = ((1u32 << lanes) - 1) as u16;
     let sums = load(job.panels.sums(panel).try_into().expect("whole panels"));
     let start = _mm512_mullo_epi32(sums, _mm512_set1_epi32(lowest));
     let bytes = job.panels.panels(panel, 1);
-    let best: &mut [i32; LANES] = (&mut of.best[first..first + LANES]).try_into().expect("whole panels");
-    let mut highest = load(best);
+    let mut highest = load(of.best[first..first + LANES].try_into().expect("whole panels"));
     for group in (0..num_tokens).step_by(ROWS) {
+        if panel == 0 {
+            of.look_ahead(job, group, ROWS);
+        }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
         let rows = slots.map(|slot| of.levels[slot * of.width..][..of.width].as_ptr());
@@ -62,6 +64,7 @@ fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile, num_tokens: usize, panel:
             highest = _mm512_max_epi32(highest, _mm512_add_epi32(centroid, residual));
         }
     }
+    let best = &mut of.best[first..first + LANES];
     // SAFETY: sixteen i32 are one register.
     unsafe { _mm512_storeu_si512(best.as_mut_ptr().cast(), highest) };
 }

@@ -16,7 +16,7 @@ const LEAST_TOKENS: usize = 8;
 const LINE: usize = 64;
 
 /// A few unpacked tokens.
-pub(super) struct Tile {
+pub(super) struct Tile<'a> {
     /// Bytes from one token's levels to the next one's.
     pub(super) width: usize,
     /// `(capacity, width) u8` and what unpacking spoils behind them.
@@ -28,9 +28,11 @@ pub(super) struct Tile {
     pub(super) gains: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
     pub(super) best: Vec<i32>,
+    /// Packed rows of as many tokens of the next passage, which lies anywhere in the index.
+    ahead: &'a [u8],
 }
 
-impl Tile {
+impl<'a> Tile<'a> {
     /// Room for tokens of `width` unpacked bytes, `slack` bytes behind them, and the best of `lanes` query tokens.
     pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
         let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
@@ -42,6 +44,7 @@ impl Tile {
             norms: [0; TILE_TOKENS],
             gains: [0; TILE_TOKENS],
             best: vec![0; lanes],
+            ahead: &[],
         }
     }
 
@@ -50,11 +53,11 @@ impl Tile {
     #[inline(always)]
     pub(super) fn run(
         &mut self,
-        job: &Job<'_>,
+        job: &Job<'a>,
         first: usize,
         scores: &mut [i32],
         unpack: impl Fn(Range<usize>, &mut [u8]),
-        maximize: impl Fn(&mut Tile, usize),
+        maximize: impl Fn(&mut Tile<'a>, usize),
     ) {
         let end = first + scores.len();
         let tokens_of = |i: usize| job.passages.bytes().tokens(job.select.pid(i) as usize);
@@ -77,9 +80,9 @@ impl Tile {
     }
 
     /// Takes in a tile of tokens but for their levels, and asks for what comes next: their table rows, which lie
-    /// anywhere in a table larger than L2, and as many tokens of the next passage, which lies anywhere in the index.
+    /// anywhere in a table larger than L2, and codes and scales of the next passage.
     #[inline(always)]
-    fn load(&mut self, job: &Job<'_>, tokens: Range<usize>, ahead: Range<usize>) {
+    fn load(&mut self, job: &Job<'a>, tokens: Range<usize>, ahead: Range<usize>) {
         let (codec, codes) = (job.passages.codec(), job.passages.codes());
         let bytes = job.passages.bytes();
         for (slot, t) in tokens.clone().enumerate() {
@@ -93,14 +96,21 @@ impl Tile {
         }
         let row_bytes = codec.row_bytes();
         let end = ahead.end.min(ahead.start + tokens.len());
-        if let Some(rows) = bytes.residuals.get(ahead.start * row_bytes..end * row_bytes) {
-            rows.chunks(LINE).for_each(prefetch);
-        }
+        self.ahead = bytes.residuals.get(ahead.start * row_bytes..end * row_bytes).unwrap_or_default();
         for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.scales, codec.scale_bits as usize)] {
             if let Some(array) = array.get(ahead.start * bits / 8..end * bits / 8) {
                 array.chunks(LINE).for_each(prefetch);
             }
         }
+    }
+
+    /// Asks for what of the next passage lies as far on as the `num` tokens from `slot` on. A core waits for few lines at
+    /// a time, so they are asked for a few at a time, between products.
+    #[inline(always)]
+    pub(super) fn look_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
+        let row_bytes = job.passages.codec().row_bytes();
+        let end = self.ahead.len().min((slot + num) * row_bytes);
+        self.ahead.get(slot * row_bytes..end).unwrap_or_default().chunks(LINE).for_each(prefetch);
     }
 }
 

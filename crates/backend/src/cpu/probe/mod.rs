@@ -15,16 +15,15 @@ use super::{
     passages::{LANES, Table},
 };
 use crate::Isa;
-use rayon::prelude::*;
 
 /// `table (K, Q)` -> the best `min(nprobe, K)` of each column, best first, `(Q, min(nprobe, K))`, and
 /// the best entry left out of each, or else the last one taken, `(Q) i32`.
 pub(super) fn probe(isa: Isa, table: &Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
     let take = nprobe.min(table.num_centroids());
     let keep = (take + 1).min(table.num_centroids());
-    let groups: Vec<usize> = (0..table.query_len()).step_by(LANES).collect();
-    let columns: Vec<Vec<Vec<u64>>> = groups.par_iter().map(|&first| dispatch!(isa, table, first, keep)).collect();
-    let columns = || columns.iter().flatten().take(table.query_len());
+    let groups = (0..table.query_len()).step_by(LANES);
+    let columns: Vec<Vec<u64>> = groups.flat_map(|first| dispatch!(isa, table, first, keep)).collect();
+    let columns = || columns.iter().take(table.query_len());
     let taken = columns().flat_map(|keys| keys[..take].iter().map(|&key| (id(key), value(key)))).collect();
     let left_out = columns().map(|keys| value(keys[keep - 1])).collect();
     (taken, left_out)

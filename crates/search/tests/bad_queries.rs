@@ -1,0 +1,133 @@
+//! Whatever a query holds, it gets a typed error or the obvious answer, on every backend.
+
+#![allow(unreachable_pub)] // a test crate has no outside
+
+mod support;
+
+use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
+use selvedge_index::Index;
+use selvedge_search::{Error, Mode, Params, Searcher, Subset, quantize_query::MAX_QUERY_TOKENS};
+use support::{DIM, index, rows};
+
+const CENTROIDS: usize = 32;
+const DOCLENS: [u32; 7] = [20, 0, 1, 100, 30, 40, 50];
+/// Passages with a token: all that can be found.
+const FILLED: usize = DOCLENS.len() - 1;
+
+/// Does `check` with a searcher of every backend of this machine.
+macro_rules! each_searcher {
+    ($index:expr, $searcher:ident => $check:expr) => {{
+        let $searcher = &Searcher::new(Reference, $index).unwrap();
+        $check;
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let $searcher = &Searcher::new(Cpu::with_isa(isa).unwrap(), $index).unwrap();
+            $check;
+        }
+    }};
+}
+
+/// Pids of what is found, after a look at the scores.
+fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &Params, subset: Option<&Subset>) -> Vec<u32> {
+    let found = searcher.search(query, params, subset).unwrap().found;
+    assert!(found.iter().all(|f| f.score.is_finite()), "{params:?}: {found:?}");
+    assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)), "{params:?}: {found:?}");
+    found.iter().map(|f| f.pid).collect()
+}
+
+fn funnel(k: usize, nprobe: usize, ndocs: usize) -> Params {
+    Params { k, mode: Mode::Funnel { nprobe, ndocs } }
+}
+
+#[test]
+fn queries_that_are_no_embeddings() {
+    let (_dir, index) = index(&DOCLENS, CENTROIDS);
+    each_searcher!(&index, searcher => for params in [Params::exact(3), Params::funnel(3)] {
+        let error = |query: &[f32]| searcher.search(query, &params, None).unwrap_err();
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut query = rows(4);
+            query[2 * DIM + 5] = bad;
+            assert!(matches!(error(&query), Error::NotFinite { token: 2 }));
+        }
+        for bad in [f32::MAX, f32::MIN, 1e13] {
+            let mut query = rows(4);
+            query[3 * DIM] = bad;
+            assert!(matches!(error(&query), Error::TooLarge { token: 3, component } if component == bad));
+        }
+        assert!(matches!(error(&rows(3)[1..]), Error::DimMismatch { expected: DIM, found: 47 }));
+        assert!(matches!(error(&[0.5]), Error::DimMismatch { expected: DIM, found: 1 }));
+        assert!(matches!(error(&rows(10_000)), Error::QueryTooLong { found: 10_000, limit: MAX_QUERY_TOKENS }));
+        // One of many is enough to fail the batch.
+        assert!(searcher.search_batch(&[rows(1), vec![f32::NAN; DIM]], &params, None).is_err());
+        assert!(searcher.search_batch(&[[0f32; 0]; 0], &params, None).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn queries_that_say_little() {
+    let (_dir, index) = index(&DOCLENS, CENTROIDS);
+    each_searcher!(&index, searcher => for params in [Params::exact(3), Params::funnel(3), funnel(3, 1, 3)] {
+        assert!(pids(searcher, &[], &params, None).is_empty());
+        // Nothing prefers a passage: the first ones with a token, of those that the cells hold.
+        for zeros in [&[0.0; DIM][..], &[-0.0; 9 * DIM]] {
+            let found = pids(searcher, zeros, &params, None);
+            assert!(if params == funnel(3, 1, 3) { found.len() == 3 } else { found == [0, 2, 3] }, "{found:?}");
+        }
+        for size in [f32::MIN_POSITIVE, 1e-45, 1e-30, 1e12] {
+            let query: Vec<f32> = rows(4).iter().map(|x| x * size).collect();
+            assert_eq!(pids(searcher, &query, &params, None).len(), 3, "{size:e}");
+        }
+        assert_eq!(pids(searcher, &rows(MAX_QUERY_TOKENS), &params, None).len(), 3);
+    });
+}
+
+#[test]
+fn numbers_out_of_range_mean_their_nearest_in_it() {
+    let (_dir, index) = index(&DOCLENS, CENTROIDS);
+    let (query, large) = (rows(4), [CENTROIDS + 1, 1 << 40, usize::MAX / 2, usize::MAX]);
+    each_searcher!(&index, searcher => {
+        let ask = |params: &Params| pids(searcher, &query, params, None);
+        let all = ask(&Params::exact(FILLED));
+        assert_eq!(all.len(), FILLED);
+        for params in [Params::exact(0), Params::funnel(0), funnel(0, 0, 0)] {
+            assert!(ask(&params).is_empty(), "{params:?}");
+        }
+        for k in large {
+            assert_eq!(ask(&Params::exact(k)), all);
+            assert_eq!(ask(&Params::funnel(k)), all);
+            assert_eq!(ask(&funnel(k, 1, 1)), all);
+        }
+        for many in large {
+            assert_eq!(ask(&funnel(FILLED, many, 5)), all);
+            assert_eq!(ask(&funnel(FILLED, 1, many)), all);
+            assert_eq!(ask(&funnel(2, many, many)), all[..2]);
+        }
+        assert_eq!(ask(&funnel(3, 0, 10)), ask(&funnel(3, 1, 10)));
+        assert_eq!(ask(&funnel(3, 4, 0)), ask(&funnel(3, 4, 3)));
+        assert_eq!(ask(&funnel(3, 0, 0)).len(), 3);
+    });
+}
+
+#[test]
+fn nothing_to_find_it_in() {
+    let (_dir, filled) = index(&DOCLENS, CENTROIDS);
+    let (_dir_of_none, none) = index(&[], CENTROIDS);
+    let (_dir_of_empty, empty) = index(&[0, 0, 0], CENTROIDS);
+    let asked = [Params::exact(3), Params::funnel(3), funnel(3, 0, 0), Params::exact(usize::MAX)];
+    let nowhere = |index: &Index, subset: Option<&Subset>| {
+        each_searcher!(index, searcher => for params in &asked {
+            assert!(pids(searcher, &rows(4), params, subset).is_empty(), "{params:?}");
+        });
+    };
+    nowhere(&none, None);
+    nowhere(&empty, None);
+    nowhere(&none, Some(&Subset::default()));
+    nowhere(&filled, Some(&Subset::default()));
+    // The one passage that is allowed has no token.
+    nowhere(&filled, Some(&Subset::new(vec![1], DOCLENS.len()).unwrap()));
+    // A subset of a larger index: what this one has of it.
+    let foreign = Subset::new(vec![7, 90, u32::MAX], usize::MAX).unwrap();
+    nowhere(&filled, Some(&foreign));
+    let refused = Subset::new(vec![7], DOCLENS.len());
+    assert!(matches!(refused, Err(Error::NoSuchPassage { pid: 7, num_passages: 7 })));
+    assert!(matches!(Subset::new(vec![0], 0), Err(Error::NoSuchPassage { pid: 0, num_passages: 0 })));
+}
