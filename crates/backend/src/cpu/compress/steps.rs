@@ -4,7 +4,7 @@
 use crate::{Codec, RADIAL_WEIGHT, ResidualForm, ScaleRule};
 
 /// Lanes of a sum.
-pub(super) const LANES: usize = 8;
+const LANES: usize = 8;
 
 /// Up to so many cutoffs are compared with a component one by one; more are searched.
 const FEW_CUTOFFS: usize = 15;
