@@ -2,7 +2,7 @@
 
 use super::{
     lanes::LANES,
-    steps::{Scales, centroid, components, midpoints, pack, quantize},
+    steps::{Scales, bucket_levels, centroid, components, midpoints, pack, quantize},
     trellis::Trellis,
 };
 use crate::{Codec, RowCoding, ScaleRule};
@@ -27,7 +27,7 @@ pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [
 fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
     let (dim, width) = (codec.dim, codec.row_bytes());
     let table = Scales::new(codec);
-    let midpoints = midpoints(codec);
+    let (midpoints, level_of) = (midpoints(codec), bucket_levels(codec));
     let mut c = vec![0f32; dim];
     let mut compared = vec![0f32; dim];
     let mut buckets = vec![0u8; dim];
@@ -38,7 +38,7 @@ fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8]
         if codec.nbits > 0 {
             components(codec.form, x, &c, &mut compared);
             quantize(&codec.cutoffs, &compared, &mut buckets);
-            levels.iter_mut().zip(&buckets).for_each(|(w, &bucket)| *w = f32::from(codec.levels[bucket as usize]));
+            levels.iter_mut().zip(&buckets).for_each(|(w, &bucket)| *w = level_of[usize::from(bucket)]);
             pack(codec.nbits, &buckets, row);
         }
         scales[i] = table.choose(codec.rule, x, &c, &levels);
