@@ -58,7 +58,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
 }
 
 /// Units under which centroids, levels and scales make vectors of about unit length.
-fn realistic(mut codec: Codec, rule: ScaleRule) -> Codec {
+pub fn realistic(mut codec: Codec, rule: ScaleRule) -> Codec {
     codec.centroid_scale = 1.0 / (73.0 * (codec.dim as f32).sqrt());
     codec.norm_unit = 1.0 / 128.0;
     codec.gain_unit = 1.0 / (4000.0 * (codec.dim as f32).sqrt());
@@ -82,8 +82,8 @@ fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name
             let components = reference::refit_components(codec, x, centroid, scale);
             let largest = codec.levels.iter().map(|l| f64::from(l.unsigned_abs())).fold(1.0, f64::max);
             check_buckets(codec, &components, &reference::midpoints(codec), largest, row, name);
-        } else if let RowCoding::Trellis { step } = codec.coding {
-            levels = check_nearest(codec, &components, step, row, name);
+        } else if codec.coding != RowCoding::Buckets {
+            levels = check_nearest(codec, &components, row, name);
         } else {
             levels = check_buckets(codec, &components, &codec.cutoffs, 1.0, row, name);
         }
@@ -116,48 +116,19 @@ fn check_buckets(codec: &Codec, components: &[f64], edges: &[f32], unit: f64, ro
 }
 
 /// A row of a trellis is the nearest of those that begin with its bits, within the margin; gives back its levels.
-/// (Which beginning is best is not found by trying them all: [`check_trellis_distance`].)
-fn check_nearest(codec: &Codec, components: &[f64], step: f32, row: &[u8], name: &str) -> Vec<i8> {
-    let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
-    let levels: Vec<i8> = (0..codec.dim).map(|d| codec.level(row, d)).collect();
+/// (Which beginning is taken: `trellis.rs`.)
+fn check_nearest(codec: &Codec, components: &[f64], row: &[u8], name: &str) -> Vec<i8> {
     let beginning = usize::from(row[0]) % (1 << (8 - codec.nbits));
-    let (_, least) = reference::trellis_row(codec, &targets, Some(beginning));
-    let found = distance(&targets, &levels);
-    // Costs are sums of `D` squares of what may be as far apart as the largest target and level.
-    let largest = targets.iter().map(|t| t.abs()).fold(127.0, f64::max);
-    let margin = COMPONENT_MARGIN * (found + largest * largest);
-    assert!(found <= least + margin, "{name}: the row's squared distance is {found}, the least {least}");
-    levels
-}
-
-/// Squared distance of levels from targets.
-fn distance(targets: &[f64], levels: &[i8]) -> f64 {
-    targets.iter().zip(levels).map(|(t, &w)| (t - f64::from(w)).powi(2)).sum()
-}
-
-/// How much farther rows may be from their components than the nearest rows there are, on average: what
-/// looking for the best beginning in one walk around the ring's joint may lose.
-const BEGINNING_MARGIN: f64 = 1.03;
-
-/// With normal components and levels that fit them (those of 2 bits), rows are nearly the nearest of all rows.
-pub fn check_trellis_distance(backend: &impl Backend, nbits: u8, dim: usize) {
-    let rng = &mut Rng::new(17);
-    let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };
-    let mut codec = realistic(codec(&shape, Fill::Random, rng), ScaleRule::KeepLength);
-    codec.levels = vec![-2, 3, 9, -9, -10, -3, 3, 10, 15, 5, 0, -6, -15, 6, -5, 0];
-    let num = 6400 / dim;
-    let embeddings = rng.unit_rows(num, dim);
-    let packed = backend.compress(&codec, &embeddings, &vec![0; num]);
-    let (mut found, mut least) = (0.0, 0.0);
-    for (x, row) in embeddings.chunks_exact(dim).zip(packed.residuals.chunks_exact(codec.row_bytes())) {
-        let RowCoding::Trellis { step } = codec.coding else { panic!("a trellis") };
-        let components = reference::components(&codec, x, &codec.centroids);
-        let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
-        let levels: Vec<i8> = (0..dim).map(|d| codec.level(row, d)).collect();
-        found += distance(&targets, &levels);
-        least += reference::trellis_row(&codec, &targets, None).1;
-    }
-    assert!(found <= BEGINNING_MARGIN * least, "{}: {nbits} bits: {} of the least", backend.name(), found / least);
+    let nearest = reference::nearest_trellis_row(codec, components, Some(beginning));
+    let moved = |by: f64| -> Vec<f64> { components.iter().map(|x| x + by * (1.0 + x.abs())).collect() };
+    let (below, above) = (moved(-COMPONENT_MARGIN), moved(COMPONENT_MARGIN));
+    let sum = |row: &[u8], pick: fn(u64, u64) -> u64| -> u64 {
+        let costs = [&below, &above].map(|components| reference::trellis_costs(codec, components, row));
+        costs[0].iter().zip(&costs[1]).map(|(&a, &b)| pick(a, b)).sum()
+    };
+    let (found, least) = (sum(row, u64::min), sum(&nearest, u64::max));
+    assert!(found <= least, "{name}: the row costs {found} or more, the nearest {least} at most");
+    (0..codec.dim).map(|d| codec.level(row, d)).collect()
 }
 
 /// Squared lengths of the two parts of a reconstruction.

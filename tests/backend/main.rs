@@ -9,6 +9,7 @@
 mod cases;
 mod floats;
 mod integers;
+mod trellis;
 
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa};
@@ -202,9 +203,13 @@ fn compress_with_a_trellis() {
                 }
             }
         }
-        for dim in [8, 48, 128] {
-            floats::check_trellis_distance(backend, 1, dim);
-            floats::check_trellis_distance(backend, 2, dim);
+        for nbits in [1, 2] {
+            for dim in [8, 48, 128] {
+                trellis::check_distance(backend, nbits, dim);
+            }
+            for (dim, num) in [(8, 100), (32, 33), (40, 31), (48, 32), (64, 65), (128, 1), (320, 4), (4096, 2)] {
+                trellis::check_rows(backend, nbits, dim, num);
+            }
         }
     });
 }

@@ -39,6 +39,7 @@ mod error;
 mod isa;
 mod layout;
 pub mod reference;
+mod trellis;
 mod types;
 
 pub use cpu::Cpu;

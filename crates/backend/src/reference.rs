@@ -10,7 +10,7 @@ mod trellis;
 
 pub use backend::{LoadedPassages, Reference, ReferenceTable};
 pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
-pub use trellis::trellis_row;
+pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 
 use crate::{
     CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,

@@ -35,10 +35,7 @@ pub fn compress(codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
         let components = components(codec, x, centroid);
         let mut row = match codec.coding {
             RowCoding::Buckets => pack(codec, &buckets(&components, &codec.cutoffs)),
-            RowCoding::Trellis { step } => {
-                let targets: Vec<f64> = components.iter().map(|x| x / f64::from(step)).collect();
-                trellis_row(codec, &targets, None).0
-            }
+            RowCoding::Trellis { .. } => trellis_row(codec, &components),
         };
         let levels: Vec<i8> = (0..codec.dim).map(|d| level(codec, &row, d)).collect();
         let errors = scale_errors(codec, x, centroid, &levels);

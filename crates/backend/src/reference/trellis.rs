@@ -1,58 +1,105 @@
-//! The nearest row of a trellis, naively: dynamic programming in f64 over every state.
+//! The nearest row of a trellis, naively: dynamic programming over every state, with costs that never overflow.
 
-use crate::{Codec, packed_row_bytes};
+use crate::{
+    Codec, RowCoding, packed_row_bytes,
+    trellis::{JOINT, SHORT_RING, TrellisMetric},
+};
 
 /// Bits of a window.
 const WINDOW_BITS: usize = 8;
 
-/// The row `(W) u8` whose levels are nearest to `targets (D) f64`, in steps of a level, and its squared distance;
-/// of all rows, or of those whose first `8 - nbits` bits are `ring`.
-///
-/// The states are what two neighbouring windows share, `8 - nbits` bits. A row is a ring, so a path must end in
-/// the state that it began in: every beginning is tried.
-pub fn trellis_row(codec: &Codec, targets: &[f64], ring: Option<usize>) -> (Vec<u8>, f64) {
-    let states = 1usize << (WINDOW_BITS - codec.nbits as usize);
-    let beginnings = ring.map_or(0..states, |state| state..state + 1);
-    let rows = beginnings.map(|state| nearest_row(codec, targets, state));
-    rows.reduce(|best, row| if row.1 < best.1 { row } else { best }).expect("at least one beginning")
+/// The row `(W) u8` that a search finds for `components (D) f64`: the nearest of those that begin with the state
+/// which the best free path through the ring's joint takes there; of a short ring the nearest of all.
+pub fn trellis_row(codec: &Codec, components: &[f64]) -> Vec<u8> {
+    let beginning = if codec.dim <= SHORT_RING { None } else { Some(likely_beginning(codec, components)) };
+    nearest_trellis_row(codec, components, beginning)
 }
 
-/// The nearest row that begins with the bits of `state`.
-fn nearest_row(codec: &Codec, targets: &[f64], state: usize) -> (Vec<u8>, f64) {
-    let nbits = codec.nbits as usize;
-    let (states, width) = (1usize << (WINDOW_BITS - nbits), packed_row_bytes(codec.dim, codec.nbits));
-    let mut costs = vec![f64::INFINITY; states];
-    costs[state] = 0.0;
-    let mut windows_taken = Vec::new();
-    for step in 0..codec.dim {
-        let target = targets[component(step, nbits, width)];
-        let (mut next, mut taken) = (vec![f64::INFINITY; states], vec![0; states]);
+/// The row `(W) u8` whose levels are nearest to `components (D) f64`: of all rows, or of those whose first
+/// `8 - nbits` bits are `beginning`.
+///
+/// The states are what two neighbouring windows share, `8 - nbits` bits. A row is a ring, so a path must end in
+/// the state that it began in: every beginning is tried, and among equals the lowest is taken.
+pub fn nearest_trellis_row(codec: &Codec, components: &[f64], beginning: Option<usize>) -> Vec<u8> {
+    let (targets, states) = (targets(codec, components), num_states(codec));
+    let mut best = (u64::MAX, Vec::new());
+    for state in beginning.map_or(0..states, |state| state..state + 1) {
+        let before = (0..states).map(|s| (s == state).then_some(0)).collect();
+        let (costs, taken) = walk(codec, &targets, before);
+        let cost = costs[state].expect("a ring is at least as long as a window");
+        if cost < best.0 {
+            best = (cost, trace(&taken, state));
+        }
+    }
+    let (nbits, mut row) = (codec.nbits as usize, vec![0u8; packed_row_bytes(codec.dim, codec.nbits)]);
+    for (step, window) in best.1.into_iter().enumerate() {
+        row[step * nbits / 8] |= ((window % (1 << nbits)) << (step * nbits % 8)) as u8;
+    }
+    row
+}
+
+/// What the components `(D) f64` of a row cost, in the order of the row's bits; their sum is what is minimized.
+pub fn trellis_costs(codec: &Codec, components: &[f64], row: &[u8]) -> Vec<u64> {
+    let (metric, nbits) = (metric(codec), codec.nbits as usize);
+    let bit = |at: usize| row[at / 8 % row.len()] >> (at % 8) & 1;
+    let window = |step: usize| (0..WINDOW_BITS).map(|at| bit(step * nbits + at) << at).sum();
+    let targets = targets(codec, components).into_iter().enumerate();
+    targets.map(|(step, target)| metric.cost(target, window(step))).collect()
+}
+
+/// The state between a ring's last component and its first, on the best path from any state to any other over the
+/// [`JOINT`] components before and the [`JOINT`] behind.
+fn likely_beginning(codec: &Codec, components: &[f64]) -> usize {
+    let targets = targets(codec, components);
+    let around = (0..2 * JOINT).map(|step| targets[(step + JOINT * (codec.dim - 1)) % codec.dim]);
+    let (costs, taken) = walk(codec, &around.collect::<Vec<i16>>(), vec![Some(0); num_states(codec)]);
+    let end = (0..costs.len()).min_by_key(|&state| costs[state]).expect("at least one state");
+    trace(&taken, end)[JOINT] % num_states(codec)
+}
+
+/// The cost of the best way to each state, `None` where there is none, after all of `targets`, and for each target the
+/// last window of the best way to each state; among equals the lowest.
+fn walk(codec: &Codec, targets: &[i16], before: Vec<Option<u64>>) -> (Vec<Option<u64>>, Vec<Vec<usize>>) {
+    let (metric, states) = (metric(codec), num_states(codec));
+    let (mut costs, mut taken) = (before, Vec::new());
+    for &target in targets {
+        let (mut next, mut windows) = (vec![None; states], vec![0; states]);
         for window in 0..1usize << WINDOW_BITS {
-            let error = f64::from(window_level(codec, window)) - target;
-            let cost = costs[window % states] + error * error;
-            if cost < next[window >> nbits] {
-                (next[window >> nbits], taken[window >> nbits]) = (cost, window);
+            let (from, to) = (window % states, window >> codec.nbits);
+            let cost = costs[from].map(|cost| cost + metric.cost(target, window as u8));
+            if cost.is_some_and(|cost| next[to].is_none_or(|least| cost < least)) {
+                (next[to], windows[to]) = (cost, window);
             }
         }
         costs = next;
-        windows_taken.push(taken);
+        taken.push(windows);
     }
-    let (mut row, mut at) = (vec![0u8; width], state);
-    for step in (0..codec.dim).rev() {
-        let window = windows_taken[step][at];
-        row[step * nbits / 8] |= ((window % (1 << nbits)) << (step * nbits % 8)) as u8;
-        at = window % states;
-    }
-    (row, costs[state])
+    (costs, taken)
 }
 
-/// The component whose bits come `step`-th in a row: rows are bytes of planes.
-fn component(step: usize, nbits: usize, width: usize) -> usize {
-    let planes = 8 / nbits;
-    step % planes * width + step / planes
+/// The windows of the best way to `state`.
+fn trace(taken: &[Vec<usize>], mut state: usize) -> Vec<usize> {
+    let mut windows = Vec::new();
+    for taken in taken.iter().rev() {
+        windows.push(taken[state]);
+        state = taken[state] % taken.len();
+    }
+    windows.reverse();
+    windows
 }
 
-/// What a window stands for.
-fn window_level(codec: &Codec, window: usize) -> i8 {
-    codec.levels[(window ^ window >> 1 ^ window >> (WINDOW_BITS - codec.nbits as usize)) % 16]
+fn num_states(codec: &Codec) -> usize {
+    1 << (WINDOW_BITS - codec.nbits as usize)
+}
+
+fn metric(codec: &Codec) -> TrellisMetric {
+    let RowCoding::Trellis { step } = codec.coding else { panic!("the codec of a trellis") };
+    TrellisMetric::new(codec.nbits, &codec.levels, step)
+}
+
+/// The targets of components, in the order in which their bits come in a row: rows are bytes of planes.
+fn targets(codec: &Codec, components: &[f64]) -> Vec<i16> {
+    let (planes, width) = (8 / codec.nbits as usize, packed_row_bytes(codec.dim, codec.nbits));
+    let (metric, component) = (metric(codec), |step: usize| components[step % planes * width + step / planes]);
+    (0..codec.dim).map(|step| metric.target(component(step) as f32)).collect()
 }

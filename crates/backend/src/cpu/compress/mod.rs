@@ -6,12 +6,13 @@
 //! 3. the scale index, by the codec's rule ([`crate::ScaleRule`]), and where it says so, buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
-//! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`.
+//! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`, on 32 at once.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod lanes;
 mod portable;
 mod steps;
 mod trellis;

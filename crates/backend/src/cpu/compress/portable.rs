@@ -1,18 +1,33 @@
-//! `compress` in plain Rust, in loops of eight; the AVX2 body is this one, compiled for AVX2.
+//! `compress` in plain Rust, in loops of eight and 32; the AVX2 and AVX-512 bodies are this one, compiled for them.
 
 use super::{
-    steps::{Scales, centroid, components, midpoints, pack, quantize},
+    lanes::LANES,
+    steps::{Scales, bucket_levels, centroid, components, midpoints, pack, quantize},
     trellis::Trellis,
 };
-use crate::{Codec, ScaleRule};
+use crate::{Codec, RowCoding, ScaleRule};
 
 /// `embeddings (n, D) f32`, `codes (n) u32` -> `rows (n, W) u8`, `scales (n) u8`.
 #[inline(always)]
 pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
+    match (codec.coding, codec.nbits) {
+        (RowCoding::Trellis { step }, 1) => {
+            trellis_rows(codec, Trellis::<1>::new(codec, step), embeddings, codes, rows, scales);
+        }
+        (RowCoding::Trellis { step }, 2) => {
+            trellis_rows(codec, Trellis::<2>::new(codec, step), embeddings, codes, rows, scales);
+        }
+        (RowCoding::Trellis { .. }, nbits) => panic!("a trellis has 1 or 2 bits, not {nbits}"),
+        (RowCoding::Buckets, _) => bucket_rows(codec, embeddings, codes, rows, scales),
+    }
+}
+
+/// Rows of buckets, embedding by embedding.
+#[inline(always)]
+fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
     let (dim, width) = (codec.dim, codec.row_bytes());
     let table = Scales::new(codec);
-    let midpoints = midpoints(codec);
-    let (mut one_bit, mut two_bits) = (Trellis::<1>::new(codec), Trellis::<2>::new(codec));
+    let (midpoints, level_of) = (midpoints(codec), bucket_levels(codec));
     let mut c = vec![0f32; dim];
     let mut compared = vec![0f32; dim];
     let mut buckets = vec![0u8; dim];
@@ -22,14 +37,8 @@ pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [
         centroid(codec, code, &mut c);
         if codec.nbits > 0 {
             components(codec.form, x, &c, &mut compared);
-        }
-        if let Some(trellis) = &mut one_bit {
-            trellis.quantize(&compared, row, &mut levels);
-        } else if let Some(trellis) = &mut two_bits {
-            trellis.quantize(&compared, row, &mut levels);
-        } else if codec.nbits > 0 {
             quantize(&codec.cutoffs, &compared, &mut buckets);
-            levels.iter_mut().zip(&buckets).for_each(|(w, &bucket)| *w = f32::from(codec.levels[bucket as usize]));
+            levels.iter_mut().zip(&buckets).for_each(|(w, &bucket)| *w = level_of[usize::from(bucket)]);
             pack(codec.nbits, &buckets, row);
         }
         scales[i] = table.choose(codec.rule, x, &c, &levels);
@@ -37,6 +46,38 @@ pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [
             table.refit(scales[i], x, &c, &mut compared);
             quantize(&midpoints, &compared, &mut buckets);
             pack(codec.nbits, &buckets, row);
+        }
+    }
+}
+
+/// Rows of a trellis, which are searched for in all lanes at once.
+#[inline(always)]
+fn trellis_rows<const NBITS: usize>(
+    codec: &Codec,
+    mut trellis: Trellis<NBITS>,
+    embeddings: &[f32],
+    codes: &[u32],
+    rows: &mut [u8],
+    scales: &mut [u8],
+) {
+    let (dim, width) = (codec.dim, codec.row_bytes());
+    let table = Scales::new(codec);
+    let mut c = vec![0f32; dim];
+    let mut compared = vec![0f32; dim];
+    let mut levels = vec![0f32; dim];
+    for first in (0..codes.len()).step_by(LANES) {
+        let group = first..codes.len().min(first + LANES);
+        for i in group.clone() {
+            centroid(codec, codes[i], &mut c);
+            components(codec.form, &embeddings[i * dim..][..dim], &c, &mut compared);
+            trellis.put(i - first, &compared);
+        }
+        // Lanes behind the last embedding find a row, too, that nobody asks for.
+        trellis.search();
+        for i in group {
+            centroid(codec, codes[i], &mut c);
+            trellis.get(i - first, &mut rows[i * width..][..width], &mut levels);
+            scales[i] = table.choose(codec.rule, &embeddings[i * dim..][..dim], &c, &levels);
         }
     }
 }

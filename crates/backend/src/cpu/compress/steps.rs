@@ -2,9 +2,10 @@
 //! theirs too; sums run in eight lanes of f32, in a fixed order.
 
 use crate::{Codec, RADIAL_WEIGHT, ResidualForm, ScaleRule};
+use std::array;
 
 /// Lanes of a sum.
-pub(super) const LANES: usize = 8;
+const LANES: usize = 8;
 
 /// Up to so many cutoffs are compared with a component one by one; more are searched.
 const FEW_CUTOFFS: usize = 15;
@@ -53,15 +54,16 @@ pub(super) fn quantize(cutoffs: &[f32], components: &[f32], buckets: &mut [u8]) 
         }
         return;
     }
-    for (buckets, components) in buckets.chunks_exact_mut(LANES).zip(components.chunks_exact(LANES)) {
-        let mut below = [0u32; LANES];
-        for &cutoff in cutoffs {
-            for lane in 0..LANES {
-                below[lane] += u32::from(cutoff < components[lane]);
-            }
-        }
-        buckets.iter_mut().zip(below).for_each(|(bucket, below)| *bucket = below as u8);
+    // Along the row: a loop over a few components at a time is one over the cutoffs to a compiler, lane by lane.
+    buckets.fill(0);
+    for &cutoff in cutoffs {
+        buckets.iter_mut().zip(components).for_each(|(below, x)| *below += u8::from(cutoff < *x));
     }
+}
+
+/// The level of each bucket as a real number, `(256) f32`, so that no bucket is out of bounds.
+pub(super) fn bucket_levels(codec: &Codec) -> [f32; 256] {
+    array::from_fn(|bucket| codec.levels.get(bucket).map_or(0.0, |&level| f32::from(level)))
 }
 
 /// A row of buckets `(D) u8` to bytes `(W) u8`: component `k * W + j` in bits `k * nbits ..` of byte `j`.

@@ -1,173 +1,230 @@
-//! The row of a trellis nearest to an embedding's components: Viterbi's algorithm around a ring.
+//! The rows of a trellis nearest to embeddings' components: Viterbi's algorithm around a ring, an embedding a lane.
 //!
 //! ```text
 //! state s between two components: the 8 - nbits bits that their windows share
-//! cost'[s'] = min over the nbits bits a that leave: cost[s] + (level(w) - target)^2,
+//! cost'[s'] = min over the nbits bits a that leave: cost[s] + cost(target, level(w)), the lowest a among equals,
 //!             w = s' << nbits | a,  s = w mod 2^(8 - nbits)
 //! ```
 //!
 //! A row is a ring, so its path must end in the state that it began in. That state is found first, as the one
 //! that the best free path through the ring's joint takes there; the best path from it to itself is the row.
-//! Inlined like the steps beside it: loops of eight lanes become registers of the caller's instruction set.
+//!
+//! Costs are the integers of [`crate::trellis`], whose docs prove that all of this fits u16. A lane of a register is
+//! an embedding, so states come and go by address and nothing is shuffled. A cost is kept above the bits of its state
+//! that leave next, so that one minimum finds the cheapest way and says what left on it.
 
-use super::steps::LANES;
-use crate::{Codec, RowCoding, layout::window_label};
-use std::ops::Range;
+use super::lanes::{LANES, Lanes};
+use crate::{
+    Codec,
+    layout::window_label,
+    trellis::{JOINT, SHORT_RING, TrellisMetric, unreachable_cost},
+};
+use std::{array, ops::Range};
 
 /// Windows, and states at 1 bit, at most.
 const WINDOWS: usize = 256;
 const MAX_STATES: usize = 128;
-/// Components on each side of the joint that the free path sees. At 128 dims and 2 bits, 40 of them find rows that
-/// are .8 % farther than the nearest there are, and 64 rows that are .3 % farther; neither shows in a ranking.
-const JOINT: usize = 40;
-/// Components of a ring that is so short that every state is tried at its joint.
-const SHORT_RING: usize = 32;
-/// A cost that no path of finite targets has.
-const UNREACHABLE: f32 = 1e30;
+/// Words of 16 bits that hold which bits left on the way to each state: `states * nbits / 16`.
+const WORDS: usize = 8;
 
-/// A trellis of `NBITS` and room for one path.
+/// What the best way to each state costs, in the upper bits, and the bits of the state that leave next.
+type Costs = [Lanes<u16>; MAX_STATES];
+
+/// A trellis of `NBITS` and room for a path in each lane.
 pub(super) struct Trellis<const NBITS: usize> {
-    /// One over the step of a level.
-    inverse_step: f32,
-    /// Level of window `s' << NBITS | a` at `a * states + s'`.
+    metric: TrellisMetric,
+    /// Level of each window.
     levels: [f32; WINDOWS],
-    /// Targets in the order of the row's bits, `(D) f32`.
-    targets: Vec<f32>,
-    /// The bits that left on the best way to each state, `(steps, states) u8`.
-    leaving: Vec<u8>,
-    /// The window of each component in the order of the row's bits, `(D) u8`.
-    windows: Vec<u8>,
+    /// Targets in the order of the row's bits, `(D)`.
+    targets: Vec<Lanes<i16>>,
+    /// The bits that left on the best way to each state, `(steps)`: those to state `high * stay + low`, where `stay`
+    /// is `states >> NBITS`, are number `low << NBITS | high` from the first word's high end on.
+    taken: Vec<[Lanes<u16>; WORDS]>,
+    /// The row of each lane, `(LANES, W) u8`.
+    rows: Vec<u8>,
 }
 
 impl<const NBITS: usize> Trellis<NBITS> {
     const STATES: usize = WINDOWS >> NBITS;
     const BRANCHES: usize = 1 << NBITS;
+    /// States by the bits that stay when the next component's come.
+    const STAY: usize = Self::STATES >> NBITS;
+    /// Components whose own bits are in one byte.
+    const PLANES: usize = 8 / NBITS;
+    /// The bits of a cost that are a state's.
+    const MASK: u16 = (1 << NBITS) - 1;
 
-    /// A trellis for `codec`, if it is one of `NBITS`.
-    pub(super) fn new(codec: &Codec) -> Option<Self> {
-        let RowCoding::Trellis { step } = codec.coding else { return None };
-        if codec.nbits as usize != NBITS {
-            return None;
+    /// A trellis for `codec`, whose levels are steps of `step`.
+    pub(super) fn new(codec: &Codec, step: f32) -> Self {
+        let level = |window| codec.levels[usize::from(window_label(window as u8, NBITS as u8))];
+        Self {
+            metric: TrellisMetric::new(NBITS as u8, &codec.levels, step),
+            levels: array::from_fn(|window| f32::from(level(window))),
+            targets: vec![Lanes::default(); codec.dim],
+            taken: vec![[Lanes::default(); WORDS]; codec.dim.max(2 * JOINT)],
+            rows: vec![0; LANES * codec.row_bytes()],
         }
-        let mut levels = [0f32; WINDOWS];
-        for window in 0..WINDOWS {
-            let level = codec.levels[window_label(window as u8, codec.nbits) as usize];
-            levels[window % Self::BRANCHES * Self::STATES + (window >> NBITS)] = f32::from(level);
-        }
-        let steps = codec.dim.max(2 * JOINT);
-        Some(Self {
-            inverse_step: 1.0 / step,
-            levels,
-            targets: vec![0.0; codec.dim],
-            leaving: vec![0; steps * Self::STATES],
-            windows: vec![0; codec.dim],
-        })
     }
 
-    /// The row `(W) u8` nearest to `components (D) f32`, and its levels `(D) f32`.
+    /// Takes `components (D) f32` for a lane.
     #[inline(always)]
-    pub(super) fn quantize(&mut self, components: &[f32], row: &mut [u8], levels: &mut [f32]) {
-        let (dim, planes) = (components.len(), 8 / NBITS);
-        for (plane, components) in components.chunks_exact(row.len()).enumerate() {
-            for (byte, &component) in components.iter().enumerate() {
-                self.targets[byte * planes + plane] = component * self.inverse_step;
+    pub(super) fn put(&mut self, lane: usize, components: &[f32]) {
+        let width = components.len() / Self::PLANES;
+        for (plane, components) in components.chunks_exact(width).enumerate() {
+            for (targets, &component) in self.targets.chunks_exact_mut(Self::PLANES).zip(components) {
+                targets[plane].0[lane] = self.metric.target(component);
             }
         }
-        let joint = if dim <= SHORT_RING { self.best_joint(dim) } else { self.likely_joint(dim) };
-        self.walk(0, dim, Some(joint));
+    }
+
+    /// Finds the row of every lane.
+    #[inline(always)]
+    pub(super) fn search(&mut self) {
+        let dim = self.targets.len();
+        let joint = if dim <= SHORT_RING { self.best_joint() } else { self.likely_joint() };
+        self.walk(0, dim, &mut Self::from_state(&joint));
         self.trace(0, 0..dim, joint);
-        row.fill(0);
-        for (at, &window) in self.windows.iter().enumerate() {
-            let (byte, plane) = (at / planes, at % planes);
-            row[byte] |= (window & (Self::BRANCHES - 1) as u8) << (plane * NBITS);
-            let window = usize::from(window);
-            levels[plane * row.len() + byte] = self.levels[window % Self::BRANCHES * Self::STATES + (window >> NBITS)];
+    }
+
+    /// The row `(W) u8` found for a lane, and its levels `(D) f32`.
+    #[inline(always)]
+    pub(super) fn get(&self, lane: usize, row: &mut [u8], levels: &mut [f32]) {
+        let width = row.len();
+        row.copy_from_slice(&self.rows[lane * width..][..width]);
+        for byte in 0..width {
+            let ring = u16::from_le_bytes([row[byte], row[(byte + 1) % width]]);
+            for plane in 0..Self::PLANES {
+                levels[plane * width + byte] = self.levels[usize::from((ring >> (plane * NBITS)) as u8)];
+            }
         }
     }
 
-    /// The state of the best ring at its joint: tries them all.
+    /// The state of each lane's best ring at its joint, the lowest among equals: tries them all.
     #[inline(always)]
-    fn best_joint(&mut self, dim: usize) -> usize {
-        let mut best = (f32::INFINITY, 0);
+    fn best_joint(&mut self) -> Lanes<u16> {
+        let (mut least, mut joint) = (Lanes([u32::MAX; LANES]), Lanes::default());
         for state in 0..Self::STATES {
-            let cost = self.walk(0, dim, Some(state))[state];
-            best = if cost < best.0 { (cost, state) } else { best };
+            let mut costs = Self::from_state(&Lanes([state as u16; LANES]));
+            let base = self.walk(0, self.targets.len(), &mut costs);
+            let total = base.map(|base, lane| base + u32::from(costs[state].0[lane] >> NBITS));
+            joint = joint.map(|joint, lane| if total.0[lane] < least.0[lane] { state as u16 } else { joint });
+            least = least.map(|least, lane| least.min(total.0[lane]));
         }
-        best.1
+        joint
     }
 
     /// The state at the joint of the best free path through it, half of which lies before and half behind it; a ring
     /// that is shorter than the path is walked around more than once.
     #[inline(always)]
-    fn likely_joint(&mut self, dim: usize) -> usize {
-        let start = JOINT.next_multiple_of(dim) - JOINT;
-        let costs = self.walk(start, 2 * JOINT, None);
-        let end = (0..Self::STATES).fold(0, |best, state| if costs[state] < costs[best] { state } else { best });
+    fn likely_joint(&mut self) -> Lanes<u16> {
+        let start = JOINT.next_multiple_of(self.targets.len()) - JOINT;
+        let mut costs = array::from_fn(|state| Lanes([state as u16 & Self::MASK; LANES]));
+        self.walk(start, 2 * JOINT, &mut costs);
+        let (mut least, mut end) = (Lanes([u16::MAX; LANES]), Lanes::default());
+        for (state, cost) in costs[..Self::STATES].iter().enumerate() {
+            let cost = cost.map(|cost, _| cost >> NBITS);
+            end = end.map(|end, lane| if cost.0[lane] < least.0[lane] { state as u16 } else { end });
+            least = least.map(|least, lane| least.min(cost.0[lane]));
+        }
         self.trace(start, JOINT..2 * JOINT, end)
     }
 
-    /// Finds the best ways to every state over `steps` components of the ring from `start` on, from any state or
-    /// from one alone; gives back their costs.
+    /// Costs before a walk from one state in each lane.
     #[inline(always)]
-    fn walk(&mut self, start: usize, steps: usize, from: Option<usize>) -> [f32; MAX_STATES] {
-        let mut costs = [if from.is_some() { UNREACHABLE } else { 0.0 }; MAX_STATES];
-        if let Some(state) = from {
-            costs[state] = 0.0;
-        }
-        let dim = self.targets.len();
-        for step in 0..steps {
-            let target = self.targets[(start + step) % dim];
-            let leaving = &mut self.leaving[step * Self::STATES..][..Self::STATES];
-            advance::<NBITS>(&self.levels, target, &mut costs, leaving);
-        }
-        costs
+    fn from_state(states: &Lanes<u16>) -> Costs {
+        let far = (unreachable_cost(NBITS) as u16) << NBITS;
+        array::from_fn(|at| {
+            let here = at as u16;
+            states.map(|state, _| if state == here { 0 } else { far } | here & Self::MASK)
+        })
     }
 
-    /// Follows the way that led to `state` at the end of `steps` of a walk from `start` on back to their beginning;
-    /// writes its windows and gives back the state that it came from.
+    /// Finds the best ways to every state over `steps` components of the ring from `start` on, whole bytes; `costs` are
+    /// those before and behind it, the latter but for what is given back.
     #[inline(always)]
-    fn trace(&mut self, start: usize, steps: Range<usize>, mut state: usize) -> usize {
-        let dim = self.targets.len();
-        for step in steps.rev() {
-            let window = state << NBITS | usize::from(self.leaving[step * Self::STATES + state]);
-            self.windows[(start + step) % dim] = window as u8;
-            state = window % Self::STATES;
-        }
-        state
-    }
-}
-
-/// One component: the costs of all states behind it, and which bits left on the best way to each.
-#[inline(always)]
-fn advance<const NBITS: usize>(
-    levels: &[f32; WINDOWS],
-    target: f32,
-    costs: &mut [f32; MAX_STATES],
-    leaving: &mut [u8],
-) {
-    let (states, branches) = (WINDOWS >> NBITS, 1 << NBITS);
-    // States by the bits that leave, then by those that stay: what one branch reads is consecutive.
-    let mut before = [0f32; MAX_STATES];
-    let stay = states / branches;
-    for leave in 0..branches {
-        for high in 0..stay {
-            before[leave * stay + high] = costs[high << NBITS | leave];
-        }
-    }
-    for block in (0..states).step_by(LANES) {
-        let (mut best, mut bits) = ([f32::INFINITY; LANES], [0u32; LANES]);
-        for leave in 0..branches {
-            let levels: &[f32; LANES] = levels[leave * states + block..][..LANES].try_into().expect("eight");
-            let before: &[f32; LANES] = before[leave * stay + block % stay..][..LANES].try_into().expect("eight");
-            for lane in 0..LANES {
-                let error = levels[lane] - target;
-                let cost = before[lane] + error * error;
-                let better = cost < best[lane];
-                best[lane] = if better { cost } else { best[lane] };
-                bits[lane] = if better { leave as u32 } else { bits[lane] };
+    fn walk(&mut self, start: usize, steps: usize, costs: &mut Costs) -> Lanes<u32> {
+        let (dim, mut base) = (self.targets.len(), Lanes::default());
+        let mut between = [Lanes::default(); MAX_STATES];
+        for (byte, taken) in self.taken[..steps].chunks_exact_mut(Self::PLANES).enumerate() {
+            let targets = &self.targets[(start + byte * Self::PLANES) % dim..][..Self::PLANES];
+            // Once a byte costs are brought down by the least of them.
+            let mut least = Lanes([u16::MAX; LANES]);
+            for cost in &costs[..Self::STATES] {
+                least = least.map(|least, lane| least.min(cost.0[lane]));
+            }
+            least = least.map(|least, _| least & !Self::MASK);
+            base = base.map(|base: u32, lane| base + u32::from(least.0[lane] >> NBITS));
+            for (targets, taken) in targets.chunks_exact(2).zip(taken.chunks_exact_mut(2)) {
+                Self::advance(&self.metric.levels, &targets[0], &least, costs, &mut between, &mut taken[0]);
+                Self::advance(&self.metric.levels, &targets[1], &Lanes::default(), &between, costs, &mut taken[1]);
+                least = Lanes::default();
             }
         }
-        costs[block..block + LANES].copy_from_slice(&best);
-        leaving[block..block + LANES].iter_mut().zip(bits).for_each(|(out, bits)| *out = bits as u8);
+        base
+    }
+
+    /// One component: the costs of all states behind it, `least` less, and which bits left on the best way to each.
+    #[inline(always)]
+    fn advance(
+        levels: &[i16; 16],
+        target: &Lanes<i16>,
+        least: &Lanes<u16>,
+        before: &Costs,
+        behind: &mut Costs,
+        taken: &mut [Lanes<u16>; WORDS],
+    ) {
+        let mut costs = [Lanes::default(); 16];
+        for (costs, level) in costs.iter_mut().zip(levels) {
+            *costs = target.map(|target, lane| {
+                let distance = i32::from(target.wrapping_sub(*level));
+                // Wraps below 0 where the cost is less than `least`; the sum with a cost that is not is right again.
+                (((distance * distance) >> 16) as u16 & !Self::MASK).wrapping_sub(least.0[lane])
+            });
+        }
+        let share = Self::STAY / WORDS;
+        for (word, taken) in taken.iter_mut().enumerate() {
+            let mut bits = Lanes::default();
+            for low in word * share..(word + 1) * share {
+                // A label is a sum of bits, so those that come and those that leave change it by what is theirs alone:
+                // the lower of its bits.
+                let label = usize::from(window_label((low << NBITS) as u8, NBITS as u8));
+                for high in 0..Self::BRANCHES {
+                    let mut best = Lanes([u16::MAX; LANES]);
+                    for leave in 0..Self::BRANCHES {
+                        let (cost, before) = (&costs[label ^ leave ^ leave >> 1 ^ high], &before[low << NBITS | leave]);
+                        best = best.map(|best, lane| best.min(before.0[lane].wrapping_add(cost.0[lane])));
+                    }
+                    bits = best.map(|best, lane| bits.0[lane] << NBITS | best & Self::MASK);
+                    let leaves_next = low as u16 & Self::MASK;
+                    behind[high * Self::STAY + low] = best.map(|best, _| best & !Self::MASK | leaves_next);
+                }
+            }
+            *taken = bits;
+        }
+    }
+
+    /// Follows the ways that led to `states` at the end of `steps` of a walk from `start` on back to their beginning;
+    /// writes the bytes of the rows that they pass and gives back the states that they came from.
+    #[inline(always)]
+    fn trace(&mut self, start: usize, steps: Range<usize>, mut states: Lanes<u16>) -> Lanes<u16> {
+        let (dim, width) = (self.targets.len(), self.rows.len() / LANES);
+        let per_word = 16 / NBITS;
+        for step in steps.rev() {
+            let at = (start + step) % dim;
+            let taken = &self.taken[step];
+            for (lane, state) in states.0.iter_mut().enumerate() {
+                let (high, low) = (usize::from(*state) / Self::STAY, usize::from(*state) % Self::STAY);
+                let number = low << NBITS | high;
+                let word = taken[number / per_word % WORDS].0[lane];
+                let leave = word >> (16 - NBITS - number % per_word * NBITS) & Self::MASK;
+                let window = *state << NBITS | leave;
+                // The window of a byte's first component is the byte.
+                if at.is_multiple_of(Self::PLANES) {
+                    self.rows[lane * width + at / Self::PLANES] = window as u8;
+                }
+                *state = window % Self::STATES as u16;
+            }
+        }
+        states
     }
 }
