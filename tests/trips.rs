@@ -81,7 +81,7 @@ fn every_backend_ranks_alike_for_every_codec() {
     ] {
         let (_dir, index) = index(&corpus, kind, nbits, u32::MAX);
         let searcher = Searcher::new(Reference, &index).unwrap();
-        for params in [Params::exact(20), Params { k: 20, mode: Mode::Funnel { nprobe: 8, ndocs: 60 } }] {
+        for params in [Params::exact(20), Params { k: 20, mode: Mode::Funnel { nprobe: 8, ndocs: 90, nfull: 60 } }] {
             let expected = hits(&searcher, &corpus, &params, None);
             assert!(expected.iter().all(|h| h.len() == 20));
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
@@ -102,10 +102,10 @@ fn an_open_funnel_is_exact_and_segments_do_not_show() {
         (Searcher::new(Cpu::new().unwrap(), &one).unwrap(), Searcher::new(Cpu::new().unwrap(), &many).unwrap());
     let exact = hits(&one, &corpus, &Params::exact(50), None);
     assert_eq!(hits(&many, &corpus, &Params::exact(50), None), exact);
-    let open = Params { k: 50, mode: Mode::Funnel { nprobe: 128, ndocs: PASSAGES } };
+    let open = Params { k: 50, mode: Mode::Funnel { nprobe: 128, ndocs: PASSAGES, nfull: PASSAGES } };
     assert_eq!(hits(&one, &corpus, &open, None), exact);
     assert_eq!(hits(&many, &corpus, &open, None), exact);
-    let narrow = Params { k: 10, mode: Mode::Funnel { nprobe: 4, ndocs: 40 } };
+    let narrow = Params { k: 10, mode: Mode::Funnel { nprobe: 4, ndocs: 80, nfull: 40 } };
     assert_eq!(hits(&one, &corpus, &narrow, None), hits(&many, &corpus, &narrow, None));
 }
 
@@ -120,7 +120,7 @@ fn a_subset_restricts_either_mode() {
     let expected: Vec<Vec<(u32, i32)>> =
         all.iter().map(|h| h.iter().filter(|(pid, _)| pid % 3 == 1).take(15).copied().collect()).collect();
     assert_eq!(hits(&searcher, &corpus, &Params::exact(15), Some(&subset)), expected);
-    let open = Params { k: 15, mode: Mode::Funnel { nprobe: 128, ndocs: 100 } };
+    let open = Params { k: 15, mode: Mode::Funnel { nprobe: 128, ndocs: 150, nfull: 100 } };
     let found = hits(&searcher, &corpus, &open, Some(&subset));
     assert!(found.iter().flatten().all(|(pid, _)| pid % 3 == 1) && found.iter().all(|h| h.len() == 15));
     // A subset that the funnel would score whole anyway is scored whole.

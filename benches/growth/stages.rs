@@ -21,9 +21,11 @@ const K: usize = 10;
 const PASSES: usize = 3;
 /// Settings that are measured with all passes; one pass chooses them.
 const FINALISTS: usize = 3;
-/// The settings that compete: at each nprobe, the fewest candidates that reach the recall.
+/// The settings that compete: at each nprobe, the fewest full scores that reach the recall.
 const NPROBES: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
-const NDOCS: [usize; 15] = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
+const NFULL: [usize; 15] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048];
+/// Candidates that the centroids rank for each one that is scored.
+const RANKED_FOR_ONE: usize = 8;
 
 /// What making an index took.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,12 +43,12 @@ pub struct Built {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Answered {
     pub nprobe: usize,
-    pub ndocs: usize,
+    pub nfull: usize,
     /// Share of exact f32 MaxSim's top 10 found.
     pub recall: f64,
     pub p50_ms: f64,
     pub p95_ms: f64,
-    /// Mean of the stages: centroid table and probe, candidates, score.
+    /// Mean of the stages: centroid table and probe, candidates and their ranking by centroids, score.
     pub probe_ms: f64,
     pub candidates_ms: f64,
     pub score_ms: f64,
@@ -159,14 +161,14 @@ struct Asked {
 }
 
 /// The setting of the funnel, here and nowhere else.
-fn funnel(nprobe: usize, ndocs: usize) -> Params {
-    Params { k: K, mode: Mode::Funnel { nprobe, ndocs } }
+fn funnel(nprobe: usize, nfull: usize) -> Params {
+    Params { k: K, mode: Mode::Funnel { nprobe, ndocs: RANKED_FOR_ONE * nfull, nfull } }
 }
 
 /// What [`funnel`] was told; zeros for the exhaustive search.
 fn setting(params: &Params) -> (usize, usize) {
     match params.mode {
-        Mode::Funnel { nprobe, ndocs } => (nprobe, ndocs),
+        Mode::Funnel { nprobe, nfull, .. } => (nprobe, nfull),
         _ => (0, 0),
     }
 }
@@ -185,7 +187,7 @@ impl Asked {
                 let ms = started.elapsed().as_secs_f64() * 1e3;
                 if ms < best[i] {
                     let us = outcome.stages_us;
-                    (best[i], stages[i]) = (ms, [us.probe, us.candidates, us.score]);
+                    (best[i], stages[i]) = (ms, [us.probe, us.candidates + us.approx, us.score]);
                 }
                 found[i] = outcome.found.iter().map(|hit| hit.pid).collect();
             }
@@ -193,10 +195,10 @@ impl Asked {
         best.sort_by(f64::total_cmp);
         let at = |share: f64| best[((num_queries - 1) as f64 * share).round() as usize];
         let mean_ms = |stage: usize| stages.iter().map(|s| s[stage]).sum::<f64>() / num_queries as f64 / 1e3;
-        let (nprobe, ndocs) = setting(&params);
+        let (nprobe, nfull) = setting(&params);
         Ok(Answered {
             nprobe,
-            ndocs,
+            nfull,
             recall: overlap(&found, &self.truth, K),
             p50_ms: at(0.5),
             p95_ms: at(0.95),
@@ -211,8 +213,8 @@ impl Asked {
         let (mut reached, mut others) = (Vec::new(), Vec::new());
         let mut quickest = f64::INFINITY;
         for nprobe in NPROBES {
-            for ndocs in NDOCS {
-                let answered = self.ask(searcher, funnel(nprobe, ndocs), 1)?;
+            for nfull in NFULL {
+                let answered = self.ask(searcher, funnel(nprobe, nfull), 1)?;
                 if answered.recall >= recall {
                     quickest = quickest.min(answered.p50_ms);
                     reached.push(answered);
@@ -229,7 +231,7 @@ impl Asked {
         others.sort_by(|a, b| b.recall.total_cmp(&a.recall).then(a.p50_ms.total_cmp(&b.p50_ms)));
         let finalists = if reached.is_empty() { &others[..1] } else { &reached[..reached.len().min(FINALISTS)] };
         let mut measured: Vec<Answered> =
-            finalists.iter().map(|a| self.ask(searcher, funnel(a.nprobe, a.ndocs), PASSES)).collect::<Result<_>>()?;
+            finalists.iter().map(|a| self.ask(searcher, funnel(a.nprobe, a.nfull), PASSES)).collect::<Result<_>>()?;
         measured.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
         Ok(measured[0])
     }

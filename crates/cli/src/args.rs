@@ -64,7 +64,7 @@ Example
 
 const TUNE_HELP: &str = "\
 Recall is the share of the exhaustive top k, on this index and these queries; use some hundred queries like those
-to come. Searches that name neither --nprobe nor --ndocs then use what was found.
+to come. Searches then use what was found, but for what they name: --nprobe, --ndocs, --nfull.
 
 Example
   selvedge tune my.index --queries queries.tsv --recall 0.99";
@@ -157,14 +157,17 @@ pub struct QueryArgs {
 #[derive(Debug, Args)]
 pub struct FunnelArgs {
     /// Score every passage.
-    #[arg(long, conflicts_with_all = ["nprobe", "ndocs"])]
+    #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "nfull"])]
     pub exact: bool,
     /// Cells opened for each query token [default: by k].
     #[arg(long, value_name = "P")]
     pub nprobe: Option<usize>,
-    /// Candidates scored with their residuals [default: by k].
+    /// Candidates ranked by their centroids [default: by k].
     #[arg(long, value_name = "N")]
     pub ndocs: Option<usize>,
+    /// Candidates scored with their residuals [default: by k].
+    #[arg(long, value_name = "N")]
+    pub nfull: Option<usize>,
 }
 
 /// `selvedge search`.

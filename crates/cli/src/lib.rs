@@ -190,9 +190,10 @@ fn open(path: &Path) -> Result<Index> {
 /// What the flags say; where they are silent, what was tuned or the defaults.
 fn params(searcher: &Searcher<Cpu>, k: usize, funnel: &FunnelArgs) -> Params {
     let mut params = if funnel.exact { Params::exact(k) } else { searcher.params(k) };
-    if let Mode::Funnel { nprobe, ndocs } = &mut params.mode {
+    if let Mode::Funnel { nprobe, ndocs, nfull } = &mut params.mode {
         *nprobe = funnel.nprobe.unwrap_or(*nprobe);
         *ndocs = funnel.ndocs.unwrap_or(*ndocs);
+        *nfull = funnel.nfull.unwrap_or(*nfull);
     }
     params
 }

@@ -40,12 +40,12 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         return output::print(writeln!(out, "{line}"));
     }
     for tried in &tables {
-        output::print(writeln!(out, "  k  nprobe  ndocs  recall   p50 ms"))?;
+        output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
         for (number, t) in tried.iter().enumerate() {
             let taken = if number == 0 { "  <- taken" } else { "" };
             let ms = t.p50_us / 1e3;
-            let line = format!("{:>3}  {:>6}  {:>5}  {:.4}  {ms:>7.3}{taken}", t.k, t.nprobe, t.ndocs, t.recall);
-            output::print(writeln!(out, "{line}"))?;
+            let setting = format!("{:>3}  {:>6}  {:>5}  {:>5}", t.k, t.nprobe, t.ndocs, t.nfull);
+            output::print(writeln!(out, "{setting}  {:.4}  {ms:>7.3}{taken}", t.recall))?;
         }
     }
     Ok(())

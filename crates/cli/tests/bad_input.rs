@@ -134,7 +134,7 @@ fn queries_that_ask_for_nothing_or_for_too_much() {
     }
     assert!(search("-k 0").iter().all(Vec::is_empty));
     assert!(search("-k 0 --exact").iter().all(Vec::is_empty));
-    assert_eq!(search("-k 4 --nprobe 0 --ndocs 0"), search("-k 4 --nprobe 1 --ndocs 4"));
+    assert_eq!(search("-k 4 --nprobe 0 --ndocs 0 --nfull 0"), search("-k 4 --nprobe 1 --ndocs 4 --nfull 4"));
     // Zero rows at the end of a query are padding: what is left has no token.
     write_floats(&c.path("zeros.npy"), &vec![vec![0.0; DIM]; 6], &[2, 3, DIM]);
     write_lens(&c.path("none.npy"), &[0, 0, 0]);

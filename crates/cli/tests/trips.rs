@@ -16,7 +16,7 @@ fn every_nbits_finds_the_passage_that_a_query_was_made_from() {
     let c = Collection::new();
     for nbits in [0, 1, 2, 4, 8] {
         c.index(&format!("i{nbits}"), &format!("--nbits {nbits}"));
-        for mode in ["", "--exact", "--nprobe 64 --ndocs 300"] {
+        for mode in ["", "--exact", "--nprobe 64 --ndocs 300 --nfull 200"] {
             let out =
                 c.ok(&format!("search i{nbits} --query-embeddings queries.npy --queries queries.tsv --json {mode}"));
             let results = lines(&out);
@@ -112,6 +112,7 @@ fn what_tune_finds_is_what_search_uses() {
     let report = &lines(&c.ok(eval))[0];
     assert_eq!(report["params"]["mode"]["funnel"]["nprobe"], tuned["nprobe"], "{report}");
     assert_eq!(report["params"]["mode"]["funnel"]["ndocs"], tuned["ndocs"], "{report}");
+    assert_eq!(report["params"]["mode"]["funnel"]["nfull"], tuned["nfull"], "{report}");
     // Rounding up the number of candidates can only find more.
     assert!(report["funnel_vs_exhaustive@100"].as_f64().unwrap() >= tuned["recall"].as_f64().unwrap() - 1e-9);
     assert!(tuned["recall"].as_f64().unwrap() >= 0.9);

@@ -60,11 +60,12 @@ impl Kept {
         Self { ndocs, floor: i32::MIN, candidates: Vec::new() }
     }
 
-    fn push(&mut self, candidate: Candidate) {
+    /// Offers one.
+    pub fn push(&mut self, candidate: Candidate) {
         // One equal to the floor may win by its number.
         if candidate.approx >= self.floor {
             self.candidates.push(candidate);
-            if self.candidates.len() > 2 * self.ndocs {
+            if self.candidates.len() / 2 > self.ndocs {
                 self.shrink();
             }
         }

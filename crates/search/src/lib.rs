@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! (Q, D) f32 --quantize_query--> q8 --centroid_table--> T (K, Q) --probe--> nprobe cells a token
-//!    --candidates--> pids with approximate scores, best ndocs --score--> MaxSim --topk--> k hits
+//!    --candidates--> the best ndocs by those cells --approx--> the best nfull by all their centroids
+//!    --score--> MaxSim --topk--> k hits
 //! ```
 //!
 //! `exact` leaves out the middle: the fused kernel over every passage, the ground truth of an index.
@@ -21,7 +22,7 @@
 //!
 //! - [`Searcher::search_batch`] gives each query one core of the pool.
 //! - [`Searcher::search`] computes on the calling thread and needs no pool, in the funnel and over a subset alike, as
-//!   long as no more than 16,384 passages of a segment are scored whole (`ndocs`, or the subset's length).
+//!   long as no more than 16,384 passages of a segment are ranked (`ndocs`, or the subset's length).
 //! - With [`Mode::Exact`] over every passage, one query spreads over the pool too.
 //!
 //! Outside of any pool parallel work goes to rayon's global one, which then starts with a thread for each core. Every
@@ -31,10 +32,11 @@
 //! # Queries that are odd
 //!
 //! A dim that does not fit, a component that is not finite or beyond any embedding's, and too many tokens are
-//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe` and `ndocs` out of
+//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `nfull` out of
 //! range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
 #![forbid(unsafe_code)]
 
+pub mod approx;
 pub mod candidates;
 mod error;
 mod params;

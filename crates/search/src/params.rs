@@ -10,8 +10,10 @@ pub enum Mode {
     Funnel {
         /// Cells opened for each query token; at least one, at most all.
         nprobe: usize,
-        /// Candidates scored with their residuals; at least `k`.
+        /// Candidates ranked by their centroids, the best as the opened cells rank them; at least `nfull`.
         ndocs: usize,
+        /// Candidates scored with their residuals, the best as their centroids rank them; at least `k`.
+        nfull: usize,
     },
 }
 
@@ -30,26 +32,23 @@ impl Params {
         Self { k, mode: Mode::Exact }
     }
 
-    /// The funnel with the defaults for `k`: the cheapest measured that find 99 % of the exhaustive top 10 and
-    /// 97 % of the top 100 with room to spare, on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells,
-    /// 2 bits, 1,000 queries, one thread). Share of the exhaustive top k found, and the median time:
+    /// The funnel with the defaults for `k`, measured on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells, 4
+    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 4): share of the exhaustive top k found, and the median time.
+    /// `selvedge tune` measures the like for an index of yours.
     ///
-    /// | nprobe, ndocs | k = 10 | ms | nprobe, ndocs | k = 100 | ms |
+    /// | nprobe, ndocs, nfull | k = 10 | ms | nprobe, ndocs, nfull | k = 100 | ms |
     /// |---|---|---|---|---|---|
-    /// | 8, 256 | .941 | 2.4 | 16, 1024 | .916 | 6.6 |
-    /// | 16, 256 | .971 | 2.0 | 32, 1024 | .967 | 6.0 |
-    /// | 32, 256 | .990 | 2.7 | **64, 1024** | .989 | 7.8 |
-    /// | 16, 512 | .987 | 4.0 | 16, 2048 | .974 | 12.6 |
-    /// | **32, 512** | .997 | 4.4 | 64, 2048 | .997 | 14.6 |
+    /// | 12, 256, 40 | .944 | .55 | 32, 1024, 256 | .939 | 1.3 |
+    /// | 16, 512, 48 | .968 | .62 | 48, 1024, 320 | .967 | 1.6 |
+    /// | **32, 512, 128** | .995 | .97 | **64, 2048, 512** | .992 | 2.3 |
     ///
-    /// These rows were taken with buckets in place of a trellis; with one, the bold ones find .997 and .988, in 3.4 and
-    /// 6.0 ms. Beyond 100, twice as many cells and four candidates a result: .976 of the top 1,000, in 17 ms.
+    /// Beyond 100, twice as many cells, and eight candidates and three full scores a result.
     pub fn funnel(k: usize) -> Self {
-        let (nprobe, ndocs) = match k {
-            0..=10 => (32, 512),
-            11..=100 => (64, 1024),
-            _ => (128, k.saturating_mul(4).max(4096)),
+        let (nprobe, ndocs, nfull) = match k {
+            0..=10 => (32, 512, 128),
+            11..=100 => (64, 2048, 512),
+            _ => (128, k.saturating_mul(8).max(8192), k.saturating_mul(3)),
         };
-        Self { k, mode: Mode::Funnel { nprobe, ndocs } }
+        Self { k, mode: Mode::Funnel { nprobe, ndocs, nfull } }
     }
 }

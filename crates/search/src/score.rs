@@ -1,4 +1,4 @@
-//! Stage 4: MaxSim of the candidates straight from their compressed bytes.
+//! Stage 5: MaxSim of the candidates straight from their compressed bytes.
 
 use crate::candidates::Candidate;
 use selvedge_backend::{Backend, Hit, Pid, QuantizedQuery, Select};

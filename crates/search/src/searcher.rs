@@ -1,7 +1,7 @@
 //! An open index, ready to answer: the stages strung together, with their times.
 
-use crate::candidates::{self, Scratch};
-use crate::{Mode, Params, Result, Subset, Tuned, probe, quantize_query, score, topk};
+use crate::candidates::{self, Candidate, Scratch};
+use crate::{Mode, Params, Result, Subset, Tuned, approx, probe, quantize_query, score, topk};
 use rayon::prelude::*;
 use selvedge_backend::{Backend, Pid, Select};
 use selvedge_codec::{Rotation, TrainedCodec};
@@ -42,6 +42,8 @@ pub struct StageTimes {
     pub probe: f64,
     /// Lists to candidates.
     pub candidates: f64,
+    /// Candidates to fewer, by their centroids.
+    pub approx: f64,
     /// MaxSim and each segment's top k.
     pub score: f64,
     /// The merge.
@@ -139,9 +141,12 @@ impl<B: Backend> Searcher<B> {
         let k = params.k.min(self.num_passages);
         let mut num_scored = 0;
         let hits = match (params.mode, subset) {
-            (Mode::Funnel { nprobe, ndocs }, _) if subset.is_none_or(|s| s.len() > ndocs.max(k)) => {
+            (Mode::Funnel { nprobe, ndocs, nfull }, _) if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
                 let wanted = subset.map_or(k, |s| k.min(s.len()));
-                let kept = self.funnel(&table, nprobe.max(1), ndocs.max(k), wanted, subset, &mut stages, &mut clock);
+                let (nfull, nprobe) = (nfull.max(k), nprobe.max(1));
+                let kept = self.funnel(&table, nprobe, ndocs.max(nfull), wanted, subset, &mut stages, &mut clock);
+                let kept = approx::rank(&self.backend, &self.segments, &table, kept, nfull);
+                stages.approx = clock.lap();
                 num_scored = kept.len();
                 score::score(&self.backend, &self.segments, &query, &table, &kept, k)
             }
@@ -189,7 +194,7 @@ impl<B: Backend> Searcher<B> {
         subset: Option<&Subset>,
         stages: &mut StageTimes,
         clock: &mut Clock,
-    ) -> Vec<candidates::Candidate> {
+    ) -> Vec<Candidate> {
         loop {
             let probed = probe::probe(&self.backend, table, nprobe);
             stages.probe += clock.lap();
@@ -202,22 +207,41 @@ impl<B: Backend> Searcher<B> {
         }
     }
 
-    /// Rank of each of `pids` among all candidates of a query `(Q, D) f32`, best first from 0; none for those that no
-    /// opened cell holds.
-    pub fn candidate_ranks(&self, embeddings: &[f32], nprobe: usize, pids: &[Pid]) -> Result<Vec<Option<usize>>> {
+    /// Rank of each of `pids` among the candidates of a query `(Q, D) f32` as their centroids rank them, best first from
+    /// 0, once for each of `ndocs`; none for those that are not among as many candidates.
+    pub fn candidate_ranks(
+        &self,
+        embeddings: &[f32],
+        nprobe: usize,
+        ndocs: &[usize],
+        pids: &[Pid],
+    ) -> Result<Vec<Vec<Option<usize>>>> {
         let query = quantize_query::quantize_query(&self.codec, self.rotation.as_ref(), embeddings)?;
-        if query.is_empty() {
-            return Ok(vec![None; pids.len()]);
+        let most = ndocs.iter().copied().max().unwrap_or(0);
+        if query.is_empty() || most == 0 {
+            return Ok(vec![vec![None; pids.len()]; ndocs.len()]);
         }
-        let probed = probe::probe(&self.backend, &self.backend.centroid_table(&self.resident, &query), nprobe);
-        let mut all = self.candidates(&probed, None, self.num_passages);
-        all.sort_unstable_by_key(|c| (std::cmp::Reverse(c.approx), c.segment, c.pid));
-        let global = |c: &candidates::Candidate| self.segments[c.segment as usize].first_pid + c.pid;
-        let ranks: HashMap<Pid, usize> = all.iter().map(global).zip(0..).collect();
-        Ok(pids.iter().map(|pid| ranks.get(pid).copied()).collect())
+        let table = self.backend.centroid_table(&self.resident, &query);
+        let mut listed = self.candidates(&probe::probe(&self.backend, &table, nprobe), None, most);
+        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed);
+        let best_first = |c: &Candidate| (std::cmp::Reverse(c.approx), c.segment, c.pid);
+        listed.sort_unstable_by_key(best_first);
+        ranked.sort_unstable_by_key(best_first);
+        // Where the lists put each candidate: the best n of them are those below n.
+        let places: HashMap<(u32, Pid), usize> = listed.iter().map(|c| (c.segment, c.pid)).zip(0..).collect();
+        let ranked: Vec<(Pid, usize)> = ranked
+            .iter()
+            .map(|c| (self.segments[c.segment as usize].first_pid + c.pid, places[&(c.segment, c.pid)]))
+            .collect();
+        let ranks = |&ndocs: &usize| {
+            let among: HashMap<Pid, usize> =
+                ranked.iter().filter(|&&(_, place)| place < ndocs).map(|&(pid, _)| pid).zip(0..).collect();
+            pids.iter().map(|pid| among.get(pid).copied()).collect()
+        };
+        Ok(ndocs.iter().map(ranks).collect())
     }
 
-    fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<candidates::Candidate> {
+    fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<Candidate> {
         let mut scratch = self.scratch.lock().expect("no holder panics").pop().unwrap_or_default();
         let mut kept = candidates::Kept::new(ndocs);
         for (number, segment) in self.segments.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Parameters by measurement: the cheapest `(nprobe, ndocs)` that find a wanted share of the exhaustive top k, on the
-//! index and the queries at hand.
+//! Parameters by measurement: the cheapest `(nprobe, ndocs, nfull)` that find a wanted share of the exhaustive top k, on
+//! the index and the queries at hand.
 //!
 //! Scores of candidates are exact, so the funnel finds a passage of the exhaustive top k if and only if it is among the
-//! `ndocs` best candidates. Its rank among all candidates, for each `nprobe`, therefore gives the recall at every
-//! `ndocs` at once, and the least one that is enough is read off. The settings found so, one for each `nprobe`, are then
-//! timed against each other, query by query in turn, and the one with the least median wins.
+//! `nfull` best candidates. Its rank among them, for each `nprobe` and `ndocs`, therefore gives the recall at every
+//! `nfull` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is kept,
+//! and those are timed against each other, query by query in turn; the one with the least median wins.
 
 use crate::{Mode, Params, Result, Searcher};
 use rayon::prelude::*;
@@ -12,10 +12,19 @@ use selvedge_backend::Backend;
 use std::time::Instant;
 
 /// Cells a query token that are tried, as far as the index has them.
-const NPROBES: [usize; 17] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512];
+const NPROBES: [usize; 13] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 /// Times that each setting answers each query; the fastest counts.
 const ROUNDS: usize = 3;
-/// A setting needs so many times fewer candidates than one of fewer cells to be worth timing.
+/// Candidates ranked by their centroids that are tried.
+const NDOCS: [usize; 9] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
+/// Candidates that are ranked by their centroids in the time of one full score, about: what settings of one `nprobe`
+/// are compared by.
+const RANKED_FOR_ONE: usize = 4;
+/// More candidates than so many for each result are not tried.
+const MOST_FOR_ONE: usize = 64;
+/// Queries that settings are tried on, at most: taken evenly from all.
+const MOST_QUERIES: usize = 300;
+/// A setting needs so many times less work than one of fewer cells to be worth timing.
 const WORTH: f64 = 0.95;
 
 /// A setting that was measured on an index.
@@ -25,8 +34,10 @@ pub struct Tuned {
     pub k: usize,
     /// Cells opened for each query token.
     pub nprobe: usize,
-    /// Candidates scored with their residuals.
+    /// Candidates ranked by their centroids.
     pub ndocs: usize,
+    /// Candidates scored with their residuals.
+    pub nfull: usize,
     /// Share of the exhaustive top k that was asked for.
     pub wanted: f64,
     /// Share that it found.
@@ -40,60 +51,75 @@ pub struct Tuned {
 impl Tuned {
     /// As search takes it.
     pub fn params(&self) -> Params {
-        Params { k: self.k, mode: Mode::Funnel { nprobe: self.nprobe, ndocs: self.ndocs } }
+        Params { k: self.k, mode: Mode::Funnel { nprobe: self.nprobe, ndocs: self.ndocs, nfull: self.nfull } }
+    }
+
+    /// What it costs besides the cells, in full scores.
+    fn work(&self) -> usize {
+        self.nfull + self.ndocs / RANKED_FOR_ONE
     }
 }
 
 /// Every setting that was timed for `k`, the fastest first; none where no query has a result.
 ///
-/// `queries` are embeddings `(Q, D) f32`; `wanted` is a share of the exhaustive top k, such as .99. `observe` hears of
+/// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top k, such as .99. `observe` hears of
 /// each setting before it is timed.
-pub fn tune<B: Backend, Q: AsRef<[f32]> + Sync>(
+pub fn tune<B: Backend, Q: AsRef<[f32]>>(
     searcher: &Searcher<B>,
     queries: &[Q],
     k: usize,
     wanted: f64,
     mut observe: impl FnMut(&Tuned),
 ) -> Result<Vec<Tuned>> {
-    let exact = searcher.search_batch(queries, &Params::exact(k), None)?;
+    let queries: Vec<&[f32]> = queries.iter().map(AsRef::as_ref).collect();
+    let queries: Vec<&[f32]> = queries.iter().copied().step_by(queries.len().div_ceil(MOST_QUERIES).max(1)).collect();
+    let exact = searcher.search_batch(&queries, &Params::exact(k), None)?;
     let exact: Vec<Vec<u32>> = exact.iter().map(|outcome| outcome.found.iter().map(|f| f.pid).collect()).collect();
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
     let mut tried: Vec<Tuned> = Vec::new();
     if answered == 0 {
         return Ok(tried);
     }
+    let all_ndocs =
+        NDOCS.into_iter().filter(|&n| n >= k && n / 2 < searcher.num_passages() && n / 2 < MOST_FOR_ONE * k);
+    let all_ndocs: Vec<usize> = all_ndocs.collect();
     for nprobe in NPROBES {
-        // What each found passage adds to the recall, by the rank that it needs.
-        let shares = queries.par_iter().zip(&exact).map(|(query, top)| -> Result<Vec<(usize, f64)>> {
-            let share = 1.0 / (top.len().max(1) * answered) as f64;
-            let ranks = searcher.candidate_ranks(query.as_ref(), nprobe, top)?;
-            Ok(ranks.into_iter().flatten().map(|rank| (rank, share)).collect())
+        let ranks = queries.par_iter().zip(&exact);
+        let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top));
+        let ranks = ranks.collect::<Result<Vec<_>>>()?;
+        let settings = all_ndocs.iter().enumerate().filter_map(|(at, &ndocs)| {
+            // What each found passage adds to the recall, by the rank that it needs.
+            let shares = ranks.iter().zip(&exact).flat_map(|(ranks, top)| {
+                let share = 1.0 / (top.len().max(1) * answered) as f64;
+                ranks[at].iter().flatten().map(move |&rank| (rank, share))
+            });
+            let (nfull, recall) = least_nfull(shares.collect(), wanted)?;
+            let (nfull, queries) = (round_up(nfull.max(k)), queries.len());
+            Some(Tuned { k, nprobe, ndocs: ndocs.max(nfull), nfull, wanted, recall, p50_us: 0.0, queries })
         });
-        let shares = shares.collect::<Result<Vec<_>>>()?.concat();
-        if let Some((ndocs, recall)) = least_ndocs(shares, wanted) {
-            let ndocs = round_up(ndocs.max(k));
-            if tried.last().is_none_or(|last| (ndocs as f64) < WORTH * last.ndocs as f64) {
-                let queries = queries.len();
-                tried.push(Tuned { k, nprobe, ndocs, wanted, recall, p50_us: 0.0, queries });
-                observe(&tried[tried.len() - 1]);
-            }
+        let least = settings.min_by_key(Tuned::work);
+        if let Some(least) = least
+            && tried.last().is_none_or(|last| (least.work() as f64) < WORTH * last.work() as f64)
+        {
+            tried.push(least);
+            observe(&least);
         }
         if nprobe >= searcher.num_centroids() {
             break;
         }
     }
-    time(searcher, queries, &mut tried)?;
+    time(searcher, &queries, &mut tried)?;
     tried.sort_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
     Ok(tried)
 }
 
 /// The fewest candidates whose shares add up to `wanted`, and what they add up to.
-fn least_ndocs(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64)> {
+fn least_nfull(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64)> {
     shares.sort_unstable_by_key(|&(rank, _)| rank);
     let mut sum = 0.0;
     let mut enough = None;
     for (rank, share) in shares {
-        if enough.is_some_and(|ndocs| rank >= ndocs) {
+        if enough.is_some_and(|nfull| rank >= nfull) {
             break;
         }
         sum += share;
@@ -102,22 +128,22 @@ fn least_ndocs(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64
             enough = Some(rank + 1);
         }
     }
-    enough.map(|ndocs| (ndocs, sum))
+    enough.map(|nfull| (nfull, sum))
 }
 
-/// To two significant binary digits or sixteen, so that a setting does not hang on one passage of one query.
-fn round_up(ndocs: usize) -> usize {
-    ndocs.next_multiple_of((ndocs.next_power_of_two() / 16).max(16))
+/// To eight or a sixteenth of a power of two, so that a setting does not hang on one passage of one query.
+fn round_up(nfull: usize) -> usize {
+    nfull.next_multiple_of((nfull.next_power_of_two() / 16).max(8))
 }
 
 /// Measures the median time of each setting.
-fn time<B: Backend, Q: AsRef<[f32]>>(searcher: &Searcher<B>, queries: &[Q], tried: &mut [Tuned]) -> Result<()> {
+fn time<B: Backend>(searcher: &Searcher<B>, queries: &[&[f32]], tried: &mut [Tuned]) -> Result<()> {
     let mut least = vec![vec![f64::INFINITY; queries.len()]; tried.len()];
     for _ in 0..ROUNDS {
         for (q, query) in queries.iter().enumerate() {
             for (setting, least) in tried.iter().zip(&mut least) {
                 let started = Instant::now();
-                searcher.search(query.as_ref(), &setting.params(), None)?;
+                searcher.search(query, &setting.params(), None)?;
                 least[q] = least[q].min(started.elapsed().as_secs_f64() * 1e6);
             }
         }
@@ -134,16 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_ndocs_is_read_off_ranks() {
+    fn the_least_nfull_is_read_off_ranks() {
         let shares = vec![(5, 0.25), (0, 0.25), (9, 0.25), (5, 0.25)];
-        assert_eq!(least_ndocs(shares.clone(), 0.2), Some((1, 0.25)));
-        assert_eq!(least_ndocs(shares.clone(), 0.5), Some((6, 0.75)));
-        assert_eq!(least_ndocs(shares.clone(), 1.0), Some((10, 1.0)));
-        assert_eq!(least_ndocs(shares[..3].to_vec(), 1.0), None);
+        assert_eq!(least_nfull(shares.clone(), 0.2), Some((1, 0.25)));
+        assert_eq!(least_nfull(shares.clone(), 0.5), Some((6, 0.75)));
+        assert_eq!(least_nfull(shares.clone(), 1.0), Some((10, 1.0)));
+        assert_eq!(least_nfull(shares[..3].to_vec(), 1.0), None);
     }
 
     #[test]
-    fn ndocs_are_rounded_up_a_little() {
-        assert_eq!([1, 16, 17, 100, 129, 1000, 1025].map(round_up), [16, 16, 32, 112, 144, 1024, 1152]);
+    fn nfull_is_rounded_up_a_little() {
+        assert_eq!([1, 16, 17, 100, 129, 1000, 1025].map(round_up), [8, 16, 24, 104, 144, 1024, 1152]);
     }
 }

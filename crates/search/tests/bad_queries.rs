@@ -35,7 +35,7 @@ fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &Params, subs
 }
 
 fn funnel(k: usize, nprobe: usize, ndocs: usize) -> Params {
-    Params { k, mode: Mode::Funnel { nprobe, ndocs } }
+    Params { k, mode: Mode::Funnel { nprobe, ndocs, nfull: ndocs } }
 }
 
 #[test]
