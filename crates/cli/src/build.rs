@@ -63,7 +63,9 @@ pub fn build<B: Backend>(
     writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
 
     let sampled = sample_pids(num_passages, options.seed);
-    let sample = collect_sample(writer, source, &sampled, block, budget, options.seed)?;
+    let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
+    let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
+    let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed)?;
     let mut report = BuildReport {
         sampled_passages: sampled.len(),
         sampled_tokens: sample.rows.len() / source.dim(),
@@ -114,7 +116,7 @@ fn sample_pids(num_passages: usize, seed: u64) -> Vec<u32> {
 }
 
 struct Sample {
-    /// At most the budget's rows, a uniform choice of all that were seen.
+    /// At most the capacity's rows, a uniform choice of all that were seen.
     rows: Vec<f32>,
     seen: usize,
     lens: Vec<u32>,
@@ -126,11 +128,10 @@ fn collect_sample(
     source: &mut dyn Source,
     pids: &[u32],
     block: usize,
-    budget: Budget,
+    capacity: usize,
     seed: u64,
 ) -> Result<Sample> {
     let dim = source.dim();
-    let capacity = budget.sample_rows();
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x726f_7773);
     let mut spool = if source.is_costly() { Some(writer.spool()?) } else { None };
     // Reserved once: growing by doubling would hold two copies. Untouched pages cost nothing.

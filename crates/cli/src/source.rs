@@ -13,6 +13,10 @@ pub trait Source {
     fn num_passages(&self) -> usize;
     /// Tokens of a passage, at most.
     fn max_doclen(&self) -> usize;
+    /// Tokens of all passages, at most.
+    fn most_tokens(&self) -> usize {
+        self.num_passages().saturating_mul(self.max_doclen())
+    }
     /// Whether making embeddings costs so much that they are kept rather than made twice.
     fn is_costly(&self) -> bool;
     /// The embeddings of `pids`, in that order.
@@ -102,6 +106,10 @@ impl Source for ArraySource {
 
     fn max_doclen(&self) -> usize {
         self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize
+    }
+
+    fn most_tokens(&self) -> usize {
+        self.offsets.last().map_or(0, |&end| end as usize)
     }
 
     fn is_costly(&self) -> bool {

@@ -2,7 +2,7 @@
 //! row's best sixteen.
 
 use super::{Panels, lowest_best};
-use crate::cpu::dots::avx512::{LANES, ROWS, as_signed, tile};
+use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
 use std::arch::x86_64::*;
 
 /// The best products so far of one embedding, lane by lane, and the panels that they are from.
@@ -18,12 +18,12 @@ pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
     let dim = panels.dim;
     assert!(rows.len() == codes.len() * dim && panels.data.len().is_multiple_of(2 * LANES * dim));
     assert!(panels.sums.len() * dim == panels.data.len());
-    let flip = as_signed();
+    let rows: Vec<u8> = rows.iter().map(|&x| x.cast_unsigned() ^ 0x80).collect();
     let start = Best { product: _mm512_set1_epi32(i32::MIN), panel: _mm512_setzero_si512() };
     let mut best = vec![start; codes.len()];
     let sums = panels.sums.chunks_exact(2 * LANES);
     for ((p, pair), sums) in panels.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
-        // Rows are taken as `x + 128`, so products start 128 sums lower.
+        // Rows are now `x + 128`, so products start 128 sums lower.
         let lower = |v: usize| {
             // SAFETY: two registers of sums.
             let sums = unsafe { _mm512_loadu_si512(sums[v * LANES..].as_ptr().cast()) };
@@ -31,9 +31,9 @@ pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
         };
         let lower: [__m512i; 2] = std::array::from_fn(lower);
         for (group, best) in best.chunks_mut(ROWS).enumerate() {
-            let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr().cast();
+            let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr();
             // SAFETY: each row is a slice of `dim` bytes, and `pair` has two panels of `16 * dim`.
-            let products = unsafe { tile(std::array::from_fn(row), pair.as_ptr(), dim, lower, flip) };
+            let products = unsafe { tile(std::array::from_fn(row), pair.as_ptr(), dim, lower, as_unsigned()) };
             for (best, products) in best.iter_mut().zip(products) {
                 best.keep(products, 2 * p as i32);
             }
