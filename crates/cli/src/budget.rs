@@ -3,7 +3,7 @@
 //! | what | bytes | share |
 //! |---|---|---|
 //! | sample that k-means sees | `4 D + 12` a row: the row, its code, its place in the counting sort | half |
-//! | centroids: current, summed, the tile-ordered copy that `assign` reads, int8 | `17 K D` | must fit a quarter |
+//! | centroids: current and summed (f32), int8 and the copies that `assign` interleaves, at most | `17 K D` | must fit a quarter |
 //! | a block of embeddings on its way through | about `20 D` a token, encoder's output and copies | an eighth |
 //! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] a token | a quarter, after the sample is gone |
 //!

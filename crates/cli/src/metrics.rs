@@ -1,6 +1,7 @@
 //! Ranking quality against judgments, as trec_eval defines it.
 //!
-//! - nDCG@k: gain is the grade (negative grades count as 0), discount `1 / log2(rank + 1)`, divided by the best possible.
+//! - nDCG@k: gain is the grade (negative grades count as 0), discount `1 / log2(rank + 1)`, divided by the best
+//!   possible.
 //! - MRR@k: `1 / rank` of the first passage with a grade above 0, if among the first k.
 //! - Recall@k: share of the passages with a grade above 0 that are among the first k.
 //!

@@ -1,7 +1,8 @@
 //! Embeddings to codes and packed residuals, and back: k-means, rotation, levels, scales.
 //!
 //! Two codecs stand behind one type. ColBERTv2's: residual `x - c`, buckets at its quantiles, the result scaled to
-//! unit length. Ours, at the same bytes and 4 or 5 bits for a scale (which ColBERTv2's needs too, for its inverse norm):
+//! unit length. Ours, at the same bytes and 4 or 5 bits for a scale (which ColBERTv2's needs too, for its inverse
+//! norm):
 //!
 //! 1. everything is rotated at random ([`Rotation`]), so that residuals are alike and normal in every dimension;
 //! 2. what is quantized is the part of `x` *orthogonal to* its centroid, `u = x - c <x, c> / <c, c>`, at unit length:
@@ -62,8 +63,8 @@
 //! | trellis, 64 pairs | .0485 | |
 //! | trellis, two floats a vector | .0462 | |
 //!
-//! So at 2 bits the rounding of pairs has become worth a fifth bit, an eighth of a byte; at 1 bit the row's own error is
-//! still the larger one.
+//! So at 2 bits the rounding of pairs has become worth a fifth bit, an eighth of a byte; at 1 bit the row's own error
+//! is still the larger one.
 //!
 //! [`RADIAL_WEIGHT`]: selvedge_backend::RADIAL_WEIGHT
 #![forbid(unsafe_code)]

@@ -7,9 +7,9 @@
 
 /// Iterations of k-means.
 pub const KMEANS_ITERATIONS: usize = 4;
-/// Sampled embeddings that k-means looks at, for each centroid, at most. faiss takes 256. On Debian (K = 16,384, 4 bits)
-/// 84, 43 and 27 points a centroid gave recall@10 of .9771, .9766 and .9774, in 53, 28 and 22 s of building and with 771,
-/// 382 and 258 MB of memory; 48 keeps a margin.
+/// Sampled embeddings that k-means looks at, for each centroid, at most. faiss takes 256. On Debian (K = 16,384, 4
+/// bits) 84, 43 and 27 points a centroid gave recall@10 of .9771, .9766 and .9774, in 53, 28 and 22 s of building and
+/// with 771, 382 and 258 MB of memory; 48 keeps a margin.
 pub const POINTS_PER_CENTROID: usize = 48;
 /// Held-out embeddings, at most.
 pub const MAX_HELD_OUT: usize = 50_000;

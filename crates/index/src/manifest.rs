@@ -198,8 +198,8 @@ impl Manifest {
     }
 }
 
-/// Puts other search parameters into the manifest of the index at `path`. The new manifest is written beside the old one
-/// and takes its place when it is complete, so that whoever opens the index finds one or the other.
+/// Puts other search parameters into the manifest of the index at `path`. The new manifest is written beside the old
+/// one and takes its place when it is complete, so that whoever opens the index finds one or the other.
 pub fn write_search(path: &Path, search: serde_json::Value) -> Result<()> {
     let (mut manifest, _) = Manifest::read(path)?;
     manifest.search = Some(search);

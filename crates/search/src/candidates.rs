@@ -9,9 +9,9 @@
 //! approx(passage) = sum over i of m_i  +  sum over tokens i that touch it of (T[first touch][i] - m_i)
 //! ```
 //!
-//! Only the second sum is kept, since the first is the same for every passage. State is a dense array a segment (8 bytes
-//! a passage), reset entry by entry, with no hash map and no allocation once warm. Whether a touch is a first one is
-//! hard to predict, so nothing branches on it.
+//! Only the second sum is kept, since the first is the same for every passage. State is a dense array a segment (8
+//! bytes a passage), reset entry by entry, with no hash map and no allocation once warm. Whether a touch is a first
+//! one is hard to predict, so nothing branches on it.
 
 use crate::probe::Probed;
 use crate::subset::Local;

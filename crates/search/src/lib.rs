@@ -32,8 +32,8 @@
 //! # Queries that are odd
 //!
 //! A dim that does not fit, a component that is not finite or beyond any embedding's, and too many tokens are
-//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `nfull` out of
-//! range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
+//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `nfull`
+//! out of range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
 #![forbid(unsafe_code)]
 
 pub mod approx;

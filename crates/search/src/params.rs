@@ -33,8 +33,8 @@ impl Params {
     }
 
     /// The funnel with the defaults for `k`, measured on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells, 4
-    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 4): share of the exhaustive top k found, and the median time.
-    /// `selvedge tune` measures the like for an index of yours.
+    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 4): share of the exhaustive top k found, and the median
+    /// time. `selvedge tune` measures the like for an index of yours.
     ///
     /// | nprobe, ndocs, nfull | k = 10 | ms | nprobe, ndocs, nfull | k = 100 | ms |
     /// |---|---|---|---|---|---|

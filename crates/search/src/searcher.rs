@@ -207,8 +207,8 @@ impl<B: Backend> Searcher<B> {
         }
     }
 
-    /// Rank of each of `pids` among the candidates of a query `(Q, D) f32` as their centroids rank them, best first from
-    /// 0, once for each of `ndocs`; none for those that are not among as many candidates.
+    /// Rank of each of `pids` among the candidates of a query `(Q, D) f32` as their centroids rank them, best first
+    /// from 0, once for each of `ndocs`; none for those that are not among as many candidates.
     pub fn candidate_ranks(
         &self,
         embeddings: &[f32],

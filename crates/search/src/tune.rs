@@ -1,10 +1,10 @@
-//! Parameters by measurement: the cheapest `(nprobe, ndocs, nfull)` that find a wanted share of the exhaustive top k, on
-//! the index and the queries at hand.
+//! Parameters by measurement: the cheapest `(nprobe, ndocs, nfull)` that find a wanted share of the exhaustive top k,
+//! on the index and the queries at hand.
 //!
 //! Scores of candidates are exact, so the funnel finds a passage of the exhaustive top k if and only if it is among the
 //! `nfull` best candidates. Its rank among them, for each `nprobe` and `ndocs`, therefore gives the recall at every
-//! `nfull` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is kept,
-//! and those are timed against each other, query by query in turn; the one with the least median wins.
+//! `nfull` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is
+//! kept, and those are timed against each other, query by query in turn; the one with the least median wins.
 
 use crate::{Mode, Params, Result, Searcher};
 use rayon::prelude::*;
@@ -62,8 +62,8 @@ impl Tuned {
 
 /// Every setting that was timed for `k`, the fastest first; none where no query has a result.
 ///
-/// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top k, such as .99. `observe` hears of
-/// each setting before it is timed.
+/// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top
+/// k, such as .99. `observe` hears of each setting before it is timed.
 pub fn tune<B: Backend, Q: AsRef<[f32]>>(
     searcher: &Searcher<B>,
     queries: &[Q],

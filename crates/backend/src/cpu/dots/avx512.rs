@@ -1,6 +1,6 @@
-//! Eight rows by sixteen or thirty-two query tokens with `vpdpbusd`: four products of an unsigned and a signed byte, added to an
-//! i32 lane, exact. A row's bytes `u` are the unsigned ones, within 0..=255, so a signed component `w` has to come
-//! as `u = w - lowest`, and `dot(q, w) = dot(q, u) + lowest * sum(q)` is the caller's affair.
+//! Eight rows by sixteen or thirty-two query tokens with `vpdpbusd`: four products of an unsigned and a signed byte,
+//! added to an i32 lane, exact. A row's bytes `u` are the unsigned ones, within 0..=255, so a signed component `w`
+//! has to come as `u = w - lowest`, and `dot(q, w) = dot(q, u) + lowest * sum(q)` is the caller's affair.
 //!
 //! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
 //!

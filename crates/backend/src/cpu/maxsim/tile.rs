@@ -104,8 +104,8 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Asks for what of the next passage lies as far on as the `num` tokens from `slot` on. A core waits for few lines at
-    /// a time, so they are asked for a few at a time, between products.
+    /// Asks for what of the next passage lies as far on as the `num` tokens from `slot` on. A core waits for few
+    /// lines at a time, so they are asked for a few at a time, between products.
     #[inline(always)]
     pub(super) fn look_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
         let row_bytes = job.passages.codec().row_bytes();

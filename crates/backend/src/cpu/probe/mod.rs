@@ -1,8 +1,8 @@
 //! The best centroids of each query token, from its column of the centroid table: `table (K, Q) i32` -> the best
 //! `min(nprobe, K)` of each column.
 //!
-//! Eight columns at a time are read group of rows by group, through the table's maxima; a group in which no lane exceeds
-//! its column's floor, as in most, costs one compare, and a row of the others as much.
+//! Eight columns at a time are read group of rows by group, through the table's maxima; a group in which no lane
+//! exceeds its column's floor, as in most, costs one compare, and a row of the others as much.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
