@@ -25,7 +25,7 @@ const FINALISTS: usize = 3;
 const NPROBES: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 const NFULL: [usize; 15] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048];
 /// Candidates that the centroids rank for each one that is scored.
-const RANKED_FOR_ONE: usize = 8;
+const RANKED_FOR_ONE: usize = 4;
 
 /// What making an index took.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
