@@ -1,7 +1,7 @@
 //! The only room that computes: every op of late-interaction retrieval behind one trait.
 //!
 //! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and as a portable
-//! and an AVX2 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
+//! an AVX2 and an AVX-512 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
 //! integer ops below and for `assign`, within a stated margin for the float ops (compress, `maxsim_f32`).
 //!
 //! # The arithmetic contract: a score is an integer
@@ -19,7 +19,7 @@
 //! `dot` is an exact i32 sum; `table_factor` is one f32 per index; `>>` is arithmetic. Results are
 //! ordered by score descending, then pid ascending; a passage without tokens scores [`NO_MATCH`] and
 //! is never a result. Every term is an integer, so lane width, tile shape and summation order cannot
-//! change a score: portable, AVX2 and any GPU agree bit for bit.
+//! change a score: portable, AVX2, AVX-512 and any GPU agree bit for bit.
 //!
 //! **Bytes that lie.** Index bytes may be hostile, and an answer is still owed, the same one from
 //! every backend: a code `>= K` counts as `K - 1`; a passage whose offsets run backwards or past the
