@@ -1,8 +1,9 @@
 //! The only room that computes: every op of late-interaction retrieval behind one trait.
 //!
-//! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and as a portable
-//! an AVX2 and an AVX-512 body under [`Cpu`]. Tests hold the fast bodies to the oracle: with `==` for the
-//! integer ops below and for `assign`, within a stated margin for the float ops (compress, `maxsim_f32`).
+//! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and under [`Cpu`] as a
+//! portable, an AVX2 and an AVX-512 body. Tests hold the fast bodies to the oracle: with `==` for the integer
+//! ops below, for `assign` and for a trellis' rows, within a stated margin for the float ops (the rest of
+//! `compress`, `maxsim_f32`).
 //!
 //! # The arithmetic contract: a score is an integer
 //!
