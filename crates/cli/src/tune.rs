@@ -24,7 +24,10 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         let tried = tune_for(&searcher, &queries.embeddings, k, args.recall, |_| bar.inc(1))?;
         bar.finish_and_clear();
         let Some(&fastest) = tried.first() else {
-            let reason = format!("no setting finds {} of the top {k}: is there a query with a result?", args.recall);
+            let reason = format!(
+                "no setting tried finds {} of the top {k}: want less with --recall, or give queries that find something",
+                args.recall
+            );
             return Err(Error::Usage(reason));
         };
         best.push(fastest);
