@@ -20,24 +20,26 @@ pub fn rank<B: Backend>(
         return candidates;
     }
     let mut kept = Kept::new(nfull);
-    score(backend, segments, table, &candidates).into_iter().for_each(|candidate| kept.push(candidate));
+    score(backend, segments, table, &candidates, nfull).into_iter().for_each(|candidate| kept.push(candidate));
     kept.into_sorted()
 }
 
-/// `candidates` (ordered by segment) with their `approx_scores` in place of what the lists say.
+/// Each segment's best `most` of `candidates` (ordered by segment), with their `approx_scores` in place of what the
+/// lists say, best first.
 pub fn score<B: Backend>(
     backend: &B,
     segments: &[crate::Segment<B>],
     table: &B::Table,
     candidates: &[Candidate],
+    most: usize,
 ) -> Vec<Candidate> {
-    let mut scored = Vec::with_capacity(candidates.len());
+    let mut scored = Vec::with_capacity(candidates.len().min(most));
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let segment = run[0].segment;
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();
         let select = Select::Pids(&pids);
         let scores = backend.approx_scores(&segments[segment as usize].passages, table, select);
-        let hits = backend.top_k(&scores, select, pids.len());
+        let hits = backend.top_k(&scores, select, most);
         scored.extend(hits.into_iter().map(|hit| Candidate { pid: hit.pid, segment, approx: hit.score }));
     }
     scored

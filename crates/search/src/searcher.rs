@@ -223,7 +223,7 @@ impl<B: Backend> Searcher<B> {
         }
         let table = self.backend.centroid_table(&self.resident, &query);
         let mut listed = self.candidates(&probe::probe(&self.backend, &table, nprobe), None, most);
-        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed);
+        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed, listed.len());
         let best_first = |c: &Candidate| (std::cmp::Reverse(c.approx), c.segment, c.pid);
         listed.sort_unstable_by_key(best_first);
         ranked.sort_unstable_by_key(best_first);

@@ -1,4 +1,4 @@
-//! Stage 5: the segments' best, merged: score descending, then pid ascending.
+//! Stage 6: the segments' best, merged: score descending, then pid ascending.
 
 use selvedge_backend::Hit;
 

@@ -71,8 +71,8 @@ pub fn tune<B: Backend, Q: AsRef<[f32]>>(
     wanted: f64,
     mut observe: impl FnMut(&Tuned),
 ) -> Result<Vec<Tuned>> {
-    let queries: Vec<&[f32]> = queries.iter().map(AsRef::as_ref).collect();
-    let queries: Vec<&[f32]> = queries.iter().copied().step_by(queries.len().div_ceil(MOST_QUERIES).max(1)).collect();
+    let step = queries.len().div_ceil(MOST_QUERIES).max(1);
+    let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
     let exact = searcher.search_batch(&queries, &Params::exact(k), None)?;
     let exact: Vec<Vec<u32>> = exact.iter().map(|outcome| outcome.found.iter().map(|f| f.pid).collect()).collect();
     let answered = exact.iter().filter(|top| !top.is_empty()).count();

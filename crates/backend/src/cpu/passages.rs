@@ -105,9 +105,16 @@ thread_local! {
     static SPARE: Cell<(Vec<i32>, Vec<i32>)> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
+/// Larger tables, those of very long queries, give their memory back: 64 MiB are 2^18 centroids and 64 query tokens.
+const MOST_SPARE: usize = 1 << 24;
+
 impl Drop for Table {
     fn drop(&mut self) {
-        SPARE.set((std::mem::take(&mut self.entries), std::mem::take(&mut self.maxima)));
+        if self.entries.capacity() <= MOST_SPARE {
+            let memory = (std::mem::take(&mut self.entries), std::mem::take(&mut self.maxima));
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(memory));
+        }
     }
 }
 
@@ -115,7 +122,7 @@ impl Table {
     /// A table of any numbers, to be written to.
     pub(super) fn unwritten(query_len: usize, num_centroids: usize) -> Self {
         let stride = query_len.next_multiple_of(LANES);
-        let (mut entries, mut maxima) = SPARE.take();
+        let (mut entries, mut maxima) = SPARE.try_with(Cell::take).unwrap_or_default();
         entries.resize(num_centroids * stride, 0);
         maxima.resize(num_centroids.div_ceil(GROUP) * stride, 0);
         Self { query_len, stride, num_centroids, entries, maxima }
