@@ -28,24 +28,30 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
         scores,
         |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], width, levels),
         |tile, num_tokens| {
-            for panel in 0..job.panels.len() {
-                maximize(job, i32::from(lowest), tile, num_tokens, panel);
+            let (lowest, panels) = (i32::from(lowest), job.panels.len());
+            for panel in (0..panels / 2 * 2).step_by(2) {
+                maximize::<2>(job, lowest, tile, num_tokens, panel);
+            }
+            if !panels.is_multiple_of(2) {
+                maximize::<1>(job, lowest, tile, num_tokens, panels - 1);
             }
         },
     );
 }
 
-/// Raises the best similarities of a panel over a tile of `num_tokens`.
+/// Raises the best similarities of `V` panels over a tile of `num_tokens`. Two at a time share what is read of a row.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
-    let first = panel * LANES;
-    let lanes = (job.table.stride() - first).min(LANES);
-    let mask = ((1u32 << lanes) - 1) as u16;
-    let sums = load(job.panels.sums(panel).try_into().expect("whole panels"));
-    let start = _mm512_mullo_epi32(sums, _mm512_set1_epi32(lowest));
-    let bytes = job.panels.panels(panel, 1);
-    let mut highest = load(of.best[first..first + LANES].try_into().expect("whole panels"));
+fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
+    let first = |v: usize| (panel + v) * LANES;
+    let mask = |v: usize| ((1u32 << (job.table.stride() - first(v)).min(LANES)) - 1) as u16;
+    let masks: [u16; V] = std::array::from_fn(mask);
+    let sums = |v: usize| load(job.panels.sums(panel + v).try_into().expect("whole panels"));
+    let start = |v: usize| _mm512_mullo_epi32(sums(v), _mm512_set1_epi32(lowest));
+    let starts: [__m512i; V] = std::array::from_fn(start);
+    let bytes = job.panels.panels(panel, V);
+    let best = |v: usize| load(of.best[first(v)..][..LANES].try_into().expect("whole panels"));
+    let mut highest: [__m512i; V] = std::array::from_fn(best);
     for group in (0..num_tokens).step_by(ROWS) {
         if panel == 0 {
             of.look_ahead(job, group, ROWS);
@@ -54,19 +60,25 @@ fn maximize(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, pa
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
         let rows = slots.map(|slot| of.levels[slot * of.width..][..of.width].as_ptr());
         // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
-        let products = unsafe { tile(rows, bytes.as_ptr(), of.width, [start], as_unsigned()) };
-        for (slot, [product]) in slots.into_iter().zip(products) {
-            let entries = &job.table.padded_row(of.codes[slot])[first..first + lanes];
-            // SAFETY: as many lanes are read as there are entries.
-            let entries = unsafe { _mm512_maskz_loadu_epi32(mask, entries.as_ptr()) };
-            let centroid = _mm512_mullo_epi32(_mm512_set1_epi32(of.norms[slot]), entries);
-            let residual = _mm512_mullo_epi32(_mm512_set1_epi32(of.gains[slot]), product);
-            highest = _mm512_max_epi32(highest, _mm512_add_epi32(centroid, residual));
+        let products = unsafe { tile(rows, bytes.as_ptr(), of.width, starts, as_unsigned()) };
+        for (slot, products) in slots.into_iter().zip(products) {
+            let entries = job.table.padded_row(of.codes[slot]);
+            let (norm, gain) = (_mm512_set1_epi32(of.norms[slot]), _mm512_set1_epi32(of.gains[slot]));
+            for v in 0..V {
+                let entries = &entries[first(v)..];
+                // SAFETY: the mask has as many lanes as a row has entries from there on, sixteen at most.
+                let entries = unsafe { _mm512_maskz_loadu_epi32(masks[v], entries.as_ptr()) };
+                let similarity =
+                    _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
+                highest[v] = _mm512_max_epi32(highest[v], similarity);
+            }
         }
     }
-    let best = &mut of.best[first..first + LANES];
-    // SAFETY: sixteen i32 are one register.
-    unsafe { _mm512_storeu_si512(best.as_mut_ptr().cast(), highest) };
+    for (v, highest) in highest.into_iter().enumerate() {
+        let best = &mut of.best[first(v)..][..LANES];
+        // SAFETY: sixteen i32 are one register.
+        unsafe { _mm512_storeu_si512(best.as_mut_ptr().cast(), highest) };
+    }
 }
 
 /// Sixteen lanes from memory.
