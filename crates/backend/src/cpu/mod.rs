@@ -33,6 +33,7 @@ mod compress;
 mod decompress;
 mod dots;
 mod levels;
+mod lined;
 mod maxsim;
 mod maxsim_f32;
 mod passages;

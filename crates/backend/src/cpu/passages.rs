@@ -1,5 +1,6 @@
 //! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
 
+use super::lined::Lined;
 use crate::{CodeReader, Codec, CompressedPassages, NO_MATCH, Result, Select, read_scale};
 use rayon::prelude::*;
 use std::{cell::Cell, sync::Arc};
@@ -94,15 +95,15 @@ pub struct Table {
     query_len: usize,
     stride: usize,
     num_centroids: usize,
-    entries: Vec<i32>,
+    entries: Lined<i32>,
     /// Largest entry of each column over [`GROUP`] rows, `(ceil(K / GROUP), stride) i32`.
-    maxima: Vec<i32>,
+    maxima: Lined<i32>,
 }
 
 thread_local! {
     /// Memory of tables that were dropped on this thread, for its next one: a table of a megabyte for each query
     /// would otherwise be zeroed, if not mapped anew, each time.
-    static SPARE: Cell<(Vec<i32>, Vec<i32>)> = const { Cell::new((Vec::new(), Vec::new())) };
+    static SPARE: Cell<(Lined<i32>, Lined<i32>)> = Cell::default();
 }
 
 /// Larger tables, those of very long queries, give their memory back: 64 MiB are 2^18 centroids and 64 query tokens.
@@ -123,8 +124,8 @@ impl Table {
     pub(super) fn unwritten(query_len: usize, num_centroids: usize) -> Self {
         let stride = query_len.next_multiple_of(LANES);
         let (mut entries, mut maxima) = SPARE.try_with(Cell::take).unwrap_or_default();
-        entries.resize(num_centroids * stride, 0);
-        maxima.resize(num_centroids.div_ceil(GROUP) * stride, 0);
+        entries.resize(num_centroids * stride);
+        maxima.resize(num_centroids.div_ceil(GROUP) * stride);
         Self { query_len, stride, num_centroids, entries, maxima }
     }
 

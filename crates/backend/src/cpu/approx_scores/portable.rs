@@ -17,18 +17,20 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
         if tokens.is_empty() {
             continue;
         }
-        let (wide, narrow) = best.split_at_mut(job.table.stride() / WIDE * WIDE);
-        for (w, best) in wide.chunks_exact_mut(WIDE).enumerate() {
-            maximize::<WIDE>(job, tokens.clone(), w * WIDE, best);
-        }
-        for (n, best) in narrow.chunks_exact_mut(LANES).enumerate() {
-            maximize::<LANES>(job, tokens.clone(), wide.len() + n * LANES, best);
+        for at in (0..best.len()).step_by(WIDE) {
+            let best = &mut best[at..];
+            match best.len() / LANES {
+                0 | 1 => maximize::<LANES>(job, tokens.clone(), at, best),
+                2 => maximize::<{ 2 * LANES }>(job, tokens.clone(), at, best),
+                3 => maximize::<{ 3 * LANES }>(job, tokens.clone(), at, best),
+                _ => maximize::<WIDE>(job, tokens.clone(), at, best),
+            }
         }
         *score = best[..query_len].iter().map(|best| best >> score_shift(query_len)).sum();
     }
 }
 
-/// Largest entries of `N` columns from `at` on, over the rows of the tokens' codes.
+/// Into `best`, the largest entries of `N` columns from `at` on, over the rows of the tokens' codes.
 #[inline(always)]
 fn maximize<const N: usize>(job: &Job<'_>, tokens: Range<usize>, at: usize, best: &mut [i32]) {
     let codes = job.passages.codes();
@@ -39,5 +41,5 @@ fn maximize<const N: usize>(job: &Job<'_>, tokens: Range<usize>, at: usize, best
             lanes[lane] = lanes[lane].max(row[lane]);
         }
     }
-    best.copy_from_slice(&lanes);
+    best[..N].copy_from_slice(&lanes);
 }

@@ -12,7 +12,10 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use super::dots::{interleave, lanes};
+use super::{
+    dots::{interleave, lanes},
+    lined::Lined,
+};
 use crate::{Isa, round_to_int8};
 use rayon::prelude::*;
 
@@ -28,7 +31,7 @@ struct Panels {
     /// Centroids in a panel.
     lanes: usize,
     /// `(panels, D / 4, lanes, 4) i8`; the last centroid stands in for those behind it, and loses ties to itself.
-    data: Vec<i8>,
+    data: Lined<i8>,
     /// Sum of each centroid's components, `(panels, lanes) i32`.
     sums: Vec<i32>,
 }
@@ -42,7 +45,7 @@ impl Panels {
             rows.extend_from_slice(&centroids[centroids.len() - dim..]);
         }
         let sums = rows.par_chunks_exact(dim).map(|row| row.iter().map(|&c| i32::from(c)).sum()).collect();
-        let mut data = vec![0; rows.len()];
+        let mut data = Lined::zeros(rows.len());
         let panels = data.par_chunks_exact_mut(lanes * dim).zip(rows.par_chunks_exact(lanes * dim));
         panels.for_each(|(panel, rows)| interleave(dim, rows, panel));
         Self { dim, lanes, data, sums }

@@ -13,12 +13,12 @@ use std::arch::x86_64::*;
 pub(super) fn run(job: &Job<'_>, first: usize, rows: &mut [i32], maxima: &mut [i32]) {
     let flip = as_signed();
     for (group, rows) in rows.chunks_mut(ROWS * job.stride).enumerate() {
-        let panels = job.panels.len();
-        for panel in (0..panels / 2 * 2).step_by(2) {
-            fill::<2>(job, flip, first + group * ROWS, panel, rows);
-        }
-        if !panels.is_multiple_of(2) {
-            fill::<1>(job, flip, first + group * ROWS, panels - 1, rows);
+        let first = first + group * ROWS;
+        for panel in (0..job.panels.len()).step_by(2) {
+            match job.panels.len() - panel {
+                1 => fill::<1>(job, flip, first, panel, rows),
+                _ => fill::<2>(job, flip, first, panel, rows),
+            }
         }
     }
     maximize(job.stride, rows, maxima);

@@ -10,7 +10,7 @@ pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 
-use super::passages::LANES;
+use super::{lined::Lined, passages::LANES};
 use crate::{Isa, QuantizedQuery};
 
 /// Int8 rows, interleaved.
@@ -20,7 +20,7 @@ pub(super) struct Panels {
     /// Rows in a panel.
     lanes: usize,
     /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros behind the last row.
-    data: Vec<i8>,
+    data: Lined<i8>,
     /// Sum of each row's components, `(Q rounded up to lanes) i32`.
     sums: Vec<i32>,
 }
@@ -59,7 +59,7 @@ impl Panels {
         let mut ordered: Vec<i8> = ordered.collect();
         ordered.resize(padded * width, 0);
         sums.resize(padded, 0);
-        let mut data = vec![0; ordered.len()];
+        let mut data = Lined::zeros(ordered.len());
         if width > 0 {
             let panels = data.chunks_exact_mut(lanes * width).zip(ordered.chunks_exact(lanes * width));
             panels.for_each(|(panel, rows)| interleave(width, rows, panel));

@@ -61,7 +61,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
-    let width = of.width;
+    let width = of.stride;
     let panels = job.panels.panels(panel, V).as_ptr();
     let lowest = if let Form::Above { lowest, .. } = *form { lowest } else { 0 };
     let (mut best, mut below) = ([_mm256_setzero_si256(); V], [_mm256_setzero_si256(); V]);

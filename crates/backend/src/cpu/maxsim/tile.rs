@@ -1,6 +1,7 @@
 //! What the SIMD bodies of `maxsim` share: a few tokens of a passage, unpacked, and the way through passages.
 
 use super::{Job, sum};
+use crate::cpu::lined::{LINE, Lined};
 use std::{
     arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
     ops::Range,
@@ -12,38 +13,36 @@ const TILE_BYTES: usize = 1 << 14;
 const TILE_TOKENS: usize = 32;
 /// Fewest tokens of a tile.
 const LEAST_TOKENS: usize = 8;
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// A few unpacked tokens.
 pub(super) struct Tile<'a> {
     /// Bytes from one token's levels to the next one's.
-    pub(super) width: usize,
-    /// `(capacity, width) u8` and what unpacking spoils behind them.
-    pub(super) levels: Vec<u8>,
+    pub(super) stride: usize,
+    /// `(capacity, stride) u8` and what unpacking spoils behind them.
+    pub(super) levels: Lined<u8>,
     /// Most tokens.
     capacity: usize,
     pub(super) codes: [usize; TILE_TOKENS],
     pub(super) norms: [i32; TILE_TOKENS],
     pub(super) gains: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
-    pub(super) best: Vec<i32>,
+    pub(super) best: Lined<i32>,
     /// Packed rows of as many tokens of the next passage, which lies anywhere in the index.
     ahead: &'a [u8],
 }
 
 impl<'a> Tile<'a> {
-    /// Room for tokens of `width` unpacked bytes, `slack` bytes behind them, and the best of `lanes` query tokens.
-    pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
-        let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
+    /// Room for tokens `stride` unpacked bytes apart, `slack` bytes behind them, and the best of `lanes` query tokens.
+    pub(super) fn new(stride: usize, slack: usize, lanes: usize) -> Self {
+        let capacity = (TILE_BYTES / stride.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
         Self {
-            width,
-            levels: vec![0; capacity * width + slack],
+            stride,
+            levels: Lined::zeros(capacity * stride + slack),
             capacity,
             codes: [0; TILE_TOKENS],
             norms: [0; TILE_TOKENS],
             gains: [0; TILE_TOKENS],
-            best: vec![0; lanes],
+            best: Lined::zeros(lanes),
             ahead: &[],
         }
     }

@@ -1,0 +1,68 @@
+//! Numbers that begin with a cache line, as those that registers of 64 bytes are read from should: from anywhere else
+//! each such read takes two lines. What the allocator gives begins 16 bytes behind one.
+
+use std::ops::{Deref, DerefMut};
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// A slice whose first element begins a line. A clone's may begin anywhere, which costs time and nothing else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lined<T> {
+    memory: Vec<T>,
+    first: usize,
+    len: usize,
+}
+
+impl<T: Copy + Default> Lined<T> {
+    /// `len` zeros.
+    pub(super) fn zeros(len: usize) -> Self {
+        let mut lined = Self { memory: Vec::new(), first: 0, len: 0 };
+        lined.resize(len);
+        lined
+    }
+
+    /// `len` elements: any of those that were here before, and zeros.
+    pub(super) fn resize(&mut self, len: usize) {
+        let most = LINE / size_of::<T>();
+        self.memory.resize(len + most, T::default());
+        self.first = self.memory.as_ptr().align_offset(LINE).min(most);
+        self.len = len;
+    }
+
+    /// Elements that there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+}
+
+impl<T> Deref for Lined<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.memory[self.first..][..self.len]
+    }
+}
+
+impl<T> DerefMut for Lined<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.memory[self.first..][..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begins_with_a_line_at_any_size() {
+        let mut lined = Lined::<i32>::zeros(3);
+        for len in [3, 0, 1, 100, 16, 1 << 18, 5] {
+            lined.resize(len);
+            assert_eq!(lined.len(), len);
+            assert_eq!(lined.as_ptr().addr() % LINE, 0, "{len} elements");
+            lined.fill(7);
+        }
+        assert_eq!(*lined.clone(), [7; 5]);
+    }
+}
