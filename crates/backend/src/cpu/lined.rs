@@ -36,6 +36,15 @@ impl<T: Copy + Default> Lined<T> {
     }
 }
 
+impl<T> Lined<T> {
+    /// `num` elements from `at` on, with one addition more than a slice asks for: `lined[at..][..num]` looks for the
+    /// whole slice first, which cost `maxsim` at 0 bits a third of its speed.
+    #[inline(always)]
+    pub(super) fn part(&self, at: usize, num: usize) -> &[T] {
+        &self.memory[self.first + at..][..num]
+    }
+}
+
 impl<T> Deref for Lined<T> {
     type Target = [T];
 

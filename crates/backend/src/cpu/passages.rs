@@ -147,7 +147,7 @@ impl Table {
     /// Entries of one centroid and the zeros behind them, `(stride) i32`.
     #[inline(always)]
     pub(super) fn padded_row(&self, code: usize) -> &[i32] {
-        &self.entries[code * self.stride..(code + 1) * self.stride]
+        self.entries.part(code * self.stride, self.stride)
     }
 
     /// `Q` rounded up to 8.

@@ -58,7 +58,7 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
         }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
-        let rows = slots.map(|slot| of.levels[slot * of.stride..][..width].as_ptr());
+        let rows = slots.map(|slot| of.levels.part(slot * of.stride, width).as_ptr());
         // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
         let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
         for (slot, products) in slots.into_iter().zip(products) {
