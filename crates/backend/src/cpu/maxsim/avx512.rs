@@ -1,5 +1,5 @@
-//! `maxsim` with AVX-512: a tile of tokens is unpacked, then eight tokens meet sixteen query tokens at a time, each
-//! lane of the sums already lying under its entry of the token's table row.
+//! `maxsim` with AVX-512: a tile of tokens is unpacked, then eight tokens meet sixteen or thirty-two query tokens at a
+//! time, each lane of the sums already lying under its entry of the token's table row.
 //!
 //! Levels are taken from their lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, which is where the sums
 //! start. The products that follow are bounded by the contract: `|norm * T| < 2^30`, `|gain * dot| <= 2^30`.
