@@ -6,8 +6,8 @@
 //!
 //! Eight chains of additions hide the latency of four cycles; wider tiles were no faster on Zen 4, where a register
 //! of 64 bytes takes one multiplication a cycle: 64 multiply-adds, four times those of f32.
-//! Zen 5 takes two, which one panel's loads cannot feed: a panel and eight rows are nine loads for eight products, two
-//! panels are ten for sixteen, and made `maxsim` 1.24 to 1.28 times as fast there (1 to 4 bits, 32 query tokens).
+//! Zen 5 takes two: there two panels, ten loads for sixteen products, made `maxsim` 1.21 to 1.24 times as fast as one at
+//! a time, nine loads for eight (1 to 4 bits, 32 query tokens).
 
 use std::arch::x86_64::*;
 
