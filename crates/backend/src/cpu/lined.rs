@@ -1,5 +1,5 @@
 //! Numbers that begin with a cache line, as those that registers of 64 bytes are read from should: from anywhere else
-//! each such read takes two lines. What the allocator gives begins 16 bytes behind one.
+//! each such read takes two lines, and large blocks of glibc's allocator begin 16 bytes behind one.
 
 use std::ops::{Deref, DerefMut};
 
@@ -38,7 +38,8 @@ impl<T: Copy + Default> Lined<T> {
 
 impl<T> Lined<T> {
     /// `num` elements from `at` on, with one addition more than a slice asks for: `lined[at..][..num]` looks for the
-    /// whole slice first, which cost `maxsim` at 0 bits a third of its speed.
+    /// whole slice first, which cost `maxsim` at 0 bits a third of its speed. An end beyond the slice is found out from
+    /// a line behind it on; what is read until then is zeros or old elements.
     #[inline(always)]
     pub(super) fn part(&self, at: usize, num: usize) -> &[T] {
         &self.memory[self.first + at..][..num]

@@ -61,7 +61,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
-    let width = of.stride;
+    let width = of.width;
     let panels = job.panels.panels(panel, V).as_ptr();
     let lowest = if let Form::Above { lowest, .. } = *form { lowest } else { 0 };
     let (mut best, mut below) = ([_mm256_setzero_si256(); V], [_mm256_setzero_si256(); V]);
@@ -78,7 +78,7 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
         }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
-        let rows = slots.map(|slot| of.levels.part(slot * of.stride, width).as_ptr());
+        let rows = slots.map(|slot| of.levels.part(slot * width, width).as_ptr());
         // SAFETY: each row is a slice of `width` levels as `form` wants them; there are `V` panels of `8 * width`
         // bytes; no level and no query component is -128.
         let products: avx2::Tile<V> = unsafe {

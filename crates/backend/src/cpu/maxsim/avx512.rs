@@ -21,12 +21,12 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let lowest = codec.levels.iter().copied().min().unwrap_or(0);
     let unpacker = Unpacker::new(&LevelTable::above(codec, lowest), codec.dim);
     let (rows, row_bytes) = (&job.passages.bytes().residuals, codec.row_bytes());
-    let stride = job.panels.width();
-    Tile::new(stride, SLACK, job.panels.len() * LANES).run(
+    let width = job.panels.width();
+    Tile::new(width, SLACK, job.panels.len() * LANES).run(
         job,
         first,
         scores,
-        |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], stride, levels),
+        |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], width, levels),
         |tile, num_tokens| {
             for panel in (0..job.panels.len()).step_by(2) {
                 match job.panels.len() - panel {
@@ -42,7 +42,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
-    let width = job.panels.width();
+    let width = of.width;
     let first = |v: usize| (panel + v) * LANES;
     let mask = |v: usize| ((1u32 << (job.table.stride() - first(v)).min(LANES)) - 1) as u16;
     let masks: [u16; V] = std::array::from_fn(mask);
@@ -58,7 +58,7 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
         }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
         let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
-        let rows = slots.map(|slot| of.levels.part(slot * of.stride, width).as_ptr());
+        let rows = slots.map(|slot| of.levels.part(slot * width, width).as_ptr());
         // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
         let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
         for (slot, products) in slots.into_iter().zip(products) {

@@ -17,8 +17,8 @@ const LEAST_TOKENS: usize = 8;
 /// A few unpacked tokens.
 pub(super) struct Tile<'a> {
     /// Bytes from one token's levels to the next one's.
-    pub(super) stride: usize,
-    /// `(capacity, stride) u8` and what unpacking spoils behind them.
+    pub(super) width: usize,
+    /// `(capacity, width) u8` and what unpacking spoils behind them.
     pub(super) levels: Lined<u8>,
     /// Most tokens.
     capacity: usize,
@@ -26,23 +26,23 @@ pub(super) struct Tile<'a> {
     pub(super) norms: [i32; TILE_TOKENS],
     pub(super) gains: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
-    pub(super) best: Lined<i32>,
+    pub(super) best: Vec<i32>,
     /// Packed rows of as many tokens of the next passage, which lies anywhere in the index.
     ahead: &'a [u8],
 }
 
 impl<'a> Tile<'a> {
-    /// Room for tokens `stride` unpacked bytes apart, `slack` bytes behind them, and the best of `lanes` query tokens.
-    pub(super) fn new(stride: usize, slack: usize, lanes: usize) -> Self {
-        let capacity = (TILE_BYTES / stride.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
+    /// Room for tokens of `width` unpacked bytes, `slack` bytes behind them, and the best of `lanes` query tokens.
+    pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
+        let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
         Self {
-            stride,
-            levels: Lined::zeros(capacity * stride + slack),
+            width,
+            levels: Lined::zeros(capacity * width + slack),
             capacity,
             codes: [0; TILE_TOKENS],
             norms: [0; TILE_TOKENS],
             gains: [0; TILE_TOKENS],
-            best: Lined::zeros(lanes),
+            best: vec![0; lanes],
             ahead: &[],
         }
     }
