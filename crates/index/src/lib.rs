@@ -45,7 +45,7 @@ pub use documents::{Document, DocumentIter, Documents};
 pub use error::{Error, Result};
 pub use files::{FileKind, IndexFile};
 pub use frame::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
-pub use lists::Lists;
+pub use lists::{Cursor, Lists};
 pub use manifest::{
     BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry, write_search,
 };

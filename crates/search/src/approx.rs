@@ -5,7 +5,7 @@
 //! bits, 16 cells a query token) the .98 of the exhaustive top 10 lie among the first 281 candidates as the lists
 //! rank them, and among the first 80 as the centroids rank 512 of those (PLAID, section 4.4, prunes the same way).
 
-use crate::candidates::{Candidate, Kept};
+use crate::candidates::Candidate;
 use selvedge_backend::{Backend, Pid, Select};
 
 /// Of `candidates` (ordered by segment) the `nfull` with the best `approx_scores`, ordered by segment and pid.
@@ -19,9 +19,13 @@ pub fn rank<B: Backend>(
     if candidates.len() <= nfull {
         return candidates;
     }
-    let mut kept = Kept::new(nfull);
-    score(backend, segments, table, &candidates, nfull).into_iter().for_each(|candidate| kept.push(candidate));
-    kept.into_sorted()
+    let mut scored = score(backend, segments, table, &candidates, nfull);
+    if scored.len() > nfull {
+        scored.sort_unstable_by_key(|c| (std::cmp::Reverse(c.approx), c.segment, c.pid));
+        scored.truncate(nfull);
+    }
+    scored.sort_unstable_by_key(|c| (c.segment, c.pid));
+    scored
 }
 
 /// Each segment's best `most` of `candidates` (ordered by segment), with their `approx_scores` in place of what the

@@ -1,5 +1,6 @@
 //! Numbers that begin with a cache line, as those that registers of 64 bytes are read from should: from anywhere else
-//! each such read takes two lines, and large blocks of glibc's allocator begin 16 bytes behind one.
+//! each such read takes two lines, and large blocks of glibc's allocator begin 16 bytes behind one. And lines that are
+//! asked for ahead of time.
 
 use std::ops::{Deref, DerefMut};
 
@@ -58,6 +59,18 @@ impl<T> DerefMut for Lined<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.memory[self.first..][..self.len]
     }
+}
+
+/// Asks for the cache line in which `line` begins, where there is an instruction for it.
+#[inline(always)]
+pub(super) fn prefetch<T>(line: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 machine has SSE, and a prefetch reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 #[cfg(test)]

@@ -162,39 +162,85 @@ impl Lists {
     ///
     /// Bytes that no writer made give other pids, or fewer of them, and never a panic.
     #[inline]
-    pub fn for_each(&self, code: u32, mut visit: impl FnMut(u32)) {
-        let Some(head) = self.heads.get(code as usize) else { return };
-        let mut remainders = Remainders::new(&self.remainders, head);
-        let (low_bits, limit) = (head.low_bits, u64::from(self.num_passages));
-        let mut left = head.len;
-        // All that `pid_i` needs besides its own zeros: the sum of remainders, and `i - (i << b)`, since
-        // zeros are counted as bits before the one less the ones before it.
-        let mut sum = 0u64;
-        let step = 1u64.wrapping_sub(1 << low_bits);
-        // Where the word's first bit lies, counted from the list's first; below zero in the first word.
-        let mut word_at = (head.quotients_at % 64).wrapping_neg();
-        let mut mask = u64::MAX << (head.quotients_at % 64);
-        for word in self.quotients[(head.quotients_at / 64 * 8) as usize..].chunks_exact(8) {
-            let mut word = u64::from_le_bytes(word.try_into().expect("eight bytes")) & mask;
-            let ones = word.count_ones().min(left);
-            for _ in 0..ones {
-                let one_at = word_at.wrapping_add(u64::from(word.trailing_zeros()));
-                word &= word - 1;
-                sum = sum.wrapping_add(remainders.next());
-                let pid = (one_at << low_bits).wrapping_add(sum);
-                sum = sum.wrapping_add(step);
-                if pid < limit {
-                    visit(pid as u32);
-                }
-            }
-            left -= ones;
-            if left == 0 {
-                return;
-            }
-            word_at = word_at.wrapping_add(64);
-            mask = u64::MAX;
+    pub fn for_each(&self, code: u32, visit: impl FnMut(u32)) {
+        self.visit(&mut self.cursor(code), self.num_passages, visit);
+    }
+
+    /// The start of the list of `code`; that of an empty list for a code that there is no list for.
+    #[inline]
+    pub fn cursor(&self, code: u32) -> Cursor {
+        let head = self.heads.get(code as usize).copied().unwrap_or_default();
+        let (first, word_at) = (head.quotients_at, head.quotients_at / 64);
+        Cursor {
+            word: if head.len == 0 { 0 } else { self.quotient_word(word_at).unwrap_or(0) & u64::MAX << (first % 64) },
+            word_at,
+            // All that `pid_i` needs besides its own zeros: the sum of remainders, and `i - (i << b)`, since zeros
+            // are counted as bits before the one less the ones before it; and the bits before the list's first.
+            sum: (first << head.low_bits).wrapping_neg(),
+            remainder_at: head.remainders_at,
+            left: head.len,
+            low_bits: head.low_bits,
         }
     }
+
+    /// Hands the passages from `cursor` on that are below `end`, and below `P`, to `visit`, ascending, and moves
+    /// `cursor` behind them. The cursor is one of these lists'; bytes that no writer made give other pids, or fewer of
+    /// them, and never a panic.
+    #[inline]
+    pub fn visit(&self, cursor: &mut Cursor, end: u32, mut visit: impl FnMut(u32)) {
+        let end = u64::from(end.min(self.num_passages));
+        let Cursor { mut word, mut word_at, mut sum, mut remainder_at, mut left, low_bits } = *cursor;
+        let (mask, step) = ((1u64 << low_bits) - 1, 1u64.wrapping_sub(1 << low_bits));
+        'list: while left > 0 {
+            while word == 0 {
+                word_at += 1;
+                let Some(next) = self.quotient_word(word_at) else { break 'list };
+                word = next;
+            }
+            let one_at = word_at * 64 + u64::from(word.trailing_zeros());
+            let pid = (one_at << low_bits).wrapping_add(sum).wrapping_add(self.remainder(remainder_at) & mask);
+            if pid >= end {
+                break;
+            }
+            sum = pid.wrapping_sub(one_at << low_bits).wrapping_add(step);
+            word &= word - 1;
+            remainder_at += u64::from(low_bits);
+            left -= 1;
+            visit(pid as u32);
+        }
+        *cursor = Cursor { word, word_at, sum, remainder_at, left, low_bits };
+    }
+
+    /// Quotient bits `64 number..64 number + 64`; none behind the last.
+    #[inline(always)]
+    fn quotient_word(&self, number: u64) -> Option<u64> {
+        let at = number as usize * 8;
+        let bytes = self.quotients.get(at..at + 8)?;
+        Some(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
+
+    /// Remainder bits from `bit` on, at least 57 of them, zeros behind the last.
+    #[inline(always)]
+    fn remainder(&self, bit: u64) -> u64 {
+        let at = (bit / 8) as usize;
+        let bytes = self.remainders.get(at..at + 8).unwrap_or(&[0; 8]);
+        u64::from_le_bytes(bytes.try_into().expect("eight bytes")) >> (bit % 8)
+    }
+}
+
+/// A place in one of a segment's lists, see [`Lists::visit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    /// Quotient bits of word `word_at` that were not visited.
+    word: u64,
+    word_at: u64,
+    /// What the next pid is besides its quotient bits' place and its remainder.
+    sum: u64,
+    /// First bit of the next remainder.
+    remainder_at: u64,
+    /// Passages not visited.
+    left: u32,
+    low_bits: u32,
 }
 
 /// Reads a head: length, low bits, zeros.
@@ -214,33 +260,4 @@ fn take_head(bytes: &mut &[u8], num_passages: u32) -> Result<(u32, u32, u64), &'
         return Err("a list reaches beyond the last passage");
     }
     Ok((len as u32, low_bits, zeros))
-}
-
-/// Reads the remainders of a list one after the other.
-struct Remainders<'a> {
-    bytes: &'a [u8],
-    bit: usize,
-    low_bits: usize,
-    mask: u64,
-}
-
-impl<'a> Remainders<'a> {
-    fn new(bytes: &'a [u8], head: &Head) -> Self {
-        Self {
-            bytes: &bytes[(head.remainders_at / 8) as usize..],
-            bit: (head.remainders_at % 8) as usize,
-            low_bits: head.low_bits as usize,
-            mask: (1 << head.low_bits) - 1,
-        }
-    }
-
-    /// The next one. `parse` has checked that the padding follows the last, so the load is inside.
-    #[inline]
-    fn next(&mut self) -> u64 {
-        let at = self.bit / 8;
-        let word = u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"));
-        let value = word >> (self.bit % 8) & self.mask;
-        self.bit += self.low_bits;
-        value
-    }
 }

@@ -126,6 +126,22 @@ proptest! {
         prop_assert_eq!(decode_all(&lists), cases);
     }
 
+    #[test]
+    fn lists_come_back_in_pieces((p, cases) in lists_strategy(), mut ends in prop::collection::vec(0u32..5000, 0..6)) {
+        let lists = Lists::parse(&encode(p, &cases)).unwrap();
+        ends.sort_unstable();
+        ends.push(u32::MAX);
+        for (code, case) in cases.iter().enumerate() {
+            let (mut cursor, mut start) = (lists.cursor(code as u32), 0);
+            for &end in &ends {
+                let mut piece = Vec::new();
+                lists.visit(&mut cursor, end, |pid| piece.push(pid));
+                prop_assert_eq!(piece, case.iter().copied().filter(|pid| (start..end).contains(pid)).collect::<Vec<_>>());
+                start = end;
+            }
+        }
+    }
+
     /// Bytes changed behind the checksum's back give an error or other pids, never a panic.
     #[test]
     fn hostile_lists_stay_inside((p, cases) in lists_strategy(), changes: Vec<(prop::sample::Index, u8)>) {

@@ -1,11 +1,8 @@
 //! What the SIMD bodies of `maxsim` share: a few tokens of a passage, unpacked, and the way through passages.
 
 use super::{Job, sum};
-use crate::cpu::lined::{LINE, Lined};
-use std::{
-    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
-    ops::Range,
-};
+use crate::cpu::lined::{LINE, Lined, prefetch};
+use std::ops::Range;
 
 /// Bytes of unpacked levels: half of a 32 KiB L1.
 const TILE_BYTES: usize = 1 << 14;
@@ -111,11 +108,4 @@ impl<'a> Tile<'a> {
         let end = self.ahead.len().min((slot + num) * row_bytes);
         self.ahead.get(slot * row_bytes..end).unwrap_or_default().chunks(LINE).for_each(prefetch);
     }
-}
-
-/// Asks for the cache line in which `line` begins.
-#[inline(always)]
-fn prefetch<T>(line: &[T]) {
-    // SAFETY: every x86-64 machine has SSE, and a prefetch reads nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
 }
