@@ -16,11 +16,13 @@ use support::index;
 const CENTROIDS: u32 = 128;
 const PASSAGES: usize = 2 * BLOCK_PASSAGES + 1000;
 
-/// Cells `(query_len, nprobe)` that follow one another through the codes, their entries falling from `top` in `steps`.
+/// Cells `(query_len, nprobe)` that are spread over the codes, their entries falling from `top` by `step`. One probed cell
+/// a token is the first one but for every 254th token, so that the same mark comes twice in a row.
 fn probed(query_len: usize, nprobe: usize, top: i32, step: i32) -> Probed {
     let cell = |at: usize| {
         let (i, rank) = (at / nprobe, at % nprobe);
-        (((i * 37 + rank * 11) % CENTROIDS as usize) as u32, top - step * (rank + i % 5) as i32)
+        let spread = if nprobe == 1 { usize::from(i % 254 == 5) } else { i * 37 + rank * 11 };
+        ((spread % CENTROIDS as usize) as u32, top - step * (rank + i % 5) as i32)
     };
     let missing = (0..query_len).map(|i| top - step * (nprobe + i % 5) as i32).collect();
     Probed { cells: (0..query_len * nprobe).map(cell).collect(), missing }
@@ -52,7 +54,8 @@ fn candidates_follow_their_definition() {
     let (_dir, index) = index(&doclens, CENTROIDS as usize);
     let lists = &index.segments()[0].lists;
     let mut scratch = Scratch::default();
-    let shifts = [(1, 4, 100, 7), (12, 8, 1 << 20, 1000), (600, 3, 1 << 22, 1 << 20), (255, 2, 5, 0)].map(|shape| {
+    let shapes = [(1, 4, 100, 7), (12, 8, 1 << 20, 1000), (600, 3, 1 << 22, 1 << 20), (255, 2, 5, 0), (520, 1, 9, 3)];
+    let shifts = shapes.map(|shape| {
         let (query_len, nprobe, top, step) = shape;
         let probed = probed(query_len, nprobe, top, step);
         let mut best = |ndocs: usize, subset: Option<&Subset>| {
