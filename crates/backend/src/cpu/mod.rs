@@ -32,6 +32,8 @@ mod centroid_table;
 mod compress;
 mod decompress;
 mod dots;
+#[cfg(target_arch = "x86_64")]
+mod fields;
 mod levels;
 mod lined;
 mod maxsim;

@@ -60,6 +60,8 @@ pub(in crate::cpu) struct Unpacker {
     width: usize,
     /// Bytes that each quadword of a register gathers.
     gather: [u8; 64],
+    /// The same in a row of one step, its first bytes again behind its last.
+    ring: [u8; 64],
     /// Where in its quadword each window of the two registers begins.
     shifts: [[u8; 64]; 2],
     /// The rows of bits that make a label of a window.
@@ -75,9 +77,11 @@ impl Unpacker {
             let (byte, plane) = window_of(nbits, register, out);
             ((byte - first_of_quad(out / 8)) * 8 + plane * nbits as usize) as u8
         };
+        let width = crate::packed_row_bytes(dim, nbits);
         Self {
             nbits,
-            width: crate::packed_row_bytes(dim, nbits),
+            width,
+            ring: std::array::from_fn(|out| ((first_of_quad(out / 8) + out % 8) % width.max(1)) as u8),
             gather: std::array::from_fn(|out| (first_of_quad(out / 8) + out % 8) as u8),
             shifts: std::array::from_fn(|register| std::array::from_fn(|out| shift(register, out))),
             matrix: label_matrix(table),
@@ -103,12 +107,42 @@ impl Unpacker {
             // SAFETY: a row of at most `stride` bytes and the spill of its last store end within `out`.
             unsafe {
                 match self.nbits {
+                    1 | 2 if self.width <= step(self.nbits) => self.ring(row, out),
                     1 => self.windows::<16>(row, out),
                     2 => self.windows::<32>(row, out),
                     4 => self.halves(row, out),
                     _ => self.whole(row, out),
                 }
             }
+        }
+    }
+
+    /// One row of 1 or 2 bits that is a single step: what is gathered runs over its end by itself.
+    ///
+    /// # Safety
+    /// As for [`Self::windows`].
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    unsafe fn ring(&self, row: &[u8], out: *mut u8) {
+        // What lies behind the row is not gathered. SAFETY: as many bytes are read as the row has.
+        let bytes = unsafe {
+            match row.len() {
+                16 => _mm512_castsi128_si512(_mm_loadu_si128(row.as_ptr().cast())),
+                32 => _mm512_castsi256_si512(_mm256_loadu_si256(row.as_ptr().cast())),
+                _ => load_part(row),
+            }
+        };
+        let quads = _mm512_permutexvar_epi8(load(&self.ring), bytes);
+        let labels = |register: usize| {
+            let windows = _mm512_multishift_epi64_epi8(load(&self.shifts[register]), quads);
+            _mm512_gf2p8affine_epi64_epi8::<0>(windows, _mm512_set1_epi64(self.matrix as i64))
+        };
+        let lookup = self.lookup();
+        let half = row.len().next_multiple_of(4) * 64 / step(self.nbits);
+        // SAFETY: two halves fill the row, as `order` has it; what is beyond them is spill.
+        unsafe {
+            _mm512_storeu_si512(out.cast(), _mm512_shuffle_epi8(lookup, labels(0)));
+            _mm512_storeu_si512(out.add(half).cast(), _mm512_shuffle_epi8(lookup, labels(1)));
         }
     }
 
@@ -214,7 +248,12 @@ fn load(bytes: &[u8; 64]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn load_part(bytes: &[u8]) -> __m512i {
-    let mask = if bytes.len() < 64 { (1 << bytes.len()) - 1 } else { u64::MAX };
     // SAFETY: only bytes within the slice are read.
-    unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) }
+    unsafe {
+        if bytes.len() < 64 {
+            _mm512_maskz_loadu_epi8((1 << bytes.len()) - 1, bytes.as_ptr().cast())
+        } else {
+            _mm512_loadu_si512(bytes.as_ptr().cast())
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
         job,
         first,
         scores,
+        |tile, tokens| tile.take(job, tokens),
         |tokens, levels| {
             for (slot, t) in tokens.enumerate() {
                 if row_bytes > 0 {
@@ -90,7 +91,7 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
         for (slot, products) in slots.into_iter().zip(products) {
             let norm = _mm256_set1_epi32(of.norms[slot]);
             let gain = _mm256_set1_epi32(of.gains[slot]);
-            let entries = &job.table.padded_row(of.codes[slot])[panel * LANES..];
+            let entries = &job.table.padded_row(of.codes[slot] as usize)[panel * LANES..];
             for (v, entries) in entries.chunks_exact(LANES).take(V).enumerate() {
                 let entries = load_lanes(entries.try_into().expect("whole panels"));
                 let dot = _mm256_add_epi32(products[v], below[v]);

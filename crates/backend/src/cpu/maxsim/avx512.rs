@@ -4,15 +4,19 @@
 //! Levels are taken from their lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, which is where the sums
 //! start. The products that follow are bounded by the contract: `|norm * T| < 2^30`, `|gain * dot| <= 2^30`.
 
-use super::{Job, tile::Tile};
+use super::{
+    Job,
+    tile::{TILE_TOKENS, Tile},
+};
 use crate::cpu::{
     dots::avx512::{LANES, ROWS, as_unsigned, tile},
+    fields::{self, Fields},
     levels::{
         LevelTable,
         avx512::{SLACK, Unpacker},
     },
 };
-use std::arch::x86_64::*;
+use std::{arch::x86_64::*, ops::Range};
 
 /// Scores of the selected passages from `first` on.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
@@ -22,10 +26,15 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let unpacker = Unpacker::new(&LevelTable::above(codec, lowest), codec.dim);
     let (rows, row_bytes) = (&job.passages.bytes().residuals, codec.row_bytes());
     let width = job.panels.width();
+    let taker = Taker::new(job);
     Tile::new(width, SLACK, job.panels.len() * LANES).run(
         job,
         first,
         scores,
+        |tile, tokens| match &taker {
+            Some(taker) => taker.take(job, tile, tokens),
+            None => tile.take(job, tokens),
+        },
         |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], width, levels),
         |tile, num_tokens| {
             for panel in (0..job.panels.len()).step_by(2) {
@@ -36,6 +45,61 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
             }
         },
     );
+}
+
+/// Reads codes, norms and gains of sixteen tokens at a time.
+struct Taker {
+    codes: Fields,
+    scales: Fields,
+    /// `K - 1`, which larger codes count as.
+    last: __m512i,
+    /// Norm and, 16 bits higher, gain of each scale index; zeros behind the last.
+    pairs: [i32; 256],
+}
+
+impl Taker {
+    /// None where codes are too wide for [`Fields`].
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    fn new(job: &Job<'_>) -> Option<Self> {
+        let codec = job.passages.codec();
+        let mut pairs = [0; 256];
+        for (pair, (&norm, &gain)) in pairs.iter_mut().zip(codec.norms.iter().zip(&codec.gains)) {
+            *pair = i32::from(norm) | i32::from(gain) << 16;
+        }
+        Some(Self {
+            codes: Fields::new(codec.code_bits())?,
+            scales: Fields::new(codec.scale_bits.into())?,
+            last: _mm512_set1_epi32(codec.num_centroids() as i32 - 1),
+            pairs,
+        })
+    }
+
+    /// Fills a tile's codes, norms and gains, and with any valid ones what is behind them.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    fn take(&self, job: &Job<'_>, tile: &mut Tile<'_>, tokens: Range<usize>) {
+        const { assert!(TILE_TOKENS.is_multiple_of(fields::NUM)) };
+        let bytes = job.passages.bytes();
+        for slot in (0..tokens.len()).step_by(fields::NUM) {
+            let codes = _mm512_min_epu32(self.codes.read(&bytes.codes, tokens.start + slot), self.last);
+            let scales = self.scales.read(&bytes.scales, tokens.start + slot);
+            // SAFETY: scale indices have at most 8 bits, and there are 256 pairs.
+            let pairs = unsafe { _mm512_i32gather_epi32::<4>(scales, self.pairs.as_ptr()) };
+            store(&mut tile.codes[slot..][..fields::NUM], codes);
+            store(&mut tile.norms[slot..][..fields::NUM], _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff)));
+            store(&mut tile.gains[slot..][..fields::NUM], _mm512_srli_epi32::<16>(pairs));
+        }
+    }
+}
+
+/// Writes a register to sixteen numbers.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn store<T: bytemuck::Pod>(out: &mut [T], register: __m512i) {
+    assert_eq!(size_of_val(out), 64, "one register");
+    // SAFETY: `out` is one register long, and any bytes are a `T`.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), register) };
 }
 
 /// Raises the best similarities of `V` panels over a tile of `num_tokens`. Two at a time share what is read of a row.
@@ -62,7 +126,7 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
         // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
         let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
         for (slot, products) in slots.into_iter().zip(products) {
-            let entries = job.table.padded_row(of.codes[slot]);
+            let entries = job.table.padded_row(of.codes[slot] as usize);
             let (norm, gain) = (_mm512_set1_epi32(of.norms[slot]), _mm512_set1_epi32(of.gains[slot]));
             for v in 0..V {
                 let entries = &entries[first(v)..];

@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Bytes of unpacked levels: half of a 32 KiB L1.
 const TILE_BYTES: usize = 1 << 14;
 /// Tokens that are unpacked at a time, at most; a multiple of the rows that any kernel takes.
-const TILE_TOKENS: usize = 32;
+pub(super) const TILE_TOKENS: usize = 32;
 /// Fewest tokens of a tile.
 const LEAST_TOKENS: usize = 8;
 
@@ -19,7 +19,8 @@ pub(super) struct Tile<'a> {
     pub(super) levels: Lined<u8>,
     /// Most tokens.
     capacity: usize,
-    pub(super) codes: [usize; TILE_TOKENS],
+    /// At most `K - 1`.
+    pub(super) codes: [u32; TILE_TOKENS],
     pub(super) norms: [i32; TILE_TOKENS],
     pub(super) gains: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
@@ -44,14 +45,15 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Scores of the selected passages from `first` on: `unpack(tokens, levels)` fills the tile, and
-    /// `maximize(tile, num_tokens)` raises its best similarities.
+    /// Scores of the selected passages from `first` on: `take(tile, tokens)` fills codes, norms and gains,
+    /// `unpack(tokens, levels)` the levels, and `maximize(tile, num_tokens)` raises the best similarities.
     #[inline(always)]
     pub(super) fn run(
         &mut self,
         job: &Job<'a>,
         first: usize,
         scores: &mut [i32],
+        take: impl Fn(&mut Tile<'a>, Range<usize>),
         unpack: impl Fn(Range<usize>, &mut [u8]),
         maximize: impl Fn(&mut Tile<'a>, usize),
     ) {
@@ -66,8 +68,8 @@ impl<'a> Tile<'a> {
             self.best.fill(i32::MIN);
             for start in tokens.clone().step_by(self.capacity) {
                 let tile = start..tokens.end.min(start + self.capacity);
-                let ahead = start - tokens.start + next.start;
-                self.load(job, tile.clone(), ahead..next.end.max(ahead));
+                take(self, tile.clone());
+                self.ask_ahead(job, tile.len(), start - tokens.start + next.start, next.end);
                 unpack(tile.clone(), &mut self.levels);
                 maximize(self, tile.len());
             }
@@ -75,26 +77,31 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Takes in a tile of tokens but for their levels, and asks for what comes next: their table rows, which lie
-    /// anywhere in a table larger than L2, and codes and scales of the next passage.
+    /// Takes in codes, norms and gains one by one.
     #[inline(always)]
-    fn load(&mut self, job: &Job<'a>, tokens: Range<usize>, ahead: Range<usize>) {
+    pub(super) fn take(&mut self, job: &Job<'a>, tokens: Range<usize>) {
         let (codec, codes) = (job.passages.codec(), job.passages.codes());
-        let bytes = job.passages.bytes();
-        for (slot, t) in tokens.clone().enumerate() {
+        for (slot, t) in tokens.enumerate() {
             let scale = job.passages.scale(t);
-            self.codes[slot] = codes.get(t);
-            for line in job.table.padded_row(self.codes[slot]).chunks(LINE / 4) {
-                prefetch(line);
-            }
+            self.codes[slot] = codes.get(t) as u32;
             self.norms[slot] = i32::from(codec.norms[scale]);
             self.gains[slot] = i32::from(codec.gains[scale]);
         }
+    }
+
+    /// Asks for what comes next: the table rows of the tile's `num` tokens, which lie anywhere in a table larger than
+    /// L2, and codes and scales of as many tokens of the next passage, `start..end`.
+    #[inline(always)]
+    fn ask_ahead(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
+        for &code in &self.codes[..num] {
+            job.table.padded_row(code as usize).chunks(LINE / 4).for_each(prefetch);
+        }
+        let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
+        let ahead = start..end.min(start + num).max(start);
         let row_bytes = codec.row_bytes();
-        let end = ahead.end.min(ahead.start + tokens.len());
-        self.ahead = bytes.residuals.get(ahead.start * row_bytes..end * row_bytes).unwrap_or_default();
+        self.ahead = bytes.residuals.get(ahead.start * row_bytes..ahead.end * row_bytes).unwrap_or_default();
         for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.scales, codec.scale_bits as usize)] {
-            if let Some(array) = array.get(ahead.start * bits / 8..end * bits / 8) {
+            if let Some(array) = array.get(ahead.start * bits / 8..ahead.end * bits / 8) {
                 array.chunks(LINE).for_each(prefetch);
             }
         }

@@ -1,0 +1,93 @@
+//! Sixteen packed numbers at a time with AVX-512: the codes and scale indices of a tile's tokens.
+//!
+//! Number `i` of a bit string is its bits `i * bits..(i + 1) * bits`, little-endian. Those of sixteen numbers lie within
+//! one register of 64 bytes: `vpermb` puts the four bytes that hold each number into its lane, a shift and a mask do
+//! the rest.
+
+use std::arch::x86_64::*;
+
+/// Numbers that are read at a time.
+pub(super) const NUM: usize = 16;
+
+/// The widest numbers: seven bits of another one may come before them in their four bytes.
+pub(super) const MOST_BITS: u32 = 25;
+
+/// Reads numbers of so many bits.
+#[derive(Clone, Copy)]
+pub(super) struct Fields {
+    bits: usize,
+    /// First bit of each number, counted from that of the first: `i * bits`.
+    starts: __m512i,
+    mask: __m512i,
+}
+
+impl Fields {
+    /// Numbers of `bits` bits; none where they are wider than [`MOST_BITS`].
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    pub(super) fn new(bits: u32) -> Option<Self> {
+        let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        (bits <= MOST_BITS).then(|| Self {
+            bits: bits as usize,
+            starts: _mm512_mullo_epi32(lanes, _mm512_set1_epi32(bits as i32)),
+            mask: _mm512_set1_epi32((1 << bits) - 1),
+        })
+    }
+
+    /// Numbers `first..first + 16` of `bytes`; zeros behind their end.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    pub(super) fn read(&self, bytes: &[u8], first: usize) -> __m512i {
+        if self.bits == 0 {
+            return _mm512_setzero_si512();
+        }
+        let bit = first * self.bits;
+        let rest = bytes.get(bit / 8..).unwrap_or_default();
+        // SAFETY: only bytes within the slice are read. (Masks are for the end alone: one that hides a page that is not
+        // there costs hundreds of cycles.)
+        let bytes = unsafe {
+            if rest.len() < 64 {
+                _mm512_maskz_loadu_epi8((1u64 << rest.len()) - 1, rest.as_ptr().cast())
+            } else {
+                _mm512_loadu_si512(rest.as_ptr().cast())
+            }
+        };
+        let at = _mm512_add_epi32(self.starts, _mm512_set1_epi32((bit % 8) as i32));
+        // The last number begins at most at bit `7 + 15 * 25` and ends within byte 51.
+        let byte = _mm512_mullo_epi32(_mm512_srli_epi32::<3>(at), _mm512_set1_epi32(0x0101_0101));
+        let four = _mm512_permutexvar_epi8(_mm512_add_epi32(byte, _mm512_set1_epi32(0x0302_0100)), bytes);
+        _mm512_and_si512(_mm512_srlv_epi32(four, _mm512_and_si512(at, _mm512_set1_epi32(7))), self.mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CodeReader, Isa, pack_codes};
+
+    #[test]
+    fn numbers_of_every_width_come_back() {
+        if !Isa::Avx512.is_available() {
+            eprintln!("skipped: no AVX-512 here");
+            return;
+        }
+        for bits in 0..=MOST_BITS {
+            let codes: Vec<u32> = (0..77u32).map(|i| i.wrapping_mul(2_654_435_761) & ((1 << bits) - 1)).collect();
+            let bytes = pack_codes(&codes, bits);
+            let reader = CodeReader::new(&bytes, bits);
+            for first in 0..=codes.len() {
+                let mut read = [0u32; NUM];
+                // SAFETY: this machine has AVX-512, and sixteen u32 are one register.
+                unsafe {
+                    let fields = Fields::new(bits).expect("narrow");
+                    _mm512_storeu_si512(read.as_mut_ptr().cast(), fields.read(&bytes, first));
+                }
+                let num = NUM.min(codes.len() - first);
+                assert_eq!(read[..num], codes[first..first + num], "{bits} bits from {first}");
+                assert!((0..num).all(|i| read[i] == reader.get(first + i)));
+            }
+        }
+        // SAFETY: this machine has AVX-512.
+        assert!(unsafe { Fields::new(MOST_BITS + 1) }.is_none());
+    }
+}
