@@ -39,6 +39,20 @@ impl Job<'_> {
     fn passage(&self, p: usize) -> &[f32] {
         &self.embeddings[self.passage_offsets[p] * self.dim..self.passage_offsets[p + 1] * self.dim]
     }
+
+    /// Scores of `passages` -> `(num_queries, passages) f32`: `best(rows, panel)` finds the best product of each lane of
+    /// a panel over a passage's rows, of which there is at least one.
+    #[inline(always)]
+    fn each(&self, passages: Range<usize>, scores: &mut [f32], best: impl Fn(&[f32], &[f32]) -> [f32; WIDTH]) {
+        for (query, scores) in self.queries.iter().zip(scores.chunks_exact_mut(passages.len())) {
+            for (p, score) in passages.clone().zip(scores) {
+                *score = match self.passage(p) {
+                    [] => f32::NEG_INFINITY,
+                    rows => query.score(self.dim, |panel| best(rows, panel)),
+                };
+            }
+        }
+    }
 }
 
 impl PackedQuery {

@@ -6,16 +6,7 @@ use std::ops::Range;
 
 /// Scores of `passages` -> `(num_queries, passages) f32`.
 pub(super) fn run(job: &Job<'_>, passages: Range<usize>, scores: &mut [f32]) {
-    for (query, scores) in job.queries.iter().zip(scores.chunks_exact_mut(passages.len())) {
-        for (p, score) in passages.clone().zip(scores) {
-            let rows = job.passage(p);
-            *score = if rows.is_empty() {
-                f32::NEG_INFINITY
-            } else {
-                query.score(job.dim, |panel| best(job.dim, rows, panel))
-            };
-        }
-    }
+    job.each(passages, scores, |rows, panel| best(job.dim, rows, panel));
 }
 
 /// Best product of each lane of `panel (D, 16) f32` over `rows (L, D) f32`.

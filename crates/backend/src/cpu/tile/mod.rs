@@ -1,5 +1,4 @@
-//! The f32 micro-kernel that `assign` and `maxsim_f32` are made of: dot products of a few rows with
-//! a panel of sixteen.
+//! The f32 micro-kernel that `maxsim_f32` is made of: dot products of a few rows with a panel of sixteen.
 //!
 //! A panel holds sixteen rows of the other side, component by component, `(D, 16) f32`, so that a
 //! kernel loads whole registers from it and broadcasts from the plain rows. Each dot product is one
@@ -7,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 pub(super) mod portable;
 
 use rayon::prelude::*;
