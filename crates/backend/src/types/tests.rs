@@ -133,3 +133,15 @@ fn a_query_is_rounded_with_one_scale() {
 fn the_shift_is_the_logarithm_rounded_up() {
     assert_eq!([0, 1, 2, 3, 4, 5, 32, 33].map(score_shift), [0, 0, 1, 2, 2, 3, 5, 6]);
 }
+
+#[test]
+fn small_numbers_round_as_the_method_does() {
+    let limit = TABLE_LIMIT as f32;
+    let halves = (-300..=300).map(|i| i as f32 / 2.0);
+    let near_limit = (0..40).map(|i| limit - i as f32 / 4.0);
+    let odd = [0.0, -0.0, 0.49999997, -0.49999997, 1.5e-45, 2.5000002, 1234567.5, 1234568.5];
+    for x in halves.chain(near_limit).chain(odd).flat_map(|x| [x, -x]) {
+        assert_eq!(round_small(x), x.round_ties_even(), "{x}");
+    }
+    assert!(round_small(f32::NAN).is_nan());
+}

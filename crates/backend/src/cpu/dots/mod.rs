@@ -9,6 +9,7 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+pub(super) mod portable;
 
 use super::{lined::Lined, passages::LANES};
 use crate::{Isa, QuantizedQuery};
@@ -97,10 +98,4 @@ pub(super) fn interleave(width: usize, rows: &[i8], panel: &mut [i8]) {
             out[..4].copy_from_slice(four);
         }
     }
-}
-
-/// Exact dot product in plain Rust.
-#[inline(always)]
-pub(super) fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }

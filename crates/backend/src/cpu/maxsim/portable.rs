@@ -2,7 +2,7 @@
 
 use super::{Job, sum};
 use crate::cpu::{
-    dots::dot,
+    dots::portable::Wide,
     levels::{LevelTable, portable::unpack},
 };
 
@@ -12,6 +12,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let (rows, width) = (&job.passages.bytes().residuals, codec.row_bytes());
     let table = LevelTable::levels(codec);
     let mut levels = vec![0u8; codec.dim];
+    let (query, mut wide) = (Wide::new(codec.dim, &job.query.data), Wide::zeros(codec.dim, 1));
     let mut best = vec![0i32; job.query.len()];
     for (i, score) in scores.iter_mut().enumerate() {
         let tokens = job.passages.bytes().tokens(job.select.pid(first + i) as usize);
@@ -24,10 +25,8 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
             let scale = job.passages.scale(t);
             let (norm, gain) = (i32::from(codec.norms[scale]), i32::from(codec.gains[scale]));
             let entries = job.table.row(codes.get(t));
-            for (i, (best, entry)) in best.iter_mut().zip(entries).enumerate() {
-                let sim = norm * entry + gain * dot(job.query.row(i), bytemuck::cast_slice(&levels));
-                *best = sim.max(*best);
-            }
+            wide.set(0, 0, bytemuck::cast_slice(&levels));
+            query.dots(wide.row(0), |i, dot| best[i] = best[i].max(norm * entries[i] + gain * dot));
         }
         *score = sum(&best);
     }
