@@ -171,16 +171,19 @@ impl Lists {
     pub fn cursor(&self, code: u32) -> Cursor {
         let head = self.heads.get(code as usize).copied().unwrap_or_default();
         let (first, word_at) = (head.quotients_at, head.quotients_at / 64);
-        Cursor {
+        let mut cursor = Cursor {
             word: if head.len == 0 { 0 } else { self.quotient_word(word_at).unwrap_or(0) & u64::MAX << (first % 64) },
             word_at,
             // All that `pid_i` needs besides its own zeros: the sum of remainders, and `i - (i << b)`, since zeros
             // are counted as bits before the one less the ones before it; and the bits before the list's first.
             sum: (first << head.low_bits).wrapping_neg(),
             remainder_at: head.remainders_at,
+            next: NONE,
             left: head.len,
             low_bits: head.low_bits,
-        }
+        };
+        self.advance(&mut cursor);
+        cursor
     }
 
     /// Hands the passages from `cursor` on that are below `end`, and below `P`, to `visit`, ascending, and moves
@@ -189,26 +192,33 @@ impl Lists {
     #[inline]
     pub fn visit(&self, cursor: &mut Cursor, end: u32, mut visit: impl FnMut(u32)) {
         let end = u64::from(end.min(self.num_passages));
-        let Cursor { mut word, mut word_at, mut sum, mut remainder_at, mut left, low_bits } = *cursor;
-        let (mask, step) = ((1u64 << low_bits) - 1, 1u64.wrapping_sub(1 << low_bits));
-        'list: while left > 0 {
-            while word == 0 {
-                word_at += 1;
-                let Some(next) = self.quotient_word(word_at) else { break 'list };
-                word = next;
-            }
-            let one_at = word_at * 64 + u64::from(word.trailing_zeros());
-            let pid = (one_at << low_bits).wrapping_add(sum).wrapping_add(self.remainder(remainder_at) & mask);
-            if pid >= end {
-                break;
-            }
-            sum = pid.wrapping_sub(one_at << low_bits).wrapping_add(step);
-            word &= word - 1;
-            remainder_at += u64::from(low_bits);
-            left -= 1;
-            visit(pid as u32);
+        let mut at = *cursor;
+        while at.next < end {
+            visit(at.next as u32);
+            self.advance(&mut at);
         }
-        *cursor = Cursor { word, word_at, sum, remainder_at, left, low_bits };
+        *cursor = at;
+    }
+
+    /// Moves `at` by one passage.
+    #[inline(always)]
+    fn advance(&self, at: &mut Cursor) {
+        at.next = NONE;
+        if at.left == 0 {
+            return;
+        }
+        while at.word == 0 {
+            at.word_at += 1;
+            let Some(word) = self.quotient_word(at.word_at) else { return };
+            at.word = word;
+        }
+        let zeros = (at.word_at * 64 + u64::from(at.word.trailing_zeros())) << at.low_bits;
+        at.sum = at.sum.wrapping_add(self.remainder(at.remainder_at) & ((1 << at.low_bits) - 1));
+        at.next = zeros.wrapping_add(at.sum);
+        at.sum = at.sum.wrapping_add(1u64.wrapping_sub(1 << at.low_bits));
+        at.word &= at.word - 1;
+        at.remainder_at += u64::from(at.low_bits);
+        at.left -= 1;
     }
 
     /// Quotient bits `64 number..64 number + 64`; none behind the last.
@@ -228,17 +238,23 @@ impl Lists {
     }
 }
 
-/// A place in one of a segment's lists, see [`Lists::visit`].
+/// No passage: what a cursor at the end of its list comes to next.
+const NONE: u64 = u64::MAX;
+
+/// A place in one of a segment's lists, see [`Lists::visit`]. It holds the passage that comes next, so that making many
+/// cursors at once waits for the first bytes of many lists at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
-    /// Quotient bits of word `word_at` that were not visited.
+    /// Quotient bits of word `word_at` that were not read.
     word: u64,
     word_at: u64,
-    /// What the next pid is besides its quotient bits' place and its remainder.
+    /// What the pid behind the next one is besides its quotient bits' place and its remainder.
     sum: u64,
-    /// First bit of the next remainder.
+    /// First bit of that pid's remainder.
     remainder_at: u64,
-    /// Passages not visited.
+    /// The passage that comes next.
+    next: u64,
+    /// Passages behind it.
     left: u32,
     low_bits: u32,
 }
