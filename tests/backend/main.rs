@@ -144,6 +144,15 @@ fn integer_ops_at_random_shapes() {
     });
 }
 
+/// So many that `probe` looks at some of the groups of centroids only: every second and every third.
+#[test]
+fn integer_ops_with_many_centroids() {
+    each_backend!(backend => for num_centroids in [10_007, 20_000] {
+        let shape = Shape { dim: 8, num_centroids, query_len: 9, ..Shape::small() };
+        integers::check(backend, &Case::new(&shape, Fill::Random));
+    });
+}
+
 #[test]
 fn top_k_and_probe_break_ties_by_number() {
     each_backend!(backend => integers::check_ties(backend));

@@ -12,6 +12,7 @@ pub use backend::{LoadedPassages, Reference, ReferenceTable};
 pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
 pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 
+use crate::imputed::{self, Imputed};
 use crate::{
     CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
     packed_row_bytes, read_scale, score_shift,
@@ -77,18 +78,24 @@ pub fn centroid_table(codec: &Codec, query: &QuantizedQuery) -> Vec<i32> {
     table
 }
 
-/// The `nprobe` best centroids of each query token and the best that was left out: sorts each column
-/// of `table (K, Q)`.
+/// The `nprobe` best centroids of each query token and the entry imputed beyond them: sorts each column
+/// `T[..][i]` by entry descending, then code ascending, and the maxima over each eight centroids likewise.
 pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
-    let (mut taken, mut left_out) = (Vec::new(), Vec::new());
+    let (mut taken, mut imputed) = (Vec::new(), Vec::new());
     for i in 0..query_len {
-        let mut column: Vec<_> = table.chunks_exact(query_len).enumerate().map(|(c, row)| (c as u32, row[i])).collect();
+        let entries: Vec<i32> = table.chunks_exact(query_len).map(|row| row[i]).collect();
+        let mut column: Vec<_> = (0u32..).zip(entries.iter().copied()).collect();
         column.sort_by_key(|&(code, entry)| (std::cmp::Reverse(entry), code));
         let take = nprobe.min(column.len());
         taken.extend_from_slice(&column[..take]);
-        left_out.push(column[take.min(column.len() - 1)].1);
+        let left_out = column[take.min(column.len() - 1)].1;
+        let deep = Imputed::new(nprobe, entries.len());
+        let groups = entries.chunks(imputed::GROUP).step_by(deep.step);
+        let mut maxima: Vec<i32> = groups.filter_map(|group| group.iter().copied().max()).collect();
+        maxima.sort_by_key(|&max| std::cmp::Reverse(max));
+        imputed.push(left_out.min(maxima[deep.rank - 1]));
     }
-    (taken, left_out)
+    (taken, imputed)
 }
 
 /// One score for each selected passage; `sim(i, t)` is asked for every pair of a query token and a

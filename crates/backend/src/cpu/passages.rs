@@ -86,7 +86,7 @@ impl Codes<'_> {
 }
 
 /// Centroids whose largest entries stand in the table's `maxima`.
-pub(super) const GROUP: usize = 8;
+pub(super) use crate::imputed::GROUP;
 
 /// The centroid table of one query, `(K, stride) i32`: `stride` is `Q` rounded up to 8, the entries
 /// behind the `Q`-th of a row are zero, so that a token's row is read in whole registers.

@@ -14,10 +14,10 @@ use super::{
     best::{id, value},
     passages::{LANES, Table},
 };
-use crate::Isa;
+use crate::{Isa, imputed::Imputed};
 
 /// `table (K, Q)` -> the best `min(nprobe, K)` of each column, best first, `(Q, min(nprobe, K))`, and
-/// the best entry left out of each, or else the last one taken, `(Q) i32`.
+/// the entry imputed to what is in none of them, `(Q) i32`: see [`crate::Backend::probe`].
 pub(super) fn probe(isa: Isa, table: &Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
     let take = nprobe.min(table.num_centroids());
     let keep = (take + 1).min(table.num_centroids());
@@ -25,6 +25,18 @@ pub(super) fn probe(isa: Isa, table: &Table, nprobe: usize) -> (Vec<(u32, i32)>,
     let columns: Vec<Vec<u64>> = groups.flat_map(|first| dispatch!(isa, table, first, keep)).collect();
     let columns = || columns.iter().take(table.query_len());
     let taken = columns().flat_map(|keys| keys[..take].iter().map(|&key| (id(key), value(key)))).collect();
-    let left_out = columns().map(|keys| value(keys[keep - 1])).collect();
-    (taken, left_out)
+    let left_out = columns().map(|keys| value(keys[keep - 1]));
+    (taken, left_out.zip(deeper(table, nprobe)).map(|(left_out, deeper)| left_out.min(deeper)).collect())
+}
+
+/// Of each column the entry that [`Imputed`] finds.
+fn deeper(table: &Table, nprobe: usize) -> Vec<i32> {
+    let imputed = Imputed::new(nprobe, table.num_centroids());
+    let sample: Vec<&[i32]> = table.maxima().chunks_exact(table.stride().max(1)).step_by(imputed.step).collect();
+    let mut column = vec![0; sample.len()];
+    let entry = |i: usize| {
+        column.iter_mut().zip(&sample).for_each(|(out, maxima)| *out = maxima[i]);
+        imputed.of(&mut column)
+    };
+    (0..table.query_len()).map(entry).collect()
 }
