@@ -35,7 +35,9 @@ fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
     let num_tokens = case.passages.num_tokens();
     let vectors = |tokens| backend.decompress(&passages, tokens).into_iter().map(f32::to_bits).collect();
     Answers {
-        probes: [0, 1, 3, num_centroids / 17, num_centroids - 1, num_centroids, num_centroids + 5].map(|n| backend.probe(&table, n)).into(),
+        probes: [0, 1, 3, num_centroids / 17, num_centroids - 1, num_centroids, num_centroids + 5]
+            .map(|n| backend.probe(&table, n))
+            .into(),
         approx: selects.map(approx),
         scores: selects.map(|select| ranked(&maxsim(select), select, usize::MAX)),
         best: ranked(&maxsim(selects[1]), selects[1], 3),

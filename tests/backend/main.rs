@@ -144,7 +144,7 @@ fn integer_ops_at_random_shapes() {
     });
 }
 
-/// So many that `probe` looks at some of the groups of centroids only: every second and every third.
+/// So many that `probe` looks at some of the groups of centroids only: every fifth and every tenth.
 #[test]
 fn integer_ops_with_many_centroids() {
     each_backend!(backend => for num_centroids in [10_007, 20_000] {

@@ -2,8 +2,8 @@
 //!
 //! Cells are opened query token by query token, best cell first, so that the first touch of a passage
 //! by a query token is already that token's maximum over the probed cells: one add, never a compare.
-//! A query token that touches no cell of a passage is imputed its best entry outside the probed cells,
-//! an upper bound of what it can have missed (XTR and WARP impute likewise). With `m_i` that entry:
+//! A query token that touches no cell of a passage is imputed an entry from well outside the probed cells (XTR and WARP
+//! impute likewise; which one it is, [`Backend::probe`](selvedge_backend::Backend::probe) says). With `m_i` that entry:
 //!
 //! ```text
 //! approx(passage) = sum over i of m_i  +  sum over tokens i that touch it of (T[first touch][i] - m_i)

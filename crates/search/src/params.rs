@@ -33,21 +33,21 @@ impl Params {
     }
 
     /// The funnel with the defaults for `k`, measured on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells, 4
-    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 4): share of the exhaustive top k found, and the median
+    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 5): share of the exhaustive top k found, and the median
     /// time. `selvedge tune` measures the like for an index of yours.
     ///
     /// | nprobe, ndocs, nfull | k = 10 | ms | nprobe, ndocs, nfull | k = 100 | ms |
     /// |---|---|---|---|---|---|
-    /// | 12, 256, 40 | .944 | .55 | 32, 1024, 256 | .939 | 1.3 |
-    /// | 16, 512, 48 | .968 | .62 | 48, 1024, 320 | .967 | 1.6 |
-    /// | **32, 512, 128** | .995 | .97 | **64, 2048, 512** | .992 | 2.3 |
+    /// | 12, 256, 48 | .961 | .38 | 24, 1024, 256 | .933 | 1.0 |
+    /// | 16, 384, 96 | .988 | .49 | 32, 1024, 320 | .959 | 1.2 |
+    /// | **24, 512, 128** | .994 | .61 | **48, 2048, 512** | .988 | 1.8 |
     ///
-    /// Beyond 100, twice as many cells, and eight candidates and three full scores a result: .984 of the top 1,000.
+    /// Beyond 100, a few more cells, and eight candidates and three full scores a result: .982 of the top 1,000.
     pub fn funnel(k: usize) -> Self {
         let (nprobe, ndocs, nfull) = match k {
-            0..=10 => (32, 512, 128),
-            11..=100 => (64, 2048, 512),
-            _ => (128, k.saturating_mul(8).max(8192), k.saturating_mul(3)),
+            0..=10 => (24, 512, 128),
+            11..=100 => (48, 2048, 512),
+            _ => (64, k.saturating_mul(8).max(8192), k.saturating_mul(3)),
         };
         Self { k, mode: Mode::Funnel { nprobe, ndocs, nfull } }
     }
