@@ -165,7 +165,7 @@ fn training_does_not_depend_on_threads() {
 }
 
 /// Candidates carry what their definition says: for each query token the best probed cell that holds the passage,
-/// or else the best entry that was not probed.
+/// or else the imputed entry.
 #[test]
 fn approximate_scores_follow_their_definition() {
     let corpus = corpus();
