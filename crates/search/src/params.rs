@@ -40,13 +40,13 @@ impl Params {
     /// |---|---|---|---|---|---|
     /// | 12, 256, 48 | .961 | .38 | 24, 1024, 256 | .933 | 1.0 |
     /// | 16, 384, 96 | .988 | .49 | 32, 1024, 320 | .959 | 1.2 |
-    /// | **24, 512, 128** | .994 | .61 | **48, 2048, 512** | .988 | 1.8 |
+    /// | **24, 512, 128** | .994 | .61 | **48, 1280, 640** | .992 | 1.5 |
     ///
     /// Beyond 100, a few more cells, and eight candidates and three full scores a result: .982 of the top 1,000.
     pub fn funnel(k: usize) -> Self {
         let (nprobe, ndocs, nfull) = match k {
             0..=10 => (24, 512, 128),
-            11..=100 => (48, 2048, 512),
+            11..=100 => (48, 1280, 640),
             _ => (64, k.saturating_mul(8).max(8192), k.saturating_mul(3)),
         };
         Self { k, mode: Mode::Funnel { nprobe, ndocs, nfull } }
