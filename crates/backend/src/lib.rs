@@ -114,7 +114,7 @@ pub trait Backend: Send + Sync {
     /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and for each query token the entry imputed to what
     /// none of these cells holds, `(Q) i32`: one about eight times as deep, and no more than the best that was left out
     /// (or the last one taken, where none was). Of the maxima over every eight centroids, from every `ceil(K / 8 / 256)`-th
-    /// eight of them, it is the `ceil(8 * nprobe * sampled / all)`-th largest.
+    /// eight of them, it is the `ceil(8 * nprobe * sampled / all)`-th largest, from the first to the last of them.
     fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>);
 
     /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.

@@ -3,7 +3,8 @@
 //! What the lists say of a candidate stops at the opened cells. Its codes say more, and cost little: 14 bits and one
 //! row of the table a token, against the row, 64 bytes of residual and all the products of a full score. On Debian (4
 //! bits, 16 cells a query token) the .98 of the exhaustive top 10 lie among the first 281 candidates as the lists
-//! rank them, and among the first 80 as the centroids rank 512 of those (PLAID, section 4.4, prunes the same way).
+//! rank them, and among the first 80 as the centroids rank 512 of those (PLAID, section 4.4, prunes the same way; taken when the best entry left out was imputed,
+//! before `Backend::probe` gave a deeper one).
 
 use crate::candidates::Candidate;
 use selvedge_backend::{Backend, Pid, Select};

@@ -17,8 +17,8 @@
 //! of a block, four bytes a passage, stays in L2 however large the segment is. A state is its passage's sum in the
 //! upper 24 bits and the mark of the last query token that touched it in the lower 8. Whether a touch is a first one is
 //! hard to predict, so nothing branches on it. When a block is done its states are read in their order, most of them
-//! only to see that they lie below the floor: there is no list of what was touched, no hash map, and no allocation once
-//! warm.
+//! only to see that they lie below the floor: there is no list of what was touched, no hash map, and for states
+//! and lists no allocation once warm.
 
 use crate::probe::Probed;
 use crate::subset::Local;
@@ -35,6 +35,10 @@ const MARK_BITS: u32 = 8;
 const MARK: u32 = (1 << MARK_BITS) - 1;
 /// Query tokens that have a mark of their own, from 1 on; 0 is no token, and [`MARK`] some token before these.
 const MARKS: usize = MARK as usize - 1;
+
+/// Cursors that are kept between queries, at most: 3 MiB of them, a hundred times what a query has by default. One that
+/// opens every cell of a large index gives its memory back.
+const MOST_CURSORS: usize = 1 << 16;
 
 /// States that are compared with the floor at a time: a cache line.
 const STEP: usize = 16;
@@ -165,6 +169,9 @@ pub fn gather(
             }
         }
         drain(states, start, segment, subset, kept);
+    }
+    if cursors.capacity() > MOST_CURSORS {
+        *cursors = Vec::new();
     }
 }
 

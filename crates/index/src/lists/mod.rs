@@ -1,7 +1,8 @@
 //! The inverted lists of a segment: for each centroid the passages that have a token of its code,
 //! ascending, each once, numbered from the segment's first.
 //!
-//! In: what a mapped lists file holds. Out: pids, one list at a time, straight from the mapped bytes.
+//! In: what a mapped lists file holds. Out: pids, list by list or many lists a piece at a time, straight from
+//! the mapped bytes.
 //!
 //! # Coding
 //!
@@ -16,7 +17,7 @@
 //!
 //! Against Elias-Fano over the pids this saves about half a bit an entry at the same speed (the
 //! floor is taken of each gap), and it profits where neighbouring passages share a centroid; `b` is the
-//! best for each list. What it gives up, access in the middle of a list, nobody asks for.
+//! best for each list. What it gives up, random access within a list, nobody asks for.
 //!
 //! # Payload
 //!

@@ -82,7 +82,6 @@ pub(super) fn assign(isa: Isa, dim: usize, embeddings: &[f32], centroids: &[i8])
 }
 
 /// The code of the best of a row's lanes, among equals the lowest.
-#[cfg(target_arch = "x86_64")]
 fn lowest_best(lanes: impl Iterator<Item = (i32, u32)>) -> u32 {
     let best = lanes.max_by_key(|&(product, code)| (product, std::cmp::Reverse(code)));
     best.expect("a row has lanes").1

@@ -1,6 +1,6 @@
 //! Dot products in plain Rust, of bytes widened to i16 beforehand: products of i16, neighbours added as i32, are what
 //! every instruction set multiplies well (`pmaddwd` on any x86-64, `smull` on ARM). Compilers do not find them by
-//! themselves: with `wide` in the place of a plain loop over i8 `assign` gained some ten times on x86-64.
+//! themselves: with `wide` in the place of plain loops over i8 the portable bodies became 2.6 to 7 times as fast on x86-64.
 
 use wide::{i16x8, i32x4};
 
