@@ -19,6 +19,10 @@
 //! hard to predict, so nothing branches on it. When a block is done its states are read in their order, most of them
 //! only to see that they lie below the floor: there is no list of what was touched, no hash map, and for states
 //! and lists no allocation once warm.
+//!
+//! Every probed cell is read to its end. To end a query token's cells where their gain falls below a twentieth of its
+//! first would take 10 to 13 % off this stage for .0006 of recall at most (Debian, synthetic); but then a funnel that opens
+//! every cell would no longer find what the exhaustive search does.
 
 use crate::probe::Probed;
 use crate::subset::Local;
