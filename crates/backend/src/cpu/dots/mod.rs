@@ -1,8 +1,8 @@
 //! The int8 micro-kernels that `assign`, `centroid_table` and `maxsim` are made of: dot products of a few rows
 //! with eight or sixteen query tokens (or centroids) at a time.
 //!
-//! For SIMD bodies query tokens are interleaved: a register holds four components of each of its tokens, and four components of a
-//! row are broadcast against it. Each 32-bit lane of the sums then belongs to one query token, as each entry of a
+//! For SIMD bodies query tokens are interleaved: a register holds four components of each of its tokens, and four
+//! components of a row are broadcast against it. Each 32-bit lane of the sums then belongs to one query token, as each entry of a
 //! centroid table's row does, so that nothing is ever summed across lanes.
 
 #[cfg(target_arch = "x86_64")]
