@@ -45,6 +45,15 @@ impl<T> Lined<T> {
     pub(super) fn part(&self, at: usize, num: usize) -> &[T] {
         &self.memory[self.first + at..][..num]
     }
+
+    /// Asks for `num` elements from `at` on. No bound is looked at: that took `maxsim` longer than what was asked for.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, at: usize, num: usize) {
+        let start = self.memory.as_ptr().wrapping_add(self.first + at);
+        for line in (0..num).step_by(LINE / size_of::<T>()) {
+            prefetch_at(start.wrapping_add(line));
+        }
+    }
 }
 
 impl<T> Deref for Lined<T> {
@@ -64,13 +73,19 @@ impl<T> DerefMut for Lined<T> {
 /// Asks for the cache line in which `line` begins, where there is an instruction for it.
 #[inline(always)]
 pub(super) fn prefetch<T>(line: &[T]) {
+    prefetch_at(line.as_ptr());
+}
+
+/// Asks for the cache line that `at` lies in, if there is one.
+#[inline(always)]
+fn prefetch_at<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 machine has SSE, and a prefetch reads nothing.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
+    let _ = at;
 }
 
 #[cfg(test)]

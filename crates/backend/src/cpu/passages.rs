@@ -150,6 +150,12 @@ impl Table {
         self.entries.part(code * self.stride, self.stride)
     }
 
+    /// Asks for a row ahead of its turn.
+    #[inline(always)]
+    pub(super) fn prefetch_row(&self, code: usize) {
+        self.entries.prefetch(code * self.stride, self.stride);
+    }
+
     /// `Q` rounded up to 8.
     pub(super) fn stride(&self) -> usize {
         self.stride

@@ -55,6 +55,8 @@ struct Taker {
     last: __m512i,
     /// Norm and, 16 bits higher, gain of each scale index; zeros behind the last.
     pairs: [i32; 256],
+    /// Whether scale indices have at most 5 bits.
+    few: bool,
 }
 
 impl Taker {
@@ -72,7 +74,20 @@ impl Taker {
             scales: Fields::new(codec.scale_bits.into())?,
             last: _mm512_set1_epi32(codec.num_centroids() as i32 - 1),
             pairs,
+            few: codec.scale_bits <= 5,
         })
+    }
+
+    /// Norm and gain of each scale index. Up to 32 pairs lie in two registers; a gather takes thirty cycles.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+    fn pairs_of(&self, scales: __m512i) -> __m512i {
+        let register = |i: usize| load(self.pairs[16 * i..][..16].try_into().expect("sixteen of 256"));
+        match self.few {
+            true => _mm512_permutex2var_epi32(register(0), scales, register(1)),
+            // SAFETY: scale indices have at most 8 bits, and there are 256 pairs.
+            false => unsafe { _mm512_i32gather_epi32::<4>(scales, self.pairs.as_ptr()) },
+        }
     }
 
     /// Fills a tile's codes, norms and gains, and with any valid ones what is behind them.
@@ -84,8 +99,7 @@ impl Taker {
         for slot in (0..tokens.len()).step_by(fields::NUM) {
             let codes = _mm512_min_epu32(self.codes.read(&bytes.codes, tokens.start + slot), self.last);
             let scales = self.scales.read(&bytes.scales, tokens.start + slot);
-            // SAFETY: scale indices have at most 8 bits, and there are 256 pairs.
-            let pairs = unsafe { _mm512_i32gather_epi32::<4>(scales, self.pairs.as_ptr()) };
+            let pairs = self.pairs_of(scales);
             store(&mut tile.codes[slot..][..fields::NUM], codes);
             store(&mut tile.norms[slot..][..fields::NUM], _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff)));
             store(&mut tile.gains[slot..][..fields::NUM], _mm512_srli_epi32::<16>(pairs));
@@ -121,11 +135,17 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
             of.look_ahead(job, group, ROWS);
         }
         // Where tokens run out, the last one stands in for them: it cannot change a maximum.
-        let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
-        let rows = slots.map(|slot| of.levels.part(slot * width, width).as_ptr());
-        // SAFETY: each row is a slice of `width` bytes; a panel has `16 * width`.
+        let last = (num_tokens - group).min(ROWS) - 1;
+        let levels = of.levels.part(group * width, (last + 1) * width).as_ptr();
+        // One check for all rows, and no closure that might be called: calls spill all registers.
+        let mut rows = [levels; ROWS];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = levels.wrapping_add(r.min(last) * width);
+        }
+        // SAFETY: each of the `last + 1` rows has `width` bytes in the slice; a panel has `16 * width`.
         let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
-        for (slot, products) in slots.into_iter().zip(products) {
+        for (r, products) in products.into_iter().enumerate() {
+            let slot = group + r.min(last);
             let entries = job.table.padded_row(of.codes[slot] as usize);
             let (norm, gain) = (_mm512_set1_epi32(of.norms[slot]), _mm512_set1_epi32(of.gains[slot]));
             for v in 0..V {

@@ -94,7 +94,7 @@ impl<'a> Tile<'a> {
     #[inline(always)]
     fn ask_ahead(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
         for &code in &self.codes[..num] {
-            job.table.padded_row(code as usize).chunks(LINE / 4).for_each(prefetch);
+            job.table.prefetch_row(code as usize);
         }
         let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
         let ahead = start..end.min(start + num).max(start);
