@@ -77,10 +77,13 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
         if panel == 0 {
             of.look_ahead(job, group, ROWS);
         }
-        // Where tokens run out, the last one stands in for them: it cannot change a maximum.
-        let slots: [usize; ROWS] = std::array::from_fn(|r| (group + r).min(num_tokens - 1));
-        let rows = slots.map(|slot| of.levels.part(slot * width, width).as_ptr());
-        // SAFETY: each row is a slice of `width` levels as `form` wants them; there are `V` panels of `8 * width`
+        let levels = of.levels.part(group * width, ROWS * width).as_ptr();
+        // No closure, which might be called: calls spill all registers.
+        let mut rows = [levels; ROWS];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = levels.wrapping_add(r * width);
+        }
+        // SAFETY: each row is `width` levels of the slice as `form` wants them; there are `V` panels of `8 * width`
         // bytes; no level and no query component is -128.
         let products: avx2::Tile<V> = unsafe {
             match *form {
@@ -88,7 +91,7 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
                 Form::Above { steps, .. } => unsigned(rows, panels, LANES * width, width, steps),
             }
         };
-        for (slot, products) in slots.into_iter().zip(products) {
+        for (slot, products) in (group..).zip(products) {
             let norm = _mm256_set1_epi32(of.norms[slot]);
             let gain = _mm256_set1_epi32(of.gains[slot]);
             let entries = &job.table.padded_row(of.codes[slot] as usize)[panel * LANES..];

@@ -134,18 +134,15 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
         if panel == 0 {
             of.look_ahead(job, group, ROWS);
         }
-        // Where tokens run out, the last one stands in for them: it cannot change a maximum.
-        let last = (num_tokens - group).min(ROWS) - 1;
-        let levels = of.levels.part(group * width, (last + 1) * width).as_ptr();
-        // One check for all rows, and no closure that might be called: calls spill all registers.
+        let levels = of.levels.part(group * width, ROWS * width).as_ptr();
+        // No closure, which might be called: calls spill all registers.
         let mut rows = [levels; ROWS];
         for (r, row) in rows.iter_mut().enumerate() {
-            *row = levels.wrapping_add(r.min(last) * width);
+            *row = levels.wrapping_add(r * width);
         }
-        // SAFETY: each of the `last + 1` rows has `width` bytes in the slice; a panel has `16 * width`.
+        // SAFETY: each row is `width` bytes of the slice; a panel has `16 * width`.
         let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
-        for (r, products) in products.into_iter().enumerate() {
-            let slot = group + r.min(last);
+        for (slot, products) in (group..).zip(products) {
             let entries = job.table.padded_row(of.codes[slot] as usize);
             let (norm, gain) = (_mm512_set1_epi32(of.norms[slot]), _mm512_set1_epi32(of.gains[slot]));
             for v in 0..V {

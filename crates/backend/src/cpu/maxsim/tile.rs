@@ -6,9 +6,9 @@ use std::ops::Range;
 
 /// Bytes of unpacked levels: half of a 32 KiB L1.
 const TILE_BYTES: usize = 1 << 14;
-/// Tokens that are unpacked at a time, at most; a multiple of the rows that any kernel takes.
+/// Tokens that are unpacked at a time, at most.
 pub(super) const TILE_TOKENS: usize = 32;
-/// Fewest tokens of a tile.
+/// Fewest tokens of a tile, and a multiple of the rows that any kernel takes.
 const LEAST_TOKENS: usize = 8;
 
 /// A few unpacked tokens.
@@ -71,6 +71,7 @@ impl<'a> Tile<'a> {
                 take(self, tile.clone());
                 self.ask_ahead(job, tile.len(), start - tokens.start + next.start, next.end);
                 unpack(tile.clone(), &mut self.levels);
+                self.fill_up(tile.len());
                 maximize(self, tile.len());
             }
             *score = sum(&self.best[..job.query.len()]);
@@ -86,6 +87,19 @@ impl<'a> Tile<'a> {
             self.codes[slot] = codes.get(t) as u32;
             self.norms[slot] = i32::from(codec.norms[scale]);
             self.gains[slot] = i32::from(codec.gains[scale]);
+        }
+    }
+
+    /// Where a tile ends amid the rows that a kernel takes at a time, its last token stands in for those that are missing:
+    /// it cannot change a maximum.
+    #[inline(always)]
+    fn fill_up(&mut self, num_tokens: usize) {
+        let (last, width) = (num_tokens - 1, self.width);
+        for slot in num_tokens..num_tokens.next_multiple_of(LEAST_TOKENS) {
+            self.codes[slot] = self.codes[last];
+            self.norms[slot] = self.norms[last];
+            self.gains[slot] = self.gains[last];
+            self.levels.copy_within(last * width..num_tokens * width, slot * width);
         }
     }
 
