@@ -46,13 +46,10 @@ impl<T> Lined<T> {
         &self.memory[self.first + at..][..num]
     }
 
-    /// Asks for `num` elements from `at` on. No bound is looked at: that took `maxsim` longer than what was asked for.
+    /// Asks for the line of the element `at`. No bound is looked at: that took `maxsim` longer than what was asked for.
     #[inline(always)]
-    pub(super) fn prefetch(&self, at: usize, num: usize) {
-        let start = self.memory.as_ptr().wrapping_add(self.first + at);
-        for line in (0..num).step_by(LINE / size_of::<T>()) {
-            prefetch_at(start.wrapping_add(line));
-        }
+    pub(super) fn prefetch(&self, at: usize) {
+        prefetch_at(self.memory.as_ptr().wrapping_add(self.first + at));
     }
 }
 

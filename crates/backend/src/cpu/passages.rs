@@ -1,6 +1,6 @@
 //! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
 
-use super::lined::Lined;
+use super::lined::{LINE, Lined};
 use crate::{CodeReader, Codec, CompressedPassages, NO_MATCH, Result, Select, read_scale};
 use rayon::prelude::*;
 use std::{cell::Cell, sync::Arc};
@@ -150,10 +150,12 @@ impl Table {
         self.entries.part(code * self.stride, self.stride)
     }
 
-    /// Asks for a row ahead of its turn.
+    /// Asks for the rows of `codes` ahead of their turn.
     #[inline(always)]
-    pub(super) fn prefetch_row(&self, code: usize) {
-        self.entries.prefetch(code * self.stride, self.stride);
+    pub(super) fn prefetch_rows(&self, codes: &[u32]) {
+        for line in (0..self.stride).step_by(LINE / 4) {
+            codes.iter().for_each(|&code| self.entries.prefetch(code as usize * self.stride + line));
+        }
     }
 
     /// `Q` rounded up to 8.
@@ -164,6 +166,11 @@ impl Table {
     /// All entries, `(K, stride) i32`, and their maxima, `(ceil(K / GROUP), stride) i32`.
     pub(super) fn parts_mut(&mut self) -> (&mut [i32], &mut [i32]) {
         (&mut self.entries, &mut self.maxima)
+    }
+
+    /// All entries, `(K, stride) i32`.
+    pub(super) fn entries(&self) -> &[i32] {
+        &self.entries
     }
 
     /// The largest entries of each group of rows, `(ceil(K / GROUP), stride) i32`.

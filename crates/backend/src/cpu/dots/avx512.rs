@@ -16,8 +16,8 @@ pub(in crate::cpu) const ROWS: usize = 8;
 /// Query tokens in a panel.
 pub(in crate::cpu) const LANES: usize = 16;
 
-/// Dot products of a tile's rows with `V` panels.
-pub(in crate::cpu) type Tile<const V: usize> = [[__m512i; V]; ROWS];
+/// Dot products of `R` rows with `V` panels.
+pub(in crate::cpu) type Tile<const R: usize, const V: usize> = [[__m512i; V]; R];
 
 /// What makes [`tile`] take a row's bytes as they are.
 #[inline]
@@ -41,14 +41,14 @@ pub(in crate::cpu) fn as_signed() -> __m512i {
 /// - `V` panels of `16 * width` bytes can be read from `panels`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(in crate::cpu) unsafe fn tile<const V: usize>(
-    rows: [*const u8; ROWS],
+pub(in crate::cpu) unsafe fn tile<const R: usize, const V: usize>(
+    rows: [*const u8; R],
     panels: *const i8,
     width: usize,
     start: [__m512i; V],
     flip: __m512i,
-) -> Tile<V> {
-    let mut sums = [start; ROWS];
+) -> Tile<R, V> {
+    let mut sums = [start; R];
     for d in (0..width).step_by(4) {
         // SAFETY: `d + 4 <= width`, so `LANES * d + 64 <= LANES * width`.
         let panel = |v: usize| unsafe { _mm512_loadu_si512(panels.add(LANES * (v * width + d)).cast()) };

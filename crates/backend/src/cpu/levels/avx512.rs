@@ -103,11 +103,16 @@ impl Unpacker {
         let per_byte = 8 / self.nbits as usize;
         assert!(self.width.next_multiple_of(4) * per_byte <= stride, "rows lie apart");
         assert!(out.len() >= num * stride + SLACK, "room for what stores spill");
-        for (row, out) in rows.chunks_exact(self.width).zip((0..num).map(|t| out[t * stride..].as_mut_ptr())) {
-            // SAFETY: a row of at most `stride` bytes and the spill of its last store end within `out`.
+        let out = out.as_mut_ptr();
+        if matches!(self.nbits, 1 | 2) && self.width <= step(self.nbits) {
+            // SAFETY: rows of at most `stride` bytes and the spill of the last store end within `out`.
+            return unsafe { self.rings(rows, stride, out) };
+        }
+        for (t, row) in rows.chunks_exact(self.width).enumerate() {
+            let out = out.wrapping_add(t * stride);
+            // SAFETY: as above.
             unsafe {
                 match self.nbits {
-                    1 | 2 if self.width <= step(self.nbits) => self.ring(row, out),
                     1 => self.windows::<16>(row, out),
                     2 => self.windows::<32>(row, out),
                     4 => self.halves(row, out),
@@ -117,32 +122,36 @@ impl Unpacker {
         }
     }
 
-    /// One row of 1 or 2 bits that is a single step: what is gathered runs over its end by itself.
+    /// Rows of 1 or 2 bits that are a single step each: what is gathered runs over a row's end by itself.
     ///
     /// # Safety
-    /// As for [`Self::windows`].
+    /// As many rows of `stride` bytes as there are `rows`, and [`SLACK`] bytes, can be written to `out`.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-    unsafe fn ring(&self, row: &[u8], out: *mut u8) {
-        // What lies behind the row is not gathered. SAFETY: as many bytes are read as the row has.
-        let bytes = unsafe {
-            match row.len() {
-                16 => _mm512_castsi128_si512(_mm_loadu_si128(row.as_ptr().cast())),
-                32 => _mm512_castsi256_si512(_mm256_loadu_si256(row.as_ptr().cast())),
-                _ => load_part(row),
+    unsafe fn rings(&self, rows: &[u8], stride: usize, out: *mut u8) {
+        let (ring, shifts) = (load(&self.ring), [load(&self.shifts[0]), load(&self.shifts[1])]);
+        let (lookup, matrix) = (self.lookup(), _mm512_set1_epi64(self.matrix as i64));
+        let half = self.width.next_multiple_of(4) * 64 / step(self.nbits);
+        for (t, row) in rows.chunks_exact(self.width).enumerate() {
+            let out = out.wrapping_add(t * stride);
+            // What lies behind the row is not gathered. SAFETY: as many bytes are read as the row has.
+            let bytes = unsafe {
+                match row.len() {
+                    16 => _mm512_castsi128_si512(_mm_loadu_si128(row.as_ptr().cast())),
+                    32 => _mm512_castsi256_si512(_mm256_loadu_si256(row.as_ptr().cast())),
+                    _ => load_part(row),
+                }
+            };
+            let quads = _mm512_permutexvar_epi8(ring, bytes);
+            for (register, shifts) in shifts.into_iter().enumerate() {
+                let windows = _mm512_multishift_epi64_epi8(shifts, quads);
+                let labels = _mm512_gf2p8affine_epi64_epi8::<0>(windows, matrix);
+                // SAFETY: two halves fill the row, as `order` has it; what is beyond them is spill.
+                unsafe {
+                    let half = out.wrapping_add(register * half);
+                    _mm512_storeu_si512(half.cast(), _mm512_shuffle_epi8(lookup, labels));
+                }
             }
-        };
-        let quads = _mm512_permutexvar_epi8(load(&self.ring), bytes);
-        let labels = |register: usize| {
-            let windows = _mm512_multishift_epi64_epi8(load(&self.shifts[register]), quads);
-            _mm512_gf2p8affine_epi64_epi8::<0>(windows, _mm512_set1_epi64(self.matrix as i64))
-        };
-        let lookup = self.lookup();
-        let half = row.len().next_multiple_of(4) * 64 / step(self.nbits);
-        // SAFETY: two halves fill the row, as `order` has it; what is beyond them is spill.
-        unsafe {
-            _mm512_storeu_si512(out.cast(), _mm512_shuffle_epi8(lookup, labels(0)));
-            _mm512_storeu_si512(out.add(half).cast(), _mm512_shuffle_epi8(lookup, labels(1)));
         }
     }
 

@@ -47,6 +47,9 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     );
 }
 
+/// Rows of the last step, where no more are left.
+const HALF: usize = ROWS / 2;
+
 /// Reads codes, norms and gains of sixteen tokens at a time.
 struct Taker {
     codes: Fields,
@@ -120,7 +123,6 @@ fn store<T: bytemuck::Pod>(out: &mut [T], register: __m512i) {
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
-    let width = of.width;
     let first = |v: usize| (panel + v) * LANES;
     let mask = |v: usize| ((1u32 << (job.table.stride() - first(v)).min(LANES)) - 1) as u16;
     let masks: [u16; V] = std::array::from_fn(mask);
@@ -130,35 +132,68 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
     let bytes = job.panels.panels(panel, V);
     let best = |v: usize| load(of.best[first(v)..][..LANES].try_into().expect("whole panels"));
     let mut highest: [__m512i; V] = std::array::from_fn(best);
-    for group in (0..num_tokens).step_by(ROWS) {
+    let whole = num_tokens.next_multiple_of(HALF) / ROWS * ROWS;
+    let entries = job.table.entries()[first(0)..].as_ptr();
+    let panels = Panels { bytes: bytes.as_ptr(), starts, masks, entries, stride: job.table.stride() };
+    for group in (0..whole).step_by(ROWS) {
         if panel == 0 {
             of.look_ahead(job, group, ROWS);
         }
-        let levels = of.levels.part(group * width, ROWS * width).as_ptr();
-        // No closure, which might be called: calls spill all registers.
-        let mut rows = [levels; ROWS];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = levels.wrapping_add(r * width);
-        }
-        // SAFETY: each row is `width` bytes of the slice; a panel has `16 * width`.
-        let products = unsafe { tile(rows, bytes.as_ptr(), width, starts, as_unsigned()) };
-        for (slot, products) in (group..).zip(products) {
-            let entries = job.table.padded_row(of.codes[slot] as usize);
-            let (norm, gain) = (_mm512_set1_epi32(of.norms[slot]), _mm512_set1_epi32(of.gains[slot]));
-            for v in 0..V {
-                let entries = &entries[first(v)..];
-                // SAFETY: the mask has as many lanes as a row has entries from there on, sixteen at most.
-                let entries = unsafe { _mm512_maskz_loadu_epi32(masks[v], entries.as_ptr()) };
-                let similarity =
-                    _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
-                highest[v] = _mm512_max_epi32(highest[v], similarity);
-            }
-        }
+        raise::<ROWS, V>(&panels, of, group, &mut highest);
+    }
+    if whole < num_tokens {
+        raise::<HALF, V>(&panels, of, whole, &mut highest);
     }
     for (v, highest) in highest.into_iter().enumerate() {
         let best = &mut of.best[first(v)..][..LANES];
         // SAFETY: sixteen i32 are one register.
         unsafe { _mm512_storeu_si512(best.as_mut_ptr().cast(), highest) };
+    }
+}
+
+/// The query tokens of `V` panels.
+struct Panels<const V: usize> {
+    bytes: *const i8,
+    /// Where their sums begin.
+    starts: [__m512i; V],
+    /// Lanes that a row of the table has entries for.
+    masks: [u16; V],
+    /// Entries of the first of them in the first row of the table, `(K, stride) i32`.
+    entries: *const i32,
+    /// From one row to the next.
+    stride: usize,
+}
+
+/// Raises the best similarities of `V` panels over the `R` tokens from `group` on.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn raise<const R: usize, const V: usize>(
+    panels: &Panels<V>,
+    of: &Tile<'_>,
+    group: usize,
+    highest: &mut [__m512i; V],
+) {
+    let width = of.width;
+    let levels = of.levels.part(group * width, R * width).as_ptr();
+    // No closure, which might be called: calls spill all registers.
+    let mut rows = [levels; R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = levels.wrapping_add(r * width);
+    }
+    // SAFETY: each row is `width` bytes of the slice; a panel has `16 * width`.
+    let products = unsafe { tile::<R, V>(rows, panels.bytes, width, panels.starts, as_unsigned()) };
+    let (codes, norms, gains) = (&of.codes[group..][..R], &of.norms[group..][..R], &of.gains[group..][..R]);
+    for (r, products) in products.into_iter().enumerate() {
+        let entries = panels.entries.wrapping_add(codes[r] as usize * panels.stride);
+        let (norm, gain) = (_mm512_set1_epi32(norms[r]), _mm512_set1_epi32(gains[r]));
+        for v in 0..V {
+            // SAFETY: codes of a tile are at most `K - 1`, the table has `K` rows, and the mask has as many lanes as a
+            // row has entries from there on, sixteen at most.
+            let entries = unsafe { _mm512_maskz_loadu_epi32(panels.masks[v], entries.wrapping_add(v * LANES)) };
+            let similarity =
+                _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
+            highest[v] = _mm512_max_epi32(highest[v], similarity);
+        }
     }
 }
 

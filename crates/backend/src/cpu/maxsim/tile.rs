@@ -107,9 +107,7 @@ impl<'a> Tile<'a> {
     /// L2, and codes and scales of as many tokens of the next passage, `start..end`.
     #[inline(always)]
     fn ask_ahead(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
-        for &code in &self.codes[..num] {
-            job.table.prefetch_row(code as usize);
-        }
+        job.table.prefetch_rows(&self.codes[..num]);
         let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
         let ahead = start..end.min(start + num).max(start);
         let row_bytes = codec.row_bytes();
