@@ -126,7 +126,8 @@ impl Unpacker {
     ///
     /// # Safety
     /// As many rows of `stride` bytes as there are `rows`, and [`SLACK`] bytes, can be written to `out`.
-    #[inline]
+    // Among a caller's loops what is loaded here does not stay in registers.
+    #[inline(never)]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     unsafe fn rings(&self, rows: &[u8], stride: usize, out: *mut u8) {
         let (ring, shifts) = (load(&self.ring), [load(&self.shifts[0]), load(&self.shifts[1])]);
