@@ -33,7 +33,8 @@ pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
         for (group, best) in best.chunks_mut(ROWS).enumerate() {
             let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr();
             // SAFETY: each row is a slice of `dim` bytes, and `pair` has two panels of `16 * dim`.
-            let products = unsafe { tile::<ROWS, 2>(std::array::from_fn(row), pair.as_ptr(), dim, lower, as_unsigned()) };
+            let products =
+                unsafe { tile::<ROWS, 2>(std::array::from_fn(row), pair.as_ptr(), dim, lower, as_unsigned()) };
             for (best, products) in best.iter_mut().zip(products) {
                 best.keep(products, 2 * p as i32);
             }

@@ -120,7 +120,7 @@ fn store<T: bytemuck::Pod>(out: &mut [T], register: __m512i) {
 }
 
 /// Raises the best similarities of `V` panels over a tile of `num_tokens`. Two at a time share what is read of a row.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
     let first = |v: usize| (panel + v) * LANES;
@@ -167,12 +167,7 @@ struct Panels<const V: usize> {
 /// Raises the best similarities of `V` panels over the `R` tokens from `group` on.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-fn raise<const R: usize, const V: usize>(
-    panels: &Panels<V>,
-    of: &Tile<'_>,
-    group: usize,
-    highest: &mut [__m512i; V],
-) {
+fn raise<const R: usize, const V: usize>(panels: &Panels<V>, of: &Tile<'_>, group: usize, highest: &mut [__m512i; V]) {
     let width = of.width;
     let levels = of.levels.part(group * width, R * width).as_ptr();
     // No closure, which might be called: calls spill all registers.
@@ -190,8 +185,7 @@ fn raise<const R: usize, const V: usize>(
             // SAFETY: codes of a tile are at most `K - 1`, the table has `K` rows, and the mask has as many lanes as a
             // row has entries from there on, sixteen at most.
             let entries = unsafe { _mm512_maskz_loadu_epi32(panels.masks[v], entries.wrapping_add(v * LANES)) };
-            let similarity =
-                _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
+            let similarity = _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
             highest[v] = _mm512_max_epi32(highest[v], similarity);
         }
     }

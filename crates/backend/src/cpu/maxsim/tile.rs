@@ -103,11 +103,10 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Asks for what comes next: the table rows of the tile's `num` tokens, which lie anywhere in a table larger than
-    /// L2, and codes and scales of as many tokens of the next passage, `start..end`.
+    /// Asks for what comes next: codes and scales of as many tokens of the next passage, `start..end`, as the tile has.
     #[inline(always)]
     fn ask_ahead(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
-        job.table.prefetch_rows(&self.codes[..num]);
+        job.table.prefetch_rows(&self.codes[..num.min(LEAST_TOKENS)]);
         let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
         let ahead = start..end.min(start + num).max(start);
         let row_bytes = codec.row_bytes();
@@ -119,10 +118,14 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Asks for what of the next passage lies as far on as the `num` tokens from `slot` on. A core waits for few
-    /// lines at a time, so they are asked for a few at a time, between products.
+    /// Asks for what is wanted after the `num` tokens from `slot` on: the table rows of as many tokens, which lie anywhere
+    /// in a table larger than L2, and what of the next passage lies as far on. A core waits for few lines at a time, so
+    /// they are asked for a few at a time, between products.
     #[inline(always)]
     pub(super) fn look_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
+        if let Some(codes) = self.codes.get(slot + num..slot + 2 * num) {
+            job.table.prefetch_rows(codes);
+        }
         let row_bytes = job.passages.codec().row_bytes();
         let end = self.ahead.len().min((slot + num) * row_bytes);
         self.ahead.get(slot * row_bytes..end).unwrap_or_default().chunks(LINE).for_each(prefetch);
