@@ -26,11 +26,10 @@ pub(crate) fn search_json(out: &mut impl Write, index: &Index, query_id: &str, o
         results.push(result);
     }
     let stages = &outcome.stages_us;
-    let latency = stages.quantize_query + stages.probe + stages.candidates + stages.score + stages.topk;
     let line = json!({
         "query_id": query_id,
         "results": results,
-        "latency_us": latency,
+        "latency_us": stages.total(),
         "stages_us": stages,
         "num_scored": outcome.num_scored,
     });

@@ -50,6 +50,14 @@ pub struct StageTimes {
     pub topk: f64,
 }
 
+impl StageTimes {
+    /// All stages, microseconds.
+    pub fn total(&self) -> f64 {
+        let &Self { quantize_query, probe, candidates, approx, score, topk } = self;
+        quantize_query + probe + candidates + approx + score + topk
+    }
+}
+
 /// What a query came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
