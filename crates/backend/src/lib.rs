@@ -36,6 +36,8 @@
 #![deny(missing_docs)]
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod error;
 mod imputed;
 mod isa;

@@ -35,6 +35,9 @@ pub enum Command {
     Info(InfoArgs),
     /// Check every byte of an index.
     Verify(VerifyArgs),
+    /// Say what this machine can compute with, and why the rest cannot be had.
+    #[command(after_help = DEVICES_HELP)]
+    Devices(DevicesArgs),
 }
 
 const INDEX_HELP: &str = "\
@@ -48,6 +51,11 @@ Examples
   selvedge index notes/ notes.index --model ./my-colbert
   zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+
+const DEVICES_HELP: &str = "\
+The CUDA driver and NVRTC are looked for when the command runs. Where they are elsewhere, say so:
+  SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
+CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES mean what they mean elsewhere.";
 
 const SEARCH_HELP: &str = "\
 Examples
@@ -272,6 +280,14 @@ pub struct VerifyArgs {
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
+}
+
+/// `selvedge devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// More threads than this are a slip of the finger, and take the machine down before rayon complains.

@@ -8,6 +8,7 @@ pub mod args;
 mod budget;
 pub mod build;
 pub mod collection;
+mod devices;
 mod error;
 pub mod eval;
 mod lines;
@@ -45,7 +46,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Eval(a) => a.encode.threads,
         Command::Tune(a) => a.encode.threads,
         Command::Verify(a) => a.threads,
-        Command::Info(_) => Some(1), // it computes nothing
+        Command::Info(_) | Command::Devices(_) => Some(1), // they compute nothing
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Tune(args) => tune::tune(args),
         Command::Info(args) => info(args),
         Command::Verify(args) => verify(args),
+        Command::Devices(args) => devices::devices(args),
     })
 }
 

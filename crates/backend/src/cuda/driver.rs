@@ -1,0 +1,123 @@
+//! The driver and its devices, through the few functions of `libcuda` that say what there is.
+
+use super::library::{Loaded, Unavailable, load};
+use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// `CUdevice_attribute` in cuda.h.
+const MULTIPROCESSORS: c_int = 16;
+const CAPABILITY_MAJOR: c_int = 75;
+const CAPABILITY_MINOR: c_int = 76;
+
+/// Bytes of a device's name, at most.
+const NAME_BYTES: usize = 256;
+
+/// The driver, initialized.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    library: Loaded,
+    version: c_int,
+}
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its number, as the driver counts those that `CUDA_VISIBLE_DEVICES` leaves.
+    pub ordinal: usize,
+    /// What its maker calls it.
+    pub name: String,
+    /// Compute capability, major and minor: (9, 0) is `sm_90`.
+    pub capability: (u32, u32),
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Streaming multiprocessors.
+    pub multiprocessors: u32,
+}
+
+impl Driver {
+    /// The driver of this machine; it is looked for once.
+    pub fn get() -> Result<Self, Unavailable> {
+        static DRIVER: OnceLock<Result<Driver, Unavailable>> = OnceLock::new();
+        DRIVER.get_or_init(Self::open).clone()
+    }
+
+    fn open() -> Result<Self, Unavailable> {
+        let names = if cfg!(windows) { &["nvcuda.dll"][..] } else { &["libcuda.so.1", "libcuda.so"] };
+        let library = load("the CUDA driver", "SELVEDGE_CUDA_DRIVER", names.iter().map(Into::into).collect())?;
+        let mut version = 0;
+        // SAFETY: the types are those of cuda.h, and `version` is where it writes.
+        unsafe {
+            let init = library.symbol::<unsafe extern "C" fn(c_uint) -> c_int>("cuInit")?;
+            library.check("cuInit", init(0))?;
+            let get = library.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("cuDriverGetVersion")?;
+            library.check("cuDriverGetVersion", get(&mut version))?;
+        }
+        Ok(Self { library, version })
+    }
+
+    /// The file, or the name by which the loader found it.
+    pub fn path(&self) -> &'static Path {
+        self.library.path()
+    }
+
+    /// The CUDA version that it is for, major and minor.
+    pub fn version(&self) -> (u32, u32) {
+        ((self.version / 1000) as u32, (self.version % 1000 / 10) as u32)
+    }
+
+    /// Its devices, in its order, and why one of them cannot be had.
+    pub fn devices(&self) -> Vec<Result<Device, Unavailable>> {
+        match self.number_of_devices() {
+            Ok(number) => (0..number).map(|ordinal| self.device(ordinal)).collect(),
+            Err(error) => vec![Err(error)],
+        }
+    }
+
+    fn number_of_devices(&self) -> Result<c_int, Unavailable> {
+        let mut number = 0;
+        // SAFETY: the type is that of cuda.h, and `number` is where it writes.
+        unsafe {
+            let count = self.library.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("cuDeviceGetCount")?;
+            self.library.check("cuDeviceGetCount", count(&mut number))?;
+        }
+        Ok(number)
+    }
+
+    fn device(&self, ordinal: c_int) -> Result<Device, Unavailable> {
+        let (mut device, mut bytes, mut name) = (0, 0usize, [0 as c_char; NAME_BYTES]);
+        // SAFETY: the types are those of cuda.h; each call writes to the variable it is given, the name as many bytes as
+        // it is told, with a zero among them.
+        let name = unsafe {
+            let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
+            self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
+            let total =
+                self.library.symbol::<unsafe extern "C" fn(*mut usize, c_int) -> c_int>("cuDeviceTotalMem_v2")?;
+            self.library.check("cuDeviceTotalMem_v2", total(&mut bytes, device))?;
+            let named =
+                self.library.symbol::<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int>("cuDeviceGetName")?;
+            self.library.check("cuDeviceGetName", named(name.as_mut_ptr(), NAME_BYTES as c_int, device))?;
+            name[NAME_BYTES - 1] = 0;
+            CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned()
+        };
+        Ok(Device {
+            ordinal: ordinal as usize,
+            name,
+            capability: (self.attribute(device, CAPABILITY_MAJOR)?, self.attribute(device, CAPABILITY_MINOR)?),
+            memory_bytes: bytes as u64,
+            multiprocessors: self.attribute(device, MULTIPROCESSORS)?,
+        })
+    }
+
+    fn attribute(&self, device: c_int, attribute: c_int) -> Result<u32, Unavailable> {
+        let mut value = 0;
+        // SAFETY: the type is that of cuda.h, and `value` is where it writes.
+        unsafe {
+            let get = self
+                .library
+                .symbol::<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int>("cuDeviceGetAttribute")?;
+            self.library.check("cuDeviceGetAttribute", get(&mut value, attribute, device))?;
+        }
+        Ok(value.max(0) as u32)
+    }
+}
