@@ -98,6 +98,18 @@ impl Loaded {
         self.path
     }
 
+    /// Loads the file `name` that lies beside this library, if there is one: the loader takes it from then on when
+    /// something asks for that name, though no path of its leads there.
+    pub(super) fn load_neighbour(&self, name: &str) {
+        let file = self.path.with_file_name(name);
+        if file.is_absolute() {
+            // SAFETY: as for the library itself.
+            if let Ok(neighbour) = unsafe { Library::new(file) } {
+                std::mem::forget(neighbour);
+            }
+        }
+    }
+
     /// The function `name`.
     ///
     /// # Safety
