@@ -148,18 +148,23 @@ impl<B: Backend> Searcher<B> {
         let table = self.backend.centroid_table(&self.resident, &query);
         let k = params.k.min(self.num_passages);
         let mut num_scored = 0;
-        let hits = match (params.mode, subset) {
-            (Mode::Funnel { nprobe, ndocs, nfull }, _) if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
+        let kept = match params.mode {
+            Mode::Funnel { nprobe, ndocs, nfull } if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
                 let wanted = subset.map_or(k, |s| k.min(s.len()));
                 let (nfull, nprobe) = (nfull.max(k), nprobe.max(1));
                 let kept = self.funnel(&table, nprobe, ndocs.max(nfull), wanted, subset, &mut stages, &mut clock);
-                let kept = approx::rank(&self.backend, &self.segments, &table, kept, nfull);
+                kept.map(|kept| approx::rank(&self.backend, &self.segments, &table, kept, nfull))
+            }
+            _ => None,
+        };
+        let hits = match kept {
+            Some(kept) => {
                 stages.approx = clock.lap();
                 num_scored = kept.len();
                 score::score(&self.backend, &self.segments, &query, &table, &kept, k)
             }
-            (_, subset) => {
-                stages.probe = clock.lap();
+            None => {
+                stages.probe += clock.lap();
                 let mut hits = Vec::new();
                 for segment in &self.segments {
                     let pids = subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
@@ -191,7 +196,8 @@ impl<B: Backend> Searcher<B> {
         queries.par_iter().map(|query| self.search(query.as_ref(), params, subset)).collect()
     }
 
-    /// Probe and candidates; where the opened cells hold fewer passages than `wanted`, more are opened.
+    /// Probe and candidates; where the opened cells hold fewer passages than `wanted`, more are opened, and none come
+    /// back where that would be all of them: then to score every passage is less work.
     #[allow(clippy::too_many_arguments)]
     fn funnel(
         &self,
@@ -202,16 +208,20 @@ impl<B: Backend> Searcher<B> {
         subset: Option<&Subset>,
         stages: &mut StageTimes,
         clock: &mut Clock,
-    ) -> Vec<Candidate> {
+    ) -> Option<Vec<Candidate>> {
+        let num_centroids = self.codec.params.num_centroids();
         loop {
             let probed = probe::probe(&self.backend, table, nprobe);
             stages.probe += clock.lap();
             let kept = self.candidates(&probed, subset, ndocs);
             stages.candidates += clock.lap();
-            if kept.len() >= wanted || nprobe >= self.codec.params.num_centroids() {
-                return kept;
+            if kept.len() >= wanted || nprobe >= num_centroids {
+                return Some(kept);
             }
             nprobe *= 4;
+            if nprobe >= num_centroids {
+                return None;
+            }
         }
     }
 

@@ -131,3 +131,16 @@ fn nothing_to_find_it_in() {
     assert!(matches!(refused, Err(Error::NoSuchPassage { pid: 7, num_passages: 7 })));
     assert!(matches!(Subset::new(vec![0], 0), Err(Error::NoSuchPassage { pid: 0, num_passages: 0 })));
 }
+
+#[test]
+fn more_results_than_cells_hold_are_looked_for_everywhere() {
+    let (_dir, index) = index(&DOCLENS, CENTROIDS);
+    each_searcher!(&index, searcher => {
+        let (query, k) = (rows(4), DOCLENS.len());
+        let outcome = searcher.search(&query, &funnel(k, 1, 1), None).unwrap();
+        assert_eq!(outcome.found, searcher.search(&query, &Params::exact(k), None).unwrap().found);
+        assert_eq!(outcome.found.len(), FILLED);
+        // The empty one too: no cells but passages were gone through.
+        assert_eq!(outcome.num_scored, DOCLENS.len());
+    });
+}
