@@ -1,6 +1,9 @@
 //! `selvedge devices` with a CUDA driver, without one, and with something else in its place.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../../../tests/emulator/compiler.rs"]
+mod compiler;
 
 use serde_json::Value;
 use std::path::Path;
@@ -38,32 +41,15 @@ fn a_file_that_is_no_library_is_told_apart_from_none() {
     assert!(missing.contains("Cargo.toml: "), "{missing}");
 }
 
-/// The emulated driver as a library, where there is a C++ compiler.
-fn emulated(dir: &Path) -> Option<std::path::PathBuf> {
-    let library = dir.join("libcuda.so.1");
-    let compiler = std::env::var_os("CXX").unwrap_or("c++".into());
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/emulator/driver.cpp");
-    let compiled = Command::new(compiler)
-        .args(["-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", source, "-o"])
-        .arg(&library)
-        .output();
-    match compiled {
-        Ok(out) if out.status.success() => Some(library),
-        Ok(out) => panic!("the emulated driver does not compile: {}", String::from_utf8_lossy(&out.stderr)),
-        Err(error) if std::env::var_os("SELVEDGE_REQUIRE_CUDA").is_some() => panic!("no C++ compiler: {error}"),
-        Err(error) => {
-            eprintln!("skipped: no C++ compiler: {error}");
-            None
-        }
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn an_emulated_driver_is_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(driver) = emulated(dir.path()) else { return };
-    let driver = ("SELVEDGE_CUDA_DRIVER", &*driver);
+    let library = dir.path().join("libcuda.so.1");
+    if !compiler::compile("driver.cpp", &["-shared", "-fPIC"], &library) {
+        return;
+    }
+    let driver = ("SELVEDGE_CUDA_DRIVER", &*library);
     let found = json(&[driver, ("EMULATED_DEVICES", Path::new("2"))]);
     assert_eq!(found["cuda"]["driver"]["version"], "13.0");
     let listed = found["cuda"]["devices"].as_array().unwrap();

@@ -1,0 +1,102 @@
+// Fibers: functions that can stop anywhere and go on later, each on a stack of its own.
+//
+// x86-64 switches with a dozen instructions (saved: the registers that a function has to leave as they were); other
+// machines through ucontext, which is slower by two system calls a switch.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#if !defined(__x86_64__) || defined(EMULATOR_UCONTEXT)
+#define EMULATOR_PORTABLE 1
+#include <ucontext.h>
+#endif
+
+namespace emulator {
+
+// Bytes of a stack; kernels keep what is large in shared memory.
+constexpr std::size_t STACK_BYTES = 64 << 10;
+
+#ifdef EMULATOR_PORTABLE
+
+class Fiber {
+public:
+    Fiber() : stack(new char[STACK_BYTES]) {}
+
+    // Makes the fiber ready to begin `body`, which must not return.
+    void prepare(void (*body)()) {
+        getcontext(&context);
+        context.uc_stack.ss_sp = stack.get();
+        context.uc_stack.ss_size = STACK_BYTES;
+        context.uc_link = nullptr;
+        makecontext(&context, body, 0);
+    }
+
+    // From the caller into the fiber, until it leaves.
+    void enter() { swapcontext(&caller, &context); }
+
+    // From within the fiber back to who entered it.
+    void leave() { swapcontext(&context, &caller); }
+
+private:
+    std::unique_ptr<char[]> stack;
+    ucontext_t context, caller;
+};
+
+#else
+
+extern "C" void emulator_switch(void** save, void* load);
+asm(R"(
+.text
+.weak emulator_switch
+.hidden emulator_switch
+.type emulator_switch,@function
+emulator_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size emulator_switch,.-emulator_switch
+)");
+
+class Fiber {
+public:
+    Fiber() : stack(new char[STACK_BYTES]) {}
+
+    // Makes the fiber ready to begin `body`, which must not return.
+    void prepare(void (*body)()) {
+        auto end = reinterpret_cast<std::uintptr_t>(stack.get() + STACK_BYTES) & ~std::uintptr_t{15};
+        void** top = reinterpret_cast<void**>(end);
+        *--top = nullptr; // where `body` would return to; it keeps the stack as aligned as a call does
+        *--top = reinterpret_cast<void*>(body);
+        for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
+        pointer = top;
+    }
+
+    // From the caller into the fiber, until it leaves.
+    void enter() { emulator_switch(&caller, pointer); }
+
+    // From within the fiber back to who entered it.
+    void leave() { emulator_switch(&pointer, caller); }
+
+private:
+    std::unique_ptr<char[]> stack;
+    void* pointer = nullptr;
+    void* caller = nullptr;
+};
+
+#endif
+
+} // namespace emulator

@@ -1,0 +1,132 @@
+// Kernels that show whether the emulated machine keeps CUDA's rules, and catches those who do not.
+#include "machine.h"
+
+#include <cstdio>
+#include <set>
+#include <tuple>
+#include <vector>
+
+namespace {
+
+constexpr unsigned THREADS = 96;
+
+// Sums `in (n)` by halves in shared memory; without `barriers` it is wrong.
+template <bool barriers> void sum(const int* in, int n, int* out) {
+    __shared__ int values[THREADS];
+    const int i = static_cast<int>(blockIdx.x * THREADS + threadIdx.x);
+    values[threadIdx.x] = i < n ? in[i] : 0;
+    if (barriers) __syncthreads();
+    for (unsigned half = THREADS / 2; half >= 3; half /= 2) {
+        if (threadIdx.x < half) values[threadIdx.x] += values[threadIdx.x + half];
+        if (barriers) __syncthreads();
+    }
+    if (threadIdx.x == 0) atomicAdd(out, values[0] + values[1] + values[2]);
+}
+
+// Each lane's value from the lane beside it, its sum over the warp, and the lanes whose number is odd.
+void warp_operations(int* out) {
+    const unsigned lane = threadIdx.x % 32, at = threadIdx.x * 4;
+    out[at] = __shfl_xor_sync(~0u, static_cast<int>(threadIdx.x), 1);
+    int total = static_cast<int>(threadIdx.x);
+    for (unsigned by = 16; by > 0; by /= 2) total += __shfl_down_sync(~0u, total, by);
+    out[at + 1] = __shfl_sync(~0u, total, 0);
+    out[at + 2] = static_cast<int>(__ballot_sync(~0u, static_cast<int>(lane % 2)));
+    // Half a warp by itself.
+    if (lane < 16) out[at + 3] = __shfl_xor_sync(0xffffu, static_cast<int>(lane), 8);
+}
+
+// A block whose last warp is not full.
+void partial_warp(int* out) { out[threadIdx.x] = static_cast<int>(__ballot_sync(~0u, 1)); }
+
+// Half of the threads leave before the barrier, as CUDA allows.
+void early_exit(int* out) {
+    if (threadIdx.x % 2) return;
+    __syncthreads();
+    out[threadIdx.x] = 1;
+}
+
+// Lane 0 never comes to what the others wait for.
+void divergent(int* out) {
+    if (threadIdx.x == 0) __syncthreads();
+    else out[threadIdx.x] = __shfl_sync(~0u, 1, 0);
+}
+
+void foreign_mask(int* out) { out[threadIdx.x] = __shfl_sync(1u, 1, 0); }
+
+void three_dimensions(int* out) {
+    const unsigned thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+    const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    out[block * blockDim.x * blockDim.y * blockDim.z + thread] += 1;
+}
+
+template <class... A, class... B>
+std::string run(void (*kernel)(A...), dim3 grid, dim3 threads, std::uint64_t seed, B... arguments) {
+    static void (*entry)(A...);
+    entry = kernel;
+    std::tuple<A...> values(arguments...);
+    void* pointers[sizeof...(A)];
+    std::apply([&](auto&... value) { int i = 0; ((pointers[i++] = &value), ...); }, values);
+    return emulator::launch([](void** all) { emulator::call(entry, all); }, grid, threads, 0, pointers, seed);
+}
+
+int failures = 0;
+
+void check(bool holds, const char* what) {
+    if (!holds) {
+        std::printf("FAILED: %s\n", what);
+        ++failures;
+    }
+}
+
+template <bool barriers> std::set<int> sums() {
+    std::vector<int> in(1000);
+    for (int i = 0; i < 1000; ++i) in[static_cast<std::size_t>(i)] = i * i % 37;
+    std::set<int> sums;
+    for (std::uint64_t seed = 0; seed < 6; ++seed) {
+        int out = 0;
+        check(run(sum<barriers>, {11, 1, 1}, {THREADS, 1, 1}, seed, in.data(), 1000, &out).empty(), "sum runs");
+        sums.insert(out);
+    }
+    return sums;
+}
+
+} // namespace
+
+int main() {
+    int expected = 0;
+    for (int i = 0; i < 1000; ++i) expected += i * i % 37;
+    check(sums<true>() == std::set<int>{expected}, "a sum with barriers is the same under every seed");
+    const std::set<int> wrong = sums<false>();
+    check(wrong.size() > 1 || !wrong.count(expected), "a sum without barriers is found out");
+
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+        std::vector<int> out(64 * 4, -1);
+        check(run(warp_operations, {1, 1, 1}, {64, 1, 1}, seed, out.data()).empty(), "warp operations run");
+        for (int i = 0; i < 64; ++i) {
+            const auto* of = &out[static_cast<std::size_t>(i) * 4];
+            check(of[0] == (i ^ 1), "xor shuffle");
+            check(of[1] == (i < 32 ? 496 : 496 + 32 * 32), "sum by down shuffles");
+            check(static_cast<unsigned>(of[2]) == 0xaaaaaaaau, "ballot");
+            check(of[3] == (i % 32 < 16 ? (i % 32 ^ 8) : -1), "shuffle of half a warp");
+        }
+        std::vector<int> alone(64, 0);
+        check(run(early_exit, {1, 1, 1}, {64, 1, 1}, seed, alone.data()).empty(), "threads may leave before a barrier");
+        for (int i = 0; i < 64; ++i) check(alone[static_cast<std::size_t>(i)] == (i + 1) % 2, "those who stay pass it");
+        std::vector<int> partial(40, 0);
+        check(run(partial_warp, {1, 1, 1}, {40, 1, 1}, seed, partial.data()).empty(), "a partial warp runs");
+        check(partial[31] == -1 && partial[32] == 0xff && partial[39] == 0xff, "its ballot has its lanes");
+        std::vector<int> cube(2 * 3 * 2 * 4 * 2 * 5, 0);
+        check(run(three_dimensions, {2, 3, 2}, {4, 2, 5}, seed, cube.data()).empty(), "three dimensions run");
+        for (int count : cube) check(count == 1, "each place of a grid once");
+    }
+
+    std::vector<int> out(32, 0);
+    const std::string deadlock = run(divergent, {1, 1, 1}, {32, 1, 1}, 0, out.data());
+    check(deadlock.find("block (0, 0, 0): deadlock: 32 threads cannot go on; thread 0 waits at a barrier") == 0,
+          deadlock.c_str());
+    const std::string mask = run(foreign_mask, {1, 1, 1}, {32, 1, 1}, 0, out.data());
+    check(mask.find("thread 1 is not in the mask") != std::string::npos, mask.c_str());
+
+    std::puts(failures ? "emulated machine: broken" : "emulated machine: ok");
+    return failures != 0;
+}
