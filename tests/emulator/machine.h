@@ -6,8 +6,8 @@
 #pragma once
 #include "fiber.h"
 
+#include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <numeric>
 #include <string>
@@ -147,7 +147,7 @@ inline void run_block(std::uint64_t& seed) {
     block->alive = n;
     block->at_barrier = 0;
     // Memory that nobody wrote is all ones: a NaN, or a number that stands out.
-    std::memset(block->dynamic_shared.data(), 0xff, block->dynamic_shared.size());
+    std::fill(block->dynamic_shared.begin(), block->dynamic_shared.end(), static_cast<unsigned char>(0xff));
     for (Warp& warp : block->warps) warp.arrived[0] = warp.arrived[1] = 0;
     for (unsigned number = 0; number < n; ++number) {
         Thread& thread = block->threads[number];

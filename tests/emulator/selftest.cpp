@@ -1,5 +1,6 @@
 // Kernels that show whether the emulated machine keeps CUDA's rules, and catches those who do not.
 #include "machine.h"
+#include "memory.h"
 
 #include <cstdio>
 #include <set>
@@ -90,9 +91,33 @@ template <bool barriers> std::set<int> sums() {
     return sums;
 }
 
+// Writes `out (n)`, and `extra` more of them.
+void too_far(int* out, int n, int extra) {
+    const int i = static_cast<int>(threadIdx.x);
+    if (i < n + extra) out[i] = i;
+}
+
+void memory() {
+    emulator::Memory memory;
+    auto* out = static_cast<int*>(memory.allocate(40));
+    auto* other = static_cast<float*>(memory.allocate(1));
+    check(reinterpret_cast<std::uintptr_t>(out) % 256 == 0, "allocations are aligned");
+    check(out[0] == -1 && out[9] == -1, "what nobody wrote is all ones");
+    check(memory.holds(out, 40) && memory.holds(out + 10, 0) && memory.holds(other, 1), "what was allocated is known");
+    check(!memory.holds(out, 41) && !memory.holds(out + 9, 5) && !memory.holds(out - 1, 4), "what was not is not");
+    check(!memory.holds(nullptr, 1) && !memory.holds(out, ~std::size_t{0}), "nor is nonsense");
+    check(run(too_far, {1, 1, 1}, {32, 1, 1}, 0, out, 10, 0).empty() && memory.damage().empty(), "no damage");
+    check(run(too_far, {1, 1, 1}, {32, 1, 1}, 0, out, 10, 1).empty(), "a write too far runs");
+    check(memory.damage() == "an allocation of 40 bytes was written 0 bytes behind its end", memory.damage().c_str());
+    check(memory.free(out) && !memory.free(out) && memory.damage().empty(), "freed once, with what was damaged");
+    reinterpret_cast<unsigned char*>(other)[-3] = 0;
+    check(memory.damage() == "an allocation of 1 bytes was written 3 bytes before its start", memory.damage().c_str());
+}
+
 } // namespace
 
 int main() {
+    memory();
     int expected = 0;
     for (int i = 0; i < 1000; ++i) expected += i * i % 37;
     check(sums<true>() == std::set<int>{expected}, "a sum with barriers is the same under every seed");
