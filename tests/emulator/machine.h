@@ -39,6 +39,11 @@ namespace emulator {
 // Bytes that a lane can hand to others at a time.
 constexpr std::size_t VALUE_BYTES = 128;
 
+// What a thread can wait for.
+inline const char* const BARRIER = "barrier";
+inline const char* const WARP_OPERATION = "warp operation";
+inline const char* const NOTHING_MORE = "stop, after a fault";
+
 struct Thread {
     Fiber fiber;
     uint3 index{};
@@ -46,13 +51,13 @@ struct Thread {
     bool done = false;
     // What it waits for; null while it can run.
     const char* waits = nullptr;
-    // Operations of its warp that it has taken part in: neighbours in time use two sets of values in turn.
-    unsigned operations = 0;
+    // What the lanes of its warp handed in, as of the last operation that it took part in.
+    unsigned char received[32][VALUE_BYTES];
 };
 
 struct Warp {
-    std::uint32_t arrived[2] = {0, 0};
-    unsigned char values[2][32][VALUE_BYTES];
+    std::uint32_t arrived = 0;
+    unsigned char values[32][VALUE_BYTES];
 };
 
 struct Block {
@@ -82,7 +87,7 @@ inline void release_barrier() {
     if (block->at_barrier == 0 || block->at_barrier < block->alive) return;
     block->at_barrier = 0;
     for (Thread& thread : block->threads) {
-        if (thread.waits && thread.waits[0] == 'b') thread.waits = nullptr;
+        if (thread.waits == BARRIER) thread.waits = nullptr;
     }
 }
 
@@ -98,10 +103,11 @@ inline void body() {
 // Ends the launch: the kernel broke a rule.
 inline void fail(const std::string& fault) {
     if (block->fault.empty()) block->fault = fault;
-    wait("the end");
+    wait(NOTHING_MORE);
 }
 
-// Each lane of `mask` hands in `value` and gets those of all.
+// Each lane of `mask` hands in `value` and gets those of all. The last one to come gives every lane its copy, so that
+// the next operation, of whatever lanes, may begin before all have looked at theirs.
 template <class T> void exchange(std::uint32_t mask, const T& value, T (&values)[32]) {
     static_assert(sizeof(T) <= VALUE_BYTES && std::is_trivially_copyable<T>::value, "a lane's value");
     Thread& thread = current();
@@ -111,19 +117,23 @@ template <class T> void exchange(std::uint32_t mask, const T& value, T (&values)
     const auto lanes = static_cast<unsigned>(block->threads.size()) - first;
     if (lanes < 32) mask &= (1u << lanes) - 1;
     if (!(mask >> lane & 1)) fail("thread " + std::to_string(thread.number) + " is not in the mask that it names");
-    const unsigned set = thread.operations++ % 2;
-    std::memcpy(warp.values[set][lane], &value, sizeof(T));
-    warp.arrived[set] |= 1u << lane;
-    if ((warp.arrived[set] & mask) == mask) {
-        warp.arrived[set] &= ~mask;
-        for (unsigned other = 0; other < 32; ++other) {
-            if (mask >> other & 1 && other != lane) block->threads[first + other].waits = nullptr;
+    std::memcpy(warp.values[lane], &value, sizeof(T));
+    warp.arrived |= 1u << lane;
+    if ((warp.arrived & mask) == mask) {
+        warp.arrived &= ~mask;
+        for (unsigned to = 0; to < 32; ++to) {
+            if (!(mask >> to & 1)) continue;
+            Thread& receiver = block->threads[first + to];
+            receiver.waits = nullptr;
+            for (unsigned from = 0; from < 32; ++from) {
+                if (mask >> from & 1) std::memcpy(receiver.received[from], warp.values[from], sizeof(T));
+            }
         }
     } else {
-        wait("warp operation");
+        wait(WARP_OPERATION);
     }
-    for (unsigned other = 0; other < 32; ++other) {
-        if (mask >> other & 1) std::memcpy(&values[other], warp.values[set][other], sizeof(T));
+    for (unsigned from = 0; from < 32; ++from) {
+        if (mask >> from & 1) std::memcpy(&values[from], thread.received[from], sizeof(T));
     }
 }
 
@@ -148,14 +158,13 @@ inline void run_block(std::uint64_t& seed) {
     block->at_barrier = 0;
     // Memory that nobody wrote is all ones: a NaN, or a number that stands out.
     std::fill(block->dynamic_shared.begin(), block->dynamic_shared.end(), static_cast<unsigned char>(0xff));
-    for (Warp& warp : block->warps) warp.arrived[0] = warp.arrived[1] = 0;
+    for (Warp& warp : block->warps) warp.arrived = 0;
     for (unsigned number = 0; number < n; ++number) {
         Thread& thread = block->threads[number];
         thread.index = {number % blockDim.x, number / blockDim.x % blockDim.y, number / (blockDim.x * blockDim.y)};
         thread.number = number;
         thread.done = false;
         thread.waits = nullptr;
-        thread.operations = 0;
         thread.fiber.prepare(body);
     }
     const std::vector<unsigned> turns = order(n, seed);
@@ -220,9 +229,9 @@ template <class... A> void call(void (*kernel)(A...), void** arguments) {
 
 inline void __syncthreads() {
     ++emulator::block->at_barrier;
-    emulator::current().waits = "barrier";
+    emulator::current().waits = emulator::BARRIER;
     emulator::release_barrier();
-    if (emulator::current().waits) emulator::wait("barrier");
+    if (emulator::current().waits) emulator::wait(emulator::BARRIER);
 }
 
 inline void __syncwarp(unsigned mask = ~0u) {

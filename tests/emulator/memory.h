@@ -49,8 +49,8 @@ public:
         for (const auto& [body, allocation] : allocations) {
             const unsigned char* behind = body + allocation.bytes;
             for (std::size_t i = 0; i < ZONE_BYTES; ++i) {
-                if (body[-1 - static_cast<std::ptrdiff_t>(i)] != ZONE) return report(allocation, i + 1, "before");
-                if (behind[i] != ZONE) return report(allocation, i, "behind");
+                if (body[-1 - static_cast<std::ptrdiff_t>(i)] != ZONE) return report(allocation, i + 1, "before its start");
+                if (behind[i] != ZONE) return report(allocation, i, "behind its end");
             }
         }
         return {};
@@ -64,9 +64,9 @@ private:
 
     static constexpr std::size_t room = 2 * ZONE_BYTES + ALIGNMENT;
 
-    static std::string report(const Allocation& allocation, std::size_t distance, const char* side) {
+    static std::string report(const Allocation& allocation, std::size_t distance, const char* where) {
         return "an allocation of " + std::to_string(allocation.bytes) + " bytes was written " +
-               std::to_string(distance) + " bytes " + side + (side[2] == 'h' ? " its end" : " its start");
+               std::to_string(distance) + " bytes " + where;
     }
 
     std::map<unsigned char*, Allocation> allocations;

@@ -36,6 +36,15 @@ void warp_operations(int* out) {
     if (lane < 16) out[at + 3] = __shfl_xor_sync(0xffffu, static_cast<int>(lane), 8);
 }
 
+// Some lanes take part in more operations than others before all meet again.
+void uneven(int* out) {
+    const unsigned lane = threadIdx.x % 32;
+    int value = static_cast<int>(lane);
+    if (lane < 16) value += __shfl_xor_sync(0xffffu, value, 1);
+    if (lane >= 24) value += __shfl_xor_sync(0xff000000u, value, 1);
+    out[threadIdx.x] = __shfl_sync(~0u, value, 31);
+}
+
 // A block whose last warp is not full.
 void partial_warp(int* out) { out[threadIdx.x] = static_cast<int>(__ballot_sync(~0u, 1)); }
 
@@ -137,6 +146,9 @@ int main() {
         std::vector<int> alone(64, 0);
         check(run(early_exit, {1, 1, 1}, {64, 1, 1}, seed, alone.data()).empty(), "threads may leave before a barrier");
         for (int i = 0; i < 64; ++i) check(alone[static_cast<std::size_t>(i)] == (i + 1) % 2, "those who stay pass it");
+        std::vector<int> met(64, 0);
+        check(run(uneven, {1, 1, 1}, {64, 1, 1}, seed, met.data()).empty(), "uneven operations run");
+        for (int value : met) check(value == 61, "lanes that did less meet those that did more");
         std::vector<int> partial(40, 0);
         check(run(partial_warp, {1, 1, 1}, {40, 1, 1}, seed, partial.data()).empty(), "a partial warp runs");
         check(partial[31] == -1 && partial[32] == 0xff && partial[39] == 0xff, "its ballot has its lanes");

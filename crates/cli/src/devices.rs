@@ -6,7 +6,7 @@ use selvedge_backend::{
     cuda::{self, Found},
 };
 use serde_json::{Value, json};
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 /// Prints them.
 pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
@@ -21,12 +21,13 @@ fn available() -> Vec<&'static str> {
 
 fn to_json(isa: Isa, found: &Found) -> Value {
     let missing = |error: &cuda::Unavailable| json!({"missing": error.to_string()});
-    let library = |path: &std::path::Path, (major, minor): (u32, u32)| json!({"path": path.display().to_string(), "version": format!("{major}.{minor}")});
+    let library =
+        |path: &Path, version: (u32, u32)| json!({"path": path.display().to_string(), "version": dotted(version)});
     let device = |device: &cuda::Device| {
         json!({
             "ordinal": device.ordinal,
             "name": device.name,
-            "compute_capability": format!("{}.{}", device.capability.0, device.capability.1),
+            "compute_capability": dotted(device.capability),
             "memory_bytes": device.memory_bytes,
             "multiprocessors": device.multiprocessors,
         })
@@ -48,7 +49,7 @@ fn text(out: &mut impl Write, isa: Isa, found: &Found) -> Result<()> {
     for (number, device) in found.devices.iter().enumerate() {
         line(&format!("cuda/{number}"), device.as_ref().map_or_else(|error| format!("not usable: {error}"), describe))?;
     }
-    let version = |path: &std::path::Path, (major, minor): (u32, u32)| format!("{major}.{minor} ({})", path.display());
+    let version = |path: &Path, version: (u32, u32)| format!("{} ({})", dotted(version), path.display());
     let missing = |error: &cuda::Unavailable| format!("none: {error}");
     line("driver", found.driver.as_ref().map_or_else(missing, |d| version(d.path(), d.version())))?;
     line("nvrtc", found.nvrtc.as_ref().map_or_else(missing, |n| version(n.path(), n.version())))
@@ -58,6 +59,10 @@ fn describe(device: &cuda::Device) -> String {
     let (major, minor) = device.capability;
     let gib = device.memory_bytes as f64 / f64::from(1 << 30);
     format!("{} (sm_{major}{minor}, {gib:.1} GiB, {} multiprocessors)", device.name, device.multiprocessors)
+}
+
+fn dotted((major, minor): (u32, u32)) -> String {
+    format!("{major}.{minor}")
 }
 
 fn cores() -> usize {

@@ -25,7 +25,7 @@ pub enum Unavailable {
         symbol: &'static str,
     },
     /// A call failed.
-    #[error("{}: {call} failed with code {code}{}", path.display(), meaning(*code))]
+    #[error("{}: {call} failed with code {code}{}", path.display(), meaning(call, *code))]
     Failed {
         /// The library.
         path: PathBuf,
@@ -46,9 +46,10 @@ fn reasons(tried: &[(PathBuf, String)]) -> String {
     tried.iter().map(reason).collect::<Vec<_>>().join(", ")
 }
 
-/// The driver's codes that users meet (`CUresult` in cuda.h).
-fn meaning(code: c_int) -> &'static str {
+/// The driver's codes that users meet (`CUresult` in cuda.h); NVRTC has others.
+fn meaning(call: &str, code: c_int) -> &'static str {
     match code {
+        _ if !call.starts_with("cu") => "",
         3 => " (the driver is not initialized)",
         34 => " (a stub of the driver, from a toolkit, not the driver itself)",
         100 => " (there is no device that it could use)",
@@ -101,10 +102,11 @@ impl Loaded {
     /// Loads the file `name` that lies beside this library, if there is one: the loader takes it from then on when
     /// something asks for that name, though no path of its leads there.
     pub(super) fn load_neighbour(&self, name: &str) {
-        let file = self.path.with_file_name(name);
-        if file.is_absolute() {
+        // Of a library that the loader found by name nobody knows where it lies.
+        let known = self.path.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+        if known {
             // SAFETY: as for the library itself.
-            if let Ok(neighbour) = unsafe { Library::new(file) } {
+            if let Ok(neighbour) = unsafe { Library::new(self.path.with_file_name(name)) } {
                 std::mem::forget(neighbour);
             }
         }

@@ -132,9 +132,8 @@ impl Nvrtc {
         let log = String::from_utf8_lossy(&log).trim_end_matches(['\0', '\n']).to_owned();
         match code {
             SUCCESS => {}
-            COMPILATION => return Err(refused(log)),
-            // An option that it does not know: the log says which.
-            _ if !log.is_empty() => return Err(refused(log)),
+            // The source, or an option that it does not know: the log says which.
+            code if code == COMPILATION || !log.is_empty() => return Err(refused(log)),
             code => check("nvrtcCompileProgram", code)?,
         }
         let cubin = self.bytes(program.program, "nvrtcGetCUBIN", self.calls.cubin_size, self.calls.cubin);
