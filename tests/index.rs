@@ -44,7 +44,7 @@ fn mapped_passages_are_what_was_compressed() {
     {
         let options = TrainOptions { kind, iterations: 2, ..TrainOptions::new(nbits, 16) };
         let codec = train(&cpu, DIM, rows.clone(), &options, &()).unwrap();
-        let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone());
+        let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone()).unwrap();
 
         let path = place(&format!("{kind:?}-{nbits}"));
         let mut writer = Writer::create(&path).unwrap();
@@ -58,14 +58,14 @@ fn mapped_passages_are_what_was_compressed() {
 
         let whole = whole(&codec.params, &doclens, &codes, &packed);
         let own = cpu.load_codec(codec.params.clone()).unwrap();
-        let expected = cpu.decompress(&cpu.load_passages(&own, whole).unwrap(), 0..codes.len());
+        let expected = cpu.decompress(&cpu.load_passages(&own, whole).unwrap(), 0..codes.len()).unwrap();
         let loaded = cpu.load_codec(index.codec().params.clone()).unwrap();
         let found: Vec<f32> = index
             .segments()
             .iter()
             .flat_map(|segment| {
                 let num_tokens = segment.passages.num_tokens();
-                cpu.decompress(&cpu.load_passages(&loaded, segment.passages.clone()).unwrap(), 0..num_tokens)
+                cpu.decompress(&cpu.load_passages(&loaded, segment.passages.clone()).unwrap(), 0..num_tokens).unwrap()
             })
             .collect();
         assert!(found == expected, "{kind:?} at {nbits} bits");
@@ -100,7 +100,7 @@ fn a_token_costs_its_code_its_row_its_scale_and_little_else() {
     let rows = embeddings(400 * 60);
     let codec =
         train(&cpu, DIM, rows.clone(), &TrainOptions { iterations: 1, ..TrainOptions::new(2, 64) }, &()).unwrap();
-    let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone());
+    let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone()).unwrap();
     let path = place("bytes");
     let mut writer = Writer::create(&path).unwrap();
     writer.set_codec(&codec).unwrap();

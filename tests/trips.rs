@@ -51,7 +51,7 @@ fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (t
     let mut writer = Writer::create(&path).unwrap();
     writer.set_limits(Limits { segment_tokens, ..Limits::default() });
     writer.set_codec(&codec).unwrap();
-    let (codes, packed) = codec.compressor().compress(&backend, &mut corpus.rows.clone());
+    let (codes, packed) = codec.compressor().compress(&backend, &mut corpus.rows.clone()).unwrap();
     writer.push_passages(&corpus.doclens, &codes, &packed).unwrap();
     writer.finish(ManifestInfo { encoder: None, build: BuildInfo::default(), search: None }).unwrap();
     (dir, Index::open(&path, Check::Bytes).unwrap())
@@ -177,7 +177,7 @@ fn approximate_scores_follow_their_definition() {
     let mut scratch = candidates::Scratch::default();
     for query in &corpus.queries {
         let q8 = codec.quantize_query(codec.rotation().as_ref(), query);
-        let probed = probe(&backend, &backend.centroid_table(&resident, &q8), 5);
+        let probed = probe(&backend, &backend.centroid_table(&resident, &q8).unwrap(), 5).unwrap();
         let mut gather = |ndocs| {
             let mut kept = candidates::Kept::new(ndocs);
             candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut kept);

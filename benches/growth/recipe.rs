@@ -86,7 +86,7 @@ pub fn prepare(folder: &Path, kept: &Path) -> Result<()> {
     let pids: Vec<u32> = (0..source.num_passages() as u32).collect();
     for pids in pids.chunks(BLOCK) {
         let mut block = source.fetch(pids)?;
-        let of_block = compressor.compress(&backend, &mut block.data).0;
+        let of_block = compressor.compress(&backend, &mut block.data)?.0;
         for (row, &code) in block.data.chunks_exact(dim).zip(&of_block) {
             counts[code as usize] += 1.0;
             add(&mut means[code as usize * dim..][..dim], row);

@@ -38,7 +38,8 @@ pub fn codec(backend: &Cpu, nbits: u8, num_centroids: usize) -> TrainedCodec {
 
 /// `num` passages of `len` tokens, compressed.
 pub fn passages(backend: &Cpu, codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
-    let (codes, packed) = codec.compressor().compress(backend, &mut embeddings(num * len, 1000, 2));
+    let (codes, packed) =
+        codec.compressor().compress(backend, &mut embeddings(num * len, 1000, 2)).expect("a CPU never fails");
     CompressedPassages {
         offsets: (0..=num as u32).flat_map(|p| (p * len as u32).to_le_bytes()).collect::<Vec<u8>>().into(),
         codes: pack_codes(&codes, codec.params.code_bits()).into(),

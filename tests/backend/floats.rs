@@ -21,7 +21,7 @@ pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_c
     let rng = &mut Rng::new(5);
     let embeddings = rng.unit_rows(num, dim);
     let codes: Vec<u32> = (0..num).map(|_| rng.below(num_centroids) as u32).collect();
-    let found = backend.centroid_sums(dim, &embeddings, &codes, num_centroids);
+    let found = backend.centroid_sums(dim, &embeddings, &codes, num_centroids).unwrap();
     assert!(found == reference::centroid_sums(dim, &embeddings, &codes, num_centroids), "{}", backend.name());
 }
 
@@ -47,7 +47,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
             embeddings.iter_mut().zip(centroid).for_each(|(x, &c)| *x = codec.centroid_scale * f32::from(c));
             embeddings[shape.dim..2 * shape.dim].fill(0.0);
         }
-        let packed = backend.compress(&codec, &embeddings, &codes);
+        let packed = backend.compress(&codec, &embeddings, &codes).unwrap();
         assert_eq!((packed.residuals.len(), packed.scales.len()), (num * codec.row_bytes(), num));
         for (i, (x, &code)) in embeddings.chunks_exact(shape.dim).zip(&codes).enumerate() {
             let row = &packed.residuals[i * codec.row_bytes()..][..codec.row_bytes()];
@@ -149,7 +149,7 @@ pub fn check_maxsim_f32(backend: &impl Backend, dim: usize, query_lengths: &[usi
     let rng = &mut Rng::new(dim as u64);
     let queries = rng.unit_rows(query_lengths.iter().sum(), dim);
     let embeddings = rng.unit_rows(passage_lengths.iter().sum(), dim);
-    let found = backend.maxsim_f32(dim, &queries, &query_offsets, &embeddings, &passage_offsets);
+    let found = backend.maxsim_f32(dim, &queries, &query_offsets, &embeddings, &passage_offsets).unwrap();
     let expected = reference::maxsim_f32(dim, &queries, &query_offsets, &embeddings, &passage_offsets);
     assert_eq!(found.len(), expected.len());
     for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {

@@ -26,17 +26,17 @@ struct Answers {
 fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
     let codec = backend.load_codec(Arc::clone(&case.codec)).expect("the codec is valid");
     let passages = backend.load_passages(&codec, case.passages.clone()).expect("the arrays fit");
-    let table = backend.centroid_table(&codec, &case.query);
+    let table = backend.centroid_table(&codec, &case.query).unwrap();
     let num_centroids = case.codec.num_centroids();
     let selects = [Select::All, Select::Pids(&case.pids)];
-    let ranked = |scores: &B::Scores, select, k| backend.top_k(scores, select, k);
-    let approx = |select| ranked(&backend.approx_scores(&passages, &table, select), select, usize::MAX);
-    let maxsim = |select| backend.maxsim(&passages, &case.query, &table, select);
+    let ranked = |scores: &B::Scores, select, k| backend.top_k(scores, select, k).unwrap();
+    let approx = |select| ranked(&backend.approx_scores(&passages, &table, select).unwrap(), select, usize::MAX);
+    let maxsim = |select| backend.maxsim(&passages, &case.query, &table, select).unwrap();
     let num_tokens = case.passages.num_tokens();
-    let vectors = |tokens| backend.decompress(&passages, tokens).into_iter().map(f32::to_bits).collect();
+    let vectors = |tokens| backend.decompress(&passages, tokens).unwrap().into_iter().map(f32::to_bits).collect();
     Answers {
         probes: [0, 1, 3, num_centroids / 17, num_centroids - 1, num_centroids, num_centroids + 5]
-            .map(|n| backend.probe(&table, n))
+            .map(|n| backend.probe(&table, n).unwrap())
             .into(),
         approx: selects.map(approx),
         scores: selects.map(|select| ranked(&maxsim(select), select, usize::MAX)),
@@ -79,7 +79,7 @@ pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroid
     for (i, x) in embeddings.chunks_exact_mut(dim).enumerate() {
         x.iter_mut().for_each(|x| *x *= 0.37 * (i as f32 - 1.0));
     }
-    let found = backend.assign(dim, &embeddings, &centroids);
+    let found = backend.assign(dim, &embeddings, &centroids).unwrap();
     assert!(found == reference::assign(dim, &embeddings, &centroids), "{}: D={dim} K={num_centroids}", backend.name());
 }
 
@@ -89,11 +89,11 @@ pub fn check_assign_ties(backend: &impl Backend) {
     for copies in [2, 3, 9, 16, 17] {
         let (embeddings, few) =
             (rng.unit_rows(50, 24), (0..5 * 24).map(|at| component(Fill::Random, rng, at)).collect::<Vec<i8>>());
-        let codes = backend.assign(24, &embeddings, &few.repeat(copies));
-        assert_eq!(codes, backend.assign(24, &embeddings, &few), "{}: {copies} copies", backend.name());
+        let codes = backend.assign(24, &embeddings, &few.repeat(copies)).unwrap();
+        assert_eq!(codes, backend.assign(24, &embeddings, &few).unwrap(), "{}: {copies} copies", backend.name());
         let each_repeated: Vec<i8> = few.chunks(24).flat_map(|row| row.repeat(copies)).collect();
         let first_of_each: Vec<u32> = codes.iter().map(|code| code * copies as u32).collect();
-        assert_eq!(backend.assign(24, &embeddings, &each_repeated), first_of_each, "{}", backend.name());
+        assert_eq!(backend.assign(24, &embeddings, &each_repeated).unwrap(), first_of_each, "{}", backend.name());
     }
-    assert_eq!(backend.assign(8, &[0.0; 16], &[1; 8 * 40]), [0, 0], "{}: all products 0", backend.name());
+    assert_eq!(backend.assign(8, &[0.0; 16], &[1; 8 * 40]).unwrap(), [0, 0], "{}: all products 0", backend.name());
 }

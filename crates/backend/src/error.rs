@@ -55,4 +55,46 @@ pub enum Error {
         /// Why it cannot be had.
         reason: &'static str,
     },
+    /// A GPU that was asked for and cannot be had.
+    #[error("no CUDA device {wanted}: {reason} (`selvedge devices` lists what there is)")]
+    NoCudaDevice {
+        /// Its number, from 0.
+        wanted: usize,
+        /// Why it cannot be had.
+        reason: String,
+    },
+    /// A kernel that NVRTC refuses.
+    #[error("kernel {kernel} does not compile:\n{log}")]
+    KernelCompile {
+        /// The kernel.
+        kernel: String,
+        /// What the compiler said.
+        log: String,
+    },
+    /// More device memory is needed than there is left.
+    #[error(
+        "out of device memory: {wanted_bytes} bytes are needed, {free_bytes} are free; free some, take another device, \
+         or compute on the CPU"
+    )]
+    OutOfDeviceMemory {
+        /// Bytes that were asked for.
+        wanted_bytes: u64,
+        /// Bytes that the device had left.
+        free_bytes: u64,
+    },
+    /// A call of CUDA that failed.
+    #[error("{call} failed with code {code}{}", parenthesized(meaning))]
+    Cuda {
+        /// The function.
+        call: &'static str,
+        /// What it returned.
+        code: i32,
+        /// What that means, in words; empty where nobody knows.
+        meaning: String,
+    },
+}
+
+/// Words to put behind a sentence.
+fn parenthesized(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({words})") }
 }

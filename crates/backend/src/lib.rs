@@ -65,7 +65,8 @@ pub use types::{
 /// the backend keeps close to its arithmetic: plain memory on a CPU, device memory on a GPU, so that
 /// nothing returns to the host between the stages of a query.
 ///
-/// Slices of the wrong length are a caller's bug and panic; data and machines may fail with [`Error`].
+/// Slices of the wrong length are a caller's bug and panic; data and machines may fail with [`Error`]: on a CPU no op
+/// does.
 pub trait Backend: Send + Sync {
     /// A codec as this backend holds it.
     type Codec: Send + Sync;
@@ -82,7 +83,7 @@ pub trait Backend: Send + Sync {
     /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
     /// embedding [rounded](round_to_int8) by itself; ties go to the lower code.
     /// `embeddings (N, D) f32`, `centroids (K, D) i8` within -127..=127 -> `(N) u32`.
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32>;
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>>;
 
     /// Sum and number of the embeddings of each code; the order of additions is fixed, whatever the
     /// number of threads. `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
@@ -92,10 +93,10 @@ pub trait Backend: Send + Sync {
         embeddings: &[f32],
         codes: &[u32],
         num_centroids: usize,
-    ) -> (Vec<f32>, Vec<u32>);
+    ) -> Result<(Vec<f32>, Vec<u32>)>;
 
     /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed;
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
 
     /// Takes a codec into the backend's memory.
     fn load_codec(&self, codec: std::sync::Arc<Codec>) -> Result<Self::Codec>;
@@ -107,20 +108,22 @@ pub trait Backend: Send + Sync {
     /// `((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8`, each step rounded
     /// to f32 and nothing contracted, so that every backend gives the same bits.
     /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
-    fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Vec<f32>;
+    fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Result<Vec<f32>>;
 
     /// The centroid part of every similarity, `(K, Q) i32`.
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table;
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table>;
 
     /// The `nprobe` best centroids of each query token, best first; ties go to the lower code.
     /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and for each query token the entry imputed to what
     /// none of these cells holds, `(Q) i32`: one about eight times as deep, and no more than the best that was left out
     /// (or the last one taken, where none was). Of the maxima over every eight centroids, from every `ceil(K / 8 / 256)`-th
     /// eight of them, it is the `ceil(8 * nprobe * sampled / all)`-th largest, from the first to the last of them.
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>);
+    #[allow(clippy::type_complexity)] // the shapes are said above
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)>;
 
     /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
-    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores;
+    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>)
+    -> Result<Self::Scores>;
 
     /// Fused decompress + MaxSim straight from the compressed bytes: the contract's `score`.
     fn maxsim(
@@ -129,7 +132,7 @@ pub trait Backend: Send + Sync {
         query: &QuantizedQuery,
         table: &Self::Table,
         select: Select<'_>,
-    ) -> Self::Scores;
+    ) -> Result<Self::Scores>;
 
     /// MaxSim over plain embeddings, for reranking without an index and for ground truth.
     /// `queries (sum of Q, D) f32` with `query_offsets (num_queries + 1)`, `embeddings (N, D) f32` with
@@ -141,8 +144,8 @@ pub trait Backend: Send + Sync {
         query_offsets: &[usize],
         embeddings: &[f32],
         passage_offsets: &[usize],
-    ) -> Vec<f32>;
+    ) -> Result<Vec<f32>>;
 
     /// The best `k` of the selected passages, best first; passages that score [`NO_MATCH`] are left out.
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit>;
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>>;
 }

@@ -93,7 +93,7 @@ pub fn build<B: Backend>(
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
-        let (codes, packed) = compressor.compress(backend, &mut embeddings.data);
+        let (codes, packed) = compressor.compress(backend, &mut embeddings.data)?;
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
         bar.inc(pids.len() as u64);
     }

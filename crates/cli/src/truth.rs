@@ -27,7 +27,7 @@ pub fn exact<B: Backend>(
         let pids: Vec<u32> = (start as u32..num_passages.min(start + BLOCK_PASSAGES) as u32).collect();
         let block = source.fetch(&pids)?;
         let block_offsets = self::offsets(block.lens.iter().map(|&l| l as usize));
-        let scores = backend.maxsim_f32(dim, &rows, &offsets, &block.data, &block_offsets);
+        let scores = backend.maxsim_f32(dim, &rows, &offsets, &block.data, &block_offsets)?;
         for (query, (best, scores)) in best.iter_mut().zip(scores.chunks_exact(pids.len())).enumerate() {
             if !queries[query].is_empty() {
                 keep_best(best, scores.iter().copied().zip(pids.iter().copied()), k);

@@ -1,4 +1,4 @@
-//! What can fail while training: data.
+//! What can fail while training and compressing: data and machines.
 
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,7 +28,7 @@ pub enum Error {
         /// Number of the embedding.
         embedding: usize,
     },
-    /// The numbers that came out break a bound.
+    /// The backend failed, or the numbers that came out break a bound.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }

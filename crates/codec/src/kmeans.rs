@@ -5,13 +5,13 @@
 //! a seeded generator, and the backend's `assign` and `centroid_sums` have a fixed order of additions.
 //! A centroid that lost all its members starts again at a random point of the sample.
 
-use crate::Progress;
+use crate::{Progress, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, round_to_int8};
 use std::sync::Arc;
 
-/// Runs `iterations` rounds over `sample (N, D)`.
+/// Runs `iterations` rounds over `sample (N, D)`; fails where the backend does.
 ///
 /// # Panics
 /// If the sample is empty or no whole number of rows.
@@ -23,7 +23,7 @@ pub fn kmeans<B: Backend>(
     iterations: usize,
     seed: u64,
     progress: &dyn Progress,
-) -> Rounded {
+) -> Result<Rounded> {
     let n = sample.len() / dim;
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -34,8 +34,8 @@ pub fn kmeans<B: Backend>(
         centroids.extend_from_slice(&sample[row * dim..][..dim]);
     }
     for iteration in 0..iterations {
-        let codes = backend.assign(dim, sample, &round(&centroids).centroids);
-        let (sums, counts) = backend.centroid_sums(dim, sample, &codes, num_centroids);
+        let codes = backend.assign(dim, sample, &round(&centroids).centroids)?;
+        let (sums, counts) = backend.centroid_sums(dim, sample, &codes, num_centroids)?;
         centroids = sums;
         for (c, centroid) in centroids.chunks_exact_mut(dim).enumerate() {
             if counts[c] == 0 || !normalize(centroid) {
@@ -45,7 +45,7 @@ pub fn kmeans<B: Backend>(
         }
         progress.report("k-means", iteration as u64 + 1, iterations as u64);
     }
-    round(&centroids)
+    Ok(round(&centroids))
 }
 
 /// Centroids as an index keeps them.

@@ -74,7 +74,7 @@ pub fn train<B: Backend>(
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
     let rounded =
-        kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress);
+        kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress)?;
     // Small samples hold nothing out: then the levels see what k-means saw.
     let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let params = fit(backend, dim, held_out_rows, rounded, options)?;
@@ -117,7 +117,7 @@ fn fit<B: Backend>(
     options: &TrainOptions,
 ) -> Result<Codec> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
-    let codes = backend.assign(dim, rows, &centroids);
+    let codes = backend.assign(dim, rows, &centroids)?;
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
             let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };
@@ -146,7 +146,7 @@ fn fit<B: Backend>(
         norm_unit: 1.0,
         gain_unit: step,
     };
-    let packed = backend.compress(&codec, rows, &codes);
+    let packed = backend.compress(&codec, rows, &codes)?;
     let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
     let row_bytes = codec.row_bytes();
     let stats: Vec<Stats> = rows
@@ -230,7 +230,7 @@ mod tests {
         options.kind = kind;
         let codec = train(&backend, DIM, rows(), &options, &()).unwrap();
         let mut rotated = rows();
-        let (codes, packed) = codec.compressor().compress(&backend, &mut rotated);
+        let (codes, packed) = codec.compressor().compress(&backend, &mut rotated).unwrap();
         let passages = CompressedPassages {
             offsets: [0u32, N as u32].iter().flat_map(|o| o.to_le_bytes()).collect::<Vec<u8>>().into(),
             codes: pack_codes(&codes, codec.params.code_bits()).into(),
@@ -238,7 +238,7 @@ mod tests {
             scales: pack_scales(&packed.scales, codec.params.scale_bits).into(),
         };
         let resident = backend.load_codec(codec.params.clone()).unwrap();
-        let back = backend.decompress(&backend.load_passages(&resident, passages).unwrap(), 0..N);
+        let back = backend.decompress(&backend.load_passages(&resident, passages).unwrap(), 0..N).unwrap();
         let error = |other: &dyn Fn(usize) -> f32| {
             rotated.iter().enumerate().map(|(i, x)| f64::from(x - other(i)).powi(2)).sum::<f64>() / N as f64
         };

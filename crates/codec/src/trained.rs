@@ -1,6 +1,6 @@
 //! A trained codec: what training decides once and every segment of an index shares.
 
-use crate::Rotation;
+use crate::{Result, Rotation};
 use selvedge_backend::{Backend, Codec, Packed, QuantizedQuery};
 use std::sync::Arc;
 
@@ -54,13 +54,14 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Compresses a block of `embeddings (N, D) f32`, which are rotated in place -> `codes (N)`, packed rows.
-    pub fn compress<B: Backend>(&self, backend: &B, embeddings: &mut [f32]) -> (Vec<u32>, Packed) {
+    /// Compresses a block of `embeddings (N, D) f32`, which are rotated in place -> `codes (N)`, packed rows;
+    /// fails where the backend does.
+    pub fn compress<B: Backend>(&self, backend: &B, embeddings: &mut [f32]) -> Result<(Vec<u32>, Packed)> {
         if let Some(rotation) = &self.rotation {
             rotation.apply(embeddings);
         }
-        let codes = backend.assign(self.params.dim, embeddings, &self.params.centroids);
-        let packed = backend.compress(&self.params, embeddings, &codes);
-        (codes, packed)
+        let codes = backend.assign(self.params.dim, embeddings, &self.params.centroids)?;
+        let packed = backend.compress(&self.params, embeddings, &codes)?;
+        Ok((codes, packed))
     }
 }

@@ -6,7 +6,7 @@
 //! rank them, and among the first 80 as the centroids rank 512 of those (PLAID, section 4.4, prunes the same way; taken when the best entry left out was imputed,
 //! before `Backend::probe` gave a deeper one).
 
-use crate::candidates::Candidate;
+use crate::{Result, candidates::Candidate};
 use selvedge_backend::{Backend, Pid, Select};
 
 /// Of `candidates` (ordered by segment) the `nfull` with the best `approx_scores`, ordered by segment and pid.
@@ -16,17 +16,17 @@ pub fn rank<B: Backend>(
     table: &B::Table,
     candidates: Vec<Candidate>,
     nfull: usize,
-) -> Vec<Candidate> {
+) -> Result<Vec<Candidate>> {
     if candidates.len() <= nfull {
-        return candidates;
+        return Ok(candidates);
     }
-    let mut scored = score(backend, segments, table, &candidates, nfull);
+    let mut scored = score(backend, segments, table, &candidates, nfull)?;
     if scored.len() > nfull {
         scored.sort_unstable_by_key(|c| (std::cmp::Reverse(c.approx), c.segment, c.pid));
         scored.truncate(nfull);
     }
     scored.sort_unstable_by_key(|c| (c.segment, c.pid));
-    scored
+    Ok(scored)
 }
 
 /// Each segment's best `most` of `candidates` (ordered by segment), with their `approx_scores` in place of what the
@@ -37,15 +37,15 @@ pub fn score<B: Backend>(
     table: &B::Table,
     candidates: &[Candidate],
     most: usize,
-) -> Vec<Candidate> {
+) -> Result<Vec<Candidate>> {
     let mut scored = Vec::with_capacity(candidates.len().min(most));
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let segment = run[0].segment;
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();
         let select = Select::Pids(&pids);
-        let scores = backend.approx_scores(&segments[segment as usize].passages, table, select);
-        let hits = backend.top_k(&scores, select, most);
+        let scores = backend.approx_scores(&segments[segment as usize].passages, table, select)?;
+        let hits = backend.top_k(&scores, select, most)?;
         scored.extend(hits.into_iter().map(|hit| Candidate { pid: hit.pid, segment, approx: hit.score }));
     }
-    scored
+    Ok(scored)
 }

@@ -45,7 +45,7 @@ pub enum Error {
         /// Number of passages.
         num_passages: usize,
     },
-    /// The backend refused.
+    /// The backend refused, or failed.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }

@@ -1,5 +1,6 @@
 //! Stage 2: the cells worth opening, for each query token the `nprobe` centroids with the best table entry.
 
+use crate::Result;
 use selvedge_backend::Backend;
 
 /// The cells to open for one query.
@@ -20,7 +21,7 @@ impl Probed {
 }
 
 /// Chooses the `nprobe` best cells of each query token.
-pub fn probe<B: Backend>(backend: &B, table: &B::Table, nprobe: usize) -> Probed {
-    let (cells, missing) = backend.probe(table, nprobe);
-    Probed { cells, missing }
+pub fn probe<B: Backend>(backend: &B, table: &B::Table, nprobe: usize) -> Result<Probed> {
+    let (cells, missing) = backend.probe(table, nprobe)?;
+    Ok(Probed { cells, missing })
 }

@@ -1,6 +1,6 @@
 //! Stage 5: MaxSim of the candidates straight from their compressed bytes.
 
-use crate::candidates::Candidate;
+use crate::{Result, candidates::Candidate};
 use selvedge_backend::{Backend, Hit, Pid, QuantizedQuery, Select};
 
 /// Scores `candidates` (ordered by segment), and returns each segment's best `k` with global pids.
@@ -11,13 +11,13 @@ pub fn score<B: Backend>(
     table: &B::Table,
     candidates: &[Candidate],
     k: usize,
-) -> Vec<Hit> {
+) -> Result<Vec<Hit>> {
     let mut hits = Vec::new();
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();
-        hits.extend(score_segment(backend, &segments[run[0].segment as usize], query, table, Select::Pids(&pids), k));
+        hits.extend(score_segment(backend, &segments[run[0].segment as usize], query, table, Select::Pids(&pids), k)?);
     }
-    hits
+    Ok(hits)
 }
 
 /// The best `k` of the selected passages of one segment, with global pids.
@@ -28,8 +28,9 @@ pub fn score_segment<B: Backend>(
     table: &B::Table,
     select: Select<'_>,
     k: usize,
-) -> impl Iterator<Item = Hit> + use<B> {
-    let scores = backend.maxsim(&segment.passages, query, table, select);
+) -> Result<impl Iterator<Item = Hit> + use<B>> {
+    let scores = backend.maxsim(&segment.passages, query, table, select)?;
     let first_pid = segment.first_pid;
-    backend.top_k(&scores, select, k).into_iter().map(move |hit| Hit { pid: hit.pid + first_pid, score: hit.score })
+    let hits = backend.top_k(&scores, select, k)?;
+    Ok(hits.into_iter().map(move |hit| Hit { pid: hit.pid + first_pid, score: hit.score }))
 }

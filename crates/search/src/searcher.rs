@@ -145,15 +145,15 @@ impl<B: Backend> Searcher<B> {
         if query.is_empty() || params.k == 0 {
             return Ok(Outcome { stages_us: stages, ..Outcome::default() });
         }
-        let table = self.backend.centroid_table(&self.resident, &query);
+        let table = self.backend.centroid_table(&self.resident, &query)?;
         let k = params.k.min(self.num_passages);
         let mut num_scored = 0;
         let kept = match params.mode {
             Mode::Funnel { nprobe, ndocs, nfull } if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
                 let wanted = subset.map_or(k, |s| k.min(s.len()));
                 let (nfull, nprobe) = (nfull.max(k), nprobe.max(1));
-                let kept = self.funnel(&table, nprobe, ndocs.max(nfull), wanted, subset, &mut stages, &mut clock);
-                kept.map(|kept| approx::rank(&self.backend, &self.segments, &table, kept, nfull))
+                let kept = self.funnel(&table, nprobe, ndocs.max(nfull), wanted, subset, &mut stages, &mut clock)?;
+                kept.map(|kept| approx::rank(&self.backend, &self.segments, &table, kept, nfull)).transpose()?
             }
             _ => None,
         };
@@ -161,7 +161,7 @@ impl<B: Backend> Searcher<B> {
             Some(kept) => {
                 stages.approx = clock.lap();
                 num_scored = kept.len();
-                score::score(&self.backend, &self.segments, &query, &table, &kept, k)
+                score::score(&self.backend, &self.segments, &query, &table, &kept, k)?
             }
             None => {
                 stages.probe += clock.lap();
@@ -170,7 +170,7 @@ impl<B: Backend> Searcher<B> {
                     let pids = subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
                     let select = pids.as_deref().map_or(Select::All, Select::Pids);
                     num_scored += pids.as_ref().map_or(segment.num_passages, Vec::len);
-                    hits.extend(score::score_segment(&self.backend, segment, &query, &table, select, k));
+                    hits.extend(score::score_segment(&self.backend, segment, &query, &table, select, k)?);
                 }
                 hits
             }
@@ -208,19 +208,19 @@ impl<B: Backend> Searcher<B> {
         subset: Option<&Subset>,
         stages: &mut StageTimes,
         clock: &mut Clock,
-    ) -> Option<Vec<Candidate>> {
+    ) -> Result<Option<Vec<Candidate>>> {
         let num_centroids = self.codec.params.num_centroids();
         loop {
-            let probed = probe::probe(&self.backend, table, nprobe);
+            let probed = probe::probe(&self.backend, table, nprobe)?;
             stages.probe += clock.lap();
             let kept = self.candidates(&probed, subset, ndocs);
             stages.candidates += clock.lap();
             if kept.len() >= wanted || nprobe >= num_centroids {
-                return Some(kept);
+                return Ok(Some(kept));
             }
             nprobe *= 4;
             if nprobe >= num_centroids {
-                return None;
+                return Ok(None);
             }
         }
     }
@@ -239,9 +239,9 @@ impl<B: Backend> Searcher<B> {
         if query.is_empty() || most == 0 {
             return Ok(vec![vec![None; pids.len()]; ndocs.len()]);
         }
-        let table = self.backend.centroid_table(&self.resident, &query);
-        let mut listed = self.candidates(&probe::probe(&self.backend, &table, nprobe), None, most);
-        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed, listed.len());
+        let table = self.backend.centroid_table(&self.resident, &query)?;
+        let mut listed = self.candidates(&probe::probe(&self.backend, &table, nprobe)?, None, most);
+        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed, listed.len())?;
         let best_first = |c: &Candidate| (std::cmp::Reverse(c.approx), c.segment, c.pid);
         listed.sort_unstable_by_key(best_first);
         ranked.sort_unstable_by_key(best_first);

@@ -86,8 +86,8 @@ impl Backend for Cpu {
         format!("cpu/{}", self.isa.name())
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
-        assign::assign(self.isa, dim, embeddings, centroids)
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
+        Ok(assign::assign(self.isa, dim, embeddings, centroids))
     }
 
     fn centroid_sums(
@@ -96,12 +96,12 @@ impl Backend for Cpu {
         embeddings: &[f32],
         codes: &[u32],
         num_centroids: usize,
-    ) -> (Vec<f32>, Vec<u32>) {
-        centroid_sums::centroid_sums(dim, embeddings, codes, num_centroids)
+    ) -> Result<(Vec<f32>, Vec<u32>)> {
+        Ok(centroid_sums::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
-        compress::compress(self.isa, codec, embeddings, codes)
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+        Ok(compress::compress(self.isa, codec, embeddings, codes))
     }
 
     fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
@@ -113,20 +113,25 @@ impl Backend for Cpu {
         Passages::new(Arc::clone(codec), passages)
     }
 
-    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Vec<f32> {
-        decompress::decompress(self.isa, passages, tokens)
+    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {
+        Ok(decompress::decompress(self.isa, passages, tokens))
     }
 
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table {
-        centroid_table::centroid_table(self.isa, codec, query)
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+        Ok(centroid_table::centroid_table(self.isa, codec, query))
     }
 
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
-        probe::probe(self.isa, table, nprobe)
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+        Ok(probe::probe(self.isa, table, nprobe))
     }
 
-    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores {
-        approx_scores::approx_scores(self.isa, passages, table, select)
+    fn approx_scores(
+        &self,
+        passages: &Self::Passages,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Result<Self::Scores> {
+        Ok(approx_scores::approx_scores(self.isa, passages, table, select))
     }
 
     fn maxsim(
@@ -135,8 +140,8 @@ impl Backend for Cpu {
         query: &QuantizedQuery,
         table: &Self::Table,
         select: Select<'_>,
-    ) -> Self::Scores {
-        maxsim::maxsim(self.isa, passages, query, table, select)
+    ) -> Result<Self::Scores> {
+        Ok(maxsim::maxsim(self.isa, passages, query, table, select))
     }
 
     fn maxsim_f32(
@@ -146,12 +151,12 @@ impl Backend for Cpu {
         query_offsets: &[usize],
         embeddings: &[f32],
         passage_offsets: &[usize],
-    ) -> Vec<f32> {
-        maxsim_f32::maxsim_f32(self.isa, dim, queries, query_offsets, embeddings, passage_offsets)
+    ) -> Result<Vec<f32>> {
+        Ok(maxsim_f32::maxsim_f32(self.isa, dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit> {
-        top_k::top_k(scores, select, k)
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
+        Ok(top_k::top_k(scores, select, k))
     }
 }
 

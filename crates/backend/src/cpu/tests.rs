@@ -49,9 +49,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let queries = noise(rng, 21 * dim);
     for cpu in cpus() {
         let ask = || {
-            let codes = cpu.assign(dim, &embeddings, &codec.centroids);
-            let packed = cpu.compress(&codec, &embeddings, &codes);
-            let sums = cpu.centroid_sums(dim, &embeddings, &codes, num_centroids);
+            let codes = cpu.assign(dim, &embeddings, &codec.centroids).unwrap();
+            let packed = cpu.compress(&codec, &embeddings, &codes).unwrap();
+            let sums = cpu.centroid_sums(dim, &embeddings, &codes, num_centroids).unwrap();
             let offsets: Vec<usize> = (0..=num_passages).map(|p| 2 * p).collect();
             let bytes = CompressedPassages {
                 offsets: offsets.iter().flat_map(|&o| (o as u32).to_le_bytes()).collect(),
@@ -60,11 +60,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
                 scales: packed.scales.clone().into(),
             };
             let passages = cpu.load_passages(&codec, bytes).expect("lengths fit");
-            let table = cpu.centroid_table(&codec, &query);
-            let scores = cpu.maxsim(&passages, &query, &table, Select::All);
-            let approx = cpu.approx_scores(&passages, &table, Select::All);
-            let exact = cpu.maxsim_f32(dim, &queries, &[0, 8, 21], &embeddings, &offsets);
-            (codes, packed, sums, scores, approx, exact, cpu.probe(&table, 9))
+            let table = cpu.centroid_table(&codec, &query).unwrap();
+            let scores = cpu.maxsim(&passages, &query, &table, Select::All).unwrap();
+            let approx = cpu.approx_scores(&passages, &table, Select::All).unwrap();
+            let exact = cpu.maxsim_f32(dim, &queries, &[0, 8, 21], &embeddings, &offsets).unwrap();
+            (codes, packed, sums, scores, approx, exact, cpu.probe(&table, 9).unwrap())
         };
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let alone = pool(1).install(ask);
@@ -100,9 +100,9 @@ fn any_score_but_no_match_is_a_result() {
     let scores = vec![NO_MATCH, NO_MATCH + 1, i32::MAX, NO_MATCH, 0];
     for cpu in cpus() {
         for k in 0..6 {
-            assert_eq!(cpu.top_k(&scores, Select::All, k), reference::top_k(&scores, Select::All, k));
+            assert_eq!(cpu.top_k(&scores, Select::All, k).unwrap(), reference::top_k(&scores, Select::All, k));
         }
-        assert_eq!(cpu.top_k(&scores, Select::All, 5).len(), 3);
+        assert_eq!(cpu.top_k(&scores, Select::All, 5).unwrap().len(), 3);
     }
 }
 
@@ -111,7 +111,7 @@ fn any_score_but_no_match_is_a_result() {
 fn a_query_component_of_minus_128_is_refused() {
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let query = QuantizedQuery { dim: 8, data: vec![-128; 8], scale: 1.0 };
-    Cpu::new().expect("a cpu").centroid_table(&Arc::new(codec(rng, 8, 2)), &query);
+    let _ = Cpu::new().expect("a cpu").centroid_table(&Arc::new(codec(rng, 8, 2)), &query);
 }
 
 #[test]

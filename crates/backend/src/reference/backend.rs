@@ -31,8 +31,8 @@ impl Backend for Reference {
         "reference".into()
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
-        reference::assign(dim, embeddings, centroids)
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
+        Ok(reference::assign(dim, embeddings, centroids))
     }
 
     fn centroid_sums(
@@ -41,12 +41,12 @@ impl Backend for Reference {
         embeddings: &[f32],
         codes: &[u32],
         num_centroids: usize,
-    ) -> (Vec<f32>, Vec<u32>) {
-        reference::centroid_sums(dim, embeddings, codes, num_centroids)
+    ) -> Result<(Vec<f32>, Vec<u32>)> {
+        Ok(reference::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
-        reference::compress(codec, embeddings, codes)
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+        Ok(reference::compress(codec, embeddings, codes))
     }
 
     fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
@@ -59,20 +59,25 @@ impl Backend for Reference {
         Ok(LoadedPassages { codec: Arc::clone(codec), bytes: passages })
     }
 
-    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Vec<f32> {
-        reference::decompress(&passages.codec, &passages.bytes, tokens)
+    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {
+        Ok(reference::decompress(&passages.codec, &passages.bytes, tokens))
     }
 
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Self::Table {
-        ReferenceTable { query_len: query.len(), entries: reference::centroid_table(codec, query) }
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+        Ok(ReferenceTable { query_len: query.len(), entries: reference::centroid_table(codec, query) })
     }
 
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
-        reference::probe(&table.entries, table.query_len, nprobe)
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+        Ok(reference::probe(&table.entries, table.query_len, nprobe))
     }
 
-    fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>) -> Self::Scores {
-        reference::approx_scores(&passages.codec, &passages.bytes, &table.entries, table.query_len, select)
+    fn approx_scores(
+        &self,
+        passages: &Self::Passages,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Result<Self::Scores> {
+        Ok(reference::approx_scores(&passages.codec, &passages.bytes, &table.entries, table.query_len, select))
     }
 
     fn maxsim(
@@ -81,8 +86,8 @@ impl Backend for Reference {
         query: &QuantizedQuery,
         table: &Self::Table,
         select: Select<'_>,
-    ) -> Self::Scores {
-        reference::maxsim(&passages.codec, &passages.bytes, query, &table.entries, select)
+    ) -> Result<Self::Scores> {
+        Ok(reference::maxsim(&passages.codec, &passages.bytes, query, &table.entries, select))
     }
 
     fn maxsim_f32(
@@ -92,11 +97,11 @@ impl Backend for Reference {
         query_offsets: &[usize],
         embeddings: &[f32],
         passage_offsets: &[usize],
-    ) -> Vec<f32> {
-        reference::maxsim_f32(dim, queries, query_offsets, embeddings, passage_offsets)
+    ) -> Result<Vec<f32>> {
+        Ok(reference::maxsim_f32(dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Vec<Hit> {
-        reference::top_k(scores, select, k)
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
+        Ok(reference::top_k(scores, select, k))
     }
 }
