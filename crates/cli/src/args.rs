@@ -53,7 +53,8 @@ Examples
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
 
 const DEVICES_HELP: &str = "\
-The CUDA driver and NVRTC are looked for when the command runs. Where they are elsewhere, say so:
+The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
+Where they are elsewhere, say so:
   SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
 CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES mean what they mean elsewhere.";
 

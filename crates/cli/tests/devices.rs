@@ -1,5 +1,5 @@
 //! `selvedge devices` with a CUDA driver, without one, and with something else in its place.
-
+#![cfg(feature = "cuda")]
 #![allow(missing_docs, unreachable_pub)]
 
 #[path = "../../../tests/emulator/compiler.rs"]
