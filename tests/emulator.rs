@@ -5,9 +5,17 @@
 #[path = "emulator/compiler.rs"]
 mod compiler;
 
+use std::path::Path;
 use std::process::Command;
 
-#[cfg(unix)]
+/// Runs a program that says what is broken.
+#[track_caller]
+fn run(program: &Path, arguments: &[&Path]) {
+    let out = Command::new(program).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(out.status.success(), "{}: {}{}", program.display(), text(&out.stdout), text(&out.stderr));
+}
+
 #[test]
 fn the_emulated_machine_keeps_the_rules() {
     let dir = tempfile::tempdir().unwrap();
@@ -17,7 +25,24 @@ fn the_emulated_machine_keeps_the_rules() {
         if !compiler::compile("selftest.cpp", flags, &program) {
             return;
         }
-        let out = Command::new(&program).output().unwrap();
-        assert!(out.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&out.stdout));
+        run(&program, &[]);
     }
+}
+
+#[test]
+fn emulated_arithmetic_is_that_of_a_gpu() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("twins_test");
+    if compiler::compile("twins_test.cpp", &["-g"], &program) {
+        run(&program, &[]);
+    }
+}
+
+#[test]
+fn the_emulated_libraries_do_what_cuda_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((driver, nvrtc)) = compiler::emulator(dir.path()) else { return };
+    let program = dir.path().join("drive");
+    assert!(compiler::compile("drive.cpp", &["-g"], &program));
+    run(&program, &[&driver, &nvrtc]);
 }

@@ -1,10 +1,10 @@
 //! The system's C++ compiler, for what stands in this folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles `source`, a file of this folder, with `flags` to `out`. False where there is no compiler, which
-/// `SELVEDGE_REQUIRE_CUDA=1` does not put up with.
+/// Compiles `source`, a file of this folder, with `flags` to `out`. False where there is no compiler, or no Linux, whose
+/// libraries these are; `SELVEDGE_REQUIRE_CUDA=1` does not put up with that.
 ///
 /// # Panics
 /// If it does not compile.
@@ -14,22 +14,41 @@ pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
     // `file!()` is relative to the workspace; tests run in their package's folder.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join(&source).exists());
     let source = root.expect("the source is in the workspace").join(source);
-    let compiled = Command::new(compiler)
-        .args(["-std=c++17", "-O1", "-Wall", "-Wextra"])
-        .args(flags)
-        .arg(source)
-        .arg("-o")
-        .arg(out)
-        .output();
-    match compiled {
-        Ok(compiled) => {
-            assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-            true
+    let folder = source.parent().expect("it lies in a folder").display();
+    let missing = if cfg!(target_os = "linux") {
+        let compiled = Command::new(compiler)
+            .args(["-std=c++17", "-O1", "-Wall", "-Wextra", &format!("-DEMULATOR_FOLDER=\"{folder}\"")])
+            .args(flags)
+            .arg(&source)
+            .arg("-o")
+            .arg(out)
+            // Parts of the C library in older systems; behind what needs them.
+            .args(["-ldl", "-pthread"])
+            .output();
+        match compiled {
+            Ok(compiled) => {
+                assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+                return true;
+            }
+            Err(error) => format!("no C++ compiler: {error}"),
         }
-        Err(error) if std::env::var_os("SELVEDGE_REQUIRE_CUDA").is_some() => panic!("no C++ compiler: {error}"),
-        Err(error) => {
-            eprintln!("skipped: no C++ compiler: {error}");
-            false
-        }
-    }
+    } else {
+        "the emulated GPU runs on Linux only".to_owned()
+    };
+    assert!(std::env::var_os("SELVEDGE_REQUIRE_CUDA").is_none(), "{missing}");
+    eprintln!("skipped: {missing}");
+    false
+}
+
+/// The emulated driver and the emulated NVRTC, compiled into `folder`; none where they cannot be.
+///
+/// # Panics
+/// If one does not compile.
+#[allow(dead_code)] // not every test that includes this file needs them
+pub fn emulator(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    let build = |source: &str, name: &str| {
+        let library = folder.join(name);
+        compile(source, &["-shared", "-fPIC"], &library).then_some(library)
+    };
+    Some((build("driver.cpp", "libcuda.so.1")?, build("nvrtc.cpp", "libnvrtc.so.13")?))
 }

@@ -3,10 +3,10 @@
 // x86-64 switches with a dozen instructions (saved: the registers that a function has to leave as they were); other
 // machines through ucontext, which is slower by two system calls a switch.
 #pragma once
+#include "pages.h"
+
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 
 #if !defined(__x86_64__) || defined(EMULATOR_UCONTEXT)
 #define EMULATOR_PORTABLE 1
@@ -22,12 +22,12 @@ constexpr std::size_t STACK_BYTES = 64 << 10;
 
 class Fiber {
 public:
-    Fiber() : stack(new char[STACK_BYTES]) {}
+    Fiber() : stack(STACK_BYTES) {}
 
     // Makes the fiber ready to begin `body`, which must not return.
     void prepare(void (*body)()) {
         getcontext(&context);
-        context.uc_stack.ss_sp = stack.get();
+        context.uc_stack.ss_sp = stack.begin();
         context.uc_stack.ss_size = STACK_BYTES;
         context.uc_link = nullptr;
         makecontext(&context, body, 0);
@@ -40,7 +40,7 @@ public:
     void leave() { swapcontext(&context, &caller); }
 
 private:
-    std::unique_ptr<char[]> stack;
+    Pages stack;
     ucontext_t context, caller;
 };
 
@@ -73,12 +73,11 @@ emulator_switch:
 
 class Fiber {
 public:
-    Fiber() : stack(new char[STACK_BYTES]) {}
+    Fiber() : stack(STACK_BYTES) {}
 
     // Makes the fiber ready to begin `body`, which must not return.
     void prepare(void (*body)()) {
-        auto end = reinterpret_cast<std::uintptr_t>(stack.get() + STACK_BYTES) & ~std::uintptr_t{15};
-        void** top = reinterpret_cast<void**>(end);
+        void** top = reinterpret_cast<void**>(stack.end());
         *--top = nullptr; // where `body` would return to; it keeps the stack as aligned as a call does
         *--top = reinterpret_cast<void*>(body);
         for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
@@ -92,7 +91,7 @@ public:
     void leave() { emulator_switch(&pointer, caller); }
 
 private:
-    std::unique_ptr<char[]> stack;
+    Pages stack;
     void* pointer = nullptr;
     void* caller = nullptr;
 };

@@ -1,282 +1,339 @@
 // How CUDA runs a kernel, on a CPU: one fiber for each thread of a block, blocks one after another.
 //
-// A thread runs until it waits: at a barrier of the block, or in an operation of its warp, whose lanes hand each other
-// values. With a seed threads take their turns in a shuffled order, so that what needs a barrier and has none comes
-// out otherwise under another seed. Where no thread can go on, the launch ends with a report of who waits where.
+// A thread runs until it waits: at a barrier of the block, or in an operation of its warp. With a seed threads take their
+// turns in a shuffled order, so that what needs a barrier and has none comes out otherwise under another seed. Where no
+// thread can go on, the launch ends with a report of who waits where.
 #pragma once
+#include "copies.h"
 #include "fiber.h"
+#include "interface.h"
+#include "memory.h"
+#include "trap.h"
 
-#include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#define __global__
-#define __device__
-#define __forceinline__ inline
-#define __restrict__
-#define __launch_bounds__(...)
-// Blocks run one after another, so that one copy for all is each block's own.
-#define __shared__ static
-
-struct uint3 {
-    unsigned x, y, z;
-};
-struct dim3 {
-    unsigned x = 1, y = 1, z = 1;
-};
-
-inline uint3 threadIdx{}, blockIdx{};
-inline dim3 blockDim{}, gridDim{};
-constexpr int warpSize = 32;
-
 namespace emulator {
 
-// Bytes that a lane can hand to others at a time.
-constexpr std::size_t VALUE_BYTES = 128;
+// A kernel, and where its module keeps static shared memory.
+struct Kernel {
+    void (*entry)(void** arguments);
+    unsigned char *shared_begin, *shared_end;
+};
+
+// Why a launch ended early, or what was found behind it.
+struct Fault {
+    std::string what;
+    // Whether memory was touched that is not the kernel's.
+    bool memory = false;
+
+    bool empty() const { return what.empty(); }
+};
 
 // What a thread can wait for.
-inline const char* const BARRIER = "barrier";
-inline const char* const WARP_OPERATION = "warp operation";
-inline const char* const NOTHING_MORE = "stop, after a fault";
+enum class Wait { NOTHING, BARRIER, WARP, FOREVER };
 
 struct Thread {
     Fiber fiber;
     uint3 index{};
     unsigned number = 0;
     bool done = false;
-    // What it waits for; null while it can run.
-    const char* waits = nullptr;
-    // What the lanes of its warp handed in, as of the last operation that it took part in.
-    unsigned char received[32][VALUE_BYTES];
+    Wait waits = Wait::NOTHING;
+    // The operation of its warp that it waits in, with whom, and where its result goes.
+    const Operation* operation = nullptr;
+    unsigned mask = 0;
+    void* result = nullptr;
+    Copies copies;
 };
 
 struct Warp {
-    std::uint32_t arrived = 0;
-    unsigned char values[32][VALUE_BYTES];
+    alignas(64) unsigned char values[32][LANE_BYTES];
+    // Lanes that wait in an operation; where all wait in the same one with the same mask, these.
+    unsigned waiting = 0;
+    bool same = true;
+    const Operation* operation = nullptr;
+    unsigned mask = 0;
 };
 
+// The threads of the largest block so far, and how the block that runs now stands.
 struct Block {
-    std::vector<Thread> threads;
+    std::vector<std::unique_ptr<Thread>> threads;
     std::vector<Warp> warps;
-    std::vector<unsigned char> dynamic_shared;
-    unsigned current = 0, alive = 0, at_barrier = 0;
-    void (*kernel)(void**) = nullptr;
+    unsigned size = 0, alive = 0, at_barrier = 0;
+    Thread* current = nullptr;
+    Kernel kernel{};
     void** arguments = nullptr;
-    std::string fault;
+    std::uint64_t seed = 0;
+    Allocation dynamic_shared{0, 128};
+    Fault fault;
 };
 
-inline Block* block = nullptr;
+inline Block block;
+inline Machine the_machine{};
 
-inline Thread& current() { return block->threads[block->current]; }
+// The next number that the seed decides; always 0 if the seed is.
+inline std::uint64_t chance() {
+    block.seed = block.seed * 6364136223846793005u + (block.seed ? 1442695040888963407u : 0);
+    return block.seed >> 33;
+}
 
-// Lets others run until what `current` waits for has come.
-inline void wait(const char* what) {
-    Thread& thread = current();
-    thread.waits = what;
-    thread.fiber.leave();
-    threadIdx = thread.index;
+// Lets others run until what the current thread waits for has come.
+inline void wait(Wait what) {
+    block.current->waits = what;
+    block.current->fiber.leave();
+}
+
+// Ends the launch: the kernel broke a rule.
+inline void fail(const std::string& fault, bool memory = false) {
+    if (block.fault.empty()) block.fault = {"thread " + std::to_string(block.current->number) + ": " + fault, memory};
+    wait(Wait::FOREVER);
 }
 
 // Whoever waits at the block's barrier goes on once every thread that still runs has come.
 inline void release_barrier() {
-    if (block->at_barrier == 0 || block->at_barrier < block->alive) return;
-    block->at_barrier = 0;
-    for (Thread& thread : block->threads) {
-        if (thread.waits == BARRIER) thread.waits = nullptr;
+    if (block.at_barrier == 0 || block.at_barrier < block.alive) return;
+    block.at_barrier = 0;
+    for (unsigned number = 0; number < block.size; ++number) {
+        Thread& thread = *block.threads[number];
+        if (thread.waits == Wait::BARRIER) thread.waits = Wait::NOTHING;
     }
+}
+
+inline void barrier() {
+    ++block.at_barrier;
+    block.current->waits = Wait::BARRIER;
+    release_barrier();
+    if (block.current->waits != Wait::NOTHING) wait(Wait::BARRIER);
 }
 
 inline void body() {
-    block->kernel(block->arguments);
-    current().done = true;
-    --block->alive;
+    block.kernel.entry(block.arguments);
+    block.current->done = true;
+    --block.alive;
     release_barrier();
-    current().fiber.leave();
+    block.current->fiber.leave();
     std::abort(); // a thread that is done is never entered again
 }
 
-// Ends the launch: the kernel broke a rule.
-inline void fail(const std::string& fault) {
-    if (block->fault.empty()) block->fault = fault;
-    wait(NOTHING_MORE);
+inline std::string hexadecimal(unsigned x) {
+    char text[9];
+    std::snprintf(text, sizeof text, "%08x", x);
+    return text;
 }
 
-// Each lane of `mask` hands in `value` and gets those of all. The last one to come gives every lane its copy, so that
-// the next operation, of whatever lanes, may begin before all have looked at theirs.
-template <class T> void exchange(std::uint32_t mask, const T& value, T (&values)[32]) {
-    static_assert(sizeof(T) <= VALUE_BYTES && std::is_trivially_copyable<T>::value, "a lane's value");
-    Thread& thread = current();
-    const unsigned lane = thread.number % 32, first = thread.number / 32 * 32;
-    Warp& warp = block->warps[thread.number / 32];
-    // A block's last warp may have fewer lanes than a mask of all names.
-    const auto lanes = static_cast<unsigned>(block->threads.size()) - first;
-    if (lanes < 32) mask &= (1u << lanes) - 1;
-    if (!(mask >> lane & 1)) fail("thread " + std::to_string(thread.number) + " is not in the mask that it names");
-    std::memcpy(warp.values[lane], &value, sizeof(T));
-    warp.arrived |= 1u << lane;
-    if ((warp.arrived & mask) == mask) {
-        warp.arrived &= ~mask;
-        for (unsigned to = 0; to < 32; ++to) {
-            if (!(mask >> to & 1)) continue;
-            Thread& receiver = block->threads[first + to];
-            receiver.waits = nullptr;
-            for (unsigned from = 0; from < 32; ++from) {
-                if (mask >> from & 1) std::memcpy(receiver.received[from], warp.values[from], sizeof(T));
-            }
+inline std::string place(const Thread& thread) {
+    if (thread.waits == Wait::BARRIER) return "waits at a barrier";
+    return std::string("waits in ") + thread.operation->name + " with mask " + hexadecimal(thread.mask);
+}
+
+// Whether all lanes of `mask` have come to the operation that the current thread came to last. A lane that waits for
+// this one in another operation, while this one waits for it, is a fault: neither would ever go on.
+inline bool all_have_come(Warp& warp, unsigned first, unsigned mask) {
+    const Thread& mine = *block.current;
+    if (warp.waiting == 1u << mine.number % 32) {
+        warp.same = true;
+        warp.operation = mine.operation;
+        warp.mask = mask;
+    } else if (warp.operation != mine.operation || warp.mask != mask) {
+        warp.same = false;
+    }
+    bool all = (warp.waiting & mask) == mask;
+    if (warp.same) return all;
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        if (!(warp.waiting & mask & 1u << lane)) continue;
+        const Thread& other = *block.threads[first + lane];
+        if (other.operation == mine.operation && other.mask == mask) continue;
+        all = false;
+        if (other.mask >> mine.number % 32 & 1) {
+            fail(place(mine) + ", but thread " + std::to_string(other.number) + " of its warp " + place(other));
         }
-    } else {
-        wait(WARP_OPERATION);
     }
-    for (unsigned from = 0; from < 32; ++from) {
-        if (mask >> from & 1) std::memcpy(&values[from], thread.received[from], sizeof(T));
+    return all;
+}
+
+inline void warp_operation(unsigned mask, const Operation& operation, const void* value, void* result) {
+    Thread& mine = *block.current;
+    const unsigned lane = mine.number % 32, first = mine.number - lane;
+    Warp& warp = block.warps[mine.number / 32];
+    // A block's last warp may have fewer lanes than a mask of all names.
+    if (block.size - first < 32) mask &= (1u << (block.size - first)) - 1;
+    if (!(mask >> lane & 1)) fail(std::string("is not in the mask that it names in ") + operation.name);
+    if (operation.whole && mask != ~0u) fail(std::string(operation.name) + " in a warp of fewer than 32 lanes");
+    std::memcpy(warp.values[lane], value, operation.value_bytes);
+    mine.waits = Wait::WARP;
+    mine.operation = &operation;
+    mine.mask = mask;
+    mine.result = result;
+    warp.waiting |= 1u << lane;
+    if (!all_have_come(warp, first, mask)) return wait(Wait::WARP);
+
+    alignas(64) unsigned char results[32][LANE_BYTES];
+    if (!operation.compute(mask, warp.values[0], results[0])) fail(std::string("broke a rule of ") + operation.name);
+    warp.waiting &= ~mask;
+    for (unsigned to = 0; to < 32; ++to) {
+        if (!(mask >> to & 1)) continue;
+        Thread& receiver = *block.threads[first + to];
+        std::memcpy(receiver.result, results[to], operation.result_bytes);
+        receiver.waits = Wait::NOTHING;
     }
 }
 
-// Numbers below `n`, in an order that `seed` decides; 0 leaves them as they are.
-inline std::vector<unsigned> order(unsigned n, std::uint64_t& seed) {
+inline bool in_shared(const unsigned char* at, std::size_t bytes) {
+    const auto within = [&](const unsigned char* begin, const unsigned char* end) {
+        return begin && at >= begin && at + bytes <= end;
+    };
+    const Allocation& dynamic = block.dynamic_shared;
+    return within(block.kernel.shared_begin, block.kernel.shared_end) || within(dynamic.body, dynamic.body + dynamic.bytes);
+}
+
+inline void copy_later(void* to, const void* from) {
+    if (!in_shared(static_cast<unsigned char*>(to), 16)) fail("cp.async to what is not shared memory", true);
+    if ((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % 16 != 0) {
+        fail("cp.async of 16 bytes that are not aligned");
+    }
+    // A GPU may have done it before the wait. Whoever still reads the place must have been waited for as well.
+    if (block.seed != 0 && chance() % 4 == 0) std::memcpy(to, from, 16);
+    else block.current->copies.add(to, from);
+}
+
+// Numbers below `n`, in an order that the seed decides; 0 leaves them as they are.
+inline std::vector<unsigned> order(unsigned n) {
     std::vector<unsigned> order(n);
     std::iota(order.begin(), order.end(), 0u);
-    for (unsigned i = n; seed != 0 && i > 1; --i) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        std::swap(order[i - 1], order[(seed >> 33) % i]);
-    }
+    for (unsigned i = n; block.seed != 0 && i > 1; --i) std::swap(order[i - 1], order[chance() % i]);
     return order;
 }
 
-inline std::string where(const Thread& thread) {
-    return "thread " + std::to_string(thread.number) + " waits at a " + thread.waits;
+// Who cannot go on: those who wait for the same are counted together.
+inline std::string deadlock() {
+    std::vector<std::pair<const Thread*, unsigned>> kinds;
+    for (unsigned number = 0; number < block.size; ++number) {
+        const Thread& thread = *block.threads[number];
+        if (thread.done) continue;
+        bool known = false;
+        for (auto& [first, count] : kinds) {
+            if (place(*first) != place(thread)) continue;
+            ++count;
+            known = true;
+        }
+        if (!known) kinds.emplace_back(&thread, 1);
+    }
+    std::string report = "deadlock: " + std::to_string(block.alive) + " threads cannot go on";
+    for (const auto& [thread, count] : kinds) {
+        report += "; thread " + std::to_string(thread->number) + " " + place(*thread);
+        if (count > 1) report += " (" + std::to_string(count) + " do)";
+    }
+    return report;
 }
 
-inline void run_block(std::uint64_t& seed) {
-    const unsigned n = static_cast<unsigned>(block->threads.size());
-    block->alive = n;
-    block->at_barrier = 0;
+inline void prepare_block() {
+    block.alive = block.size;
+    block.at_barrier = 0;
     // Memory that nobody wrote is all ones: a NaN, or a number that stands out.
-    std::fill(block->dynamic_shared.begin(), block->dynamic_shared.end(), static_cast<unsigned char>(0xff));
-    for (Warp& warp : block->warps) warp.arrived = 0;
-    for (unsigned number = 0; number < n; ++number) {
-        Thread& thread = block->threads[number];
-        thread.index = {number % blockDim.x, number / blockDim.x % blockDim.y, number / (blockDim.x * blockDim.y)};
+    std::memset(block.dynamic_shared.body, 0xff, block.dynamic_shared.bytes);
+    const auto& kernel = block.kernel;
+    if (kernel.shared_begin) {
+        std::memset(kernel.shared_begin, 0xff, static_cast<std::size_t>(kernel.shared_end - kernel.shared_begin));
+    }
+    for (Warp& warp : block.warps) warp.waiting = 0;
+    const dim3& size = the_machine.threads;
+    for (unsigned number = 0; number < block.size; ++number) {
+        Thread& thread = *block.threads[number];
+        thread.index = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
         thread.number = number;
         thread.done = false;
-        thread.waits = nullptr;
+        thread.waits = Wait::NOTHING;
+        thread.copies.clear();
         thread.fiber.prepare(body);
     }
-    const std::vector<unsigned> turns = order(n, seed);
-    while (block->alive > 0 && block->fault.empty()) {
+}
+
+inline void run_block() {
+    prepare_block();
+    const std::vector<unsigned> turns = order(block.size);
+    while (block.alive > 0 && block.fault.empty()) {
         bool progress = false;
         for (unsigned number : turns) {
-            Thread& thread = block->threads[number];
-            if (thread.done || thread.waits || !block->fault.empty()) continue;
+            Thread& thread = *block.threads[number];
+            if (thread.done || thread.waits != Wait::NOTHING) continue;
             progress = true;
-            block->current = number;
-            threadIdx = thread.index;
+            block.current = &thread;
+            the_machine.thread = thread.index;
+            the_machine.lane = number % 32;
             thread.fiber.enter();
+            if (!block.fault.empty()) return;
         }
-        if (progress) continue;
-        for (const Thread& thread : block->threads) {
-            if (!thread.done) {
-                block->fault = "deadlock: " + std::to_string(block->alive) + " threads cannot go on; " + where(thread);
-                break;
-            }
-        }
+        if (!progress) block.fault = {deadlock()};
+    }
+    if (block.fault.empty()) {
+        std::string damage = block.dynamic_shared.damage();
+        if (!damage.empty()) block.fault = {"dynamic shared memory: " + damage, true};
     }
 }
 
-// Runs `kernel` over the grid; what went wrong, or nothing.
-inline std::string launch(void (*kernel)(void**), dim3 grid, dim3 threads, std::size_t dynamic_shared, void** arguments,
-                          std::uint64_t seed) {
-    Block all;
-    const unsigned n = threads.x * threads.y * threads.z;
-    all.threads = std::vector<Thread>(n);
-    all.warps.resize((n + 31) / 32);
-    all.dynamic_shared.resize(dynamic_shared);
-    all.kernel = kernel;
-    all.arguments = arguments;
-    block = &all;
-    gridDim = grid;
-    blockDim = threads;
-    for (unsigned number : order(grid.x * grid.y * grid.z, seed)) {
-        blockIdx = {number % grid.x, number / grid.x % grid.y, number / (grid.x * grid.y)};
-        run_block(seed);
-        if (!all.fault.empty()) {
-            const uint3 at = blockIdx;
-            all.fault = "block (" + std::to_string(at.x) + ", " + std::to_string(at.y) + ", " + std::to_string(at.z) +
-                        "): " + all.fault;
-            break;
+inline void prepare_launch(const Kernel& kernel, dim3 grid, dim3 threads, std::size_t dynamic_shared, void** arguments,
+                           std::uint64_t seed) {
+    block.size = threads.x * threads.y * threads.z;
+    while (block.threads.size() < block.size) block.threads.push_back(std::make_unique<Thread>());
+    block.warps.resize((block.size + 31) / 32);
+    block.kernel = kernel;
+    block.arguments = arguments;
+    block.seed = seed;
+    block.fault = {};
+    if (block.dynamic_shared.bytes != dynamic_shared) block.dynamic_shared = Allocation(dynamic_shared, 128);
+    the_machine = {};
+    the_machine.threads = threads;
+    the_machine.blocks = grid;
+    the_machine.dynamic_shared = block.dynamic_shared.body;
+    the_machine.barrier = barrier;
+    the_machine.warp = warp_operation;
+    the_machine.copy_later = copy_later;
+    the_machine.commit_copies = [] { block.current->copies.commit(); };
+    the_machine.await_copies = [](unsigned groups) { block.current->copies.await(groups); };
+    the_machine.fail = [](const char* fault) { fail(fault); };
+}
+
+// What the CPU says of the thread that ran, where `memory` knows the address.
+inline Fault trapped(const Trap& trap, const Memory* memory) {
+    const std::string who = "thread " + std::to_string(block.current->number) + ": ";
+    if (trap.signal == SIGFPE) return {who + "a division by zero"};
+    const auto* at = static_cast<const unsigned char*>(trap.address);
+    if (block.dynamic_shared.pages.around(at)) {
+        return {who + "dynamic shared memory: " + block.dynamic_shared.described("read or written", at), true};
+    }
+    std::string known = memory ? memory->around(at) : "";
+    if (known.empty()) known = "memory was read or written that is not there, or is not aligned";
+    return {who + known, true};
+}
+
+// Runs the kernel over the grid; what went wrong, or nothing.
+inline Fault launch(const Kernel& kernel, dim3 grid, dim3 threads, std::size_t dynamic_shared, void** arguments,
+                    std::uint64_t seed, const Memory* memory = nullptr) {
+    prepare_launch(kernel, grid, threads, dynamic_shared, arguments, seed);
+    const std::vector<unsigned> numbers = order(grid.x * grid.y * grid.z);
+    Trap trap;
+    if (sigsetjmp(trap.back, 1) != 0) {
+        block.fault = trapped(trap, memory);
+    } else {
+        for (unsigned number : numbers) {
+            the_machine.block = {number % grid.x, number / grid.x % grid.y, number / (grid.x * grid.y)};
+            run_block();
+            if (!block.fault.empty()) break;
         }
     }
-    block = nullptr;
-    return all.fault;
-}
-
-template <class... A, std::size_t... I>
-void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
-    kernel(*static_cast<std::remove_reference_t<A>*>(arguments[I])...);
-}
-
-// Calls a kernel with its arguments as `cuLaunchKernel` gets them: a pointer to each.
-template <class... A> void call(void (*kernel)(A...), void** arguments) {
-    call(kernel, arguments, std::index_sequence_for<A...>{});
+    const uint3 at = the_machine.block;
+    if (!block.fault.empty()) {
+        block.fault.what = "block (" + std::to_string(at.x) + ", " + std::to_string(at.y) + ", " + std::to_string(at.z) +
+                           "): " + block.fault.what;
+    }
+    return block.fault;
 }
 
 } // namespace emulator
-
-inline void __syncthreads() {
-    ++emulator::block->at_barrier;
-    emulator::current().waits = emulator::BARRIER;
-    emulator::release_barrier();
-    if (emulator::current().waits) emulator::wait(emulator::BARRIER);
-}
-
-inline void __syncwarp(unsigned mask = ~0u) {
-    char values[32];
-    emulator::exchange<char>(mask, 0, values);
-}
-
-template <class T> T __shfl_sync(unsigned mask, T value, int source) {
-    T values[32];
-    emulator::exchange(mask, value, values);
-    return values[source & 31];
-}
-
-template <class T> T __shfl_xor_sync(unsigned mask, T value, int with) {
-    T values[32];
-    emulator::exchange(mask, value, values);
-    return values[(emulator::current().number % 32) ^ (static_cast<unsigned>(with) & 31)];
-}
-
-template <class T> T __shfl_down_sync(unsigned mask, T value, unsigned by) {
-    T values[32];
-    emulator::exchange(mask, value, values);
-    const unsigned lane = emulator::current().number % 32;
-    return lane + by < 32 ? values[lane + by] : value;
-}
-
-inline unsigned __ballot_sync(unsigned mask, int predicate) {
-    int values[32] = {};
-    emulator::exchange(mask, static_cast<int>(predicate != 0), values);
-    unsigned ballot = 0;
-    for (unsigned lane = 0; lane < 32; ++lane) {
-        if (mask >> lane & 1 && values[lane]) ballot |= 1u << lane;
-    }
-    return ballot;
-}
-
-// No thread runs beside another, so plain reads and writes are atomic.
-template <class T> T atomicAdd(T* at, T value) {
-    const T before = *at;
-    *at = before + value;
-    return before;
-}
-
-template <class T> T atomicMax(T* at, T value) {
-    const T before = *at;
-    *at = before < value ? value : before;
-    return before;
-}

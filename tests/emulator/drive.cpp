@@ -1,0 +1,265 @@
+// Drives the emulated driver and the emulated NVRTC as a host program does: through the names of cuda.h and nvrtc.h.
+//
+//   drive DRIVER NVRTC
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+void *driver = nullptr, *nvrtc = nullptr;
+int failures = 0;
+
+void check(bool holds, const char* what) {
+    if (holds) return;
+    std::printf("FAILED: %s\n", what);
+    ++failures;
+}
+
+// Calls the function of that name with arguments of exactly these types.
+template <class... A> int call(const char* name, A... arguments) {
+    void* function = dlsym(std::strncmp(name, "nvrtc", 5) == 0 ? nvrtc : driver, name);
+    if (!function) {
+        std::printf("FAILED: no %s\n", name);
+        std::exit(1);
+    }
+    return reinterpret_cast<int (*)(A...)>(function)(arguments...);
+}
+
+using Pointer = unsigned long long;
+using Size = std::size_t;
+
+struct Compiled {
+    int code;
+    std::string log, cubin;
+};
+
+Compiled compile(const char* name, const char* source, std::vector<const char*> options) {
+    void* program = nullptr;
+    check(call<void**, const char*, const char*, int, const char* const*, const char* const*>(
+              "nvrtcCreateProgram", &program, source, name, 0, nullptr, nullptr) == 0, "a program is created");
+    Compiled out;
+    out.code = call<void*, int, const char* const*>("nvrtcCompileProgram", program, static_cast<int>(options.size()),
+                                                    options.data());
+    Size bytes = 0;
+    call<void*, Size*>("nvrtcGetProgramLogSize", program, &bytes);
+    out.log.resize(bytes);
+    call<void*, char*>("nvrtcGetProgramLog", program, &out.log[0]);
+    call<void*, Size*>("nvrtcGetCUBINSize", program, &bytes);
+    out.cubin.resize(bytes);
+    call<void*, char*>("nvrtcGetCUBIN", program, &out.cubin[0]);
+    check(call<void**>("nvrtcDestroyProgram", &program) == 0 && !program, "a program is destroyed");
+    return out;
+}
+
+const char* const KERNELS = R"(
+template <int times> __device__ int multiplied(int x) {
+    __shared__ int values[64];
+    const int before = values[threadIdx.x];
+    values[threadIdx.x] = x;
+    __syncthreads();
+    return before == -1 ? times * values[threadIdx.x ^ 1] : 0;
+}
+// extern "C" __global__ void not_this(int x) {}
+extern "C" __global__ void __launch_bounds__(64) exchanged(int* out, const int* in, int add) {
+    __shared__ int sum;
+    if (threadIdx.x == 0) sum = add;
+    __syncthreads();
+    out[blockIdx.x * blockDim.x + threadIdx.x] = multiplied<TIMES>(in[threadIdx.x]) + sum;
+}
+extern "C" __global__ void too_far(int* out, int at, int free_of_division) {
+    DYNAMIC_SHARED(int, values);
+    values[threadIdx.x] = 1;
+    out[at] = values[0] / free_of_division;
+}
+extern "C" __global__ __launch_bounds__(64) void stuck(int* out) {
+    if (threadIdx.x == 3) __syncwarp();
+    else __syncthreads();
+    out[threadIdx.x] = 1;
+}
+)";
+
+void* function(const std::string& cubin, const char* name) {
+    void *module = nullptr, *found = nullptr;
+    check(call<void**, const void*>("cuModuleLoadData", &module, cubin.data()) == 0, "a module is loaded");
+    check(call<void**, void*, const char*>("cuModuleGetFunction", &found, module, "none") == 500, "unknown kernel");
+    check(call<void**, void*, const char*>("cuModuleGetFunction", &found, module, name) == 0, name);
+    return found;
+}
+
+int launch(void* kernel, unsigned blocks, unsigned threads, unsigned shared, std::vector<void*> arguments) {
+    return call<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**>(
+        "cuLaunchKernel", kernel, blocks, 1, 1, threads, 1, 1, shared, nullptr, arguments.data(), nullptr);
+}
+
+Pointer allocate(Size bytes) {
+    Pointer pointer = 0;
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, bytes) == 0, "memory is allocated");
+    return pointer;
+}
+
+void* context = nullptr;
+
+void begin() {
+    check(call<void**, int>("cuDevicePrimaryCtxRetain", &context, 0) == 0, "a context is retained");
+    check(call<void*>("cuCtxSetCurrent", context) == 0, "a context is set");
+}
+
+void end() { check(call<int>("cuDevicePrimaryCtxRelease_v2", 0) == 0, "a context is released"); }
+
+void compiler() {
+    int major = 0, minor = 0;
+    check(call<int*, int*>("nvrtcVersion", &major, &minor) == 0 && major == 13 && minor == 0, "NVRTC's version");
+    const char *sm = "--gpu-architecture=sm_90", *times = "-DTIMES=3";
+    const Compiled good = compile("k.cu", KERNELS, {sm, times, "--std=c++17", "--fmad=false", "--ptxas-options=-v"});
+    check(good.code == 0 && good.cubin.compare(0, 4, "\x7f" "ELF") == 0, good.log.c_str());
+    check(good.log.find("registers") != std::string::npos, "statistics are in the log");
+    check(compile("k.cu", KERNELS, {times, sm}).cubin == good.cubin, "twice the same");
+    check(compile("k.cu", KERNELS, {"--gpu-architecture=sm_80", times}).cubin != good.cubin, "not for another GPU");
+    check(compile("k.cu", KERNELS, {"--gpu-architecture=compute_90", times}).cubin.empty(), "no CUBIN of no real one");
+    const Compiled wrong = compile("k.cu", KERNELS, {sm});
+    check(wrong.code == 6 && wrong.log.find("k.cu(14): error: ") != std::string::npos && wrong.cubin.empty(),
+          wrong.log.c_str());
+    const Compiled odd = compile("k.cu", KERNELS, {sm, times, "--odd-option"});
+    check(odd.code == 5 && odd.log.find("--odd-option") != std::string::npos, odd.log.c_str());
+    check(compile("k.cu", KERNELS, {"--gpu-architecture=sm_1", times}).code == 5, "no such architecture");
+    check(compile("k.cu", KERNELS, {sm, times, "--use_fast_math"}).code == 5, "fast math is refused");
+
+    std::vector<std::thread> threads;
+    std::vector<int> codes(4, -1);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+        threads.emplace_back([&, i] { codes[i] = compile("k.cu", KERNELS, {sm, times}).code; });
+    }
+    for (std::thread& thread : threads) thread.join();
+    check(codes == std::vector<int>(4, 0), "several at once");
+}
+
+// What a kernel makes of 64 numbers, in two blocks.
+std::vector<int> exchanged(const std::string& cubin) {
+    begin();
+    void* stream = nullptr;
+    check(call<void**, unsigned>("cuStreamCreate", &stream, 1) == 0, "a stream is created");
+    std::vector<int> in(64), out(128);
+    for (int i = 0; i < 64; ++i) in[static_cast<Size>(i)] = i * i;
+    Pointer from = allocate(256), to = allocate(512);
+    check(call<Pointer, const void*, Size, void*>("cuMemcpyHtoDAsync_v2", from, in.data(), 256, stream) == 0, "to");
+    int add = 7;
+    check(launch(function(cubin, "exchanged"), 2, 64, 0, {&to, &from, &add}) == 0, "a launch");
+    check(call<void*>("cuStreamSynchronize", stream) == 0, "a stream is waited for");
+    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", out.data(), to, 512, stream) == 0, "and back");
+    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", out.data(), to + 4, 512, stream) == 1, "too far");
+    check(call<void*>("cuStreamDestroy_v2", stream) == 0, "a stream is destroyed");
+    check(call<void*>("cuStreamSynchronize", stream) == 400, "a stream that is no more");
+    end();
+    return out;
+}
+
+std::vector<int> expected(int times) {
+    std::vector<int> out;
+    for (int i = 0; i < 128; ++i) out.push_back(times * (i % 64 ^ 1) * (i % 64 ^ 1) + 7);
+    return out;
+}
+
+void kernels() {
+    const char *sm = "--gpu-architecture=sm_90", *times = "-DTIMES=3";
+    const Compiled compiled = compile("k.cu", KERNELS, {sm, times});
+    check(exchanged(compiled.cubin) == expected(3), "what the kernel makes");
+    check(exchanged(compile("k.cu", KERNELS, {sm, "--define-macro=TIMES=5"}).cubin) == expected(5), "of another TIMES");
+    setenv("EMULATED_MUTATION", "k\nin[threadIdx.x]\nin[threadIdx.x] + 1", 1);
+    const Compiled mutated = compile("k.cu", KERNELS, {sm, times});
+    check(compile("other.cu", KERNELS, {sm, times}).cubin.size() == compiled.cubin.size(), "others are left alone");
+    check(mutated.code == 0 && exchanged(mutated.cubin) != expected(3), "a planted bug");
+    setenv("EMULATED_MUTATION", "k\nthreadIdx.x\n0", 1);
+    const Compiled twice = compile("k.cu", KERNELS, {sm, times});
+    check(twice.code == 6 && twice.log.find("'threadIdx.x' does not occur once in k.cu") == 19, twice.log.c_str());
+    unsetenv("EMULATED_MUTATION");
+
+    // Each of these ends its context, and what comes after it says the same.
+    struct Wrong {
+        const char* kernel;
+        int at, division, code;
+    };
+    for (const Wrong& wrong : {Wrong{"too_far", 4, 1, 700}, {"too_far", -1, 1, 700}, {"too_far", 1 << 12, 1, 700},
+                               {"too_far", 3, 1, 0}, {"too_far", 3, 0, 719}, {"stuck", 0, 0, 719}}) {
+        begin();
+        Pointer out = allocate(16);
+        int at = wrong.at, division = wrong.division;
+        const int code = launch(function(compiled.cubin, wrong.kernel), 1, 32, 128, {&out, &at, &division});
+        check(code == wrong.code, ("the code of " + std::string(wrong.kernel) + " " + std::to_string(at)).c_str());
+        check(call("cuCtxSynchronize") == wrong.code, "it stays");
+        check(call<Pointer>("cuMemFree_v2", out) == wrong.code, "for all calls");
+        end();
+    }
+    begin();
+    void* kernel = function(compiled.cubin, "too_far");
+    Pointer out = allocate(16);
+    int at = 0, division = 1;
+    const std::vector<void*> arguments = {&out, &at, &division};
+    check(launch(kernel, 1, 33, 128, arguments) == 700, "too little dynamic shared memory");
+    end();
+    begin();
+    kernel = function(compiled.cubin, "too_far");
+    out = allocate(16);
+    check(launch(kernel, 0, 32, 128, arguments) == 1 && launch(kernel, 1, 0, 128, arguments) == 1, "a launch of nothing");
+    check(launch(kernel, 1, 1025, 8192, arguments) == 1, "too many threads");
+    check(launch(kernel, 1, 1, 60000, arguments) == 1, "much dynamic shared memory has to be asked for");
+    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 60000) == 0, "asked for");
+    check(launch(kernel, 1, 1, 60000, arguments) == 0, "and got");
+    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 232449) == 1, "there is no more than that");
+    check(call<Pointer>("cuMemFree_v2", out) == 0 && launch(kernel, 1, 1, 4, arguments) == 700, "used after it was freed");
+    end();
+}
+
+void host() {
+    int value = 0;
+    check(call("cuCtxSynchronize") == 3, "nothing before cuInit");
+    check(call<unsigned>("cuInit", 0) == 0, "cuInit");
+    check(call("cuCtxSynchronize") == 201, "no context");
+    begin();
+    check(call<int*, int, int>("cuDeviceGetAttribute", &value, 97, 0) == 0 && value == 232448, "an attribute");
+    const char* text = nullptr;
+    check(call<int, const char**>("cuGetErrorName", 719, &text) == 0 && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), "name");
+    int code = 0;
+    std::thread([&] { code = call("cuCtxSynchronize"); }).join();
+    check(code == 201, "another thread has not set it");
+    Pointer pointer = 0;
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, 0) == 1, "nothing is allocated");
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, (Size{1} << 30) + 1) == 2, "more than there is");
+    pointer = allocate(Size{1} << 20);
+    Size free = 0, total = 0;
+    check(call<Size*, Size*>("cuMemGetInfo_v2", &free, &total) == 0 && total - free == 1 << 20, "what is left");
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, Size{1} << 30) == 2, "more than is left");
+    unsigned word = 0;
+    check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 4, 5, 3, nullptr) == 0, "words");
+    check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 2, 5, 3, nullptr) == 1, "aligned words");
+    check(call<Pointer, unsigned char, Size, void*>("cuMemsetD8Async", pointer, 5, (1 << 20) + 1, nullptr) == 1, "bytes");
+    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", &word, pointer + 12, 4, nullptr) == 0 && word == 5, "12");
+    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", &word, pointer + 16, 4, nullptr) == 0 && word == ~0u, "16");
+    check(call<Pointer>("cuMemFree_v2", pointer) == 0 && call<Pointer>("cuMemFree_v2", pointer) == 1, "freed once");
+    void* module = nullptr;
+    check(call<void**, const void*>("cuModuleLoadData", &module, "no ELF, but as long as the header of one would be.......")
+              == 200, "no module");
+    end();
+    check(call("cuCtxSynchronize") == 201, "a context that is no more");
+}
+
+} // namespace
+
+int main(int arguments, char** argument) {
+    if (arguments != 3) return 2;
+    driver = dlopen(argument[1], RTLD_NOW | RTLD_LOCAL);
+    nvrtc = dlopen(argument[2], RTLD_NOW | RTLD_LOCAL);
+    if (!driver || !nvrtc) {
+        std::printf("%s\n", dlerror());
+        return 1;
+    }
+    host();
+    compiler();
+    kernels();
+    std::puts(failures ? "emulated libraries: broken" : "emulated libraries: ok");
+    return failures != 0;
+}
