@@ -44,6 +44,8 @@ constexpr Named CODES[] = {
 struct Attribute {
     int number, value;
 };
+// The compute capability that the attributes name, as NVRTC calls what runs on it.
+constexpr const char* ARCHITECTURES[] = {"sm_90", "sm_90a"};
 constexpr int SHARED_BYTES = 48 << 10, SHARED_BYTES_OPTIN = 232448, MAX_THREADS = 1024;
 constexpr Attribute DEVICE_ATTRIBUTES[] = {
     {1, MAX_THREADS},         // MAX_THREADS_PER_BLOCK

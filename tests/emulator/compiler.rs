@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles `source`, a file of this folder, with `flags` to `out`. False where there is no compiler, or no Linux, whose
-/// libraries these are; `SELVEDGE_REQUIRE_CUDA=1` does not put up with that.
+/// Compiles `source`, a file of this folder, with `flags` to `out`. False where there is no compiler, or no Linux, for
+/// which alone this is written; `SELVEDGE_REQUIRE_CUDA=1` does not put up with that.
 ///
 /// # Panics
 /// If it does not compile.

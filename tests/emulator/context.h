@@ -16,8 +16,8 @@ struct Function {
     Module* module;
     void (*entry)(void**);
     std::string name;
-    // What the host asked for by `cuFuncSetAttribute`.
-    int max_dynamic_shared = SHARED_BYTES;
+    // Bytes of dynamic shared memory that `cuFuncSetAttribute` asked for.
+    int asked_for = 0;
 };
 
 // The one context of a device, alive while somebody retains it. Handles that the host holds point to what it owns.

@@ -204,13 +204,21 @@ void kernels() {
     begin();
     kernel = function(compiled.cubin, "too_far");
     out = allocate(16);
-    check(launch(kernel, 0, 32, 128, arguments) == 1 && launch(kernel, 1, 0, 128, arguments) == 1, "a launch of nothing");
+    check(launch(kernel, 0, 32, 128, arguments) == 1, "a grid of nothing");
+    check(launch(kernel, 1, 0, 128, arguments) == 1, "a block of nothing");
     check(launch(kernel, 1, 1025, 8192, arguments) == 1, "too many threads");
     check(launch(kernel, 1, 1, 60000, arguments) == 1, "much dynamic shared memory has to be asked for");
     check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 60000) == 0, "asked for");
     check(launch(kernel, 1, 1, 60000, arguments) == 0, "and got");
     check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 232449) == 1, "there is no more than that");
-    check(call<Pointer>("cuMemFree_v2", out) == 0 && launch(kernel, 1, 1, 4, arguments) == 700, "used after it was freed");
+    check(call<Pointer>("cuMemFree_v2", out) == 0, "freed");
+    check(launch(kernel, 1, 1, 4, arguments) == 700, "used after it was freed");
+    end();
+
+    begin();
+    const Compiled other = compile("k.cu", KERNELS, {"--gpu-architecture=sm_80", times});
+    void* module = nullptr;
+    check(call<void**, const void*>("cuModuleLoadData", &module, other.cubin.data()) == 209, "made for another GPU");
     end();
 }
 
@@ -222,7 +230,9 @@ void host() {
     begin();
     check(call<int*, int, int>("cuDeviceGetAttribute", &value, 97, 0) == 0 && value == 232448, "an attribute");
     const char* text = nullptr;
-    check(call<int, const char**>("cuGetErrorName", 719, &text) == 0 && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), "name");
+    check(call<int, const char**>("cuGetErrorName", 719, &text) == 0, "the name of a code");
+    check(text && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), text);
+    check(call<int, const char**>("cuGetErrorString", 12345, &text) == 1 && !text, "no text of no code");
     int code = 0;
     std::thread([&] { code = call("cuCtxSynchronize"); }).join();
     check(code == 201, "another thread has not set it");
@@ -233,16 +243,22 @@ void host() {
     Size free = 0, total = 0;
     check(call<Size*, Size*>("cuMemGetInfo_v2", &free, &total) == 0 && total - free == 1 << 20, "what is left");
     check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, Size{1} << 30) == 2, "more than is left");
-    unsigned word = 0;
     check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 4, 5, 3, nullptr) == 0, "words");
     check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 2, 5, 3, nullptr) == 1, "aligned words");
-    check(call<Pointer, unsigned char, Size, void*>("cuMemsetD8Async", pointer, 5, (1 << 20) + 1, nullptr) == 1, "bytes");
-    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", &word, pointer + 12, 4, nullptr) == 0 && word == 5, "12");
-    check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", &word, pointer + 16, 4, nullptr) == 0 && word == ~0u, "16");
+    const Size too_many = (1 << 20) + 1;
+    check(call<Pointer, unsigned char, Size, void*>("cuMemsetD8Async", pointer, 5, too_many, nullptr) == 1, "bytes");
+    const auto word = [&](Size at) {
+        unsigned word = 0;
+        call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", &word, pointer + at, 4, nullptr);
+        return word;
+    };
+    check(word(0) == ~0u && word(4) == 5 && word(12) == 5 && word(16) == ~0u, "those words, and no others");
+    check(call<Pointer, Pointer, Size, void*>("cuMemcpyDtoDAsync_v2", pointer, pointer + 4, 8, nullptr) == 0, "moved");
+    check(word(0) == 5, "there");
     check(call<Pointer>("cuMemFree_v2", pointer) == 0 && call<Pointer>("cuMemFree_v2", pointer) == 1, "freed once");
     void* module = nullptr;
-    check(call<void**, const void*>("cuModuleLoadData", &module, "no ELF, but as long as the header of one would be.......")
-              == 200, "no module");
+    const std::string no_elf(64, '?');
+    check(call<void**, const void*>("cuModuleLoadData", &module, no_elf.data()) == 200, "no module");
     end();
     check(call("cuCtxSynchronize") == 201, "a context that is no more");
 }

@@ -1,7 +1,7 @@
-// An emulated CUDA driver, `libcuda.so.1` of a machine with one GPU of compute capability 9.0: what the host code calls,
-// with the names and types of cuda.h. All calls do what they have to before they return.
+// An emulated CUDA driver, `libcuda.so.1` of a machine with one GPU of compute capability 9.0: what the host code
+// calls, with the names and types of cuda.h. All calls do what they have to before they return.
 //
-// Kernels are those that the emulated NVRTC compiled. What a kernel did wrong is written to stderr, and ends its context.
+// Kernels are those that the emulated NVRTC compiled. What one did wrong is written to stderr, and ends its context.
 //
 //   EMULATED_DEVICES   how many devices there are: 1
 //   EMULATED_MEMORY    bytes of each: 1 GiB
@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 
 using namespace emulator;
 
@@ -21,11 +22,12 @@ using Pointer = unsigned long long; // CUdeviceptr
 
 void* address(Pointer pointer) { return reinterpret_cast<void*>(pointer); }
 
-// Does `work` if all of `ranges` lie in allocations.
 struct Range {
     Pointer pointer;
     std::size_t bytes;
 };
+
+// Does `work` if all of `ranges` lie in allocations.
 template <class Work> int with_memory(void* stream, std::initializer_list<Range> ranges, Work work) {
     Locked locked(stream);
     if (locked.code != SUCCESS) return locked.code;
@@ -72,16 +74,19 @@ std::uint64_t next_seed() {
     return number("EMULATED_SEED", seed >> 32 | 1);
 }
 
-bool fits(const Function& function, dim3 grid, dim3 threads, std::size_t dynamic_shared) {
+// What a launch asks for that the device does not have, or nothing.
+const char* too_much(const Function& function, dim3 grid, dim3 threads, std::size_t dynamic_shared) {
     const auto within = [](dim3 size, unsigned x, unsigned y, unsigned z) {
         return size.x > 0 && size.y > 0 && size.z > 0 && size.x <= x && size.y <= y && size.z <= z;
     };
-    if (!within(grid, 2147483647, 65535, 65535) || !within(threads, 1024, 1024, 64)) return false;
-    if (threads.x * threads.y * threads.z > MAX_THREADS) return false;
-    const std::size_t fixed = function.module->shared_bytes();
-    if (fixed > SHARED_BYTES || fixed + dynamic_shared > SHARED_BYTES_OPTIN) return false;
-    return dynamic_shared <= static_cast<std::size_t>(function.max_dynamic_shared) &&
-           (function.max_dynamic_shared > SHARED_BYTES || fixed + dynamic_shared <= SHARED_BYTES);
+    if (!within(grid, 2147483647, 65535, 65535)) return "no such grid";
+    if (!within(threads, 1024, 1024, 64) || threads.x * threads.y * threads.z > MAX_THREADS) return "no such block";
+    const std::size_t fixed = function.module->shared_bytes(), all = fixed + dynamic_shared;
+    if (fixed > SHARED_BYTES) return "more than 48 KiB of shared variables";
+    if (all > SHARED_BYTES && dynamic_shared > static_cast<std::size_t>(function.asked_for)) {
+        return "more shared memory than 48 KiB, and than was asked for by cuFuncSetAttribute";
+    }
+    return all > SHARED_BYTES_OPTIN ? "more shared memory than there is" : nullptr;
 }
 
 int report(Context& context, const Function& function, std::uint64_t seed, const Fault& fault) {
@@ -251,6 +256,8 @@ int cuModuleLoadData(void** handle, const void* image) {
     if (locked.code != SUCCESS) return locked.code;
     auto module = std::make_unique<Module>();
     if (!module->load(image)) return INVALID_IMAGE;
+    const std::string architecture = module->architecture;
+    if (architecture != ARCHITECTURES[0] && architecture != ARCHITECTURES[1]) return NO_BINARY_FOR_GPU;
     *handle = keep(locked.context->modules, std::move(module));
     return SUCCESS;
 }
@@ -286,7 +293,7 @@ int cuFuncGetAttribute(int* value, int attribute, void* handle) {
     case 1: *value = static_cast<int>(function->module->shared_bytes()); break;      // SHARED_SIZE_BYTES
     case 2: case 3: *value = 0; break;                                               // CONST_, LOCAL_SIZE_BYTES
     case 4: *value = 32; break;                                                      // NUM_REGS
-    case 8: *value = function->max_dynamic_shared; break;                            // MAX_DYNAMIC_SHARED_SIZE_BYTES
+    case 8: *value = function->asked_for; break;                                     // MAX_DYNAMIC_SHARED_SIZE_BYTES
     default: return INVALID_VALUE;
     }
     return SUCCESS;
@@ -300,7 +307,7 @@ int cuFuncSetAttribute(void* handle, int attribute, int value) {
     if (attribute == 9) return SUCCESS; // PREFERRED_SHARED_MEMORY_CARVEOUT
     const int most = SHARED_BYTES_OPTIN - static_cast<int>(function->module->shared_bytes());
     if (attribute != 8 || value < 0 || value > most) return INVALID_VALUE;
-    function->max_dynamic_shared = value;
+    function->asked_for = value;
     return SUCCESS;
 }
 
@@ -311,7 +318,11 @@ int cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid
     if (locked.code != SUCCESS) return locked.code;
     if (const int code = find(locked.context->functions, handle, &function)) return code;
     const dim3 grid{grid_x, grid_y, grid_z}, threads{block_x, block_y, block_z};
-    if (extra || !fits(*function, grid, threads, dynamic_shared)) return INVALID_VALUE;
+    if (extra) return INVALID_VALUE;
+    if (const char* what = too_much(*function, grid, threads, dynamic_shared)) {
+        std::fprintf(stderr, "emulated GPU: kernel %s is not launched: %s\n", function->name.c_str(), what);
+        return INVALID_VALUE;
+    }
     const Kernel kernel{function->entry, function->module->shared_begin, function->module->shared_end};
     const std::uint64_t seed = next_seed();
     Context& context = *locked.context;

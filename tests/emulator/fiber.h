@@ -39,6 +39,9 @@ public:
     // From within the fiber back to who entered it.
     void leave() { swapcontext(&context, &caller); }
 
+    // Whether `at` is of its stack, or what lies around that.
+    bool on_stack(const void* at) const { return stack.around(at); }
+
 private:
     Pages stack;
     ucontext_t context, caller;
@@ -89,6 +92,9 @@ public:
 
     // From within the fiber back to who entered it.
     void leave() { emulator_switch(&pointer, caller); }
+
+    // Whether `at` is of its stack, or what lies around that.
+    bool on_stack(const void* at) const { return stack.around(at); }
 
 private:
     Pages stack;

@@ -1,8 +1,8 @@
 // How CUDA runs a kernel, on a CPU: one fiber for each thread of a block, blocks one after another.
 //
-// A thread runs until it waits: at a barrier of the block, or in an operation of its warp. With a seed threads take their
-// turns in a shuffled order, so that what needs a barrier and has none comes out otherwise under another seed. Where no
-// thread can go on, the launch ends with a report of who waits where.
+// A thread runs until it waits: at a barrier of the block, or in an operation of its warp. With a seed threads take
+// their turns in a shuffled order, so that what needs a barrier and has none comes out otherwise under another seed.
+// Where no thread can go on, the launch ends with a report of who waits where.
 #pragma once
 #include "copies.h"
 #include "fiber.h"
@@ -190,7 +190,8 @@ inline bool in_shared(const unsigned char* at, std::size_t bytes) {
         return begin && at >= begin && at + bytes <= end;
     };
     const Allocation& dynamic = block.dynamic_shared;
-    return within(block.kernel.shared_begin, block.kernel.shared_end) || within(dynamic.body, dynamic.body + dynamic.bytes);
+    return within(block.kernel.shared_begin, block.kernel.shared_end) ||
+           within(dynamic.body, dynamic.body + dynamic.bytes);
 }
 
 inline void copy_later(void* to, const void* from) {
@@ -305,6 +306,7 @@ inline Fault trapped(const Trap& trap, const Memory* memory) {
     const std::string who = "thread " + std::to_string(block.current->number) + ": ";
     if (trap.signal == SIGFPE) return {who + "a division by zero"};
     const auto* at = static_cast<const unsigned char*>(trap.address);
+    if (block.current->fiber.on_stack(at)) return {who + "its stack is full", true};
     if (block.dynamic_shared.pages.around(at)) {
         return {who + "dynamic shared memory: " + block.dynamic_shared.described("read or written", at), true};
     }
@@ -330,8 +332,8 @@ inline Fault launch(const Kernel& kernel, dim3 grid, dim3 threads, std::size_t d
     }
     const uint3 at = the_machine.block;
     if (!block.fault.empty()) {
-        block.fault.what = "block (" + std::to_string(at.x) + ", " + std::to_string(at.y) + ", " + std::to_string(at.z) +
-                           "): " + block.fault.what;
+        const std::string x = std::to_string(at.x), y = std::to_string(at.y), z = std::to_string(at.z);
+        block.fault.what = "block (" + x + ", " + y + ", " + z + "): " + block.fault.what;
     }
     return block.fault;
 }

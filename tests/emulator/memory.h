@@ -108,7 +108,8 @@ public:
         }
         for (const Allocation& allocation : freed) {
             if (!allocation.pages.around(at)) continue;
-            return "an allocation of " + std::to_string(allocation.bytes) + " bytes was read or written after it was freed";
+            const std::string bytes = std::to_string(allocation.bytes);
+            return "an allocation of " + bytes + " bytes was read or written after it was freed";
         }
         return {};
     }

@@ -42,6 +42,8 @@ inline void* open_library(const void* image, std::size_t bytes) {
 
 struct Module {
     void* library = nullptr;
+    // What it was compiled for: "sm_90".
+    const char* architecture = nullptr;
     unsigned char *shared_begin = nullptr, *shared_end = nullptr;
 
     std::size_t shared_bytes() const { return static_cast<std::size_t>(shared_end - shared_begin); }
@@ -51,9 +53,10 @@ struct Module {
         const std::size_t bytes = elf_bytes(image);
         library = bytes > 0 ? open_library(image, bytes) : nullptr;
         if (!library) return false;
+        architecture = static_cast<const char*>(dlsym(library, "emulated_architecture"));
         const auto attach = reinterpret_cast<bool (*)(Machine*, unsigned, unsigned char**, unsigned char**)>(
             dlsym(library, "emulated_attach"));
-        return attach && attach(&the_machine, INTERFACE, &shared_begin, &shared_end);
+        return architecture && attach && attach(&the_machine, INTERFACE, &shared_begin, &shared_end);
     }
 
     // Null if there is none of that name.

@@ -1,5 +1,5 @@
 // An emulated NVRTC, `libnvrtc.so.13`: the system's C++ compiler ($CXX, or c++) makes of a kernel's source a shared
-// library for the emulated driver. The CUBIN is that library itself, so that it can be kept in a file like one for a GPU.
+// library for the emulated driver. The CUBIN is that library itself, and can be kept in a file like one for a GPU.
 //
 // EMULATED_MUTATION plants a bug: see `mutate`.
 #include "process.h"
@@ -22,7 +22,14 @@ using namespace emulator;
 namespace {
 
 // nvrtcResult of nvrtc.h.
-enum Code { SUCCESS = 0, INVALID_INPUT = 3, INVALID_PROGRAM = 4, INVALID_OPTION = 5, COMPILATION = 6, INTERNAL = 11 };
+enum Code {
+    SUCCESS = 0,
+    INVALID_INPUT = 3,
+    INVALID_PROGRAM = 4,
+    INVALID_OPTION = 5,
+    COMPILATION = 6,
+    INTERNAL = 11,
+};
 constexpr const char* CODES[] = {
     "NVRTC_SUCCESS",
     "NVRTC_ERROR_OUT_OF_MEMORY",
@@ -77,9 +84,9 @@ std::string read(const std::string& option, Options& options) {
         options.statistics = true;
         return {};
     }
-    // Those that change nothing here. With fused multiplication and addition forbidden, results are those of `--fmad=false`.
-    for (const char* known : {"--std=c++17", "-std=c++17", "--fmad=false", "--fmad=true", "--extra-device-vectorization",
-                              "--device-as-default-execution-space", "--restrict", "--generate-line-info"}) {
+    // Those that change nothing here, where multiplication and addition are never fused.
+    for (const char* known : {"--std=c++17", "-std=c++17", "--fmad=false", "--fmad=true", "--generate-line-info",
+                              "--extra-device-vectorization", "--device-as-default-execution-space", "--restrict"}) {
         if (option == known) return {};
     }
     // Known to NVRTC, but what it makes of a division or a root is not what this compiler makes of it.
@@ -89,7 +96,8 @@ std::string read(const std::string& option, Options& options) {
 
 // The kernel with its entries, in the text that the compiler gets.
 std::string whole(const Program& program, const std::string& source) {
-    std::string text = "#line 1 \"" + program.name + "\"\n" + source + "\n#line 1 \"entries of " + program.name + "\"\n";
+    const auto line = [](const std::string& file) { return "\n#line 1 \"" + file + "\"\n"; };
+    std::string text = line(program.name) + source + line("entries of " + program.name);
     for (const std::string& kernel : kernels_of(source)) {
         text += "extern \"C\" __attribute__((visibility(\"default\"))) void emulated_entry_" + kernel +
                 "(void** arguments) { emulator::call(" + kernel + ", arguments); }\n";
@@ -151,7 +159,9 @@ int compile(Program& program, const Options& options) {
     }
     if (code != 0) return COMPILATION;
     if (starts(options.architecture, "sm_")) program.cubin = contents(library);
-    if (options.statistics) program.log += "ptxas info    : Used 32 registers, 0 bytes spill stores, 0 bytes spill loads\n";
+    if (options.statistics) {
+        program.log += "ptxas info    : Used 32 registers, 0 bytes spill stores, 0 bytes spill loads\n";
+    }
     return SUCCESS;
 }
 

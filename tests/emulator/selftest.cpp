@@ -60,6 +60,69 @@ void divergent(int* out) {
 
 void foreign_mask(int* out) { out[threadIdx.x] = __shfl_sync(1u, 1, 0); }
 
+// Half of a warp votes while the other half exchanges values.
+void two_operations(int* out) {
+    if (threadIdx.x < 16) out[threadIdx.x] = static_cast<int>(__ballot_sync(~0u, 1));
+    else out[threadIdx.x] = __shfl_sync(~0u, 1, 0);
+}
+
+// Lanes 0 and 1 wait for each other, but lane 0 for lane 2 as well.
+void two_masks(int* out) {
+    if (threadIdx.x < 3) out[threadIdx.x] = __shfl_sync(threadIdx.x == 1 ? 3u : 7u, 1, 0);
+}
+
+// Three lanes, each of which waits for the next one alone: nobody can be told apart from those who are late.
+void in_a_ring(int* out) {
+    const unsigned lane = threadIdx.x, next = (lane + 1) % 3;
+    if (lane < 3) out[lane] = __shfl_sync(1u << lane | 1u << next, 1, 0);
+}
+
+void shuffles(int* out) {
+    const int lane = static_cast<int>(threadIdx.x);
+    out[lane * 6] = __shfl_up_sync(~0u, lane, 3);
+    out[lane * 6 + 1] = __shfl_down_sync(~0u, lane, 3, 8);
+    out[lane * 6 + 2] = __shfl_sync(~0u, lane, 9, 8);
+    out[lane * 6 + 3] = static_cast<int>(__shfl_xor_sync(~0u, 1ull << lane, 31, 32) >> (lane ^ 31));
+    if (lane < 8) out[lane * 6 + 4] = __shfl_sync(0xffu, lane, 8 + lane);
+    out[lane * 6 + 5] = __shfl_up_sync(~0u, lane, 5, 16);
+}
+
+void reductions(int* out) {
+    const int lane = static_cast<int>(threadIdx.x), value = (lane * 7 + 3) % 32 - 20;
+    const unsigned mask = lane % 2 ? 0xaaaaaaaau : 0x55555555u;
+    out[lane * 6] = __reduce_max_sync(mask, value);
+    out[lane * 6 + 1] = static_cast<int>(__reduce_max_sync(mask, static_cast<unsigned>(value)));
+    out[lane * 6 + 2] = __reduce_add_sync(mask, value);
+    out[lane * 6 + 3] = __reduce_min_sync(mask, value);
+    out[lane * 6 + 4] = __any_sync(mask, lane == 6) * 2 + __all_sync(mask, lane % 2);
+    out[lane * 6 + 5] = static_cast<int>(__reduce_or_sync(mask, 1u << lane % 7));
+}
+
+// Adds up what the dynamic shared memory holds before anybody wrote to it.
+void left_behind(int* out, unsigned n) {
+    DYNAMIC_SHARED(int, values);
+    for (unsigned i = threadIdx.x; i < n; i += blockDim.x) {
+        atomicMax(out, values[i]);
+        values[i] = 5;
+    }
+}
+
+// Writes to dynamic shared memory `by` bytes from its start.
+void beside(int by) {
+    DYNAMIC_SHARED(char, bytes);
+    if (threadIdx.x == 1) bytes[by] = 1;
+}
+
+// Needs more stack than there is.
+int deep(volatile int* at, int n) {
+    volatile int large[1024];
+    large[n % 1024] = n;
+    return n == 0 ? *at : deep(at, n - 1) + large[n % 1024];
+}
+void full_stack(int* out) { *out = deep(out, 1000); }
+
+void reads(const int* in, int at, int* out) { *out = in[at]; }
+
 void three_dimensions(int* out) {
     const unsigned thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
     const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
@@ -101,10 +164,95 @@ void memory() {
     check(memory.damage() == "an allocation of 1 bytes was written 3 bytes before its start", memory.damage().c_str());
 }
 
+// Reads where nothing is: behind an allocation whose end is that of a page, at null, in what was freed.
+void reads_of_nothing() {
+    emulator::Memory memory;
+    auto* in = static_cast<int*>(memory.allocate(1024));
+    int out = 0;
+    const auto fault = [&](const int* from, int at) {
+        return run_with(0, &memory, reads, {}, {}, 0, from, at, &out);
+    };
+    check(fault(in, 255).empty() && out == -1, "the last one can be read");
+    const std::string behind = fault(in, 256).what;
+    check(behind.find("1024 bytes was read or written 0 bytes behind its end") != std::string::npos, behind.c_str());
+    check(fault(in, 256).memory && fault(nullptr, 0).memory, "it is a fault of memory");
+    check(fault(in, 255).empty(), "others can run behind it");
+    memory.free(in);
+    check(fault(in, 0).what.find("after it was freed") != std::string::npos, "freed");
+    const std::string deep = run(full_stack, {}, {}, 0, &out);
+    check(deep.find("its stack is full") != std::string::npos, deep.c_str());
+}
+
+void dynamic_shared_memory() {
+    int most = -7;
+    check(run_with(400, nullptr, left_behind, {5, 1, 1}, {32, 1, 1}, 3, &most, 100u).empty(), "it can be written");
+    check(most == -1, "what the block before left is gone");
+    const auto fault = [](int by) { return run_with(400, nullptr, beside, {}, {32, 1, 1}, 3, by); };
+    check(fault(399).empty(), "its last byte");
+    const std::string behind = "block (0, 0, 0): dynamic shared memory: an allocation of 400 bytes was written 0 bytes "
+                               "behind its end";
+    check(fault(400).what == behind && fault(400).memory, fault(400).what.c_str());
+    check(fault(-2).what.find("written 2 bytes before its start") != std::string::npos, "before it");
+    check(fault(512).what.find("thread 1: dynamic shared memory: an allocation of 400 bytes was read or written 112") !=
+              std::string::npos, fault(512).what.c_str());
+}
+
+void more_warp_operations(std::uint64_t seed) {
+    std::vector<int> all(32 * 6, 77);
+    check(run(shuffles, {}, {32, 1, 1}, seed, all.data()).empty(), "shuffles run");
+    for (int lane = 0; lane < 32; ++lane) {
+        const int* of = &all[static_cast<std::size_t>(lane) * 6];
+        check(of[0] == (lane < 3 ? lane : lane - 3), "up");
+        check(of[1] == (lane % 8 < 5 ? lane + 3 : lane), "down within eights");
+        check(of[2] == lane / 8 * 8 + 1, "from a lane of each eight");
+        check(of[3] == 1, "64 bits");
+        check(of[4] == (lane < 8 ? -1 : 77), "a lane outside of the mask has nothing to give");
+        check(of[5] == (lane % 16 < 5 ? lane : lane - 5), "up within halves");
+    }
+    check(run(reductions, {}, {32, 1, 1}, seed, all.data()).empty(), "reductions run");
+    for (int lane = 0; lane < 32; ++lane) {
+        int most = -100, least = 100, sum = 0, either = 0;
+        unsigned unsigned_most = 0;
+        for (int other = lane % 2; other < 32; other += 2) {
+            const int value = (other * 7 + 3) % 32 - 20;
+            most = value > most ? value : most;
+            least = value < least ? value : least;
+            unsigned_most = static_cast<unsigned>(value) > unsigned_most ? static_cast<unsigned>(value) : unsigned_most;
+            sum += value;
+            either |= 1 << other % 7;
+        }
+        const int* of = &all[static_cast<std::size_t>(lane) * 6];
+        check(of[0] == most && of[3] == least && of[2] == sum, "reductions of signed numbers");
+        check(static_cast<unsigned>(of[1]) == unsigned_most && of[5] == either, "and of unsigned ones");
+        check(of[4] == (lane % 2 ? 1 : 2), "votes");
+    }
+}
+
+// Operations in which lanes of a warp do not meet.
+void those_that_never_meet(std::uint64_t seed) {
+    std::vector<int> out(32, 0);
+    const auto holds = [](const std::string& what, const char* part) {
+        check(what.find(part) != std::string::npos, what.c_str());
+    };
+    const std::string operations = run(two_operations, {}, {32, 1, 1}, seed, out.data());
+    holds(operations, "__ballot_sync with mask ffffffff");
+    holds(operations, "__shfl_sync with mask ffffffff");
+    holds(operations, "but thread");
+    const std::string masks = run(two_masks, {}, {32, 1, 1}, seed, out.data());
+    holds(masks, "with mask 00000003");
+    holds(masks, "with mask 00000007");
+    holds(masks, "but thread");
+    const std::string ring = run(in_a_ring, {}, {32, 1, 1}, seed, out.data());
+    holds(ring, "deadlock: 3 threads cannot go on");
+    holds(ring, "with mask 00000005");
+}
+
 } // namespace
 
 int main() {
     memory();
+    reads_of_nothing();
+    dynamic_shared_memory();
     int expected = 0;
     for (int i = 0; i < 1000; ++i) expected += i * i % 37;
     check(sums<true>() == std::set<int>{expected}, "a sum with barriers is the same under every seed");
@@ -130,6 +278,8 @@ int main() {
         std::vector<int> partial(40, 0);
         check(run(partial_warp, {1, 1, 1}, {40, 1, 1}, seed, partial.data()).empty(), "a partial warp runs");
         check(partial[31] == -1 && partial[32] == 0xff && partial[39] == 0xff, "its ballot has its lanes");
+        more_warp_operations(seed);
+        those_that_never_meet(seed);
         std::vector<int> cube(2 * 3 * 2 * 4 * 2 * 5, 0);
         check(run(three_dimensions, {2, 3, 2}, {4, 2, 5}, seed, cube.data()).empty(), "three dimensions run");
         for (int count : cube) check(count == 1, "each place of a grid once");
@@ -137,8 +287,8 @@ int main() {
 
     std::vector<int> out(32, 0);
     const std::string deadlock = run(divergent, {1, 1, 1}, {32, 1, 1}, 0, out.data());
-    check(deadlock.find("block (0, 0, 0): deadlock: 32 threads cannot go on; thread 0 waits at a barrier; thread 1 waits "
-                        "in __shfl_sync with mask ffffffff (31 do)") == 0,
+    check(deadlock == "block (0, 0, 0): deadlock: 32 threads cannot go on; thread 0 waits at a barrier; "
+                      "thread 1 waits in __shfl_sync with mask ffffffff (31 do)",
           deadlock.c_str());
     const std::string mask = run(foreign_mask, {1, 1, 1}, {32, 1, 1}, 0, out.data());
     check(mask.find("thread 1: is not in the mask") != std::string::npos, mask.c_str());

@@ -79,8 +79,8 @@ inline std::vector<std::string> kernels_of(const std::string& source) {
     return names;
 }
 
-// The bug that a test of the tests plants: "KERNEL\nFROM\nTO". In the program KERNEL.cu the text FROM, which has to occur
-// once, is replaced by TO. Says what is wrong with it, or nothing.
+// The bug that a test of the tests plants: "KERNEL\nFROM\nTO". In the program KERNEL.cu the text FROM, which has to
+// occur once, is replaced by TO, which may have more lines. Says what is wrong with it, or nothing.
 inline std::string mutate(std::string& source, const std::string& program, const std::string& mutation) {
     const std::size_t first = mutation.find('\n'), second = mutation.find('\n', first + 1);
     if (second == std::string::npos) return "EMULATED_MUTATION is not KERNEL, FROM and TO, each in a line";
