@@ -8,6 +8,7 @@
 
 mod cases;
 mod floats;
+mod gpu;
 mod integers;
 mod trellis;
 
@@ -19,6 +20,10 @@ macro_rules! each_backend {
     ($backend:ident => $body:expr) => {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let $backend = &Cpu::with_isa(isa).expect("it is available");
+            println!("{}", $backend.name());
+            $body;
+        }
+        if let Some($backend) = gpu::cuda() {
             println!("{}", $backend.name());
             $body;
         }

@@ -47,6 +47,8 @@ mod trellis;
 mod types;
 
 pub use cpu::Cpu;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use error::{Error, Result};
 pub use isa::Isa;
 pub use layout::{

@@ -52,9 +52,9 @@ pub(crate) struct TrellisMetric {
     /// The level of each label.
     pub(crate) levels: [i16; TRELLIS_LEVELS],
     /// What a component is multiplied with.
-    factor: f32,
+    pub(crate) factor: f32,
     /// The largest target.
-    bound: f32,
+    pub(crate) bound: f32,
     nbits: usize,
 }
 

@@ -1,5 +1,6 @@
 //! The words on the command line; the first line of every doc comment is what `--help` shows.
 
+use crate::device::Device;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -132,7 +133,7 @@ pub enum CodecArg {
 }
 
 /// What every command that computes takes.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct EncodeArgs {
     /// Tokens of a query at most [default: the checkpoint's].
     #[arg(long, value_name = "TOKENS")]
@@ -143,6 +144,9 @@ pub struct EncodeArgs {
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
+    /// What computes, the model aside: cpu, or a GPU as `selvedge devices` lists it.
+    #[arg(long, value_name = "cpu|cuda|cuda/N", default_value_t = Device::Cpu)]
+    pub device: Device,
 }
 
 /// Where queries come from.

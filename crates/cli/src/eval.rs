@@ -5,7 +5,7 @@ use crate::metrics::{Qrels, Quality, overlap};
 use crate::queries::{self, Queries};
 use crate::source::{ArraySource, Source, TextSource};
 use crate::{Error, Result, truth};
-use selvedge_backend::Cpu;
+use selvedge_backend::{Backend, Cpu};
 use selvedge_encoder::TextKind;
 use selvedge_index::Index;
 use selvedge_search::{Mode, Outcome, Params, Searcher};
@@ -63,7 +63,7 @@ pub struct Latency {
 }
 
 /// Measures an index.
-pub fn eval(args: &EvalArgs, index: &Index, searcher: &Searcher<Cpu>) -> Result<Report> {
+pub fn eval<B: Backend>(args: &EvalArgs, index: &Index, searcher: &Searcher<B>) -> Result<Report> {
     let qrels = Qrels::read(&args.qrels)?;
     let queries = queries::load(&args.source, &[], index, &args.encode)?;
     let params = crate::params(searcher, args.k.max(100), &args.funnel);
@@ -105,7 +105,7 @@ fn pids(outcomes: &[Outcome]) -> Vec<Vec<u32>> {
     outcomes.iter().map(|o| o.found.iter().map(|f| f.pid).collect()).collect()
 }
 
-fn latency(searcher: &Searcher<Cpu>, queries: &Queries, params: &Params) -> Result<Latency> {
+fn latency<B: Backend>(searcher: &Searcher<B>, queries: &Queries, params: &Params) -> Result<Latency> {
     let mut times = Vec::with_capacity(queries.embeddings.len());
     for query in &queries.embeddings {
         let started = Instant::now();

@@ -8,6 +8,7 @@ pub mod args;
 mod budget;
 pub mod build;
 pub mod collection;
+pub mod device;
 mod devices;
 mod error;
 pub mod eval;
@@ -26,7 +27,8 @@ pub use error::{Error, Result};
 
 use args::{Cli, CodecArg, Command, EvalArgs, FunnelArgs, IndexArgs, InfoArgs, SearchArgs, VerifyArgs};
 use build::{BuildOptions, build};
-use selvedge_backend::{Backend, Cpu};
+use device::on_device;
+use selvedge_backend::Backend;
 use selvedge_codec::CodecKind;
 use selvedge_encoder::Encoder;
 use selvedge_index::{BuildInfo, Check, Document, EncoderInfo, Index, ManifestInfo, Writer};
@@ -99,7 +101,6 @@ fn index_source(
     source: &mut dyn Source,
     encoder: Option<EncoderInfo>,
 ) -> Result<()> {
-    let backend = Cpu::new()?;
     let options = BuildOptions {
         kind: match args.codec {
             CodecArg::Selvedge => CodecKind::Selvedge,
@@ -112,10 +113,12 @@ fn index_source(
     };
     let mut saver =
         args.save_embeddings.as_ref().map(|folder| save::Saver::create(folder, source.dim())).transpose()?;
-    let report = build(&backend, &mut writer, source, &options, saver.as_mut())?;
+    let (report, backend) = on_device!(args.encode.device, backend => {
+        build(&backend, &mut writer, source, &options, saver.as_mut()).map(|report| (report, backend.name()))
+    })?;
     let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION").into(),
-        backend: backend.name(),
+        backend,
         seed: args.seed,
         sample_passages: report.sampled_passages as u64,
         sample_tokens: report.sampled_tokens as u64,
@@ -168,8 +171,10 @@ fn encoder_info(encoder: &Encoder) -> EncoderInfo {
 fn search(args: &SearchArgs) -> Result<()> {
     let index = open(&args.index)?;
     let queries = queries::load(&args.source, &args.texts, &index, &args.encode)?;
-    let searcher = Searcher::new(Cpu::new()?, &index)?;
-    let outcomes = searcher.search_batch(&queries.embeddings, &params(&searcher, args.k, &args.funnel), None)?;
+    let outcomes = on_device!(args.encode.device, backend => {
+        let searcher = Searcher::new(backend, &index)?;
+        searcher.search_batch(&queries.embeddings, &params(&searcher, args.k, &args.funnel), None)
+    })?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, (id, outcome)) in queries.ids.iter().zip(&outcomes).enumerate() {
         if args.json {
@@ -190,7 +195,7 @@ fn open(path: &Path) -> Result<Index> {
 }
 
 /// What the flags say; where they are silent, what was tuned or the defaults.
-fn params(searcher: &Searcher<Cpu>, k: usize, funnel: &FunnelArgs) -> Params {
+fn params<B: Backend>(searcher: &Searcher<B>, k: usize, funnel: &FunnelArgs) -> Params {
     let mut params = if funnel.exact { Params::exact(k) } else { searcher.params(k) };
     if let Mode::Funnel { nprobe, ndocs, nfull } = &mut params.mode {
         *nprobe = funnel.nprobe.unwrap_or(*nprobe);
@@ -203,8 +208,7 @@ fn params(searcher: &Searcher<Cpu>, k: usize, funnel: &FunnelArgs) -> Params {
 /// `selvedge eval`.
 fn evaluate(args: &EvalArgs) -> Result<()> {
     let index = open(&args.index)?;
-    let searcher = Searcher::new(Cpu::new()?, &index)?;
-    let report = eval::eval(args, &index, &searcher)?;
+    let report = on_device!(args.encode.device, backend => eval::eval(args, &index, &Searcher::new(backend, &index)?))?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let line = serde_json::to_string(&report).expect("a report is plain numbers");

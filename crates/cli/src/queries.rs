@@ -68,7 +68,7 @@ pub fn encoder_of(index: &Index, model: Option<&str>, encode: &EncodeArgs) -> Re
     let lengths = EncodeArgs {
         query_maxlen: encode.query_maxlen.or(Some(made_by.query_maxlen)),
         passage_maxlen: encode.passage_maxlen.or(Some(made_by.passage_maxlen)),
-        threads: encode.threads,
+        ..*encode
     };
     let model = model.unwrap_or(&made_by.model);
     let encoder = load_encoder(model, &lengths)?;

@@ -1,8 +1,9 @@
 //! `selvedge tune`: the fastest search parameters for a wanted recall, measured and kept in the manifest.
 
 use crate::args::TuneArgs;
+use crate::device::on_device;
 use crate::{Error, Result, open, output, progress, queries};
-use selvedge_backend::Cpu;
+use selvedge_backend::Backend;
 use selvedge_search::{Searcher, Tuned, tune as tune_for};
 use std::io::Write;
 
@@ -16,12 +17,15 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     if queries.embeddings.len() < FEW_QUERIES {
         eprintln!("note: {} queries are few; what they show may not hold for others", queries.embeddings.len());
     }
-    let searcher = Searcher::new(Cpu::new()?, &index)?;
+    on_device!(args.encode.device, backend => tune_with(args, &queries, &Searcher::new(backend, &index)?))
+}
+
+fn tune_with<B: Backend>(args: &TuneArgs, queries: &queries::Queries, searcher: &Searcher<B>) -> Result<()> {
     let mut best: Vec<Tuned> = Vec::new();
     let mut tables = Vec::new();
     for &k in &args.k {
         let bar = progress::counter("tune", "settings");
-        let tried = tune_for(&searcher, &queries.embeddings, k, args.recall, |_| bar.inc(1))?;
+        let tried = tune_for(searcher, &queries.embeddings, k, args.recall, |_| bar.inc(1))?;
         bar.finish_and_clear();
         let Some(&fastest) = tried.first() else {
             let reason = format!(

@@ -66,6 +66,11 @@ impl Cubins {
         Self { folder: Some(folder.into()) }
     }
 
+    /// None: whatever is asked for is compiled.
+    pub fn nowhere() -> Self {
+        Self { folder: None }
+    }
+
     /// The CUBIN of `key`: the one that is kept, or else what `compile` makes, which is kept from then on. That it cannot
     /// be, on a full disk or in a folder that may not be written, is no error: the next process compiles again.
     pub fn get_or_compile<E>(&self, key: &Key, compile: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
@@ -180,7 +185,7 @@ mod tests {
     fn a_folder_that_cannot_be_made_and_none_at_all_do_not_matter() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
-        for cubins in [Cubins::in_folder(&dir.path().join("file/below")), Cubins { folder: None }] {
+        for cubins in [Cubins::in_folder(&dir.path().join("file/below")), Cubins::nowhere()] {
             assert_eq!(get(&cubins, &key("a"), b"A"), (b"A".to_vec(), true));
             assert_eq!(get(&cubins, &key("a"), b"A"), (b"A".to_vec(), true));
             cubins.remove(&key("a"));

@@ -1,6 +1,9 @@
 //! The driver and its devices, through the few functions of `libcuda` that say what there is.
 
-use super::library::{Loaded, Unavailable, load};
+use super::{
+    calls::Calls,
+    library::{Loaded, Unavailable, load, load_file},
+};
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -9,6 +12,9 @@ use std::sync::OnceLock;
 const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
+
+/// What messages call it.
+const LIBRARY: &str = "the CUDA driver";
 
 /// Bytes of a device's name, at most.
 const NAME_BYTES: usize = 256;
@@ -42,9 +48,17 @@ impl Driver {
         DRIVER.get_or_init(Self::open).clone()
     }
 
+    /// The driver in `file`.
+    pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
+        Self::of(load_file(LIBRARY, file)?)
+    }
+
     fn open() -> Result<Self, Unavailable> {
         let names = if cfg!(windows) { &["nvcuda.dll"][..] } else { &["libcuda.so.1", "libcuda.so"] };
-        let library = load("the CUDA driver", "SELVEDGE_CUDA_DRIVER", names.iter().map(Into::into).collect())?;
+        Self::of(load(LIBRARY, "SELVEDGE_CUDA_DRIVER", names.iter().map(Into::into).collect())?)
+    }
+
+    fn of(library: Loaded) -> Result<Self, Unavailable> {
         let mut version = 0;
         // SAFETY: the types are those of cuda.h, and `version` is where it writes.
         unsafe {
@@ -64,6 +78,11 @@ impl Driver {
     /// The CUDA version that it is for, major and minor.
     pub fn version(&self) -> (u32, u32) {
         ((self.version / 1000) as u32, (self.version % 1000 / 10) as u32)
+    }
+
+    /// The functions that kernels need.
+    pub(super) fn calls(&self) -> Result<Calls, Unavailable> {
+        Calls::load(self.library)
     }
 
     /// Its devices, in its order, and why one of them cannot be had.

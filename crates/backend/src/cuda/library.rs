@@ -71,7 +71,8 @@ pub(super) struct Loaded {
 /// Loads `library` from the file that the variable `from_env` names or, where there is none, from the first of
 /// `places` that has it.
 pub(super) fn load(library: &'static str, from_env: &str, places: Vec<PathBuf>) -> Result<Loaded, Unavailable> {
-    let chosen: Option<OsString> = std::env::var_os(from_env).filter(|path| !path.is_empty());
+    let named = |name| std::env::var_os(name).filter(|path: &OsString| !path.is_empty());
+    let chosen = if from_env.is_empty() { None } else { named(from_env) };
     let places = chosen.map_or(places, |path| vec![path.into()]);
     let mut tried = Vec::new();
     for path in places {
@@ -86,6 +87,11 @@ pub(super) fn load(library: &'static str, from_env: &str, places: Vec<PathBuf>) 
         }
     }
     Err(Unavailable::NotFound { library, tried })
+}
+
+/// Loads `library` from `file`.
+pub(super) fn load_file(library: &'static str, file: &Path) -> Result<Loaded, Unavailable> {
+    load(library, "", vec![file.into()])
 }
 
 /// What the loader itself said.

@@ -1,23 +1,50 @@
-//! NVIDIA GPUs: which there are on this machine, and why the rest is not.
+//! The ops on NVIDIA GPUs: [`Cuda`].
 //!
 //! Nothing is linked. The driver (`libcuda`) and the compiler (`libnvrtc`) are looked for when they are first asked
-//! for, and stay loaded; what is missing is an [`Unavailable`] that says where it was looked for. There is no op here
-//! yet: [`devices`] says what there is, [`Nvrtc`] compiles, and [`Cubins`] keeps what it made.
+//! for, and stay loaded; what is missing is an [`Unavailable`] that says where it was looked for. [`devices`] says what
+//! there is, [`Nvrtc`] compiles the kernels when they are first needed, and [`Cubins`] keeps what it made.
 //!
 //! | library | looked for in, first to last |
 //! |---|---|
 //! | driver | `SELVEDGE_CUDA_DRIVER` (a file, and nothing else then); the names `libcuda.so.1`, `libcuda.so` |
 //! | NVRTC | `SELVEDGE_NVRTC` (likewise); `lib64` and `lib` of `CUDA_HOME` and `CUDA_PATH`; the names; `lib64` of `/usr/local/cuda` |
+//!
+//! The twenty-odd functions of the driver that are needed are called as they are (`calls.rs`), not through the crate
+//! cudarc: that one panics where a library or a symbol is missing, looks for libraries by names of its own, and would be
+//! the second loader beside the one that `devices` needs anyway.
+//!
+//! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`.
 
+mod approx_scores;
+mod assign;
+mod backend;
+mod calls;
+mod centroid_sums;
+mod centroid_table;
+mod compress;
+mod context;
 mod cubins;
+mod decompress;
 mod driver;
+mod launches;
 mod library;
+mod maxsim;
+mod maxsim_f32;
+mod modules;
 mod nvrtc;
+mod probe;
+mod query;
+mod resident;
+mod select;
+mod selected;
+mod top_k;
 
+pub use backend::Cuda;
 pub use cubins::{Cubins, Key};
 pub use driver::{Device, Driver};
 pub use library::Unavailable;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
+pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
 
 /// What this machine has.
 #[derive(Clone, Debug)]

@@ -1,9 +1,12 @@
 //! NVRTC, the compiler of kernels at run time: CUDA C++ in, a CUBIN for one architecture out.
 
-use super::library::{Loaded, Unavailable, load};
+use super::library::{Loaded, Unavailable, load, load_file};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+/// What messages call it.
+const LIBRARY: &str = "NVRTC";
 
 /// `nvrtcResult` in nvrtc.h.
 const SUCCESS: c_int = 0;
@@ -77,8 +80,16 @@ impl Nvrtc {
         NVRTC.get_or_init(Self::open).clone()
     }
 
+    /// The compiler in `file`.
+    pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
+        Self::of(load_file(LIBRARY, file)?)
+    }
+
     fn open() -> Result<Self, Unavailable> {
-        let library = load("NVRTC", "SELVEDGE_NVRTC", places())?;
+        Self::of(load(LIBRARY, "SELVEDGE_NVRTC", places())?)
+    }
+
+    fn of(library: Loaded) -> Result<Self, Unavailable> {
         let mut version = (0, 0);
         // SAFETY: the types are those of nvrtc.h, and `version` is where it writes.
         let calls = unsafe {

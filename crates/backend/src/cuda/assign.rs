@@ -1,0 +1,47 @@
+//! `assign`: kernels/assign.cu.
+
+use super::{
+    Cuda,
+    launches::blocks_of_warps,
+    modules::{Special, value},
+};
+use crate::Result;
+use selvedge_kernels::Op;
+
+const THREADS: u32 = 256;
+/// Embeddings of a warp.
+const ROWS: usize = 16;
+/// Bytes of embeddings that are on the device at a time.
+const BATCH_BYTES: usize = 256 << 20;
+
+/// See [`crate::Backend::assign`].
+///
+/// # Panics
+/// If embeddings or centroids are no whole rows of `dim`, or there is no centroid.
+pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
+    assert!(embeddings.len().is_multiple_of(dim) && centroids.len().is_multiple_of(dim), "whole rows of {dim}");
+    assert!(!centroids.is_empty() || embeddings.is_empty(), "at least one centroid");
+    let special = Special::dim(dim);
+    let round = cuda.modules.kernel(Op::Assign, special, "round_rows")?;
+    let assign = cuda.modules.kernel(Op::Assign, special, "assign")?;
+    let num_centroids = (centroids.len() / dim) as u32;
+    let centroids = cuda.context.upload(centroids)?;
+    let mut codes = Vec::with_capacity(embeddings.len() / dim);
+    for batch in embeddings.chunks((BATCH_BYTES / (dim * 4)).max(1) * dim) {
+        let num = batch.len() / dim;
+        let batch = cuda.context.upload(batch)?;
+        let rounded = cuda.context.allocate::<i8>(num * dim)?;
+        let found = cuda.context.allocate::<u32>(num)?;
+        let count = num as u32;
+        let rounding = [batch.argument(), value(&count), rounded.argument()];
+        let assigning =
+            [rounded.argument(), value(&count), centroids.argument(), value(&num_centroids), found.argument()];
+        // SAFETY: the arguments are the kernels'; the arrays are (num, D), (K, D) and (num).
+        unsafe {
+            round.launch(blocks_of_warps(num, THREADS), THREADS, &rounding)?;
+            assign.launch(blocks_of_warps(num.div_ceil(ROWS), THREADS), THREADS, &assigning)?;
+        }
+        codes.extend(found.download()?);
+    }
+    Ok(codes)
+}

@@ -1,0 +1,140 @@
+//! The ops on a GPU, behind the trait.
+
+use super::{
+    approx_scores::approx_scores,
+    assign::assign,
+    centroid_sums::centroid_sums,
+    centroid_table::centroid_table,
+    compress::compress,
+    context::Context,
+    cubins::Cubins,
+    decompress::decompress,
+    driver::Driver,
+    library::Unavailable,
+    maxsim::maxsim,
+    maxsim_f32::maxsim_f32,
+    modules::Modules,
+    nvrtc::Nvrtc,
+    probe::probe,
+    resident::{LoadedCodec, LoadedPassages, Scores, Table},
+    top_k::top_k,
+};
+use crate::{Backend, Codec, CompressedPassages, Error, Hit, Packed, QuantizedQuery, Result, Select};
+use std::{ops::Range, sync::Arc};
+
+/// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
+#[derive(Debug)]
+pub struct Cuda {
+    pub(super) context: Arc<Context>,
+    pub(super) modules: Modules,
+}
+
+impl Cuda {
+    /// Device number `ordinal` of [`devices`](super::devices), with this machine's driver and NVRTC.
+    ///
+    /// # Errors
+    /// [`Error::NoCudaDevice`] where there is no driver, no such device or no NVRTC.
+    pub fn new(ordinal: usize) -> Result<Self> {
+        let refused = |error: Unavailable| Error::NoCudaDevice { wanted: ordinal, reason: error.to_string() };
+        Self::with(Driver::get().map_err(refused)?, Nvrtc::get().map_err(refused)?, Cubins::of_user(), ordinal)
+    }
+
+    /// The same with these: another driver's library, another compiler's, another folder of what was compiled.
+    ///
+    /// # Errors
+    /// [`Error::NoCudaDevice`] where there is no such device.
+    pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
+        let context = Context::new(driver, ordinal)?;
+        Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins), context })
+    }
+
+    /// Waits until all that was asked for is done. Ops that give back numbers have waited already.
+    pub fn synchronize(&self) -> Result<()> {
+        self.context.synchronize()
+    }
+}
+
+impl Backend for Cuda {
+    type Codec = Arc<LoadedCodec>;
+    type Passages = LoadedPassages;
+    type Table = Table;
+    type Scores = Scores;
+
+    fn name(&self) -> String {
+        format!("cuda/{}", self.context.device().ordinal)
+    }
+
+    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
+        assign(self, dim, embeddings, centroids)
+    }
+
+    fn centroid_sums(
+        &self,
+        dim: usize,
+        embeddings: &[f32],
+        codes: &[u32],
+        num_centroids: usize,
+    ) -> Result<(Vec<f32>, Vec<u32>)> {
+        centroid_sums(self, dim, embeddings, codes, num_centroids)
+    }
+
+    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+        compress(self, codec, embeddings, codes)
+    }
+
+    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
+        codec.validate()?;
+        Ok(Arc::new(LoadedCodec::new(&self.context, codec)?))
+    }
+
+    fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
+        passages.validate_lengths(&codec.host)?;
+        LoadedPassages::new(&self.context, Arc::clone(codec), &passages)
+    }
+
+    fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {
+        decompress(self, passages, tokens)
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+        centroid_table(self, codec, query)
+    }
+
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+        probe(self, table, nprobe)
+    }
+
+    fn approx_scores(
+        &self,
+        passages: &Self::Passages,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Result<Self::Scores> {
+        approx_scores(self, passages, table, select)
+    }
+
+    fn maxsim(
+        &self,
+        passages: &Self::Passages,
+        query: &QuantizedQuery,
+        table: &Self::Table,
+        select: Select<'_>,
+    ) -> Result<Self::Scores> {
+        maxsim(self, passages, query, table, select)
+    }
+
+    fn maxsim_f32(
+        &self,
+        dim: usize,
+        queries: &[f32],
+        query_offsets: &[usize],
+        embeddings: &[f32],
+        passage_offsets: &[usize],
+    ) -> Result<Vec<f32>> {
+        maxsim_f32(self, dim, queries, query_offsets, embeddings, passage_offsets)
+    }
+
+    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
+        top_k(self, scores, select, k)
+    }
+}

@@ -1,0 +1,53 @@
+//! `centroid_sums`: kernels/centroid_sums.cu.
+
+use super::{
+    Cuda,
+    modules::{Special, value},
+};
+use crate::Result;
+use selvedge_kernels::Op;
+
+const THREADS: u32 = 128;
+/// Bytes of embeddings that are on the device at a time.
+const BATCH_BYTES: usize = 256 << 20;
+
+/// See [`crate::Backend::centroid_sums`].
+///
+/// # Panics
+/// If there is not one code for each embedding, or a code is not below `num_centroids`.
+pub(super) fn centroid_sums(
+    cuda: &Cuda,
+    dim: usize,
+    embeddings: &[f32],
+    codes: &[u32],
+    num_centroids: usize,
+) -> Result<(Vec<f32>, Vec<u32>)> {
+    assert_eq!(embeddings.len(), codes.len() * dim, "one code for each embedding");
+    let kernel = cuda.modules.kernel(Op::CentroidSums, Special::NONE, "centroid_sums")?;
+    let sums = cuda.context.zeros::<f64>(num_centroids * dim)?;
+    let mut counts = vec![0; num_centroids];
+    let batch = (BATCH_BYTES / (dim * 4)).max(1);
+    for (embeddings, codes) in embeddings.chunks(batch * dim).zip(codes.chunks(batch)) {
+        let (order, starts) = by_code(codes, num_centroids);
+        counts.iter_mut().zip(starts.windows(2)).for_each(|(count, ends)| *count += ends[1] - ends[0]);
+        let (embeddings, order) = (cuda.context.upload(embeddings)?, cuda.context.upload(&order)?);
+        let (starts, width) = (cuda.context.upload(&starts)?, dim as u32);
+        let arguments = [embeddings.argument(), order.argument(), starts.argument(), value(&width), sums.argument()];
+        // SAFETY: the arguments are the kernel's; numbers in `order` are below the batch's, `starts` ascend to its end.
+        unsafe { kernel.launch((num_centroids, 1), THREADS, &arguments)? };
+    }
+    Ok((sums.download()?.into_iter().map(|sum| sum as f32).collect(), counts))
+}
+
+/// The numbers of `codes` by code and then by number, and where each code's begin, `(K + 1)`.
+fn by_code(codes: &[u32], num_centroids: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; num_centroids + 1];
+    codes.iter().for_each(|&code| starts[code as usize + 1] += 1);
+    (0..num_centroids).for_each(|code| starts[code + 1] += starts[code]);
+    let (mut next, mut order) = (starts.clone(), vec![0; codes.len()]);
+    for (number, &code) in (0..).zip(codes) {
+        order[next[code as usize] as usize] = number;
+        next[code as usize] += 1;
+    }
+    (order, starts)
+}

@@ -1,0 +1,45 @@
+//! `centroid_table`: kernels/centroid_table.cu.
+
+use super::{
+    Cuda,
+    launches::blocks_of_warps,
+    modules::{Special, value},
+    query,
+    resident::{LoadedCodec, Table},
+};
+use crate::{QuantizedQuery, Result};
+use selvedge_kernels::Op;
+
+const THREADS: u32 = 128;
+/// Centroids of a warp, and query tokens.
+const ROWS: usize = 16;
+const PANEL: usize = 32;
+
+/// See [`crate::Backend::centroid_table`].
+///
+/// # Panics
+/// If the query has another dim.
+pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &QuantizedQuery) -> Result<Table> {
+    let host = &codec.host;
+    assert_eq!(query.dim, host.dim, "the query's dim is the codec's");
+    let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query::pitch(query.len()));
+    let rows = cuda.context.upload(&query.data)?;
+    let entries = cuda.context.allocate(num_centroids * pitch)?;
+    let kernel = cuda.modules.kernel(Op::CentroidTable, Special::dim(host.dim), "centroid_table")?;
+    let (k, q, p) = (num_centroids as u32, query_len as u32, pitch as u32);
+    let factor = host.table_factor();
+    let blocks = (blocks_of_warps(num_centroids.div_ceil(ROWS), THREADS).0, query_len.div_ceil(PANEL));
+    let arguments = [
+        codec.centroids.argument(),
+        value(&k),
+        rows.argument(),
+        value(&q),
+        value(&factor),
+        entries.argument(),
+        value(&p),
+    ];
+    // SAFETY: the arguments are the kernel's; the arrays are (K, D), (Q, D) and (K, pitch).
+    unsafe { kernel.launch(blocks, THREADS, &arguments)? };
+    let arranged = cuda.context.upload(&query::arrange(host.dim, host.nbits, &query.data))?;
+    Ok(Table { entries, num_centroids, query_len, pitch, query: query.data.clone(), arranged })
+}

@@ -1,0 +1,45 @@
+//! `decompress`: kernels/decompress.cu.
+
+use super::{
+    Cuda,
+    modules::{Special, value},
+    resident::LoadedPassages,
+};
+use crate::Result;
+use selvedge_kernels::Op;
+use std::ops::Range;
+
+const THREADS: u32 = 256;
+/// Bytes of vectors that are made before they are fetched.
+const BATCH_BYTES: usize = 256 << 20;
+
+/// See [`crate::Backend::decompress`].
+///
+/// # Panics
+/// If there are not as many tokens.
+pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<usize>) -> Result<Vec<f32>> {
+    assert!(tokens.end <= passages.num_tokens, "tokens end within the segment");
+    let codec = &passages.codec.host;
+    let kernel = cuda.modules.kernel(Op::Decompress, Special::codec(codec), "decompress")?;
+    let batch = (BATCH_BYTES / (codec.dim * 4)).max(1);
+    let argument = passages.argument();
+    let mut vectors = Vec::with_capacity(tokens.len() * codec.dim);
+    for first in tokens.clone().step_by(batch) {
+        let num = batch.min(tokens.end - first);
+        let out = cuda.context.allocate::<f32>(num * codec.dim)?;
+        let (first, count) = (first as u32, num as u32);
+        let arguments = [
+            value(&argument),
+            value(&codec.norm_unit),
+            value(&codec.gain_unit),
+            value(&codec.centroid_scale),
+            value(&first),
+            value(&count),
+            out.argument(),
+        ];
+        // SAFETY: the arguments are the kernel's; the tokens are the segment's, and each has room for its vector.
+        unsafe { kernel.launch(((num * codec.dim / 8).div_ceil(THREADS as usize), 1), THREADS, &arguments)? };
+        vectors.extend(out.download()?);
+    }
+    Ok(vectors)
+}

@@ -1,0 +1,193 @@
+//! Kernels, compiled when they are first asked for, and their launches.
+
+use super::{
+    calls::Handle,
+    context::{Buffer, Context},
+    cubins::{Cubins, Key},
+    nvrtc::{CompileError, Nvrtc},
+};
+use crate::{Error, Result};
+use bytemuck::Pod;
+use selvedge_kernels::{Op, Options};
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::sync::{Arc, Mutex};
+
+/// What a kernel is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Special {
+    dim: usize,
+    nbits: u8,
+    trellis: bool,
+}
+
+impl Special {
+    /// For nothing.
+    pub(super) const NONE: Self = Self { dim: 0, nbits: 0, trellis: false };
+
+    /// For a dim.
+    pub(super) fn dim(dim: usize) -> Self {
+        Self { dim, ..Self::NONE }
+    }
+
+    /// For a codec.
+    pub(super) fn codec(codec: &crate::Codec) -> Self {
+        let trellis = codec.nbits > 0 && matches!(codec.coding, crate::RowCoding::Trellis { .. });
+        Self { dim: codec.dim, nbits: codec.nbits, trellis }
+    }
+
+    fn options(self, op: Op) -> Vec<String> {
+        let dim = format!("-DDIM={}", self.dim);
+        match op.options() {
+            Options::None => vec![],
+            Options::Dim => vec![dim],
+            Options::Coding => {
+                vec![dim, format!("-DNBITS={}", self.nbits), format!("-DTRELLIS={}", u8::from(self.trellis))]
+            }
+        }
+    }
+}
+
+/// The kernels of a device.
+#[derive(Debug)]
+pub(super) struct Modules {
+    context: Arc<Context>,
+    nvrtc: Nvrtc,
+    cubins: Cubins,
+    loaded: Mutex<HashMap<(Op, Special), Arc<Module>>>,
+}
+
+/// A loaded CUBIN.
+#[derive(Debug)]
+struct Module {
+    context: Arc<Context>,
+    module: Handle,
+}
+
+// SAFETY: a handle, which any thread may use; see `Context`.
+unsafe impl Send for Module {}
+// SAFETY: the same.
+unsafe impl Sync for Module {}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if let Ok(calls) = self.context.enter() {
+            // SAFETY: loaded once. A kernel of it that is still running keeps what it needs until the stream is done.
+            unsafe { (calls.unload_module)(self.module) };
+        }
+    }
+}
+
+/// A kernel that can be launched.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    module: Arc<Module>,
+    function: Handle,
+    name: &'static str,
+}
+
+impl Modules {
+    /// Compiled by `nvrtc`, kept in `cubins`.
+    pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins) -> Self {
+        Self { context, nvrtc, cubins, loaded: Mutex::default() }
+    }
+
+    /// Kernel `name` of an op, for `special`.
+    pub(super) fn kernel(&self, op: Op, special: Special, name: &'static str) -> Result<Kernel> {
+        let module = self.module(op, special)?;
+        let calls = self.context.enter()?;
+        let text = CString::new(name).expect("no zero byte");
+        let mut function = std::ptr::null_mut();
+        // SAFETY: `function` is where it writes; the module is loaded, and the kernel keeps it.
+        let code = unsafe { (calls.get_function)(&mut function, module.module, text.as_ptr()) };
+        calls.check("cuModuleGetFunction", code)?;
+        Ok(Kernel { module, function, name })
+    }
+
+    fn module(&self, op: Op, special: Special) -> Result<Arc<Module>> {
+        // What the op is not specialized for does not tell its modules apart.
+        let special = match op.options() {
+            Options::None => Special::NONE,
+            Options::Dim => Special::dim(special.dim),
+            Options::Coding => special,
+        };
+        if let Some(module) = self.loaded.lock().expect("no holder panics").get(&(op, special)) {
+            return Ok(Arc::clone(module));
+        }
+        // Two threads that want the same one at once compile it twice; neither keeps the other waiting.
+        let (major, minor) = self.context.device().capability;
+        let mut options = vec![format!("--gpu-architecture=sm_{major}{minor}"), "--std=c++17".into()];
+        options.extend(special.options(op));
+        let source = selvedge_kernels::source(op);
+        let key = Key::new(&source, &options, self.nvrtc.version());
+        let compile = || self.nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);
+        let get = || self.cubins.get_or_compile(&key, compile).map_err(|error| refused(op, error));
+        let module = match self.load(&get()?) {
+            Ok(module) => module,
+            // One that the driver does not take, from whatever wrote it: compiled anew.
+            Err(_) => {
+                self.cubins.remove(&key);
+                self.load(&get()?)?
+            }
+        };
+        let module = Arc::new(module);
+        self.loaded.lock().expect("no holder panics").insert((op, special), Arc::clone(&module));
+        Ok(module)
+    }
+
+    fn load(&self, cubin: &[u8]) -> Result<Module> {
+        let calls = self.context.enter()?;
+        let mut module = std::ptr::null_mut();
+        // SAFETY: `module` is where it writes. A CUBIN says itself how long it is, and the cache and NVRTC give whole ones.
+        calls.check("cuModuleLoadData", unsafe { (calls.load_module)(&mut module, cubin.as_ptr().cast()) })?;
+        Ok(Module { context: Arc::clone(&self.context), module })
+    }
+}
+
+fn refused(op: Op, error: CompileError) -> Error {
+    let kernel = op.name().to_owned();
+    match error {
+        CompileError::Refused { log, .. } => Error::KernelCompile { kernel, log },
+        CompileError::Failed { error, .. } => Error::KernelCompile { kernel, log: error.to_string() },
+    }
+}
+
+/// Where an argument of a kernel lies, for as long as it is borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Argument<'a>(*mut c_void, std::marker::PhantomData<&'a ()>);
+
+/// A number or a structure, by value.
+pub(super) fn value<T: Copy>(value: &T) -> Argument<'_> {
+    Argument(std::ptr::from_ref(value).cast_mut().cast(), std::marker::PhantomData)
+}
+
+impl<T: Pod> Buffer<T> {
+    /// The buffer as a kernel's pointer.
+    pub(super) fn argument(&self) -> Argument<'_> {
+        value(self.pointer())
+    }
+}
+
+impl Kernel {
+    /// Asks for `blocks` (x, y) of `threads`; none where there are none.
+    ///
+    /// # Safety
+    /// `arguments` have the types of the kernel's, and what they point to is as long as the kernel takes it to be.
+    pub(super) unsafe fn launch(&self, blocks: (usize, usize), threads: u32, arguments: &[Argument<'_>]) -> Result<()> {
+        if blocks.0 == 0 || blocks.1 == 0 {
+            return Ok(());
+        }
+        let context = &self.module.context;
+        let calls = context.enter()?;
+        let too_many = || Error::Cuda { call: self.name, code: 1, meaning: format!("{blocks:?} are too many blocks") };
+        let x = u32::try_from(blocks.0).ok().filter(|&x| x < 1 << 31).ok_or_else(too_many)?;
+        let y = u32::try_from(blocks.1).ok().filter(|&y| y < 1 << 16).ok_or_else(too_many)?;
+        let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.0).collect();
+        // SAFETY: the caller vouches for the arguments, which are read before the call returns.
+        let code = unsafe {
+            let (arguments, none) = (pointers.as_mut_ptr(), std::ptr::null_mut());
+            (calls.launch)(self.function, x, y, 1, threads, 1, 1, 0, context.stream(), arguments, none)
+        };
+        calls.check(self.name, code)
+    }
+}

@@ -1,0 +1,68 @@
+//! A query's rows in the order in which `maxsim` meets the levels of a residual row: kernels/levels.cuh, kernels/rows.cuh.
+
+use crate::packed_row_bytes;
+
+/// Columns of a product, components of a chunk, lanes that share a column.
+const TILE: usize = 8;
+const CHUNK: usize = 8;
+const SHARING: usize = 4;
+
+/// `Q` rounded up to whole tiles.
+pub(super) fn pitch(query_len: usize) -> usize {
+    query_len.next_multiple_of(TILE)
+}
+
+/// `query (Q, D) i8` -> `(pitch / 8, steps, 8, 4, 8) i8`: of each tile of 8 rows and each step of 32 components, for
+/// lane `(g, t)` chunk `t * steps + step` of row `g`; zeros behind the last row and the last chunk.
+pub(super) fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
+    let (query_len, steps) = (query.len() / dim, dim.div_ceil(CHUNK * SHARING));
+    let mut arranged = Vec::with_capacity(pitch(query_len) * steps * CHUNK * SHARING);
+    for tile in (0..query_len).step_by(TILE) {
+        for step in 0..steps {
+            for lane in 0..TILE * SHARING {
+                let (row, chunk) = (tile + lane / SHARING, lane % SHARING * steps + step);
+                let there = row < query_len && chunk < dim / CHUNK;
+                let component = |i| if there { query[row * dim + component(dim, nbits, chunk, i)] } else { 0 };
+                arranged.extend((0..CHUNK).map(component));
+            }
+        }
+    }
+    arranged
+}
+
+/// Which component the `i`-th level of chunk `u` is of: `component_of` of kernels/levels.cuh.
+fn component(dim: usize, nbits: u8, u: usize, i: usize) -> usize {
+    let (word, i) = (i / 4, i % 4);
+    let bit = match nbits {
+        1 => 2 * word + i / 2 + 4 * (i % 2),
+        2 => 2 * word + 4 * i,
+        4 => 16 * word + 4 * i,
+        _ => return u * CHUNK + 4 * word + i,
+    };
+    let nbits_wide = usize::from(nbits);
+    bit % 8 / nbits_wide * packed_row_bytes(dim, nbits) + u * nbits_wide + bit / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_has_one_place() {
+        for (dim, nbits) in [(8, 1), (8, 2), (8, 4), (40, 8), (128, 0), (128, 1), (136, 2), (96, 4)] {
+            let mut components: Vec<usize> =
+                (0..dim / CHUNK).flat_map(|u| (0..CHUNK).map(move |i| component(dim, nbits, u, i))).collect();
+            components.sort_unstable();
+            assert!(components.into_iter().eq(0..dim), "{dim} dims, {nbits} bits");
+        }
+    }
+
+    #[test]
+    fn rows_and_chunks_behind_the_end_are_zeros() {
+        let query: Vec<i8> = (0..3 * 40).map(|i| i as i8 + 1).collect();
+        let arranged = arrange(40, 4, &query);
+        assert_eq!(arranged.len(), 8 * 2 * 32);
+        assert_eq!(arranged.iter().filter(|&&x| x != 0).count(), 3 * 40);
+        assert!(arrange(40, 4, &[]).is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! What stays in device memory between ops: a codec, a segment's passages, a query's table, scores.
+
+use super::context::{Buffer, Context};
+use crate::{Codec, CompressedPassages, Result};
+use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
+
+/// A codec in device memory.
+#[derive(Debug)]
+pub struct LoadedCodec {
+    pub(super) host: Arc<Codec>,
+    pub(super) centroids: Buffer<i8>,
+    pub(super) levels: Buffer<i8>,
+    norms: Buffer<u8>,
+    gains: Buffer<u8>,
+}
+
+impl LoadedCodec {
+    /// Takes a valid codec into device memory.
+    pub(super) fn new(context: &Arc<Context>, codec: Arc<Codec>) -> Result<Self> {
+        Ok(Self {
+            centroids: context.upload(&codec.centroids)?,
+            levels: context.upload(&padded_levels(&codec))?,
+            norms: context.upload(&codec.norms)?,
+            gains: context.upload(&codec.gains)?,
+            host: codec,
+        })
+    }
+}
+
+/// A codec's levels, as many as kernels look up: 256, zeros behind the last.
+pub(super) fn padded_levels(codec: &Codec) -> [i8; 256] {
+    std::array::from_fn(|at| codec.levels.get(at).copied().unwrap_or(0))
+}
+
+/// The compressed passages of a segment in device memory.
+#[derive(Debug)]
+pub struct LoadedPassages {
+    pub(super) codec: Arc<LoadedCodec>,
+    pub(super) num_passages: usize,
+    pub(super) num_tokens: usize,
+    offsets: Buffer<u8>,
+    codes: Buffer<u8>,
+    residuals: Buffer<u8>,
+    scales: Buffer<u8>,
+}
+
+/// `Passages` of kernels/passages.cuh.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct PassagesArgument {
+    offsets: u64,
+    codes: u64,
+    residuals: u64,
+    scales: u64,
+    norms: u64,
+    gains: u64,
+    levels: u64,
+    centroids: u64,
+    num_passages: u32,
+    num_centroids: u32,
+    code_bits: u32,
+    scale_bits: u32,
+}
+
+impl LoadedPassages {
+    /// Takes passages whose lengths fit `codec` into device memory.
+    pub(super) fn new(context: &Arc<Context>, codec: Arc<LoadedCodec>, passages: &CompressedPassages) -> Result<Self> {
+        // A code is read as two whole words of four bytes.
+        let mut codes = passages.codes.to_vec();
+        codes.resize(codes.len().next_multiple_of(4), 0);
+        Ok(Self {
+            num_passages: passages.num_passages(),
+            num_tokens: passages.num_tokens(),
+            offsets: context.upload(&passages.offsets)?,
+            codes: context.upload(&codes)?,
+            residuals: context.upload(&passages.residuals)?,
+            scales: context.upload(&passages.scales)?,
+            codec,
+        })
+    }
+
+    /// What kernels take.
+    pub(super) fn argument(&self) -> PassagesArgument {
+        let codec = &self.codec.host;
+        PassagesArgument {
+            offsets: *self.offsets.pointer(),
+            codes: *self.codes.pointer(),
+            residuals: *self.residuals.pointer(),
+            scales: *self.scales.pointer(),
+            norms: *self.codec.norms.pointer(),
+            gains: *self.codec.gains.pointer(),
+            levels: *self.codec.levels.pointer(),
+            centroids: *self.codec.centroids.pointer(),
+            num_passages: self.num_passages as u32,
+            num_centroids: codec.num_centroids() as u32,
+            code_bits: codec.code_bits(),
+            scale_bits: codec.scale_bits.into(),
+        }
+    }
+}
+
+/// A query's centroid table in device memory, with the query.
+#[derive(Debug)]
+pub struct Table {
+    /// `(K, pitch) i32`.
+    pub(super) entries: Buffer<i32>,
+    pub(super) num_centroids: usize,
+    pub(super) query_len: usize,
+    /// `Q` rounded up to whole tiles.
+    pub(super) pitch: usize,
+    /// The query's rows `(Q, D) i8`, and the same in the order in which residuals are unpacked.
+    pub(super) query: Vec<i8>,
+    pub(super) arranged: Buffer<i8>,
+}
+
+/// A score for each selected passage in device memory, `(C) i32`.
+#[derive(Debug)]
+pub struct Scores(pub(super) Buffer<i32>);

@@ -1,0 +1,74 @@
+//! What computes: `--device`, and the one place where a backend is made of it.
+
+use std::str::FromStr;
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The CPU.
+    #[default]
+    Cpu,
+    /// A GPU, by its number in `selvedge devices`.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/').map_or((text, "0"), |parts| parts) {
+            ("cpu", _) if text == "cpu" => Ok(Self::Cpu),
+            ("cuda", number) => number.parse().map(Self::Cuda).map_err(|_| format!("{number} is no number of a GPU")),
+            _ => Err("it can be cpu, cuda, or cuda/1, cuda/2, ... as `selvedge devices` lists them".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda/{number}"),
+        }
+    }
+}
+
+/// Evaluates an expression with the backend of a device under a name; what is asked for is had, or the error said why.
+macro_rules! on_device {
+    ($device:expr, $backend:ident => $body:expr) => {
+        match $device {
+            $crate::device::Device::Cpu => {
+                let $backend = selvedge_backend::Cpu::new()?;
+                $body
+            }
+            #[cfg(feature = "cuda")]
+            $crate::device::Device::Cuda(number) => {
+                let $backend = selvedge_backend::Cuda::new(number)?;
+                $body
+            }
+            #[cfg(not(feature = "cuda"))]
+            $crate::device::Device::Cuda(wanted) => Err(selvedge_backend::Error::NoCudaDevice {
+                wanted,
+                reason: "this build has no CUDA; build selvedge with its feature cuda (the default has it)".into(),
+            }
+            .into()),
+        }
+    };
+}
+pub(crate) use on_device;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_devices() {
+        for (text, device) in [("cpu", Device::Cpu), ("cuda", Device::Cuda(0)), ("cuda/3", Device::Cuda(3))] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        for text in ["", "cpu/0", "cuda/", "cuda/x", "cuda/-1", "gpu", "cuda:1"] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The CUDA backend under test: this machine's GPU, or where there is none the emulated driver of `tests/emulator/`.
+//!
+//! Without a C++ compiler there is neither; the suite then says so and leaves it out, unless `SELVEDGE_REQUIRE_CUDA=1`.
+//! `EMULATED_MUTATION` asks for the emulated driver even where there is a GPU: only its compiler plants bugs.
+
+#[path = "../emulator/compiler.rs"]
+mod compiler;
+
+use selvedge_backend::Cuda;
+use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+use std::sync::OnceLock;
+
+/// The backend, made once.
+pub fn cuda() -> Option<&'static Cuda> {
+    static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
+    CUDA.get_or_init(|| if cfg!(miri) { None } else { real().or_else(emulated) }).as_ref()
+}
+
+fn real() -> Option<Cuda> {
+    if std::env::var_os("EMULATED_MUTATION").is_some() {
+        return None;
+    }
+    Cuda::new(0).ok()
+}
+
+fn emulated() -> Option<Cuda> {
+    // Once they are loaded nobody needs the files any more.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (driver, nvrtc) = compiler::emulator(folder.path())?;
+    let driver = Driver::from_file(&driver).expect("the emulated driver loads");
+    let nvrtc = Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads");
+    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+}
