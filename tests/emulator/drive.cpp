@@ -76,6 +76,7 @@ extern "C" __global__ void too_far(int* out, int at, int free_of_division) {
     values[threadIdx.x] = 1;
     out[at] = values[0] / free_of_division;
 }
+extern "C" __global__ void line_up(int* places, int* next) { places[atomicAdd(next, 1)] = threadIdx.x; }
 extern "C" __global__ __launch_bounds__(64) void stuck(int* out) {
     if (threadIdx.x == 3) __syncwarp();
     else __syncthreads();
@@ -222,6 +223,27 @@ void kernels() {
     end();
 }
 
+// Seeds of launches: one for all, or another for each.
+void seeds() {
+    begin();
+    const Compiled compiled = compile("k.cu", KERNELS, {"--gpu-architecture=sm_90", "-DTIMES=1"});
+    void* kernel = function(compiled.cubin, "line_up");
+    Pointer places = allocate(256), next = allocate(4);
+    const auto turns = [&](const char* seed) {
+        seed ? setenv("EMULATED_SEED", seed, 1) : unsetenv("EMULATED_SEED");
+        std::vector<int> out(64);
+        call<Pointer, unsigned char, Size, void*>("cuMemsetD8Async", next, 0, 4, nullptr);
+        check(launch(kernel, 1, 64, 0, {&places, &next}) == 0, "a launch with a seed");
+        call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", out.data(), places, 256, nullptr);
+        return out;
+    };
+    const std::vector<int> sorted = turns("0");
+    for (int i = 0; i < 64; ++i) check(sorted[static_cast<Size>(i)] == i, "by their numbers");
+    check(turns("5") == turns("5") && turns("5") != sorted, "by a seed");
+    check(turns(nullptr) != turns(nullptr), "by another seed each time");
+    end();
+}
+
 void host() {
     int value = 0;
     check(call("cuCtxSynchronize") == 3, "nothing before cuInit");
@@ -276,6 +298,7 @@ int main(int arguments, char** argument) {
     host();
     compiler();
     kernels();
+    seeds();
     std::puts(failures ? "emulated libraries: broken" : "emulated libraries: ok");
     return failures != 0;
 }

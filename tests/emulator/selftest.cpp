@@ -121,6 +121,11 @@ int deep(volatile int* at, int n) {
 }
 void full_stack(int* out) { *out = deep(out, 1000); }
 
+// Writes down who comes when.
+void line_up(int* places, int* next) {
+    places[atomicAdd(next, 1)] = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+}
+
 void reads(const int* in, int at, int* out) { *out = in[at]; }
 
 void three_dimensions(int* out) {
@@ -228,6 +233,24 @@ void more_warp_operations(std::uint64_t seed) {
     }
 }
 
+// In which order 8 threads of each of 4 blocks come.
+std::vector<int> turns(std::uint64_t seed) {
+    std::vector<int> places(32, -1);
+    int next = 0;
+    check(run(line_up, {4, 1, 1}, {8, 1, 1}, seed, places.data(), &next).empty() && next == 32, "all come");
+    return places;
+}
+
+void orders() {
+    std::vector<int> sorted(32), blocks;
+    std::iota(sorted.begin(), sorted.end(), 0);
+    check(turns(0) == sorted, "without a seed they come by their numbers");
+    check(turns(1) != sorted && turns(1) != turns(2) && turns(1) == turns(1), "a seed decides the order");
+    check(std::set<int>{turns(1)[0] / 8, turns(2)[0] / 8, turns(3)[0] / 8, turns(4)[0] / 8}.size() > 1, "of blocks");
+    const std::vector<int> one = turns(1);
+    check(one[0] % 8 != one[8] % 8 || one[1] % 8 != one[9] % 8, "and of the threads of each block anew");
+}
+
 // Operations in which lanes of a warp do not meet.
 void those_that_never_meet(std::uint64_t seed) {
     std::vector<int> out(32, 0);
@@ -253,6 +276,7 @@ int main() {
     memory();
     reads_of_nothing();
     dynamic_shared_memory();
+    orders();
     int expected = 0;
     for (int i = 0; i < 1000; ++i) expected += i * i % 37;
     check(sums<true>() == std::set<int>{expected}, "a sum with barriers is the same under every seed");
