@@ -159,7 +159,6 @@ impl Case {
             offsets[pid * 4..pid * 4 + 4].copy_from_slice(&offset.to_le_bytes());
         }
         self.passages.offsets = offsets.into();
-        assert!(self.passages.validate(&self.codec).is_err(), "the lies are told apart");
         self
     }
 }

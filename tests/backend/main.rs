@@ -14,16 +14,42 @@ mod trellis;
 
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How much of a sweep a backend is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweep {
+    /// All of it.
+    Full,
+    /// What lies at the edges of kernels' tiles: each dim and coding is a kernel of its own to compile on a GPU, and a
+    /// GPU may be an emulated one.
+    Edges,
+}
+
+impl Sweep {
+    /// `all`, or the `edges` among them.
+    fn of<T: Copy>(self, all: &[T], edges: &[T]) -> Vec<T> {
+        if self == Self::Full { all.to_vec() } else { edges.to_vec() }
+    }
+
+    fn dims(self) -> Vec<usize> {
+        self.of(&DIMS, &EDGE_DIMS)
+    }
+}
 
 /// Runs a body on every backend of this machine, by name, since [`Backend`] is generic.
 macro_rules! each_backend {
     ($backend:ident => $body:expr) => {
+        each_backend!($backend, _sweep => $body)
+    };
+    ($backend:ident, $sweep:ident => $body:expr) => {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            let $backend = &Cpu::with_isa(isa).expect("it is available");
+            let ($backend, $sweep) = (&Cpu::with_isa(isa).expect("it is available"), Sweep::Full);
             println!("{}", $backend.name());
             $body;
         }
         if let Some($backend) = gpu::cuda() {
+            let $sweep = Sweep::Edges;
             println!("{}", $backend.name());
             $body;
         }
@@ -32,6 +58,8 @@ macro_rules! each_backend {
 
 /// Dims at and around every step of the kernels.
 const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
+/// Less than a step of 32 components, steps that are not full, and more than registers hold.
+const EDGE_DIMS: [usize; 5] = [8, 48, 64, 128, 328];
 
 /// Every op at the smallest sizes. Compressing with a trellis is left out: its oracle takes minutes under Miri.
 #[test]
@@ -53,8 +81,8 @@ fn a_little_of_everything() {
 
 #[test]
 fn integer_ops_at_every_dim_and_width() {
-    each_backend!(backend => {
-        for dim in DIMS {
+    each_backend!(backend, sweep => {
+        for dim in sweep.dims() {
             for nbits in [0, 1, 2, 4, 8] {
                 let fills = [(0, Fill::Random), (4, Fill::Random), (5, Fill::Random), (8, Fill::Extreme)];
                 for (scale_bits, fill) in fills {
@@ -70,8 +98,9 @@ fn integer_ops_at_every_dim_and_width() {
 
 #[test]
 fn integer_ops_at_every_query_length() {
-    each_backend!(backend => {
-        for query_len in (0..=66).chain([127, 128, 129, 255, 256, 257, 300]) {
+    let all: Vec<usize> = (0..=66).chain([127, 128, 129, 255, 256, 257, 300]).collect();
+    each_backend!(backend, sweep => {
+        for query_len in sweep.of(&all, &[0, 1, 2, 7, 8, 9, 16, 31, 32, 33, 40, 64, 65, 129]) {
             let shape = Shape { query_len, ..Shape::small() };
             integers::check(backend, &Case::new(&shape, Fill::Random));
             integers::check(backend, &Case::new(&shape, Fill::Extreme));
@@ -105,8 +134,9 @@ fn levels_at_the_edge_of_each_kernel() {
     // Spans at which another pair of products no longer fits an i16, and the widest ones.
     let ranges = [(-1, 1), (-10, 10), (-21, 21), (-21, 22), (-32, 32), (-32, 33), (-64, 65), (-65, 65), (-2, 127)];
     let shifted = [(-127, 2), (-127, 3), (-127, -126), (126, 127), (-127, 127)];
-    each_backend!(backend => {
-        for range in ranges.into_iter().chain(shifted) {
+    let all: Vec<(i8, i8)> = ranges.into_iter().chain(shifted).collect();
+    each_backend!(backend, sweep => {
+        for range in sweep.of(&all, &[(-1, 1), (-127, -126), (126, 127), (-127, 127)]) {
             for (nbits, trellis) in [(1, false), (1, true), (2, false), (2, true), (4, false), (8, false)] {
                 let shape = Shape { nbits, trellis, levels: Some(range), ..Shape::small() };
                 integers::check(backend, &Case::new(&shape, Fill::Random));
@@ -130,10 +160,12 @@ fn integer_ops_over_blocks_of_passages() {
 #[test]
 fn bytes_that_lie_get_the_same_answer() {
     each_backend!(backend => {
-        for seed in 0..20 {
+        for seed in 0..10 {
             for num_centroids in [1, 5, 33] {
                 let case = Case::new(&Shape { num_centroids, seed, ..Shape::small() }, Fill::Random);
-                integers::check(backend, &case.with_lies(seed));
+                let case = case.with_lies(seed);
+                assert!(case.passages.validate(&case.codec).is_err(), "the lies are told apart");
+                integers::check(backend, &case);
             }
         }
     });
@@ -141,10 +173,32 @@ fn bytes_that_lie_get_the_same_answer() {
 
 #[test]
 fn integer_ops_at_random_shapes() {
-    each_backend!(backend => {
-        for seed in 0..300 {
-            let shape = Shape::random(&mut Rng::new(seed));
+    each_backend!(backend, sweep => {
+        for seed in 0..if sweep == Sweep::Full { 300 } else { 60 } {
+            let mut shape = Shape::random(&mut Rng::new(seed));
+            if sweep == Sweep::Edges {
+                shape.dim = EDGE_DIMS[shape.dim / 8 % EDGE_DIMS.len()];
+            }
             integers::check(backend, &Case::new(&shape, if seed % 4 == 0 { Fill::Extreme } else { Fill::Random }));
+        }
+    });
+}
+
+/// Shapes drawn at random for a few seconds, `SELVEDGE_FUZZ_SECONDS` of them for each backend. A failure names its seed,
+/// and `SELVEDGE_FUZZ_SEED` begins there.
+#[test]
+fn integer_ops_at_random_shapes_for_a_while() {
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let (seconds, first) = (number("SELVEDGE_FUZZ_SECONDS", 2), number("SELVEDGE_FUZZ_SEED", now));
+    each_backend!(backend => {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        for seed in (first..).take_while(|_| Instant::now() < end) {
+            println!("seed {seed}");
+            let rng = &mut Rng::new(seed);
+            let case = Case::new(&Shape::random(rng), [Fill::Random, Fill::Extreme][rng.below(2)]);
+            let case = if rng.below(4) == 0 { case.with_lies(seed) } else { case };
+            integers::check(backend, &case);
         }
     });
 }
@@ -165,8 +219,8 @@ fn top_k_and_probe_break_ties_by_number() {
 
 #[test]
 fn assign() {
-    each_backend!(backend => {
-        for dim in DIMS {
+    each_backend!(backend, sweep => {
+        for dim in sweep.of(&DIMS, &[8, 48, 64, 128, 328, 4096]) {
             for num_centroids in [1, 2, 15, 16, 17, 33] {
                 for num in [0, 1, 2, 5, 8, 13, 61] {
                     integers::check_assign(backend, dim, num, num_centroids, Fill::Random);
@@ -191,29 +245,30 @@ fn centroid_sums() {
 
 #[test]
 fn compress() {
-    each_backend!(backend => {
-        for dim in DIMS {
+    each_backend!(backend, sweep => {
+        for dim in sweep.dims() {
             for nbits in [0, 1, 2, 4, 8] {
-                for scale_bits in [0, 4, 5, 8] {
+                for scale_bits in sweep.of(&[0, 4, 5, 8], &[0, 5, 8]) {
                     let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
-                    floats::check_compress(backend, &shape, 40);
+                    floats::check_compress(backend, &shape, if sweep == Sweep::Full { 40 } else { 10 });
                 }
             }
         }
-        floats::check_compress(backend, &Shape::small(), 1000);
+        floats::check_compress(backend, &Shape::small(), if sweep == Sweep::Full { 1000 } else { 300 });
         floats::check_compress(backend, &Shape::small(), 0);
     });
 }
 
 #[test]
 fn compress_with_a_trellis() {
-    each_backend!(backend => {
-        for dim in DIMS {
+    each_backend!(backend, sweep => {
+        for dim in sweep.dims() {
             for nbits in [1, 2] {
                 for scale_bits in [0, 5] {
                     // The first two rows are odd ones; the oracle is slow at many dims.
                     let shape = Shape { dim, nbits, trellis: true, scale_bits, ..Shape::small() };
-                    floats::check_compress(backend, &shape, if dim > 1000 { 4 } else { 25 });
+                    let few = dim > 1000 || sweep == Sweep::Edges;
+                    floats::check_compress(backend, &shape, if few { 4 } else { 25 });
                 }
             }
         }
@@ -221,7 +276,8 @@ fn compress_with_a_trellis() {
             for dim in [8, 48, 128] {
                 trellis::check_distance(backend, nbits, dim);
             }
-            for (dim, num) in [(8, 100), (32, 33), (40, 31), (48, 32), (64, 65), (128, 1), (320, 4), (4096, 2)] {
+            let all = [(8, 100), (32, 33), (40, 31), (48, 32), (64, 65), (128, 1), (320, 4), (4096, 2)];
+            for (dim, num) in sweep.of(&all, &[(8, 20), (32, 7), (48, 32), (128, 1), (328, 4)]) {
                 trellis::check_rows(backend, nbits, dim, num);
             }
         }
@@ -230,8 +286,8 @@ fn compress_with_a_trellis() {
 
 #[test]
 fn maxsim_f32() {
-    each_backend!(backend => {
-        for dim in DIMS {
+    each_backend!(backend, sweep => {
+        for dim in sweep.dims() {
             floats::check_maxsim_f32(backend, dim, &[1, 16, 17, 0, 32, 5], &[0, 1, 2, 5, 6, 7, 12, 13, 0]);
         }
         floats::check_maxsim_f32(backend, 64, &[32, 31, 33], &(0..300).map(|p| p % 23).collect::<Vec<_>>());
