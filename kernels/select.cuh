@@ -28,6 +28,35 @@ __device__ __forceinline__ u64 key_of(int entry, u32 id) {
     return static_cast<u64>(static_cast<u32>(entry) ^ 0x80000000u) << 32 | static_cast<u32>(~id);
 }
 
+// The first warp of a block chooses the digit that the wanted key has, of the `counts` of all keys. A lane looks at 8
+// digits, the first lane at the largest.
+__device__ __forceinline__ void choose(Selection& selection, const u32* counts, u32 shift) {
+    constexpr int OF_LANE = DIGITS / WARP;
+    const int lane = lane_number(), largest = DIGITS - 1 - lane * OF_LANE;
+    u32 own = 0;
+    for (int i = 0; i < OF_LANE; ++i) own += counts[largest - i];
+    u32 above = own;
+    for (int by = 1; by < WARP; by *= 2) {
+        const u32 before = __shfl_up_sync(ALL_LANES, above, by);
+        if (lane >= by) above += before;
+    }
+    // Where there are fewer than are wanted all of them are.
+    const u32 wanted = min(selection.wanted, __shfl_sync(ALL_LANES, above, WARP - 1));
+    above -= own;
+    __syncwarp();
+    // Nothing at all: no key is as large as this.
+    if (wanted == 0 && lane == 0) selection.prefix = ~u64{0};
+    for (int i = 0; i < OF_LANE; ++i) {
+        const u32 count = counts[largest - i];
+        if (above < wanted && wanted <= above + count) {
+            selection.prefix |= static_cast<u64>(largest - i) << shift;
+            selection.wanted = wanted - above;
+        }
+        above += count;
+    }
+    if (lane == 0) selection.done = 0;
+}
+
 extern "C" __global__ void __launch_bounds__(256)
 select_digit(const int* entries, u32 num, u32 stride, const u32* ids, u32 shift, Selection* selections) {
     __shared__ u32 counts[DIGITS];
@@ -54,23 +83,9 @@ select_digit(const int* entries, u32 num, u32 stride, const u32* ids, u32 shift,
 
     __threadfence();
     counts[digit] = selection.counts[digit];
-    __syncthreads();
-    u32 above = 0, all = 0;
-    for (u32 other = 0; other < DIGITS; ++other) {
-        all += counts[other];
-        if (other > digit) above += counts[other];
-    }
-    // Where there are fewer than are wanted all of them are.
-    const u32 wanted = min(selection.wanted, all);
-    __syncthreads();
-    if (above < wanted && wanted <= above + counts[digit]) {
-        selection.prefix = prefix | static_cast<u64>(digit) << shift;
-        selection.wanted = wanted - above;
-    }
-    // Nothing at all: no key is as large as this.
-    if (wanted == 0 && digit == 0) selection.prefix = ~u64{0};
     selection.counts[digit] = 0;
-    if (digit == 0) selection.done = 0;
+    __syncthreads();
+    if (digit < WARP) choose(selection, counts, shift);
 }
 
 // `best (columns, most)` begins as zeros, which no key is: from the front on come those that are better than the m-th, from
