@@ -73,7 +73,7 @@ select_digit(const int* entries, u32 num, u32 stride, const u32* ids, u32 shift,
         const bool chosen = shift == 56 || (key ^ prefix) >> (shift + 8) == 0;
         if (chosen && entry != NO_MATCH) atomicAdd(&counts[key >> shift & (DIGITS - 1)], 1u);
     }
-    __syncthreads();
+    __syncthreads(); // all are counted
     if (counts[digit] > 0) atomicAdd(&selection.counts[digit], counts[digit]);
     __threadfence();
     __syncthreads();

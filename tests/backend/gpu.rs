@@ -1,10 +1,9 @@
 //! The CUDA backend under test: this machine's GPU, or where there is none the emulated driver of `tests/emulator/`.
 //!
 //! Without a C++ compiler there is neither; the suite then says so and leaves it out, unless `SELVEDGE_REQUIRE_CUDA=1`.
-//! `EMULATED_MUTATION` asks for the emulated driver even where there is a GPU: only its compiler plants bugs.
 
 #[path = "../emulator/compiler.rs"]
-mod compiler;
+pub mod compiler;
 
 use selvedge_backend::Cuda;
 use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
@@ -13,14 +12,7 @@ use std::sync::OnceLock;
 /// The backend, made once.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(|| if cfg!(miri) { None } else { real().or_else(emulated) }).as_ref()
-}
-
-fn real() -> Option<Cuda> {
-    if std::env::var_os("EMULATED_MUTATION").is_some() {
-        return None;
-    }
-    Cuda::new(0).ok()
+    CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
 }
 
 fn emulated() -> Option<Cuda> {

@@ -10,6 +10,7 @@ mod cases;
 mod floats;
 mod gpu;
 mod integers;
+mod mutants;
 mod trellis;
 
 use cases::{Case, Fill, Rng, Shape};

@@ -1,0 +1,60 @@
+//! A test of the tests: bugs of the kinds that kernels have, planted in them, must not pass.
+//!
+//! The emulated NVRTC plants them (`EMULATED_MUTATION`: a kernel's file, a text that it has once, another text), in a
+//! process of its own for each; the sources are never touched.
+
+use crate::gpu;
+use std::process::Command;
+
+/// A bug, and the test that has to find it.
+struct Mutant {
+    what: &'static str,
+    kernel: &'static str,
+    text: &'static str,
+    planted: &'static str,
+    test: &'static str,
+}
+
+const MUTANTS: [Mutant; 3] = [
+    Mutant {
+        what: "a missing barrier",
+        kernel: "top_k",
+        text: "__syncthreads(); // all are counted",
+        planted: "",
+        test: "top_k_and_probe_break_ties_by_number",
+    },
+    Mutant {
+        what: "off by one at the last partial tile",
+        kernel: "maxsim",
+        text: "min(first + g + 8, tokens.end - 1)",
+        planted: "min(first + g + 8, tokens.end)",
+        test: "integer_ops_at_every_passage_length",
+    },
+    Mutant {
+        what: "a wrong lane of a fragment",
+        kernel: "centroid_table",
+        text: "const int u = lane_number() % 4 * STEPS + s;",
+        planted: "const int u = (lane_number() + 1) % 4 * STEPS + s;",
+        test: "a_little_of_everything",
+    },
+];
+
+#[test]
+fn planted_bugs_are_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let emulator = if cfg!(miri) { None } else { gpu::compiler::emulator(folder.path()) };
+    let Some((driver, nvrtc)) = emulator else { return };
+    for mutant in MUTANTS {
+        let suite = std::env::current_exe().expect("this test has a file");
+        let mut command = Command::new(suite);
+        command.args(["--exact", mutant.test]);
+        command.envs([("SELVEDGE_CUDA_DRIVER", &driver), ("SELVEDGE_NVRTC", &nvrtc)]);
+        // What is compiled of a mutant must not be taken for what the kernel itself gives.
+        command.env("SELVEDGE_CUBINS", folder.path().join(mutant.kernel));
+        command.env("EMULATED_MUTATION", [mutant.kernel, mutant.text, mutant.planted].join("\n"));
+        let out = command.output().expect("it starts");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        let found = !out.status.success() && text.contains("cuda/0") && !text.contains("does not compile");
+        assert!(found, "{}: not found by {}:\n{text}", mutant.what, mutant.test);
+    }
+}
