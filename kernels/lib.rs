@@ -86,7 +86,7 @@ impl Op {
             ($($name:literal),*) => { &[$(($name, include_str!($name))),*] };
         }
         match self {
-            Self::Assign => files!("prelude.cuh", "rows.cuh", "assign.cu"),
+            Self::Assign => files!("prelude.cuh", "assign.cu"),
             Self::CentroidSums => files!("prelude.cuh", "centroid_sums.cu"),
             Self::Compress => files!("prelude.cuh", "levels.cuh", "trellis.cuh", "compress.cu"),
             Self::Decompress => files!("prelude.cuh", "passages.cuh", "levels.cuh", "decompress.cu"),

@@ -17,12 +17,17 @@ constexpr u32 ALL_LANES = 0xffffffffu;
 // The score of a passage without tokens.
 constexpr int NO_MATCH = -2147483647 - 1;
 
+// Rows, and columns, of a product's result, and the bytes that it takes of each at a time.
+constexpr int TILE_ROWS = 16;
+constexpr int TILE_COLUMNS = 8;
+constexpr int TILE_DEPTH = 32;
+
 #ifndef EMULATED
 // Dynamic shared memory of the launch as an array of `type`.
 #define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
 #endif
 
-// The sum of two numbers of 8 bytes for one of 16.
+// Eight bytes, in one load.
 struct alignas(8) Pair {
     u32 x, y;
 };
@@ -44,6 +49,47 @@ __device__ __forceinline__ void mma_s8(int (&d)[4], const u32 (&a)[4], const u32
     asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+// Four matrices of 8 rows of 16 bytes from shared memory: lane `8 m + r` says where row r of matrix m lies (a multiple
+// of 16), and gets of each matrix the bytes 4t .. 4t+3 of row g, as mma_s8 takes them.
+__device__ __forceinline__ void load_matrices(u32 (&d)[4], const void* row) {
+#ifdef EMULATED
+    emulator::ldmatrix_x4(d, row);
+#else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                 : "r"(static_cast<u32>(__cvta_generic_to_shared(row)))
+                 : "memory");
+#endif
+}
+
+// Begins to copy 16 bytes to shared memory, both sides at multiples of 16.
+__device__ __forceinline__ void copy_async(void* to, const void* from) {
+#ifdef EMULATED
+    emulator::cp_async_16(to, from);
+#else
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
+                 :
+                 : "r"(static_cast<u32>(__cvta_generic_to_shared(to))), "l"(__cvta_generic_to_global(from))
+                 : "memory");
+#endif
+}
+
+// Ends a group of copies; waits until but the last `groups` are done, of this thread.
+__device__ __forceinline__ void commit_copies() {
+#ifdef EMULATED
+    emulator::cp_async_commit();
+#else
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int groups> __device__ __forceinline__ void wait_for_copies() {
+#ifdef EMULATED
+    emulator::cp_async_wait<groups>();
+#else
+    asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
 #endif
 }
 

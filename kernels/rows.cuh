@@ -8,9 +8,6 @@
 constexpr int STEPS = (DIM + 31) / 32;
 constexpr int CHUNKS = DIM / 8;
 
-// Rows, and columns, of a product's result.
-constexpr int TILE_ROWS = 16;
-constexpr int TILE_COLUMNS = 8;
 // Query tokens, or centroids, that a warp multiplies its rows with at a time.
 constexpr int PANEL = 32;
 constexpr int PANEL_TILES = PANEL / TILE_COLUMNS;

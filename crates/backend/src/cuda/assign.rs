@@ -7,10 +7,13 @@ use super::{
 };
 use crate::Result;
 use selvedge_kernels::Op;
+use std::borrow::Cow;
 
 const THREADS: u32 = 256;
 /// Embeddings of a warp.
-const ROWS: usize = 16;
+const ROWS: usize = 32;
+/// Rows of int8 are whole steps of so many bytes.
+const STEP: usize = 32;
 /// Bytes of embeddings that are on the device at a time.
 const BATCH_BYTES: usize = 256 << 20;
 
@@ -25,18 +28,19 @@ pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i
     let round = cuda.modules.kernel(Op::Assign, special, "round_rows")?;
     let assign = cuda.modules.kernel(Op::Assign, special, "assign")?;
     let num_centroids = (centroids.len() / dim) as u32;
-    let centroids = cuda.context.upload(centroids)?;
+    let pitch = dim.next_multiple_of(STEP);
+    let centroids = cuda.context.upload(&padded(dim, pitch, centroids))?;
     let mut codes = Vec::with_capacity(embeddings.len() / dim);
     for batch in embeddings.chunks((BATCH_BYTES / (dim * 4)).max(1) * dim) {
         let num = batch.len() / dim;
         let batch = cuda.context.upload(batch)?;
-        let rounded = cuda.context.allocate::<i8>(num * dim)?;
+        let rounded = cuda.context.allocate::<i8>(num * pitch)?;
         let found = cuda.context.allocate::<u32>(num)?;
         let count = num as u32;
         let rounding = [batch.argument(), value(&count), rounded.argument()];
         let assigning =
             [rounded.argument(), value(&count), centroids.argument(), value(&num_centroids), found.argument()];
-        // SAFETY: the arguments are the kernels'; the arrays are (num, D), (K, D) and (num).
+        // SAFETY: the arguments are the kernels'; the arrays are (num, D), (num, pitch), (K, pitch) and (num).
         unsafe {
             round.launch(blocks_of_warps(num, THREADS), THREADS, &rounding)?;
             assign.launch(blocks_of_warps(num.div_ceil(ROWS), THREADS), THREADS, &assigning)?;
@@ -44,4 +48,14 @@ pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i
         codes.extend(found.download()?);
     }
     Ok(codes)
+}
+
+/// Rows of `pitch`, zeros behind `dim`.
+fn padded(dim: usize, pitch: usize, rows: &[i8]) -> Cow<'_, [i8]> {
+    if dim == pitch {
+        return rows.into();
+    }
+    let mut padded = vec![0; rows.len() / dim * pitch];
+    padded.chunks_exact_mut(pitch).zip(rows.chunks_exact(dim)).for_each(|(to, from)| to[..dim].copy_from_slice(from));
+    padded.into()
 }

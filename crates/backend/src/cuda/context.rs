@@ -13,6 +13,8 @@ use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+/// What kernels take for granted: int8 products of 16 x 8 x 32 and asynchronous copies.
+const LEAST_CAPABILITY: (u32, u32) = (8, 0);
 /// `CU_STREAM_NON_BLOCKING` of cuda.h: the stream does not wait for the default one.
 const NON_BLOCKING: u32 = 1;
 /// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD` of cuda.h.
@@ -42,6 +44,13 @@ impl Context {
         let device = devices.into_iter().nth(ordinal);
         let device = device.ok_or_else(|| refused(format!("there are {number}")))?;
         let device = device.map_err(|error| refused(error.to_string()))?;
+        if device.capability < LEAST_CAPABILITY {
+            let ((major, minor), (least, _)) = (device.capability, LEAST_CAPABILITY);
+            return Err(refused(format!(
+                "{} has compute capability {major}.{minor}; {least}.0 is needed",
+                device.name
+            )));
+        }
         let calls = driver.calls().map_err(|error| refused(error.to_string()))?;
         let number = ordinal as c_int;
         let mut context = std::ptr::null_mut();

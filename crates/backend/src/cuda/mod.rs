@@ -43,6 +43,7 @@ pub use backend::Cuda;
 pub use cubins::{Cubins, Key};
 pub use driver::{Device, Driver};
 pub use library::Unavailable;
+pub use modules::Special;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
 

@@ -13,12 +13,15 @@ use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex};
 
-/// What a kernel is compiled for.
+/// What a kernel is compiled for; [`Op::options`] says which of it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Special {
-    dim: usize,
-    nbits: u8,
-    trellis: bool,
+pub struct Special {
+    /// Components of an embedding.
+    pub dim: usize,
+    /// Bits of one in a packed row.
+    pub nbits: u8,
+    /// Whether windows of such bits name the levels.
+    pub trellis: bool,
 }
 
 impl Special {
@@ -36,15 +39,17 @@ impl Special {
         Self { dim: codec.dim, nbits: codec.nbits, trellis }
     }
 
-    fn options(self, op: Op) -> Vec<String> {
-        let dim = format!("-DDIM={}", self.dim);
-        match op.options() {
-            Options::None => vec![],
-            Options::Dim => vec![dim],
-            Options::Coding => {
-                vec![dim, format!("-DNBITS={}", self.nbits), format!("-DTRELLIS={}", u8::from(self.trellis))]
-            }
+    /// What the compiler is told, for all kernels of an op on GPUs of an architecture (`sm_90`).
+    pub fn compiler_options(self, op: Op, arch: &str) -> Vec<String> {
+        let mut options = vec![format!("--gpu-architecture={arch}"), "--std=c++17".into()];
+        if op.options() != Options::None {
+            options.push(format!("-DDIM={}", self.dim));
         }
+        if op.options() == Options::Coding {
+            options.push(format!("-DNBITS={}", self.nbits));
+            options.push(format!("-DTRELLIS={}", u8::from(self.trellis)));
+        }
+        options
     }
 }
 
@@ -116,8 +121,7 @@ impl Modules {
         }
         // Two threads that want the same one at once compile it twice; neither keeps the other waiting.
         let (major, minor) = self.context.device().capability;
-        let mut options = vec![format!("--gpu-architecture=sm_{major}{minor}"), "--std=c++17".into()];
-        options.extend(special.options(op));
+        let options = special.compiler_options(op, &format!("sm_{major}{minor}"));
         let source = selvedge_kernels::source(op);
         let key = Key::new(&source, &options, self.nvrtc.version());
         let compile = || self.nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);
