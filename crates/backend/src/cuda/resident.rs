@@ -66,14 +66,12 @@ pub(super) struct PassagesArgument {
 impl LoadedPassages {
     /// Takes passages whose lengths fit `codec` into device memory.
     pub(super) fn new(context: &Arc<Context>, codec: Arc<LoadedCodec>, passages: &CompressedPassages) -> Result<Self> {
-        // A code is read as two whole words of four bytes.
-        let mut codes = passages.codes.to_vec();
-        codes.resize(codes.len().next_multiple_of(4), 0);
         Ok(Self {
             num_passages: passages.num_passages(),
             num_tokens: passages.num_tokens(),
             offsets: context.upload(&passages.offsets)?,
-            codes: context.upload(&codes)?,
+            // Kernels read a code as two whole words; the bytes behind the last one are enough for that.
+            codes: context.upload(&passages.codes)?,
             residuals: context.upload(&passages.residuals)?,
             scales: context.upload(&passages.scales)?,
             codec,
