@@ -140,7 +140,9 @@ impl Case {
         passages.validate(&codec).expect("a case's passages are valid");
         let data = (0..shape.query_len * shape.dim).map(|at| component(fill, rng, at)).collect();
         let query = QuantizedQuery { dim: shape.dim, data, scale: 0.01 };
-        let pids = (0..shape.lengths.len() * 3 / 2).map(|_| rng.below(shape.lengths.len() + 1) as Pid).collect();
+        let mut pids: Vec<Pid> =
+            (0..shape.lengths.len() * 3 / 2).map(|_| rng.below(shape.lengths.len() + 1) as Pid).collect();
+        pids.extend([Pid::MAX, 1 << 24].into_iter().take(pids.len() / 4));
         Self { codec: Arc::new(codec), passages, query, pids }
     }
 
