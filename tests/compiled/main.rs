@@ -1,0 +1,174 @@
+//! What the real compiler makes of the kernels: without a GPU, whether registers suffice, and how many there are.
+//!
+//! Every kernel is compiled as the backend does it, for what it is specialized for at dims and codings that stand for the
+//! rest. Spilled registers and warnings fail. Registers, shared and local memory and the number of instructions are held
+//! to `kernels/compiled.tsv`, so that a change to a kernel shows what became of the others: exactly, if the compiler is the
+//! one that made the table; another one's differences are printed only. `SELVEDGE_BLESS=1` writes the table anew.
+//!
+//! NVRTC is looked for as the backend looks for it (`SELVEDGE_NVRTC=FILE`). Where there is none, or the emulated one, this
+//! is skipped, unless `SELVEDGE_REQUIRE_NVRTC=1`.
+
+#![allow(unreachable_pub)] // a test crate has no outside
+
+mod cubin;
+mod log;
+mod table;
+
+use cubin::Cubin;
+use rayon::prelude::*;
+use selvedge_backend::cuda::{Compiled, Nvrtc, Special};
+use selvedge_kernels::{Op, Options, source};
+use std::path::Path;
+use table::{Row, Table};
+
+/// What GPUs there are to compile for.
+const ARCHITECTURES: [&str; 3] = ["sm_80", "sm_90", "sm_90a"];
+/// Less than a step of products, steps that are not full, the common one, and many.
+const DIMS: [usize; 5] = [8, 48, 96, 128, 768];
+/// Bits, and whether a trellis.
+const CODINGS: [(u8, bool); 7] = [(0, false), (1, false), (1, true), (2, false), (2, true), (4, false), (8, false)];
+
+/// The compiler, unless there is none, or the emulated one.
+fn nvrtc() -> Option<Nvrtc> {
+    let found = Nvrtc::get().map_err(|error| error.to_string()).and_then(|nvrtc| {
+        let compiled = compile(&nvrtc, "nothing", "extern \"C\" __global__ void nothing() {}", ARCHITECTURES[0], &[]);
+        let real = Cubin(&compiled.cubin).is_for_gpu();
+        if real { Ok(nvrtc) } else { Err(format!("{} is not the real NVRTC", nvrtc.path().display())) }
+    });
+    match found {
+        Ok(nvrtc) => Some(nvrtc),
+        Err(error) if std::env::var_os("SELVEDGE_REQUIRE_NVRTC").is_some() => panic!("{error}"),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// A text that is no op's, with a log of what the compiler counts.
+fn compile(nvrtc: &Nvrtc, name: &str, text: &str, arch: &str, more: &[&str]) -> Compiled {
+    let more = more.iter().map(|option| (*option).to_owned());
+    let mut options = vec![format!("--gpu-architecture={arch}"), "--ptxas-options=-v".to_owned()];
+    options.extend(more);
+    nvrtc.compile(name, text, &options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is compiled: an op's kernels, what they are specialized for, for whom.
+#[derive(Clone, Copy)]
+struct Job {
+    op: Op,
+    special: Special,
+    arch: &'static str,
+}
+
+impl Job {
+    fn all() -> Vec<Self> {
+        let mut jobs = Vec::new();
+        for op in Op::ALL {
+            let dims = if op.options() == Options::None { &DIMS[..1] } else { &DIMS[..] };
+            let codings = if op.options() == Options::Coding { &CODINGS[..] } else { &CODINGS[..1] };
+            for &dim in dims {
+                for &(nbits, trellis) in codings {
+                    let special = Special { dim, nbits, trellis };
+                    jobs.extend(ARCHITECTURES.map(|arch| Self { op, special, arch }));
+                }
+            }
+        }
+        jobs
+    }
+
+    fn compile(self, nvrtc: &Nvrtc) -> Compiled {
+        let mut options = self.special.compiler_options(self.op, self.arch);
+        options.push("--ptxas-options=-v".into());
+        nvrtc.compile(self.op.name(), &source(self.op), &options).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What names the row of a kernel: a dash for what it is not specialized for.
+    fn names(self, kernel: &str) -> Vec<String> {
+        let Special { dim, nbits, trellis } = self.special;
+        let (dim, nbits, trellis) = (dim.to_string(), nbits.to_string(), u8::from(trellis).to_string());
+        let dash = || "-".to_owned();
+        let special = match self.op.options() {
+            Options::None => [dash(), dash(), dash()],
+            Options::Dim => [dim, dash(), dash()],
+            Options::Coding => [dim, nbits, trellis],
+        };
+        [self.arch, self.op.name(), kernel].map(String::from).into_iter().chain(special).collect()
+    }
+}
+
+/// What is wrong with a compiled text, and a row for each kernel.
+fn judged(compiled: &Compiled, names: impl Fn(&str) -> Vec<String>) -> (Vec<String>, Vec<Row>) {
+    let (mut wrong, mut rows) = (Vec::new(), Vec::new());
+    for said in log::kernels(&compiled.log) {
+        let names = names(&said.kernel);
+        let instructions = Cubin(&compiled.cubin).instructions(&said.kernel).expect("the CUBIN has the kernel");
+        if said.spilled_bytes > 0 {
+            wrong.push(format!("{}: {} bytes are spilled", names.join(" "), said.spilled_bytes));
+        }
+        rows.push((names, vec![said.registers, said.shared_bytes, said.stack_bytes, instructions]));
+    }
+    assert!(!rows.is_empty(), "the log tells of no kernel:\n{}", compiled.log);
+    wrong.extend(log::warnings(&compiled.log).into_iter().map(|line| format!("{}: {line}", names("").join(" "))));
+    (wrong, rows)
+}
+
+#[test]
+fn registers_suffice_and_nothing_changed_unseen() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/compiled.tsv");
+    let compiled: Vec<_> = Job::all().into_par_iter().map(|job| (job, job.compile(&nvrtc))).collect();
+    let of_cubin = Cubin(&compiled[0].1.cubin).compiler();
+    let compiler = of_cubin.unwrap_or_else(|| format!("{}.{}", nvrtc.version().0, nvrtc.version().1));
+    let (mut wrong, mut new) = (Vec::new(), Table { compiler, rows: Vec::new() });
+    for (job, compiled) in &compiled {
+        let (more, rows) = judged(compiled, |kernel| job.names(kernel));
+        wrong.extend(more);
+        new.rows.extend(rows);
+    }
+    println!("{} kernels in {} modules", new.rows.len(), compiled.len());
+
+    if std::env::var_os("SELVEDGE_BLESS").is_some() {
+        std::fs::write(&path, new.text()).unwrap();
+    } else {
+        let old = Table::parse(&std::fs::read_to_string(&path).unwrap_or_default());
+        let differences = old.differences(&new);
+        if old.compiler == new.compiler {
+            wrong.extend(differences);
+        } else {
+            println!("the table is by {}, this is {}:\n{}", old.compiler, new.compiler, differences.join("\n"));
+            wrong.retain(|line| line.contains("spilled"));
+        }
+    }
+    let bless = "SELVEDGE_BLESS=1 writes kernels/compiled.tsv anew; spilled registers and warnings stay wrong";
+    assert!(wrong.is_empty(), "{}\n{bless}", wrong.join("\n"));
+}
+
+/// More numbers at once than 32 registers hold.
+const MANY: &str = "extern \"C\" __global__ void many(float* x) {
+    float held[48];
+    for (int i = 0; i < 48; ++i) held[i] = x[i * 32];
+    __syncthreads();
+    for (int i = 0; i < 48; ++i) x[i * 32] = held[i] * held[(i + 1) % 48];
+}";
+
+#[test]
+fn spills_and_warnings_are_seen() {
+    let Some(nvrtc) = nvrtc() else { return };
+    for arch in ARCHITECTURES {
+        let judge = |text: &str, more: &[&str]| {
+            judged(&compile(&nvrtc, "many", text, arch, more), |kernel| vec![kernel.to_owned()])
+        };
+        let (wrong, rows) = judge(MANY, &[]);
+        assert_eq!(wrong, [""; 0]);
+        assert!(rows[0].1[0] > 48 && rows[0].1[3] > 3 * 48, "{rows:?}");
+        let (wrong, rows) = judge(MANY, &["--maxrregcount=32"]);
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with("many: ") && wrong[0].ends_with("bytes are spilled"),
+            "{wrong:?}"
+        );
+        assert!(rows[0].1[0] <= 32 && rows[0].1[2] > 0, "{rows:?}");
+        let (wrong, _) = judge(&MANY.replace("float held", "int unused; float held"), &[]);
+        assert!(wrong.len() == 1 && wrong[0].contains("unused"), "{wrong:?}");
+    }
+}
