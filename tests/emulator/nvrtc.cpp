@@ -177,6 +177,16 @@ int nvrtcVersion(int* major, int* minor) {
     return SUCCESS;
 }
 
+int nvrtcGetNumSupportedArchs(int* number) {
+    *number = 1;
+    return SUCCESS;
+}
+
+int nvrtcGetSupportedArchs(int* architectures) {
+    *architectures = 90;
+    return SUCCESS;
+}
+
 const char* nvrtcGetErrorString(int code) {
     const int known = static_cast<int>(sizeof CODES / sizeof *CODES);
     return code >= 0 && code < known ? CODES[code] : "NVRTC_ERROR unknown";

@@ -42,10 +42,10 @@ impl Cuda {
     /// The same with these: another driver's library, another compiler's, another folder of what was compiled.
     ///
     /// # Errors
-    /// [`Error::NoCudaDevice`] where there is no such device.
+    /// [`Error::NoCudaDevice`] where there is no such device, or one that is too old, or newer than the compiler.
     pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
         let context = Context::new(driver, ordinal)?;
-        Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins), context })
+        Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins)?, context })
     }
 
     /// Waits until all that was asked for is done. Ops that give back numbers have waited already.

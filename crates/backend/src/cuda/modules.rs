@@ -58,6 +58,7 @@ impl Special {
 pub(super) struct Modules {
     context: Arc<Context>,
     nvrtc: Nvrtc,
+    architecture: String,
     cubins: Cubins,
     loaded: Mutex<HashMap<(Op, Special), Arc<Module>>>,
 }
@@ -93,8 +94,22 @@ pub(super) struct Kernel {
 
 impl Modules {
     /// Compiled by `nvrtc`, kept in `cubins`.
-    pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins) -> Self {
-        Self { context, nvrtc, cubins, loaded: Mutex::default() }
+    ///
+    /// # Errors
+    /// [`Error::NoCudaDevice`] where the compiler is too old for the device.
+    pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins) -> Result<Self> {
+        let device = context.device();
+        let ((major, minor), (of, release)) = (device.capability, nvrtc.version());
+        let too_old = || Error::NoCudaDevice {
+            wanted: device.ordinal,
+            reason: format!(
+                "NVRTC {of}.{release} ({}) compiles nothing that {}, of compute capability {major}.{minor}, runs: a newer one is needed",
+                nvrtc.path().display(),
+                device.name
+            ),
+        };
+        let architecture = nvrtc.architecture(device.capability).ok_or_else(too_old)?;
+        Ok(Self { context, nvrtc, architecture, cubins, loaded: Mutex::default() })
     }
 
     /// Kernel `name` of an op, for `special`.
@@ -120,8 +135,7 @@ impl Modules {
             return Ok(Arc::clone(module));
         }
         // Two threads that want the same one at once compile it twice; neither keeps the other waiting.
-        let (major, minor) = self.context.device().capability;
-        let options = special.compiler_options(op, &format!("sm_{major}{minor}"));
+        let options = special.compiler_options(op, &self.architecture);
         let source = selvedge_kernels::source(op);
         let key = Key::new(&source, &options, self.nvrtc.version());
         let compile = || self.nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);

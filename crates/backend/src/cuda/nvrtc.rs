@@ -20,6 +20,8 @@ type Program = *mut c_void;
 pub struct Nvrtc {
     library: Loaded,
     version: (c_int, c_int),
+    /// Real architectures that it compiles for, `90` for sm_90, ascending.
+    architectures: &'static [c_int],
     calls: Calls,
 }
 
@@ -90,11 +92,18 @@ impl Nvrtc {
     }
 
     fn of(library: Loaded) -> Result<Self, Unavailable> {
-        let mut version = (0, 0);
-        // SAFETY: the types are those of nvrtc.h, and `version` is where it writes.
+        let (mut version, mut architectures) = ((0, 0), Vec::new());
+        // SAFETY: the types are those of nvrtc.h; `version` and `number` are where it writes, and as many architectures
+        // as it said.
         let calls = unsafe {
             let get = library.symbol::<unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int>("nvrtcVersion")?;
             library.check("nvrtcVersion", get(&mut version.0, &mut version.1))?;
+            let count = library.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("nvrtcGetNumSupportedArchs")?;
+            let mut number = 0;
+            library.check("nvrtcGetNumSupportedArchs", count(&mut number))?;
+            architectures = vec![0; number.max(0) as usize];
+            let list = library.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("nvrtcGetSupportedArchs")?;
+            library.check("nvrtcGetSupportedArchs", list(architectures.as_mut_ptr()))?;
             Calls {
                 create: *library.symbol("nvrtcCreateProgram")?,
                 compile: *library.symbol("nvrtcCompileProgram")?,
@@ -107,7 +116,7 @@ impl Nvrtc {
         };
         // NVRTC opens this one by name when it compiles, and what PyPI has does not say where it lies.
         library.load_neighbour(&format!("libnvrtc-builtins.so.{}.{}", version.0, version.1));
-        Ok(Self { library, version, calls })
+        Ok(Self { library, version, architectures: architectures.leak(), calls })
     }
 
     /// The file, or the name by which the loader found it.
@@ -118,6 +127,14 @@ impl Nvrtc {
     /// Major and minor.
     pub fn version(&self) -> (u32, u32) {
         (self.version.0 as u32, self.version.1 as u32)
+    }
+
+    /// The architecture to compile for, for GPUs of this compute capability: their own or, where this compiler is older
+    /// than they are, the newest before it of the same major number, whose CUBINs they run as well. None if there is none.
+    pub fn architecture(&self, (major, minor): (u32, u32)) -> Option<String> {
+        let own = (10 * major + minor) as c_int;
+        let runs = |&&known: &&c_int| known <= own && known / 10 == major as c_int;
+        self.architectures.iter().filter(runs).max().map(|known| format!("sm_{known}"))
     }
 
     /// Compiles `source` with `options`, one of which has to name a real architecture (`--gpu-architecture=sm_90`).
@@ -235,6 +252,18 @@ mod tests {
             cubins.push(compiled.cubin);
         }
         assert!(cubins[0] != cubins[1]);
+    }
+
+    #[test]
+    fn a_gpu_newer_than_the_compiler_gets_what_it_runs() {
+        let Some(nvrtc) = nvrtc() else { return };
+        let nvrtc = Nvrtc { architectures: &[75, 80, 86, 90, 100], ..nvrtc };
+        let architecture = |major, minor| nvrtc.architecture((major, minor));
+        assert_eq!(
+            [(8, 0), (8, 9), (9, 0), (10, 3)].map(|(a, b)| architecture(a, b).unwrap()),
+            ["sm_80", "sm_86", "sm_90", "sm_100"]
+        );
+        assert_eq!([architecture(12, 0), architecture(7, 0)], [None, None]);
     }
 
     #[test]
