@@ -6,16 +6,6 @@ mod support;
 
 use support::{Collection, DIM, PASSAGES, write_floats, write_lens};
 
-/// The folder holds no index `name`, and nothing left over from making one.
-fn nothing_made(c: &Collection, name: &str) {
-    let left: Vec<String> = std::fs::read_dir(c.dir.path())
-        .unwrap()
-        .map(|f| f.unwrap().file_name().to_string_lossy().into_owned())
-        .filter(|f| f == name || f.contains(".partial"))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
-}
-
 #[test]
 fn usage_errors_exit_with_2() {
     let c = Collection::new();
@@ -52,7 +42,7 @@ fn missing_and_misshapen_arrays() {
     c.write("twice.txt", &"same\n".repeat(300));
     let complaint = c.fails("index --embeddings docs.npy --doclens lens.npy --ids twice.txt i", 1);
     assert!(complaint.contains("same"), "{complaint}");
-    nothing_made(&c, "i");
+    c.nothing_made("i");
 }
 
 #[test]
@@ -70,7 +60,7 @@ fn a_budget_that_cannot_hold_the_centroids() {
     let c = Collection::new();
     let complaint = c.fails("index --embeddings docs.npy --doclens lens.npy i --memory-budget 10k", 1);
     assert!(complaint.contains("--memory-budget"), "{complaint}");
-    nothing_made(&c, "i");
+    c.nothing_made("i");
 }
 
 #[test]

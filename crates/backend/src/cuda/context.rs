@@ -40,9 +40,12 @@ impl Context {
     pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
         let refused = |reason: String| Error::NoCudaDevice { wanted: ordinal, reason };
         let devices = driver.devices();
-        let number = devices.len();
-        let device = devices.into_iter().nth(ordinal);
-        let device = device.ok_or_else(|| refused(format!("there are {number}")))?;
+        let there_are = match devices.len() {
+            0 => "this machine has none".to_owned(),
+            1 => "this machine has 1, cuda/0".to_owned(),
+            number => format!("this machine has {number}, cuda/0 to cuda/{}", number - 1),
+        };
+        let device = devices.into_iter().nth(ordinal).ok_or_else(|| refused(there_are))?;
         let device = device.map_err(|error| refused(error.to_string()))?;
         if device.capability < LEAST_CAPABILITY {
             let ((major, minor), (least, _)) = (device.capability, LEAST_CAPABILITY);

@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge::npy::NpyWriter;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -17,35 +18,40 @@ pub struct Collection {
 
 impl Collection {
     pub fn new() -> Self {
+        Self::of(DIM, PASSAGES, QUERIES)
+    }
+
+    /// The same of other sizes; there is a passage `7 * i` for each query.
+    pub fn of(dim: usize, passages: usize, num_queries: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let topics: Vec<Vec<f32>> = (0..40).map(|_| unit(&mut rng, None)).collect();
+        let topics: Vec<Vec<f32>> = (0..40).map(|_| unit(&mut rng, dim, None)).collect();
         let (mut docs, mut lens) = (Vec::new(), Vec::new());
-        for passage in 0..PASSAGES {
+        for passage in 0..passages {
             let len = if passage == 5 { 0 } else { rng.random_range(1..20) };
             lens.push(len as u32);
             for _ in 0..len {
                 let topic = &topics[rng.random_range(0..topics.len())];
-                docs.push(unit(&mut rng, Some(topic)));
+                docs.push(unit(&mut rng, dim, Some(topic)));
             }
         }
-        let starts: Vec<usize> = (0..PASSAGES).map(|p| lens[..p].iter().map(|&l| l as usize).sum()).collect();
+        let starts: Vec<usize> = (0..passages).map(|p| lens[..p].iter().map(|&l| l as usize).sum()).collect();
         let mut queries = Vec::new();
-        for q in 0..QUERIES {
+        for q in 0..num_queries {
             let (start, len) = (starts[7 * q], lens[7 * q] as usize);
             for token in 0..8 {
                 // Rows beyond the passage's length are padding: zero.
-                queries.push(if token < len { docs[start + token].clone() } else { vec![0.0; DIM] });
+                queries.push(if token < len { docs[start + token].clone() } else { vec![0.0; dim] });
             }
         }
         let this = Self { dir };
-        write_floats(&this.path("docs.npy"), &docs, &[docs.len(), DIM]);
-        write_floats(&this.path("queries.npy"), &queries, &[QUERIES, 8, DIM]);
+        write_floats(&this.path("docs.npy"), &docs, &[docs.len(), dim]);
+        write_floats(&this.path("queries.npy"), &queries, &[num_queries, 8, dim]);
         write_lens(&this.path("lens.npy"), &lens);
         let lines = |lines: Vec<String>| lines.join("\n") + "\n";
-        this.write("ids.txt", &lines((0..PASSAGES).map(|p| format!("passage-{p}")).collect()));
-        this.write("queries.tsv", &lines((0..QUERIES).map(|q| format!("q{q}\tquestion {q}")).collect()));
-        this.write("qrels.tsv", &lines((0..QUERIES).map(|q| format!("q{q}\tpassage-{}\t1", 7 * q)).collect()));
+        this.write("ids.txt", &lines((0..passages).map(|p| format!("passage-{p}")).collect()));
+        this.write("queries.tsv", &lines((0..num_queries).map(|q| format!("q{q}\tquestion {q}")).collect()));
+        this.write("qrels.tsv", &lines((0..num_queries).map(|q| format!("q{q}\tpassage-{}\t1", 7 * q)).collect()));
         this
     }
 
@@ -60,12 +66,15 @@ impl Collection {
 
     /// Runs `selvedge` in the folder, with words split at spaces.
     pub fn run(&self, words: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_selvedge"))
-            .args(words.split_whitespace())
-            .current_dir(self.dir.path())
-            .env("HF_HUB_OFFLINE", "1")
-            .output()
-            .unwrap()
+        self.command(words, &[]).output().unwrap()
+    }
+
+    /// What `run` runs, with more variables in its environment.
+    pub fn command(&self, words: &str, variables: &[(&str, &OsStr)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        command.args(words.split_whitespace()).current_dir(self.dir.path());
+        command.env("HF_HUB_OFFLINE", "1").envs(variables.iter().copied());
+        command
     }
 
     /// The same, and it must succeed; gives back what it printed.
@@ -84,14 +93,24 @@ impl Collection {
         stderr
     }
 
+    /// The folder holds no index `name`, and nothing left over from making one.
+    pub fn nothing_made(&self, name: &str) {
+        let left: Vec<String> = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|f| f.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|f| f == name || f.contains(".partial"))
+            .collect();
+        assert_eq!(left, Vec::<String>::new());
+    }
+
     /// Makes an index of the embeddings.
     pub fn index(&self, name: &str, options: &str) {
         self.ok(&format!("index --embeddings docs.npy --doclens lens.npy --ids ids.txt {name} {options}"));
     }
 }
 
-fn unit(rng: &mut ChaCha8Rng, around: Option<&[f32]>) -> Vec<f32> {
-    let mut row: Vec<f32> = (0..DIM).map(|_| (0..4).map(|_| rng.random::<f32>() - 0.5).sum::<f32>()).collect();
+fn unit(rng: &mut ChaCha8Rng, dim: usize, around: Option<&[f32]>) -> Vec<f32> {
+    let mut row: Vec<f32> = (0..dim).map(|_| (0..4).map(|_| rng.random::<f32>() - 0.5).sum::<f32>()).collect();
     if let Some(topic) = around {
         row.iter_mut().zip(topic).for_each(|(x, t)| *x = *x * 0.06 + t);
     }
