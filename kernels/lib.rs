@@ -27,6 +27,8 @@ pub enum Op {
     MaxsimF32,
     /// The best passages.
     TopK,
+    /// No op: what the device can do at most.
+    Peak,
 }
 
 /// What a kernel is compiled for.
@@ -42,7 +44,7 @@ pub enum Options {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Assign,
         Self::CentroidSums,
         Self::Compress,
@@ -53,6 +55,7 @@ impl Op {
         Self::Maxsim,
         Self::MaxsimF32,
         Self::TopK,
+        Self::Peak,
     ];
 
     /// Its name.
@@ -68,6 +71,7 @@ impl Op {
             Self::Maxsim => "maxsim",
             Self::MaxsimF32 => "maxsim_f32",
             Self::TopK => "top_k",
+            Self::Peak => "peak",
         }
     }
 
@@ -96,6 +100,7 @@ impl Op {
             Self::Maxsim => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "maxsim.cu"),
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
             Self::TopK => files!("prelude.cuh", "select.cuh", "top_k.cu"),
+            Self::Peak => files!("prelude.cuh", "peak.cu"),
         }
     }
 }

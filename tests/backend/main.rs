@@ -11,6 +11,7 @@ mod floats;
 mod gpu;
 mod integers;
 mod mutants;
+mod peak;
 mod trellis;
 
 use cases::{Case, Fill, Rng, Shape};

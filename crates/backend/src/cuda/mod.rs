@@ -32,6 +32,7 @@ mod maxsim;
 mod maxsim_f32;
 mod modules;
 mod nvrtc;
+mod peak;
 mod probe;
 mod query;
 mod resident;
@@ -45,6 +46,7 @@ pub use driver::{Device, Driver};
 pub use library::Unavailable;
 pub use modules::Special;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
+pub use peak::Peak;
 pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
 
 /// What this machine has.

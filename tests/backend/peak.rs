@@ -1,0 +1,22 @@
+//! What `benches/peak.rs` times on a GPU does what it says: all bytes are copied, and there are as many products as said.
+
+use crate::gpu;
+
+#[test]
+fn peaks_of_a_gpu_are_of_work_that_is_done() {
+    let Some(cuda) = gpu::cuda() else { return };
+    for num in [0, 16, 4096, 16 * 300_001] {
+        let data: Vec<u8> = (0..num).map(|i| (i * 7 + i / 251) as u8).collect();
+        let peak = cuda.peak(&data).unwrap();
+        peak.copy().unwrap();
+        assert!(peak.copied().unwrap() == data, "{num} bytes");
+    }
+    let peak = cuda.peak(&[]).unwrap();
+    let sum = |rounds| {
+        peak.products(rounds).unwrap();
+        peak.sum_of_products().unwrap()
+    };
+    // Each product is 1 * 2.
+    assert_eq!(sum(3) - sum(0), 2 * 3 * peak.num_products() as i64);
+    peak.multiply_adds(3).unwrap();
+}
