@@ -1,0 +1,57 @@
+//! Searching on a GPU from many threads, all of which use its one stream: this machine's GPU, or where there is none the
+//! emulated driver of `tests/emulator/`. Without a C++ compiler it is left out, unless `SELVEDGE_REQUIRE_CUDA=1`.
+#![cfg(feature = "cuda")]
+#![allow(unreachable_pub)] // a test crate has no outside
+
+#[path = "../../../tests/emulator/compiler.rs"]
+mod compiler;
+mod support;
+
+use rayon::ThreadPoolBuilder;
+use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+use selvedge_backend::{Cpu, Cuda};
+use selvedge_search::{Found, Params, Searcher, Subset};
+use support::{index, rows};
+
+fn cuda() -> Option<Cuda> {
+    if let Ok(cuda) = Cuda::new(0) {
+        return Some(cuda);
+    }
+    // Once they are loaded nobody needs the files any more.
+    let folder = tempfile::tempdir().unwrap();
+    let (driver, nvrtc) = compiler::emulator(folder.path())?;
+    let (driver, nvrtc) = (Driver::from_file(&driver).unwrap(), Nvrtc::from_file(&nvrtc).unwrap());
+    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).unwrap())
+}
+
+/// Kernels are compiled by whichever thread comes first, queries' tables and scores come and go between those of others,
+/// and the last thread lets go of everything.
+#[test]
+fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
+    let Some(cuda) = cuda() else { return };
+    let (_dir, index) = index(&vec![3; 120], 64);
+    let on_gpu = Searcher::new(cuda, &index).unwrap();
+    let on_cpu = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let queries: Vec<Vec<f32>> =
+        (0..24).map(|q| rows(32)[q * support::DIM..][..q % 9 * support::DIM].to_vec()).collect();
+    let subset = Subset::new((0..120).step_by(2).collect(), 120).unwrap();
+    let [many, one] = [4, 1].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+
+    let funnel = Params { k: 5, mode: selvedge_search::Mode::Funnel { nprobe: 2, ndocs: 40, nfull: 15 } };
+    for (params, subset) in
+        [(funnel, None), (Params::exact(7), None), (funnel, Some(&subset)), (Params::exact(7), Some(&subset))]
+    {
+        let found = |outcomes: Vec<selvedge_search::Outcome>| -> Vec<(Vec<Found>, usize)> {
+            outcomes.into_iter().map(|outcome| (outcome.found, outcome.num_scored)).collect()
+        };
+        let together = many.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();
+        let alone = one.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();
+        let cpu = one.install(|| on_cpu.search_batch(&queries, &params, subset)).unwrap();
+        let [together, alone, cpu] = [together, alone, cpu].map(found);
+        assert_eq!(together, alone, "{params:?}");
+        assert_eq!(alone, cpu, "{params:?}");
+        assert!(cpu.iter().zip(&queries).all(|((found, _), query)| found.is_empty() == query.is_empty()));
+    }
+    // On a thread that has never seen the device.
+    std::thread::spawn(move || drop(on_gpu)).join().unwrap();
+}
