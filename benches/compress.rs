@@ -1,5 +1,5 @@
 //! Residuals to bytes, and embeddings to codes and bytes (rotation, assignment and compression in one): embeddings per
-//! second, one thread.
+//! second, one thread. A GPU's time has their way there in it, and the host's rotation.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -7,22 +7,22 @@ mod support;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{DIM, backends, codec, embeddings, name};
+use support::{DIM, Timed, codec, embeddings};
 
 fn compress(c: &mut Criterion) {
     let mut group = c.benchmark_group("compress");
     group.sample_size(10);
-    let n = 8192;
-    let rows = embeddings(n, 1000, 1);
-    for backend in backends() {
-        for nbits in [1u8, 2, 4] {
-            let codec = codec(&backend, nbits, 1024);
-            let codes = backend.assign(DIM, &rows, &codec.params.centroids).expect("a CPU never fails");
+    for nbits in [1u8, 2, 4] {
+        let codec = codec(nbits, 1024);
+        each_backend!(backend => {
+            let n = backend.size(8192, 1 << 16);
+            let rows = embeddings(n, 1000, 1);
+            let codes = backend.assign(DIM, &rows, &codec.params.centroids).expect("it does not fail");
             group.throughput(Throughput::Elements(n as u64));
-            group.bench_function(BenchmarkId::new(name(&backend), format!("{nbits}bitxD{DIM}")), |b| {
-                b.iter(|| backend.compress(&codec.params, &rows, &codes).expect("a CPU never fails"));
+            group.bench_function(BenchmarkId::new(backend.name(), format!("{nbits}bitxD{DIM}")), |b| {
+                b.iter(|| backend.compress(&codec.params, &rows, &codes).expect("it does not fail"));
             });
-        }
+        });
     }
 }
 
@@ -30,21 +30,22 @@ fn compress(c: &mut Criterion) {
 fn assign_compress(c: &mut Criterion) {
     let mut group = c.benchmark_group("assign_compress");
     group.sample_size(10);
-    let (n, k) = (8192, 4096);
-    let rows = embeddings(n, 1000, 1);
-    for backend in backends() {
-        for nbits in [1u8, 2, 4] {
-            let codec = codec(&backend, nbits, k);
-            let compressor = codec.compressor();
+    let k = 4096;
+    for nbits in [1u8, 2, 4] {
+        let codec = codec(nbits, k);
+        let compressor = codec.compressor();
+        each_backend!(backend => {
+            let n = backend.size(8192, 1 << 16);
+            let rows = embeddings(n, 1000, 1);
             group.throughput(Throughput::Elements(n as u64));
-            group.bench_function(BenchmarkId::new(name(&backend), format!("{nbits}bitxK{k}xD{DIM}")), |b| {
+            group.bench_function(BenchmarkId::new(backend.name(), format!("{nbits}bitxK{k}xD{DIM}")), |b| {
                 b.iter_batched(
                     || rows.clone(),
-                    |mut rows| compressor.compress(&backend, &mut rows).expect("a CPU never fails"),
+                    |mut rows| compressor.compress(backend, &mut rows).expect("it does not fail"),
                     BatchSize::LargeInput,
                 );
             });
-        }
+        });
     }
     group.finish();
 }

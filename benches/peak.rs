@@ -1,10 +1,14 @@
-//! What this core can do at most, for the others to be held against: f32 multiply-adds and int8 products that never
-//! leave the registers, and bytes copied from memory to memory. One thread.
+//! What this core, and a GPU, can do at most, for the others to be held against: f32 multiply-adds and int8 products that
+//! never leave the registers, and bytes copied from memory to memory. One thread.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use selvedge_backend::Backend;
 use std::hint::black_box;
+use support::Timed;
 
 /// Rounds of a loop over registers.
 const ROUNDS: usize = 1 << 12;
@@ -91,5 +95,22 @@ fn copy(c: &mut Criterion) {
     group.bench_function("copy", |bench| bench.iter(|| black_box(&mut to).copy_from_slice(black_box(&from))));
 }
 
-criterion_group!(benches, arithmetic, copy);
+/// The same of a GPU: products in its tensor cores (`mma.sync`), copies from its memory to its memory.
+fn gpu(c: &mut Criterion) {
+    let Some(cuda) = support::gpu() else { return };
+    let mut group = c.benchmark_group("peak");
+    let rounds = cuda.size(ROUNDS, 4 * ROUNDS) as u32;
+    let peak = cuda.peak(&vec![1; cuda.size(COPIED, 4 * COPIED)]).expect("it does not fail");
+    let mut measure = |name: &str, amount: Throughput, run: &dyn Fn() -> selvedge_backend::Result<()>| {
+        group.throughput(amount);
+        group.bench_function(format!("{}/{name}", cuda.name()), |b| b.iter(|| run().expect("it does not fail")));
+    };
+    let macs = |each: usize| Throughput::Elements(each as u64 * u64::from(rounds));
+    measure("multiply_adds", macs(peak.num_multiply_adds()), &|| peak.multiply_adds(rounds));
+    measure("products", macs(peak.num_products()), &|| peak.products(rounds));
+    measure("copy", Throughput::Bytes(peak.num_bytes() as u64), &|| peak.copy());
+    group.finish();
+}
+
+criterion_group!(benches, arithmetic, copy, gpu);
 criterion_main!(benches);

@@ -1,16 +1,87 @@
-//! Made-up data with the shape of real token embeddings, and the instruction sets to compare.
+//! Made-up data with the shape of real token embeddings, and the backends to compare.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CompressedPassages, Cpu, Isa, pack_codes, pack_scales};
+use selvedge_backend::cuda::devices;
+use selvedge_backend::{Backend, Codec, CompressedPassages, Cpu, Cuda, Isa, QuantizedQuery, pack_codes, pack_scales};
 use selvedge_codec::{TrainOptions, TrainedCodec, train};
+use std::sync::{Arc, OnceLock};
 
 pub const DIM: usize = 128;
+/// Passages that are compressed; where more are wanted their bytes are repeated.
+const DISTINCT: usize = 256;
+/// The emulated GPU is asked for a part of what a CPU is.
+const EMULATED_PART: usize = 64;
+
+/// Runs a body on every backend of this machine, by name, since [`Backend`] is generic.
+#[macro_export]
+macro_rules! each_backend {
+    ($backend:ident => $body:expr) => {
+        for $backend in &$crate::support::cpus() {
+            $body;
+        }
+        if let Some($backend) = $crate::support::gpu() {
+            $body;
+        }
+    };
+}
+
+/// A backend whose time is taken.
+pub trait Timed: Backend {
+    /// Waits until what was asked for is done: some ops of a GPU come back before.
+    fn wait(&self);
+
+    /// How much work it gets: a GPU more, so that it is more than a launch.
+    fn size(&self, cpu: usize, gpu: usize) -> usize;
+}
+
+impl Timed for Cpu {
+    fn wait(&self) {}
+
+    fn size(&self, cpu: usize, _gpu: usize) -> usize {
+        cpu
+    }
+}
+
+impl Timed for Cuda {
+    fn wait(&self) {
+        self.synchronize().expect("the device works");
+    }
+
+    fn size(&self, cpu: usize, gpu: usize) -> usize {
+        if gpu_is_emulated() { cpu.div_ceil(EMULATED_PART) } else { gpu }
+    }
+}
 
 /// Every instruction set that this machine has, on one thread, so that ratios mean something.
-pub fn backends() -> Vec<Cpu> {
+pub fn cpus() -> Vec<Cpu> {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
     Isa::ALL.into_iter().filter(|isa| isa.is_available()).map(|isa| Cpu::with_isa(isa).expect("available")).collect()
+}
+
+/// The fastest of them, for what is not timed.
+pub fn cpu() -> Cpu {
+    cpus().pop().expect("portable is there")
+}
+
+/// The first GPU. The emulated one only if `SELVEDGE_BENCH_EMULATED` is set: its times mean nothing.
+pub fn gpu() -> Option<&'static Cuda> {
+    static GPU: OnceLock<Option<Cuda>> = OnceLock::new();
+    let open = || {
+        if gpu_is_emulated() && std::env::var_os("SELVEDGE_BENCH_EMULATED").is_none() {
+            eprintln!("skipped: the GPU is an emulated one");
+            return None;
+        }
+        Cuda::new(0).map_err(|error| eprintln!("skipped: {error}")).ok()
+    };
+    GPU.get_or_init(open).as_ref()
+}
+
+/// Whether the first GPU is that of tests/emulator.
+pub fn gpu_is_emulated() -> bool {
+    static EMULATED: OnceLock<bool> = OnceLock::new();
+    let first = || devices().devices.into_iter().next().and_then(Result::ok);
+    *EMULATED.get_or_init(|| first().is_some_and(|device| device.name.starts_with("Emulated")))
 }
 
 /// `n` unit vectors, `(n, D)`, around `topics` directions: residuals about as long as real ones.
@@ -29,26 +100,59 @@ pub fn embeddings(n: usize, topics: usize, seed: u64) -> Vec<f32> {
     rows
 }
 
+/// `n` codes that may be any.
+pub fn codes(n: usize, num_centroids: usize) -> Vec<u32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    (0..n).map(|_| rng.random_range(0..num_centroids as u32)).collect()
+}
+
 /// A codec trained on such vectors.
-pub fn codec(backend: &Cpu, nbits: u8, num_centroids: usize) -> TrainedCodec {
+pub fn codec(nbits: u8, num_centroids: usize) -> TrainedCodec {
     let mut options = TrainOptions::new(nbits, num_centroids);
     options.iterations = 1;
-    train(backend, DIM, embeddings(4 * num_centroids.max(5000), 1000, 1), &options, &()).expect("good sample")
+    train(&cpu(), DIM, embeddings(4 * num_centroids.max(5000), 1000, 1), &options, &()).expect("good sample")
+}
+
+/// A codec with `num_centroids` centroids, which for the time that they take may point anywhere.
+pub fn wide(codec: &Codec, num_centroids: usize) -> Arc<Codec> {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let centroids = (0..num_centroids * DIM).map(|_| rng.random_range(-127..=127)).collect();
+    Arc::new(Codec { centroids, ..codec.clone() })
+}
+
+/// A query of `len` tokens.
+pub fn query(codec: &TrainedCodec, len: usize) -> QuantizedQuery {
+    codec.quantize_query(codec.rotation().as_ref(), &embeddings(len, 1000, 3))
 }
 
 /// `num` passages of `len` tokens, compressed.
-pub fn passages(backend: &Cpu, codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
-    let (codes, packed) =
-        codec.compressor().compress(backend, &mut embeddings(num * len, 1000, 2)).expect("a CPU never fails");
-    CompressedPassages {
-        offsets: (0..=num as u32).flat_map(|p| (p * len as u32).to_le_bytes()).collect::<Vec<u8>>().into(),
-        codes: pack_codes(&codes, codec.params.code_bits()).into(),
-        residuals: packed.residuals.into(),
-        scales: pack_scales(&packed.scales, codec.params.scale_bits).into(),
-    }
+pub fn passages(codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
+    let (distinct, times) = (num.min(DISTINCT), num.div_ceil(DISTINCT));
+    let mut rows = embeddings(distinct * len, 1000, 2);
+    let (codes, packed) = codec.compressor().compress(&cpu(), &mut rows).expect("a CPU never fails");
+    let (codes, scales) = (codes.repeat(times), packed.scales.repeat(times));
+    packed_passages(&codec.params, len, &codes[..num * len], packed.residuals.repeat(times), &scales)
 }
 
-/// `backend` under a name for a bench id.
-pub fn name(backend: &Cpu) -> String {
-    Backend::name(backend)
+/// The same with any codes and the lowest levels and scales, for ops that look at codes only.
+pub fn coded_passages(codec: &Codec, num: usize, len: usize) -> CompressedPassages {
+    let codes = codes(num * len, codec.num_centroids());
+    packed_passages(codec, len, &codes, vec![0; codes.len() * codec.row_bytes()], &vec![0; codes.len()])
+}
+
+fn packed_passages(
+    codec: &Codec,
+    len: usize,
+    codes: &[u32],
+    mut residuals: Vec<u8>,
+    scales: &[u8],
+) -> CompressedPassages {
+    residuals.truncate(codes.len() * codec.row_bytes());
+    let offsets = (0..=codes.len() / len).flat_map(|passage| ((passage * len) as u32).to_le_bytes());
+    CompressedPassages {
+        offsets: offsets.collect::<Vec<u8>>().into(),
+        codes: pack_codes(codes, codec.code_bits()).into(),
+        residuals: residuals.into(),
+        scales: pack_scales(&scales[..codes.len()], codec.scale_bits).into(),
+    }
 }

@@ -56,6 +56,11 @@ impl Peak<'_> {
         self.cuda.synchronize()
     }
 
+    /// How many bytes that are.
+    pub fn num_bytes(&self) -> usize {
+        self.from.len()
+    }
+
     /// What was copied.
     pub fn copied(&self) -> Result<Vec<u8>> {
         self.to.download()

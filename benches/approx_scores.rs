@@ -1,0 +1,37 @@
+//! Scores from the table alone: tokens of passages a second, one thread.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use selvedge_backend::{Backend, Select};
+use support::{Timed, codec, coded_passages, query, wide};
+
+fn approx_scores(c: &mut Criterion) {
+    let mut group = c.benchmark_group("approx_scores");
+    group.sample_size(20);
+    let (query_len, len, codec) = (32, 84, codec(0, 1024));
+    let query = query(&codec, query_len);
+    each_backend!(backend => {
+        for log_k in [12, 16] {
+            let (k, num) = (backend.size(1 << log_k, 1 << log_k), backend.size(4096, 1 << 16));
+            let wide = wide(&codec.params, k);
+            let resident = backend.load_codec(wide.clone()).expect("valid");
+            let loaded = backend.load_passages(&resident, coded_passages(&wide, num, len)).expect("valid");
+            let table = backend.centroid_table(&resident, &query).expect("it does not fail");
+            group.throughput(Throughput::Elements((num * len) as u64));
+            let id = BenchmarkId::new(backend.name(), format!("Q{query_len}xL{len}xK2^{}", k.ilog2()));
+            group.bench_function(id, |b| {
+                b.iter(|| {
+                    let scores = backend.approx_scores(&loaded, &table, Select::All).expect("it does not fail");
+                    backend.wait();
+                    scores
+                });
+            });
+        }
+    });
+}
+
+criterion_group!(benches, approx_scores);
+criterion_main!(benches);

@@ -1,0 +1,29 @@
+//! The best centroids of each token of a query: entries of the table a second, one thread.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use selvedge_backend::Backend;
+use support::{Timed, codec, query, wide};
+
+fn probe(c: &mut Criterion) {
+    let mut group = c.benchmark_group("probe");
+    group.sample_size(20);
+    let (query_len, codec) = (32, codec(2, 1024));
+    let query = query(&codec, query_len);
+    each_backend!(backend => {
+        for (nprobe, log_k) in [(4, 14), (4, 16), (32, 16), (4, 18)] {
+            let k = backend.size(1 << log_k, 1 << log_k);
+            let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
+            let table = backend.centroid_table(&resident, &query).expect("it does not fail");
+            group.throughput(Throughput::Elements((query_len * k) as u64));
+            let id = BenchmarkId::new(backend.name(), format!("{nprobe}ofK2^{}xQ{query_len}", k.ilog2()));
+            group.bench_function(id, |b| b.iter(|| backend.probe(&table, nprobe).expect("it does not fail")));
+        }
+    });
+}
+
+criterion_group!(benches, probe);
+criterion_main!(benches);
