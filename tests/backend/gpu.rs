@@ -23,3 +23,36 @@ fn emulated() -> Option<Cuda> {
     let nvrtc = Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads");
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
 }
+
+/// Two of one device have a stream each, and neither waits for the other's.
+#[test]
+fn what_another_one_made_is_refused() {
+    use crate::cases::{Case, Fill, Shape};
+    use selvedge_backend::{Backend, Select};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    let (Some(own), Some(other)) = (cuda(), Cuda::new(0).ok().or_else(emulated)) else { return };
+    let case = Case::new(&Shape::small(), Fill::Random);
+    let make = |cuda: &Cuda| {
+        let codec = cuda.load_codec(Arc::clone(&case.codec)).unwrap();
+        let passages = cuda.load_passages(&codec, case.passages.clone()).unwrap();
+        let table = cuda.centroid_table(&codec, &case.query).unwrap();
+        let scores = cuda.approx_scores(&passages, &table, Select::All).unwrap();
+        (codec, passages, table, scores)
+    };
+    let (codec, passages, table, scores) = make(own);
+    let (_, _, its_table, _) = make(&other);
+    let refused = |what: &str, op: &dyn Fn() -> bool| {
+        assert!(catch_unwind(AssertUnwindSafe(op)).is_err(), "{what} is another one's");
+    };
+    refused("load_passages' codec", &|| other.load_passages(&codec, case.passages.clone()).is_ok());
+    refused("centroid_table's codec", &|| other.centroid_table(&codec, &case.query).is_ok());
+    refused("decompress' passages", &|| other.decompress(&passages, 0..1).is_ok());
+    refused("probe's table", &|| other.probe(&table, 1).is_ok());
+    refused("approx_scores' passages", &|| other.approx_scores(&passages, &its_table, Select::All).is_ok());
+    refused("approx_scores' table", &|| own.approx_scores(&passages, &its_table, Select::All).is_ok());
+    refused("maxsim's passages", &|| other.maxsim(&passages, &case.query, &its_table, Select::All).is_ok());
+    refused("maxsim's table", &|| own.maxsim(&passages, &case.query, &its_table, Select::All).is_ok());
+    refused("top_k's scores", &|| other.top_k(&scores, Select::All, 1).is_ok());
+}

@@ -23,11 +23,12 @@ pub(super) fn approx_scores(
     select: Select<'_>,
 ) -> Result<Scores> {
     assert_eq!(table.num_centroids, passages.codec.host.num_centroids(), "the table is the codec's");
+    table.entries.assert_of(&cuda.context);
     let selected = Selected::new(cuda, select, passages.num_passages)?;
     let scores = cuda.context.allocate(selected.len())?;
     let kernel = cuda.modules.kernel(Op::ApproxScores, Special::NONE, "approx_scores")?;
     let (pitch, query_len, shift) = (table.pitch as u32, table.query_len as u32, score_shift(table.query_len));
-    let (passages, len) = (passages.argument(), selected.len() as u32);
+    let (passages, len) = (passages.argument(&cuda.context), selected.len() as u32);
     let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
     let arguments = [
         value(&passages),

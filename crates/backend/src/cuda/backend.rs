@@ -23,6 +23,9 @@ use crate::{Backend, Codec, CompressedPassages, Error, Hit, Packed, QuantizedQue
 use std::{ops::Range, sync::Arc};
 
 /// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
+///
+/// Codecs, passages, tables and scores belong to the one that made them: to hand them to another, even of the same device,
+/// panics.
 #[derive(Debug)]
 pub struct Cuda {
     pub(super) context: Arc<Context>,

@@ -22,6 +22,7 @@ const PANEL: usize = 32;
 pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &QuantizedQuery) -> Result<Table> {
     let host = &codec.host;
     assert_eq!(query.dim, host.dim, "the query's dim is the codec's");
+    codec.centroids.assert_of(&cuda.context);
     let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query::pitch(query.len()));
     let rows = cuda.context.upload(&query.data)?;
     let entries = cuda.context.allocate(num_centroids * pitch)?;

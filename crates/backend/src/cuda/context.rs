@@ -165,6 +165,15 @@ impl<T: Pod> Buffer<T> {
         self.len
     }
 
+    /// Sees to it that the buffer is of `context`.
+    ///
+    /// # Panics
+    /// If it is another's: a device does not know another one's memory, and a stream does not wait for what another one
+    /// writes, nor keeps another one from freeing.
+    pub(super) fn assert_of(&self, context: &Arc<Context>) {
+        assert!(Arc::ptr_eq(&self.context, context), "what is resident is used by the `Cuda` that made it");
+    }
+
     /// Where it begins.
     pub(super) fn pointer(&self) -> &Pointer {
         &self.pointer

@@ -22,7 +22,7 @@ pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<u
     let codec = &passages.codec.host;
     let kernel = cuda.modules.kernel(Op::Decompress, Special::codec(codec), "decompress")?;
     let batch = (BATCH_BYTES / (codec.dim * 4)).max(1);
-    let argument = passages.argument();
+    let argument = passages.argument(&cuda.context);
     let mut vectors = Vec::with_capacity(tokens.len() * codec.dim);
     for first in tokens.clone().step_by(batch) {
         let num = batch.min(tokens.end - first);

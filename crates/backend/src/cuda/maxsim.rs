@@ -28,6 +28,7 @@ pub(super) fn maxsim(
     let codec = &passages.codec.host;
     assert_eq!((query.dim, table.num_centroids), (codec.dim, codec.num_centroids()), "all of one codec");
     assert_eq!(table.query_len, query.len(), "the table is the query's");
+    table.entries.assert_of(&cuda.context);
     // As a rule the table is this query's and has it in device memory.
     let other: Buffer<i8>;
     let arranged = if query.data == table.query {
@@ -40,7 +41,7 @@ pub(super) fn maxsim(
     let scores = cuda.context.allocate(selected.len())?;
     let kernel = cuda.modules.kernel(Op::Maxsim, Special::codec(codec), "maxsim")?;
     let (pitch, query_len, shift) = (table.pitch as u32, query.len() as u32, score_shift(query.len()));
-    let (passages, len) = (passages.argument(), selected.len() as u32);
+    let (passages, len) = (passages.argument(&cuda.context), selected.len() as u32);
     let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
     let arguments = [
         value(&passages),

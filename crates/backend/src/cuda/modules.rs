@@ -78,8 +78,12 @@ unsafe impl Sync for Module {}
 impl Drop for Module {
     fn drop(&mut self) {
         if let Ok(calls) = self.context.enter() {
-            // SAFETY: loaded once. A kernel of it that is still running keeps what it needs until the stream is done.
-            unsafe { (calls.unload_module)(self.module) };
+            // SAFETY: loaded once, and no kernel of it is running: nobody else can ask for one, and what was asked for is
+            // waited for, whose errors are those of the ops that asked.
+            unsafe {
+                (calls.synchronize)(self.context.stream());
+                (calls.unload_module)(self.module);
+            }
         }
     }
 }
@@ -148,9 +152,9 @@ impl Modules {
                 self.load(&get()?)?
             }
         };
-        let module = Arc::new(module);
-        self.loaded.lock().expect("no holder panics").insert((op, special), Arc::clone(&module));
-        Ok(module)
+        // The first one stays: a kernel of it may be running, and one that is unloaded must not be.
+        let mut loaded = self.loaded.lock().expect("no holder panics");
+        Ok(Arc::clone(loaded.entry((op, special)).or_insert_with(|| Arc::new(module))))
     }
 
     fn load(&self, cubin: &[u8]) -> Result<Module> {

@@ -21,6 +21,7 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<(Vec<(u
     if query_len == 0 {
         return Ok((Vec::new(), Vec::new()));
     }
+    table.entries.assert_of(&cuda.context);
     // One more than are taken, where there is one: the best of those that are left out.
     let taken = nprobe.min(num_centroids);
     let columns = Columns {

@@ -66,6 +66,7 @@ pub(super) struct PassagesArgument {
 impl LoadedPassages {
     /// Takes passages whose lengths fit `codec` into device memory.
     pub(super) fn new(context: &Arc<Context>, codec: Arc<LoadedCodec>, passages: &CompressedPassages) -> Result<Self> {
+        codec.centroids.assert_of(context);
         Ok(Self {
             num_passages: passages.num_passages(),
             num_tokens: passages.num_tokens(),
@@ -78,8 +79,9 @@ impl LoadedPassages {
         })
     }
 
-    /// What kernels take.
-    pub(super) fn argument(&self) -> PassagesArgument {
+    /// What kernels of `context` take.
+    pub(super) fn argument(&self, context: &Arc<Context>) -> PassagesArgument {
+        self.offsets.assert_of(context);
         let codec = &self.codec.host;
         PassagesArgument {
             offsets: *self.offsets.pointer(),

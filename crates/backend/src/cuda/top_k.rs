@@ -16,6 +16,7 @@ use selvedge_kernels::Op;
 pub(super) fn top_k(cuda: &Cuda, scores: &Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
     let selected = Selected::new(cuda, select, scores.0.len())?;
     assert_eq!(selected.len(), scores.0.len(), "a score for each selected passage");
+    scores.0.assert_of(&cuda.context);
     let ids_end = match select {
         Select::All => selected.len() as u64,
         Select::Pids(pids) => pids.iter().max().map_or(0, |&pid| u64::from(pid) + 1),
