@@ -92,7 +92,8 @@ impl Nvrtc {
     }
 
     fn of(library: Loaded) -> Result<Self, Unavailable> {
-        let (mut version, mut architectures) = ((0, 0), Vec::new());
+        let mut version = (0, 0);
+        let mut architectures: Vec<c_int>;
         // SAFETY: the types are those of nvrtc.h; `version` and `number` are where it writes, and as many architectures
         // as it said.
         let calls = unsafe {
