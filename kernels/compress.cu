@@ -137,7 +137,7 @@ __device__ u32 best_scale(const Rules& rules, const ScaleError& error) {
     return best;
 }
 
-extern "C" __global__ void __launch_bounds__(32 * BLOCK_WARPS, 8)
+extern "C" __global__ void __launch_bounds__(32 * BLOCK_WARPS, 6)
 compress(const float* embeddings, const u32* codes, u32 num, const i8* centroids, Rules rules,
 #if TRELLIS
          Metric metric, u8* taken,

@@ -22,8 +22,9 @@ constexpr u32 FAR = 1u << 30;
 
 // As `crates/backend/src/cuda/compress.rs` has it.
 struct Metric {
+    // Of each label, (16).
+    const int* levels;
     float factor, bound;
-    int levels[16];
 };
 
 // A warp's room.

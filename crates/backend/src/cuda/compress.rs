@@ -41,9 +41,15 @@ struct RulesArgument {
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 struct MetricArgument {
+    levels: u64,
     factor: f32,
     bound: f32,
-    levels: [i32; 16],
+}
+
+/// A metric, and what it points to.
+struct Metric {
+    argument: MetricArgument,
+    _levels: Buffer<i32>,
 }
 
 /// What [`RulesArgument`] points to.
@@ -96,7 +102,7 @@ pub(super) fn compress(cuda: &Cuda, codec: &Codec, embeddings: &[f32], codes: &[
     let rules = Rules::new(cuda, codec)?;
     let centroids = cuda.context.upload(&codec.centroids)?;
     let metric = match codec.coding {
-        RowCoding::Trellis { step } if codec.nbits > 0 => Some(metric(codec, step)),
+        RowCoding::Trellis { step } if codec.nbits > 0 => Some(Metric::new(cuda, codec, step)?),
         _ => None,
     };
     let mut packed = Packed::default();
@@ -120,7 +126,7 @@ pub(super) fn compress(cuda: &Cuda, codec: &Codec, embeddings: &[f32], codes: &[
         let mut arguments =
             vec![embeddings.argument(), codes.argument(), value(&count), centroids.argument(), value(&rules.argument)];
         if let Some(metric) = &metric {
-            arguments.extend([value(metric), taken.argument()]);
+            arguments.extend([value(&metric.argument), taken.argument()]);
         }
         arguments.extend([rows.argument(), scales.argument()]);
         // SAFETY: the arguments are the kernel's, which has the two of a trellis if the codec is one; the arrays are
@@ -132,7 +138,11 @@ pub(super) fn compress(cuda: &Cuda, codec: &Codec, embeddings: &[f32], codes: &[
     Ok(packed)
 }
 
-fn metric(codec: &Codec, step: f32) -> MetricArgument {
-    let metric = TrellisMetric::new(codec.nbits, &codec.levels, step);
-    MetricArgument { factor: metric.factor, bound: metric.bound, levels: metric.levels.map(i32::from) }
+impl Metric {
+    fn new(cuda: &Cuda, codec: &Codec, step: f32) -> Result<Self> {
+        let metric = TrellisMetric::new(codec.nbits, &codec.levels, step);
+        let levels = cuda.context.upload(&metric.levels.map(i32::from))?;
+        let argument = MetricArgument { levels: *levels.pointer(), factor: metric.factor, bound: metric.bound };
+        Ok(Self { argument, _levels: levels })
+    }
 }
