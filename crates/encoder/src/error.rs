@@ -184,6 +184,29 @@ pub enum Error {
         model: String,
     },
 
+    /// A loss, or a gradient, that is no number: the run stops before it changes a weight.
+    #[error("step {step}: the loss is {loss}, or a gradient is not finite; the batch was {}", examples.join(", "))]
+    NonFiniteLoss {
+        /// The step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The examples of the batch.
+        examples: Vec<String>,
+    },
+
+    /// A teacher whose rows are not the student's, where they are compared one by one.
+    #[error(
+        "the teacher has {} rows of {} dimensions where the student has {} of {}; losses by token need the same \
+         tokenizer, markers and dimension", found.0, found.1, expected.0, expected.1
+    )]
+    TeacherRows {
+        /// The student's rows and dimension.
+        expected: (usize, usize),
+        /// The teacher's.
+        found: (usize, usize),
+    },
+
     /// The tensor library failed; no input that passed the checks above should cause it.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -44,6 +44,7 @@ mod sentence_transformers;
 mod skiplist;
 mod stanford;
 mod tokenizer;
+pub mod train;
 mod weights;
 
 pub use embeddings::Embeddings;

@@ -142,7 +142,7 @@ pub(crate) struct Module {
 }
 
 impl Module {
-    fn list(modules: &Json) -> Result<Vec<Self>> {
+    pub(crate) fn list(modules: &Json) -> Result<Vec<Self>> {
         let list = modules.value.as_array().ok_or_else(|| modules.malformed("not a list of modules"))?;
         let module = |entry: &serde_json::Value| {
             let full_class = entry.get("type")?.as_str()?.to_owned();

@@ -88,6 +88,11 @@ impl<'a> Weights<'a> {
         self.entries.contains_key(name)
     }
 
+    /// The names of all tensors, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
     /// What precedes `anchor` in the names: "" or, say, "bert."; the shortest where there are several.
     ///
     /// A checkpoint saved from a class with heads carries the transformer under a prefix of its own.

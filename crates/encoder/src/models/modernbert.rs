@@ -25,23 +25,23 @@ const WORD: &str = "embeddings.tok_embeddings.weight";
 /// One checkpoint's sizes and rules.
 #[derive(Serialize)]
 pub(crate) struct Config {
-    vocabulary: usize,
-    pub(super) hidden: usize,
-    num_heads: usize,
-    head_dim: usize,
-    intermediate: usize,
-    pub(super) positions: usize,
-    activation: Elementwise,
-    eps: f64,
-    norm_bias: bool,
-    attention_bias: bool,
-    mlp_bias: bool,
-    global_theta: f64,
-    local_theta: f64,
+    pub(crate) vocabulary: usize,
+    pub(crate) hidden: usize,
+    pub(crate) num_heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) intermediate: usize,
+    pub(crate) positions: usize,
+    pub(crate) activation: Elementwise,
+    pub(crate) eps: f64,
+    pub(crate) norm_bias: bool,
+    pub(crate) attention_bias: bool,
+    pub(crate) mlp_bias: bool,
+    pub(crate) global_theta: f64,
+    pub(crate) local_theta: f64,
     /// Tokens seen on each side in a local layer.
-    window: usize,
+    pub(crate) window: usize,
     /// One per layer.
-    is_global: Vec<bool>,
+    pub(crate) is_global: Vec<bool>,
 }
 
 impl Config {

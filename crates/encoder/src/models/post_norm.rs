@@ -19,24 +19,24 @@ use crate::weights::Weights;
 /// One checkpoint's sizes, names and rules.
 #[derive(Serialize)]
 pub(crate) struct Config {
-    pub(super) architecture: Architecture,
-    pub(super) vocabulary: usize,
-    pub(super) hidden: usize,
-    pub(super) num_layers: usize,
-    pub(super) num_heads: usize,
-    pub(super) intermediate: usize,
+    pub(crate) architecture: Architecture,
+    pub(crate) vocabulary: usize,
+    pub(crate) hidden: usize,
+    pub(crate) num_layers: usize,
+    pub(crate) num_heads: usize,
+    pub(crate) intermediate: usize,
     /// Rows of the position table.
-    pub(super) table_positions: usize,
-    pub(super) activation: Elementwise,
-    pub(super) eps: f64,
-    pub(super) positions: Positions,
+    pub(crate) table_positions: usize,
+    pub(crate) activation: Elementwise,
+    pub(crate) eps: f64,
+    pub(crate) positions: Positions,
     #[serde(skip)]
-    pub(super) names: Names,
+    pub(crate) names: Names,
 }
 
 /// How a token's row of the position table is found.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) enum Positions {
+pub(crate) enum Positions {
     /// 0, 1, 2, ...
     FromZero,
     /// Padding has the row of its id; other tokens are counted from the row after it.
@@ -44,22 +44,22 @@ pub(super) enum Positions {
 }
 
 /// Tensor names; those of a layer follow the layer's own prefix.
-pub(super) struct Names {
-    pub(super) word: &'static str,
-    pub(super) position: &'static str,
+pub(crate) struct Names {
+    pub(crate) word: &'static str,
+    pub(crate) position: &'static str,
     /// DistilBERT has no token types.
-    pub(super) token_type: Option<&'static str>,
-    pub(super) norm: &'static str,
+    pub(crate) token_type: Option<&'static str>,
+    pub(crate) norm: &'static str,
     /// Before the layer's number.
-    pub(super) layer: &'static str,
-    pub(super) query: &'static str,
-    pub(super) key: &'static str,
-    pub(super) value: &'static str,
-    pub(super) attention_out: &'static str,
-    pub(super) attention_norm: &'static str,
-    pub(super) up: &'static str,
-    pub(super) down: &'static str,
-    pub(super) output_norm: &'static str,
+    pub(crate) layer: &'static str,
+    pub(crate) query: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) attention_out: &'static str,
+    pub(crate) attention_norm: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
+    pub(crate) output_norm: &'static str,
 }
 
 impl Config {

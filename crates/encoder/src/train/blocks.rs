@@ -1,0 +1,114 @@
+//! The parts of a transformer as candle's own operations, which know their gradients. Shapes: (B, T, H), padded.
+
+use candle_core::{D, Tensor};
+
+use super::params::Params;
+use crate::Result;
+use crate::ops::Elementwise;
+
+/// What attention, and every norm, leaves of a sum of squares where it is 0.
+const LEAST: f64 = 1e-12;
+/// Added to similarities that must not win: no real one is as low.
+pub(super) const NEVER: f64 = -1e4;
+
+/// The root's parameters, under a prefix.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) params: &'a Params,
+    pub(super) prefix: &'a str,
+}
+
+impl Scope<'_> {
+    fn get(&self, name: &str) -> Result<&Tensor> {
+        self.params.get("", &format!("{}{name}", self.prefix))
+    }
+
+    fn find(&self, name: &str) -> Option<&Tensor> {
+        self.get(name).ok()
+    }
+
+    /// `x W^T + b`, the bias where there is one.
+    pub(super) fn linear(&self, name: &str, x: &Tensor) -> Result<Tensor> {
+        linear(x, self.get(&format!("{name}.weight"))?, self.find(&format!("{name}.bias")))
+    }
+
+    /// `(x - mean) / sqrt(variance + eps) g + s`; the first BERT checkpoints call gain and shift gamma and beta.
+    pub(super) fn norm(&self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
+        let gain = self.find(&format!("{name}.weight"));
+        let gain = gain.map_or_else(|| self.get(&format!("{name}.gamma")), Ok)?;
+        let shift = self.find(&format!("{name}.bias")).or_else(|| self.find(&format!("{name}.beta")));
+        let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
+        let normed = centered.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(gain)?;
+        Ok(match shift {
+            Some(shift) => normed.broadcast_add(shift)?,
+            None => normed,
+        })
+    }
+
+    /// Rows of a table: `ids (N) u32` to (N, H).
+    pub(super) fn rows(&self, name: &str, ids: &Tensor) -> Result<Tensor> {
+        Ok(self.get(name)?.index_select(ids, 0)?)
+    }
+}
+
+/// `x W^T + b`; x (.., in), weight (out, in).
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (out, width) = weight.dims2()?;
+    let mut shape = x.dims().to_vec();
+    let y = x.reshape(((), width))?.matmul(&weight.t()?)?;
+    let y = match bias {
+        Some(bias) => y.broadcast_add(bias)?,
+        None => y,
+    };
+    *shape.last_mut().expect("at least one dimension") = out;
+    Ok(y.reshape(shape)?)
+}
+
+/// `f(x)`.
+pub(super) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
+    Ok(match f {
+        Elementwise::Identity => x.clone(),
+        Elementwise::Tanh => x.tanh()?,
+        Elementwise::Relu => x.relu()?,
+        Elementwise::Gelu => x.gelu_erf()?,
+        Elementwise::GeluTanh => x.gelu()?,
+        Elementwise::Silu => x.silu()?,
+        Elementwise::Sigmoid => ((x.neg()?.exp()? + 1.0)?.recip())?,
+    })
+}
+
+/// `softmax(q k^T / sqrt(d) + mask) v`; q, k, v (B, T, H), mask (B or 1, 1, T or 1, T).
+pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, num_heads: usize, mask: &Tensor) -> Result<Tensor> {
+    let (texts, tokens, hidden) = q.dims3()?;
+    let head_dim = hidden / num_heads;
+    let heads = |x: &Tensor| x.reshape((texts, tokens, num_heads, head_dim))?.transpose(1, 2)?.contiguous();
+    let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
+    let scores = (q.matmul(&k.t()?.contiguous()?)? * (1.0 / (head_dim as f64).sqrt()))?.broadcast_add(mask)?;
+    // A token that may look at nothing gets zeros.
+    let allowed = mask.ge(NEVER / 2.0)?.to_dtype(scores.dtype())?;
+    let weights = softmax(&scores)?.broadcast_mul(&allowed)?;
+    Ok(weights.matmul(&v)?.transpose(1, 2)?.reshape((texts, tokens, hidden))?)
+}
+
+/// Over the last dimension.
+pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+    let exponentials = shifted(x)?.exp()?;
+    Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?)
+}
+
+/// Logarithms of the same.
+pub(super) fn log_softmax(x: &Tensor) -> Result<Tensor> {
+    let x = shifted(x)?;
+    Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
+}
+
+/// So that the largest is 0. What is taken off changes neither a softmax nor its gradient.
+fn shifted(x: &Tensor) -> Result<Tensor> {
+    Ok(x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?)
+}
+
+/// Rows of unit length.
+pub(super) fn unit(x: &Tensor) -> Result<Tensor> {
+    Ok(x.broadcast_div(&(x.sqr()?.sum_keepdim(D::Minus1)? + LEAST * LEAST)?.sqrt()?)?)
+}

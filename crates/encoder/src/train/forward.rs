@@ -1,0 +1,149 @@
+//! The forward passes of `models/`, written as operations that know their gradients, on padded batches.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::blocks::{NEVER, Scope, activate, attention};
+use super::params::Params;
+use crate::Result;
+use crate::models::{Config, ModernBertConfig, Positions, PostNormConfig};
+use crate::rows::Row;
+
+/// Texts of unequal lengths, padded to the longest.
+pub(super) struct Padded {
+    /// Token ids (B * T), 0 behind a text's end.
+    ids: Vec<u32>,
+    texts: usize,
+    tokens: usize,
+    /// 0 where attention may look, [`NEVER`] elsewhere: (B, 1, 1, T).
+    mask: Tensor,
+    /// 1 for tokens whose embeddings are kept, 0 elsewhere: (B, T).
+    pub(super) kept: Tensor,
+}
+
+impl Padded {
+    pub(super) fn new(rows: &[Row], dtype: DType) -> Result<Self> {
+        let tokens = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0).max(1);
+        let cells = rows.len() * tokens;
+        let (mut ids, mut mask, mut kept) = (vec![0; cells], vec![NEVER as f32; cells], vec![0f32; cells]);
+        for (at, row) in rows.iter().enumerate() {
+            let start = at * tokens;
+            ids[start..start + row.ids.len()].copy_from_slice(&row.ids);
+            mask[start..start + row.attended].fill(0.0);
+            row.kept.iter().for_each(|&token| kept[start + token] = 1.0);
+        }
+        Ok(Self {
+            ids,
+            texts: rows.len(),
+            tokens,
+            mask: Tensor::from_vec(mask, (rows.len(), 1, 1, tokens), &Device::Cpu)?.to_dtype(dtype)?,
+            kept: Tensor::from_vec(kept, (rows.len(), tokens), &Device::Cpu)?.to_dtype(dtype)?,
+        })
+    }
+
+    fn ids(&self) -> Result<Tensor> {
+        Ok(Tensor::new(self.ids.as_slice(), &Device::Cpu)?)
+    }
+}
+
+/// Hidden states (B, T, H).
+pub(super) fn forward(config: &Config, params: &Params, batch: &Padded) -> Result<Tensor> {
+    match config {
+        Config::PostNorm(config) => post_norm(config, params, batch),
+        Config::ModernBert(config) => modern_bert(config, params, batch),
+    }
+}
+
+/// `models/post_norm.rs`.
+fn post_norm(config: &PostNormConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
+    let names = &config.names;
+    let prefix = params.prefix_of(names.word)?;
+    let root = Scope { params, prefix: &prefix };
+    let mut x = (root.rows(names.word, &batch.ids()?)? + root.rows(names.position, &positions(config, batch)?)?)?;
+    if let Some(name) = names.token_type {
+        let first = Tensor::new(&[0u32], &Device::Cpu)?;
+        x = x.broadcast_add(&root.rows(name, &first)?)?;
+    }
+    let mut x = root.norm(names.norm, &x, config.eps)?.reshape((batch.texts, batch.tokens, config.hidden))?;
+    for layer in 0..config.num_layers {
+        let prefix = format!("{prefix}{}.{layer}.", names.layer);
+        let layer = Scope { params, prefix: &prefix };
+        let [q, k, v] = [names.query, names.key, names.value].map(|name| layer.linear(name, &x));
+        let context = attention(&q?, &k?, &v?, config.num_heads, &batch.mask)?;
+        let y = (layer.linear(names.attention_out, &context)? + &x)?;
+        let y = layer.norm(names.attention_norm, &y, config.eps)?;
+        let up = activate(&layer.linear(names.up, &y)?, config.activation)?;
+        let z = (layer.linear(names.down, &up)? + &y)?;
+        x = layer.norm(names.output_norm, &z, config.eps)?;
+    }
+    Ok(x)
+}
+
+/// The row of the position table of each token.
+fn positions(config: &PostNormConfig, batch: &Padded) -> Result<Tensor> {
+    let of_text = |ids: &[u32]| -> Vec<u32> {
+        let mut counted = 0;
+        let position = |(at, &id): (usize, &u32)| match config.positions {
+            Positions::FromZero => at as u32,
+            Positions::AfterPadding(pad) if id == pad => pad,
+            Positions::AfterPadding(pad) => {
+                counted += 1;
+                pad + counted
+            }
+        };
+        ids.iter().enumerate().map(position).collect()
+    };
+    let all: Vec<u32> = batch.ids.chunks_exact(batch.tokens).flat_map(of_text).collect();
+    Ok(Tensor::new(all.as_slice(), &Device::Cpu)?)
+}
+
+/// `models/modernbert.rs`.
+fn modern_bert(config: &ModernBertConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
+    const WORD: &str = "embeddings.tok_embeddings.weight";
+    let prefix = params.prefix_of(WORD)?;
+    let root = Scope { params, prefix: &prefix };
+    let hidden = config.hidden;
+    let x = root.rows(WORD, &batch.ids()?)?.reshape((batch.texts, batch.tokens, hidden))?;
+    let mut x = root.norm("embeddings.norm", &x, config.eps)?;
+    let local_mask = batch.mask.broadcast_add(&window(batch.tokens, config.window)?.to_dtype(params.dtype)?)?;
+    for (number, &is_global) in config.is_global.iter().enumerate() {
+        let prefix = format!("{prefix}layers.{number}.");
+        let layer = Scope { params, prefix: &prefix };
+        let normed = if number == 0 { x.clone() } else { layer.norm("attn_norm", &x, config.eps)? };
+        let qkv = layer.linear("attn.Wqkv", &normed)?;
+        let part = |number: usize| qkv.narrow(2, number * hidden, hidden);
+        let theta = if is_global { config.global_theta } else { config.local_theta };
+        let (q, k) = (rotate(&part(0)?, config.num_heads, theta)?, rotate(&part(1)?, config.num_heads, theta)?);
+        let mask = if is_global { &batch.mask } else { &local_mask };
+        let context = attention(&q, &k, &part(2)?.contiguous()?, config.num_heads, mask)?;
+        x = (x + layer.linear("attn.Wo", &context)?)?;
+        let up = layer.linear("mlp.Wi", &layer.norm("mlp_norm", &x, config.eps)?)?;
+        let half = up.dim(2)? / 2;
+        let gated =
+            (activate(&up.narrow(2, 0, half)?.contiguous()?, config.activation)? * up.narrow(2, half, half)?)?;
+        x = (x + layer.linear("mlp.Wo", &gated)?)?;
+    }
+    root.norm("final_norm", &x, config.eps)
+}
+
+/// 0 within `window` tokens on each side, [`NEVER`] elsewhere: (1, 1, T, T).
+fn window(tokens: usize, window: usize) -> Result<Tensor> {
+    let cell = |at: usize| if (at / tokens).abs_diff(at % tokens) <= window { 0.0 } else { NEVER as f32 };
+    let cells: Vec<f32> = (0..tokens * tokens).map(cell).collect();
+    Ok(Tensor::from_vec(cells, (1, 1, tokens, tokens), &Device::Cpu)?)
+}
+
+/// Rotary positions, as `ops::rotate` has them: x (B, T, H).
+fn rotate(x: &Tensor, num_heads: usize, theta: f64) -> Result<Tensor> {
+    let (texts, tokens, hidden) = x.dims3()?;
+    let head_dim = hidden / num_heads;
+    let half = head_dim / 2;
+    let speed = |i: usize| (1.0 / theta.powf((2 * i) as f64 / head_dim as f64)) as f32;
+    let angles: Vec<f32> = (0..tokens).flat_map(|at| (0..half).map(move |i| speed(i) * at as f32)).collect();
+    let angles = Tensor::from_vec(angles, (1, tokens, 1, half), &Device::Cpu)?.to_dtype(x.dtype())?;
+    let (cos, sin) = (angles.cos()?, angles.sin()?);
+    let x = x.reshape((texts, tokens, num_heads, head_dim))?;
+    let (a, b) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
+    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+    Ok(Tensor::cat(&[first, second], 3)?.reshape((texts, tokens, hidden))?)
+}

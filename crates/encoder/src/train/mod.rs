@@ -1,0 +1,31 @@
+//! Training: a checkpoint of any family, its weights moved so that its scores become a teacher's.
+//!
+//! **In:** a [`Student`], [`Examples`] (a query, the passage that answers it, negatives, a teacher's scores), perhaps a
+//! teacher. **Out:** a checkpoint of the same family, and checkpoints on the way.
+//!
+//! | step | file | what happens |
+//! |---|---|---|
+//! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
+//! | forward | `forward`, `blocks` | the passes of `models/` as candle's operations, which know their gradients; padded |
+//! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
+//! | step | `adamw` | AdamW, with the gradient's norm cut |
+//! | run | `run`, `state` | order, rate, accumulation; what is kept, and going on from it |
+//!
+//! ColBERTv2 (Santhanam and others, 2022, section 3.2) trains by the divergence from a cross-encoder's scores over n
+//! passages a query, negatives mined with the model itself.
+
+mod adamw;
+mod blocks;
+mod forward;
+mod loss;
+mod params;
+mod run;
+mod state;
+mod student;
+#[cfg(test)]
+mod tests;
+
+pub use adamw::AdamWOptions;
+pub use loss::{Encoded, divergence, in_batch, maxsim, own, token_distance};
+pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};
+pub use student::Student;

@@ -1,0 +1,221 @@
+//! The loop: batches in a shuffled order, losses, steps, and what is kept on the way.
+
+use std::path::Path;
+use std::time::Instant;
+
+use candle_core::Tensor;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::adamw::{AdamW, AdamWOptions, Gradients};
+use super::loss;
+use super::state;
+use super::student::Student;
+use crate::recipe::TextKind;
+use crate::{Encoder, Error, Result};
+
+/// A query with its passages, the first of which answers it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Example {
+    /// How messages name it.
+    pub name: String,
+    /// The query.
+    pub query: String,
+    /// Its passages: the one that answers it, then negatives.
+    pub passages: Vec<String>,
+    /// A teacher's scores of these; none where there was no teacher.
+    pub scores: Vec<f32>,
+}
+
+/// Examples by number.
+pub trait Examples {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number `at`.
+    ///
+    /// # Errors
+    /// What keeps its texts from being read.
+    fn get(&self, at: usize) -> Result<Example>;
+}
+
+/// How much each loss counts; 0 leaves it out.
+#[derive(Debug, Clone, Copy)]
+pub struct Losses {
+    /// `KL(teacher || student)` over a query's own passages where they have scores, else over the batch's, scored by
+    /// the teacher.
+    pub divergence: f64,
+    /// Cross entropy of the first passage among the batch's.
+    pub in_batch: f64,
+    /// What scores are divided by for the latter.
+    pub temperature: f64,
+    /// `1 - cos` to the teacher's rows, token by token.
+    pub tokens: f64,
+}
+
+/// What a run may be told.
+#[derive(Debug, Clone)]
+pub struct TrainOptions {
+    /// Examples of a batch.
+    pub batch: usize,
+    /// Batches of a step.
+    pub accumulate: usize,
+    /// Steps in all.
+    pub steps: u64,
+    /// The largest learning rate.
+    pub rate: f64,
+    /// The share of the steps over which the rate rises to it; then it falls to 0.
+    pub warm_up: f64,
+    /// The losses.
+    pub losses: Losses,
+    /// The optimizer's constants.
+    pub adamw: AdamWOptions,
+    /// Seed of the order of examples.
+    pub seed: u64,
+    /// Steps between checkpoints.
+    pub save_every: u64,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub struct StepReport {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The sum of the losses, mean over its batches.
+    pub loss: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Length of the gradients before they are cut.
+    pub gradient_norm: f64,
+    /// Examples a second.
+    pub examples_per_second: f64,
+}
+
+/// Trains `student`, and keeps checkpoints in `folder/checkpoints`; the trained checkpoint ends up in `folder` itself.
+///
+/// With `resume` the run goes on behind the last checkpoint there, and ends with the numbers that an unbroken one has.
+///
+/// # Errors
+/// [`Error::NonFiniteLoss`] stops the run; what the file system, the tokenizer and the examples say.
+pub fn train(
+    student: &Student,
+    examples: &dyn Examples,
+    teacher: Option<&Encoder>,
+    options: &TrainOptions,
+    folder: &Path,
+    resume: bool,
+    report: &mut dyn FnMut(&StepReport) -> Result<()>,
+) -> Result<()> {
+    let checkpoints = folder.join("checkpoints");
+    let mut optimizer = AdamW::new(options.adamw);
+    if resume {
+        state::restore(&checkpoints, student, &mut optimizer)?;
+    }
+    let mut order = Order::new(examples.len(), options.seed);
+    while optimizer.steps() < options.steps {
+        let step = optimizer.steps();
+        let started = Instant::now();
+        let (mut gradients, mut total) = (Gradients::default(), 0.0);
+        for number in 0..options.accumulate as u64 {
+            let batch = order.batch(step * options.accumulate as u64 + number, options.batch);
+            let batch = batch.into_iter().map(|at| examples.get(at)).collect::<Result<Vec<_>>>()?;
+            let loss = batch_loss(student, teacher, &batch, &options.losses)?;
+            let value = f64::from(loss.to_scalar::<f32>()?);
+            let share = 1.0 / options.accumulate as f64;
+            gradients.add(&student.params, &loss.backward()?, share)?;
+            if !value.is_finite() || !gradients.norm().is_finite() {
+                let examples = batch.into_iter().map(|example| example.name).collect();
+                return Err(Error::NonFiniteLoss { step: step + 1, loss: value, examples });
+            }
+            total += share * value;
+        }
+        let rate = options.rate * schedule(step, options);
+        let gradient_norm = gradients.norm();
+        optimizer.step(&student.params, &gradients, rate)?;
+        let examples_per_second = (options.batch * options.accumulate) as f64 / started.elapsed().as_secs_f64();
+        report(&StepReport { step: step + 1, loss: total, rate, gradient_norm, examples_per_second })?;
+        if (step + 1).is_multiple_of(options.save_every) || step + 1 == options.steps {
+            state::save(&checkpoints, student, &optimizer)?;
+        }
+    }
+    student.save(folder)
+}
+
+/// The share of the largest rate at a step: up in a line, then down in one.
+fn schedule(step: u64, options: &TrainOptions) -> f64 {
+    let (done, all) = (step as f64 + 1.0, options.steps as f64);
+    let rising = (options.warm_up * all).max(1.0);
+    if done < rising { done / rising } else { ((all - done + 1.0) / (all - rising + 1.0)).clamp(0.0, 1.0) }
+}
+
+/// Which examples come when: a new shuffle for each round over all of them, from the seed alone.
+struct Order {
+    len: usize,
+    seed: u64,
+    round: Option<(u64, Vec<usize>)>,
+}
+
+impl Order {
+    fn new(len: usize, seed: u64) -> Self {
+        Self { len, seed, round: None }
+    }
+
+    /// The examples of a batch.
+    fn batch(&mut self, number: u64, size: usize) -> Vec<usize> {
+        let first = number * size as u64;
+        (first..first + size as u64).map(|at| self.at(at)).collect()
+    }
+
+    fn at(&mut self, at: u64) -> usize {
+        let round = at / self.len as u64;
+        if self.round.as_ref().is_none_or(|(have, _)| *have != round) {
+            let mut order: Vec<usize> = (0..self.len).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(round);
+            order.shuffle(&mut rng);
+            self.round = Some((round, order));
+        }
+        self.round.as_ref().expect("made above").1[(at % self.len as u64) as usize]
+    }
+}
+
+/// The weighted losses of a batch.
+fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], losses: &Losses) -> Result<Tensor> {
+    let queries: Vec<&str> = batch.iter().map(|example| example.query.as_str()).collect();
+    let passages: Vec<&str> = batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect();
+    let (q, p) = (student.encode(&queries, TextKind::Query)?, student.encode(&passages, TextKind::Passage)?);
+    let scores = loss::maxsim(&q, &p)?;
+    let of_teacher = match teacher {
+        Some(teacher) => Some((teacher.encode_queries(&queries)?, teacher.encode_passages(&passages)?)),
+        None => None,
+    };
+    let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
+    let mut add = |weight: f64, loss: Tensor| -> Result<()> {
+        total = (&total + (loss * weight)?)?;
+        Ok(())
+    };
+    if losses.divergence > 0.0 {
+        let n = passages.len() / batch.len();
+        let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
+        if wanted.len() == passages.len() {
+            let wanted = super::params::tensor(wanted, &[batch.len(), n])?;
+            add(losses.divergence, loss::divergence(&loss::own(&scores)?, &wanted)?)?;
+        } else if let Some((q, p)) = &of_teacher {
+            add(losses.divergence, loss::divergence(&scores, &loss::maxsim(&loss::padded(q)?, &loss::padded(p)?)?)?)?;
+        }
+    }
+    if losses.in_batch > 0.0 {
+        add(losses.in_batch, loss::in_batch(&scores, losses.temperature)?)?;
+    }
+    if let (true, Some((teacher_q, teacher_p))) = (losses.tokens > 0.0, &of_teacher) {
+        add(losses.tokens, loss::token_distance(&q, teacher_q)?)?;
+        add(losses.tokens, loss::token_distance(&p, teacher_p)?)?;
+    }
+    Ok(total)
+}

@@ -1,0 +1,77 @@
+//! Checkpoints of a run: the student, what the optimizer remembers, and the step.
+//!
+//! ```text
+//! checkpoints/STEP/            a checkpoint that the encoder loads
+//! checkpoints/STEP/train/optimizer.safetensors
+//! ```
+//!
+//! A folder appears whole, under its name, or not at all; then the ones before it are removed.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+
+use super::adamw::AdamW;
+use super::params::write_tensors;
+use super::student::Student;
+use crate::checkpoint::Checkpoint;
+use crate::fingerprint::Fingerprint;
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+/// The optimizer's folder within a checkpoint.
+const OPTIMIZER: &str = "train";
+
+/// Keeps a run as it stands.
+pub(super) fn save(checkpoints: &Path, student: &Student, optimizer: &AdamW) -> Result<()> {
+    let io = |path: &Path, source| Error::Io { path: path.into(), source };
+    std::fs::create_dir_all(checkpoints).map_err(|source| io(checkpoints, source))?;
+    let new = tempfile::Builder::new().prefix(".new-").tempdir_in(checkpoints);
+    let new = new.map_err(|source| io(checkpoints, source))?;
+    student.save(new.path())?;
+    let folder = new.path().join(OPTIMIZER);
+    std::fs::create_dir_all(&folder).map_err(|source| io(&folder, source))?;
+    let state: Vec<(String, Tensor)> = optimizer.state()?;
+    write_tensors(&folder.join("model.safetensors"), state.iter().map(|(name, tensor)| (name.clone(), tensor)))?;
+    let target = checkpoints.join(optimizer.steps().to_string());
+    if target.exists() {
+        std::fs::remove_dir_all(&target).map_err(|source| io(&target, source))?;
+    }
+    let path = new.keep();
+    std::fs::rename(&path, &target).map_err(|source| io(&target, source))?;
+    for (step, old) in all(checkpoints)? {
+        if step != optimizer.steps() {
+            std::fs::remove_dir_all(&old).map_err(|source| io(&old, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes back to the last one, if there is one.
+pub(super) fn restore(checkpoints: &Path, student: &Student, optimizer: &mut AdamW) -> Result<()> {
+    let Some((step, folder)) = all(checkpoints)?.pop() else { return Ok(()) };
+    let checkpoint = Checkpoint::open(&folder.to_string_lossy(), None)?;
+    student.params.overwrite(&checkpoint)?;
+    let mut fingerprint = Fingerprint::new();
+    let mut weights = Weights::open(&checkpoint, OPTIMIZER, &mut fingerprint)?;
+    let mut state = Vec::new();
+    for name in weights.names() {
+        let shape = weights.shape(&name)?.to_vec();
+        let values = weights.values(&name, &shape)?;
+        state.push((name, values));
+    }
+    optimizer.restore(step, state);
+    Ok(())
+}
+
+/// All there are, by step.
+fn all(checkpoints: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let Ok(entries) = std::fs::read_dir(checkpoints) else { return Ok(Vec::new()) };
+    let numbered = entries.flatten().filter_map(|entry| {
+        let step = entry.file_name().to_str()?.parse().ok()?;
+        Some((step, entry.path()))
+    });
+    let mut all: Vec<(u64, PathBuf)> = numbered.collect();
+    all.sort_unstable_by_key(|&(step, _)| step);
+    Ok(all)
+}

@@ -1,0 +1,131 @@
+//! A checkpoint whose weights can change: the same texts to the same embeddings as the encoder, with gradients.
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+
+use super::blocks::{activate, linear, unit};
+use super::forward::{Padded, forward};
+use super::loss::Encoded;
+use super::params::Params;
+use crate::checkpoint::Checkpoint;
+use crate::fingerprint::Fingerprint;
+use crate::models::Config;
+use crate::projection::DenseSpec;
+use crate::recipe::{self, Module, Recipe, TextKind};
+use crate::rows::{Row, Rows};
+use crate::tokenizer::TextTokenizer;
+use crate::{Error, LoadOptions, Result};
+
+/// Files beside the weights that make a checkpoint, where it has them.
+const SIDE_FILES: [&str; 10] = [
+    "config.json",
+    "tokenizer.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "artifact.metadata",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "sentence_transformers_config.json",
+];
+
+/// A checkpoint in training.
+pub struct Student {
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    rows: Rows,
+    config: Config,
+    pub(super) params: Params,
+}
+
+impl std::fmt::Debug for Student {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Student").field("model", &self.checkpoint.model()).finish_non_exhaustive()
+    }
+}
+
+impl Student {
+    /// Loads a folder or a hub id, of any family and architecture that [`Encoder::load`](crate::Encoder::load) takes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
+        Self::load_as(model, options, DType::F32)
+    }
+
+    /// The same, to compute in another type.
+    pub(super) fn load_as(model: &str, options: &LoadOptions, dtype: DType) -> Result<Self> {
+        let checkpoint = Checkpoint::open(model, options.revision.as_deref())?;
+        let json = checkpoint.require_json("config.json")?;
+        let config = Config::read(&json)?;
+        let mut recipe = recipe::read(&checkpoint, &json, config.hidden(), config.positions())?;
+        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
+        let tokenizer = TextTokenizer::load(&checkpoint, &mut Fingerprint::new())?;
+        let rows = Rows::new(model, &recipe, tokenizer, config.positions())?;
+        let mut params = Params::new(dtype);
+        params.read(&checkpoint, "")?;
+        for spec in &recipe.projection {
+            params.read(&checkpoint, &spec.folder)?;
+        }
+        Ok(Self { checkpoint, recipe, rows, config, params })
+    }
+
+    /// Embeddings of texts; an empty text has no row that is kept.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on a text, or the checkpoint lacks a tensor.
+    pub fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Encoded> {
+        let row = |text: &str| if Rows::is_empty(text) { Ok(Row::default()) } else { self.rows.row(text, kind) };
+        let rows = texts.par_iter().map(|text| row(text.as_ref())).collect::<Result<Vec<_>>>()?;
+        let batch = Padded::new(&rows, self.params.dtype)?;
+        let mut x = forward(&self.config, &self.params, &batch)?;
+        for spec in &self.recipe.projection {
+            x = self.dense(spec, &x)?;
+        }
+        Ok(Encoded { embeddings: unit(&x)?, kept: batch.kept })
+    }
+
+    /// `projection.rs`.
+    fn dense(&self, spec: &DenseSpec, x: &Tensor) -> Result<Tensor> {
+        let get = |name: &str| self.params.get(&spec.folder, name);
+        let bias = if spec.bias { Some(get("linear.bias")?) } else { None };
+        let y = activate(&linear(x, get(&spec.weight)?, bias)?, spec.activation.into())?;
+        Ok(match spec.residual {
+            false => y,
+            true if self.params.contains(&spec.folder, "residual.weight") => {
+                (y + linear(x, get("residual.weight")?, None)?)?
+            }
+            true => (y + x)?,
+        })
+    }
+
+    /// Writes the checkpoint as it stands: its settings and tokenizer as they were, its weights in f32, the latter last.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| Error::Io { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        let modules = match self.checkpoint.json("modules.json")? {
+            Some(modules) => Module::list(&modules)?,
+            None => Vec::new(),
+        };
+        let of_modules = modules.iter().filter(|module| !module.folder.is_empty());
+        let of_modules = of_modules.map(|module| format!("{}/config.json", module.folder));
+        for name in SIDE_FILES.map(str::to_owned).into_iter().chain(of_modules) {
+            if self.checkpoint.find(&name)?.is_some() {
+                let path = folder.join(&name);
+                let parent = path.parent().expect("it lies in the folder");
+                std::fs::create_dir_all(parent).map_err(io(parent))?;
+                std::fs::write(&path, self.checkpoint.read(&name)?).map_err(io(&path))?;
+            }
+        }
+        self.params.save(folder)
+    }
+}

@@ -1,0 +1,85 @@
+//! Gradients against finite differences, in f64, for every family and architecture there are golden checkpoints of.
+
+use super::*;
+use crate::{LoadOptions, Result, TextKind};
+use candle_core::{DType, Tensor};
+use std::path::Path;
+
+const CASES: [&str; 12] = [
+    "plain_bert",
+    "plain_distilbert",
+    "plain_xlm_roberta",
+    "plain_modernbert",
+    "pylate_bert",
+    "pylate_distilbert",
+    "pylate_xlm_roberta",
+    "pylate_modernbert",
+    "sentence_transformers_bert",
+    "sentence_transformers_modernbert",
+    "stanford_bert",
+    "stanford_xlm_roberta",
+];
+
+const QUERIES: [&str; 2] = ["what keeps a cloth from fraying", "one vector per token"];
+const PASSAGES: [&str; 4] = [
+    "a selvedge is the self finished edge of a fabric, which keeps it from unravelling and fraying.",
+    "the shuttle runs.",
+    "late interaction keeps one vector per token! does it pay?",
+    "weaving, weaving, weaving: line by line",
+];
+
+fn student(case: &str, dtype: DType) -> Student {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case);
+    let cut = |len| case.starts_with("plain").then_some(len);
+    let options = LoadOptions { query_maxlen: cut(12), passage_maxlen: cut(40), ..LoadOptions::default() };
+    Student::load_as(folder.to_str().unwrap(), &options, dtype).unwrap()
+}
+
+/// All losses of two queries with two passages each.
+fn losses(student: &Student) -> Result<Tensor> {
+    let queries = student.encode(&QUERIES, TextKind::Query)?;
+    let passages = student.encode(&PASSAGES, TextKind::Passage)?;
+    let scores = maxsim(&queries, &passages)?;
+    let teacher = Tensor::new(&[[2f64, 1.0], [0.5, 0.25]], &candle_core::Device::Cpu)?.to_dtype(scores.dtype())?;
+    Ok((divergence(&own(&scores)?, &teacher)? + in_batch(&scores, 0.5)?)?)
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    const STEP: f64 = 1e-5;
+    const TOLERANCE: f64 = 1e-6;
+    for case in CASES {
+        let student = student(case, DType::F64);
+        let gradients = losses(&student).unwrap().backward().unwrap();
+        let (mut checked, mut moved) = (0, 0);
+        for (name, var) in student.params.all() {
+            let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
+            let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let values = var.as_tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            // The largest component, and one that has nothing to do with it.
+            let largest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+            for at in [largest, gradient.len() * 2 / 3] {
+                let loss = |by: f64| {
+                    let mut moved = values.clone();
+                    moved[at] += by;
+                    var.set(&Tensor::from_vec(moved, var.dims(), &candle_core::Device::Cpu).unwrap()).unwrap();
+                    losses(&student).unwrap().to_scalar::<f64>().unwrap()
+                };
+                let slope = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
+                loss(0.0);
+                let gap = (slope - gradient[at]).abs();
+                assert!(gap <= TOLERANCE * (1.0 + slope.abs()), "{case} {name} {at}: {} for {slope}", gradient[at]);
+                checked += 1;
+                moved += usize::from(slope.abs() > 1e-4);
+            }
+        }
+        assert!(checked > 20 && moved > checked / 4, "{case}: {checked} checked, {moved} of them not nearly 0");
+    }
+}
+
+#[test]
+fn own_scores_are_found_among_all() {
+    let all: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    let all = Tensor::from_vec(all, (2, 6), &candle_core::Device::Cpu).unwrap();
+    assert_eq!(own(&all).unwrap().to_vec2::<f32>().unwrap(), [[0.0, 1.0, 2.0], [9.0, 10.0, 11.0]]);
+}

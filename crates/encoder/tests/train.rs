@@ -1,0 +1,173 @@
+//! The student computes what the encoder does, and its checkpoints are what the encoder loads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{SafeTensors, tensor::TensorView};
+use selvedge_encoder::train::{AdamWOptions, Example, Examples, Losses, StepReport, Student, TrainOptions, train};
+use selvedge_encoder::{Embeddings, Encoder, Error, LoadOptions, Result, TextKind};
+
+const TOLERANCE: f32 = 1e-4;
+
+fn folder(case: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case).to_str().unwrap().to_owned()
+}
+
+fn options(case: &str) -> LoadOptions {
+    let cut = |len| case.starts_with("plain").then_some(len);
+    LoadOptions { query_maxlen: cut(12), passage_maxlen: cut(40), ..LoadOptions::default() }
+}
+
+/// Kept rows of the student, one text after the other.
+fn kept(student: &Student, texts: &[&str], kind: TextKind) -> Vec<f32> {
+    let encoded = student.encode(texts, kind).unwrap();
+    let kept = encoded.kept.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let rows = encoded.embeddings.flatten(0, 1).unwrap().to_vec2::<f32>().unwrap();
+    rows.into_iter().zip(kept).filter(|(_, kept)| *kept > 0.0).flat_map(|(row, _)| row).collect()
+}
+
+fn check(case: &str, what: &str, student: &[f32], encoder: &Embeddings) {
+    assert_eq!(student.len(), encoder.data.len(), "{case} {what}");
+    let worst = student.iter().zip(&encoder.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= TOLERANCE, "{case} {what}: {worst}");
+}
+
+#[test]
+fn the_student_computes_what_the_encoder_does_before_and_after_it_is_saved() {
+    let texts = ["the woven edge keeps a cloth from fraying", "", "a", "A.B.C. (1999): 3.14, 50%!", "weaving, weaving"];
+    for entry in std::fs::read_dir(folder("")).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+        let case = entry.file_name().into_string().unwrap();
+        let student = Student::load(&folder(&case), &options(&case)).unwrap();
+        let saved = tempfile::tempdir().unwrap();
+        student.save(saved.path()).unwrap();
+        for model in [folder(&case), saved.path().to_str().unwrap().to_owned()] {
+            let encoder = Encoder::load(&model, &options(&case)).unwrap();
+            check(&case, "queries", &kept(&student, &texts, TextKind::Query), &encoder.encode_queries(&texts).unwrap());
+            let passages = encoder.encode_passages(&texts).unwrap();
+            check(&case, "passages", &kept(&student, &texts, TextKind::Passage), &passages);
+        }
+    }
+}
+
+/// Two queries with two passages each, as tests/golden/make_steps.py has them.
+struct Two;
+
+impl Examples for Two {
+    fn len(&self) -> usize {
+        2
+    }
+
+    fn get(&self, at: usize) -> Result<Example> {
+        let examples = [
+            (
+                "what keeps a cloth from fraying",
+                [
+                    "a selvedge is the self finished edge of a fabric, which keeps it from unravelling and fraying.",
+                    "the shuttle runs.",
+                ],
+                [2.0, 1.0],
+            ),
+            (
+                "one vector per token",
+                [
+                    "late interaction keeps one vector per token! does it pay?",
+                    "weaving, weaving, weaving: line by line",
+                ],
+                [0.5, 0.25],
+            ),
+        ];
+        let (query, passages, scores) = examples[at];
+        let passages = passages.map(str::to_owned).into();
+        Ok(Example { name: at.to_string(), query: query.into(), passages, scores: scores.into() })
+    }
+}
+
+fn run_options(steps: u64) -> TrainOptions {
+    TrainOptions {
+        batch: 2,
+        accumulate: 1,
+        steps,
+        rate: 0.01,
+        warm_up: 0.0,
+        losses: Losses { divergence: 1.0, in_batch: 1.0, temperature: 0.5, tokens: 0.0 },
+        // What has no gradient but by rounding would move by the whole rate with the usual eps.
+        adamw: AdamWOptions { eps: 1e-4, ..AdamWOptions::default() },
+        seed: 7,
+        save_every: 2,
+    }
+}
+
+/// Weights of a checkpoint, by name.
+fn weights(path: &Path) -> BTreeMap<String, Vec<f32>> {
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let values =
+        |view: &TensorView<'_>| view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    tensors.iter().map(|(name, view)| (name.to_owned(), values(&view))).collect()
+}
+
+#[test]
+fn steps_are_those_of_pytorch() {
+    let student = Student::load(&folder("plain_bert"), &options("plain_bert")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut losses = Vec::new();
+    let mut report = |step: &StepReport| {
+        losses.push(step.loss);
+        Ok(())
+    };
+    train(&student, &Two, None, &run_options(3), out.path(), false, &mut report).unwrap();
+    assert_eq!(losses.len(), 3);
+    let (ours, theirs) = (
+        weights(&out.path().join("model.safetensors")),
+        weights(&Path::new(&folder("plain_bert")).join("steps.safetensors")),
+    );
+    let before = weights(&Path::new(&folder("plain_bert")).join("model.safetensors"));
+    let (mut worst, mut moved) = (0f32, 0f32);
+    for (name, theirs) in &theirs {
+        for ((ours, theirs), before) in ours[name].iter().zip(theirs).zip(&before[name]) {
+            worst = worst.max((ours - theirs).abs());
+            moved = moved.max((theirs - before).abs());
+        }
+    }
+    assert!(worst <= 1e-4 && moved > 1e-2, "{worst} from PyTorch, of {moved} moved");
+    println!("largest difference {worst:.1e}, largest change {moved:.1e}, losses {losses:?}");
+}
+
+#[test]
+fn a_run_that_was_cut_short_goes_on_to_the_same_numbers() {
+    let run = |out: &Path, steps: u64, stop: u64, resume: bool| {
+        let student = Student::load(&folder("stanford_bert"), &LoadOptions::default()).unwrap();
+        // The way an interruption looks from within: the report fails.
+        let mut report = |step: &StepReport| {
+            if step.step > stop { Err(Error::Unsupported { path: "".into(), what: "stop".into() }) } else { Ok(()) }
+        };
+        train(&student, &Two, None, &run_options(steps), out, resume, &mut report)
+    };
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(whole.path(), 5, 5, false).unwrap();
+    run(cut.path(), 5, 2, false).unwrap_err();
+    assert!(cut.path().join("checkpoints/2/model.safetensors").exists());
+    run(cut.path(), 5, 5, true).unwrap();
+    let file = "model.safetensors";
+    assert!(weights(&whole.path().join(file)) == weights(&cut.path().join(file)));
+    // Only the last checkpoint is kept, and nothing half-written.
+    let left: Vec<_> = std::fs::read_dir(cut.path().join("checkpoints")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    Encoder::load(cut.path().to_str().unwrap(), &LoadOptions::default()).unwrap();
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
+    let student = Student::load(&folder("plain_bert"), &options("plain_bert")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut options = run_options(3);
+    options.losses.temperature = 0.0;
+    match train(&student, &Two, None, &options, out.path(), false, &mut |_| Ok(())) {
+        Err(Error::NonFiniteLoss { step: 1, mut examples, .. }) => {
+            examples.sort();
+            assert_eq!(examples, ["0", "1"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!out.path().join("model.safetensors").exists());
+}
