@@ -26,6 +26,8 @@ pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
             .args(["-ldl", "-pthread"])
             .output();
         match compiled {
+            // What a child says that found nothing to run, where the system could not tell before (QEMU's).
+            Ok(compiled) if compiled.status.code() == Some(127) => "no C++ compiler".to_owned(),
             Ok(compiled) => {
                 assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
                 return true;
