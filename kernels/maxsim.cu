@@ -23,8 +23,10 @@ maxsim(Passages passages, const int* table, u32 pitch, const Pair* query, u32 qu
         for (u32 panel = 0; panel < query_len && tokens.start < tokens.end; panel += PANEL) {
             int best[PANEL_TILES][2];
             for (auto& pair : best) pair[0] = pair[1] = NO_MATCH;
-            for (u32 first = tokens.start; first < tokens.end; first += TILE_ROWS) {
-                const u32 token[2] = {min(first + g, tokens.end - 1), min(first + g + 8, tokens.end - 1)};
+            for (u32 first = tokens.start; first < tokens.end; first += min(u32{TILE_ROWS}, tokens.end - first)) {
+                // Sums that stay within the tokens: those that a passage claims may be nearly 2^32.
+                const u32 row = g, last = tokens.end - 1 - first;
+                const u32 token[2] = {first + min(row, last), first + min(row + 8, last)};
                 int sums[PANEL_TILES][4] = {};
                 const u8* low = passages.residuals + u64{token[0]} * ROW_BYTES;
                 const u8* high = passages.residuals + u64{token[1]} * ROW_BYTES;

@@ -26,8 +26,8 @@ const MUTANTS: [Mutant; 3] = [
     Mutant {
         what: "off by one at the last partial tile",
         kernel: "maxsim",
-        text: "min(first + g + 8, tokens.end - 1)",
-        planted: "min(first + g + 8, tokens.end)",
+        text: "min(row + 8, last)",
+        planted: "min(row + 8, last + 1)",
         test: "integer_ops_at_every_passage_length",
     },
     Mutant {
