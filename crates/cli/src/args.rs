@@ -32,6 +32,9 @@ pub enum Command {
     /// Find the fastest search parameters for a wanted recall, and keep them in the index.
     #[command(after_help = TUNE_HELP)]
     Tune(TuneArgs),
+    /// Train a checkpoint: by a teacher's scores, or by which passages answer which queries.
+    #[command(after_help = TRAIN_HELP)]
+    Train(TrainArgs),
     /// Say what an index holds.
     Info(InfoArgs),
     /// Check every byte of an index.
@@ -52,6 +55,20 @@ Examples
   selvedge index notes/ notes.index --model ./my-colbert
   zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+
+const TRAIN_HELP: &str = "\
+TRAIN is one of
+  FILE.jsonl       [query, [passage, score], [passage, score], ...] a line: n-way tuples with a teacher's scores
+  FILE.tsv         query<TAB>passage<TAB>negative, or query<TAB>passage
+Queries are ids of --queries, or texts without it; passages are ids of --collection, or texts without it.
+
+OUT_DIR becomes a checkpoint that every command takes as --model. On the way there are OUT_DIR/checkpoints, from which
+--resume goes on, and OUT_DIR/log.csv.
+
+Examples
+  selvedge train --data pairs.tsv --collection docs.tsv --model sentence-transformers/all-MiniLM-L6-v2 trained/
+  selvedge train --data tuples.jsonl --queries q.tsv --collection docs.tsv --model ./my-colbert trained/
+  selvedge train --data pairs.tsv --collection docs.tsv --model ./small --teacher ./large --tokens 1 trained/";
 
 const DEVICES_HELP: &str = "\
 The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
@@ -267,6 +284,80 @@ pub struct TuneArgs {
     pub json: bool,
 }
 
+/// `selvedge train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Where the trained checkpoint goes.
+    #[arg(value_name = "OUT_DIR")]
+    pub out: PathBuf,
+    /// What to train on.
+    #[arg(long, value_name = "TRAIN")]
+    pub data: PathBuf,
+    /// The checkpoint to begin with: a local folder or a hub id.
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub model: String,
+    /// Passages by id, as `index` reads them.
+    #[arg(long, value_name = "COLLECTION")]
+    pub collection: Option<PathBuf>,
+    /// Queries by id, one a line: `id<TAB>text`.
+    #[arg(long, value_name = "TSV")]
+    pub queries: Option<PathBuf>,
+    /// A checkpoint whose scores are learned: of a query's own passages where the data has none, or of the batch's.
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub teacher: Option<String>,
+    /// Passages of each query [default: as many as every line has].
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub ways: Option<usize>,
+    /// Queries of a batch.
+    #[arg(long, default_value_t = 32, value_parser = parse_positive)]
+    pub batch: usize,
+    /// Batches of a step.
+    #[arg(long, default_value_t = 1, value_parser = parse_positive)]
+    pub accumulate: usize,
+    /// Rounds over the data.
+    #[arg(long, default_value_t = 1.0)]
+    pub epochs: f64,
+    /// Steps, in the place of rounds.
+    #[arg(long, conflicts_with = "epochs")]
+    pub steps: Option<u64>,
+    /// Largest learning rate.
+    #[arg(long = "lr", value_name = "RATE", default_value_t = 3e-5)]
+    pub rate: f64,
+    /// Share of the steps over which the rate rises; then it falls to 0.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub warm_up: f64,
+    /// Weight of KL(teacher || student) [default: 1 with scores or a teacher, else 0].
+    #[arg(long, value_name = "WEIGHT")]
+    pub divergence: Option<f64>,
+    /// Weight of the in-batch negatives' cross entropy [default: 0 with scores or a teacher, else 1].
+    #[arg(long, value_name = "WEIGHT")]
+    pub in_batch: Option<f64>,
+    /// What scores are divided by for in-batch negatives.
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f64,
+    /// Weight of the distance from the teacher's vectors, token by token.
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.0)]
+    pub tokens: f64,
+    /// Decay of matrices.
+    #[arg(long, default_value_t = 0.01)]
+    pub weight_decay: f64,
+    /// Largest length of a step's gradient.
+    #[arg(long, default_value_t = 1.0)]
+    pub clip: f64,
+    /// Seed of the order of examples.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "STEPS", default_value_t = 500)]
+    pub save_every: u64,
+    /// Go on from the last checkpoint in OUT_DIR.
+    #[arg(long)]
+    pub resume: bool,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+}
+
 /// `selvedge info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -303,6 +394,10 @@ fn parse_threads(text: &str) -> Result<usize, String> {
         Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
         _ => Err(format!("it can be 1 to {MAX_THREADS}; leave --threads out for one thread a core")),
     }
+}
+
+fn parse_positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number, at least 1".into())
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

@@ -20,6 +20,7 @@ mod progress;
 pub mod queries;
 pub mod save;
 pub mod source;
+mod train;
 pub mod truth;
 mod tune;
 
@@ -47,6 +48,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Search(a) => a.encode.threads,
         Command::Eval(a) => a.encode.threads,
         Command::Tune(a) => a.encode.threads,
+        Command::Train(a) => a.encode.threads,
         Command::Verify(a) => a.threads,
         Command::Info(_) | Command::Devices(_) => Some(1), // they compute nothing
     };
@@ -57,6 +59,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Search(args) => search(args),
         Command::Eval(args) => evaluate(args),
         Command::Tune(args) => tune::tune(args),
+        Command::Train(args) => train::train(args),
         Command::Info(args) => info(args),
         Command::Verify(args) => verify(args),
         Command::Devices(args) => devices::devices(args),

@@ -1,0 +1,231 @@
+//! What a model is trained on: queries with their passages, in the formats that the field has.
+//!
+//! | file | a line | |
+//! |---|---|---|
+//! | `.jsonl` | `[query, [passage, score], [passage, score], ...]` | Stanford's n-way tuples; scores may be left out |
+//! | `.tsv`, 3 columns | `query<TAB>passage<TAB>negative` | triples |
+//! | `.tsv`, 2 columns | `query<TAB>passage` | pairs |
+//!
+//! The first passage of a line answers its query. A query is an id of `--queries`, or its text where that is not given; a
+//! passage is an id of `--collection`, or its text likewise.
+
+use crate::collection;
+use crate::lines::{Lines, read_tsv};
+use crate::{Error, Result};
+use selvedge_encoder::train::{Example, Examples};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Lines of a training file, by number; texts are kept once.
+pub(crate) struct TrainingData {
+    name: String,
+    texts: Vec<String>,
+    /// Of each line its number, its query, its passages and their scores.
+    lines: Vec<Line>,
+}
+
+struct Line {
+    number: usize,
+    query: u32,
+    passages: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+/// Texts by id, or texts that name themselves.
+struct Texts {
+    all: Vec<String>,
+    queries: Option<HashMap<String, u32>>,
+    passages: Option<HashMap<String, u32>>,
+}
+
+impl TrainingData {
+    /// Reads `data`, at most `ways` passages a line.
+    pub(crate) fn read(
+        data: &Path,
+        queries: Option<&Path>,
+        passages: Option<&Path>,
+        ways: Option<usize>,
+    ) -> Result<Self> {
+        let mut texts = Texts { all: Vec::new(), queries: None, passages: None };
+        if let Some(path) = queries {
+            texts.queries = Some(read_tsv(path)?.into_iter().map(|(id, text)| (id, texts.push(text))).collect());
+        }
+        if let Some(path) = passages {
+            let mut ids = HashMap::new();
+            collection::read(path, 0, |document| {
+                ids.insert(document.id, texts.push(document.text));
+                Ok(())
+            })?;
+            texts.passages = Some(ids);
+        }
+        let mut lines = Lines::open(data)?;
+        let is_json = lines.peek()? == Some(b'[');
+        let mut read = Vec::new();
+        while let Some(text) = lines.next()? {
+            let parsed = if is_json { from_json(text) } else { from_tsv(text) };
+            let found = parsed.and_then(|(query, passages)| texts.line(read.len() + 1, &query, passages));
+            read.push(found.map_err(|reason| lines.error(reason))?);
+        }
+        let fewest = read.iter().map(|line| line.passages.len()).min();
+        let Some(fewest) = fewest else {
+            return Err(Error::Usage(format!("{}: holds no example", data.display())));
+        };
+        // A batch has as many passages of each query.
+        let most = ways.unwrap_or(fewest);
+        if let Some(short) = read.iter().find(|line| line.passages.len() < most) {
+            let reason = format!("has {} passages, but --ways {most} are asked for", short.passages.len());
+            return Err(Error::line(data, short.number, reason));
+        }
+        for line in &mut read {
+            line.passages.truncate(most);
+            line.scores.truncate(most);
+        }
+        Ok(Self { name: data.display().to_string(), texts: texts.all, lines: read })
+    }
+
+    /// Whether every line has a teacher's scores.
+    pub(crate) fn has_scores(&self) -> bool {
+        self.lines.iter().all(|line| line.scores.len() == line.passages.len())
+    }
+
+    /// Passages of a query.
+    pub(crate) fn ways(&self) -> usize {
+        self.lines[0].passages.len()
+    }
+}
+
+impl Examples for TrainingData {
+    fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn get(&self, at: usize) -> selvedge_encoder::Result<Example> {
+        let line = &self.lines[at];
+        let text = |&number: &u32| self.texts[number as usize].clone();
+        Ok(Example {
+            name: format!("{}, line {}", self.name, line.number),
+            query: text(&line.query),
+            passages: line.passages.iter().map(text).collect(),
+            scores: line.scores.clone(),
+        })
+    }
+}
+
+impl Texts {
+    fn push(&mut self, text: String) -> u32 {
+        self.all.push(text);
+        self.all.len() as u32 - 1
+    }
+
+    /// A line's names as texts; the error says which there is none of.
+    fn line(&mut self, number: usize, query: &str, passages: Vec<(String, Option<f32>)>) -> Result<Line, String> {
+        let known = |ids: &Option<HashMap<String, u32>>, name: &str| ids.as_ref().map(|ids| ids.get(name).copied());
+        let query = match known(&self.queries, query) {
+            Some(found) => found.ok_or_else(|| format!("no query {query:?} in --queries"))?,
+            None => self.push(query.to_owned()),
+        };
+        let scores: Vec<f32> = passages.iter().filter_map(|&(_, score)| score).collect();
+        let mut numbers = Vec::new();
+        for (name, _) in passages {
+            numbers.push(match known(&self.passages, &name) {
+                Some(found) => found.ok_or_else(|| format!("no passage {name:?} in --collection"))?,
+                None => self.push(name),
+            });
+        }
+        if !scores.is_empty() && scores.len() != numbers.len() {
+            return Err(format!("{} of {} passages have a score", scores.len(), numbers.len()));
+        }
+        Ok(Line { number, query, passages: numbers, scores })
+    }
+}
+
+type Names = (String, Vec<(String, Option<f32>)>);
+
+fn from_tsv(line: &str) -> Result<Names, String> {
+    let columns: Vec<&str> = line.split('\t').collect();
+    match columns.as_slice() {
+        [query, passages @ ..] if (1..=2).contains(&passages.len()) => {
+            Ok(((*query).to_owned(), passages.iter().map(|&passage| (passage.to_owned(), None)).collect()))
+        }
+        columns => {
+            Err(format!("has {} columns; query<TAB>passage, and perhaps <TAB>negative, are read", columns.len()))
+        }
+    }
+}
+
+fn from_json(line: &str) -> Result<Names, String> {
+    const FORM: &str = "expected [query, [passage, score], ...]";
+    let name = |value: &Value| match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let passage = |value: &Value| match value.as_array().map(Vec::as_slice) {
+        None => Some((name(value)?, None)),
+        Some([passage, score]) => Some((name(passage)?, Some(score.as_f64()? as f32))),
+        Some(_) => None,
+    };
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("{FORM}: {error}"))?;
+    match value.as_array().map(Vec::as_slice) {
+        Some([query, passages @ ..]) if !passages.is_empty() => {
+            let passages = passages.iter().map(passage).collect::<Option<Vec<_>>>();
+            Ok((name(query).ok_or(FORM)?, passages.ok_or(FORM)?))
+        }
+        _ => Err(FORM.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn every_format_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let queries = write(dir.path(), "q.tsv", "1\tone\n2\ttwo\n");
+        let collection = write(dir.path(), "c.tsv", "a\tA\nb\tB\n7\tseven\n");
+        let jsonl = write(dir.path(), "t.jsonl", "[1, [\"a\", 2.5], [7, 1]]\n[2, [\"b\", 1], [\"a\", 0.5], [7, 0]]\n");
+        let data = TrainingData::read(&jsonl, Some(&queries), Some(&collection), None).unwrap();
+        assert!(data.has_scores() && data.ways() == 2 && data.len() == 2);
+        let second = data.get(1).unwrap();
+        assert_eq!(
+            (second.query.as_str(), second.passages, second.scores),
+            ("two", vec!["B".into(), "A".into()], vec![1.0, 0.5])
+        );
+
+        let triples = write(dir.path(), "t.tsv", "1\ta\tb\n2\t7\ta\n");
+        let data = TrainingData::read(&triples, Some(&queries), Some(&collection), None).unwrap();
+        assert!(!data.has_scores() && data.ways() == 2);
+        assert_eq!(data.get(1).unwrap().passages, ["seven", "A"]);
+
+        let pairs = write(dir.path(), "p.tsv", "a question\ta\n");
+        assert_eq!(TrainingData::read(&pairs, None, Some(&collection), None).unwrap().get(0).unwrap().passages, ["A"]);
+        assert_eq!(TrainingData::read(&pairs, None, None, None).unwrap().get(0).unwrap().passages, ["a"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let collection = write(dir.path(), "c.tsv", "a\tA\nb\tB\n");
+        for (name, text, ways, reason) in [
+            ("a.tsv", "q\ta\nq\tc\n", None, "line 2: no passage \"c\""),
+            ("b.tsv", "q\n", None, "1 columns"),
+            ("c.jsonl", "[1, [\"a\", 1], [\"b\"]]\n", None, "expected [query"),
+            ("d.jsonl", "[1, [\"a\", 1], \"b\"]\n", None, "1 of 2 passages have a score"),
+            ("e.jsonl", "[1, \"a\"\n", None, "expected [query"),
+            ("f.tsv", "q\ta\tb\nq\ta\n", Some(2), "line 2: has 1 passages, but --ways 2"),
+            ("g.tsv", "\n", None, "holds no example"),
+        ] {
+            let error =
+                TrainingData::read(&write(dir.path(), name, text), None, Some(&collection), ways).err().unwrap();
+            assert!(error.to_string().contains(reason), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `selvedge train`: a checkpoint's weights moved so that its scores become a teacher's, or its answers come first.
+
+mod data;
+
+use crate::args::TrainArgs;
+use crate::{Error, Result, progress};
+use data::TrainingData;
+use selvedge_encoder::train::{AdamWOptions, Examples, Losses, StepReport, Student, TrainOptions, train as run};
+use selvedge_encoder::{Encoder, LoadOptions};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+/// Trains, shows how far it is, and keeps a log.
+pub(crate) fn train(args: &TrainArgs) -> Result<()> {
+    if args.out.join("model.safetensors").exists() && !args.resume {
+        let reason = format!("{}: holds a checkpoint already; name another folder", args.out.display());
+        return Err(Error::Usage(reason));
+    }
+    let data = TrainingData::read(&args.data, args.queries.as_deref(), args.collection.as_deref(), args.ways)?;
+    let options = LoadOptions {
+        query_maxlen: args.encode.query_maxlen,
+        passage_maxlen: args.encode.passage_maxlen,
+        ..LoadOptions::default()
+    };
+    let student = Student::load(&args.model, &options)?;
+    let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &options)).transpose()?;
+    let run_options = run_options(args, &data, teacher.is_some())?;
+    std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
+    let mut log = Log::open(&args.out.join("log.csv"), args.resume)?;
+    let bar = progress::bar("train", run_options.steps, "steps");
+    let mut report = |step: &StepReport| {
+        bar.set_position(step.step);
+        bar.set_message(format!("loss {:.4}", step.loss));
+        log.write(step)
+    };
+    run(&student, &data, teacher.as_ref(), &run_options, &args.out, args.resume, &mut report)?;
+    bar.finish();
+    eprintln!("{}: {} steps over {} examples", args.out.display(), run_options.steps, data.len());
+    Ok(())
+}
+
+/// Flags, and where they are silent what the data calls for.
+fn run_options(args: &TrainArgs, data: &TrainingData, has_teacher: bool) -> Result<TrainOptions> {
+    let taught = data.has_scores() || has_teacher;
+    let losses = Losses {
+        divergence: args.divergence.unwrap_or(if taught { 1.0 } else { 0.0 }),
+        in_batch: args.in_batch.unwrap_or(if taught { 0.0 } else { 1.0 }),
+        temperature: args.temperature,
+        tokens: args.tokens,
+    };
+    if losses.divergence > 0.0 && !taught {
+        return Err(Error::Usage("--divergence needs scores in the data, or --teacher".into()));
+    }
+    if losses.tokens > 0.0 && !has_teacher {
+        return Err(Error::Usage("--tokens needs --teacher".into()));
+    }
+    if losses.in_batch > 0.0 && args.batch * data.ways() < 2 {
+        return Err(Error::Usage("a batch of one passage has no negatives: raise --batch".into()));
+    }
+    let of_round = (data.len() as u64).div_ceil((args.batch * args.accumulate) as u64);
+    Ok(TrainOptions {
+        batch: args.batch,
+        accumulate: args.accumulate,
+        steps: args.steps.unwrap_or((of_round as f64 * args.epochs).ceil() as u64).max(1),
+        rate: args.rate,
+        warm_up: args.warm_up,
+        losses,
+        adamw: AdamWOptions { weight_decay: args.weight_decay, clip: args.clip, ..AdamWOptions::default() },
+        seed: args.seed,
+        save_every: args.save_every,
+    })
+}
+
+/// One line a step: `step,loss,rate,gradient_norm,examples_per_second`.
+struct Log {
+    file: File,
+    path: std::path::PathBuf,
+}
+
+impl Log {
+    /// A new one, or one that goes on.
+    fn open(path: &Path, go_on: bool) -> Result<Self> {
+        let go_on = go_on && path.exists();
+        let file = if go_on { OpenOptions::new().append(true).open(path) } else { File::create(path) };
+        let mut log = Self { file: file.map_err(Error::io(path))?, path: path.into() };
+        if !go_on {
+            writeln!(log.file, "step,loss,rate,gradient_norm,examples_per_second").map_err(Error::io(path))?;
+        }
+        Ok(log)
+    }
+
+    fn write(&mut self, step: &StepReport) -> selvedge_encoder::Result<()> {
+        let StepReport { step, loss, rate, gradient_norm, examples_per_second } = step;
+        writeln!(self.file, "{step},{loss:.6},{rate:.3e},{gradient_norm:.4},{examples_per_second:.1}")
+            .map_err(|source| selvedge_encoder::Error::Io { path: self.path.clone(), source })
+    }
+}
