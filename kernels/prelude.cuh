@@ -22,11 +22,6 @@ constexpr int TILE_ROWS = 16;
 constexpr int TILE_COLUMNS = 8;
 constexpr int TILE_DEPTH = 32;
 
-#ifndef EMULATED
-// Dynamic shared memory of the launch as an array of `type`.
-#define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
-#endif
-
 // Eight bytes, in one load.
 struct alignas(8) Pair {
     u32 x, y;

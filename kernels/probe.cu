@@ -6,9 +6,12 @@
 //
 // maxima: a thread owns a query token (threadIdx.x and on) and a group (blockIdx.x). No shared memory.
 
+// Centroids whose largest entries are taken together: crates/backend/src/imputed.rs.
+constexpr u32 GROUP = 8;
+
 extern "C" __global__ void __launch_bounds__(128)
 maxima(const int* table, u32 num_centroids, u32 pitch, u32 query_len, u32 step, int* maxima) {
-    const u32 first = blockIdx.x * step * 8, end = min(first + 8, num_centroids);
+    const u32 first = blockIdx.x * step * GROUP, end = min(first + GROUP, num_centroids);
     for (u32 i = threadIdx.x; i < query_len; i += blockDim.x) {
         int largest = NO_MATCH;
         for (u32 code = first; code < end; ++code) largest = max(largest, table[u64{code} * pitch + i]);

@@ -5,7 +5,7 @@
 // Chunks behind the end are zeros.
 #pragma once
 
-constexpr int STEPS = (DIM + 31) / 32;
+constexpr int STEPS = (DIM + TILE_DEPTH - 1) / TILE_DEPTH;
 constexpr int CHUNKS = DIM / 8;
 
 // Query tokens, or centroids, that a warp multiplies its rows with at a time.

@@ -161,8 +161,8 @@ fn integer_ops_over_blocks_of_passages() {
 
 #[test]
 fn bytes_that_lie_get_the_same_answer() {
-    each_backend!(backend => {
-        for seed in 0..10 {
+    each_backend!(backend, sweep => {
+        for seed in 0..if sweep == Sweep::Full { 20 } else { 10 } {
             for num_centroids in [1, 5, 33] {
                 let case = Case::new(&Shape { num_centroids, seed, ..Shape::small() }, Fill::Random);
                 let case = case.with_lies(seed);

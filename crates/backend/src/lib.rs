@@ -1,7 +1,7 @@
 //! The only room that computes: every op of late-interaction retrieval behind one trait.
 //!
 //! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and under [`Cpu`] as a
-//! portable, an AVX2 and an AVX-512 body. Tests hold the fast bodies to the oracle: with `==` for the integer
+//! portable, an AVX2 and an AVX-512 body; the feature `cuda` adds a kernel for GPUs. Tests hold the fast bodies to the oracle: with `==` for the integer
 //! ops below, for `assign` and for a trellis' rows, within a stated margin for the float ops (the rest of
 //! `compress`, `maxsim_f32`).
 //!

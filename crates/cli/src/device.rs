@@ -16,9 +16,11 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/').map_or((text, "0"), |parts| parts) {
-            ("cpu", _) if text == "cpu" => Ok(Self::Cpu),
-            ("cuda", number) => number.parse().map(Self::Cuda).map_err(|_| format!("{number} is no number of a GPU")),
+        let number = |number: &str| number.parse().map_err(|_| format!("{number:?} is no number of a GPU"));
+        match (text, text.strip_prefix("cuda/")) {
+            ("cpu", _) => Ok(Self::Cpu),
+            ("cuda", _) => Ok(Self::Cuda(0)),
+            (_, Some(given)) => number(given).map(Self::Cuda),
             _ => Err("it can be cpu, cuda, or cuda/1, cuda/2, ... as `selvedge devices` lists them".into()),
         }
     }

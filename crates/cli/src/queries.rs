@@ -39,14 +39,14 @@ pub fn load(source: &QueryArgs, texts: &[String], index: &Index, encode: &Encode
     Ok(Queries { ids, embeddings: embeddings.collect(), texts: Some(texts) })
 }
 
+/// How a checkpoint is loaded.
+pub fn load_options(encode: &EncodeArgs) -> LoadOptions {
+    LoadOptions { query_maxlen: encode.query_maxlen, passage_maxlen: encode.passage_maxlen, ..LoadOptions::default() }
+}
+
 /// Loads a checkpoint.
 pub fn load_encoder(model: &str, encode: &EncodeArgs) -> Result<Encoder> {
-    let options = LoadOptions {
-        query_maxlen: encode.query_maxlen,
-        passage_maxlen: encode.passage_maxlen,
-        ..LoadOptions::default()
-    };
-    Ok(Encoder::load(model, &options)?)
+    Ok(Encoder::load(model, &load_options(encode))?)
 }
 
 /// Loads the encoder that made `index`, or `model` in its place, and checks that it is the same.

@@ -56,6 +56,7 @@ fn losses_that_nothing_was_given_for_are_refused() {
         (&["--ways", "3"], "line 1: has 2 passages, but --ways 3"),
         (&["--ways", "1", "--batch", "1"], "has no negatives"),
         (&["--batch", "0"], "at least 1"),
+        (&["--device", "cuda"], "training runs on the CPU: leave --device cuda/0 out"),
     ] {
         let refused = train(&out, &data, flags);
         let said = String::from_utf8_lossy(&refused.stderr);

@@ -97,12 +97,7 @@ impl<'a> Weights<'a> {
     ///
     /// A checkpoint saved from a class with heads carries the transformer under a prefix of its own.
     pub(crate) fn prefix_of(&self, anchor: &str) -> Result<String> {
-        let prefixes = self.entries.keys().filter_map(|name| name.strip_suffix(anchor));
-        let prefixes = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
-        match prefixes.min_by_key(|prefix| prefix.len()) {
-            Some(prefix) => Ok(prefix.to_owned()),
-            None => Err(self.missing(anchor)),
-        }
+        shortest_prefix(self.entries.keys(), anchor).ok_or_else(|| self.missing(anchor))
     }
 
     /// A tensor's shape, where it is not known beforehand.
@@ -143,6 +138,13 @@ impl<'a> Weights<'a> {
     fn missing(&self, name: &str) -> Error {
         Error::MissingTensor { path: self.path.clone(), name: name.to_owned() }
     }
+}
+
+/// What precedes `anchor` in `names`, the shortest where there are several.
+pub(crate) fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, anchor: &str) -> Option<String> {
+    let prefixes = names.filter_map(|name| name.strip_suffix(anchor));
+    let prefixes = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
+    prefixes.min_by_key(|prefix| prefix.len()).map(str::to_owned)
 }
 
 /// Little-endian f32, f16 or bf16 to f32; `None` for any other type.

@@ -2,7 +2,7 @@
 
 use super::{
     Cuda,
-    launches::blocks_of_warps,
+    launches::{batch_rows, blocks_of_warps},
     modules::{Special, value},
 };
 use crate::Result;
@@ -14,8 +14,6 @@ const THREADS: u32 = 256;
 const ROWS: usize = 32;
 /// Rows of int8 are whole steps of so many bytes.
 const STEP: usize = 32;
-/// Bytes of embeddings that are on the device at a time.
-const BATCH_BYTES: usize = 256 << 20;
 
 /// See [`crate::Backend::assign`].
 ///
@@ -31,7 +29,7 @@ pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i
     let pitch = dim.next_multiple_of(STEP);
     let centroids = cuda.context.upload(&padded(dim, pitch, centroids))?;
     let mut codes = Vec::with_capacity(embeddings.len() / dim);
-    for batch in embeddings.chunks((BATCH_BYTES / (dim * 4)).max(1) * dim) {
+    for batch in embeddings.chunks(batch_rows(dim) * dim) {
         let num = batch.len() / dim;
         let batch = cuda.context.upload(batch)?;
         let rounded = cuda.context.allocate::<i8>(num * pitch)?;

@@ -2,14 +2,13 @@
 
 use super::{
     Cuda,
+    launches::batch_rows,
     modules::{Special, value},
 };
 use crate::Result;
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
-/// Bytes of embeddings that are on the device at a time.
-const BATCH_BYTES: usize = 256 << 20;
 
 /// See [`crate::Backend::centroid_sums`].
 ///
@@ -26,7 +25,7 @@ pub(super) fn centroid_sums(
     let kernel = cuda.modules.kernel(Op::CentroidSums, Special::NONE, "centroid_sums")?;
     let sums = cuda.context.zeros::<f64>(num_centroids * dim)?;
     let mut counts = vec![0; num_centroids];
-    let batch = (BATCH_BYTES / (dim * 4)).max(1);
+    let batch = batch_rows(dim);
     for (embeddings, codes) in embeddings.chunks(batch * dim).zip(codes.chunks(batch)) {
         let (order, starts) = by_code(codes, num_centroids);
         counts.iter_mut().zip(starts.windows(2)).for_each(|(count, ends)| *count += ends[1] - ends[0]);

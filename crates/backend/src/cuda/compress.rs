@@ -3,7 +3,7 @@
 use super::{
     Cuda,
     context::Buffer,
-    launches::{WARP, resident_blocks},
+    launches::{WARP, batch_rows, resident_blocks},
     modules::{Special, value},
     resident::padded_levels,
 };
@@ -15,8 +15,6 @@ use bytemuck::{Pod, Zeroable};
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
-/// Bytes of embeddings that are on the device at a time.
-const BATCH_BYTES: usize = 256 << 20;
 /// Bytes of what trellis searches remember, at most, unless one warp needs more.
 const TAKEN_BYTES: usize = 256 << 20;
 
@@ -106,7 +104,7 @@ pub(super) fn compress(cuda: &Cuda, codec: &Codec, embeddings: &[f32], codes: &[
         _ => None,
     };
     let mut packed = Packed::default();
-    let batch = (BATCH_BYTES / (codec.dim * 4)).max(1);
+    let batch = batch_rows(codec.dim);
     for (embeddings, codes) in embeddings.chunks(batch * codec.dim).zip(codes.chunks(batch)) {
         let num = codes.len();
         let (embeddings, codes) = (cuda.context.upload(embeddings)?, cuda.context.upload(codes)?);

@@ -1,7 +1,7 @@
 //! A device's context and stream, and memory in it.
 //!
 //! All that a [`Cuda`](super::Cuda) asks for runs on one stream, in the order of the calls: what one op leaves in device
-//! memory the next one may read, whichever thread asks, and nothing waits for the device but a download.
+//! memory the next one may read, whichever thread asks. Launches come back at once; uploads and downloads wait for the device.
 
 use super::{
     calls::{Calls, Handle, Pointer},

@@ -2,6 +2,7 @@
 
 use super::{
     Cuda,
+    launches::batch_rows,
     modules::{Special, value},
     resident::LoadedPassages,
 };
@@ -10,8 +11,6 @@ use selvedge_kernels::Op;
 use std::ops::Range;
 
 const THREADS: u32 = 256;
-/// Bytes of vectors that are made before they are fetched.
-const BATCH_BYTES: usize = 256 << 20;
 
 /// See [`crate::Backend::decompress`].
 ///
@@ -21,7 +20,7 @@ pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<u
     assert!(tokens.end <= passages.num_tokens, "tokens end within the segment");
     let codec = &passages.codec.host;
     let kernel = cuda.modules.kernel(Op::Decompress, Special::codec(codec), "decompress")?;
-    let batch = (BATCH_BYTES / (codec.dim * 4)).max(1);
+    let batch = batch_rows(codec.dim);
     let argument = passages.argument(&cuda.context);
     let mut vectors = Vec::with_capacity(tokens.len() * codec.dim);
     for first in tokens.clone().step_by(batch) {

@@ -2,8 +2,17 @@
 
 use super::context::Context;
 
+/// Bytes of embeddings that an op of the build has on the device at a time: chosen to be small beside any device's memory,
+/// not measured.
+const BATCH_BYTES: usize = 256 << 20;
+
 /// Threads of a warp.
 pub(super) const WARP: usize = 32;
+
+/// Embeddings of a batch.
+pub(super) fn batch_rows(dim: usize) -> usize {
+    (BATCH_BYTES / (dim * size_of::<f32>())).max(1)
+}
 
 /// Blocks of `threads` for `num` warps.
 pub(super) fn blocks_of_warps(num: usize, threads: u32) -> (usize, usize) {

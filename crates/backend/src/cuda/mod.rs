@@ -36,6 +36,7 @@ mod peak;
 mod probe;
 mod query;
 mod resident;
+mod scores;
 mod select;
 mod selected;
 mod top_k;

@@ -3,6 +3,7 @@
 use super::{
     Cuda,
     context::Buffer,
+    launches::WARP,
     modules::{Special, value},
 };
 use crate::Result;
@@ -15,7 +16,6 @@ const BLOCKS: usize = 4;
 const CHAINS: usize = 8;
 /// Products of one matrix product, 16 by 8 by 32, of a warp.
 const PRODUCTS: usize = 16 * 8 * 32;
-const WARP: usize = 32;
 /// Bytes of a unit that is copied.
 const UNIT_BYTES: usize = 16;
 

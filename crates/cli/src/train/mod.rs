@@ -3,28 +3,27 @@
 mod data;
 
 use crate::args::TrainArgs;
+use crate::device::Device;
+use crate::queries::{load_encoder, load_options};
 use crate::{Error, Result, progress};
 use data::TrainingData;
 use selvedge_encoder::train::{AdamWOptions, Examples, Losses, StepReport, Student, TrainOptions, train as run};
-use selvedge_encoder::{Encoder, LoadOptions};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
 /// Trains, shows how far it is, and keeps a log.
 pub(crate) fn train(args: &TrainArgs) -> Result<()> {
+    if args.encode.device != Device::Cpu {
+        return Err(Error::Usage(format!("training runs on the CPU: leave --device {} out", args.encode.device)));
+    }
     if args.out.join("model.safetensors").exists() && !args.resume {
         let reason = format!("{}: holds a checkpoint already; name another folder", args.out.display());
         return Err(Error::Usage(reason));
     }
     let data = TrainingData::read(&args.data, args.queries.as_deref(), args.collection.as_deref(), args.ways)?;
-    let options = LoadOptions {
-        query_maxlen: args.encode.query_maxlen,
-        passage_maxlen: args.encode.passage_maxlen,
-        ..LoadOptions::default()
-    };
-    let student = Student::load(&args.model, &options)?;
-    let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &options)).transpose()?;
+    let student = Student::load(&args.model, &load_options(&args.encode))?;
+    let teacher = args.teacher.as_deref().map(|model| load_encoder(model, &args.encode)).transpose()?;
     let run_options = run_options(args, &data, teacher.is_some())?;
     std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
     let mut log = Log::open(&args.out.join("log.csv"), args.resume)?;

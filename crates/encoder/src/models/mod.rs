@@ -19,10 +19,10 @@ use crate::weights::Weights;
 use crate::{Error, Result};
 
 pub(crate) use layers::Linear;
-pub(crate) use modernbert::Config as ModernBertConfig;
 use modernbert::ModernBert;
+pub(crate) use modernbert::{Config as ModernBertConfig, WORD as MODERN_BERT_WORD};
+pub(crate) use post_norm::Config as PostNormConfig;
 use post_norm::PostNorm;
-pub(crate) use post_norm::{Config as PostNormConfig, Positions};
 
 /// Which transformer a checkpoint holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -20,7 +20,7 @@ use crate::checkpoint::Json;
 use crate::ops::{self, Attention, Elementwise, NormWeights, RotaryTable};
 use crate::weights::Weights;
 
-const WORD: &str = "embeddings.tok_embeddings.weight";
+pub(crate) const WORD: &str = "embeddings.tok_embeddings.weight";
 
 /// One checkpoint's sizes and rules.
 #[derive(Serialize)]

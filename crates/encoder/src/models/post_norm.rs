@@ -43,6 +43,21 @@ pub(crate) enum Positions {
     AfterPadding(u32),
 }
 
+impl Positions {
+    /// The row of the position table of each token of a text.
+    pub(crate) fn rows(self, ids: &[u32]) -> impl Iterator<Item = u32> {
+        let mut counted = 0;
+        (0..).zip(ids).map(move |(at, &id)| match self {
+            Self::FromZero => at,
+            Self::AfterPadding(pad) if id == pad => pad,
+            Self::AfterPadding(pad) => {
+                counted += 1;
+                pad + counted
+            }
+        })
+    }
+}
+
 /// Tensor names; those of a layer follow the layer's own prefix.
 pub(crate) struct Names {
     pub(crate) word: &'static str,
@@ -122,16 +137,8 @@ impl PostNorm {
         let hidden = self.config.hidden;
         let mut x = Vec::with_capacity(batch.ids.len() * hidden);
         for span in &batch.spans {
-            let mut counted = 0;
-            for (at, &id) in batch.ids[span.tokens()].iter().enumerate() {
-                let position = match self.config.positions {
-                    Positions::FromZero => at as u32,
-                    Positions::AfterPadding(pad) if id == pad => pad,
-                    Positions::AfterPadding(pad) => {
-                        counted += 1;
-                        pad + counted
-                    }
-                };
+            let ids = &batch.ids[span.tokens()];
+            for (&id, position) in ids.iter().zip(self.config.positions.rows(ids)) {
                 let (word, position) = (self.word.row(id)?, self.position.row(position)?);
                 x.extend(word.iter().zip(position).map(|(word, position)| word + position));
             }

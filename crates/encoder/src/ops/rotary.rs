@@ -9,8 +9,8 @@ use crate::batch::Span;
 
 /// Cosines and sines; row = position, (T, head_dim / 2) each.
 pub(crate) struct RotaryTable {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
+    pub(crate) cos: Vec<f32>,
+    pub(crate) sin: Vec<f32>,
     half: usize,
 }
 

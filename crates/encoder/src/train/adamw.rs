@@ -77,11 +77,10 @@ impl AdamW {
         Self { options, steps: 0, means: BTreeMap::new() }
     }
 
-    /// One step at a learning `rate`.
-    pub(super) fn step(&mut self, params: &Params, gradients: &Gradients, rate: f64) -> Result<()> {
+    /// One step at a learning `rate`; `norm` is the gradients'.
+    pub(super) fn step(&mut self, params: &Params, gradients: &Gradients, norm: f64, rate: f64) -> Result<()> {
         let AdamWOptions { beta1, beta2, eps, weight_decay, clip } = self.options;
         self.steps += 1;
-        let norm = gradients.norm();
         let share = if norm > clip { clip / norm } else { 1.0 } as f32;
         let correction = |beta: f64| 1.0 - beta.powi(self.steps.min(i32::MAX as u64) as i32);
         let (rate_of_mean, square_share) = ((rate / correction(beta1)) as f32, (1.0 / correction(beta2)) as f32);

@@ -6,7 +6,7 @@ use super::params::Params;
 use crate::Result;
 use crate::ops::Elementwise;
 
-/// What attention, and every norm, leaves of a sum of squares where it is 0.
+/// The floor under a row's length.
 const LEAST: f64 = 1e-12;
 /// Added to similarities that must not win: no real one is as low.
 pub(super) const NEVER: f64 = -1e4;

@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use super::blocks::{NEVER, Scope, activate, attention};
 use super::params::Params;
 use crate::Result;
-use crate::models::{Config, ModernBertConfig, Positions, PostNormConfig};
+use crate::models::{Config, MODERN_BERT_WORD as WORD, ModernBertConfig, PostNormConfig};
+use crate::ops::RotaryTable;
 use crate::rows::Row;
 
 /// Texts of unequal lengths, padded to the longest.
@@ -80,25 +81,12 @@ fn post_norm(config: &PostNormConfig, params: &Params, batch: &Padded) -> Result
 
 /// The row of the position table of each token.
 fn positions(config: &PostNormConfig, batch: &Padded) -> Result<Tensor> {
-    let of_text = |ids: &[u32]| -> Vec<u32> {
-        let mut counted = 0;
-        let position = |(at, &id): (usize, &u32)| match config.positions {
-            Positions::FromZero => at as u32,
-            Positions::AfterPadding(pad) if id == pad => pad,
-            Positions::AfterPadding(pad) => {
-                counted += 1;
-                pad + counted
-            }
-        };
-        ids.iter().enumerate().map(position).collect()
-    };
-    let all: Vec<u32> = batch.ids.chunks_exact(batch.tokens).flat_map(of_text).collect();
+    let all: Vec<u32> = batch.ids.chunks_exact(batch.tokens).flat_map(|ids| config.positions.rows(ids)).collect();
     Ok(Tensor::new(all.as_slice(), &Device::Cpu)?)
 }
 
 /// `models/modernbert.rs`.
 fn modern_bert(config: &ModernBertConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
-    const WORD: &str = "embeddings.tok_embeddings.weight";
     let prefix = params.prefix_of(WORD)?;
     let root = Scope { params, prefix: &prefix };
     let hidden = config.hidden;
@@ -137,10 +125,9 @@ fn rotate(x: &Tensor, num_heads: usize, theta: f64) -> Result<Tensor> {
     let (texts, tokens, hidden) = x.dims3()?;
     let head_dim = hidden / num_heads;
     let half = head_dim / 2;
-    let speed = |i: usize| (1.0 / theta.powf((2 * i) as f64 / head_dim as f64)) as f32;
-    let angles: Vec<f32> = (0..tokens).flat_map(|at| (0..half).map(move |i| speed(i) * at as f32)).collect();
-    let angles = Tensor::from_vec(angles, (1, tokens, 1, half), &Device::Cpu)?.to_dtype(x.dtype())?;
-    let (cos, sin) = (angles.cos()?, angles.sin()?);
+    let table = RotaryTable::new(theta, head_dim, tokens);
+    let tensor = |values| Tensor::from_vec(values, (1, tokens, 1, half), &Device::Cpu)?.to_dtype(x.dtype());
+    let (cos, sin) = (tensor(table.cos)?, tensor(table.sin)?);
     let x = x.reshape((texts, tokens, num_heads, head_dim))?;
     let (a, b) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
     let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;

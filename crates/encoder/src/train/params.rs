@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
-use crate::weights::Weights;
+use crate::weights::{Weights, shortest_prefix};
 use crate::{Error, Result};
 
 /// Variables by folder and name.
@@ -70,10 +70,8 @@ impl Params {
     /// What precedes `anchor` in the root's names, the shortest where there are several.
     pub(super) fn prefix_of(&self, anchor: &str) -> Result<String> {
         let names = self.by_folder.get("").into_iter().flat_map(BTreeMap::keys);
-        let prefixes = names.filter_map(|name| name.strip_suffix(anchor));
-        let shortest = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|p| p.len());
         let missing = || Error::MissingTensor { path: "model.safetensors".into(), name: anchor.into() };
-        Ok(shortest.ok_or_else(missing)?.to_owned())
+        shortest_prefix(names, anchor).ok_or_else(missing)
     }
 
     /// All of them, by a name that says the folder too.

@@ -38,7 +38,7 @@ pub trait Examples {
         self.len() == 0
     }
 
-    /// Number `at`.
+    /// Number `at`; it has as many passages as every other.
     ///
     /// # Errors
     /// What keeps its texts from being read.
@@ -103,6 +103,9 @@ pub struct StepReport {
 ///
 /// # Errors
 /// [`Error::NonFiniteLoss`] stops the run; what the file system, the tokenizer and the examples say.
+///
+/// # Panics
+/// If there is no example.
 pub fn train(
     student: &Student,
     examples: &dyn Examples,
@@ -121,7 +124,7 @@ pub fn train(
     while optimizer.steps() < options.steps {
         let step = optimizer.steps();
         let started = Instant::now();
-        let (mut gradients, mut total) = (Gradients::default(), 0.0);
+        let (mut gradients, mut gradient_norm, mut total) = (Gradients::default(), 0.0, 0.0);
         for number in 0..options.accumulate as u64 {
             let batch = order.batch(step * options.accumulate as u64 + number, options.batch);
             let batch = batch.into_iter().map(|at| examples.get(at)).collect::<Result<Vec<_>>>()?;
@@ -129,15 +132,15 @@ pub fn train(
             let value = f64::from(loss.to_scalar::<f32>()?);
             let share = 1.0 / options.accumulate as f64;
             gradients.add(&student.params, &loss.backward()?, share)?;
-            if !value.is_finite() || !gradients.norm().is_finite() {
+            gradient_norm = gradients.norm();
+            if !value.is_finite() || !gradient_norm.is_finite() {
                 let examples = batch.into_iter().map(|example| example.name).collect();
                 return Err(Error::NonFiniteLoss { step: step + 1, loss: value, examples });
             }
             total += share * value;
         }
         let rate = options.rate * schedule(step, options);
-        let gradient_norm = gradients.norm();
-        optimizer.step(&student.params, &gradients, rate)?;
+        optimizer.step(&student.params, &gradients, gradient_norm, rate)?;
         let examples_per_second = (options.batch * options.accumulate) as f64 / started.elapsed().as_secs_f64();
         report(&StepReport { step: step + 1, loss: total, rate, gradient_norm, examples_per_second })?;
         if (step + 1).is_multiple_of(options.save_every) || step + 1 == options.steps {
@@ -191,7 +194,10 @@ fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], l
     let passages: Vec<&str> = batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect();
     let (q, p) = (student.encode(&queries, TextKind::Query)?, student.encode(&passages, TextKind::Passage)?);
     let scores = loss::maxsim(&q, &p)?;
-    let of_teacher = match teacher {
+    let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
+    let has_scores = wanted.len() == passages.len();
+    // Only where a loss looks at its vectors: encoding takes as long as the student's own pass.
+    let of_teacher = match teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores)) {
         Some(teacher) => Some((teacher.encode_queries(&queries)?, teacher.encode_passages(&passages)?)),
         None => None,
     };
@@ -202,8 +208,7 @@ fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], l
     };
     if losses.divergence > 0.0 {
         let n = passages.len() / batch.len();
-        let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
-        if wanted.len() == passages.len() {
+        if has_scores {
             let wanted = super::params::tensor(wanted, &[batch.len(), n])?;
             add(losses.divergence, loss::divergence(&loss::own(&scores)?, &wanted)?)?;
         } else if let Some((q, p)) = &of_teacher {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! checkpoints/STEP/            a checkpoint that the encoder loads
-//! checkpoints/STEP/train/optimizer.safetensors
+//! checkpoints/STEP/train/model.safetensors    what the optimizer remembers
 //! ```
 //!
 //! A folder appears whole, under its name, or not at all; then the ones before it are removed.
