@@ -1,12 +1,13 @@
-//! Scores from the table alone: tokens of passages a second, one thread.
+//! Scores from the table alone: tokens of passages a second, one thread; held against the bytes of the table's
+//! rows.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::{Backend, Select};
-use support::{Timed, codec, coded_passages, query, wide};
+use support::{Timed, Work, bench, codec, coded_passages, query, wide};
 
 fn approx_scores(c: &mut Criterion) {
     let mut group = c.benchmark_group("approx_scores");
@@ -20,14 +21,10 @@ fn approx_scores(c: &mut Criterion) {
             let resident = backend.load_codec(wide.clone()).expect("valid");
             let loaded = backend.load_passages(&resident, coded_passages(&wide, num, len)).expect("valid");
             let table = backend.centroid_table(&resident, &query).expect("it does not fail");
-            group.throughput(Throughput::Elements((num * len) as u64));
-            let id = BenchmarkId::new(backend.name(), format!("Q{query_len}xL{len}xK2^{}", k.ilog2()));
-            group.bench_function(id, |b| {
-                b.iter(|| {
-                    let scores = backend.approx_scores(&loaded, &table, Select::All).expect("it does not fail");
-                    backend.wait();
-                    scores
-                });
+            let what = format!("Q{query_len}xL{len}xK2^{}", k.ilog2());
+            let rows = Work::Moved(num * len * query_len * size_of::<i32>());
+            bench(&mut group, backend, what, Throughput::Elements((num * len) as u64), rows, || {
+                backend.approx_scores(&loaded, &table, Select::All).expect("it does not fail")
             });
         }
     });

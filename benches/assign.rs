@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::{Backend, round_to_int8};
-use support::{DIM, Timed, embeddings};
+use support::{DIM, Timed, Work, bench, embeddings};
 
 fn assign(c: &mut Criterion) {
     let mut group = c.benchmark_group("assign");
@@ -18,9 +18,10 @@ fn assign(c: &mut Criterion) {
     each_backend!(backend => {
         let n = backend.size(4096, 1 << 17);
         let rows = embeddings(n, 1000, 1);
-        group.throughput(Throughput::Elements((n * k * DIM) as u64));
-        group.bench_function(BenchmarkId::new(backend.name(), format!("N{n}xK{k}xD{DIM}")), |b| {
-            b.iter(|| backend.assign(DIM, &rows, &centroids).expect("it does not fail"));
+        let macs = n * k * DIM;
+        let what = format!("N{n}xK{k}xD{DIM}");
+        bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {
+            backend.assign(DIM, &rows, &centroids).expect("it does not fail")
         });
     });
 }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{DIM, Timed, codes, embeddings};
+use support::{DIM, Timed, Work, bench, codes, embeddings};
 
 fn centroid_sums(c: &mut Criterion) {
     let mut group = c.benchmark_group("centroid_sums");
@@ -15,9 +15,10 @@ fn centroid_sums(c: &mut Criterion) {
     each_backend!(backend => {
         let n = backend.size(1 << 16, 1 << 18);
         let (rows, codes) = (embeddings(n, 1000, 1), codes(n, k));
-        group.throughput(Throughput::Bytes(size_of_val(&rows[..]) as u64));
-        group.bench_function(BenchmarkId::new(backend.name(), format!("N{n}xK{k}xD{DIM}")), |b| {
-            b.iter(|| backend.centroid_sums(DIM, &rows, &codes, k).expect("it does not fail"));
+        let bytes = size_of_val(&rows[..]);
+        let what = format!("N{n}xK{k}xD{DIM}");
+        bench(&mut group, backend, what, Throughput::Bytes(bytes as u64), Work::Moved(bytes), || {
+            backend.centroid_sums(DIM, &rows, &codes, k).expect("it does not fail")
         });
     });
 }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{DIM, Timed, codec, query, wide};
+use support::{DIM, Timed, Work, bench, codec, query, wide};
 
 fn centroid_table(c: &mut Criterion) {
     let mut group = c.benchmark_group("centroid_table");
@@ -17,14 +17,10 @@ fn centroid_table(c: &mut Criterion) {
             let k = backend.size(1 << log_k, 1 << log_k);
             let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
             let query = query(&codec, query_len);
-            group.throughput(Throughput::Elements((query_len * k * DIM) as u64));
-            let id = BenchmarkId::new(backend.name(), format!("Q{query_len}xK2^{}xD{DIM}", k.ilog2()));
-            group.bench_function(id, |b| {
-                b.iter(|| {
-                    let table = backend.centroid_table(&resident, &query).expect("it does not fail");
-                    backend.wait();
-                    table
-                });
+            let macs = query_len * k * DIM;
+            let what = format!("Q{query_len}xK2^{}xD{DIM}", k.ilog2());
+            bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {
+                backend.centroid_table(&resident, &query).expect("it does not fail")
             });
         }
     });

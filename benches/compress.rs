@@ -5,9 +5,9 @@
 
 mod support;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{DIM, Timed, codec, embeddings};
+use support::{DIM, Timed, Work, bench, codec, embeddings};
 
 fn compress(c: &mut Criterion) {
     let mut group = c.benchmark_group("compress");
@@ -18,15 +18,15 @@ fn compress(c: &mut Criterion) {
             let n = backend.size(8192, 1 << 16);
             let rows = embeddings(n, 1000, 1);
             let codes = backend.assign(DIM, &rows, &codec.params.centroids).expect("it does not fail");
-            group.throughput(Throughput::Elements(n as u64));
-            group.bench_function(BenchmarkId::new(backend.name(), format!("{nbits}bitxD{DIM}")), |b| {
-                b.iter(|| backend.compress(&codec.params, &rows, &codes).expect("it does not fail"));
+            let (what, read) = (format!("{nbits}bitxD{DIM}"), Work::Moved(size_of_val(&rows[..])));
+            bench(&mut group, backend, what, Throughput::Elements(n as u64), read, || {
+                backend.compress(&codec.params, &rows, &codes).expect("it does not fail")
             });
         });
     }
 }
 
-/// What a build does with each embedding, at as many centroids as the peers were measured with.
+/// What a build does with each embedding, and a copy of it, at as many centroids as the peers were measured with.
 fn assign_compress(c: &mut Criterion) {
     let mut group = c.benchmark_group("assign_compress");
     group.sample_size(10);
@@ -37,13 +37,11 @@ fn assign_compress(c: &mut Criterion) {
         each_backend!(backend => {
             let n = backend.size(8192, 1 << 16);
             let rows = embeddings(n, 1000, 1);
-            group.throughput(Throughput::Elements(n as u64));
-            group.bench_function(BenchmarkId::new(backend.name(), format!("{nbits}bitxK{k}xD{DIM}")), |b| {
-                b.iter_batched(
-                    || rows.clone(),
-                    |mut rows| compressor.compress(backend, &mut rows).expect("it does not fail"),
-                    BatchSize::LargeInput,
-                );
+            let (what, products) = (format!("{nbits}bitxK{k}xD{DIM}"), Work::Products(n * k * DIM));
+            let mut rotated = rows.clone();
+            bench(&mut group, backend, what, Throughput::Elements(n as u64), products, || {
+                rotated.copy_from_slice(&rows);
+                compressor.compress(backend, &mut rotated).expect("it does not fail")
             });
         });
     }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{DIM, Timed, codec, passages};
+use support::{DIM, Timed, Work, bench, codec, passages};
 
 fn decompress(c: &mut Criterion) {
     let mut group = c.benchmark_group("decompress");
@@ -18,9 +18,10 @@ fn decompress(c: &mut Criterion) {
             let num = backend.size(256, 4096);
             let resident = backend.load_codec(codec.params.clone()).expect("valid");
             let loaded = backend.load_passages(&resident, passages(&codec, num, len)).expect("valid");
-            group.throughput(Throughput::Bytes((num * len * DIM * size_of::<f32>()) as u64));
-            group.bench_function(BenchmarkId::new(backend.name(), format!("{nbits}bitxD{DIM}")), |b| {
-                b.iter(|| backend.decompress(&loaded, 0..num * len).expect("it does not fail"));
+            let bytes = num * len * DIM * size_of::<f32>();
+            let what = format!("{nbits}bitxD{DIM}");
+            bench(&mut group, backend, what, Throughput::Bytes(bytes as u64), Work::Moved(bytes), || {
+                backend.decompress(&loaded, 0..num * len).expect("it does not fail")
             });
         });
     }

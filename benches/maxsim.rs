@@ -5,11 +5,11 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::{Backend, Codec, Select};
 use selvedge_codec::{TrainedCodec, levels::lloyd_max};
 use std::sync::Arc;
-use support::{DIM, Timed, codec, embeddings, passages, query};
+use support::{DIM, Timed, Work, bench, codec, embeddings, passages, query};
 
 /// Puts Lloyd-Max buckets in the place of a trellis, to see what its windows cost.
 fn without_trellis(codec: &mut TrainedCodec) {
@@ -35,14 +35,10 @@ fn maxsim(c: &mut Criterion) {
             let resident = backend.load_codec(codec.params.clone()).expect("valid");
             let loaded = backend.load_passages(&resident, passages(&codec, num, len)).expect("valid");
             let table = backend.centroid_table(&resident, &query).expect("it does not fail");
-            group.throughput(Throughput::Elements((query_len * num * len * DIM) as u64));
-            let id = BenchmarkId::new(backend.name(), format!("{nbits}{coding}xQ{query_len}xL{len}"));
-            group.bench_function(id, |b| {
-                b.iter(|| {
-                    let scores = backend.maxsim(&loaded, &query, &table, Select::All).expect("it does not fail");
-                    backend.wait();
-                    scores
-                });
+            let macs = query_len * num * len * DIM;
+            let what = format!("{nbits}{coding}xQ{query_len}xL{len}");
+            bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {
+                backend.maxsim(&loaded, &query, &table, Select::All).expect("it does not fail")
             });
         });
     }
@@ -59,11 +55,9 @@ fn maxsim_f32(c: &mut Criterion) {
         let num = backend.size(256, 4096);
         let rows = embeddings(num * len, 1000, 2);
         let offsets: Vec<usize> = (0..=num).map(|p| p * len).collect();
-        group.throughput(Throughput::Elements((query_len * num * len * DIM) as u64));
-        group.bench_function(BenchmarkId::new(backend.name(), format!("Q{query_len}xL{len}")), |b| {
-            b.iter(|| {
-                backend.maxsim_f32(DIM, &query_rows, &[0, query_len], &rows, &offsets).expect("it does not fail")
-            });
+        let (what, macs) = (format!("Q{query_len}xL{len}"), query_len * num * len * DIM);
+        bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::MultiplyAdds(macs), || {
+            backend.maxsim_f32(DIM, &query_rows, &[0, query_len], &rows, &offsets).expect("it does not fail")
         });
     });
 }

@@ -1,5 +1,4 @@
-//! What this core, and a GPU, can do at most, for the others to be held against: f32 multiply-adds and int8 products that
-//! never leave the registers, and bytes copied from memory to memory. One thread.
+//! What this core, and a GPU, can do at most, for the others to be held against (`support/limits.rs`). One thread.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -9,83 +8,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
 use std::hint::black_box;
 use support::Timed;
+use support::limits::{COPIED, ROUNDS, loops};
 
-/// Rounds of a loop over registers.
-const ROUNDS: usize = 1 << 12;
-/// Bytes that are copied: more than any cache holds.
-const COPIED: usize = 1 << 28;
-
-/// Sums that are added to in turn: more than the latency of an addition times the units that add.
-#[cfg(target_arch = "x86_64")]
-const CHAINS: usize = 16;
-/// The same where there are sixteen registers, some of which hold what is multiplied.
-#[cfg(target_arch = "x86_64")]
-const CHAINS_256: usize = 12;
-
-#[cfg(target_arch = "x86_64")]
-mod registers {
-    use super::{CHAINS, CHAINS_256, ROUNDS};
-    use std::arch::x86_64::*;
-    use std::hint::black_box;
-
-    /// `CHAINS_256 * ROUNDS * 8` multiply-adds.
-    #[target_feature(enable = "avx2,fma")]
-    pub fn fma_256() {
-        let (a, b) = (black_box(_mm256_set1_ps(0.5)), black_box(_mm256_set1_ps(1e-3)));
-        let mut sums = [a; CHAINS_256];
-        for _ in 0..ROUNDS {
-            sums.iter_mut().for_each(|sum| *sum = _mm256_fmadd_ps(a, b, *sum));
-        }
-        black_box(sums);
-    }
-
-    /// `CHAINS * ROUNDS * 16` multiply-adds.
-    #[target_feature(enable = "avx512f")]
-    pub fn fma_512() {
-        let (a, b) = (black_box(_mm512_set1_ps(0.5)), black_box(_mm512_set1_ps(1e-3)));
-        let mut sums = [a; CHAINS];
-        for _ in 0..ROUNDS {
-            sums.iter_mut().for_each(|sum| *sum = _mm512_fmadd_ps(a, b, *sum));
-        }
-        black_box(sums);
-    }
-
-    /// `CHAINS * ROUNDS * 64` products of bytes.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub fn dot_products_512() {
-        let (a, b) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(-5)));
-        let mut sums = [a; CHAINS];
-        for _ in 0..ROUNDS {
-            sums.iter_mut().for_each(|sum| *sum = _mm512_dpbusd_epi32(*sum, a, b));
-        }
-        black_box(sums);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
 fn arithmetic(c: &mut Criterion) {
     let mut group = c.benchmark_group("peak");
-    let mut measure = |name: &str, macs: usize, available: bool, body: unsafe fn()| {
-        if !available {
-            eprintln!("skipped: no {name} here");
-            return;
-        }
-        group.throughput(Throughput::Elements(macs as u64));
-        // SAFETY: the instructions are there.
-        group.bench_function(name, |bench| bench.iter(|| unsafe { body() }));
-    };
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    let avx512 = is_x86_feature_detected!("avx512f");
-    measure("fma_256", CHAINS_256 * ROUNDS * 8, avx2, registers::fma_256);
-    measure("fma_512", CHAINS * ROUNDS * 16, avx512, registers::fma_512);
-    let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
-    measure("dot_products_512", CHAINS * ROUNDS * 64, vnni, registers::dot_products_512);
+    for body in loops() {
+        group.throughput(Throughput::Elements(body.amount as u64));
+        group.bench_function(body.name, |bench| bench.iter(|| body.run()));
+    }
     group.finish();
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn arithmetic(_: &mut Criterion) {
-    eprintln!("skipped: peaks of arithmetic are measured on x86-64 only");
 }
 
 fn copy(c: &mut Criterion) {
@@ -95,7 +26,6 @@ fn copy(c: &mut Criterion) {
     group.bench_function("copy", |bench| bench.iter(|| black_box(&mut to).copy_from_slice(black_box(&from))));
 }
 
-/// The same of a GPU: products in its tensor cores (`mma.sync`), copies from its memory to its memory.
 fn gpu(c: &mut Criterion) {
     let Some(cuda) = support::gpu() else { return };
     let mut group = c.benchmark_group("peak");

@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Backend;
-use support::{Timed, codec, query, wide};
+use support::{Timed, Work, bench, codec, query, wide};
 
 fn probe(c: &mut Criterion) {
     let mut group = c.benchmark_group("probe");
@@ -18,9 +18,11 @@ fn probe(c: &mut Criterion) {
             let k = backend.size(1 << log_k, 1 << log_k);
             let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
             let table = backend.centroid_table(&resident, &query).expect("it does not fail");
-            group.throughput(Throughput::Elements((query_len * k) as u64));
-            let id = BenchmarkId::new(backend.name(), format!("{nprobe}ofK2^{}xQ{query_len}", k.ilog2()));
-            group.bench_function(id, |b| b.iter(|| backend.probe(&table, nprobe).expect("it does not fail")));
+            let (what, entries) = (format!("{nprobe}ofK2^{}xQ{query_len}", k.ilog2()), query_len * k);
+            let read = Work::Moved(entries * size_of::<i32>());
+            bench(&mut group, backend, what, Throughput::Elements(entries as u64), read, || {
+                backend.probe(&table, nprobe).expect("it does not fail")
+            });
         }
     });
 }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::{Backend, Select};
-use support::{Timed, codec, coded_passages, query, wide};
+use support::{Timed, Work, bench, codec, coded_passages, query, wide};
 
 fn top_k(c: &mut Criterion) {
     let mut group = c.benchmark_group("top_k");
@@ -21,9 +21,9 @@ fn top_k(c: &mut Criterion) {
         let table = backend.centroid_table(&resident, &query).expect("it does not fail");
         let scores = backend.approx_scores(&loaded, &table, Select::All).expect("it does not fail");
         for k in [10, 1000] {
-            group.throughput(Throughput::Elements(num as u64));
-            group.bench_function(BenchmarkId::new(backend.name(), format!("{k}of{num}")), |b| {
-                b.iter(|| backend.top_k(&scores, Select::All, k).expect("it does not fail"));
+            let read = Work::Moved(num * size_of::<i32>());
+            bench(&mut group, backend, format!("{k}of{num}"), Throughput::Elements(num as u64), read, || {
+                backend.top_k(&scores, Select::All, k).expect("it does not fail")
             });
         }
     });

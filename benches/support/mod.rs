@@ -1,11 +1,17 @@
-//! Made-up data with the shape of real token embeddings, and the backends to compare.
+//! Made-up data with the shape of real token embeddings, the backends to compare, and what they are held against.
 
+pub mod limits;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Throughput};
+use limits::Limits;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::cuda::devices;
 use selvedge_backend::{Backend, Codec, CompressedPassages, Cpu, Cuda, Isa, QuantizedQuery, pack_codes, pack_scales};
 use selvedge_codec::{TrainOptions, TrainedCodec, train};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 pub const DIM: usize = 128;
 /// Passages that are compressed; where more are wanted their bytes are repeated.
@@ -33,6 +39,65 @@ pub trait Timed: Backend {
 
     /// How much work it gets: a GPU more, so that it is more than a launch.
     fn size(&self, cpu: usize, gpu: usize) -> usize;
+
+    /// What its machine can do.
+    fn limits(&self) -> Limits;
+}
+
+/// What a call cannot do without, in the unit of the limit that it is held against.
+#[derive(Clone, Copy)]
+pub enum Work {
+    /// Products of bytes.
+    Products(usize),
+    /// f32 multiply-adds.
+    MultiplyAdds(usize),
+    /// Bytes read and written. What caches hold can come faster than memory copies.
+    Moved(usize),
+}
+
+impl Work {
+    /// How large a part of the limit was reached by a call that took `time`.
+    fn share(self, limits: &Limits, time: Duration) -> Option<String> {
+        let (amount, limit, unit) = match self {
+            Self::Products(n) => (n, limits.products?, "G int8 products/s"),
+            Self::MultiplyAdds(n) => (n, limits.multiply_adds?, "G multiply-adds/s"),
+            // A copied byte is moved twice.
+            Self::Moved(n) => (n, 2.0 * limits.copied, "GB/s read and written"),
+        };
+        let share = amount as f64 / time.as_secs_f64() / limit;
+        Some(format!("{:.1} % of {:.0} {unit}", 100.0 * share, limit / 1e9))
+    }
+}
+
+/// Takes the time of `op` on a backend, until it is done, and says how large a part of the limit it reached.
+pub fn bench<B: Timed, O>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    backend: &B,
+    what: String,
+    throughput: Throughput,
+    work: Work,
+    mut op: impl FnMut() -> O,
+) {
+    let limits = backend.limits();
+    let mut times = Vec::new();
+    group.throughput(throughput);
+    group.bench_function(BenchmarkId::new(backend.name(), what), |b| {
+        b.iter(|| {
+            let started = Instant::now();
+            let out = op();
+            backend.wait();
+            times.push(started.elapsed());
+            out
+        });
+    });
+    // None where another bench was asked for.
+    if !times.is_empty() {
+        let middle = times.len() / 2;
+        let (_, median, _) = times.select_nth_unstable(middle);
+        if let Some(share) = work.share(&limits, *median) {
+            println!("{:24}limit: {share}", "");
+        }
+    }
 }
 
 impl Timed for Cpu {
@@ -40,6 +105,10 @@ impl Timed for Cpu {
 
     fn size(&self, cpu: usize, _gpu: usize) -> usize {
         cpu
+    }
+
+    fn limits(&self) -> Limits {
+        limits::of_this_core()
     }
 }
 
@@ -50,6 +119,10 @@ impl Timed for Cuda {
 
     fn size(&self, cpu: usize, gpu: usize) -> usize {
         if gpu_is_emulated() { cpu.div_ceil(EMULATED_PART) } else { gpu }
+    }
+
+    fn limits(&self) -> Limits {
+        limits::of_gpu(self)
     }
 }
 
