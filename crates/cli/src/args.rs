@@ -59,7 +59,7 @@ Examples
 const TRAIN_HELP: &str = "\
 TRAIN is one of
   FILE.jsonl       [query, [passage, score], [passage, score], ...] a line: n-way tuples with a teacher's scores
-  FILE.tsv         query<TAB>passage<TAB>negative, or query<TAB>passage
+  FILE.tsv         query<TAB>passage<TAB>negative, or query<TAB>passage, or passage alone (with --teacher)
 Queries are ids of --queries, or texts without it; passages are ids of --collection, or texts without it.
 
 OUT_DIR becomes a checkpoint that every command takes as --model. On the way there are OUT_DIR/checkpoints, from which
@@ -68,7 +68,8 @@ OUT_DIR becomes a checkpoint that every command takes as --model. On the way the
 Examples
   selvedge train --data pairs.tsv --collection docs.tsv --model sentence-transformers/all-MiniLM-L6-v2 trained/
   selvedge train --data tuples.jsonl --queries q.tsv --collection docs.tsv --model ./my-colbert trained/
-  selvedge train --data pairs.tsv --collection docs.tsv --model ./small --teacher ./large --tokens 1 trained/";
+  selvedge train --data texts.tsv --teacher ./large --lr 1e-3 small/
+  selvedge train --data pairs.tsv --collection docs.tsv --model small/ --teacher ./large trained/";
 
 const DEVICES_HELP: &str = "\
 The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
@@ -293,9 +294,12 @@ pub struct TrainArgs {
     /// What to train on.
     #[arg(long, value_name = "TRAIN")]
     pub data: PathBuf,
-    /// The checkpoint to begin with: a local folder or a hub id.
+    /// The checkpoint to begin with: a local folder or a hub id [default: a new, small model with the teacher's words].
     #[arg(long, value_name = "DIR|HUB_ID")]
-    pub model: String,
+    pub model: Option<String>,
+    /// What a new model is made of.
+    #[command(flatten)]
+    pub fresh: FreshArgs,
     /// Passages by id, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
     pub collection: Option<PathBuf>,
@@ -326,7 +330,7 @@ pub struct TrainArgs {
     /// Share of the steps over which the rate rises; then it falls to 0.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub warm_up: f64,
-    /// Weight of KL(teacher || student) [default: 1 with scores or a teacher, else 0].
+    /// Weight of KL(teacher || student) [default: 1 with scores, or queries and a teacher, else 0].
     #[arg(long, value_name = "WEIGHT")]
     pub divergence: Option<f64>,
     /// Weight of the in-batch negatives' cross entropy [default: 0 with scores or a teacher, else 1].
@@ -335,9 +339,9 @@ pub struct TrainArgs {
     /// What scores are divided by for in-batch negatives.
     #[arg(long, default_value_t = 1.0)]
     pub temperature: f64,
-    /// Weight of the distance from the teacher's vectors, token by token.
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.0)]
-    pub tokens: f64,
+    /// Weight of the distance from the teacher's vectors, token by token [default: 1 for texts alone, else 0].
+    #[arg(long, value_name = "WEIGHT")]
+    pub tokens: Option<f64>,
     /// Decay of matrices.
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
@@ -350,12 +354,32 @@ pub struct TrainArgs {
     /// Steps between checkpoints.
     #[arg(long, value_name = "STEPS", default_value_t = 500)]
     pub save_every: u64,
+    /// Write the trained weights in f16, half as large.
+    #[arg(long)]
+    pub f16: bool,
     /// Go on from the last checkpoint in OUT_DIR.
     #[arg(long)]
     pub resume: bool,
     /// Length limits and threads.
     #[command(flatten)]
     pub encode: EncodeArgs,
+}
+
+/// What a new model is made of; it is as wide as its teacher's embeddings.
+#[derive(Debug, Args)]
+pub struct FreshArgs {
+    /// A new model's layers.
+    #[arg(long, default_value_t = 1, conflicts_with = "model")]
+    pub layers: usize,
+    /// Heads of their attention.
+    #[arg(long, default_value_t = 4, value_parser = parse_positive, conflicts_with = "model")]
+    pub heads: usize,
+    /// Width between a layer's two products.
+    #[arg(long, default_value_t = 256, value_parser = parse_positive, conflicts_with = "model")]
+    pub intermediate: usize,
+    /// Tokens that a new model drops, one a line [default: punctuation].
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    pub skiplist: Option<PathBuf>,
 }
 
 /// `selvedge info`.

@@ -142,6 +142,18 @@ impl Encoder {
         &self.fingerprint
     }
 
+    /// What makes rows of texts.
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// The embedding of each token of the vocabulary, as a passage of its own: (V, D). Ids beyond the transformer's
+    /// table are an error.
+    pub(crate) fn encode_tokens(&self, ids: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
+        let rows = ids.into_iter().map(|id| self.rows.of_token(id)).collect::<Result<Vec<_>>>()?;
+        self.embed(&rows)
+    }
+
     /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.
     ///
     /// Runs on the caller's rayon pool and may be called from several of its threads at once. The result depends
@@ -182,10 +194,13 @@ impl Encoder {
     }
 
     fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
-        let row = |text: &str| if Rows::is_empty(text) { Ok(Row::default()) } else { self.rows.row(text, kind) };
-        let rows = texts.par_iter().map(|text| row(text.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.embed(&self.rows.of_texts(texts, kind)?)
+    }
+
+    /// Embeddings of the kept tokens of rows.
+    pub(crate) fn embed(&self, rows: &[Row]) -> Result<Embeddings> {
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
-        self.run(&rows, &lens, self.dim, |hidden, batch, rows| {
+        self.run(rows, &lens, self.dim, |hidden, batch, rows| {
             let kept =
                 batch.spans.iter().zip(rows).flat_map(|(span, row)| row.kept.iter().map(|at| (span.start + at) as u32));
             let kept: Vec<u32> = kept.collect();

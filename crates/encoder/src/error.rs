@@ -195,16 +195,31 @@ pub enum Error {
         examples: Vec<String>,
     },
 
-    /// A teacher whose rows are not the student's, where they are compared one by one.
+    /// Embeddings that are compared one by one, of unequal dimensions.
     #[error(
-        "the teacher has {} rows of {} dimensions where the student has {} of {}; losses by token need the same \
-         tokenizer, markers and dimension", found.0, found.1, expected.0, expected.1
+        "the teacher's embeddings have {teacher} dimensions, the student's {student}: losses by token need the same"
     )]
-    TeacherRows {
-        /// The student's rows and dimension.
-        expected: (usize, usize),
+    TeacherDim {
+        /// The student's.
+        student: usize,
         /// The teacher's.
-        found: (usize, usize),
+        teacher: usize,
+    },
+
+    /// A new model takes its vocabulary from a teacher that has another kind of it.
+    #[error("{model}: a new model takes its vocabulary from a WordPiece tokenizer, and this is none")]
+    NotWordPiece {
+        /// The teacher.
+        model: String,
+    },
+
+    /// Sizes of a new model that do not go together.
+    #[error("{heads} heads do not divide the {dim} dimensions of the teacher's embeddings, which a new model shares")]
+    Heads {
+        /// The heads asked for.
+        heads: usize,
+        /// The teacher's dimension.
+        dim: usize,
     },
 
     /// The tensor library failed; no input that passed the checks above should cause it.

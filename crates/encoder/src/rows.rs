@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use crate::recipe::{Marker, Recipe, Side, TextKind};
 use crate::tokenizer::TextTokenizer;
 use crate::{Error, Result, skiplist};
@@ -27,6 +29,8 @@ pub(crate) struct Rows {
     query: Resolved,
     passage: Resolved,
     fill: Option<Fill>,
+    /// What the tokenizer adds to every text.
+    added: Vec<u32>,
 }
 
 /// A [`Side`] with ids in place of words.
@@ -68,12 +72,19 @@ impl Rows {
                 Some(Fill { length: expansion.length, attend: expansion.attend, id, replaces })
             }
         };
-        Ok(Self { tokenizer, strip: recipe.strip, lowercase: recipe.lowercase, query, passage, fill })
+        let added = tokenizer.encode("", usize::MAX)?;
+        Ok(Self { tokenizer, strip: recipe.strip, lowercase: recipe.lowercase, query, passage, fill, added })
     }
 
     /// Whether a text has nothing to encode: such texts get no rows, where the references would return their markers.
     pub(crate) fn is_empty(text: &str) -> bool {
         strip(text).is_empty()
+    }
+
+    /// Rows of texts; those of empty ones have no token.
+    pub(crate) fn of_texts(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Vec<Row>> {
+        let row = |text: &str| if Self::is_empty(text) { Ok(Row::default()) } else { self.row(text, kind) };
+        texts.par_iter().map(|text| row(text.as_ref())).collect()
     }
 
     /// The row of one text.
@@ -99,6 +110,29 @@ impl Rows {
         let keeps = |id: &u32| !side.skip.contains(id) && (side.keep_only.is_empty() || side.keep_only.contains(id));
         let kept = ids.iter().enumerate().filter(|(_, id)| keeps(id)).map(|(position, _)| position).collect();
         Ok(Row { ids, attended, kept })
+    }
+
+    /// The row of a passage that is one token, which alone is kept.
+    pub(crate) fn of_token(&self, id: u32) -> Result<Row> {
+        let mut ids = self.tokenizer.encode("", usize::MAX)?;
+        let at = 1.min(ids.len());
+        ids.insert(at, id);
+        let marker = self.passage.marker;
+        ids.splice(at..at, marker);
+        Ok(Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())] })
+    }
+
+    /// The tokens of the text itself, with their positions: neither special tokens nor the marker, nor what augments.
+    pub(crate) fn of_text<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (usize, String)> + 'a {
+        let others = [self.query.marker, self.passage.marker, self.fill.as_ref().map(|fill| fill.id)];
+        let added = move |id: u32| self.added.contains(&id) || others.contains(&Some(id));
+        let tokens = row.ids[..row.attended].iter().enumerate().filter(move |&(_, &id)| !added(id));
+        tokens.map(|(position, &id)| (position, self.tokenizer.spelling(id).unwrap_or_default()))
+    }
+
+    /// The tokenizer that makes them.
+    pub(crate) fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
     }
 
     fn prepare(&self, text: &str, side: &Resolved) -> String {

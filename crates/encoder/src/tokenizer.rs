@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{Model, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::fingerprint::Fingerprint;
@@ -65,6 +66,19 @@ impl TextTokenizer {
     /// The ids of a text alone.
     pub(crate) fn pieces(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.inner.encode_fast(text, false).map_err(failure)?.get_ids().to_vec())
+    }
+
+    /// A token's spelling.
+    pub(crate) fn spelling(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The vocabulary of a WordPiece tokenizer, by id; none of any other kind.
+    pub(crate) fn word_pieces(&self) -> Option<Vec<String>> {
+        let ModelWrapper::WordPiece(model) = self.inner.get_model() else { return None };
+        let mut vocabulary: Vec<(u32, String)> = model.get_vocab().into_iter().map(|(token, id)| (id, token)).collect();
+        vocabulary.sort_unstable();
+        Some(vocabulary.into_iter().map(|(_, token)| token).collect())
     }
 
     /// The id of a token by its exact spelling.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::{SafeTensors, tensor::TensorView};
-use selvedge_encoder::train::{AdamWOptions, Example, Examples, Losses, StepReport, Student, TrainOptions, train};
+use selvedge_encoder::train::{
+    AdamWOptions, Example, Examples, FreshOptions, Losses, Precision, StepReport, Student, TrainOptions, fresh, train,
+};
 use selvedge_encoder::{Embeddings, Encoder, Error, LoadOptions, Result, TextKind};
 
 const TOLERANCE: f32 = 1e-4;
@@ -39,7 +41,7 @@ fn the_student_computes_what_the_encoder_does_before_and_after_it_is_saved() {
         let case = entry.file_name().into_string().unwrap();
         let student = Student::load(&folder(&case), &options(&case)).unwrap();
         let saved = tempfile::tempdir().unwrap();
-        student.save(saved.path()).unwrap();
+        student.save(saved.path(), Precision::F32).unwrap();
         for model in [folder(&case), saved.path().to_str().unwrap().to_owned()] {
             let encoder = Encoder::load(&model, &options(&case)).unwrap();
             check(&case, "queries", &kept(&student, &texts, TextKind::Query), &encoder.encode_queries(&texts).unwrap());
@@ -94,6 +96,7 @@ fn run_options(steps: u64) -> TrainOptions {
         adamw: AdamWOptions { eps: 1e-4, ..AdamWOptions::default() },
         seed: 7,
         save_every: 2,
+        precision: Precision::F32,
     }
 }
 
@@ -170,4 +173,50 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
         other => panic!("{other:?}"),
     }
     assert!(!out.path().join("model.safetensors").exists());
+}
+
+/// A model that begins with the words of a teacher of another family, with other markers, moves to the teacher's vectors,
+/// and is half as large in f16.
+#[test]
+fn a_new_model_learns_its_teacher_s_vectors() {
+    let teacher = Encoder::load(&folder("pylate_bert"), &options("pylate_bert")).unwrap();
+    let fresh_options = FreshOptions {
+        layers: 1,
+        heads: 2,
+        intermediate: 16,
+        query_maxlen: 12,
+        passage_maxlen: 40,
+        skiplist: vec![".".into(), ",".into()],
+        seed: 1,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (new, out) = (dir.path().join("new"), dir.path().join("out"));
+    fresh(&teacher, &fresh_options, &new).unwrap();
+    let new = new.to_str().unwrap();
+    let encoder = Encoder::load(new, &LoadOptions::default()).unwrap();
+    assert_eq!(encoder.dim(), teacher.dim());
+    let dropped = encoder.encode_queries(&["."]).unwrap();
+    let kept = encoder.encode_queries(&["a"]).unwrap();
+    assert_eq!(dropped.num_embeddings() + 1, kept.num_embeddings(), "the skiplist is heeded");
+
+    let student = Student::load(new, &LoadOptions::default()).unwrap();
+    let losses = Losses { divergence: 0.0, in_batch: 0.0, temperature: 1.0, tokens: 1.0 };
+    let precision = Precision::F16;
+    let run_options = TrainOptions { losses, precision, adamw: AdamWOptions::default(), ..run_options(40) };
+    let mut seen = Vec::new();
+    let mut report = |step: &StepReport| {
+        seen.push(step.loss);
+        Ok(())
+    };
+    train(&student, &Two, Some(&teacher), &run_options, &out, false, &mut report).unwrap();
+    assert!(seen[39] < 0.5 * seen[0], "{seen:?}");
+    let size = |folder: &Path| std::fs::metadata(folder.join("model.safetensors")).unwrap().len() as f64;
+    let ratio = size(&out) / size(Path::new(new));
+    assert!((0.45..0.65).contains(&ratio), "{ratio}");
+    Encoder::load(out.to_str().unwrap(), &LoadOptions::default()).unwrap();
+
+    let heads = FreshOptions { heads: 5, ..fresh_options.clone() };
+    assert!(matches!(fresh(&teacher, &heads, dir.path()), Err(Error::Heads { heads: 5, .. })));
+    let teacher = Encoder::load(&folder("pylate_xlm_roberta"), &options("pylate_xlm_roberta")).unwrap();
+    assert!(matches!(fresh(&teacher, &fresh_options, dir.path()), Err(Error::NotWordPiece { .. })));
 }

@@ -5,6 +5,7 @@
 //! | `.jsonl` | `[query, [passage, score], [passage, score], ...]` | Stanford's n-way tuples; scores may be left out |
 //! | `.tsv`, 3 columns | `query<TAB>passage<TAB>negative` | triples |
 //! | `.tsv`, 2 columns | `query<TAB>passage` | pairs |
+//! | `.tsv`, 1 column | `passage` | texts alone, whose tokens a teacher knows |
 //!
 //! The first passage of a line answers its query. A query is an id of `--queries`, or its text where that is not given; a
 //! passage is an id of `--collection`, or its text likewise.
@@ -89,6 +90,11 @@ impl TrainingData {
         self.lines.iter().all(|line| line.scores.len() == line.passages.len())
     }
 
+    /// Whether every line has a query.
+    pub(crate) fn has_queries(&self) -> bool {
+        self.lines.iter().all(|line| !self.texts[line.query as usize].is_empty())
+    }
+
     /// Passages of a query.
     pub(crate) fn ways(&self) -> usize {
         self.lines[0].passages.len()
@@ -121,7 +127,7 @@ impl Texts {
     /// A line's names as texts; the error says which there is none of.
     fn line(&mut self, number: usize, query: &str, passages: Vec<(String, Option<f32>)>) -> Result<Line, String> {
         let known = |ids: &Option<HashMap<String, u32>>, name: &str| ids.as_ref().map(|ids| ids.get(name).copied());
-        let query = match known(&self.queries, query) {
+        let query = match known(&self.queries, query).filter(|_| !query.is_empty()) {
             Some(found) => found.ok_or_else(|| format!("no query {query:?} in --queries"))?,
             None => self.push(query.to_owned()),
         };
@@ -145,12 +151,14 @@ type Names = (String, Vec<(String, Option<f32>)>);
 fn from_tsv(line: &str) -> Result<Names, String> {
     let columns: Vec<&str> = line.split('\t').collect();
     match columns.as_slice() {
+        [passage] => Ok((String::new(), vec![((*passage).to_owned(), None)])),
         [query, passages @ ..] if (1..=2).contains(&passages.len()) => {
             Ok(((*query).to_owned(), passages.iter().map(|&passage| (passage.to_owned(), None)).collect()))
         }
-        columns => {
-            Err(format!("has {} columns; query<TAB>passage, and perhaps <TAB>negative, are read", columns.len()))
-        }
+        columns => Err(format!(
+            "has {} columns; passage, query<TAB>passage and query<TAB>passage<TAB>negative are read",
+            columns.len()
+        )),
     }
 }
 
@@ -216,7 +224,7 @@ mod tests {
         let collection = write(dir.path(), "c.tsv", "a\tA\nb\tB\n");
         for (name, text, ways, reason) in [
             ("a.tsv", "q\ta\nq\tc\n", None, "line 2: no passage \"c\""),
-            ("b.tsv", "q\n", None, "1 columns"),
+            ("b.tsv", "q\ta\tb\tb\n", None, "4 columns"),
             ("c.jsonl", "[1, [\"a\", 1], [\"b\"]]\n", None, "expected [query"),
             ("d.jsonl", "[1, [\"a\", 1], \"b\"]\n", None, "1 of 2 passages have a score"),
             ("e.jsonl", "[1, \"a\"\n", None, "expected [query"),

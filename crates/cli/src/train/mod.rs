@@ -2,12 +2,15 @@
 
 mod data;
 
-use crate::args::TrainArgs;
+use crate::args::{FreshArgs, TrainArgs};
 use crate::device::Device;
-use crate::queries::{load_encoder, load_options};
+use crate::queries::load_options;
 use crate::{Error, Result, progress};
 use data::TrainingData;
-use selvedge_encoder::train::{AdamWOptions, Examples, Losses, StepReport, Student, TrainOptions, train as run};
+use selvedge_encoder::train::{
+    AdamWOptions, Examples, FreshOptions, Losses, Precision, StepReport, Student, TrainOptions, fresh, train as run,
+};
+use selvedge_encoder::{Encoder, LoadOptions};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -22,9 +25,18 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
         return Err(Error::Usage(reason));
     }
     let data = TrainingData::read(&args.data, args.queries.as_deref(), args.collection.as_deref(), args.ways)?;
-    let student = Student::load(&args.model, &load_options(&args.encode))?;
-    let teacher = args.teacher.as_deref().map(|model| load_encoder(model, &args.encode)).transpose()?;
-    let run_options = run_options(args, &data, teacher.is_some())?;
+    let run_options = run_options(args, &data)?;
+    // Lengths are the student's: a teacher reads as much as it was made for.
+    let of_teacher = LoadOptions::default();
+    let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &of_teacher)).transpose()?;
+    let model = match (&args.model, &teacher) {
+        (Some(model), _) => model.clone(),
+        (None, Some(teacher)) => new_model(args, teacher)?,
+        (None, None) => {
+            return Err(Error::Usage("a new model has its words from --teacher; or name --model to begin with".into()));
+        }
+    };
+    let student = Student::load(&model, &load_options(&args.encode))?;
     std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
     let mut log = Log::open(&args.out.join("log.csv"), args.resume)?;
     let bar = progress::bar("train", run_options.steps, "steps");
@@ -39,17 +51,42 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
+/// Makes a model to begin with, unless the run that is resumed has: `OUT_DIR/new`.
+fn new_model(args: &TrainArgs, teacher: &Encoder) -> Result<String> {
+    let folder = args.out.join("new");
+    if !(args.resume && folder.join("model.safetensors").exists()) {
+        let FreshArgs { layers, heads, intermediate, .. } = args.fresh;
+        let skiplist = match &args.fresh.skiplist {
+            Some(path) => std::fs::read_to_string(path).map_err(Error::io(path))?.lines().map(str::to_owned).collect(),
+            None => ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect(),
+        };
+        let (query_maxlen, passage_maxlen) =
+            (args.encode.query_maxlen.unwrap_or(32), args.encode.passage_maxlen.unwrap_or(512));
+        fresh(
+            teacher,
+            &FreshOptions { layers, heads, intermediate, query_maxlen, passage_maxlen, skiplist, seed: args.seed },
+            &folder,
+        )?;
+    }
+    Ok(folder.display().to_string())
+}
+
 /// Flags, and where they are silent what the data calls for.
-fn run_options(args: &TrainArgs, data: &TrainingData, has_teacher: bool) -> Result<TrainOptions> {
+fn run_options(args: &TrainArgs, data: &TrainingData) -> Result<TrainOptions> {
+    let has_teacher = args.teacher.is_some();
     let taught = data.has_scores() || has_teacher;
+    let asks = data.has_queries();
     let losses = Losses {
-        divergence: args.divergence.unwrap_or(if taught { 1.0 } else { 0.0 }),
-        in_batch: args.in_batch.unwrap_or(if taught { 0.0 } else { 1.0 }),
+        divergence: args.divergence.unwrap_or(if asks && taught { 1.0 } else { 0.0 }),
+        in_batch: args.in_batch.unwrap_or(if asks && !taught { 1.0 } else { 0.0 }),
         temperature: args.temperature,
-        tokens: args.tokens,
+        tokens: args.tokens.unwrap_or(if asks { 0.0 } else { 1.0 }),
     };
     if losses.divergence > 0.0 && !taught {
         return Err(Error::Usage("--divergence needs scores in the data, or --teacher".into()));
+    }
+    if !asks && (losses.divergence > 0.0 || losses.in_batch > 0.0) {
+        return Err(Error::Usage("texts alone have no scores: leave --divergence and --in-batch out".into()));
     }
     if losses.tokens > 0.0 && !has_teacher {
         return Err(Error::Usage("--tokens needs --teacher".into()));
@@ -68,6 +105,7 @@ fn run_options(args: &TrainArgs, data: &TrainingData, has_teacher: bool) -> Resu
         adamw: AdamWOptions { weight_decay: args.weight_decay, clip: args.clip, ..AdamWOptions::default() },
         seed: args.seed,
         save_every: args.save_every,
+        precision: if args.f16 { Precision::F16 } else { Precision::F32 },
     })
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{D, Device, Tensor};
 
 use super::blocks::{NEVER, log_softmax, softmax};
+use crate::rows::{Row, Rows};
 use crate::{Embeddings, Error, Result};
 
 /// Texts in a batch: unit rows (B, T, D), and 1 for rows that count, 0 for others (B, T).
@@ -53,23 +54,44 @@ pub fn in_batch(scores: &Tensor, temperature: f64) -> Result<Tensor> {
     Ok(logs.index_select(&Tensor::new(first.as_slice(), &Device::Cpu)?, 0)?.mean_all()?.neg()?)
 }
 
-/// Token by token: `1 - cos` between a student's kept rows and the teacher's, mean over them.
+/// Token by token: `1 - cos` between rows of a student and of its teacher, mean over `pairs` of them: a text, a position
+/// in the student's row of it, and the number of the teacher's embedding. 0 where there is no pair.
 ///
 /// # Errors
-/// [`Error::TeacherRows`] where the teacher has other rows: another tokenizer, other markers, another dim.
-pub fn token_distance(student: &Encoded, teacher: &Embeddings) -> Result<Tensor> {
+/// [`Error::TeacherDim`] where the teacher's embeddings have another dimension.
+pub fn token_distance(student: &Encoded, teacher: &Embeddings, pairs: &[(usize, usize, usize)]) -> Result<Tensor> {
     let (texts, tokens, dim) = student.embeddings.dims3()?;
-    let kept = student.kept.flatten_all()?.to_vec1::<f32>()?;
-    let rows: Vec<u32> = (0..).zip(&kept).filter(|&(_, &kept)| kept > 0.0).map(|(at, _)| at).collect();
-    let lens = kept.chunks_exact(tokens).map(|row| row.iter().filter(|&&kept| kept > 0.0).count() as u32);
-    if dim != teacher.dim || !lens.eq(teacher.lens.iter().copied()) {
-        return Err(Error::TeacherRows { expected: (rows.len(), dim), found: (teacher.num_embeddings(), teacher.dim) });
+    if dim != teacher.dim {
+        return Err(Error::TeacherDim { student: dim, teacher: teacher.dim });
     }
+    if pairs.is_empty() {
+        return Ok(Tensor::zeros((), candle_core::DType::F32, &Device::Cpu)?);
+    }
+    let rows: Vec<u32> = pairs.iter().map(|&(text, position, _)| (text * tokens + position) as u32).collect();
     let own = student.embeddings.reshape((texts * tokens, dim))?;
     let own = own.index_select(&Tensor::new(rows.as_slice(), &Device::Cpu)?, 0)?;
-    let wanted = Tensor::from_slice(&teacher.data, (rows.len(), dim), &Device::Cpu)?;
-    let mean = ((own * wanted)?.sum_all()? / rows.len().max(1) as f64)?;
+    let wanted: Vec<f32> = pairs.iter().flat_map(|&(_, _, at)| &teacher.data[at * dim..][..dim]).copied().collect();
+    let wanted = Tensor::from_vec(wanted, (rows.len(), dim), &Device::Cpu)?;
+    let mean = ((own * wanted)?.sum_all()? / rows.len() as f64)?;
     Ok((1.0 - mean)?)
+}
+
+/// The tokens that both keep of each text, as far as both cut it into the same ones: markers, augmentation and skiplists
+/// may differ. For [`token_distance`].
+pub(super) fn shared_tokens(own: (&Rows, &[Row]), teacher: (&Rows, &[Row])) -> Vec<(usize, usize, usize)> {
+    let (mut pairs, mut first) = (Vec::new(), 0);
+    for (text, (row, of_teacher)) in own.1.iter().zip(teacher.1).enumerate() {
+        for ((at, token), (there, other)) in own.0.of_text(row).zip(teacher.0.of_text(of_teacher)) {
+            if token != other {
+                break;
+            }
+            if let (Ok(_), Ok(number)) = (row.kept.binary_search(&at), of_teacher.kept.binary_search(&there)) {
+                pairs.push((text, at, first + number));
+            }
+        }
+        first += of_teacher.kept.len();
+    }
+    pairs
 }
 
 /// A teacher's ragged rows, padded.

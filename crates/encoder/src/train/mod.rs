@@ -5,6 +5,7 @@
 //!
 //! | step | file | what happens |
 //! |---|---|---|
+//! | begin | `fresh` | a new, small checkpoint whose words begin with a teacher's embeddings of them |
 //! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
 //! | forward | `forward`, `blocks` | the passes of `models/` as candle's operations, which know their gradients; padded |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
@@ -17,6 +18,7 @@
 mod adamw;
 mod blocks;
 mod forward;
+mod fresh;
 mod loss;
 mod params;
 mod run;
@@ -26,6 +28,8 @@ mod student;
 mod tests;
 
 pub use adamw::AdamWOptions;
+pub use fresh::{FreshOptions, fresh};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, token_distance};
+pub use params::Precision;
 pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};
 pub use student::Student;

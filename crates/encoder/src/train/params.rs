@@ -84,25 +84,43 @@ impl Params {
     }
 
     /// Writes every folder's `model.safetensors` under `root`; the folders exist.
-    pub(super) fn save(&self, root: &Path) -> Result<()> {
+    pub(super) fn save(&self, root: &Path, precision: Precision) -> Result<()> {
         for (folder, vars) in &self.by_folder {
             let path = root.join(folder).join("model.safetensors");
-            write_tensors(&path, vars.iter().map(|(name, var)| (name.clone(), var.as_tensor())))?;
+            write_tensors(&path, precision, vars.iter().map(|(name, var)| (name.clone(), var.as_tensor())))?;
         }
         Ok(())
     }
 }
 
-/// Writes f32 tensors as safetensors, whole or not at all.
-pub(super) fn write_tensors<'a>(path: &Path, tensors: impl Iterator<Item = (String, &'a Tensor)>) -> Result<()> {
+/// What weights are written in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As they were trained.
+    #[default]
+    F32,
+    /// Rounded, in half of the space.
+    F16,
+}
+
+/// Writes tensors as safetensors, whole or not at all.
+pub(super) fn write_tensors<'a>(
+    path: &Path,
+    precision: Precision,
+    tensors: impl Iterator<Item = (String, &'a Tensor)>,
+) -> Result<()> {
+    let (dtype, bytes): (_, fn(f32) -> Vec<u8>) = match precision {
+        Precision::F32 => (safetensors::Dtype::F32, |x| x.to_le_bytes().to_vec()),
+        Precision::F16 => (safetensors::Dtype::F16, |x| half::f16::from_f32(x).to_le_bytes().to_vec()),
+    };
     let mut data = Vec::new();
     for (name, tensor) in tensors {
-        let values: Vec<u8> = tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect();
+        let values: Vec<u8> = tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().flat_map(bytes).collect();
         data.push((name, tensor.dims().to_vec(), values));
     }
     let io = |source| Error::Io { path: path.into(), source };
     let views = data.iter().map(|(name, shape, bytes)| {
-        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+        let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
         (name.as_str(), view.expect("as many bytes as the shape says"))
     });
     let bytes = safetensors::serialize(views, None)

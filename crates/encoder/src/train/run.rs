@@ -10,9 +10,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::adamw::{AdamW, AdamWOptions, Gradients};
 use super::loss;
+use super::params::Precision;
 use super::state;
 use super::student::Student;
 use crate::recipe::TextKind;
+use crate::rows::Rows;
 use crate::{Encoder, Error, Result};
 
 /// A query with its passages, the first of which answers it.
@@ -80,6 +82,8 @@ pub struct TrainOptions {
     pub seed: u64,
     /// Steps between checkpoints.
     pub save_every: u64,
+    /// What the trained weights are written in; checkpoints on the way are in f32.
+    pub precision: Precision,
 }
 
 /// What a step did.
@@ -147,7 +151,7 @@ pub fn train(
             state::save(&checkpoints, student, &optimizer)?;
         }
     }
-    student.save(folder)
+    student.save(folder, options.precision)
 }
 
 /// The share of the largest rate at a step: up in a line, then down in one.
@@ -192,13 +196,20 @@ impl Order {
 fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], losses: &Losses) -> Result<Tensor> {
     let queries: Vec<&str> = batch.iter().map(|example| example.query.as_str()).collect();
     let passages: Vec<&str> = batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect();
-    let (q, p) = (student.encode(&queries, TextKind::Query)?, student.encode(&passages, TextKind::Passage)?);
+    let rows = |of: &Rows| {
+        Ok::<_, Error>((of.of_texts(&queries, TextKind::Query)?, of.of_texts(&passages, TextKind::Passage)?))
+    };
+    let own_rows = rows(&student.rows)?;
+    let (q, p) = (student.embed(&own_rows.0)?, student.embed(&own_rows.1)?);
     let scores = loss::maxsim(&q, &p)?;
     let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
     let has_scores = wanted.len() == passages.len();
     // Only where a loss looks at its vectors: encoding takes as long as the student's own pass.
     let of_teacher = match teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores)) {
-        Some(teacher) => Some((teacher.encode_queries(&queries)?, teacher.encode_passages(&passages)?)),
+        Some(teacher) => {
+            let rows = rows(teacher.rows())?;
+            Some((teacher.embed(&rows.0)?, teacher.embed(&rows.1)?, rows, teacher))
+        }
         None => None,
     };
     let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
@@ -211,16 +222,17 @@ fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], l
         if has_scores {
             let wanted = super::params::tensor(wanted, &[batch.len(), n])?;
             add(losses.divergence, loss::divergence(&loss::own(&scores)?, &wanted)?)?;
-        } else if let Some((q, p)) = &of_teacher {
+        } else if let Some((q, p, ..)) = &of_teacher {
             add(losses.divergence, loss::divergence(&scores, &loss::maxsim(&loss::padded(q)?, &loss::padded(p)?)?)?)?;
         }
     }
     if losses.in_batch > 0.0 {
         add(losses.in_batch, loss::in_batch(&scores, losses.temperature)?)?;
     }
-    if let (true, Some((teacher_q, teacher_p))) = (losses.tokens > 0.0, &of_teacher) {
-        add(losses.tokens, loss::token_distance(&q, teacher_q)?)?;
-        add(losses.tokens, loss::token_distance(&p, teacher_p)?)?;
+    if let (true, Some((teacher_q, teacher_p, teacher_rows, teacher))) = (losses.tokens > 0.0, &of_teacher) {
+        let shared = |own, of_teacher| loss::shared_tokens((&student.rows, own), (teacher.rows(), of_teacher));
+        add(losses.tokens, loss::token_distance(&q, teacher_q, &shared(&own_rows.0, &teacher_rows.0))?)?;
+        add(losses.tokens, loss::token_distance(&p, teacher_p, &shared(&own_rows.1, &teacher_rows.1))?)?;
     }
     Ok(total)
 }

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use rayon::prelude::*;
 
 use super::blocks::{activate, linear, unit};
 use super::forward::{Padded, forward};
 use super::loss::Encoded;
-use super::params::Params;
+use super::params::{Params, Precision};
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
 use crate::models::Config;
@@ -36,7 +35,7 @@ const SIDE_FILES: [&str; 10] = [
 pub struct Student {
     checkpoint: Checkpoint,
     recipe: Recipe,
-    rows: Rows,
+    pub(super) rows: Rows,
     config: Config,
     pub(super) params: Params,
 }
@@ -78,9 +77,12 @@ impl Student {
     /// # Errors
     /// If the tokenizer fails on a text, or the checkpoint lacks a tensor.
     pub fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Encoded> {
-        let row = |text: &str| if Rows::is_empty(text) { Ok(Row::default()) } else { self.rows.row(text, kind) };
-        let rows = texts.par_iter().map(|text| row(text.as_ref())).collect::<Result<Vec<_>>>()?;
-        let batch = Padded::new(&rows, self.params.dtype)?;
+        self.embed(&self.rows.of_texts(texts, kind)?)
+    }
+
+    /// Embeddings of rows.
+    pub(super) fn embed(&self, rows: &[Row]) -> Result<Encoded> {
+        let batch = Padded::new(rows, self.params.dtype)?;
         let mut x = forward(&self.config, &self.params, &batch)?;
         for spec in &self.recipe.projection {
             x = self.dense(spec, &x)?;
@@ -102,11 +104,11 @@ impl Student {
         })
     }
 
-    /// Writes the checkpoint as it stands: its settings and tokenizer as they were, its weights in f32, the latter last.
+    /// Writes the checkpoint as it stands: its settings and tokenizer as they were, its weights last.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn save(&self, folder: &Path) -> Result<()> {
+    pub fn save(&self, folder: &Path, precision: Precision) -> Result<()> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |source| Error::Io { path, source }
@@ -126,6 +128,6 @@ impl Student {
                 std::fs::write(&path, self.checkpoint.read(&name)?).map_err(io(&path))?;
             }
         }
-        self.params.save(folder)
+        self.params.save(folder, precision)
     }
 }
