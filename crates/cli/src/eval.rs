@@ -3,7 +3,7 @@
 use crate::args::EvalArgs;
 use crate::metrics::{Qrels, Quality, overlap};
 use crate::queries::{self, Queries};
-use crate::source::{ArraySource, Source, TextSource};
+use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Error, Result, truth};
 use selvedge_backend::{Backend, Cpu};
 use selvedge_encoder::TextKind;
@@ -140,6 +140,7 @@ fn exact_f32(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Ve
     let encoder = queries::encoder_of(index, args.source.model.as_deref(), &args.encode)?;
     let text = |pid| Ok(index.document(pid)?.text);
     let mut source = TextSource::new(&encoder, index.num_passages() as usize, text);
+    let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
     truth::exact(&backend, &mut source, &queries.embeddings, k)
 }
 

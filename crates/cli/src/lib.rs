@@ -12,8 +12,10 @@ pub mod device;
 mod devices;
 mod error;
 pub mod eval;
+mod index;
 mod lines;
 pub mod metrics;
+mod mine;
 pub mod npy;
 mod output;
 mod progress;
@@ -26,15 +28,11 @@ mod tune;
 
 pub use error::{Error, Result};
 
-use args::{Cli, CodecArg, Command, EvalArgs, FunnelArgs, IndexArgs, InfoArgs, SearchArgs, VerifyArgs};
-use build::{BuildOptions, build};
+use args::{Cli, Command, EvalArgs, FunnelArgs, InfoArgs, SearchArgs, VerifyArgs};
 use device::on_device;
 use selvedge_backend::Backend;
-use selvedge_codec::CodecKind;
-use selvedge_encoder::Encoder;
-use selvedge_index::{BuildInfo, Check, Document, EncoderInfo, Index, ManifestInfo, Writer};
+use selvedge_index::{Check, Index};
 use selvedge_search::{Mode, Params, Searcher};
-use source::{ArraySource, Source, TextSource};
 use std::io::Write;
 use std::path::Path;
 
@@ -49,125 +47,23 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Eval(a) => a.encode.threads,
         Command::Tune(a) => a.encode.threads,
         Command::Train(a) => a.encode.threads,
+        Command::Mine(a) => a.encode.threads,
         Command::Verify(a) => a.threads,
         Command::Info(_) | Command::Devices(_) => Some(1), // they compute nothing
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;
     pool.install(|| match &cli.command {
-        Command::Index(args) => index(args),
+        Command::Index(args) => index::index(args),
         Command::Search(args) => search(args),
         Command::Eval(args) => evaluate(args),
         Command::Tune(args) => tune::tune(args),
         Command::Train(args) => train::train(args),
+        Command::Mine(args) => mine::mine(args),
         Command::Info(args) => info(args),
         Command::Verify(args) => verify(args),
         Command::Devices(args) => devices::devices(args),
     })
-}
-
-/// `selvedge index`: collection to index.
-fn index(args: &IndexArgs) -> Result<()> {
-    match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
-        (Some(embeddings), Some(doclens), [path]) => {
-            let mut source = ArraySource::open(embeddings, doclens)?;
-            let mut writer = Writer::create(path)?;
-            push_ids(&mut writer, args.ids.as_deref(), source.num_passages())?;
-            index_source(args, path, writer, &mut source, None)
-        }
-        (None, None, [collection, path]) => {
-            let Some(model) = &args.model else {
-                return Err(Error::Usage("name the model that encodes the text: --model DIR|HUB_ID".into()));
-            };
-            let encoder = queries::load_encoder(model, &args.encode)?;
-            let mut writer = Writer::create(path)?;
-            let bar = progress::counter("read", "passages");
-            collection::read(collection, args.split, |document| {
-                bar.inc(1);
-                Ok(writer.push_document(&document)?)
-            })?;
-            bar.finish();
-            let documents = writer.finish_documents()?;
-            let mut source = TextSource::new(&encoder, documents.len(), |pid| Ok(documents.get(pid)?.text));
-            index_source(args, path, writer, &mut source, Some(encoder_info(&encoder)))
-        }
-        (None, ..) => Err(Error::Usage("expected COLLECTION and INDEX".into())),
-        (Some(_), ..) => Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
-    }
-}
-
-/// Builds the index of a source whose documents the writer already has, and says what came out.
-fn index_source(
-    args: &IndexArgs,
-    path: &Path,
-    mut writer: Writer,
-    source: &mut dyn Source,
-    encoder: Option<EncoderInfo>,
-) -> Result<()> {
-    let options = BuildOptions {
-        kind: match args.codec {
-            CodecArg::Selvedge => CodecKind::Selvedge,
-            CodecArg::Colbertv2 => CodecKind::ColbertV2,
-        },
-        nbits: args.nbits,
-        num_centroids: args.centroids.map(|k| k as usize),
-        memory_budget: args.memory_budget,
-        seed: args.seed,
-    };
-    let mut saver =
-        args.save_embeddings.as_ref().map(|folder| save::Saver::create(folder, source.dim())).transpose()?;
-    let (report, backend) = on_device!(args.encode.device, backend => {
-        build(&backend, &mut writer, source, &options, saver.as_mut()).map(|report| (report, backend.name()))
-    })?;
-    let build = BuildInfo {
-        version: env!("CARGO_PKG_VERSION").into(),
-        backend,
-        seed: args.seed,
-        sample_passages: report.sampled_passages as u64,
-        sample_tokens: report.sampled_tokens as u64,
-        kmeans_rounds: selvedge_codec::plan::KMEANS_ITERATIONS as u32,
-    };
-    writer.finish(ManifestInfo { encoder, build, search: None })?;
-    let index = Index::open(path, Check::Lengths)?;
-    if let Some(saver) = saver {
-        saver.finish((0..index.num_passages()).map(|pid| Ok(index.id(pid)?)))?;
-    }
-    let bytes_per_vector = output::info_json(&index)["bytes_per_vector"].as_f64().unwrap_or_default();
-    eprintln!(
-        "{}: {} passages, {} tokens, {} centroids, {bytes_per_vector:.2} bytes a vector",
-        path.display(),
-        index.num_passages(),
-        report.num_tokens,
-        index.codec().params.num_centroids()
-    );
-    Ok(())
-}
-
-/// Stores the ids of passages that come as embeddings; without a file they are their numbers.
-fn push_ids(writer: &mut Writer, ids: Option<&Path>, num_passages: usize) -> Result<()> {
-    let Some(path) = ids else { return Ok(()) };
-    let mut lines = lines::Lines::open(path)?;
-    let mut found = 0;
-    while let Some(id) = lines.next()? {
-        writer.push_document(&Document { id: id.to_owned(), text: String::new(), metadata: None })?;
-        found += 1;
-    }
-    if found != num_passages {
-        return Err(Error::Count { path: path.into(), expected: num_passages, found });
-    }
-    writer.finish_documents()?;
-    Ok(())
-}
-
-fn encoder_info(encoder: &Encoder) -> EncoderInfo {
-    EncoderInfo {
-        model: encoder.model().to_owned(),
-        fingerprint: encoder.fingerprint().to_owned(),
-        family: format!("{:?}", encoder.family()),
-        dim: encoder.dim(),
-        query_maxlen: encoder.recipe().query.max_len,
-        passage_maxlen: encoder.recipe().passage.max_len,
-    }
 }
 
 /// `selvedge search`: queries to passages.

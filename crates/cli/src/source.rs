@@ -2,7 +2,7 @@
 
 use crate::npy::{NpyFloats, read_lens};
 use crate::{Error, Result};
-use selvedge_encoder::{Embeddings, Encoder};
+use selvedge_encoder::{Embeddings, Encoder, pool};
 use std::path::Path;
 
 /// Embeddings of a collection's passages, by pid.
@@ -57,6 +57,45 @@ impl<F: FnMut(u32) -> Result<String>> Source for TextSource<'_, F> {
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
         let texts: Vec<String> = pids.iter().map(|&pid| (self.text)(pid)).collect::<Result<_>>()?;
         Ok(self.encoder.encode_passages(&texts)?)
+    }
+}
+
+/// Another source, each passage's tokens pooled by a factor.
+pub struct Pooled<'a> {
+    inner: &'a mut dyn Source,
+    factor: usize,
+}
+
+impl<'a> Pooled<'a> {
+    /// `factor` is at least 1, which changes nothing.
+    pub fn new(inner: &'a mut dyn Source, factor: usize) -> Self {
+        Self { inner, factor }
+    }
+}
+
+impl Source for Pooled<'_> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn num_passages(&self) -> usize {
+        self.inner.num_passages()
+    }
+
+    fn max_doclen(&self) -> usize {
+        self.inner.max_doclen().div_ceil(self.factor)
+    }
+
+    fn most_tokens(&self) -> usize {
+        self.inner.most_tokens().div_ceil(self.factor) + self.num_passages()
+    }
+
+    fn is_costly(&self) -> bool {
+        self.inner.is_costly()
+    }
+
+    fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
+        Ok(pool(self.inner.fetch(pids)?, self.factor))
     }
 }
 

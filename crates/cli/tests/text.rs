@@ -146,3 +146,24 @@ fn another_model_is_refused() {
     // Shorter queries are the same model.
     c.ok("search i woven --query-maxlen 8");
 }
+
+/// A third of the tokens, and still found; eval pools what it encodes again, too.
+#[test]
+fn a_pooled_index_has_fewer_tokens_and_says_so() {
+    let c = Collection::new();
+    fill(&c);
+    let model = golden("pylate_bert");
+    let tokens = |index: &str, more: &str| {
+        c.ok(&format!("index c.tsv {index} --model {model} --nbits 8 {more}"));
+        let info: Value = serde_json::from_str(&c.ok(&format!("info {index} --json"))).unwrap();
+        (info["tokens"].as_u64().unwrap(), info["build"]["pool"].clone())
+    };
+    let (all, pool) = tokens("all", "");
+    assert!(all > 20 && pool.is_null(), "{all} {pool}");
+    let (pooled, pool) = tokens("pooled", "--pool 3");
+    assert!(pool == 3 && (all.div_ceil(3)..all.div_ceil(3) + 3).contains(&pooled), "{pooled} of {all}");
+    c.write("q.tsv", &format!("q\t{}\n", TEXTS[0].1));
+    c.write("r.tsv", "q\ta\t1\n");
+    let report: Value = serde_json::from_str(&c.ok("eval pooled --queries q.tsv --qrels r.tsv --json")).unwrap();
+    assert_eq!(report["recall_vs_exact@10"], 1.0, "{report}");
+}

@@ -266,7 +266,7 @@ fn offsets(lens: &[u32], dim: usize) -> Vec<usize> {
 }
 
 /// Scales every row to unit norm; a row of zeros stays.
-fn normalize(values: &mut [f32], dim: usize) {
+pub(crate) fn normalize(values: &mut [f32], dim: usize) {
     /// The floor under a norm that the reference libraries share.
     const LEAST_NORM: f32 = 1e-12;
     for row in values.chunks_exact_mut(dim) {

@@ -13,6 +13,7 @@
 //! | transformer | `models/`, `ops` | (tokens, H) hidden states, ragged: nothing is ever padded |
 //! | project | `projection` | the chain of Dense layers, (tokens, D), then unit norm |
 //! | keep | `encoder` | skiplisted rows dropped, input order restored |
+//! | pool | `pool` | on demand: the rows of a passage in fewer, hierarchically |
 //!
 //! Batches are ragged: the tokens of all texts of a batch lie end to end, attention looks only inside a text. So no
 //! padding is computed, no padding row can leak, and a text's embeddings do not depend on its neighbours.
@@ -36,6 +37,7 @@ mod fingerprint;
 mod models;
 mod ops;
 mod plain;
+mod pool;
 mod projection;
 mod pylate;
 mod recipe;
@@ -51,5 +53,6 @@ pub use embeddings::Embeddings;
 pub use encoder::{Encoder, LoadOptions};
 pub use error::{Error, Result};
 pub use models::Architecture;
+pub use pool::pool;
 pub use projection::{Activation, DenseSpec};
 pub use recipe::{Expansion, Family, Marker, Recipe, Side, TextKind};

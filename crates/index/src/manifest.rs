@@ -41,6 +41,9 @@ pub struct BuildInfo {
     pub kmeans_rounds: u32,
     /// What computed.
     pub backend: String,
+    /// Tokens of a passage that became one, about; none where all were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<usize>,
 }
 
 /// What [`Writer::finish`](crate::Writer::finish) cannot know by itself.

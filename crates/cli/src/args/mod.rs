@@ -1,8 +1,13 @@
 //! The words on the command line; the first line of every doc comment is what `--help` shows.
 
+mod train;
+
+pub use train::{FreshArgs, MineArgs, TrainArgs};
+
 use crate::device::Device;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use train::{MINE_HELP, TRAIN_HELP};
 
 /// Late-interaction retrieval: index text, search it, and measure what the index and the model lose.
 #[derive(Debug, Parser)]
@@ -35,6 +40,9 @@ pub enum Command {
     /// Train a checkpoint: by a teacher's scores, or by which passages answer which queries.
     #[command(after_help = TRAIN_HELP)]
     Train(TrainArgs),
+    /// Find hard negatives for training: passages that the model ranks high and a teacher does not.
+    #[command(after_help = MINE_HELP)]
+    Mine(MineArgs),
     /// Say what an index holds.
     Info(InfoArgs),
     /// Check every byte of an index.
@@ -55,21 +63,6 @@ Examples
   selvedge index notes/ notes.index --model ./my-colbert
   zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
-
-const TRAIN_HELP: &str = "\
-TRAIN is one of
-  FILE.jsonl       [query, [passage, score], [passage, score], ...] a line: n-way tuples with a teacher's scores
-  FILE.tsv         query<TAB>passage<TAB>negative, or query<TAB>passage, or passage alone (with --teacher)
-Queries are ids of --queries, or texts without it; passages are ids of --collection, or texts without it.
-
-OUT_DIR becomes a checkpoint that every command takes as --model. On the way there are OUT_DIR/checkpoints, from which
---resume goes on, and OUT_DIR/log.csv.
-
-Examples
-  selvedge train --data pairs.tsv --collection docs.tsv --model sentence-transformers/all-MiniLM-L6-v2 trained/
-  selvedge train --data tuples.jsonl --queries q.tsv --collection docs.tsv --model ./my-colbert trained/
-  selvedge train --data texts.tsv --teacher ./large --lr 1e-3 small/
-  selvedge train --data pairs.tsv --collection docs.tsv --model small/ --teacher ./large trained/";
 
 const DEVICES_HELP: &str = "\
 The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
@@ -115,6 +108,23 @@ pub struct IndexArgs {
     /// Ids of the passages, one a line; without it they are numbered from 0.
     #[arg(long, value_name = "IDS.txt", requires = "embeddings")]
     pub ids: Option<PathBuf>,
+    /// Words after which a file of a folder is split into passages; 0 for never.
+    #[arg(long, value_name = "WORDS", default_value_t = 128)]
+    pub split: usize,
+    /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
+    #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
+    pub save_embeddings: Option<PathBuf>,
+    /// Codec and build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub encode: EncodeArgs,
+}
+
+/// How an index is built.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct BuildArgs {
     /// Bits of a residual component: 0 (centroid only), 1, 2, 4 or 8.
     #[arg(long, default_value_t = 2, value_parser = parse_nbits)]
     pub nbits: u8,
@@ -124,21 +134,15 @@ pub struct IndexArgs {
     /// Number of centroids [default: 2^floor(log2(16 sqrt(tokens)))].
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
     pub centroids: Option<u32>,
+    /// Pool each passage's tokens to one in FACTOR, hierarchically: a smaller index, at some cost in quality.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
+    pub pool: usize,
     /// Memory the build may use, the model's weights aside.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size)]
     pub memory_budget: u64,
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    #[arg(long, value_name = "WORDS", default_value_t = 128)]
-    pub split: usize,
-    /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
-    #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
-    pub save_embeddings: Option<PathBuf>,
     /// Seed of everything random: the same seed and input give the same index.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// Length limits and threads.
-    #[command(flatten)]
-    pub encode: EncodeArgs,
 }
 
 /// Which codec, on the command line.
@@ -285,103 +289,6 @@ pub struct TuneArgs {
     pub json: bool,
 }
 
-/// `selvedge train`.
-#[derive(Debug, Args)]
-pub struct TrainArgs {
-    /// Where the trained checkpoint goes.
-    #[arg(value_name = "OUT_DIR")]
-    pub out: PathBuf,
-    /// What to train on.
-    #[arg(long, value_name = "TRAIN")]
-    pub data: PathBuf,
-    /// The checkpoint to begin with: a local folder or a hub id [default: a new, small model with the teacher's words].
-    #[arg(long, value_name = "DIR|HUB_ID")]
-    pub model: Option<String>,
-    /// What a new model is made of.
-    #[command(flatten)]
-    pub fresh: FreshArgs,
-    /// Passages by id, as `index` reads them.
-    #[arg(long, value_name = "COLLECTION")]
-    pub collection: Option<PathBuf>,
-    /// Queries by id, one a line: `id<TAB>text`.
-    #[arg(long, value_name = "TSV")]
-    pub queries: Option<PathBuf>,
-    /// A checkpoint whose scores are learned: of a query's own passages where the data has none, or of the batch's.
-    #[arg(long, value_name = "DIR|HUB_ID")]
-    pub teacher: Option<String>,
-    /// Passages of each query [default: as many as every line has].
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
-    pub ways: Option<usize>,
-    /// Queries of a batch.
-    #[arg(long, default_value_t = 32, value_parser = parse_positive)]
-    pub batch: usize,
-    /// Batches of a step.
-    #[arg(long, default_value_t = 1, value_parser = parse_positive)]
-    pub accumulate: usize,
-    /// Rounds over the data.
-    #[arg(long, default_value_t = 1.0)]
-    pub epochs: f64,
-    /// Steps, in the place of rounds.
-    #[arg(long, conflicts_with = "epochs")]
-    pub steps: Option<u64>,
-    /// Largest learning rate.
-    #[arg(long = "lr", value_name = "RATE", default_value_t = 3e-5)]
-    pub rate: f64,
-    /// Share of the steps over which the rate rises; then it falls to 0.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
-    pub warm_up: f64,
-    /// Weight of KL(teacher || student) [default: 1 with scores, or queries and a teacher, else 0].
-    #[arg(long, value_name = "WEIGHT")]
-    pub divergence: Option<f64>,
-    /// Weight of the in-batch negatives' cross entropy [default: 0 with scores or a teacher, else 1].
-    #[arg(long, value_name = "WEIGHT")]
-    pub in_batch: Option<f64>,
-    /// What scores are divided by for in-batch negatives.
-    #[arg(long, default_value_t = 1.0)]
-    pub temperature: f64,
-    /// Weight of the distance from the teacher's vectors, token by token [default: 1 for texts alone, else 0].
-    #[arg(long, value_name = "WEIGHT")]
-    pub tokens: Option<f64>,
-    /// Decay of matrices.
-    #[arg(long, default_value_t = 0.01)]
-    pub weight_decay: f64,
-    /// Largest length of a step's gradient.
-    #[arg(long, default_value_t = 1.0)]
-    pub clip: f64,
-    /// Seed of the order of examples.
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
-    /// Steps between checkpoints.
-    #[arg(long, value_name = "STEPS", default_value_t = 500)]
-    pub save_every: u64,
-    /// Write the trained weights in f16, half as large.
-    #[arg(long)]
-    pub f16: bool,
-    /// Go on from the last checkpoint in OUT_DIR.
-    #[arg(long)]
-    pub resume: bool,
-    /// Length limits and threads.
-    #[command(flatten)]
-    pub encode: EncodeArgs,
-}
-
-/// What a new model is made of; it is as wide as its teacher's embeddings.
-#[derive(Debug, Args)]
-pub struct FreshArgs {
-    /// A new model's layers.
-    #[arg(long, default_value_t = 1, conflicts_with = "model")]
-    pub layers: usize,
-    /// Heads of their attention.
-    #[arg(long, default_value_t = 4, value_parser = parse_positive, conflicts_with = "model")]
-    pub heads: usize,
-    /// Width between a layer's two products.
-    #[arg(long, default_value_t = 256, value_parser = parse_positive, conflicts_with = "model")]
-    pub intermediate: usize,
-    /// Tokens that a new model drops, one a line [default: punctuation].
-    #[arg(long, value_name = "FILE", conflicts_with = "model")]
-    pub skiplist: Option<PathBuf>,
-}
-
 /// `selvedge info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -428,6 +335,13 @@ fn parse_share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("it is a share, above 0 and at most 1".into()),
+    }
+}
+
+fn parse_margin(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("it is a share, at least 0 and below 1".into()),
     }
 }
 
