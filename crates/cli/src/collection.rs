@@ -6,7 +6,12 @@ use selvedge_index::Document;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
+/// Bytes of a file among which a zero says that it is no text, as for git.
+const LOOKED_AT: usize = 8000;
+
 /// Calls `each` with every passage of the collection at `path`, in order; returns how many there were.
+///
+/// A folder's files that are no text are left out, which is said on standard error.
 ///
 /// `split_words`: words after which a file of a folder is cut into several passages; 0 for never.
 pub fn read(path: &Path, split_words: usize, mut each: impl FnMut(Document) -> Result<()>) -> Result<usize> {
@@ -16,8 +21,17 @@ pub fn read(path: &Path, split_words: usize, mut each: impl FnMut(Document) -> R
         each(document)
     };
     if path.is_dir() {
+        let mut binary = Vec::new();
         for file in files_below(path)? {
-            read_file(path, &file, split_words, &mut counted)?;
+            let bytes = std::fs::read(&file).map_err(Error::io(&file))?;
+            if bytes[..bytes.len().min(LOOKED_AT)].contains(&0) {
+                binary.push(file);
+            } else {
+                read_file(path, &file, bytes, split_words, &mut counted)?;
+            }
+        }
+        if let Some(first) = binary.first() {
+            eprintln!("left out: {} files that are no text, {} first", binary.len(), first.display());
         }
     } else {
         read_lines(path, &mut counted)?;
@@ -54,10 +68,10 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 fn read_file(
     folder: &Path,
     file: &Path,
+    bytes: Vec<u8>,
     split_words: usize,
     each: &mut impl FnMut(Document) -> Result<()>,
 ) -> Result<()> {
-    let bytes = std::fs::read(file).map_err(Error::io(file))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         Error::Utf8 { path: file.into(), line: 1 + before.iter().filter(|&&b| b == b'\n').count() }

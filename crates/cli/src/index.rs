@@ -23,10 +23,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
             index_source((&args.build, args.encode.device), path, writer, &mut source, None, saver)
         }
         (None, None, [collection, path]) => {
-            let Some(model) = &args.model else {
-                return Err(Error::Usage("name the model that encodes the text: --model DIR|HUB_ID".into()));
-            };
-            let encoder = queries::load_encoder(model, &args.encode)?;
+            let encoder = queries::load_encoder(&args.model, &args.encode)?;
             let saver = saver(args, encoder.dim())?;
             index_text(collection, path, &encoder, args.split, (&args.build, args.encode.device), saver)
         }

@@ -167,3 +167,16 @@ fn a_pooled_index_has_fewer_tokens_and_says_so() {
     let report: Value = serde_json::from_str(&c.ok("eval pooled --queries q.tsv --qrels r.tsv --json")).unwrap();
     assert_eq!(report["recall_vs_exact@10"], 1.0, "{report}");
 }
+
+#[test]
+fn files_that_are_no_text_are_left_out_and_named() {
+    let c = Collection::new();
+    fill(&c);
+    std::fs::write(c.path("folder/picture"), b"\x89PNG\0\0").unwrap();
+    let out = c.run(&format!("index folder i --model {}", golden("pylate_bert")));
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.success() && said.contains("left out: 1 files that are no text, folder/picture first"),
+        "{said}"
+    );
+}

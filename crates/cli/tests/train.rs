@@ -37,6 +37,14 @@ fn a_trained_checkpoint_indexes_and_a_run_that_is_done_is_not_repeated() {
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     assert_eq!(std::fs::read_to_string(out.join("log.csv")).unwrap().lines().count(), 7);
 
+    // A run that was killed behind its last checkpoint has logged steps that are made again.
+    std::fs::write(out.join("log.csv"), format!("{log}5,1,1,1,1\n6,1,1,1,1\n7,1,1,1,1\n")).unwrap();
+    let resumed = train(&out, &data, &["--steps", "8", "--batch", "2", "--lr", "0.01", "--resume"]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let steps = std::fs::read_to_string(out.join("log.csv")).unwrap();
+    let steps: Vec<&str> = steps.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(steps, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+
     let collection = dir.path().join("c.tsv");
     std::fs::write(&collection, "a\tthe woven edge keeps a cloth from fraying\nb\tthe loom holds the threads\n")
         .unwrap();

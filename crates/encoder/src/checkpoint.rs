@@ -1,6 +1,6 @@
-//! Where a checkpoint's files are: a local folder, or a hub repository with its cache.
+//! Where a checkpoint's files are: within this crate, in a local folder, or in a hub repository with its cache.
 //!
-//! In: a folder or a hub id. Out: paths of files, and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE` (cache),
+//! In: a name, a folder or a hub id. Out: paths of files, and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE` (cache),
 //! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only).
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, shipped};
 
 /// A checkpoint's files.
 pub(crate) struct Checkpoint {
@@ -20,6 +20,8 @@ pub(crate) struct Checkpoint {
 
 enum Source {
     Folder(PathBuf),
+    /// The one within this crate.
+    Shipped,
     /// The cache alone: offline mode, or a hub that does not answer.
     Cached(CacheRepo),
     Hub {
@@ -29,9 +31,11 @@ enum Source {
 }
 
 impl Checkpoint {
-    /// Finds `model`: an existing folder wins over a hub id of the same spelling.
+    /// Finds `model`: the shipped one by its name, then an existing folder, then a hub id.
     pub(crate) fn open(model: &str, revision: Option<&str>) -> Result<Self> {
-        let source = if Path::new(model).is_dir() {
+        let source = if model == shipped::NAME {
+            Source::Shipped
+        } else if Path::new(model).is_dir() {
             Source::Folder(PathBuf::from(model))
         } else if is_hub_id(model) {
             open_hub(model, revision)?
@@ -51,9 +55,18 @@ impl Checkpoint {
         Path::new(&self.model).join(name)
     }
 
-    /// The local path of a file, fetched if need be; `None` where the checkpoint has no such file.
-    pub(crate) fn find(&self, name: &str) -> Result<Option<PathBuf>> {
+    /// Whether the checkpoint has a file.
+    pub(crate) fn has(&self, name: &str) -> Result<bool> {
+        match self.source {
+            Source::Shipped => Ok(shipped::file(name).is_some()),
+            _ => Ok(self.find(name)?.is_some()),
+        }
+    }
+
+    /// The local path of a file, fetched if need be; `None` where there is no such file.
+    fn find(&self, name: &str) -> Result<Option<PathBuf>> {
         match &self.source {
+            Source::Shipped => Ok(None),
             Source::Folder(root) => {
                 let path = root.join(name);
                 Ok(path.is_file().then_some(path))
@@ -69,13 +82,16 @@ impl Checkpoint {
 
     /// The bytes of a file that has to be there.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        if let (Source::Shipped, Some(bytes)) = (&self.source, shipped::file(name)) {
+            return Ok(bytes.to_vec());
+        }
         let path = self.find(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })?;
         std::fs::read(&path).map_err(|source| Error::Io { path, source })
     }
 
     /// A JSON object that may be missing.
     pub(crate) fn json(&self, name: &str) -> Result<Option<Json>> {
-        if self.find(name)?.is_none() {
+        if !self.has(name)? {
             return Ok(None);
         }
         let path = self.describe(name);

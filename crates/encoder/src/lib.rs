@@ -42,7 +42,9 @@ mod projection;
 mod pylate;
 mod recipe;
 mod rows;
+
 mod sentence_transformers;
+pub mod shipped;
 mod skiplist;
 mod stanford;
 mod tokenizer;

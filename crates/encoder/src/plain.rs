@@ -23,7 +23,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: 
         query: side(DEFAULT_QUERY_LEN, &["query"])?,
         passage: side(DEFAULT_PASSAGE_LEN, &PASSAGE_PROMPTS)?,
         expansion: None,
-        strip: checkpoint.find("modules.json")?.is_some(),
+        strip: checkpoint.has("modules.json")?,
         lowercase,
         projection: Vec::new(),
     })

@@ -128,7 +128,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positi
 
 fn is_stanford(checkpoint: &Checkpoint, config: &Json) -> Result<bool> {
     let architectures = config.strings("architectures")?.unwrap_or_default();
-    Ok(architectures.iter().any(|name| name == "HF_ColBERT") || checkpoint.find("artifact.metadata")?.is_some())
+    Ok(architectures.iter().any(|name| name == "HF_ColBERT") || checkpoint.has("artifact.metadata")?)
 }
 
 /// One entry of `modules.json`.

@@ -1,7 +1,5 @@
 //! Text to token ids: `tokenizer.json`, or a WordPiece `vocab.txt`, and the special tokens that the settings name.
 
-use std::path::Path;
-
 use serde_json::Value;
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
@@ -34,15 +32,15 @@ pub(crate) struct Special {
 impl TextTokenizer {
     pub(crate) fn load(checkpoint: &Checkpoint, fingerprint: &mut Fingerprint) -> Result<Self> {
         let config = checkpoint.json("tokenizer_config.json")?;
-        let mut inner = if checkpoint.find("tokenizer.json")?.is_some() {
+        let mut inner = if checkpoint.has("tokenizer.json")? {
             let bytes = checkpoint.read("tokenizer.json")?;
             fingerprint.bytes("tokenizer.json", &bytes);
             Tokenizer::from_bytes(&bytes).map_err(|error| {
                 let path = checkpoint.describe("tokenizer.json");
                 Error::MalformedJson { path, reason: error.to_string() }
             })?
-        } else if let Some(vocab) = checkpoint.find("vocab.txt")? {
-            word_piece(checkpoint, &vocab, config.as_ref(), fingerprint)?
+        } else if checkpoint.has("vocab.txt")? {
+            word_piece(checkpoint, config.as_ref(), fingerprint)?
         } else {
             return Err(Error::MissingFile { path: checkpoint.describe("tokenizer.json") });
         };
@@ -108,19 +106,16 @@ impl Special {
 }
 
 /// BERT's tokenizer out of its vocabulary, for checkpoints from before `tokenizer.json`.
-fn word_piece(
-    checkpoint: &Checkpoint,
-    vocab: &Path,
-    config: Option<&Json>,
-    fingerprint: &mut Fingerprint,
-) -> Result<Tokenizer> {
-    fingerprint.bytes("vocab.txt", &checkpoint.read("vocab.txt")?);
+fn word_piece(checkpoint: &Checkpoint, config: Option<&Json>, fingerprint: &mut Fingerprint) -> Result<Tokenizer> {
+    let vocabulary = checkpoint.read("vocab.txt")?;
+    fingerprint.bytes("vocab.txt", &vocabulary);
     let flag = |key| config.map_or(Ok(None), |config| config.bool(key));
     let lowercase = flag("do_lower_case")?.unwrap_or(true);
     let strip_accents = flag("strip_accents")?;
     let chinese = flag("tokenize_chinese_chars")?.unwrap_or(true);
     fingerprint.json("vocab.txt settings", &(lowercase, strip_accents, chinese));
-    let model = WordPiece::from_file(&vocab.to_string_lossy()).unk_token("[UNK]".into()).build().map_err(failure)?;
+    let vocabulary = WordPiece::read_bytes(&vocabulary).map_err(failure)?;
+    let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build().map_err(failure)?;
     let mut tokenizer = Tokenizer::new(model);
     let special = |token: &str| {
         let missing = Error::UnknownToken {

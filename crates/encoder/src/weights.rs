@@ -44,7 +44,7 @@ impl<'a> Weights<'a> {
         let within = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let single = within("model.safetensors");
         let index = within("model.safetensors.index.json");
-        let (path, shards) = if checkpoint.find(&single)?.is_some() {
+        let (path, shards) = if checkpoint.has(&single)? {
             (checkpoint.describe(&single), BTreeSet::from([single]))
         } else if let Some(index) = checkpoint.json(&index)? {
             let map = index.value.get("weight_map").and_then(|map| map.as_object());
@@ -54,9 +54,9 @@ impl<'a> Weights<'a> {
             (index.path, shards)
         } else {
             let pickle = within("pytorch_model.bin");
-            return Err(match checkpoint.find(&pickle)? {
-                Some(_) => Error::PickledWeights { path: checkpoint.describe(&pickle) },
-                None => Error::MissingFile { path: checkpoint.describe(&single) },
+            return Err(match checkpoint.has(&pickle)? {
+                true => Error::PickledWeights { path: checkpoint.describe(&pickle) },
+                false => Error::MissingFile { path: checkpoint.describe(&single) },
             });
         };
         let mut weights = Self { path, files: Vec::new(), entries: BTreeMap::new(), fingerprint };

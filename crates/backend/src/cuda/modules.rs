@@ -88,6 +88,10 @@ impl Drop for Module {
     }
 }
 
+/// The driver's codes for bytes that are no CUBIN, or one of another architecture.
+const INVALID_IMAGE: i32 = 200;
+const NO_BINARY_FOR_GPU: i32 = 209;
+
 /// A kernel that can be launched.
 #[derive(Debug)]
 pub(super) struct Kernel {
@@ -146,11 +150,13 @@ impl Modules {
         let get = || self.cubins.get_or_compile(&key, compile).map_err(|error| refused(op, error));
         let module = match self.load(&get()?) {
             Ok(module) => module,
-            // One that the driver does not take, from whatever wrote it: compiled anew.
-            Err(_) => {
+            // One that the driver does not take, from whatever wrote it: compiled anew. Whatever else fails says nothing
+            // about the file.
+            Err(Error::Cuda { code: INVALID_IMAGE | NO_BINARY_FOR_GPU, .. }) => {
                 self.cubins.remove(&key);
                 self.load(&get()?)?
             }
+            Err(error) => return Err(error),
         };
         // The first one stays: a kernel of it may be running, and one that is unloaded must not be.
         let mut loaded = self.loaded.lock().expect("no holder panics");

@@ -6,6 +6,7 @@ pub use train::{FreshArgs, MineArgs, TrainArgs};
 
 use crate::device::Device;
 use clap::{Args, Parser, Subcommand};
+use selvedge_encoder::shipped;
 use std::path::PathBuf;
 use train::{MINE_HELP, TRAIN_HELP};
 
@@ -60,6 +61,7 @@ COLLECTION is one of
   -                either of the last two, from standard input
 
 Examples
+  selvedge index notes/ notes.index
   selvedge index notes/ notes.index --model ./my-colbert
   zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
@@ -96,9 +98,9 @@ pub struct IndexArgs {
     /// COLLECTION and INDEX, or INDEX alone with --embeddings.
     #[arg(value_name = "COLLECTION> <INDEX", num_args = 1..=2, required = true)]
     pub paths: Vec<PathBuf>,
-    /// A checkpoint: a local folder or a hub id.
-    #[arg(long, value_name = "DIR|HUB_ID")]
-    pub model: Option<String>,
+    /// A checkpoint: a local folder or a hub id; "shipped" is a small one for English, which needs no download.
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
+    pub model: String,
     /// Embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
     #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with = "model")]
     pub embeddings: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use super::{BuildArgs, EncodeArgs, parse_margin, parse_positive};
 use clap::Args;
+use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
 pub(super) const TRAIN_HELP: &str = "\
@@ -142,8 +143,8 @@ pub struct MineArgs {
     /// Passages, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
     pub collection: PathBuf,
-    /// The checkpoint that ranks them: a local folder or a hub id.
-    #[arg(long, value_name = "DIR|HUB_ID")]
+    /// The checkpoint that ranks them: a local folder, a hub id, or "shipped".
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
     pub model: String,
     /// Which passages answer which queries, by id.
     #[arg(long, value_name = "TSV")]

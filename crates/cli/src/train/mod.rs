@@ -42,7 +42,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     let bar = progress::bar("train", run_options.steps, "steps");
     let mut report = |step: &StepReport| {
         bar.set_position(step.step);
-        bar.set_message(format!("loss {:.4}", step.loss));
+        bar.set_message(format!("loss {:.4} rate {:.1e}", step.loss, step.rate));
         log.write(step)
     };
     run(&student, &data, teacher.as_ref(), &run_options, &args.out, args.resume, &mut report)?;
@@ -113,23 +113,38 @@ fn run_options(args: &TrainArgs, data: &TrainingData) -> Result<TrainOptions> {
 struct Log {
     file: File,
     path: std::path::PathBuf,
+    /// Until the first step says where the run that is gone on with was cut.
+    earlier: Option<String>,
 }
+
+const COLUMNS: &str = "step,loss,rate,gradient_norm,examples_per_second";
 
 impl Log {
     /// A new one, or one that goes on.
     fn open(path: &Path, go_on: bool) -> Result<Self> {
-        let go_on = go_on && path.exists();
-        let file = if go_on { OpenOptions::new().append(true).open(path) } else { File::create(path) };
-        let mut log = Self { file: file.map_err(Error::io(path))?, path: path.into() };
-        if !go_on {
-            writeln!(log.file, "step,loss,rate,gradient_norm,examples_per_second").map_err(Error::io(path))?;
+        let earlier = if go_on { std::fs::read_to_string(path).ok() } else { None };
+        let file = if earlier.is_some() { OpenOptions::new().append(true).open(path) } else { File::create(path) };
+        let mut log = Self { file: file.map_err(Error::io(path))?, path: path.into(), earlier };
+        if log.earlier.is_none() {
+            writeln!(log.file, "{COLUMNS}").map_err(Error::io(path))?;
         }
         Ok(log)
     }
 
     fn write(&mut self, step: &StepReport) -> selvedge_encoder::Result<()> {
         let StepReport { step, loss, rate, gradient_norm, examples_per_second } = step;
-        writeln!(self.file, "{step},{loss:.6},{rate:.3e},{gradient_norm:.4},{examples_per_second:.1}")
-            .map_err(|source| selvedge_encoder::Error::Io { path: self.path.clone(), source })
+        let line = format!("{step},{loss:.6},{rate:.3e},{gradient_norm:.4},{examples_per_second:.1}\n");
+        let written = match self.earlier.take() {
+            None => self.file.write_all(line.as_bytes()),
+            // Steps behind the last checkpoint are made again.
+            Some(earlier) => {
+                let is_before = |line: &&str| {
+                    line.split(',').next().and_then(|at| at.parse().ok()).is_some_and(|at: u64| at < *step)
+                };
+                let kept: String = earlier.lines().filter(is_before).map(|line| format!("{line}\n")).collect();
+                std::fs::write(&self.path, format!("{COLUMNS}\n{kept}{line}"))
+            }
+        };
+        written.map_err(|source| selvedge_encoder::Error::Io { path: self.path.clone(), source })
     }
 }

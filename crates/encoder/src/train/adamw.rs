@@ -66,6 +66,12 @@ impl Gradients {
         Ok(())
     }
 
+    /// All of them, variable after variable.
+    #[cfg(test)]
+    pub(super) fn flat(&self) -> Vec<f32> {
+        self.sums.values().flatten().copied().collect()
+    }
+
     /// The length of all of them together.
     pub(super) fn norm(&self) -> f64 {
         self.sums.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()

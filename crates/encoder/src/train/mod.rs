@@ -9,6 +9,7 @@
 //! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
 //! | forward | `forward`, `blocks` | the passes of `models/` as candle's operations, which know their gradients; padded |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
+//! | shards | `shards` | a batch's forward and backward passes, texts of like length together, on all threads |
 //! | step | `adamw` | AdamW, with the gradient's norm cut |
 //! | run | `run`, `state` | order, rate, accumulation; what is kept, and going on from it |
 //!
@@ -22,6 +23,7 @@ mod fresh;
 mod loss;
 mod params;
 mod run;
+mod shards;
 mod state;
 mod student;
 #[cfg(test)]

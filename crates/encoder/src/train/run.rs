@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -11,11 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use super::adamw::{AdamW, AdamWOptions, Gradients};
 use super::loss;
 use super::params::Precision;
+use super::shards::Shards;
 use super::state;
 use super::student::Student;
 use crate::recipe::TextKind;
-use crate::rows::Rows;
-use crate::{Encoder, Error, Result};
+use crate::rows::{Row, Rows};
+use crate::{Embeddings, Encoder, Error, Result};
 
 /// A query with its passages, the first of which answers it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,10 +134,11 @@ pub fn train(
         for number in 0..options.accumulate as u64 {
             let batch = order.batch(step * options.accumulate as u64 + number, options.batch);
             let batch = batch.into_iter().map(|at| examples.get(at)).collect::<Result<Vec<_>>>()?;
-            let loss = batch_loss(student, teacher, &batch, &options.losses)?;
-            let value = f64::from(loss.to_scalar::<f32>()?);
+            let (value, of_shards) = batch_gradients(student, teacher, &batch, &options.losses)?;
             let share = 1.0 / options.accumulate as f64;
-            gradients.add(&student.params, &loss.backward()?, share)?;
+            for of_shard in &of_shards {
+                gradients.add(&student.params, of_shard, share)?;
+            }
             gradient_norm = gradients.norm();
             if !value.is_finite() || !gradient_norm.is_finite() {
                 let examples = batch.into_iter().map(|example| example.name).collect();
@@ -192,26 +195,27 @@ impl Order {
     }
 }
 
-/// The weighted losses of a batch.
-fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], losses: &Losses) -> Result<Tensor> {
+/// A batch's weighted losses, and its gradients by shard.
+fn batch_gradients(
+    student: &Student,
+    teacher: Option<&Encoder>,
+    batch: &[Example],
+    losses: &Losses,
+) -> Result<(f64, Vec<GradStore>)> {
     let queries: Vec<&str> = batch.iter().map(|example| example.query.as_str()).collect();
     let passages: Vec<&str> = batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect();
-    let rows = |of: &Rows| {
-        Ok::<_, Error>((of.of_texts(&queries, TextKind::Query)?, of.of_texts(&passages, TextKind::Passage)?))
-    };
-    let own_rows = rows(&student.rows)?;
-    let (q, p) = (student.embed(&own_rows.0)?, student.embed(&own_rows.1)?);
-    let scores = loss::maxsim(&q, &p)?;
+    let texts = Texts { queries: &queries, passages: &passages };
+    let rows = texts.rows(&student.rows)?;
+    let shards = Shards::new(student, &rows)?;
+    let (of_queries, of_passages) = (0..queries.len(), queries.len()..rows.len());
+    let (q_leaf, q) = shards.leaf(of_queries.clone())?;
+    let (p_leaf, p) = shards.leaf(of_passages.clone())?;
     let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
     let has_scores = wanted.len() == passages.len();
     // Only where a loss looks at its vectors: encoding takes as long as the student's own pass.
-    let of_teacher = match teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores)) {
-        Some(teacher) => {
-            let rows = rows(teacher.rows())?;
-            Some((teacher.embed(&rows.0)?, teacher.embed(&rows.1)?, rows, teacher))
-        }
-        None => None,
-    };
+    let teacher = teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores));
+    let taught = teacher.map(|teacher| texts.teach(teacher)).transpose()?;
+    let scores = loss::maxsim(&q, &p)?;
     let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
     let mut add = |weight: f64, loss: Tensor| -> Result<()> {
         total = (&total + (loss * weight)?)?;
@@ -222,17 +226,53 @@ fn batch_loss(student: &Student, teacher: Option<&Encoder>, batch: &[Example], l
         if has_scores {
             let wanted = super::params::tensor(wanted, &[batch.len(), n])?;
             add(losses.divergence, loss::divergence(&loss::own(&scores)?, &wanted)?)?;
-        } else if let Some((q, p, ..)) = &of_teacher {
-            add(losses.divergence, loss::divergence(&scores, &loss::maxsim(&loss::padded(q)?, &loss::padded(p)?)?)?)?;
+        } else if let Some(taught) = &taught {
+            let wanted = loss::maxsim(&loss::padded(&taught.queries)?, &loss::padded(&taught.passages)?)?;
+            add(losses.divergence, loss::divergence(&scores, &wanted)?)?;
         }
     }
     if losses.in_batch > 0.0 {
         add(losses.in_batch, loss::in_batch(&scores, losses.temperature)?)?;
     }
-    if let (true, Some((teacher_q, teacher_p, teacher_rows, teacher))) = (losses.tokens > 0.0, &of_teacher) {
-        let shared = |own, of_teacher| loss::shared_tokens((&student.rows, own), (teacher.rows(), of_teacher));
-        add(losses.tokens, loss::token_distance(&q, teacher_q, &shared(&own_rows.0, &teacher_rows.0))?)?;
-        add(losses.tokens, loss::token_distance(&p, teacher_p, &shared(&own_rows.1, &teacher_rows.1))?)?;
+    if let (true, Some(taught), Some(teacher)) = (losses.tokens > 0.0, &taught, teacher) {
+        for (own, of_teacher, texts) in
+            [(&q, &taught.queries, of_queries.clone()), (&p, &taught.passages, of_passages.clone())]
+        {
+            let pairs =
+                loss::shared_tokens((&student.rows, &rows[texts.clone()]), (teacher.rows(), &taught.rows[texts]));
+            add(losses.tokens, loss::token_distance(own, of_teacher, &pairs)?)?;
+        }
     }
-    Ok(total)
+    let value = f64::from(total.to_scalar::<f32>()?);
+    let gradients = total.backward()?;
+    let leaves = [(of_queries, gradients.get(q_leaf.as_tensor())), (of_passages, gradients.get(p_leaf.as_tensor()))];
+    Ok((value, shards.backward(&leaves)?))
+}
+
+/// A batch's texts.
+struct Texts<'a> {
+    queries: &'a [&'a str],
+    passages: &'a [&'a str],
+}
+
+/// What a teacher makes of them.
+struct Taught {
+    rows: Vec<Row>,
+    queries: Embeddings,
+    passages: Embeddings,
+}
+
+impl Texts<'_> {
+    /// Rows of the queries, then of the passages.
+    fn rows(&self, of: &Rows) -> Result<Vec<Row>> {
+        let mut rows = of.of_texts(self.queries, TextKind::Query)?;
+        rows.extend(of.of_texts(self.passages, TextKind::Passage)?);
+        Ok(rows)
+    }
+
+    fn teach(&self, teacher: &Encoder) -> Result<Taught> {
+        let rows = self.rows(teacher.rows())?;
+        let (queries, passages) = rows.split_at(self.queries.len());
+        Ok(Taught { queries: teacher.embed(queries)?, passages: teacher.embed(passages)?, rows })
+    }
 }

@@ -121,7 +121,7 @@ impl Student {
         let of_modules = modules.iter().filter(|module| !module.folder.is_empty());
         let of_modules = of_modules.map(|module| format!("{}/config.json", module.folder));
         for name in SIDE_FILES.map(str::to_owned).into_iter().chain(of_modules) {
-            if self.checkpoint.find(&name)?.is_some() {
+            if self.checkpoint.has(&name)? {
                 let path = folder.join(&name);
                 let parent = path.parent().expect("it lies in the folder");
                 std::fs::create_dir_all(parent).map_err(io(parent))?;

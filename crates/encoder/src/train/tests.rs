@@ -1,5 +1,7 @@
 //! Gradients against finite differences, in f64, for every family and architecture there are golden checkpoints of.
 
+use super::adamw::Gradients;
+use super::shards::Shards;
 use super::*;
 use crate::{LoadOptions, Result, TextKind};
 use candle_core::{DType, Tensor};
@@ -37,9 +39,11 @@ fn student(case: &str, dtype: DType) -> Student {
 
 /// All losses of two queries with two passages each.
 fn losses(student: &Student) -> Result<Tensor> {
-    let queries = student.encode(&QUERIES, TextKind::Query)?;
-    let passages = student.encode(&PASSAGES, TextKind::Passage)?;
-    let scores = maxsim(&queries, &passages)?;
+    losses_of(&student.encode(&QUERIES, TextKind::Query)?, &student.encode(&PASSAGES, TextKind::Passage)?)
+}
+
+fn losses_of(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
+    let scores = maxsim(queries, passages)?;
     let teacher = Tensor::new(&[[2f64, 1.0], [0.5, 0.25]], &candle_core::Device::Cpu)?.to_dtype(scores.dtype())?;
     Ok((divergence(&own(&scores)?, &teacher)? + in_batch(&scores, 0.5)?)?)
 }
@@ -82,4 +86,30 @@ fn own_scores_are_found_among_all() {
     let all: Vec<f32> = (0..12).map(|i| i as f32).collect();
     let all = Tensor::from_vec(all, (2, 6), &candle_core::Device::Cpu).unwrap();
     assert_eq!(own(&all).unwrap().to_vec2::<f32>().unwrap(), [[0.0, 1.0, 2.0], [9.0, 10.0, 11.0]]);
+}
+
+/// Texts of different kinds and lengths share shards.
+#[test]
+fn shards_give_the_gradients_of_the_whole() {
+    let student = student("pylate_bert", DType::F32);
+    let whole = losses(&student).unwrap().backward().unwrap();
+    for shard_tokens in [1, 40, 1000] {
+        let mut rows = student.rows.of_texts(&QUERIES, TextKind::Query).unwrap();
+        rows.extend(student.rows.of_texts(&PASSAGES, TextKind::Passage).unwrap());
+        let shards = Shards::of_tokens(&student, &rows, shard_tokens).unwrap();
+        let ((q_leaf, q), (p_leaf, p)) = (shards.leaf(0..2).unwrap(), shards.leaf(2..6).unwrap());
+        let of_leaves = losses_of(&q, &p).unwrap().backward().unwrap();
+        let leaves = [(0..2, of_leaves.get(q_leaf.as_tensor())), (2..6, of_leaves.get(p_leaf.as_tensor()))];
+        let mut sum = Gradients::default();
+        for of_shard in shards.backward(&leaves).unwrap() {
+            sum.add(&student.params, &of_shard, 1.0).unwrap();
+        }
+        let mut expected = Gradients::default();
+        expected.add(&student.params, &whole, 1.0).unwrap();
+        let (found, expected) = (sum.flat(), expected.flat());
+        assert_eq!(found.len(), expected.len());
+        let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+        assert!(worst <= 1e-4 * largest, "{shard_tokens}: {worst} of {largest}");
+    }
 }

@@ -1,0 +1,101 @@
+//! A batch's embeddings in shards: texts of like length together, so that little is padded, all threads at work.
+//!
+//! ```text
+//! rows --forward, a shard at a time--> embeddings --copied--> leaves --loss--> gradients of the leaves
+//!     --backward, a shard at a time, from (embeddings * gradient of the leaf)--> gradients of the weights
+//! ```
+//!
+//! The chain rule cut in two, so that a loss may look at all texts of a batch while each shard's graph is its own (Gao and
+//! others, 2021, "Scaling deep contrastive learning batch size under memory limited setup").
+
+use std::ops::Range;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Device, Tensor, Var};
+use rayon::prelude::*;
+
+use super::loss::Encoded;
+use super::student::Student;
+use crate::Result;
+use crate::batch::plan;
+use crate::rows::Row;
+
+/// Tokens of a shard: enough for the products, and few enough for two cores to have one each at usual batches. Each shard
+/// also costs a gradient as large as the vocabulary's table.
+const SHARD_TOKENS: usize = 2048;
+
+/// The embeddings of all texts, with what their gradients need.
+pub(super) struct Shards {
+    lens: Vec<usize>,
+    shards: Vec<Shard>,
+}
+
+struct Shard {
+    /// Which texts.
+    texts: Vec<usize>,
+    encoded: Encoded,
+}
+
+impl Shards {
+    /// Embeds every row. How it is cut does not depend on the number of threads.
+    pub(super) fn new(student: &Student, rows: &[Row]) -> Result<Self> {
+        Self::of_tokens(student, rows, SHARD_TOKENS)
+    }
+
+    /// The same with shards of so many tokens.
+    pub(super) fn of_tokens(student: &Student, rows: &[Row], shard_tokens: usize) -> Result<Self> {
+        let lens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+        let embed = |texts: Vec<usize>| {
+            let rows: Vec<Row> = texts.iter().map(|&text| rows[text].clone()).collect();
+            Ok(Shard { encoded: student.embed(&rows)?, texts })
+        };
+        let shards = plan(&lens, shard_tokens).into_par_iter().with_max_len(1).map(embed).collect::<Result<_>>()?;
+        Ok(Self { lens, shards })
+    }
+
+    /// The embeddings of some of the texts, as a variable of their own: (B, T, D), and which are kept.
+    pub(super) fn leaf(&self, texts: Range<usize>) -> Result<(Var, Encoded)> {
+        let tokens = self.lens[texts.clone()].iter().copied().max().unwrap_or(0).max(1);
+        let dim = self.shards.first().map_or(Ok(1), |shard| shard.encoded.embeddings.dim(2))?;
+        let (mut rows, mut kept) = (vec![0f32; texts.len() * tokens * dim], vec![0f32; texts.len() * tokens]);
+        for shard in &self.shards {
+            let own_tokens = shard.encoded.embeddings.dim(1)?;
+            let own_rows = shard.encoded.embeddings.flatten_all()?.to_vec1::<f32>()?;
+            let own_kept = shard.encoded.kept.flatten_all()?.to_vec1::<f32>()?;
+            for (at, text) in shard.texts.iter().enumerate().filter(|(_, text)| texts.contains(text)) {
+                let (to, from, len) = ((text - texts.start) * tokens, at * own_tokens, self.lens[*text]);
+                rows[to * dim..][..len * dim].copy_from_slice(&own_rows[from * dim..][..len * dim]);
+                kept[to..][..len].copy_from_slice(&own_kept[from..][..len]);
+            }
+        }
+        let var = Var::from_tensor(&Tensor::from_vec(rows, (texts.len(), tokens, dim), &Device::Cpu)?)?;
+        let kept = Tensor::from_vec(kept, (texts.len(), tokens), &Device::Cpu)?;
+        let encoded = Encoded { embeddings: var.as_tensor().clone(), kept };
+        Ok((var, encoded))
+    }
+
+    /// Gradients of the weights, a shard at a time, given those of leaves: the texts of each, and (B, T, D), none where no
+    /// loss depends on them.
+    pub(super) fn backward(&self, leaves: &[(Range<usize>, Option<&Tensor>)]) -> Result<Vec<GradStore>> {
+        let mut gradients = Vec::new();
+        for (texts, gradient) in leaves {
+            let Some(gradient) = gradient else { continue };
+            let (_, tokens, dim) = gradient.dims3()?;
+            gradients.push((texts, tokens * dim, dim, gradient.flatten_all()?.to_vec1::<f32>()?));
+        }
+        let backward = |shard: &Shard| {
+            let embeddings = &shard.encoded.embeddings;
+            let (num_texts, tokens, dim) = embeddings.dims3()?;
+            let mut own = vec![0f32; num_texts * tokens * dim];
+            for (at, text) in shard.texts.iter().enumerate() {
+                for (texts, stride, dim, values) in gradients.iter().filter(|(texts, ..)| texts.contains(text)) {
+                    let len = self.lens[*text] * dim;
+                    own[at * tokens * dim..][..len].copy_from_slice(&values[(text - texts.start) * stride..][..len]);
+                }
+            }
+            let own = Tensor::from_vec(own, (num_texts, tokens, dim), &Device::Cpu)?;
+            Ok((embeddings * own)?.sum_all()?.backward()?)
+        };
+        self.shards.par_iter().with_max_len(1).map(backward).collect()
+    }
+}
