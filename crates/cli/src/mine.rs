@@ -17,7 +17,8 @@ use selvedge_index::{Check, Index};
 use selvedge_search::Searcher;
 use serde::Serialize;
 use std::collections::HashMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Passages that the teacher encodes at a time.
@@ -54,12 +55,14 @@ pub(crate) fn mine(args: &MineArgs) -> Result<()> {
     let scores = args.scores.as_deref().map(read_scores).transpose()?;
     let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &LoadOptions::default())).transpose()?;
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
-    let mut out = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(&args.out))?;
     let room = tempfile::tempdir_in(folder).map_err(Error::io(folder))?;
-    let index = index_collection(args, &room.path().join("mined.index"))?;
+    let encoder = load_encoder(&args.model, &args.encode)?;
+    let path = room.path().join("mined.index");
+    index_text(&args.collection, &path, &encoder, 0, (&args.build, args.encode.device), None)?;
+    let index = Index::open(&path, Check::Lengths)?;
     let texts: Vec<&str> = queries.iter().map(|(_, text)| text.as_str()).collect();
     let mut report = Report { queries: queries.len(), ..Report::default() };
-    let mut mined = find(args, &index, &texts)?;
+    let mut mined = find(args, &encoder, &index, &texts)?;
     if let Some(answers) = &answers {
         let pids: HashMap<String, u32> =
             (0..index.num_passages()).map(|pid| Ok((index.id(pid)?, pid))).collect::<Result<_>>()?;
@@ -77,28 +80,22 @@ pub(crate) fn mine(args: &MineArgs) -> Result<()> {
         (None, Some(scores)) => look_up(scores, &index, &queries, &mut mined)?,
         (None, None) => unreachable!("the arguments demand one of them"),
     }
+    // Beside the index until it is whole.
+    let new = room.path().join("tuples.jsonl");
+    let mut out = BufWriter::new(File::create(&new).map_err(Error::io(&new))?);
     for ((id, _), query) in queries.iter().zip(&mined) {
-        match tuple(args, query, answers.is_some(), &mut report) {
-            Some(passages) => write_tuple(&mut out, id, &passages, &index)?,
-            None => continue,
-        }
+        let Some(passages) = tuple(args, query, answers.is_some(), &mut report) else { continue };
+        writeln!(out, "{}", in_stanford_form(id, &passages, &index)?).map_err(Error::io(&new))?;
         report.tuples += 1;
     }
-    out.as_file().sync_all().map_err(Error::io(&args.out))?;
-    out.persist(&args.out).map_err(|error| Error::Io { path: args.out.clone(), source: error.error })?;
+    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(Error::io(&new))?;
+    std::fs::rename(&new, &args.out).map_err(Error::io(&args.out))?;
     say(args, &report)
 }
 
-/// The model's index, as it stands.
-fn index_collection(args: &MineArgs, path: &Path) -> Result<Index> {
-    let encoder = load_encoder(&args.model, &args.encode)?;
-    index_text(&args.collection, path, &encoder, 0, (&args.build, args.encode.device), None)?;
-    Ok(Index::open(path, Check::Lengths)?)
-}
-
 /// The best passages of each query.
-fn find(args: &MineArgs, index: &Index, texts: &[&str]) -> Result<Vec<Mined>> {
-    let encoded = load_encoder(&args.model, &args.encode)?.encode_queries(texts)?;
+fn find(args: &MineArgs, encoder: &Encoder, index: &Index, texts: &[&str]) -> Result<Vec<Mined>> {
+    let encoded = encoder.encode_queries(texts)?;
     let embeddings: Vec<&[f32]> = encoded.iter().collect();
     let outcomes = on_device!(args.encode.device, backend => {
         let searcher = Searcher::new(backend, index)?;
@@ -194,12 +191,12 @@ fn tuple(args: &MineArgs, query: &Mined, marked: bool, report: &mut Report) -> O
     Some([(answer, most)].into_iter().chain(negatives.into_iter().take(args.negatives)).collect())
 }
 
-/// Stanford's form: `[query, [passage, score], ...]`.
-fn write_tuple(out: &mut impl Write, query: &str, passages: &[(u32, f32)], index: &Index) -> Result<()> {
+/// `[query, [passage, score], ...]`.
+fn in_stanford_form(query: &str, passages: &[(u32, f32)], index: &Index) -> Result<serde_json::Value> {
     let passages = passages.iter().map(|&(pid, score)| Ok(serde_json::json!([index.id(pid)?, score])));
     let mut line = vec![serde_json::Value::from(query)];
     line.extend(passages.collect::<Result<Vec<_>>>()?);
-    output::print(writeln!(out, "{}", serde_json::Value::from(line)))
+    Ok(line.into())
 }
 
 /// The first passage of each query with a grade above 0.

@@ -126,7 +126,11 @@ pub(super) fn write_tensors<'a>(
     let bytes = safetensors::serialize(views, None)
         .map_err(|error| Error::MalformedWeights { path: path.into(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut new = tempfile::Builder::new();
+    // Readable by whoever may read its folder, as any file.
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = new.tempfile_in(folder).map_err(io)?;
     std::io::Write::write_all(&mut file, &bytes).map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
     Ok(())
