@@ -22,6 +22,10 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
             let saver = saver(args, source.dim())?;
             index_source((&args.build, args.encode.device), path, writer, &mut source, None, saver)
         }
+        (None, None, [collection, _]) if collection.extension().is_some_and(|extension| extension == "npy") => {
+            let reason = "an array of embeddings: expected --embeddings DOCS.npy --doclens LENS.npy INDEX";
+            Err(Error::Usage(format!("{}: {reason}", collection.display())))
+        }
         (None, None, [collection, path]) => {
             let encoder = queries::load_encoder(&args.model, &args.encode)?;
             let saver = saver(args, encoder.dim())?;

@@ -12,7 +12,7 @@ fn usage_errors_exit_with_2() {
     for words in ["", "index", "search", "frobnicate", "index a b --nbits 3", "index a b --memory-budget lots"] {
         c.fails(words, 2);
     }
-    assert!(c.fails("index docs.npy i", 2).contains("--model"));
+    assert!(c.fails("index docs.npy i", 2).contains("--embeddings"));
     assert!(c.fails("index --embeddings docs.npy i", 2).contains("--doclens"));
     c.index("i", "");
     assert!(c.fails("search i", 2).contains("no query"));
