@@ -10,6 +10,7 @@ use crate::device::on_device;
 use crate::index::index_text;
 use crate::lines::{Lines, read_tsv};
 use crate::queries::load_encoder;
+use crate::truth::offsets;
 use crate::{Error, Result, output, progress};
 use selvedge_backend::{Backend, Cpu};
 use selvedge_encoder::{Encoder, LoadOptions, TextKind};
@@ -134,8 +135,8 @@ fn ask(teacher: &Encoder, dense: bool, index: &Index, texts: &[&str], mined: &mu
             let asking: Vec<f32> =
                 found_by[pid as usize].iter().flat_map(|&(query, _)| queries[query]).copied().collect();
             let lens = found_by[pid as usize].iter().map(|&(query, _)| queries[query].len() / passages.dim);
-            let offsets = [0, passage.len() / passages.dim];
-            let scores = backend.maxsim_f32(passages.dim, &asking, &ends(lens), passage, &offsets)?;
+            let whole = [0, passage.len() / passages.dim];
+            let scores = backend.maxsim_f32(passages.dim, &asking, &offsets(lens), passage, &whole)?;
             for (&(query, at), score) in found_by[pid as usize].iter().zip(scores) {
                 mined[query].scores[at] = Some(score).filter(|score| score.is_finite());
             }
@@ -144,13 +145,6 @@ fn ask(teacher: &Encoder, dense: bool, index: &Index, texts: &[&str], mined: &mu
     }
     bar.finish();
     Ok(())
-}
-
-/// 0, and where each ends.
-fn ends(lens: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut ends = vec![0];
-    lens.for_each(|len| ends.push(ends[ends.len() - 1] + len));
-    ends
 }
 
 /// Scores made elsewhere, by query and passage.

@@ -91,7 +91,7 @@ impl Source for Pooled<'_> {
     }
 
     fn is_costly(&self) -> bool {
-        self.inner.is_costly()
+        self.factor > 1 || self.inner.is_costly()
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {

@@ -50,7 +50,8 @@ pub fn nearest(dim: usize, queries: &[f32], passages: &[f32], k: usize) -> Vec<V
     queries.chunks_exact(dim).map(one).collect()
 }
 
-fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
+/// 0, and where each ends.
+pub(crate) fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut offsets = vec![0];
     offsets.extend(lens.scan(0, |end, len| {
         *end += len;

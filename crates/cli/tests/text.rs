@@ -147,7 +147,7 @@ fn another_model_is_refused() {
     c.ok("search i woven --query-maxlen 8");
 }
 
-/// A third of the tokens, and still found; eval pools what it encodes again, too.
+/// A third of the tokens; eval runs on it, though three passages cannot tell whether it pools what it encodes again.
 #[test]
 fn a_pooled_index_has_fewer_tokens_and_says_so() {
     let c = Collection::new();

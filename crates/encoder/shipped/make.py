@@ -9,9 +9,8 @@ DATA     a folder with debian/collection.tsv.gz (id TAB text), debian/train_pair
 TEACHER  all-MiniLM-L6-v2 as a PyLate checkpoint, projected to 128 dimensions, that reads 512 tokens
 WORK     where everything goes; WORK/shipped is the checkpoint
 
-Needs apt-get, for the packages dict-gcide and wordnet-base: an English dictionary and a lexical database, whose words Debian's
-descriptions lack. The second round could be Debian's alone, but a model that has only seen package descriptions has
-learned little about other English.
+Needs apt-get, for the packages dict-gcide and wordnet-base: an English dictionary and a lexical database, for words that Debian's
+descriptions lack. How much they help was not measured.
 """
 import argparse, gzip, json, pathlib, random, re, shutil, subprocess
 

@@ -150,8 +150,7 @@ impl Encoder {
     /// The embedding of each token of the vocabulary, as a passage of its own: (V, D). Ids beyond the transformer's
     /// table are an error.
     pub(crate) fn encode_tokens(&self, ids: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
-        let rows = ids.into_iter().map(|id| self.rows.of_token(id)).collect::<Result<Vec<_>>>()?;
-        self.embed(&rows)
+        self.embed(&ids.into_iter().map(|id| self.rows.of_token(id)).collect::<Vec<_>>())
     }
 
     /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.

@@ -1,12 +1,12 @@
 //! Text to token embeddings, on candle: Stanford ColBERT, PyLate, sentence-transformers and plain checkpoints.
 //!
-//! **In:** a folder or a hub id, and texts. **Out:** [`Embeddings`], one unit-norm row per kept token, ragged.
+//! **In:** a folder, a hub id or the shipped model's name, and texts. **Out:** [`Embeddings`], one unit-norm row per kept token, ragged.
 //!
 //! The trip of a text, one file per step:
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | find | `checkpoint` | local folder, or the hub with its cache, token and offline mode |
+//! | find | `checkpoint`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
 //! | read | `stanford`, `pylate`, `sentence_transformers`, `plain` | the family's settings become one [`Recipe`] |
 //! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
 //! | batch | `batch` | sort by length, cut by token count |

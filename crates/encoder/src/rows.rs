@@ -113,13 +113,13 @@ impl Rows {
     }
 
     /// The row of a passage that is one token, which alone is kept.
-    pub(crate) fn of_token(&self, id: u32) -> Result<Row> {
-        let mut ids = self.tokenizer.encode("", usize::MAX)?;
+    pub(crate) fn of_token(&self, id: u32) -> Row {
+        let mut ids = self.added.clone();
         let at = 1.min(ids.len());
         ids.insert(at, id);
         let marker = self.passage.marker;
         ids.splice(at..at, marker);
-        Ok(Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())] })
+        Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())] }
     }
 
     /// The tokens of the text itself, with their positions: neither special tokens nor the marker, nor what augments.

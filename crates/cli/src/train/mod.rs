@@ -56,17 +56,14 @@ fn new_model(args: &TrainArgs, teacher: &Encoder) -> Result<String> {
     let folder = args.out.join("new");
     if !(args.resume && folder.join("model.safetensors").exists()) {
         let FreshArgs { layers, heads, intermediate, .. } = args.fresh;
-        let skiplist = match &args.fresh.skiplist {
-            Some(path) => std::fs::read_to_string(path).map_err(Error::io(path))?.lines().map(str::to_owned).collect(),
-            None => ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect(),
-        };
-        let (query_maxlen, passage_maxlen) =
-            (args.encode.query_maxlen.unwrap_or(32), args.encode.passage_maxlen.unwrap_or(512));
-        fresh(
-            teacher,
-            &FreshOptions { layers, heads, intermediate, query_maxlen, passage_maxlen, skiplist, seed: args.seed },
-            &folder,
-        )?;
+        let mut options = FreshOptions { layers, heads, intermediate, seed: args.seed, ..FreshOptions::default() };
+        options.query_maxlen = args.encode.query_maxlen.unwrap_or(options.query_maxlen);
+        options.passage_maxlen = args.encode.passage_maxlen.unwrap_or(options.passage_maxlen);
+        if let Some(path) = &args.fresh.skiplist {
+            let words = std::fs::read_to_string(path).map_err(Error::io(path))?;
+            options.skiplist = words.lines().map(str::to_owned).collect();
+        }
+        fresh(teacher, &options, &folder)?;
     }
     Ok(folder.display().to_string())
 }

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::params::{Precision, tensor, write_tensors};
+use crate::recipe::punctuation;
 use crate::{Encoder, Error, Result};
 
 /// Sizes and rules of a new model.
@@ -35,6 +36,14 @@ pub struct FreshOptions {
     pub skiplist: Vec<String>,
     /// Seed of the weights.
     pub seed: u64,
+}
+
+impl Default for FreshOptions {
+    /// One small layer, ColBERT's length of queries, its skiplist for both kinds of text.
+    fn default() -> Self {
+        let (query_maxlen, passage_maxlen) = (32, 512);
+        Self { layers: 1, heads: 4, intermediate: 256, query_maxlen, passage_maxlen, skiplist: punctuation(), seed: 42 }
+    }
 }
 
 /// What BERT begins its weights with: a normal distribution of this width.
