@@ -17,9 +17,9 @@ use super::{math, values};
 use crate::batch::Span;
 
 /// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
-const ROWS: usize = 6;
+pub(crate) const ROWS: usize = 6;
 /// Columns per kernel call: one AVX-512 register, two of AVX2.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Query tokens per task: enough to pay for copying the keys, few enough to spread one long text over threads.
 const TASK_ROWS: usize = 16 * ROWS;
 
@@ -202,7 +202,7 @@ fn weigh<S: Simd>(
 
 /// `exp(x - max)` in place; returns the sum.
 #[inline(always)]
-fn soften(scores: &mut [f32]) -> f32 {
+pub(crate) fn soften(scores: &mut [f32]) -> f32 {
     let (blocks, rest) = scores.as_chunks_mut::<LANES>();
     let mut tops = [f32::NEG_INFINITY; LANES];
     for block in blocks.iter() {
@@ -248,7 +248,7 @@ fn mix<S: Simd>(
 
 /// `left[:, inner] * right`: ROWS x LANES sums over the `inner` columns of left, rows of right `stride` apart.
 #[inline(always)]
-fn product<S: Simd>(
+pub(crate) fn product<S: Simd>(
     left: &[f32],
     left_stride: usize,
     inner: Range<usize>,

@@ -42,17 +42,53 @@ impl Elementwise {
             Self::Tanh => visit.run(math::tanh),
             Self::Relu => visit.run(|x| x.max(0.0)),
             Self::Gelu => visit.run(|x| 0.5 * x * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
-            Self::GeluTanh => visit.run(|x| {
-                let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
-                0.5 * x * (1.0 + math::tanh(inner))
-            }),
+            Self::GeluTanh => visit.run(|x| 0.5 * x * (1.0 + math::tanh(gelu_inner(x)))),
             Self::Silu => visit.run(|x| x * math::sigmoid(x)),
             Self::Sigmoid => visit.run(math::sigmoid),
         }
     }
+
+    /// The same with the function's derivative.
+    #[inline(always)]
+    pub(crate) fn visit_slope<V: Visit>(self, visit: V) {
+        match self {
+            Self::Identity => visit.run(|_| 1.0),
+            Self::Tanh => visit.run(|x| {
+                let y = math::tanh(x);
+                1.0 - y * y
+            }),
+            Self::Relu => visit.run(|x| if x > 0.0 { 1.0 } else { 0.0 }),
+            Self::Gelu => visit.run(|x| {
+                // 1 / sqrt(2 pi), the normal density at 0.
+                let density = 0.398_942_3 * math::exp(-0.5 * x * x);
+                0.5 * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * density
+            }),
+            Self::GeluTanh => visit.run(|x| {
+                let y = math::tanh(gelu_inner(x));
+                let inner_slope = 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * x * x);
+                0.5 * (1.0 + y) + 0.5 * x * (1.0 - y * y) * inner_slope
+            }),
+            Self::Silu => visit.run(|x| {
+                let y = math::sigmoid(x);
+                y * (1.0 + x * (1.0 - y))
+            }),
+            Self::Sigmoid => visit.run(|x| {
+                let y = math::sigmoid(x);
+                y * (1.0 - y)
+            }),
+        }
+    }
 }
 
-trait Visit {
+/// What GELU's approximation takes the tangent of.
+#[inline(always)]
+fn gelu_inner(x: f32) -> f32 {
+    0.797_884_6 * (x + 0.044_715 * x * x * x)
+}
+
+/// A loop over any function.
+pub(crate) trait Visit {
+    /// Runs it.
     fn run(self, f: impl Fn(f32) -> f32);
 }
 
@@ -83,11 +119,12 @@ impl InplaceOp1 for BiasActivation<'_> {
     }
 }
 
-struct BiasRows<'a> {
-    x: &'a mut [f32],
-    width: usize,
-    bias: Option<&'a [f32]>,
-    f: Elementwise,
+/// `x = f(x + bias)` of every row.
+pub(crate) struct BiasRows<'a> {
+    pub(crate) x: &'a mut [f32],
+    pub(crate) width: usize,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) f: Elementwise,
 }
 
 impl WithSimd for BiasRows<'_> {

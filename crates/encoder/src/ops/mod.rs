@@ -11,7 +11,7 @@
 //! | [`rotate`] | rotary positions on queries and keys | (N, 3H), in place |
 //! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
 
-mod attention;
+pub(crate) mod attention;
 mod elementwise;
 pub(crate) mod math;
 mod norm;
@@ -20,8 +20,8 @@ mod rotary;
 use candle_core::{CpuStorage, Layout, Result, bail};
 
 pub(crate) use attention::{Attention, attention};
-pub(crate) use elementwise::{Elementwise, bias_activation, gated};
-pub(crate) use norm::{NormWeights, add_norm, norm};
+pub(crate) use elementwise::{BiasRows, Elementwise, Visit, bias_activation, gated};
+pub(crate) use norm::{NormWeights, add_norm, dot, norm, sum};
 pub(crate) use rotary::{RotaryTable, rotate};
 
 /// Values that one parallel task should have at least: below it, waking a thread costs more than it saves.
@@ -33,7 +33,7 @@ fn task_rows(width: usize) -> usize {
 }
 
 /// The values of a contiguous f32 tensor.
-fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => bail!("expected a contiguous f32 tensor"),

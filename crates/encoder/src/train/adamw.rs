@@ -72,6 +72,16 @@ impl Gradients {
         self.sums.values().flatten().copied().collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<&String> {
+        self.sums.keys().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn each(&self) -> impl Iterator<Item = &Vec<f32>> {
+        self.sums.values()
+    }
+
     /// The length of all of them together.
     pub(super) fn norm(&self) -> f64 {
         self.sums.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::ops::Elementwise;
 
 /// The floor under a row's length.
-const LEAST: f64 = 1e-12;
+pub(super) const LEAST: f64 = 1e-12;
 /// Added to similarities that must not win: no real one is as low.
 pub(super) const NEVER: f64 = -1e4;
 
@@ -18,25 +18,40 @@ pub(super) struct Scope<'a> {
     pub(super) prefix: &'a str,
 }
 
-impl Scope<'_> {
-    fn get(&self, name: &str) -> Result<&Tensor> {
+impl<'a> Scope<'a> {
+    fn get(self, name: &str) -> Result<&'a Tensor> {
         self.params.get("", &format!("{}{name}", self.prefix))
     }
 
-    fn find(&self, name: &str) -> Option<&Tensor> {
+    /// A product's weight.
+    pub(super) fn weight(self, name: &str) -> Result<&'a Tensor> {
+        self.get(&format!("{name}.weight"))
+    }
+
+    /// What is added to a product, where that must be.
+    pub(super) fn bias(self, name: &str) -> Result<&'a Tensor> {
+        self.get(&format!("{name}.bias"))
+    }
+
+    fn find(self, name: &str) -> Option<&'a Tensor> {
         self.get(name).ok()
     }
 
     /// `x W^T + b`, the bias where there is one.
-    pub(super) fn linear(&self, name: &str, x: &Tensor) -> Result<Tensor> {
-        linear(x, self.get(&format!("{name}.weight"))?, self.find(&format!("{name}.bias")))
+    pub(super) fn linear(self, name: &str, x: &Tensor) -> Result<Tensor> {
+        linear(x, self.weight(name)?, self.find(&format!("{name}.bias")))
     }
 
-    /// `(x - mean) / sqrt(variance + eps) g + s`; the first BERT checkpoints call gain and shift gamma and beta.
-    pub(super) fn norm(&self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
+    /// A norm's gain, and its shift where it has one; the first BERT checkpoints call them gamma and beta.
+    pub(super) fn norm_weights(self, name: &str) -> Result<(&'a Tensor, Option<&'a Tensor>)> {
         let gain = self.find(&format!("{name}.weight"));
         let gain = gain.map_or_else(|| self.get(&format!("{name}.gamma")), Ok)?;
-        let shift = self.find(&format!("{name}.bias")).or_else(|| self.find(&format!("{name}.beta")));
+        Ok((gain, self.find(&format!("{name}.bias")).or_else(|| self.find(&format!("{name}.beta")))))
+    }
+
+    /// `(x - mean) / sqrt(variance + eps) g + s`.
+    pub(super) fn norm(self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
+        let (gain, shift) = self.norm_weights(name)?;
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
         let normed = centered.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(gain)?;
@@ -47,7 +62,7 @@ impl Scope<'_> {
     }
 
     /// Rows of a table: `ids (N) u32` to (N, H).
-    pub(super) fn rows(&self, name: &str, ids: &Tensor) -> Result<Tensor> {
+    pub(super) fn rows(self, name: &str, ids: &Tensor) -> Result<Tensor> {
         Ok(self.get(name)?.index_select(ids, 0)?)
     }
 }

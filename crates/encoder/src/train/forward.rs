@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::blocks::{NEVER, Scope, activate, attention};
 use super::params::Params;
 use crate::Result;
+use crate::batch::Span;
 use crate::models::{Config, MODERN_BERT_WORD as WORD, ModernBertConfig, PostNormConfig};
 use crate::ops::RotaryTable;
 use crate::rows::Row;
@@ -39,6 +40,14 @@ impl Padded {
             mask: Tensor::from_vec(mask, (rows.len(), 1, 1, tokens), &Device::Cpu)?.to_dtype(dtype)?,
             kept: Tensor::from_vec(kept, (rows.len(), tokens), &Device::Cpu)?.to_dtype(dtype)?,
         })
+    }
+
+    /// Rows end to end (N, D) as (B, T, D); what is padded repeats the first row.
+    pub(super) fn of_ragged(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
+        let row = |span: &Span, at: usize| if at < span.len { (span.start + at) as u32 } else { 0 };
+        let rows: Vec<u32> = spans.iter().flat_map(|span| (0..self.tokens).map(|at| row(span, at))).collect();
+        let rows = x.index_select(&Tensor::new(rows.as_slice(), &Device::Cpu)?, 0)?;
+        Ok(rows.reshape((self.texts, self.tokens, x.dim(1)?))?)
     }
 
     fn ids(&self) -> Result<Tensor> {

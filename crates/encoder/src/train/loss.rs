@@ -28,6 +28,19 @@ pub fn maxsim(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
     Ok(best.reshape((num_queries, query_tokens, num_passages))?.sum(1)?)
 }
 
+/// MaxSim of every query with its own passages alone, which come in its order: (B queries, B * n passages) to (B, n).
+/// The same as [`own`] of [`maxsim`], for a B-th of the products.
+pub fn own_maxsim(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
+    let (num_queries, query_tokens, dim) = queries.embeddings.dims3()?;
+    let (num_passages, tokens, _) = passages.embeddings.dims3()?;
+    let n = num_passages / num_queries;
+    let x = passages.embeddings.reshape((num_queries, n * tokens, dim))?;
+    let sims = queries.embeddings.matmul(&x.t()?)?.reshape((num_queries, query_tokens, n, tokens))?;
+    let never = ((1.0 - &passages.kept)? * NEVER)?.reshape((num_queries, 1, n, tokens))?;
+    let best = sims.broadcast_add(&never)?.max(D::Minus1)?;
+    Ok(best.broadcast_mul(&queries.kept.unsqueeze(2)?)?.sum(1)?)
+}
+
 /// Of all scores (B, B * n) those of a query's own passages, which come in its order: (B, n).
 pub fn own(scores: &Tensor) -> Result<Tensor> {
     let (num_queries, all) = scores.dims2()?;

@@ -8,6 +8,7 @@
 //! | begin | `fresh` | a new, small checkpoint whose words begin with a teacher's embeddings of them |
 //! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
 //! | forward | `forward`, `blocks` | the passes of `models/` as candle's operations, which know their gradients; padded |
+//! | the same, fast | `ragged`, `ops` | in f32, of BERT's family: operations of our own with gradients; ragged |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
 //! | shards | `shards` | a batch's forward and backward passes, texts of like length together, on all threads |
 //! | step | `adamw` | AdamW, with the gradient's norm cut |
@@ -21,7 +22,9 @@ mod blocks;
 mod forward;
 mod fresh;
 mod loss;
+mod ops;
 mod params;
+mod ragged;
 mod run;
 mod shards;
 mod state;
@@ -31,7 +34,7 @@ mod tests;
 
 pub use adamw::AdamWOptions;
 pub use fresh::{FreshOptions, fresh};
-pub use loss::{Encoded, divergence, in_batch, maxsim, own, token_distance};
+pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
 pub use params::Precision;
 pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};
 pub use student::Student;

@@ -215,24 +215,23 @@ fn batch_gradients(
     // Only where a loss looks at its vectors: encoding takes as long as the student's own pass.
     let teacher = teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores));
     let taught = teacher.map(|teacher| texts.teach(teacher)).transpose()?;
-    let scores = loss::maxsim(&q, &p)?;
+    // All queries with all passages, only where a loss asks for it.
+    let asked = losses.in_batch > 0.0 || (losses.divergence > 0.0 && !has_scores);
+    let all = if asked { Some(loss::maxsim(&q, &p)?) } else { None };
     let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
     let mut add = |weight: f64, loss: Tensor| -> Result<()> {
         total = (&total + (loss * weight)?)?;
         Ok(())
     };
-    if losses.divergence > 0.0 {
-        let n = passages.len() / batch.len();
-        if has_scores {
-            let wanted = super::params::tensor(wanted, &[batch.len(), n])?;
-            add(losses.divergence, loss::divergence(&loss::own(&scores)?, &wanted)?)?;
-        } else if let Some(taught) = &taught {
-            let wanted = loss::maxsim(&loss::padded(&taught.queries)?, &loss::padded(&taught.passages)?)?;
-            add(losses.divergence, loss::divergence(&scores, &wanted)?)?;
-        }
+    if losses.divergence > 0.0 && has_scores {
+        let wanted = super::params::tensor(wanted, &[batch.len(), passages.len() / batch.len()])?;
+        add(losses.divergence, loss::divergence(&loss::own_maxsim(&q, &p)?, &wanted)?)?;
+    } else if let (true, Some(all), Some(taught)) = (losses.divergence > 0.0, &all, &taught) {
+        let wanted = loss::maxsim(&loss::padded(&taught.queries)?, &loss::padded(&taught.passages)?)?;
+        add(losses.divergence, loss::divergence(all, &wanted)?)?;
     }
-    if losses.in_batch > 0.0 {
-        add(losses.in_batch, loss::in_batch(&scores, losses.temperature)?)?;
+    if let (true, Some(all)) = (losses.in_batch > 0.0, &all) {
+        add(losses.in_batch, loss::in_batch(all, losses.temperature)?)?;
     }
     if let (true, Some(taught), Some(teacher)) = (losses.tokens > 0.0, &taught, teacher) {
         for (own, of_teacher, texts) in

@@ -8,9 +8,11 @@ use super::blocks::{activate, linear, unit};
 use super::forward::{Padded, forward};
 use super::loss::Encoded;
 use super::params::{Params, Precision};
+use super::{ops, ragged};
+use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
-use crate::models::Config;
+use crate::models::{Config, PostNormConfig};
 use crate::projection::DenseSpec;
 use crate::recipe::{self, Module, Recipe, TextKind};
 use crate::rows::{Row, Rows};
@@ -82,12 +84,37 @@ impl Student {
 
     /// Embeddings of rows.
     pub(super) fn embed(&self, rows: &[Row]) -> Result<Encoded> {
+        match &self.config {
+            Config::PostNorm(config) if self.params.dtype == DType::F32 => self.embed_ragged(config, rows),
+            _ => self.embed_padded(rows),
+        }
+    }
+
+    /// By candle's own operations: in f64, too, and of every architecture.
+    pub(super) fn embed_padded(&self, rows: &[Row]) -> Result<Encoded> {
         let batch = Padded::new(rows, self.params.dtype)?;
-        let mut x = forward(&self.config, &self.params, &batch)?;
+        let x = self.project(forward(&self.config, &self.params, &batch)?)?;
+        Ok(Encoded { embeddings: unit(&x)?, kept: batch.kept })
+    }
+
+    /// By `ops`, without padding; the result is padded.
+    fn embed_ragged(&self, config: &PostNormConfig, rows: &[Row]) -> Result<Encoded> {
+        let batch = Batch::new(rows.iter());
+        let padded = Padded::new(rows, DType::F32)?;
+        if batch.ids.is_empty() {
+            return self.embed_padded(rows);
+        }
+        let x = self.project(ragged::post_norm(config, &self.params, &batch)?)?;
+        let embeddings = padded.of_ragged(&ops::unit(&x)?, &batch.spans)?;
+        Ok(Encoded { embeddings, kept: padded.kept })
+    }
+
+    /// Hidden states (.., H) to (.., D).
+    fn project(&self, mut x: Tensor) -> Result<Tensor> {
         for spec in &self.recipe.projection {
             x = self.dense(spec, &x)?;
         }
-        Ok(Encoded { embeddings: unit(&x)?, kept: batch.kept })
+        Ok(x)
     }
 
     /// `projection.rs`.

@@ -1,0 +1,45 @@
+//! The passes of `crate::ops` with their gradients, on contiguous f32 tensors: (N, ..) rows, a batch's texts end to end.
+//!
+//! candle's own operations know their gradients too, and `train::blocks` is made of them, but a norm is eleven of theirs
+//! and attention fifteen, each a pass over memory. `blocks` is what these are tested against.
+//!
+//! | op | formula | shape |
+//! |---|---|---|
+//! | [`bias_activation`] | `f(x + b)` | (N, W) to (N, W) |
+//! | [`norm`] | `norm(x) g + s` | (N, H) to (N, H) |
+//! | [`add_norm`] | `norm(x + b + r) g + s` | (N, H) to (N, H) |
+//! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
+//! | [`unit`] | `x / |x|` | (N, D) to (N, D) |
+
+mod activation;
+mod attention;
+mod norm;
+mod unit;
+
+use candle_core::{Device, Result, Storage, Tensor, bail};
+
+pub(super) use activation::bias_activation;
+pub(super) use attention::attention;
+pub(super) use norm::{add_norm, norm};
+pub(super) use unit::unit;
+
+/// Calls `f` with the values of some tensors, each of which is copied first where it is not contiguous.
+fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> T) -> Result<T> {
+    let tensors = tensors.map(Tensor::contiguous);
+    let mut contiguous = Vec::with_capacity(N);
+    for tensor in tensors {
+        contiguous.push(tensor?);
+    }
+    let stored: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
+    let mut values = [[].as_slice(); N];
+    for (values, (storage, layout)) in values.iter_mut().zip(&stored) {
+        let Storage::Cpu(storage) = &**storage else { bail!("expected a tensor of the CPU") };
+        *values = crate::ops::values(storage, layout)?;
+    }
+    Ok(f(values))
+}
+
+/// A tensor of these values.
+fn tensor(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, like.shape(), &Device::Cpu)
+}

@@ -1,0 +1,63 @@
+//! The forward pass of `models/post_norm.rs` with gradients, on ragged batches: no padding, and [`super::ops`] between the
+//! products. `forward.rs` has the same in candle's own operations, which is what this is tested against.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::blocks::Scope;
+use super::ops;
+use super::params::Params;
+use crate::batch::{Batch, Span};
+use crate::models::PostNormConfig;
+use crate::ops::Elementwise;
+use crate::{Error, Result};
+
+/// Hidden states (N, H).
+pub(super) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch) -> Result<Tensor> {
+    let names = &config.names;
+    let prefix = params.prefix_of(names.word)?;
+    let root = Scope { params, prefix: &prefix };
+    let positions: Vec<u32> =
+        batch.spans.iter().flat_map(|span| config.positions.rows(&batch.ids[span.tokens()])).collect();
+    let mut x = (root.rows(names.word, &ids(&batch.ids)?)? + root.rows(names.position, &ids(&positions)?)?)?;
+    if let Some(name) = names.token_type {
+        x = x.broadcast_add(&root.rows(name, &ids(&[0])?)?)?;
+    }
+    let (gain, shift) = weights_of(root, names.norm)?;
+    let mut x = ops::norm(&x, gain, shift, config.eps)?;
+    let spans: Arc<[Span]> = batch.spans.as_slice().into();
+    for layer in 0..config.num_layers {
+        let prefix = format!("{prefix}{}.{layer}.", names.layer);
+        x = self::layer(config, Scope { params, prefix: &prefix }, &x, &spans)?;
+    }
+    Ok(x)
+}
+
+fn layer(config: &PostNormConfig, layer: Scope<'_>, x: &Tensor, spans: &Arc<[Span]>) -> Result<Tensor> {
+    let names = &config.names;
+    let product = |x: &Tensor, name: &str| Ok::<_, Error>(x.matmul(&layer.weight(name)?.t()?)?);
+    let [q, k, v] =
+        [names.query, names.key, names.value].map(|name| Ok::<_, Error>((layer.weight(name)?, layer.bias(name)?)));
+    let ((wq, bq), (wk, bk), (wv, bv)) = (q?, k?, v?);
+    let qkv = x.matmul(&Tensor::cat(&[wq, wk, wv], 0)?.t()?)?;
+    let qkv = ops::bias_activation(&qkv, &Tensor::cat(&[bq, bk, bv], 0)?, Elementwise::Identity)?;
+    let context = ops::attention(&qkv, spans, config.num_heads)?;
+    let y = product(&context, names.attention_out)?;
+    let norm = weights_of(layer, names.attention_norm)?;
+    let y = ops::add_norm(&y, layer.bias(names.attention_out)?, x, norm, config.eps)?;
+    let up = ops::bias_activation(&product(&y, names.up)?, layer.bias(names.up)?, config.activation)?;
+    let z = product(&up, names.down)?;
+    Ok(ops::add_norm(&z, layer.bias(names.down)?, &y, weights_of(layer, names.output_norm)?, config.eps)?)
+}
+
+/// Gain and shift.
+fn weights_of<'a>(scope: Scope<'a>, name: &str) -> Result<(&'a Tensor, &'a Tensor)> {
+    let (gain, shift) = scope.norm_weights(name)?;
+    // Where there is none, the error names it.
+    Ok((gain, shift.map_or_else(|| scope.bias(name), Ok)?))
+}
+
+fn ids(ids: &[u32]) -> Result<Tensor> {
+    Ok(Tensor::new(ids, &Device::Cpu)?)
+}
