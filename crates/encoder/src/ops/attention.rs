@@ -77,16 +77,16 @@ struct Task<'a> {
     settings: Attention<'a>,
 }
 
-/// Copies of one head's numbers, in the layouts that the kernel reads.
+/// Copies of one head's numbers, in the layouts that the kernel reads: panels of [`LANES`] columns, one after another.
 struct Scratch {
-    /// (ROWS, head_dim), scaled.
+    /// A block's rows, scaled; (ROWS, head_dim).
     queries: Vec<f32>,
-    /// Transposed; (head_dim, keys rounded up to LANES).
-    keys: Vec<f32>,
-    /// (keys, head_dim rounded up to LANES).
-    values: Vec<f32>,
+    /// Transposed; a panel is (head_dim, LANES), for so many keys.
+    keys: Vec<[f32; LANES]>,
+    /// A panel is (keys, LANES), for so many components.
+    values: Vec<[f32; LANES]>,
     /// Scores, then weights; (ROWS, keys rounded up to LANES).
-    weights: Vec<f32>,
+    weights: Vec<[f32; LANES]>,
 }
 
 impl WithSimd for Task<'_> {
@@ -99,13 +99,11 @@ impl WithSimd for Task<'_> {
         if seen.is_empty() {
             return;
         }
-        let key_lanes = seen.len().next_multiple_of(LANES);
-        let value_lanes = head_dim.next_multiple_of(LANES);
         let mut scratch = Scratch {
             queries: vec![0.0; ROWS * head_dim],
-            keys: vec![0.0; head_dim * key_lanes],
-            values: vec![0.0; seen.len() * value_lanes],
-            weights: vec![0.0; ROWS * key_lanes],
+            keys: vec![[0.0; LANES]; seen.len().div_ceil(LANES) * head_dim],
+            values: vec![[0.0; LANES]; head_dim.div_ceil(LANES) * seen.len()],
+            weights: vec![[0.0; LANES]; ROWS * seen.len().div_ceil(LANES)],
         };
         let Task { qkv, out, keys: _, rows, hidden, settings } = self;
         for head in 0..settings.num_heads {
@@ -119,7 +117,7 @@ impl WithSimd for Task<'_> {
                 let out = &mut out[(first - rows.start) * hidden..][..block.len() * hidden];
                 let used = near(block.start).start..near(block.end - 1).end;
                 let used = used.start - seen.start..used.end.max(used.start) - seen.start;
-                mix::<S>(&scratch, used, key_lanes, value_lanes, &sums, |row, lane, values| {
+                mix::<S>(&scratch, used, seen.len(), &sums, |row, lane, values| {
                     let width = LANES.min(head_dim - lane);
                     if row < block.len() {
                         out[row * hidden + column + lane..][..width].copy_from_slice(&values[..width]);
@@ -154,14 +152,26 @@ fn near(token: usize, window: Option<usize>, seen: Range<usize>) -> Range<usize>
 /// Copies one head's keys and values of the tokens `seen`.
 #[inline(always)]
 fn copy_head(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, seen: Range<usize>, scratch: &mut Scratch) {
-    let key_lanes = seen.len().next_multiple_of(LANES);
-    let value_lanes = head_dim.next_multiple_of(LANES);
+    let num_keys = seen.len();
     for (at, token) in seen.enumerate() {
         let row = &qkv[token * 3 * hidden..][..3 * hidden];
-        for (component, key) in row[hidden + column..][..head_dim].iter().enumerate() {
-            scratch.keys[component * key_lanes + at] = *key;
-        }
-        scratch.values[at * value_lanes..][..head_dim].copy_from_slice(&row[2 * hidden + column..][..head_dim]);
+        transpose_into(&mut scratch.keys, head_dim, at, &row[hidden + column..][..head_dim]);
+        copy_into(&mut scratch.values, num_keys, at, &row[2 * hidden + column..][..head_dim]);
+    }
+}
+
+/// Writes row `at` of a matrix as a column of its transpose in panels of (`width`, LANES).
+#[inline(always)]
+pub(crate) fn transpose_into(panels: &mut [[f32; LANES]], width: usize, at: usize, row: &[f32]) {
+    let panel = &mut panels[at / LANES * width..][..width];
+    panel.iter_mut().zip(row).for_each(|(own, x)| own[at % LANES] = *x);
+}
+
+/// Writes row `at` of a matrix of `rows` rows in panels of (`rows`, LANES).
+#[inline(always)]
+pub(crate) fn copy_into(panels: &mut [[f32; LANES]], rows: usize, at: usize, row: &[f32]) {
+    for (panel, part) in row.chunks(LANES).enumerate() {
+        panels[panel * rows + at][..part.len()].copy_from_slice(part);
     }
 }
 
@@ -183,84 +193,81 @@ fn weigh<S: Simd>(
     start: usize,
     ranges: impl Iterator<Item = Range<usize>>,
 ) -> [f32; ROWS] {
-    let key_lanes = scratch.weights.len() / ROWS;
-    for lane in (0..key_lanes).step_by(LANES) {
-        let tile = product::<S>(&scratch.queries, head_dim, 0..head_dim, &scratch.keys[lane..], key_lanes);
-        for (row, scores) in tile.iter().enumerate() {
-            scratch.weights[row * key_lanes + lane..][..LANES].copy_from_slice(scores);
+    let num_panels = scratch.weights.len() / ROWS;
+    let queries: [&[f32]; ROWS] = std::array::from_fn(|row| &scratch.queries[row * head_dim..][..head_dim]);
+    for (number, panel) in scratch.keys.chunks_exact(head_dim).enumerate() {
+        for (row, scores) in product::<S>(queries, panel).into_iter().enumerate() {
+            scratch.weights[row * num_panels + number] = scores;
         }
     }
     let mut sums = [0.0; ROWS];
-    for ((weights, range), sum) in scratch.weights.chunks_exact_mut(key_lanes.max(1)).zip(ranges).zip(&mut sums) {
+    for ((weights, range), sum) in scratch.weights.chunks_exact_mut(num_panels).zip(ranges).zip(&mut sums) {
         let range = range.start - start..range.end.max(range.start) - start;
-        *sum = soften(&mut weights[range.clone()]);
+        *sum = soften(weights, range.clone());
+        let weights = weights.as_flattened_mut();
         weights[..range.start].fill(0.0);
         weights[range.end..].fill(0.0);
     }
     sums
 }
 
-/// `exp(x - max)` in place; returns the sum.
+/// `exp(x - max)` of the scores in a range, in place; returns their sum. Those beside the range may become anything.
 #[inline(always)]
-pub(crate) fn soften(scores: &mut [f32]) -> f32 {
-    let (blocks, rest) = scores.as_chunks_mut::<LANES>();
+pub(crate) fn soften(scores: &mut [[f32; LANES]], range: Range<usize>) -> f32 {
+    if range.is_empty() {
+        return 0.0;
+    }
+    // Whole registers; what lies in them beside the range becomes e^-87 at most, which no sum above 1 feels.
+    let all = range.start / LANES * LANES..range.end.next_multiple_of(LANES);
+    scores.as_flattened_mut()[all.start..range.start].fill(f32::NEG_INFINITY);
+    scores.as_flattened_mut()[range.end..all.end].fill(f32::NEG_INFINITY);
+    let scores = &mut scores[all.start / LANES..all.end / LANES];
     let mut tops = [f32::NEG_INFINITY; LANES];
-    for block in blocks.iter() {
+    for block in scores.iter() {
         tops.iter_mut().zip(block).for_each(|(top, x)| *top = if *x > *top { *x } else { *top });
     }
-    let top = tops.iter().chain(rest.iter()).fold(f32::NEG_INFINITY, |top, &x| top.max(x));
+    let top = tops.iter().fold(f32::NEG_INFINITY, |top, &x| top.max(x));
     let mut sums = [0.0; LANES];
-    for block in blocks {
+    for block in scores {
         for (sum, x) in sums.iter_mut().zip(block) {
             *x = math::exp(*x - top);
             *sum += *x;
         }
     }
-    let mut sum = sums.iter().sum();
-    for x in rest {
-        *x = math::exp(*x - top);
-        sum += *x;
-    }
-    sum
+    sums.iter().sum()
 }
 
-/// Weighted means of the values; `write` gets row, first component and components of each tile.
+/// Weighted means of the values of `num_keys` keys, of which `used` have a weight; `write` gets row, first component and
+/// components of each tile.
 #[inline(always)]
 fn mix<S: Simd>(
     scratch: &Scratch,
     used: Range<usize>,
-    key_lanes: usize,
-    value_lanes: usize,
+    num_keys: usize,
     sums: &[f32; ROWS],
     mut write: impl FnMut(usize, usize, &[f32; LANES]),
 ) {
-    for lane in (0..value_lanes).step_by(LANES) {
-        let values = scratch.values.get(used.start * value_lanes + lane..).unwrap_or_default();
-        let tile = product::<S>(&scratch.weights, key_lanes, used.clone(), values, value_lanes);
+    let width = scratch.weights.len() / ROWS * LANES;
+    let weights = scratch.weights.as_flattened();
+    let weights: [&[f32]; ROWS] = std::array::from_fn(|row| &weights[row * width..][used.clone()]);
+    for (number, panel) in scratch.values.chunks_exact(num_keys).enumerate() {
+        let tile = product::<S>(weights, &panel[used.clone()]);
         for (row, (mut values, sum)) in tile.into_iter().zip(sums).enumerate() {
             // A token whose window holds nothing attended gets zeros instead of 0 / 0.
             let scale = if *sum > 0.0 { 1.0 / sum } else { 0.0 };
             values.iter_mut().for_each(|value| *value *= scale);
-            write(row, lane, &values);
+            write(row, number * LANES, &values);
         }
     }
 }
 
-/// `left[:, inner] * right`: ROWS x LANES sums over the `inner` columns of left, rows of right `stride` apart.
+/// `left * right`: (ROWS, n) times a panel (n, LANES). Zipped, so that nothing is checked on the way.
 #[inline(always)]
-pub(crate) fn product<S: Simd>(
-    left: &[f32],
-    left_stride: usize,
-    inner: Range<usize>,
-    right: &[f32],
-    stride: usize,
-) -> [[f32; LANES]; ROWS] {
+pub(crate) fn product<S: Simd>(left: [&[f32]; ROWS], right: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
     let mut sums = [[0.0; LANES]; ROWS];
-    let left: [&[f32]; ROWS] = std::array::from_fn(|row| &left[row * left_stride..][inner.clone()]);
-    for (i, right) in right.chunks(stride.max(1)).take(inner.len()).enumerate() {
-        let Some(right) = right.first_chunk::<LANES>() else { break };
-        for (sums, left) in sums.iter_mut().zip(left) {
-            let left = left[i];
+    let [a, b, c, d, e, f] = left;
+    for ((((((right, a), b), c), d), e), f) in right.iter().zip(a).zip(b).zip(c).zip(d).zip(e).zip(f) {
+        for (sums, left) in sums.iter_mut().zip([a, b, c, d, e, f]) {
             for (sum, right) in sums.iter_mut().zip(right) {
                 // Without a fused instruction `mul_add` is a call of libm.
                 *sum = if S::IS_SCALAR { left * *right + *sum } else { left.mul_add(*right, *sum) };

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::{tensor, with_values};
 use crate::batch::Span;
-use crate::ops::attention::{Attention, LANES, ROWS, product, soften};
+use crate::ops::attention::{Attention, LANES, ROWS, copy_into, product, soften, transpose_into};
 use crate::ops::dot;
 
 /// (N, 3H), queries then keys then values, to (N, H).
@@ -71,21 +71,21 @@ struct Task<'a> {
     num_heads: usize,
 }
 
-/// One head's numbers, in the layouts that the products read.
+/// One head's numbers, in panels of [`LANES`] columns, one after another.
 struct Scratch {
-    /// A block's queries, scaled, and gradients of its results; (ROWS, value lanes).
+    /// A block's queries, scaled, and gradients of its results; (ROWS, d).
     q: Vec<f32>,
     dy: Vec<f32>,
-    /// Keys and values, transposed; (d, key lanes).
-    k: Vec<f32>,
-    v: Vec<f32>,
-    /// Keys once more, and the gradients of keys and values; (keys, value lanes).
-    k_rows: Vec<f32>,
-    dk: Vec<f32>,
-    dv: Vec<f32>,
-    /// A block's weights, and the gradients of its scores; (ROWS, key lanes).
-    p: Vec<f32>,
-    dz: Vec<f32>,
+    /// Keys and values, transposed; a panel is (d, LANES).
+    k: Vec<[f32; LANES]>,
+    v: Vec<[f32; LANES]>,
+    /// Keys once more, and the gradients of keys and values; a panel is (keys, LANES).
+    k_rows: Vec<[f32; LANES]>,
+    dk: Vec<[f32; LANES]>,
+    dv: Vec<[f32; LANES]>,
+    /// A block's weights, and the gradients of its scores; (ROWS, keys rounded up to LANES).
+    p: Vec<[f32; LANES]>,
+    dz: Vec<[f32; LANES]>,
 }
 
 impl WithSimd for Task<'_> {
@@ -99,12 +99,7 @@ impl WithSimd for Task<'_> {
         }
         let d = hidden / num_heads;
         let scale = 1.0 / (d as f32).sqrt();
-        let (key_lanes, value_lanes) = (keys.next_multiple_of(LANES), d.next_multiple_of(LANES));
-        let [q, dy_rows] = [(); 2].map(|()| vec![0.0; ROWS * value_lanes]);
-        let [k, v] = [(); 2].map(|()| vec![0.0; d * key_lanes]);
-        let [k_rows, dk, dv] = [(); 3].map(|()| vec![0.0; keys * value_lanes]);
-        let [p, dz] = [(); 2].map(|()| vec![0.0; ROWS * key_lanes]);
-        let mut scratch = Scratch { q, dy: dy_rows, k, v, k_rows, dk, dv, p, dz };
+        let mut scratch = Scratch::new(keys, d);
         let len = dy.len() / hidden;
         for column in (0..hidden).step_by(d) {
             scratch.load_keys(qkv, hidden, column, d, keys);
@@ -112,41 +107,55 @@ impl WithSimd for Task<'_> {
                 let block = first..len.min(first + ROWS);
                 scratch.load_block((qkv, dy), hidden, column..column + d, block.clone(), scale);
                 scratch.weigh::<S>(d, keys);
-                for lane in (0..value_lanes).step_by(LANES) {
-                    let rows = &scratch.k_rows[lane..];
-                    let tile = product::<S>(&scratch.dz, key_lanes, 0..keys, rows, value_lanes);
-                    let width = LANES.min(d - lane);
+                for (number, panel) in scratch.k_rows.chunks_exact(keys).enumerate() {
+                    let tile = product::<S>(rows_of(scratch.dz.as_flattened(), keys), panel);
+                    let width = LANES.min(d - number * LANES);
                     for (row, dq) in block.clone().zip(&tile) {
-                        let own = &mut gradient[row * 3 * hidden + column + lane..][..width];
+                        let own = &mut gradient[row * 3 * hidden + column + number * LANES..][..width];
                         own.iter_mut().zip(dq).for_each(|(own, dq)| *own = *dq * scale);
                     }
                 }
-                accumulate::<S>(&mut scratch.dk, &scratch.dz, &scratch.q);
-                accumulate::<S>(&mut scratch.dv, &scratch.p, &scratch.dy);
+                accumulate::<S>(&mut scratch.dk, &scratch.dz, &scratch.q, keys);
+                accumulate::<S>(&mut scratch.dv, &scratch.p, &scratch.dy, keys);
             }
             for (s, own) in gradient.chunks_exact_mut(3 * hidden).take(keys).enumerate() {
-                own[hidden + column..][..d].copy_from_slice(&scratch.dk[s * value_lanes..][..d]);
-                own[2 * hidden + column..][..d].copy_from_slice(&scratch.dv[s * value_lanes..][..d]);
+                copy_out(&scratch.dk, keys, s, &mut own[hidden + column..][..d]);
+                copy_out(&scratch.dv, keys, s, &mut own[2 * hidden + column..][..d]);
             }
         }
     }
 }
 
 impl Scratch {
+    fn new(keys: usize, d: usize) -> Self {
+        let by_component = || vec![[0.0; LANES]; keys.div_ceil(LANES) * d];
+        let by_key = || vec![[0.0; LANES]; d.div_ceil(LANES) * keys];
+        let weights = || vec![[0.0; LANES]; ROWS * keys.div_ceil(LANES)];
+        let rows = || vec![0.0; ROWS * d];
+        Self {
+            q: rows(),
+            dy: rows(),
+            k: by_component(),
+            v: by_component(),
+            k_rows: by_key(),
+            dk: by_key(),
+            dv: by_key(),
+            p: weights(),
+            dz: weights(),
+        }
+    }
+
     /// One head's keys and values; their gradients begin at 0.
     #[inline(always)]
     fn load_keys(&mut self, qkv: &[f32], hidden: usize, column: usize, d: usize, keys: usize) {
-        let (key_lanes, value_lanes) = (keys.next_multiple_of(LANES), d.next_multiple_of(LANES));
         for (s, row) in qkv.chunks_exact(3 * hidden).take(keys).enumerate() {
             let (key, value) = (&row[hidden + column..][..d], &row[2 * hidden + column..][..d]);
-            for c in 0..d {
-                self.k[c * key_lanes + s] = key[c];
-                self.v[c * key_lanes + s] = value[c];
-            }
-            self.k_rows[s * value_lanes..][..d].copy_from_slice(key);
+            transpose_into(&mut self.k, d, s, key);
+            transpose_into(&mut self.v, d, s, value);
+            copy_into(&mut self.k_rows, keys, s, key);
         }
-        self.dk.fill(0.0);
-        self.dv.fill(0.0);
+        self.dk.fill([0.0; LANES]);
+        self.dv.fill([0.0; LANES]);
     }
 
     /// Some tokens' queries and gradients; behind the last there are zeros, which add nothing to any sum.
@@ -159,31 +168,31 @@ impl Scratch {
         block: Range<usize>,
         scale: f32,
     ) {
-        let value_lanes = self.q.len() / ROWS;
+        let d = columns.len();
         self.q.fill(0.0);
         self.dy.fill(0.0);
         for (at, row) in block.enumerate() {
             let (q, own_dy) = (&qkv[row * 3 * hidden..][columns.clone()], &dy[row * hidden..][columns.clone()]);
-            self.q[at * value_lanes..].iter_mut().zip(q).for_each(|(own, q)| *own = q * scale);
-            self.dy[at * value_lanes..][..columns.len()].copy_from_slice(own_dy);
+            self.q[at * d..].iter_mut().zip(q).for_each(|(own, q)| *own = q * scale);
+            self.dy[at * d..][..d].copy_from_slice(own_dy);
         }
     }
 
     /// A block's weights, and the gradients of its scores before they are scaled.
     #[inline(always)]
     fn weigh<S: Simd>(&mut self, d: usize, keys: usize) {
-        let (key_lanes, value_lanes) = (self.p.len() / ROWS, self.q.len() / ROWS);
-        for lane in (0..key_lanes).step_by(LANES) {
-            let scores = product::<S>(&self.q, value_lanes, 0..d, &self.k[lane..], key_lanes);
-            let slopes = product::<S>(&self.dy, value_lanes, 0..d, &self.v[lane..], key_lanes);
-            for row in 0..ROWS {
-                self.p[row * key_lanes + lane..][..LANES].copy_from_slice(&scores[row]);
-                self.dz[row * key_lanes + lane..][..LANES].copy_from_slice(&slopes[row]);
+        let num_panels = self.p.len() / ROWS;
+        for (number, (k, v)) in self.k.chunks_exact(d).zip(self.v.chunks_exact(d)).enumerate() {
+            let scores = product::<S>(rows_of(&self.q, d), k);
+            let slopes = product::<S>(rows_of(&self.dy, d), v);
+            for (row, (scores, slopes)) in scores.into_iter().zip(slopes).enumerate() {
+                self.p[row * num_panels + number] = scores;
+                self.dz[row * num_panels + number] = slopes;
             }
         }
-        for (p, dz) in self.p.chunks_exact_mut(key_lanes).zip(self.dz.chunks_exact_mut(key_lanes)) {
-            let (p, dz) = (&mut p[..keys], &mut dz[..keys]);
-            let share = 1.0 / soften(p);
+        for (p, dz) in self.p.chunks_exact_mut(num_panels).zip(self.dz.chunks_exact_mut(num_panels)) {
+            let share = 1.0 / soften(p, 0..keys);
+            let (p, dz) = (&mut p.as_flattened_mut()[..keys], &mut dz.as_flattened_mut()[..keys]);
             p.iter_mut().for_each(|p| *p *= share);
             let mean = dot(p, dz);
             dz.iter_mut().zip(p.iter()).for_each(|(dz, p)| *dz = *p * (*dz - mean));
@@ -191,22 +200,38 @@ impl Scratch {
     }
 }
 
-/// `sums[s] += sum over rows of weights[row][s] * rows[row]`: (keys, value lanes) of (ROWS, key lanes), (ROWS, value lanes).
+/// The first `width` values of each of a block's rows.
 #[inline(always)]
-fn accumulate<S: Simd>(sums: &mut [f32], weights: &[f32], rows: &[f32]) {
-    let (key_lanes, value_lanes) = (weights.len() / ROWS, rows.len() / ROWS);
-    for (s, sums) in sums.chunks_exact_mut(value_lanes).enumerate() {
-        for (part, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let mut own = *sums;
-            for row in 0..ROWS {
-                let weight = weights[row * key_lanes + s];
-                let values = rows[row * value_lanes + part * LANES..].first_chunk::<LANES>().expect("rows of lanes");
-                for (own, value) in own.iter_mut().zip(values) {
+fn rows_of(x: &[f32], width: usize) -> [&[f32]; ROWS] {
+    let stride = x.len() / ROWS;
+    std::array::from_fn(|row| &x[row * stride..][..width])
+}
+
+/// `sums[s] += sum over rows of weights[row][s] * rows[row]`: panels (keys, LANES); weights (ROWS, ..), rows (ROWS, d).
+#[inline(always)]
+fn accumulate<S: Simd>(sums: &mut [[f32; LANES]], weights: &[[f32; LANES]], rows: &[f32], keys: usize) {
+    let [a, b, c, d, e, f] = rows_of(weights.as_flattened(), keys);
+    for (number, sums) in sums.chunks_exact_mut(keys).enumerate() {
+        let values: [[f32; LANES]; ROWS] = rows_of(rows, rows.len() / ROWS).map(|row| {
+            let mut part = [0.0; LANES];
+            part.iter_mut().zip(&row[number * LANES..]).for_each(|(own, x)| *own = *x);
+            part
+        });
+        for ((((((sums, a), b), c), d), e), f) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d).zip(e).zip(f) {
+            for (values, weight) in values.iter().zip([a, b, c, d, e, f]) {
+                for (sum, value) in sums.iter_mut().zip(values) {
                     // Without a fused instruction `mul_add` is a call of libm.
-                    *own = if S::IS_SCALAR { weight * *value + *own } else { weight.mul_add(*value, *own) };
+                    *sum = if S::IS_SCALAR { weight * *value + *sum } else { weight.mul_add(*value, *sum) };
                 }
             }
-            *sums = own;
         }
+    }
+}
+
+/// Row `at` of a matrix of `rows` rows in panels.
+#[inline(always)]
+fn copy_out(panels: &[[f32; LANES]], rows: usize, at: usize, row: &mut [f32]) {
+    for (panel, part) in row.chunks_mut(LANES).enumerate() {
+        part.copy_from_slice(&panels[panel * rows + at][..part.len()]);
     }
 }
