@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::blocks::Scope;
 use super::ops;
@@ -20,12 +20,12 @@ pub(super) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch)
     let root = Scope { params, prefix: &prefix };
     let positions: Vec<u32> =
         batch.spans.iter().flat_map(|span| config.positions.rows(&batch.ids[span.tokens()])).collect();
-    let mut x = (root.rows(names.word, &ids(&batch.ids)?)? + root.rows(names.position, &ids(&positions)?)?)?;
-    if let Some(name) = names.token_type {
-        x = x.broadcast_add(&root.rows(name, &ids(&[0])?)?)?;
-    }
-    let (gain, shift) = weights_of(root, names.norm)?;
-    let mut x = ops::norm(&x, gain, shift, config.eps)?;
+    let (word, position) = (root.rows(names.word, &ids(&batch.ids)?)?, root.rows(names.position, &ids(&positions)?)?);
+    let kind = match names.token_type {
+        Some(name) => root.rows(name, &ids(&[0])?)?.squeeze(0)?,
+        None => Tensor::zeros(config.hidden, DType::F32, &Device::Cpu)?,
+    };
+    let mut x = ops::add_norm(&word, &kind, &position, weights_of(root, names.norm)?, config.eps)?;
     let spans: Arc<[Span]> = batch.spans.as_slice().into();
     for layer in 0..config.num_layers {
         let prefix = format!("{prefix}{}.{layer}.", names.layer);

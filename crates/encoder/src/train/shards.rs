@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rows --forward, a shard at a time--> embeddings --copied--> leaves --loss--> gradients of the leaves
-//!     --backward, a shard at a time, from (embeddings * gradient of the leaf)--> gradients of the weights
+//!     --backward, a shard at a time, from the leaf's gradient--> gradients of the weights
 //! ```
 //!
 //! The chain rule cut in two, so that a loss may look at all texts of a batch while each shard's graph is its own (Gao and
@@ -15,6 +15,7 @@ use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 
 use super::loss::Encoded;
+use super::ops;
 use super::student::Student;
 use crate::Result;
 use crate::batch::plan;
@@ -94,7 +95,7 @@ impl Shards {
                 }
             }
             let own = Tensor::from_vec(own, (num_texts, tokens, dim), &Device::Cpu)?;
-            Ok((embeddings * own)?.sum_all()?.backward()?)
+            Ok(ops::seed(embeddings, own)?.backward()?)
         };
         self.shards.par_iter().with_max_len(1).map(backward).collect()
     }

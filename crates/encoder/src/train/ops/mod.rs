@@ -6,21 +6,23 @@
 //! | op | formula | shape |
 //! |---|---|---|
 //! | [`bias_activation`] | `f(x + b)` | (N, W) to (N, W) |
-//! | [`norm`] | `norm(x) g + s` | (N, H) to (N, H) |
 //! | [`add_norm`] | `norm(x + b + r) g + s` | (N, H) to (N, H) |
 //! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
 //! | [`unit`] | `x / |x|` | (N, D) to (N, D) |
+//! | [`seed`] | none: what a gradient begins with | any to a scalar |
 
 mod activation;
 mod attention;
 mod norm;
+mod seed;
 mod unit;
 
 use candle_core::{Device, Result, Storage, Tensor, bail};
 
 pub(super) use activation::bias_activation;
 pub(super) use attention::attention;
-pub(super) use norm::{add_norm, norm};
+pub(super) use norm::add_norm;
+pub(super) use seed::seed;
 pub(super) use unit::unit;
 
 /// Calls `f` with the values of some tensors, each of which is copied first where it is not contiguous.

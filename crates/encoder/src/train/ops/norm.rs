@@ -6,16 +6,11 @@
 //! dg = sum of n dy;  ds = sum of dy;  db = sum of dz, over all rows
 //! ```
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{tensor, with_values};
 use crate::ops::{dot, sum, values};
-
-/// `norm(x) g + s`; x (N, H), g and s (H).
-pub(in crate::train) fn norm(x: &Tensor, gain: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
-    x.apply_op2(&Tensor::stack(&[gain, shift], 0)?, Norm { eps: eps as f32 })
-}
 
 /// `norm(x + b + r) g + s`; x and r (N, H), b, g and s (H).
 pub(in crate::train) fn add_norm(
@@ -30,23 +25,6 @@ pub(in crate::train) fn add_norm(
 
 struct Norm {
     eps: f32,
-}
-
-impl CustomOp2 for Norm {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = xl.shape().dims2()?;
-        let y = forward(self.eps, width, values(x, xl)?, None, values(w, wl)?);
-        Ok((CpuStorage::F32(y), xl.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dz, dw) = with_values([x, w, dy], |[x, w, dy]| backward(self.eps, x, None, w, dy))?;
-        Ok((Some(tensor(dz, x)?), Some(tensor(dw, w)?)))
-    }
 }
 
 impl CustomOp3 for Norm {
@@ -64,7 +42,7 @@ impl CustomOp3 for Norm {
         wl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (_, width) = xl.shape().dims2()?;
-        let y = forward(self.eps, width, values(x, xl)?, Some(values(r, rl)?), values(w, wl)?);
+        let y = forward(self.eps, width, values(x, xl)?, values(r, rl)?, values(w, wl)?);
         Ok((CpuStorage::F32(y), xl.shape().clone()))
     }
 
@@ -76,14 +54,14 @@ impl CustomOp3 for Norm {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dz, dw) = with_values([x, r, w, dy], |[x, r, w, dy]| backward(self.eps, x, Some(r), w, dy))?;
+        let (dz, dw) = with_values([x, r, w, dy], |[x, r, w, dy]| backward(self.eps, x, r, w, dy))?;
         let dz = tensor(dz, x)?;
         Ok((Some(dz.clone()), Some(dz), Some(tensor(dw, w)?)))
     }
 }
 
-/// `weights`: gain, shift, and the bias where there is a residual; (2 or 3, H).
-fn forward(eps: f32, width: usize, x: &[f32], residual: Option<&[f32]>, weights: &[f32]) -> Vec<f32> {
+/// `weights`: gain, shift and bias; (3, H).
+fn forward(eps: f32, width: usize, x: &[f32], residual: &[f32], weights: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();
     Arch::new().dispatch(Forward { eps, width, y: &mut y, residual, weights });
     y
@@ -93,7 +71,7 @@ struct Forward<'a> {
     eps: f32,
     width: usize,
     y: &'a mut [f32],
-    residual: Option<&'a [f32]>,
+    residual: &'a [f32],
     weights: &'a [f32],
 }
 
@@ -105,7 +83,7 @@ impl WithSimd for Forward<'_> {
         let (gain, rest) = self.weights.split_at(self.width);
         let (shift, bias) = rest.split_at(self.width);
         for (row, y) in self.y.chunks_exact_mut(self.width).enumerate() {
-            add(y, self.residual.map(|residual| (&residual[row * self.width..], bias)));
+            add(y, &self.residual[row * self.width..], bias);
             let (mean, scale) = moments(y, self.eps);
             for ((y, gain), shift) in y.iter_mut().zip(gain).zip(shift) {
                 *y = (*y - mean) * scale * *gain + *shift;
@@ -115,10 +93,9 @@ impl WithSimd for Forward<'_> {
 }
 
 /// The gradients of x, which are those of the residual, and of the weights.
-fn backward(eps: f32, x: &[f32], residual: Option<&[f32]>, weights: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let parts = if residual.is_some() { 3 } else { 2 };
+fn backward(eps: f32, x: &[f32], residual: &[f32], weights: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut dz, mut dw) = (x.to_vec(), vec![0.0; weights.len()]);
-    let width = weights.len() / parts;
+    let width = weights.len() / 3;
     Arch::new().dispatch(Backward { eps, width, dz: &mut dz, residual, weights, dy, dw: &mut dw });
     (dz, dw)
 }
@@ -128,7 +105,7 @@ struct Backward<'a> {
     width: usize,
     /// x before, its gradient after.
     dz: &'a mut [f32],
-    residual: Option<&'a [f32]>,
+    residual: &'a [f32],
     weights: &'a [f32],
     dy: &'a [f32],
     dw: &'a mut [f32],
@@ -145,7 +122,7 @@ impl WithSimd for Backward<'_> {
         let (dshift, dbias) = rest.split_at_mut(self.width);
         let mut dn = vec![0.0; self.width];
         for (row, (z, dy)) in self.dz.chunks_exact_mut(self.width).zip(self.dy.chunks_exact(self.width)).enumerate() {
-            add(z, self.residual.map(|residual| (&residual[row * self.width..], bias)));
+            add(z, &self.residual[row * self.width..], bias);
             let (mean, scale) = moments(z, self.eps);
             z.iter_mut().for_each(|z| *z = (*z - mean) * scale);
             for (((dgain, dshift), dy), n) in dgain.iter_mut().zip(dshift.iter_mut()).zip(dy).zip(z.iter()) {
@@ -161,12 +138,10 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// `x += r + b`, where there is a residual.
+/// `x += r + b`.
 #[inline(always)]
-fn add(x: &mut [f32], residual: Option<(&[f32], &[f32])>) {
-    if let Some((residual, bias)) = residual {
-        x.iter_mut().zip(residual).zip(bias).for_each(|((x, r), b)| *x += *r + *b);
-    }
+fn add(x: &mut [f32], residual: &[f32], bias: &[f32]) {
+    x.iter_mut().zip(residual).zip(bias).for_each(|((x, r), b)| *x += *r + *b);
 }
 
 /// A row's mean, and what its distance from it is multiplied by.
