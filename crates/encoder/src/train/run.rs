@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::adamw::{AdamW, AdamWOptions, Gradients};
-use super::loss;
+use super::loss::{self, Encoded};
 use super::params::Precision;
 use super::shards::Shards;
 use super::state;
@@ -202,30 +202,44 @@ fn batch_gradients(
     batch: &[Example],
     losses: &Losses,
 ) -> Result<(f64, Vec<GradStore>)> {
-    let queries: Vec<&str> = batch.iter().map(|example| example.query.as_str()).collect();
-    let passages: Vec<&str> = batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect();
-    let texts = Texts { queries: &queries, passages: &passages };
+    let texts = Texts::of(batch);
     let rows = texts.rows(&student.rows)?;
     let shards = Shards::new(student, &rows)?;
-    let (of_queries, of_passages) = (0..queries.len(), queries.len()..rows.len());
+    let (of_queries, of_passages) = (0..texts.queries.len(), texts.queries.len()..rows.len());
     let (q_leaf, q) = shards.leaf(of_queries.clone())?;
     let (p_leaf, p) = shards.leaf(of_passages.clone())?;
+    let total = total_loss((student, &rows), teacher, batch, &texts, (&q, &p), losses)?;
+    let value = f64::from(total.to_scalar::<f32>()?);
+    let gradients = total.backward()?;
+    let leaves = [(of_queries, gradients.get(q_leaf.as_tensor())), (of_passages, gradients.get(p_leaf.as_tensor()))];
+    Ok((value, shards.backward(&leaves)?))
+}
+
+/// The weighted sum of the losses, given the student's embeddings of queries and passages.
+fn total_loss(
+    (student, rows): (&Student, &[Row]),
+    teacher: Option<&Encoder>,
+    batch: &[Example],
+    texts: &Texts<'_>,
+    (q, p): (&Encoded, &Encoded),
+    losses: &Losses,
+) -> Result<Tensor> {
     let wanted: Vec<f32> = batch.iter().flat_map(|example| &example.scores).copied().collect();
-    let has_scores = wanted.len() == passages.len();
+    let has_scores = wanted.len() == texts.passages.len();
     // Only where a loss looks at its vectors: encoding takes as long as the student's own pass.
     let teacher = teacher.filter(|_| losses.tokens > 0.0 || (losses.divergence > 0.0 && !has_scores));
     let taught = teacher.map(|teacher| texts.teach(teacher)).transpose()?;
     // All queries with all passages, only where a loss asks for it.
     let asked = losses.in_batch > 0.0 || (losses.divergence > 0.0 && !has_scores);
-    let all = if asked { Some(loss::maxsim(&q, &p)?) } else { None };
+    let all = if asked { Some(loss::maxsim(q, p)?) } else { None };
     let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
     let mut add = |weight: f64, loss: Tensor| -> Result<()> {
         total = (&total + (loss * weight)?)?;
         Ok(())
     };
     if losses.divergence > 0.0 && has_scores {
-        let wanted = super::params::tensor(wanted, &[batch.len(), passages.len() / batch.len()])?;
-        add(losses.divergence, loss::divergence(&loss::own_maxsim(&q, &p)?, &wanted)?)?;
+        let wanted = super::params::tensor(wanted, &[batch.len(), texts.passages.len() / batch.len()])?;
+        add(losses.divergence, loss::divergence(&loss::own_maxsim(q, p)?, &wanted)?)?;
     } else if let (true, Some(all), Some(taught)) = (losses.divergence > 0.0, &all, &taught) {
         let wanted = loss::maxsim(&loss::padded(&taught.queries)?, &loss::padded(&taught.passages)?)?;
         add(losses.divergence, loss::divergence(all, &wanted)?)?;
@@ -234,24 +248,22 @@ fn batch_gradients(
         add(losses.in_batch, loss::in_batch(all, losses.temperature)?)?;
     }
     if let (true, Some(taught), Some(teacher)) = (losses.tokens > 0.0, &taught, teacher) {
-        for (own, of_teacher, texts) in
-            [(&q, &taught.queries, of_queries.clone()), (&p, &taught.passages, of_passages.clone())]
+        let (own_queries, own_passages) = rows.split_at(texts.queries.len());
+        let (queries, passages) = taught.rows.split_at(texts.queries.len());
+        for (encoded, own, of_teacher, theirs) in
+            [(q, own_queries, &taught.queries, queries), (p, own_passages, &taught.passages, passages)]
         {
-            let pairs =
-                loss::shared_tokens((&student.rows, &rows[texts.clone()]), (teacher.rows(), &taught.rows[texts]));
-            add(losses.tokens, loss::token_distance(own, of_teacher, &pairs)?)?;
+            let pairs = loss::shared_tokens((&student.rows, own), (teacher.rows(), theirs));
+            add(losses.tokens, loss::token_distance(encoded, of_teacher, &pairs)?)?;
         }
     }
-    let value = f64::from(total.to_scalar::<f32>()?);
-    let gradients = total.backward()?;
-    let leaves = [(of_queries, gradients.get(q_leaf.as_tensor())), (of_passages, gradients.get(p_leaf.as_tensor()))];
-    Ok((value, shards.backward(&leaves)?))
+    Ok(total)
 }
 
 /// A batch's texts.
 struct Texts<'a> {
-    queries: &'a [&'a str],
-    passages: &'a [&'a str],
+    queries: Vec<&'a str>,
+    passages: Vec<&'a str>,
 }
 
 /// What a teacher makes of them.
@@ -261,11 +273,18 @@ struct Taught {
     passages: Embeddings,
 }
 
-impl Texts<'_> {
+impl<'a> Texts<'a> {
+    fn of(batch: &'a [Example]) -> Self {
+        Self {
+            queries: batch.iter().map(|example| example.query.as_str()).collect(),
+            passages: batch.iter().flat_map(|example| &example.passages).map(String::as_str).collect(),
+        }
+    }
+
     /// Rows of the queries, then of the passages.
     fn rows(&self, of: &Rows) -> Result<Vec<Row>> {
-        let mut rows = of.of_texts(self.queries, TextKind::Query)?;
-        rows.extend(of.of_texts(self.passages, TextKind::Passage)?);
+        let mut rows = of.of_texts(&self.queries, TextKind::Query)?;
+        rows.extend(of.of_texts(&self.passages, TextKind::Passage)?);
         Ok(rows)
     }
 
