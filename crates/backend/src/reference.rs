@@ -15,7 +15,7 @@ pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 use crate::imputed::{self, Imputed};
 use crate::{
     CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
-    packed_row_bytes, read_scale, score_shift,
+    packed_row_bytes, read_scale, round_to_int8, score_shift,
 };
 
 /// What the bytes of one token say.
@@ -182,4 +182,23 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.score), hit.pid));
     hits.truncate(k);
     hits
+}
+
+/// `y = x W^T` with both rounded to int8 row by row (`cpu::Linear`): `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+pub fn linear(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    let round = |row: &[f32]| {
+        let mut rounded = vec![0i8; row.len()];
+        let scale = round_to_int8(row, &mut rounded);
+        (rounded, if row.iter().all(|x| x.is_finite()) { scale } else { f32::NAN })
+    };
+    let weights: Vec<_> = weight.chunks_exact(inputs).map(round).collect();
+    let mut y = Vec::new();
+    for row in x.chunks_exact(inputs) {
+        let (row, scale) = round(row);
+        for (weights, of_weights) in &weights {
+            let dot: i64 = row.iter().zip(weights).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
+            y.push(dot as f32 * (scale * of_weights));
+        }
+    }
+    y
 }

@@ -9,11 +9,11 @@ use crate::args::MineArgs;
 use crate::device::on_device;
 use crate::index::index_text;
 use crate::lines::{Lines, read_tsv};
-use crate::queries::load_encoder;
+use crate::queries::{load_encoder, teacher_options};
 use crate::truth::offsets;
 use crate::{Error, Result, output, progress};
 use selvedge_backend::{Backend, Cpu};
-use selvedge_encoder::{Encoder, LoadOptions, TextKind};
+use selvedge_encoder::{Encoder, TextKind};
 use selvedge_index::{Check, Index};
 use selvedge_search::Searcher;
 use serde::Serialize;
@@ -54,7 +54,8 @@ pub(crate) fn mine(args: &MineArgs) -> Result<()> {
     let queries = read_tsv(&args.queries)?;
     let answers = args.answers.as_deref().map(read_answers).transpose()?;
     let scores = args.scores.as_deref().map(read_scores).transpose()?;
-    let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &LoadOptions::default())).transpose()?;
+    let teacher =
+        args.teacher.as_deref().map(|model| Encoder::load(model, &teacher_options(&args.encode))).transpose()?;
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
     let room = tempfile::tempdir_in(folder).map_err(Error::io(folder))?;
     let encoder = load_encoder(&args.model, &args.encode)?;

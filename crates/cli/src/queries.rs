@@ -1,10 +1,10 @@
 //! Queries from the command line, a TSV file or an array, as embeddings.
 
-use crate::args::{EncodeArgs, QueryArgs};
+use crate::args::{EncodeArgs, PrecisionArg, QueryArgs};
 use crate::lines::read_tsv;
 use crate::npy::{NpyFloats, read_lens};
 use crate::{Error, Result};
-use selvedge_encoder::{Encoder, LoadOptions};
+use selvedge_encoder::{Encoder, LoadOptions, Precision};
 use selvedge_index::Index;
 use std::path::Path;
 
@@ -41,7 +41,17 @@ pub fn load(source: &QueryArgs, texts: &[String], index: &Index, encode: &Encode
 
 /// How a checkpoint is loaded.
 pub fn load_options(encode: &EncodeArgs) -> LoadOptions {
-    LoadOptions { query_maxlen: encode.query_maxlen, passage_maxlen: encode.passage_maxlen, ..LoadOptions::default() }
+    let precision = match encode.precision {
+        PrecisionArg::F32 => Precision::F32,
+        PrecisionArg::Int8 => Precision::Int8,
+    };
+    let EncodeArgs { query_maxlen, passage_maxlen, .. } = *encode;
+    LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
+}
+
+/// How a teacher is loaded: at its own lengths.
+pub fn teacher_options(encode: &EncodeArgs) -> LoadOptions {
+    LoadOptions { precision: load_options(encode).precision, ..LoadOptions::default() }
 }
 
 /// Loads a checkpoint.

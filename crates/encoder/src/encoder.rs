@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use selvedge_backend::Cpu;
 
 use crate::batch::{Batch, plan};
 use crate::checkpoint::Checkpoint;
@@ -17,6 +18,16 @@ use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
 use crate::{Embeddings, Error, Result};
 
+/// What a transformer's products are computed in; everything between them, and a projection, is f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As the checkpoint's own library does.
+    #[default]
+    F32,
+    /// Weights rounded once for each output, inputs for each token; sums are exact.
+    Int8,
+}
+
 /// What a caller may choose when loading; `Default` takes all from the checkpoint.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -28,6 +39,8 @@ pub struct LoadOptions {
     /// needs up to about `4 bytes * batch_tokens * (4 H + 3 I)` for it, H and I being the transformer's hidden and
     /// intermediate widths: 25 MB a thread for a MiniLM (384, 1536) at 1024.
     pub batch_tokens: usize,
+    /// What the products of the layers are computed in.
+    pub precision: Precision,
     /// Branch, tag or commit of a hub model; `None` for `main`. A folder has none.
     pub revision: Option<String>,
 }
@@ -37,7 +50,13 @@ const DEFAULT_BATCH_TOKENS: usize = 1024;
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { query_maxlen: None, passage_maxlen: None, batch_tokens: DEFAULT_BATCH_TOKENS, revision: None }
+        Self {
+            query_maxlen: None,
+            passage_maxlen: None,
+            batch_tokens: DEFAULT_BATCH_TOKENS,
+            precision: Precision::F32,
+            revision: None,
+        }
     }
 }
 
@@ -86,7 +105,10 @@ impl Encoder {
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
         let rows = Rows::new(model, &recipe, tokenizer, positions)?;
-        let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?)?;
+        let mut transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?)?;
+        if options.precision == Precision::Int8 {
+            transformer.round(&Cpu::new()?)?;
+        }
         let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, &mut fingerprint)?;
         if dim % 8 != 0 || dim == 0 {
             return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });

@@ -222,6 +222,10 @@ pub enum Error {
         dim: usize,
     },
 
+    /// What computes in int8 is not there: an instruction set was asked for that this machine lacks.
+    #[error(transparent)]
+    Backend(#[from] selvedge_backend::Error),
+
     /// The tensor library failed; no input that passed the checks above should cause it.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

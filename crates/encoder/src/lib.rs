@@ -52,7 +52,7 @@ pub mod train;
 mod weights;
 
 pub use embeddings::Embeddings;
-pub use encoder::{Encoder, LoadOptions};
+pub use encoder::{Encoder, LoadOptions, Precision};
 pub use error::{Error, Result};
 pub use models::Architecture;
 pub use pool::pool;

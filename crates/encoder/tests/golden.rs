@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use selvedge_encoder::{Architecture, Embeddings, Encoder, Family, LoadOptions, TextKind};
+use selvedge_encoder::{Architecture, Embeddings, Encoder, Family, LoadOptions, Precision, TextKind};
 
 /// Distance allowed to the reference, per component of a unit row.
 const TOLERANCE: f32 = 1e-4;
@@ -29,10 +29,14 @@ fn folder(case: &str) -> PathBuf {
 }
 
 fn load(case: &str) -> Encoder {
+    load_in(case, Precision::F32)
+}
+
+fn load_in(case: &str, precision: Precision) -> Encoder {
     // The references cut plain texts where make.py says.
     let cut = |len| case.starts_with("plain").then_some(len);
-    let options =
-        LoadOptions { query_maxlen: cut(12), passage_maxlen: cut(40), batch_tokens: 64, ..LoadOptions::default() };
+    let (query_maxlen, passage_maxlen) = (cut(12), cut(40));
+    let options = LoadOptions { query_maxlen, passage_maxlen, batch_tokens: 64, precision, ..LoadOptions::default() };
     Encoder::load(folder(case).to_str().unwrap(), &options).unwrap()
 }
 
@@ -72,6 +76,26 @@ fn every_family_matches_its_reference() {
         let queries = compare(case, "query", &encoder.encode_queries(&texts).unwrap());
         let passages = compare(case, "passage", &encoder.encode_passages(&texts).unwrap());
         println!("{case}: largest difference {queries:.1e} in queries, {passages:.1e} in passages");
+    }
+}
+
+/// Cosines of whole texts' embeddings; these checkpoints are 32 wide, so rounding weighs more than it does in real ones.
+#[test]
+fn int8_is_nearly_f32() {
+    for (case, ..) in CASES {
+        let texts = texts(case);
+        let [f32s, int8s] = [Precision::F32, Precision::Int8].map(|precision| {
+            let encoder = load_in(case, precision);
+            encoder.encode_passages(&texts).unwrap()
+        });
+        assert_eq!(f32s.lens, int8s.lens, "{case}");
+        assert_ne!(f32s.data, int8s.data, "{case}: nothing is rounded");
+        let rows = f32s.data.chunks_exact(f32s.dim).zip(int8s.data.chunks_exact(f32s.dim));
+        let cosines = rows.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
+        let (sum, least) = cosines.fold((0f32, 1f32), |(sum, least), cosine| (sum + cosine, least.min(cosine)));
+        let mean = sum / f32s.num_embeddings() as f32;
+        println!("{case}: cosine {mean:.5} on the mean, {least:.5} at least");
+        assert!(mean > 0.999 && least > 0.99, "{case}: {mean} {least}");
     }
 }
 

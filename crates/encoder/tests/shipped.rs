@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-use selvedge_encoder::train::{Precision, Student};
+use selvedge_encoder::train::{StoredAs, Student};
 use selvedge_encoder::{Embeddings, Encoder, LoadOptions, shipped};
 
 /// What crates.io takes is 10 MB, sources included.
@@ -41,7 +41,7 @@ fn it_is_loaded_by_its_name_and_finds_what_shares_no_word_with_the_question() {
 fn it_fits_in_a_published_crate_and_can_be_trained_further() {
     let student = Student::load(shipped::NAME, &LoadOptions::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    student.save(folder.path(), Precision::F16).unwrap();
+    student.save(folder.path(), StoredAs::F16).unwrap();
     let mut bytes = 0;
     let mut folders = vec![folder.path().to_path_buf()];
     while let Some(folder) = folders.pop() {

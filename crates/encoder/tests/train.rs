@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::{SafeTensors, tensor::TensorView};
 use selvedge_encoder::train::{
-    AdamWOptions, Example, Examples, FreshOptions, Losses, Precision, StepReport, Student, TrainOptions, fresh, train,
+    AdamWOptions, Example, Examples, FreshOptions, Losses, StepReport, StoredAs, Student, TrainOptions, fresh, train,
 };
 use selvedge_encoder::{Embeddings, Encoder, Error, LoadOptions, Result, TextKind};
 
@@ -41,7 +41,7 @@ fn the_student_computes_what_the_encoder_does_before_and_after_it_is_saved() {
         let case = entry.file_name().into_string().unwrap();
         let student = Student::load(&folder(&case), &options(&case)).unwrap();
         let saved = tempfile::tempdir().unwrap();
-        student.save(saved.path(), Precision::F32).unwrap();
+        student.save(saved.path(), StoredAs::F32).unwrap();
         for model in [folder(&case), saved.path().to_str().unwrap().to_owned()] {
             let encoder = Encoder::load(&model, &options(&case)).unwrap();
             check(&case, "queries", &kept(&student, &texts, TextKind::Query), &encoder.encode_queries(&texts).unwrap());
@@ -96,7 +96,7 @@ fn run_options(steps: u64) -> TrainOptions {
         adamw: AdamWOptions { eps: 1e-4, ..AdamWOptions::default() },
         seed: 7,
         save_every: 2,
-        precision: Precision::F32,
+        stored_as: StoredAs::F32,
     }
 }
 
@@ -201,8 +201,8 @@ fn a_new_model_learns_its_teacher_s_vectors() {
 
     let student = Student::load(new, &LoadOptions::default()).unwrap();
     let losses = Losses { divergence: 0.0, in_batch: 0.0, temperature: 1.0, tokens: 1.0 };
-    let precision = Precision::F16;
-    let run_options = TrainOptions { losses, precision, adamw: AdamWOptions::default(), ..run_options(40) };
+    let stored_as = StoredAs::F16;
+    let run_options = TrainOptions { losses, stored_as, adamw: AdamWOptions::default(), ..run_options(40) };
     let mut seen = Vec::new();
     let mut report = |step: &StepReport| {
         seen.push(step.loss);

@@ -35,6 +35,7 @@ mod dots;
 #[cfg(target_arch = "x86_64")]
 mod fields;
 mod levels;
+mod linear;
 mod lined;
 mod maxsim;
 mod maxsim_f32;
@@ -43,6 +44,7 @@ mod probe;
 mod tile;
 mod top_k;
 
+pub use linear::Linear;
 pub use passages::{Passages, Table};
 
 use crate::{Backend, Codec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};

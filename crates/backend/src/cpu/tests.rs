@@ -128,3 +128,32 @@ fn the_name_tells_the_instruction_set() {
     assert!(names.len() < 2 || names[1] == "cpu/avx2");
     assert!(names.len() < 3 || names[2] == "cpu/avx512");
 }
+
+#[test]
+fn linear_layers_give_the_same_bits_everywhere() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    for (rows, inputs, outputs) in
+        [(0, 8, 3), (1, 1, 1), (3, 5, 17), (8, 32, 32), (9, 30, 33), (70, 384, 50), (41, 130, 129)]
+    {
+        let weight = noise(rng, inputs * outputs);
+        let mut x = noise(rng, rows * inputs);
+        x.iter_mut().take(inputs).for_each(|x| *x = 0.0);
+        let expected = reference::linear(inputs, &x, &weight);
+        for cpu in cpus() {
+            let layer = Linear::new(&cpu, inputs, &weight);
+            assert_eq!((layer.inputs(), layer.outputs()), (inputs, outputs));
+            let mut y = vec![f32::NAN; rows * outputs];
+            layer.forward(&x, &mut y);
+            assert_eq!(y, expected, "{:?} {rows} {inputs} {outputs}", cpu.isa());
+        }
+    }
+}
+
+#[test]
+fn a_row_of_no_numbers_stays_one() {
+    for cpu in cpus() {
+        let mut y = [0.0; 4];
+        Linear::new(&cpu, 2, &[1.0, 2.0, 3.0, 4.0]).forward(&[f32::NAN, 1.0, 1.0, 1.0], &mut y);
+        assert!(y[0].is_nan() && y[1].is_nan() && y[2].is_finite(), "{y:?}");
+    }
+}

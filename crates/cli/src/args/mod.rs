@@ -156,6 +156,15 @@ pub enum CodecArg {
     Colbertv2,
 }
 
+/// What a model's products are computed in, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PrecisionArg {
+    /// As the checkpoint's own library does.
+    F32,
+    /// Weights rounded for each output, inputs for each token.
+    Int8,
+}
+
 /// What every command that computes takes.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct EncodeArgs {
@@ -165,6 +174,9 @@ pub struct EncodeArgs {
     /// Tokens of a passage at most [default: the checkpoint's].
     #[arg(long, value_name = "TOKENS")]
     pub passage_maxlen: Option<usize>,
+    /// What the model's products are computed in: f32, or int8, which is faster and nearly the same.
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    pub precision: PrecisionArg,
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,

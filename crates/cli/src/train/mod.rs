@@ -4,13 +4,13 @@ mod data;
 
 use crate::args::{FreshArgs, TrainArgs};
 use crate::device::Device;
-use crate::queries::load_options;
+use crate::queries::{load_options, teacher_options};
 use crate::{Error, Result, progress};
 use data::TrainingData;
+use selvedge_encoder::Encoder;
 use selvedge_encoder::train::{
-    AdamWOptions, Examples, FreshOptions, Losses, Precision, StepReport, Student, TrainOptions, fresh, train as run,
+    AdamWOptions, Examples, FreshOptions, Losses, StepReport, StoredAs, Student, TrainOptions, fresh, train as run,
 };
-use selvedge_encoder::{Encoder, LoadOptions};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     let data = TrainingData::read(&args.data, args.queries.as_deref(), args.collection.as_deref(), args.ways)?;
     let run_options = run_options(args, &data)?;
     // Lengths are the student's: a teacher reads as much as it was made for.
-    let of_teacher = LoadOptions::default();
+    let of_teacher = teacher_options(&args.encode);
     let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &of_teacher)).transpose()?;
     let model = match (&args.model, &teacher) {
         (Some(model), _) => model.clone(),
@@ -102,7 +102,7 @@ fn run_options(args: &TrainArgs, data: &TrainingData) -> Result<TrainOptions> {
         adamw: AdamWOptions { weight_decay: args.weight_decay, clip: args.clip, ..AdamWOptions::default() },
         seed: args.seed,
         save_every: args.save_every,
-        precision: if args.f16 { Precision::F16 } else { Precision::F32 },
+        stored_as: if args.f16 { StoredAs::F16 } else { StoredAs::F32 },
     })
 }
 

@@ -1,6 +1,7 @@
 //! The parts that all architectures share: matrix product, norm, embedding table.
 
 use candle_core::Tensor;
+use selvedge_backend::{Cpu, cpu};
 
 use crate::ops::{self, Elementwise, NormWeights};
 use crate::weights::Weights;
@@ -8,9 +9,14 @@ use crate::{Error, Result};
 
 /// `x W^T + b`. The bias is kept apart so that callers can fuse it with what follows.
 pub(crate) struct Linear {
-    /// (in, out), a transposed view of the stored (out, in).
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Vec<f32>>,
+}
+
+enum Weight {
+    /// (in, out), a transposed view of the stored (out, in).
+    F32(Tensor),
+    Int8(cpu::Linear),
 }
 
 impl Linear {
@@ -43,12 +49,24 @@ impl Linear {
         for name in biases {
             bias.extend(weights.values(name, &[width_out])?);
         }
-        Ok(Self { weight: weight.t()?, bias: (!bias.is_empty()).then_some(bias) })
+        Ok(Self { weight: Weight::F32(weight.t()?), bias: (!bias.is_empty()).then_some(bias) })
+    }
+
+    /// Rounds the weight to int8: from now on products are computed in it.
+    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
+        if let Weight::F32(weight) = &self.weight {
+            let values = weight.t()?.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
+            self.weight = Weight::Int8(cpu::Linear::new(cpu, weight.dim(0)?, &values));
+        }
+        Ok(())
     }
 
     /// `x W^T`; (N, in) to (N, out).
     pub(crate) fn product(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight)?)
+        Ok(match &self.weight {
+            Weight::F32(weight) => x.matmul(weight)?,
+            Weight::Int8(weight) => ops::int8_product(x, weight)?,
+        })
     }
 
     /// `f(x W^T + b)`.

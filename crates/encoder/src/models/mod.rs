@@ -10,6 +10,7 @@ mod post_norm;
 mod xlm_roberta;
 
 use candle_core::Tensor;
+use selvedge_backend::Cpu;
 use serde::Serialize;
 
 use crate::batch::Batch;
@@ -102,6 +103,14 @@ impl Config {
 }
 
 impl Transformer {
+    /// Rounds the layers' weights: their products are int8 from now on.
+    pub(crate) fn round(&mut self, cpu: &Cpu) -> Result<()> {
+        match self {
+            Self::PostNorm(model) => model.round(cpu),
+            Self::ModernBert(model) => model.round(cpu),
+        }
+    }
+
     /// The last hidden states of a batch; (N, H).
     pub(crate) fn forward(&self, batch: &Batch) -> Result<Tensor> {
         match self {

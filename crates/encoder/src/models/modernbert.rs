@@ -9,6 +9,7 @@
 //! `local_attention / 2` tokens on each side and turn by a base of their own.
 
 use candle_core::{Device, Tensor};
+use selvedge_backend::Cpu;
 use serde::Serialize;
 
 use super::bert::activation;
@@ -125,6 +126,16 @@ impl ModernBert {
             .map(|layer| Layer::load(&config, weights, &format!("{root}layers.{layer}"), layer))
             .collect::<Result<_>>()?;
         Ok(Self { config, word, norm: embedding_norm, layers, final_norm })
+    }
+
+    /// All products of the layers in int8.
+    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
+        for layer in &mut self.layers {
+            for linear in [&mut layer.qkv, &mut layer.attention_out, &mut layer.up, &mut layer.down] {
+                linear.round(cpu)?;
+            }
+        }
+        Ok(())
     }
 
     /// (N) ids to (N, H).

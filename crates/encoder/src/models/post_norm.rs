@@ -7,6 +7,7 @@
 //! The three differ in the names of their tensors and in how positions are counted: [`Names`] and [`Positions`].
 
 use candle_core::{Device, Tensor};
+use selvedge_backend::Cpu;
 use serde::Serialize;
 
 use super::Architecture;
@@ -122,6 +123,16 @@ impl PostNorm {
             .map(|layer| Layer::load(&config, weights, &format!("{root}{}.{layer}", names.layer)))
             .collect::<Result<_>>()?;
         Ok(Self { config, word, position, norm, layers })
+    }
+
+    /// All products of the layers in int8.
+    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
+        for layer in &mut self.layers {
+            for linear in [&mut layer.qkv, &mut layer.attention_out, &mut layer.up, &mut layer.down] {
+                linear.round(cpu)?;
+            }
+        }
+        Ok(())
     }
 
     /// (N) ids to (N, H).

@@ -9,10 +9,12 @@
 //! | [`add_norm`] | `x = norm(x + b + r) g + s` | (N, H), in place |
 //! | [`gated`] | `f(x[:W]) x[W:]` | (N, 2W) to (N, W) |
 //! | [`rotate`] | rotary positions on queries and keys | (N, 3H), in place |
+//! | [`int8_product`] | `x W^T`, both rounded | (N, in) to (N, out) |
 //! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
 
 pub(crate) mod attention;
 mod elementwise;
+mod int8;
 pub(crate) mod math;
 mod norm;
 mod rotary;
@@ -21,6 +23,7 @@ use candle_core::{CpuStorage, Layout, Result, bail};
 
 pub(crate) use attention::{Attention, attention};
 pub(crate) use elementwise::{BiasRows, Elementwise, Visit, bias_activation, gated};
+pub(crate) use int8::int8_product;
 pub(crate) use norm::{NormWeights, add_norm, dot, norm, sum};
 pub(crate) use rotary::{RotaryTable, rotate};
 

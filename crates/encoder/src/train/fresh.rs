@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::params::{Precision, tensor, write_tensors};
+use super::params::{StoredAs, tensor, write_tensors};
 use crate::recipe::punctuation;
 use crate::{Encoder, Error, Result};
 
@@ -109,7 +109,7 @@ pub fn fresh(teacher: &Encoder, options: &FreshOptions, folder: &Path) -> Result
     let weights = weights(words, tokens.len(), dim, positions, options)?;
     write_tensors(
         &folder.join("model.safetensors"),
-        Precision::F32,
+        StoredAs::F32,
         weights.iter().map(|(name, value)| (name.clone(), value)),
     )
 }

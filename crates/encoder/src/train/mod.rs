@@ -35,6 +35,6 @@ mod tests;
 pub use adamw::AdamWOptions;
 pub use fresh::{FreshOptions, fresh};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
-pub use params::Precision;
+pub use params::StoredAs;
 pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};
 pub use student::Student;

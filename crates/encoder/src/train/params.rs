@@ -84,10 +84,10 @@ impl Params {
     }
 
     /// Writes every folder's `model.safetensors` under `root`; the folders exist.
-    pub(super) fn save(&self, root: &Path, precision: Precision) -> Result<()> {
+    pub(super) fn save(&self, root: &Path, stored_as: StoredAs) -> Result<()> {
         for (folder, vars) in &self.by_folder {
             let path = root.join(folder).join("model.safetensors");
-            write_tensors(&path, precision, vars.iter().map(|(name, var)| (name.clone(), var.as_tensor())))?;
+            write_tensors(&path, stored_as, vars.iter().map(|(name, var)| (name.clone(), var.as_tensor())))?;
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Params {
 
 /// What weights are written in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Precision {
+pub enum StoredAs {
     /// As they were trained.
     #[default]
     F32,
@@ -106,12 +106,12 @@ pub enum Precision {
 /// Writes tensors as safetensors, whole or not at all.
 pub(super) fn write_tensors<'a>(
     path: &Path,
-    precision: Precision,
+    stored_as: StoredAs,
     tensors: impl Iterator<Item = (String, &'a Tensor)>,
 ) -> Result<()> {
-    let (dtype, bytes): (_, fn(f32) -> Vec<u8>) = match precision {
-        Precision::F32 => (safetensors::Dtype::F32, |x| x.to_le_bytes().to_vec()),
-        Precision::F16 => (safetensors::Dtype::F16, |x| half::f16::from_f32(x).to_le_bytes().to_vec()),
+    let (dtype, bytes): (_, fn(f32) -> Vec<u8>) = match stored_as {
+        StoredAs::F32 => (safetensors::Dtype::F32, |x| x.to_le_bytes().to_vec()),
+        StoredAs::F16 => (safetensors::Dtype::F16, |x| half::f16::from_f32(x).to_le_bytes().to_vec()),
     };
     let mut data = Vec::new();
     for (name, tensor) in tensors {

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::adamw::{AdamW, AdamWOptions, Gradients};
 use super::loss::{self, Encoded};
-use super::params::Precision;
+use super::params::StoredAs;
 use super::shards::Shards;
 use super::state;
 use super::student::Student;
@@ -85,7 +85,7 @@ pub struct TrainOptions {
     /// Steps between checkpoints.
     pub save_every: u64,
     /// What the trained weights are written in; checkpoints on the way are in f32.
-    pub precision: Precision,
+    pub stored_as: StoredAs,
 }
 
 /// What a step did.
@@ -154,7 +154,7 @@ pub fn train(
             state::save(&checkpoints, student, &optimizer)?;
         }
     }
-    student.save(folder, options.precision)
+    student.save(folder, options.stored_as)
 }
 
 /// The share of the largest rate at a step: up in a line, then down in one.

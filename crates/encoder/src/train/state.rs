@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 
 use super::adamw::AdamW;
-use super::params::{Precision, write_tensors};
+use super::params::{StoredAs, write_tensors};
 use super::student::Student;
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
@@ -28,12 +28,12 @@ pub(super) fn save(checkpoints: &Path, student: &Student, optimizer: &AdamW) -> 
     std::fs::create_dir_all(checkpoints).map_err(|source| io(checkpoints, source))?;
     let new = tempfile::Builder::new().prefix(".new-").tempdir_in(checkpoints);
     let new = new.map_err(|source| io(checkpoints, source))?;
-    student.save(new.path(), Precision::F32)?;
+    student.save(new.path(), StoredAs::F32)?;
     let folder = new.path().join(OPTIMIZER);
     std::fs::create_dir_all(&folder).map_err(|source| io(&folder, source))?;
     let state: Vec<(String, Tensor)> = optimizer.state()?;
     let state = state.iter().map(|(name, tensor)| (name.clone(), tensor));
-    write_tensors(&folder.join("model.safetensors"), Precision::F32, state)?;
+    write_tensors(&folder.join("model.safetensors"), StoredAs::F32, state)?;
     let target = checkpoints.join(optimizer.steps().to_string());
     if target.exists() {
         std::fs::remove_dir_all(&target).map_err(|source| io(&target, source))?;

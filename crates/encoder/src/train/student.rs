@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 use super::blocks::{activate, linear, unit};
 use super::forward::{Padded, forward};
 use super::loss::Encoded;
-use super::params::{Params, Precision};
+use super::params::{Params, StoredAs};
 use super::{ops, ragged};
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
@@ -135,7 +135,7 @@ impl Student {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn save(&self, folder: &Path, precision: Precision) -> Result<()> {
+    pub fn save(&self, folder: &Path, stored_as: StoredAs) -> Result<()> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |source| Error::Io { path, source }
@@ -155,6 +155,6 @@ impl Student {
                 std::fs::write(&path, self.checkpoint.read(&name)?).map_err(io(&path))?;
             }
         }
-        self.params.save(folder, precision)
+        self.params.save(folder, stored_as)
     }
 }

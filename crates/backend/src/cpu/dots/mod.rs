@@ -73,6 +73,11 @@ impl Panels {
         self.sums.len() / self.lanes
     }
 
+    /// Rows in a panel.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
     /// Bytes of an interleaved row.
     pub(super) fn width(&self) -> usize {
         self.width

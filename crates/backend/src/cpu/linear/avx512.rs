@@ -1,0 +1,53 @@
+//! `linear` with AVX-512: eight rows meet thirty-two outputs.
+
+use super::{Inputs, Linear};
+use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
+use std::arch::x86_64::*;
+
+/// Rows of `y`.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
+    let rows: Vec<u8> = x.rows.iter().map(|&x| x.cast_unsigned() ^ 0x80).collect();
+    let mut first = 0;
+    while first + 2 <= linear.panels.len() {
+        panels::<2>(&rows, x.scales, linear, first, y);
+        first += 2;
+    }
+    if first < linear.panels.len() {
+        panels::<1>(&rows, x.scales, linear, first, y);
+    }
+}
+
+/// The columns of `V` panels.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+fn panels<const V: usize>(rows: &[u8], scales: &[f32], linear: &Linear, first: usize, y: &mut [f32]) {
+    let (width, outputs) = (linear.panels.width(), linear.outputs);
+    let data = linear.panels.panels(first, V);
+    // Rows are `x + 128`, so products start 128 sums lower.
+    let lower: [__m512i; V] = std::array::from_fn(|v| {
+        // SAFETY: a panel has a register of sums.
+        let sums = unsafe { _mm512_loadu_si512(linear.panels.sums(first + v).as_ptr().cast()) };
+        _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums))
+    });
+    let of_outputs: [__m512; V] = std::array::from_fn(|v| {
+        let scales = &linear.scales[(first + v) * LANES..][..LANES];
+        // SAFETY: a register of scales.
+        unsafe { _mm512_loadu_ps(scales.as_ptr()) }
+    });
+    for (group, (scales, y)) in scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
+        let row = |r: usize| rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr();
+        // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `16 * width`.
+        let sums = unsafe { tile::<ROWS, V>(std::array::from_fn(row), data.as_ptr(), width, lower, as_unsigned()) };
+        for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(scales) {
+            for (v, sums) in sums.into_iter().enumerate() {
+                let scale = _mm512_mul_ps(_mm512_set1_ps(scale), of_outputs[v]);
+                let values = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale);
+                let own = &mut y[(first + v) * LANES..];
+                let mask = if own.len() < LANES { (1u16 << own.len()) - 1 } else { u16::MAX };
+                // SAFETY: the mask ends with the row.
+                unsafe { _mm512_mask_storeu_ps(own.as_mut_ptr(), mask, values) };
+            }
+        }
+    }
+}

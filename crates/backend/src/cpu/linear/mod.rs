@@ -1,0 +1,94 @@
+//! A linear layer in int8: `y = x W^T`, weights rounded once for each output, inputs for each row.
+//!
+//! ```text
+//! w8 = round(127 w / max|w|) for each row of W;  x8 likewise for each row of x
+//! y[n][m] = f32(dot(x8[n], w8[m])) * (scale_x[n] * scale_w[m])
+//! ```
+//! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and what follows is two
+//! multiplications of f32, the same everywhere: every body gives the same bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use super::{Cpu, dots::Panels};
+use crate::{Isa, round_to_int8};
+use rayon::prelude::*;
+
+/// Bytes of the rows that a panel meets at a time: a quarter of a 32 KiB L1.
+const BLOCK_BYTES: usize = 1 << 13;
+/// The largest `in`: more could overflow an i32 sum.
+const MAX_INPUTS: usize = 1 << 15;
+
+/// The weights of a linear layer, rounded.
+pub struct Linear {
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    panels: Panels,
+    /// One an output, and zeros behind the last, as many as panels have lanes.
+    scales: Vec<f32>,
+}
+
+/// Rounded inputs, `(n, width) i8` and `(n) f32`.
+struct Inputs<'a> {
+    rows: &'a [i8],
+    scales: &'a [f32],
+}
+
+impl Linear {
+    /// Rounds `weight (out, in)`.
+    ///
+    /// # Panics
+    /// If `weight` is no whole rows of `inputs`, or these are more than 2^15.
+    pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
+        assert!(inputs > 0 && inputs <= MAX_INPUTS && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
+        let mut rows = vec![0i8; weight.len()];
+        let outputs = weight.len() / inputs;
+        let rounded = weight.chunks_exact(inputs).zip(rows.chunks_exact_mut(inputs));
+        let mut scales: Vec<f32> = rounded.map(|(real, row)| round_to_int8(real, row)).collect();
+        let order: Vec<Option<usize>> = (0..inputs.next_multiple_of(4)).map(|at| (at < inputs).then_some(at)).collect();
+        let panels = Panels::in_order(cpu.isa(), inputs, &rows, &order);
+        scales.resize(panels.len() * super::dots::lanes(cpu.isa()), 0.0);
+        Self { isa: cpu.isa(), inputs, outputs, panels, scales }
+    }
+
+    /// Values of a row of `x`.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values of a row of `y`.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `y = x W^T`. A row of `x` with a value that is no number gives one of such values.
+    ///
+    /// # Panics
+    /// If `x` and `y` are no whole rows, or not equally many.
+    pub fn forward(&self, x: &[f32], y: &mut [f32]) {
+        assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
+        assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);
+        if y.is_empty() {
+            return;
+        }
+        let width = self.panels.width();
+        let block = (BLOCK_BYTES / width).next_multiple_of(8).max(8);
+        y.par_chunks_mut(block * self.outputs).zip(x.par_chunks(block * self.inputs)).for_each(|(y, x)| {
+            let num = x.len() / self.inputs;
+            let mut rows = vec![0i8; num * width];
+            let mut scales = vec![0f32; num];
+            for ((x, row), scale) in x.chunks_exact(self.inputs).zip(rows.chunks_exact_mut(width)).zip(&mut scales) {
+                *scale = round_to_int8(x, row);
+                // A maximum passes over NaN, so that it is looked for.
+                if x.iter().any(|x| !x.is_finite()) {
+                    *scale = f32::NAN;
+                }
+            }
+            dispatch!(self.isa, Inputs { rows: &rows, scales: &scales }, self, y);
+        });
+    }
+}

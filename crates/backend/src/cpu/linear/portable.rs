@@ -1,0 +1,20 @@
+//! `linear` in plain Rust.
+
+use super::{Inputs, Linear};
+use crate::cpu::dots::portable::Wide;
+
+/// Rows of `y`.
+pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
+    let (width, lanes) = (linear.panels.width(), linear.panels.lanes());
+    let (rows, mut weights) = (Wide::new(width, x.rows), Wide::zeros(width, 1));
+    for output in 0..linear.outputs {
+        // One row of weights out of its panel, which is laid out for registers that this body does not have.
+        let panel = linear.panels.panels(output / lanes, 1);
+        for (step, four) in panel.chunks_exact(4 * lanes).enumerate() {
+            weights.set(0, 4 * step, &four[4 * (output % lanes)..][..4]);
+        }
+        rows.dots(weights.row(0), |n, dot| {
+            y[n * linear.outputs + output] = dot as f32 * (x.scales[n] * linear.scales[output]);
+        });
+    }
+}
