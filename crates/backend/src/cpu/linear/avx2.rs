@@ -9,7 +9,8 @@ use std::arch::x86_64::*;
 
 /// Rows of `y`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
+pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
+    let x = Inputs::new(x, linear);
     let mut first = 0;
     while first + 2 <= linear.panels.len() {
         panels::<2>(&x, linear, first, y);
@@ -23,7 +24,7 @@ pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
 /// The columns of `V` panels.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn panels<const V: usize>(x: &Inputs<'_>, linear: &Linear, first: usize, y: &mut [f32]) {
+fn panels<const V: usize>(x: &Inputs, linear: &Linear, first: usize, y: &mut [f32]) {
     let (width, outputs) = (linear.panels.width(), linear.outputs);
     let data = linear.panels.panels(first, V);
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {

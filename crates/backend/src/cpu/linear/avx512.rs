@@ -6,15 +6,16 @@ use std::arch::x86_64::*;
 
 /// Rows of `y`.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
-    let rows: Vec<u8> = x.rows.iter().map(|&x| x.cast_unsigned() ^ 0x80).collect();
+pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
+    let Inputs { rows, scales } = Inputs::new(x, linear);
+    let rows: Vec<u8> = rows.into_iter().map(|x| x.cast_unsigned() ^ 0x80).collect();
     let mut first = 0;
     while first + 2 <= linear.panels.len() {
-        panels::<2>(&rows, x.scales, linear, first, y);
+        panels::<2>(&rows, &scales, linear, first, y);
         first += 2;
     }
     if first < linear.panels.len() {
-        panels::<1>(&rows, x.scales, linear, first, y);
+        panels::<1>(&rows, &scales, linear, first, y);
     }
 }
 

@@ -14,7 +14,7 @@ mod avx512;
 mod portable;
 
 use super::{Cpu, dots::Panels};
-use crate::{Isa, round_to_int8};
+use crate::Isa;
 use rayon::prelude::*;
 
 /// Bytes of the rows that a panel meets at a time: a quarter of a 32 KiB L1.
@@ -32,10 +32,45 @@ pub struct Linear {
     scales: Vec<f32>,
 }
 
-/// Rounded inputs, `(n, width) i8` and `(n) f32`.
-struct Inputs<'a> {
-    rows: &'a [i8],
-    scales: &'a [f32],
+/// Rounded inputs.
+struct Inputs {
+    /// `(n, width) i8`, zeros behind each row's last.
+    rows: Vec<i8>,
+    /// `(n) f32`.
+    scales: Vec<f32>,
+}
+
+impl Inputs {
+    /// Rounds `x (n, in)`. Inlined into each body, which has the instructions for it.
+    #[inline(always)]
+    fn new(x: &[f32], linear: &Linear) -> Self {
+        let width = linear.panels.width();
+        let num = x.len() / linear.inputs;
+        let mut inputs = Self { rows: vec![0; num * width], scales: vec![0.0; num] };
+        let rows = inputs.rows.chunks_exact_mut(width).zip(&mut inputs.scales);
+        for (x, (row, scale)) in x.chunks_exact(linear.inputs).zip(rows) {
+            *scale = round(x, row);
+        }
+        inputs
+    }
+}
+
+/// [`round_to_int8`](crate::round_to_int8) in a form that compilers vectorize, but for a row with a value that is no
+/// number or infinite: its scale is NaN.
+#[inline(always)]
+fn round(x: &[f32], out: &mut [i8]) -> f32 {
+    // Bits of numbers without a sign are in the numbers' order, infinity and NaN above all.
+    let max = f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())));
+    if !max.is_finite() {
+        return f32::NAN;
+    }
+    let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+    for (out, x) in out.iter_mut().zip(x) {
+        // The addition rounds to where f32 has no fractions, and the integer is in the lowest bits.
+        let shifted = (x * inverse).clamp(-127.0, 127.0) + (3 << 22) as f32;
+        *out = shifted.to_bits() as i8;
+    }
+    max / 127.0
 }
 
 impl Linear {
@@ -48,7 +83,7 @@ impl Linear {
         let mut rows = vec![0i8; weight.len()];
         let outputs = weight.len() / inputs;
         let rounded = weight.chunks_exact(inputs).zip(rows.chunks_exact_mut(inputs));
-        let mut scales: Vec<f32> = rounded.map(|(real, row)| round_to_int8(real, row)).collect();
+        let mut scales: Vec<f32> = rounded.map(|(real, row)| round(real, row)).collect();
         let order: Vec<Option<usize>> = (0..inputs.next_multiple_of(4)).map(|at| (at < inputs).then_some(at)).collect();
         let panels = Panels::in_order(cpu.isa(), inputs, &rows, &order);
         scales.resize(panels.len() * super::dots::lanes(cpu.isa()), 0.0);
@@ -75,20 +110,8 @@ impl Linear {
         if y.is_empty() {
             return;
         }
-        let width = self.panels.width();
-        let block = (BLOCK_BYTES / width).next_multiple_of(8).max(8);
-        y.par_chunks_mut(block * self.outputs).zip(x.par_chunks(block * self.inputs)).for_each(|(y, x)| {
-            let num = x.len() / self.inputs;
-            let mut rows = vec![0i8; num * width];
-            let mut scales = vec![0f32; num];
-            for ((x, row), scale) in x.chunks_exact(self.inputs).zip(rows.chunks_exact_mut(width)).zip(&mut scales) {
-                *scale = round_to_int8(x, row);
-                // A maximum passes over NaN, so that it is looked for.
-                if x.iter().any(|x| !x.is_finite()) {
-                    *scale = f32::NAN;
-                }
-            }
-            dispatch!(self.isa, Inputs { rows: &rows, scales: &scales }, self, y);
-        });
+        let block = (BLOCK_BYTES / self.panels.width()).next_multiple_of(8).max(8);
+        let blocks = y.par_chunks_mut(block * self.outputs).zip(x.par_chunks(block * self.inputs));
+        blocks.for_each(|(y, x)| dispatch!(self.isa, x, self, y));
     }
 }

@@ -4,9 +4,10 @@ use super::{Inputs, Linear};
 use crate::cpu::dots::portable::Wide;
 
 /// Rows of `y`.
-pub(super) fn run(x: Inputs<'_>, linear: &Linear, y: &mut [f32]) {
+pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
+    let x = Inputs::new(x, linear);
     let (width, lanes) = (linear.panels.width(), linear.panels.lanes());
-    let (rows, mut weights) = (Wide::new(width, x.rows), Wide::zeros(width, 1));
+    let (rows, mut weights) = (Wide::new(width, &x.rows), Wide::zeros(width, 1));
     for output in 0..linear.outputs {
         // One row of weights out of its panel, which is laid out for registers that this body does not have.
         let panel = linear.panels.panels(output / lanes, 1);
