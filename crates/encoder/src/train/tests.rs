@@ -52,11 +52,12 @@ fn losses_of(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
 fn gradients_are_those_of_finite_differences() {
     const STEP: f64 = 1e-5;
     const TOLERANCE: f64 = 1e-6;
-    for case in CASES {
+    for (number, case) in CASES.into_iter().enumerate() {
         let student = student(case, DType::F64);
         let gradients = losses(&student).unwrap().backward().unwrap();
         let (mut checked, mut moved) = (0, 0);
-        for (name, var) in student.params.all() {
+        // Every second variable; an architecture's other half is checked in another family's checkpoint.
+        for (name, var) in student.params.all().skip(number / 4 % 2).step_by(2) {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
             let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let values = var.as_tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap();
@@ -78,7 +79,7 @@ fn gradients_are_those_of_finite_differences() {
                 moved += usize::from(slope.abs() > 1e-4);
             }
         }
-        assert!(checked > 20 && moved > checked / 4, "{case}: {checked} checked, {moved} of them not nearly 0");
+        assert!(checked > 10 && moved > checked / 4, "{case}: {checked} checked, {moved} of them not nearly 0");
     }
 }
 
