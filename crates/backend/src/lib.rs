@@ -5,6 +5,8 @@
 //! ops below, for `assign` and for a trellis' rows, within a stated margin for the float ops (the rest of
 //! `compress`, `maxsim_f32`).
 //!
+//! One more is the CPU's alone, and the encoder's: [`cpu::Linear`], a transformer's layers in int8.
+//!
 //! # The arithmetic contract: a score is an integer
 //!
 //! A query's embeddings are rounded to int8 with one scale for the whole query ([`QuantizedQuery`]).
