@@ -36,6 +36,13 @@ def debian(data):
         return dict(line.rstrip("\n").split("\t", 1) for line in lines)
 
 
+def synopses(data, by_package):
+    """Synopses of packages with their descriptions."""
+    with gzip.open(data / "debian/train_pairs.tsv.gz", "rt") as lines:
+        known = [line.rstrip("\n").split("\t") for line in lines]
+    return [(query, by_package[package]) for query, package in known if package in by_package]
+
+
 def dictionary(room):
     """GCIDE's entries in their order, without pronunciation and etymology, in passages."""
     raw = gzip.open(room / "usr/share/dictd/gcide.dict.dz").read().decode("utf8", "replace")
@@ -89,9 +96,7 @@ def texts(descriptions, in_order, shuffled, synsets):
 def pairs(data, by_package, passages, synsets):
     """Round 2: 11,000 synopses with their descriptions, and 9,000 spans of passages with what is left of these."""
     rng = random.Random(11)
-    with gzip.open(data / "debian/train_pairs.tsv.gz", "rt") as lines:
-        known = [line.rstrip("\n").split("\t") for line in lines]
-    known = [(query, by_package[package]) for query, package in known if package in by_package]
+    known = synopses(data, by_package)
     rng.shuffle(known)
     spans = []
     for passage in passages[8000:16000] + synsets[8000:16000]:
@@ -109,13 +114,11 @@ def pairs(data, by_package, passages, synsets):
 def to_mine(data, by_package, passages, synsets):
     """Round 3: 14,000 synopses with their descriptions, and 29,000 other passages, most of which lose a span to a query."""
     rng = random.Random(13)
-    with gzip.open(data / "debian/train_pairs.tsv.gz", "rt") as lines:
-        known = [line.rstrip("\n").split("\t") for line in lines]
-    known = [(query, package) for query, package in known if package in by_package]
+    known = synopses(data, by_package)
     rng.shuffle(known)
     queries = [query for query, _ in known[:14000]]
-    collection = [by_package[package] for _, package in known[:14000]]
-    for text in [by_package[package] for _, package in known[14000:26000]] + passages[:9000] + synsets[:8000]:
+    collection = [description for _, description in known[:14000]]
+    for text in [description for _, description in known[14000:26000]] + passages[:9000] + synsets[:8000]:
         words = text.split()
         if len(words) < 30:
             collection.append(text)

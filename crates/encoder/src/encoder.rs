@@ -159,7 +159,8 @@ impl Encoder {
     }
 
     /// A hash, in hex, over everything that changes an embedding: weights, sizes, tokenizer, family settings and the
-    /// checkpoint's own maximum lengths. It depends neither on where the checkpoint lies nor on [`LoadOptions`].
+    /// checkpoint's own maximum lengths. It depends neither on where the checkpoint lies nor on [`LoadOptions`], not even on
+    /// the precision: embeddings computed in int8 and in f32 are near enough to meet in one index.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }

@@ -14,6 +14,8 @@ Queries are ids of --queries, or texts without it; passages are ids of --collect
 OUT_DIR becomes a checkpoint that every command takes as --model. On the way there are OUT_DIR/checkpoints, from which
 --resume goes on, and OUT_DIR/log.csv.
 
+--precision is the teacher's; training itself is in f32.
+
 Examples
   selvedge train --data pairs.tsv --collection docs.tsv --model sentence-transformers/all-MiniLM-L6-v2 trained/
   selvedge train --data tuples.jsonl --queries q.tsv --collection docs.tsv --model ./my-colbert trained/

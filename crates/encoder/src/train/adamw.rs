@@ -66,20 +66,10 @@ impl Gradients {
         Ok(())
     }
 
-    /// All of them, variable after variable.
+    /// All of them, by variable.
     #[cfg(test)]
-    pub(super) fn flat(&self) -> Vec<f32> {
-        self.sums.values().flatten().copied().collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn names(&self) -> Vec<&String> {
-        self.sums.keys().collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn each(&self) -> impl Iterator<Item = &Vec<f32>> {
-        self.sums.values()
+    pub(super) fn sums(&self) -> &BTreeMap<String, Vec<f32>> {
+        &self.sums
     }
 
     /// The length of all of them together.

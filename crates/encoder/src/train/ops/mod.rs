@@ -1,7 +1,7 @@
 //! The passes of `crate::ops` with their gradients, on contiguous f32 tensors: (N, ..) rows, a batch's texts end to end.
 //!
 //! candle's own operations know their gradients too, and `train::blocks` is made of them, but a norm is eleven of theirs
-//! and attention fifteen, each a pass over memory. `blocks` is what these are tested against.
+//! and attention seventeen, each a pass over memory. `blocks` is what these are tested against.
 //!
 //! | op | formula | shape |
 //! |---|---|---|
