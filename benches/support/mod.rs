@@ -56,6 +56,15 @@ pub enum Work {
 }
 
 impl Work {
+    /// Each thread's part.
+    pub fn divided(self, threads: usize) -> Self {
+        match self {
+            Self::Products(n) => Self::Products(n / threads),
+            Self::MultiplyAdds(n) => Self::MultiplyAdds(n / threads),
+            Self::Moved(n) => Self::Moved(n / threads),
+        }
+    }
+
     /// How large a part of the limit was reached by a call that took `time`.
     fn share(self, limits: &Limits, time: Duration) -> Option<String> {
         let (amount, limit, unit) = match self {

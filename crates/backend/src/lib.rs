@@ -5,7 +5,7 @@
 //! ops below, for `assign` and for a trellis' rows, within a stated margin for the float ops (the rest of
 //! `compress`, `maxsim_f32`).
 //!
-//! One more is the CPU's alone, and the encoder's: [`cpu::Linear`], a transformer's layers in int8.
+//! Two more are the CPU's alone, and the encoder's: [`cpu::LinearF32`] and [`cpu::LinearInt8`], a transformer's layers.
 //!
 //! # The arithmetic contract: a score is an integer
 //!

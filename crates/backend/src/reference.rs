@@ -184,8 +184,8 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
     hits
 }
 
-/// `y = x W^T` with both rounded to int8 row by row (`cpu::Linear`): `x (N, in)`, `weight (out, in)` -> `(N, out)`.
-pub fn linear(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
+/// `y = x W^T` with both rounded to int8 row by row (`cpu::LinearInt8`): `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let round = |row: &[f32]| {
         let mut rounded = vec![0i8; row.len()];
         let scale = round_to_int8(row, &mut rounded);
@@ -201,4 +201,11 @@ pub fn linear(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
         }
     }
     y
+}
+
+/// `y = x W^T` (`cpu::LinearF32`), in f64: `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+pub fn linear_f32(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+    let rows = x.chunks_exact(inputs);
+    rows.flat_map(|x| weight.chunks_exact(inputs).map(move |weights| dot(x, weights))).collect()
 }

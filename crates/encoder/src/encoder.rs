@@ -1,16 +1,15 @@
 //! The encoder: a loaded checkpoint that turns texts into embeddings.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use selvedge_backend::Cpu;
 
 use crate::batch::{Batch, plan};
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
-use crate::models::{Architecture, Config, Transformer};
+use crate::models::{Architecture, Arithmetic, Config, Scratch, Transformer};
 use crate::projection::Projection;
 use crate::recipe::{self, Family, Recipe, TextKind};
 use crate::rows::{Row, Rows};
@@ -72,6 +71,8 @@ pub struct Encoder {
     dim: usize,
     batch_tokens: usize,
     fingerprint: String,
+    /// What lanes that are done have left for the next ones.
+    idle: Mutex<Vec<Scratch>>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -105,11 +106,10 @@ impl Encoder {
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
         let rows = Rows::new(model, &recipe, tokenizer, positions)?;
-        let mut transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?)?;
-        if options.precision == Precision::Int8 {
-            transformer.round(&Cpu::new()?)?;
-        }
-        let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, &mut fingerprint)?;
+        let arithmetic = Arithmetic { cpu: Cpu::new()?, precision: options.precision };
+        let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?, arithmetic)?;
+        let exact = Arithmetic { precision: Precision::F32, ..arithmetic };
+        let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, exact, &mut fingerprint)?;
         if dim % 8 != 0 || dim == 0 {
             return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });
         }
@@ -125,6 +125,7 @@ impl Encoder {
             dim,
             batch_tokens: options.batch_tokens,
             fingerprint: fingerprint.finish(),
+            idle: Mutex::default(),
         })
     }
 
@@ -151,6 +152,11 @@ impl Encoder {
     /// The folder or hub id, as it was asked for.
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// Multiply-adds of the layers' products for one token; attention is not counted.
+    pub fn multiply_adds(&self) -> usize {
+        self.transformer.multiply_adds()
     }
 
     /// All settings in force, maximum lengths included.
@@ -203,15 +209,16 @@ impl Encoder {
     pub fn encode_dense(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
         let rows = texts.par_iter().map(|text| self.rows.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
         let lens = vec![1; rows.len()];
-        self.run(&rows, &lens, self.hidden, |hidden, batch, _| {
-            let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
-            let mut means = vec![0.0; batch.spans.len() * self.hidden];
-            for (span, mean) in batch.spans.iter().zip(means.chunks_exact_mut(self.hidden)) {
-                for token in hidden[span.start * self.hidden..].chunks_exact(self.hidden).take(span.attended) {
+        self.run(&rows, &lens, self.hidden, |scratch, batch, _| {
+            let Scratch { x, y, .. } = scratch;
+            y.clear();
+            y.resize(batch.spans.len() * self.hidden, 0.0);
+            for (span, mean) in batch.spans.iter().zip(y.chunks_exact_mut(self.hidden)) {
+                for token in x[span.start * self.hidden..].chunks_exact(self.hidden).take(span.attended) {
                     mean.iter_mut().zip(token).for_each(|(mean, x)| *mean += x);
                 }
             }
-            Ok(means)
+            std::mem::swap(x, y);
         })
     }
 
@@ -222,33 +229,31 @@ impl Encoder {
     /// Embeddings of the kept tokens of rows.
     pub(crate) fn embed(&self, rows: &[Row]) -> Result<Embeddings> {
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
-        self.run(rows, &lens, self.dim, |hidden, batch, rows| {
-            let kept =
-                batch.spans.iter().zip(rows).flat_map(|(span, row)| row.kept.iter().map(|at| (span.start + at) as u32));
-            let kept: Vec<u32> = kept.collect();
-            if kept.is_empty() {
-                return Ok(Vec::new());
-            }
+        self.run(rows, &lens, self.dim, |scratch, batch, rows| {
             // Dropped before the projection: nothing after the transformer looks across tokens.
-            let all = kept.len() == batch.ids.len();
-            let count = kept.len();
-            let hidden =
-                if all { hidden } else { hidden.index_select(&Tensor::from_vec(kept, count, &Device::Cpu)?, 0)? };
-            Ok(self.projection.forward(hidden)?.flatten_all()?.to_vec1()?)
+            let mut num_kept = 0;
+            for (span, row) in batch.spans.iter().zip(rows) {
+                for at in &row.kept {
+                    let from = (span.start + at) * self.hidden;
+                    scratch.x.copy_within(from..from + self.hidden, num_kept * self.hidden);
+                    num_kept += 1;
+                }
+            }
+            scratch.x.truncate(num_kept * self.hidden);
+            self.projection.forward(scratch);
         })
     }
 
     /// Sends every row through the transformer, and `finish` over its hidden states, batch by batch.
     ///
-    /// As many lanes as the pool has threads take batches off one list. A lane inside a matrix product may be made
-    /// to run another lane's share of it, or that whole lane; since there are no more lanes than threads, no more
-    /// batches than threads are ever in flight.
+    /// `finish` leaves rows of `dim` in `scratch.x`. As many lanes as the pool has threads take batches off one list; a batch
+    /// is computed on one thread.
     fn run(
         &self,
         rows: &[Row],
         lens: &[u32],
         dim: usize,
-        finish: impl Fn(Tensor, &Batch, &[&Row]) -> Result<Vec<f32>> + Sync,
+        finish: impl Fn(&mut Scratch, &Batch, &[&Row]) + Sync,
     ) -> Result<Embeddings> {
         let offsets = offsets(lens, dim);
         let data = Mutex::new(vec![0.0; offsets[lens.len()]]);
@@ -257,13 +262,15 @@ impl Encoder {
         let next = AtomicUsize::new(0);
         let lanes = rayon::current_num_threads().min(batches.len());
         (0..lanes).into_par_iter().with_max_len(1).try_for_each(|_| {
+            let mut scratch = lock(&self.idle).pop().unwrap_or_default();
             while let Some(group) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let rows: Vec<&Row> = group.iter().map(|&text| &rows[text]).collect();
                 let batch = Batch::new(rows.iter().copied());
-                let mut values = finish(self.transformer.forward(&batch)?, &batch, &rows)?;
-                normalize(&mut values, dim);
-                let mut data = data.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut rest = values.as_slice();
+                self.transformer.forward(&batch, &mut scratch)?;
+                finish(&mut scratch, &batch, &rows);
+                normalize(&mut scratch.x, dim);
+                let mut data = lock(&data);
+                let mut rest = scratch.x.as_slice();
                 for &text in group {
                     let target = &mut data[offsets[text]..offsets[text + 1]];
                     let (values, tail) = rest.split_at(target.len());
@@ -271,11 +278,17 @@ impl Encoder {
                     rest = tail;
                 }
             }
+            lock(&self.idle).push(scratch);
             Ok::<_, Error>(())
         })?;
         let data = data.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Embeddings { dim, data, lens: lens.to_vec() })
     }
+}
+
+/// A lock; what a thread that panicked has left under it is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where each text's values start; one more for the end.

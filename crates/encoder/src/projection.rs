@@ -3,12 +3,11 @@
 //! `y = activation(x W^T + b) + residual`, where the residual is absent, `x` itself, or `x R^T` when the widths differ.
 //! In: hidden states (N, H). Out: rows (N, D), not yet normalized.
 
-use candle_core::Tensor;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::fingerprint::Fingerprint;
-use crate::models::Linear;
+use crate::models::{Arithmetic, Linear, Scratch};
 use crate::ops::{self, Elementwise};
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -115,6 +114,7 @@ impl Projection {
         checkpoint: &Checkpoint,
         specs: &[DenseSpec],
         hidden: usize,
+        arithmetic: Arithmetic,
         fingerprint: &mut Fingerprint,
     ) -> Result<(Self, usize)> {
         let mut layers = Vec::with_capacity(specs.len());
@@ -127,11 +127,11 @@ impl Projection {
             };
             let bias = spec.bias.then_some("linear.bias");
             // The layer's input is as wide as the output before it: a chain that does not fit is a wrong shape.
-            let linear = Linear::load(&mut weights, &spec.weight, bias, width, out)?;
+            let linear = Linear::load(&mut weights, arithmetic, &spec.weight, bias, width, out)?;
             let residual = match spec.residual {
                 false => Residual::None,
                 true if width == out => Residual::Input,
-                true => Residual::Product(Linear::load(&mut weights, "residual.weight", None, width, out)?),
+                true => Residual::Product(Linear::load(&mut weights, arithmetic, "residual.weight", None, width, out)?),
             };
             layers.push(Dense { linear, activation: spec.activation, residual });
             width = out;
@@ -139,19 +139,21 @@ impl Projection {
         Ok((Self { layers }, width))
     }
 
-    /// (N, H) to (N, D).
-    pub(crate) fn forward(&self, hidden: Tensor) -> Result<Tensor> {
-        let mut x = hidden;
+    /// `scratch.x`, (N, H) to (N, D).
+    pub(crate) fn forward(&self, scratch: &mut Scratch) {
+        let Scratch { x, y, wide, rounded, .. } = scratch;
         for layer in &self.layers {
-            let y = layer.linear.product(&x)?;
-            ops::bias_activation(&y, layer.linear.bias(), layer.activation.into())?;
-            x = match &layer.residual {
-                Residual::None => y,
-                Residual::Input => (y + x)?,
-                Residual::Product(linear) => (y + linear.product(&x)?)?,
-            };
+            layer.linear.forward(x, layer.activation.into(), y, rounded);
+            match &layer.residual {
+                Residual::None => {}
+                Residual::Input => ops::add(y, x, x.len(), None),
+                Residual::Product(linear) => {
+                    linear.product(x, wide, rounded);
+                    ops::add(y, wide, wide.len(), None);
+                }
+            }
+            std::mem::swap(x, y);
         }
-        Ok(x)
     }
 }
 

@@ -35,7 +35,8 @@ mod dots;
 #[cfg(target_arch = "x86_64")]
 mod fields;
 mod levels;
-mod linear;
+mod linear_f32;
+mod linear_int8;
 mod lined;
 mod maxsim;
 mod maxsim_f32;
@@ -44,7 +45,8 @@ mod probe;
 mod tile;
 mod top_k;
 
-pub use linear::Linear;
+pub use linear_f32::LinearF32;
+pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
 
 use crate::{Backend, Codec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};

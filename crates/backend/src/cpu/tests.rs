@@ -132,19 +132,47 @@ fn the_name_tells_the_instruction_set() {
 #[test]
 fn linear_layers_give_the_same_bits_everywhere() {
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    let mut rounded = RoundedRows::default();
     for (rows, inputs, outputs) in
         [(0, 8, 3), (1, 1, 1), (3, 5, 17), (8, 32, 32), (9, 30, 33), (70, 384, 50), (41, 130, 129)]
     {
         let weight = noise(rng, inputs * outputs);
         let mut x = noise(rng, rows * inputs);
         x.iter_mut().take(inputs).for_each(|x| *x = 0.0);
-        let expected = reference::linear(inputs, &x, &weight);
+        let expected = reference::linear_int8(inputs, &x, &weight);
         for cpu in cpus() {
-            let layer = Linear::new(&cpu, inputs, &weight);
+            let layer = LinearInt8::new(&cpu, inputs, &weight);
+            assert_eq!((layer.inputs(), layer.outputs()), (inputs, outputs));
+            let mut y = vec![f32::NAN; rows * outputs];
+            layer.forward(&x, &mut y, &mut rounded);
+            assert_eq!(y, expected, "{:?} {rows} {inputs} {outputs}", cpu.isa());
+        }
+    }
+}
+
+/// Multiples and remainders of every tile's rows (12, 8, 4; 6, 4, 2) and panels; more rows than a block has.
+#[test]
+fn linear_layers_in_f32_are_near_the_reference_and_equal_where_products_are_fused() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(6);
+    for (rows, inputs, outputs) in
+        [(0, 8, 3), (1, 1, 1), (2, 3, 16), (5, 7, 17), (8, 32, 32), (12, 9, 33), (30, 64, 47), (71, 4000, 50)]
+    {
+        let (weight, x) = (noise(rng, inputs * outputs), noise(rng, rows * inputs));
+        let expected = reference::linear_f32(inputs, &x, &weight);
+        let mut fused: Option<Vec<f32>> = None;
+        for cpu in cpus() {
+            let layer = LinearF32::new(&cpu, inputs, &weight);
             assert_eq!((layer.inputs(), layer.outputs()), (inputs, outputs));
             let mut y = vec![f32::NAN; rows * outputs];
             layer.forward(&x, &mut y);
-            assert_eq!(y, expected, "{:?} {rows} {inputs} {outputs}", cpu.isa());
+            // Noise of unit size: sums of n terms are off by some n^.5 roundings of values near n^.5.
+            let margin = 1e-6 * inputs as f64;
+            for (y, expected) in y.iter().zip(&expected) {
+                assert!((f64::from(*y) - expected).abs() <= margin, "{:?} {rows} {inputs} {outputs}", cpu.isa());
+            }
+            if cpu.isa() != Isa::Portable {
+                assert_eq!(fused.get_or_insert_with(|| y.clone()), &y);
+            }
         }
     }
 }
@@ -153,7 +181,8 @@ fn linear_layers_give_the_same_bits_everywhere() {
 fn a_row_of_no_numbers_stays_one() {
     for cpu in cpus() {
         let mut y = [0.0; 4];
-        Linear::new(&cpu, 2, &[1.0, 2.0, 3.0, 4.0]).forward(&[f32::NAN, 1.0, 1.0, 1.0], &mut y);
+        let layer = LinearInt8::new(&cpu, 2, &[1.0, 2.0, 3.0, 4.0]);
+        layer.forward(&[f32::NAN, 1.0, 1.0, 1.0], &mut y, &mut RoundedRows::default());
         assert!(y[0].is_nan() && y[1].is_nan() && y[2].is_finite(), "{y:?}");
     }
 }

@@ -1,11 +1,19 @@
 //! The parts that all architectures share: matrix product, norm, embedding table.
 
-use candle_core::Tensor;
-use selvedge_backend::{Cpu, cpu};
+use selvedge_backend::Cpu;
+use selvedge_backend::cpu::{LinearF32, LinearInt8, RoundedRows};
 
+use crate::encoder::Precision;
 use crate::ops::{self, Elementwise, NormWeights};
 use crate::weights::Weights;
 use crate::{Error, Result};
+
+/// What products are computed by and in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arithmetic {
+    pub(crate) cpu: Cpu,
+    pub(crate) precision: Precision,
+}
 
 /// `x W^T + b`. The bias is kept apart so that callers can fuse it with what follows.
 pub(crate) struct Linear {
@@ -14,70 +22,79 @@ pub(crate) struct Linear {
 }
 
 enum Weight {
-    /// (in, out), a transposed view of the stored (out, in).
-    F32(Tensor),
-    Int8(cpu::Linear),
+    F32(LinearF32),
+    Int8(LinearInt8),
 }
 
 impl Linear {
     /// Loads `weight` (out, in) and, if named, `bias` (out).
     pub(crate) fn load(
         weights: &mut Weights<'_>,
+        arithmetic: Arithmetic,
         weight: &str,
         bias: Option<&str>,
         width_in: usize,
         width_out: usize,
     ) -> Result<Self> {
-        Self::stacked(weights, &[weight], &Vec::from_iter(bias), width_in, width_out)
+        Self::stacked(weights, arithmetic, &[weight], &Vec::from_iter(bias), width_in, width_out)
     }
 
     /// Several products of the same input as one: `width_out` rows each, stacked in the order of the names.
     pub(crate) fn stacked(
         weights: &mut Weights<'_>,
+        Arithmetic { cpu, precision }: Arithmetic,
         names: &[&str],
         biases: &[&str],
         width_in: usize,
         width_out: usize,
     ) -> Result<Self> {
-        let parts =
-            names.iter().map(|name| weights.tensor(name, &[width_out, width_in])).collect::<Result<Vec<_>>>()?;
-        let weight = match parts.as_slice() {
-            [single] => single.clone(),
-            parts => Tensor::cat(parts, 0)?,
+        let mut stacked = Vec::new();
+        for name in names {
+            stacked.extend(weights.values(name, &[width_out, width_in])?);
+        }
+        let weight = match precision {
+            Precision::F32 => Weight::F32(LinearF32::new(&cpu, width_in, &stacked)),
+            Precision::Int8 => Weight::Int8(LinearInt8::new(&cpu, width_in, &stacked)),
         };
         let mut bias = Vec::new();
         for name in biases {
             bias.extend(weights.values(name, &[width_out])?);
         }
-        Ok(Self { weight: Weight::F32(weight.t()?), bias: (!bias.is_empty()).then_some(bias) })
-    }
-
-    /// Rounds the weight to int8: from now on products are computed in it.
-    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
-        if let Weight::F32(weight) = &self.weight {
-            let values = weight.t()?.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
-            self.weight = Weight::Int8(cpu::Linear::new(cpu, weight.dim(0)?, &values));
-        }
-        Ok(())
+        Ok(Self { weight, bias: (!bias.is_empty()).then_some(bias) })
     }
 
     /// `x W^T`; (N, in) to (N, out).
-    pub(crate) fn product(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(match &self.weight {
-            Weight::F32(weight) => x.matmul(weight)?,
-            Weight::Int8(weight) => ops::int8_product(x, weight)?,
-        })
+    pub(crate) fn product(&self, x: &[f32], y: &mut Vec<f32>, rounded: &mut RoundedRows) {
+        let (inputs, outputs) = self.widths();
+        y.resize(x.len() / inputs * outputs, 0.0);
+        match &self.weight {
+            Weight::F32(weight) => weight.forward(x, y),
+            Weight::Int8(weight) => weight.forward(x, y, rounded),
+        }
     }
 
     /// `f(x W^T + b)`.
-    pub(crate) fn forward(&self, x: &Tensor, f: Elementwise) -> Result<Tensor> {
-        let y = self.product(x)?;
-        ops::bias_activation(&y, self.bias(), f)?;
-        Ok(y)
+    pub(crate) fn forward(&self, x: &[f32], f: Elementwise, y: &mut Vec<f32>, rounded: &mut RoundedRows) {
+        self.product(x, y, rounded);
+        ops::bias_activation(y, self.widths().1, self.bias(), f);
     }
 
     pub(crate) fn bias(&self) -> Option<&[f32]> {
         self.bias.as_deref()
+    }
+
+    /// Those of one row.
+    pub(super) fn multiply_adds(&self) -> usize {
+        let (inputs, outputs) = self.widths();
+        inputs * outputs
+    }
+
+    /// Values of a row of x, and of y.
+    fn widths(&self) -> (usize, usize) {
+        match &self.weight {
+            Weight::F32(weight) => (weight.inputs(), weight.outputs()),
+            Weight::Int8(weight) => (weight.inputs(), weight.outputs()),
+        }
     }
 }
 

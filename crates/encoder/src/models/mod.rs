@@ -9,17 +9,17 @@ mod modernbert;
 mod post_norm;
 mod xlm_roberta;
 
-use candle_core::Tensor;
-use selvedge_backend::Cpu;
+use selvedge_backend::cpu::RoundedRows;
 use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::checkpoint::Json;
 use crate::fingerprint::Fingerprint;
+use crate::ops::attention;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
-pub(crate) use layers::Linear;
+pub(crate) use layers::{Arithmetic, Linear};
 use modernbert::ModernBert;
 pub(crate) use modernbert::{Config as ModernBertConfig, WORD as MODERN_BERT_WORD};
 pub(crate) use post_norm::Config as PostNormConfig;
@@ -87,10 +87,10 @@ impl Config {
     }
 
     /// Loads the weights; what the configuration says goes into the fingerprint too.
-    pub(crate) fn load(self, weights: &mut Weights<'_>) -> Result<Transformer> {
+    pub(crate) fn load(self, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Transformer> {
         Ok(match self {
-            Self::PostNorm(config) => Transformer::PostNorm(PostNorm::load(config, weights)?),
-            Self::ModernBert(config) => Transformer::ModernBert(ModernBert::load(config, weights)?),
+            Self::PostNorm(config) => Transformer::PostNorm(PostNorm::load(config, weights, arithmetic)?),
+            Self::ModernBert(config) => Transformer::ModernBert(ModernBert::load(config, weights, arithmetic)?),
         })
     }
 
@@ -103,21 +103,40 @@ impl Config {
 }
 
 impl Transformer {
-    /// Rounds the layers' weights: their products are int8 from now on.
-    pub(crate) fn round(&mut self, cpu: &Cpu) -> Result<()> {
+    /// Multiply-adds of the layers' products for one token.
+    pub(crate) fn multiply_adds(&self) -> usize {
         match self {
-            Self::PostNorm(model) => model.round(cpu),
-            Self::ModernBert(model) => model.round(cpu),
+            Self::PostNorm(model) => model.multiply_adds(),
+            Self::ModernBert(model) => model.multiply_adds(),
         }
     }
 
-    /// The last hidden states of a batch; (N, H).
-    pub(crate) fn forward(&self, batch: &Batch) -> Result<Tensor> {
+    /// The last hidden states of a batch, (N, H), into `scratch.x`.
+    pub(crate) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         match self {
-            Self::PostNorm(model) => model.forward(batch),
-            Self::ModernBert(model) => model.forward(batch),
+            Self::PostNorm(model) => model.forward(batch, scratch),
+            Self::ModernBert(model) => model.forward(batch, scratch),
         }
     }
+}
+
+/// What a forward pass writes on its way. Kept from batch to batch: once it has seen the largest, nothing is allocated.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// Hidden states; (N, H).
+    pub(crate) x: Vec<f32>,
+    /// What a block adds to them, or gets of them; (N, H).
+    pub(crate) y: Vec<f32>,
+    /// (N, 3H).
+    qkv: Vec<f32>,
+    /// What attention makes of it; (N, H).
+    context: Vec<f32>,
+    /// Between a block's two products: (N, I), of gated units (N, 2I).
+    pub(crate) wide: Vec<f32>,
+    /// What gates leave; (N, I).
+    gated: Vec<f32>,
+    attention: attention::Scratch,
+    pub(crate) rounded: RoundedRows,
 }
 
 /// How many heads of which width; they have to fill H exactly.

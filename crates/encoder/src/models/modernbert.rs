@@ -8,13 +8,11 @@
 //! The first layer has no norm of its own before attention: the embedding's just precedes it. Local layers see
 //! `local_attention / 2` tokens on each side and turn by a base of their own.
 
-use candle_core::{Device, Tensor};
-use selvedge_backend::Cpu;
 use serde::Serialize;
 
 use super::bert::activation;
-use super::head_dim;
-use super::layers::{Linear, Table, load_norm};
+use super::layers::{Arithmetic, Linear, Table, load_norm};
+use super::{Scratch, head_dim};
 use crate::Result;
 use crate::batch::Batch;
 use crate::checkpoint::Json;
@@ -114,7 +112,7 @@ struct Layer {
 }
 
 impl ModernBert {
-    pub(super) fn load(config: Config, weights: &mut Weights<'_>) -> Result<Self> {
+    pub(super) fn load(config: Config, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
         let root = weights.prefix_of(WORD)?;
         let word = Table::load(weights, &format!("{root}{WORD}"), config.vocabulary, config.hidden)?;
         let norm = |weights: &mut Weights<'_>, name: &str| {
@@ -123,50 +121,50 @@ impl ModernBert {
         let embedding_norm = norm(weights, "embeddings.norm")?;
         let final_norm = norm(weights, "final_norm")?;
         let layers = (0..config.is_global.len())
-            .map(|layer| Layer::load(&config, weights, &format!("{root}layers.{layer}"), layer))
+            .map(|layer| Layer::load(&config, weights, arithmetic, &format!("{root}layers.{layer}"), layer))
             .collect::<Result<_>>()?;
         Ok(Self { config, word, norm: embedding_norm, layers, final_norm })
     }
 
-    /// All products of the layers in int8.
-    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
-        for layer in &mut self.layers {
-            for linear in [&mut layer.qkv, &mut layer.attention_out, &mut layer.up, &mut layer.down] {
-                linear.round(cpu)?;
-            }
-        }
-        Ok(())
+    pub(super) fn multiply_adds(&self) -> usize {
+        let of = |layer: &Layer| [&layer.qkv, &layer.attention_out, &layer.up, &layer.down].map(Linear::multiply_adds);
+        self.layers.iter().flat_map(of).sum()
     }
 
     /// (N) ids to (N, H).
-    pub(super) fn forward(&self, batch: &Batch) -> Result<Tensor> {
+    pub(super) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         let config = &self.config;
-        let mut x = Vec::with_capacity(batch.ids.len() * config.hidden);
+        scratch.x.clear();
         for &id in &batch.ids {
-            x.extend_from_slice(self.word.row(id)?);
+            scratch.x.extend_from_slice(self.word.row(id)?);
         }
-        let mut x = Tensor::from_vec(x, (batch.ids.len(), config.hidden), &Device::Cpu)?;
-        ops::norm(&x, &self.norm)?;
+        ops::norm(&mut scratch.x, &self.norm);
         let table = |theta| RotaryTable::new(theta, config.head_dim, batch.longest());
         let (global, local) = (table(config.global_theta), table(config.local_theta));
         for layer in &self.layers {
             let table = if layer.is_global { &global } else { &local };
-            x = layer.forward(x, batch, table, config)?;
+            layer.forward(batch, table, config, scratch);
         }
-        ops::norm(&x, &self.final_norm)?;
-        Ok(x)
+        ops::norm(&mut scratch.x, &self.final_norm);
+        Ok(())
     }
 }
 
 impl Layer {
-    fn load(config: &Config, weights: &mut Weights<'_>, prefix: &str, layer: usize) -> Result<Self> {
+    fn load(
+        config: &Config,
+        weights: &mut Weights<'_>,
+        arithmetic: Arithmetic,
+        prefix: &str,
+        layer: usize,
+    ) -> Result<Self> {
         let Config { hidden, intermediate, .. } = *config;
         let norm = |weights: &mut Weights<'_>, name: &str| {
             load_norm(weights, &format!("{prefix}.{name}"), hidden, config.eps, config.norm_bias)
         };
         let linear = |weights: &mut Weights<'_>, name: &str, bias: bool, width_in: usize, width_out: usize| {
             let bias = bias.then(|| format!("{prefix}.{name}.bias"));
-            Linear::load(weights, &format!("{prefix}.{name}.weight"), bias.as_deref(), width_in, width_out)
+            Linear::load(weights, arithmetic, &format!("{prefix}.{name}.weight"), bias.as_deref(), width_in, width_out)
         };
         Ok(Self {
             attention_norm: if layer == 0 { None } else { Some(norm(weights, "attn_norm")?) },
@@ -179,26 +177,25 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: Tensor, batch: &Batch, table: &RotaryTable, config: &Config) -> Result<Tensor> {
-        let qkv = match &self.attention_norm {
-            None => self.qkv.forward(&x, Elementwise::Identity)?,
-            Some(norm) => self.qkv.forward(&normed(&x, norm)?, Elementwise::Identity)?,
-        };
-        ops::rotate(&qkv, &batch.spans, table)?;
+    /// `scratch.x` to `scratch.x`.
+    fn forward(&self, batch: &Batch, table: &RotaryTable, config: &Config, scratch: &mut Scratch) {
+        let Scratch { x, y, qkv, context, wide, gated, attention, rounded } = scratch;
+        let Config { hidden, intermediate, num_heads, .. } = *config;
+        y.clone_from(x);
+        if let Some(norm) = &self.attention_norm {
+            ops::norm(y, norm);
+        }
+        self.qkv.forward(y, Elementwise::Identity, qkv, rounded);
+        ops::rotate(qkv, 3 * hidden, &batch.spans, table);
         let window = (!self.is_global).then_some(config.window);
-        let context = ops::attention(&qkv, Attention { spans: &batch.spans, num_heads: config.num_heads, window })?;
-        drop(qkv);
-        let x = (x + self.attention_out.forward(&context, Elementwise::Identity)?)?;
-        let up = self.up.product(&normed(&x, &self.mlp_norm)?)?;
-        let gated = ops::gated(&up, self.up.bias(), config.activation)?;
-        drop(up);
-        Ok((x + self.down.forward(&gated, Elementwise::Identity)?)?)
+        ops::attention(qkv, Attention { spans: &batch.spans, num_heads, window }, attention, context);
+        self.attention_out.product(context, y, rounded);
+        ops::add(x, y, hidden, self.attention_out.bias());
+        y.clone_from(x);
+        ops::norm(y, &self.mlp_norm);
+        self.up.forward(y, Elementwise::Identity, wide, rounded);
+        ops::gated(wide, intermediate, config.activation, gated);
+        self.down.product(gated, y, rounded);
+        ops::add(x, y, hidden, self.down.bias());
     }
-}
-
-/// The norm of a copy.
-fn normed(x: &Tensor, weights: &NormWeights) -> Result<Tensor> {
-    let copy = x.copy()?;
-    ops::norm(&copy, weights)?;
-    Ok(copy)
 }

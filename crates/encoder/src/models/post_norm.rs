@@ -6,12 +6,10 @@
 //! ```
 //! The three differ in the names of their tensors and in how positions are counted: [`Names`] and [`Positions`].
 
-use candle_core::{Device, Tensor};
-use selvedge_backend::Cpu;
 use serde::Serialize;
 
-use super::Architecture;
-use super::layers::{Linear, Table, load_norm};
+use super::layers::{Arithmetic, Linear, Table, load_norm};
+use super::{Architecture, Scratch};
 use crate::Result;
 use crate::batch::Batch;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
@@ -108,7 +106,7 @@ struct Layer {
 }
 
 impl PostNorm {
-    pub(super) fn load(config: Config, weights: &mut Weights<'_>) -> Result<Self> {
+    pub(super) fn load(config: Config, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
         let Config { hidden, eps, .. } = config;
         let names = &config.names;
         let root = weights.prefix_of(names.word)?;
@@ -120,33 +118,27 @@ impl PostNorm {
         }
         let norm = load_norm(weights, &format!("{root}{}", names.norm), hidden, eps, true)?;
         let layers = (0..config.num_layers)
-            .map(|layer| Layer::load(&config, weights, &format!("{root}{}.{layer}", names.layer)))
+            .map(|layer| Layer::load(&config, weights, arithmetic, &format!("{root}{}.{layer}", names.layer)))
             .collect::<Result<_>>()?;
         Ok(Self { config, word, position, norm, layers })
     }
 
-    /// All products of the layers in int8.
-    pub(super) fn round(&mut self, cpu: &Cpu) -> Result<()> {
-        for layer in &mut self.layers {
-            for linear in [&mut layer.qkv, &mut layer.attention_out, &mut layer.up, &mut layer.down] {
-                linear.round(cpu)?;
-            }
+    pub(super) fn multiply_adds(&self) -> usize {
+        let of = |layer: &Layer| [&layer.qkv, &layer.attention_out, &layer.up, &layer.down].map(Linear::multiply_adds);
+        self.layers.iter().flat_map(of).sum()
+    }
+
+    /// (N) ids to (N, H).
+    pub(super) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
+        self.embed(batch, &mut scratch.x)?;
+        for layer in &self.layers {
+            layer.forward(batch, &self.config, scratch);
         }
         Ok(())
     }
 
-    /// (N) ids to (N, H).
-    pub(super) fn forward(&self, batch: &Batch) -> Result<Tensor> {
-        let mut x = self.embed(batch)?;
-        for layer in &self.layers {
-            x = layer.forward(x, batch, &self.config)?;
-        }
-        Ok(x)
-    }
-
-    fn embed(&self, batch: &Batch) -> Result<Tensor> {
-        let hidden = self.config.hidden;
-        let mut x = Vec::with_capacity(batch.ids.len() * hidden);
+    fn embed(&self, batch: &Batch, x: &mut Vec<f32>) -> Result<()> {
+        x.clear();
         for span in &batch.spans {
             let ids = &batch.ids[span.tokens()];
             for (&id, position) in ids.iter().zip(self.config.positions.rows(ids)) {
@@ -154,14 +146,13 @@ impl PostNorm {
                 x.extend(word.iter().zip(position).map(|(word, position)| word + position));
             }
         }
-        let x = Tensor::from_vec(x, (batch.ids.len(), hidden), &Device::Cpu)?;
-        ops::norm(&x, &self.norm)?;
-        Ok(x)
+        ops::norm(x, &self.norm);
+        Ok(())
     }
 }
 
 impl Layer {
-    fn load(config: &Config, weights: &mut Weights<'_>, prefix: &str) -> Result<Self> {
+    fn load(config: &Config, weights: &mut Weights<'_>, arithmetic: Arithmetic, prefix: &str) -> Result<Self> {
         let Config { hidden, intermediate, eps, .. } = *config;
         let names = &config.names;
         let part = |name: &str, part: &str| format!("{prefix}.{name}.{part}");
@@ -169,7 +160,7 @@ impl Layer {
         let qkv_weights = qkv.map(|name| part(name, "weight"));
         let qkv_biases = qkv.map(|name| part(name, "bias"));
         let mut linear = |name: &str, width_in: usize, width_out: usize| {
-            Linear::load(weights, &part(name, "weight"), Some(&part(name, "bias")), width_in, width_out)
+            Linear::load(weights, arithmetic, &part(name, "weight"), Some(&part(name, "bias")), width_in, width_out)
         };
         Ok(Self {
             attention_out: linear(names.attention_out, hidden, hidden)?,
@@ -177,6 +168,7 @@ impl Layer {
             down: linear(names.down, intermediate, hidden)?,
             qkv: Linear::stacked(
                 weights,
+                arithmetic,
                 &qkv_weights.each_ref().map(String::as_str),
                 &qkv_biases.each_ref().map(String::as_str),
                 hidden,
@@ -187,16 +179,16 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: Tensor, batch: &Batch, config: &Config) -> Result<Tensor> {
-        let qkv = self.qkv.forward(&x, Elementwise::Identity)?;
+    /// `scratch.x` to `scratch.x`.
+    fn forward(&self, batch: &Batch, config: &Config, scratch: &mut Scratch) {
+        let Scratch { x, y, qkv, context, wide, attention, rounded, .. } = scratch;
+        self.qkv.forward(x, Elementwise::Identity, qkv, rounded);
         let settings = Attention { spans: &batch.spans, num_heads: config.num_heads, window: None };
-        let context = ops::attention(&qkv, settings)?;
-        drop(qkv);
-        let y = self.attention_out.product(&context)?;
-        ops::add_norm(&y, self.attention_out.bias(), &x, &self.attention_norm)?;
-        let up = self.up.forward(&y, config.activation)?;
-        let z = self.down.product(&up)?;
-        ops::add_norm(&z, self.down.bias(), &y, &self.output_norm)?;
-        Ok(z)
+        ops::attention(qkv, settings, attention, context);
+        self.attention_out.product(context, y, rounded);
+        ops::add_norm(y, self.attention_out.bias(), x, &self.attention_norm);
+        self.up.forward(y, config.activation, wide, rounded);
+        self.down.product(wide, x, rounded);
+        ops::add_norm(x, self.down.bias(), y, &self.output_norm);
     }
 }

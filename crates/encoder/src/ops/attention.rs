@@ -4,24 +4,20 @@
 //! local layers only those with |s - t| <= window. In: (N, 3H), queries then keys then values, each head after head.
 //! Out: (N, H). No mask is ever materialized: what may not be seen is not computed.
 //!
-//! A task owns up to [`TASK_ROWS`] query tokens of one text. Per head it copies the keys transposed and the values,
-//! so that both products are the same small kernel: [`ROWS`] rows times [`LANES`] columns of sums held in registers.
+//! Per text and head the keys are copied transposed and the values as they are, so that both products are the same small
+//! kernel: [`ROWS`] rows times [`LANES`] columns of sums held in registers.
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::{math, values};
+use super::{arch, math};
 use crate::batch::Span;
 
 /// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
 pub(crate) const ROWS: usize = 6;
 /// Columns per kernel call: one AVX-512 register, two of AVX2.
 pub(crate) const LANES: usize = 16;
-/// Query tokens per task: enough to pay for copying the keys, few enough to spread one long text over threads.
-const TASK_ROWS: usize = 16 * ROWS;
 
 /// What attention needs to know beside the numbers.
 #[derive(Debug, Clone, Copy)]
@@ -32,53 +28,39 @@ pub(crate) struct Attention<'a> {
     pub(crate) window: Option<usize>,
 }
 
-/// (N, 3H) to (N, H).
-pub(crate) fn attention(qkv: &Tensor, settings: Attention<'_>) -> Result<Tensor> {
-    qkv.apply_op1_no_bwd(&settings)
-}
-
-impl CustomOp1 for Attention<'_> {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (tokens, width) = layout.shape().dims2()?;
-        let hidden = width / 3;
-        let qkv = values(storage, layout)?;
-        let mut out = vec![0.0; tokens * hidden];
-        let mut tasks = Vec::new();
-        let mut rest = out.as_mut_slice();
-        for &span in self.spans {
-            for first in (0..span.len).step_by(TASK_ROWS) {
-                let rows = first..span.len.min(first + TASK_ROWS);
-                let (out, tail) = rest.split_at_mut(rows.len() * hidden);
-                rest = tail;
-                let qkv = &qkv[span.start * width..][..span.len * width];
-                tasks.push(Task { qkv, out, keys: span.attended, rows, hidden, settings: *self });
-            }
-        }
-        tasks.into_par_iter().for_each(|task| Arch::new().dispatch(task));
-        Ok((CpuStorage::F32(out), Shape::from((tokens, hidden))))
+/// `qkv` (N, 3H) to `out` (N, H).
+pub(crate) fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
+    let hidden = qkv.len() / 3 / tokens(settings.spans).max(1);
+    out.resize(qkv.len() / 3, 0.0);
+    for span in settings.spans {
+        let rows = |width: usize| span.start * width..(span.start + span.len) * width;
+        let (qkv, out) = (&qkv[rows(3 * hidden)], &mut out[rows(hidden)]);
+        arch().dispatch(Text { qkv, out, keys: span.attended, hidden, settings, scratch });
     }
 }
 
-/// Some query tokens of one text, all heads.
-struct Task<'a> {
-    /// The text's rows; (T, 3H).
+/// The tokens of all texts, which follow each other.
+fn tokens(spans: &[Span]) -> usize {
+    spans.last().map_or(0, |span| span.start + span.len)
+}
+
+/// One text, all heads.
+struct Text<'a> {
+    /// (T, 3H).
     qkv: &'a [f32],
-    /// This task's rows of the result; (rows, H).
+    /// (T, H).
     out: &'a mut [f32],
     /// The first so many tokens are seen.
     keys: usize,
-    /// Query tokens of this task.
-    rows: Range<usize>,
     hidden: usize,
     settings: Attention<'a>,
+    scratch: &'a mut Scratch,
 }
 
 /// Copies of one head's numbers, in the layouts that the kernel reads: panels of [`LANES`] columns, one after another.
-struct Scratch {
+/// Kept from call to call.
+#[derive(Default)]
+pub(crate) struct Scratch {
     /// A block's rows, scaled; (ROWS, head_dim).
     queries: Vec<f32>,
     /// Transposed; a panel is (head_dim, LANES), for so many keys.
@@ -89,38 +71,30 @@ struct Scratch {
     weights: Vec<[f32; LANES]>,
 }
 
-impl WithSimd for Task<'_> {
+impl WithSimd for Text<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let head_dim = self.hidden / self.settings.num_heads;
-        let seen = self.seen(self.rows.clone());
-        if seen.is_empty() {
-            return;
+        let Text { qkv, out, keys, hidden, settings, scratch } = self;
+        let head_dim = hidden / settings.num_heads;
+        let tokens = out.len() / hidden;
+        if keys == 0 {
+            return out.fill(0.0);
         }
-        let mut scratch = Scratch {
-            queries: vec![0.0; ROWS * head_dim],
-            keys: vec![[0.0; LANES]; seen.len().div_ceil(LANES) * head_dim],
-            values: vec![[0.0; LANES]; head_dim.div_ceil(LANES) * seen.len()],
-            weights: vec![[0.0; LANES]; ROWS * seen.len().div_ceil(LANES)],
-        };
-        let Task { qkv, out, keys: _, rows, hidden, settings } = self;
-        for head in 0..settings.num_heads {
-            let column = head * head_dim;
-            copy_head(qkv, hidden, column, head_dim, seen.clone(), &mut scratch);
-            for first in rows.clone().step_by(ROWS) {
-                let block = first..rows.end.min(first + ROWS);
-                let near = |token: usize| near(token, settings.window, seen.clone());
+        scratch.resize(keys, head_dim);
+        for column in (0..hidden).step_by(head_dim) {
+            copy_head(qkv, hidden, column, head_dim, keys, scratch);
+            for first in (0..tokens).step_by(ROWS) {
+                let block = first..tokens.min(first + ROWS);
+                let near = |token: usize| near(token, settings.window, keys);
                 load_queries(qkv, hidden, column, head_dim, block.clone(), &mut scratch.queries);
-                let sums = weigh::<S>(&mut scratch, head_dim, seen.start, block.clone().map(near));
-                let out = &mut out[(first - rows.start) * hidden..][..block.len() * hidden];
                 let used = near(block.start).start..near(block.end - 1).end;
-                let used = used.start - seen.start..used.end.max(used.start) - seen.start;
-                mix::<S>(&scratch, used, seen.len(), &sums, |row, lane, values| {
+                let sums = weigh::<S>(scratch, head_dim, used.clone(), block.clone().map(near));
+                mix::<S>(scratch, used, keys, &sums, |row, lane, values| {
                     let width = LANES.min(head_dim - lane);
                     if row < block.len() {
-                        out[row * hidden + column + lane..][..width].copy_from_slice(&values[..width]);
+                        out[(first + row) * hidden + column + lane..][..width].copy_from_slice(&values[..width]);
                     }
                 });
             }
@@ -128,35 +102,33 @@ impl WithSimd for Task<'_> {
     }
 }
 
-impl Task<'_> {
-    /// The tokens that any of `rows` sees.
-    fn seen(&self, rows: Range<usize>) -> Range<usize> {
-        let first = near(rows.start, self.settings.window, 0..self.keys);
-        let last = near(rows.end - 1, self.settings.window, 0..self.keys);
-        first.start..last.end.max(first.start)
+impl Scratch {
+    fn resize(&mut self, keys: usize, head_dim: usize) {
+        self.queries.resize(ROWS * head_dim, 0.0);
+        self.keys.resize(keys.div_ceil(LANES) * head_dim, [0.0; LANES]);
+        self.values.resize(head_dim.div_ceil(LANES) * keys, [0.0; LANES]);
+        self.weights.resize(ROWS * keys.div_ceil(LANES), [0.0; LANES]);
     }
 }
 
-/// The part of `seen` within the window around `token`.
+/// Which of the first `keys` tokens are within the window around `token`.
 #[inline(always)]
-fn near(token: usize, window: Option<usize>, seen: Range<usize>) -> Range<usize> {
+fn near(token: usize, window: Option<usize>, keys: usize) -> Range<usize> {
     match window {
-        None => seen,
+        None => 0..keys,
         Some(window) => {
-            let end = seen.end.min(token + window + 1);
-            seen.start.max(token.saturating_sub(window)).min(end)..end
+            let end = keys.min(token + window + 1);
+            token.saturating_sub(window).min(end)..end
         }
     }
 }
 
-/// Copies one head's keys and values of the tokens `seen`.
+/// Copies one head's keys and values.
 #[inline(always)]
-fn copy_head(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, seen: Range<usize>, scratch: &mut Scratch) {
-    let num_keys = seen.len();
-    for (at, token) in seen.enumerate() {
-        let row = &qkv[token * 3 * hidden..][..3 * hidden];
+fn copy_head(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, keys: usize, scratch: &mut Scratch) {
+    for (at, row) in qkv.chunks_exact(3 * hidden).take(keys).enumerate() {
         transpose_into(&mut scratch.keys, head_dim, at, &row[hidden + column..][..head_dim]);
-        copy_into(&mut scratch.values, num_keys, at, &row[2 * hidden + column..][..head_dim]);
+        copy_into(&mut scratch.values, keys, at, &row[2 * hidden + column..][..head_dim]);
     }
 }
 
@@ -185,28 +157,29 @@ fn load_queries(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, bloc
     }
 }
 
-/// Scores of a block, then `exp(score - max)` within each row's own range and 0 outside; returns the rows' sums.
+/// Scores of a block against the keys `used`, then `exp(score - max)` within each row's own range of them and 0 in the rest
+/// of them; returns the rows' sums.
 #[inline(always)]
 fn weigh<S: Simd>(
     scratch: &mut Scratch,
     head_dim: usize,
-    start: usize,
+    used: Range<usize>,
     ranges: impl Iterator<Item = Range<usize>>,
 ) -> [f32; ROWS] {
     let num_panels = scratch.weights.len() / ROWS;
     let queries: [&[f32]; ROWS] = std::array::from_fn(|row| &scratch.queries[row * head_dim..][..head_dim]);
-    for (number, panel) in scratch.keys.chunks_exact(head_dim).enumerate() {
+    let panels = used.start / LANES..used.end.div_ceil(LANES);
+    for (number, panel) in scratch.keys.chunks_exact(head_dim).enumerate().take(panels.end).skip(panels.start) {
         for (row, scores) in product::<S>(queries, panel).into_iter().enumerate() {
             scratch.weights[row * num_panels + number] = scores;
         }
     }
     let mut sums = [0.0; ROWS];
     for ((weights, range), sum) in scratch.weights.chunks_exact_mut(num_panels).zip(ranges).zip(&mut sums) {
-        let range = range.start - start..range.end.max(range.start) - start;
         *sum = soften(weights, range.clone());
         let weights = weights.as_flattened_mut();
-        weights[..range.start].fill(0.0);
-        weights[range.end..].fill(0.0);
+        weights[used.start..range.start].fill(0.0);
+        weights[range.end..used.end].fill(0.0);
     }
     sums
 }

@@ -1,11 +1,9 @@
 //! Bias and activation in one pass, and the gated unit.
 
-use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 use serde::Serialize;
 
-use super::{math, task_rows, values, values_mut};
+use super::{arch, math};
 
 /// A function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,29 +91,9 @@ pub(crate) trait Visit {
 }
 
 /// `x = f(x + bias)` in place; x (N, W), bias (W).
-pub(crate) fn bias_activation(x: &Tensor, bias: Option<&[f32]>, f: Elementwise) -> Result<()> {
-    if bias.is_none() && f == Elementwise::Identity {
-        return Ok(());
-    }
-    x.inplace_op1(&BiasActivation { bias, f })
-}
-
-struct BiasActivation<'a> {
-    bias: Option<&'a [f32]>,
-    f: Elementwise,
-}
-
-impl InplaceOp1 for BiasActivation<'_> {
-    fn name(&self) -> &'static str {
-        "bias-activation"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let (_, width) = layout.shape().dims2()?;
-        values_mut(storage, layout)?
-            .par_chunks_mut(task_rows(width) * width)
-            .for_each(|x| Arch::new().dispatch(BiasRows { x, width, bias: self.bias, f: self.f }));
-        Ok(())
+pub(crate) fn bias_activation(x: &mut [f32], width: usize, bias: Option<&[f32]>, f: Elementwise) {
+    if bias.is_some() || f != Elementwise::Identity {
+        arch().dispatch(BiasRows { x, width, bias, f });
     }
 }
 
@@ -148,30 +126,10 @@ impl Visit for BiasRows<'_> {
     }
 }
 
-/// `f(x[:W]) x[W:]` of each row, after adding the bias; x (N, 2W), bias (2W), result (N, W).
-pub(crate) fn gated(x: &Tensor, bias: Option<&[f32]>, f: Elementwise) -> Result<Tensor> {
-    bias_activation(x, bias, Elementwise::Identity)?;
-    x.apply_op1_no_bwd(&Gated(f))
-}
-
-struct Gated(Elementwise);
-
-impl CustomOp1 for Gated {
-    fn name(&self) -> &'static str {
-        "gated"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, twice) = layout.shape().dims2()?;
-        let width = twice / 2;
-        let x = values(storage, layout)?;
-        let mut out = vec![0.0; rows * width];
-        let task = task_rows(width);
-        out.par_chunks_mut(task * width)
-            .zip(x.par_chunks(task * twice))
-            .for_each(|(out, x)| Arch::new().dispatch(GatedRows { out, x, width, f: self.0 }));
-        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
-    }
+/// `f(x[:W]) x[W:]` of each row; x (N, 2W) with its bias, out (N, W).
+pub(crate) fn gated(x: &[f32], width: usize, f: Elementwise, out: &mut Vec<f32>) {
+    out.resize(x.len() / 2, 0.0);
+    arch().dispatch(GatedRows { out, x, width, f });
 }
 
 struct GatedRows<'a> {
@@ -197,6 +155,32 @@ impl Visit for GatedRows<'_> {
             let (input, gate) = x.split_at(self.width);
             for ((out, input), gate) in out.iter_mut().zip(input).zip(gate) {
                 *out = f(*input) * *gate;
+            }
+        }
+    }
+}
+
+/// `x = x + y + bias` in place; x and y (N, W), bias (W).
+pub(crate) fn add(x: &mut [f32], y: &[f32], width: usize, bias: Option<&[f32]>) {
+    arch().dispatch(AddRows { x, y, width, bias });
+}
+
+struct AddRows<'a> {
+    x: &'a mut [f32],
+    y: &'a [f32],
+    width: usize,
+    bias: Option<&'a [f32]>,
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (x, y) in self.x.chunks_exact_mut(self.width).zip(self.y.chunks_exact(self.width)) {
+            x.iter_mut().zip(y).for_each(|(x, y)| *x += *y);
+            if let Some(bias) = self.bias {
+                x.iter_mut().zip(bias).for_each(|(x, b)| *x += *b);
             }
         }
     }

@@ -1,10 +1,8 @@
 //! Layer norm, with the bias and the residual that precede it.
 
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::{task_rows, values, values_mut};
+use super::arch;
 
 /// The parameters of one layer norm.
 pub(crate) struct NormWeights {
@@ -17,53 +15,20 @@ pub(crate) struct NormWeights {
 }
 
 /// `x = norm(x + bias + residual)` in place; x and residual (N, H), bias (H).
-pub(crate) fn add_norm(x: &Tensor, bias: Option<&[f32]>, residual: &Tensor, weights: &NormWeights) -> Result<()> {
-    x.inplace_op2(residual, &AddNorm { bias, weights })
+pub(crate) fn add_norm(x: &mut [f32], bias: Option<&[f32]>, residual: &[f32], weights: &NormWeights) {
+    arch().dispatch(NormRows { x, bias, residual: Some(residual), weights });
 }
 
 /// `x = norm(x)` in place; x (N, H).
-pub(crate) fn norm(x: &Tensor, weights: &NormWeights) -> Result<()> {
-    x.inplace_op1(&AddNorm { bias: None, weights })
-}
-
-struct AddNorm<'a> {
-    bias: Option<&'a [f32]>,
-    weights: &'a NormWeights,
-}
-
-impl InplaceOp1 for AddNorm<'_> {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let width = self.weights.gain.len();
-        values_mut(storage, layout)?
-            .par_chunks_mut(task_rows(width) * width)
-            .for_each(|x| Arch::new().dispatch(NormRows { x, residual: None, op: self }));
-        Ok(())
-    }
-}
-
-impl InplaceOp2 for AddNorm<'_> {
-    fn name(&self) -> &'static str {
-        "add-norm"
-    }
-
-    fn cpu_fwd(&self, x: &mut CpuStorage, x_layout: &Layout, r: &CpuStorage, r_layout: &Layout) -> Result<()> {
-        let task = task_rows(self.weights.gain.len()) * self.weights.gain.len();
-        values_mut(x, x_layout)?
-            .par_chunks_mut(task)
-            .zip(values(r, r_layout)?.par_chunks(task))
-            .for_each(|(x, r)| Arch::new().dispatch(NormRows { x, residual: Some(r), op: self }));
-        Ok(())
-    }
+pub(crate) fn norm(x: &mut [f32], weights: &NormWeights) {
+    arch().dispatch(NormRows { x, bias: None, residual: None, weights });
 }
 
 struct NormRows<'a> {
     x: &'a mut [f32],
+    bias: Option<&'a [f32]>,
     residual: Option<&'a [f32]>,
-    op: &'a AddNorm<'a>,
+    weights: &'a NormWeights,
 }
 
 impl WithSimd for NormRows<'_> {
@@ -71,13 +36,13 @@ impl WithSimd for NormRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let weights = self.op.weights;
+        let Self { x, bias, residual, weights } = self;
         let width = weights.gain.len();
-        for (row, x) in self.x.chunks_exact_mut(width).enumerate() {
-            if let Some(bias) = self.op.bias {
+        for (row, x) in x.chunks_exact_mut(width).enumerate() {
+            if let Some(bias) = bias {
                 x.iter_mut().zip(bias).for_each(|(x, b)| *x += *b);
             }
-            if let Some(residual) = self.residual {
+            if let Some(residual) = residual {
                 let residual = &residual[row * width..][..width];
                 x.iter_mut().zip(residual).for_each(|(x, r)| *x += *r);
             }

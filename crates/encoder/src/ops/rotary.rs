@@ -1,10 +1,8 @@
 //! Rotary positions: each half-pair of a head's components is turned by an angle that grows with the position.
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::{task_rows, values_mut};
+use super::arch;
 use crate::batch::Span;
 
 /// Cosines and sines; row = position, (T, head_dim / 2) each.
@@ -26,36 +24,14 @@ impl RotaryTable {
 }
 
 /// Turns the queries and keys of `qkv` (N, 3H) in place; positions count from each text's start.
-pub(crate) fn rotate(qkv: &Tensor, spans: &[Span], table: &RotaryTable) -> Result<()> {
-    let positions = spans.iter().flat_map(|span| 0..span.len).collect();
-    qkv.inplace_op1(&Rotate { positions, table })
-}
-
-struct Rotate<'a> {
-    positions: Vec<usize>,
-    table: &'a RotaryTable,
-}
-
-impl InplaceOp1 for Rotate<'_> {
-    fn name(&self) -> &'static str {
-        "rotate"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let (_, width) = layout.shape().dims2()?;
-        let rows = task_rows(width);
-        values_mut(storage, layout)?
-            .par_chunks_mut(rows * width)
-            .zip(self.positions.par_chunks(rows))
-            .for_each(|(qkv, positions)| Arch::new().dispatch(RotateRows { qkv, width, positions, table: self.table }));
-        Ok(())
-    }
+pub(crate) fn rotate(qkv: &mut [f32], width: usize, spans: &[Span], table: &RotaryTable) {
+    arch().dispatch(RotateRows { qkv, width, spans, table });
 }
 
 struct RotateRows<'a> {
     qkv: &'a mut [f32],
     width: usize,
-    positions: &'a [usize],
+    spans: &'a [Span],
     table: &'a RotaryTable,
 }
 
@@ -65,7 +41,8 @@ impl WithSimd for RotateRows<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let half = self.table.half;
-        for (row, &position) in self.qkv.chunks_exact_mut(self.width).zip(self.positions) {
+        let positions = self.spans.iter().flat_map(|span| 0..span.len);
+        for (row, position) in self.qkv.chunks_exact_mut(self.width).zip(positions) {
             let cos = &self.table.cos[position * half..][..half];
             let sin = &self.table.sin[position * half..][..half];
             // Queries and keys are the first two thirds of a row; values are left alone.

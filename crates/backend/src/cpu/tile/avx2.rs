@@ -1,22 +1,22 @@
-//! Six rows by sixteen: twelve registers of sums, two of the panel, two to broadcast into.
+//! Up to six rows by sixteen, at six: twelve registers of sums, two of the panel, two to broadcast into.
 //!
 //! Per component: 12 FMA (6 cycles on two ports), 2 loads and 6 broadcasts (4 cycles on two ports).
 
 use super::WIDTH;
 use std::arch::x86_64::*;
 
-/// Rows of a tile.
+/// Most rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 6;
 
-/// Dot products of six rows, `(D) f32` each, with `panel (D, 16) f32`.
+/// Dot products of `R` rows, `(D) f32` each, with `panel (D, 16) f32`.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;
 /// - `dim * 16` floats can be read from `panel`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(in crate::cpu) unsafe fn tile(rows: [*const f32; ROWS], panel: *const f32, dim: usize) -> [[__m256; 2]; ROWS] {
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+pub(in crate::cpu) unsafe fn tile<const R: usize>(rows: [*const f32; R], panel: *const f32, dim: usize) -> [[__m256; 2]; R] {
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
     for d in 0..dim {
         // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row, `dim * 16` of the panel.
         let (low, high) =

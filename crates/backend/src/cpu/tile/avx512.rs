@@ -1,29 +1,37 @@
-//! Twelve rows by sixteen: twelve registers of sums and one of the panel; rows are broadcast by the multiplication itself.
+//! Up to twelve rows by sixteen or thirty-two. Each product is the same chain of additions as with AVX2, to the bit.
 //!
-//! Per component: 12 FMA (6 cycles on two ports, 12 on one) and 13 loads (6.5 cycles on two ports). Each product is the
-//! same chain of additions as with AVX2, to the bit.
+//! Per component of twelve rows by sixteen: 12 FMA (6 cycles on two ports, 12 on one) and 13 loads (6.5 cycles on two
+//! ports); by thirty-two: 24 FMA (12 or 24) and 14 loads (7).
 
 use super::WIDTH;
 use std::arch::x86_64::*;
 
-/// Rows of a tile.
+/// Most rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 12;
 
-/// Dot products of twelve rows, `(D) f32` each, with `panel (D, 16) f32`.
+/// Dot products of `R` rows, `(D) f32` each, with `V` panels `(D, 16) f32`.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;
-/// - `dim * 16` floats can be read from `panel`.
+/// - `V * dim * 16` floats can be read from `panels`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(in crate::cpu) unsafe fn tile(rows: [*const f32; ROWS], panel: *const f32, dim: usize) -> [__m512; ROWS] {
-    let mut sums = [_mm512_setzero_ps(); ROWS];
+pub(in crate::cpu) unsafe fn tile<const R: usize, const V: usize>(
+    rows: [*const f32; R],
+    panels: *const f32,
+    dim: usize,
+) -> [[__m512; V]; R] {
+    let mut sums = [[_mm512_setzero_ps(); V]; R];
     for d in 0..dim {
-        // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row, `dim * 16` of the panel.
-        let lanes = unsafe { _mm512_loadu_ps(panel.add(d * WIDTH)) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            *sum = _mm512_fmadd_ps(_mm512_set1_ps(unsafe { *row.add(d) }), lanes, *sum);
+        // SAFETY: `d < dim`, and the caller vouches for `dim * 16` floats of each panel.
+        let lanes: [__m512; V] =
+            std::array::from_fn(|v| unsafe { _mm512_loadu_ps(panels.add((v * dim + d) * WIDTH)) });
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row.
+            let x = _mm512_set1_ps(unsafe { *row.add(d) });
+            for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                *sum = _mm512_fmadd_ps(x, lanes, *sum);
+            }
         }
     }
     sums

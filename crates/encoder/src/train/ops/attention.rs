@@ -16,8 +16,8 @@ use rayon::prelude::*;
 
 use super::{tensor, with_values};
 use crate::batch::Span;
-use crate::ops::attention::{Attention, LANES, ROWS, copy_into, product, soften, transpose_into};
-use crate::ops::dot;
+use crate::ops::attention::{self, Attention, LANES, ROWS, copy_into, product, soften, transpose_into};
+use crate::ops::{dot, values};
 
 /// (N, 3H), queries then keys then values, to (N, H).
 pub(in crate::train) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
@@ -35,7 +35,11 @@ impl CustomOp1 for Trained {
     }
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Attention { spans: &self.spans, num_heads: self.num_heads, window: None }.cpu_fwd(qkv, layout)
+        let settings = Attention { spans: &self.spans, num_heads: self.num_heads, window: None };
+        let (tokens, width) = layout.shape().dims2()?;
+        let mut y = Vec::new();
+        attention::attention(values(qkv, layout)?, settings, &mut attention::Scratch::default(), &mut y);
+        Ok((CpuStorage::F32(y), Shape::from((tokens, width / 3))))
     }
 
     fn bwd(&self, qkv: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {

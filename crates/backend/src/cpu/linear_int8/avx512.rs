@@ -1,28 +1,29 @@
-//! `linear` with AVX-512: eight rows meet thirty-two outputs.
+//! `linear_int8` with AVX-512: eight rows meet thirty-two outputs.
 
-use super::{Inputs, Linear};
+use super::{LinearInt8, RoundedRows};
 use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
 use std::arch::x86_64::*;
 
 /// Rows of `y`.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
-    let Inputs { rows, scales } = Inputs::new(x, linear);
-    let rows: Vec<u8> = rows.into_iter().map(|x| x.cast_unsigned() ^ 0x80).collect();
+pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
+    rounded.fill(x, linear);
+    // As unsigned bytes, 128 higher.
+    rounded.rows.iter_mut().for_each(|x| *x ^= i8::MIN);
     let mut first = 0;
     while first + 2 <= linear.panels.len() {
-        panels::<2>(&rows, &scales, linear, first, y);
+        panels::<2>(rounded, linear, first, y);
         first += 2;
     }
     if first < linear.panels.len() {
-        panels::<1>(&rows, &scales, linear, first, y);
+        panels::<1>(rounded, linear, first, y);
     }
 }
 
 /// The columns of `V` panels.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-fn panels<const V: usize>(rows: &[u8], scales: &[f32], linear: &Linear, first: usize, y: &mut [f32]) {
+fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
     let (width, outputs) = (linear.panels.width(), linear.outputs);
     let data = linear.panels.panels(first, V);
     // Rows are `x + 128`, so products start 128 sums lower.
@@ -36,8 +37,8 @@ fn panels<const V: usize>(rows: &[u8], scales: &[f32], linear: &Linear, first: u
         // SAFETY: a register of scales.
         unsafe { _mm512_loadu_ps(scales.as_ptr()) }
     });
-    for (group, (scales, y)) in scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
-        let row = |r: usize| rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr();
+    for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
+        let row = |r: usize| x.rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr().cast();
         // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `16 * width`.
         let sums = unsafe { tile::<ROWS, V>(std::array::from_fn(row), data.as_ptr(), width, lower, as_unsigned()) };
         for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(scales) {

@@ -15,7 +15,6 @@ mod portable;
 
 use super::{Cpu, dots::Panels};
 use crate::Isa;
-use rayon::prelude::*;
 
 /// Bytes of the rows that a panel meets at a time: a quarter of a 32 KiB L1.
 const BLOCK_BYTES: usize = 1 << 13;
@@ -23,7 +22,7 @@ const BLOCK_BYTES: usize = 1 << 13;
 const MAX_INPUTS: usize = 1 << 15;
 
 /// The weights of a linear layer, rounded.
-pub struct Linear {
+pub struct LinearInt8 {
     isa: Isa,
     inputs: usize,
     outputs: usize,
@@ -32,26 +31,29 @@ pub struct Linear {
     scales: Vec<f32>,
 }
 
-/// Rounded inputs.
-struct Inputs {
+/// Rounded inputs; memory that is kept from call to call.
+#[derive(Default)]
+pub struct RoundedRows {
     /// `(n, width) i8`, zeros behind each row's last.
     rows: Vec<i8>,
     /// `(n) f32`.
     scales: Vec<f32>,
 }
 
-impl Inputs {
+impl RoundedRows {
     /// Rounds `x (n, in)`. Inlined into each body, which has the instructions for it.
     #[inline(always)]
-    fn new(x: &[f32], linear: &Linear) -> Self {
+    fn fill(&mut self, x: &[f32], linear: &LinearInt8) {
         let width = linear.panels.width();
         let num = x.len() / linear.inputs;
-        let mut inputs = Self { rows: vec![0; num * width], scales: vec![0.0; num] };
-        let rows = inputs.rows.chunks_exact_mut(width).zip(&mut inputs.scales);
+        self.rows.resize(num * width, 0);
+        self.scales.resize(num, 0.0);
+        let rows = self.rows.chunks_exact_mut(width).zip(&mut self.scales);
         for (x, (row, scale)) in x.chunks_exact(linear.inputs).zip(rows) {
+            let (row, behind) = row.split_at_mut(linear.inputs);
             *scale = round(x, row);
+            behind.fill(0);
         }
-        inputs
     }
 }
 
@@ -73,7 +75,7 @@ fn round(x: &[f32], out: &mut [i8]) -> f32 {
     max / 127.0
 }
 
-impl Linear {
+impl LinearInt8 {
     /// Rounds `weight (out, in)`.
     ///
     /// # Panics
@@ -100,18 +102,19 @@ impl Linear {
         self.outputs
     }
 
-    /// `y = x W^T`. A row of `x` with a value that is no number gives one of such values.
+    /// `y = x W^T`, on the calling thread. A row of `x` with a value that is no number gives one of such values.
     ///
     /// # Panics
     /// If `x` and `y` are no whole rows, or not equally many.
-    pub fn forward(&self, x: &[f32], y: &mut [f32]) {
+    pub fn forward(&self, x: &[f32], y: &mut [f32], rounded: &mut RoundedRows) {
         assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
         assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);
         if y.is_empty() {
             return;
         }
         let block = (BLOCK_BYTES / self.panels.width()).next_multiple_of(8).max(8);
-        let blocks = y.par_chunks_mut(block * self.outputs).zip(x.par_chunks(block * self.inputs));
-        blocks.for_each(|(y, x)| dispatch!(self.isa, x, self, y));
+        for (y, x) in y.chunks_mut(block * self.outputs).zip(x.chunks(block * self.inputs)) {
+            dispatch!(self.isa, x, self, y, rounded);
+        }
     }
 }

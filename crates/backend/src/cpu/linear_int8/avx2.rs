@@ -1,6 +1,6 @@
-//! `linear` with AVX2: four rows meet sixteen outputs.
+//! `linear_int8` with AVX2: four rows meet sixteen outputs.
 
-use super::{Inputs, Linear};
+use super::{LinearInt8, RoundedRows};
 use crate::cpu::{
     dots::avx2::{ROWS, Tile, signed},
     passages::LANES,
@@ -9,22 +9,22 @@ use std::arch::x86_64::*;
 
 /// Rows of `y`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
-    let x = Inputs::new(x, linear);
+pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
+    rounded.fill(x, linear);
     let mut first = 0;
     while first + 2 <= linear.panels.len() {
-        panels::<2>(&x, linear, first, y);
+        panels::<2>(rounded, linear, first, y);
         first += 2;
     }
     if first < linear.panels.len() {
-        panels::<1>(&x, linear, first, y);
+        panels::<1>(rounded, linear, first, y);
     }
 }
 
 /// The columns of `V` panels.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn panels<const V: usize>(x: &Inputs, linear: &Linear, first: usize, y: &mut [f32]) {
+fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
     let (width, outputs) = (linear.panels.width(), linear.outputs);
     let data = linear.panels.panels(first, V);
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {

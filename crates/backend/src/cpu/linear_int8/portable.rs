@@ -1,13 +1,13 @@
-//! `linear` in plain Rust.
+//! `linear_int8` in plain Rust.
 
-use super::{Inputs, Linear};
+use super::{LinearInt8, RoundedRows};
 use crate::cpu::dots::portable::Wide;
 
 /// Rows of `y`.
-pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
-    let x = Inputs::new(x, linear);
+pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
+    rounded.fill(x, linear);
     let (width, lanes) = (linear.panels.width(), linear.panels.lanes());
-    let (rows, mut weights) = (Wide::new(width, &x.rows), Wide::zeros(width, 1));
+    let (rows, mut weights) = (Wide::new(width, &rounded.rows), Wide::zeros(width, 1));
     for output in 0..linear.outputs {
         // One row of weights out of its panel, which is laid out for registers that this body does not have.
         let panel = linear.panels.panels(output / lanes, 1);
@@ -15,7 +15,7 @@ pub(super) fn run(x: &[f32], linear: &Linear, y: &mut [f32]) {
             weights.set(0, 4 * step, &four[4 * (output % lanes)..][..4]);
         }
         rows.dots(weights.row(0), |n, dot| {
-            y[n * linear.outputs + output] = dot as f32 * (x.scales[n] * linear.scales[output]);
+            y[n * linear.outputs + output] = dot as f32 * (rounded.scales[n] * linear.scales[output]);
         });
     }
 }

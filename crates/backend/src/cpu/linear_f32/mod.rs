@@ -1,0 +1,77 @@
+//! A linear layer in f32: `y = x W^T`, weights packed once. `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`.
+//!
+//! What a general matrix product does anew in each call, packing the weights, costs as much as the products themselves
+//! where a query's 32 rows meet them. Here they lie in panels of sixteen outputs from the start, and rows of `x` are read as
+//! they are. A block of rows stays in L2 while all panels pass over it; a panel stays there while all rows of the block
+//! meet it.
+//!
+//! Each value of `y` is one chain of additions from input 0 on: no result depends on what else is computed beside it,
+//! and AVX2 and AVX-512 give the same bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use super::{
+    Cpu,
+    lined::Lined,
+    tile::{BLOCK_FLOATS, WIDTH, pack_panels},
+};
+use crate::Isa;
+
+/// The weights of a linear layer, packed.
+pub struct LinearF32 {
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    /// `(ceil(out / 16), in, 16) f32`.
+    panels: Lined<f32>,
+}
+
+impl LinearF32 {
+    /// Packs `weight (out, in)`.
+    ///
+    /// # Panics
+    /// If `weight` is no whole rows of `inputs`.
+    pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
+        assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
+        let packed = pack_panels(inputs, weight);
+        let mut panels = Lined::zeros(packed.len());
+        panels.copy_from_slice(&packed);
+        Self { isa: cpu.isa(), inputs, outputs: weight.len() / inputs, panels }
+    }
+
+    /// Values of a row of `x`.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values of a row of `y`.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `y = x W^T`, on the calling thread.
+    ///
+    /// # Panics
+    /// If `x` and `y` are no whole rows, or not equally many.
+    pub fn forward(&self, x: &[f32], y: &mut [f32]) {
+        assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
+        assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);
+        if y.is_empty() {
+            return;
+        }
+        let block = (BLOCK_FLOATS / self.inputs).max(1).next_multiple_of(24);
+        for (y, x) in y.chunks_mut(block * self.outputs).zip(x.chunks(block * self.inputs)) {
+            dispatch!(self.isa, x, self, y);
+        }
+    }
+
+    /// `num` panels from `first` on, `(num, in, 16) f32`.
+    fn panels(&self, first: usize, num: usize) -> &[f32] {
+        let panel = self.inputs * WIDTH;
+        &self.panels[first * panel..][..num * panel]
+    }
+}
