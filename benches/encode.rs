@@ -10,6 +10,7 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::Cpu;
 use selvedge_encoder::{Encoder, LoadOptions, Precision, shipped};
+use std::collections::BTreeSet;
 use support::{Work, bench};
 
 /// (texts, tokens of each).
@@ -36,6 +37,7 @@ fn encode(c: &mut Criterion) {
     let named = std::env::var("SELVEDGE_BENCH_MODELS").unwrap_or_default();
     let models = [shipped::NAME].into_iter().chain(named.split(',').filter(|name| !name.is_empty()));
     let cpu = Cpu::new().expect("an instruction set");
+    let prose = prose();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut group = c.benchmark_group("encode");
     group.sample_size(10);
@@ -43,7 +45,7 @@ fn encode(c: &mut Criterion) {
         // A folder's last name.
         let name = model.rsplit('/').next().unwrap_or(model);
         for (precision, of) in [(Precision::F32, "f32"), (Precision::Int8, "int8")] {
-            for threads in [1, cores] {
+            for threads in BTreeSet::from([1, cores]) {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
                 let mut measure = |what: &str, encoder: &Encoder, texts: &[String], tokens: usize| {
                     let what = format!("{name}/{of}/{threads}/{what}");
@@ -61,9 +63,9 @@ fn encode(c: &mut Criterion) {
                     let batch = vec!["the ".repeat(tokens); texts];
                     measure(&format!("{texts}x{tokens}"), &encoder, &batch, texts * tokens);
                 }
-                let (encoder, prose) = (load(model, precision, None), prose());
-                let kept = encoder.encode_passages(&prose).expect("plain text").num_embeddings();
-                measure("prose", &encoder, &prose, kept);
+                let encoder = load(model, precision, None);
+                let tokens = encoder.count_tokens(&prose).expect("plain text");
+                measure("prose", &encoder, &prose, tokens);
             }
         }
     }

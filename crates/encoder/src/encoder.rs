@@ -45,7 +45,7 @@ pub struct LoadOptions {
 }
 
 /// Enough rows for the matrix products to run at full speed, few enough for the activations to stay near the core.
-const DEFAULT_BATCH_TOKENS: usize = 1024;
+const DEFAULT_BATCH_TOKENS: usize = 256;
 
 impl Default for LoadOptions {
     fn default() -> Self {
@@ -180,6 +180,14 @@ impl Encoder {
     /// table are an error.
     pub(crate) fn encode_tokens(&self, ids: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
         self.embed(&ids.into_iter().map(|id| self.rows.of_token(id)).collect::<Vec<_>>())
+    }
+
+    /// Tokens that the transformer reads of these passages, those whose embeddings are not kept included.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on a text.
+    pub fn count_tokens(&self, passages: &[impl AsRef<str> + Sync]) -> Result<usize> {
+        Ok(self.rows.of_texts(passages, TextKind::Passage)?.iter().map(|row| row.ids.len()).sum())
     }
 
     /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.

@@ -4,8 +4,8 @@
 //! local layers only those with |s - t| <= window. In: (N, 3H), queries then keys then values, each head after head.
 //! Out: (N, H). No mask is ever materialized: what may not be seen is not computed.
 //!
-//! Per text and head the keys are copied transposed and the values as they are, so that both products are the same small
-//! kernel: [`ROWS`] rows times [`LANES`] columns of sums held in registers.
+//! Lanes of registers are query tokens: a tile of scores is `L` keys by `L` queries, so that maxima and sums of a softmax are taken
+//! lane by lane, and weights lie as the second product reads them.
 
 use std::ops::Range;
 
@@ -13,11 +13,6 @@ use pulp::{Simd, WithSimd};
 
 use super::{arch, math};
 use crate::batch::Span;
-
-/// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
-pub(crate) const ROWS: usize = 6;
-/// Columns per kernel call: one AVX-512 register, two of AVX2.
-pub(crate) const LANES: usize = 16;
 
 /// What attention needs to know beside the numbers.
 #[derive(Debug, Clone, Copy)]
@@ -30,18 +25,14 @@ pub(crate) struct Attention<'a> {
 
 /// `qkv` (N, 3H) to `out` (N, H).
 pub(crate) fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
-    let hidden = qkv.len() / 3 / tokens(settings.spans).max(1);
+    let num_tokens = settings.spans.last().map_or(0, |span| span.start + span.len);
+    let hidden = qkv.len() / 3 / num_tokens.max(1);
     out.resize(qkv.len() / 3, 0.0);
     for span in settings.spans {
         let rows = |width: usize| span.start * width..(span.start + span.len) * width;
         let (qkv, out) = (&qkv[rows(3 * hidden)], &mut out[rows(hidden)]);
         arch().dispatch(Text { qkv, out, keys: span.attended, hidden, settings, scratch });
     }
-}
-
-/// The tokens of all texts, which follow each other.
-fn tokens(spans: &[Span]) -> usize {
-    spans.last().map_or(0, |span| span.start + span.len)
 }
 
 /// One text, all heads.
@@ -57,57 +48,112 @@ struct Text<'a> {
     scratch: &'a mut Scratch,
 }
 
-/// Copies of one head's numbers, in the layouts that the kernel reads: panels of [`LANES`] columns, one after another.
-/// Kept from call to call.
+/// One head's numbers as the kernels read them. Kept from call to call.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    /// A block's rows, scaled; (ROWS, head_dim).
+    /// (keys, head_dim).
+    keys: Vec<f32>,
+    /// Panels (keys, L), for `L` components each; zeros behind the last.
+    values: Vec<f32>,
+    /// A block's queries, scaled; (head_dim, L).
     queries: Vec<f32>,
-    /// Transposed; a panel is (head_dim, LANES), for so many keys.
-    keys: Vec<[f32; LANES]>,
-    /// A panel is (keys, LANES), for so many components.
-    values: Vec<[f32; LANES]>,
-    /// Scores, then weights; (ROWS, keys rounded up to LANES).
-    weights: Vec<[f32; LANES]>,
+    /// Scores of a block, then weights; (keys, L), and room for a whole tile behind the last.
+    weights: Vec<f32>,
 }
 
 impl WithSimd for Text<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 16, 1>(simd),
+            8 => self.run::<S, 8, 1>(simd),
+            4 => self.run::<S, 8, 2>(simd),
+            _ => self.run::<S, 8, 8>(simd),
+        }
+    }
+}
+
+impl Text<'_> {
+    /// `L` query tokens at a time, in `V` registers.
+    #[inline(always)]
+    fn run<S: Simd, const L: usize, const V: usize>(self, simd: S) {
         let Text { qkv, out, keys, hidden, settings, scratch } = self;
-        let head_dim = hidden / settings.num_heads;
+        let Attention { num_heads, window, .. } = settings;
+        let head_dim = hidden / num_heads;
         let tokens = out.len() / hidden;
         if keys == 0 {
             return out.fill(0.0);
         }
-        scratch.resize(keys, head_dim);
         for column in (0..hidden).step_by(head_dim) {
-            copy_head(qkv, hidden, column, head_dim, keys, scratch);
-            for first in (0..tokens).step_by(ROWS) {
-                let block = first..tokens.min(first + ROWS);
-                let near = |token: usize| near(token, settings.window, keys);
-                load_queries(qkv, hidden, column, head_dim, block.clone(), &mut scratch.queries);
-                let used = near(block.start).start..near(block.end - 1).end;
-                let sums = weigh::<S>(scratch, head_dim, used.clone(), block.clone().map(near));
-                mix::<S>(scratch, used, keys, &sums, |row, lane, values| {
-                    let width = LANES.min(head_dim - lane);
-                    if row < block.len() {
-                        out[(first + row) * hidden + column + lane..][..width].copy_from_slice(&values[..width]);
+            scratch.load_head::<L>(qkv, hidden, column, head_dim, keys);
+            for first in (0..tokens).step_by(L) {
+                let block = first..tokens.min(first + L);
+                scratch.load_queries::<L>(qkv, hidden, column, head_dim, block.clone());
+                let used = near(block.start, window, keys).start..near(block.end - 1, window, keys).end;
+                score::<S, L, V>(simd, scratch, head_dim, used.clone());
+                let weights = &mut scratch.weights[used.start * L..used.end * L].as_chunks_mut::<L>().0;
+                if let Some(window) = window {
+                    hide(weights, used.start, first, window, f32::NEG_INFINITY);
+                }
+                let sums = soften(weights);
+                if let Some(window) = window {
+                    hide(weights, used.start, first, window, 0.0);
+                }
+                for (panel, values) in scratch.values.chunks_exact(keys * L).enumerate() {
+                    let values = &values[used.start * L..used.end * L];
+                    let means = product::<S, L, V>(simd, weights, values);
+                    let column = column + panel * L;
+                    let width = L.min(head_dim - panel * L);
+                    for (token, (means, sum)) in block.clone().zip(means.iter().zip(&sums)) {
+                        // The best score alone has a weight of 1. A token whose window holds nothing attended gets zeros.
+                        let scale = if *sum >= 0.5 { 1.0 / sum } else { 0.0 };
+                        let out = &mut out[token * hidden + column..][..width];
+                        out.iter_mut().zip(means).for_each(|(out, mean)| *out = mean * scale);
                     }
-                });
+                }
             }
         }
     }
 }
 
 impl Scratch {
-    fn resize(&mut self, keys: usize, head_dim: usize) {
-        self.queries.resize(ROWS * head_dim, 0.0);
-        self.keys.resize(keys.div_ceil(LANES) * head_dim, [0.0; LANES]);
-        self.values.resize(head_dim.div_ceil(LANES) * keys, [0.0; LANES]);
-        self.weights.resize(ROWS * keys.div_ceil(LANES), [0.0; LANES]);
+    /// Copies one head's keys and values.
+    #[inline(always)]
+    fn load_head<const L: usize>(&mut self, qkv: &[f32], hidden: usize, column: usize, head_dim: usize, keys: usize) {
+        self.keys.resize(keys * head_dim, 0.0);
+        self.values.resize(keys * head_dim.next_multiple_of(L), 0.0);
+        self.weights.resize((keys + L) * L, 0.0);
+        let rows = qkv.chunks_exact(3 * hidden).zip(self.keys.chunks_exact_mut(head_dim));
+        for (at, (row, key)) in rows.enumerate() {
+            key.copy_from_slice(&row[hidden + column..][..head_dim]);
+            for (panel, part) in row[2 * hidden + column..][..head_dim].chunks(L).enumerate() {
+                let own = &mut self.values[(panel * keys + at) * L..][..L];
+                own[..part.len()].copy_from_slice(part);
+                own[part.len()..].fill(0.0);
+            }
+        }
+    }
+
+    /// Copies a block of queries, transposed and scaled by 1 / sqrt(head_dim); lanes behind the last keep what they had.
+    #[inline(always)]
+    fn load_queries<const L: usize>(
+        &mut self,
+        qkv: &[f32],
+        hidden: usize,
+        column: usize,
+        head_dim: usize,
+        block: Range<usize>,
+    ) {
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        self.queries.resize(head_dim * L, 0.0);
+        for (lane, token) in block.enumerate() {
+            let query = &qkv[token * 3 * hidden + column..][..head_dim];
+            for (own, x) in self.queries.as_chunks_mut::<L>().0.iter_mut().zip(query) {
+                own[lane] = x * scale;
+            }
+        }
     }
 }
 
@@ -123,129 +169,73 @@ fn near(token: usize, window: Option<usize>, keys: usize) -> Range<usize> {
     }
 }
 
-/// Copies one head's keys and values.
+/// Scores of the keys `used`, a row each.
 #[inline(always)]
-fn copy_head(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, keys: usize, scratch: &mut Scratch) {
-    for (at, row) in qkv.chunks_exact(3 * hidden).take(keys).enumerate() {
-        transpose_into(&mut scratch.keys, head_dim, at, &row[hidden + column..][..head_dim]);
-        copy_into(&mut scratch.values, keys, at, &row[2 * hidden + column..][..head_dim]);
-    }
-}
-
-/// Writes row `at` of a matrix as a column of its transpose in panels of (`width`, LANES).
-#[inline(always)]
-pub(crate) fn transpose_into(panels: &mut [[f32; LANES]], width: usize, at: usize, row: &[f32]) {
-    let panel = &mut panels[at / LANES * width..][..width];
-    panel.iter_mut().zip(row).for_each(|(own, x)| own[at % LANES] = *x);
-}
-
-/// Writes row `at` of a matrix of `rows` rows in panels of (`rows`, LANES).
-#[inline(always)]
-pub(crate) fn copy_into(panels: &mut [[f32; LANES]], rows: usize, at: usize, row: &[f32]) {
-    for (panel, part) in row.chunks(LANES).enumerate() {
-        panels[panel * rows + at][..part.len()].copy_from_slice(part);
-    }
-}
-
-/// Copies a block of queries, scaled by 1 / sqrt(head_dim); rows beyond the block keep what they had.
-#[inline(always)]
-fn load_queries(qkv: &[f32], hidden: usize, column: usize, head_dim: usize, block: Range<usize>, queries: &mut [f32]) {
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    for (token, query) in block.zip(queries.chunks_exact_mut(head_dim)) {
-        let source = &qkv[token * 3 * hidden + column..][..head_dim];
-        query.iter_mut().zip(source).for_each(|(query, source)| *query = source * scale);
-    }
-}
-
-/// Scores of a block against the keys `used`, then `exp(score - max)` within each row's own range of them and 0 in the rest
-/// of them; returns the rows' sums.
-#[inline(always)]
-fn weigh<S: Simd>(
-    scratch: &mut Scratch,
-    head_dim: usize,
-    used: Range<usize>,
-    ranges: impl Iterator<Item = Range<usize>>,
-) -> [f32; ROWS] {
-    let num_panels = scratch.weights.len() / ROWS;
-    let queries: [&[f32]; ROWS] = std::array::from_fn(|row| &scratch.queries[row * head_dim..][..head_dim]);
-    let panels = used.start / LANES..used.end.div_ceil(LANES);
-    for (number, panel) in scratch.keys.chunks_exact(head_dim).enumerate().take(panels.end).skip(panels.start) {
-        for (row, scores) in product::<S>(queries, panel).into_iter().enumerate() {
-            scratch.weights[row * num_panels + number] = scores;
+fn score<S: Simd, const L: usize, const V: usize>(simd: S, scratch: &mut Scratch, head_dim: usize, used: Range<usize>) {
+    let queries = S::as_simd_f32s(&scratch.queries).0.as_chunks::<V>().0;
+    let last = scratch.keys.len() - head_dim;
+    for first in used.step_by(L) {
+        // Where keys run out, the last one stands in for them; nobody looks at its scores there.
+        let row = |r: usize| &scratch.keys[((first + r) * head_dim).min(last)..][..queries.len()];
+        let rows: [&[f32]; L] = std::array::from_fn(row);
+        let mut sums = [[simd.splat_f32s(0.0); V]; L];
+        for (component, queries) in queries.iter().enumerate() {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let key = simd.splat_f32s(row[component]);
+                for (sum, &query) in sums.iter_mut().zip(queries) {
+                    // Where nothing is fused, two roundings, no call of libm.
+                    *sum = simd.mul_add_e_f32s(key, query, *sum);
+                }
+            }
         }
+        let out = S::as_mut_simd_f32s(&mut scratch.weights[first * L..][..L * L]).0;
+        out.copy_from_slice(sums.as_flattened());
     }
-    let mut sums = [0.0; ROWS];
-    for ((weights, range), sum) in scratch.weights.chunks_exact_mut(num_panels).zip(ranges).zip(&mut sums) {
-        *sum = soften(weights, range.clone());
-        let weights = weights.as_flattened_mut();
-        weights[used.start..range.start].fill(0.0);
-        weights[range.end..used.end].fill(0.0);
-    }
-    sums
 }
 
-/// `exp(x - max)` of the scores in a range, in place; returns their sum. Those beside the range may become anything.
+/// Puts `what` where a key, the first of which is token `start`, lies outside the window around a query, the first of which is
+/// token `first`.
 #[inline(always)]
-pub(crate) fn soften(scores: &mut [[f32; LANES]], range: Range<usize>) -> f32 {
-    if range.is_empty() {
-        return 0.0;
+fn hide<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, window: usize, what: f32) {
+    for (key, lanes) in (start..).zip(weights) {
+        let seen = key.saturating_sub(first + window).min(L)..(key + window + 1).saturating_sub(first).min(L);
+        lanes[..seen.start].fill(what);
+        lanes[seen.end.max(seen.start)..].fill(what);
     }
-    // Whole registers; what lies in them beside the range becomes e^-87 at most, which no sum above 1 feels.
-    let all = range.start / LANES * LANES..range.end.next_multiple_of(LANES);
-    scores.as_flattened_mut()[all.start..range.start].fill(f32::NEG_INFINITY);
-    scores.as_flattened_mut()[range.end..all.end].fill(f32::NEG_INFINITY);
-    let scores = &mut scores[all.start / LANES..all.end / LANES];
-    let mut tops = [f32::NEG_INFINITY; LANES];
-    for block in scores.iter() {
-        tops.iter_mut().zip(block).for_each(|(top, x)| *top = if *x > *top { *x } else { *top });
+}
+
+/// `exp(x - max)` in each lane, in place; returns the lanes' sums.
+#[inline(always)]
+fn soften<const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
+    // A lane that sees nothing stays at the lowest number, from which -infinity can be told.
+    let mut tops = [f32::MIN; L];
+    for scores in scores.iter() {
+        tops.iter_mut().zip(scores).for_each(|(top, x)| *top = if *x > *top { *x } else { *top });
     }
-    let top = tops.iter().fold(f32::NEG_INFINITY, |top, &x| top.max(x));
-    let mut sums = [0.0; LANES];
-    for block in scores {
-        for (sum, x) in sums.iter_mut().zip(block) {
-            *x = math::exp(*x - top);
+    let mut sums = [0.0; L];
+    for scores in scores {
+        for ((x, top), sum) in scores.iter_mut().zip(&tops).zip(&mut sums) {
+            *x = math::exp(*x - *top);
             *sum += *x;
         }
     }
-    sums.iter().sum()
+    sums
 }
 
-/// Weighted means of the values of `num_keys` keys, of which `used` have a weight; `write` gets row, first component and
-/// components of each tile.
+/// `sums[lane] = sum over rows of weights[row][lane] * values[row]`; weights and values (n, L).
 #[inline(always)]
-fn mix<S: Simd>(
-    scratch: &Scratch,
-    used: Range<usize>,
-    num_keys: usize,
-    sums: &[f32; ROWS],
-    mut write: impl FnMut(usize, usize, &[f32; LANES]),
-) {
-    let width = scratch.weights.len() / ROWS * LANES;
-    let weights = scratch.weights.as_flattened();
-    let weights: [&[f32]; ROWS] = std::array::from_fn(|row| &weights[row * width..][used.clone()]);
-    for (number, panel) in scratch.values.chunks_exact(num_keys).enumerate() {
-        let tile = product::<S>(weights, &panel[used.clone()]);
-        for (row, (mut values, sum)) in tile.into_iter().zip(sums).enumerate() {
-            // A token whose window holds nothing attended gets zeros instead of 0 / 0.
-            let scale = if *sum > 0.0 { 1.0 / sum } else { 0.0 };
-            values.iter_mut().for_each(|value| *value *= scale);
-            write(row, number * LANES, &values);
-        }
-    }
-}
-
-/// `left * right`: (ROWS, n) times a panel (n, LANES). Zipped, so that nothing is checked on the way.
-#[inline(always)]
-pub(crate) fn product<S: Simd>(left: [&[f32]; ROWS], right: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
-    let mut sums = [[0.0; LANES]; ROWS];
-    let [a, b, c, d, e, f] = left;
-    for ((((((right, a), b), c), d), e), f) in right.iter().zip(a).zip(b).zip(c).zip(d).zip(e).zip(f) {
-        for (sums, left) in sums.iter_mut().zip([a, b, c, d, e, f]) {
-            for (sum, right) in sums.iter_mut().zip(right) {
-                // Without a fused instruction `mul_add` is a call of libm.
-                *sum = if S::IS_SCALAR { left * *right + *sum } else { left.mul_add(*right, *sum) };
+fn product<S: Simd, const L: usize, const V: usize>(simd: S, weights: &[[f32; L]], values: &[f32]) -> [[f32; L]; L] {
+    let values = S::as_simd_f32s(values).0.as_chunks::<V>().0;
+    let mut sums = [[simd.splat_f32s(0.0); V]; L];
+    for (weights, values) in weights.iter().zip(values) {
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(weight);
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(weight, value, *sum);
             }
         }
     }
-    sums
+    let mut out = [[0.0; L]; L];
+    S::as_mut_simd_f32s(out.as_flattened_mut()).0.copy_from_slice(sums.as_flattened());
+    out
 }

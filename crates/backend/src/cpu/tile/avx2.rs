@@ -15,7 +15,11 @@ pub(in crate::cpu) const ROWS: usize = 6;
 /// - `dim * 16` floats can be read from `panel`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(in crate::cpu) unsafe fn tile<const R: usize>(rows: [*const f32; R], panel: *const f32, dim: usize) -> [[__m256; 2]; R] {
+pub(in crate::cpu) unsafe fn tile<const R: usize>(
+    rows: [*const f32; R],
+    panel: *const f32,
+    dim: usize,
+) -> [[__m256; 2]; R] {
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
     for d in 0..dim {
         // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row, `dim * 16` of the panel.

@@ -24,8 +24,7 @@ pub(in crate::cpu) unsafe fn tile<const R: usize, const V: usize>(
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     for d in 0..dim {
         // SAFETY: `d < dim`, and the caller vouches for `dim * 16` floats of each panel.
-        let lanes: [__m512; V] =
-            std::array::from_fn(|v| unsafe { _mm512_loadu_ps(panels.add((v * dim + d) * WIDTH)) });
+        let lanes: [__m512; V] = std::array::from_fn(|v| unsafe { _mm512_loadu_ps(panels.add((v * dim + d) * WIDTH)) });
         for (sums, row) in sums.iter_mut().zip(rows) {
             // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row.
             let x = _mm512_set1_ps(unsafe { *row.add(d) });

@@ -16,8 +16,13 @@ use rayon::prelude::*;
 
 use super::{tensor, with_values};
 use crate::batch::Span;
-use crate::ops::attention::{self, Attention, LANES, ROWS, copy_into, product, soften, transpose_into};
-use crate::ops::{dot, values};
+use crate::ops::attention::{self, Attention};
+use crate::ops::{dot, math, values};
+
+/// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
+const ROWS: usize = 6;
+/// Columns per kernel call: one AVX-512 register, two of AVX2.
+const LANES: usize = 16;
 
 /// (N, 3H), queries then keys then values, to (N, H).
 pub(in crate::train) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
@@ -96,7 +101,20 @@ impl WithSimd for Task<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            LANES => self.run::<S, 1>(simd),
+            8 => self.run::<S, 2>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => self.run::<S, LANES>(simd),
+        }
+    }
+}
+
+impl Task<'_> {
+    /// `V` registers per panel's row.
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
         let Task { qkv, dy, gradient, keys, hidden, num_heads } = self;
         if keys == 0 {
             return;
@@ -110,9 +128,9 @@ impl WithSimd for Task<'_> {
             for first in (0..len).step_by(ROWS) {
                 let block = first..len.min(first + ROWS);
                 scratch.load_block((qkv, dy), hidden, column..column + d, block.clone(), scale);
-                scratch.weigh::<S>(d, keys);
+                scratch.weigh::<S, V>(simd, d, keys);
                 for (number, panel) in scratch.k_rows.chunks_exact(keys).enumerate() {
-                    let tile = product::<S>(rows_of(scratch.dz.as_flattened(), keys), panel);
+                    let tile = product::<S, V>(simd, rows_of(scratch.dz.as_flattened(), keys), panel);
                     let width = LANES.min(d - number * LANES);
                     for (row, dq) in block.clone().zip(&tile) {
                         let own = &mut gradient[row * 3 * hidden + column + number * LANES..][..width];
@@ -184,18 +202,18 @@ impl Scratch {
 
     /// A block's weights, and the gradients of its scores before they are scaled.
     #[inline(always)]
-    fn weigh<S: Simd>(&mut self, d: usize, keys: usize) {
+    fn weigh<S: Simd, const V: usize>(&mut self, simd: S, d: usize, keys: usize) {
         let num_panels = self.p.len() / ROWS;
         for (number, (k, v)) in self.k.chunks_exact(d).zip(self.v.chunks_exact(d)).enumerate() {
-            let scores = product::<S>(rows_of(&self.q, d), k);
-            let slopes = product::<S>(rows_of(&self.dy, d), v);
+            let scores = product::<S, V>(simd, rows_of(&self.q, d), k);
+            let slopes = product::<S, V>(simd, rows_of(&self.dy, d), v);
             for (row, (scores, slopes)) in scores.into_iter().zip(slopes).enumerate() {
                 self.p[row * num_panels + number] = scores;
                 self.dz[row * num_panels + number] = slopes;
             }
         }
         for (p, dz) in self.p.chunks_exact_mut(num_panels).zip(self.dz.chunks_exact_mut(num_panels)) {
-            let share = 1.0 / soften(p, 0..keys);
+            let share = 1.0 / soften(p, keys);
             let (p, dz) = (&mut p.as_flattened_mut()[..keys], &mut dz.as_flattened_mut()[..keys]);
             p.iter_mut().for_each(|p| *p *= share);
             let mean = dot(p, dz);
@@ -238,4 +256,62 @@ fn copy_out(panels: &[[f32; LANES]], rows: usize, at: usize, row: &mut [f32]) {
     for (panel, part) in row.chunks_mut(LANES).enumerate() {
         part.copy_from_slice(&panels[panel * rows + at][..part.len()]);
     }
+}
+
+/// Writes row `at` of a matrix as a column of its transpose in panels of (`width`, LANES).
+#[inline(always)]
+fn transpose_into(panels: &mut [[f32; LANES]], width: usize, at: usize, row: &[f32]) {
+    let panel = &mut panels[at / LANES * width..][..width];
+    panel.iter_mut().zip(row).for_each(|(own, x)| own[at % LANES] = *x);
+}
+
+/// Writes row `at` of a matrix of `rows` rows in panels of (`rows`, LANES).
+#[inline(always)]
+fn copy_into(panels: &mut [[f32; LANES]], rows: usize, at: usize, row: &[f32]) {
+    for (panel, part) in row.chunks(LANES).enumerate() {
+        panels[panel * rows + at][..part.len()].copy_from_slice(part);
+    }
+}
+
+/// `exp(x - max)` of a row's scores, the first `keys`, in place; returns their sum. Those behind become e^-87 at most, which no sum
+/// above 1 feels.
+#[inline(always)]
+fn soften(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
+    scores.as_flattened_mut()[keys..].fill(f32::NEG_INFINITY);
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    for block in scores.iter() {
+        tops.iter_mut().zip(block).for_each(|(top, x)| *top = if *x > *top { *x } else { *top });
+    }
+    let top = tops.iter().fold(f32::NEG_INFINITY, |top, &x| top.max(x));
+    let mut sums = [0.0; LANES];
+    for block in scores {
+        for (sum, x) in sums.iter_mut().zip(block) {
+            *x = math::exp(*x - top);
+            *sum += *x;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// `left * right`: (ROWS, n) times a panel (n, LANES), in `V` registers a row.
+#[inline(always)]
+fn product<S: Simd, const V: usize>(simd: S, left: [&[f32]; ROWS], right: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
+    let right = S::as_simd_f32s(right.as_flattened()).0.as_chunks::<V>().0;
+    // All of one length, so that nothing is checked on the way.
+    let left = left.map(|left| &left[..right.len()]);
+    let mut sums = [[simd.splat_f32s(0.0); V]; ROWS];
+    for (at, right) in right.iter().enumerate() {
+        for (sums, left) in sums.iter_mut().zip(left) {
+            let left = simd.splat_f32s(left[at]);
+            for (sum, &right) in sums.iter_mut().zip(right) {
+                // Where nothing is fused, as two roundings, not as a call of libm.
+                *sum = simd.mul_add_e_f32s(left, right, *sum);
+            }
+        }
+    }
+    let mut out = [[0.0; LANES]; ROWS];
+    for (out, sums) in out.iter_mut().zip(sums) {
+        S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+    }
+    out
 }
