@@ -34,7 +34,7 @@ pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
             let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr();
             // SAFETY: each row is a slice of `dim` bytes, and `pair` has two panels of `16 * dim`.
             let products =
-                unsafe { tile::<ROWS, 2>(std::array::from_fn(row), pair.as_ptr(), dim, lower, as_unsigned()) };
+                unsafe { tile::<ROWS, 2>(std::array::from_fn(row), pair.as_ptr(), dim, lower, as_unsigned(), None) };
             for (best, products) in best.iter_mut().zip(products) {
                 best.keep(products, 2 * p as i32);
             }

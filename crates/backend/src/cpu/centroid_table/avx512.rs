@@ -63,7 +63,7 @@ fn fill<const V: usize>(
     let starts: [__m512i; V] = std::array::from_fn(start);
     // SAFETY: each row is a slice of `dim` bytes; a panel has `16 * dim`.
     let products = unsafe {
-        tile::<ROWS, V>(std::array::from_fn(centroid), job.panels.panels(panel, V).as_ptr(), dim, starts, flip)
+        tile::<ROWS, V>(std::array::from_fn(centroid), job.panels.panels(panel, V).as_ptr(), dim, starts, flip, None)
     };
     let factor = _mm512_set1_ps(job.codec.table_factor());
     let limit = _mm512_set1_ps(TABLE_LIMIT as f32);

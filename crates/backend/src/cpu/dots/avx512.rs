@@ -34,7 +34,8 @@ pub(in crate::cpu) fn as_signed() -> __m512i {
     std::hint::black_box(_mm512_set1_epi8(i8::MIN))
 }
 
-/// `start` plus the dot products of the rows' bytes, each with the bits of `flip` changed, with `V` panels.
+/// `start` plus the dot products of the rows' bytes, each with the bits of `flip` changed, with `V` panels. On the way as many
+/// bytes as a panel has are asked for from `ahead` on.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;
@@ -47,12 +48,16 @@ pub(in crate::cpu) unsafe fn tile<const R: usize, const V: usize>(
     width: usize,
     start: [__m512i; V],
     flip: __m512i,
+    ahead: Option<*const i8>,
 ) -> Tile<R, V> {
     let mut sums = [start; R];
     for d in (0..width).step_by(4) {
         // SAFETY: `d + 4 <= width`, so `LANES * d + 64 <= LANES * width`.
         let panel = |v: usize| unsafe { _mm512_loadu_si512(panels.add(LANES * (v * width + d)).cast()) };
         let queries: [__m512i; V] = std::array::from_fn(panel);
+        if let Some(ahead) = ahead {
+            _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(LANES * d));
+        }
         for (sums, row) in sums.iter_mut().zip(rows) {
             // SAFETY: `d + 4 <= width`.
             let four = _mm512_set1_epi32(unsafe { row.add(d).cast::<i32>().read_unaligned() });

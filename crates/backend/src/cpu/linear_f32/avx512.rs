@@ -23,11 +23,14 @@ pub(super) fn run(x: &[f32], linear: &LinearF32, y: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn panels<const V: usize>(x: &[f32], linear: &LinearF32, first: usize, y: &mut [f32]) {
-    for (x, y) in x.chunks(ROWS * linear.inputs).zip(y.chunks_mut(ROWS * linear.outputs)) {
+    // While rows meet these panels, the next ones come closer.
+    let next = linear.panels.as_ptr().wrapping_add((first + V) * linear.inputs * WIDTH);
+    for (tile, (x, y)) in x.chunks(ROWS * linear.inputs).zip(y.chunks_mut(ROWS * linear.outputs)).enumerate() {
+        let ahead = next.wrapping_add(tile.min(V) * linear.inputs * WIDTH);
         match x.len() / linear.inputs {
-            0..=4 => rows::<4, V>(x, linear, first, y),
-            5..=8 => rows::<8, V>(x, linear, first, y),
-            _ => rows::<ROWS, V>(x, linear, first, y),
+            0..=4 => rows::<4, V>(x, linear, first, ahead, y),
+            5..=8 => rows::<8, V>(x, linear, first, ahead, y),
+            _ => rows::<ROWS, V>(x, linear, first, ahead, y),
         }
     }
 }
@@ -35,13 +38,13 @@ fn panels<const V: usize>(x: &[f32], linear: &LinearF32, first: usize, y: &mut [
 /// The columns of `V` panels in up to `R` rows, of which there is at least one.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-fn rows<const R: usize, const V: usize>(x: &[f32], linear: &LinearF32, first: usize, y: &mut [f32]) {
+fn rows<const R: usize, const V: usize>(x: &[f32], linear: &LinearF32, first: usize, ahead: *const f32, y: &mut [f32]) {
     let (inputs, outputs) = (linear.inputs, linear.outputs);
     let data = linear.panels(first, V);
     // Where rows run out, the last one stands in for them.
     let row = |r: usize| x[(r * inputs).min(x.len() - inputs)..][..inputs].as_ptr();
     // SAFETY: each row is a slice of `inputs` floats, and `data` has `V` panels of `16 * inputs`.
-    let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), inputs) };
+    let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), inputs, Some(ahead)) };
     for (y, sums) in y.chunks_exact_mut(outputs).zip(sums) {
         for (v, sums) in sums.into_iter().enumerate() {
             let own = &mut y[(first + v) * WIDTH..];

@@ -39,8 +39,12 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
     });
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
         let row = |r: usize| x.rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr().cast();
+        // While rows meet these panels, the next ones come closer.
+        let ahead = data.as_ptr().wrapping_add((V + group.min(V)) * LANES * width);
         // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `16 * width`.
-        let sums = unsafe { tile::<ROWS, V>(std::array::from_fn(row), data.as_ptr(), width, lower, as_unsigned()) };
+        let sums = unsafe {
+            tile::<ROWS, V>(std::array::from_fn(row), data.as_ptr(), width, lower, as_unsigned(), Some(ahead))
+        };
         for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(scales) {
             for (v, sums) in sums.into_iter().enumerate() {
                 let scale = _mm512_mul_ps(_mm512_set1_ps(scale), of_outputs[v]);

@@ -176,7 +176,7 @@ fn raise<const R: usize, const V: usize>(panels: &Panels<V>, of: &Tile<'_>, grou
         *row = levels.wrapping_add(r * width);
     }
     // SAFETY: each row is `width` bytes of the slice; a panel has `16 * width`.
-    let products = unsafe { tile::<R, V>(rows, panels.bytes, width, panels.starts, as_unsigned()) };
+    let products = unsafe { tile::<R, V>(rows, panels.bytes, width, panels.starts, as_unsigned(), None) };
     let (codes, norms, gains) = (&of.codes[group..][..R], &of.norms[group..][..R], &of.gains[group..][..R]);
     for (r, products) in products.into_iter().enumerate() {
         let entries = panels.entries.wrapping_add(codes[r] as usize * panels.stride);

@@ -23,7 +23,7 @@ fn best(dim: usize, rows: &[f32], panel: &[f32]) -> [f32; WIDTH] {
         let row = |r: usize| group[(r * dim).min(group.len() - dim)..].as_ptr();
         // SAFETY: each row starts `dim` floats or more before the end of `group`, a whole number of
         // rows; the length of `panel` is checked above.
-        let products = unsafe { tile::<ROWS, 1>(std::array::from_fn(row), panel.as_ptr(), dim) };
+        let products = unsafe { tile::<ROWS, 1>(std::array::from_fn(row), panel.as_ptr(), dim, None) };
         best = products.into_iter().flatten().fold(best, |best, product| _mm512_max_ps(product, best));
     }
     let mut lanes = [0f32; WIDTH];

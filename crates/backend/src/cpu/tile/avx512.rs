@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 /// Most rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 12;
 
-/// Dot products of `R` rows, `(D) f32` each, with `V` panels `(D, 16) f32`.
+/// Dot products of `R` rows, `(D) f32` each, with `V` panels `(D, 16) f32`. On the way as many lines are asked for from `ahead` on.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;
@@ -20,11 +20,15 @@ pub(in crate::cpu) unsafe fn tile<const R: usize, const V: usize>(
     rows: [*const f32; R],
     panels: *const f32,
     dim: usize,
+    ahead: Option<*const f32>,
 ) -> [[__m512; V]; R] {
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     for d in 0..dim {
         // SAFETY: `d < dim`, and the caller vouches for `dim * 16` floats of each panel.
         let lanes: [__m512; V] = std::array::from_fn(|v| unsafe { _mm512_loadu_ps(panels.add((v * dim + d) * WIDTH)) });
+        if let Some(ahead) = ahead {
+            _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(d * WIDTH).cast());
+        }
         for (sums, row) in sums.iter_mut().zip(rows) {
             // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row.
             let x = _mm512_set1_ps(unsafe { *row.add(d) });
