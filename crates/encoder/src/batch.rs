@@ -10,6 +10,8 @@ pub(crate) struct Batch {
     pub(crate) ids: Vec<u32>,
     /// One per text, in the order that they were given.
     pub(crate) spans: Vec<Span>,
+    /// Tokens whose last hidden states are asked for, ascending: what only others' would need is not computed.
+    pub(crate) kept: Vec<usize>,
 }
 
 /// Where a text lies in its batch.
@@ -31,12 +33,18 @@ impl Span {
 
 impl Batch {
     pub(crate) fn new<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
-        let mut batch = Self { ids: Vec::new(), spans: Vec::new() };
+        let mut batch = Self { ids: Vec::new(), spans: Vec::new(), kept: Vec::new() };
         for row in rows {
+            batch.kept.extend(row.kept.iter().map(|at| batch.ids.len() + at));
             batch.spans.push(Span { start: batch.ids.len(), len: row.ids.len(), attended: row.attended });
             batch.ids.extend_from_slice(&row.ids);
         }
         batch
+    }
+
+    /// Keeps every token.
+    pub(crate) fn keep_all(&mut self) {
+        self.kept = (0..self.ids.len()).collect();
     }
 
     /// The most tokens of one text.

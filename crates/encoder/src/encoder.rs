@@ -75,6 +75,14 @@ pub struct Encoder {
     idle: Mutex<Vec<Scratch>>,
 }
 
+/// Whose hidden states `finish` of [`Encoder::run`] gets.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    All,
+    /// Those of the tokens that rows keep.
+    Kept,
+}
+
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder")
@@ -217,7 +225,7 @@ impl Encoder {
     pub fn encode_dense(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
         let rows = texts.par_iter().map(|text| self.rows.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
         let lens = vec![1; rows.len()];
-        self.run(&rows, &lens, self.hidden, |scratch, batch, _| {
+        self.run(&rows, &lens, self.hidden, Wanted::All, |scratch, batch| {
             let Scratch { x, y, .. } = scratch;
             y.clear();
             y.resize(batch.spans.len() * self.hidden, 0.0);
@@ -237,19 +245,7 @@ impl Encoder {
     /// Embeddings of the kept tokens of rows.
     pub(crate) fn embed(&self, rows: &[Row]) -> Result<Embeddings> {
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
-        self.run(rows, &lens, self.dim, |scratch, batch, rows| {
-            // Dropped before the projection: nothing after the transformer looks across tokens.
-            let mut num_kept = 0;
-            for (span, row) in batch.spans.iter().zip(rows) {
-                for at in &row.kept {
-                    let from = (span.start + at) * self.hidden;
-                    scratch.x.copy_within(from..from + self.hidden, num_kept * self.hidden);
-                    num_kept += 1;
-                }
-            }
-            scratch.x.truncate(num_kept * self.hidden);
-            self.projection.forward(scratch);
-        })
+        self.run(rows, &lens, self.dim, Wanted::Kept, |scratch, _| self.projection.forward(scratch))
     }
 
     /// Sends every row through the transformer, and `finish` over its hidden states, batch by batch.
@@ -261,7 +257,8 @@ impl Encoder {
         rows: &[Row],
         lens: &[u32],
         dim: usize,
-        finish: impl Fn(&mut Scratch, &Batch, &[&Row]) + Sync,
+        wanted: Wanted,
+        finish: impl Fn(&mut Scratch, &Batch) + Sync,
     ) -> Result<Embeddings> {
         let offsets = offsets(lens, dim);
         let data = Mutex::new(vec![0.0; offsets[lens.len()]]);
@@ -272,10 +269,12 @@ impl Encoder {
         (0..lanes).into_par_iter().with_max_len(1).try_for_each(|_| {
             let mut scratch = lock(&self.idle).pop().unwrap_or_default();
             while let Some(group) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let rows: Vec<&Row> = group.iter().map(|&text| &rows[text]).collect();
-                let batch = Batch::new(rows.iter().copied());
+                let mut batch = Batch::new(group.iter().map(|&text| &rows[text]));
+                if wanted == Wanted::All {
+                    batch.keep_all();
+                }
                 self.transformer.forward(&batch, &mut scratch)?;
-                finish(&mut scratch, &batch, &rows);
+                finish(&mut scratch, &batch);
                 normalize(&mut scratch.x, dim);
                 let mut data = lock(&data);
                 let mut rest = scratch.x.as_slice();

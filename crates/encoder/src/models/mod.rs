@@ -1,6 +1,6 @@
 //! The transformers: token ids of a ragged batch to hidden states.
 //!
-//! In: a [`Batch`] of N tokens. Out: hidden states (N, H) f32, one row per token, in the batch's order.
+//! In: a [`Batch`] of N tokens. Out: hidden states (N, H) f32, one row per kept token, in the batch's order.
 
 mod bert;
 mod distilbert;
@@ -111,7 +111,7 @@ impl Transformer {
         }
     }
 
-    /// The last hidden states of a batch, (N, H), into `scratch.x`.
+    /// The last hidden states of the tokens that a batch keeps, (N, H), into `scratch.x`.
     pub(crate) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         match self {
             Self::PostNorm(model) => model.forward(batch, scratch),
@@ -137,6 +137,14 @@ pub(crate) struct Scratch {
     gated: Vec<f32>,
     attention: attention::Scratch,
     pub(crate) rounded: RoundedRows,
+}
+
+/// The rows of x (N, W) that are kept, ascending.
+fn keep_rows(x: &mut Vec<f32>, width: usize, kept: &[usize]) {
+    for (to, from) in kept.iter().enumerate().filter(|(to, from)| to != *from) {
+        x.copy_within(from * width..(from + 1) * width, to * width);
+    }
+    x.truncate(kept.len() * width);
 }
 
 /// How many heads of which width; they have to fill H exactly.

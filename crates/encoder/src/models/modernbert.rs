@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::bert::activation;
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::{Scratch, head_dim};
+use super::{Scratch, head_dim, keep_rows};
 use crate::Result;
 use crate::batch::Batch;
 use crate::checkpoint::Json;
@@ -139,11 +139,14 @@ impl ModernBert {
             scratch.x.extend_from_slice(self.word.row(id)?);
         }
         ops::norm(&mut scratch.x, &self.norm);
+        if self.layers.is_empty() {
+            keep_rows(&mut scratch.x, config.hidden, &batch.kept);
+        }
         let table = |theta| RotaryTable::new(theta, config.head_dim, batch.longest());
         let (global, local) = (table(config.global_theta), table(config.local_theta));
-        for layer in &self.layers {
+        for (at, layer) in self.layers.iter().enumerate() {
             let table = if layer.is_global { &global } else { &local };
-            layer.forward(batch, table, config, scratch);
+            layer.forward(batch, table, config, at + 1 == self.layers.len(), scratch);
         }
         ops::norm(&mut scratch.x, &self.final_norm);
         Ok(())
@@ -177,8 +180,8 @@ impl Layer {
         })
     }
 
-    /// `scratch.x` to `scratch.x`.
-    fn forward(&self, batch: &Batch, table: &RotaryTable, config: &Config, scratch: &mut Scratch) {
+    /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
+    fn forward(&self, batch: &Batch, table: &RotaryTable, config: &Config, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, gated, attention, rounded } = scratch;
         let Config { hidden, intermediate, num_heads, .. } = *config;
         y.clone_from(x);
@@ -189,6 +192,10 @@ impl Layer {
         ops::rotate(qkv, 3 * hidden, &batch.spans, table);
         let window = (!self.is_global).then_some(config.window);
         ops::attention(qkv, Attention { spans: &batch.spans, num_heads, window }, attention, context);
+        if is_last {
+            keep_rows(context, hidden, &batch.kept);
+            keep_rows(x, hidden, &batch.kept);
+        }
         self.attention_out.product(context, y, rounded);
         ops::add(x, y, hidden, self.attention_out.bias());
         y.clone_from(x);

@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::{Architecture, Scratch};
+use super::{Architecture, Scratch, keep_rows};
 use crate::Result;
 use crate::batch::Batch;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
@@ -131,8 +131,11 @@ impl PostNorm {
     /// (N) ids to (N, H).
     pub(super) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         self.embed(batch, &mut scratch.x)?;
-        for layer in &self.layers {
-            layer.forward(batch, &self.config, scratch);
+        if self.layers.is_empty() {
+            keep_rows(&mut scratch.x, self.config.hidden, &batch.kept);
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
+            layer.forward(batch, &self.config, at + 1 == self.layers.len(), scratch);
         }
         Ok(())
     }
@@ -179,12 +182,16 @@ impl Layer {
         })
     }
 
-    /// `scratch.x` to `scratch.x`.
-    fn forward(&self, batch: &Batch, config: &Config, scratch: &mut Scratch) {
+    /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
+    fn forward(&self, batch: &Batch, config: &Config, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, attention, rounded, .. } = scratch;
         self.qkv.forward(x, Elementwise::Identity, qkv, rounded);
         let settings = Attention { spans: &batch.spans, num_heads: config.num_heads, window: None };
         ops::attention(qkv, settings, attention, context);
+        if is_last {
+            keep_rows(context, config.hidden, &batch.kept);
+            keep_rows(x, config.hidden, &batch.kept);
+        }
         self.attention_out.product(context, y, rounded);
         ops::add_norm(y, self.attention_out.bias(), x, &self.attention_norm);
         self.up.forward(y, config.activation, wide, rounded);

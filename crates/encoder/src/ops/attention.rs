@@ -97,7 +97,7 @@ impl Text<'_> {
                 if let Some(window) = window {
                     hide(weights, used.start, first, window, f32::NEG_INFINITY);
                 }
-                let sums = soften(weights);
+                let sums = soften::<S, L>(weights);
                 if let Some(window) = window {
                     hide(weights, used.start, first, window, 0.0);
                 }
@@ -206,7 +206,7 @@ fn hide<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, wi
 
 /// `exp(x - max)` in each lane, in place; returns the lanes' sums.
 #[inline(always)]
-fn soften<const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
+fn soften<S: Simd, const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
     // A lane that sees nothing stays at the lowest number, from which -infinity can be told.
     let mut tops = [f32::MIN; L];
     for scores in scores.iter() {
@@ -215,7 +215,7 @@ fn soften<const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
     let mut sums = [0.0; L];
     for scores in scores {
         for ((x, top), sum) in scores.iter_mut().zip(&tops).zip(&mut sums) {
-            *x = math::exp(*x - *top);
+            *x = if S::IS_SCALAR { math::exp::<false>(*x - *top) } else { math::exp::<true>(*x - *top) };
             *sum += *x;
         }
     }

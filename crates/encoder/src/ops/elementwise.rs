@@ -34,44 +34,44 @@ impl Elementwise {
 
     /// Calls `visit` with the function as a type of its own, so that each loop over it is compiled for it.
     #[inline(always)]
-    fn visit<V: Visit>(self, visit: V) {
+    fn visit<V: Visit, const FUSED: bool>(self, visit: V) {
         match self {
             Self::Identity => visit.run(|x| x),
-            Self::Tanh => visit.run(math::tanh),
+            Self::Tanh => visit.run(math::tanh::<FUSED>),
             Self::Relu => visit.run(|x| x.max(0.0)),
-            Self::Gelu => visit.run(|x| 0.5 * x * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
-            Self::GeluTanh => visit.run(|x| 0.5 * x * (1.0 + math::tanh(gelu_inner(x)))),
-            Self::Silu => visit.run(|x| x * math::sigmoid(x)),
-            Self::Sigmoid => visit.run(math::sigmoid),
+            Self::Gelu => visit.run(|x| 0.5 * x * (1.0 + math::erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2))),
+            Self::GeluTanh => visit.run(|x| 0.5 * x * (1.0 + math::tanh::<FUSED>(gelu_inner(x)))),
+            Self::Silu => visit.run(|x| x * math::sigmoid::<FUSED>(x)),
+            Self::Sigmoid => visit.run(math::sigmoid::<FUSED>),
         }
     }
 
     /// The same with the function's derivative.
     #[inline(always)]
-    pub(crate) fn visit_slope<V: Visit>(self, visit: V) {
+    pub(crate) fn visit_slope<V: Visit, const FUSED: bool>(self, visit: V) {
         match self {
             Self::Identity => visit.run(|_| 1.0),
             Self::Tanh => visit.run(|x| {
-                let y = math::tanh(x);
+                let y = math::tanh::<FUSED>(x);
                 1.0 - y * y
             }),
             Self::Relu => visit.run(|x| if x > 0.0 { 1.0 } else { 0.0 }),
             Self::Gelu => visit.run(|x| {
                 // 1 / sqrt(2 pi), the normal density at 0.
-                let density = 0.398_942_3 * math::exp(-0.5 * x * x);
-                0.5 * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * density
+                let density = 0.398_942_3 * math::exp::<FUSED>(-0.5 * x * x);
+                0.5 * (1.0 + math::erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2)) + x * density
             }),
             Self::GeluTanh => visit.run(|x| {
-                let y = math::tanh(gelu_inner(x));
+                let y = math::tanh::<FUSED>(gelu_inner(x));
                 let inner_slope = 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * x * x);
                 0.5 * (1.0 + y) + 0.5 * x * (1.0 - y * y) * inner_slope
             }),
             Self::Silu => visit.run(|x| {
-                let y = math::sigmoid(x);
+                let y = math::sigmoid::<FUSED>(x);
                 y * (1.0 + x * (1.0 - y))
             }),
             Self::Sigmoid => visit.run(|x| {
-                let y = math::sigmoid(x);
+                let y = math::sigmoid::<FUSED>(x);
                 y * (1.0 - y)
             }),
         }
@@ -110,7 +110,7 @@ impl WithSimd for BiasRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.f.visit(self);
+        if S::IS_SCALAR { self.f.visit::<_, false>(self) } else { self.f.visit::<_, true>(self) }
     }
 }
 
@@ -144,7 +144,7 @@ impl WithSimd for GatedRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.f.visit(self);
+        if S::IS_SCALAR { self.f.visit::<_, false>(self) } else { self.f.visit::<_, true>(self) }
     }
 }
 

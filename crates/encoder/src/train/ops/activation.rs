@@ -49,7 +49,7 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.f.visit_slope(self);
+        if S::IS_SCALAR { self.f.visit_slope::<_, false>(self) } else { self.f.visit_slope::<_, true>(self) }
     }
 }
 

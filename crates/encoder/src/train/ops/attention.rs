@@ -286,7 +286,7 @@ fn soften(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
     let mut sums = [0.0; LANES];
     for block in scores {
         for (sum, x) in sums.iter_mut().zip(block) {
-            *x = math::exp(*x - top);
+            *x = math::exp::<false>(*x - top);
             *sum += *x;
         }
     }
