@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | sample that k-means sees | `4 D + 12` a row: the row, its code, its place in the counting sort | half |
 //! | centroids: current and summed (f32), int8 and the copies that `assign` interleaves, at most | `17 K D` | must fit a quarter |
-//! | a block of embeddings on its way through | about `20 D` a token, encoder's output and copies | an eighth |
+//! | two blocks of embeddings on their way through | about `32 D` a token of one, encoder's output and copies | an eighth |
 //! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] a token | a quarter, after the sample is gone |
 //!
 //! The model's weights and activations come on top (activations: `LoadOptions::batch_tokens`).
 
 use crate::{Error, Result};
 
+/// Bytes a token and component while one block is made and the one before is compressed.
+const BLOCK_BYTES: u64 = 32;
 /// Bytes a token while a segment's lists are inverted.
 const LIST_BYTES: u64 = 8;
 /// More tokens than this in a segment gain nothing, and keep every offset inside a u32.
@@ -38,7 +40,7 @@ impl Budget {
 
     /// Tokens of a block.
     pub(crate) fn block_tokens(self) -> usize {
-        (self.total_bytes / 8 / (20 * self.dim)).min(MAX_BLOCK_TOKENS) as usize
+        (self.total_bytes / 8 / (BLOCK_BYTES * self.dim)).min(MAX_BLOCK_TOKENS) as usize
     }
 
     /// Tokens of a segment.
@@ -49,7 +51,7 @@ impl Budget {
     /// Checks that the fixed parts fit: centroids, and one passage of `max_doclen` tokens as a block.
     pub(crate) fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
         let centroids = 17 * num_centroids as u64 * self.dim;
-        let needed = (4 * centroids).max(8 * 20 * self.dim * max_doclen as u64);
+        let needed = (4 * centroids).max(8 * BLOCK_BYTES * self.dim * max_doclen as u64);
         if needed <= self.total_bytes {
             return Ok(());
         }

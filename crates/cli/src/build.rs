@@ -7,7 +7,7 @@
 //!         manifest, last and atomically
 //! ```
 //!
-//! Every passage is encoded once: what pass 1 had to encode waits in the spool, a file beside the new
+//! A block is encoded while the one before is compressed and written. Every passage is encoded once: what pass 1 had to encode waits in the spool, a file beside the new
 //! index's, which never holds more than ColBERTv2's sample (`plan::sampled_passages`).
 
 use crate::budget::Budget;
@@ -21,6 +21,7 @@ use selvedge_backend::Backend;
 use selvedge_codec::{CodecKind, Progress, TrainOptions, plan, train};
 use selvedge_encoder::Embeddings;
 use selvedge_index::{Limits, SpoolReader, Writer};
+use std::ops::Range;
 
 /// What a build may be told.
 #[derive(Clone, Debug)]
@@ -86,19 +87,36 @@ pub fn build<B: Backend>(
     let compressor = codec.compressor();
     let mut spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
     let bar = progress::bar("index", num_passages as u64, "passages");
-    for start in (0..num_passages).step_by(block) {
-        let pids: Vec<u32> = (start as u32..num_passages.min(start + block) as u32).collect();
-        let mut embeddings = spooled.fetch(source, &pids)?;
+    let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);
+    let fetch = |pids: Range<u32>| spooled.fetch(source, &pids.collect::<Vec<_>>());
+    overlapped(blocks, fetch, |mut embeddings| {
         report.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
         let (codes, packed) = compressor.compress(backend, &mut embeddings.data)?;
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
-        bar.inc(pids.len() as u64);
-    }
+        bar.inc(embeddings.lens.len() as u64);
+        Ok(())
+    })?;
     bar.finish();
     Ok(report)
+}
+
+/// Fetches each block and has it consumed, in order; the next one is fetched while one is consumed.
+fn overlapped<P: Send, E: Send>(
+    blocks: impl Iterator<Item = P>,
+    mut fetch: impl FnMut(P) -> Result<E> + Send,
+    mut consume: impl FnMut(E) -> Result<()> + Send,
+) -> Result<()> {
+    let mut fetched = None;
+    for block in blocks.map(Some).chain([None]) {
+        let (consumed, next) =
+            rayon::join(|| fetched.take().map_or(Ok(()), &mut consume), || block.map(&mut fetch).transpose());
+        consumed?;
+        fetched = next?;
+    }
+    Ok(())
 }
 
 /// Passages to sample, ascending: ColBERTv2's number of them, drawn without repetition.
@@ -138,27 +156,31 @@ fn collect_sample(
     let most = capacity.min(pids.len() * source.max_doclen());
     let (mut rows, mut seen, mut lens) = (Vec::with_capacity(most * dim), 0usize, Vec::with_capacity(pids.len()));
     let bar = progress::bar(if source.is_costly() { "encode" } else { "sample" }, pids.len() as u64, "passages");
-    for pids in pids.chunks(block) {
-        let embeddings = source.fetch(pids)?;
-        for row in embeddings.data.chunks_exact(dim) {
-            // Reservoir sampling (algorithm R): every row is kept with the same probability.
-            if seen < capacity {
-                rows.extend_from_slice(row);
-            } else {
-                let slot = rng.random_range(0..=seen);
-                if slot < capacity {
-                    rows[slot * dim..][..dim].copy_from_slice(row);
+    overlapped(
+        pids.chunks(block),
+        |pids| source.fetch(pids),
+        |embeddings: Embeddings| {
+            for row in embeddings.data.chunks_exact(dim) {
+                // Reservoir sampling (algorithm R): every row is kept with the same probability.
+                if seen < capacity {
+                    rows.extend_from_slice(row);
+                } else {
+                    let slot = rng.random_range(0..=seen);
+                    if slot < capacity {
+                        rows[slot * dim..][..dim].copy_from_slice(row);
+                    }
                 }
+                seen += 1;
             }
-            seen += 1;
-        }
-        if let Some(spool) = &mut spool {
-            spool.push(&embeddings.data)?;
-        }
-        lens.extend_from_slice(&embeddings.lens);
-        bar.inc(pids.len() as u64);
-        bar.set_message(format!("{seen} tokens"));
-    }
+            if let Some(spool) = &mut spool {
+                spool.push(&embeddings.data)?;
+            }
+            lens.extend_from_slice(&embeddings.lens);
+            bar.inc(embeddings.lens.len() as u64);
+            bar.set_message(format!("{seen} tokens"));
+            Ok(())
+        },
+    )?;
     bar.finish();
     let spool = spool.map(|s| s.into_reader()).transpose()?;
     Ok(Sample { rows, seen, lens, spool })

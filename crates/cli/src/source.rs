@@ -6,7 +6,7 @@ use selvedge_encoder::{Embeddings, Encoder, pool};
 use std::path::Path;
 
 /// Embeddings of a collection's passages, by pid.
-pub trait Source {
+pub trait Source: Send {
     /// Components of an embedding.
     fn dim(&self) -> usize;
     /// Number of passages.
@@ -37,7 +37,7 @@ impl<'a, F: FnMut(u32) -> Result<String>> TextSource<'a, F> {
     }
 }
 
-impl<F: FnMut(u32) -> Result<String>> Source for TextSource<'_, F> {
+impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     fn dim(&self) -> usize {
         self.encoder.dim()
     }

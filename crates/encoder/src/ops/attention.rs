@@ -239,3 +239,60 @@ fn product<S: Simd, const L: usize, const V: usize>(simd: S, weights: &[[f32; L]
     S::as_mut_simd_f32s(out.as_flattened_mut()).0.copy_from_slice(sums.as_flattened());
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Arch;
+
+    /// The formula, in f64; (T, H).
+    fn naive(qkv: &[f32], hidden: usize, keys: usize, settings: Attention<'_>) -> Vec<f64> {
+        let (tokens, head_dim) = (qkv.len() / 3 / hidden, hidden / settings.num_heads);
+        let at = |token: usize, part: usize, column: usize| f64::from(qkv[(3 * token + part) * hidden + column]);
+        let mut out = vec![0.0; tokens * hidden];
+        for (token, column) in (0..tokens).flat_map(|token| (0..hidden).map(move |column| (token, column))) {
+            let head = column / head_dim * head_dim..(column / head_dim + 1) * head_dim;
+            let seen = |key: &usize| settings.window.is_none_or(|window| key.abs_diff(token) <= window);
+            let weight = |key: usize| {
+                let dot: f64 = head.clone().map(|column| at(token, 0, column) * at(key, 1, column)).sum();
+                (dot / (head_dim as f64).sqrt()).exp()
+            };
+            let (mut sum, mut mean) = (0.0, 0.0);
+            for key in (0..keys).filter(seen) {
+                sum += weight(key);
+                mean += weight(key) * at(key, 2, column);
+            }
+            out[token * hidden + column] = if sum > 0.0 { mean / sum } else { 0.0 };
+        }
+        out
+    }
+
+    /// Lengths around a tile, windows from none to more than a text, and `[MASK]`s that see and are not seen.
+    #[test]
+    fn every_instruction_set_is_near_the_formula() {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        let mut scratch = Scratch::default();
+        for (len, keys) in [(1, 1), (7, 7), (16, 16), (17, 17), (40, 33), (40, 5), (9, 0), (70, 70)] {
+            for (hidden, num_heads) in [(8, 2), (40, 2), (64, 2)] {
+                let noise = |at: usize| ((at * 7919 + len * 31) % 211) as f32 / 70.0 - 1.5;
+                let qkv: Vec<f32> = (0..3 * len * hidden).map(noise).collect();
+                for window in [None, Some(1), Some(12), Some(100)] {
+                    let spans = [Span { start: 0, len, attended: keys }];
+                    let settings = Attention { spans: &spans, num_heads, window };
+                    let expected = naive(&qkv, hidden, keys, settings);
+                    for &arch in &archs {
+                        let mut out = vec![f32::NAN; len * hidden];
+                        let scratch = &mut scratch;
+                        arch.dispatch(Text { qkv: &qkv, out: &mut out, keys, hidden, settings, scratch });
+                        for (out, expected) in out.iter().zip(&expected) {
+                            let near = (f64::from(*out) - expected).abs() < 2e-5;
+                            assert!(near, "{arch:?} {len} {keys} {hidden} {window:?}: {out} for {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
