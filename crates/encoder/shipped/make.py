@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the shipped model: its texts, four rounds of training, what is mined on the way, and its cut.
+"""Makes the shipped model: its texts, five rounds of training, what is mined on the way, a mean of two rounds, and its cut.
 
     make.py --selvedge BINARY --data DATA --teacher TEACHER --scorer SCORER --work WORK
 
@@ -9,17 +9,22 @@ TEACHER  all-MiniLM-L6-v2 as a PyLate checkpoint, projected to 128 dimensions, t
 SCORER   all-MiniLM-L6-v2 as it is: 384 dimensions, which score better
 WORK     where everything goes; WORK/shipped is the checkpoint
 
-Needs apt-get, for the packages dict-gcide and wordnet-base: an English dictionary and a lexical database, for words that Debian's
-descriptions lack. How much they help was not measured.
+Needs apt-get, for PACKAGES: an English dictionary and a lexical database, for words that Debian's descriptions lack, and manuals, for
+technical prose. How much each helps was not measured.
 """
-import argparse, collections, gzip, json, math, pathlib, random, re, shutil, subprocess
+import argparse, collections, gzip, html, json, math, pathlib, random, re, shutil, struct, subprocess
 
+PACKAGES = ["dict-gcide", "wordnet-base"]
+# Where a manual does not lie under its package's name.
+FOLDERS = {"python3.11-doc": "python3.11", "octave-doc": "octave"}
+MANUALS = ["python3.11-doc", "python-scipy-doc", "octave-doc", "postgresql-doc-15", "maxima-doc"]
 PASSAGE_WORDS = 110
 MOST_BYTES = 8_000_000
 ROUND_1 = dict(steps=350, lr="3e-3", batch=64)
 ROUND_2 = dict(steps=320, lr="5e-4", batch=32)
 ROUND_3 = dict(epochs=1, lr="1e-3", batch=32)
 ROUND_4 = dict(steps=580, lr="7e-4", batch=32)
+ROUND_5 = dict(steps=1000, lr="7e-4", batch=32)
 # What a unit of BM25 adds to a scorer's MaxSim. Judged on passages held out, Debian's and a dictionary's (FOLDOC, first
 # sentence as query), nDCG@10: MaxSim alone .927 and .532, with .1 .930 and .549, with .2 .933 and .552, with .3 .932 and .554.
 BM25_WEIGHT = 0.2
@@ -71,12 +76,39 @@ def glosses(room):
                 yield clean(", ".join(words) + ": " + gloss)
 
 
+def prose(path):
+    """Paragraphs and items of a page that are mostly words."""
+    page = re.sub(r"(?is)<(script|style|pre|table|head|nav)\b.*?</\1>", " ", path.read_text(errors="replace"))
+    for part in re.findall(r"(?is)<(?:p|dd|li)\b[^>]*>(.*?)(?=</?(?:p|dd|li|div|ul|ol|dl|h\d)\b)", page):
+        text = clean(html.unescape(re.sub(r"(?s)<[^>]+>", "", part))).replace("¶", "")
+        words = text.split()
+        if len(words) >= 8 and sum(word.strip(".,;:()").isalpha() for word in words) >= 0.75 * len(words):
+            yield text
+
+
+def manual(folder):
+    """A manual's paragraphs, each once, in passages of 80 words and more."""
+    seen, passages = set(), []
+    for page in sorted(path for path in folder.rglob("*.html") if path.is_file()):
+        words = []
+        for text in prose(page):
+            if text not in seen:
+                seen.add(text)
+                words += text.split()
+                if len(words) >= 80:
+                    passages.append(" ".join(words[: 2 * PASSAGE_WORDS]))
+                    words = []
+        if len(words) >= 30:
+            passages.append(" ".join(words[: 2 * PASSAGE_WORDS]))
+    return passages
+
+
 def fetch(work):
     room = work / "packages"
     if not room.exists():
         debs = work / "debs"
         debs.mkdir(parents=True)
-        subprocess.run(["apt-get", "download", "dict-gcide", "wordnet-base"], cwd=debs, check=True)
+        subprocess.run(["apt-get", "download", *PACKAGES, *MANUALS], cwd=debs, check=True)
         for deb in debs.glob("*.deb"):
             subprocess.run(["dpkg", "-x", deb, room], check=True)
     return room
@@ -111,14 +143,9 @@ def pairs(data, by_package, passages, synsets):
     return ["\t".join(pair) for pair in chosen if "\t" not in "".join(pair)]
 
 
-def to_mine(data, by_package, passages, synsets):
-    """Round 3: 14,000 synopses with their descriptions, and 29,000 other passages, most of which lose a span to a query."""
-    rng = random.Random(13)
-    known = synopses(data, by_package)
-    rng.shuffle(known)
-    queries = [query for query, _ in known[:14000]]
-    collection = [description for _, description in known[:14000]]
-    for text in [description for _, description in known[14000:26000]] + passages[:9000] + synsets[:8000]:
+def with_spans(rng, kind, queries, collection, others):
+    """Numbered queries and passages: those given, and others, most of which lose a span to a query."""
+    for text in others:
         words = text.split()
         if len(words) < 30:
             collection.append(text)
@@ -128,7 +155,30 @@ def to_mine(data, by_package, passages, synsets):
         queries.append(" ".join(words[at : at + length]))
         collection.append(" ".join(words[:at] + words[at + length :]))
     numbered = lambda kind, texts: [f"{kind}{at}\t{text}" for at, text in enumerate(text.replace("\t", " ") for text in texts)]
-    return numbered("q", queries), numbered("p", collection)
+    return numbered(kind[0], queries), numbered(kind[1], collection)
+
+
+def to_mine(data, by_package, passages, synsets):
+    """Round 3: 14,000 synopses with their descriptions, and 29,000 other passages."""
+    rng = random.Random(13)
+    known = synopses(data, by_package)
+    rng.shuffle(known)
+    others = [description for _, description in known[14000:26000]] + passages[:9000] + synsets[:8000]
+    return with_spans(rng, "qp", [query for query, _ in known[:14000]], [text for _, text in known[:14000]], others)
+
+
+def to_mine_again(data, by_package, passages, synsets, room):
+    """Round 5: 12,000 other synopses, and 29,457 passages not seen before, of manuals above all."""
+    known = synopses(data, by_package)
+    random.Random(13).shuffle(known)
+    rng, others = random.Random(17), []
+    for package in MANUALS:
+        pages = manual(room / "usr/share/doc" / FOLDERS.get(package, package))
+        rng.shuffle(pages)
+        others += pages[:5000]
+    others += passages[16000:22000] + synsets[16000:21000]
+    known = known[26000:38000]
+    return with_spans(rng, "rs", [query for query, _ in known], [text for _, text in known], others)
 
 
 class BM25:
@@ -176,6 +226,14 @@ def write_tensors(path, header, data):
     header = json.dumps(header, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+
+def average(one, other):
+    """Puts the mean of two checkpoints' weights in the place of the other's."""
+    (header, data), (_, data_too) = tensors(one), tensors(other)
+    halves = f"<{len(data) // 2}e"
+    mean = [(a + b) / 2 for a, b in zip(struct.unpack(halves, data), struct.unpack(halves, data_too))]
+    write_tensors(other, header, struct.pack(halves, *mean))
 
 
 def change(path, **settings):
@@ -245,20 +303,32 @@ def main():
     run("train", "distilled", dict(data=work("texts.tsv"), teacher=args.teacher) | fresh | ROUND_1)
     run("train", "scored", dict(data=work("pairs.tsv"), teacher=args.teacher, model=work("distilled")) | ROUND_2)
 
-    queries, collection = to_mine(args.data, by_package, passages, synsets)
-    write(work("queries.tsv"), queries)
-    write(work("collection.tsv"), collection)
-    texts_by_id = dict(queries=work("queries.tsv"), collection=work("collection.tsv"))
-    mining = dict(model=work("scored"), teacher=args.scorer, depth=64, negatives=15, margin=0)
-    run("mine", "mined.jsonl", texts_by_id | mining)
-    write(work("tuples3.jsonl"), mixed(work("mined.jsonl"), queries, collection, seed=3))
-    write(work("tuples4.jsonl"), mixed(work("mined.jsonl"), queries, collection, seed=4))
-    run("train", "ranked", dict(data=work("tuples3.jsonl"), model=work("scored")) | texts_by_id | ROUND_3)
-    run("train", "shipped", dict(data=work("tuples4.jsonl"), model=work("ranked")) | texts_by_id | ROUND_4, "--f16")
+    def mine(number, model, queries, collection, *more):
+        """Texts by id, and hard passages for each query: WORK/mined NUMBER."""
+        texts = {"queries": work(f"queries{number}.tsv"), "collection": work(f"collection{number}.tsv")}
+        write(texts["queries"], queries)
+        write(texts["collection"], collection)
+        mining = dict(model=work(model), teacher=args.scorer, depth=64, negatives=15, margin=0)
+        run("mine", f"mined{number}.jsonl", texts | mining, *more)
+        return texts
+
+    def tuples(mined, seed, queries, collection):
+        path = work(f"tuples{seed}.jsonl")
+        write(path, mixed(work(mined), queries, collection, seed))
+        return dict(data=path)
+
+    old = to_mine(args.data, by_package, passages, synsets)
+    texts_by_id = mine(3, "scored", *old)
+    run("train", "ranked", tuples("mined3.jsonl", 3, *old) | dict(model=work("scored")) | texts_by_id | ROUND_3)
+    run("train", "again", tuples("mined3.jsonl", 4, *old) | dict(model=work("ranked")) | texts_by_id | ROUND_4, "--f16")
+    new = to_mine_again(args.data, by_package, passages, synsets, room)
+    texts_by_id = mine(5, "again", *new, "--precision", "int8")
+    run("train", "shipped", tuples("mined5.jsonl", 5, *new) | dict(model=work("again")) | texts_by_id | ROUND_5, "--f16")
 
     for extra in ["checkpoints", "log.csv"]:
         path = work("shipped") / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    average(work("again") / "model.safetensors", work("shipped") / "model.safetensors")
     cut(work("shipped"))
 
 
