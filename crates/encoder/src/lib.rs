@@ -1,4 +1,4 @@
-//! Text to token embeddings, on candle: Stanford ColBERT, PyLate, sentence-transformers and plain checkpoints.
+//! Text to token embeddings: Stanford ColBERT, PyLate, sentence-transformers and plain checkpoints.
 //!
 //! **In:** a folder, a hub id or the shipped model's name, and texts. **Out:** [`Embeddings`], one unit-norm row per kept token, ragged.
 //!
@@ -10,9 +10,9 @@
 //! | read | `stanford`, `pylate`, `sentence_transformers`, `plain` | the family's settings become one [`Recipe`] |
 //! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
 //! | batch | `batch` | sort by length, cut by token count |
-//! | transformer | `models/`, `ops` | (tokens, H) hidden states, ragged: nothing is ever padded |
+//! | transformer | `models/`, `ops` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
 //! | project | `projection` | the chain of Dense layers, (tokens, D), then unit norm |
-//! | keep | `encoder` | skiplisted rows dropped, input order restored |
+//! | collect | `encoder` | input order restored |
 //! | pool | `pool` | on demand: the rows of a passage in fewer, hierarchically |
 //!
 //! Batches are ragged: the tokens of all texts of a batch lie end to end, attention looks only inside a text. So no

@@ -20,7 +20,6 @@ mod rotary;
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, Layout, Result, bail};
 use pulp::Arch;
 use selvedge_backend::Isa;
 
@@ -39,12 +38,4 @@ pub(crate) fn arch() -> Arch {
         // A wrong name is an error to whoever loads a model, which asks for the backend's.
         Ok(_) | Err(_) => Arch::new(),
     })
-}
-
-/// The values of a contiguous f32 tensor.
-pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => bail!("expected a contiguous f32 tensor"),
-    }
 }

@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{tensor, with_values};
-use crate::ops::{BiasRows, Elementwise, Visit, values};
+use super::{tensor, values, with_values};
+use crate::ops::{BiasRows, Elementwise, Visit};
 
 /// `f(x + b)`; x (N, W), b (W).
 pub(in crate::train) fn bias_activation(x: &Tensor, bias: &Tensor, f: Elementwise) -> Result<Tensor> {

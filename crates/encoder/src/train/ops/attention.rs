@@ -14,10 +14,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{tensor, with_values};
+use super::{tensor, values, with_values};
 use crate::batch::Span;
 use crate::ops::attention::{self, Attention};
-use crate::ops::{dot, math, values};
+use crate::ops::{dot, math};
 
 /// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
 const ROWS: usize = 6;

@@ -17,7 +17,7 @@ mod norm;
 mod seed;
 mod unit;
 
-use candle_core::{Device, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, Device, Layout, Result, Storage, Tensor, bail};
 
 pub(super) use activation::bias_activation;
 pub(super) use attention::attention;
@@ -36,9 +36,17 @@ fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32];
     let mut values = [[].as_slice(); N];
     for (values, (storage, layout)) in values.iter_mut().zip(&stored) {
         let Storage::Cpu(storage) = &**storage else { bail!("expected a tensor of the CPU") };
-        *values = crate::ops::values(storage, layout)?;
+        *values = self::values(storage, layout)?;
     }
     Ok(f(values))
+}
+
+/// The values of a contiguous f32 tensor.
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
+        _ => bail!("expected a contiguous f32 tensor"),
+    }
 }
 
 /// A tensor of these values.

@@ -9,8 +9,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{tensor, with_values};
-use crate::ops::{dot, sum, values};
+use super::{tensor, values, with_values};
+use crate::ops::{dot, sum};
 
 /// `norm(x + b + r) g + s`; x and r (N, H), b, g and s (H).
 pub(in crate::train) fn add_norm(

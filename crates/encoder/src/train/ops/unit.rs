@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{tensor, with_values};
-use crate::ops::{dot, values};
+use super::{tensor, values, with_values};
+use crate::ops::dot;
 use crate::train::blocks::LEAST;
 
 /// (N, D) to (N, D).
