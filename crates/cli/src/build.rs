@@ -7,8 +7,9 @@
 //!         manifest, last and atomically
 //! ```
 //!
-//! A block is encoded while the one before is compressed and written. Every passage is encoded once: what pass 1 had to encode waits in the spool, a file beside the new
-//! index's, which never holds more than ColBERTv2's sample (`plan::sampled_passages`).
+//! A block is encoded while the one before is compressed and written. Every passage is encoded once: what pass 1 had to
+//! encode waits in the spool, a file beside the new index's, which never holds more than ColBERTv2's sample
+//! (`plan::sampled_passages`).
 
 use crate::budget::Budget;
 use crate::progress;

@@ -168,7 +168,7 @@ def to_mine(data, by_package, passages, synsets):
 
 
 def to_mine_again(data, by_package, passages, synsets, room):
-    """Round 5: 12,000 other synopses, and 29,457 passages not seen before, of manuals above all."""
+    """Round 5: 12,000 other synopses, and 29,457 passages not mined before, of manuals above all."""
     known = synopses(data, by_package)
     random.Random(13).shuffle(known)
     rng, others = random.Random(17), []

@@ -286,7 +286,10 @@ impl Encoder {
                     rest = tail;
                 }
             }
-            lock(&self.idle).push(scratch);
+            // One that a text of many batches' length has made large is not kept.
+            if scratch.x.capacity() <= 2 * self.batch_tokens * self.hidden.max(self.dim) {
+                lock(&self.idle).push(scratch);
+            }
             Ok::<_, Error>(())
         })?;
         let data = data.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -63,6 +63,7 @@ impl LinearF32 {
         if y.is_empty() {
             return;
         }
+        // Whole tiles of every body, of which 24 is a multiple.
         let block = (BLOCK_FLOATS / self.inputs).max(1).next_multiple_of(24);
         for (y, x) in y.chunks_mut(block * self.outputs).zip(x.chunks(block * self.inputs)) {
             dispatch!(self.isa, x, self, y);
