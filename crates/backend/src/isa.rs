@@ -9,19 +9,22 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// The same with AVX-VNNI, which linear layers in int8 have a body for: Intel from Alder Lake on, AMD from Zen 5 on.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL, VNNI, VBMI and GFNI: Intel from Ice Lake, AMD from Zen 4 on.
     Avx512,
 }
 
 impl Isa {
     /// Every instruction set, slowest first.
-    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512];
 
     /// Its name, as [`Isa::from_env`] reads it.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
         }
     }
@@ -34,6 +37,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => Isa::Avx2.is_available() && std::is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
                 Isa::Avx2.is_available()
                     && std::is_x86_feature_detected!("avx512f")
@@ -44,7 +49,7 @@ impl Isa {
                     && std::is_x86_feature_detected!("gfni")
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => false,
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => false,
         }
     }
 

@@ -15,7 +15,7 @@ pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 use crate::imputed::{self, Imputed};
 use crate::{
     CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
-    packed_row_bytes, read_scale, round_to_int8, score_shift,
+    packed_row_bytes, read_scale, score_shift,
 };
 
 /// What the bytes of one token say.
@@ -184,17 +184,19 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
     hits
 }
 
-/// `y = x W^T` with both rounded to int8 row by row (`cpu::LinearInt8`): `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+/// `y = x W^T`, weights rounded to -64..=64 and inputs to -127..=127 row by row (`cpu::LinearInt8`): `x (N, in)`, `weight (out, in)` ->
+/// `(N, out)`.
 pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
-    let round = |row: &[f32]| {
-        let mut rounded = vec![0i8; row.len()];
-        let scale = round_to_int8(row, &mut rounded);
-        (rounded, if row.iter().all(|x| x.is_finite()) { scale } else { f32::NAN })
+    let round = |row: &[f32], most: f32| {
+        let max = row.iter().fold(0f32, |max, x| max.max(x.abs()));
+        let inverse = if max > 0.0 { most / max } else { 0.0 };
+        let rounded: Vec<i8> = row.iter().map(|x| (x * inverse).round_ties_even() as i8).collect();
+        (rounded, if row.iter().all(|x| x.is_finite()) { max / most } else { f32::NAN })
     };
-    let weights: Vec<_> = weight.chunks_exact(inputs).map(round).collect();
+    let weights: Vec<_> = weight.chunks_exact(inputs).map(|row| round(row, 64.0)).collect();
     let mut y = Vec::new();
     for row in x.chunks_exact(inputs) {
-        let (row, scale) = round(row);
+        let (row, scale) = round(row, 127.0);
         for (weights, of_weights) in &weights {
             let dot: i64 = row.iter().zip(weights).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
             y.push(dot as f32 * (scale * of_weights));

@@ -15,7 +15,7 @@ macro_rules! dispatch {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `run` asks for nothing but the instruction set, and a `Cpu` is only made after
             // `Isa::is_available` said that this machine has it.
-            $crate::Isa::Avx2 => unsafe { avx2::run($($argument),*) },
+            $crate::Isa::Avx2 | $crate::Isa::AvxVnni => unsafe { avx2::run($($argument),*) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the same.
             $crate::Isa::Avx512 => unsafe { avx512::run($($argument),*) },

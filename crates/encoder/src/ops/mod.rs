@@ -34,7 +34,7 @@ pub(crate) fn arch() -> Arch {
     *ARCH.get_or_init(|| match Isa::from_env() {
         Ok(Isa::Portable) => Arch::Scalar,
         #[cfg(target_arch = "x86_64")]
-        Ok(Isa::Avx2) => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        Ok(Isa::Avx2 | Isa::AvxVnni) => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
         // A wrong name is an error to whoever loads a model, which asks for the backend's.
         Ok(_) | Err(_) => Arch::new(),
     })

@@ -1,4 +1,4 @@
-//! Four rows by eight or sixteen query tokens, two ways to multiply bytes.
+//! Four rows by eight or sixteen query tokens, three ways to multiply bytes.
 //!
 //! `vpmaddubsw` multiplies unsigned by signed bytes and adds neighbours with saturation to i16. Query
 //! components `q` lie within -127..=127.
@@ -8,6 +8,8 @@
 //! - [`unsigned`]: a row's components `u` lie within `0..=span`. `steps` pairs are added up as i16:
 //!   at most `steps * 2 * 127 * span <= 32767`, as [`steps`] has it: exact. Two instructions, and two
 //!   more every `steps`.
+//! - [`narrow`]: a row's components `u` lie within `0..=255`, and those of the panels within -64..=64: a pair is at
+//!   most `2 * 255 * 64 = 32640 <= 32767`: exact. Three instructions.
 //!
 //! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
 
@@ -110,6 +112,40 @@ pub(in crate::cpu) unsafe fn unsigned<const V: usize>(
             }
         }
         start = end;
+    }
+    sums
+}
+
+/// `start` plus the dot products of rows of unsigned bytes with panels of bytes within -64..=64; see the module's docs. On the way
+/// as many bytes as a panel has are asked for from `ahead` on.
+///
+/// # Safety
+/// - `width` bytes can be read from each of `rows`;
+/// - `V` panels of `8 * width` bytes, none beyond 64, can be read from `panels`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(in crate::cpu) unsafe fn narrow<const V: usize>(
+    rows: [*const u8; ROWS],
+    panels: *const i8,
+    width: usize,
+    start: [__m256i; V],
+    ahead: *const i8,
+) -> Tile<V> {
+    let mut sums = [start; ROWS];
+    let ones = _mm256_set1_epi16(1);
+    for d in (0..width).step_by(4) {
+        // SAFETY: `d + 4 <= width`, so `LANES * d + 32 <= LANES * width`.
+        let panel = |v: usize| unsafe { _mm256_loadu_si256(panels.add(LANES * (v * width + d)).cast()) };
+        let weights: [__m256i; V] = std::array::from_fn(panel);
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(LANES * d));
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: `d + 4 <= width`.
+            let four = unsafe { broadcast(row.add(d)) };
+            for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                let pairs = _mm256_maddubs_epi16(four, weights);
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+            }
+        }
     }
     sums
 }

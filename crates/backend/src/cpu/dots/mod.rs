@@ -9,6 +9,8 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx_vnni;
 pub(super) mod portable;
 
 use super::{lined::Lined, passages::LANES};
@@ -30,7 +32,7 @@ pub(super) struct Panels {
 pub(super) fn lanes(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 2 * LANES,
-        Isa::Avx2 | Isa::Portable => LANES,
+        Isa::AvxVnni | Isa::Avx2 | Isa::Portable => LANES,
     }
 }
 

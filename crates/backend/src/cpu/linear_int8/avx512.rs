@@ -7,16 +7,12 @@ use std::arch::x86_64::*;
 /// Rows of `y`.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
-    rounded.fill(x, linear);
-    // As unsigned bytes, 128 higher.
-    rounded.rows.iter_mut().for_each(|x| *x ^= i8::MIN);
-    let mut first = 0;
-    while first + 2 <= linear.panels.len() {
-        panels::<2>(rounded, linear, first, y);
-        first += 2;
-    }
-    if first < linear.panels.len() {
-        panels::<1>(rounded, linear, first, y);
+    rounded.fill_unsigned(x, linear);
+    for first in (0..linear.panels.len()).step_by(2) {
+        match linear.panels.len() - first {
+            1 => panels::<1>(rounded, linear, first, y),
+            _ => panels::<2>(rounded, linear, first, y),
+        }
     }
 }
 

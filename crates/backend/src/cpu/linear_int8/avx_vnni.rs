@@ -1,0 +1,61 @@
+//! `linear_int8` with AVX-VNNI: six rows meet sixteen outputs.
+
+use super::{
+    LinearInt8, RoundedRows,
+    avx2::{lower, store},
+};
+use crate::cpu::{
+    dots::avx_vnni::{ROWS, tile},
+    passages::LANES,
+};
+
+/// Rows of `y`.
+#[target_feature(enable = "avx2,fma,avxvnni")]
+pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
+    rounded.fill_unsigned(x, linear);
+    for first in (0..linear.panels.len()).step_by(2) {
+        match linear.panels.len() - first {
+            1 => panels::<1>(rounded, linear, first, y),
+            _ => panels::<2>(rounded, linear, first, y),
+        }
+    }
+}
+
+/// The columns of `V` panels.
+#[inline]
+#[target_feature(enable = "avx2,fma,avxvnni")]
+fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
+    let outputs = linear.outputs;
+    // While rows meet these panels, the next ones come closer.
+    let next = linear.panels.panels(first, V).as_ptr_range().end;
+    for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
+        let ahead = next.wrapping_add(group.min(V) * LANES * linear.panels.width());
+        match scales.len() {
+            1..=2 => rows::<2, V>(x, linear, group * ROWS, first, ahead, y),
+            3..=4 => rows::<4, V>(x, linear, group * ROWS, first, ahead, y),
+            _ => rows::<ROWS, V>(x, linear, group * ROWS, first, ahead, y),
+        }
+    }
+}
+
+/// The columns of `V` panels in up to `R` rows from `start` on, of which there is at least one.
+#[inline]
+#[target_feature(enable = "avx2,fma,avxvnni")]
+fn rows<const R: usize, const V: usize>(
+    x: &RoundedRows,
+    linear: &LinearInt8,
+    start: usize,
+    first: usize,
+    ahead: *const i8,
+    y: &mut [f32],
+) {
+    let (width, outputs) = (linear.panels.width(), linear.outputs);
+    let data = linear.panels.panels(first, V);
+    // Where rows run out, the last one stands in for them.
+    let row = |r: usize| x.rows[(start + r).min(x.scales.len() - 1) * width..][..width].as_ptr().cast();
+    // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`.
+    let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), width, lower(linear, first), ahead) };
+    for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(&x.scales[start..]) {
+        store(sums, scale, linear, first, y);
+    }
+}
