@@ -22,8 +22,8 @@ mod portable;
 use super::{Cpu, dots::Panels};
 use crate::Isa;
 
-/// Bytes of the rows that a panel meets at a time: a quarter of a 32 KiB L1.
-const BLOCK_BYTES: usize = 1 << 13;
+/// Bytes of the rows that a panel meets at a time: half of a 32 KiB L1.
+const BLOCK_BYTES: usize = 1 << 14;
 /// The largest `in`: more could overflow an i32 sum.
 const MAX_INPUTS: usize = 1 << 15;
 /// The largest rounded weight, and the largest rounded input.
@@ -127,7 +127,7 @@ impl LinearInt8 {
         if y.is_empty() {
             return;
         }
-        let block = (BLOCK_BYTES / self.panels.width()).next_multiple_of(8).max(8);
+        let block = (BLOCK_BYTES / self.panels.width()).next_multiple_of(24).max(24);
         for (y, x) in y.chunks_mut(block * self.outputs).zip(x.chunks(block * self.inputs)) {
             match self.isa {
                 #[cfg(target_arch = "x86_64")]
