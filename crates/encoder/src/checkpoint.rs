@@ -4,6 +4,8 @@
 //! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only).
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
@@ -17,6 +19,11 @@ pub(crate) struct Checkpoint {
     model: String,
     source: Source,
 }
+
+/// A file to read here and there.
+pub(crate) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
 
 enum Source {
     Folder(PathBuf),
@@ -80,13 +87,25 @@ impl Checkpoint {
         }
     }
 
-    /// The bytes of a file that has to be there.
-    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+    /// A file that has to be there.
+    pub(crate) fn open_file(&self, name: &str) -> Result<Box<dyn ReadSeek>> {
         if let (Source::Shipped, Some(bytes)) = (&self.source, shipped::file(name)) {
-            return Ok(bytes.to_vec());
+            return Ok(Box::new(Cursor::new(bytes)));
         }
         let path = self.find(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })?;
-        std::fs::read(&path).map_err(|source| Error::Io { path, source })
+        match File::open(&path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(source) => Err(Error::Io { path, source }),
+        }
+    }
+
+    /// The bytes of a file that has to be there.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self.open_file(name)?.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(source) => Err(Error::Io { path: self.describe(name), source }),
+        }
     }
 
     /// A JSON object that may be missing.

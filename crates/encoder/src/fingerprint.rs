@@ -18,9 +18,19 @@ impl Fingerprint {
     }
 
     pub(crate) fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        self.begin(name, bytes.len() as u64);
+        self.more(bytes);
+    }
+
+    /// A part whose `len` bytes come piece by piece, through [`Self::more`].
+    pub(crate) fn begin(&mut self, name: &str, len: u64) {
         self.0.update((name.len() as u64).to_le_bytes());
         self.0.update(name.as_bytes());
-        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(len.to_le_bytes());
+    }
+
+    /// The next piece of the part that was begun.
+    pub(crate) fn more(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 

@@ -1,19 +1,24 @@
 //! Reads safetensors, one file or shards, into checked f32 tensors.
 //!
 //! In: a checkpoint and tensor names with the shapes that the configuration calls for. Out: contiguous f32 on the CPU.
-//! f16 and bf16 are widened here, once. Files are read whole into memory and freed after loading: no memory map, no
-//! unsafe code. Every tensor that is handed out passes through the fingerprint.
+//! A tensor is read when it is asked for, piece by piece, and f16 and bf16 are widened on the way, so that nothing is in
+//! memory twice: no memory map, no unsafe code. Every tensor that is handed out passes through the fingerprint.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::io::{Read, SeekFrom};
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::{Dtype, tensor::Metadata};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, ReadSeek};
 use crate::fingerprint::Fingerprint;
 use crate::{Error, Result};
+
+/// Bytes of a tensor that are read at a time: whole values of every type.
+const PIECE: usize = 1 << 16;
+/// The longest header that is read, as the safetensors crate has it.
+const MOST_HEADER_BYTES: u64 = 100_000_000;
 
 /// The tensors of one module, by name.
 pub(crate) struct Weights<'a> {
@@ -26,7 +31,7 @@ pub(crate) struct Weights<'a> {
 
 struct File {
     path: PathBuf,
-    bytes: Vec<u8>,
+    from: Box<dyn ReadSeek>,
 }
 
 /// Where a tensor lies.
@@ -34,8 +39,9 @@ struct Entry {
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Within the file.
-    bytes: Range<usize>,
+    /// Where in the file it begins.
+    start: u64,
+    num_bytes: usize,
 }
 
 impl<'a> Weights<'a> {
@@ -61,24 +67,20 @@ impl<'a> Weights<'a> {
         };
         let mut weights = Self { path, files: Vec::new(), entries: BTreeMap::new(), fingerprint };
         for shard in shards {
-            weights.push(File { path: checkpoint.describe(&shard), bytes: checkpoint.read(&shard)? })?;
+            weights.push(File { path: checkpoint.describe(&shard), from: checkpoint.open_file(&shard)? })?;
         }
         Ok(weights)
     }
 
-    fn push(&mut self, file: File) -> Result<()> {
-        let malformed =
-            |error: SafeTensorError| Error::MalformedWeights { path: file.path.clone(), reason: error.to_string() };
-        // The header's length comes first, eight bytes; the tensors' offsets count from the header's end.
-        let (header_bytes, header) = SafeTensors::read_metadata(&file.bytes).map_err(malformed)?;
-        let start = header_bytes + size_of::<u64>();
+    fn push(&mut self, mut file: File) -> Result<()> {
+        let (start, header) = file.header()?;
         for (name, info) in header.tensors() {
-            let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
-            let entry = Entry { file: self.files.len(), dtype: info.dtype, shape: info.shape.clone(), bytes };
+            let (first, end) = info.data_offsets;
+            let (start, num_bytes) = (start + first as u64, end - first);
+            let entry =
+                Entry { file: self.files.len(), dtype: info.dtype, shape: info.shape.clone(), start, num_bytes };
             self.entries.insert(name, entry);
         }
-        // Checks that the header and the file's length agree, so that the ranges above are within the file.
-        SafeTensors::deserialize(&file.bytes).map_err(malformed)?;
         self.files.push(file);
         Ok(())
     }
@@ -113,7 +115,7 @@ impl<'a> Weights<'a> {
     /// The values of a tensor of the given shape, row-major.
     pub(crate) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
-        let file = &self.files[entry.file];
+        let file = &mut self.files[entry.file];
         if entry.shape != shape {
             return Err(Error::ShapeMismatch {
                 path: file.path.clone(),
@@ -122,12 +124,16 @@ impl<'a> Weights<'a> {
                 found: entry.shape.clone(),
             });
         }
-        let bytes = &file.bytes[entry.bytes.clone()];
-        self.fingerprint.bytes(name, bytes);
-        let values = widen(entry.dtype, bytes).ok_or_else(|| Error::UnsupportedDtype {
+        let widen = widening(entry.dtype).ok_or_else(|| Error::UnsupportedDtype {
             path: file.path.clone(),
             name: name.to_owned(),
             found: format!("{:?}", entry.dtype),
+        })?;
+        self.fingerprint.begin(name, entry.num_bytes as u64);
+        let mut values = Vec::with_capacity(shape.iter().product());
+        file.pieces(entry.start, entry.num_bytes, |piece| {
+            self.fingerprint.more(piece);
+            widen(piece, &mut values);
         })?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
@@ -140,6 +146,55 @@ impl<'a> Weights<'a> {
     }
 }
 
+impl File {
+    /// The header, checked against the file's length, and where the tensors' offsets count from.
+    fn header(&mut self) -> Result<(u64, Metadata)> {
+        let len = self.from.seek(SeekFrom::End(0)).map_err(|source| self.io(source))?;
+        // Eight bytes, the header's length, come first.
+        let mut header_bytes = [0; size_of::<u64>()];
+        let start = header_bytes.len() as u64;
+        if len < start {
+            return Err(self.malformed(format!("it is {len} bytes long, too short for a header")));
+        }
+        self.pieces(0, header_bytes.len(), |piece| header_bytes.copy_from_slice(piece))?;
+        let header_bytes = u64::from_le_bytes(header_bytes);
+        if header_bytes > MOST_HEADER_BYTES.min(len - start) {
+            return Err(self.malformed(format!("a header of {header_bytes} bytes in a file of {len}")));
+        }
+        let mut header = Vec::new();
+        self.pieces(start, header_bytes as usize, |piece| header.extend_from_slice(piece))?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|error| self.malformed(error.to_string()))?;
+        let start = start + header_bytes;
+        let (expected, found) = (header.data_len() as u64, len - start);
+        if expected != found {
+            return Err(self.malformed(format!("{found} bytes of tensors where its header has {expected}")));
+        }
+        Ok((start, header))
+    }
+
+    /// Reads `num_bytes` from `start` on, piece by piece.
+    fn pieces(&mut self, start: u64, num_bytes: usize, mut visit: impl FnMut(&[u8])) -> Result<()> {
+        let mut piece = vec![0; PIECE.min(num_bytes)];
+        self.from.seek(SeekFrom::Start(start)).map_err(|source| self.io(source))?;
+        let mut left = num_bytes;
+        while left > 0 {
+            let piece = &mut piece[..left.min(PIECE)];
+            self.from.read_exact(piece).map_err(|source| self.io(source))?;
+            visit(piece);
+            left -= piece.len();
+        }
+        Ok(())
+    }
+
+    fn io(&self, source: std::io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+
+    fn malformed(&self, reason: String) -> Error {
+        Error::MalformedWeights { path: self.path.clone(), reason }
+    }
+}
+
 /// What precedes `anchor` in `names`, the shortest where there are several.
 pub(crate) fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, anchor: &str) -> Option<String> {
     let prefixes = names.filter_map(|name| name.strip_suffix(anchor));
@@ -147,13 +202,19 @@ pub(crate) fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, ancho
     prefixes.min_by_key(|prefix| prefix.len()).map(str::to_owned)
 }
 
-/// Little-endian f32, f16 or bf16 to f32; `None` for any other type.
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = || bytes.as_chunks::<2>().0.iter();
+/// Appends little-endian values as f32.
+type Widen = fn(&[u8], &mut Vec<f32>);
+
+/// From f32, f16 or bf16 to f32; `None` for any other type.
+fn widening(dtype: Dtype) -> Option<Widen> {
     match dtype {
-        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-        Dtype::F16 => Some(halves().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()),
-        Dtype::BF16 => Some(halves().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()),
+        Dtype::F32 => Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)))),
+        Dtype::F16 => {
+            Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32())))
+        }
+        Dtype::BF16 => {
+            Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32())))
+        }
         _ => None,
     }
 }
