@@ -8,8 +8,8 @@
 //! - [`unsigned`]: a row's components `u` lie within `0..=span`. `steps` pairs are added up as i16:
 //!   at most `steps * 2 * 127 * span <= 32767`, as [`steps`] has it: exact. Two instructions, and two
 //!   more every `steps`.
-//! - [`narrow`]: a row's components `u` lie within `0..=255`, and those of the panels within -64..=64: a pair is at
-//!   most `2 * 255 * 64 = 32640 <= 32767`: exact. Three instructions.
+//! - [`narrow`]: a row's components `u` lie within `0..=255`, and of the panels' components no two neighbours of one sign
+//!   are more than 128 together: a pair is at most `255 * 128 = 32640 <= 32767`: exact. Three instructions.
 //!
 //! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
 
@@ -116,12 +116,11 @@ pub(in crate::cpu) unsafe fn unsigned<const V: usize>(
     sums
 }
 
-/// `start` plus the dot products of rows of unsigned bytes with panels of bytes within -64..=64; see the module's docs. On the way
-/// as many bytes as a panel has are asked for from `ahead` on.
+/// `start` plus the dot products of rows of unsigned bytes with panels of narrow ones; see the module's docs. On the way as many bytes as a panel has are asked for from `ahead` on.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;
-/// - `V` panels of `8 * width` bytes, none beyond 64, can be read from `panels`.
+/// - `V` panels of `8 * width` bytes, none -128, can be read from `panels`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::cpu) unsafe fn narrow<const V: usize>(

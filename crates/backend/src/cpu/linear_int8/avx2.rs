@@ -30,8 +30,7 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
         let row = |r: usize| x.rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr().cast();
         // While rows meet these panels, the next ones come closer.
         let ahead = data.as_ptr().wrapping_add((V + group.min(V)) * LANES * width);
-        // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`, none of whose bytes is
-        // beyond 64.
+        // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`.
         let sums: Tile<V> = unsafe { narrow(std::array::from_fn(row), data.as_ptr(), width, lower, ahead) };
         for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(scales) {
             store(sums, scale, linear, first, y);

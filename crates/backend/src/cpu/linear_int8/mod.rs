@@ -1,12 +1,13 @@
 //! A linear layer in int8: `y = x W^T`, weights rounded once for each output, inputs for each row.
 //!
 //! ```text
-//! w8 = round(64 w / max|w|) for each row of W;  x8 = round(127 x / max|x|) for each row of x
+//! x8 = round(127 x / max|x|) for each row of x
+//! w8 = round(127 w / m) for each row of W, where m is the largest sum of neighbours (w[2i], w[2i + 1]) of one sign
 //! y[n][m] = f32(dot(x8[n], w8[m])) * (scale_x[n] * scale_w[m])
 //! ```
-//! Weights within -64..=64 are what lets AVX2 multiply inputs as unsigned bytes, without taking their signs apart, and still exactly:
-//! two products of `x8 + 128` are at most `2 * 255 * 64 = 32640 < 2^15`. It costs next to nothing: a row of inputs has its largest value
-//! much farther from the others than a row of weights, so that what is lost is lost there (`encoder/README.md`).
+//! (A neighbour of the other sign counts as zero.) That bound is what lets AVX2 multiply inputs as unsigned bytes, without taking
+//! their signs apart, and still exactly: rounded, such a sum is at most 128, so two products of `x8 + 128` are at most `255 * 128 =
+//! 32640 < 2^15`. It costs a little precision, as `max|w|` would be the finer scale; how much is in `encoder/README.md`.
 //!
 //! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and what follows is two
 //! multiplications of f32, the same everywhere: every body gives the same bits.
@@ -26,8 +27,6 @@ use crate::Isa;
 const BLOCK_BYTES: usize = 1 << 14;
 /// The largest `in`: more could overflow an i32 sum.
 const MAX_INPUTS: usize = 1 << 15;
-/// The largest rounded weight, and the largest rounded input.
-const MOST: (f32, f32) = (64.0, 127.0);
 
 /// The weights of a linear layer, rounded.
 pub struct LinearInt8 {
@@ -59,7 +58,7 @@ impl RoundedRows {
         let rows = self.rows.chunks_exact_mut(width).zip(&mut self.scales);
         for (x, (row, scale)) in x.chunks_exact(linear.inputs).zip(rows) {
             let (row, behind) = row.split_at_mut(linear.inputs);
-            *scale = round(x, MOST.1, row);
+            *scale = round(x, largest(x), row);
             behind.fill(0);
         }
     }
@@ -72,22 +71,34 @@ impl RoundedRows {
     }
 }
 
-/// Rounds to `-most..=most` as [`round_to_int8`](crate::round_to_int8) does to 127, in a form that compilers vectorize, but for a
-/// row with a value that is no number or infinite: its scale is NaN.
+/// The largest absolute value, or infinity or NaN where there is one.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    // Bits of numbers without a sign are in the numbers' order, infinity and NaN above all.
+    f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())))
+}
+
+/// The largest sum of neighbours of one sign: at least the largest absolute value, at most twice that.
+fn largest_of_neighbours(weights: &[f32]) -> f32 {
+    let sum = |pair: &[f32], sign: f32| pair.iter().map(|x| (sign * x).max(0.0)).sum::<f32>();
+    let sums = weights.chunks(2).flat_map(|pair| [sum(pair, 1.0), sum(pair, -1.0)]);
+    sums.fold(largest(weights), f32::max)
+}
+
+/// Rounds as [`round_to_int8`](crate::round_to_int8), but so that `most` becomes 127, and in a form that compilers vectorize. Where
+/// `most` is infinite or no number, so is the scale.
 #[inline(always)]
 fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
-    // Bits of numbers without a sign are in the numbers' order, infinity and NaN above all.
-    let max = f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())));
-    if !max.is_finite() {
+    if !most.is_finite() {
         return f32::NAN;
     }
-    let inverse = if max > 0.0 { most / max } else { 0.0 };
+    let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
     for (out, x) in out.iter_mut().zip(x) {
         // The addition rounds to where f32 has no fractions, and the integer is in the lowest bits.
-        let shifted = (x * inverse).clamp(-most, most) + (3 << 22) as f32;
+        let shifted = (x * inverse).clamp(-127.0, 127.0) + (3 << 22) as f32;
         *out = shifted.to_bits() as i8;
     }
-    max / most
+    most / 127.0
 }
 
 impl LinearInt8 {
@@ -100,7 +111,7 @@ impl LinearInt8 {
         let mut rows = vec![0i8; weight.len()];
         let outputs = weight.len() / inputs;
         let rounded = weight.chunks_exact(inputs).zip(rows.chunks_exact_mut(inputs));
-        let mut scales: Vec<f32> = rounded.map(|(real, row)| round(real, MOST.0, row)).collect();
+        let mut scales: Vec<f32> = rounded.map(|(real, row)| round(real, largest_of_neighbours(real), row)).collect();
         let order: Vec<Option<usize>> = (0..inputs.next_multiple_of(4)).map(|at| (at < inputs).then_some(at)).collect();
         let panels = Panels::in_order(cpu.isa(), inputs, &rows, &order);
         scales.resize(panels.len() * super::dots::lanes(cpu.isa()), 0.0);
