@@ -29,7 +29,7 @@ fn prose() -> Vec<String> {
 
 /// A model, of one precision, cutting passages at so many tokens.
 fn load(model: &str, precision: Precision, tokens: Option<usize>) -> Encoder {
-    let options = LoadOptions { precision, passage_maxlen: tokens, ..LoadOptions::default() };
+    let options = LoadOptions { precision: Some(precision), passage_maxlen: tokens, ..LoadOptions::default() };
     Encoder::load(model, &options).expect("a checkpoint")
 }
 

@@ -48,7 +48,7 @@ pub enum Error {
         num_centroids: usize,
     },
     /// `SELVEDGE_ISA` names an instruction set that is unknown or that this machine lacks.
-    #[error("SELVEDGE_ISA={wanted}: {reason} (known: portable, avx2, avx512)")]
+    #[error("SELVEDGE_ISA={wanted}: {reason} (known: portable, avx2, avxvnni, avx512)")]
     BadIsa {
         /// What was asked for.
         wanted: String,

@@ -41,10 +41,10 @@ pub fn load(source: &QueryArgs, texts: &[String], index: &Index, encode: &Encode
 
 /// How a checkpoint is loaded.
 pub fn load_options(encode: &EncodeArgs) -> LoadOptions {
-    let precision = match encode.precision {
+    let precision = encode.precision.map(|precision| match precision {
         PrecisionArg::F32 => Precision::F32,
         PrecisionArg::Int8 => Precision::Int8,
-    };
+    });
     let EncodeArgs { query_maxlen, passage_maxlen, .. } = *encode;
     LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
 }

@@ -15,16 +15,23 @@ use crate::recipe::{self, Family, Recipe, TextKind};
 use crate::rows::{Row, Rows};
 use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
-use crate::{Embeddings, Error, Result};
+use crate::{Embeddings, Error, Result, shipped};
 
 /// What a transformer's products are computed in; everything between them, and a projection, is f32.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// As the checkpoint's own library does.
-    #[default]
     F32,
     /// Weights rounded once for each output, inputs for each token; sums are exact.
     Int8,
+}
+
+impl Precision {
+    /// Int8 where it was measured to lose nothing to speak of, which is the shipped model (README, "Encoding"); f32 for any
+    /// other, whose loss nobody here has measured.
+    fn default_of(model: &str) -> Self {
+        if model == shipped::NAME { Self::Int8 } else { Self::F32 }
+    }
 }
 
 /// What a caller may choose when loading; `Default` takes all from the checkpoint.
@@ -38,8 +45,8 @@ pub struct LoadOptions {
     /// needs up to about `4 bytes * batch_tokens * (6 H + 3 I)` for it, H and I being the transformer's hidden and
     /// intermediate widths: 4 to 7 MB a thread for a MiniLM (384, 1536) at 256.
     pub batch_tokens: usize,
-    /// What the products of the layers are computed in.
-    pub precision: Precision,
+    /// What the products of the layers are computed in; `None` for int8 with the shipped model and f32 with any other.
+    pub precision: Option<Precision>,
     /// Branch, tag or commit of a hub model; `None` for `main`. A folder has none.
     pub revision: Option<String>,
 }
@@ -54,7 +61,7 @@ impl Default for LoadOptions {
             query_maxlen: None,
             passage_maxlen: None,
             batch_tokens: DEFAULT_BATCH_TOKENS,
-            precision: Precision::F32,
+            precision: None,
             revision: None,
         }
     }
@@ -68,6 +75,7 @@ pub struct Encoder {
     rows: Rows,
     transformer: Transformer,
     projection: Projection,
+    precision: Precision,
     hidden: usize,
     dim: usize,
     batch_tokens: usize,
@@ -115,14 +123,15 @@ impl Encoder {
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
         let rows = Rows::new(model, &recipe, tokenizer, positions)?;
-        let arithmetic = Arithmetic { cpu: Cpu::new()?, precision: options.precision };
+        let precision = options.precision.unwrap_or_else(|| Precision::default_of(model));
+        let arithmetic = Arithmetic { cpu: Cpu::new()?, precision };
         let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?, arithmetic)?;
         let exact = Arithmetic { precision: Precision::F32, ..arithmetic };
         let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, exact, &mut fingerprint)?;
         if dim % 8 != 0 || dim == 0 {
             return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });
         }
-        tracing::debug!(model, family = ?recipe.family, ?architecture, dim, "loaded an encoder");
+        tracing::debug!(model, family = ?recipe.family, ?architecture, dim, ?precision, "loaded an encoder");
         Ok(Self {
             model: checkpoint.model().to_owned(),
             architecture,
@@ -130,6 +139,7 @@ impl Encoder {
             rows,
             transformer,
             projection,
+            precision,
             hidden,
             dim,
             batch_tokens: options.batch_tokens,
@@ -161,6 +171,11 @@ impl Encoder {
     /// The folder or hub id, as it was asked for.
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// What the products of the layers are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Multiply-adds of the layers' products for one token; attention is not counted.

@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use selvedge_encoder::train::{StoredAs, Student};
-use selvedge_encoder::{Embeddings, Encoder, LoadOptions, shipped};
+use selvedge_encoder::{Embeddings, Encoder, LoadOptions, Precision, shipped};
 
 /// What crates.io takes is 10 MB, sources included.
 const MOST_BYTES: u64 = 8_000_000;
@@ -51,8 +51,12 @@ fn it_fits_in_a_published_crate_and_can_be_trained_further() {
         }
     }
     assert!((1_000_000..MOST_BYTES).contains(&bytes), "{bytes}");
-    let again = Encoder::load(folder.path().to_str().unwrap(), &LoadOptions::default()).unwrap();
-    let shipped = Encoder::load(shipped::NAME, &LoadOptions::default()).unwrap();
+    let alike = LoadOptions { precision: Some(Precision::F32), ..LoadOptions::default() };
+    let again = Encoder::load(folder.path().to_str().unwrap(), &alike).unwrap();
+    let shipped = Encoder::load(shipped::NAME, &alike).unwrap();
     let texts = ["weights in f16 come back as they were"];
     assert_eq!(again.encode_passages(&texts).unwrap(), shipped.encode_passages(&texts).unwrap());
+    // Only of the shipped model itself is it known what int8 loses.
+    let of = |model: &str| Encoder::load(model, &LoadOptions::default()).unwrap().precision();
+    assert_eq!([shipped::NAME, folder.path().to_str().unwrap()].map(of), [Precision::Int8, Precision::F32]);
 }

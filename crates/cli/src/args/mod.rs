@@ -174,9 +174,10 @@ pub struct EncodeArgs {
     /// Tokens of a passage at most [default: the checkpoint's].
     #[arg(long, value_name = "TOKENS")]
     pub passage_maxlen: Option<usize>,
-    /// What the model's products are computed in: f32, or int8, which is faster and nearly the same.
-    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
-    pub precision: PrecisionArg,
+    /// What the model's products are computed in: f32, or int8, which is faster and nearly the same [default: int8 with the
+    /// shipped model, whose loss is measured; f32 with any other].
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionArg>,
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
