@@ -23,7 +23,7 @@ fn best(dim: usize, rows: &[f32], panel: &[f32]) -> [f32; WIDTH] {
         let row = |r: usize| group[(r * dim).min(group.len() - dim)..].as_ptr();
         // SAFETY: each row starts `dim` floats or more before the end of `group`, a whole number of
         // rows; the length of `panel` is checked above.
-        let products = unsafe { tile::<ROWS>(std::array::from_fn(row), panel.as_ptr(), dim) };
+        let products = unsafe { tile::<ROWS>(std::array::from_fn(row), panel.as_ptr(), dim, None) };
         for [low, high] in products {
             best[0] = _mm256_max_ps(low, best[0]);
             best[1] = _mm256_max_ps(high, best[1]);

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// Most rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 6;
 
-/// Dot products of `R` rows, `(D) f32` each, with `panel (D, 16) f32`.
+/// Dot products of `R` rows, `(D) f32` each, with `panel (D, 16) f32`. On the way as many lines are asked for from `ahead` on.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;
@@ -19,12 +19,16 @@ pub(in crate::cpu) unsafe fn tile<const R: usize>(
     rows: [*const f32; R],
     panel: *const f32,
     dim: usize,
+    ahead: Option<*const f32>,
 ) -> [[__m256; 2]; R] {
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
     for d in 0..dim {
         // SAFETY: `d < dim`, and the caller vouches for `dim` floats of each row, `dim * 16` of the panel.
         let (low, high) =
             unsafe { (_mm256_loadu_ps(panel.add(d * WIDTH)), _mm256_loadu_ps(panel.add(d * WIDTH + WIDTH / 2))) };
+        if let Some(ahead) = ahead {
+            _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(d * WIDTH).cast());
+        }
         for (sums, row) in sums.iter_mut().zip(rows) {
             // SAFETY: as above.
             let x = _mm256_set1_ps(unsafe { *row.add(d) });
