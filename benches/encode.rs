@@ -1,5 +1,5 @@
 //! Texts to embeddings, tokens a second and the part of the machine's limit, from ready strings: tokenizing and unit length are
-//! in it. Batches of like length, a query, and this project's own prose, in f32 and in int8, on one thread and on all. The
+//! in it. Batches of like length, a query, texts of unlike length, and this project's own prose, in f32 and in int8, on one thread and on all. The
 //! shipped model, and those of `SELVEDGE_BENCH_MODELS`, folders or hub ids with a comma between.
 //! `tests/golden/throughput.py` measures PyTorch and ONNX Runtime at the same shapes.
 
@@ -27,6 +27,11 @@ fn prose() -> Vec<String> {
     windows.take(PASSAGES).map(|window| window.join(" ")).collect()
 }
 
+/// 20 to 200 words, each a token: as long as "passages" in `throughput.py`, but for markers.
+fn ragged() -> Vec<String> {
+    (0..PASSAGES).map(|at| "the ".repeat(20 + 37 * at % 181)).collect()
+}
+
 /// A model, of one precision, cutting passages at so many tokens.
 fn load(model: &str, precision: Precision, tokens: Option<usize>) -> Encoder {
     let options = LoadOptions { precision: Some(precision), passage_maxlen: tokens, ..LoadOptions::default() };
@@ -37,7 +42,7 @@ fn encode(c: &mut Criterion) {
     let named = std::env::var("SELVEDGE_BENCH_MODELS").unwrap_or_default();
     let models = [shipped::NAME].into_iter().chain(named.split(',').filter(|name| !name.is_empty()));
     let cpu = Cpu::new().expect("an instruction set");
-    let prose = prose();
+    let unlike = [("ragged", ragged()), ("prose", prose())];
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut group = c.benchmark_group("encode");
     group.sample_size(10);
@@ -64,8 +69,10 @@ fn encode(c: &mut Criterion) {
                     measure(&format!("{texts}x{tokens}"), &encoder, &batch, texts * tokens);
                 }
                 let encoder = load(model, precision, None);
-                let tokens = encoder.count_tokens(&prose).expect("plain text");
-                measure("prose", &encoder, &prose, tokens);
+                for (what, texts) in &unlike {
+                    let tokens = encoder.count_tokens(texts).expect("plain text");
+                    measure(what, &encoder, texts, tokens);
+                }
             }
         }
     }

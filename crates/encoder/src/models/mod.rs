@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::batch::Batch;
 use crate::checkpoint::Json;
 use crate::fingerprint::Fingerprint;
-use crate::ops::attention;
+use crate::ops::{RotaryTable, attention};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -136,6 +136,8 @@ pub(crate) struct Scratch {
     /// What gates leave; (N, I).
     gated: Vec<f32>,
     attention: attention::Scratch,
+    /// Of global and of local layers; its positions are those of the longest text so far.
+    rotary: [RotaryTable; 2],
     pub(crate) rounded: RoundedRows,
 }
 

@@ -16,7 +16,7 @@ use super::{Scratch, head_dim, keep_rows};
 use crate::Result;
 use crate::batch::Batch;
 use crate::checkpoint::Json;
-use crate::ops::{self, Attention, Elementwise, NormWeights, RotaryTable};
+use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
 pub(crate) const WORD: &str = "embeddings.tok_embeddings.weight";
@@ -142,11 +142,11 @@ impl ModernBert {
         if self.layers.is_empty() {
             keep_rows(&mut scratch.x, config.hidden, &batch.kept);
         }
-        let table = |theta| RotaryTable::new(theta, config.head_dim, batch.longest());
-        let (global, local) = (table(config.global_theta), table(config.local_theta));
+        let [global, local] = &mut scratch.rotary;
+        global.reach(config.global_theta, config.head_dim, batch.longest());
+        local.reach(config.local_theta, config.head_dim, batch.longest());
         for (at, layer) in self.layers.iter().enumerate() {
-            let table = if layer.is_global { &global } else { &local };
-            layer.forward(batch, table, config, at + 1 == self.layers.len(), scratch);
+            layer.forward(batch, config, at + 1 == self.layers.len(), scratch);
         }
         ops::norm(&mut scratch.x, &self.final_norm);
         Ok(())
@@ -181,15 +181,15 @@ impl Layer {
     }
 
     /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
-    fn forward(&self, batch: &Batch, table: &RotaryTable, config: &Config, is_last: bool, scratch: &mut Scratch) {
-        let Scratch { x, y, qkv, context, wide, gated, attention, rounded } = scratch;
+    fn forward(&self, batch: &Batch, config: &Config, is_last: bool, scratch: &mut Scratch) {
+        let Scratch { x, y, qkv, context, wide, gated, attention, rounded, rotary: [global, local] } = scratch;
         let Config { hidden, intermediate, num_heads, .. } = *config;
         y.clone_from(x);
         if let Some(norm) = &self.attention_norm {
             ops::norm(y, norm);
         }
         self.qkv.forward(y, Elementwise::Identity, qkv, rounded);
-        ops::rotate(qkv, 3 * hidden, &batch.spans, table);
+        ops::rotate(qkv, 3 * hidden, &batch.spans, if self.is_global { global } else { local });
         let window = (!self.is_global).then_some(config.window);
         ops::attention(qkv, Attention { spans: &batch.spans, num_heads, window }, attention, context);
         if is_last {

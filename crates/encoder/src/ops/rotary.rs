@@ -6,6 +6,7 @@ use super::arch;
 use crate::batch::Span;
 
 /// Cosines and sines; row = position, (T, head_dim / 2) each.
+#[derive(Default)]
 pub(crate) struct RotaryTable {
     pub(crate) cos: Vec<f32>,
     pub(crate) sin: Vec<f32>,
@@ -20,6 +21,13 @@ impl RotaryTable {
         let speeds: Vec<f32> = (0..half).map(|i| speed(i) as f32).collect();
         let angles = || (0..len).flat_map(|position| speeds.iter().map(move |speed| speed * position as f32));
         Self { cos: angles().map(f32::cos).collect(), sin: angles().map(f32::sin).collect(), half }
+    }
+
+    /// Made anew where it has fewer than `len` positions; otherwise it was made with this `theta` and `head_dim`.
+    pub(crate) fn reach(&mut self, theta: f64, head_dim: usize, len: usize) {
+        if self.cos.len() < len * (head_dim / 2) {
+            *self = Self::new(theta, head_dim, len);
+        }
     }
 }
 
