@@ -44,6 +44,7 @@ impl Loop {
 pub fn loops() -> Vec<Loop> {
     use registers::*;
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avxvnni = avx2 && is_x86_feature_detected!("avxvnni");
     let avx512 = is_x86_feature_detected!("avx512f");
     let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
     let body = |name, amount, of_bytes, body: unsafe fn()| Loop { name, amount, of_bytes, body };
@@ -51,6 +52,7 @@ pub fn loops() -> Vec<Loop> {
         (avx2, body("fma_256", CHAINS_256 * ROUNDS * 8, false, fma_256)),
         (avx512, body("fma_512", CHAINS * ROUNDS * 16, false, fma_512)),
         (avx2, body("dot_products_256", CHAINS_256 * ROUNDS * 32, true, dot_products_256)),
+        (avxvnni, body("dot_products_256_vnni", CHAINS_256 * ROUNDS * 32, true, dot_products_256_vnni)),
         (vnni, body("dot_products_512", CHAINS * ROUNDS * 64, true, dot_products_512)),
     ];
     all.into_iter().filter_map(|(is_there, body)| is_there.then_some(body)).collect()
@@ -106,6 +108,17 @@ mod registers {
                 let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(*sum, b), ones);
                 *sum = _mm256_add_epi32(*sum, pairs);
             });
+        }
+        black_box(sums);
+    }
+
+    /// `CHAINS_256 * ROUNDS * 32` products of bytes.
+    #[target_feature(enable = "avx2,avxvnni")]
+    pub fn dot_products_256_vnni() {
+        let (a, b) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(-5)));
+        let mut sums = [a; CHAINS_256];
+        for _ in 0..ROUNDS {
+            sums.iter_mut().for_each(|sum| *sum = _mm256_dpbusd_avx_epi32(*sum, a, b));
         }
         black_box(sums);
     }
