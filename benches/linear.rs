@@ -1,5 +1,5 @@
-//! A transformer's layers: multiply-adds a second, one thread, at the shapes of MiniLM-L6 and of the shipped model, for a query's
-//! rows and for a batch's. In f32 and in int8, whose time has the rounding of its inputs in it.
+//! A transformer's layers: multiply-adds a second, one thread, at the shapes of MiniLM-L6, of BERT's base size and of the shipped
+//! model, for a query's rows and for a batch's. In f32 and in int8, whose time has the rounding of its inputs in it.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -10,14 +10,15 @@ use selvedge_backend::cpu::{LinearF32, LinearInt8, RoundedRows};
 use support::{DIM, Work, bench, embeddings};
 
 /// (inputs, outputs).
-const SHAPES: [(usize, usize); 5] = [(384, 1152), (384, 1536), (1536, 384), (128, 512), (512, 128)];
+const SHAPES: [(usize, usize); 7] =
+    [(384, 1152), (384, 1536), (1536, 384), (768, 3072), (3072, 768), (128, 512), (512, 128)];
 /// A query's, a batch's.
 const ROWS: [usize; 2] = [32, 256];
 
 fn linear(c: &mut Criterion) {
     let mut group = c.benchmark_group("linear");
     group.sample_size(20);
-    let numbers = embeddings(1536 * 384 / DIM, 10, 1);
+    let numbers = embeddings(3072 * 768 / DIM, 10, 1);
     for (inputs, outputs) in SHAPES {
         let weight = &numbers[..inputs * outputs];
         for rows in ROWS {

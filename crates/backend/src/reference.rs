@@ -185,19 +185,20 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
 }
 
 /// `y = x W^T` with both rounded to int8 row by row (`cpu::LinearInt8`): `x (N, in)`, `weight (out, in)` -> `(N, out)`. A row of
-/// `x` with its largest value as 127, a row of `weight` with its largest sum of neighbours of one sign.
-pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f32> {
+/// `x` with its largest value as 127, and a row of `weight`, but where it is `narrow`: with its largest sum of neighbours of one sign.
+pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32], narrow: bool) -> Vec<f32> {
     let round = |row: &[f32], most: f32| {
-        let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+        let inverse = if most > 0.0 { (127.0 / most).min(f32::MAX) } else { 0.0 };
         let rounded: Vec<i8> = row.iter().map(|x| (x * inverse).round_ties_even() as i8).collect();
         (rounded, if row.iter().all(|x| x.is_finite()) { most / 127.0 } else { f32::NAN })
     };
     let largest = |row: &[f32]| row.iter().fold(0f32, |most, x| most.max(x.abs()));
-    let of_neighbours = |row: &[f32]| {
-        let pairs = row.chunks(2).filter(|pair| pair.len() == 2 && pair[0] * pair[1] > 0.0);
+    let alike = |pair: &[f32]| pair.len() == 2 && pair[0].is_sign_negative() == pair[1].is_sign_negative();
+    let of_weights = |row: &[f32]| {
+        let pairs = row.chunks(2).filter(|pair| narrow && alike(pair));
         pairs.fold(largest(row), |most, pair| most.max((pair[0] + pair[1]).abs()))
     };
-    let weights: Vec<_> = weight.chunks_exact(inputs).map(|row| round(row, of_neighbours(row))).collect();
+    let weights: Vec<_> = weight.chunks_exact(inputs).map(|row| round(row, of_weights(row))).collect();
     let mut y = Vec::new();
     for row in x.chunks_exact(inputs) {
         let (row, scale) = round(row, largest(row));

@@ -27,14 +27,14 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Int8 where it was measured to lose nothing to speak of, which is the shipped model (README, "Encoding"); f32 for any
-    /// other, whose loss nobody here has measured.
+    /// Int8 for the shipped model, which was measured to lose nothing to speak of (README, "Encoding"); f32 for any other, whose
+    /// loss is not known here.
     fn default_of(model: &str) -> Self {
         if model == shipped::NAME { Self::Int8 } else { Self::F32 }
     }
 }
 
-/// What a caller may choose when loading; `Default` takes all from the checkpoint.
+/// What a caller may choose when loading; `Default` takes from the checkpoint what it says.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Tokens of a query at most, markers and `[MASK]`s included; `None` for the checkpoint's own.
@@ -107,7 +107,7 @@ impl Encoder {
     /// Loads a folder, or a hub id such as `owner/name` (fetched once into the hub's cache).
     ///
     /// # Errors
-    /// Whatever keeps the checkpoint from being computed exactly as its own library would: see [`Error`].
+    /// Whatever keeps the checkpoint from being computed as its own library would: see [`Error`].
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
         let checkpoint = Checkpoint::open(model, options.revision.as_deref())?;
         let json = checkpoint.require_json("config.json")?;

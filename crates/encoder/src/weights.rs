@@ -2,7 +2,7 @@
 //!
 //! In: a checkpoint and tensor names with the shapes that the configuration calls for. Out: contiguous f32 on the CPU.
 //! A tensor is read when it is asked for, piece by piece, and f16 and bf16 are widened on the way, so that nothing is in
-//! memory twice: no memory map, no unsafe code. Every tensor that is handed out passes through the fingerprint.
+//! memory twice while it is read: no memory map, no unsafe code. Every tensor that is handed out passes through the fingerprint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, SeekFrom};
@@ -216,5 +216,41 @@ fn widening(dtype: Dtype) -> Option<Widen> {
             Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32())))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+
+    /// More than two pieces, and no whole number of them, behind a tensor that ends within a piece.
+    #[test]
+    fn long_tensors_come_back_whole() {
+        let values: Vec<f32> = (0..PIECE + 3).map(|at| (at % 97) as f32 - 48.0).collect();
+        let stored = |as_bytes: fn(f32) -> Vec<u8>| values.iter().flat_map(|&x| as_bytes(x)).collect::<Vec<u8>>();
+        for (dtype, bytes) in [
+            (Dtype::F32, stored(|x| x.to_le_bytes().to_vec())),
+            (Dtype::F16, stored(|x| half::f16::from_f32(x).to_le_bytes().to_vec())),
+            (Dtype::BF16, stored(|x| half::bf16::from_f32(x).to_le_bytes().to_vec())),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            // Wider types come first in a file, then names in their order.
+            let views = [
+                ("first", TensorView::new(dtype, vec![5], &bytes[..bytes.len() / (PIECE + 3) * 5]).unwrap()),
+                ("long", TensorView::new(dtype, vec![PIECE + 3], &bytes).unwrap()),
+                ("other", TensorView::new(Dtype::U8, vec![5], &[7; 5]).unwrap()),
+            ];
+            std::fs::write(folder.path().join("model.safetensors"), safetensors::serialize(views, None).unwrap())
+                .unwrap();
+            let checkpoint = Checkpoint::open(folder.path().to_str().unwrap(), None).unwrap();
+            let mut whole = Fingerprint::new();
+            whole.bytes("long", &bytes);
+            let mut fingerprint = Fingerprint::new();
+            let mut weights = Weights::open(&checkpoint, "", &mut fingerprint).unwrap();
+            assert_eq!(weights.values("long", &[PIECE + 3]).unwrap(), values, "{dtype:?}");
+            assert!(matches!(weights.values("other", &[5]).unwrap_err(), Error::UnsupportedDtype { .. }));
+            assert_eq!(fingerprint.finish(), whole.finish(), "{dtype:?}");
+        }
     }
 }

@@ -121,8 +121,28 @@ fn files_are_checked() {
     let dir = copy("plain_bert");
     let weights = dir.path().join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
-    std::fs::write(&weights, &bytes[..bytes.len() - 100]).unwrap();
-    assert!(matches!(load(&dir).unwrap_err(), Error::MalformedWeights { .. }));
+    let mut no_end = bytes.clone();
+    no_end[..8].fill(0xff);
+    let mut beyond = bytes.clone();
+    beyond[..8].copy_from_slice(&(bytes.len() as u64 - 7).to_le_bytes());
+    for broken in [&bytes[..bytes.len() - 100], &[&bytes[..], b"more"].concat(), &bytes[..5], &[], &no_end, &beyond] {
+        std::fs::write(&weights, broken).unwrap();
+        let error = load(&dir).unwrap_err();
+        assert!(
+            matches!(&error, Error::MalformedWeights { path, .. } if path.ends_with("model.safetensors")),
+            "{error}"
+        );
+    }
+    for header in [
+        "no json",
+        r#"{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}"#,
+        r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}"#,
+        r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]}}"#,
+    ] {
+        std::fs::write(&weights, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat()).unwrap();
+        let error = load(&dir).unwrap_err();
+        assert!(matches!(&error, Error::MalformedWeights { .. }), "{header}: {error}");
+    }
 
     let dir = copy("plain_bert");
     std::fs::write(dir.path().join("config.json"), "{").unwrap();

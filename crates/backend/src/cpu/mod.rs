@@ -8,7 +8,7 @@
 // Some helpers serve SIMD bodies only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
-/// Runs `portable::run`, `avx2::run` or `avx512::run` of the calling module, as `isa` says.
+/// Runs `portable::run`, `avx2::run` (with AVX-VNNI too) or `avx512::run` of the calling module, as `isa` says.
 macro_rules! dispatch {
     ($isa:expr, $($argument:expr),* $(,)?) => {
         match $isa {

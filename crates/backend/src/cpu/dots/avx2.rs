@@ -11,7 +11,7 @@
 //! - [`narrow`]: a row's components `u` lie within `0..=255`, and of the panels' components no two neighbours of one sign
 //!   are more than 128 together: a pair is at most `255 * 128 = 32640 <= 32767`: exact. Three instructions.
 //!
-//! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
+//! Sums in i32: at most `D * 127 * 255 < 2^30` for `D <= 2^15`, and what they start with is within `D * 127 * 128 < 2^29`.
 
 use crate::cpu::passages::LANES;
 use std::arch::x86_64::*;
@@ -116,11 +116,12 @@ pub(in crate::cpu) unsafe fn unsigned<const V: usize>(
     sums
 }
 
-/// `start` plus the dot products of rows of unsigned bytes with panels of narrow ones; see the module's docs. On the way as many bytes as a panel has are asked for from `ahead` on.
+/// `start` plus the dot products of rows of unsigned bytes with panels of narrow ones; see the module's docs, without which it is
+/// wrong, but not unsafe. On the way as many bytes as a panel has are asked for from `ahead` on.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;
-/// - `V` panels of `8 * width` bytes, none -128, can be read from `panels`.
+/// - `V` panels of `8 * width` bytes can be read from `panels`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::cpu) unsafe fn narrow<const V: usize>(

@@ -3,7 +3,8 @@
 //! takes to widen its sums.
 //!
 //! At six by sixteen: twelve registers of sums, whose chains hide a latency of five cycles, two of the panels, one to broadcast
-//! into. Sums in i32: at most `D * 128 * 255 < 2^31` for `D <= 2^15`.
+//! into. Sums in i32: at most `D * 127 * 255 < 2^30` for `D <= 2^15`, and what they start with is within
+//! `D * 127 * 128 < 2^29`.
 
 use crate::cpu::passages::LANES;
 use std::arch::x86_64::*;

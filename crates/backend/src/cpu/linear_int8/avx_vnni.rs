@@ -8,6 +8,7 @@ use crate::cpu::{
     dots::avx_vnni::{ROWS, tile},
     passages::LANES,
 };
+use std::arch::x86_64::__m256i;
 
 /// Rows of `y`.
 #[target_feature(enable = "avx2,fma,avxvnni")]
@@ -26,14 +27,15 @@ pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut R
 #[target_feature(enable = "avx2,fma,avxvnni")]
 fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
     let outputs = linear.outputs;
+    let lower = lower(linear, first);
     // While rows meet these panels, the next ones come closer.
     let next = linear.panels.panels(first, V).as_ptr_range().end;
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
         let ahead = next.wrapping_add(group.min(V) * LANES * linear.panels.width());
         match scales.len() {
-            1..=2 => rows::<2, V>(x, linear, group * ROWS, first, ahead, y),
-            3..=4 => rows::<4, V>(x, linear, group * ROWS, first, ahead, y),
-            _ => rows::<ROWS, V>(x, linear, group * ROWS, first, ahead, y),
+            1..=2 => rows::<2, V>(x, linear, group * ROWS, first, lower, ahead, y),
+            3..=4 => rows::<4, V>(x, linear, group * ROWS, first, lower, ahead, y),
+            _ => rows::<ROWS, V>(x, linear, group * ROWS, first, lower, ahead, y),
         }
     }
 }
@@ -46,6 +48,7 @@ fn rows<const R: usize, const V: usize>(
     linear: &LinearInt8,
     start: usize,
     first: usize,
+    lower: [__m256i; V],
     ahead: *const i8,
     y: &mut [f32],
 ) {
@@ -54,7 +57,7 @@ fn rows<const R: usize, const V: usize>(
     // Where rows run out, the last one stands in for them.
     let row = |r: usize| x.rows[(start + r).min(x.scales.len() - 1) * width..][..width].as_ptr().cast();
     // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`.
-    let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), width, lower(linear, first), ahead) };
+    let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), width, lower, ahead) };
     for ((y, sums), &scale) in y.chunks_exact_mut(outputs).zip(sums).zip(&x.scales[start..]) {
         store(sums, scale, linear, first, y);
     }

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! x8 = round(127 x / max|x|) for each row of x
-//! w8 = round(127 w / m) for each row of W, where m is the largest sum of neighbours (w[2i], w[2i + 1]) of one sign
+//! w8 = round(127 w / s) for each row of W; s = max|w|, with AVX2 the largest sum of neighbours (w[2i], w[2i + 1]) of one sign
 //! y[n][m] = f32(dot(x8[n], w8[m])) * (scale_x[n] * scale_w[m])
 //! ```
 //! (A neighbour of the other sign counts as zero.) That bound is what lets AVX2 multiply inputs as unsigned bytes, without taking
 //! their signs apart, and still exactly: rounded, such a sum is at most 128, so two products of `x8 + 128` are at most `255 * 128 =
-//! 32640 < 2^15`. It costs a little precision, as `max|w|` would be the finer scale; how much is in `encoder/README.md`.
+//! 32640 < 2^15`. It costs a little precision (`encoder/README.md`), which the other bodies need not pay.
 //!
 //! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and what follows is two
-//! multiplications of f32, the same everywhere: every body gives the same bits.
+//! multiplications of f32, the same everywhere: every body but AVX2's gives the same bits.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -23,7 +23,8 @@ mod portable;
 use super::{Cpu, dots::Panels};
 use crate::Isa;
 
-/// Bytes of the rows that a panel meets at a time: half of a 32 KiB L1.
+/// Bytes of the rows that a panel meets at a time: half of a 32 KiB L1, but whole tiles of every body, of which 24 rows are a
+/// multiple.
 const BLOCK_BYTES: usize = 1 << 14;
 /// The largest `in`: more could overflow an i32 sum.
 const MAX_INPUTS: usize = 1 << 15;
@@ -78,11 +79,15 @@ fn largest(x: &[f32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())))
 }
 
-/// The largest sum of neighbours of one sign: at least the largest absolute value, at most twice that.
+/// The largest sum of neighbours of one sign: at least the largest absolute value, at most twice that; infinity or NaN as above.
 fn largest_of_neighbours(weights: &[f32]) -> f32 {
+    let most = largest(weights);
+    if !most.is_finite() {
+        return most;
+    }
     let sum = |pair: &[f32], sign: f32| pair.iter().map(|x| (sign * x).max(0.0)).sum::<f32>();
     let sums = weights.chunks(2).flat_map(|pair| [sum(pair, 1.0), sum(pair, -1.0)]);
-    sums.fold(largest(weights), f32::max)
+    sums.fold(most, f32::max)
 }
 
 /// Rounds as [`round_to_int8`](crate::round_to_int8), but so that `most` becomes 127, and in a form that compilers vectorize. Where
@@ -92,7 +97,8 @@ fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
     if !most.is_finite() {
         return f32::NAN;
     }
-    let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+    // An infinite factor would make the largest of all numbers.
+    let inverse = if most > 0.0 { (127.0 / most).min(f32::MAX) } else { 0.0 };
     for (out, x) in out.iter_mut().zip(x) {
         // The addition rounds to where f32 has no fractions, and the integer is in the lowest bits.
         let shifted = (x * inverse).clamp(-127.0, 127.0) + (3 << 22) as f32;
@@ -110,8 +116,9 @@ impl LinearInt8 {
         assert!(inputs > 0 && inputs <= MAX_INPUTS && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let mut rows = vec![0i8; weight.len()];
         let outputs = weight.len() / inputs;
+        let most = if cpu.isa() == Isa::Avx2 { largest_of_neighbours } else { largest };
         let rounded = weight.chunks_exact(inputs).zip(rows.chunks_exact_mut(inputs));
-        let mut scales: Vec<f32> = rounded.map(|(real, row)| round(real, largest_of_neighbours(real), row)).collect();
+        let mut scales: Vec<f32> = rounded.map(|(real, row)| round(real, most(real), row)).collect();
         let order: Vec<Option<usize>> = (0..inputs.next_multiple_of(4)).map(|at| (at < inputs).then_some(at)).collect();
         let panels = Panels::in_order(cpu.isa(), inputs, &rows, &order);
         scales.resize(panels.len() * super::dots::lanes(cpu.isa()), 0.0);
