@@ -7,17 +7,7 @@ use crate::cpu::{
 };
 use std::arch::x86_64::*;
 
-/// Rows of `y`.
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
-    rounded.fill_unsigned(x, linear);
-    for first in (0..linear.panels.len()).step_by(2) {
-        match linear.panels.len() - first {
-            1 => panels::<1>(rounded, linear, first, y),
-            _ => panels::<2>(rounded, linear, first, y),
-        }
-    }
-}
+run_by_panels!("avx2,fma");
 
 /// The columns of `V` panels.
 #[inline]

@@ -12,6 +12,24 @@
 //! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and what follows is two
 //! multiplications of f32, the same everywhere: every body but AVX2's gives the same bits.
 
+/// `run` of a SIMD body, compiled for `$features`: rows of `y`, two panels at a time.
+#[cfg(target_arch = "x86_64")]
+macro_rules! run_by_panels {
+    ($features:literal) => {
+        /// Rows of `y`.
+        #[target_feature(enable = $features)]
+        pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut RoundedRows) {
+            rounded.fill_unsigned(x, linear);
+            for first in (0..linear.panels.len()).step_by(2) {
+                match linear.panels.len() - first {
+                    1 => panels::<1>(rounded, linear, first, y),
+                    _ => panels::<2>(rounded, linear, first, y),
+                }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -91,7 +109,7 @@ fn largest_of_neighbours(weights: &[f32]) -> f32 {
 }
 
 /// Rounds as [`round_to_int8`](crate::round_to_int8), but so that `most` becomes 127, and in a form that compilers vectorize. Where
-/// `most` is infinite or no number, so is the scale.
+/// `most` is infinite or no number, the scale is NaN.
 #[inline(always)]
 fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
     if !most.is_finite() {
