@@ -1,6 +1,6 @@
 //! Texts to embeddings, tokens a second and the part of the machine's limit, from ready strings: tokenizing and unit length are
-//! in it. Batches of like length, a query, texts of unlike length, and this project's own prose, in f32 and in int8, on one thread and on all. The
-//! shipped model, and those of `SELVEDGE_BENCH_MODELS`, folders or hub ids with a comma between.
+//! in it. Batches of like length, a query, texts of unlike length, and this project's own prose, in f32 and in int8, on one
+//! thread and on all. The shipped model, and those of `SELVEDGE_BENCH_MODELS`, folders or hub ids with a comma between.
 //! `tests/golden/throughput.py` measures PyTorch and ONNX Runtime at the same shapes.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
