@@ -1,100 +1,16 @@
-//! What can go wrong, said so that the reader knows which file and line, and the way out.
+//! Failures of a command, and their exit codes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A `Result` of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong.
+/// Failure of a command.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A path that cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Text that is no text.
-    #[error("{path}, line {line}: not valid UTF-8")]
-    Utf8 {
-        /// The file.
-        path: PathBuf,
-        /// Its line.
-        line: usize,
-    },
-    /// A line that does not have the format.
-    #[error("{path}, line {line}: {reason}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Its line.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A collection without a passage.
-    #[error("{path}: holds no passage")]
-    EmptyCollection {
-        /// The collection.
-        path: PathBuf,
-    },
-    /// A collection whose every passage came out without a token.
-    #[error("no passage has a token left after tokenizing: there is nothing to index")]
-    NoTokens,
-    /// A NumPy file that is none, or of another shape.
-    #[error("{path}: {reason}")]
-    Npy {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A component that is NaN or infinite.
-    #[error("{path}: row {row} has a component that is not finite")]
-    NotFinite {
-        /// The file, or what stands for it.
-        path: PathBuf,
-        /// The row.
-        row: usize,
-    },
-    /// Two inputs that should have the same number of entries.
-    #[error("{path}: has {found} entries, expected {expected}")]
-    Count {
-        /// The file.
-        path: PathBuf,
-        /// Entries that the other input asks for.
-        expected: usize,
-        /// Entries found.
-        found: usize,
-    },
-    /// Queries by another model.
-    #[error(
-        "the index was made with {expected_model} (fingerprint {expected}), but {found_model} has fingerprint {found}; \
-         name the model that made the index with --model"
-    )]
-    OtherEncoder {
-        /// Model of the index.
-        expected_model: String,
-        /// Its fingerprint.
-        expected: String,
-        /// Model at hand.
-        found_model: String,
-        /// Its fingerprint.
-        found: String,
-    },
-    /// A budget that cannot hold even the fixed parts.
-    #[error("--memory-budget {budget_bytes} bytes is too small: {needed_bytes} bytes are needed for {what}")]
-    Budget {
-        /// The budget.
-        budget_bytes: u64,
-        /// What the fixed parts take.
-        needed_bytes: u64,
-        /// Which parts.
-        what: String,
-    },
+pub(crate) enum Error {
+    /// A command line that asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
     /// An index that `verify` found broken; each file's reason is in its report.
     #[error("{path}: {broken} of {files} files are broken; make the index again from its collection")]
     Broken {
@@ -105,34 +21,33 @@ pub enum Error {
         /// Files in all.
         files: usize,
     },
-    /// Anything else about how the command was called.
-    #[error("{0}")]
-    Usage(String),
-    /// The encoder.
+    /// Standard output that cannot be written.
+    #[error("standard output: {0}")]
+    Output(std::io::Error),
+    /// The library.
     #[error(transparent)]
-    Encoder(#[from] selvedge_encoder::Error),
-    /// The codec.
-    #[error(transparent)]
-    Codec(#[from] selvedge_codec::Error),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] selvedge_index::Error),
-    /// The search.
-    #[error(transparent)]
-    Search(#[from] selvedge_search::Error),
-    /// The backend.
-    #[error(transparent)]
-    Backend(#[from] selvedge_backend::Error),
+    Engine(#[from] selvedge::Error),
 }
 
 impl Error {
-    /// An I/O error at `path`.
-    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.into(), source }
-    }
-
-    /// A malformed line.
-    pub fn line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
-        Self::Line { path: path.into(), line, reason: reason.into() }
+    /// The process' exit code: 2 for usage, 1 for bad input and failures.
+    pub(crate) fn exit_code(&self) -> u8 {
+        use selvedge::Error::{NoEncoder, NoQueryTexts, NoText, NothingTuned};
+        match self {
+            Self::Usage(_) | Self::Engine(NoEncoder | NoText | NoQueryTexts | NothingTuned { .. }) => 2,
+            _ => 1,
+        }
     }
 }
+
+/// The errors of the crates below, as the library's.
+macro_rules! from_below {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Engine(error.into())
+            }
+        })*
+    };
+}
+from_below!(selvedge_backend::Error, selvedge_encoder::Error, selvedge_index::Error, selvedge_search::Error);

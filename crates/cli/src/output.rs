@@ -1,10 +1,8 @@
-//! What the commands print.
+//! Text and JSON that the commands print.
 
-use crate::Result;
-use crate::eval::Report;
-use crate::metrics::Quality;
-use selvedge_index::{FileKind, Index};
-use selvedge_search::Outcome;
+use crate::{Error, Result};
+use selvedge::metrics::Quality;
+use selvedge::{Index, Report, SearchOutput};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -12,51 +10,32 @@ use std::io::Write;
 const SNIPPET_CHARS: usize = 160;
 
 /// One query's results as a line of JSON.
-pub(crate) fn search_json(out: &mut impl Write, index: &Index, query_id: &str, outcome: &Outcome) -> Result<()> {
-    let mut results = Vec::with_capacity(outcome.found.len());
-    for found in &outcome.found {
-        let document = index.document(found.pid)?;
-        let mut result = json!({"id": document.id, "score": found.score});
-        if index.manifest().encoder.is_some() {
-            result["text"] = document.text.into();
-        }
-        if let Some(metadata) = document.metadata {
-            result["metadata"] = metadata;
-        }
-        results.push(result);
-    }
-    let stages = &outcome.stages_us;
+pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchOutput) -> Result<()> {
+    let stages = &answer.stages_us;
     let line = json!({
         "query_id": query_id,
-        "results": results,
+        "results": answer.hits,
         "latency_us": stages.total(),
         "stages_us": stages,
-        "num_scored": outcome.num_scored,
+        "num_scored": answer.num_scored,
     });
     print(writeln!(out, "{line}"))
 }
 
 /// One query's results for a reader.
-pub(crate) fn search_text(
-    out: &mut impl Write,
-    index: &Index,
-    query: &str,
-    outcome: &Outcome,
-    many: bool,
-) -> Result<()> {
+pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutput, many: bool) -> Result<()> {
     if many {
         print(writeln!(out, "\n{query}"))?;
     }
-    if outcome.found.is_empty() {
+    if answer.hits.is_empty() {
         print(writeln!(out, "  nothing found"))?;
     }
-    for (rank, found) in outcome.found.iter().enumerate() {
-        let document = index.document(found.pid)?;
-        let text: Vec<&str> = document.text.split_whitespace().collect();
+    for (rank, hit) in answer.hits.iter().enumerate() {
+        let text: Vec<&str> = hit.text.as_deref().unwrap_or_default().split_whitespace().collect();
         let text = text.join(" ");
         let cut = text.char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(at, _)| at);
         let dots = if cut < text.len() { " ..." } else { "" };
-        print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, found.score, document.id))?;
+        print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, hit.score, hit.id))?;
         if cut > 0 {
             print(writeln!(out, "               {}{dots}", &text[..cut]))?;
         }
@@ -94,7 +73,6 @@ pub(crate) fn info_json(index: &Index) -> Value {
     let tokens = index.num_tokens();
     let files = index.bytes_on_disk();
     let total: u64 = files.values().sum();
-    let text = files.get(&FileKind::Documents).copied().unwrap_or(0);
     let by_kind: serde_json::Map<String, Value> =
         files.iter().map(|(kind, bytes)| (kind.word().to_owned(), (*bytes).into())).collect();
     json!({
@@ -112,7 +90,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
         "format_version": selvedge_index::FORMAT_VERSION,
         "bytes": total,
         "bytes_by_file": by_kind,
-        "bytes_per_vector": (total - text) as f64 / tokens.max(1) as f64,
+        "bytes_per_vector": selvedge::build::bytes_per_vector(index),
     })
 }
 
@@ -146,7 +124,7 @@ fn plain(value: &Value) -> String {
 pub(crate) fn print(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(e) => Err(crate::Error::Io { path: "standard output".into(), source: e }),
+        Err(e) => Err(Error::Output(e)),
         Ok(()) => Ok(()),
     }
 }

@@ -1,52 +1,36 @@
-//! `selvedge tune`: the fastest search parameters for a wanted recall, measured and kept in the manifest.
+//! `selvedge tune`: the fastest search parameters for a recall.
 
 use crate::args::TuneArgs;
-use crate::device::on_device;
-use crate::{Error, Result, open, output, progress, queries};
-use selvedge_backend::Backend;
-use selvedge_search::{Searcher, Tuned, tune as tune_for};
+use crate::log::note;
+use crate::progress::Bars;
+use crate::{Result, output};
+use selvedge::{Engine, TuneOptions, TuneReport};
 use std::io::Write;
 
 /// Fewer queries than this, and the recall found may be far from that of queries to come.
 const FEW_QUERIES: usize = 100;
 
-/// Tunes an index for each wanted k.
+/// Tunes an index for each number of results, and prints the settings.
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
-    let index = open(&args.index)?;
-    let queries = queries::load(&args.source, &[], &index, &args.encode)?;
+    let source = args.source.source(&[])?;
+    let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
+    let queries = engine.queries(&source)?;
     if queries.embeddings.len() < FEW_QUERIES {
-        eprintln!("note: {} queries are few; what they show may not hold for others", queries.embeddings.len());
+        note!("note: {} queries are few; what they show may not hold for others", queries.embeddings.len());
     }
-    on_device!(args.encode.device, backend => tune_with(args, &queries, &Searcher::new(backend, &index)?))
-}
-
-fn tune_with<B: Backend>(args: &TuneArgs, queries: &queries::Queries, searcher: &Searcher<B>) -> Result<()> {
-    let mut best: Vec<Tuned> = Vec::new();
-    let mut tables = Vec::new();
-    for &k in &args.k {
-        let bar = progress::counter("tune", "settings");
-        let tried = tune_for(searcher, &queries.embeddings, k, args.recall, |_| bar.inc(1))?;
-        bar.finish_and_clear();
-        let Some(&fastest) = tried.first() else {
-            let reason = format!(
-                "no setting tried finds {} of the top {k}: want less with --recall, or give queries that find something",
-                args.recall
-            );
-            return Err(Error::Usage(reason));
-        };
-        best.push(fastest);
-        tables.push(tried);
-    }
-    if !args.dry_run {
-        let search = serde_json::to_value(&best).expect("settings are plain numbers");
-        selvedge_index::write_search(&args.index, search)?;
-    }
+    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: args.dry_run };
+    let report = engine.tune(&queries, &options, &Bars::default())?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        let line = serde_json::to_string(&best).expect("settings are plain numbers");
+        let line = serde_json::to_string(&report.best).expect("settings are plain numbers");
         return output::print(writeln!(out, "{line}"));
     }
-    for tried in &tables {
+    print(&mut out, &report)
+}
+
+/// A table for each number of results.
+fn print(out: &mut impl Write, report: &TuneReport) -> Result<()> {
+    for tried in &report.tried {
         output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
         for (number, t) in tried.iter().enumerate() {
             let taken = if number == 0 { "  <- taken" } else { "" };

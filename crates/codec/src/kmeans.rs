@@ -5,7 +5,7 @@
 //! a seeded generator, and the backend's `assign` and `centroid_sums` have a fixed order of additions.
 //! A centroid that lost all its members starts again at a random point of the sample.
 
-use crate::{Progress, Result};
+use crate::{Progress, Result, Step};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, round_to_int8};
@@ -43,7 +43,12 @@ pub fn kmeans<B: Backend>(
                 centroid.copy_from_slice(&sample[row * dim..][..dim]);
             }
         }
-        progress.report("k-means", iteration as u64 + 1, iterations as u64);
+        progress.report(Step {
+            stage: "k-means",
+            unit: "rounds",
+            done: iteration as u64 + 1,
+            total: Some(iterations as u64),
+        });
     }
     Ok(round(&centroids))
 }

@@ -85,13 +85,31 @@ pub use rotation::Rotation;
 pub use train::{TrainOptions, train};
 pub use trained::{CodecKind, Compressor, TrainedCodec};
 
-/// Somebody who wants to know how far long work has come.
-pub trait Progress: Sync {
-    /// `done` of `total` steps of `stage` are done.
-    fn report(&self, stage: &'static str, done: u64, total: u64);
+/// How far one stage of a long operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Name of the stage, such as `k-means`.
+    pub stage: &'static str,
+    /// Name of the things that are counted, such as `rounds`.
+    pub unit: &'static str,
+    /// Number of things done.
+    pub done: u64,
+    /// Number of things in all, where it is known.
+    pub total: Option<u64>,
 }
 
-/// Nobody.
+/// Receives the progress of long operations; called from any thread, often, so that it must be quick.
+pub trait Progress: Sync {
+    /// Reports one step; a stage is over when `done` equals `total`, or when another stage begins.
+    fn report(&self, step: Step);
+
+    /// Whether the operation should stop. It is asked after each step; what was begun is then removed.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Ignores progress.
 impl Progress for () {
-    fn report(&self, _stage: &'static str, _done: u64, _total: u64) {}
+    fn report(&self, _: Step) {}
 }

@@ -43,6 +43,7 @@ mod params;
 pub mod probe;
 pub mod quantize_query;
 pub mod score;
+mod search;
 mod searcher;
 mod subset;
 pub mod topk;
@@ -50,6 +51,7 @@ mod tune;
 
 pub use error::{Error, Result};
 pub use params::{Mode, Params};
+pub use search::Search;
 pub use searcher::{Found, Outcome, Searcher, Segment, StageTimes};
 pub use subset::Subset;
 pub use tune::{Tuned, tune};

@@ -6,9 +6,8 @@
 //! `nfull` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is
 //! kept, and those are timed against each other, query by query in turn; the one with the least median wins.
 
-use crate::{Mode, Params, Result, Searcher};
+use crate::{Mode, Params, Result, Search};
 use rayon::prelude::*;
-use selvedge_backend::Backend;
 use std::time::Instant;
 
 /// Cells a query token that are tried, as far as the index has them.
@@ -64,8 +63,8 @@ impl Tuned {
 ///
 /// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top
 /// k, such as .99. `observe` hears of each setting before it is timed.
-pub fn tune<B: Backend, Q: AsRef<[f32]>>(
-    searcher: &Searcher<B>,
+pub fn tune<Q: AsRef<[f32]>>(
+    searcher: &dyn Search,
     queries: &[Q],
     k: usize,
     wanted: f64,
@@ -137,7 +136,7 @@ fn round_up(nfull: usize) -> usize {
 }
 
 /// Measures the median time of each setting.
-fn time<B: Backend>(searcher: &Searcher<B>, queries: &[&[f32]], tried: &mut [Tuned]) -> Result<()> {
+fn time(searcher: &dyn Search, queries: &[&[f32]], tried: &mut [Tuned]) -> Result<()> {
     let mut least = vec![vec![f64::INFINITY; queries.len()]; tried.len()];
     for _ in 0..ROUNDS {
         for (q, query) in queries.iter().enumerate() {

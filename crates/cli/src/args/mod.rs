@@ -1,11 +1,12 @@
 //! The words on the command line; the first line of every doc comment is what `--help` shows.
 
+mod options;
 mod train;
 
-pub use train::{FreshArgs, MineArgs, TrainArgs};
+pub(crate) use train::{FreshArgs, MineArgs, TrainArgs};
 
-use crate::device::Device;
 use clap::{Args, Parser, Subcommand};
+use selvedge::Device;
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
 use train::{MINE_HELP, TRAIN_HELP};
@@ -13,15 +14,21 @@ use train::{MINE_HELP, TRAIN_HELP};
 /// Late-interaction retrieval: index text, search it, and measure what the index and the model lose.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, max_term_width = 110)]
-pub struct Cli {
+pub(crate) struct Cli {
+    /// Say more on standard error; -vv and -vvv say still more. SELVEDGE_LOG=debug does the same.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors on standard error.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Make an index of a collection of text, or of embeddings made elsewhere.
     #[command(
         after_help = INDEX_HELP,
@@ -51,6 +58,27 @@ pub enum Command {
     /// Say what this machine can compute with, and why the rest cannot be had.
     #[command(after_help = DEVICES_HELP)]
     Devices(DevicesArgs),
+    /// Print completions for a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder.
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Threads that the command computes with; none for one per core.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        match self {
+            Self::Index(args) => args.encode.threads,
+            Self::Search(args) => args.encode.threads,
+            Self::Eval(args) => args.encode.threads,
+            Self::Tune(args) => args.encode.threads,
+            Self::Train(args) => args.encode.threads,
+            Self::Mine(args) => args.encode.threads,
+            Self::Verify(args) => args.threads,
+            Self::Info(_) | Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1), // they compute nothing
+        }
+    }
 }
 
 const INDEX_HELP: &str = "\
@@ -71,6 +99,12 @@ The CUDA driver and NVRTC are looked for when the command runs, unless this buil
 Where they are elsewhere, say so:
   SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
 CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES mean what they mean elsewhere.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples
+  selvedge completions bash > ~/.local/share/bash-completion/completions/selvedge
+  selvedge completions zsh > ~/.zfunc/_selvedge
+  selvedge completions fish > ~/.config/fish/completions/selvedge.fish";
 
 const SEARCH_HELP: &str = "\
 Examples
@@ -94,62 +128,62 @@ Example
 
 /// `selvedge index`.
 #[derive(Debug, Args)]
-pub struct IndexArgs {
+pub(crate) struct IndexArgs {
     /// COLLECTION and INDEX, or INDEX alone with --embeddings.
     #[arg(value_name = "COLLECTION> <INDEX", num_args = 1..=2, required = true)]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// A checkpoint: a local folder or a hub id; "shipped" is a small one for English, which needs no download.
     #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
-    pub model: String,
+    pub(crate) model: String,
     /// Embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
     #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with = "model")]
-    pub embeddings: Option<PathBuf>,
+    pub(crate) embeddings: Option<PathBuf>,
     /// Tokens of each passage: (passages), i32.
     #[arg(long, value_name = "LENS.npy", requires = "embeddings")]
-    pub doclens: Option<PathBuf>,
+    pub(crate) doclens: Option<PathBuf>,
     /// Ids of the passages, one a line; without it they are numbered from 0.
     #[arg(long, value_name = "IDS.txt", requires = "embeddings")]
-    pub ids: Option<PathBuf>,
+    pub(crate) ids: Option<PathBuf>,
     /// Words after which a file of a folder is split into passages; 0 for never.
     #[arg(long, value_name = "WORDS", default_value_t = 128)]
-    pub split: usize,
+    pub(crate) split: usize,
     /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
     #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
-    pub save_embeddings: Option<PathBuf>,
+    pub(crate) save_embeddings: Option<PathBuf>,
     /// Codec and build.
     #[command(flatten)]
-    pub build: BuildArgs,
+    pub(crate) build: BuildArgs,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
 }
 
 /// How an index is built.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// Bits of a residual component: 0 (centroid only), 1, 2, 4 or 8.
     #[arg(long, default_value_t = 2, value_parser = parse_nbits)]
-    pub nbits: u8,
+    pub(crate) nbits: u8,
     /// Which codec.
     #[arg(long, value_enum, default_value_t = CodecArg::Selvedge)]
-    pub codec: CodecArg,
+    pub(crate) codec: CodecArg,
     /// Number of centroids [default: 2^floor(log2(16 sqrt(tokens)))].
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
-    pub centroids: Option<u32>,
+    pub(crate) centroids: Option<u32>,
     /// Pool each passage's tokens to one in FACTOR, hierarchically: a smaller index, at some cost in quality.
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
-    pub pool: usize,
+    pub(crate) pool: usize,
     /// Memory the build may use, the model's weights aside.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size)]
-    pub memory_budget: u64,
+    pub(crate) memory_budget: u64,
     /// Seed of everything random: the same seed and input give the same index.
     #[arg(long, default_value_t = 42)]
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Which codec, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum CodecArg {
+pub(crate) enum CodecArg {
     /// Rotation, a trellis (1, 2 bits) or Lloyd-Max levels, one scale a vector.
     Selvedge,
     /// ColBERTv2's quantile buckets, renormalized.
@@ -158,7 +192,7 @@ pub enum CodecArg {
 
 /// What a model's products are computed in, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PrecisionArg {
+pub(crate) enum PrecisionArg {
     /// As the checkpoint's own library does.
     F32,
     /// Weights rounded for each output, inputs for each token.
@@ -167,169 +201,184 @@ pub enum PrecisionArg {
 
 /// What every command that computes takes.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct EncodeArgs {
+pub(crate) struct EncodeArgs {
     /// Tokens of a query at most [default: the checkpoint's].
     #[arg(long, value_name = "TOKENS")]
-    pub query_maxlen: Option<usize>,
+    pub(crate) query_maxlen: Option<usize>,
     /// Tokens of a passage at most [default: the checkpoint's].
     #[arg(long, value_name = "TOKENS")]
-    pub passage_maxlen: Option<usize>,
+    pub(crate) passage_maxlen: Option<usize>,
     /// What the model's products are computed in: f32, or int8, which is faster and nearly the same [default: int8 with the
     /// shipped model, whose loss is measured; f32 with any other].
     #[arg(long, value_enum)]
-    pub precision: Option<PrecisionArg>,
+    pub(crate) precision: Option<PrecisionArg>,
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
-    pub threads: Option<usize>,
+    pub(crate) threads: Option<usize>,
     /// What computes, the model aside: cpu, or a GPU as `selvedge devices` lists it.
     #[arg(long, value_name = "cpu|cuda|cuda/N", default_value_t = Device::Cpu)]
-    pub device: Device,
+    pub(crate) device: Device,
 }
 
 /// Where queries come from.
 #[derive(Debug, Args)]
-pub struct QueryArgs {
+pub(crate) struct QueryArgs {
     /// Queries, one a line: `id<TAB>text`.
     #[arg(long, value_name = "TSV")]
-    pub queries: Option<PathBuf>,
+    pub(crate) queries: Option<PathBuf>,
     /// Embeddings of the queries: (queries, tokens, D), or (total_tokens, D) with --query-lens; f16 or f32.
     #[arg(long, value_name = "Q.npy")]
-    pub query_embeddings: Option<PathBuf>,
+    pub(crate) query_embeddings: Option<PathBuf>,
     /// Tokens of each query: (queries), i32.
     #[arg(long, value_name = "L.npy", requires = "query_embeddings")]
-    pub query_lens: Option<PathBuf>,
+    pub(crate) query_lens: Option<PathBuf>,
     /// The checkpoint that made the index, where it has moved: a local folder or a hub id.
     #[arg(long, value_name = "DIR|HUB_ID")]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
 }
 
 /// How far to look.
 #[derive(Debug, Args)]
-pub struct FunnelArgs {
+pub(crate) struct FunnelArgs {
     /// Score every passage.
     #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "nfull"])]
-    pub exact: bool,
+    pub(crate) exact: bool,
     /// Cells opened for each query token [default: by k].
     #[arg(long, value_name = "P")]
-    pub nprobe: Option<usize>,
+    pub(crate) nprobe: Option<usize>,
     /// Candidates ranked by their centroids [default: by k].
     #[arg(long, value_name = "N")]
-    pub ndocs: Option<usize>,
+    pub(crate) ndocs: Option<usize>,
     /// Candidates scored with their residuals [default: by k].
     #[arg(long, value_name = "N")]
-    pub nfull: Option<usize>,
+    pub(crate) nfull: Option<usize>,
 }
 
 /// `selvedge search`.
 #[derive(Debug, Args)]
-pub struct SearchArgs {
+pub(crate) struct SearchArgs {
     /// The index.
-    pub index: PathBuf,
+    pub(crate) index: PathBuf,
     /// Queries; each argument is one.
     #[arg(value_name = "QUERY", conflicts_with_all = ["queries", "query_embeddings"])]
-    pub texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
     /// Where queries come from.
     #[command(flatten)]
-    pub source: QueryArgs,
+    pub(crate) source: QueryArgs,
     /// Results for each query.
     #[arg(short, default_value_t = 10)]
-    pub k: usize,
+    pub(crate) k: usize,
     /// Funnel.
     #[command(flatten)]
-    pub funnel: FunnelArgs,
+    pub(crate) funnel: FunnelArgs,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
     /// One JSON object a query.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `selvedge eval`.
 #[derive(Debug, Args)]
-pub struct EvalArgs {
+pub(crate) struct EvalArgs {
     /// The index.
-    pub index: PathBuf,
+    pub(crate) index: PathBuf,
     /// Where queries come from.
     #[command(flatten)]
-    pub source: QueryArgs,
+    pub(crate) source: QueryArgs,
     /// Judgments, one a line: `query<TAB>passage<TAB>grade`, or the four columns of TREC.
     #[arg(long, value_name = "TSV")]
-    pub qrels: PathBuf,
+    pub(crate) qrels: PathBuf,
     /// Uncompressed embeddings of the passages, (total_tokens, D): what recall is measured against.
     #[arg(long, value_name = "DOCS.npy", requires = "doclens")]
-    pub embeddings: Option<PathBuf>,
+    pub(crate) embeddings: Option<PathBuf>,
     /// Tokens of each passage: (passages), i32.
     #[arg(long, value_name = "LENS.npy", requires = "embeddings")]
-    pub doclens: Option<PathBuf>,
+    pub(crate) doclens: Option<PathBuf>,
     /// Depth of the ranking that is measured (at least 100).
     #[arg(short, default_value_t = 100)]
-    pub k: usize,
+    pub(crate) k: usize,
     /// Also measure a single vector a passage (mean pooling, cosine) of the same model.
     #[arg(long)]
-    pub dense: bool,
+    pub(crate) dense: bool,
     /// Funnel.
     #[command(flatten)]
-    pub funnel: FunnelArgs,
+    pub(crate) funnel: FunnelArgs,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
     /// One JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `selvedge tune`.
 #[derive(Debug, Args)]
-pub struct TuneArgs {
+pub(crate) struct TuneArgs {
     /// The index.
-    pub index: PathBuf,
+    pub(crate) index: PathBuf,
     /// Where queries come from.
     #[command(flatten)]
-    pub source: QueryArgs,
+    pub(crate) source: QueryArgs,
     /// Share of the exhaustive top k to find.
     #[arg(long, default_value_t = 0.99, value_parser = parse_share)]
-    pub recall: f64,
+    pub(crate) recall: f64,
     /// Numbers of results to tune for.
     #[arg(short, value_delimiter = ',', default_values_t = [10, 100])]
-    pub k: Vec<usize>,
+    pub(crate) k: Vec<usize>,
     /// Say what was found, but leave the index as it is.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
     /// One JSON array.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `selvedge info`.
 #[derive(Debug, Args)]
-pub struct InfoArgs {
+pub(crate) struct InfoArgs {
     /// The index.
-    pub index: PathBuf,
+    pub(crate) index: PathBuf,
     /// One JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `selvedge verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The index.
-    pub index: PathBuf,
+    pub(crate) index: PathBuf,
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
-    pub threads: Option<usize>,
+    pub(crate) threads: Option<usize>,
 }
 
 /// `selvedge devices`.
 #[derive(Debug, Args)]
-pub struct DevicesArgs {
+pub(crate) struct DevicesArgs {
     /// One JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
+}
+
+/// `selvedge completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `selvedge man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder, such as /usr/local/share/man/man1.
+    #[arg(value_name = "OUT_DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// More threads than this are a slip of the finger, and take the machine down before rayon complains.

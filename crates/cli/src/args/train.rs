@@ -38,144 +38,144 @@ Examples
 
 /// `selvedge train`.
 #[derive(Debug, Args)]
-pub struct TrainArgs {
+pub(crate) struct TrainArgs {
     /// Where the trained checkpoint goes.
     #[arg(value_name = "OUT_DIR")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// What to train on.
     #[arg(long, value_name = "TRAIN")]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// The checkpoint to begin with: a local folder or a hub id [default: a new, small model with the teacher's words].
     #[arg(long, value_name = "DIR|HUB_ID")]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// What a new model is made of.
     #[command(flatten)]
-    pub fresh: FreshArgs,
+    pub(crate) fresh: FreshArgs,
     /// Passages by id, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
-    pub collection: Option<PathBuf>,
+    pub(crate) collection: Option<PathBuf>,
     /// Queries by id, one a line: `id<TAB>text`.
     #[arg(long, value_name = "TSV")]
-    pub queries: Option<PathBuf>,
+    pub(crate) queries: Option<PathBuf>,
     /// A checkpoint whose scores are learned: of a query's own passages where the data has none, or of the batch's.
     #[arg(long, value_name = "DIR|HUB_ID")]
-    pub teacher: Option<String>,
+    pub(crate) teacher: Option<String>,
     /// Passages of each query [default: as many as every line has].
     #[arg(long, value_name = "N", value_parser = parse_positive)]
-    pub ways: Option<usize>,
+    pub(crate) ways: Option<usize>,
     /// Queries of a batch.
     #[arg(long, default_value_t = 32, value_parser = parse_positive)]
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Batches of a step.
     #[arg(long, default_value_t = 1, value_parser = parse_positive)]
-    pub accumulate: usize,
+    pub(crate) accumulate: usize,
     /// Rounds over the data.
     #[arg(long, default_value_t = 1.0)]
-    pub epochs: f64,
+    pub(crate) epochs: f64,
     /// Steps, in the place of rounds.
     #[arg(long, conflicts_with = "epochs")]
-    pub steps: Option<u64>,
+    pub(crate) steps: Option<u64>,
     /// Largest learning rate.
     #[arg(long = "lr", value_name = "RATE", default_value_t = 3e-5)]
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Share of the steps over which the rate rises; then it falls to 0.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
-    pub warm_up: f64,
+    pub(crate) warm_up: f64,
     /// Weight of KL(teacher || student) [default: 1 with scores, or queries and a teacher, else 0].
     #[arg(long, value_name = "WEIGHT")]
-    pub divergence: Option<f64>,
+    pub(crate) divergence: Option<f64>,
     /// Weight of the in-batch negatives' cross entropy [default: 0 with scores or a teacher, else 1].
     #[arg(long, value_name = "WEIGHT")]
-    pub in_batch: Option<f64>,
+    pub(crate) in_batch: Option<f64>,
     /// What scores are divided by for in-batch negatives.
     #[arg(long, default_value_t = 1.0)]
-    pub temperature: f64,
+    pub(crate) temperature: f64,
     /// Weight of the distance from the teacher's vectors, token by token [default: 1 for texts alone, else 0].
     #[arg(long, value_name = "WEIGHT")]
-    pub tokens: Option<f64>,
+    pub(crate) tokens: Option<f64>,
     /// Decay of matrices.
     #[arg(long, default_value_t = 0.01)]
-    pub weight_decay: f64,
+    pub(crate) weight_decay: f64,
     /// Largest length of a step's gradient.
     #[arg(long, default_value_t = 1.0)]
-    pub clip: f64,
+    pub(crate) clip: f64,
     /// Seed of the order of examples.
     #[arg(long, default_value_t = 42)]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Steps between checkpoints.
     #[arg(long, value_name = "STEPS", default_value_t = 500)]
-    pub save_every: u64,
+    pub(crate) save_every: u64,
     /// Write the trained weights in f16, half as large.
     #[arg(long)]
-    pub f16: bool,
+    pub(crate) f16: bool,
     /// Go on from the last checkpoint in OUT_DIR.
     #[arg(long)]
-    pub resume: bool,
+    pub(crate) resume: bool,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
 }
 
 /// What a new model is made of; it is as wide as its teacher's embeddings.
 #[derive(Debug, Args)]
-pub struct FreshArgs {
+pub(crate) struct FreshArgs {
     /// A new model's layers.
     #[arg(long, default_value_t = 1, conflicts_with = "model")]
-    pub layers: usize,
+    pub(crate) layers: usize,
     /// Heads of their attention.
     #[arg(long, default_value_t = 4, value_parser = parse_positive, conflicts_with = "model")]
-    pub heads: usize,
+    pub(crate) heads: usize,
     /// Width between a layer's two products.
     #[arg(long, default_value_t = 256, value_parser = parse_positive, conflicts_with = "model")]
-    pub intermediate: usize,
+    pub(crate) intermediate: usize,
     /// Tokens that a new model drops, one a line [default: punctuation].
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
-    pub skiplist: Option<PathBuf>,
+    pub(crate) skiplist: Option<PathBuf>,
 }
 
 /// `selvedge mine`.
 #[derive(Debug, Args)]
-pub struct MineArgs {
+pub(crate) struct MineArgs {
     /// Where the tuples go.
     #[arg(value_name = "OUT.jsonl")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Queries, one a line: `id<TAB>text`.
     #[arg(long, value_name = "TSV")]
-    pub queries: PathBuf,
+    pub(crate) queries: PathBuf,
     /// Passages, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
-    pub collection: PathBuf,
+    pub(crate) collection: PathBuf,
     /// The checkpoint that ranks them: a local folder, a hub id, or "shipped".
     #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
-    pub model: String,
+    pub(crate) model: String,
     /// Which passages answer which queries, by id.
     #[arg(long, value_name = "TSV")]
-    pub answers: Option<PathBuf>,
+    pub(crate) answers: Option<PathBuf>,
     /// A checkpoint that scores what was found.
     #[arg(long, value_name = "DIR|HUB_ID", conflicts_with = "scores", required_unless_present = "scores")]
-    pub teacher: Option<String>,
+    pub(crate) teacher: Option<String>,
     /// The teacher scores single vectors (mean pooling, cosine).
     #[arg(long, requires = "teacher")]
-    pub dense: bool,
+    pub(crate) dense: bool,
     /// Scores made elsewhere; passages without one are dropped.
     #[arg(long, value_name = "TSV")]
-    pub scores: Option<PathBuf>,
+    pub(crate) scores: Option<PathBuf>,
     /// Passages that the model finds for each query.
     #[arg(long, default_value_t = 100, value_parser = parse_positive)]
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// Negatives of each query; one with fewer is left out.
     #[arg(long, default_value_t = 15, value_parser = parse_positive)]
-    pub negatives: usize,
+    pub(crate) negatives: usize,
     /// How near to the answer's score is too near: a share of the way down to the lowest score of the query's passages.
     #[arg(long, default_value_t = 0.1, value_parser = parse_margin)]
-    pub margin: f64,
+    pub(crate) margin: f64,
     /// Codec and build of the index, which is removed in the end.
     #[command(flatten)]
-    pub build: BuildArgs,
+    pub(crate) build: BuildArgs,
     /// Length limits and threads.
     #[command(flatten)]
-    pub encode: EncodeArgs,
+    pub(crate) encode: EncodeArgs,
     /// Say what was mined as one JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }

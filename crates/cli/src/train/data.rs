@@ -10,9 +10,9 @@
 //! The first passage of a line answers its query. A query is an id of `--queries`, or its text where that is not given; a
 //! passage is an id of `--collection`, or its text likewise.
 
-use crate::collection;
-use crate::lines::{Lines, read_tsv};
 use crate::{Error, Result};
+use selvedge::collection;
+use selvedge::lines::{Lines, read_tsv};
 use selvedge_encoder::train::{Example, Examples};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -65,18 +65,25 @@ impl TrainingData {
         let mut read = Vec::new();
         while let Some(text) = lines.next()? {
             let parsed = if is_json { from_json(text) } else { from_tsv(text) };
-            let found = parsed.and_then(|(query, passages)| texts.line(read.len() + 1, &query, passages));
+            let found = parsed.and_then(|(query, passages)| texts.line(lines.number(), &query, passages));
             read.push(found.map_err(|reason| lines.error(reason))?);
         }
         let fewest = read.iter().map(|line| line.passages.len()).min();
         let Some(fewest) = fewest else {
             return Err(Error::Usage(format!("{}: holds no example", data.display())));
         };
+        let asks = |line: &Line| !texts.all[line.query as usize].is_empty();
+        if let Some(mute) = read.iter().find(|line| !asks(line))
+            && read.iter().any(asks)
+        {
+            let reason = "has no query, but other lines have one: expected query<TAB>passage";
+            return Err(selvedge::Error::line(data, mute.number, reason).into());
+        }
         // A batch has as many passages of each query.
         let most = ways.unwrap_or(fewest);
         if let Some(short) = read.iter().find(|line| line.passages.len() < most) {
             let reason = format!("has {} passages, but --ways {most} are asked for", short.passages.len());
-            return Err(Error::line(data, short.number, reason));
+            return Err(selvedge::Error::line(data, short.number, reason).into());
         }
         for line in &mut read {
             line.passages.truncate(most);
@@ -229,7 +236,11 @@ mod tests {
             ("d.jsonl", "[1, [\"a\", 1], \"b\"]\n", None, "1 of 2 passages have a score"),
             ("e.jsonl", "[1, \"a\"\n", None, "expected [query"),
             ("f.tsv", "q\ta\tb\nq\ta\n", Some(2), "line 2: has 1 passages, but --ways 2"),
+            ("k.tsv", "q\ta\tb\n\n\nq\ta\n", Some(2), "line 4: has 1 passages"),
             ("g.tsv", "\n", None, "holds no example"),
+            ("h.tsv", "q\ta\nq b\n", None, "line 2: no passage"),
+            ("i.tsv", "q\ta\nb\n", None, "line 2: has no query"),
+            ("j.tsv", "q\ta\n\tb\n", None, "line 2: has no query"),
         ] {
             let error =
                 TrainingData::read(&write(dir.path(), name, text), None, Some(&collection), ways).err().unwrap();

@@ -3,10 +3,10 @@
 mod data;
 
 use crate::args::{FreshArgs, TrainArgs};
-use crate::device::Device;
-use crate::queries::{load_options, teacher_options};
+use crate::log::note;
 use crate::{Error, Result, progress};
 use data::TrainingData;
+use selvedge::Device;
 use selvedge_encoder::Encoder;
 use selvedge_encoder::train::{
     AdamWOptions, Examples, FreshOptions, Losses, StepReport, StoredAs, Student, TrainOptions, fresh, train as run,
@@ -27,7 +27,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     let data = TrainingData::read(&args.data, args.queries.as_deref(), args.collection.as_deref(), args.ways)?;
     let run_options = run_options(args, &data)?;
     // Lengths are the student's: a teacher reads as much as it was made for.
-    let of_teacher = teacher_options(&args.encode);
+    let of_teacher = args.encode.teacher_options();
     let teacher = args.teacher.as_deref().map(|model| Encoder::load(model, &of_teacher)).transpose()?;
     let model = match (&args.model, &teacher) {
         (Some(model), _) => model.clone(),
@@ -36,10 +36,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
             return Err(Error::Usage("a new model has its words from --teacher; or name --model to begin with".into()));
         }
     };
-    let student = Student::load(&model, &load_options(&args.encode))?;
-    std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
+    let student = Student::load(&model, &args.encode.load_options())?;
+    std::fs::create_dir_all(&args.out).map_err(selvedge::Error::io(&args.out))?;
     let mut log = Log::open(&args.out.join("log.csv"), args.resume)?;
-    let bar = progress::bar("train", run_options.steps, "steps");
+    let bar = progress::bar("train", "steps", Some(run_options.steps));
     let mut report = |step: &StepReport| {
         bar.set_position(step.step);
         bar.set_message(format!("loss {:.4} rate {:.1e}", step.loss, step.rate));
@@ -47,7 +47,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     };
     run(&student, &data, teacher.as_ref(), &run_options, &args.out, args.resume, &mut report)?;
     bar.finish();
-    eprintln!("{}: {} steps over {} examples", args.out.display(), run_options.steps, data.len());
+    note!("{}: {} steps over {} examples", args.out.display(), run_options.steps, data.len());
     Ok(())
 }
 
@@ -60,7 +60,7 @@ fn new_model(args: &TrainArgs, teacher: &Encoder) -> Result<String> {
         options.query_maxlen = args.encode.query_maxlen.unwrap_or(options.query_maxlen);
         options.passage_maxlen = args.encode.passage_maxlen.unwrap_or(options.passage_maxlen);
         if let Some(path) = &args.fresh.skiplist {
-            let words = std::fs::read_to_string(path).map_err(Error::io(path))?;
+            let words = std::fs::read_to_string(path).map_err(selvedge::Error::io(path))?;
             options.skiplist = words.lines().map(str::to_owned).collect();
         }
         fresh(teacher, &options, &folder)?;
@@ -121,9 +121,9 @@ impl Log {
     fn open(path: &Path, go_on: bool) -> Result<Self> {
         let earlier = if go_on { std::fs::read_to_string(path).ok() } else { None };
         let file = if earlier.is_some() { OpenOptions::new().append(true).open(path) } else { File::create(path) };
-        let mut log = Self { file: file.map_err(Error::io(path))?, path: path.into(), earlier };
+        let mut log = Self { file: file.map_err(selvedge::Error::io(path))?, path: path.into(), earlier };
         if log.earlier.is_none() {
-            writeln!(log.file, "{COLUMNS}").map_err(Error::io(path))?;
+            writeln!(log.file, "{COLUMNS}").map_err(selvedge::Error::io(path))?;
         }
         Ok(log)
     }

@@ -31,7 +31,7 @@ pub fn read(path: &Path, split_words: usize, mut each: impl FnMut(Document) -> R
             }
         }
         if let Some(first) = binary.first() {
-            eprintln!("left out: {} files that are no text, {} first", binary.len(), first.display());
+            tracing::warn!("left out: {} files that are no text, {} first", binary.len(), first.display());
         }
     } else {
         read_lines(path, &mut counted)?;

@@ -1,87 +1,81 @@
-//! Queries from the command line, a TSV file or an array, as embeddings.
+//! Queries from texts, a TSV file or an array, as embeddings.
 
-use crate::args::{EncodeArgs, PrecisionArg, QueryArgs};
 use crate::lines::read_tsv;
 use crate::npy::{NpyFloats, read_lens};
-use crate::{Error, Result};
-use selvedge_encoder::{Encoder, LoadOptions, Precision};
+use crate::{Engine, Error, Result};
+use selvedge_encoder::{Encoder, LoadOptions};
 use selvedge_index::Index;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A place that queries come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QuerySource {
+    /// Texts; their ids are numbers from 1.
+    Texts(Vec<String>),
+    /// A file of lines `id<TAB>text`.
+    File(PathBuf),
+    /// Embeddings made elsewhere.
+    Arrays {
+        /// `(queries, tokens, D)`, or `(total_tokens, D)` with `lens`; f16 or f32.
+        embeddings: PathBuf,
+        /// Tokens of each query.
+        lens: Option<PathBuf>,
+        /// Ids and texts, lines `id<TAB>text`; ids are numbers from 0 without it.
+        texts: Option<PathBuf>,
+    },
+}
 
 /// Queries ready to search with.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queries {
-    /// One id a query.
+    /// One id per query.
     pub ids: Vec<String>,
-    /// `(Q, D) f32` a query; empty for a query without a token.
+    /// `(Q, D) f32` per query; empty for a query without a token.
     pub embeddings: Vec<Vec<f32>>,
     /// Texts, where the queries were texts.
     pub texts: Option<Vec<String>>,
 }
 
-/// Reads and, where they are texts, encodes the queries.
-pub fn load(source: &QueryArgs, texts: &[String], index: &Index, encode: &EncodeArgs) -> Result<Queries> {
-    let (ids, texts): (Vec<String>, Vec<String>) = match (&source.query_embeddings, &source.queries) {
-        (Some(path), queries) => return from_array(path, source.query_lens.as_deref(), queries.as_deref(), index),
-        (None, Some(path)) => read_tsv(path)?.into_iter().unzip(),
-        (None, None) if texts.is_empty() => {
-            return Err(Error::Usage("no query: give one as an argument, or --queries, or --query-embeddings".into()));
+impl Queries {
+    /// The embeddings of each query, as searches take them.
+    pub fn rows(&self) -> Vec<&[f32]> {
+        self.embeddings.iter().map(Vec::as_slice).collect()
+    }
+}
+
+/// Reads and, where they are texts, encodes queries.
+pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
+    let (ids, texts): (Vec<String>, Vec<String>) = match source {
+        QuerySource::Arrays { embeddings, lens, texts } => {
+            return from_array(embeddings, lens.as_deref(), texts.as_deref(), engine.index());
         }
-        (None, None) => texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip(),
+        QuerySource::File(path) => read_tsv(path)?.into_iter().unzip(),
+        QuerySource::Texts(texts) => texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip(),
     };
-    let encoder = encoder_of(index, source.model.as_deref(), encode)?;
-    let encoded = encoder.encode_queries(&texts)?;
-    let mut rest = encoded.data.as_slice();
-    let embeddings = encoded.lens.iter().map(|&len| {
-        let (query, tail) = rest.split_at(len as usize * encoded.dim);
-        rest = tail;
-        query.to_vec()
-    });
-    Ok(Queries { ids, embeddings: embeddings.collect(), texts: Some(texts) })
-}
-
-/// How a checkpoint is loaded.
-pub fn load_options(encode: &EncodeArgs) -> LoadOptions {
-    let precision = encode.precision.map(|precision| match precision {
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::Int8 => Precision::Int8,
-    });
-    let EncodeArgs { query_maxlen, passage_maxlen, .. } = *encode;
-    LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
-}
-
-/// How a teacher is loaded: at its own lengths.
-pub fn teacher_options(encode: &EncodeArgs) -> LoadOptions {
-    LoadOptions { precision: load_options(encode).precision, ..LoadOptions::default() }
-}
-
-/// Loads a checkpoint.
-pub fn load_encoder(model: &str, encode: &EncodeArgs) -> Result<Encoder> {
-    Ok(Encoder::load(model, &load_options(encode))?)
+    let encoded = engine.encoder()?.encode_queries(&texts)?;
+    let embeddings = encoded.iter().map(<[f32]>::to_vec).collect();
+    Ok(Queries { ids, embeddings, texts: Some(texts) })
 }
 
 /// Loads the encoder that made `index`, or `model` in its place, and checks that it is the same.
-pub fn encoder_of(index: &Index, model: Option<&str>, encode: &EncodeArgs) -> Result<Encoder> {
+pub(crate) fn encoder_of(index: &Index, model: Option<&str>, options: &LoadOptions) -> Result<Encoder> {
     let Some(made_by) = &index.manifest().encoder else {
-        let Some(model) = model else {
-            let reason =
-                "the index was made from embeddings, so it names no encoder: give --query-embeddings, or --model";
-            return Err(Error::Usage(reason.into()));
-        };
-        let encoder = load_encoder(model, encode)?;
+        let Some(model) = model else { return Err(Error::NoEncoder) };
+        let encoder = Encoder::load(model, options)?;
         if encoder.dim() != index.codec().params.dim {
             let (expected, found) = (index.codec().params.dim, encoder.dim());
             return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
         }
-        eprintln!("warning: the index was made from embeddings; nothing tells whether {model} made them");
+        tracing::warn!("the index was made from embeddings; nothing tells whether {model} made them");
         return Ok(encoder);
     };
-    let lengths = EncodeArgs {
-        query_maxlen: encode.query_maxlen.or(Some(made_by.query_maxlen)),
-        passage_maxlen: encode.passage_maxlen.or(Some(made_by.passage_maxlen)),
-        ..*encode
+    let options = LoadOptions {
+        query_maxlen: options.query_maxlen.or(Some(made_by.query_maxlen)),
+        passage_maxlen: options.passage_maxlen.or(Some(made_by.passage_maxlen)),
+        ..options.clone()
     };
     let model = model.unwrap_or(&made_by.model);
-    let encoder = load_encoder(model, &lengths)?;
+    let encoder = Encoder::load(model, &options)?;
     if encoder.fingerprint() != made_by.fingerprint {
         return Err(Error::OtherEncoder {
             expected_model: made_by.model.clone(),

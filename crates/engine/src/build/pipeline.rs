@@ -11,37 +11,23 @@
 //! encode waits in the spool, a file beside the new index's, which never holds more than ColBERTv2's sample
 //! (`plan::sampled_passages`).
 
-use crate::budget::Budget;
-use crate::progress;
+use super::BuildOptions;
+use super::budget::Budget;
+use crate::progress::Stage;
 use crate::save::Saver;
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Error, Progress, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::Backend;
-use selvedge_codec::{CodecKind, Progress, TrainOptions, plan, train};
+use selvedge_codec::{TrainOptions, plan, train};
 use selvedge_encoder::Embeddings;
 use selvedge_index::{Limits, SpoolReader, Writer};
 use std::ops::Range;
 
-/// What a build may be told.
-#[derive(Clone, Debug)]
-pub struct BuildOptions {
-    /// Which codec.
-    pub kind: CodecKind,
-    /// Bits of a residual component.
-    pub nbits: u8,
-    /// Number of centroids; by ColBERTv2's rule where not given.
-    pub num_centroids: Option<usize>,
-    /// Bytes the build may use.
-    pub memory_budget: u64,
-    /// Seed of everything random.
-    pub seed: u64,
-}
-
-/// What a build found out, for the manifest and the terminal.
+/// Counts of a build that the manifest keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BuildReport {
+pub struct Counts {
     /// Passages sampled for training.
     pub sampled_passages: usize,
     /// Embeddings that k-means and the levels saw.
@@ -51,13 +37,17 @@ pub struct BuildReport {
 }
 
 /// Fills `writer` with everything but the manifest.
-pub fn build<B: Backend>(
+///
+/// # Errors
+/// If the memory budget is too small, no passage has a token, the source or the backend fails, or the disk is full.
+pub fn run<B: Backend>(
     backend: &B,
     writer: &mut Writer,
     source: &mut dyn Source,
     options: &BuildOptions,
     mut saver: Option<&mut Saver>,
-) -> Result<BuildReport> {
+    progress: &dyn Progress,
+) -> Result<Counts> {
     let budget = Budget::new(options.memory_budget, source.dim());
     let (num_passages, max_doclen) = (source.num_passages(), source.max_doclen().max(1));
     budget.check(options.num_centroids.unwrap_or(0), max_doclen)?;
@@ -67,8 +57,8 @@ pub fn build<B: Backend>(
     let sampled = sample_pids(num_passages, options.seed);
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
-    let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed)?;
-    let mut report = BuildReport {
+    let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
+    let mut counts = Counts {
         sampled_passages: sampled.len(),
         sampled_tokens: sample.rows.len() / source.dim(),
         num_tokens: 0,
@@ -78,30 +68,28 @@ pub fn build<B: Backend>(
     }
     let estimate = (sample.seen as f64 * num_passages as f64 / sampled.len() as f64) as usize;
     let num_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(estimate));
-    budget.check(num_centroids.min(report.sampled_tokens), max_doclen)?;
+    budget.check(num_centroids.min(counts.sampled_tokens), max_doclen)?;
     let mut train_options = TrainOptions::new(options.nbits, num_centroids);
-    (train_options.kind, train_options.seed) = (options.kind, options.seed);
-    let training = progress::Training::default();
-    let codec = train(backend, source.dim(), sample.rows, &train_options, &training as &dyn Progress)?;
+    (train_options.kind, train_options.seed) = (options.codec, options.seed);
+    let codec = train(backend, source.dim(), sample.rows, &train_options, progress)?;
     writer.set_codec(&codec)?;
 
     let compressor = codec.compressor();
     let mut spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
-    let bar = progress::bar("index", num_passages as u64, "passages");
+    let mut stage = Stage::new(progress, "index", "passages", Some(num_passages as u64));
     let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);
     let fetch = |pids: Range<u32>| spooled.fetch(source, &pids.collect::<Vec<_>>());
     overlapped(blocks, fetch, |mut embeddings| {
-        report.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
+        counts.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
         let (codes, packed) = compressor.compress(backend, &mut embeddings.data)?;
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
-        bar.inc(embeddings.lens.len() as u64);
+        stage.add(embeddings.lens.len() as u64)?;
         Ok(())
     })?;
-    bar.finish();
-    Ok(report)
+    Ok(counts)
 }
 
 /// Fetches each block and has it consumed, in order; the next one is fetched while one is consumed.
@@ -149,6 +137,7 @@ fn collect_sample(
     block: usize,
     capacity: usize,
     seed: u64,
+    progress: &dyn Progress,
 ) -> Result<Sample> {
     let dim = source.dim();
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x726f_7773);
@@ -156,7 +145,8 @@ fn collect_sample(
     // Reserved once: growing by doubling would hold two copies. Untouched pages cost nothing.
     let most = capacity.min(pids.len() * source.max_doclen());
     let (mut rows, mut seen, mut lens) = (Vec::with_capacity(most * dim), 0usize, Vec::with_capacity(pids.len()));
-    let bar = progress::bar(if source.is_costly() { "encode" } else { "sample" }, pids.len() as u64, "passages");
+    let name = if source.is_costly() { "encode" } else { "sample" };
+    let mut stage = Stage::new(progress, name, "passages", Some(pids.len() as u64));
     overlapped(
         pids.chunks(block),
         |pids| source.fetch(pids),
@@ -177,12 +167,10 @@ fn collect_sample(
                 spool.push(&embeddings.data)?;
             }
             lens.extend_from_slice(&embeddings.lens);
-            bar.inc(embeddings.lens.len() as u64);
-            bar.set_message(format!("{seen} tokens"));
+            stage.add(embeddings.lens.len() as u64)?;
             Ok(())
         },
     )?;
-    bar.finish();
     let spool = spool.map(|s| s.into_reader()).transpose()?;
     Ok(Sample { rows, seen, lens, spool })
 }

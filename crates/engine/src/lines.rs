@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// An open file or standard input.
-pub(crate) struct Lines {
+pub struct Lines {
     path: PathBuf,
     reader: BufReader<Box<dyn Read + Send>>,
     line: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// Opens `path`; `-` is standard input.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let inner: Box<dyn Read + Send> = if path.as_os_str() == "-" {
             Box::new(std::io::stdin())
         } else {
@@ -30,14 +30,14 @@ impl Lines {
     }
 
     /// First byte that is no white space, if any, without taking it.
-    pub(crate) fn peek(&mut self) -> Result<Option<u8>> {
+    pub fn peek(&mut self) -> Result<Option<u8>> {
         let bytes = self.reader.fill_buf().map_err(Error::io(&self.path))?;
         Ok(bytes.iter().copied().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)))
     }
 
     /// The next line that is not blank, without its end.
     #[allow(clippy::should_implement_trait)]
-    pub(crate) fn next(&mut self) -> Result<Option<&str>> {
+    pub fn next(&mut self) -> Result<Option<&str>> {
         loop {
             self.buffer.clear();
             let read = self.reader.read_until(b'\n', &mut self.buffer).map_err(Error::io(&self.path))?;
@@ -61,14 +61,19 @@ impl Lines {
         }
     }
 
+    /// Number, from 1, of the line that [`Self::next`] gave last.
+    pub fn number(&self) -> usize {
+        self.line
+    }
+
     /// An error about the line that [`Self::next`] gave last.
-    pub(crate) fn error(&self, reason: impl Into<String>) -> Error {
+    pub fn error(&self, reason: impl Into<String>) -> Error {
         Error::line(&self.path, self.line, reason)
     }
 }
 
 /// Reads `id<TAB>text` lines.
-pub(crate) fn read_tsv(path: &Path) -> Result<Vec<(String, String)>> {
+pub fn read_tsv(path: &Path) -> Result<Vec<(String, String)>> {
     let mut lines = Lines::open(path)?;
     let mut rows = Vec::new();
     while let Some(line) = lines.next()? {

@@ -1,16 +1,34 @@
 //! `selvedge eval`: what the model loses, what the index loses, what the funnel loses, and how fast.
 
-use crate::args::EvalArgs;
-use crate::metrics::{Qrels, Quality, overlap};
-use crate::queries::{self, Queries};
+pub mod metrics;
+pub mod truth;
+
+use crate::progress::Stage;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Error, Result, truth};
-use selvedge_backend::{Backend, Cpu};
+use crate::{Engine, Error, Progress, Queries, Result, SearchOptions};
+use metrics::{Qrels, Quality, overlap};
+use selvedge_backend::Cpu;
 use selvedge_encoder::TextKind;
 use selvedge_index::Index;
-use selvedge_search::{Mode, Outcome, Params, Searcher};
+use selvedge_search::{Mode, Outcome, Params, Search};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// The least depth of a ranking that is measured: that of Recall@100.
+const LEAST_DEPTH: usize = 100;
+
+/// Options of [`Engine::eval`].
+#[derive(Clone, Debug, Default)]
+pub struct EvalOptions {
+    /// Depth (at least 100) and parameters of the ranking that is measured.
+    pub search: SearchOptions,
+    /// Uncompressed embeddings of the passages `(total_tokens, D)` and tokens of each: the ground truth. Without them
+    /// the stored text is encoded again.
+    pub embeddings: Option<(PathBuf, PathBuf)>,
+    /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured too.
+    pub dense: bool,
+}
 
 /// Everything that `eval` measures; field names are the JSON's.
 #[derive(Clone, Debug, Serialize)]
@@ -63,21 +81,28 @@ pub struct Latency {
 }
 
 /// Measures an index.
-pub fn eval<B: Backend>(args: &EvalArgs, index: &Index, searcher: &Searcher<B>) -> Result<Report> {
-    let qrels = Qrels::read(&args.qrels)?;
-    let queries = queries::load(&args.source, &[], index, &args.encode)?;
-    let params = crate::params(searcher, args.k.max(100), &args.funnel);
+pub(crate) fn eval(
+    engine: &Engine,
+    queries: &Queries,
+    qrels: &Qrels,
+    options: &EvalOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let (index, searcher) = (engine.index(), engine.searcher());
+    let k = options.search.k.max(LEAST_DEPTH);
+    let params = SearchOptions { k, ..options.search.clone() }.params(searcher);
+    let rows = queries.rows();
     let started = Instant::now();
-    let outcomes = searcher.search_batch(&queries.embeddings, &params, None)?;
+    let outcomes = searcher.search_batch(&rows, &params, None)?;
     let batch_seconds = started.elapsed().as_secs_f64();
-    let latency_ms = latency(searcher, &queries, &params)?;
+    let latency_ms = latency(searcher, queries, &params)?;
     let found = pids(&outcomes);
     let exhaustive = match params.mode {
         Mode::Exact => found.clone(),
-        Mode::Funnel { .. } => pids(&searcher.search_batch(&queries.embeddings, &Params::exact(params.k), None)?),
+        Mode::Funnel { .. } => pids(&searcher.search_batch(&rows, &Params::exact(k), None)?),
     };
-    let exact = exact_f32(args, index, &queries)?;
-    let dense = if args.dense { Some(dense(args, index, &queries)?) } else { None };
+    let exact = exact_f32(engine, queries, options, k, progress)?;
+    let dense = if options.dense { Some(dense(engine, queries, k, progress)?) } else { None };
     let ids = all_ids(index)?;
     let quality = |rankings: &[Vec<u32>]| {
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].clone()).collect();
@@ -97,7 +122,7 @@ pub fn eval<B: Backend>(args: &EvalArgs, index: &Index, searcher: &Searcher<B>) 
         latency_ms,
         queries_per_second: queries.ids.len() as f64 / batch_seconds,
         threads: rayon::current_num_threads(),
-        backend: selvedge_backend::Backend::name(searcher.backend()),
+        backend: searcher.backend_name(),
     })
 }
 
@@ -105,7 +130,7 @@ fn pids(outcomes: &[Outcome]) -> Vec<Vec<u32>> {
     outcomes.iter().map(|o| o.found.iter().map(|f| f.pid).collect()).collect()
 }
 
-fn latency<B: Backend>(searcher: &Searcher<B>, queries: &Queries, params: &Params) -> Result<Latency> {
+fn latency(searcher: &dyn Search, queries: &Queries, params: &Params) -> Result<Latency> {
     let mut times = Vec::with_capacity(queries.embeddings.len());
     for query in &queries.embeddings {
         let started = Instant::now();
@@ -117,11 +142,16 @@ fn latency<B: Backend>(searcher: &Searcher<B>, queries: &Queries, params: &Param
     Ok(Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
 }
 
-/// Exact f32 MaxSim over the vectors given with `--embeddings`, or over the stored text encoded again.
-fn exact_f32(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Vec<u32>>> {
-    let backend = Cpu::new()?;
-    let k = args.k.max(100);
-    if let (Some(embeddings), Some(doclens)) = (&args.embeddings, &args.doclens) {
+/// Exact f32 MaxSim over the vectors given, or over the stored text encoded again.
+fn exact_f32(
+    engine: &Engine,
+    queries: &Queries,
+    options: &EvalOptions,
+    k: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Vec<u32>>> {
+    let (index, backend) = (engine.index(), Cpu::new()?);
+    if let Some((embeddings, doclens)) = &options.embeddings {
         let mut source = ArraySource::open(embeddings, doclens)?;
         let (expected, found) = (index.num_passages() as usize, source.num_passages());
         if expected != found {
@@ -131,36 +161,31 @@ fn exact_f32(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Ve
             let (expected, found) = (index.codec().params.dim, source.dim());
             return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
         }
-        return truth::exact(&backend, &mut source, &queries.embeddings, k);
+        return truth::exact(&backend, &mut source, &queries.embeddings, k, progress);
     }
     if index.manifest().encoder.is_none() {
-        let reason = "the index holds no text: recall against exact f32 needs --embeddings and --doclens";
-        return Err(Error::Usage(reason.into()));
+        return Err(Error::NoText);
     }
-    let encoder = queries::encoder_of(index, args.source.model.as_deref(), &args.encode)?;
     let text = |pid| Ok(index.document(pid)?.text);
-    let mut source = TextSource::new(&encoder, index.num_passages() as usize, text);
+    let mut source = TextSource::new(engine.encoder()?, index.num_passages() as usize, text);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
-    truth::exact(&backend, &mut source, &queries.embeddings, k)
+    truth::exact(&backend, &mut source, &queries.embeddings, k, progress)
 }
 
 /// The single-vector baseline: mean pooling, cosine.
-fn dense(args: &EvalArgs, index: &Index, queries: &Queries) -> Result<Vec<Vec<u32>>> {
-    let Some(texts) = &queries.texts else {
-        return Err(Error::Usage("--dense needs the queries' texts: give --queries".into()));
-    };
-    let encoder = queries::encoder_of(index, args.source.model.as_deref(), &args.encode)?;
+fn dense(engine: &Engine, queries: &Queries, k: usize, progress: &dyn Progress) -> Result<Vec<Vec<u32>>> {
+    let Some(texts) = &queries.texts else { return Err(Error::NoQueryTexts) };
+    let (index, encoder) = (engine.index(), engine.encoder()?);
     let encoded = encoder.encode_dense(texts, TextKind::Query)?;
-    let bar = crate::progress::bar("dense", u64::from(index.num_passages()), "passages");
+    let mut stage = Stage::new(progress, "dense", "passages", Some(index.num_passages().into()));
     let mut passages = Vec::new();
     let pids: Vec<u32> = (0..index.num_passages()).collect();
     for block in pids.chunks(1024) {
         let texts: Vec<String> = block.iter().map(|&pid| Ok(index.document(pid)?.text)).collect::<Result<_>>()?;
         passages.extend(encoder.encode_dense(&texts, TextKind::Passage)?.data);
-        bar.inc(block.len() as u64);
+        stage.add(block.len() as u64)?;
     }
-    bar.finish();
-    Ok(truth::nearest(encoded.dim, &encoded.data, &passages, args.k.max(100)))
+    Ok(truth::nearest(encoded.dim, &encoded.data, &passages, k))
 }
 
 fn all_ids(index: &Index) -> Result<Vec<String>> {

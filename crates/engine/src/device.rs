@@ -1,8 +1,8 @@
-//! What computes: `--device`, and the one place where a backend is made of it.
+//! The device that computes, chosen at run time, and the one place where a backend is made of it.
 
 use std::str::FromStr;
 
-/// `--device`.
+/// A device that computes, the encoder aside; written `cpu`, `cuda`, `cuda/1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The CPU.

@@ -1,7 +1,7 @@
 //! Ground truth: exact f32 MaxSim over the uncompressed vectors, streamed block by block.
 
+use crate::progress::{Progress, Stage};
 use crate::Result;
-use crate::progress;
 use crate::source::Source;
 use selvedge_backend::Backend;
 
@@ -16,13 +16,14 @@ pub fn exact<B: Backend>(
     source: &mut dyn Source,
     queries: &[Vec<f32>],
     k: usize,
+    progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
     let dim = source.dim();
     let rows: Vec<f32> = queries.concat();
     let offsets = offsets(queries.iter().map(|q| q.len() / dim));
     let mut best: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len()];
     let num_passages = source.num_passages();
-    let bar = progress::bar("ground truth", num_passages as u64, "passages");
+    let mut stage = Stage::new(progress, "ground truth", "passages", Some(num_passages as u64));
     for start in (0..num_passages).step_by(BLOCK_PASSAGES) {
         let pids: Vec<u32> = (start as u32..num_passages.min(start + BLOCK_PASSAGES) as u32).collect();
         let block = source.fetch(&pids)?;
@@ -33,9 +34,8 @@ pub fn exact<B: Backend>(
                 keep_best(best, scores.iter().copied().zip(pids.iter().copied()), k);
             }
         }
-        bar.inc(pids.len() as u64);
+        stage.add(pids.len() as u64)?;
     }
-    bar.finish();
     Ok(best.into_iter().map(|b| b.into_iter().map(|(_, pid)| pid).collect()).collect())
 }
 
@@ -51,7 +51,7 @@ pub fn nearest(dim: usize, queries: &[f32], passages: &[f32], k: usize) -> Vec<V
 }
 
 /// 0, and where each ends.
-pub(crate) fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
+pub fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut offsets = vec![0];
     offsets.extend(lens.scan(0, |end, len| {
         *end += len;

@@ -1,0 +1,76 @@
+//! Flags as the library's options.
+
+use super::{BuildArgs, CodecArg, EncodeArgs, FunnelArgs, PrecisionArg, QueryArgs};
+use crate::{Error, Result};
+use selvedge::queries::QuerySource;
+use selvedge::{BuildOptions, CodecKind, LoadOptions, Model, OpenOptions, Precision, SearchOptions};
+
+impl EncodeArgs {
+    /// Options of loading an encoder.
+    pub(crate) fn load_options(&self) -> LoadOptions {
+        let precision = self.precision.map(|precision| match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Int8 => Precision::Int8,
+        });
+        let Self { query_maxlen, passage_maxlen, .. } = *self;
+        LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
+    }
+
+    /// Options of loading a teacher, which keeps its own lengths.
+    pub(crate) fn teacher_options(&self) -> LoadOptions {
+        LoadOptions { precision: self.load_options().precision, ..LoadOptions::default() }
+    }
+
+    /// Options of opening an index, with the model that `queries` names.
+    pub(crate) fn open_options(&self, queries: &QueryArgs) -> OpenOptions {
+        let model = queries.model.clone().map_or(Model::OfIndex, Model::Named);
+        OpenOptions { model, encoder: self.load_options(), device: self.device, ..OpenOptions::default() }
+    }
+}
+
+impl BuildArgs {
+    /// Options of a build with `model`.
+    pub(crate) fn build_options(&self, model: &str, encode: &EncodeArgs) -> BuildOptions {
+        BuildOptions {
+            model: model.to_owned(),
+            encoder: encode.load_options(),
+            device: encode.device,
+            codec: match self.codec {
+                CodecArg::Selvedge => CodecKind::Selvedge,
+                CodecArg::Colbertv2 => CodecKind::ColbertV2,
+            },
+            nbits: self.nbits,
+            num_centroids: self.centroids.map(|k| k as usize),
+            pool: self.pool,
+            memory_budget: self.memory_budget,
+            seed: self.seed,
+            ..BuildOptions::default()
+        }
+    }
+}
+
+impl FunnelArgs {
+    /// Options of a search for `k` results.
+    pub(crate) fn search_options(&self, k: usize) -> SearchOptions {
+        let Self { exact, nprobe, ndocs, nfull } = *self;
+        SearchOptions { k, exact, nprobe, ndocs, nfull, ..SearchOptions::default() }
+    }
+}
+
+impl QueryArgs {
+    /// The place that queries come from; `texts` are those on the command line.
+    pub(crate) fn source(&self, texts: &[String]) -> Result<QuerySource> {
+        match (&self.query_embeddings, &self.queries) {
+            (Some(embeddings), texts) => Ok(QuerySource::Arrays {
+                embeddings: embeddings.clone(),
+                lens: self.query_lens.clone(),
+                texts: texts.clone(),
+            }),
+            (None, Some(path)) => Ok(QuerySource::File(path.clone())),
+            (None, None) if texts.is_empty() => {
+                Err(Error::Usage("no query: give one as an argument, or --queries, or --query-embeddings".into()))
+            }
+            (None, None) => Ok(QuerySource::Texts(texts.to_vec())),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `selvedge completions` and `selvedge man`: files for shells and for `man`, made from the arguments themselves.
+
+use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::log::note;
+use crate::{Result, output};
+use clap::CommandFactory;
+use std::io::Write;
+
+/// Prints the completions of a shell.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "selvedge", &mut script);
+    output::print(std::io::stdout().lock().write_all(&script))
+}
+
+/// Writes the manual: `selvedge.1`, and a page for each command.
+pub(crate) fn man(args: &ManArgs) -> Result<()> {
+    let io = || selvedge::Error::io(&args.out);
+    std::fs::create_dir_all(&args.out).map_err(io())?;
+    clap_mangen::generate_to(Cli::command(), &args.out).map_err(io())?;
+    note!("{}: read with man -l {}", args.out.display(), args.out.join("selvedge.1").display());
+    Ok(())
+}

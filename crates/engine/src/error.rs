@@ -1,0 +1,145 @@
+//! Failures, with the file, the line or the value concerned and the way out.
+
+use std::path::{Path, PathBuf};
+
+/// A `Result` of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A path that cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Text that is no text.
+    #[error("{path}, line {line}: not valid UTF-8")]
+    Utf8 {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+    },
+    /// A line that does not have the format.
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A collection without a passage.
+    #[error("{path}: holds no passage")]
+    EmptyCollection {
+        /// The collection.
+        path: PathBuf,
+    },
+    /// A collection whose every passage came out without a token.
+    #[error("no passage has a token left after tokenizing: there is nothing to index")]
+    NoTokens,
+    /// A NumPy file that is none, or of another shape.
+    #[error("{path}: {reason}")]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A component that is NaN or infinite.
+    #[error("{path}: row {row} has a component that is not finite")]
+    NotFinite {
+        /// The file, or what stands for it.
+        path: PathBuf,
+        /// The row.
+        row: usize,
+    },
+    /// Two inputs that should have the same number of entries.
+    #[error("{path}: has {found} entries, expected {expected}")]
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// Entries that the other input asks for.
+        expected: usize,
+        /// Entries found.
+        found: usize,
+    },
+    /// Queries by another model.
+    #[error(
+        "the index was made with {expected_model} (fingerprint {expected}), but {found_model} has fingerprint {found}; \
+         name the model that made the index"
+    )]
+    OtherEncoder {
+        /// Model of the index.
+        expected_model: String,
+        /// Its fingerprint.
+        expected: String,
+        /// Model at hand.
+        found_model: String,
+        /// Its fingerprint.
+        found: String,
+    },
+    /// A budget that cannot hold even the fixed parts.
+    #[error("the memory budget of {budget_bytes} bytes is too small: {needed_bytes} bytes are needed for {what}")]
+    Budget {
+        /// The budget.
+        budget_bytes: u64,
+        /// What the fixed parts take.
+        needed_bytes: u64,
+        /// Which parts.
+        what: String,
+    },
+    /// An index made from embeddings, asked with a text.
+    #[error("the index was made from embeddings, so it names no encoder: give embeddings of the queries, or name the model")]
+    NoEncoder,
+    /// An index without text, where text has to be encoded again.
+    #[error("the index holds no text: recall against exact f32 needs the uncompressed embeddings and their lengths")]
+    NoText,
+    /// Queries that are embeddings, where their texts are needed.
+    #[error("a single vector per passage is compared with the queries' texts: give the texts too")]
+    NoQueryTexts,
+    /// No search setting reaches the recall.
+    #[error("no setting tried finds {recall} of the top {k}: ask for less recall, or give queries that find something")]
+    NothingTuned {
+        /// Number of results.
+        k: usize,
+        /// Share of the exhaustive top k that was asked for.
+        recall: f64,
+    },
+    /// An operation whose [`Progress`](crate::Progress) asked it to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The encoder.
+    #[error(transparent)]
+    Encoder(#[from] selvedge_encoder::Error),
+    /// The codec.
+    #[error(transparent)]
+    Codec(#[from] selvedge_codec::Error),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] selvedge_index::Error),
+    /// The search.
+    #[error(transparent)]
+    Search(#[from] selvedge_search::Error),
+    /// The backend.
+    #[error(transparent)]
+    Backend(#[from] selvedge_backend::Error),
+}
+
+impl Error {
+    /// An I/O error at `path`.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.into(), source }
+    }
+
+    /// A malformed line.
+    pub fn line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
+        Self::Line { path: path.into(), line, reason: reason.into() }
+    }
+}

@@ -1,0 +1,78 @@
+//! Options of opening and of searching; `Default` is right for most programs.
+
+use crate::Device;
+use selvedge_encoder::LoadOptions;
+use selvedge_search::{Mode, Params, Search, Subset};
+use std::sync::Arc;
+
+/// The encoder that an opened index takes its queries from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Model {
+    /// The one that made the index, where the index remembers it.
+    #[default]
+    OfIndex,
+    /// A local folder or a hub id, which has to be the model that made the index.
+    Named(String),
+}
+
+/// Options of [`Engine::open`](crate::Engine::open).
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The encoder of queries.
+    pub model: Model,
+    /// Options of loading the encoder; lengths that are not given are those of the index.
+    pub encoder: LoadOptions,
+    /// The device that scores passages. The encoder stays on the CPU.
+    pub device: Device,
+    /// Whether the encoder is loaded with the index rather than by the first text that needs it.
+    pub load_model: bool,
+}
+
+/// Options of a search.
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// Number of results.
+    pub k: usize,
+    /// Whether every passage is scored: the ground truth of the index.
+    pub exact: bool,
+    /// Cells opened for each query token; by `k` and by what was tuned, where not given.
+    pub nprobe: Option<usize>,
+    /// Candidates ranked by their centroids.
+    pub ndocs: Option<usize>,
+    /// Candidates scored with their residuals.
+    pub nfull: Option<usize>,
+    /// Passages that may be found; all, where not given.
+    pub subset: Option<Arc<Subset>>,
+    /// Whether hits carry their text.
+    pub text: bool,
+    /// Whether hits carry their metadata.
+    pub metadata: bool,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            k: 10,
+            exact: false,
+            nprobe: None,
+            ndocs: None,
+            nfull: None,
+            subset: None,
+            text: false,
+            metadata: false,
+        }
+    }
+}
+
+impl SearchOptions {
+    /// The search's parameters: as given, or else as tuned on the index, or else the defaults.
+    pub fn params(&self, search: &dyn Search) -> Params {
+        let mut params = if self.exact { Params::exact(self.k) } else { search.params(self.k) };
+        if let Mode::Funnel { nprobe, ndocs, nfull } = &mut params.mode {
+            *nprobe = self.nprobe.unwrap_or(*nprobe);
+            *ndocs = self.ndocs.unwrap_or(*ndocs);
+            *nfull = self.nfull.unwrap_or(*nfull);
+        }
+        params
+    }
+}
