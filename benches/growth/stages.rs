@@ -4,10 +4,9 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::recipe::{self, Recipe};
 use crate::synth::{self, Synth};
-use selvedge::build::{BuildOptions, build as build_index};
+use selvedge::build::{BuildOptions, pipeline};
 use selvedge::metrics::overlap;
 use selvedge_backend::Cpu;
-use selvedge_codec::CodecKind;
 use selvedge_index::{Check, Index, ManifestInfo, Writer};
 use selvedge_search::{Mode, Params, Searcher};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -87,15 +86,13 @@ pub fn build(options: &Options, passages: usize) -> Result<()> {
     let mut source = collection(options, passages)?;
     let backend = Cpu::new()?;
     let build_options = BuildOptions {
-        kind: CodecKind::Selvedge,
         nbits: options.nbits,
-        num_centroids: None,
         memory_budget: options.memory_budget_mib << 20,
-        seed: 42,
+        ..BuildOptions::default()
     };
     let started = Instant::now();
     let mut writer = Writer::create(&path)?;
-    build_index(&backend, &mut writer, &mut source, &build_options, None)?;
+    pipeline::run(&backend, &mut writer, &mut source, &build_options, None, &())?;
     writer.finish(ManifestInfo::default())?;
     let seconds = (started.elapsed() - source.spent()).as_secs_f64();
     let making_seconds = source.spent().as_secs_f64();
@@ -106,7 +103,7 @@ pub fn build(options: &Options, passages: usize) -> Result<()> {
 /// The exact ranking of `passages`.
 pub fn truth(options: &Options, passages: usize) -> Result<()> {
     let queries = synth::queries(&options.embeddings_dir(), options.queries)?;
-    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, K)?;
+    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, K, &())?;
     keep(&options.truth(passages), &truth)
 }
 

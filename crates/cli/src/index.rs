@@ -17,8 +17,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     let progress = Bars::default();
     let (path, report) = match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
         (Some(embeddings), Some(doclens), [path]) => {
-            let arrays =
-                Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: args.ids.clone() };
+            let arrays = Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: args.ids.clone() };
             (path, from_arrays(&arrays, path, &options, &progress)?)
         }
         (None, None, [collection, _]) if collection.extension().is_some_and(|extension| extension == "npy") => {

@@ -1,7 +1,7 @@
 //! Progress bars of long work on standard error: rate and time left; silent when that is no terminal.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::signals;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use selvedge::{Progress, Step};
 use std::sync::Mutex;
 

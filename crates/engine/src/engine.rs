@@ -124,11 +124,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::search`].
-    pub fn search_batch(
-        &self,
-        texts: &[impl AsRef<str> + Sync],
-        options: &SearchOptions,
-    ) -> Result<Vec<SearchOutput>> {
+    pub fn search_batch(&self, texts: &[impl AsRef<str> + Sync], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         let queries = self.encoder()?.encode_queries(texts)?;
         self.search_embeddings_batch(&queries.iter().collect::<Vec<_>>(), options)
     }
@@ -203,7 +199,10 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("path", &self.index.path()).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("path", &self.index.path())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

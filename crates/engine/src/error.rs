@@ -96,7 +96,9 @@ pub enum Error {
         what: String,
     },
     /// An index made from embeddings, asked with a text.
-    #[error("the index was made from embeddings, so it names no encoder: give embeddings of the queries, or name the model")]
+    #[error(
+        "the index was made from embeddings, so it names no encoder: give embeddings of the queries, or name the model"
+    )]
     NoEncoder,
     /// An index without text, where text has to be encoded again.
     #[error("the index holds no text: recall against exact f32 needs the uncompressed embeddings and their lengths")]

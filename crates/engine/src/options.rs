@@ -51,16 +51,7 @@ pub struct SearchOptions {
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self {
-            k: 10,
-            exact: false,
-            nprobe: None,
-            ndocs: None,
-            nfull: None,
-            subset: None,
-            text: false,
-            metadata: false,
-        }
+        Self { k: 10, exact: false, nprobe: None, ndocs: None, nfull: None, subset: None, text: false, metadata: false }
     }
 }
 

@@ -50,7 +50,9 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
             return from_array(embeddings, lens.as_deref(), texts.as_deref(), engine.index());
         }
         QuerySource::File(path) => read_tsv(path)?.into_iter().unzip(),
-        QuerySource::Texts(texts) => texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip(),
+        QuerySource::Texts(texts) => {
+            texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip()
+        }
     };
     let encoded = engine.encoder()?.encode_queries(&texts)?;
     let embeddings = encoded.iter().map(<[f32]>::to_vec).collect();

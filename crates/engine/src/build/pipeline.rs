@@ -58,11 +58,8 @@ pub fn run<B: Backend>(
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
     let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
-    let mut counts = Counts {
-        sampled_passages: sampled.len(),
-        sampled_tokens: sample.rows.len() / source.dim(),
-        num_tokens: 0,
-    };
+    let mut counts =
+        Counts { sampled_passages: sampled.len(), sampled_tokens: sample.rows.len() / source.dim(), num_tokens: 0 };
     if sample.seen == 0 {
         return Err(Error::NoTokens);
     }

@@ -1,7 +1,7 @@
 //! Ground truth: exact f32 MaxSim over the uncompressed vectors, streamed block by block.
 
-use crate::progress::{Progress, Stage};
 use crate::Result;
+use crate::progress::{Progress, Stage};
 use crate::source::Source;
 use selvedge_backend::Backend;
 
