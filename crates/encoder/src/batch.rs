@@ -1,7 +1,6 @@
 //! Cuts a list of rows into ragged batches, longest first, and lays a batch's tokens end to end.
 
-use std::ops::Range;
-
+use crate::ops::Span;
 use crate::rows::Row;
 
 /// The tokens of some texts, end to end; N tokens in all.
@@ -12,23 +11,6 @@ pub(crate) struct Batch {
     pub(crate) spans: Vec<Span>,
     /// Tokens whose last hidden states are asked for, ascending: what only others' would need is not computed.
     pub(crate) kept: Vec<usize>,
-}
-
-/// Where a text lies in its batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// Its first token.
-    pub(crate) start: usize,
-    /// Its tokens.
-    pub(crate) len: usize,
-    /// Those that attention may look at: the first so many.
-    pub(crate) attended: usize,
-}
-
-impl Span {
-    pub(crate) fn tokens(&self) -> Range<usize> {
-        self.start..self.start + self.len
-    }
 }
 
 impl Batch {

@@ -12,7 +12,8 @@ use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 
-use crate::{Error, Result, shipped};
+use crate::error::{Error, Result};
+use crate::shipped;
 
 /// A checkpoint's files.
 pub(crate) struct Checkpoint {

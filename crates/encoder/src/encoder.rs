@@ -8,31 +8,17 @@ use selvedge_backend::Cpu;
 
 use crate::batch::{Batch, plan};
 use crate::checkpoint::Checkpoint;
+use crate::embeddings::Embeddings;
+use crate::error::{Error, Result};
+use crate::families;
 use crate::fingerprint::Fingerprint;
-use crate::models::{Architecture, Arithmetic, Config, Scratch, Transformer};
+use crate::models::{Architecture, Arithmetic, Config, Precision, Scratch, Transformer};
 use crate::projection::Projection;
-use crate::recipe::{self, Family, Recipe, TextKind};
+use crate::recipe::{Family, Recipe, TextKind};
 use crate::rows::{Row, Rows};
+use crate::shipped;
 use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
-use crate::{Embeddings, Error, Result, shipped};
-
-/// What a transformer's products are computed in; everything between them, and a projection, is f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// As the checkpoint's own library does.
-    F32,
-    /// Weights rounded once for each output, inputs for each token; sums are exact.
-    Int8,
-}
-
-impl Precision {
-    /// Int8 for the shipped model, which was measured to lose nothing to speak of (README, "Encoding"); f32 for any other, whose
-    /// loss is not known here.
-    fn default_of(model: &str) -> Self {
-        if model == shipped::NAME { Self::Int8 } else { Self::F32 }
-    }
-}
 
 /// What a caller may choose when loading; `Default` takes from the checkpoint what it says.
 #[derive(Debug, Clone)]
@@ -65,6 +51,12 @@ impl Default for LoadOptions {
             revision: None,
         }
     }
+}
+
+/// Int8 for the shipped model, which was measured to lose nothing to speak of (README, "Encoding"); f32 for any other, whose
+/// loss is not known here.
+fn default_precision(model: &str) -> Precision {
+    if model == shipped::NAME { Precision::Int8 } else { Precision::F32 }
 }
 
 /// A checkpoint in memory. Shared freely: encoding does not change it.
@@ -113,7 +105,7 @@ impl Encoder {
         let json = checkpoint.require_json("config.json")?;
         let config = Config::read(&json)?;
         let (architecture, hidden, positions) = (config.architecture(), config.hidden(), config.positions());
-        let mut recipe = recipe::read(&checkpoint, &json, hidden, positions)?;
+        let mut recipe = families::read(&checkpoint, &json, hidden, positions)?;
 
         // The checkpoint's own lengths are hashed, not the caller's: cutting texts elsewhere changes which
         // tokens there are, not what they mean, and an index remembers its lengths by itself.
@@ -123,7 +115,7 @@ impl Encoder {
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
         let rows = Rows::new(model, &recipe, tokenizer, positions)?;
-        let precision = options.precision.unwrap_or_else(|| Precision::default_of(model));
+        let precision = options.precision.unwrap_or_else(|| default_precision(model));
         let arithmetic = Arithmetic { cpu: Cpu::new()?, precision };
         let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?, arithmetic)?;
         let exact = Arithmetic { precision: Precision::F32, ..arithmetic };

@@ -7,7 +7,7 @@
 //! | step | file | what happens |
 //! |---|---|---|
 //! | find | `checkpoint`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
-//! | read | `stanford`, `pylate`, `sentence_transformers`, `plain` | the family's settings become one [`Recipe`] |
+//! | read | `families/`, `recipe` | the family's settings become one [`Recipe`] |
 //! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
 //! | batch | `batch` | sort by length, cut by token count |
 //! | transformer | `models/`, `ops` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
@@ -33,28 +33,23 @@ mod checkpoint;
 mod embeddings;
 mod encoder;
 mod error;
+mod families;
 mod fingerprint;
 mod models;
 mod ops;
-mod plain;
 mod pool;
 mod projection;
-mod pylate;
 mod recipe;
 mod rows;
-
-mod sentence_transformers;
 pub mod shipped;
 mod skiplist;
-mod stanford;
 mod tokenizer;
 pub mod train;
 mod weights;
 
 pub use embeddings::Embeddings;
-pub use encoder::{Encoder, LoadOptions, Precision};
+pub use encoder::{Encoder, LoadOptions};
 pub use error::{Error, Result};
-pub use models::Architecture;
+pub use models::{Architecture, Precision};
 pub use pool::pool;
-pub use projection::{Activation, DenseSpec};
-pub use recipe::{Expansion, Family, Marker, Recipe, Side, TextKind};
+pub use recipe::{Activation, DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, TextKind};

@@ -7,7 +7,7 @@
 use kodama::{Method, linkage};
 use rayon::prelude::*;
 
-use crate::Embeddings;
+use crate::embeddings::Embeddings;
 
 /// Pools every text by `factor`; 1 leaves all as they are.
 ///

@@ -5,11 +5,6 @@
 
 use serde::Serialize;
 
-use crate::checkpoint::{Checkpoint, Json};
-use crate::projection::DenseSpec;
-use crate::skiplist::Rule;
-use crate::{Error, Result, plain, pylate, sentence_transformers, stanford};
-
 /// The library whose format, and whose rules, a checkpoint follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Family {
@@ -63,7 +58,7 @@ pub struct Side {
     /// Words whose tokens are dropped after the transformer has seen them.
     pub skiplist: Vec<String>,
     /// How words become token ids: each family has its own trap.
-    pub skiplist_rule: Rule,
+    pub skiplist_rule: SkiplistRule,
     /// If not empty, only these token ids are kept.
     pub keep_only: Vec<u32>,
 }
@@ -90,6 +85,71 @@ pub struct Expansion {
     pub replace_pad: bool,
 }
 
+/// How a word of the skiplist becomes a token id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum SkiplistRule {
+    /// Stanford: the first piece of the word when it is tokenized, which on a sentencepiece vocabulary can be the
+    /// bare word-start mark. Padding tokens are dropped with them, even literal ones in the text.
+    FirstPieceAndPadding,
+    /// PyLate: the word's own id. A word that the vocabulary lacks stands for the unknown token, so that every
+    /// unknown token of a passage is dropped.
+    IdOrUnknown,
+    /// sentence-transformers: the word's own id; a word that the vocabulary lacks is left out.
+    #[default]
+    KnownId,
+}
+
+/// What follows a Dense layer's product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x Phi(x)`, by the error function.
+    Gelu,
+    /// `x sigmoid(x)`.
+    Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+}
+
+/// One layer, as its settings describe it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DenseSpec {
+    /// The folder of its weights; empty for the checkpoint's root.
+    pub folder: String,
+    /// The weight's name there; (out, in).
+    pub weight: String,
+    /// Width of its input.
+    pub in_features: usize,
+    /// Width of its output; `None` takes it from the weight's shape.
+    pub out_features: Option<usize>,
+    /// Whether `linear.bias` is added.
+    pub bias: bool,
+    /// What follows.
+    pub activation: Activation,
+    /// Whether the input, or its product with `residual.weight`, is added after the activation.
+    pub residual: bool,
+}
+
+impl DenseSpec {
+    /// A bare product whose weight lies in the transformer's own file.
+    pub(crate) fn inline(weight: &str, in_features: usize, out_features: Option<usize>) -> Self {
+        Self {
+            folder: String::new(),
+            weight: weight.to_owned(),
+            in_features,
+            out_features,
+            bias: false,
+            activation: Activation::Identity,
+            residual: false,
+        }
+    }
+}
+
 impl Recipe {
     /// The caller's maximum lengths in place of the checkpoint's. Augmented queries are filled up to theirs.
     pub(crate) fn set_max_lens(&mut self, query: Option<usize>, passage: Option<usize>) {
@@ -105,80 +165,6 @@ impl Recipe {
         }
     }
 }
-
-/// Reads whichever family the checkpoint is of. `positions` is the longest sequence that its transformer takes.
-pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positions: usize) -> Result<Recipe> {
-    let Some(modules) = checkpoint.json("modules.json")? else {
-        return if is_stanford(checkpoint, config)? {
-            stanford::read(checkpoint, hidden)
-        } else {
-            plain::read(checkpoint, None, positions)
-        };
-    };
-    let modules = Module::list(&modules)?;
-    let settings = checkpoint.json("config_sentence_transformers.json")?;
-    if sentence_transformers::recognizes(&modules, settings.as_ref())? {
-        sentence_transformers::read(checkpoint, &modules, settings.as_ref(), positions)
-    } else if pylate::recognizes(&modules, settings.as_ref())? {
-        pylate::read(checkpoint, &modules, settings.as_ref())
-    } else {
-        plain::read(checkpoint, settings.as_ref(), positions)
-    }
-}
-
-fn is_stanford(checkpoint: &Checkpoint, config: &Json) -> Result<bool> {
-    let architectures = config.strings("architectures")?.unwrap_or_default();
-    Ok(architectures.iter().any(|name| name == "HF_ColBERT") || checkpoint.has("artifact.metadata")?)
-}
-
-/// One entry of `modules.json`.
-pub(crate) struct Module {
-    /// The last part of the class's dotted name.
-    pub(crate) class: String,
-    /// The class's full dotted name.
-    pub(crate) full_class: String,
-    /// Its folder; empty for the checkpoint's root.
-    pub(crate) folder: String,
-}
-
-impl Module {
-    pub(crate) fn list(modules: &Json) -> Result<Vec<Self>> {
-        let list = modules.value.as_array().ok_or_else(|| modules.malformed("not a list of modules"))?;
-        let module = |entry: &serde_json::Value| {
-            let full_class = entry.get("type")?.as_str()?.to_owned();
-            let class = full_class.rsplit('.').next().unwrap_or_default().to_owned();
-            Some(Self { class, full_class, folder: entry.get("path")?.as_str()?.to_owned() })
-        };
-        let list = list.iter().map(module).collect::<Option<Vec<_>>>();
-        list.ok_or_else(|| modules.malformed("a module lacks \"type\" or \"path\""))
-    }
-
-    /// The transformer's own folder; only the root is read.
-    pub(crate) fn check_transformer(checkpoint: &Checkpoint, modules: &[Self]) -> Result<()> {
-        match modules.first() {
-            Some(first) if first.class == "Transformer" && first.folder.is_empty() => Ok(()),
-            _ => Err(Error::Unsupported {
-                path: checkpoint.describe("modules.json"),
-                what: "a first module that is not a Transformer in the checkpoint's root".into(),
-            }),
-        }
-    }
-}
-
-/// The prompt that `config_sentence_transformers.json` keeps under the first of `names` that it knows.
-pub(crate) fn prompt(settings: Option<&Json>, names: &[&str]) -> Result<String> {
-    let Some(settings) = settings else { return Ok(String::new()) };
-    let Some(prompts) = settings.get("prompts") else { return Ok(String::new()) };
-    let prompt = names.iter().find_map(|name| prompts.get(name).filter(|prompt| !prompt.is_null()));
-    match prompt.map(|prompt| prompt.as_str()) {
-        None => Ok(String::new()),
-        Some(Some(prompt)) => Ok(prompt.to_owned()),
-        Some(None) => Err(settings.malformed("a prompt is not a string")),
-    }
-}
-
-/// The names that sentence-transformers tries for a passage's prompt, in its order.
-pub(crate) const PASSAGE_PROMPTS: [&str; 3] = ["document", "passage", "corpus"];
 
 /// ASCII punctuation, the skiplist of the ColBERT papers.
 pub(crate) fn punctuation() -> Vec<String> {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use crate::error::{Error, Result};
 use crate::recipe::{Marker, Recipe, Side, TextKind};
+use crate::skiplist;
 use crate::tokenizer::TextTokenizer;
-use crate::{Error, Result, skiplist};
 
 /// The tokens of one text.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -9,8 +9,8 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{Model, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::checkpoint::{Checkpoint, Json};
+use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::{Error, Result};
 
 /// A tokenizer that neither pads nor truncates by itself.
 pub(crate) struct TextTokenizer {

@@ -12,8 +12,8 @@ use candle_core::{Device, Tensor};
 use safetensors::{Dtype, tensor::Metadata};
 
 use crate::checkpoint::{Checkpoint, ReadSeek};
+use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::{Error, Result};
 
 /// Bytes of a tensor that are read at a time: whole values of every type.
 const PIECE: usize = 1 << 16;

@@ -1,10 +1,9 @@
 //! BERT: sizes and names for the shared encoder.
 
+use super::parts::{Architecture, activation, head_dim};
 use super::post_norm::{Config, Names, Positions};
-use super::{Architecture, head_dim};
 use crate::checkpoint::Json;
-use crate::ops::Elementwise;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The names of BERT's tensors; XLM-RoBERTa has the same.
 pub(super) const NAMES: Names = Names {
@@ -45,11 +44,4 @@ pub(super) fn config(json: &Json) -> Result<Config> {
         positions: Positions::FromZero,
         names: NAMES,
     })
-}
-
-/// The activation that `key` names; GELU where it is left out.
-pub(super) fn activation(json: &Json, key: &str) -> Result<Elementwise> {
-    let name = json.string(key)?.unwrap_or_else(|| "gelu".into());
-    let unsupported = || Error::Unsupported { path: json.path.clone(), what: format!("{key} {name}") };
-    Elementwise::by_name(&name).ok_or_else(unsupported)
 }

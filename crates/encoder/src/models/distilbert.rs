@@ -1,10 +1,9 @@
 //! DistilBERT: sizes and names for the shared encoder.
 
-use super::bert::activation;
+use super::parts::{Architecture, activation, head_dim};
 use super::post_norm::{Config, Names, Positions};
-use super::{Architecture, head_dim};
-use crate::Result;
 use crate::checkpoint::Json;
+use crate::error::Result;
 
 const NAMES: Names = Names {
     word: "embeddings.word_embeddings.weight",

@@ -3,10 +3,10 @@
 use selvedge_backend::Cpu;
 use selvedge_backend::cpu::{LinearF32, LinearInt8, RoundedRows};
 
-use crate::encoder::Precision;
+use super::precision::Precision;
+use crate::error::{Error, Result};
 use crate::ops::{self, Elementwise, NormWeights};
 use crate::weights::Weights;
-use crate::{Error, Result};
 
 /// What products are computed by and in.
 #[derive(Clone, Copy)]

@@ -10,12 +10,11 @@
 
 use serde::Serialize;
 
-use super::bert::activation;
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::{Scratch, head_dim, keep_rows};
-use crate::Result;
+use super::parts::{Scratch, activation, head_dim, keep_rows};
 use crate::batch::Batch;
 use crate::checkpoint::Json;
+use crate::error::Result;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
@@ -46,7 +45,7 @@ pub(crate) struct Config {
 impl Config {
     pub(super) fn read(json: &Json) -> Result<Self> {
         let count = |key| json.required(key, json.usize(key)?);
-        let flag = |key| Ok::<_, crate::Error>(json.bool(key)?.unwrap_or(false));
+        let flag = |key| Ok::<_, crate::error::Error>(json.bool(key)?.unwrap_or(false));
         let hidden = count("hidden_size")?;
         let num_heads = count("num_attention_heads")?;
         let global_theta = theta(json, "full_attention", "global_rope_theta", 160_000.0)?;

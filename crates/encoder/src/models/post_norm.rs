@@ -9,9 +9,9 @@
 use serde::Serialize;
 
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::{Architecture, Scratch, keep_rows};
-use crate::Result;
+use super::parts::{Architecture, Scratch, keep_rows};
 use crate::batch::Batch;
+use crate::error::Result;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 

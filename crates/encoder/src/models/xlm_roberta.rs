@@ -1,10 +1,10 @@
 //! XLM-RoBERTa, and RoBERTa: BERT's encoder with positions counted after the padding token's.
 
-use super::Architecture;
 use super::bert;
+use super::parts::Architecture;
 use super::post_norm::{Config, Positions};
-use crate::Result;
 use crate::checkpoint::Json;
+use crate::error::Result;
 
 /// Reads `config.json`.
 pub(super) fn config(json: &Json) -> Result<Config> {

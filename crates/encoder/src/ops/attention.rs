@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::span::Span;
 use super::{arch, math};
-use crate::batch::Span;
 
 /// What attention needs to know beside the numbers.
 #[derive(Debug, Clone, Copy)]

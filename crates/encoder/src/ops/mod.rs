@@ -17,6 +17,7 @@ mod elementwise;
 pub(crate) mod math;
 mod norm;
 mod rotary;
+mod span;
 
 use std::sync::OnceLock;
 
@@ -27,6 +28,7 @@ pub(crate) use attention::{Attention, attention};
 pub(crate) use elementwise::{BiasRows, Elementwise, Visit, add, bias_activation, gated};
 pub(crate) use norm::{NormWeights, add_norm, dot, norm, sum};
 pub(crate) use rotary::{RotaryTable, rotate};
+pub(crate) use span::Span;
 
 /// The instruction set of these loops: that of the backend's.
 pub(crate) fn arch() -> Arch {

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::arch;
-use crate::batch::Span;
+use super::span::Span;
 
 /// Cosines and sines; row = position, (T, head_dim / 2) each.
 #[derive(Default)]

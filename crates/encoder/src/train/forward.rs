@@ -5,9 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use super::blocks::{NEVER, Scope, activate, attention};
 use super::params::Params;
 use crate::Result;
-use crate::batch::Span;
 use crate::models::{Config, MODERN_BERT_WORD as WORD, ModernBertConfig, PostNormConfig};
-use crate::ops::RotaryTable;
+use crate::ops::{RotaryTable, Span};
 use crate::rows::Row;
 
 /// Texts of unequal lengths, padded to the longest.

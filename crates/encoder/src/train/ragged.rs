@@ -8,9 +8,9 @@ use candle_core::{DType, Device, Tensor};
 use super::blocks::Scope;
 use super::ops;
 use super::params::Params;
-use crate::batch::{Batch, Span};
+use crate::batch::Batch;
 use crate::models::PostNormConfig;
-use crate::ops::Elementwise;
+use crate::ops::{Elementwise, Span};
 use crate::{Error, Result};
 
 /// Hidden states (N, H).

@@ -15,9 +15,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{tensor, values, with_values};
-use crate::batch::Span;
 use crate::ops::attention::{self, Attention};
-use crate::ops::{dot, math};
+use crate::ops::{Span, dot, math};
 
 /// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
 const ROWS: usize = 6;

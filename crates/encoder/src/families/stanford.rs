@@ -4,11 +4,9 @@
 //! exactly `query_maxlen`, attended or not; passages drop punctuation and padding tokens. The defaults for what the
 //! metadata leaves out are those of its `ColBERTConfig`.
 
-use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::projection::DenseSpec;
-use crate::recipe::{Expansion, Family, Marker, Recipe, Side, punctuation};
-use crate::skiplist::Rule;
+use crate::error::Result;
+use crate::recipe::{DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, punctuation};
 
 const DEFAULT_QUERY_MAXLEN: usize = 32;
 const DEFAULT_DOC_MAXLEN: usize = 220;
@@ -16,7 +14,7 @@ const DEFAULT_QUERY_TOKEN: &str = "[unused0]";
 const DEFAULT_DOC_TOKEN: &str = "[unused1]";
 
 /// Reads a checkpoint whose transformer is `hidden` wide.
-pub(crate) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
     let metadata = checkpoint.json("artifact.metadata")?;
     let metadata = metadata.as_ref();
     let count = |key| metadata.map_or(Ok(None), |metadata| metadata.usize(key));
@@ -35,7 +33,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
             max_len: count("doc_maxlen")?.unwrap_or(DEFAULT_DOC_MAXLEN),
             marker: token("doc_token_id", DEFAULT_DOC_TOKEN)?,
             skiplist: if skips { punctuation() } else { Vec::new() },
-            skiplist_rule: Rule::FirstPieceAndPadding,
+            skiplist_rule: SkiplistRule::FirstPieceAndPadding,
             ..Side::default()
         },
         expansion: Some(Expansion {

@@ -4,11 +4,10 @@
 //! query is filled with the mask token to exactly `query_length`, attended or not; passages drop the skiplist. The
 //! defaults for what the settings leave out are those of its constructor.
 
+use super::modules::{Module, prompt};
 use crate::checkpoint::{Checkpoint, Json};
-use crate::projection::DenseSpec;
-use crate::recipe::{Expansion, Family, Marker, Module, Recipe, Side, prompt, punctuation};
-use crate::skiplist::Rule;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::recipe::{DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, punctuation};
 
 const DEFAULT_QUERY_LENGTH: usize = 32;
 const DEFAULT_DOCUMENT_LENGTH: usize = 180;
@@ -27,7 +26,7 @@ const MARKS: [&str; 7] = [
 ];
 
 /// Whether PyLate saved this: by a class of its own, by the name of its model, or by its settings.
-pub(crate) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<bool> {
+pub(super) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<bool> {
     let Some(settings) = settings else {
         return Ok(modules.iter().any(|module| module.full_class.starts_with("pylate.")));
     };
@@ -37,7 +36,7 @@ pub(crate) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<
 }
 
 /// Reads the settings and the chain of Dense layers.
-pub(crate) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option<&Json>) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option<&Json>) -> Result<Recipe> {
     Module::check_transformer(checkpoint, modules)?;
     let count = |key| settings.map_or(Ok(None), |settings| settings.usize(key));
     let flag = |key| settings.map_or(Ok(None), |settings| settings.bool(key));
@@ -67,7 +66,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option
             marker: marker("document_prefix", DEFAULT_DOCUMENT_PREFIX)?,
             prompt,
             skiplist: words.unwrap_or_else(punctuation),
-            skiplist_rule: Rule::IdOrUnknown,
+            skiplist_rule: SkiplistRule::IdOrUnknown,
             ..Side::default()
         },
         expansion: expands.then_some(Expansion { length: query_length, attend, token: None, replace_pad: false }),
@@ -80,7 +79,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option
 /// The Dense layers in their order; other modules are dropped, as PyLate drops them.
 fn projection(checkpoint: &Checkpoint, modules: &[Module]) -> Result<Vec<DenseSpec>> {
     let dense = modules.iter().filter(|module| module.class == "Dense");
-    let chain = dense.map(|module| DenseSpec::read(checkpoint, &module.folder)).collect::<Result<Vec<_>>>()?;
+    let chain = dense.map(|module| module.dense(checkpoint)).collect::<Result<Vec<_>>>()?;
     if chain.is_empty() {
         let path = checkpoint.describe("modules.json");
         return Err(Error::Unsupported { path, what: "a PyLate checkpoint without a Dense layer".into() });

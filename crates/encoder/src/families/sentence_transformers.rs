@@ -4,24 +4,23 @@
 //! and cuts them there only with the strategy "fixed"; the mask module drops skiplisted tokens and may keep only some
 //! ids. A word that the vocabulary lacks is left out of the skiplist.
 
+use super::modules::{Module, PASSAGE_PROMPTS, prompt};
 use crate::checkpoint::{Checkpoint, Json};
-use crate::projection::DenseSpec;
-use crate::recipe::{Expansion, Family, Module, PASSAGE_PROMPTS, Recipe, Side, prompt};
-use crate::skiplist::Rule;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::recipe::{Expansion, Family, Recipe, Side, SkiplistRule};
 
 /// Tokenizers without a limit of their own are saved with an absurd one; above this it is none.
 const NO_LIMIT: f64 = 1e6;
 
 /// Whether the checkpoint is a `MultiVectorEncoder`: by its name, or by the module that only it has.
-pub(crate) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<bool> {
+pub(super) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<bool> {
     let model_type = settings.map_or(Ok(None), |settings| settings.string("model_type"))?;
     Ok(model_type.as_deref() == Some("MultiVectorEncoder")
         || modules.iter().any(|module| module.class == "MultiVectorMask"))
 }
 
 /// Reads the modules. `positions` is the longest sequence that the transformer takes.
-pub(crate) fn read(
+pub(super) fn read(
     checkpoint: &Checkpoint,
     modules: &[Module],
     settings: Option<&Json>,
@@ -89,7 +88,7 @@ fn expansion(transformer: &Json, recipe: &mut Recipe) -> Result<()> {
 /// Reads one module after the transformer.
 fn add(checkpoint: &Checkpoint, module: &Module, recipe: &mut Recipe) -> Result<()> {
     match module.class.as_str() {
-        "Dense" => recipe.projection.push(DenseSpec::read(checkpoint, &module.folder)?),
+        "Dense" => recipe.projection.push(module.dense(checkpoint)?),
         // Rows leave this crate with unit norm whatever the modules say.
         "Normalize" => {}
         "MultiVectorMask" => mask(&checkpoint.require_json(&format!("{}/config.json", module.folder))?, recipe)?,
@@ -111,7 +110,7 @@ fn mask(config: &Json, recipe: &mut Recipe) -> Result<()> {
     for (task, side) in [("query", &mut recipe.query), ("document", &mut recipe.passage)] {
         if tasks.iter().any(|name| name == task) {
             side.skiplist = words.clone();
-            side.skiplist_rule = Rule::KnownId;
+            side.skiplist_rule = SkiplistRule::KnownId;
         }
     }
     if let Some(ids) = config.get("keep_only_token_ids") {

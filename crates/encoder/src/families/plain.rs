@@ -4,15 +4,16 @@
 //! (Transformer, Pooling, Normalize) only adds its habits for text: surrounding whitespace is dropped, prompts are
 //! put before, `do_lower_case` is heeded. Its pooling is what [`crate::Encoder::encode_dense`] computes.
 
-use crate::Result;
+use super::modules::{PASSAGE_PROMPTS, prompt};
 use crate::checkpoint::{Checkpoint, Json};
-use crate::recipe::{Family, PASSAGE_PROMPTS, Recipe, Side, prompt};
+use crate::error::Result;
+use crate::recipe::{Family, Recipe, Side};
 
 const DEFAULT_QUERY_LEN: usize = 32;
 const DEFAULT_PASSAGE_LEN: usize = 180;
 
 /// Reads what little there is. `positions` is the longest sequence that the transformer takes.
-pub(crate) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: usize) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: usize) -> Result<Recipe> {
     let transformer = checkpoint.json("sentence_bert_config.json")?;
     let lowercase = transformer.map_or(Ok(None), |json| json.bool("do_lower_case"))?.unwrap_or(false);
     let side = |max_len: usize, names: &[&str]| -> Result<Side> {
