@@ -40,6 +40,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The flags that help, where the library's message cannot name them.
+    pub(crate) fn flags(&self) -> Option<&'static str> {
+        use selvedge::Error as E;
+        match self {
+            Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
+            Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
+            Self::Engine(E::OtherEncoder { .. }) => Some("--model"),
+            Self::Engine(E::NoText) => Some("--embeddings, --doclens"),
+            Self::Engine(E::NoQueryTexts) => Some("--queries"),
+            Self::Engine(E::NothingTuned { .. }) => Some("--recall"),
+            _ => None,
+        }
+    }
+}
+
 /// The errors of the crates below, as the library's.
 macro_rules! from_below {
     ($($error:ty),*) => {

@@ -5,6 +5,7 @@
 
 mod args;
 mod devices;
+mod encode;
 mod error;
 mod index;
 mod inspect;
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // What the command had begun is removed by now.
             signals::end_as_asked();
-            note!("selvedge: {error}");
+            let flags = error.flags().map(|flags| format!(" ({flags})")).unwrap_or_default();
+            note!("selvedge: {error}{flags}");
             ExitCode::from(error.exit_code())
         }
     }
@@ -46,6 +48,7 @@ fn run(cli: &Cli) -> Result<()> {
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;
     pool.install(|| match &cli.command {
         Command::Index(args) => index::index(args),
+        Command::Encode(args) => encode::encode(args),
         Command::Search(args) => search::search(args),
         Command::Eval(args) => search::eval(args),
         Command::Tune(args) => tune::tune(args),

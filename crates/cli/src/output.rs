@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use selvedge::metrics::Quality;
 use selvedge::{Index, Report, SearchOutput};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::Write;
 
 /// Characters of a passage that a terminal shows.
@@ -25,7 +26,7 @@ pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchO
 /// One query's results for a reader.
 pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutput, many: bool) -> Result<()> {
     if many {
-        print(writeln!(out, "\n{query}"))?;
+        print(writeln!(out, "\n{}", printable(query)))?;
     }
     if answer.hits.is_empty() {
         print(writeln!(out, "  nothing found"))?;
@@ -35,12 +36,23 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
         let text = text.join(" ");
         let cut = text.char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(at, _)| at);
         let dots = if cut < text.len() { " ..." } else { "" };
-        print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, hit.score, hit.id))?;
+        print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, hit.score, printable(&hit.id)))?;
         if cut > 0 {
-            print(writeln!(out, "               {}{dots}", &text[..cut]))?;
+            print(writeln!(out, "               {}{dots}", printable(&text[..cut])))?;
         }
     }
     Ok(())
+}
+
+/// Text as a terminal may show it: control characters, and those that change the direction of writing, are escaped.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.chars().all(is_plain) {
+        return text.into();
+    }
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
 /// `eval` for a reader.

@@ -22,6 +22,7 @@
 //! | ask it | [`Engine::search`], [`Engine::search_batch`], [`Engine::search_embeddings`] |
 //! | measure quality and speed | [`Engine::eval`] |
 //! | choose search parameters for a recall | [`Engine::tune`] |
+//! | write embeddings as NumPy arrays | [`encode()`] |
 //! | find hard negatives for training | [`mine()`] |
 //!
 //! # Threads
@@ -35,6 +36,7 @@
 pub mod build;
 pub mod collection;
 mod device;
+mod encode;
 mod engine;
 mod error;
 pub mod eval;
@@ -50,6 +52,7 @@ mod tune;
 
 pub use build::{BuildOptions, BuildReport};
 pub use device::Device;
+pub use encode::{EncodeOptions, EncodeReport, encode};
 pub use engine::{Engine, Hit, SearchOutput};
 pub use error::{Error, Result};
 pub use eval::{EvalOptions, Report, metrics, truth};

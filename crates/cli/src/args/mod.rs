@@ -36,6 +36,9 @@ pub(crate) enum Command {
                           selvedge index [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy INDEX"
     )]
     Index(IndexArgs),
+    /// Write embeddings of a collection or of queries as NumPy arrays, without an index.
+    #[command(after_help = ENCODE_HELP)]
+    Encode(EncodeTextsArgs),
     /// Answer queries, best passage first.
     #[command(after_help = SEARCH_HELP)]
     Search(SearchArgs),
@@ -70,6 +73,7 @@ impl Command {
     pub(crate) fn threads(&self) -> Option<usize> {
         match self {
             Self::Index(args) => args.encode.threads,
+            Self::Encode(args) => args.encode.threads,
             Self::Search(args) => args.encode.threads,
             Self::Eval(args) => args.encode.threads,
             Self::Tune(args) => args.encode.threads,
@@ -93,6 +97,16 @@ Examples
   selvedge index notes/ notes.index --model ./my-colbert
   zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+
+const ENCODE_HELP: &str = "\
+OUT_DIR gets docs.npy (total_tokens, D), doclens.npy (passages) and ids.txt; with --queries queries.npy, querylens.npy
+and queryids.txt. `index --embeddings` and `search --query-embeddings` read them.
+
+Examples
+  selvedge encode docs.tsv vectors/ --model ./my-colbert
+  selvedge encode queries.tsv vectors/ --queries --model ./my-colbert
+  selvedge index --embeddings vectors/docs.npy --doclens vectors/doclens.npy --ids vectors/ids.txt my.index
+  selvedge search my.index --query-embeddings vectors/queries.npy --query-lens vectors/querylens.npy";
 
 const DEVICES_HELP: &str = "\
 The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
@@ -153,6 +167,32 @@ pub(crate) struct IndexArgs {
     /// Codec and build.
     #[command(flatten)]
     pub(crate) build: BuildArgs,
+    /// Length limits and threads.
+    #[command(flatten)]
+    pub(crate) encode: EncodeArgs,
+}
+
+/// `selvedge encode`.
+#[derive(Debug, Args)]
+pub(crate) struct EncodeTextsArgs {
+    /// A collection as `index` reads it, or lines `id<TAB>text` with --queries.
+    #[arg(value_name = "COLLECTION")]
+    pub(crate) input: PathBuf,
+    /// The folder that the arrays go into.
+    #[arg(value_name = "OUT_DIR")]
+    pub(crate) out: PathBuf,
+    /// A checkpoint: a local folder or a hub id; "shipped" is a small one for English, which needs no download.
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
+    pub(crate) model: String,
+    /// The texts are queries.
+    #[arg(long)]
+    pub(crate) queries: bool,
+    /// Write f32 rather than f16.
+    #[arg(long)]
+    pub(crate) f32: bool,
+    /// Words after which a file of a folder is split into passages; 0 for never.
+    #[arg(long, value_name = "WORDS", default_value_t = 128)]
+    pub(crate) split: usize,
     /// Length limits and threads.
     #[command(flatten)]
     pub(crate) encode: EncodeArgs,

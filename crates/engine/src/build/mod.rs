@@ -14,7 +14,7 @@ use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Device, Error, Result, collection, lines};
 use selvedge_backend::Backend;
 use selvedge_codec::CodecKind;
-use selvedge_encoder::{Encoder, LoadOptions, shipped};
+use selvedge_encoder::{Encoder, LoadOptions, TextKind, shipped};
 use selvedge_index::{BuildInfo, Check, Document, EncoderInfo, Index, ManifestInfo, Writer};
 use std::path::{Path, PathBuf};
 
@@ -168,7 +168,9 @@ fn from_source(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    let mut saver = options.save_embeddings.as_ref().map(|f| Saver::create(f, source.dim())).transpose()?;
+    let dim = source.dim();
+    let save = |folder: &PathBuf| Saver::create(folder, TextKind::Passage, dim, false);
+    let mut saver = options.save_embeddings.as_ref().map(save).transpose()?;
     let mut source = Pooled::new(source, options.pool);
     let (counts, backend) = on_device!(options.device, backend => {
         let counts = pipeline::run(&backend, &mut writer, &mut source, options, saver.as_mut(), progress);

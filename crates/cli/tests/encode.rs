@@ -1,0 +1,38 @@
+//! `selvedge encode`: its arrays are those of `index --save-embeddings`, and `index` and `search` read them.
+
+#![allow(missing_docs)]
+
+use std::path::Path;
+use std::process::Command;
+
+fn selvedge(folder: &Path, words: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+    let output = command.args(words.split_whitespace()).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "selvedge {words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn arrays_that_index_and_search_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    write("c.tsv", "a\tthe woven edge of a cloth\nb\t\nc\tlate interaction\nd\ta loom holds threads\n");
+    write("q.tsv", "one\tcloth\ntwo\tweaving threads\n");
+    selvedge(dir.path(), "index c.tsv text.index --save-embeddings saved");
+    selvedge(dir.path(), "encode c.tsv vectors");
+    for name in ["docs.npy", "doclens.npy", "ids.txt"] {
+        assert_eq!(read(&format!("vectors/{name}")), read(&format!("saved/{name}")), "{name}");
+    }
+    selvedge(dir.path(), "encode c.tsv wide --f32");
+    assert!(read("wide/docs.npy").len() > 3 * read("vectors/docs.npy").len() / 2);
+
+    selvedge(dir.path(), "encode q.tsv vectors --queries");
+    selvedge(dir.path(), "index --embeddings vectors/docs.npy --doclens vectors/doclens.npy --ids vectors/ids.txt i");
+    let found = selvedge(
+        dir.path(),
+        "search i --query-embeddings vectors/queries.npy --query-lens vectors/querylens.npy --queries q.tsv --json",
+    );
+    let best = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["results"][0]["id"].clone();
+    assert_eq!(found.lines().map(best).collect::<Vec<_>>(), ["a", "d"]);
+}

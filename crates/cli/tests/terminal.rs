@@ -1,0 +1,116 @@
+//! The program among others: a terminal that text must not control, standard error that is full, signals, and the files
+//! for shells.
+
+#![allow(missing_docs)]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn selvedge(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+    command.args(words).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn control_characters_do_not_reach_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = r#"{"id": "a\u001b]0;title\u0007\nb", "text": "red \u001b[2J paint \u202e tniap"}"#;
+    fs::write(dir.path().join("c.jsonl"), format!("{line}\n")).unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.jsonl", "i"]));
+    let shown = printed(&mut selvedge(dir.path(), &["search", "i", "red \u{1b}[1m", "paint"]));
+    assert!(shown.contains("red") && shown.contains(r"\u{1b}]0;title"), "{shown}");
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
+    // JSON has escapes of its own.
+    let json = printed(&mut selvedge(dir.path(), &["search", "i", "red", "--json"]));
+    assert!(json.contains(r"a\u001b]0;title\u0007\nb"), "{json}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_error_that_is_full_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
+    let run = |words: &[&str]| {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        selvedge(dir.path(), words).stderr(full).status().unwrap().code()
+    };
+    assert_eq!(run(&["index", "c.tsv", "i"]), Some(0));
+    assert_eq!(run(&["index", "none.tsv", "j"]), Some(1));
+    assert_eq!(run(&["search", "i", "red", "--model", "no/such/model", "-vv"]), Some(1));
+    assert_eq!(run(&["frobnicate"]), Some(2));
+    printed(&mut selvedge(dir.path(), &["verify", "i"]));
+}
+
+/// Files and folders below `folder` that an unfinished command would leave.
+fn left_over(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != "c.tsv" && name != "out").collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_takes_what_was_begun_with_it() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let words = "about the weather of one day and another in the city of plenty ".repeat(4);
+    let lines: String = (0..4_000).map(|n| format!("{n}\tdocument number {n} {words}\n")).collect();
+    fs::write(dir.path().join("c.tsv"), lines).unwrap();
+    for (name, signal) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let out = dir.path().join("out");
+        fs::create_dir(&out).unwrap();
+        let words = ["index", "c.tsv", "out/i", "--threads", "1", "--save-embeddings", "out/vectors"];
+        let mut child = selvedge(dir.path(), &words).spawn().unwrap();
+        // The embeddings' file is made once the passages are read; encoding them takes far longer than the test waits.
+        let begun = Instant::now();
+        while !out.join("vectors").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "nothing was begun");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(signal), "SIG{name}");
+        assert_eq!(left_over(dir.path()), Vec::<String>::new(), "SIG{name}");
+        assert_eq!(left_over(&out), ["vectors"], "SIG{name}");
+        assert_eq!(left_over(&out.join("vectors")), Vec::<String>::new(), "SIG{name}");
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&mut selvedge(dir.path(), &["completions", shell]));
+        assert!(script.contains("memory-budget") && script.contains("tune"), "{shell}");
+    }
+    printed(&mut selvedge(dir.path(), &["man", "man1"]));
+    for page in ["selvedge.1", "selvedge-index.1", "selvedge-search.1"] {
+        let text = fs::read_to_string(dir.path().join("man1").join(page)).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+}
+
+#[test]
+fn what_is_logged_is_chosen_by_flags_and_by_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
+    let said = |words: &[&str], log: Option<&str>| {
+        let mut command = selvedge(dir.path(), words);
+        log.map(|log| command.env("SELVEDGE_LOG", log));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    assert_eq!(said(&["search", "i", "red"], None), "");
+    assert!(said(&["search", "i", "red", "-vv"], None).contains("index opened"));
+    assert!(said(&["search", "i", "red"], Some("debug")).contains("index opened"));
+    assert_eq!(said(&["search", "i", "red", "-vv"], Some("warn")), "");
+    assert!(said(&["search", "i", "red"], Some("not=a=level")).contains("SELVEDGE_LOG"));
+}

@@ -1,0 +1,113 @@
+//! Embeddings of a collection, or of queries, without an index: NumPy arrays for other programs and for other settings.
+//!
+//! **In:** a collection as [`build`](mod@crate::build) reads it, or queries. **Out:** a folder with one row per token
+//! `(total_tokens, D)`, tokens per text and ids, in the order of the input:
+//!
+//! | | passages | queries |
+//! |---|---|---|
+//! | embeddings | `docs.npy` | `queries.npy` |
+//! | tokens per text, i32 | `doclens.npy` | `querylens.npy` |
+//! | ids, one per line | `ids.txt` | `queryids.txt` |
+
+use crate::progress::{Progress, Stage};
+use crate::save::Saver;
+use crate::{Result, collection, lines};
+use selvedge_encoder::{Encoder, TextKind};
+use std::path::Path;
+
+/// Texts that are encoded at a time.
+const BLOCK_TEXTS: usize = 1024;
+
+/// Options of [`encode()`].
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeOptions {
+    /// Whether the texts are queries, lines `id<TAB>text`, rather than a collection.
+    pub queries: bool,
+    /// Whether rows are f32 rather than f16.
+    pub is_f32: bool,
+    /// Words after which a file of a folder is split into passages; 0 for never.
+    pub split_words: usize,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self { queries: false, is_f32: false, split_words: 128 }
+    }
+}
+
+/// Counts of what was encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct EncodeReport {
+    /// Texts read.
+    pub texts: usize,
+    /// Rows written.
+    pub tokens: u64,
+    /// Components of a row.
+    pub dim: usize,
+}
+
+/// Encodes the texts at `input` into files of the folder `out`; each file appears when it is complete.
+///
+/// # Errors
+/// If the input or a line of it cannot be read, the encoder fails, or the folder cannot be written.
+pub fn encode(
+    input: &Path,
+    out: &Path,
+    encoder: &Encoder,
+    options: &EncodeOptions,
+    progress: &dyn Progress,
+) -> Result<EncodeReport> {
+    let kind = if options.queries { TextKind::Query } else { TextKind::Passage };
+    let mut blocks = Blocks {
+        encoder,
+        kind,
+        saver: Saver::create(out, kind, encoder.dim(), options.is_f32)?,
+        stage: Stage::new(progress, "encode", "texts", None),
+        ids: Vec::new(),
+        texts: Vec::new(),
+        tokens: 0,
+    };
+    if options.queries {
+        lines::read_tsv(input)?.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
+    } else {
+        collection::read(input, options.split_words, |document| blocks.push(document.id, document.text))?;
+    }
+    blocks.flush()?;
+    let Blocks { saver, stage, ids, tokens, .. } = blocks;
+    stage.finish();
+    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim() };
+    saver.finish(ids.into_iter().map(Ok))?;
+    Ok(report)
+}
+
+/// Texts on their way, a block at a time.
+struct Blocks<'a> {
+    encoder: &'a Encoder,
+    kind: TextKind,
+    saver: Saver,
+    stage: Stage<'a>,
+    ids: Vec<String>,
+    texts: Vec<String>,
+    tokens: u64,
+}
+
+impl Blocks<'_> {
+    fn push(&mut self, id: String, text: String) -> Result<()> {
+        self.ids.push(id);
+        self.texts.push(text);
+        if self.texts.len() < BLOCK_TEXTS { Ok(()) } else { self.flush() }
+    }
+
+    /// Encodes and writes the texts that wait.
+    fn flush(&mut self) -> Result<()> {
+        let embeddings = match self.kind {
+            TextKind::Query => self.encoder.encode_queries(&self.texts)?,
+            TextKind::Passage => self.encoder.encode_passages(&self.texts)?,
+        };
+        self.saver.push(&embeddings)?;
+        self.tokens += embeddings.num_embeddings() as u64;
+        self.stage.add(self.texts.len() as u64)?;
+        self.texts.clear();
+        Ok(())
+    }
+}
