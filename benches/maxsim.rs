@@ -8,7 +8,6 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selvedge_backend::{Backend, Codec, Select};
 use selvedge_codec::{TrainedCodec, levels::lloyd_max};
-use std::sync::Arc;
 use support::{DIM, Timed, Work, bench, codec, embeddings, passages, query};
 
 /// Puts Lloyd-Max buckets in the place of a trellis, to see what its windows cost.
@@ -16,7 +15,7 @@ fn without_trellis(codec: &mut TrainedCodec) {
     let levels = lloyd_max(codec.params.nbits);
     let params = Codec::clone(&codec.params);
     let params = Codec { coding: levels.coding, levels: levels.levels, cutoffs: levels.cutoffs, ..params };
-    codec.params = Arc::new(params);
+    *codec = TrainedCodec::new(codec.kind, codec.seed, params).expect("valid");
 }
 
 fn maxsim(c: &mut Criterion) {

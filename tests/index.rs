@@ -5,7 +5,6 @@ use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_scales
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{Check, FileKind, Index, Limits, ManifestInfo, Writer, verify};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 const DIM: usize = 32;
 
@@ -75,7 +74,7 @@ fn mapped_passages_are_what_was_compressed() {
 
 /// All passages as one segment, packed by hand.
 fn whole(
-    codec: &Arc<selvedge_backend::Codec>,
+    codec: &selvedge_backend::Codec,
     doclens: &[u32],
     codes: &[u32],
     packed: &selvedge_backend::Packed,

@@ -176,7 +176,7 @@ fn approximate_scores_follow_their_definition() {
     let segment = &index.segments()[0];
     let mut scratch = candidates::Scratch::default();
     for query in &corpus.queries {
-        let q8 = codec.quantize_query(codec.rotation().as_ref(), query);
+        let q8 = codec.params.quantize_query(query);
         let probed = probe(&backend, &backend.centroid_table(&resident, &q8).unwrap(), 5).unwrap();
         let mut gather = |ndocs| {
             let mut kept = candidates::Kept::new(ndocs);

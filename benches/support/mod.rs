@@ -8,9 +8,11 @@ use limits::Limits;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::cuda::devices;
-use selvedge_backend::{Backend, Codec, CompressedPassages, Cpu, Cuda, Isa, QuantizedQuery, pack_codes, pack_scales};
+use selvedge_backend::{
+    Backend, CheckedCodec, Codec, CompressedPassages, Cpu, Cuda, Isa, QuantizedQuery, pack_codes, pack_scales,
+};
 use selvedge_codec::{TrainOptions, TrainedCodec, train};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub const DIM: usize = 128;
@@ -196,15 +198,15 @@ pub fn codec(nbits: u8, num_centroids: usize) -> TrainedCodec {
 }
 
 /// A codec with `num_centroids` centroids, which for the time that they take may point anywhere.
-pub fn wide(codec: &Codec, num_centroids: usize) -> Arc<Codec> {
+pub fn wide(codec: &Codec, num_centroids: usize) -> CheckedCodec {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let centroids = (0..num_centroids * DIM).map(|_| rng.random_range(-127..=127)).collect();
-    Arc::new(Codec { centroids, ..codec.clone() })
+    CheckedCodec::new(Codec { centroids, ..codec.clone() }).expect("valid")
 }
 
 /// A query of `len` tokens.
 pub fn query(codec: &TrainedCodec, len: usize) -> QuantizedQuery {
-    codec.quantize_query(codec.rotation().as_ref(), &embeddings(len, 1000, 3))
+    codec.params.quantize_query(&embeddings(len, 1000, 3))
 }
 
 /// `num` passages of `len` tokens, compressed.

@@ -1,9 +1,9 @@
 //! Inputs: random ones that look like an index, and adversarial ones that sit on every bound.
 
 use selvedge_backend::{
-    Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, ScaleRule, pack_codes, packed_scales_bytes,
+    CheckedCodec, Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, ScaleRule, pack_codes,
+    packed_scales_bytes,
 };
-use std::sync::Arc;
 
 /// A small generator (SplitMix64): the same numbers on every machine.
 pub struct Rng(u64);
@@ -113,7 +113,7 @@ pub enum Fill {
 /// A codec, the passages of one segment and a query.
 #[derive(Clone, Debug)]
 pub struct Case {
-    pub codec: Arc<Codec>,
+    pub codec: CheckedCodec,
     pub passages: CompressedPassages,
     pub query: QuantizedQuery,
     /// Passages to select: in no order, some twice, some that do not exist.
@@ -124,8 +124,7 @@ impl Case {
     /// A case of this shape.
     pub fn new(shape: &Shape, fill: Fill) -> Self {
         let rng = &mut Rng::new(shape.seed);
-        let codec = codec(shape, fill, rng);
-        codec.validate().expect("a case's codec is valid");
+        let codec = CheckedCodec::new(codec(shape, fill, rng)).expect("a case's codec is valid");
         let num_tokens: usize = shape.lengths.iter().sum();
         let codes: Vec<u32> = (0..num_tokens).map(|_| rng.below(shape.num_centroids) as u32).collect();
         let residuals = (0..num_tokens * codec.row_bytes()).map(|_| byte(fill, rng)).collect::<Vec<u8>>();
@@ -143,7 +142,7 @@ impl Case {
         let mut pids: Vec<Pid> =
             (0..shape.lengths.len() * 3 / 2).map(|_| rng.below(shape.lengths.len() + 1) as Pid).collect();
         pids.extend([Pid::MAX, 1 << 24].into_iter().take(pids.len() / 4));
-        Self { codec: Arc::new(codec), passages, query, pids }
+        Self { codec, passages, query, pids }
     }
 
     /// The same bytes with codes that name no centroid and offsets that go anywhere.
@@ -200,6 +199,7 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
         cutoffs,
         form: ResidualForm::Orthogonal,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits: shape.scale_bits,
         norms: (0..entries).map(|_| norm(rng)).collect(),
         gains: (0..entries).map(|_| gain(rng)).collect(),

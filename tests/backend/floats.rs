@@ -1,7 +1,7 @@
 //! Float ops: equal to the reference where it is decided by more than a rounding error.
 
 use crate::cases::{Fill, Rng, Shape, codec};
-use selvedge_backend::{Backend, Codec, ResidualForm, RowCoding, ScaleRule, packed_row_bytes, reference};
+use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, RowCoding, ScaleRule, packed_row_bytes, reference};
 
 /// Inner products may be off by so much, times the lengths of both rows.
 const PRODUCT_MARGIN: f64 = 1e-5;
@@ -39,6 +39,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
             continue;
         }
         (codec.form, codec.rule) = (form, rule);
+        let codec = CheckedCodec::new(codec).expect("a case's codec is valid");
         let mut embeddings = rng.unit_rows(num, shape.dim);
         let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
         if num > 2 {

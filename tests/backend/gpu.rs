@@ -30,12 +30,11 @@ fn what_another_one_made_is_refused() {
     use crate::cases::{Case, Fill, Shape};
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Arc;
 
     let (Some(own), Some(other)) = (cuda(), Cuda::new(0).ok().or_else(emulated)) else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
     let make = |cuda: &Cuda| {
-        let codec = cuda.load_codec(Arc::clone(&case.codec)).unwrap();
+        let codec = cuda.load_codec(case.codec.clone()).unwrap();
         let passages = cuda.load_passages(&codec, case.passages.clone()).unwrap();
         let table = cuda.centroid_table(&codec, &case.query).unwrap();
         let scores = cuda.approx_scores(&passages, &table, Select::All).unwrap();

@@ -2,7 +2,6 @@
 
 use crate::cases::{Case, Fill, Rng, Shape, component};
 use selvedge_backend::{Backend, Hit, Pid, Select, reference, reference::Reference};
-use std::sync::Arc;
 
 /// What `probe` returns.
 type Probe = (Vec<(u32, i32)>, Vec<i32>);
@@ -24,7 +23,7 @@ struct Answers {
 
 /// Asks `backend` about `case`.
 fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
-    let codec = backend.load_codec(Arc::clone(&case.codec)).expect("the codec is valid");
+    let codec = backend.load_codec(case.codec.clone()).unwrap();
     let passages = backend.load_passages(&codec, case.passages.clone()).expect("the arrays fit");
     let table = backend.centroid_table(&codec, &case.query).unwrap();
     let num_centroids = case.codec.num_centroids();

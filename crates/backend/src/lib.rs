@@ -37,6 +37,7 @@
 //! costs nothing that a ranking could see.
 #![deny(missing_docs)]
 
+mod checked;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -45,9 +46,11 @@ mod imputed;
 mod isa;
 mod layout;
 pub mod reference;
+mod rotation;
 mod trellis;
 mod types;
 
+pub use checked::CheckedCodec;
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
@@ -57,6 +60,7 @@ pub use layout::{
     CODE_PADDING, CodeReader, bucket, pack_codes, pack_scales, packed_codes_bytes, packed_row_bytes,
     packed_scales_bytes, read_scale, trellis_label,
 };
+pub use rotation::Rotation;
 pub use types::{
     Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding,
     ScaleRule, Select, TABLE_LIMIT, TRELLIS_LEVELS, round_to_int8, score_shift,
@@ -100,10 +104,10 @@ pub trait Backend: Send + Sync {
     ) -> Result<(Vec<f32>, Vec<u32>)>;
 
     /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
+    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
 
     /// Takes a codec into the backend's memory.
-    fn load_codec(&self, codec: std::sync::Arc<Codec>) -> Result<Self::Codec>;
+    fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec>;
 
     /// Takes one segment's passages into the backend's memory.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;

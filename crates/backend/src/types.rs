@@ -135,6 +135,9 @@ pub struct Codec {
     pub form: ResidualForm,
     /// How compression chooses a vector's scale index.
     pub rule: ScaleRule,
+    /// Seed of the [`Rotation`](crate::Rotation) that brings embeddings into the codec's space; without one they are
+    /// taken as they are.
+    pub rotation: Option<u64>,
     /// Bits of a scale index, at most 8.
     pub scale_bits: u8,
     /// Multiplier of the centroid part, `(2^scale_bits) u8`.

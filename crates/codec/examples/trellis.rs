@@ -11,7 +11,7 @@
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, Codec, Cpu, ResidualForm, RowCoding, ScaleRule, TRELLIS_LEVELS};
+use selvedge_backend::{Backend, CheckedCodec, Codec, Cpu, ResidualForm, RowCoding, ScaleRule, TRELLIS_LEVELS};
 
 const DIM: usize = 128;
 /// While levels move, a step is this small.
@@ -29,8 +29,8 @@ fn noise(rows: usize, seed: u64) -> Vec<f32> {
 }
 
 /// A codec that quantizes components as they are: one centroid of zeros.
-fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> Codec {
-    Codec {
+fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
+    let codec = Codec {
         dim: DIM,
         nbits,
         centroids: vec![0; DIM].into(),
@@ -40,19 +40,20 @@ fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> Codec {
         cutoffs: Vec::new(),
         form: ResidualForm::Raw,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits: 0,
         norms: vec![1],
         gains: vec![1],
         norm_unit: 1.0,
         gain_unit: step,
-    }
+    };
+    CheckedCodec::new(codec).expect("levels in range")
 }
 
 /// Quantizes `rows (N, D)`: the mean squared error, and the mean of what each level stood for (its own value where
 /// nothing took it).
 fn quantize(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32, rows: &[f32]) -> (f64, [f64; TRELLIS_LEVELS]) {
     let codec = codec(nbits, levels, step);
-    codec.validate().expect("levels in range");
     let packed =
         Cpu::new().expect("a cpu").compress(&codec, rows, &vec![0; rows.len() / DIM]).expect("a CPU never fails");
     let (mut error, mut sums, mut counts) = (0.0, [0.0; TRELLIS_LEVELS], [0.0; TRELLIS_LEVELS]);

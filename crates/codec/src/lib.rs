@@ -67,6 +67,7 @@
 //! is still the larger one.
 //!
 //! [`RADIAL_WEIGHT`]: selvedge_backend::RADIAL_WEIGHT
+//! [`Rotation`]: selvedge_backend::Rotation
 #![forbid(unsafe_code)]
 
 mod error;
@@ -74,14 +75,12 @@ mod kmeans;
 pub mod levels;
 pub mod pack;
 pub mod plan;
-mod rotation;
 pub mod scales;
 mod train;
 mod trained;
 
 pub use error::{Error, Result};
 pub use kmeans::{Rounded, kmeans};
-pub use rotation::Rotation;
 pub use train::{TrainOptions, train};
 pub use trained::{CodecKind, Compressor, TrainedCodec};
 

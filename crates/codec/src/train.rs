@@ -8,11 +8,10 @@
 use crate::kmeans::{Rounded, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::scales::{Stats, to_integers, train_norms, train_pairs};
-use crate::{CodecKind, Error, Progress, Result, Rotation, TrainedCodec, plan};
+use crate::{CodecKind, Error, Progress, Result, TrainedCodec, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, Codec, ResidualForm, ScaleRule};
-use std::sync::Arc;
+use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, Rotation, ScaleRule};
 
 /// What training may be told.
 #[derive(Clone, Debug)]
@@ -78,7 +77,7 @@ pub fn train<B: Backend>(
     // Small samples hold nothing out: then the levels see what k-means saw.
     let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let params = fit(backend, dim, held_out_rows, rounded, options)?;
-    Ok(TrainedCodec { kind: options.kind, seed: options.seed, params: Arc::new(params) })
+    Ok(TrainedCodec::new(options.kind, options.seed, params)?)
 }
 
 fn check(dim: usize, sample: &[f32], options: &TrainOptions) -> Result<()> {
@@ -140,13 +139,14 @@ fn fit<B: Backend>(
         cutoffs,
         form,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits: 0,
         norms: vec![1],
         gains: vec![1],
         norm_unit: 1.0,
         gain_unit: step,
     };
-    let packed = backend.compress(&codec, rows, &codes)?;
+    let packed = backend.compress(&CheckedCodec::new(codec.clone())?, rows, &codes)?;
     let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
     let row_bytes = codec.row_bytes();
     let stats: Vec<Stats> = rows
@@ -170,7 +170,6 @@ fn fit<B: Backend>(
     };
     codec.rule = rule;
     set_scales(&mut codec, &pairs, options.scale_bits);
-    codec.validate()?;
     Ok(codec)
 }
 

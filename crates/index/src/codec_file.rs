@@ -27,7 +27,6 @@ use crate::{Error, IndexFile, Result};
 use selvedge_backend::{Codec, ResidualForm, RowCoding, ScaleRule};
 use selvedge_codec::{CodecKind, TrainedCodec};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Bytes before the cutoffs.
 const PRELUDE_BYTES: usize = 40;
@@ -134,16 +133,16 @@ pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
         cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
         form: *pick(frame, "residual form", &FORMS, 11)?,
         rule: *pick(frame, "scale rule", &RULES, 12)?,
+        rotation: None, // the kind says whether there is one
         scale_bits: sizes.scale_bits,
         norms: bytes[norms..gains].to_vec(),
         gains: bytes[gains..centroids].to_vec(),
         norm_unit: f32_at(28),
         gain_unit: f32_at(32),
     };
-    params.validate().map_err(|source| Error::Contents { path: frame.path.clone(), source })?;
     let kind = *pick(frame, "kind", &KINDS, 8)?;
     let seed = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
-    Ok(TrainedCodec { kind, seed, params: Arc::new(params) })
+    TrainedCodec::new(kind, seed, params).map_err(|source| Error::Contents { path: frame.path.clone(), source })
 }
 
 /// What the lengths of the arrays follow from.

@@ -18,9 +18,10 @@ use crate::frame::{FileEntry, Frame, FrameWriter};
 use crate::lists::{Lists, ListsEncoder};
 use crate::manifest::SegmentEntry;
 use crate::{Error, FileKind, IndexFile, Result};
-use selvedge_backend::{CodeReader, Codec, CompressedPassages, pack_codes, pack_scales, packed_codes_bytes};
+use selvedge_backend::{
+    CheckedCodec, CodeReader, Codec, CompressedPassages, pack_codes, pack_scales, packed_codes_bytes,
+};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// One segment of an open index.
 #[derive(Clone, Debug)]
@@ -155,7 +156,7 @@ pub(crate) struct SegmentWriter {
     directory: PathBuf,
     number: u32,
     first_pid: u32,
-    codec: Arc<Codec>,
+    codec: CheckedCodec,
     count: u32,
     num_tokens: u32,
     offsets: FrameWriter,
@@ -170,7 +171,7 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Starts segment `number`, whose first passage is `first_pid`.
-    pub(crate) fn create(directory: &Path, number: u32, first_pid: u32, codec: Arc<Codec>) -> Result<Self> {
+    pub(crate) fn create(directory: &Path, number: u32, first_pid: u32, codec: CheckedCodec) -> Result<Self> {
         let create = |kind| FrameWriter::create(directory, IndexFile::new(kind, number));
         let mut offsets = create(FileKind::Offsets)?;
         offsets.write(&0u32.to_le_bytes())?;

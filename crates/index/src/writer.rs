@@ -114,7 +114,6 @@ impl Writer {
     /// When called a second time.
     pub fn set_codec(&mut self, codec: &TrainedCodec) -> Result<()> {
         assert!(self.codec.is_none(), "an index has one codec");
-        codec.params.validate()?;
         let result = codec_file::write(self.staging.path(), codec);
         let file = self.note(result)?;
         let params = &codec.params;

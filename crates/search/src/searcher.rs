@@ -3,8 +3,7 @@
 use crate::candidates::{self, Candidate, Scratch};
 use crate::{Mode, Params, Result, Subset, Tuned, approx, probe, quantize_query, score, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, Pid, Select};
-use selvedge_codec::{Rotation, TrainedCodec};
+use selvedge_backend::{Backend, CheckedCodec, Pid, Select};
 use selvedge_index::{Index, Lists};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -72,8 +71,7 @@ pub struct Outcome {
 /// An open index on a backend.
 pub struct Searcher<B: Backend> {
     backend: B,
-    codec: TrainedCodec,
-    rotation: Option<Rotation>,
+    codec: CheckedCodec,
     resident: B::Codec,
     segments: Vec<Segment<B>>,
     num_passages: usize,
@@ -85,8 +83,8 @@ pub struct Searcher<B: Backend> {
 impl<B: Backend> Searcher<B> {
     /// Takes an index's arrays into the backend's memory; on a CPU they stay where they are mapped.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        let codec = index.codec().clone();
-        let resident = backend.load_codec(codec.params.clone())?;
+        let codec = index.codec().params.clone();
+        let resident = backend.load_codec(codec.clone())?;
         let segments = index
             .segments()
             .iter()
@@ -99,15 +97,14 @@ impl<B: Backend> Searcher<B> {
                 })
             })
             .collect::<Result<_>>()?;
-        let rotation = codec.rotation();
         let num_passages = index.num_passages() as usize;
         let tuned = tuned(index);
-        Ok(Self { backend, codec, rotation, resident, segments, num_passages, tuned, scratch: Mutex::default() })
+        Ok(Self { backend, codec, resident, segments, num_passages, tuned, scratch: Mutex::default() })
     }
 
     /// Components of an embedding.
     pub fn dim(&self) -> usize {
-        self.codec.params.dim
+        self.codec.dim
     }
 
     /// Number of passages.
@@ -117,7 +114,7 @@ impl<B: Backend> Searcher<B> {
 
     /// Number of centroids.
     pub fn num_centroids(&self) -> usize {
-        self.codec.params.num_centroids()
+        self.codec.num_centroids()
     }
 
     /// How far to look for `k` results: as it was tuned on this index for as many or the next more, or else by default.
@@ -140,7 +137,7 @@ impl<B: Backend> Searcher<B> {
     pub fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome> {
         let mut clock = Clock(Instant::now());
         let mut stages = StageTimes::default();
-        let query = quantize_query::quantize_query(&self.codec, self.rotation.as_ref(), embeddings)?;
+        let query = quantize_query::quantize_query(&self.codec, embeddings)?;
         stages.quantize_query = clock.lap();
         if query.is_empty() || params.k == 0 {
             return Ok(Outcome { stages_us: stages, ..Outcome::default() });
@@ -176,7 +173,7 @@ impl<B: Backend> Searcher<B> {
             }
         };
         stages.score = clock.lap();
-        let unit = self.codec.params.score_unit(&query);
+        let unit = self.codec.score_unit(&query);
         let found = topk::topk(hits, k);
         let found = found
             .into_iter()
@@ -209,7 +206,7 @@ impl<B: Backend> Searcher<B> {
         stages: &mut StageTimes,
         clock: &mut Clock,
     ) -> Result<Option<Vec<Candidate>>> {
-        let num_centroids = self.codec.params.num_centroids();
+        let num_centroids = self.codec.num_centroids();
         loop {
             let probed = probe::probe(&self.backend, table, nprobe)?;
             stages.probe += clock.lap();
@@ -234,7 +231,7 @@ impl<B: Backend> Searcher<B> {
         ndocs: &[usize],
         pids: &[Pid],
     ) -> Result<Vec<Vec<Option<usize>>>> {
-        let query = quantize_query::quantize_query(&self.codec, self.rotation.as_ref(), embeddings)?;
+        let query = quantize_query::quantize_query(&self.codec, embeddings)?;
         let most = ndocs.iter().copied().max().unwrap_or(0);
         if query.is_empty() || most == 0 {
             return Ok(vec![vec![None; pids.len()]; ndocs.len()]);

@@ -49,8 +49,8 @@ pub use linear_f32::LinearF32;
 pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
 
-use crate::{Backend, Codec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};
-use std::{ops::Range, sync::Arc};
+use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};
+use std::ops::Range;
 
 /// The CPU, with the instruction set that its ops use.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
-    type Codec = Arc<Codec>;
+    type Codec = CheckedCodec;
     type Passages = Passages;
     type Table = Table;
     type Scores = Vec<i32>;
@@ -104,17 +104,16 @@ impl Backend for Cpu {
         Ok(centroid_sums::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         Ok(compress::compress(self.isa, codec, embeddings, codes))
     }
 
-    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
-        codec.validate()?;
+    fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {
         Ok(codec)
     }
 
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
-        Passages::new(Arc::clone(codec), passages)
+        Passages::new(codec.clone(), passages)
     }
 
     fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {

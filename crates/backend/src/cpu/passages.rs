@@ -1,9 +1,9 @@
 //! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
 
 use super::lined::{LINE, Lined};
-use crate::{CodeReader, Codec, CompressedPassages, NO_MATCH, Result, Select, read_scale};
+use crate::{CheckedCodec, CodeReader, CompressedPassages, NO_MATCH, Result, Select, read_scale};
 use rayon::prelude::*;
-use std::{cell::Cell, sync::Arc};
+use std::cell::Cell;
 
 /// Passages that one thread scores before it asks for more work; up to eight such blocks are not
 /// worth a second thread.
@@ -19,19 +19,19 @@ pub(super) const LANES: usize = 8;
 /// One segment's passages with the codec that wrote them.
 #[derive(Clone, Debug)]
 pub struct Passages {
-    codec: Arc<Codec>,
+    codec: CheckedCodec,
     bytes: CompressedPassages,
 }
 
 impl Passages {
     /// Checks that the arrays are as long as the codec and the offsets ask; all else may lie.
-    pub(super) fn new(codec: Arc<Codec>, bytes: CompressedPassages) -> Result<Self> {
+    pub(super) fn new(codec: CheckedCodec, bytes: CompressedPassages) -> Result<Self> {
         bytes.validate_lengths(&codec)?;
         Ok(Self { codec, bytes })
     }
 
     /// The codec that wrote them.
-    pub fn codec(&self) -> &Arc<Codec> {
+    pub fn codec(&self) -> &CheckedCodec {
         &self.codec
     }
 

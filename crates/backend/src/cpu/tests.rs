@@ -4,7 +4,7 @@ use super::{
     best::{Best, id, key, value},
     *,
 };
-use crate::{NO_MATCH, ResidualForm, RowCoding, ScaleRule, pack_codes, reference};
+use crate::{Codec, NO_MATCH, ResidualForm, RowCoding, ScaleRule, pack_codes, reference};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +31,7 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits: 8,
         norms: (0..=255).collect(),
         gains: (0..=255).rev().collect(),
@@ -43,7 +44,7 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
 fn results_do_not_depend_on_the_number_of_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let (dim, num_centroids, num_passages) = (48, 700, 1500);
-    let codec = Arc::new(codec(rng, dim, num_centroids));
+    let codec = CheckedCodec::new(codec(rng, dim, num_centroids)).expect("valid");
     let embeddings = noise(rng, 2 * num_passages * dim);
     let query = QuantizedQuery::new(dim, &noise(rng, 21 * dim));
     let queries = noise(rng, 21 * dim);
@@ -111,14 +112,7 @@ fn any_score_but_no_match_is_a_result() {
 fn a_query_component_of_minus_128_is_refused() {
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let query = QuantizedQuery { dim: 8, data: vec![-128; 8], scale: 1.0 };
-    let _ = Cpu::new().expect("a cpu").centroid_table(&Arc::new(codec(rng, 8, 2)), &query);
-}
-
-#[test]
-fn a_codec_out_of_bounds_is_refused() {
-    let rng = &mut ChaCha8Rng::seed_from_u64(3);
-    let bad = Codec { levels: vec![-128, 0, 1, 2], ..codec(rng, 8, 2) };
-    assert!(Cpu::new().expect("a cpu").load_codec(Arc::new(bad)).is_err());
+    let _ = Cpu::new().expect("a cpu").centroid_table(&CheckedCodec::new(codec(rng, 8, 2)).expect("valid"), &query);
 }
 
 #[test]

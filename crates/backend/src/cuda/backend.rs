@@ -19,7 +19,7 @@ use super::{
     resident::{LoadedCodec, LoadedPassages, Scores, Table},
     top_k::top_k,
 };
-use crate::{Backend, Codec, CompressedPassages, Error, Hit, Packed, QuantizedQuery, Result, Select};
+use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Packed, QuantizedQuery, Result, Select};
 use std::{ops::Range, sync::Arc};
 
 /// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
@@ -81,12 +81,11 @@ impl Backend for Cuda {
         centroid_sums(self, dim, embeddings, codes, num_centroids)
     }
 
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         compress(self, codec, embeddings, codes)
     }
 
-    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
-        codec.validate()?;
+    fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {
         Ok(Arc::new(LoadedCodec::new(&self.context, codec)?))
     }
 

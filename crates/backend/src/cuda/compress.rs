@@ -8,7 +8,7 @@ use super::{
     resident::padded_levels,
 };
 use crate::{
-    Codec, Packed, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, ScaleRule,
+    CheckedCodec, Codec, Packed, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, ScaleRule,
     trellis::{JOINT, TrellisMetric},
 };
 use bytemuck::{Pod, Zeroable};
@@ -93,7 +93,7 @@ impl Rules {
 ///
 /// # Panics
 /// If lengths do not fit, or a code is not below `K`.
-pub(super) fn compress(cuda: &Cuda, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+pub(super) fn compress(cuda: &Cuda, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
     assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
     assert!(codes.iter().all(|&code| (code as usize) < codec.num_centroids()), "codes are below K");
     let kernel = cuda.modules.kernel(Op::Compress, Special::codec(codec), "compress")?;

@@ -1,14 +1,14 @@
 //! What stays in device memory between ops: a codec, a segment's passages, a query's table, scores.
 
 use super::context::{Buffer, Context};
-use crate::{Codec, CompressedPassages, Result};
+use crate::{CheckedCodec, Codec, CompressedPassages, Result};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 
 /// A codec in device memory.
 #[derive(Debug)]
 pub struct LoadedCodec {
-    pub(super) host: Arc<Codec>,
+    pub(super) host: CheckedCodec,
     pub(super) centroids: Buffer<i8>,
     pub(super) levels: Buffer<i8>,
     norms: Buffer<u8>,
@@ -16,8 +16,8 @@ pub struct LoadedCodec {
 }
 
 impl LoadedCodec {
-    /// Takes a valid codec into device memory.
-    pub(super) fn new(context: &Arc<Context>, codec: Arc<Codec>) -> Result<Self> {
+    /// Takes a codec into device memory.
+    pub(super) fn new(context: &Arc<Context>, codec: CheckedCodec) -> Result<Self> {
         Ok(Self {
             centroids: context.upload(&codec.centroids)?,
             levels: context.upload(&padded_levels(&codec))?,

@@ -1,7 +1,7 @@
 //! The reference ops behind the trait.
 
-use crate::{Backend, Codec, CompressedPassages, Hit, Packed, QuantizedQuery, Result, Select, reference};
-use std::{ops::Range, sync::Arc};
+use crate::{Backend, CheckedCodec, CompressedPassages, Hit, Packed, QuantizedQuery, Result, Select, reference};
+use std::ops::Range;
 
 /// The naive loops as a backend: for tests, and for the curious.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,7 +10,7 @@ pub struct Reference;
 /// Passages and the codec that wrote them.
 #[derive(Clone, Debug)]
 pub struct LoadedPassages {
-    codec: Arc<Codec>,
+    codec: CheckedCodec,
     bytes: CompressedPassages,
 }
 
@@ -22,7 +22,7 @@ pub struct ReferenceTable {
 }
 
 impl Backend for Reference {
-    type Codec = Arc<Codec>;
+    type Codec = CheckedCodec;
     type Passages = LoadedPassages;
     type Table = ReferenceTable;
     type Scores = Vec<i32>;
@@ -45,18 +45,17 @@ impl Backend for Reference {
         Ok(reference::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         Ok(reference::compress(codec, embeddings, codes))
     }
 
-    fn load_codec(&self, codec: Arc<Codec>) -> Result<Self::Codec> {
-        codec.validate()?;
+    fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {
         Ok(codec)
     }
 
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
         passages.validate_lengths(codec)?;
-        Ok(LoadedPassages { codec: Arc::clone(codec), bytes: passages })
+        Ok(LoadedPassages { codec: codec.clone(), bytes: passages })
     }
 
     fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {

@@ -15,6 +15,7 @@ fn codec() -> Codec {
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits: 0,
         norms: vec![1],
         gains: vec![1],

@@ -9,7 +9,6 @@ use crate::{Document, Index, ManifestInfo, Result, Writer};
 use selvedge_backend::{Codec, Packed, ResidualForm, RowCoding, ScaleRule};
 use selvedge_codec::{CodecKind, TrainedCodec};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Pseudo-random numbers that need no crate: splitmix64.
 pub(crate) fn mix(seed: u64) -> u64 {
@@ -36,14 +35,14 @@ fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> Trained
         cutoffs: (0..cutoffs).map(|c| (c + 1) as f32 / levels as f32 - 0.5).collect(),
         form: ResidualForm::Orthogonal,
         rule: ScaleRule::KeepLength,
+        rotation: None,
         scale_bits,
         norms: (0..1usize << scale_bits).map(|i| 200 - (i % 16) as u8).collect(),
         gains: (0..1usize << scale_bits).map(|i| 100 + (i % 16) as u8).collect(),
         norm_unit: 0.005,
         gain_unit: 1e-5,
     };
-    params.validate().expect("a codec that breaks no bound");
-    TrainedCodec { kind: CodecKind::Selvedge, seed: 0x0123_4567_89ab_cdef, params: Arc::new(params) }
+    TrainedCodec::new(CodecKind::Selvedge, 0x0123_4567_89ab_cdef, params).expect("a codec that breaks no bound")
 }
 
 /// Passages with made-up bytes.

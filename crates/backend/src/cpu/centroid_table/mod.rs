@@ -20,7 +20,7 @@ use super::{
     dots::Panels,
     passages::{GROUP, Table},
 };
-use crate::{Codec, Isa, QuantizedQuery};
+use crate::{CheckedCodec, Codec, Isa, QuantizedQuery};
 
 /// Centroids that are multiplied under one choice of instruction set.
 const BLOCK_CENTROIDS: usize = 512;
@@ -38,7 +38,7 @@ struct Job<'a> {
 ///
 /// # Panics
 /// If codec and query differ in dim.
-pub(super) fn centroid_table(isa: Isa, codec: &Codec, query: &QuantizedQuery) -> Table {
+pub(super) fn centroid_table(isa: Isa, codec: &CheckedCodec, query: &QuantizedQuery) -> Table {
     assert_eq!(codec.dim, query.dim, "codec and query differ in dim");
     let mut table = Table::unwritten(query.len(), codec.num_centroids());
     let job = Job { codec, query, panels: Panels::new(isa, query), stride: table.stride() };

@@ -17,7 +17,7 @@ mod portable;
 mod steps;
 mod trellis;
 
-use crate::{Codec, Isa, Packed};
+use crate::{CheckedCodec, Isa, Packed};
 use rayon::prelude::*;
 
 /// Embeddings that one thread compresses before it asks for more work.
@@ -26,9 +26,8 @@ const BLOCK_EMBEDDINGS: usize = 256;
 /// See [`crate::Backend::compress`].
 ///
 /// # Panics
-/// If lengths do not fit, a code is not below `K`, or the codec's tables are not as long as its bits
-/// ask.
-pub(super) fn compress(isa: Isa, codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
+/// If lengths do not fit, or a code is not below `K`.
+pub(super) fn compress(isa: Isa, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Packed {
     assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
     let width = codec.row_bytes();
     let mut packed = Packed { residuals: vec![0; codes.len() * width], scales: vec![0; codes.len()] };
