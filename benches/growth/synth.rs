@@ -141,7 +141,7 @@ impl Source for Synth {
             run.iter_mut().try_for_each(|passage| self.fill(&mut npy, passage))
         })?;
         self.spent += started.elapsed();
-        Ok(Embeddings { dim: self.dim(), data, lens })
+        Ok(Embeddings { dim: self.dim(), data, lens, ..Embeddings::default() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ragged result: all rows end to end, and how many belong to each text.
 
 /// Token embeddings of a list of texts, in the order of the texts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Embeddings {
     /// Components of one row (D).
     pub dim: usize,
@@ -9,6 +9,8 @@ pub struct Embeddings {
     pub data: Vec<f32>,
     /// Rows of each text; a text without tokens has 0.
     pub lens: Vec<u32>,
+    /// Number of texts that were cut at the maximum length: they have more tokens than were encoded.
+    pub num_truncated: usize,
 }
 
 impl Embeddings {

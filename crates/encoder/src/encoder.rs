@@ -1,5 +1,6 @@
 //! The encoder: a loaded checkpoint that turns texts into embeddings.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,7 @@ use crate::projection::Projection;
 use crate::recipe::{Family, Recipe, TextKind};
 use crate::rows::{Row, Rows};
 use crate::shipped;
+use crate::split;
 use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
 
@@ -206,6 +208,30 @@ impl Encoder {
         Ok(self.rows.of_texts(passages, TextKind::Passage)?.iter().map(|row| row.ids.len()).sum())
     }
 
+    /// Cuts a long text into parts that each fit a passage's maximum length, as byte ranges, in order.
+    ///
+    /// Each part, encoded as a passage, is encoded whole. It ends at the best boundary of its last half: a blank line,
+    /// else the end of a line or a sentence, else white space, else the end of a token. Consecutive parts share about
+    /// `overlap` tokens, at most half of a part. A text that fits is one part; blank text has none. Only white space is
+    /// in no part. Time is linear in the text's length, and memory depends on the maximum length alone.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on the text, or the passage prompt alone fills the maximum length.
+    pub fn split_passage(&self, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
+        split::split(&self.model, &self.rows, text, overlap)
+    }
+
+    /// The bytes of a passage that each of its embeddings stands for, in the order of [`Encoder::encode_passages`]'s rows;
+    /// an empty range for special tokens, markers and prompts.
+    ///
+    /// Ranges lie on boundaries of characters. A character of several tokens is in the range of each.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on the text.
+    pub fn passage_token_spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
+        self.rows.spans(text)
+    }
+
     /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.
     ///
     /// Runs on the caller's rayon pool and may be called from several of its threads at once. The result depends
@@ -300,7 +326,8 @@ impl Encoder {
             Ok::<_, Error>(())
         })?;
         let data = data.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Embeddings { dim, data, lens: lens.to_vec() })
+        let num_truncated = rows.iter().filter(|row| row.is_truncated).count();
+        Ok(Embeddings { dim, data, lens: lens.to_vec(), num_truncated })
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | find | `checkpoint`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
 //! | read | `families/`, `recipe` | the family's settings become one [`Recipe`] |
+//! | split | `split` | on demand: a long text in parts that each fit a passage |
 //! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
 //! | batch | `batch` | sort by length, cut by token count |
 //! | transformer | `models/`, `ops` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
@@ -43,6 +44,7 @@ mod recipe;
 mod rows;
 pub mod shipped;
 mod skiplist;
+mod split;
 mod tokenizer;
 pub mod train;
 mod weights;

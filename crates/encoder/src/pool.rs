@@ -21,7 +21,7 @@ pub fn pool(embeddings: Embeddings, factor: usize) -> Embeddings {
     let texts: Vec<&[f32]> = embeddings.iter().collect();
     let pooled: Vec<Vec<f32>> = texts.into_par_iter().map(|rows| pool_rows(rows, embeddings.dim, factor)).collect();
     let lens = pooled.iter().map(|rows| (rows.len() / embeddings.dim) as u32).collect();
-    Embeddings { dim: embeddings.dim, data: pooled.concat(), lens }
+    Embeddings { data: pooled.concat(), lens, ..embeddings }
 }
 
 /// One passage: (T, D) to (ceil(T / factor), D).
@@ -77,9 +77,10 @@ mod tests {
     fn near_rows_become_their_mean_in_the_order_of_the_first() {
         // Two pairs and one alone; ceil(5 / 2) = 3 rows.
         let rows = unit(&[2.0, 0.1, 2.1, 0.0, -1.5]);
-        let embeddings = Embeddings { dim: 2, data: [rows, unit(&[0.3])].concat(), lens: vec![5, 0, 1] };
+        let embeddings =
+            Embeddings { dim: 2, data: [rows, unit(&[0.3])].concat(), lens: vec![5, 0, 1], num_truncated: 1 };
         let pooled = pool(embeddings.clone(), 2);
-        assert_eq!(pooled.lens, [3, 0, 1]);
+        assert_eq!((pooled.lens, pooled.num_truncated), (vec![3, 0, 1], 1));
         let expected = unit(&[2.05, 0.05, -1.5, 0.3]);
         assert!(pooled.data.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", pooled.data);
         assert_eq!(pool(embeddings.clone(), 1), embeddings);
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn every_factor_gives_as_many_rows_as_it_says() {
         let angles: Vec<f32> = (0..23).map(|i| (i * i) as f32 * 0.37).collect();
-        let embeddings = Embeddings { dim: 2, data: unit(&angles), lens: vec![23] };
+        let embeddings = Embeddings { dim: 2, data: unit(&angles), lens: vec![23], num_truncated: 0 };
         for factor in 1..30 {
             let pooled = pool(embeddings.clone(), factor);
             assert_eq!(pooled.lens, [23u32.div_ceil(factor as u32)]);

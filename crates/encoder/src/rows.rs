@@ -3,8 +3,10 @@
 //! In: a [`Recipe`] resolved against the tokenizer. Out: [`Row`]s, one per text.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use rayon::prelude::*;
+use tokenizers::Encoding;
 
 use crate::error::{Error, Result};
 use crate::recipe::{Marker, Recipe, Side, TextKind};
@@ -20,6 +22,31 @@ pub(crate) struct Row {
     pub(crate) attended: usize,
     /// Positions whose embeddings are returned, ascending.
     pub(crate) kept: Vec<usize>,
+    /// Whether the text has more tokens than these.
+    pub(crate) is_truncated: bool,
+}
+
+/// Bytes of a text that are tokenized at first, for each token that it may use: more than most texts need.
+const BYTES_PER_TOKEN: usize = 8;
+
+/// Bytes of a text that are looked at, at most: [`longest_prefix`].
+const LONGEST_PREFIX: usize = 1 << 18;
+
+/// Bytes of a text that are tokenized at most to find its first `room` tokens. Text beyond them is not looked at, which
+/// bounds memory: it matters where fewer bytes do not settle the tokens, as with one word of 256 KiB, or as much white
+/// space at the beginning.
+pub(crate) fn longest_prefix(room: usize) -> usize {
+    LONGEST_PREFIX.max(4 * first_prefix(room))
+}
+
+/// Bytes of a text that are tokenized at first to find its first `room` tokens.
+pub(crate) fn first_prefix(room: usize) -> usize {
+    BYTES_PER_TOKEN.saturating_mul(room).saturating_add(256)
+}
+
+/// The beginning of a text, of at most `len` bytes.
+pub(crate) fn prefix(text: &str, len: usize) -> &str {
+    &text[..text.floor_char_boundary(len)]
 }
 
 /// A recipe with ids in place of words.
@@ -73,7 +100,7 @@ impl Rows {
                 Some(Fill { length: expansion.length, attend: expansion.attend, id, replaces })
             }
         };
-        let added = tokenizer.encode("", usize::MAX)?;
+        let added = tokenizer.complete(tokenizer.tokens("")?, 0)?.get_ids().to_vec();
         Ok(Self { tokenizer, strip: recipe.strip, lowercase: recipe.lowercase, query, passage, fill, added })
     }
 
@@ -90,11 +117,84 @@ impl Rows {
 
     /// The row of one text.
     pub(crate) fn row(&self, text: &str, kind: TextKind) -> Result<Row> {
-        let side = match kind {
+        let (tokens, is_truncated) = self.tokens(text, self.side(kind), false)?;
+        Ok(self.assemble(tokens.get_ids().to_vec(), is_truncated, kind))
+    }
+
+    /// The bytes of a passage that each kept token of its row covers; none for special tokens, the marker and prompts.
+    pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
+        if Self::is_empty(text) {
+            return Ok(Vec::new());
+        }
+        let side = &self.passage;
+        let (tokens, is_truncated) = self.tokens(text, side, true)?;
+        let mut spans = self.locate(text, side, &tokens);
+        if side.marker.is_some() {
+            spans.insert(1.min(spans.len()), 0..0);
+        }
+        let row = self.assemble(tokens.get_ids().to_vec(), is_truncated, TextKind::Passage);
+        Ok(row.kept.iter().map(|&at| spans[at].clone()).collect())
+    }
+
+    /// Tokens of a passage at most, special tokens and marker included.
+    pub(crate) fn passage_maxlen(&self) -> usize {
+        self.passage.max_len
+    }
+
+    /// Tokens of a passage's own, prompt included, that fit beside its marker and what the tokenizer adds.
+    pub(crate) fn passage_room(&self) -> usize {
+        self.passage.room(&self.tokenizer)
+    }
+
+    /// The bytes that each token of a passage covers, prompt included, however many there are; and how many of them are
+    /// sure if the passage goes on.
+    pub(crate) fn all_spans(&self, text: &str) -> Result<(Vec<Range<usize>>, usize)> {
+        let prepared = self.prepare(text, &self.passage);
+        let tokens = self.tokenizer.tokens_with_offsets(&prepared)?;
+        let num_sure = self.tokenizer.num_sure(&tokens, &prepared);
+        Ok((self.locate(text, &self.passage, &tokens), num_sure))
+    }
+
+    /// Number of tokens of a passage, prompt included, without marker and special tokens.
+    pub(crate) fn num_tokens(&self, passage: &str) -> Result<usize> {
+        Ok(self.tokenizer.tokens(&self.prepare(passage, &self.passage))?.len())
+    }
+
+    fn side(&self, kind: TextKind) -> &Resolved {
+        match kind {
             TextKind::Query => &self.query,
             TextKind::Passage => &self.passage,
-        };
-        let mut ids = self.tokenizer.encode(&self.prepare(text, side), side.max_len - side.num_markers())?;
+        }
+    }
+
+    /// A text's tokens, as many as there is room for, with the tokenizer's special ones; and whether it has more.
+    ///
+    /// Only as long a prefix is tokenized as settles them (up to [`longest_prefix`]), so that a text of many megabytes
+    /// costs no more than one that is just too long.
+    fn tokens(&self, text: &str, side: &Resolved, with_offsets: bool) -> Result<(Encoding, bool)> {
+        let room = side.room(&self.tokenizer);
+        let longest = longest_prefix(room);
+        let mut len = first_prefix(room);
+        loop {
+            let prefix = prefix(text, len);
+            let prepared = self.prepare(prefix, side);
+            let is_whole = prefix.len() == text.len();
+            let tokens = if is_whole && !with_offsets {
+                self.tokenizer.tokens(&prepared)?
+            } else {
+                self.tokenizer.tokens_with_offsets(&prepared)?
+            };
+            if is_whole || len >= longest || self.tokenizer.num_sure(&tokens, &prepared) > room {
+                let is_truncated = !is_whole || tokens.len() > room;
+                return Ok((self.tokenizer.complete(tokens, room)?, is_truncated));
+            }
+            len = (2 * len).min(longest);
+        }
+    }
+
+    /// A row of a text's tokens.
+    fn assemble(&self, mut ids: Vec<u32>, is_truncated: bool, kind: TextKind) -> Row {
+        let side = self.side(kind);
         if let Some(marker) = side.marker {
             ids.insert(1.min(ids.len()), marker);
         }
@@ -110,7 +210,7 @@ impl Rows {
         }
         let keeps = |id: &u32| !side.skip.contains(id) && (side.keep_only.is_empty() || side.keep_only.contains(id));
         let kept = ids.iter().enumerate().filter(|(_, id)| keeps(id)).map(|(position, _)| position).collect();
-        Ok(Row { ids, attended, kept })
+        Row { ids, attended, kept, is_truncated }
     }
 
     /// The row of a passage that is one token, which alone is kept.
@@ -120,7 +220,7 @@ impl Rows {
         ids.insert(at, id);
         let marker = self.passage.marker;
         ids.splice(at..at, marker);
-        Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())] }
+        Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())], is_truncated: false }
     }
 
     /// The tokens of the text itself, with their positions: neither special tokens nor the marker, nor what augments.
@@ -141,11 +241,56 @@ impl Rows {
         let text = if self.strip { strip(&text) } else { &text };
         if self.lowercase { text.to_lowercase() } else { text.to_owned() }
     }
+
+    /// The bytes of a text that the tokens of its prepared form cover.
+    fn locate(&self, text: &str, side: &Resolved, tokens: &Encoding) -> Vec<Range<usize>> {
+        let whole = format!("{}{text}", side.prompt);
+        let stripped = if self.strip { whole.len() - strip_start(&whole).len() } else { 0 };
+        let lowered = self.lowercase.then(|| Lowered::new(&whole[stripped..]));
+        let span = |&(start, end): &(usize, usize)| {
+            let (start, end) = lowered.as_ref().map_or((start, end), |lowered| lowered.origin(start, end));
+            let in_text = |at: usize| (stripped + at).saturating_sub(side.prompt.len());
+            let start = text.floor_char_boundary(in_text(start));
+            start..text.ceil_char_boundary(in_text(end)).max(start)
+        };
+        let is_special = tokens.get_special_tokens_mask();
+        let spans = tokens.get_offsets().iter().zip(is_special);
+        spans.map(|(offsets, &is_special)| if is_special == 1 { 0..0 } else { span(offsets) }).collect()
+    }
+}
+
+/// Where the characters of a lowercased text come from: some have other lengths in bytes than before.
+struct Lowered(Vec<(usize, usize)>);
+
+impl Lowered {
+    fn new(text: &str) -> Self {
+        let mut lowered = 0;
+        let mut starts = Vec::with_capacity(text.len() + 1);
+        for (at, c) in text.char_indices() {
+            starts.push((lowered, at));
+            // (The two forms of a lowercase sigma have one length.)
+            lowered += c.to_lowercase().map(char::len_utf8).sum::<usize>();
+        }
+        starts.push((lowered, text.len()));
+        Self(starts)
+    }
+
+    /// The bytes of the characters that bytes of the lowercased text come from.
+    fn origin(&self, start: usize, end: usize) -> (usize, usize) {
+        let first = self.0.partition_point(|&(lowered, _)| lowered <= start).saturating_sub(1);
+        let last = self.0.partition_point(|&(lowered, _)| lowered < end).min(self.0.len() - 1);
+        (self.0[first].1, self.0[last].1)
+    }
 }
 
 impl Resolved {
     fn num_markers(&self) -> usize {
         usize::from(self.marker.is_some())
+    }
+
+    /// Tokens of a text that fit beside the marker and the tokenizer's special tokens.
+    fn room(&self, tokenizer: &TextTokenizer) -> usize {
+        self.max_len - self.num_markers() - tokenizer.num_added
     }
 }
 
@@ -175,7 +320,17 @@ fn marker_id(model: &str, marker: &Marker, tokenizer: &TextTokenizer) -> Result<
 
 /// Python's `str.strip()`: Unicode whitespace, and the four ASCII separators that Rust does not count.
 fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+    text.trim_matches(is_blank)
+}
+
+/// [`strip`] at the beginning alone.
+fn strip_start(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
+}
+
+/// What [`strip`] takes away.
+pub(crate) fn is_blank(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 #[cfg(test)]
@@ -187,5 +342,76 @@ mod tests {
         assert_eq!(strip("\u{1c} a b\u{2003}\n"), "a b");
         assert!(Rows::is_empty(" \t\u{1f}\u{a0}"));
         assert!(!Rows::is_empty("."));
+    }
+
+    /// Pieces of text whose tokens depend on what is next to them.
+    const PIECES: [&str; 30] = [
+        "the",
+        "woven",
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\u{a0}",
+        "'",
+        "r",
+        "e",
+        "'re",
+        "'ll",
+        "12",
+        "345",
+        ".",
+        "...",
+        "-",
+        "[MASK]",
+        "<mask>",
+        "[Q] ",
+        "[",
+        "é",
+        "e\u{301}",
+        "\u{301}",
+        "ﬁ",
+        "東京",
+        "Σ",
+        "İ",
+        "👩\u{200d}🚀",
+        "aaaa",
+    ];
+
+    #[test]
+    fn a_prefix_gives_the_tokens_of_the_whole() {
+        use crate::{Encoder, LoadOptions};
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden");
+        let models = ["plain_bert", "pylate_bert", "plain_modernbert", "pylate_modernbert", "stanford_xlm_roberta"];
+        let mut cut = 0;
+        for model in
+            models.map(|name| format!("{golden}/{name}")).iter().map(String::as_str).chain([crate::shipped::NAME])
+        {
+            let options = LoadOptions { passage_maxlen: Some(16), query_maxlen: Some(8), ..LoadOptions::default() };
+            let encoder = Encoder::load(model, &options).unwrap();
+            let rows = encoder.rows();
+            let mut state = 1u64;
+            for _ in 0..300 {
+                let mut text = String::new();
+                while text.len() < 600 {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    text.push_str(PIECES[(state >> 33) as usize % PIECES.len()]);
+                }
+                let side = &rows.passage;
+                let whole = rows.tokenizer.tokens(&rows.prepare(&text, side)).unwrap();
+                let room = side.room(&rows.tokenizer);
+                for end in text.char_indices().map(|(at, _)| at).step_by(7) {
+                    let prepared = rows.prepare(&text[..end], side);
+                    let tokens = rows.tokenizer.tokens_with_offsets(&prepared).unwrap();
+                    let sure = rows.tokenizer.num_sure(&tokens, &prepared);
+                    assert_eq!(tokens.get_ids()[..sure], whole.get_ids()[..sure], "{model}: {:?}", &text[..end]);
+                }
+                cut += usize::from(first_prefix(room) < text.len());
+                let expected = rows.tokenizer.complete(whole, room).unwrap();
+                let found = rows.tokens(&text, side, false).unwrap();
+                assert_eq!((found.0.get_ids(), found.1), (expected.get_ids(), true), "{model}: {text:?}");
+            }
+        }
+        assert!(cut > 1000, "{cut}: few texts are cut before they are tokenized");
     }
 }

@@ -6,7 +6,7 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{Model, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{Encoding, Model, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
@@ -18,7 +18,16 @@ pub(crate) struct TextTokenizer {
     /// Tokens that the tokenizer itself adds to every text, such as `[CLS]` and `[SEP]`.
     pub(crate) num_added: usize,
     pub(crate) special: Special,
+    /// Bytes at the end of a prefix in which one of the added tokens may be cut in two.
+    margin: usize,
 }
+
+/// Words at the end of a prefix that what follows may still change. Pre-tokenizers look a word ahead at most: `'r` is two
+/// words, `'re` is one.
+const UNSURE_WORDS: u32 = 4;
+
+/// The least bytes of [`TextTokenizer::margin`].
+const LEAST_MARGIN: usize = 64;
 
 /// Ids of the special tokens; `None` where the vocabulary has none.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -50,15 +59,45 @@ impl TextTokenizer {
         let special = Special::find(&inner, [config.as_ref(), map.as_ref()]);
         fingerprint.json("special tokens", &special);
         let num_added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Self { inner, num_added, special })
+        // A normalizer may write a character in fewer bytes than the text has for it: at most four for one.
+        let longest = inner.get_added_tokens_decoder().values().map(|token| 4 * token.content.len()).max();
+        let margin = longest.unwrap_or(0).max(LEAST_MARGIN);
+        Ok(Self { inner, num_added, special, margin })
     }
 
-    /// The ids of a text with the tokenizer's own special tokens, its end cut so that they are `max_len` at most.
-    pub(crate) fn encode(&self, text: &str, max_len: usize) -> Result<Vec<u32>> {
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failure)?;
-        encoding.truncate(max_len.saturating_sub(self.num_added), 0, TruncationDirection::Right);
-        let encoding = self.inner.post_process(encoding, None, true).map_err(failure)?;
-        Ok(encoding.get_ids().to_vec())
+    /// Tokens of a text alone, with neither words nor offsets.
+    pub(crate) fn tokens(&self, text: &str) -> Result<Encoding> {
+        self.inner.encode_fast(text, false).map_err(failure)
+    }
+
+    /// Tokens of a text alone, with their words and their byte offsets.
+    pub(crate) fn tokens_with_offsets(&self, text: &str) -> Result<Encoding> {
+        self.inner.encode(text, false).map_err(failure)
+    }
+
+    /// Number of a prefix's tokens that the whole text begins with too, whatever follows the prefix.
+    ///
+    /// Tokenizing is local: a word (of the pre-tokenizer) is made into tokens alone, and where a word ends is seen within
+    /// a few words. So tokens are sure that lie before the last words, the last white space, and the bytes that an added
+    /// token could begin in.
+    pub(crate) fn num_sure(&self, tokens: &Encoding, prefix: &str) -> usize {
+        let words = tokens.get_word_ids();
+        let Some(&last) = words.iter().rev().flatten().next() else { return 0 };
+        let half = prefix.floor_char_boundary(prefix.len() / 2);
+        let blank = prefix[half..].rfind(char::is_whitespace).map_or(prefix.len(), |at| half + at);
+        let end = prefix.len().saturating_sub(self.margin).min(blank);
+        let is_sure = |word: Option<u32>, offsets: (usize, usize)| {
+            word.is_some_and(|word| word + UNSURE_WORDS <= last) && offsets.1 <= end
+        };
+        let tokens = words.iter().zip(tokens.get_offsets());
+        tokens.take_while(|&(&word, &offsets)| is_sure(word, offsets)).count()
+    }
+
+    /// The first `room` of a text's tokens, with the special tokens that the tokenizer adds to every text.
+    pub(crate) fn complete(&self, mut tokens: Encoding, room: usize) -> Result<Encoding> {
+        tokens.truncate(room, 0, TruncationDirection::Right);
+        tokens.take_overflowing();
+        self.inner.post_process(tokens, None, true).map_err(failure)
     }
 
     /// The ids of a text alone.

@@ -156,7 +156,7 @@ impl Source for ArraySource {
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        let mut out = Embeddings { dim: self.npy.dim(), data: Vec::new(), lens: Vec::with_capacity(pids.len()) };
+        let mut out = Embeddings { dim: self.npy.dim(), lens: Vec::with_capacity(pids.len()), ..Embeddings::default() };
         // Runs of neighbours are one read.
         for run in pids.chunk_by(|a, b| a + 1 == *b) {
             let (first, last) = (run[0] as usize, run[run.len() - 1] as usize);

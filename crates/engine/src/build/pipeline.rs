@@ -190,11 +190,8 @@ impl Spooled<'_> {
         self.next += run;
         let others: Vec<u32> =
             pids.iter().copied().filter(|p| self.pids[ours.clone()].binary_search(p).is_err()).collect();
-        let fetched = if others.is_empty() {
-            Embeddings { dim, data: Vec::new(), lens: Vec::new() }
-        } else {
-            source.fetch(&others)?
-        };
+        let fetched =
+            if others.is_empty() { Embeddings { dim, ..Embeddings::default() } } else { source.fetch(&others)? };
         let (mut data, mut lens, mut at) = (Vec::new(), Vec::with_capacity(pids.len()), 0);
         let (mut spooled, mut other) = (ours.start, 0);
         for &pid in pids {
@@ -212,6 +209,6 @@ impl Spooled<'_> {
                 (at, other) = (at + count, other + 1);
             }
         }
-        Ok(Embeddings { dim, data, lens })
+        Ok(Embeddings { dim, data, lens, ..Embeddings::default() })
     }
 }

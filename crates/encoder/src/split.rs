@@ -1,0 +1,141 @@
+//! A long text in parts that each fit a passage's maximum length, by the model's own tokens.
+//!
+//! **In:** a text, an overlap in tokens. **Out:** byte ranges, in order. A window of the text is tokenized, a little more
+//! than fits; the part ends at the best boundary before the first token that has no room. So every byte is tokenized a
+//! bounded number of times, and never more than a window at once.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::rows::{Rows, first_prefix, is_blank, longest_prefix, prefix};
+
+/// Ranges of `text`; the next part begins about `overlap` tokens before the end of the last one.
+pub(crate) fn split(model: &str, rows: &Rows, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
+    let room = rows.passage_room();
+    let num_prompt = rows.num_tokens("")?;
+    if num_prompt >= room {
+        let taken = rows.passage_maxlen() - room;
+        let (requested, most) = (rows.passage_maxlen(), usize::MAX);
+        return Err(Error::MaxLength { model: model.to_owned(), requested, least: taken + num_prompt + 1, most });
+    }
+    let end = text.trim_end_matches(is_blank).len();
+    let mut parts = Vec::new();
+    let mut window = first_prefix(room);
+    let mut start = skip_blank(text, 0);
+    while start < end {
+        let part = Part::find(rows, &text[start..end], window)?;
+        parts.push(start..start + text[start..start + part.len].trim_end_matches(is_blank).len());
+        if start + part.len == end {
+            break;
+        }
+        window = part.limit + part.limit / 4 + 256;
+        start = skip_blank(text, start + part.overlap_start(&text[start..], overlap));
+    }
+    Ok(parts)
+}
+
+/// The beginning of a text that fits.
+struct Part {
+    /// Its bytes.
+    len: usize,
+    /// The bytes that have room, were they cut anywhere.
+    limit: usize,
+    /// Where each token of the part begins, prompt left out.
+    starts: Vec<usize>,
+}
+
+impl Part {
+    /// The first part of `rest`, which begins and ends with a token; about `window` bytes are looked at.
+    fn find(rows: &Rows, rest: &str, window: usize) -> Result<Self> {
+        let room = rows.passage_room();
+        let longest = longest_prefix(room);
+        let mut window = window.min(longest);
+        let (head, spans, limit) = loop {
+            let head = prefix(rest, window);
+            let is_whole = head.len() == rest.len();
+            let (spans, num_sure) = rows.all_spans(head)?;
+            let num_known = if is_whole { spans.len() } else { num_sure };
+            if num_known > room {
+                let limit = spans[room].start;
+                break (head, spans, limit);
+            }
+            if is_whole || window >= longest {
+                let limit = if spans.len() > room { spans[room].start } else { head.len() };
+                break (head, spans, limit);
+            }
+            window = (2 * window).min(longest);
+        };
+        let mut starts: Vec<usize> = spans.iter().filter(|span| !span.is_empty()).map(|span| span.start).collect();
+        let len = if limit == rest.len() { limit } else { Self::cut(rows, head, &starts, limit)? };
+        starts.retain(|&at| at < len);
+        Ok(Self { len, limit, starts })
+    }
+
+    /// The bytes of `head` up to its best boundary at or before `limit`.
+    fn cut(rows: &Rows, head: &str, starts: &[usize], mut limit: usize) -> Result<usize> {
+        let least = head.chars().next().map_or(0, char::len_utf8);
+        loop {
+            limit = limit.max(least);
+            let num_tokens = starts.partition_point(|&at| at < limit);
+            let middle = starts.get(num_tokens / 2).copied().unwrap_or(0);
+            let len = boundary(head, middle.min(limit), limit).max(least);
+            // The tokens at a cut can be more than those that the whole text has there.
+            if len == least || rows.num_tokens(head[..len].trim_end_matches(is_blank))? <= rows.passage_room() {
+                return Ok(len);
+            }
+            let fitting = len.min(limit);
+            limit = head.floor_char_boundary(fitting - fitting.div_ceil(16));
+        }
+    }
+
+    /// Where the next part begins: `overlap` tokens before the end, at a word if there is one near.
+    fn overlap_start(&self, text: &str, overlap: usize) -> usize {
+        let back = overlap.min(self.starts.len() / 2);
+        let Some(&at) = self.starts.get(self.starts.len() - back).filter(|&&at| at > 0) else { return self.len };
+        let shared = &text[at..self.len];
+        let begins_word = text[..at].ends_with(is_blank) || shared.starts_with(is_blank);
+        if begins_word {
+            return at;
+        }
+        let near = shared.floor_char_boundary(shared.len() / 2);
+        shared[..near].find(is_blank).map_or(at, |blank| at + blank)
+    }
+}
+
+/// The best place to end a part within `middle..=limit`, and the white space that follows: behind the last blank line, else
+/// the last line or sentence, else the last white space, else at `limit`.
+fn boundary(head: &str, middle: usize, limit: usize) -> usize {
+    let following = &head[limit..];
+    let blank = following.len() - following.trim_start_matches(is_blank).len();
+    let region = &head[middle..limit + blank];
+    let (mut paragraph, mut sentence, mut space) = (None, None, None);
+    let mut line_is_blank = false;
+    let mut chars = region.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let end = middle + at + c.len_utf8();
+        let ends_sentence = match c {
+            '.' | '!' | '?' => chars.peek().is_some_and(|&(_, next)| is_blank(next)),
+            '。' | '！' | '？' => true,
+            _ => false,
+        };
+        if c == '\n' {
+            if line_is_blank {
+                paragraph = Some(end);
+            }
+            line_is_blank = true;
+        } else if !is_blank(c) {
+            line_is_blank = false;
+        }
+        if c == '\n' || ends_sentence {
+            sentence = Some(end);
+        }
+        if is_blank(c) {
+            space = Some(end);
+        }
+    }
+    paragraph.or(sentence).or(space).unwrap_or(limit)
+}
+
+fn skip_blank(text: &str, start: usize) -> usize {
+    text.len() - text[start..].trim_start_matches(is_blank).len()
+}
