@@ -391,7 +391,7 @@ mod tests {
             let encoder = Encoder::load(model, &options).unwrap();
             let rows = encoder.rows();
             let mut state = 1u64;
-            for _ in 0..300 {
+            for _ in 0..12 {
                 let mut text = String::new();
                 while text.len() < 600 {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -400,7 +400,7 @@ mod tests {
                 let side = &rows.passage;
                 let whole = rows.tokenizer.tokens(&rows.prepare(&text, side)).unwrap();
                 let room = side.room(&rows.tokenizer);
-                for end in text.char_indices().map(|(at, _)| at).step_by(7) {
+                for end in text.char_indices().map(|(at, _)| at).step_by(11) {
                     let prepared = rows.prepare(&text[..end], side);
                     let tokens = rows.tokenizer.tokens_with_offsets(&prepared).unwrap();
                     let sure = rows.tokenizer.num_sure(&tokens, &prepared);
@@ -412,6 +412,6 @@ mod tests {
                 assert_eq!((found.0.get_ids(), found.1), (expected.get_ids(), true), "{model}: {text:?}");
             }
         }
-        assert!(cut > 1000, "{cut}: few texts are cut before they are tokenized");
+        assert!(cut > 60, "{cut}: few texts are cut before they are tokenized");
     }
 }
