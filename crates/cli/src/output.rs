@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 /// Characters of a passage that a terminal shows.
-const SNIPPET_CHARS: usize = 160;
+pub(crate) const SNIPPET_CHARS: usize = 160;
 
 /// One query's results as a line of JSON.
 pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchOutput) -> Result<()> {
@@ -32,14 +32,11 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
         print(writeln!(out, "  nothing found"))?;
     }
     for (rank, hit) in answer.hits.iter().enumerate() {
-        let text: Vec<&str> = hit.text.as_deref().unwrap_or_default().split_whitespace().collect();
-        let text = text.join(" ");
-        let cut = text.char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(at, _)| at);
-        let dots = if cut < text.len() { " ..." } else { "" };
         print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, hit.score, printable(&hit.id)))?;
-        if cut > 0 {
-            print(writeln!(out, "               {}{dots}", printable(&text[..cut])))?;
-        }
+        let Some(snippet) = hit.snippet.as_ref().filter(|snippet| !snippet.text.is_empty()) else { continue };
+        let words: Vec<&str> = snippet.text.split_whitespace().collect();
+        let (before, after) = (if snippet.start > 0 { "... " } else { "" }, if snippet.is_cut { " ..." } else { "" });
+        print(writeln!(out, "               {before}{}{after}", printable(&words.join(" "))))?;
     }
     Ok(())
 }

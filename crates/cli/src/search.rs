@@ -12,7 +12,10 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let source = args.source.source(&args.texts)?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
     let queries = engine.queries(&source)?;
-    let options = SearchOptions { text: true, metadata: args.json, ..args.funnel.search_options(args.k) };
+    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.funnel.search_options(args.k) };
+    if !args.json {
+        options.snippet = Some(output::SNIPPET_CHARS);
+    }
     let outputs = engine.search_embeddings_batch(&queries.rows(), &options)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, (id, answer)) in queries.ids.iter().zip(&outputs).enumerate() {

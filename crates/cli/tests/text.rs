@@ -180,3 +180,16 @@ fn files_that_are_no_text_are_left_out_and_named() {
         "{said}"
     );
 }
+
+#[test]
+fn a_snippet_shows_the_part_that_matched() {
+    let c = Collection::new();
+    let filler = "The loom holds the threads of the warp while the weft is drawn over and under them. ".repeat(6);
+    c.write("c.tsv", &format!("long\t{filler}Penguins live on the ice of Antarctica. {filler}\nother\t{filler}\n"));
+    c.ok("index c.tsv i");
+    let shown = c.ok("search i penguins");
+    assert!(shown.contains("... ") && shown.contains("Penguins live on the ice of Antarctica."), "{shown}");
+    // A pooled index has no row for each token: the beginning is shown.
+    c.ok("index c.tsv pooled --pool 2");
+    assert!(c.ok("search pooled penguins").contains("  The loom holds"));
+}

@@ -3,11 +3,13 @@
 use crate::device::on_device;
 use crate::eval::metrics::Qrels;
 use crate::queries::{Queries, QuerySource, encoder_of};
+use crate::snippet::{Similarities, Snippet};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, Model, OpenOptions, Progress, Report, Result};
 use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
+use rayon::prelude::*;
 use selvedge_encoder::Encoder;
-use selvedge_index::{Check, Index};
-use selvedge_search::{Outcome, Search, Searcher, StageTimes};
+use selvedge_index::{Check, Document, Index};
+use selvedge_search::{Found, Outcome, Search, Searcher, StageTimes};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -35,6 +37,9 @@ pub struct Hit {
     /// The text, where it was asked for and the index has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The part of the text that matched best, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<Snippet>,
     /// The metadata, where it was asked for and the passage has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
@@ -135,7 +140,7 @@ impl Engine {
     /// If the embeddings do not fit the index, the device fails, or the index cannot be read.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
         let params = options.params(self.searcher());
-        self.output(self.search.search(query, &params, options.subset.as_deref())?, options)
+        self.output(query, self.search.search(query, &params, options.subset.as_deref())?, options)
     }
 
     /// Answers queries `(Q, D) f32`, one core of the current rayon pool each.
@@ -145,7 +150,7 @@ impl Engine {
     pub fn search_embeddings_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         let params = options.params(self.searcher());
         let outcomes = self.search.search_batch(queries, &params, options.subset.as_deref())?;
-        outcomes.into_iter().map(|outcome| self.output(outcome, options)).collect()
+        queries.par_iter().zip(outcomes).map(|(query, outcome)| self.output(query, outcome, options)).collect()
     }
 
     /// Reads queries and encodes those that are texts.
@@ -179,21 +184,42 @@ impl Engine {
         tune::tune(self, queries, options, progress)
     }
 
-    /// Adds ids, and texts and metadata where they are asked for.
-    fn output(&self, outcome: Outcome, options: &SearchOptions) -> Result<SearchOutput> {
-        let hit = |found: &selvedge_search::Found| {
-            let (pid, score) = (found.pid, found.score);
-            if !(options.text || options.metadata) {
-                return Ok(Hit { pid, id: self.index.id(pid)?, score, text: None, metadata: None });
-            }
-            let document = self.index.document(pid)?;
-            // An index of embeddings has ids alone.
-            let has_text = options.text && self.index.manifest().encoder.is_some();
-            let text = has_text.then_some(document.text);
-            Ok(Hit { pid, id: document.id, score, text, metadata: document.metadata.filter(|_| options.metadata) })
-        };
-        let hits = outcome.found.iter().map(hit).collect::<Result<_>>()?;
+    /// Adds ids, and what else is asked for of each hit.
+    fn output(&self, query: &[f32], outcome: Outcome, options: &SearchOptions) -> Result<SearchOutput> {
+        let hits = outcome.found.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
         Ok(SearchOutput { hits, num_scored: outcome.num_scored, stages_us: outcome.stages_us })
+    }
+
+    fn hit(&self, query: &[f32], found: &Found, options: &SearchOptions) -> Result<Hit> {
+        let &Found { pid, score, .. } = found;
+        // An index of embeddings has ids alone.
+        let has_text = self.index.manifest().encoder.is_some();
+        let wants_text = has_text && (options.text || options.snippet.is_some());
+        if !(wants_text || options.metadata) {
+            return Ok(Hit { pid, id: self.index.id(pid)?, score, text: None, snippet: None, metadata: None });
+        }
+        let Document { id, text, metadata } = self.index.document(pid)?;
+        let snippet = options.snippet.filter(|_| has_text).map(|chars| self.snippet(query, pid, &text, chars));
+        Ok(Hit {
+            pid,
+            id,
+            score,
+            snippet: snippet.transpose()?,
+            text: Some(text).filter(|_| has_text && options.text),
+            metadata: metadata.filter(|_| options.metadata),
+        })
+    }
+
+    /// The part of a passage that a query matched, or its beginning where rows and tokens cannot be paired: of a pooled
+    /// index, and where no encoder is loaded.
+    fn snippet(&self, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
+        let is_pooled = self.index.manifest().build.pool.is_some();
+        let Some(encoder) = self.encoder.get().filter(|_| !is_pooled) else {
+            return Ok(Snippet::beginning(text, chars));
+        };
+        let spans = encoder.passage_token_spans(text)?;
+        let rows = self.search.reconstruct(pid)?;
+        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(self.search.dim(), query, &rows)))
     }
 }
 

@@ -47,6 +47,7 @@ mod options;
 mod progress;
 pub mod queries;
 pub mod save;
+mod snippet;
 pub mod source;
 mod tune;
 
@@ -64,4 +65,5 @@ pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index};
 pub use selvedge_search::{Mode, Params, StageTimes, Subset, Tuned};
+pub use snippet::Snippet;
 pub use tune::{TuneOptions, TuneReport};

@@ -47,11 +47,23 @@ pub struct SearchOptions {
     pub text: bool,
     /// Whether hits carry their metadata.
     pub metadata: bool,
+    /// Characters of the part of the text that matched best; none where not given.
+    pub snippet: Option<usize>,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { k: 10, exact: false, nprobe: None, ndocs: None, nfull: None, subset: None, text: false, metadata: false }
+        Self {
+            k: 10,
+            exact: false,
+            nprobe: None,
+            ndocs: None,
+            nfull: None,
+            subset: None,
+            text: false,
+            metadata: false,
+            snippet: None,
+        }
     }
 }
 

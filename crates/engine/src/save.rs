@@ -52,7 +52,8 @@ impl Saver {
         let tokens = self.lens.iter().map(|&l| l as usize).sum();
         self.rows.finish(if self.is_f32 { "<f4" } else { "<f2" }, &[tokens, self.dim])?;
         let is_query = self.kind == TextKind::Query;
-        let (lens_name, ids_name) = if is_query { ("querylens.npy", "queryids.txt") } else { ("doclens.npy", "ids.txt") };
+        let (lens_name, ids_name) =
+            if is_query { ("querylens.npy", "queryids.txt") } else { ("doclens.npy", "ids.txt") };
         let mut lens = NpyWriter::create(&self.folder.join(lens_name))?;
         for len in &self.lens {
             lens.write(&len.to_le_bytes())?;

@@ -14,10 +14,18 @@
 //!
 //! Nothing here owns a thread. All parallel work runs on the current rayon pool, so a server hands its own in:
 //!
-//! ```ignore
+//! ```no_run
+//! # fn example(queries: &[Vec<f32>]) -> Result<(), Box<dyn std::error::Error>> {
+//! use selvedge_backend::Cpu;
+//! use selvedge_index::{Check, Index};
+//! use selvedge_search::Searcher;
+//!
 //! let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
-//! let searcher = pool.install(|| Searcher::new(backend, &index))?;
-//! let outcomes = pool.install(|| searcher.search_batch(&queries, &params, None))?;
+//! let index = Index::open("my.index".as_ref(), Check::Lengths)?;
+//! let searcher = pool.install(|| Searcher::new(Cpu::new()?, &index))?;
+//! let outcomes = pool.install(|| searcher.search_batch(queries, &searcher.params(10), None))?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! - [`Searcher::search_batch`] gives each query one core of the pool.
@@ -42,6 +50,7 @@ mod error;
 mod params;
 pub mod probe;
 pub mod quantize_query;
+mod reconstruct;
 pub mod score;
 mod search;
 mod searcher;

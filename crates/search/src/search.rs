@@ -34,6 +34,12 @@ pub trait Search: Send + Sync {
     /// The first that [`Search::search`] would return.
     fn search_batch(&self, queries: &[&[f32]], params: &Params, subset: Option<&Subset>) -> Result<Vec<Outcome>>;
 
+    /// Embeddings that the compressed bytes of a passage stand for, `(L, D) f32`.
+    ///
+    /// # Errors
+    /// If there is no such passage, or the device fails.
+    fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>>;
+
     /// Rank of each of `pids` among the candidates of a query, once for each of `ndocs`: see
     /// [`Searcher::candidate_ranks`].
     ///
@@ -75,6 +81,10 @@ impl<B: Backend> Search for Searcher<B> {
 
     fn search_batch(&self, queries: &[&[f32]], params: &Params, subset: Option<&Subset>) -> Result<Vec<Outcome>> {
         self.search_batch(queries, params, subset)
+    }
+
+    fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {
+        self.reconstruct(pid)
     }
 
     fn candidate_ranks(

@@ -3,7 +3,7 @@
 use crate::candidates::{self, Candidate, Scratch};
 use crate::{Mode, Params, Result, Subset, Tuned, approx, probe, quantize_query, score, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, CheckedCodec, Pid, Select};
+use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Pid, Select};
 use selvedge_index::{Index, Lists};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -17,6 +17,8 @@ pub struct Segment<B: Backend> {
     pub num_passages: usize,
     /// Codes, residuals and scales.
     pub passages: B::Passages,
+    /// The same as they are mapped; they share their bytes with the index.
+    pub compressed: CompressedPassages,
     /// Passages of each cell.
     pub lists: Lists,
 }
@@ -93,6 +95,7 @@ impl<B: Backend> Searcher<B> {
                     first_pid: s.first_pid,
                     num_passages: s.passages.num_passages(),
                     passages: backend.load_passages(&resident, s.passages.clone())?,
+                    compressed: s.passages.clone(),
                     lists: s.lists.clone(),
                 })
             })
@@ -121,6 +124,11 @@ impl<B: Backend> Searcher<B> {
     pub fn params(&self, k: usize) -> Params {
         let fitting = self.tuned.iter().find(|tuned| tuned.k >= k);
         fitting.map_or(Params::funnel(k), |tuned| Params { k, ..tuned.params() })
+    }
+
+    /// The index's codec.
+    pub fn codec(&self) -> &CheckedCodec {
+        &self.codec
     }
 
     /// The backend that answers.

@@ -1,0 +1,161 @@
+//! The part of a passage that a query matched.
+//!
+//! **In:** a passage's text, the bytes that each of its tokens covers, and the similarities of query tokens with passage
+//! tokens. **Out:** a window of the text. Each query token points to the passage token that it scored with, and weighs as
+//! much as that one stands out:
+//!
+//! ```text
+//! weight(t) = sum over i with argmax_t' sim(i, t') = t of  sim(i, t) - mean over t' of sim(i, t')
+//! ```
+//!
+//! The window is the one with the largest sum of weights, the first of several. Query tokens that resemble every passage
+//! token alike, such as separators and masks, weigh next to nothing.
+
+use std::ops::Range;
+
+/// Share of a window that is text before its first matched token.
+const LEAD: usize = 8;
+
+/// A part of a passage's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Snippet {
+    /// The part, as it is in the text.
+    pub text: String,
+    /// The first byte of the part in the text.
+    pub start: usize,
+    /// Whether text follows the part.
+    pub is_cut: bool,
+}
+
+/// Similarities of query tokens with passage tokens, `(Q, L) f32`.
+pub(crate) struct Similarities {
+    len: usize,
+    data: Vec<f32>,
+}
+
+impl Similarities {
+    /// The inner products of `query (Q, D)` and `rows (L, D)`.
+    pub(crate) fn new(dim: usize, query: &[f32], rows: &[f32]) -> Self {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let of_query = |q| rows.chunks_exact(dim).map(move |row| dot(q, row));
+        Self { len: rows.len() / dim, data: query.chunks_exact(dim).flat_map(of_query).collect() }
+    }
+
+    /// The weight of each passage token.
+    fn weights(&self) -> Vec<f32> {
+        let mut weights = vec![0.0; self.len];
+        for row in self.data.chunks_exact(self.len.max(1)) {
+            let mean = row.iter().sum::<f32>() / row.len() as f32;
+            let best = (0..row.len()).reduce(|a, b| if row[b] > row[a] { b } else { a });
+            if let Some(best) = best {
+                weights[best] += row[best] - mean;
+            }
+        }
+        weights
+    }
+}
+
+impl Snippet {
+    /// The first `chars` characters.
+    pub(crate) fn beginning(text: &str, chars: usize) -> Self {
+        Self::window(text, text.len() - text.trim_start().len(), chars)
+    }
+
+    /// The window of `chars` characters with the best matches; `spans` are the bytes of each passage token.
+    pub(crate) fn of_match(text: &str, chars: usize, spans: &[Range<usize>], similarities: &Similarities) -> Self {
+        if spans.len() != similarities.len {
+            return Self::beginning(text, chars);
+        }
+        let matched: Vec<(&Range<usize>, f32)> = spans
+            .iter()
+            .zip(similarities.weights())
+            .filter(|(span, weight)| !span.is_empty() && *weight > 0.0)
+            .collect();
+        let value = |start: usize, end: usize| -> f32 {
+            matched.iter().filter(|(span, _)| span.start >= start && span.end <= end).map(|(_, weight)| weight).sum()
+        };
+        let mut best = (0.0, Self::beginning(text, chars));
+        for (span, _) in &matched {
+            let candidate = Self::around(text, span.start, chars);
+            let found = value(candidate.start, candidate.start + candidate.text.len());
+            if found > best.0 {
+                best = (found, candidate);
+            }
+        }
+        // The beginning reads best where it has as much.
+        let first = Self::beginning(text, chars);
+        let at_first = value(first.start, first.start + first.text.len());
+        if at_first >= best.0 { first } else { best.1 }
+    }
+
+    /// A window that begins a little before byte `at`, with a word.
+    fn around(text: &str, at: usize, chars: usize) -> Self {
+        let lead = text[..at].char_indices().rev().nth(chars / LEAD).map_or(0, |(start, _)| start);
+        let word = text[lead..at].char_indices().find(|(_, c)| c.is_whitespace()).map(|(start, _)| lead + start);
+        let start = if lead == 0 { 0 } else { word.unwrap_or(at) };
+        let blank = text[start..].len() - text[start..].trim_start().len();
+        Self::window(text, start + blank, chars)
+    }
+
+    /// At most `chars` characters from byte `start` on, ending with a word where one ends.
+    fn window(text: &str, start: usize, chars: usize) -> Self {
+        let rest = text[start..].trim_end();
+        let Some((limit, _)) = rest.char_indices().nth(chars) else {
+            return Self { text: rest.to_owned(), start, is_cut: false };
+        };
+        let end = match rest[..limit].rfind(char::is_whitespace) {
+            Some(blank) if !rest[limit..].starts_with(char::is_whitespace) && 2 * blank > limit => blank,
+            _ => limit,
+        };
+        Self { text: rest[..end].trim_end().to_owned(), start, is_cut: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One span per word; each query token resembles the words named most.
+    fn snippet_of(text: &str, chars: usize, queries: &[&str]) -> Snippet {
+        let mut spans = vec![0..0];
+        let mut at = 0;
+        for word in text.split(' ') {
+            spans.push(at..at + word.len());
+            at += word.len() + 1;
+        }
+        let similarity = |query: &&str, span: &Range<usize>| if text[span.clone()] == **query { 0.9 } else { 0.2 };
+        let data = queries.iter().flat_map(|q| spans.iter().map(move |s| similarity(q, s))).collect();
+        Snippet::of_match(text, chars, &spans, &Similarities { len: spans.len(), data })
+    }
+
+    #[test]
+    fn the_window_holds_the_words_that_matched() {
+        let text = format!("{}the selvedge keeps a cloth from fraying {}", "word ".repeat(200), "word ".repeat(200));
+        let found = snippet_of(text.trim_end(), 60, &["selvedge", "fraying"]);
+        assert!(found.text.contains("selvedge keeps a cloth from fraying"), "{found:?}");
+        assert!(found.start > 0 && found.is_cut && found.text.chars().count() <= 60, "{found:?}");
+        assert_eq!(&text[found.start..][..found.text.len()], found.text);
+    }
+
+    #[test]
+    fn the_beginning_is_shown_where_it_has_as_much() {
+        let found = snippet_of("a woven edge of a cloth", 12, &["woven"]);
+        assert_eq!(found, Snippet { text: "a woven edge".into(), start: 0, is_cut: true });
+        let found = snippet_of("a woven edge", 100, &["nowhere"]);
+        assert_eq!(found, Snippet { text: "a woven edge".into(), start: 0, is_cut: false });
+    }
+
+    #[test]
+    fn spans_of_another_text_and_odd_texts_are_no_failure() {
+        let similarities = Similarities::new(2, &[1.0, 0.0], &[]);
+        assert_eq!(Snippet::of_match("  short", 80, &[0..2], &similarities).text, "short");
+        assert_eq!(Snippet::of_match("", 80, &[], &similarities).text, "");
+        let wide = "été".repeat(100);
+        for chars in [0, 1, 7] {
+            assert_eq!(Snippet::beginning(&wide, chars).text.chars().count(), chars);
+            let spans = [300..303];
+            let data = Similarities { len: 1, data: vec![0.5] };
+            assert!(Snippet::of_match(&wide, chars, &spans, &data).text.chars().count() <= chars);
+        }
+    }
+}
