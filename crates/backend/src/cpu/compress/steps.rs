@@ -75,7 +75,8 @@ pub(super) fn pack(nbits: u8, buckets: &[u8], row: &mut [u8]) {
     }
 }
 
-/// A codec's scale entries as real numbers.
+/// A codec's scale entries as real numbers. Where there are several, they are filled up to whole lanes with NaN, which
+/// never errs least.
 pub(super) struct Scales {
     norms: Vec<f32>,
     gains: Vec<f32>,
@@ -86,10 +87,15 @@ pub(super) struct Scales {
 impl Scales {
     pub(super) fn new(codec: &Codec) -> Self {
         assert!(codec.norms.len() == codec.gains.len() && !codec.norms.is_empty(), "a norm and a gain for each scale");
-        let norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
-        let gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
+        let mut norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
+        let mut gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
         let largest = (0..norms.len()).fold(0, |a, b| if norms[b] > norms[a] { b } else { a });
         let ratio = gains[largest] / norms[largest];
+        if norms.len() > 1 {
+            let filled = norms.len().next_multiple_of(LANES);
+            norms.resize(filled, f32::NAN);
+            gains.resize(filled, f32::NAN);
+        }
         Self { norms, gains, ratio }
     }
 
