@@ -184,7 +184,8 @@ impl Codec {
         }
     }
 
-    /// What an int8 dot with a centroid is multiplied with to become a table entry.
+    /// What an int8 dot with a centroid is multiplied with to become a table entry. Entries are clamped at
+    /// [`TABLE_LIMIT`]; training keeps the factor so small that none gets there, as one that does has lost its rank.
     pub fn table_factor(&self) -> f32 {
         (self.centroid_scale * self.norm_unit) / self.gain_unit
     }
@@ -200,7 +201,8 @@ impl Codec {
         ((1usize << 30) / (dim * 127 * level)).min(255) as u8
     }
 
-    /// Checks every bound that the ops' overflow proofs lean on.
+    /// Checks every bound that the ops' overflow proofs lean on. A table factor that clamps some queries' entries is
+    /// none of them, and right for all other queries.
     pub fn validate(&self) -> Result<()> {
         let entries = 1usize << self.scale_bits.min(8);
         let bad = |what: &'static str, value: String| Err(Error::BadCodec { what, value });

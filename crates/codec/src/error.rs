@@ -28,7 +28,40 @@ pub enum Error {
         /// Number of the embedding.
         embedding: usize,
     },
+    /// An embedding whose length the codec cannot keep beside the others'.
+    #[error("embedding {embedding} has length {length}; lengths here can be {least} to {most}")]
+    Length {
+        /// Number of the embedding among those given.
+        embedding: usize,
+        /// Its length.
+        length: f64,
+        /// The shortest that there can be.
+        least: f64,
+        /// The longest that there can be.
+        most: f64,
+    },
+    /// An embedding for ColBERTv2's codec that is not of unit length.
+    #[error(
+        "embedding {embedding} has length {length}; ColBERTv2's codec puts every vector back at length 1: scale \
+         embeddings to it, or take the other codec"
+    )]
+    NotOfUnitLength {
+        /// Number of the embedding among those given.
+        embedding: usize,
+        /// Its length.
+        length: f64,
+    },
     /// The backend failed, or the numbers that came out break a bound.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
+}
+
+impl Error {
+    /// The same error, where the embeddings given are a block of more and the first of them has number `first`.
+    pub fn numbered_from(mut self, first: usize) -> Self {
+        if let Self::Length { embedding, .. } | Self::NotOfUnitLength { embedding, .. } = &mut self {
+            *embedding += first;
+        }
+        self
+    }
 }

@@ -82,13 +82,15 @@ fn midpoints(levels: &[i8], step: f32) -> Vec<f32> {
     levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) * 0.5 * step).collect()
 }
 
-/// ColBERTv2's buckets: quantiles of the held-out residual components, which this sorts.
+/// ColBERTv2's buckets: quantiles of the held-out residual components, which this sorts. One step of a level is
+/// `least_step` or more: where all residuals are small, few levels are used.
 ///
 /// # Panics
 /// If `components` is empty (and `nbits` is not 0).
-pub fn quantiles(nbits: u8, components: &mut [f32]) -> Levels {
+pub fn quantiles(nbits: u8, components: &mut [f32], least_step: f32) -> Levels {
+    let at_least = |step: f32| if step.max(least_step) > 0.0 { step.max(least_step) } else { 1.0 };
     if nbits == 0 {
-        return lloyd_max(0);
+        return Levels { step: at_least(0.0), ..lloyd_max(0) };
     }
     components.sort_unstable_by(f32::total_cmp);
     let at = |fraction: f64| {
@@ -100,7 +102,7 @@ pub fn quantiles(nbits: u8, components: &mut [f32]) -> Levels {
     let cutoffs = (1..buckets).map(|i| at(f64::from(i) / f64::from(buckets))).collect();
     let weights: Vec<f32> = (0..buckets).map(|i| at((f64::from(i) + 0.5) / f64::from(buckets))).collect();
     let max = weights.iter().fold(0f32, |m, w| m.max(w.abs()));
-    let step = if max > 0.0 { max / 127.0 } else { 1.0 };
+    let step = at_least(max / 127.0);
     let levels = weights.iter().map(|w| (w / step).round() as i8).collect();
     Levels { coding: RowCoding::Buckets, levels, step, cutoffs }
 }
@@ -143,11 +145,14 @@ mod tests {
     #[test]
     fn quantiles_interpolate() {
         let mut components: Vec<f32> = (0..101).rev().map(|i| i as f32 / 100.0).collect();
-        let l = quantiles(2, &mut components);
+        let l = quantiles(2, &mut components, 0.0);
         assert_eq!(l.cutoffs, [0.25, 0.5, 0.75]);
         let weights: Vec<f32> = l.levels.iter().map(|&v| f32::from(v) * l.step).collect();
         for (w, expected) in weights.iter().zip([0.125, 0.375, 0.625, 0.875]) {
             assert!((w - expected).abs() < 0.004, "{w} {expected}");
         }
+        let coarse = quantiles(2, &mut components, 0.125);
+        assert_eq!((coarse.levels, coarse.step), (vec![1, 3, 5, 7], 0.125));
+        assert_eq!(quantiles(0, &mut components, 0.125).step, 0.125);
     }
 }

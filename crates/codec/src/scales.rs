@@ -185,10 +185,12 @@ fn nearest<T: Copy>(entries: &[T], error: impl Fn(T) -> f64) -> usize {
     best.1
 }
 
-/// Rounds reals to integers of at most `limit` and gives the size of one step.
-pub fn to_integers(values: &[f64], limit: u8) -> (Vec<u8>, f32) {
+/// Rounds reals to integers of at most `limit`, and gives the size of one step, which is `least_unit` or more.
+pub fn to_integers(values: &[f64], limit: u8, least_unit: f32) -> (Vec<u8>, f32) {
     let max = values.iter().fold(0f64, |m, &v| m.max(v));
-    let unit = if max > 0.0 { (max / f64::from(limit)) as f32 } else { 1.0 / f32::from(limit) };
+    let unit = ((max / f64::from(limit)) as f32).max(least_unit);
+    // Zeros have no step of their own.
+    let unit = if unit > 0.0 { unit } else { 1.0 / f32::from(limit) };
     let round = |v: &f64| (v / f64::from(unit)).round().clamp(0.0, f64::from(limit)) as u8;
     (values.iter().map(round).collect(), unit)
 }
@@ -222,10 +224,33 @@ mod tests {
         }
     }
 
+    /// The mean of pairs, weighted by forms of which one leans left and one right, can lie outside the quadrant.
+    #[test]
+    fn no_norm_and_no_gain_is_negative() {
+        let along_centroid = |length: f64, cw| Stats { xx: length * length, xc: length, cc: 1.0, cw, ww: 1.0 };
+        let across = |length: f64, cw| Stats { xx: length * length, xc: 0.0, cc: 1.0, cw, ww: 1.0 };
+        for (kind, expected) in [
+            ("gain", [along_centroid(1.0, -0.9), along_centroid(0.2, 0.9)]),
+            ("norm", [across(1.0, -0.9), across(0.2, 0.9)]),
+        ] {
+            let (norm, gain) = train_pairs(&expected, 1)[0];
+            assert!(norm >= 0.0 && gain >= 0.0 && norm.min(gain) == 0.0, "{kind}: {norm}, {gain}");
+        }
+        let opposite = Stats { xx: 1.0, xc: -1.0, cc: 1.0, cw: 0.0, ww: 1.0 };
+        assert_eq!(opposite.best_pair(), (0.0, 0.0));
+    }
+
     #[test]
     fn integers_keep_their_ratios() {
-        let (integers, unit) = to_integers(&[0.5, 1.0, 0.25], 200);
+        let (integers, unit) = to_integers(&[0.5, 1.0, 0.25], 200, 0.0);
         assert_eq!(integers, [100, 200, 50]);
         assert!((f64::from(unit) - 0.005).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_step_is_no_smaller_than_the_least() {
+        assert_eq!(to_integers(&[0.5, 1.0, 0.25], 200, 0.125), (vec![4, 8, 2], 0.125));
+        assert_eq!(to_integers(&[0.0, 0.0], 200, 0.125), (vec![0, 0], 0.125));
+        assert_eq!(to_integers(&[0.0, 0.0], 200, 0.0), (vec![0, 0], 0.005));
     }
 }

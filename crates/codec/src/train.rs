@@ -8,10 +8,11 @@
 use crate::kmeans::{Rounded, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::scales::{Stats, to_integers, train_norms, train_pairs};
-use crate::{CodecKind, Error, Progress, Result, TrainedCodec, plan};
+use crate::trained::in_units;
+use crate::{CodecKind, Error, Progress, Result, TrainedCodec, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, Rotation, ScaleRule};
+use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, Rotation, ScaleRule, TABLE_LIMIT};
 
 /// What training may be told.
 #[derive(Clone, Debug)]
@@ -20,9 +21,9 @@ pub struct TrainOptions {
     pub kind: CodecKind,
     /// Bits of a residual component: 0, 1, 2, 4 or 8.
     pub nbits: u8,
-    /// Number of centroids; fewer are made when the sample has fewer embeddings.
+    /// Number of centroids; fewer are made when the sample has fewer distinct embeddings.
     pub num_centroids: usize,
-    /// Rounds of k-means.
+    /// Rounds of k-means; as many run.
     pub iterations: usize,
     /// Sampled embeddings that k-means looks at, for each centroid, at most.
     pub points_per_centroid: usize,
@@ -55,7 +56,14 @@ impl TrainOptions {
 /// that it brings is the wrong one: it shrinks vectors, and ranks worse.
 const REFIT_NBITS: u8 = 4;
 
-/// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled and rotated in place.
+/// Fewer held-out embeddings than this are too few to fit levels and scales to.
+const LEAST_HELD_OUT: usize = 1000;
+
+/// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled, scaled and rotated in place.
+///
+/// # Errors
+/// If the sample is empty, not in rows of `dim`, not finite or of lengths that a codec cannot keep, if `dim` or an
+/// option is out of range, or the backend fails.
 pub fn train<B: Backend>(
     backend: &B,
     dim: usize,
@@ -64,20 +72,25 @@ pub fn train<B: Backend>(
     progress: &dyn Progress,
 ) -> Result<TrainedCodec> {
     check(dim, &sample, options)?;
+    let unit = lengths::unit_of_rows(options.kind, dim, &sample)?;
+    lengths::check(options.kind, dim, &sample, unit)?;
+    if unit != 1.0 {
+        sample.iter_mut().for_each(|x| *x *= 1.0 / unit);
+    }
     let n = sample.len() / dim;
     shuffle_rows(dim, &mut sample, options.seed);
     if options.kind == CodecKind::Selvedge {
         Rotation::new(dim, options.seed).apply(&mut sample);
     }
-    let held_out = plan::held_out(n);
+    // Small samples hold nothing out: k-means sees every vector, and levels see what it saw.
+    let held_out = Some(plan::held_out(n)).filter(|&rows| rows >= LEAST_HELD_OUT).unwrap_or(0);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
     let rounded =
         kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress)?;
-    // Small samples hold nothing out: then the levels see what k-means saw.
-    let held_out_rows = if held_out >= 1000 { &sample[(n - held_out) * dim..] } else { &sample[..] };
-    let params = fit(backend, dim, held_out_rows, rounded, options)?;
-    Ok(TrainedCodec::new(options.kind, options.seed, params)?)
+    let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
+    let codec = fit(backend, dim, held_out_rows, rounded, options)?;
+    Ok(TrainedCodec::new(options.kind, options.seed, in_units(&codec, unit))?)
 }
 
 fn check(dim: usize, sample: &[f32], options: &TrainOptions) -> Result<()> {
@@ -117,6 +130,7 @@ fn fit<B: Backend>(
 ) -> Result<Codec> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
     let codes = backend.assign(dim, rows, &centroids)?;
+    let least_step = least_step(dim, &centroids, centroid_scale);
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
             let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };
@@ -124,7 +138,8 @@ fn fit<B: Backend>(
             (levels, ResidualForm::Orthogonal, rule)
         }
         CodecKind::ColbertV2 => {
-            (quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes)), ResidualForm::Raw, ScaleRule::UnitNorm)
+            let levels = quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes), least_step);
+            (levels, ResidualForm::Raw, ScaleRule::UnitNorm)
         }
     };
     let Levels { coding, levels, step, cutoffs } = levels;
@@ -169,30 +184,41 @@ fn fit<B: Backend>(
         }
     };
     codec.rule = rule;
-    set_scales(&mut codec, &pairs, options.scale_bits);
+    set_scales(&mut codec, &pairs, options.scale_bits, least_step);
     Ok(codec)
 }
 
-/// Writes real pairs into the codec as small integers.
-fn set_scales(codec: &mut Codec, pairs: &[(f64, f64)], scale_bits: u8) {
-    let (norms, gains): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    codec.scale_bits = scale_bits;
-    (codec.norms, codec.norm_unit) = to_integers(&norms, 255);
-    let limit = Codec::gain_limit(codec.dim, &codec.levels);
-    (codec.gains, codec.gain_unit) = to_integers(&gains, limit);
-    if codec.nbits == 0 {
-        // No residual to weigh against: any unit does; this one keeps sums near 2^24 for unit vectors.
-        codec.gain_unit = NO_RESIDUAL_UNIT;
-    }
-    if codec.rule == ScaleRule::UnitNorm {
-        // Both integers must keep one ratio for every entry, so they share one limit.
-        (codec.norms, codec.norm_unit) = to_integers(&norms, limit);
-        codec.gains.clone_from(&codec.norms);
-        codec.gain_unit = codec.norm_unit * (gains[0] / norms[0]) as f32;
-    }
+/// The least that one unit of gain may be beside one of norm, so that no entry of a centroid table meets its bound:
+/// `|dot(c8, q8)| <= 127 * sum |c8|`, whatever the query. Where residuals are nearly zero, gains would ask for less; then
+/// they lose their last bits, and not the table its first.
+fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
+    let sum = |row: &[i8]| row.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
+    let largest = 127.0 * f64::from(centroids.chunks_exact(dim).map(sum).max().unwrap_or(0));
+    (f64::from(centroid_scale) * largest / f64::from(TABLE_LIMIT)) as f32
 }
 
-/// The gain unit of a codec without residuals: one step of a query (about 1 / 360) times this is about 2^-24.
+/// Writes real pairs into the codec as small integers; `least_step` bounds the table factor.
+fn set_scales(codec: &mut Codec, pairs: &[(f64, f64)], scale_bits: u8, least_step: f32) {
+    let (norms, gains): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    codec.scale_bits = scale_bits;
+    let limit = Codec::gain_limit(codec.dim, &codec.levels);
+    if codec.rule == ScaleRule::UnitNorm {
+        // Both integers must keep one ratio for every entry, so they share one limit. The ratio is a step of the
+        // levels, which has its bound already.
+        (codec.norms, codec.norm_unit) = to_integers(&norms, limit, 0.0);
+        codec.gains.clone_from(&codec.norms);
+        codec.gain_unit = codec.norm_unit * (gains[0] / norms[0]) as f32;
+        return;
+    }
+    (codec.norms, codec.norm_unit) = to_integers(&norms, 255, 0.0);
+    let least_gain = codec.norm_unit * least_step;
+    // No residual to weigh against: any unit does that the bound allows.
+    let least_gain = if codec.nbits == 0 { least_gain.max(NO_RESIDUAL_UNIT) } else { least_gain };
+    (codec.gains, codec.gain_unit) = to_integers(&gains, limit, least_gain);
+}
+
+/// The gain unit of a codec without residuals: one step of a query (about 1 / 360) times this is about 2^-24, which
+/// keeps sums near 2^24 for unit vectors.
 const NO_RESIDUAL_UNIT: f32 = 2.5e-5;
 
 /// Every component of every residual, for the quantiles.
@@ -249,10 +275,11 @@ mod tests {
     }
 
     /// Each nbits leaves no more of the residual than its levels leave of a normal source, with room for the scale's
-    /// rounding and 64 dims: the trellis leaves .282 and .077, Lloyd-Max .0095 (Max 1960), and .0001 at 8 bits.
+    /// rounding and 64 dims: the trellis leaves .282 and .077, Lloyd-Max .0095 (Max 1960), and .0001 at 8 bits. From 4
+    /// bits on levels chosen anew for the scale leave less; without them it is .0086 and .0004 here.
     #[test]
     fn errors_are_what_the_levels_promise() {
-        for (nbits, most) in [(1u8, 0.34), (2, 0.100), (4, 0.0125), (8, 0.0006)] {
+        for (nbits, most) in [(1u8, 0.34), (2, 0.100), (4, 0.0081), (8, 0.0002)] {
             let (error, residual) = errors(CodecKind::Selvedge, nbits);
             assert!(error < most * residual, "{nbits} bits leave {} of the residual", error / residual);
         }
@@ -266,6 +293,21 @@ mod tests {
             let (ours, theirs) = (errors(CodecKind::Selvedge, nbits).0, errors(CodecKind::ColbertV2, nbits).0);
             assert!(ours < theirs, "{nbits} bits: {ours} against {theirs}");
         }
+    }
+
+    /// Nearly every vector is a centroid here, so only those that k-means has not seen have residuals.
+    #[test]
+    fn scales_are_fitted_to_vectors_that_kmeans_has_not_seen() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut rows: Vec<f32> = (0..20_000 * 8).map(|_| rng.random::<f32>() - 0.5).collect();
+        for row in rows.chunks_exact_mut(8) {
+            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|x| *x /= norm);
+        }
+        let options = TrainOptions { iterations: 0, ..TrainOptions::new(2, 19_000) };
+        let codec = train(&Cpu::new().unwrap(), 8, rows, &options, &()).unwrap();
+        let (least, most) = (codec.params.gains[0], codec.params.gains[31]);
+        assert!(least > most / 8, "gains go from {least} to {most}");
     }
 
     #[test]
