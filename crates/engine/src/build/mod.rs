@@ -182,7 +182,7 @@ fn from_source(
         seed: options.seed,
         sample_passages: counts.sampled_passages as u64,
         sample_tokens: counts.sampled_tokens as u64,
-        kmeans_rounds: selvedge_codec::plan::KMEANS_ITERATIONS as u32,
+        kmeans_rounds: counts.kmeans_rounds as u32,
         pool: Some(options.pool).filter(|&factor| factor > 1),
     };
     writer.finish(ManifestInfo { encoder, build, search: None })?;

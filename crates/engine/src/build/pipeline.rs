@@ -34,6 +34,8 @@ pub struct Counts {
     pub sampled_tokens: usize,
     /// Embeddings of the whole collection.
     pub num_tokens: u64,
+    /// Rounds of k-means that ran.
+    pub kmeans_rounds: usize,
 }
 
 /// Fills `writer` with everything but the manifest.
@@ -58,8 +60,11 @@ pub fn run<B: Backend>(
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
     let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
-    let mut counts =
-        Counts { sampled_passages: sampled.len(), sampled_tokens: sample.rows.len() / source.dim(), num_tokens: 0 };
+    let mut counts = Counts {
+        sampled_passages: sampled.len(),
+        sampled_tokens: sample.rows.len() / source.dim(),
+        ..Counts::default()
+    };
     if sample.seen == 0 {
         return Err(Error::NoTokens);
     }
@@ -69,6 +74,7 @@ pub fn run<B: Backend>(
     let mut train_options = TrainOptions::new(options.nbits, num_centroids);
     (train_options.kind, train_options.seed) = (options.codec, options.seed);
     let codec = train(backend, source.dim(), sample.rows, &train_options, progress)?;
+    counts.kmeans_rounds = train_options.iterations;
     writer.set_codec(&codec)?;
 
     let compressor = codec.compressor();
@@ -77,11 +83,13 @@ pub fn run<B: Backend>(
     let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);
     let fetch = |pids: Range<u32>| spooled.fetch(source, &pids.collect::<Vec<_>>());
     overlapped(blocks, fetch, |mut embeddings| {
+        let first = counts.num_tokens as usize;
         counts.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
-        let (codes, packed) = compressor.compress(backend, &mut embeddings.data)?;
+        let compressed = compressor.compress(backend, &mut embeddings.data);
+        let (codes, packed) = compressed.map_err(|error| error.numbered_from(first))?;
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
         stage.add(embeddings.lens.len() as u64)?;
         Ok(())
