@@ -99,7 +99,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
         "format_version": selvedge_index::FORMAT_VERSION,
         "bytes": total,
         "bytes_by_file": by_kind,
-        "bytes_per_vector": selvedge::build::bytes_per_vector(index),
+        "bytes_per_vector": index.bytes_per_vector(),
     })
 }
 

@@ -112,10 +112,8 @@ pub fn mine(
     let mut report = MineReport { queries: queries.len(), ..MineReport::default() };
     let mut mined = find(options.depth, &encoder, &engine, &texts)?;
     if let Some(answers) = &answers {
-        let pids: HashMap<String, u32> =
-            (0..index.num_passages()).map(|pid| Ok((index.id(pid)?, pid))).collect::<Result<_>>()?;
         for ((id, _), query) in queries.iter().zip(&mut mined) {
-            query.answer = answers.get(id).and_then(|answer| pids.get(answer)).copied();
+            query.answer = answers.get(id).map(|answer| index.pid(answer)).transpose()?.flatten();
             report.answers_found +=
                 f64::from(u8::from(query.answer.is_some_and(|answer| query.pids.contains(&answer))));
             // It is scored, too, found or not.
@@ -195,9 +193,10 @@ fn ask(
         query.pids.iter().enumerate().for_each(|(at, &pid)| found_by[pid as usize].push((number, at)));
     }
     let pids: Vec<u32> = (0..).zip(&found_by).filter(|(_, by)| !by.is_empty()).map(|(pid, _)| pid).collect();
+    let mut documents = index.documents().reader();
     let mut stage = Stage::new(progress, "teacher", "passages", Some(pids.len() as u64));
     for block in pids.chunks(BLOCK_PASSAGES) {
-        let texts = block.iter().map(|&pid| Ok(index.document(pid)?.text)).collect::<Result<Vec<String>>>()?;
+        let texts = block.iter().map(|&pid| Ok(documents.text(pid)?)).collect::<Result<Vec<String>>>()?;
         let passages = encode(&texts.iter().map(String::as_str).collect::<Vec<_>>(), TextKind::Passage)?;
         for (&pid, passage) in block.iter().zip(passages.iter()) {
             // One call a passage: all queries that found it.

@@ -22,8 +22,9 @@
 //! | | u8 | gains, `2^scale_bits` |
 //! | | i8 | centroids, `(K, D)` |
 
+use crate::error::{Error, Result};
+use crate::files::IndexFile;
 use crate::frame::{FileEntry, Frame, FrameWriter};
-use crate::{Error, IndexFile, Result};
 use selvedge_backend::{Codec, ResidualForm, RowCoding, ScaleRule};
 use selvedge_codec::{CodecKind, TrainedCodec};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Every way in which a file, a document or a machine can fail this room.
 
-use crate::FileKind;
+use crate::files::FileKind;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,14 @@ pub enum Error {
     Exists {
         /// Where the index should go.
         path: PathBuf,
+    },
+    /// Another writer works in this folder.
+    #[error("{}: another process is building or changing an index here (if none is, remove {})", path.display(), lock.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The lock that the other writer holds.
+        lock: PathBuf,
     },
     /// A file that the index needs is not there.
     #[error("{}: missing", path.display())]
@@ -185,6 +193,16 @@ pub enum Error {
         /// The passage that came with it again.
         second: u32,
     },
+    /// An id that no document can have.
+    #[error("the id of passage {pid}, {id:?}, {reason}")]
+    InvalidId {
+        /// The id.
+        id: String,
+        /// The passage that came with it.
+        pid: u32,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
     /// Metadata that is not a JSON object.
     #[error("metadata of {id:?} is not a JSON object")]
     Metadata {
@@ -244,6 +262,7 @@ impl Error {
         match self {
             Self::Io { path, .. }
             | Self::Exists { path }
+            | Self::Locked { path, .. }
             | Self::MissingFile { path }
             | Self::BadMagic { path, .. }
             | Self::FormatVersion { path, .. }

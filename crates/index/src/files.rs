@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// The lock of a folder that is changed: there while a process holds it.
+pub(crate) const LOCK_NAME: &str = ".selvedge.lock";
+
+/// The folder, inside that of an index, for files that are not complete.
+pub(crate) const PARTIAL_NAME: &str = ".selvedge.partial";
+
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

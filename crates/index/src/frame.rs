@@ -14,8 +14,8 @@
 //! Numbers are little-endian. The payload goes to the end of the file and, since files are mapped
 //! from their start, begins at a multiple of 64 bytes in memory.
 
-use crate::error::io_at;
-use crate::{Error, IndexFile, Result};
+use crate::error::{Error, Result, io_at};
+use crate::files::IndexFile;
 use bytes::Bytes;
 use rayon::prelude::*;
 use std::fs::File;
@@ -217,8 +217,8 @@ fn map_file(path: &Path) -> Result<Bytes> {
         return Ok(Bytes::new());
     }
     // SAFETY: the mapping is read-only, and files of an index never change once they are written:
-    // the writer fills them under another directory name and moves that into place when all of them
-    // are complete. Whoever changes or shortens them in place breaks the format's one rule.
+    // the writer fills them in a hidden directory and moves them into place when all of them are
+    // complete. Whoever changes or shortens them in place breaks the format's one rule.
     let mapped = unsafe { memmap2::Mmap::map(&handle) }.map_err(io_at(path))?;
     Ok(Bytes::from_owner(mapped))
 }
@@ -226,7 +226,7 @@ fn map_file(path: &Path) -> Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FileKind;
+    use crate::files::FileKind;
 
     #[test]
     fn header_bytes_are_frozen() {

@@ -17,7 +17,8 @@
 //!
 //! Every file has the same header ([`HEADER_BYTES`]: magic, version, kind, number, length, checksums),
 //! and the manifest repeats length and checksum of each, so that a file of another index is noticed.
-//! [`Writer`] fills a temporary directory and renames it: an index is there as a whole or not at all.
+//! [`Writer`] fills a hidden directory and moves its files into place, the manifest last: an index is there as a whole
+//! or not at all. Who changes an index holds `.selvedge.lock` in its directory meanwhile.
 //! [`Index::open`] reads as little as [`Check`] asks for; [`verify()`] reads everything.
 //!
 //! The layouts are documented where they are written: the header in `frame.rs`, payloads in
@@ -27,6 +28,8 @@
 
 mod bits;
 mod codec_file;
+mod commit;
+mod disk;
 mod documents;
 mod error;
 mod files;
@@ -36,19 +39,19 @@ mod manifest;
 mod reader;
 mod segment;
 mod spool;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod writer;
 
-pub use documents::{Document, DocumentIter, Documents};
+pub use commit::write_search;
+pub use documents::{Document, DocumentIter, Documents, DocumentsReader};
 pub use error::{Error, Result};
 pub use files::{FileKind, IndexFile};
 pub use frame::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
 pub use lists::{Cursor, Lists};
-pub use manifest::{
-    BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry, write_search,
-};
+pub use manifest::{BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry};
 pub use reader::{Check, Index};
 pub use segment::Segment;
 pub use spool::{Spool, SpoolReader};

@@ -1,9 +1,8 @@
 //! What an index is made of: the JSON payload of the one file that is written last.
 
-use crate::error::io_at;
+use crate::error::{Error, Result, io_at};
+use crate::files::{FileKind, IndexFile};
 use crate::frame::{FileEntry, Frame, FrameWriter};
-use crate::writer::sync_directory;
-use crate::{Error, FileKind, IndexFile, Result};
 use selvedge_codec::CodecKind;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -199,18 +198,6 @@ impl Manifest {
             None => Ok(()),
         }
     }
-}
-
-/// Puts other search parameters into the manifest of the index at `path`. The new manifest is written beside the old
-/// one and takes its place when it is complete, so that whoever opens the index finds one or the other.
-pub fn write_search(path: &Path, search: serde_json::Value) -> Result<()> {
-    let (mut manifest, _) = Manifest::read(path)?;
-    manifest.search = Some(search);
-    let beside = tempfile::Builder::new().prefix(".manifest.").tempdir_in(path).map_err(io_at(path))?;
-    manifest.write(beside.path())?;
-    let name = IndexFile::MANIFEST.name();
-    std::fs::rename(beside.path().join(&name), path.join(&name)).map_err(io_at(path))?;
-    sync_directory(path)
 }
 
 /// The end of a run of passages that starts at `end`.

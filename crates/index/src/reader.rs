@@ -1,10 +1,12 @@
 //! Opens an index: every file mapped, nothing copied but the codec.
 
+use crate::codec_file;
 use crate::documents::{Document, Documents};
+use crate::error::{Error, Result};
+use crate::files::{FileKind, IndexFile};
 use crate::frame::Frame;
-use crate::manifest::Manifest;
+use crate::manifest::{EncoderInfo, Manifest};
 use crate::segment::{Segment, check_contents};
-use crate::{Error, FileKind, IndexFile, Result, codec_file};
 use rayon::prelude::*;
 use selvedge_codec::TrainedCodec;
 use std::collections::BTreeMap;
@@ -69,6 +71,16 @@ impl Index {
         &self.codec
     }
 
+    /// Components of an embedding.
+    pub fn dim(&self) -> usize {
+        self.codec.params.dim
+    }
+
+    /// The model that made the embeddings; none where they were made elsewhere.
+    pub fn encoder(&self) -> Option<&EncoderInfo> {
+        self.manifest.encoder.as_ref()
+    }
+
     /// The segments, in pid order.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
@@ -111,6 +123,33 @@ impl Index {
             return Err(Error::NoSuchPassage { pid, num_passages: self.num_passages() });
         }
         Ok(pid.to_string())
+    }
+
+    /// The ids of all passages, in pid order; cheaper than [`Index::id`] for each.
+    pub fn ids(&self) -> impl Iterator<Item = Result<String>> + Send + use<> {
+        let mut documents = self.has_documents().then(|| self.documents.reader());
+        (0..self.num_passages()).map(move |pid| match &mut documents {
+            Some(documents) => documents.id(pid),
+            None => Ok(pid.to_string()),
+        })
+    }
+
+    /// The passage that has this id, if there is one. See [`Documents::pid`] for what the first call costs.
+    ///
+    /// # Errors
+    /// Where ids cannot be read.
+    pub fn pid(&self, id: &str) -> Result<Option<u32>> {
+        if self.has_documents() {
+            return self.documents.pid(id);
+        }
+        // Decimal, as `id` writes it: no sign, no zeros before it.
+        Ok(id.parse().ok().filter(|&pid: &u32| pid < self.num_passages() && pid.to_string() == id))
+    }
+
+    /// Bytes on disk that search needs, for each vector: all but the documents.
+    pub fn bytes_per_vector(&self) -> f64 {
+        let bytes = self.bytes_on_disk().into_iter().filter(|&(kind, _)| kind != FileKind::Documents);
+        bytes.map(|(_, bytes)| bytes).sum::<u64>() as f64 / self.num_tokens().max(1) as f64
     }
 
     /// Bytes on disk by kind of file, headers included.

@@ -14,10 +14,11 @@
 //! All but the lists are streamed; the lists are made at the end from the mapped offsets and codes,
 //! by counting sort: 4 bytes an entry and 20 a centroid, then the coded lists.
 
+use crate::error::{Error, Result};
+use crate::files::{FileKind, IndexFile};
 use crate::frame::{FileEntry, Frame, FrameWriter};
 use crate::lists::{Lists, ListsEncoder};
 use crate::manifest::SegmentEntry;
-use crate::{Error, FileKind, IndexFile, Result};
 use selvedge_backend::{
     CheckedCodec, CodeReader, Codec, CompressedPassages, pack_codes, pack_scales, packed_codes_bytes,
 };

@@ -3,8 +3,7 @@
 //! The file has no name: the operating system takes it back when the spool is dropped or the process
 //! dies, so it can never end up in an index.
 
-use crate::error::io_at;
-use crate::{Error, Result};
+use crate::error::{Error, Result, io_at};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

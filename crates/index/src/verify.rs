@@ -6,12 +6,12 @@
 //! cannot be read does not hide the others: they are then taken from the directory's names.
 
 use crate::documents::Documents;
-use crate::error::io_at;
+use crate::error::{Error, Result, io_at};
+use crate::files::{FileKind, IndexFile};
 use crate::frame::Frame;
 use crate::manifest::{DocumentsEntry, Manifest, SegmentEntry};
 use crate::reader::open_codec;
 use crate::segment::{Inverted, Segment, check_contents};
-use crate::{Error, FileKind, IndexFile, Result};
 use rayon::prelude::*;
 use selvedge_backend::Codec;
 use std::collections::BTreeMap;

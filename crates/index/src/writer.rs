@@ -1,24 +1,19 @@
 //! Makes an index, out of sight until it is complete.
 //!
-//! All files are written into a temporary directory beside the target, each is flushed to the disk,
-//! the manifest comes last, and one rename moves the directory into place. A writer that is dropped
-//! before [`Writer::finish`] takes its directory with it; a process that dies leaves one whose name
-//! starts with a dot, and nothing at the target.
+//! All files are written into a hidden directory of the target, each is flushed to the disk, and they are moved into
+//! place with the manifest as the last (`staging.rs` tells how). A writer that is dropped before [`Writer::finish`]
+//! leaves the target as it found it; what a process that dies leaves is removed by the next writer to the same place.
 
-use crate::documents::{Document, Documents, DocumentsWriter, records};
-use crate::error::io_at;
-use crate::manifest::{CodecEntry, DocumentsEntry, Manifest, ManifestInfo, SegmentEntry};
+use crate::codec_file;
+use crate::documents::{Document, Documents, DocumentsStage};
+use crate::error::{Error, Result};
+use crate::manifest::{CodecEntry, Manifest, ManifestInfo, SegmentEntry};
 use crate::segment::SegmentWriter;
-use crate::{Error, Result, Spool, codec_file};
+use crate::spool::Spool;
+use crate::staging::Staging;
 use selvedge_backend::Packed;
 use selvedge_codec::TrainedCodec;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use std::path::Path;
 
 /// When the writer starts a new segment or a new documents file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +38,7 @@ impl Default for Limits {
 /// (a full disk) makes every later [`Writer::finish`] fail; one that refuses its input leaves the
 /// writer as it was.
 pub struct Writer {
-    staging: TempDir,
-    target: PathBuf,
+    staging: Staging,
     limits: Limits,
     documents: DocumentsStage,
     codec: Option<(TrainedCodec, CodecEntry)>,
@@ -57,20 +51,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Prepares an index at `path`, where nothing or an empty directory may be.
+    /// Prepares an index at `path`, where nothing or an empty directory may be; such a directory stays the same one.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] where something is there already, [`Error::Locked`] where another writer works there.
     pub fn create(path: &Path) -> Result<Self> {
-        let target = free_place(path)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.");
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".partial");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let parent = parent_of(&target);
-        let staging = builder.tempdir_in(&parent).map_err(io_at(&parent))?;
         Ok(Self {
-            staging,
-            target,
+            staging: Staging::create(path)?,
             limits: Limits::default(),
             documents: DocumentsStage::default(),
             codec: None,
@@ -87,25 +74,31 @@ impl Writer {
         self.limits = limits;
     }
 
+    /// Bytes of memory that grow with the documents: some 17 to 40 for each id until [`Writer::finish_documents`], and
+    /// 24 for each block of the documents file that is open.
+    pub fn bytes_held(&self) -> usize {
+        self.documents.bytes_held()
+    }
+
     /// Appends the document of the next passage.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::DuplicateId`], [`Error::Metadata`] and [`Error::DocumentTooLarge`] refuse the
+    /// document and leave the writer as it was.
     ///
     /// # Panics
     /// After [`Writer::finish_documents`].
     pub fn push_document(&mut self, document: &Document) -> Result<()> {
-        let pid = self.documents.admit(document)?;
-        let (id, body) = records(document)?;
-        let directory = self.staging.path();
-        let result = self.documents.push(directory, self.limits, &id, &body);
-        self.note(result)?;
-        self.documents.register(&document.id, pid);
-        Ok(())
+        let records = self.documents.admit(document)?;
+        let result = self.documents.push(self.staging.path(), self.limits.documents_bytes, &document.id, &records);
+        self.note(result)
     }
 
     /// Closes the documents; gives back a reader over them, to encode their texts.
     pub fn finish_documents(&mut self) -> Result<Documents> {
         let result = self.documents.close();
         self.note(result)?;
-        Ok(Documents::open(self.staging.path(), &self.documents.files)?.0)
+        self.documents.open(self.staging.path())
     }
 
     /// Writes the codec.
@@ -153,7 +146,7 @@ impl Writer {
         self.documents.close()?;
         self.close_segment()?;
         let (_, codec) = self.codec.take().ok_or(Error::NoCodec)?;
-        let documents = std::mem::take(&mut self.documents.files);
+        let documents = self.documents.take_files();
         let num_documents = documents.iter().map(|file| u64::from(file.count)).sum();
         if !documents.is_empty() && num_documents != u64::from(self.num_passages) {
             return Err(Error::PassageCount { documents: num_documents, passages: self.num_passages.into() });
@@ -169,7 +162,7 @@ impl Writer {
             segments: std::mem::take(&mut self.segments),
         };
         manifest.write(self.staging.path())?;
-        self.move_into_place()?;
+        self.staging.finish(&manifest)?;
         Ok(manifest)
     }
 
@@ -258,26 +251,14 @@ impl Writer {
         }
         Ok(())
     }
-
-    /// Renames the complete directory to the target, and makes the disk remember it.
-    fn move_into_place(self) -> Result<()> {
-        let parent = parent_of(&self.target);
-        sync_directory(self.staging.path())?;
-        fs::rename(self.staging.path(), &self.target).map_err(|source| match source.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                Error::Exists { path: self.target.clone() }
-            }
-            _ => Error::Io { path: self.target.clone(), source },
-        })?;
-        // The directory has its new name: there is nothing left to delete under the old one.
-        let _ = self.staging.keep();
-        sync_directory(&parent)
-    }
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("target", &self.target).field("num_passages", &self.num_passages).finish()
+        f.debug_struct("Writer")
+            .field("target", &self.staging.target())
+            .field("num_passages", &self.num_passages)
+            .finish()
     }
 }
 
@@ -286,105 +267,4 @@ fn take<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
     let (front, back) = rest.split_at(count);
     *rest = back;
     front
-}
-
-/// Where an index can go: `path` itself, or what it stands for where it is an empty directory.
-fn free_place(path: &Path) -> Result<PathBuf> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.file_name() {
-            Some(_) => Ok(path.to_owned()),
-            None => Err(Error::Io { path: path.to_owned(), source: error }),
-        },
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-        Ok(_) if path.is_dir() && fs::read_dir(path).map_err(io_at(path))?.next().is_none() => {
-            fs::canonicalize(path).map_err(io_at(path))
-        }
-        Ok(_) => Err(Error::Exists { path: path.to_owned() }),
-    }
-}
-
-/// The directory that holds `path`.
-fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Waits until the disk has the names in `directory`.
-pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    if cfg!(unix) {
-        File::open(directory).and_then(|handle| handle.sync_all()).map_err(io_at(directory))
-    } else {
-        Ok(())
-    }
-}
-
-/// Bits of an id's hash: at 96, a hundred million ids collide once in 10^13 collections.
-type IdHash = [u32; 3];
-
-/// Documents files, written and being written, and who has which id.
-#[derive(Default)]
-struct DocumentsStage {
-    open: Option<DocumentsWriter>,
-    files: Vec<DocumentsEntry>,
-    /// Passage of each id; 16 bytes an entry, whatever the ids' lengths.
-    ids: HashMap<IdHash, u32>,
-    hashers: [RandomState; 2],
-    count: u32,
-    is_closed: bool,
-}
-
-impl DocumentsStage {
-    fn hash(&self, id: &str) -> IdHash {
-        let [low, high] = [self.hashers[0].hash_one(id), self.hashers[1].hash_one(id)];
-        [low as u32, (low >> 32) as u32, high as u32]
-    }
-
-    /// The pid of the next document, if its id is new.
-    fn admit(&self, document: &Document) -> Result<u32> {
-        assert!(!self.is_closed, "documents come before finish_documents");
-        if let Some(&first) = self.ids.get(&self.hash(&document.id)) {
-            return Err(Error::DuplicateId { id: document.id.clone(), first, second: self.count });
-        }
-        if self.count == u32::MAX {
-            let limit = u64::from(u32::MAX);
-            return Err(Error::TooMany { what: "passages", found: limit + 1, limit });
-        }
-        Ok(self.count)
-    }
-
-    fn register(&mut self, id: &str, pid: u32) {
-        let hash = self.hash(id);
-        if let Entry::Vacant(entry) = self.ids.entry(hash) {
-            entry.insert(pid);
-        }
-    }
-
-    fn push(&mut self, directory: &Path, limits: Limits, id: &[u8], body: &[u8]) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.bytes() >= limits.documents_bytes) {
-            self.close_file()?;
-        }
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => none.insert(DocumentsWriter::create(directory, self.files.len() as u32, self.count)?),
-        };
-        open.push(id, body)?;
-        self.count += 1;
-        Ok(())
-    }
-
-    fn close_file(&mut self) -> Result<()> {
-        if let Some(open) = self.open.take() {
-            self.files.push(open.finish()?);
-        }
-        Ok(())
-    }
-
-    /// No more documents come: the ids are no longer needed.
-    fn close(&mut self) -> Result<()> {
-        self.is_closed = true;
-        self.ids = HashMap::new();
-        self.close_file()
-    }
 }

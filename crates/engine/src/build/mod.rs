@@ -155,7 +155,8 @@ fn from_written(
     if documents.is_empty() {
         return Err(Error::EmptyCollection { path: path.into() });
     }
-    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(documents.get(pid)?.text));
+    let mut reader = documents.reader();
+    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
     from_source(path, writer, &mut source, Some(encoder_info(encoder)), options, progress)
 }
 
@@ -188,21 +189,14 @@ fn from_source(
     writer.finish(ManifestInfo { encoder, build, search: None })?;
     let index = Index::open(path, Check::Lengths)?;
     if let Some(saver) = saver {
-        saver.finish((0..index.num_passages()).map(|pid| Ok(index.id(pid)?)))?;
+        saver.finish(index.ids().map(|id| Ok(id?)))?;
     }
     Ok(BuildReport {
         passages: index.num_passages(),
         tokens: counts.num_tokens,
         centroids: index.codec().params.num_centroids(),
-        bytes_per_vector: bytes_per_vector(&index),
+        bytes_per_vector: index.bytes_per_vector(),
     })
-}
-
-/// Bytes on disk per embedding, stored text aside.
-pub fn bytes_per_vector(index: &Index) -> f64 {
-    let files = index.bytes_on_disk();
-    let text = files.get(&selvedge_index::FileKind::Documents).copied().unwrap_or(0);
-    (files.values().sum::<u64>() - text) as f64 / index.num_tokens().max(1) as f64
 }
 
 /// Stores the ids of passages that come as embeddings; without a file they are their numbers.

@@ -166,7 +166,8 @@ fn exact_f32(
     if index.manifest().encoder.is_none() {
         return Err(Error::NoText);
     }
-    let text = |pid| Ok(index.document(pid)?.text);
+    let mut documents = index.documents().reader();
+    let text = |pid| Ok(documents.text(pid)?);
     let mut source = TextSource::new(engine.encoder()?, index.num_passages() as usize, text);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
     truth::exact(&backend, &mut source, &queries.embeddings, k, progress)
@@ -178,10 +179,10 @@ fn dense(engine: &Engine, queries: &Queries, k: usize, progress: &dyn Progress) 
     let (index, encoder) = (engine.index(), engine.encoder()?);
     let encoded = encoder.encode_dense(texts, TextKind::Query)?;
     let mut stage = Stage::new(progress, "dense", "passages", Some(index.num_passages().into()));
-    let mut passages = Vec::new();
+    let (mut passages, mut documents) = (Vec::new(), index.documents().reader());
     let pids: Vec<u32> = (0..index.num_passages()).collect();
     for block in pids.chunks(1024) {
-        let texts: Vec<String> = block.iter().map(|&pid| Ok(index.document(pid)?.text)).collect::<Result<_>>()?;
+        let texts: Vec<String> = block.iter().map(|&pid| Ok(documents.text(pid)?)).collect::<Result<_>>()?;
         passages.extend(encoder.encode_dense(&texts, TextKind::Passage)?.data);
         stage.add(block.len() as u64)?;
     }
@@ -189,5 +190,5 @@ fn dense(engine: &Engine, queries: &Queries, k: usize, progress: &dyn Progress) 
 }
 
 fn all_ids(index: &Index) -> Result<Vec<String>> {
-    (0..index.num_passages()).map(|pid| Ok(index.id(pid)?)).collect()
+    index.ids().map(|id| Ok(id?)).collect()
 }

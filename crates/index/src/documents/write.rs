@@ -1,17 +1,18 @@
 //! Documents to one documents file.
 
-use super::{BLOCK_LIMIT, BODY_BLOCK_BYTES, Block, Document, ID_BLOCK_BYTES, ZSTD_LEVEL};
+use super::block::{BLOCK_LIMIT, BODY_BLOCK_BYTES, Block, ID_BLOCK_BYTES, ZSTD_LEVEL};
+use super::document::Document;
 use crate::bits::push_varint;
-use crate::error::io_at;
+use crate::error::{Error, Result, io_at};
+use crate::files::{FileKind, IndexFile};
 use crate::frame::FrameWriter;
 use crate::manifest::DocumentsEntry;
-use crate::{Error, FileKind, IndexFile, Result};
 use std::path::{Path, PathBuf};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
 /// A documents file that is being written.
-pub(crate) struct DocumentsWriter {
+pub(super) struct DocumentsWriter {
     path: PathBuf,
     out: FrameWriter,
     zstd: Compressor<'static>,
@@ -68,7 +69,7 @@ impl Column {
 
 impl DocumentsWriter {
     /// Starts documents file `number`, whose first document belongs to passage `first_pid`.
-    pub(crate) fn create(directory: &Path, number: u32, first_pid: u32) -> Result<Self> {
+    pub(super) fn create(directory: &Path, number: u32, first_pid: u32) -> Result<Self> {
         let file = IndexFile::new(FileKind::Documents, number);
         let path = directory.join(file.name());
         let zstd = || {
@@ -89,20 +90,25 @@ impl DocumentsWriter {
     }
 
     /// Bytes of the file so far, without the blocks that are being filled.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.out.payload_bytes()
     }
 
+    /// Bytes of memory that grow with the file.
+    pub(super) fn bytes_held(&self) -> usize {
+        (self.ids.directory.capacity() + self.bodies.directory.capacity()) * size_of::<Block>()
+    }
+
     /// Appends records made by [`records`].
-    pub(crate) fn push(&mut self, id: &[u8], body: &[u8]) -> Result<()> {
-        self.ids.push(id, &self.path, &mut self.zstd, &mut self.out)?;
-        self.bodies.push(body, &self.path, &mut self.zstd, &mut self.out)?;
+    pub(super) fn push(&mut self, records: &Records) -> Result<()> {
+        self.ids.push(&records.id, &self.path, &mut self.zstd, &mut self.out)?;
+        self.bodies.push(&records.body, &self.path, &mut self.zstd, &mut self.out)?;
         self.count += 1;
         Ok(())
     }
 
     /// Writes the last blocks and the directories.
-    pub(crate) fn finish(mut self) -> Result<DocumentsEntry> {
+    pub(super) fn finish(mut self) -> Result<DocumentsEntry> {
         self.ids.write_block(&self.path, &mut self.zstd, &mut self.out)?;
         self.bodies.write_block(&self.path, &mut self.zstd, &mut self.out)?;
         for block in self.ids.directory.iter().chain(&self.bodies.directory) {
@@ -116,8 +122,14 @@ impl DocumentsWriter {
     }
 }
 
-/// The records of a document in the two columns.
-pub(crate) fn records(document: &Document) -> Result<(Vec<u8>, Vec<u8>)> {
+/// A document as the two columns hold it.
+pub(crate) struct Records {
+    id: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// The records of a document.
+pub(super) fn records(document: &Document) -> Result<Records> {
     let metadata = match &document.metadata {
         None => Vec::new(),
         Some(object @ serde_json::Value::Object(_)) => {
@@ -137,6 +149,6 @@ pub(crate) fn records(document: &Document) -> Result<(Vec<u8>, Vec<u8>)> {
         bytes if bytes > BLOCK_LIMIT => {
             Err(Error::DocumentTooLarge { id: document.id.clone(), bytes, limit: BLOCK_LIMIT })
         }
-        _ => Ok((id, body)),
+        _ => Ok(Records { id, body }),
     }
 }

@@ -1,8 +1,8 @@
 //! Lists of pids to the payload of a lists file.
 
 use super::{MAX_LOW_BITS, PADDING_BYTES, PRELUDE_BYTES};
-use crate::Result;
 use crate::bits::{BitWriter, push_varint};
+use crate::error::Result;
 use crate::frame::FrameWriter;
 
 /// Takes the lists in the order of their codes.

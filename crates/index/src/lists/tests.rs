@@ -233,3 +233,18 @@ fn list_entropy(p: u32, n: usize) -> f64 {
     let half_log = 0.5 * (p / (2.0 * std::f64::consts::PI * n * (p - n))).log2();
     n * (p / n).log2() + (p - n) * (p / (p - n)).log2() + half_log
 }
+
+#[test]
+fn a_pid_beyond_the_last_passage_is_never_handed_out() {
+    let mut payload = encode(8, &[vec![7], vec![3, 7]]).to_vec();
+    payload[4..8].copy_from_slice(&7u32.to_le_bytes());
+    let lists = Lists::parse(&payload.into()).expect("the heads alone cannot tell");
+    for end in [4, 7, 8, u32::MAX] {
+        let mut visited = Vec::new();
+        lists.visit(&mut lists.cursor(0), end, |pid| visited.push(pid));
+        assert_eq!(visited, [0; 0], "up to {end}");
+        lists.visit(&mut lists.cursor(1), end, |pid| visited.push(pid));
+        assert_eq!(visited, [3], "up to {end}");
+    }
+    assert_eq!(decode_all(&lists), [vec![], vec![3]]);
+}

@@ -210,6 +210,62 @@ fn forged_files_are_refused_for_what_they_say() {
 }
 
 #[test]
+fn a_list_of_the_right_length_with_another_passage_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    let index = write_index(&path, &codec, &Passages::new(&codec.params, &[1, 0, 0]), None);
+    let file = IndexFile::new(FileKind::Lists, 0);
+    let lists = &index.segments()[0].lists;
+    let mut encoder = crate::lists::ListsEncoder::new(3);
+    // Passage 0 has the only token; the empty passage 2 takes its place.
+    (0..3).for_each(|code| encoder.push(if lists.list_len(code) == 1 { &[2] } else { &[] }));
+    forge(&path, file, |payload| *payload = encoder.into_payload().to_vec());
+    let report = verify(&path).unwrap();
+    let broken: Vec<_> = report.broken().collect();
+    assert_eq!(broken.len(), 1);
+    assert!(matches!(broken[0].status, Err(Error::ListMismatch { .. })) && broken[0].file == file, "{broken:?}");
+}
+
+#[test]
+fn a_manifest_that_names_a_file_twice_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let (sound, _) = crate::Manifest::read(&path).unwrap();
+    let mut segments = sound.clone();
+    segments.segments[1].number = 0;
+    let mut documents = sound;
+    let whole = documents.documents[0];
+    documents.documents = vec![
+        crate::DocumentsEntry { count: 1, ..whole },
+        crate::DocumentsEntry { first_pid: 1, count: whole.count - 1, ..whole },
+    ];
+    for (manifest, file) in [(segments, "offsets-0000"), (documents, "documents-0000")] {
+        write_framed(&path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+        let error = Index::open(&path, Check::Lengths).unwrap_err();
+        assert!(matches!(error, Error::Manifest { .. }), "{error}");
+        assert!(error.to_string().ends_with(&format!("{file} is named twice")), "{error}");
+    }
+}
+
+#[test]
+fn a_block_that_ends_after_the_last_document_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let file = IndexFile::new(FileKind::Documents, 0);
+    // The last directory entry, that of the bodies, is before the 16 bytes of the trailer; it ends with its count.
+    forge(&path, file, |payload| {
+        let at = payload.len() - 16 - 4;
+        assert_eq!(payload[at..at + 4], [3, 0, 0, 0]);
+        payload[at] = 4;
+    });
+    let report = verify(&path).unwrap();
+    assert_eq!(report.broken().map(|report| report.file).collect::<Vec<_>>(), [file]);
+    let error = Index::open(&path, Check::Bytes).unwrap().document(0).unwrap_err();
+    assert!(matches!(&error, Error::Documents { what: "no block has this document", .. }), "{error}");
+}
+
+#[test]
 fn lists_that_are_not_those_of_the_codes_are_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = tiny(directory.path());

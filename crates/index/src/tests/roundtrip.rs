@@ -100,6 +100,13 @@ fn documents_come_back_one_by_one_and_in_a_row() {
         assert_eq!(index.document(pid).unwrap(), document(pid));
         assert_eq!(index.id(pid).unwrap(), document(pid).id);
     }
+    let mut reader = index.documents().reader();
+    for pid in (0..3000).step_by(11).chain((0..3000).rev().step_by(7)).chain([5, 5, 4, 2999]) {
+        assert_eq!(reader.document(pid).unwrap(), document(pid));
+        assert_eq!(reader.text(pid).unwrap(), document(pid).text);
+        assert_eq!(reader.id(pid).unwrap(), document(pid).id);
+    }
+    assert!(index.ids().map(Result::unwrap).eq((0..3000).map(|pid| document(pid).id)));
     for range in [0..3000, 0..0, 17..18, 1000..2000, 2990..5000] {
         let found: Vec<_> = index.documents().iter(range.clone()).map(Result::unwrap).collect();
         let expected: Vec<_> = (range.start..range.end.min(3000)).map(document).collect();
@@ -110,15 +117,56 @@ fn documents_come_back_one_by_one_and_in_a_row() {
 }
 
 #[test]
+fn ids_find_their_passages() {
+    let directory = tempfile::tempdir().unwrap();
+    let codec = codec(8, 2, 0, 0);
+    let passages = Passages::new(&codec.params, &[1; 3000]);
+    let limits = Limits { segment_tokens: 1000, documents_bytes: 20_000 };
+    let index = write_index(&directory.path().join("index"), &codec, &passages, Some(limits));
+    for pid in 0..3000 {
+        assert_eq!(index.pid(&document(pid).id).unwrap(), Some(pid));
+    }
+    for stranger in ["", "0", "doc/", "doc/0", &document(3000).id, &format!("{} ", document(7).id)] {
+        assert_eq!(index.clone().pid(stranger).unwrap(), None, "{stranger:?}");
+    }
+
+    let mut writer = Writer::create(&directory.path().join("numbers")).unwrap();
+    writer.set_codec(&codec).unwrap();
+    passages.push_to(&mut writer, &codec.params, 1000).unwrap();
+    writer.finish(ManifestInfo::default()).unwrap();
+    let index = Index::open(&directory.path().join("numbers"), Check::Bytes).unwrap();
+    assert!(index.ids().map(Result::unwrap).eq((0..3000).map(|pid| pid.to_string())));
+    assert_eq!((index.pid("0").unwrap(), index.pid("2999").unwrap()), (Some(0), Some(2999)));
+    for stranger in ["", "3000", "+1", "01", "-1", " 1", "4294967296"] {
+        assert_eq!(index.pid(stranger).unwrap(), None, "{stranger:?}");
+    }
+}
+
+#[test]
+fn the_memory_of_ids_is_counted_and_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(&directory.path().join("index")).unwrap();
+    assert_eq!(writer.bytes_held(), 0);
+    let num_ids = 20_000;
+    for pid in 0..num_ids {
+        writer.push_document(&Document { id: format!("{pid:0100}"), ..Document::default() }).unwrap();
+    }
+    let held = writer.bytes_held();
+    assert!((17 * num_ids..48 * num_ids).contains(&held), "{held}");
+    writer.finish_documents().unwrap();
+    assert_eq!(writer.bytes_held(), 0);
+}
+
+#[test]
 fn awkward_documents_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(&directory.path().join("index")).unwrap();
     let large = |c: char, n: usize| c.to_string().repeat(n);
     let metadata = Some(serde_json::json!({ "x": 0.1 + 0.2, "tiny": 5e-324, "big": u64::MAX, "\u{0}": {} }));
     let documents = [
-        Document::default(),
+        Document { id: "0".into(), ..Document::default() },
         Document { id: large('i', 10_000), text: large('t', 300_000), metadata: metadata.clone() },
-        Document { id: "\n\u{0}".into(), text: "\u{10ffff}".into(), metadata: None },
+        Document { id: " \t\u{1}\u{85}\u{2028}".into(), text: "\n\u{0}\u{10ffff}".into(), metadata: None },
         Document { id: "a".into(), text: large('x', 65_535), metadata: Some(serde_json::json!({})) },
         Document { id: "b".into(), text: large('y', 65_536), metadata },
     ];
@@ -172,9 +220,12 @@ fn the_manifest_keeps_what_it_is_told_and_sizes_add_up() {
     assert_eq!((&manifest.encoder, &manifest.build, &manifest.search), (&info.encoder, &info.build, &info.search));
     assert_eq!((index.id(1).unwrap(), index.document(0).unwrap().id), ("1".into(), "0".into()));
     assert!(!index.has_documents());
+    assert_eq!(index.encoder(), info.encoder.as_ref());
+    assert_eq!(index.dim(), 16);
     let on_disk: u64 = std::fs::read_dir(&path).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(index.bytes_on_disk().values().sum::<u64>(), on_disk);
     assert_eq!(index.bytes_on_disk()[&FileKind::Residuals], 64 + 5 * 4);
+    assert_eq!(index.bytes_per_vector(), on_disk as f64 / 5.0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Error;
+use crate::files::{LOCK_NAME, PARTIAL_NAME};
 use std::fs;
 
 fn names(directory: &Path) -> Vec<String> {
@@ -28,8 +29,8 @@ fn nothing_is_seen_before_the_end_and_nothing_is_left_behind() {
         (writer, spool)
     };
     let (writer, spool) = start();
-    assert!(!path.exists());
-    assert_eq!(names(directory.path()).len(), 1);
+    assert!(Index::open(&path, crate::Check::Lengths).is_err());
+    assert_eq!(names(&path), [LOCK_NAME, PARTIAL_NAME], "no file is visible");
     drop((writer, spool));
     assert_eq!(names(directory.path()), [""; 0]);
 
@@ -76,8 +77,13 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
     let passages = Passages::new(&codec.params, &[1, 2]);
     let path = directory.path().join("index");
     fs::create_dir(&path).unwrap();
+    let before = identity(&path);
+    drop(Writer::create(&path).unwrap());
+    assert_eq!(names(&path), [""; 0], "a directory of somebody else is left, empty");
     write_index(&path, &codec, &passages, None);
+    assert_eq!(identity(&path), before, "whoever stands in the directory sees the index");
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
+    assert_eq!(names(&path).len(), 8, "the refused writer has changed nothing");
     let file = directory.path().join("file");
     fs::write(&file, "precious").unwrap();
     assert!(matches!(Writer::create(&file), Err(Error::Exists { .. })));
@@ -90,22 +96,111 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
 #[test]
 fn what_appears_at_the_target_meanwhile_stays() {
     let directory = tempfile::tempdir().unwrap();
-    for what in ["file", "directory"] {
+    for what in ["precious", "codec", "manifest"] {
         let path = directory.path().join(what);
         let mut writer = Writer::create(&path).unwrap();
         writer.set_codec(&codec(8, 3, 2, 4)).unwrap();
-        let precious = if what == "file" {
-            path.clone()
-        } else {
-            fs::create_dir(&path).unwrap();
-            path.join("precious")
-        };
-        fs::write(&precious, "precious").unwrap();
+        fs::write(path.join(what), "precious").unwrap();
         let error = writer.finish(ManifestInfo::default()).unwrap_err();
         assert!(matches!(error, Error::Exists { .. }), "{what}: {error}");
-        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        assert_eq!(names(&path), [what]);
+        assert_eq!(fs::read_to_string(path.join(what)).unwrap(), "precious");
     }
-    assert_eq!(names(directory.path()), ["directory", "file"]);
+}
+
+/// What a process leaves that is killed while it moves files into place: all complete, the first few moved.
+fn killed_while_moving(path: &Path, moved: usize) {
+    let codec = codec(8, 3, 2, 4);
+    let index = write_index(path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
+    let partial = path.join(PARTIAL_NAME);
+    fs::create_dir(&partial).unwrap();
+    fs::write(path.join(LOCK_NAME), "").unwrap();
+    let files = index.manifest().files().into_iter().map(|(file, _)| file).skip(moved);
+    for file in files.chain([crate::IndexFile::MANIFEST]) {
+        fs::rename(path.join(file.name()), partial.join(file.name())).unwrap();
+    }
+}
+
+#[test]
+fn what_a_dead_writer_left_is_removed_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let codec = codec(8, 3, 2, 4);
+    let passages = Passages::new(&codec.params, &[1]);
+    for moved in 0..8 {
+        let path = directory.path().join(moved.to_string());
+        killed_while_moving(&path, moved);
+        assert!(Index::open(&path, crate::Check::Lengths).is_err(), "there is no index without its manifest");
+        let index = write_index(&path, &codec, &passages, None);
+        assert_eq!((index.num_passages(), names(&path).len()), (1, 8), "{moved} files moved");
+        assert!(names(&path).iter().all(|name| !name.starts_with('.')));
+    }
+
+    // A file that is not the dead writer's stays, whatever its name.
+    let path = directory.path().join("stranger");
+    killed_while_moving(&path, 3);
+    fs::write(path.join("codec"), "precious").unwrap();
+    assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
+    assert_eq!(names(&path), ["codec"]);
+}
+
+#[test]
+fn a_change_that_was_not_made_costs_no_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
+    let before = names(&path);
+    fs::create_dir(path.join(PARTIAL_NAME)).unwrap();
+    fs::copy(path.join("manifest"), path.join(PARTIAL_NAME).join("manifest")).unwrap();
+    assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
+    assert_eq!(names(&path), before);
+    Index::open(&path, crate::Check::Bytes).unwrap();
+}
+
+#[test]
+fn one_writer_at_a_time_works_in_a_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let mut first = Writer::create(&path).unwrap();
+    let error = Writer::create(&path).unwrap_err();
+    assert!(matches!(&error, Error::Locked { path: locked, .. } if *locked == path), "{error}");
+    assert_eq!(names(&path), [LOCK_NAME, PARTIAL_NAME], "the second has removed nothing of the first");
+    first.set_codec(&codec(8, 3, 2, 4)).unwrap();
+    first.finish(ManifestInfo::default()).unwrap();
+    assert_eq!(names(&path), ["codec", "manifest"]);
+}
+
+#[test]
+fn changes_of_one_index_at_the_same_time_are_all_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    let before = names(write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None).path());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    crate::commit::update(&path, |manifest| manifest.build.seed += 1).unwrap();
+                    Index::open(&path, crate::Check::Lengths).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(Index::open(&path, crate::Check::Bytes).unwrap().manifest().build.seed, 40);
+    assert_eq!(names(&path), before, "no lock and no partial file stays");
+
+    let nowhere = directory.path().join("empty");
+    fs::create_dir(&nowhere).unwrap();
+    assert!(matches!(crate::write_search(&nowhere, 1.into()), Err(Error::MissingFile { .. })));
+    assert_eq!(names(&nowhere), [""; 0]);
+}
+
+/// What tells a directory from another one that takes its name.
+fn identity(path: &Path) -> impl PartialEq + std::fmt::Debug {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    #[cfg(not(unix))]
+    fs::metadata(path).unwrap().created().unwrap()
 }
 
 #[test]
@@ -116,6 +211,11 @@ fn refused_input_leaves_the_writer_as_it_was() {
     let mut writer = Writer::create(&path).unwrap();
     writer.push_document(&document(0)).unwrap();
     writer.push_document(&document(1)).unwrap();
+    for bad in ["", " ", "\t\u{a0}", "a\nb", "a\r", "\0", "a\0"] {
+        let error = writer.push_document(&Document { id: bad.into(), ..document(2) }).unwrap_err();
+        assert!(matches!(&error, Error::InvalidId { id, pid: 2, .. } if id == bad), "{error}");
+        assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+    }
     let error = writer.push_document(&document(0)).unwrap_err();
     assert!(matches!(&error, Error::DuplicateId { id, first: 0, second: 2 } if *id == document(0).id), "{error}");
     let list = Document { id: "list".into(), text: String::new(), metadata: Some(serde_json::json!([1])) };
@@ -136,7 +236,7 @@ fn a_failed_write_cannot_be_finished() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
     let mut writer = Writer::create(&path).unwrap();
-    let staging = fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let staging = path.join(PARTIAL_NAME);
     fs::write(staging.join("codec"), "in the way").unwrap();
     assert!(matches!(writer.set_codec(&codec(8, 3, 2, 4)), Err(Error::Io { .. })));
     fs::remove_file(staging.join("codec")).unwrap();

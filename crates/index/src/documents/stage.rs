@@ -1,0 +1,79 @@
+//! Documents in pid order to documents files, each id once.
+
+use super::document::{Document, check_id};
+use super::ids::IdSet;
+use super::read::Documents;
+use super::write::{DocumentsWriter, Records, records};
+use crate::error::{Error, Result};
+use crate::manifest::DocumentsEntry;
+use std::path::Path;
+
+/// Documents files, written and being written, and who has which id.
+#[derive(Default)]
+pub(crate) struct DocumentsStage {
+    open: Option<DocumentsWriter>,
+    files: Vec<DocumentsEntry>,
+    ids: IdSet,
+    count: u32,
+    is_closed: bool,
+}
+
+impl DocumentsStage {
+    /// The records of the next document, if there can be one and its id is new.
+    pub(crate) fn admit(&self, document: &Document) -> Result<Records> {
+        assert!(!self.is_closed, "documents come before finish_documents");
+        check_id(&document.id, self.count)?;
+        if let Some(first) = self.ids.get(&document.id) {
+            return Err(Error::DuplicateId { id: document.id.clone(), first, second: self.count });
+        }
+        if self.count == u32::MAX {
+            let limit = u64::from(u32::MAX);
+            return Err(Error::TooMany { what: "passages", found: limit + 1, limit });
+        }
+        records(document)
+    }
+
+    /// Writes a document that was admitted; a file that has `file_bytes` is closed first.
+    pub(crate) fn push(&mut self, directory: &Path, file_bytes: u64, id: &str, records: &Records) -> Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.bytes() >= file_bytes) {
+            self.close_file()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(DocumentsWriter::create(directory, self.files.len() as u32, self.count)?),
+        };
+        open.push(records)?;
+        self.ids.insert(id, self.count);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Bytes of memory that grow with the documents.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.ids.bytes_held() + self.open.as_ref().map_or(0, DocumentsWriter::bytes_held)
+    }
+
+    fn close_file(&mut self) -> Result<()> {
+        if let Some(open) = self.open.take() {
+            self.files.push(open.finish()?);
+        }
+        Ok(())
+    }
+
+    /// No more documents come: the ids are no longer needed.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.is_closed = true;
+        self.ids = IdSet::default();
+        self.close_file()
+    }
+
+    /// The documents of the files that are closed.
+    pub(crate) fn open(&self, directory: &Path) -> Result<Documents> {
+        Ok(Documents::open(directory, &self.files)?.0)
+    }
+
+    /// The files that are closed, for the manifest.
+    pub(crate) fn take_files(&mut self) -> Vec<DocumentsEntry> {
+        std::mem::take(&mut self.files)
+    }
+}
