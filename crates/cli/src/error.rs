@@ -32,9 +32,9 @@ pub(crate) enum Error {
 impl Error {
     /// The process' exit code: 2 for usage, 1 for bad input and failures.
     pub(crate) fn exit_code(&self) -> u8 {
-        use selvedge::Error::{NoEncoder, NoQueryTexts, NoText, NothingTuned};
+        use selvedge::Error::{NoEncoder, NoQueryTexts, NoText, NothingFound, NothingTuned};
         match self {
-            Self::Usage(_) | Self::Engine(NoEncoder | NoText | NoQueryTexts | NothingTuned { .. }) => 2,
+            Self::Usage(_) | Self::Engine(NoEncoder | NoText | NoQueryTexts | NothingFound | NothingTuned { .. }) => 2,
             _ => 1,
         }
     }

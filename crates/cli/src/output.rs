@@ -54,11 +54,16 @@ fn printable(text: &str) -> Cow<'_, str> {
 
 /// `eval` for a reader.
 pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
-    let row =
-        |name: &str, q: &Quality| format!("{name:<34} {:>8.4} {:>8.4} {:>10.4}", q.ndcg_10, q.mrr_10, q.recall_100);
+    let row = |name: &str, q: &Quality| {
+        let columns = [q.ndcg_10, q.mrr_10, q.recall_100, q.map, q.success_1, q.success_5, q.success_10];
+        let columns: Vec<String> = columns.iter().map(|x| format!("{x:>10.4}")).collect();
+        format!("{name:<34} {}", columns.join(" "))
+    };
+    let names = ["nDCG@10", "MRR@10", "Recall@100", "MAP", "success@1", "success@5", "success@10"];
+    let names: Vec<String> = names.iter().map(|name| format!("{name:>10}")).collect();
     let mut lines = vec![
         format!("{} queries, {} of them judged", r.queries, r.judged_queries),
-        format!("{:<34} {:>8} {:>8} {:>10}", "", "nDCG@10", "MRR@10", "Recall@100"),
+        format!("{:<34} {}", "", names.join(" ")),
         row("this index", &r.quality),
         row("exact f32 MaxSim, uncompressed", &r.exact_f32),
     ];

@@ -1,10 +1,10 @@
 //! `selvedge search` and `selvedge eval`: queries to passages, and how good these are.
 
 use crate::args::{EvalArgs, SearchArgs};
+use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
-use selvedge::metrics::Qrels;
-use selvedge::{Engine, EvalOptions, SearchOptions};
+use selvedge::{Engine, EvalOptions, Qrels, SearchOptions, trec};
 use std::io::Write;
 
 /// Answers queries, best passage first.
@@ -13,10 +13,15 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
     let queries = engine.queries(&source)?;
     let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.funnel.search_options(args.k) };
-    if !args.json {
+    if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
     let outputs = engine.search_embeddings_batch(&queries.rows(), &options)?;
+    if let Some(path) = &args.trec {
+        let blocks = queries.ids.iter().zip(&outputs);
+        let blocks = blocks.map(|(id, answer)| trec::lines(id, answer.hits.iter().map(|hit| (&hit.id, hit.score))));
+        return Ok(trec::save(path, blocks)?);
+    }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, (id, answer)) in queries.ids.iter().zip(&outputs).enumerate() {
         if args.json {
@@ -41,6 +46,10 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
         dense: args.dense,
     };
     let report = engine.eval(&queries, &qrels, &options, &Bars::default())?;
+    if let Some(first) = &report.first_not_indexed {
+        let (missing, all) = (report.judgments_not_indexed, report.judgments);
+        note!("warning: the passage of {missing} of {all} judgments is not in the index, such as {first:?}");
+    }
     let mut out = std::io::stdout().lock();
     if args.json {
         let line = serde_json::to_string(&report).expect("a report is plain numbers");

@@ -4,7 +4,7 @@ use crate::args::TuneArgs;
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
-use selvedge::{Engine, TuneOptions, TuneReport};
+use selvedge::{Engine, Error, TuneOptions, TuneReport};
 use std::io::Write;
 
 /// Fewer queries than this, and the recall found may be far from that of queries to come.
@@ -20,12 +20,23 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     }
     let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: args.dry_run };
     let report = engine.tune(&queries, &options, &Bars::default())?;
+    for k in &report.whole {
+        let passages = engine.index().num_passages();
+        note!(
+            "k = {k}: the index has {passages} passages, so every search scores all of them; there is nothing to tune"
+        );
+    }
     let mut out = std::io::stdout().lock();
     if args.json {
         let line = serde_json::to_string(&report.best).expect("settings are plain numbers");
-        return output::print(writeln!(out, "{line}"));
+        output::print(writeln!(out, "{line}"))?;
+    } else {
+        print(&mut out, &report)?;
     }
-    print(&mut out, &report)
+    match report.missed.first() {
+        None => Ok(()),
+        Some(&(k, most)) => Err(Error::NothingTuned { k, recall: args.recall, most }.into()),
+    }
 }
 
 /// A table for each number of results.

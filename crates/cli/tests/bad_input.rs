@@ -133,7 +133,9 @@ fn queries_that_ask_for_nothing_or_for_too_much() {
         let said = c.ok(&format!("search i --query-embeddings {query}"));
         assert!(said.contains("nothing found"), "{query}: {said}");
     }
-    let zeros = c.ok("eval i --qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings zeros.npy");
+    c.write("zeros.tsv", "q0\tnothing\nq1\tnothing\n");
+    let zeros = c.ok("eval i --qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings zeros.npy \
+         --queries zeros.tsv");
     assert!(!zeros.contains("NaN"), "{zeros}");
 }
 
@@ -145,7 +147,8 @@ fn any_positive_number_of_threads() {
         c.index(&index, &format!("--centroids 16 --threads {threads}"));
         c.ok(&format!("verify {index} --threads {threads}"));
         c.ok(&format!("search {index} --query-embeddings queries.npy --threads {threads}"));
-        let eval = "--qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings queries.npy --json";
+        let eval = "--qrels qrels.tsv --embeddings docs.npy --doclens lens.npy --query-embeddings queries.npy \
+             --queries queries.tsv --json";
         let report: serde_json::Value =
             serde_json::from_str(&c.ok(&format!("eval {index} {eval} --threads {threads}"))).unwrap();
         assert_eq!(report["threads"], threads);

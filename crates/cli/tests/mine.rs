@@ -96,6 +96,29 @@ fn a_teacher_scores_what_is_mined_and_train_reads_it() {
     assert!(trained.status.success(), "{}", said(&trained));
 }
 
+/// Judgments as `eval` reads them: TREC's columns and a header of BEIR.
+#[test]
+fn answers_are_judgments_in_any_format() {
+    let dir = data();
+    let scores = dir.path().join("s.tsv");
+    std::fs::write(&scores, "q1\tp1\t10\nq1\tp2\t1\nq2\tp2\t3\nq2\tp1\t1\n").unwrap();
+    let mined = |answers: &str| {
+        std::fs::write(dir.path().join("a.tsv"), answers).unwrap();
+        let (answers, scores) = (dir.path().join("a.tsv"), dir.path().join("s.tsv"));
+        let more = ["--answers", answers.to_str().unwrap(), "--scores", scores.to_str().unwrap(), "--negatives", "1"];
+        let done = mine(dir.path(), &more);
+        assert!(done.status.success(), "{}", said(&done));
+        tuples(dir.path())
+    };
+    let pairs = mined("q1\tp1\nq2\tp2\n");
+    assert_eq!(
+        pairs.iter().map(|(query, found)| (query.as_str(), found[0].0.as_str())).collect::<Vec<_>>(),
+        [("q1", "p1"), ("q2", "p2")]
+    );
+    assert_eq!(mined("q1 0 p3 0\nq1 0 p1 2\nq2 0 p2 1\n"), pairs);
+    assert_eq!(mined("query-id\tcorpus-id\tscore\nq1\tp1\t1\nq2\tp2\t1\n"), pairs);
+}
+
 /// p4 is scored like the answer of q1, and p5 nearly: no negatives. What has no score is none, either.
 #[test]
 fn what_scores_near_the_answer_is_dropped() {
@@ -124,11 +147,13 @@ fn what_is_wrong_is_named_and_nothing_is_left() {
     let dir = data();
     let bad = dir.path().join("bad.tsv");
     for (text, flag, reason) in [
-        ("q1\tp1\nq1\n", "--answers", "line 2: expected query<TAB>passage"),
-        ("q1\tp1\tgood\n", "--answers", "line 1: \"good\" is no grade"),
+        ("q1\tp1\nq1\n", "--answers", "line 2: expected query and passage, and perhaps a grade, found 1 columns"),
+        ("q1\tp1\tgood\n", "--answers", "line 1: the grade \"good\" is not a number"),
+        ("q1\tp1\t0.5\n", "--answers", "line 1: the grade 0.5 is not a whole number"),
         ("q1\tp1\tNaN\n", "--scores", "line 1: \"NaN\" is no score"),
         ("q1\tp1\n", "--scores", "line 1: expected query<TAB>passage<TAB>score"),
-        ("\n", "--scores", "bad.tsv"),
+        ("\n", "--scores", "bad.tsv: holds no score"),
+        ("\n", "--answers", "bad.tsv: holds no judgment"),
     ] {
         std::fs::write(&bad, text).unwrap();
         let teacher = golden("stanford_bert");

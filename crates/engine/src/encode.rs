@@ -11,7 +11,7 @@
 
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
-use crate::{Result, collection, lines};
+use crate::{Result, collection, query_file};
 use selvedge_encoder::{Encoder, TextKind};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const BLOCK_TEXTS: usize = 1024;
 /// Options of [`encode()`].
 #[derive(Clone, Copy, Debug)]
 pub struct EncodeOptions {
-    /// Whether the texts are queries, lines `id<TAB>text`, rather than a collection.
+    /// Whether the texts are queries, as [`query_file::read`] reads them, rather than a collection.
     pub queries: bool,
     /// Whether rows are f32 rather than f16.
     pub is_f32: bool,
@@ -68,7 +68,7 @@ pub fn encode(
         tokens: 0,
     };
     if options.queries {
-        lines::read_tsv(input)?.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
+        query_file::read(input)?.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
     } else {
         collection::read(input, options.split_words, |document| blocks.push(document.id, document.text))?;
     }

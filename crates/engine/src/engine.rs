@@ -1,10 +1,9 @@
 //! An open index with its encoder and its device: what a program asks.
 
 use crate::device::on_device;
-use crate::eval::metrics::Qrels;
 use crate::queries::{Queries, QuerySource, encoder_of};
 use crate::snippet::{Similarities, Snippet};
-use crate::{BuildOptions, BuildReport, Error, EvalOptions, Model, OpenOptions, Progress, Report, Result};
+use crate::{BuildOptions, BuildReport, Error, EvalOptions, OpenOptions, Progress, Qrels, Report, Result};
 use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
@@ -107,12 +106,8 @@ impl Engine {
         if let Some(encoder) = self.encoder.get() {
             return Ok(encoder);
         }
-        let named = match &self.options.model {
-            Model::OfIndex => None,
-            Model::Named(model) => Some(model.as_str()),
-        };
         // Two threads may both load it; one of the two is kept.
-        let encoder = encoder_of(&self.index, named, &self.options.encoder)?;
+        let encoder = encoder_of(&self.index, &self.options)?;
         Ok(self.encoder.get_or_init(|| encoder))
     }
 
@@ -164,7 +159,8 @@ impl Engine {
     /// Measures quality and speed: see [`mod@eval`].
     ///
     /// # Errors
-    /// If the embeddings given do not fit the index, or the encoder, the device or the index fails.
+    /// If no query has a judgment, the embeddings given do not fit the index, or the encoder, the device or the index
+    /// fails.
     pub fn eval(
         &self,
         queries: &Queries,
@@ -179,7 +175,7 @@ impl Engine {
     /// that it was opened with.
     ///
     /// # Errors
-    /// If no setting reaches the recall, or the index cannot be written.
+    /// If no query finds a passage, or the index cannot be written.
     pub fn tune(&self, queries: &Queries, options: &TuneOptions, progress: &dyn Progress) -> Result<TuneReport> {
         tune::tune(self, queries, options, progress)
     }

@@ -41,6 +41,32 @@ pub enum Error {
         /// The collection.
         path: PathBuf,
     },
+    /// A file without a thing that it should hold.
+    #[error("{path}: holds no {of}")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// The thing, such as "query".
+        of: &'static str,
+    },
+    /// Judgments that are of other queries than those asked.
+    #[error("{qrels}: judges none of the queries of {queries}: it begins with {judged:?}, they with {asked:?}")]
+    NothingJudged {
+        /// The judgments.
+        qrels: PathBuf,
+        /// The query that they judge first.
+        judged: String,
+        /// The queries.
+        queries: PathBuf,
+        /// The first of them.
+        asked: String,
+    },
+    /// An id that does not fit into a TREC run, whose columns are parted by white space.
+    #[error("the id {id:?} is empty or holds white space, which a TREC run cannot tell from its columns")]
+    TrecId {
+        /// The id.
+        id: String,
+    },
     /// A collection whose every passage came out without a token.
     #[error("no passage has a token left after tokenizing: there is nothing to index")]
     NoTokens,
@@ -72,8 +98,9 @@ pub enum Error {
     },
     /// Queries by another model.
     #[error(
-        "the index was made with {expected_model} (fingerprint {expected}), but {found_model} has fingerprint {found}; \
-         name the model that made the index"
+        "the index was made with {expected_model} (fingerprint {expected}), but {found_model} has fingerprint {found}: \
+         the bytes of its weights or its tokenizer, or its settings, are others; name the model that made the index, or \
+         take any model if these files are the same model saved again"
     )]
     OtherEncoder {
         /// Model of the index.
@@ -84,6 +111,14 @@ pub enum Error {
         found_model: String,
         /// Its fingerprint.
         found: String,
+    },
+    /// The model that an index remembers, which does not load any more.
+    #[error("the index was made with the model {model:?}, which cannot be loaded: {source}; name it where it is now")]
+    RememberedModel {
+        /// Name or path of the model, as the index has it.
+        model: String,
+        /// Failure of loading it.
+        source: Box<selvedge_encoder::Error>,
     },
     /// A budget that cannot hold even the fixed parts.
     #[error("the memory budget of {budget_bytes} bytes is too small: {needed_bytes} bytes are needed for {what}")]
@@ -107,13 +142,18 @@ pub enum Error {
     #[error("a single vector per passage is compared with the queries' texts: give the texts too")]
     NoQueryTexts,
     /// No search setting reaches the recall.
-    #[error("no setting tried finds {recall} of the top {k}: ask for less recall, or give queries that find something")]
+    #[error("no setting tried finds {recall} of the top {k}; one finds {most:.4}: ask for less recall")]
     NothingTuned {
         /// Number of results.
         k: usize,
         /// Share of the exhaustive top k that was asked for.
         recall: f64,
+        /// The largest share that a setting finds.
+        most: f64,
     },
+    /// Queries none of which finds a passage.
+    #[error("no query finds a passage: give queries that find something")]
+    NothingFound,
     /// An operation whose [`Progress`](crate::Progress) asked it to stop.
     #[error("cancelled")]
     Cancelled,

@@ -71,18 +71,3 @@ impl Lines {
         Error::line(&self.path, self.line, reason)
     }
 }
-
-/// Reads `id<TAB>text` lines.
-pub fn read_tsv(path: &Path) -> Result<Vec<(String, String)>> {
-    let mut lines = Lines::open(path)?;
-    let mut rows = Vec::new();
-    while let Some(line) = lines.next()? {
-        let split = line.split_once('\t').map(|(id, text)| (id.to_owned(), text.to_owned()));
-        match split {
-            Some(row) if !row.0.is_empty() => rows.push(row),
-            Some(_) => return Err(lines.error("the id is empty")),
-            None => return Err(lines.error("expected id<TAB>text, found no tab")),
-        }
-    }
-    Ok(rows)
-}

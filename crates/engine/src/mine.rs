@@ -7,9 +7,9 @@
 
 use crate::build;
 use crate::eval::truth::offsets;
-use crate::lines::{Lines, read_tsv};
+use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
-use crate::{BuildOptions, Engine, Error, OpenOptions, Result, SearchOptions};
+use crate::{BuildOptions, Engine, Error, OpenOptions, Result, SearchOptions, qrels, query_file};
 use selvedge_backend::{Backend, Cpu};
 use selvedge_encoder::{Encoder, LoadOptions, TextKind};
 use selvedge_index::Index;
@@ -41,7 +41,8 @@ pub enum Teacher {
 pub struct MineOptions {
     /// Judge of the passages that were found.
     pub teacher: Teacher,
-    /// Passages that answer queries, `query<TAB>passage`, perhaps with a grade; the teacher's best where not given.
+    /// Passages that answer queries, `query<TAB>passage`, or judgments as [`qrels::read`] reads them; the teacher's best
+    /// where not given.
     pub answers: Option<PathBuf>,
     /// Passages that the model finds for each query.
     pub depth: usize,
@@ -87,7 +88,7 @@ struct Mined {
     scores: Vec<Option<f32>>,
 }
 
-/// Mines tuples for the `queries` (lines `id<TAB>text`) over a collection, and writes them to `out`, whole or not at all.
+/// Mines tuples for the `queries` (a file that [`query_file::read`] reads) over a collection, and writes them to `out`, whole or not at all.
 ///
 /// # Errors
 /// If a file or a line of it cannot be read, a model does not load, or the disk is full.
@@ -98,7 +99,7 @@ pub fn mine(
     options: &MineOptions,
     progress: &dyn Progress,
 ) -> Result<MineReport> {
-    let queries = read_tsv(queries)?;
+    let queries = query_file::read(queries)?;
     let answers = options.answers.as_deref().map(read_answers).transpose()?;
     let judge = Judge::load(&options.teacher, &options.build.encoder)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
@@ -263,24 +264,10 @@ fn in_stanford_form(query: &str, passages: &[(u32, f32)], index: &Index) -> Resu
 /// The first passage of each query with a grade above 0.
 fn read_answers(path: &Path) -> Result<HashMap<String, String>> {
     let mut answers = HashMap::new();
-    for (query, passage, grade) in read_columns(path, answer)? {
-        if grade > 0 {
-            answers.entry(query).or_insert(passage);
-        }
+    for judgment in qrels::read(path, Some(1))?.into_iter().filter(|judgment| judgment.grade > 0) {
+        answers.entry(judgment.query).or_insert(judgment.passage);
     }
     Ok(answers)
-}
-
-/// `query<TAB>passage`, and perhaps a grade.
-fn answer(line: &str) -> Result<(String, String, i64), String> {
-    match *line.split('\t').collect::<Vec<_>>() {
-        [query, passage] => Ok((query.into(), passage.into(), 1)),
-        [query, passage, grade] => {
-            let grade = grade.trim().parse().map_err(|_| format!("{grade:?} is no grade"))?;
-            Ok((query.into(), passage.into(), grade))
-        }
-        _ => Err("expected query<TAB>passage, and perhaps <TAB>grade".into()),
-    }
 }
 
 fn read_scores(path: &Path) -> Result<Scores> {
@@ -308,5 +295,5 @@ fn read_columns<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<
         let parsed = parse(line);
         read.push(parsed.map_err(|reason| lines.error(reason))?);
     }
-    if read.is_empty() { Err(Error::EmptyCollection { path: path.into() }) } else { Ok(read) }
+    if read.is_empty() { Err(Error::Empty { path: path.into(), of: "score" }) } else { Ok(read) }
 }

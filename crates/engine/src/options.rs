@@ -20,6 +20,8 @@ pub enum Model {
 pub struct OpenOptions {
     /// The encoder of queries.
     pub model: Model,
+    /// Whether an encoder of another fingerprint than the index remembers is taken, with a warning.
+    pub any_model: bool,
     /// Options of loading the encoder; lengths that are not given are those of the index.
     pub encoder: LoadOptions,
     /// The device that scores passages. The encoder stays on the CPU.

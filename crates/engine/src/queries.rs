@@ -1,8 +1,7 @@
 //! Queries from texts, a TSV file or an array, as embeddings.
 
-use crate::lines::read_tsv;
 use crate::npy::{NpyFloats, read_lens};
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Model, OpenOptions, Result, query_file};
 use selvedge_encoder::{Encoder, LoadOptions};
 use selvedge_index::Index;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum QuerySource {
     /// Texts; their ids are numbers from 1.
     Texts(Vec<String>),
-    /// A file of lines `id<TAB>text`.
+    /// A file of ids and texts, as [`query_file::read`] reads it.
     File(PathBuf),
     /// Embeddings made elsewhere.
     Arrays {
@@ -20,7 +19,7 @@ pub enum QuerySource {
         embeddings: PathBuf,
         /// Tokens of each query.
         lens: Option<PathBuf>,
-        /// Ids and texts, lines `id<TAB>text`; ids are numbers from 0 without it.
+        /// Ids and texts, as [`query_file::read`] reads them; ids are numbers from 0 without it.
         texts: Option<PathBuf>,
     },
 }
@@ -34,6 +33,8 @@ pub struct Queries {
     pub embeddings: Vec<Vec<f32>>,
     /// Texts, where the queries were texts.
     pub texts: Option<Vec<String>>,
+    /// File that the ids came from; empty where there is none.
+    pub path: PathBuf,
 }
 
 impl Queries {
@@ -49,44 +50,59 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
         QuerySource::Arrays { embeddings, lens, texts } => {
             return from_array(embeddings, lens.as_deref(), texts.as_deref(), engine.index());
         }
-        QuerySource::File(path) => read_tsv(path)?.into_iter().unzip(),
+        QuerySource::File(path) => query_file::read(path)?.into_iter().unzip(),
         QuerySource::Texts(texts) => {
             texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip()
         }
     };
     let encoded = engine.encoder()?.encode_queries(&texts)?;
     let embeddings = encoded.iter().map(<[f32]>::to_vec).collect();
-    Ok(Queries { ids, embeddings, texts: Some(texts) })
+    let path = if let QuerySource::File(path) = source { path.clone() } else { PathBuf::new() };
+    Ok(Queries { ids, embeddings, texts: Some(texts), path })
 }
 
-/// Loads the encoder that made `index`, or `model` in its place, and checks that it is the same.
-pub(crate) fn encoder_of(index: &Index, model: Option<&str>, options: &LoadOptions) -> Result<Encoder> {
+/// Loads the encoder that made `index`, or the one that `options` name in its place, and checks that it is the same.
+pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder> {
+    let model = match &options.model {
+        Model::OfIndex => None,
+        Model::Named(model) => Some(model.as_str()),
+    };
     let Some(made_by) = &index.manifest().encoder else {
         let Some(model) = model else { return Err(Error::NoEncoder) };
-        let encoder = Encoder::load(model, options)?;
-        if encoder.dim() != index.codec().params.dim {
-            let (expected, found) = (index.codec().params.dim, encoder.dim());
-            return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
-        }
+        let encoder = fitting(index, Encoder::load(model, &options.encoder)?)?;
         tracing::warn!("the index was made from embeddings; nothing tells whether {model} made them");
         return Ok(encoder);
     };
-    let options = LoadOptions {
-        query_maxlen: options.query_maxlen.or(Some(made_by.query_maxlen)),
-        passage_maxlen: options.passage_maxlen.or(Some(made_by.passage_maxlen)),
-        ..options.clone()
+    let load = LoadOptions {
+        query_maxlen: options.encoder.query_maxlen.or(Some(made_by.query_maxlen)),
+        passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen)),
+        ..options.encoder.clone()
     };
-    let model = model.unwrap_or(&made_by.model);
-    let encoder = Encoder::load(model, &options)?;
-    if encoder.fingerprint() != made_by.fingerprint {
-        return Err(Error::OtherEncoder {
-            expected_model: made_by.model.clone(),
-            expected: made_by.fingerprint.clone(),
-            found_model: model.into(),
-            found: encoder.fingerprint().into(),
-        });
+    let remembered = |source| Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) };
+    let encoder = match model {
+        Some(model) => Encoder::load(model, &load)?,
+        None => Encoder::load(&made_by.model, &load).map_err(remembered)?,
+    };
+    if encoder.fingerprint() == made_by.fingerprint {
+        return Ok(encoder);
     }
-    Ok(encoder)
+    let model = model.unwrap_or(&made_by.model);
+    if options.any_model {
+        tracing::warn!("the index was made with {}; {model} is taken although it differs", made_by.model);
+        return fitting(index, encoder);
+    }
+    Err(Error::OtherEncoder {
+        expected_model: made_by.model.clone(),
+        expected: made_by.fingerprint.clone(),
+        found_model: model.into(),
+        found: encoder.fingerprint().into(),
+    })
+}
+
+/// Returns the encoder, if its embeddings are as wide as those of the index.
+fn fitting(index: &Index, encoder: Encoder) -> Result<Encoder> {
+    let (expected, found) = (index.codec().params.dim, encoder.dim());
+    if found == expected { Ok(encoder) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
 }
 
 /// Ids of the queries of an array: those of a TSV file beside it, or numbers from 0.
@@ -114,14 +130,17 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
     let (ids, texts) = match queries {
         None => ((0..embeddings.len()).map(|i| i.to_string()).collect(), None),
         Some(tsv) => {
-            let (ids, texts): (Vec<String>, Vec<String>) = read_tsv(tsv)?.into_iter().unzip();
+            let (ids, texts): (Vec<String>, Vec<String>) = query_file::read(tsv)?.into_iter().unzip();
             if ids.len() != embeddings.len() {
                 return Err(Error::Count { path: tsv.into(), expected: embeddings.len(), found: ids.len() });
             }
             (ids, Some(texts))
         }
     };
-    Ok(Queries { ids, embeddings, texts })
+    if embeddings.is_empty() {
+        return Err(Error::Empty { path: path.into(), of: "query" });
+    }
+    Ok(Queries { ids, embeddings, texts, path: queries.unwrap_or(path).into() })
 }
 
 /// Cuts rows into queries: ragged for two axes; for three, the first rows of each, zero tails dropped.

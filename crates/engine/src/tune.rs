@@ -2,7 +2,7 @@
 
 use crate::progress::Stage;
 use crate::{Engine, Error, Progress, Queries, Result};
-use selvedge_search::{Tuned, tune as tune_for};
+use selvedge_search::{Tuned, Tuning, tune as tune_for};
 
 /// Options of [`Engine::tune`].
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct TuneReport {
     pub best: Vec<Tuned>,
     /// Every setting that was timed for each `k`, fastest first.
     pub tried: Vec<Vec<Tuned>>,
+    /// Each `k` that no more passages are indexed than: every search scores all of them, whatever its setting.
+    pub whole: Vec<usize>,
+    /// Each `k` for which no setting reaches the recall, with the largest share that one finds.
+    pub missed: Vec<(usize, f64)>,
 }
 
 pub(crate) fn tune(
@@ -43,11 +47,17 @@ pub(crate) fn tune(
         let tried = tune_for(engine.searcher(), &queries.embeddings, k, options.recall, |_| cancelled = stage.add(1))?;
         cancelled?;
         stage.finish();
-        let Some(&fastest) = tried.first() else { return Err(Error::NothingTuned { k, recall: options.recall }) };
-        report.best.push(fastest);
-        report.tried.push(tried);
+        match tried {
+            Tuning::Found(tried) => {
+                report.best.push(tried[0]);
+                report.tried.push(tried);
+            }
+            Tuning::SearchedWhole => report.whole.push(k),
+            Tuning::OutOfReach { most } => report.missed.push((k, most)),
+            Tuning::NothingFound => return Err(Error::NothingFound),
+        }
     }
-    if !options.dry_run {
+    if !options.dry_run && !report.best.is_empty() {
         let search = serde_json::to_value(&report.best).expect("settings are plain numbers");
         selvedge_index::write_search(engine.index().path(), search)?;
     }

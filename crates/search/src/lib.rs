@@ -63,4 +63,4 @@ pub use params::{Mode, Params};
 pub use search::Search;
 pub use searcher::{Found, Outcome, Searcher, Segment, StageTimes};
 pub use subset::Subset;
-pub use tune::{Tuned, tune};
+pub use tune::{Tuned, Tuning, tune};

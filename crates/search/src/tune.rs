@@ -14,12 +14,14 @@ use std::time::Instant;
 const NPROBES: [usize; 13] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 /// Times that each setting answers each query; the fastest counts.
 const ROUNDS: usize = 3;
-/// Candidates ranked by their centroids that are tried.
-const NDOCS: [usize; 9] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
+/// Fewest candidates ranked by their centroids that are tried; then doubled as often as it makes sense.
+const LEAST_NDOCS: usize = 64;
+/// More candidates than this are tried only where `k` asks for them.
+const MOST_NDOCS: usize = 16384;
 /// Candidates that are ranked by their centroids in the time of one full score, about: what settings of one `nprobe`
 /// are compared by.
 const RANKED_FOR_ONE: usize = 4;
-/// More candidates than so many for each result are not tried.
+/// Most candidates for each result that are tried.
 const MOST_FOR_ONE: usize = 64;
 /// Queries that settings are tried on, at most: taken evenly from all.
 const MOST_QUERIES: usize = 300;
@@ -59,40 +61,63 @@ impl Tuned {
     }
 }
 
-/// Every setting that was timed for `k`, the fastest first; none where no query has a result.
+/// The outcome of tuning for one `k`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tuning {
+    /// Every setting that was timed, the fastest first; at least one.
+    Found(Vec<Tuned>),
+    /// No more than `k` passages are indexed, so that every search scores all of them, whatever its setting.
+    SearchedWhole,
+    /// No setting tried finds the share that was asked for.
+    OutOfReach {
+        /// The largest share that one of them finds.
+        most: f64,
+    },
+    /// No query finds a passage.
+    NothingFound,
+}
+
+/// Measures which settings find a share of the exhaustive top `k`, which is at least 1, and their time.
 ///
 /// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top
 /// k, such as .99. `observe` hears of each setting before it is timed.
+///
+/// # Errors
+/// If a query is not fit for the index, or the backend fails.
 pub fn tune<Q: AsRef<[f32]>>(
     searcher: &dyn Search,
     queries: &[Q],
     k: usize,
     wanted: f64,
     mut observe: impl FnMut(&Tuned),
-) -> Result<Vec<Tuned>> {
+) -> Result<Tuning> {
+    if k >= searcher.num_passages() {
+        return Ok(Tuning::SearchedWhole);
+    }
     let step = queries.len().div_ceil(MOST_QUERIES).max(1);
     let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
     let exact = searcher.search_batch(&queries, &Params::exact(k), None)?;
     let exact: Vec<Vec<u32>> = exact.iter().map(|outcome| outcome.found.iter().map(|f| f.pid).collect()).collect();
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
-    let mut tried: Vec<Tuned> = Vec::new();
     if answered == 0 {
-        return Ok(tried);
+        return Ok(Tuning::NothingFound);
     }
-    let all_ndocs =
-        NDOCS.into_iter().filter(|&n| n >= k && n / 2 < searcher.num_passages() && n / 2 < MOST_FOR_ONE * k);
-    let all_ndocs: Vec<usize> = all_ndocs.collect();
+    let all_ndocs = all_ndocs(k, searcher.num_passages());
+    let mut tried: Vec<Tuned> = Vec::new();
+    let mut most = 0f64;
     for nprobe in NPROBES {
         let ranks = queries.par_iter().zip(&exact);
         let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top));
         let ranks = ranks.collect::<Result<Vec<_>>>()?;
         let settings = all_ndocs.iter().enumerate().filter_map(|(at, &ndocs)| {
-            // What each found passage adds to the recall, by the rank that it needs.
+            // Each found passage with its share of the recall, by the rank that it needs.
             let shares = ranks.iter().zip(&exact).flat_map(|(ranks, top)| {
                 let share = 1.0 / (top.len().max(1) * answered) as f64;
                 ranks[at].iter().flatten().map(move |&rank| (rank, share))
             });
-            let (nfull, recall) = least_nfull(shares.collect(), wanted)?;
+            let shares: Vec<(usize, f64)> = shares.collect();
+            most = most.max(shares.iter().map(|&(_, share)| share).sum());
+            let (nfull, recall) = least_nfull(shares, wanted)?;
             let (nfull, queries) = (round_up(nfull.max(k)), queries.len());
             Some(Tuned { k, nprobe, ndocs: ndocs.max(nfull), nfull, wanted, recall, p50_us: 0.0, queries })
         });
@@ -107,9 +132,21 @@ pub fn tune<Q: AsRef<[f32]>>(
             break;
         }
     }
+    if tried.is_empty() {
+        return Ok(Tuning::OutOfReach { most });
+    }
     time(searcher, &queries, &mut tried)?;
     tried.sort_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
-    Ok(tried)
+    Ok(Tuning::Found(tried))
+}
+
+/// Numbers of candidates to try for `k` results of `num_passages`, which are more than `k`: at least one.
+fn all_ndocs(k: usize, num_passages: usize) -> Vec<usize> {
+    let least = k.next_power_of_two().max(LEAST_NDOCS);
+    let most = MOST_NDOCS.max(2 * least);
+    let doubled = std::iter::successors(Some(2 * least), |ndocs| ndocs.checked_mul(2));
+    let worth = |&ndocs: &usize| ndocs <= most && ndocs / 2 < num_passages.min(MOST_FOR_ONE.saturating_mul(k));
+    std::iter::once(least).chain(doubled.take_while(worth)).collect()
 }
 
 /// The fewest candidates whose shares add up to `wanted`, and what they add up to.
@@ -165,6 +202,17 @@ mod tests {
         assert_eq!(least_nfull(shares.clone(), 0.5), Some((6, 0.75)));
         assert_eq!(least_nfull(shares.clone(), 1.0), Some((10, 1.0)));
         assert_eq!(least_nfull(shares[..3].to_vec(), 1.0), None);
+    }
+
+    #[test]
+    fn every_k_has_a_number_of_candidates_to_try() {
+        assert_eq!(all_ndocs(10, 1_000_000), [64, 128, 256, 512, 1024]);
+        assert_eq!(all_ndocs(100, 1_000_000), [128, 256, 512, 1024, 2048, 4096, 8192]);
+        assert_eq!(all_ndocs(100, 1000), [128, 256, 512, 1024]);
+        assert_eq!(all_ndocs(1000, 1_000_000), [1024, 2048, 4096, 8192, 16384]);
+        assert_eq!(all_ndocs(20_000, 1_000_000), [32768, 65536]);
+        assert_eq!(all_ndocs(100, 101), [128]);
+        assert_eq!(all_ndocs(10, 20), [64]);
     }
 
     #[test]

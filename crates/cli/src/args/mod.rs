@@ -124,18 +124,27 @@ const SEARCH_HELP: &str = "\
 Examples
   selvedge search notes.index \"how do I rotate a log file\"        (quote a query of several words)
   selvedge search my.index --queries queries.tsv -k 100 --json
+  selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
   selvedge search my.index --query-embeddings q.npy --exact";
 
 const EVAL_HELP: &str = "\
+nDCG@10, MRR@10, Recall@100, MAP and success@k are those of trec_eval; nDCG's gain is the grade. A passage is relevant
+where its grade is above 0. Means run over the queries that have a judgment; a query with no relevant passage counts as
+0, and so does one that finds nothing (trec_eval -c). Passages of one score rank in the order of the collection; trec_eval
+ranks them by id, from last to first, but keeps the order of a run of `search --trec`. A passage whose id is the query's
+is ranked like any other. JSON names the number of judgments whose passage is not in the index.
+
 Recall against exact f32 MaxSim needs the uncompressed vectors: given with --embeddings and --doclens, or
 else made again from the stored text with the index's own model.
 
-Example
-  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json";
+Examples
+  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
+  selvedge eval my.index --queries beir/scifact --qrels beir/scifact      (queries.jsonl and qrels/test.tsv in it)";
 
 const TUNE_HELP: &str = "\
 Recall is the share of the exhaustive top k, on this index and these queries; use some hundred queries like those
-to come. Searches then use what was found, but for what they name: --nprobe, --ndocs, --nfull.
+to come. Searches then use what was found, but for what they name: --nprobe, --ndocs, --nfull. An index of at most K
+passages is searched whole for K results, whatever the setting: there nothing is tuned.
 
 Example
   selvedge tune my.index --queries queries.tsv --recall 0.99";
@@ -175,7 +184,7 @@ pub(crate) struct IndexArgs {
 /// `selvedge encode`.
 #[derive(Debug, Args)]
 pub(crate) struct EncodeTextsArgs {
-    /// A collection as `index` reads it, or lines `id<TAB>text` with --queries.
+    /// A collection as `index` reads it; with --queries, queries as `search` reads them.
     #[arg(value_name = "COLLECTION")]
     pub(crate) input: PathBuf,
     /// The folder that the arrays go into.
@@ -263,8 +272,8 @@ pub(crate) struct EncodeArgs {
 /// Where queries come from.
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
-    /// Queries, one a line: `id<TAB>text`.
-    #[arg(long, value_name = "TSV")]
+    /// Queries, one a line: `id<TAB>text`, or JSONL with "id" (or "_id") and "text"; of a folder, its queries.jsonl.
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) queries: Option<PathBuf>,
     /// Embeddings of the queries: (queries, tokens, D), or (total_tokens, D) with --query-lens; f16 or f32.
     #[arg(long, value_name = "Q.npy")]
@@ -275,6 +284,9 @@ pub(crate) struct QueryArgs {
     /// The checkpoint that made the index, where it has moved: a local folder or a hub id.
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub(crate) model: Option<String>,
+    /// Take a checkpoint whose fingerprint is not that of the index, such as the same model saved again.
+    #[arg(long)]
+    pub(crate) any_model: bool,
 }
 
 /// How far to look.
@@ -317,6 +329,9 @@ pub(crate) struct SearchArgs {
     /// One JSON object a query.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write a TREC run there and print nothing; its order survives trec_eval, which sorts by score and id.
+    #[arg(long, value_name = "RUN", conflicts_with = "json")]
+    pub(crate) trec: Option<PathBuf>,
 }
 
 /// `selvedge eval`.
@@ -327,8 +342,8 @@ pub(crate) struct EvalArgs {
     /// Where queries come from.
     #[command(flatten)]
     pub(crate) source: QueryArgs,
-    /// Judgments, one a line: `query<TAB>passage<TAB>grade`, or the four columns of TREC.
-    #[arg(long, value_name = "TSV")]
+    /// Judgments, one a line: `query<TAB>passage<TAB>grade`, or the four columns of TREC; of a folder, its qrels/test.tsv.
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) qrels: PathBuf,
     /// Uncompressed embeddings of the passages, (total_tokens, D): what recall is measured against.
     #[arg(long, value_name = "DOCS.npy", requires = "doclens")]
@@ -365,7 +380,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, default_value_t = 0.99, value_parser = parse_share)]
     pub(crate) recall: f64,
     /// Numbers of results to tune for.
-    #[arg(short, value_delimiter = ',', default_values_t = [10, 100])]
+    #[arg(short, value_delimiter = ',', default_values_t = [10, 100], value_parser = parse_positive)]
     pub(crate) k: Vec<usize>,
     /// Say what was found, but leave the index as it is.
     #[arg(long)]

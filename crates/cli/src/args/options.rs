@@ -24,7 +24,8 @@ impl EncodeArgs {
     /// Options of opening an index, with the model that `queries` names.
     pub(crate) fn open_options(&self, queries: &QueryArgs) -> OpenOptions {
         let model = queries.model.clone().map_or(Model::OfIndex, Model::Named);
-        OpenOptions { model, encoder: self.load_options(), device: self.device, ..OpenOptions::default() }
+        let any_model = queries.any_model;
+        OpenOptions { model, any_model, encoder: self.load_options(), device: self.device, ..OpenOptions::default() }
     }
 }
 

@@ -28,8 +28,8 @@ Passages that the teacher scores above the one that answers, or nearly so, are d
 marked. OUT.jsonl has a line a query, [query, [passage, score], [passage, score], ...], the answer first; `selvedge train`
 reads it. Train, mine again with what was trained, train again: the loop of ColBERTv2.
 
---answers FILE.tsv has query<TAB>passage, or a third column, a grade above 0. Without it the passage that the teacher
-scores highest is taken for the answer.
+--answers FILE has query<TAB>passage, or judgments as `eval --qrels` reads them, of which the first with a grade above 0
+answers its query. Without it the passage that the teacher scores highest is taken for the answer.
 --scores FILE.tsv has query<TAB>passage<TAB>score, made by any model anywhere.
 
 Examples
@@ -54,8 +54,8 @@ pub(crate) struct TrainArgs {
     /// Passages by id, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
     pub(crate) collection: Option<PathBuf>,
-    /// Queries by id, one a line: `id<TAB>text`.
-    #[arg(long, value_name = "TSV")]
+    /// Queries by id, as `search` reads them.
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) queries: Option<PathBuf>,
     /// A checkpoint whose scores are learned: of a query's own passages where the data has none, or of the batch's.
     #[arg(long, value_name = "DIR|HUB_ID")]
@@ -139,8 +139,8 @@ pub(crate) struct MineArgs {
     /// Where the tuples go.
     #[arg(value_name = "OUT.jsonl")]
     pub(crate) out: PathBuf,
-    /// Queries, one a line: `id<TAB>text`.
-    #[arg(long, value_name = "TSV")]
+    /// Queries, as `search` reads them.
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) queries: PathBuf,
     /// Passages, as `index` reads them.
     #[arg(long, value_name = "COLLECTION")]
@@ -149,7 +149,7 @@ pub(crate) struct MineArgs {
     #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
     pub(crate) model: String,
     /// Which passages answer which queries, by id.
-    #[arg(long, value_name = "TSV")]
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) answers: Option<PathBuf>,
     /// A checkpoint that scores what was found.
     #[arg(long, value_name = "DIR|HUB_ID", conflicts_with = "scores", required_unless_present = "scores")]

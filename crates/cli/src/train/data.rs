@@ -12,7 +12,8 @@
 
 use crate::{Error, Result};
 use selvedge::collection;
-use selvedge::lines::{Lines, read_tsv};
+use selvedge::lines::Lines;
+use selvedge::query_file;
 use selvedge_encoder::train::{Example, Examples};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -50,7 +51,8 @@ impl TrainingData {
     ) -> Result<Self> {
         let mut texts = Texts { all: Vec::new(), queries: None, passages: None };
         if let Some(path) = queries {
-            texts.queries = Some(read_tsv(path)?.into_iter().map(|(id, text)| (id, texts.push(text))).collect());
+            texts.queries =
+                Some(query_file::read(path)?.into_iter().map(|(id, text)| (id, texts.push(text))).collect());
         }
         if let Some(path) = passages {
             let mut ids = HashMap::new();

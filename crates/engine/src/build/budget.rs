@@ -59,3 +59,39 @@ impl Budget {
         Err(Error::Budget { budget_bytes: self.total_bytes, needed_bytes: needed, what })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    /// Each number against the table above, by hand.
+    #[test]
+    fn every_share_is_that_of_the_table() {
+        let budget = Budget::new(GIB, 128);
+        // 512 MiB at 4 * 128 + 12 = 524 bytes a row.
+        assert_eq!(budget.sample_rows(), 1_024_562);
+        // 128 MiB at 32 * 128 = 4096 bytes a token.
+        assert_eq!(budget.block_tokens(), 32_768);
+        // 256 MiB at 8 bytes a token.
+        assert_eq!(budget.segment_tokens(), 33_554_432);
+    }
+
+    #[test]
+    fn shares_end_at_their_limits() {
+        let (much, little) = (Budget::new(1 << 40, 128), Budget::new(10, 128));
+        assert_eq!((much.block_tokens(), much.segment_tokens()), (1 << 18, 1 << 30));
+        assert_eq!((little.sample_rows(), little.block_tokens(), little.segment_tokens()), (0, 0, 1));
+    }
+
+    /// 1,000 centroids take 17 * 128,000 bytes, a quarter of what is needed; a passage of 300 tokens 4096 each, an eighth.
+    #[test]
+    fn a_budget_holds_its_fixed_parts_to_the_byte() {
+        for (centroids, doclen, needed) in [(1000, 1, 8_704_000), (1, 300, 9_830_400), (1000, 300, 9_830_400)] {
+            assert!(Budget::new(needed, 128).check(centroids, doclen).is_ok());
+            let refused = Budget::new(needed - 1, 128).check(centroids, doclen);
+            assert!(matches!(refused, Err(Error::Budget { needed_bytes, .. }) if needed_bytes == needed));
+        }
+    }
+}

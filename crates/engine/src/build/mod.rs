@@ -6,6 +6,7 @@
 
 mod budget;
 pub mod pipeline;
+mod reservoir;
 
 use crate::device::on_device;
 use crate::progress::{Progress, Stage};
@@ -216,8 +217,11 @@ fn push_ids(writer: &mut Writer, ids: Option<&Path>, num_passages: usize) -> Res
 }
 
 fn encoder_info(encoder: &Encoder) -> EncoderInfo {
+    // A folder is remembered so that it is found from anywhere; a path that is no text stays as it was given.
+    let folder = std::fs::canonicalize(encoder.model()).ok().filter(|path| path.is_dir());
+    let folder = folder.and_then(|path| path.into_os_string().into_string().ok());
     EncoderInfo {
-        model: encoder.model().to_owned(),
+        model: folder.unwrap_or_else(|| encoder.model().to_owned()),
         fingerprint: encoder.fingerprint().to_owned(),
         family: format!("{:?}", encoder.family()),
         dim: encoder.dim(),

@@ -13,6 +13,7 @@
 
 use super::BuildOptions;
 use super::budget::Budget;
+use super::reservoir::Reservoir;
 use crate::progress::Stage;
 use crate::save::Saver;
 use crate::source::Source;
@@ -145,29 +146,17 @@ fn collect_sample(
     progress: &dyn Progress,
 ) -> Result<Sample> {
     let dim = source.dim();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x726f_7773);
     let mut spool = if source.is_costly() { Some(writer.spool()?) } else { None };
-    // Reserved once: growing by doubling would hold two copies. Untouched pages cost nothing.
-    let most = capacity.min(pids.len() * source.max_doclen());
-    let (mut rows, mut seen, mut lens) = (Vec::with_capacity(most * dim), 0usize, Vec::with_capacity(pids.len()));
+    let rng = ChaCha8Rng::seed_from_u64(seed ^ 0x726f_7773);
+    let mut reservoir = Reservoir::new(dim, capacity, pids.len() * source.max_doclen(), rng);
+    let mut lens = Vec::with_capacity(pids.len());
     let name = if source.is_costly() { "encode" } else { "sample" };
     let mut stage = Stage::new(progress, name, "passages", Some(pids.len() as u64));
     overlapped(
         pids.chunks(block),
         |pids| source.fetch(pids),
         |embeddings: Embeddings| {
-            for row in embeddings.data.chunks_exact(dim) {
-                // Reservoir sampling (algorithm R): every row is kept with the same probability.
-                if seen < capacity {
-                    rows.extend_from_slice(row);
-                } else {
-                    let slot = rng.random_range(0..=seen);
-                    if slot < capacity {
-                        rows[slot * dim..][..dim].copy_from_slice(row);
-                    }
-                }
-                seen += 1;
-            }
+            reservoir.push(&embeddings.data);
             if let Some(spool) = &mut spool {
                 spool.push(&embeddings.data)?;
             }
@@ -177,7 +166,7 @@ fn collect_sample(
         },
     )?;
     let spool = spool.map(|s| s.into_reader()).transpose()?;
-    Ok(Sample { rows, seen, lens, spool })
+    Ok(Sample { seen: reservoir.seen(), rows: reservoir.into_rows(), lens, spool })
 }
 
 /// The sampled passages' embeddings, read back in order.

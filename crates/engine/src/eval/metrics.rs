@@ -1,24 +1,25 @@
 //! Ranking quality against judgments, as trec_eval defines it.
 //!
-//! - nDCG@k: gain is the grade (negative grades count as 0), discount `1 / log2(rank + 1)`, divided by the best
-//!   possible.
-//! - MRR@k: `1 / rank` of the first passage with a grade above 0, if among the first k.
-//! - Recall@k: share of the passages with a grade above 0 that are among the first k.
+//! | name | trec_eval | definition |
+//! |---|---|---|
+//! | nDCG@10 | `ndcg_cut_10` | sum of `grade / log2(rank + 1)` over the first 10, divided by that of the best ranking; grades below 0 count as 0 |
+//! | MRR@10 | `recip_rank` of a run cut at 10 | `1 / rank` of the first relevant passage among the first 10, else 0 |
+//! | Recall@100 | `recall_100` | share of the relevant passages that are among the first 100 |
+//! | MAP | `map` | mean, over all relevant passages, of the precision at their rank; 0 for one that is not in the ranking |
+//! | success@k | `success_k` | 1 if a relevant passage is among the first k, else 0 |
 //!
-//! Means run over the queries that have at least one passage with a grade above 0.
+//! A passage is relevant where its grade is above 0; relevant passages that the index does not have count, too. Means run
+//! over the queries that have a judgment. Of these, a query without a relevant passage counts as 0, as in trec_eval, and
+//! so does one that finds nothing, as in `trec_eval -c`. A query without a judgment, and judgments of a query that is not
+//! asked, count for nothing.
+//!
+//! A ranking is taken as it stands: passages of one score are in the order of the collection. trec_eval sorts a run anew,
+//! by score and then by id from last to first; [`crate::trec`] writes runs that keep their order there.
 
-use crate::lines::Lines;
-use crate::{Error, Result};
-use std::collections::HashMap;
-use std::path::Path;
+use crate::qrels::Qrels;
+use std::collections::{HashMap, HashSet};
 
-/// Grades of passages, by query id and pid.
-#[derive(Clone, Debug, Default)]
-pub struct Qrels {
-    grades: HashMap<String, HashMap<String, i32>>,
-}
-
-/// Means over the judged queries.
+/// Quality of one ranking, or the mean over queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Quality {
     /// nDCG@10.
@@ -30,66 +31,91 @@ pub struct Quality {
     /// Recall@100.
     #[serde(rename = "recall@100")]
     pub recall_100: f64,
+    /// Mean average precision of the whole ranking.
+    #[serde(rename = "map")]
+    pub map: f64,
+    /// success@1.
+    #[serde(rename = "success@1")]
+    pub success_1: f64,
+    /// success@5.
+    #[serde(rename = "success@5")]
+    pub success_5: f64,
+    /// success@10.
+    #[serde(rename = "success@10")]
+    pub success_10: f64,
+}
+
+impl Quality {
+    /// Quality of a ranking (passage ids, best first) against the grades of its query.
+    pub fn of<S: AsRef<str>>(ranking: &[S], grades: &HashMap<String, i32>) -> Self {
+        let grade_of = |id: &S| grades.get(id.as_ref()).copied().unwrap_or(0);
+        let relevant = grades.values().filter(|&&grade| grade > 0).count();
+        if relevant == 0 {
+            return Self::default();
+        }
+        // Ranks from 1 of the relevant passages that were found, ascending.
+        let ranks: Vec<usize> = (1..).zip(ranking).filter(|(_, id)| grade_of(id) > 0).map(|(rank, _)| rank).collect();
+        let within = |k: usize| ranks.iter().filter(|&&rank| rank <= k).count() as f64;
+        let success = |k: usize| f64::from(u8::from(within(k) > 0.0));
+        let mut best: Vec<i32> = grades.values().copied().collect();
+        best.sort_unstable_by(|a, b| b.cmp(a));
+        let precisions = (1..).zip(&ranks).map(|(found, &rank)| f64::from(found) / rank as f64);
+        Self {
+            ndcg_10: dcg(ranking.iter().take(10).map(grade_of)) / dcg(best.into_iter().take(10)),
+            mrr_10: ranks.first().filter(|&&rank| rank <= 10).map_or(0.0, |&rank| 1.0 / rank as f64),
+            recall_100: within(100) / relevant as f64,
+            map: precisions.sum::<f64>() / relevant as f64,
+            success_1: success(1),
+            success_5: success(5),
+            success_10: success(10),
+        }
+    }
+
+    /// Sum of two, number by number.
+    fn plus(self, other: Self) -> Self {
+        self.each(other, |a, b| a + b)
+    }
+
+    /// Each number divided by `count`.
+    fn divided_by(self, count: f64) -> Self {
+        self.each(self, |a, _| a / count)
+    }
+
+    fn each(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            ndcg_10: f(self.ndcg_10, other.ndcg_10),
+            mrr_10: f(self.mrr_10, other.mrr_10),
+            recall_100: f(self.recall_100, other.recall_100),
+            map: f(self.map, other.map),
+            success_1: f(self.success_1, other.success_1),
+            success_5: f(self.success_5, other.success_5),
+            success_10: f(self.success_10, other.success_10),
+        }
+    }
+}
+
+/// Sum of the grades above 0, each divided by the logarithm of its rank.
+fn dcg(grades: impl Iterator<Item = i32>) -> f64 {
+    (2..).zip(grades).map(|(place, grade)| f64::from(grade.max(0)) / f64::from(place).log2()).sum()
 }
 
 impl Qrels {
-    /// Reads `query passage grade` or TREC's `query 0 passage grade`, separated by tabs or spaces.
-    pub fn read(path: &Path) -> Result<Self> {
-        let mut lines = Lines::open(path)?;
-        let mut qrels = Self::default();
-        loop {
-            let Some(line) = lines.next()? else { break };
-            let parsed = parse(line).map(|(q, p, g)| (q.to_owned(), p.to_owned(), g));
-            let (query, passage, grade) = parsed.map_err(|reason| lines.error(reason))?;
-            qrels.grades.entry(query).or_default().insert(passage, grade);
+    /// Number of queries with a judgment: those that the means run over.
+    pub fn num_judged<'a>(&self, query_ids: impl IntoIterator<Item = &'a String>) -> usize {
+        query_ids.into_iter().filter(|query| self.of_query(query).is_some()).count()
+    }
+
+    /// Mean quality of rankings (passage ids, best first), one for each query; zeros where no query is judged.
+    pub fn quality<S: AsRef<str>>(&self, query_ids: &[String], rankings: &[Vec<S>]) -> Quality {
+        let judged =
+            query_ids.iter().zip(rankings).filter_map(|(query, ranking)| Some((ranking, self.of_query(query)?)));
+        let (mut sum, mut count) = (Quality::default(), 0.0f64);
+        for (ranking, grades) in judged {
+            sum = sum.plus(Quality::of(ranking, grades));
+            count += 1.0;
         }
-        if qrels.grades.is_empty() {
-            return Err(Error::EmptyCollection { path: path.into() });
-        }
-        Ok(qrels)
+        sum.divided_by(count.max(1.0))
     }
-
-    /// Number of queries that count.
-    pub fn num_judged<'a>(&self, query_ids: impl Iterator<Item = &'a String>) -> usize {
-        query_ids.filter(|q| self.relevant(q).is_some()).count()
-    }
-
-    /// Quality of rankings (passage ids, best first).
-    pub fn quality(&self, query_ids: &[String], rankings: &[Vec<String>]) -> Quality {
-        let mut sum = Quality::default();
-        let mut judged = 0.0f64;
-        for (query, ranking) in query_ids.iter().zip(rankings) {
-            let Some(grades) = self.relevant(query) else { continue };
-            judged += 1.0;
-            let grade = |id: &String| f64::from(grades.get(id).copied().unwrap_or(0).max(0));
-            let dcg = |gains: &mut dyn Iterator<Item = f64>| -> f64 {
-                gains.take(10).enumerate().map(|(rank, gain)| gain / (rank as f64 + 2.0).log2()).sum()
-            };
-            let mut ideal: Vec<f64> = grades.values().map(|&g| f64::from(g.max(0))).collect();
-            ideal.sort_by(|a, b| b.total_cmp(a));
-            sum.ndcg_10 += dcg(&mut ranking.iter().map(grade)) / dcg(&mut ideal.iter().copied());
-            let first = ranking.iter().take(10).position(|id| grade(id) > 0.0);
-            sum.mrr_10 += first.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0));
-            let relevant = ideal.iter().filter(|&&g| g > 0.0).count() as f64;
-            sum.recall_100 += ranking.iter().take(100).filter(|id| grade(id) > 0.0).count() as f64 / relevant;
-        }
-        let mean = |x: f64| if judged > 0.0 { x / judged } else { 0.0 };
-        Quality { ndcg_10: mean(sum.ndcg_10), mrr_10: mean(sum.mrr_10), recall_100: mean(sum.recall_100) }
-    }
-
-    fn relevant(&self, query: &str) -> Option<&HashMap<String, i32>> {
-        self.grades.get(query).filter(|grades| grades.values().any(|&g| g > 0))
-    }
-}
-
-fn parse(line: &str) -> Result<(&str, &str, i32), String> {
-    let columns: Vec<&str> = line.split_whitespace().collect();
-    let (query, passage, grade) = match columns.as_slice() {
-        [q, p, g] | [q, _, p, g] => (*q, *p, *g),
-        _ => return Err(format!("expected query, passage and grade, found {} columns", columns.len())),
-    };
-    let grade = grade.parse::<f64>().map_err(|_| format!("the grade {grade} is not a number"))?;
-    Ok((query, passage, grade as i32))
 }
 
 /// Mean share of the first `k` of each of `truth` that is among the first `k` of `found`.
@@ -97,7 +123,7 @@ pub fn overlap(found: &[Vec<u32>], truth: &[Vec<u32>], k: usize) -> f64 {
     let mut sum = 0.0;
     let mut queries = 0.0f64;
     for (found, truth) in found.iter().zip(truth).filter(|(_, truth)| !truth.is_empty()) {
-        let found: std::collections::HashSet<_> = found.iter().take(k).collect();
+        let found: HashSet<_> = found.iter().take(k).collect();
         let truth = &truth[..truth.len().min(k)];
         sum += truth.iter().filter(|pid| found.contains(pid)).count() as f64 / truth.len() as f64;
         queries += 1.0;
@@ -109,24 +135,68 @@ pub fn overlap(found: &[Vec<u32>], truth: &[Vec<u32>], k: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn strings(ids: &[&str]) -> Vec<String> {
-        ids.iter().map(|s| (*s).to_owned()).collect()
+    fn grades(grades: &[(&str, i32)]) -> HashMap<String, i32> {
+        grades.iter().map(|&(passage, grade)| (passage.to_owned(), grade)).collect()
     }
 
     /// Worked by hand: grades 3, 2 and 1 exist; the ranking has the 2 first, a stranger, then the 3.
     #[test]
-    fn ndcg_mrr_recall_by_hand() {
-        let mut qrels = Qrels::default();
-        for (p, g) in [("a", 3), ("b", 2), ("c", 1), ("d", 0)] {
-            qrels.grades.entry("q".into()).or_default().insert(p.into(), g);
-        }
-        qrels.grades.entry("unjudged".into()).or_default().insert("a".into(), 0);
-        let found = qrels.quality(&strings(&["q", "unjudged"]), &[strings(&["b", "x", "a"]), strings(&["a"])]);
+    fn every_measure_by_hand() {
+        let found = Quality::of(&["b", "x", "a"], &grades(&[("a", 3), ("b", 2), ("c", 1), ("d", 0)]));
         let dcg = 2.0 + 3.0 / 2.0;
         let ideal = 3.0 + 2.0 / 3f64.log2() + 1.0 / 2.0;
         assert!((found.ndcg_10 - dcg / ideal).abs() < 1e-12);
-        assert_eq!(found.mrr_10, 1.0);
         assert!((found.recall_100 - 2.0 / 3.0).abs() < 1e-12);
+        assert!((found.map - (1.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
+        assert_eq!((found.mrr_10, found.success_1, found.success_5, found.success_10), (1.0, 1.0, 1.0, 1.0));
+    }
+
+    /// A relevant passage at the last place of each cut-off, and at the one after it.
+    #[test]
+    fn every_measure_is_cut_at_its_depth() {
+        let at = |rank: usize| {
+            let mut ranking: Vec<String> = (0..150).map(|i| format!("x{i}")).collect();
+            ranking[rank - 1] = "a".into();
+            Quality::of(&ranking, &grades(&[("a", 1)]))
+        };
+        assert!(at(10).ndcg_10 > 0.0 && at(11).ndcg_10 == 0.0);
+        assert_eq!((at(10).mrr_10, at(11).mrr_10), (0.1, 0.0));
+        assert_eq!((at(100).recall_100, at(101).recall_100), (1.0, 0.0));
+        assert_eq!((at(1).success_1, at(2).success_1), (1.0, 0.0));
+        assert_eq!((at(5).success_5, at(6).success_5), (1.0, 0.0));
+        assert_eq!((at(10).success_10, at(11).success_10), (1.0, 0.0));
+        assert_eq!(at(150).map, 1.0 / 150.0, "the whole ranking counts");
+        // Twelve of grade 1: the best ten are all that ten places can hold.
+        let many: Vec<String> = (0..12).map(|i| format!("r{i}")).collect();
+        let grades = many.iter().map(|id| (id.clone(), 1)).collect();
+        assert_eq!(Quality::of(&many, &grades).ndcg_10, 1.0);
+    }
+
+    #[test]
+    fn grades_below_zero_count_as_zero() {
+        let with = Quality::of(&["bad", "a"], &grades(&[("bad", -2), ("a", 1), ("worse", -3)]));
+        assert_eq!(with, Quality::of(&["x", "a"], &grades(&[("a", 1)])));
+    }
+
+    /// A query without a relevant passage and one that finds nothing count as 0; one without a judgment does not count.
+    #[test]
+    fn means_run_over_judged_queries() {
+        let judged = [("q", "a", 1), ("none", "a", 0), ("negative", "a", -1), ("empty", "a", 1), ("not asked", "a", 1)];
+        let judgment = |(query, passage, grade): (&str, &str, i32)| crate::qrels::Judgment {
+            query: query.into(),
+            passage: passage.into(),
+            grade,
+        };
+        let qrels: Qrels = judged.into_iter().map(judgment).collect();
+        let queries = ["q", "none", "negative", "empty", "not judged"].map(String::from);
+        let found = ["a", "a", "a", "", "a"].map(|id| if id.is_empty() { Vec::new() } else { vec![id] });
+        assert_eq!(qrels.num_judged(&queries), 4);
+        let mean = qrels.quality(&queries, &found);
+        assert_eq!(
+            (mean.ndcg_10, mean.mrr_10, mean.recall_100, mean.map, mean.success_1),
+            (0.25, 0.25, 0.25, 0.25, 0.25)
+        );
+        assert_eq!(qrels.quality(&queries[4..], &found[4..]), Quality::default());
     }
 
     #[test]

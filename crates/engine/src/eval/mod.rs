@@ -5,13 +5,14 @@ pub mod truth;
 
 use crate::progress::Stage;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Engine, Error, Progress, Queries, Result, SearchOptions};
-use metrics::{Qrels, Quality, overlap};
+use crate::{Engine, Error, Progress, Qrels, Queries, Result, SearchOptions};
+use metrics::{Quality, overlap};
 use selvedge_backend::Cpu;
 use selvedge_encoder::TextKind;
 use selvedge_index::Index;
 use selvedge_search::{Mode, Outcome, Params, Search};
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,10 +34,17 @@ pub struct EvalOptions {
 /// Everything that `eval` measures; field names are the JSON's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Judged queries.
+    /// Queries with a judgment, which the means run over.
     pub judged_queries: usize,
     /// All queries.
     pub queries: usize,
+    /// Judgments of these queries.
+    pub judgments: usize,
+    /// Judgments of these queries whose passage is not in the index.
+    pub judgments_not_indexed: usize,
+    /// A passage of such a judgment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_not_indexed: Option<String>,
     /// Quality of the index's ranking.
     #[serde(flatten)]
     pub quality: Quality,
@@ -88,6 +96,10 @@ pub(crate) fn eval(
     options: &EvalOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
+    let judged_queries = qrels.num_judged(&queries.ids);
+    if judged_queries == 0 {
+        return Err(nothing_judged(qrels, queries));
+    }
     let (index, searcher) = (engine.index(), engine.searcher());
     let k = options.search.k.max(LEAST_DEPTH);
     let params = SearchOptions { k, ..options.search.clone() }.params(searcher);
@@ -108,9 +120,16 @@ pub(crate) fn eval(
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].clone()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<String>>>())
     };
+    let indexed: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let judged = queries.ids.iter().filter_map(|query| qrels.of_query(query)).flat_map(HashMap::keys);
+    let judged: Vec<&str> = judged.map(String::as_str).collect();
+    let not_indexed = judged.iter().copied().filter(|&passage| !indexed.contains(passage));
     Ok(Report {
-        judged_queries: qrels.num_judged(queries.ids.iter()),
+        judged_queries,
         queries: queries.ids.len(),
+        judgments: judged.len(),
+        judgments_not_indexed: not_indexed.clone().count(),
+        first_not_indexed: not_indexed.min().map(str::to_owned),
         quality: quality(&found),
         recall_vs_exact_10: overlap(&found, &exact, 10),
         recall_vs_exact_100: overlap(&found, &exact, 100),
@@ -124,6 +143,15 @@ pub(crate) fn eval(
         threads: rayon::current_num_threads(),
         backend: searcher.backend_name(),
     })
+}
+
+fn nothing_judged(qrels: &Qrels, queries: &Queries) -> Error {
+    Error::NothingJudged {
+        qrels: qrels.path().into(),
+        judged: qrels.first_query().into(),
+        queries: queries.path.clone(),
+        asked: queries.ids.first().cloned().unwrap_or_default(),
+    }
 }
 
 fn pids(outcomes: &[Outcome]) -> Vec<Vec<u32>> {

@@ -1,0 +1,121 @@
+//! Files of queries.
+//!
+//! **In:** TSV (`id<TAB>text`), JSONL (`id` or `_id`, and `text`), or a BEIR folder, whose `queries.jsonl` is read.
+//! **Out:** ids and texts in the order of the file. Every command that takes queries reads them here.
+
+use crate::lines::Lines;
+use crate::{Error, Result};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Queries of a BEIR folder.
+const BEIR_FILE: &str = "queries.jsonl";
+
+/// Reads ids and texts.
+///
+/// # Errors
+/// If the file cannot be read, holds no query, or a line has no id, no text, or the id of an earlier line.
+pub fn read(path: &Path) -> Result<Vec<(String, String)>> {
+    let path: PathBuf = if path.is_dir() { path.join(BEIR_FILE) } else { path.into() };
+    let mut lines = Lines::open(&path)?;
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let is_json = match extension.as_str() {
+        "jsonl" | "ndjson" | "json" => true,
+        "tsv" | "txt" | "tab" => false,
+        _ => lines.peek()? == Some(b'{'),
+    };
+    let mut queries: Vec<(String, String)> = Vec::new();
+    let mut lines_of: HashMap<String, usize> = HashMap::new();
+    while let Some(line) = lines.next()? {
+        let parsed = if is_json { from_json(line) } else { from_tsv(line) };
+        let (id, text) = parsed.map_err(|reason| lines.error(reason))?;
+        if let Some(before) = lines_of.insert(id.clone(), lines.number()) {
+            return Err(lines.error(format!("the id {id:?} is used twice, first in line {before}")));
+        }
+        queries.push((id, text));
+    }
+    if queries.is_empty() { Err(Error::Empty { path, of: "query" }) } else { Ok(queries) }
+}
+
+fn from_tsv(line: &str) -> Result<(String, String), String> {
+    match line.split_once('\t') {
+        Some(("", _)) => Err("the id is empty".into()),
+        Some((id, text)) => Ok((id.into(), text.into())),
+        None => Err("expected id<TAB>text, found no tab".into()),
+    }
+}
+
+fn from_json(line: &str) -> Result<(String, String), String> {
+    let value: Value = serde_json::from_str(line).map_err(|e| format!("malformed JSON: {e}"))?;
+    let Value::Object(mut fields) = value else { return Err("expected a JSON object".into()) };
+    let id = match fields.remove("id").or_else(|| fields.remove("_id")) {
+        Some(Value::String(id)) if id.is_empty() => return Err("\"id\" is empty".into()),
+        Some(Value::String(id)) => id,
+        // A number beyond 64 bits or with a fraction would not come out as it is written.
+        Some(Value::Number(id)) if id.is_u64() || id.is_i64() => id.to_string(),
+        Some(_) => return Err("\"id\" is neither a string nor a whole number of 64 bits".into()),
+        None => return Err("\"id\" is missing".into()),
+    };
+    match fields.remove("text") {
+        Some(Value::String(text)) => Ok((id, text)),
+        Some(_) => Err("\"text\" is not a string".into()),
+        None => Err("\"text\" is missing".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(name: &str, text: &str) -> Result<Vec<(String, String)>> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(name), text).unwrap();
+        read(&dir.path().join(name))
+    }
+
+    fn queries(queries: &[(&str, &str)]) -> Vec<(String, String)> {
+        queries.iter().map(|&(id, text)| (id.to_owned(), text.to_owned())).collect()
+    }
+
+    #[test]
+    fn tsv_and_jsonl_give_the_same() {
+        let expected = queries(&[("1", "what is a selvedge"), ("q 2", "")]);
+        assert_eq!(read_text("q.tsv", "1\twhat is a selvedge\n\nq 2\t\n").unwrap(), expected);
+        let json =
+            "{\"_id\": 1, \"text\": \"what is a selvedge\", \"metadata\": {}}\n{\"id\": \"q 2\", \"text\": \"\"}\n";
+        assert_eq!(read_text("q.jsonl", json).unwrap(), expected);
+        assert_eq!(read_text("queries", json).unwrap(), expected, "told by its first byte");
+    }
+
+    #[test]
+    fn a_folder_is_one_of_beir() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = read(dir.path()).unwrap_err().to_string();
+        assert!(missing.contains("queries.jsonl"), "{missing}");
+        std::fs::write(dir.path().join("queries.jsonl"), "{\"_id\": \"q\", \"text\": \"t\"}\n").unwrap();
+        assert_eq!(read(dir.path()).unwrap(), queries(&[("q", "t")]));
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        for (name, text, reason) in [
+            ("q.tsv", "a\tone\nno tab\n", "q.tsv, line 2: expected id<TAB>text, found no tab"),
+            ("q.tsv", "\tone\n", "line 1: the id is empty"),
+            ("q.tsv", "a\tone\n\nb\ttwo\na\tthree\n", "line 4: the id \"a\" is used twice, first in line 1"),
+            (
+                "q.jsonl",
+                "{\"id\": 1, \"text\": \"\"}\n{\"id\": \"1\", \"text\": \"\"}\n",
+                "line 2: the id \"1\" is used twice",
+            ),
+            ("q.jsonl", "{\"id\": 12345678901234567890123, \"text\": \"\"}\n", "whole number of 64 bits"),
+            ("q.jsonl", "{\"id\": \"\", \"text\": \"\"}\n", "\"id\" is empty"),
+            ("q.jsonl", "{\"id\": \"a\"}\n", "\"text\" is missing"),
+            ("q.jsonl", "a\tone\n", "malformed JSON"),
+            ("q.tsv", "\n", "q.tsv: holds no query"),
+        ] {
+            let error = read_text(name, text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Ranks among candidates against the funnel that they stand for, and tuning where there is little to tune.
+
+#![allow(unreachable_pub)] // a test crate has no outside
+
+mod support;
+
+use selvedge_backend::Cpu;
+use selvedge_search::{Mode, Params, Searcher, Tuning, tune};
+use support::{DIM, index, rows};
+
+const PASSAGES: usize = 60;
+const NPROBE: usize = 1;
+
+/// Queries of three tokens, each from another part of the collection.
+fn queries() -> Vec<Vec<f32>> {
+    rows(24).chunks_exact(3 * DIM).map(<[f32]>::to_vec).collect()
+}
+
+/// A passage of rank r is found with `nfull` above r and not with r; and of `ndocs` candidates there are exactly so many.
+#[test]
+fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
+    let (_dir, index) = index(&[4; PASSAGES], 16);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let pids: Vec<u32> = (0..PASSAGES as u32).collect();
+    let ndocs = [1, 3, 8, PASSAGES];
+    for query in queries() {
+        let ranks = searcher.candidate_ranks(&query, NPROBE, &ndocs, &pids).unwrap();
+        let touched = ranks[3].iter().flatten().count();
+        assert!((9..PASSAGES).contains(&touched), "{touched} candidates: more than the others ask for, but not all");
+        for (ranks, ndocs) in ranks.iter().zip(ndocs) {
+            let mut found: Vec<usize> = ranks.iter().flatten().copied().collect();
+            found.sort_unstable();
+            assert_eq!(found, (0..ndocs.min(touched)).collect::<Vec<_>>(), "{ndocs} candidates have these ranks");
+            for nfull in 1..=ndocs.min(touched) {
+                let params = Params { k: 1, mode: Mode::Funnel { nprobe: NPROBE, ndocs, nfull } };
+                // k = nfull, so that everything that is scored is found.
+                let outcome = searcher.search(&query, &Params { k: nfull, ..params }, None).unwrap();
+                let mut found: Vec<u32> = outcome.found.iter().map(|f| f.pid).collect();
+                found.sort_unstable();
+                let by_rank = |&pid: &u32| ranks[pid as usize].is_some_and(|rank| rank < nfull);
+                let expected: Vec<u32> = pids.iter().copied().filter(by_rank).collect();
+                assert_eq!(found, expected, "{ndocs} candidates, {nfull} scored");
+            }
+        }
+    }
+}
+
+/// An index of few passages is tuned like any other, as long as it has more of them than are asked for.
+#[test]
+fn a_small_index_is_tuned_or_searched_whole() {
+    for passages in [2, 9, 20, 40, 60] {
+        let (_dir, index) = index(&vec![7; passages], 16);
+        let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+        for k in [1, 10, 39, 40, 100, 20_000, usize::MAX] {
+            let tuning = tune(&searcher, &queries(), k, 1.0, |_| ()).unwrap();
+            match tuning {
+                Tuning::SearchedWhole => assert!(k >= passages, "{passages} passages, k = {k}"),
+                Tuning::Found(tried) => {
+                    assert!(k < passages, "{passages} passages, k = {k}");
+                    assert!(tried.iter().all(|t| t.k == k && t.recall > 1.0 - 1e-9), "{tried:?}");
+                }
+                other => panic!("{passages} passages, k = {k}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// Where as many results as passages are asked for, the narrowest setting finds them all the same.
+#[test]
+fn an_index_that_is_searched_whole_gives_every_passage() {
+    let (_dir, index) = index(&[4; PASSAGES], 16);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    for k in [PASSAGES, 10 * PASSAGES] {
+        let narrow = Params { k, mode: Mode::Funnel { nprobe: 1, ndocs: 1, nfull: 1 } };
+        for query in queries() {
+            assert_eq!(searcher.search(&query, &narrow, None).unwrap().found.len(), PASSAGES);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_tuned_is_told_apart() {
+    let (_dir, index) = index(&[4; PASSAGES], 16);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let nothing: [Vec<f32>; 2] = Default::default();
+    assert_eq!(tune(&searcher, &nothing, 5, 0.9, |_| ()).unwrap(), Tuning::NothingFound);
+    assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, |_| ()).unwrap(), Tuning::NothingFound);
+    // No setting finds more than everything.
+    let Tuning::OutOfReach { most } = tune(&searcher, &queries(), 5, 1.5, |_| ()).unwrap() else { panic!() };
+    assert!((most - 1.0).abs() < 1e-9, "{most}");
+}
