@@ -47,7 +47,8 @@ impl Error {
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
-            Self::Engine(E::OtherEncoder { .. }) => Some("--model"),
+            Self::Engine(E::OtherEncoder { .. }) => Some("--model, --any-model"),
+            Self::Engine(E::RememberedModel { .. }) => Some("--model"),
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),
             Self::Engine(E::NoQueryTexts) => Some("--queries"),
             Self::Engine(E::NothingTuned { .. }) => Some("--recall"),
