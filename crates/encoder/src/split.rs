@@ -22,13 +22,17 @@ pub(crate) fn split(model: &str, rows: &Rows, text: &str, overlap: usize) -> Res
     let mut parts = Vec::new();
     let mut window = first_prefix(room);
     let mut start = skip_blank(text, 0);
-    while start < end {
-        let part = Part::find(rows, &text[start..end], window)?;
-        parts.push(start..start + text[start..start + part.len].trim_end_matches(is_blank).len());
-        if start + part.len == end {
-            break;
+    // Where the text begins that no part has yet.
+    let mut fresh = start;
+    while fresh < end {
+        let part = Part::find(rows, &text[start..end], fresh - start, window)?;
+        if part.len <= fresh - start {
+            start = fresh;
+            continue;
         }
+        parts.push(start..start + text[start..start + part.len].trim_end_matches(is_blank).len());
         window = part.limit + part.limit / 4 + 256;
+        fresh = skip_blank(text, start + part.len);
         start = skip_blank(text, start + part.overlap_start(&text[start..], overlap));
     }
     Ok(parts)
@@ -45,8 +49,8 @@ struct Part {
 }
 
 impl Part {
-    /// The first part of `rest`, which begins and ends with a token; about `window` bytes are looked at.
-    fn find(rows: &Rows, rest: &str, window: usize) -> Result<Self> {
+    /// The first part of `rest`, whose first `shared` bytes are in the last part too; about `window` bytes are looked at.
+    fn find(rows: &Rows, rest: &str, shared: usize, window: usize) -> Result<Self> {
         let room = rows.passage_room();
         let longest = longest_prefix(room);
         let mut window = window.min(longest);
@@ -66,19 +70,19 @@ impl Part {
             window = (2 * window).min(longest);
         };
         let mut starts: Vec<usize> = spans.iter().filter(|span| !span.is_empty()).map(|span| span.start).collect();
-        let len = if limit == rest.len() { limit } else { Self::cut(rows, head, &starts, limit)? };
+        let len = if limit == rest.len() { limit } else { Self::cut(rows, head, &starts, shared, limit)? };
         starts.retain(|&at| at < len);
         Ok(Self { len, limit, starts })
     }
 
-    /// The bytes of `head` up to its best boundary at or before `limit`.
-    fn cut(rows: &Rows, head: &str, starts: &[usize], mut limit: usize) -> Result<usize> {
+    /// The bytes of `head` up to its best boundary at or before `limit`, behind those that are `shared` if there is one.
+    fn cut(rows: &Rows, head: &str, starts: &[usize], shared: usize, mut limit: usize) -> Result<usize> {
         let least = head.chars().next().map_or(0, char::len_utf8);
         loop {
             limit = limit.max(least);
             let num_tokens = starts.partition_point(|&at| at < limit);
             let middle = starts.get(num_tokens / 2).copied().unwrap_or(0);
-            let len = boundary(head, middle.min(limit), limit).max(least);
+            let len = boundary(head, middle.max(shared).min(limit), limit).max(least);
             // The tokens at a cut can be more than those that the whole text has there.
             if len == least || rows.num_tokens(head[..len].trim_end_matches(is_blank))? <= rows.passage_room() {
                 return Ok(len);
