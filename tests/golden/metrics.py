@@ -70,7 +70,8 @@ def odd():
         if number % 12 == 11:
             continue  # asked, but not judged
         grades = [[0, 0, 0], [-2, -1, 0], [1], [0, 1], [-1, 0, 1, 2, 3, 4]][number % 5]
-        judged = set(draw.sample(ids, min(len(ids), draw.choice([0, 1, 3, 40]))))
+        count = 40 if len(ids) > DEPTH else draw.choice([0, 1, 3])
+        judged = set(draw.sample(ids, min(len(ids), count)))
         judged |= set(draw.sample(ids[:15], min(len(ids), draw.choice([1, 12]))))
         judged |= {f"outside{n}" for n in range(draw.choice([0, 1, 12]))} or {"outside"}
         qrels += [[query, passage, draw.choice(grades)] for passage in sorted(judged)]
