@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// The library.
     #[error(transparent)]
     Engine(#[from] selvedge::Error),
+    /// The trainer.
+    #[error(transparent)]
+    Trainer(#[from] selvedge_trainer::Error),
 }
 
 impl Error {

@@ -1,20 +1,22 @@
 //! Cuts a list of rows into ragged batches, longest first, and lays a batch's tokens end to end.
 
 use crate::ops::Span;
-use crate::rows::Row;
+use crate::rows::TokenizedText;
 
 /// The tokens of some texts, end to end; N tokens in all.
-pub(crate) struct Batch {
+#[derive(Debug)]
+pub struct Batch {
     /// Token ids; (N).
-    pub(crate) ids: Vec<u32>,
+    pub ids: Vec<u32>,
     /// One per text, in the order that they were given.
-    pub(crate) spans: Vec<Span>,
+    pub spans: Vec<Span>,
     /// Tokens whose last hidden states are asked for, ascending: what only others' would need is not computed.
-    pub(crate) kept: Vec<usize>,
+    pub kept: Vec<usize>,
 }
 
 impl Batch {
-    pub(crate) fn new<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
+    /// Lays texts end to end.
+    pub fn new<'a>(rows: impl Iterator<Item = &'a TokenizedText>) -> Self {
         let mut batch = Self { ids: Vec::new(), spans: Vec::new(), kept: Vec::new() };
         for row in rows {
             batch.kept.extend(row.kept.iter().map(|at| batch.ids.len() + at));
@@ -35,10 +37,11 @@ impl Batch {
     }
 }
 
-/// Groups row numbers so that each group has at most `batch_tokens` tokens, or is a single row.
+/// Groups the numbers of texts, given their `lens`, so that each group has at most `batch_tokens` tokens, or is a single text; texts
+/// without tokens are in none.
 ///
 /// Longest first: rows of like length share a batch, and the costly batches start early, which balances threads.
-pub(crate) fn plan(lens: &[usize], batch_tokens: usize) -> Vec<Vec<usize>> {
+pub fn plan_batches(lens: &[usize], batch_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lens.len()).filter(|&row| lens[row] > 0).collect();
     order.sort_by_key(|&row| std::cmp::Reverse(lens[row]));
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -63,7 +66,7 @@ mod tests {
     #[test]
     fn plan_covers_every_row_once_within_the_budget() {
         let lens = [5, 0, 9, 3, 3, 20, 1, 4];
-        let groups = plan(&lens, 10);
+        let groups = plan_batches(&lens, 10);
         let mut rows: Vec<usize> = groups.concat();
         rows.sort_unstable();
         assert_eq!(rows, [0, 2, 3, 4, 5, 6, 7]);
@@ -72,6 +75,6 @@ mod tests {
             assert!(tokens <= 10 || group.len() == 1, "{group:?}");
         }
         assert_eq!(groups[0], [5]);
-        assert!(plan(&[], 10).is_empty());
+        assert!(plan_batches(&[], 10).is_empty());
     }
 }

@@ -53,6 +53,11 @@ impl Checkpoint {
         Ok(Self { model: model.to_owned(), source })
     }
 
+    /// The checkpoint in an existing folder.
+    pub(crate) fn folder(path: &Path) -> Self {
+        Self { model: path.display().to_string(), source: Source::Folder(path.to_owned()) }
+    }
+
     /// The folder or hub id, as it was asked for.
     pub(crate) fn model(&self) -> &str {
         &self.model

@@ -7,53 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 use selvedge_backend::Cpu;
 
-use crate::batch::{Batch, plan};
-use crate::checkpoint::Checkpoint;
+use crate::batch::{Batch, plan_batches};
 use crate::embeddings::Embeddings;
 use crate::error::{Error, Result};
-use crate::families;
-use crate::fingerprint::Fingerprint;
-use crate::models::{Architecture, Arithmetic, Config, Precision, Scratch, Transformer};
+use crate::models::{Architecture, Arithmetic, Precision, Scratch, Transformer};
+use crate::open_checkpoint::OpenCheckpoint;
+use crate::options::LoadOptions;
 use crate::projection::Projection;
 use crate::recipe::{Family, Recipe, TextKind};
-use crate::rows::{Row, Rows};
+use crate::rows::{TextPipeline, TokenizedText};
 use crate::shipped;
 use crate::split;
-use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
-
-/// What a caller may choose when loading; `Default` takes from the checkpoint what it says.
-#[derive(Debug, Clone)]
-pub struct LoadOptions {
-    /// Tokens of a query at most, markers and `[MASK]`s included; `None` for the checkpoint's own.
-    pub query_maxlen: Option<usize>,
-    /// Tokens of a passage at most, markers included; `None` for the checkpoint's own.
-    pub passage_maxlen: Option<usize>,
-    /// Tokens of one batch at most; a longer text is a batch of its own. Each thread works on one batch at a time, and
-    /// needs up to about `4 bytes * batch_tokens * (6 H + 3 I)` for it, H and I being the transformer's hidden and
-    /// intermediate widths: 4 to 7 MB a thread for a MiniLM (384, 1536) at 256.
-    pub batch_tokens: usize,
-    /// What the products of the layers are computed in; `None` for int8 with the shipped model and f32 with any other.
-    pub precision: Option<Precision>,
-    /// Branch, tag or commit of a hub model; `None` for `main`. A folder has none.
-    pub revision: Option<String>,
-}
-
-/// Enough rows for the matrix products to run at full speed, few enough for the activations to stay in L2. (1,024 was as fast
-/// within the noise, and needs four times the memory.)
-const DEFAULT_BATCH_TOKENS: usize = 256;
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self {
-            query_maxlen: None,
-            passage_maxlen: None,
-            batch_tokens: DEFAULT_BATCH_TOKENS,
-            precision: None,
-            revision: None,
-        }
-    }
-}
 
 /// Int8 for the shipped model, which was measured to lose nothing to speak of (README, "Encoding"); f32 for any other, whose
 /// loss is not known here.
@@ -66,7 +31,7 @@ pub struct Encoder {
     model: String,
     architecture: Architecture,
     recipe: Recipe,
-    rows: Rows,
+    pipeline: TextPipeline,
     transformer: Transformer,
     projection: Projection,
     precision: Precision,
@@ -103,34 +68,22 @@ impl Encoder {
     /// # Errors
     /// Whatever keeps the checkpoint from being computed as its own library would: see [`Error`].
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
-        let checkpoint = Checkpoint::open(model, options.revision.as_deref())?;
-        let json = checkpoint.require_json("config.json")?;
-        let config = Config::read(&json)?;
-        let (architecture, hidden, positions) = (config.architecture(), config.hidden(), config.positions());
-        let mut recipe = families::read(&checkpoint, &json, hidden, positions)?;
-
-        // The checkpoint's own lengths are hashed, not the caller's: cutting texts elsewhere changes which
-        // tokens there are, not what they mean, and an index remembers its lengths by itself.
-        let mut fingerprint = Fingerprint::new();
-        fingerprint.json("recipe", &recipe);
-        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
-        config.hash(&mut fingerprint);
-        let tokenizer = TextTokenizer::load(&checkpoint, &mut fingerprint)?;
-        let rows = Rows::new(model, &recipe, tokenizer, positions)?;
+        let OpenCheckpoint { files, recipe, config, pipeline, mut fingerprint } = OpenCheckpoint::open(model, options)?;
+        let (architecture, hidden) = (config.architecture(), config.hidden());
         let precision = options.precision.unwrap_or_else(|| default_precision(model));
         let arithmetic = Arithmetic { cpu: Cpu::new()?, precision };
-        let transformer = config.load(&mut Weights::open(&checkpoint, "", &mut fingerprint)?, arithmetic)?;
+        let transformer = config.load(&mut Weights::open(&files, "", Some(&mut fingerprint))?, arithmetic)?;
         let exact = Arithmetic { precision: Precision::F32, ..arithmetic };
-        let (projection, dim) = Projection::load(&checkpoint, &recipe.projection, hidden, exact, &mut fingerprint)?;
+        let (projection, dim) = Projection::load(&files, &recipe.projection, hidden, exact, &mut fingerprint)?;
         if dim % 8 != 0 || dim == 0 {
             return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });
         }
         tracing::debug!(model, family = ?recipe.family, ?architecture, dim, ?precision, "loaded an encoder");
         Ok(Self {
-            model: checkpoint.model().to_owned(),
+            model: files.model().to_owned(),
             architecture,
             recipe,
-            rows,
+            pipeline,
             transformer,
             projection,
             precision,
@@ -189,15 +142,17 @@ impl Encoder {
         &self.fingerprint
     }
 
-    /// What makes rows of texts.
-    pub(crate) fn rows(&self) -> &Rows {
-        &self.rows
+    /// The pipeline from texts to the token ids that [`Encoder::embed`] takes.
+    pub fn pipeline(&self) -> &TextPipeline {
+        &self.pipeline
     }
 
-    /// The embedding of each token of the vocabulary, as a passage of its own: (V, D). Ids beyond the transformer's
-    /// table are an error.
-    pub(crate) fn encode_tokens(&self, ids: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
-        self.embed(&ids.into_iter().map(|id| self.rows.of_token(id)).collect::<Vec<_>>())
+    /// The embedding of each of these tokens, as a passage that holds nothing else: (tokens, D).
+    ///
+    /// # Errors
+    /// If the transformer has no row for an id.
+    pub fn encode_tokens(&self, ids: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
+        self.embed(&ids.into_iter().map(|id| self.pipeline.of_token(id)).collect::<Vec<_>>())
     }
 
     /// Tokens that the transformer reads of these passages, those whose embeddings are not kept included.
@@ -205,7 +160,7 @@ impl Encoder {
     /// # Errors
     /// If the tokenizer fails on a text.
     pub fn count_tokens(&self, passages: &[impl AsRef<str> + Sync]) -> Result<usize> {
-        Ok(self.rows.of_texts(passages, TextKind::Passage)?.iter().map(|row| row.ids.len()).sum())
+        Ok(self.pipeline.tokenize(passages, TextKind::Passage)?.iter().map(|row| row.ids.len()).sum())
     }
 
     /// Cuts a long text into parts that each fit a passage's maximum length, as byte ranges, in order.
@@ -218,7 +173,7 @@ impl Encoder {
     /// # Errors
     /// If the tokenizer fails on the text, or the passage prompt alone fills the maximum length.
     pub fn split_passage(&self, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
-        split::split(&self.model, &self.rows, text, overlap)
+        split::split(&self.model, &self.pipeline, text, overlap)
     }
 
     /// The bytes of a passage that each of its embeddings stands for, in the order of [`Encoder::encode_passages`]'s rows;
@@ -229,7 +184,7 @@ impl Encoder {
     /// # Errors
     /// If the tokenizer fails on the text.
     pub fn passage_token_spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
-        self.rows.spans(text)
+        self.pipeline.spans(text)
     }
 
     /// Token embeddings of passages; a passage that is empty, or all whitespace, has none.
@@ -257,7 +212,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode_passages`].
     pub fn encode_dense(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
-        let rows = texts.par_iter().map(|text| self.rows.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
+        let rows = texts.par_iter().map(|text| self.pipeline.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
         let lens = vec![1; rows.len()];
         self.run(&rows, &lens, self.hidden, Wanted::All, |scratch, batch| {
             let Scratch { x, y, .. } = scratch;
@@ -273,11 +228,14 @@ impl Encoder {
     }
 
     fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
-        self.embed(&self.rows.of_texts(texts, kind)?)
+        self.embed(&self.pipeline.tokenize(texts, kind)?)
     }
 
-    /// Embeddings of the kept tokens of rows.
-    pub(crate) fn embed(&self, rows: &[Row]) -> Result<Embeddings> {
+    /// Embeddings of the kept tokens of tokenized texts.
+    ///
+    /// # Errors
+    /// If the transformer has no row for an id.
+    pub fn embed(&self, rows: &[TokenizedText]) -> Result<Embeddings> {
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
         self.run(rows, &lens, self.dim, Wanted::Kept, |scratch, _| self.projection.forward(scratch))
     }
@@ -288,7 +246,7 @@ impl Encoder {
     /// is computed on one thread.
     fn run(
         &self,
-        rows: &[Row],
+        rows: &[TokenizedText],
         lens: &[u32],
         dim: usize,
         wanted: Wanted,
@@ -297,7 +255,7 @@ impl Encoder {
         let offsets = offsets(lens, dim);
         let data = Mutex::new(vec![0.0; offsets[lens.len()]]);
         let tokens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
-        let batches = plan(&tokens, self.batch_tokens);
+        let batches = plan_batches(&tokens, self.batch_tokens);
         let next = AtomicUsize::new(0);
         let lanes = rayon::current_num_threads().min(batches.len());
         (0..lanes).into_par_iter().with_max_len(1).try_for_each(|_| {

@@ -184,49 +184,7 @@ pub enum Error {
         model: String,
     },
 
-    /// A loss, or a gradient, that is no number: the run stops before it changes a weight.
-    #[error("step {step}: the loss is {loss}, or a gradient is not finite; the batch was {}", examples.join(", "))]
-    NonFiniteLoss {
-        /// The step.
-        step: u64,
-        /// The loss.
-        loss: f64,
-        /// The examples of the batch.
-        examples: Vec<String>,
-    },
-
-    /// Embeddings that are compared one by one, of unequal dimensions.
-    #[error(
-        "the teacher's embeddings have {teacher} dimensions, the student's {student}: losses by token need the same"
-    )]
-    TeacherDim {
-        /// The student's.
-        student: usize,
-        /// The teacher's.
-        teacher: usize,
-    },
-
-    /// A new model takes its vocabulary from a teacher that has another kind of it.
-    #[error("{model}: a new model takes its vocabulary from a WordPiece tokenizer, and this is none")]
-    NotWordPiece {
-        /// The teacher.
-        model: String,
-    },
-
-    /// Sizes of a new model that do not go together.
-    #[error("{heads} heads do not divide the {dim} dimensions of the teacher's embeddings, which a new model shares")]
-    Heads {
-        /// The heads asked for.
-        heads: usize,
-        /// The teacher's dimension.
-        dim: usize,
-    },
-
     /// What computes in int8 is not there: an instruction set was asked for that this machine lacks.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
-
-    /// The tensor library failed; no input that passed the checks above should cause it.
-    #[error("tensor operation: {0}")]
-    Tensor(#[from] candle_core::Error),
 }

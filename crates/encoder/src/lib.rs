@@ -8,12 +8,13 @@
 //! |---|---|---|
 //! | find | `checkpoint`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
 //! | read | `families/`, `recipe` | the family's settings become one [`Recipe`] |
+//! | open | `open_checkpoint`, `options` | settings and tokenizer checked against each other; [`Weights`] by name on demand |
 //! | split | `split` | on demand: a long text in parts that each fit a passage |
-//! | tokens | `tokenizer`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
+//! | tokens | `tokenizer`, `skiplist`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
 //! | batch | `batch` | sort by length, cut by token count |
-//! | transformer | `models/`, `ops` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
+//! | transformer | `weights`, `models/`, `ops/` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
 //! | project | `projection` | the chain of Dense layers, (tokens, D), then unit norm |
-//! | collect | `encoder` | input order restored |
+//! | collect | `encoder`, `embeddings` | input order restored; a `fingerprint` over all that changes a number |
 //! | pool | `pool` | on demand: the rows of a passage in fewer, hierarchically |
 //!
 //! Batches are ragged: the tokens of all texts of a batch lie end to end, attention looks only inside a text. So no
@@ -27,6 +28,12 @@
 //! assert_eq!(passages.data.len(), passages.num_embeddings() * encoder.dim());
 //! # Ok::<(), selvedge_encoder::Error>(())
 //! ```
+//!
+//! # A checkpoint in other hands
+//!
+//! [`Encoder`] is all that inference needs. A program that changes weights, such as selvedge-trainer, begins with an
+//! [`OpenCheckpoint`]: the same texts become the same [`TokenizedText`]s, the transformer is described by a [`Config`],
+//! tensors are read by name, and [`OpenCheckpoint::copy_settings`] makes a checkpoint of new weights.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -37,7 +44,9 @@ mod error;
 mod families;
 mod fingerprint;
 mod models;
-mod ops;
+mod open_checkpoint;
+pub mod ops;
+mod options;
 mod pool;
 mod projection;
 mod recipe;
@@ -46,12 +55,16 @@ pub mod shipped;
 mod skiplist;
 mod split;
 mod tokenizer;
-pub mod train;
 mod weights;
 
+pub use batch::{Batch, plan_batches};
 pub use embeddings::Embeddings;
-pub use encoder::{Encoder, LoadOptions};
+pub use encoder::Encoder;
 pub use error::{Error, Result};
-pub use models::{Architecture, Precision};
+pub use models::{Architecture, Config, ModernBertConfig, Positions, PostNormConfig, Precision, TensorNames};
+pub use open_checkpoint::OpenCheckpoint;
+pub use options::LoadOptions;
 pub use pool::pool;
-pub use recipe::{Activation, DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, TextKind};
+pub use recipe::{Activation, DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, TextKind, punctuation};
+pub use rows::{TextPipeline, TokenizedText};
+pub use weights::Weights;

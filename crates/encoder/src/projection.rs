@@ -40,7 +40,7 @@ impl Projection {
         let mut layers = Vec::with_capacity(specs.len());
         let mut width = hidden;
         for spec in specs {
-            let mut weights = Weights::open(checkpoint, &spec.folder, fingerprint)?;
+            let mut weights = Weights::open(checkpoint, &spec.folder, Some(&mut *fingerprint))?;
             let out = match spec.out_features {
                 Some(out) => out,
                 None => weights.shape(&spec.weight)?.first().copied().unwrap_or_default(),

@@ -167,6 +167,6 @@ impl Recipe {
 }
 
 /// ASCII punctuation, the skiplist of the ColBERT papers.
-pub(crate) fn punctuation() -> Vec<String> {
+pub fn punctuation() -> Vec<String> {
     ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect()
 }

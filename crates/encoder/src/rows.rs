@@ -1,6 +1,6 @@
 //! From a text to the token rows that the transformer sees, and which of them are attended and kept.
 //!
-//! In: a [`Recipe`] resolved against the tokenizer. Out: [`Row`]s, one per text.
+//! In: a [`Recipe`] resolved against the tokenizer. Out: a [`TokenizedText`] per text.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,17 +13,17 @@ use crate::recipe::{Marker, Recipe, Side, TextKind};
 use crate::skiplist;
 use crate::tokenizer::TextTokenizer;
 
-/// The tokens of one text.
+/// The token ids of one text, as the transformer reads them.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Row {
+pub struct TokenizedText {
     /// Special tokens, marker, text and augmentation.
-    pub(crate) ids: Vec<u32>,
+    pub ids: Vec<u32>,
     /// Tokens that attention may look at: the first so many. The rest are `[MASK]`s that look but are not seen.
-    pub(crate) attended: usize,
+    pub attended: usize,
     /// Positions whose embeddings are returned, ascending.
-    pub(crate) kept: Vec<usize>,
+    pub kept: Vec<usize>,
     /// Whether the text has more tokens than these.
-    pub(crate) is_truncated: bool,
+    pub is_truncated: bool,
 }
 
 /// Bytes of a text that are tokenized at first, for each token that it may use: more than most texts need.
@@ -49,8 +49,8 @@ pub(crate) fn prefix(text: &str, len: usize) -> &str {
     &text[..text.floor_char_boundary(len)]
 }
 
-/// A recipe with ids in place of words.
-pub(crate) struct Rows {
+/// The pipeline from texts to token ids: a [`Recipe`] resolved against a tokenizer.
+pub struct TextPipeline {
     tokenizer: TextTokenizer,
     strip: bool,
     lowercase: bool,
@@ -79,7 +79,13 @@ struct Fill {
     replaces: Option<u32>,
 }
 
-impl Rows {
+impl std::fmt::Debug for TextPipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextPipeline").finish_non_exhaustive()
+    }
+}
+
+impl TextPipeline {
     /// Looks every word up; `most` is the longest sequence that the transformer takes.
     pub(crate) fn new(model: &str, recipe: &Recipe, tokenizer: TextTokenizer, most: usize) -> Result<Self> {
         let query = resolve(model, &recipe.query, &tokenizer, most)?;
@@ -109,14 +115,17 @@ impl Rows {
         strip(text).is_empty()
     }
 
-    /// Rows of texts; those of empty ones have no token.
-    pub(crate) fn of_texts(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Vec<Row>> {
-        let row = |text: &str| if Self::is_empty(text) { Ok(Row::default()) } else { self.row(text, kind) };
+    /// Token ids of texts; an empty text has none.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on a text.
+    pub fn tokenize(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Vec<TokenizedText>> {
+        let row = |text: &str| if Self::is_empty(text) { Ok(TokenizedText::default()) } else { self.row(text, kind) };
         texts.par_iter().map(|text| row(text.as_ref())).collect()
     }
 
     /// The row of one text.
-    pub(crate) fn row(&self, text: &str, kind: TextKind) -> Result<Row> {
+    pub(crate) fn row(&self, text: &str, kind: TextKind) -> Result<TokenizedText> {
         let (tokens, is_truncated) = self.tokens(text, self.side(kind), false)?;
         Ok(self.assemble(tokens.get_ids().to_vec(), is_truncated, kind))
     }
@@ -193,7 +202,7 @@ impl Rows {
     }
 
     /// A row of a text's tokens.
-    fn assemble(&self, mut ids: Vec<u32>, is_truncated: bool, kind: TextKind) -> Row {
+    fn assemble(&self, mut ids: Vec<u32>, is_truncated: bool, kind: TextKind) -> TokenizedText {
         let side = self.side(kind);
         if let Some(marker) = side.marker {
             ids.insert(1.min(ids.len()), marker);
@@ -210,30 +219,30 @@ impl Rows {
         }
         let keeps = |id: &u32| !side.skip.contains(id) && (side.keep_only.is_empty() || side.keep_only.contains(id));
         let kept = ids.iter().enumerate().filter(|(_, id)| keeps(id)).map(|(position, _)| position).collect();
-        Row { ids, attended, kept, is_truncated }
+        TokenizedText { ids, attended, kept, is_truncated }
     }
 
     /// The row of a passage that is one token, which alone is kept.
-    pub(crate) fn of_token(&self, id: u32) -> Row {
+    pub(crate) fn of_token(&self, id: u32) -> TokenizedText {
         let mut ids = self.added.clone();
         let at = 1.min(ids.len());
         ids.insert(at, id);
         let marker = self.passage.marker;
         ids.splice(at..at, marker);
-        Row { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())], is_truncated: false }
+        TokenizedText { attended: ids.len(), ids, kept: vec![at + usize::from(marker.is_some())], is_truncated: false }
     }
 
-    /// The tokens of the text itself, with their positions: neither special tokens nor the marker, nor what augments.
-    pub(crate) fn of_text<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (usize, String)> + 'a {
+    /// The tokens of the text itself, with their positions: without special tokens, marker and expansion tokens.
+    pub fn text_tokens<'a>(&'a self, row: &'a TokenizedText) -> impl Iterator<Item = (usize, String)> + 'a {
         let others = [self.query.marker, self.passage.marker, self.fill.as_ref().map(|fill| fill.id)];
         let added = move |id: u32| self.added.contains(&id) || others.contains(&Some(id));
         let tokens = row.ids[..row.attended].iter().enumerate().filter(move |&(_, &id)| !added(id));
         tokens.map(|(position, &id)| (position, self.tokenizer.spelling(id).unwrap_or_default()))
     }
 
-    /// The tokenizer that makes them.
-    pub(crate) fn tokenizer(&self) -> &TextTokenizer {
-        &self.tokenizer
+    /// The vocabulary of a WordPiece tokenizer, by id; `None` for any other kind.
+    pub fn word_pieces(&self) -> Option<Vec<String>> {
+        self.tokenizer.word_pieces()
     }
 
     fn prepare(&self, text: &str, side: &Resolved) -> String {
@@ -340,8 +349,8 @@ mod tests {
     #[test]
     fn strip_follows_python() {
         assert_eq!(strip("\u{1c} a b\u{2003}\n"), "a b");
-        assert!(Rows::is_empty(" \t\u{1f}\u{a0}"));
-        assert!(!Rows::is_empty("."));
+        assert!(TextPipeline::is_empty(" \t\u{1f}\u{a0}"));
+        assert!(!TextPipeline::is_empty("."));
     }
 
     /// Pieces of text whose tokens depend on what is next to them.
@@ -389,7 +398,7 @@ mod tests {
         {
             let options = LoadOptions { passage_maxlen: Some(16), query_maxlen: Some(8), ..LoadOptions::default() };
             let encoder = Encoder::load(model, &options).unwrap();
-            let rows = encoder.rows();
+            let rows = encoder.pipeline();
             let mut state = 1u64;
             for _ in 0..12 {
                 let mut text = String::new();

@@ -7,10 +7,10 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::rows::{Rows, first_prefix, is_blank, longest_prefix, prefix};
+use crate::rows::{TextPipeline, first_prefix, is_blank, longest_prefix, prefix};
 
 /// Ranges of `text`; the next part begins about `overlap` tokens before the end of the last one.
-pub(crate) fn split(model: &str, rows: &Rows, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
+pub(crate) fn split(model: &str, rows: &TextPipeline, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
     let room = rows.passage_room();
     let num_prompt = rows.num_tokens("")?;
     if num_prompt >= room {
@@ -50,7 +50,7 @@ struct Part {
 
 impl Part {
     /// The first part of `rest`, whose first `shared` bytes are in the last part too; about `window` bytes are looked at.
-    fn find(rows: &Rows, rest: &str, shared: usize, window: usize) -> Result<Self> {
+    fn find(rows: &TextPipeline, rest: &str, shared: usize, window: usize) -> Result<Self> {
         let room = rows.passage_room();
         let longest = longest_prefix(room);
         let mut window = window.min(longest);
@@ -76,7 +76,7 @@ impl Part {
     }
 
     /// The bytes of `head` up to its best boundary at or before `limit`, behind those that are `shared` if there is one.
-    fn cut(rows: &Rows, head: &str, starts: &[usize], shared: usize, mut limit: usize) -> Result<usize> {
+    fn cut(rows: &TextPipeline, head: &str, starts: &[usize], shared: usize, mut limit: usize) -> Result<usize> {
         let least = head.chars().next().map_or(0, char::len_utf8);
         loop {
             limit = limit.max(least);

@@ -1,14 +1,13 @@
-//! Reads safetensors, one file or shards, into checked f32 tensors.
+//! Reads safetensors, one file or shards, as checked f32 values.
 //!
-//! In: a checkpoint and tensor names with the shapes that the configuration calls for. Out: contiguous f32 on the CPU.
+//! In: a checkpoint and tensor names with the shapes that the configuration calls for. Out: contiguous f32.
 //! A tensor is read when it is asked for, piece by piece, and f16 and bf16 are widened on the way, so that nothing is in
-//! memory twice while it is read: no memory map, no unsafe code. Every tensor that is handed out passes through the fingerprint.
+//! memory twice while it is read: no memory map, no unsafe code. Every tensor that an encoder takes passes through its fingerprint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
 use safetensors::{Dtype, tensor::Metadata};
 
 use crate::checkpoint::{Checkpoint, ReadSeek};
@@ -21,12 +20,13 @@ const PIECE: usize = 1 << 16;
 const MOST_HEADER_BYTES: u64 = 100_000_000;
 
 /// The tensors of one module, by name.
-pub(crate) struct Weights<'a> {
+pub struct Weights<'a> {
     /// What a missing tensor's error names: the single file, or the index of the shards.
     path: PathBuf,
     files: Vec<File>,
     entries: BTreeMap<String, Entry>,
-    fingerprint: &'a mut Fingerprint,
+    /// Hash over the tensors that are handed out, where someone asks for one.
+    fingerprint: Option<&'a mut Fingerprint>,
 }
 
 struct File {
@@ -44,9 +44,29 @@ struct Entry {
     num_bytes: usize,
 }
 
+impl std::fmt::Debug for Weights<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Weights").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Weights<'static> {
+    /// Opens `model.safetensors`, or its shards, in a local folder.
+    ///
+    /// # Errors
+    /// If there is none, or it is not valid safetensors.
+    pub fn open_folder(folder: &Path) -> Result<Self> {
+        Self::open(&Checkpoint::folder(folder), "", None)
+    }
+}
+
 impl<'a> Weights<'a> {
     /// Reads `model.safetensors`, or the shards of `model.safetensors.index.json`, under `folder` ("" for the root).
-    pub(crate) fn open(checkpoint: &Checkpoint, folder: &str, fingerprint: &'a mut Fingerprint) -> Result<Self> {
+    pub(crate) fn open(
+        checkpoint: &Checkpoint,
+        folder: &str,
+        fingerprint: Option<&'a mut Fingerprint>,
+    ) -> Result<Self> {
         let within = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let single = within("model.safetensors");
         let index = within("model.safetensors.index.json");
@@ -91,29 +111,33 @@ impl<'a> Weights<'a> {
     }
 
     /// The names of all tensors, in order.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
 
-    /// What precedes `anchor` in the names: "" or, say, "bert."; the shortest where there are several.
+    /// The part of the names before `anchor`: "" or, say, "bert."; the shortest where there are several.
     ///
     /// A checkpoint saved from a class with heads carries the transformer under a prefix of its own.
-    pub(crate) fn prefix_of(&self, anchor: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if no name ends with `anchor`.
+    pub fn prefix_of(&self, anchor: &str) -> Result<String> {
         shortest_prefix(self.entries.keys(), anchor).ok_or_else(|| self.missing(anchor))
     }
 
     /// A tensor's shape, where it is not known beforehand.
-    pub(crate) fn shape(&self, name: &str) -> Result<&[usize]> {
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if there is no tensor of that name.
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
         Ok(&self.entries.get(name).ok_or_else(|| self.missing(name))?.shape)
     }
 
-    /// A tensor of the given shape, as f32, checked to be finite.
-    pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        Ok(Tensor::from_vec(self.values(name, shape)?, shape, &Device::Cpu)?)
-    }
-
-    /// The values of a tensor of the given shape, row-major.
-    pub(crate) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    /// The values of a tensor of the given shape, row-major: f32, f16 or bf16 in the file, checked to be finite.
+    ///
+    /// # Errors
+    /// If the tensor is missing, has another shape or element type, or holds a NaN or an infinity; if reading fails.
+    pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
         let file = &mut self.files[entry.file];
         if entry.shape != shape {
@@ -129,10 +153,14 @@ impl<'a> Weights<'a> {
             name: name.to_owned(),
             found: format!("{:?}", entry.dtype),
         })?;
-        self.fingerprint.begin(name, entry.num_bytes as u64);
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.begin(name, entry.num_bytes as u64);
+        }
         let mut values = Vec::with_capacity(shape.iter().product());
         file.pieces(entry.start, entry.num_bytes, |piece| {
-            self.fingerprint.more(piece);
+            if let Some(fingerprint) = &mut self.fingerprint {
+                fingerprint.more(piece);
+            }
             widen(piece, &mut values);
         })?;
         match values.iter().position(|value| !value.is_finite()) {
@@ -195,8 +223,8 @@ impl File {
     }
 }
 
-/// What precedes `anchor` in `names`, the shortest where there are several.
-pub(crate) fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, anchor: &str) -> Option<String> {
+/// The part of the names before `anchor`, the shortest where there are several.
+fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, anchor: &str) -> Option<String> {
     let prefixes = names.filter_map(|name| name.strip_suffix(anchor));
     let prefixes = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
     prefixes.min_by_key(|prefix| prefix.len()).map(str::to_owned)
@@ -247,7 +275,7 @@ mod tests {
             let mut whole = Fingerprint::new();
             whole.bytes("long", &bytes);
             let mut fingerprint = Fingerprint::new();
-            let mut weights = Weights::open(&checkpoint, "", &mut fingerprint).unwrap();
+            let mut weights = Weights::open(&checkpoint, "", Some(&mut fingerprint)).unwrap();
             assert_eq!(weights.values("long", &[PIECE + 3]).unwrap(), values, "{dtype:?}");
             assert!(matches!(weights.values("other", &[5]).unwrap_err(), Error::UnsupportedDtype { .. }));
             assert_eq!(fingerprint.finish(), whole.finish(), "{dtype:?}");

@@ -1,12 +1,13 @@
-//! The model that ships in this crate: small, whole, trainable, and better than chance.
+//! The model that ships in this crate: small, whole, and better than chance.
 
 #![allow(missing_docs)]
 
-use selvedge_encoder::train::{StoredAs, Student};
-use selvedge_encoder::{Embeddings, Encoder, LoadOptions, Precision, shipped};
+use std::path::Path;
 
-/// What crates.io takes is 10 MB, sources included.
-const MOST_BYTES: u64 = 8_000_000;
+use selvedge_encoder::{Embeddings, Encoder, LoadOptions, shipped};
+
+/// crates.io takes 10 MB, sources included.
+const MOST_BYTES: u64 = 8_500_000;
 
 fn maxsim(query: &[f32], passage: &[f32], dim: usize) -> f32 {
     let best = |q: &[f32]| {
@@ -37,26 +38,17 @@ fn it_is_loaded_by_its_name_and_finds_what_shares_no_word_with_the_question() {
     }
 }
 
+/// Bytes of all files under `folder`.
+fn size(folder: &Path) -> u64 {
+    let of = |entry: std::fs::DirEntry| {
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() { size(&entry.path()) } else { metadata.len() }
+    };
+    std::fs::read_dir(folder).unwrap().flatten().map(of).sum()
+}
+
 #[test]
-fn it_fits_in_a_published_crate_and_can_be_trained_further() {
-    let student = Student::load(shipped::NAME, &LoadOptions::default()).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    student.save(folder.path(), StoredAs::F16).unwrap();
-    let mut bytes = 0;
-    let mut folders = vec![folder.path().to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let metadata = entry.metadata().unwrap();
-            if metadata.is_dir() { folders.push(entry.path()) } else { bytes += metadata.len() }
-        }
-    }
+fn it_fits_in_a_published_crate() {
+    let bytes = size(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped"));
     assert!((1_000_000..MOST_BYTES).contains(&bytes), "{bytes}");
-    let alike = LoadOptions { precision: Some(Precision::F32), ..LoadOptions::default() };
-    let again = Encoder::load(folder.path().to_str().unwrap(), &alike).unwrap();
-    let shipped = Encoder::load(shipped::NAME, &alike).unwrap();
-    let texts = ["weights in f16 come back as they were"];
-    assert_eq!(again.encode_passages(&texts).unwrap(), shipped.encode_passages(&texts).unwrap());
-    // Only of the shipped model itself is it known what int8 loses.
-    let of = |model: &str| Encoder::load(model, &LoadOptions::default()).unwrap().precision();
-    assert_eq!([shipped::NAME, folder.path().to_str().unwrap()].map(of), [Precision::Int8, Precision::F32]);
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 use selvedge::collection;
 use selvedge::lines::Lines;
 use selvedge::query_file;
-use selvedge_encoder::train::{Example, Examples};
+use selvedge_trainer::{Example, Examples};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -115,7 +115,7 @@ impl Examples for TrainingData {
         self.lines.len()
     }
 
-    fn get(&self, at: usize) -> selvedge_encoder::Result<Example> {
+    fn get(&self, at: usize) -> selvedge_trainer::Result<Example> {
         let line = &self.lines[at];
         let text = |&number: &u32| self.texts[number as usize].clone();
         Ok(Example {

@@ -8,7 +8,7 @@ use crate::{Error, Result, progress};
 use data::TrainingData;
 use selvedge::Device;
 use selvedge_encoder::Encoder;
-use selvedge_encoder::train::{
+use selvedge_trainer::{
     AdamWOptions, Examples, FreshOptions, Losses, StepReport, StoredAs, Student, TrainOptions, fresh, train as run,
 };
 use std::fs::{File, OpenOptions};
@@ -128,7 +128,7 @@ impl Log {
         Ok(log)
     }
 
-    fn write(&mut self, step: &StepReport) -> selvedge_encoder::Result<()> {
+    fn write(&mut self, step: &StepReport) -> selvedge_trainer::Result<()> {
         let StepReport { step, loss, rate, gradient_norm, examples_per_second } = step;
         let line = format!("{step},{loss:.6},{rate:.3e},{gradient_norm:.4},{examples_per_second:.1}\n");
         let written = match self.earlier.take() {
@@ -142,6 +142,6 @@ impl Log {
                 std::fs::write(&self.path, format!("{COLUMNS}\n{kept}{line}"))
             }
         };
-        written.map_err(|source| selvedge_encoder::Error::Io { path: self.path.clone(), source })
+        written.map_err(|source| selvedge_trainer::Error::Io { path: self.path.clone(), source })
     }
 }

@@ -1,12 +1,12 @@
 //! BERT: sizes and names for the shared encoder.
 
 use super::parts::{Architecture, activation, head_dim};
-use super::post_norm::{Config, Names, Positions};
+use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::{Error, Result};
 
 /// The names of BERT's tensors; XLM-RoBERTa has the same.
-pub(super) const NAMES: Names = Names {
+pub(super) const NAMES: TensorNames = TensorNames {
     word: "embeddings.word_embeddings.weight",
     position: "embeddings.position_embeddings.weight",
     token_type: Some("embeddings.token_type_embeddings.weight"),
@@ -23,7 +23,7 @@ pub(super) const NAMES: Names = Names {
 };
 
 /// Reads `config.json`.
-pub(super) fn config(json: &Json) -> Result<Config> {
+pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
     let count = |key| json.required(key, json.usize(key)?);
     if let Some(kind) = json.string("position_embedding_type")?.filter(|kind| kind != "absolute") {
         return Err(Error::Unsupported { path: json.path.clone(), what: format!("position_embedding_type {kind}") });
@@ -31,7 +31,7 @@ pub(super) fn config(json: &Json) -> Result<Config> {
     let hidden = count("hidden_size")?;
     let num_heads = count("num_attention_heads")?;
     head_dim(json, hidden, num_heads)?;
-    Ok(Config {
+    Ok(PostNormConfig {
         architecture: Architecture::Bert,
         vocabulary: count("vocab_size")?,
         hidden,

@@ -1,11 +1,11 @@
 //! DistilBERT: sizes and names for the shared encoder.
 
 use super::parts::{Architecture, activation, head_dim};
-use super::post_norm::{Config, Names, Positions};
+use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::Result;
 
-const NAMES: Names = Names {
+const NAMES: TensorNames = TensorNames {
     word: "embeddings.word_embeddings.weight",
     position: "embeddings.position_embeddings.weight",
     token_type: None,
@@ -22,12 +22,12 @@ const NAMES: Names = Names {
 };
 
 /// Reads `config.json`.
-pub(super) fn config(json: &Json) -> Result<Config> {
+pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
     let count = |key| json.required(key, json.usize(key)?);
     let hidden = count("dim")?;
     let num_heads = count("n_heads")?;
     head_dim(json, hidden, num_heads)?;
-    Ok(Config {
+    Ok(PostNormConfig {
         architecture: Architecture::DistilBert,
         vocabulary: count("vocab_size")?,
         hidden,

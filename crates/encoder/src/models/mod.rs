@@ -19,11 +19,11 @@ use crate::weights::Weights;
 
 pub(crate) use layers::{Arithmetic, Linear};
 use modernbert::ModernBert;
-pub(crate) use modernbert::{Config as ModernBertConfig, WORD as MODERN_BERT_WORD};
+pub use modernbert::ModernBertConfig;
 pub use parts::Architecture;
 pub(crate) use parts::Scratch;
-pub(crate) use post_norm::Config as PostNormConfig;
 use post_norm::PostNorm;
+pub use post_norm::{Positions, PostNormConfig, TensorNames};
 pub use precision::Precision;
 
 /// A loaded transformer.
@@ -32,10 +32,13 @@ pub(crate) enum Transformer {
     ModernBert(ModernBert),
 }
 
-/// What a configuration says before any weight is read.
-pub(crate) enum Config {
-    PostNorm(post_norm::Config),
-    ModernBert(modernbert::Config),
+/// A transformer as `config.json` describes it, by the way that it is computed.
+#[derive(Debug, Clone)]
+pub enum Config {
+    /// BERT, DistilBERT and XLM-RoBERTa.
+    PostNorm(PostNormConfig),
+    /// ModernBERT.
+    ModernBert(ModernBertConfig),
 }
 
 impl Config {
@@ -46,35 +49,44 @@ impl Config {
             "bert" => Self::PostNorm(bert::config(json)?),
             "distilbert" => Self::PostNorm(distilbert::config(json)?),
             "xlm-roberta" | "roberta" => Self::PostNorm(xlm_roberta::config(json)?),
-            "modernbert" => Self::ModernBert(modernbert::Config::read(json)?),
+            "modernbert" => Self::ModernBert(ModernBertConfig::read(json)?),
             _ => return Err(Error::UnsupportedArchitecture { path: json.path.clone(), found: model_type }),
         })
     }
 
-    pub(crate) fn architecture(&self) -> Architecture {
+    /// The transformer's kind.
+    pub fn architecture(&self) -> Architecture {
         match self {
             Self::PostNorm(config) => config.architecture,
             Self::ModernBert(_) => Architecture::ModernBert,
         }
     }
 
-    /// H.
-    pub(crate) fn hidden(&self) -> usize {
+    /// Width of a hidden state (H).
+    pub fn hidden(&self) -> usize {
         match self {
             Self::PostNorm(config) => config.hidden,
             Self::ModernBert(config) => config.hidden,
         }
     }
 
-    /// The longest sequence.
-    pub(crate) fn positions(&self) -> usize {
+    /// Tokens of a sequence at most.
+    pub fn positions(&self) -> usize {
         match self {
             Self::PostNorm(config) => config.longest(),
             Self::ModernBert(config) => config.positions,
         }
     }
 
-    /// Loads the weights; what the configuration says goes into the fingerprint too.
+    /// Name of the word embeddings' table, without the prefix that the checkpoint may put before all its names.
+    pub fn word_table(&self) -> &'static str {
+        match self {
+            Self::PostNorm(config) => config.names.word,
+            Self::ModernBert(_) => ModernBertConfig::WORD_TABLE,
+        }
+    }
+
+    /// Loads the weights.
     pub(crate) fn load(self, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Transformer> {
         Ok(match self {
             Self::PostNorm(config) => Transformer::PostNorm(PostNorm::load(config, weights, arithmetic)?),

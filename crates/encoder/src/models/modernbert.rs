@@ -18,31 +18,45 @@ use crate::error::Result;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
-pub(crate) const WORD: &str = "embeddings.tok_embeddings.weight";
-
 /// One checkpoint's sizes and rules.
-#[derive(Serialize)]
-pub(crate) struct Config {
-    pub(crate) vocabulary: usize,
-    pub(crate) hidden: usize,
-    pub(crate) num_heads: usize,
-    pub(crate) head_dim: usize,
-    pub(crate) intermediate: usize,
-    pub(crate) positions: usize,
-    pub(crate) activation: Elementwise,
-    pub(crate) eps: f64,
-    pub(crate) norm_bias: bool,
-    pub(crate) attention_bias: bool,
-    pub(crate) mlp_bias: bool,
-    pub(crate) global_theta: f64,
-    pub(crate) local_theta: f64,
+#[derive(Debug, Clone, Serialize)]
+pub struct ModernBertConfig {
+    /// Rows of the word embeddings' table at least.
+    pub vocabulary: usize,
+    /// Width of a hidden state (H).
+    pub hidden: usize,
+    /// Heads of attention; they divide H.
+    pub num_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Width of a gated unit (I).
+    pub intermediate: usize,
+    /// Tokens of a sequence at most.
+    pub positions: usize,
+    /// The function of a gated unit.
+    pub activation: Elementwise,
+    /// Added to the variance in every norm.
+    pub eps: f64,
+    /// Whether norms have a shift.
+    pub norm_bias: bool,
+    /// Whether attention's products have a bias.
+    pub attention_bias: bool,
+    /// Whether the gated unit's products have a bias.
+    pub mlp_bias: bool,
+    /// Rotary base of global layers.
+    pub global_theta: f64,
+    /// Rotary base of local layers.
+    pub local_theta: f64,
     /// Tokens seen on each side in a local layer.
-    pub(crate) window: usize,
-    /// One per layer.
-    pub(crate) is_global: Vec<bool>,
+    pub window: usize,
+    /// Whether a layer sees the whole text; one per layer.
+    pub is_global: Vec<bool>,
 }
 
-impl Config {
+impl ModernBertConfig {
+    /// Name of the word embeddings' table.
+    pub const WORD_TABLE: &'static str = "embeddings.tok_embeddings.weight";
+
     pub(super) fn read(json: &Json) -> Result<Self> {
         let count = |key| json.required(key, json.usize(key)?);
         let flag = |key| Ok::<_, crate::error::Error>(json.bool(key)?.unwrap_or(false));
@@ -92,7 +106,7 @@ fn layer_types(json: &Json, num_layers: usize) -> Result<Vec<bool>> {
 
 /// The loaded encoder.
 pub(crate) struct ModernBert {
-    config: Config,
+    config: ModernBertConfig,
     word: Table,
     norm: NormWeights,
     layers: Vec<Layer>,
@@ -111,9 +125,10 @@ struct Layer {
 }
 
 impl ModernBert {
-    pub(super) fn load(config: Config, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
-        let root = weights.prefix_of(WORD)?;
-        let word = Table::load(weights, &format!("{root}{WORD}"), config.vocabulary, config.hidden)?;
+    pub(super) fn load(config: ModernBertConfig, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
+        let root = weights.prefix_of(ModernBertConfig::WORD_TABLE)?;
+        let word =
+            Table::load(weights, &format!("{root}{}", ModernBertConfig::WORD_TABLE), config.vocabulary, config.hidden)?;
         let norm = |weights: &mut Weights<'_>, name: &str| {
             load_norm(weights, &format!("{root}{name}"), config.hidden, config.eps, config.norm_bias)
         };
@@ -154,13 +169,13 @@ impl ModernBert {
 
 impl Layer {
     fn load(
-        config: &Config,
+        config: &ModernBertConfig,
         weights: &mut Weights<'_>,
         arithmetic: Arithmetic,
         prefix: &str,
         layer: usize,
     ) -> Result<Self> {
-        let Config { hidden, intermediate, .. } = *config;
+        let ModernBertConfig { hidden, intermediate, .. } = *config;
         let norm = |weights: &mut Weights<'_>, name: &str| {
             load_norm(weights, &format!("{prefix}.{name}"), hidden, config.eps, config.norm_bias)
         };
@@ -180,9 +195,9 @@ impl Layer {
     }
 
     /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
-    fn forward(&self, batch: &Batch, config: &Config, is_last: bool, scratch: &mut Scratch) {
+    fn forward(&self, batch: &Batch, config: &ModernBertConfig, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, gated, attention, rounded, rotary: [global, local] } = scratch;
-        let Config { hidden, intermediate, num_heads, .. } = *config;
+        let ModernBertConfig { hidden, intermediate, num_heads, .. } = *config;
         y.clone_from(x);
         if let Some(norm) = &self.attention_norm {
             ops::norm(y, norm);

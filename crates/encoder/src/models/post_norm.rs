@@ -4,7 +4,7 @@
 //! x = norm(word[id] + position[p] + type[0])
 //! each layer: x = norm(x + attention(x)); x = norm(x + down(f(up(x))))
 //! ```
-//! The three differ in the names of their tensors and in how positions are counted: [`Names`] and [`Positions`].
+//! The three differ in the names of their tensors and in the rule of positions: [`TensorNames`] and [`Positions`].
 
 use serde::Serialize;
 
@@ -16,26 +16,36 @@ use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
 /// One checkpoint's sizes, names and rules.
-#[derive(Serialize)]
-pub(crate) struct Config {
-    pub(crate) architecture: Architecture,
-    pub(crate) vocabulary: usize,
-    pub(crate) hidden: usize,
-    pub(crate) num_layers: usize,
-    pub(crate) num_heads: usize,
-    pub(crate) intermediate: usize,
+#[derive(Debug, Clone, Serialize)]
+pub struct PostNormConfig {
+    /// The transformer's kind.
+    pub architecture: Architecture,
+    /// Rows of the word embeddings' table at least.
+    pub vocabulary: usize,
+    /// Width of a hidden state (H).
+    pub hidden: usize,
+    /// Blocks of attention and two products.
+    pub num_layers: usize,
+    /// Heads of attention; they divide H.
+    pub num_heads: usize,
+    /// Width between a block's two products (I).
+    pub intermediate: usize,
     /// Rows of the position table.
-    pub(crate) table_positions: usize,
-    pub(crate) activation: Elementwise,
-    pub(crate) eps: f64,
-    pub(crate) positions: Positions,
+    pub table_positions: usize,
+    /// The function between a block's two products.
+    pub activation: Elementwise,
+    /// Added to the variance in every norm.
+    pub eps: f64,
+    /// The rule of positions.
+    pub positions: Positions,
     #[serde(skip)]
-    pub(crate) names: Names,
+    /// The names of its tensors.
+    pub names: TensorNames,
 }
 
-/// How a token's row of the position table is found.
+/// The rule by which a token finds its row of the position table.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) enum Positions {
+pub enum Positions {
     /// 0, 1, 2, ...
     FromZero,
     /// Padding has the row of its id; other tokens are counted from the row after it.
@@ -44,7 +54,7 @@ pub(crate) enum Positions {
 
 impl Positions {
     /// The row of the position table of each token of a text.
-    pub(crate) fn rows(self, ids: &[u32]) -> impl Iterator<Item = u32> {
+    pub fn rows(self, ids: &[u32]) -> impl Iterator<Item = u32> {
         let mut counted = 0;
         (0..).zip(ids).map(move |(at, &id)| match self {
             Self::FromZero => at,
@@ -57,26 +67,38 @@ impl Positions {
     }
 }
 
-/// Tensor names; those of a layer follow the layer's own prefix.
-pub(crate) struct Names {
-    pub(crate) word: &'static str,
-    pub(crate) position: &'static str,
-    /// DistilBERT has no token types.
-    pub(crate) token_type: Option<&'static str>,
-    pub(crate) norm: &'static str,
-    /// Before the layer's number.
-    pub(crate) layer: &'static str,
-    pub(crate) query: &'static str,
-    pub(crate) key: &'static str,
-    pub(crate) value: &'static str,
-    pub(crate) attention_out: &'static str,
-    pub(crate) attention_norm: &'static str,
-    pub(crate) up: &'static str,
-    pub(crate) down: &'static str,
-    pub(crate) output_norm: &'static str,
+/// Tensor names; those of a layer follow the layer's own prefix, and all but tables lack `.weight` and `.bias`.
+#[derive(Debug, Clone)]
+pub struct TensorNames {
+    /// The word embeddings' table.
+    pub word: &'static str,
+    /// The position table.
+    pub position: &'static str,
+    /// The table of token types; DistilBERT has none.
+    pub token_type: Option<&'static str>,
+    /// The embeddings' norm.
+    pub norm: &'static str,
+    /// The prefix of a layer, before its number.
+    pub layer: &'static str,
+    /// Product that makes the queries.
+    pub query: &'static str,
+    /// Product that makes the keys.
+    pub key: &'static str,
+    /// Product that makes the values.
+    pub value: &'static str,
+    /// Product after attention.
+    pub attention_out: &'static str,
+    /// Norm after attention's residual.
+    pub attention_norm: &'static str,
+    /// Product H to I.
+    pub up: &'static str,
+    /// Product I to H.
+    pub down: &'static str,
+    /// Norm at the end of a layer.
+    pub output_norm: &'static str,
 }
 
-impl Config {
+impl PostNormConfig {
     /// The longest sequence.
     pub(super) fn longest(&self) -> usize {
         match self.positions {
@@ -88,7 +110,7 @@ impl Config {
 
 /// The loaded encoder.
 pub(crate) struct PostNorm {
-    config: Config,
+    config: PostNormConfig,
     word: Table,
     /// The token type's row is added in already: it is the same for every token.
     position: Table,
@@ -106,8 +128,8 @@ struct Layer {
 }
 
 impl PostNorm {
-    pub(super) fn load(config: Config, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
-        let Config { hidden, eps, .. } = config;
+    pub(super) fn load(config: PostNormConfig, weights: &mut Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
+        let PostNormConfig { hidden, eps, .. } = config;
         let names = &config.names;
         let root = weights.prefix_of(names.word)?;
         let word = Table::load(weights, &format!("{root}{}", names.word), config.vocabulary, hidden)?;
@@ -155,8 +177,8 @@ impl PostNorm {
 }
 
 impl Layer {
-    fn load(config: &Config, weights: &mut Weights<'_>, arithmetic: Arithmetic, prefix: &str) -> Result<Self> {
-        let Config { hidden, intermediate, eps, .. } = *config;
+    fn load(config: &PostNormConfig, weights: &mut Weights<'_>, arithmetic: Arithmetic, prefix: &str) -> Result<Self> {
+        let PostNormConfig { hidden, intermediate, eps, .. } = *config;
         let names = &config.names;
         let part = |name: &str, part: &str| format!("{prefix}.{name}.{part}");
         let qkv = [names.query, names.key, names.value];
@@ -183,7 +205,7 @@ impl Layer {
     }
 
     /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
-    fn forward(&self, batch: &Batch, config: &Config, is_last: bool, scratch: &mut Scratch) {
+    fn forward(&self, batch: &Batch, config: &PostNormConfig, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, attention, rounded, .. } = scratch;
         self.qkv.forward(x, Elementwise::Identity, qkv, rounded);
         let settings = Attention { spans: &batch.spans, num_heads: config.num_heads, window: None };

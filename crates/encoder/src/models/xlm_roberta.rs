@@ -2,15 +2,15 @@
 
 use super::bert;
 use super::parts::Architecture;
-use super::post_norm::{Config, Positions};
+use super::post_norm::{Positions, PostNormConfig};
 use crate::checkpoint::Json;
 use crate::error::Result;
 
 /// Reads `config.json`.
-pub(super) fn config(json: &Json) -> Result<Config> {
+pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
     let pad = json.usize("pad_token_id")?.unwrap_or(1);
     let pad = u32::try_from(pad).map_err(|_| json.malformed("\"pad_token_id\" is not a token id"))?;
-    Ok(Config {
+    Ok(PostNormConfig {
         architecture: Architecture::XlmRoberta,
         positions: Positions::AfterPadding(pad),
         eps: json.f64("layer_norm_eps")?.unwrap_or(1e-12),

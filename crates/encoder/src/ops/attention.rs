@@ -14,17 +14,19 @@ use pulp::{Simd, WithSimd};
 use super::span::Span;
 use super::{arch, math};
 
-/// What attention needs to know beside the numbers.
+/// The settings of attention: which tokens see which.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attention<'a> {
-    pub(crate) spans: &'a [Span],
-    pub(crate) num_heads: usize,
+pub struct Attention<'a> {
+    /// The texts of the batch, end to end.
+    pub spans: &'a [Span],
+    /// Heads; they divide H.
+    pub num_heads: usize,
     /// Tokens to see on each side; `None` sees the whole text.
-    pub(crate) window: Option<usize>,
+    pub window: Option<usize>,
 }
 
-/// `qkv` (N, 3H) to `out` (N, H).
-pub(crate) fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
+/// `qkv` (N, 3H) to `out` (N, H), which is resized.
+pub fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
     let num_tokens = settings.spans.last().map_or(0, |span| span.start + span.len);
     let hidden = qkv.len() / 3 / num_tokens.max(1);
     out.resize(qkv.len() / 3, 0.0);
@@ -48,9 +50,9 @@ struct Text<'a> {
     scratch: &'a mut Scratch,
 }
 
-/// One head's numbers as the kernels read them. Kept from call to call.
-#[derive(Default)]
-pub(crate) struct Scratch {
+/// Buffers of one head's numbers as the kernels read them. Kept from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
     /// (keys, head_dim).
     keys: Vec<f32>,
     /// Panels (keys, L), for `L` components each; zeros behind the last.

@@ -7,15 +7,20 @@ use super::{arch, math};
 
 /// A function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) enum Elementwise {
+pub enum Elementwise {
+    /// `x`.
     Identity,
+    /// Hyperbolic tangent.
     Tanh,
+    /// `max(x, 0)`.
     Relu,
     /// `x Phi(x)`.
     Gelu,
     /// GELU's approximation by a hyperbolic tangent.
     GeluTanh,
+    /// `x sigmoid(x)`.
     Silu,
+    /// `1 / (1 + exp(-x))`.
     Sigmoid,
 }
 
@@ -45,37 +50,6 @@ impl Elementwise {
             Self::Sigmoid => visit.run(math::sigmoid::<FUSED>),
         }
     }
-
-    /// The same with the function's derivative.
-    #[inline(always)]
-    pub(crate) fn visit_slope<V: Visit, const FUSED: bool>(self, visit: V) {
-        match self {
-            Self::Identity => visit.run(|_| 1.0),
-            Self::Tanh => visit.run(|x| {
-                let y = math::tanh::<FUSED>(x);
-                1.0 - y * y
-            }),
-            Self::Relu => visit.run(|x| if x > 0.0 { 1.0 } else { 0.0 }),
-            Self::Gelu => visit.run(|x| {
-                // 1 / sqrt(2 pi), the normal density at 0.
-                let density = 0.398_942_3 * math::exp::<FUSED>(-0.5 * x * x);
-                0.5 * (1.0 + math::erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2)) + x * density
-            }),
-            Self::GeluTanh => visit.run(|x| {
-                let y = math::tanh::<FUSED>(gelu_inner(x));
-                let inner_slope = 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * x * x);
-                0.5 * (1.0 + y) + 0.5 * x * (1.0 - y * y) * inner_slope
-            }),
-            Self::Silu => visit.run(|x| {
-                let y = math::sigmoid::<FUSED>(x);
-                y * (1.0 + x * (1.0 - y))
-            }),
-            Self::Sigmoid => visit.run(|x| {
-                let y = math::sigmoid::<FUSED>(x);
-                y * (1.0 - y)
-            }),
-        }
-    }
 }
 
 /// What GELU's approximation takes the tangent of.
@@ -85,24 +59,24 @@ fn gelu_inner(x: f32) -> f32 {
 }
 
 /// A loop over any function.
-pub(crate) trait Visit {
+trait Visit {
     /// Runs it.
     fn run(self, f: impl Fn(f32) -> f32);
 }
 
 /// `x = f(x + bias)` in place; x (N, W), bias (W).
-pub(crate) fn bias_activation(x: &mut [f32], width: usize, bias: Option<&[f32]>, f: Elementwise) {
+pub fn bias_activation(x: &mut [f32], width: usize, bias: Option<&[f32]>, f: Elementwise) {
     if bias.is_some() || f != Elementwise::Identity {
         arch().dispatch(BiasRows { x, width, bias, f });
     }
 }
 
 /// `x = f(x + bias)` of every row.
-pub(crate) struct BiasRows<'a> {
-    pub(crate) x: &'a mut [f32],
-    pub(crate) width: usize,
-    pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) f: Elementwise,
+struct BiasRows<'a> {
+    x: &'a mut [f32],
+    width: usize,
+    bias: Option<&'a [f32]>,
+    f: Elementwise,
 }
 
 impl WithSimd for BiasRows<'_> {

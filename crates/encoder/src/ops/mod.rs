@@ -3,18 +3,21 @@
 //! On plain slices and the calling thread. Each is a plain loop that `pulp` compiles once per instruction set; what would be five
 //! passes over (N, H) activations is one.
 //!
+//! The public items are those that a backward pass needs besides its own formulas, so that training and inference
+//! compute the same numbers.
+//!
 //! | op | formula | shape |
 //! |---|---|---|
 //! | [`bias_activation`] | `x = f(x + b)` | (N, W), in place |
-//! | [`add_norm`] | `x = norm(x + b + r) g + s` | (N, H), in place |
-//! | [`gated`] | `f(x[:W]) x[W:]` | (N, 2W) to (N, W) |
-//! | [`rotate`] | rotary positions on queries and keys | (N, 3H), in place |
-//! | [`add`] | `x = x + y + b` | (N, W), in place |
-//! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
+//! | `add_norm` | `x = norm(x + b + r) g + s` | (N, H), in place |
+//! | `gated` | `f(x[:W]) x[W:]` | (N, 2W) to (N, W) |
+//! | `rotate` | rotary positions on queries and keys | (N, 3H), in place |
+//! | `add` | `x = x + y + b` | (N, W), in place |
+//! | [`attention`](attention::attention) | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
 
-pub(crate) mod attention;
+pub mod attention;
 mod elementwise;
-pub(crate) mod math;
+pub mod math;
 mod norm;
 mod rotary;
 mod span;
@@ -25,10 +28,13 @@ use pulp::Arch;
 use selvedge_backend::Isa;
 
 pub(crate) use attention::{Attention, attention};
-pub(crate) use elementwise::{BiasRows, Elementwise, Visit, add, bias_activation, gated};
-pub(crate) use norm::{NormWeights, add_norm, dot, norm, sum};
-pub(crate) use rotary::{RotaryTable, rotate};
-pub(crate) use span::Span;
+pub use elementwise::{Elementwise, bias_activation};
+pub(crate) use elementwise::{add, gated};
+pub(crate) use norm::{NormWeights, add_norm, norm};
+pub use norm::{dot, sum};
+pub use rotary::RotaryTable;
+pub(crate) use rotary::rotate;
+pub use span::Span;
 
 /// The instruction set of these loops: that of the backend's.
 pub(crate) fn arch() -> Arch {

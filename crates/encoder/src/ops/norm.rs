@@ -59,7 +59,7 @@ impl WithSimd for NormRows<'_> {
 
 /// The sum of `f` over a row, in sixteen lanes: a fixed order that vector code can follow.
 #[inline(always)]
-pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let (blocks, rest) = x.as_chunks::<16>();
     let mut lanes = [0.0; 16];
     for block in blocks {
@@ -72,7 +72,7 @@ pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The sum of products of two rows, in the same lanes.
 #[inline(always)]
-pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<16>(), y.as_chunks::<16>());
     let mut lanes = [0.0; 16];
     for (x, y) in x.iter().zip(y) {

@@ -6,16 +6,18 @@ use super::arch;
 use super::span::Span;
 
 /// Cosines and sines; row = position, (T, head_dim / 2) each.
-#[derive(Default)]
-pub(crate) struct RotaryTable {
-    pub(crate) cos: Vec<f32>,
-    pub(crate) sin: Vec<f32>,
+#[derive(Debug, Default)]
+pub struct RotaryTable {
+    /// Cosines.
+    pub cos: Vec<f32>,
+    /// Sines.
+    pub sin: Vec<f32>,
     half: usize,
 }
 
 impl RotaryTable {
     /// Angles `position theta^(-2i / head_dim)`, in f32 as the reference has them, for the first `len` positions.
-    pub(crate) fn new(theta: f64, head_dim: usize, len: usize) -> Self {
+    pub fn new(theta: f64, head_dim: usize, len: usize) -> Self {
         let half = head_dim / 2;
         let speed = |i: usize| 1.0 / theta.powf((2 * i) as f64 / head_dim as f64);
         let speeds: Vec<f32> = (0..half).map(|i| speed(i) as f32).collect();

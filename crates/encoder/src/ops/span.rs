@@ -2,19 +2,20 @@
 
 use std::ops::Range;
 
-/// Where a text lies in its batch.
+/// The place of a text in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// Its first token.
-    pub(crate) start: usize,
-    /// Its tokens.
-    pub(crate) len: usize,
-    /// Those that attention may look at: the first so many.
-    pub(crate) attended: usize,
+    pub start: usize,
+    /// Number of its tokens.
+    pub len: usize,
+    /// Number of tokens that attention may look at, counted from the first.
+    pub attended: usize,
 }
 
 impl Span {
-    pub(crate) fn tokens(&self) -> Range<usize> {
+    /// Its tokens' places in the batch.
+    pub fn tokens(&self) -> Range<usize> {
         self.start..self.start + self.len
     }
 }

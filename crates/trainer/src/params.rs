@@ -4,78 +4,86 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
+use selvedge_encoder::{Error as EncoderError, OpenCheckpoint, Weights};
 
-use crate::checkpoint::Checkpoint;
-use crate::fingerprint::Fingerprint;
-use crate::weights::{Weights, shortest_prefix};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Variables by folder and name.
-pub(super) struct Params {
+pub(crate) struct Params {
     by_folder: BTreeMap<String, BTreeMap<String, Var>>,
-    /// What is computed in: f32, but where gradients are checked.
-    pub(super) dtype: DType,
+    /// The part before the transformer's names in the root's.
+    prefix: String,
+    /// The type that is computed in: f32, except where gradients are checked.
+    pub(crate) dtype: DType,
 }
 
 impl Params {
-    pub(super) fn new(dtype: DType) -> Self {
-        Self { by_folder: BTreeMap::new(), dtype }
+    /// Reads every tensor of the transformer and of its projection.
+    pub(crate) fn read(checkpoint: &OpenCheckpoint, dtype: DType) -> Result<Self> {
+        let prefix = checkpoint.weights("")?.prefix_of(checkpoint.config().word_table())?;
+        let mut params = Self { by_folder: BTreeMap::new(), prefix, dtype };
+        params.read_folder(checkpoint, "")?;
+        for spec in &checkpoint.recipe().projection {
+            params.read_folder(checkpoint, &spec.folder)?;
+        }
+        Ok(params)
     }
 
-    /// Reads every tensor of `model.safetensors`, or of its shards, under `folder` ("" for the root).
-    pub(super) fn read(&mut self, checkpoint: &Checkpoint, folder: &str) -> Result<()> {
+    /// Reads every tensor under `folder` ("" for the root).
+    fn read_folder(&mut self, checkpoint: &OpenCheckpoint, folder: &str) -> Result<()> {
         if self.by_folder.contains_key(folder) {
             return Ok(());
         }
-        let mut fingerprint = Fingerprint::new();
-        let mut weights = Weights::open(checkpoint, folder, &mut fingerprint)?;
+        let mut weights = checkpoint.weights(folder)?;
         let mut vars = BTreeMap::new();
         for name in weights.names() {
             let shape = weights.shape(&name)?.to_vec();
-            match weights.tensor(&name, &shape) {
-                Ok(tensor) => drop(vars.insert(name, Var::from_tensor(&tensor.to_dtype(self.dtype)?)?)),
+            match weights.values(&name, &shape) {
+                Ok(values) => drop(vars.insert(name, Var::from_tensor(&self.tensor(values, &shape)?)?)),
                 // Position ids and the like, which no model reads.
-                Err(Error::UnsupportedDtype { .. }) => {}
-                Err(error) => return Err(error),
+                Err(EncoderError::UnsupportedDtype { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         self.by_folder.insert(folder.to_owned(), vars);
         Ok(())
     }
 
-    /// Gives every variable the value that a checkpoint of the same form has.
-    pub(super) fn overwrite(&self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Gives every variable the value that the checkpoint in `root`, of the same form, has.
+    pub(crate) fn overwrite(&self, root: &Path) -> Result<()> {
         for (folder, vars) in &self.by_folder {
-            let mut fingerprint = Fingerprint::new();
-            let mut weights = Weights::open(checkpoint, folder, &mut fingerprint)?;
+            let mut weights = Weights::open_folder(&root.join(folder))?;
             for (name, var) in vars {
-                var.set(&weights.tensor(name, var.dims())?.to_dtype(self.dtype)?)?;
+                var.set(&self.tensor(weights.values(name, var.dims())?, var.dims())?)?;
             }
         }
         Ok(())
     }
 
+    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+        Ok(tensor(values, shape)?.to_dtype(self.dtype)?)
+    }
+
     /// A variable, as it stands.
-    pub(super) fn get(&self, folder: &str, name: &str) -> Result<&Tensor> {
+    pub(crate) fn get(&self, folder: &str, name: &str) -> Result<&Tensor> {
         let var = self.by_folder.get(folder).and_then(|vars| vars.get(name));
-        let missing = || Error::MissingTensor { path: Path::new(folder).join("model.safetensors"), name: name.into() };
+        let missing =
+            || EncoderError::MissingTensor { path: Path::new(folder).join("model.safetensors"), name: name.into() };
         Ok(var.ok_or_else(missing)?.as_tensor())
     }
 
     /// Whether there is one.
-    pub(super) fn contains(&self, folder: &str, name: &str) -> bool {
+    pub(crate) fn contains(&self, folder: &str, name: &str) -> bool {
         self.by_folder.get(folder).is_some_and(|vars| vars.contains_key(name))
     }
 
-    /// What precedes `anchor` in the root's names, the shortest where there are several.
-    pub(super) fn prefix_of(&self, anchor: &str) -> Result<String> {
-        let names = self.by_folder.get("").into_iter().flat_map(BTreeMap::keys);
-        let missing = || Error::MissingTensor { path: "model.safetensors".into(), name: anchor.into() };
-        shortest_prefix(names, anchor).ok_or_else(missing)
+    /// The part before the transformer's names in the root's.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// All of them, by a name that says the folder too.
-    pub(super) fn all(&self) -> impl Iterator<Item = (String, &Var)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (String, &Var)> {
         self.by_folder.iter().flat_map(|(folder, vars)| {
             vars.iter().map(move |(name, var)| {
                 (if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") }, var)
@@ -84,7 +92,7 @@ impl Params {
     }
 
     /// Writes every folder's `model.safetensors` under `root`; the folders exist.
-    pub(super) fn save(&self, root: &Path, stored_as: StoredAs) -> Result<()> {
+    pub(crate) fn save(&self, root: &Path, stored_as: StoredAs) -> Result<()> {
         for (folder, vars) in &self.by_folder {
             let path = root.join(folder).join("model.safetensors");
             write_tensors(&path, stored_as, vars.iter().map(|(name, var)| (name.clone(), var.as_tensor())))?;
@@ -93,7 +101,7 @@ impl Params {
     }
 }
 
-/// What weights are written in.
+/// The number format that weights are written in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StoredAs {
     /// As they were trained.
@@ -104,7 +112,7 @@ pub enum StoredAs {
 }
 
 /// Writes tensors as safetensors, whole or not at all.
-pub(super) fn write_tensors<'a>(
+pub(crate) fn write_tensors<'a>(
     path: &Path,
     stored_as: StoredAs,
     tensors: impl Iterator<Item = (String, &'a Tensor)>,
@@ -124,7 +132,7 @@ pub(super) fn write_tensors<'a>(
         (name.as_str(), view.expect("as many bytes as the shape says"))
     });
     let bytes = safetensors::serialize(views, None)
-        .map_err(|error| Error::MalformedWeights { path: path.into(), reason: error.to_string() })?;
+        .map_err(|error| Error::UnwritableWeights { path: path.into(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new();
     // Readable by whoever may read its folder, as any file.
@@ -137,6 +145,6 @@ pub(super) fn write_tensors<'a>(
 }
 
 /// A tensor of these values.
-pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

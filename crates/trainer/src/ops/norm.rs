@@ -8,12 +8,12 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
+use selvedge_encoder::ops::{dot, sum};
 
 use super::{tensor, values, with_values};
-use crate::ops::{dot, sum};
 
 /// `norm(x + b + r) g + s`; x and r (N, H), b, g and s (H).
-pub(in crate::train) fn add_norm(
+pub(crate) fn add_norm(
     x: &Tensor,
     bias: &Tensor,
     residual: &Tensor,

@@ -1,4 +1,4 @@
-//! Training: a checkpoint of any family, its weights moved so that its scores become a teacher's.
+//! Training: the weights of a checkpoint of any family are moved so that its scores become a teacher's.
 //!
 //! **In:** a [`Student`], [`Examples`] (a query, the passage that answers it, negatives, a teacher's scores), perhaps a
 //! teacher. **Out:** a checkpoint of the same family, and checkpoints on the way.
@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | begin | `fresh` | a new, small checkpoint whose words begin with a teacher's embeddings of them |
 //! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
-//! | forward | `forward`, `blocks` | the passes of `models/` as candle's operations, which know their gradients; padded |
+//! | forward | `forward`, `blocks` | the encoder's passes as candle's operations, which know their gradients; padded |
 //! | the same, fast | `ragged`, `ops` | in f32, of BERT's family: operations of our own with gradients; ragged |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
 //! | shards | `shards` | a batch's forward and backward passes, texts of like length together, on all threads |
@@ -16,9 +16,21 @@
 //!
 //! ColBERTv2 (Santhanam and others, 2022, section 3.2) trains by the divergence from a cross-encoder's scores over n
 //! passages a query, negatives mined with the model itself.
+//!
+//! ```no_run
+//! use selvedge_encoder::LoadOptions;
+//! use selvedge_trainer::{StoredAs, Student};
+//!
+//! let student = Student::load("shipped", &LoadOptions::default())?;
+//! // selvedge_trainer::train moves its weights.
+//! student.save("trained".as_ref(), StoredAs::F32)?;
+//! # Ok::<(), selvedge_trainer::Error>(())
+//! ```
+#![forbid(unsafe_code)]
 
 mod adamw;
 mod blocks;
+mod error;
 mod forward;
 mod fresh;
 mod loss;
@@ -33,6 +45,7 @@ mod student;
 mod tests;
 
 pub use adamw::AdamWOptions;
+pub use error::{Error, Result};
 pub use fresh::{FreshOptions, fresh};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
 pub use params::StoredAs;

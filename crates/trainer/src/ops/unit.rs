@@ -2,13 +2,13 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
+use selvedge_encoder::ops::dot;
 
 use super::{tensor, values, with_values};
-use crate::ops::dot;
-use crate::train::blocks::LEAST;
+use crate::blocks::LEAST;
 
 /// (N, D) to (N, D).
-pub(in crate::train) fn unit(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn unit(x: &Tensor) -> Result<Tensor> {
     x.apply_op1(Unit)
 }
 

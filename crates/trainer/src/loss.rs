@@ -1,10 +1,10 @@
 //! What is minimized. Scores are MaxSim over unit rows, as the encoder gives them.
 
 use candle_core::{D, Device, Tensor};
+use selvedge_encoder::{Embeddings, TextPipeline, TokenizedText};
 
-use super::blocks::{NEVER, log_softmax, softmax};
-use crate::rows::{Row, Rows};
-use crate::{Embeddings, Error, Result};
+use crate::blocks::{NEVER, log_softmax, softmax};
+use crate::error::{Error, Result};
 
 /// Texts in a batch: unit rows (B, T, D), and 1 for rows that count, 0 for others (B, T).
 #[derive(Debug, Clone)]
@@ -91,10 +91,13 @@ pub fn token_distance(student: &Encoded, teacher: &Embeddings, pairs: &[(usize, 
 
 /// The tokens that both keep of each text, as far as both cut it into the same ones: markers, augmentation and skiplists
 /// may differ. For [`token_distance`].
-pub(super) fn shared_tokens(own: (&Rows, &[Row]), teacher: (&Rows, &[Row])) -> Vec<(usize, usize, usize)> {
+pub(crate) fn shared_tokens(
+    own: (&TextPipeline, &[TokenizedText]),
+    teacher: (&TextPipeline, &[TokenizedText]),
+) -> Vec<(usize, usize, usize)> {
     let (mut pairs, mut first) = (Vec::new(), 0);
     for (text, (row, of_teacher)) in own.1.iter().zip(teacher.1).enumerate() {
-        for ((at, token), (there, other)) in own.0.of_text(row).zip(teacher.0.of_text(of_teacher)) {
+        for ((at, token), (there, other)) in own.0.text_tokens(row).zip(teacher.0.text_tokens(of_teacher)) {
             if token != other {
                 break;
             }
@@ -108,7 +111,7 @@ pub(super) fn shared_tokens(own: (&Rows, &[Row]), teacher: (&Rows, &[Row])) -> V
 }
 
 /// A teacher's ragged rows, padded.
-pub(super) fn padded(embeddings: &Embeddings) -> Result<Encoded> {
+pub(crate) fn padded(embeddings: &Embeddings) -> Result<Encoded> {
     let (dim, texts) = (embeddings.dim, embeddings.lens.len());
     let tokens = embeddings.lens.iter().copied().max().unwrap_or(0).max(1) as usize;
     let (mut rows, mut kept) = (vec![0f32; texts * tokens * dim], vec![0f32; texts * tokens]);

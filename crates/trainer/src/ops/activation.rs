@@ -2,12 +2,12 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
+use selvedge_encoder::ops::{self, Elementwise, math};
 
 use super::{tensor, values, with_values};
-use crate::ops::{BiasRows, Elementwise, Visit};
 
 /// `f(x + b)`; x (N, W), b (W).
-pub(in crate::train) fn bias_activation(x: &Tensor, bias: &Tensor, f: Elementwise) -> Result<Tensor> {
+pub(crate) fn bias_activation(x: &Tensor, bias: &Tensor, f: Elementwise) -> Result<Tensor> {
     x.apply_op2(bias, BiasActivation(f))
 }
 
@@ -21,7 +21,7 @@ impl CustomOp2 for BiasActivation {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, width) = xl.shape().dims2()?;
         let mut y = values(x, xl)?.to_vec();
-        Arch::new().dispatch(BiasRows { x: &mut y, width, bias: Some(values(b, bl)?), f: self.0 });
+        ops::bias_activation(&mut y, width, Some(values(b, bl)?), self.0);
         Ok((CpuStorage::F32(y), xl.shape().clone()))
     }
 
@@ -49,11 +49,42 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        if S::IS_SCALAR { self.f.visit_slope::<_, false>(self) } else { self.f.visit_slope::<_, true>(self) }
+        if S::IS_SCALAR { self.visit_slope::<false>() } else { self.visit_slope::<true>() }
     }
 }
 
-impl Visit for Backward<'_> {
+impl Backward<'_> {
+    /// Runs the loop with the slope as a type of its own, so that it is compiled for each.
+    #[inline(always)]
+    fn visit_slope<const FUSED: bool>(self) {
+        match self.f {
+            Elementwise::Identity => self.run(|_| 1.0),
+            Elementwise::Tanh => self.run(|x| {
+                let y = math::tanh::<FUSED>(x);
+                1.0 - y * y
+            }),
+            Elementwise::Relu => self.run(|x| if x > 0.0 { 1.0 } else { 0.0 }),
+            Elementwise::Gelu => self.run(|x| {
+                // 1 / sqrt(2 pi), the normal density at 0.
+                let density = 0.398_942_3 * math::exp::<FUSED>(-0.5 * x * x);
+                0.5 * (1.0 + math::erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2)) + x * density
+            }),
+            Elementwise::GeluTanh => self.run(|x| {
+                let y = math::tanh::<FUSED>(0.797_884_6 * (x + 0.044_715 * x * x * x));
+                let inner_slope = 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * x * x);
+                0.5 * (1.0 + y) + 0.5 * x * (1.0 - y * y) * inner_slope
+            }),
+            Elementwise::Silu => self.run(|x| {
+                let y = math::sigmoid::<FUSED>(x);
+                y * (1.0 + x * (1.0 - y))
+            }),
+            Elementwise::Sigmoid => self.run(|x| {
+                let y = math::sigmoid::<FUSED>(x);
+                y * (1.0 - y)
+            }),
+        }
+    }
+
     #[inline(always)]
     fn run(self, slope: impl Fn(f32) -> f32) {
         let width = self.bias.len();

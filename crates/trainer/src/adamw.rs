@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 
-use super::params::{Params, tensor};
-use crate::Result;
+use crate::error::Result;
+use crate::params::{Params, tensor};
 
 /// Its constants.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ struct Means {
 }
 
 /// The optimizer and what it remembers.
-pub(super) struct AdamW {
+pub(crate) struct AdamW {
     options: AdamWOptions,
     steps: u64,
     means: BTreeMap<String, Means>,
@@ -50,13 +50,13 @@ pub(super) struct AdamW {
 
 /// Gradients summed over several batches, by variable.
 #[derive(Default)]
-pub(super) struct Gradients {
+pub(crate) struct Gradients {
     sums: BTreeMap<String, Vec<f32>>,
 }
 
 impl Gradients {
     /// Adds `share` times those of a batch.
-    pub(super) fn add(&mut self, params: &Params, of_batch: &GradStore, share: f64) -> Result<()> {
+    pub(crate) fn add(&mut self, params: &Params, of_batch: &GradStore, share: f64) -> Result<()> {
         for (name, var) in params.all() {
             let Some(gradient) = of_batch.get(var.as_tensor()) else { continue };
             let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
@@ -68,23 +68,23 @@ impl Gradients {
 
     /// All of them, by variable.
     #[cfg(test)]
-    pub(super) fn sums(&self) -> &BTreeMap<String, Vec<f32>> {
+    pub(crate) fn sums(&self) -> &BTreeMap<String, Vec<f32>> {
         &self.sums
     }
 
     /// The length of all of them together.
-    pub(super) fn norm(&self) -> f64 {
+    pub(crate) fn norm(&self) -> f64 {
         self.sums.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()
     }
 }
 
 impl AdamW {
-    pub(super) fn new(options: AdamWOptions) -> Self {
+    pub(crate) fn new(options: AdamWOptions) -> Self {
         Self { options, steps: 0, means: BTreeMap::new() }
     }
 
     /// One step at a learning `rate`; `norm` is the gradients'.
-    pub(super) fn step(&mut self, params: &Params, gradients: &Gradients, norm: f64, rate: f64) -> Result<()> {
+    pub(crate) fn step(&mut self, params: &Params, gradients: &Gradients, norm: f64, rate: f64) -> Result<()> {
         let AdamWOptions { beta1, beta2, eps, weight_decay, clip } = self.options;
         self.steps += 1;
         let share = if norm > clip { clip / norm } else { 1.0 } as f32;
@@ -111,12 +111,12 @@ impl AdamW {
     }
 
     /// Steps so far.
-    pub(super) fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
     /// All that it remembers, by name.
-    pub(super) fn state(&self) -> Result<Vec<(String, Tensor)>> {
+    pub(crate) fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = Vec::new();
         for (name, means) in &self.means {
             let len = [means.mean.len()];
@@ -127,7 +127,7 @@ impl AdamW {
     }
 
     /// Remembers again what [`AdamW::state`] gave, behind `steps`.
-    pub(super) fn restore(&mut self, steps: u64, state: impl IntoIterator<Item = (String, Vec<f32>)>) {
+    pub(crate) fn restore(&mut self, steps: u64, state: impl IntoIterator<Item = (String, Vec<f32>)>) {
         self.steps = steps;
         for (name, values) in state {
             match name.split_once(':') {

@@ -1,21 +1,21 @@
 //! The parts of a transformer as candle's own operations, which know their gradients. Shapes: (B, T, H), padded.
 
 use candle_core::{D, Tensor};
+use selvedge_encoder::ops::Elementwise;
 
-use super::params::Params;
-use crate::Result;
-use crate::ops::Elementwise;
+use crate::error::Result;
+use crate::params::Params;
 
 /// The floor under a row's length.
-pub(super) const LEAST: f64 = 1e-12;
+pub(crate) const LEAST: f64 = 1e-12;
 /// Added to similarities that must not win: no real one is as low.
-pub(super) const NEVER: f64 = -1e4;
+pub(crate) const NEVER: f64 = -1e4;
 
 /// The root's parameters, under a prefix.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub(super) params: &'a Params,
-    pub(super) prefix: &'a str,
+pub(crate) struct Scope<'a> {
+    pub(crate) params: &'a Params,
+    pub(crate) prefix: &'a str,
 }
 
 impl<'a> Scope<'a> {
@@ -24,12 +24,12 @@ impl<'a> Scope<'a> {
     }
 
     /// A product's weight.
-    pub(super) fn weight(self, name: &str) -> Result<&'a Tensor> {
+    pub(crate) fn weight(self, name: &str) -> Result<&'a Tensor> {
         self.get(&format!("{name}.weight"))
     }
 
     /// What is added to a product, where that must be.
-    pub(super) fn bias(self, name: &str) -> Result<&'a Tensor> {
+    pub(crate) fn bias(self, name: &str) -> Result<&'a Tensor> {
         self.get(&format!("{name}.bias"))
     }
 
@@ -38,19 +38,19 @@ impl<'a> Scope<'a> {
     }
 
     /// `x W^T + b`, the bias where there is one.
-    pub(super) fn linear(self, name: &str, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn linear(self, name: &str, x: &Tensor) -> Result<Tensor> {
         linear(x, self.weight(name)?, self.find(&format!("{name}.bias")))
     }
 
     /// A norm's gain, and its shift where it has one; the first BERT checkpoints call them gamma and beta.
-    pub(super) fn norm_weights(self, name: &str) -> Result<(&'a Tensor, Option<&'a Tensor>)> {
+    pub(crate) fn norm_weights(self, name: &str) -> Result<(&'a Tensor, Option<&'a Tensor>)> {
         let gain = self.find(&format!("{name}.weight"));
         let gain = gain.map_or_else(|| self.get(&format!("{name}.gamma")), Ok)?;
         Ok((gain, self.find(&format!("{name}.bias")).or_else(|| self.find(&format!("{name}.beta")))))
     }
 
     /// `(x - mean) / sqrt(variance + eps) g + s`.
-    pub(super) fn norm(self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
+    pub(crate) fn norm(self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
         let (gain, shift) = self.norm_weights(name)?;
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
@@ -62,13 +62,13 @@ impl<'a> Scope<'a> {
     }
 
     /// Rows of a table: `ids (N) u32` to (N, H).
-    pub(super) fn rows(self, name: &str, ids: &Tensor) -> Result<Tensor> {
+    pub(crate) fn rows(self, name: &str, ids: &Tensor) -> Result<Tensor> {
         Ok(self.get(name)?.index_select(ids, 0)?)
     }
 }
 
 /// `x W^T + b`; x (.., in), weight (out, in).
-pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (out, width) = weight.dims2()?;
     let mut shape = x.dims().to_vec();
     let y = x.reshape(((), width))?.matmul(&weight.t()?)?;
@@ -81,7 +81,7 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 }
 
 /// `f(x)`.
-pub(super) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
+pub(crate) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
     Ok(match f {
         Elementwise::Identity => x.clone(),
         Elementwise::Tanh => x.tanh()?,
@@ -94,7 +94,7 @@ pub(super) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
 }
 
 /// `softmax(q k^T / sqrt(d) + mask) v`; q, k, v (B, T, H), mask (B or 1, 1, T or 1, T).
-pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, num_heads: usize, mask: &Tensor) -> Result<Tensor> {
+pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, num_heads: usize, mask: &Tensor) -> Result<Tensor> {
     let (texts, tokens, hidden) = q.dims3()?;
     let head_dim = hidden / num_heads;
     let heads = |x: &Tensor| x.reshape((texts, tokens, num_heads, head_dim))?.transpose(1, 2)?.contiguous();
@@ -107,13 +107,13 @@ pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, num_heads: usize, ma
 }
 
 /// Over the last dimension.
-pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
     let exponentials = shifted(x)?.exp()?;
     Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?)
 }
 
 /// Logarithms of the same.
-pub(super) fn log_softmax(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn log_softmax(x: &Tensor) -> Result<Tensor> {
     let x = shifted(x)?;
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
 }
@@ -124,6 +124,6 @@ fn shifted(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Rows of unit length.
-pub(super) fn unit(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn unit(x: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_div(&(x.sqr()?.sum_keepdim(D::Minus1)? + LEAST * LEAST)?.sqrt()?)?)
 }

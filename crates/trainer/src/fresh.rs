@@ -13,11 +13,11 @@ use std::path::Path;
 use candle_core::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use selvedge_encoder::{Encoder, punctuation};
 use serde_json::{Value, json};
 
-use super::params::{StoredAs, tensor, write_tensors};
-use crate::recipe::punctuation;
-use crate::{Encoder, Error, Result};
+use crate::error::{Error, Result};
+use crate::params::{StoredAs, tensor, write_tensors};
 
 /// Sizes and rules of a new model.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub fn fresh(teacher: &Encoder, options: &FreshOptions, folder: &Path) -> Result
     if options.heads == 0 || !dim.is_multiple_of(options.heads) {
         return Err(Error::Heads { heads: options.heads, dim });
     }
-    let vocabulary = teacher.rows().tokenizer().word_pieces();
+    let vocabulary = teacher.pipeline().word_pieces();
     let vocabulary = vocabulary.ok_or_else(|| Error::NotWordPiece { model: teacher.model().to_owned() })?;
     let kept = (0..).zip(&vocabulary).filter(|(_, token)| is_wanted(token));
     let (ids, tokens): (Vec<u32>, Vec<&str>) = kept.map(|(id, token): (u32, _)| (id, token.as_str())).unzip();

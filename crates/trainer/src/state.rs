@@ -10,20 +10,18 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
+use selvedge_encoder::Weights;
 
-use super::adamw::AdamW;
-use super::params::{StoredAs, write_tensors};
-use super::student::Student;
-use crate::checkpoint::Checkpoint;
-use crate::fingerprint::Fingerprint;
-use crate::weights::Weights;
-use crate::{Error, Result};
+use crate::adamw::AdamW;
+use crate::error::{Error, Result};
+use crate::params::{StoredAs, write_tensors};
+use crate::student::Student;
 
 /// The optimizer's folder within a checkpoint.
 const OPTIMIZER: &str = "train";
 
 /// Keeps a run as it stands.
-pub(super) fn save(checkpoints: &Path, student: &Student, optimizer: &AdamW) -> Result<()> {
+pub(crate) fn save(checkpoints: &Path, student: &Student, optimizer: &AdamW) -> Result<()> {
     let io = |path: &Path, source| Error::Io { path: path.into(), source };
     std::fs::create_dir_all(checkpoints).map_err(|source| io(checkpoints, source))?;
     let new = tempfile::Builder::new().prefix(".new-").tempdir_in(checkpoints);
@@ -49,12 +47,10 @@ pub(super) fn save(checkpoints: &Path, student: &Student, optimizer: &AdamW) -> 
 }
 
 /// Goes back to the last one, if there is one.
-pub(super) fn restore(checkpoints: &Path, student: &Student, optimizer: &mut AdamW) -> Result<()> {
+pub(crate) fn restore(checkpoints: &Path, student: &Student, optimizer: &mut AdamW) -> Result<()> {
     let Some((step, folder)) = all(checkpoints)?.pop() else { return Ok(()) };
-    let checkpoint = Checkpoint::open(&folder.to_string_lossy(), None)?;
-    student.params.overwrite(&checkpoint)?;
-    let mut fingerprint = Fingerprint::new();
-    let mut weights = Weights::open(&checkpoint, OPTIMIZER, &mut fingerprint)?;
+    student.params.overwrite(&folder)?;
+    let mut weights = Weights::open_folder(&folder.join(OPTIMIZER))?;
     let mut state = Vec::new();
     for name in weights.names() {
         let shape = weights.shape(&name)?.to_vec();

@@ -1,10 +1,10 @@
 //! Gradients against finite differences, in f64, for every family and architecture there are golden checkpoints of.
 
-use super::adamw::Gradients;
-use super::shards::Shards;
 use super::*;
-use crate::{LoadOptions, Result, TextKind};
+use crate::adamw::Gradients;
+use crate::shards::Shards;
 use candle_core::{DType, Tensor};
+use selvedge_encoder::{LoadOptions, TextKind, TokenizedText};
 use std::path::Path;
 
 const CASES: [&str; 12] = [
@@ -105,9 +105,9 @@ fn own_maxsim_is_a_part_of_all_maxsim() {
 fn ragged_passes_are_those_of_candle() {
     for case in CASES.iter().filter(|case| !case.ends_with("modernbert")) {
         let student = student(case, DType::F32);
-        let rows = student.rows.of_texts(&QUERIES, TextKind::Query).unwrap();
-        let more = student.rows.of_texts(&PASSAGES, TextKind::Passage).unwrap();
-        let all = |embed: &dyn Fn(&[crate::rows::Row]) -> Result<Encoded>| {
+        let rows = student.pipeline().tokenize(&QUERIES, TextKind::Query).unwrap();
+        let more = student.pipeline().tokenize(&PASSAGES, TextKind::Passage).unwrap();
+        let all = |embed: &dyn Fn(&[TokenizedText]) -> Result<Encoded>| {
             let loss = losses_of(&embed(&rows).unwrap(), &embed(&more).unwrap()).unwrap();
             let mut sum = Gradients::default();
             sum.add(&student.params, &loss.backward().unwrap(), 1.0).unwrap();
@@ -132,8 +132,8 @@ fn shards_give_the_gradients_of_the_whole() {
     let student = student("pylate_bert", DType::F32);
     let whole = losses(&student).unwrap().backward().unwrap();
     for shard_tokens in [1, 40, 1000] {
-        let mut rows = student.rows.of_texts(&QUERIES, TextKind::Query).unwrap();
-        rows.extend(student.rows.of_texts(&PASSAGES, TextKind::Passage).unwrap());
+        let mut rows = student.pipeline().tokenize(&QUERIES, TextKind::Query).unwrap();
+        rows.extend(student.pipeline().tokenize(&PASSAGES, TextKind::Passage).unwrap());
         let shards = Shards::of_tokens(&student, &rows, shard_tokens).unwrap();
         let ((q_leaf, q), (p_leaf, p)) = (shards.leaf(0..2).unwrap(), shards.leaf(2..6).unwrap());
         let of_leaves = losses_of(&q, &p).unwrap().backward().unwrap();

@@ -1,23 +1,22 @@
-//! The forward pass of `models/post_norm.rs` with gradients, on ragged batches: no padding, and [`super::ops`] between the
-//! products. `forward.rs` has the same in candle's own operations, which is what this is tested against.
+//! The forward pass of the encoder's `models/post_norm.rs` with gradients, on ragged batches: no padding, and
+//! [`crate::ops`] between the products. `forward.rs` has the same in candle's own operations, which is what this is tested against.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use selvedge_encoder::ops::{Elementwise, Span};
+use selvedge_encoder::{Batch, PostNormConfig};
 
-use super::blocks::Scope;
-use super::ops;
-use super::params::Params;
-use crate::batch::Batch;
-use crate::models::PostNormConfig;
-use crate::ops::{Elementwise, Span};
-use crate::{Error, Result};
+use crate::blocks::Scope;
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::params::Params;
 
 /// Hidden states (N, H).
-pub(super) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch) -> Result<Tensor> {
+pub(crate) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch) -> Result<Tensor> {
     let names = &config.names;
-    let prefix = params.prefix_of(names.word)?;
-    let root = Scope { params, prefix: &prefix };
+    let prefix = params.prefix();
+    let root = Scope { params, prefix };
     let positions: Vec<u32> =
         batch.spans.iter().flat_map(|span| config.positions.rows(&batch.ids[span.tokens()])).collect();
     let (word, position) = (root.rows(names.word, &ids(&batch.ids)?)?, root.rows(names.position, &ids(&positions)?)?);

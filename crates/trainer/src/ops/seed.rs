@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// A scalar whose gradient with respect to `x` is `gradient`, of the same shape; its value means nothing.
-pub(in crate::train) fn seed(x: &Tensor, gradient: Tensor) -> Result<Tensor> {
+pub(crate) fn seed(x: &Tensor, gradient: Tensor) -> Result<Tensor> {
     x.apply_op1(Seed(gradient))
 }
 

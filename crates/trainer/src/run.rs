@@ -8,16 +8,15 @@ use candle_core::backprop::GradStore;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use selvedge_encoder::{Embeddings, Encoder, TextKind, TextPipeline, TokenizedText};
 
-use super::adamw::{AdamW, AdamWOptions, Gradients};
-use super::loss::{self, Encoded};
-use super::params::StoredAs;
-use super::shards::Shards;
-use super::state;
-use super::student::Student;
-use crate::recipe::TextKind;
-use crate::rows::{Row, Rows};
-use crate::{Embeddings, Encoder, Error, Result};
+use crate::adamw::{AdamW, AdamWOptions, Gradients};
+use crate::error::{Error, Result};
+use crate::loss::{self, Encoded};
+use crate::params::StoredAs;
+use crate::shards::Shards;
+use crate::state;
+use crate::student::Student;
 
 /// A query with its passages, the first of which answers it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -203,7 +202,7 @@ fn batch_gradients(
     losses: &Losses,
 ) -> Result<(f64, Vec<GradStore>)> {
     let texts = Texts::of(batch);
-    let rows = texts.rows(&student.rows)?;
+    let rows = texts.rows(student.pipeline())?;
     let shards = Shards::new(student, &rows)?;
     let (of_queries, of_passages) = (0..texts.queries.len(), texts.queries.len()..rows.len());
     let (q_leaf, q) = shards.leaf(of_queries.clone())?;
@@ -217,7 +216,7 @@ fn batch_gradients(
 
 /// The weighted sum of the losses, given the student's embeddings of queries and passages.
 fn total_loss(
-    (student, rows): (&Student, &[Row]),
+    (student, rows): (&Student, &[TokenizedText]),
     teacher: Option<&Encoder>,
     batch: &[Example],
     texts: &Texts<'_>,
@@ -238,7 +237,7 @@ fn total_loss(
         Ok(())
     };
     if losses.divergence > 0.0 && has_scores {
-        let wanted = super::params::tensor(wanted, &[batch.len(), texts.passages.len() / batch.len()])?;
+        let wanted = crate::params::tensor(wanted, &[batch.len(), texts.passages.len() / batch.len()])?;
         add(losses.divergence, loss::divergence(&loss::own_maxsim(q, p)?, &wanted)?)?;
     } else if let (true, Some(all), Some(taught)) = (losses.divergence > 0.0, &all, &taught) {
         let wanted = loss::maxsim(&loss::padded(&taught.queries)?, &loss::padded(&taught.passages)?)?;
@@ -253,7 +252,7 @@ fn total_loss(
         for (encoded, own, of_teacher, theirs) in
             [(q, own_queries, &taught.queries, queries), (p, own_passages, &taught.passages, passages)]
         {
-            let pairs = loss::shared_tokens((&student.rows, own), (teacher.rows(), theirs));
+            let pairs = loss::shared_tokens((student.pipeline(), own), (teacher.pipeline(), theirs));
             add(losses.tokens, loss::token_distance(encoded, of_teacher, &pairs)?)?;
         }
     }
@@ -268,7 +267,7 @@ struct Texts<'a> {
 
 /// What a teacher makes of them.
 struct Taught {
-    rows: Vec<Row>,
+    rows: Vec<TokenizedText>,
     queries: Embeddings,
     passages: Embeddings,
 }
@@ -282,14 +281,14 @@ impl<'a> Texts<'a> {
     }
 
     /// Rows of the queries, then of the passages.
-    fn rows(&self, of: &Rows) -> Result<Vec<Row>> {
-        let mut rows = of.of_texts(&self.queries, TextKind::Query)?;
-        rows.extend(of.of_texts(&self.passages, TextKind::Passage)?);
+    fn rows(&self, of: &TextPipeline) -> Result<Vec<TokenizedText>> {
+        let mut rows = of.tokenize(&self.queries, TextKind::Query)?;
+        rows.extend(of.tokenize(&self.passages, TextKind::Passage)?);
         Ok(rows)
     }
 
     fn teach(&self, teacher: &Encoder) -> Result<Taught> {
-        let rows = self.rows(teacher.rows())?;
+        let rows = self.rows(teacher.pipeline())?;
         let (queries, passages) = rows.split_at(self.queries.len());
         Ok(Taught { queries: teacher.embed(queries)?, passages: teacher.embed(passages)?, rows })
     }

@@ -13,20 +13,19 @@ use std::ops::Range;
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
+use selvedge_encoder::{TokenizedText, plan_batches};
 
-use super::loss::Encoded;
-use super::ops;
-use super::student::Student;
-use crate::Result;
-use crate::batch::plan;
-use crate::rows::Row;
+use crate::error::Result;
+use crate::loss::Encoded;
+use crate::ops;
+use crate::student::Student;
 
 /// Tokens of a shard: enough for the products, and few enough for two cores to have one each at usual batches. Each shard
 /// also costs a gradient as large as the vocabulary's table.
 const SHARD_TOKENS: usize = 2048;
 
 /// The embeddings of all texts, with what their gradients need.
-pub(super) struct Shards {
+pub(crate) struct Shards {
     lens: Vec<usize>,
     shards: Vec<Shard>,
 }
@@ -39,23 +38,24 @@ struct Shard {
 
 impl Shards {
     /// Embeds every row. How it is cut does not depend on the number of threads.
-    pub(super) fn new(student: &Student, rows: &[Row]) -> Result<Self> {
+    pub(crate) fn new(student: &Student, rows: &[TokenizedText]) -> Result<Self> {
         Self::of_tokens(student, rows, SHARD_TOKENS)
     }
 
     /// The same with shards of so many tokens.
-    pub(super) fn of_tokens(student: &Student, rows: &[Row], shard_tokens: usize) -> Result<Self> {
+    pub(crate) fn of_tokens(student: &Student, rows: &[TokenizedText], shard_tokens: usize) -> Result<Self> {
         let lens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
         let embed = |texts: Vec<usize>| {
-            let rows: Vec<Row> = texts.iter().map(|&text| rows[text].clone()).collect();
+            let rows: Vec<TokenizedText> = texts.iter().map(|&text| rows[text].clone()).collect();
             Ok(Shard { encoded: student.embed(&rows)?, texts })
         };
-        let shards = plan(&lens, shard_tokens).into_par_iter().with_max_len(1).map(embed).collect::<Result<_>>()?;
+        let shards =
+            plan_batches(&lens, shard_tokens).into_par_iter().with_max_len(1).map(embed).collect::<Result<_>>()?;
         Ok(Self { lens, shards })
     }
 
     /// The embeddings of some of the texts, as a variable of their own: (B, T, D), and which are kept.
-    pub(super) fn leaf(&self, texts: Range<usize>) -> Result<(Var, Encoded)> {
+    pub(crate) fn leaf(&self, texts: Range<usize>) -> Result<(Var, Encoded)> {
         let tokens = self.lens[texts.clone()].iter().copied().max().unwrap_or(0).max(1);
         let dim = self.shards.first().map_or(Ok(1), |shard| shard.encoded.embeddings.dim(2))?;
         let (mut rows, mut kept) = (vec![0f32; texts.len() * tokens * dim], vec![0f32; texts.len() * tokens]);
@@ -77,7 +77,7 @@ impl Shards {
 
     /// Gradients of the weights, a shard at a time, given those of leaves: the texts of each, and (B, T, D), none where no
     /// loss depends on them.
-    pub(super) fn backward(&self, leaves: &[(Range<usize>, Option<&Tensor>)]) -> Result<Vec<GradStore>> {
+    pub(crate) fn backward(&self, leaves: &[(Range<usize>, Option<&Tensor>)]) -> Result<Vec<GradStore>> {
         let mut gradients = Vec::new();
         for (texts, gradient) in leaves {
             let Some(gradient) = gradient else { continue };

@@ -1,16 +1,15 @@
-//! The forward passes of `models/`, written as operations that know their gradients, on padded batches.
+//! The forward passes of the encoder's `models/`, written as operations that know their gradients, on padded batches.
 
 use candle_core::{DType, Device, Tensor};
+use selvedge_encoder::ops::{RotaryTable, Span};
+use selvedge_encoder::{Config, ModernBertConfig, PostNormConfig, TokenizedText};
 
-use super::blocks::{NEVER, Scope, activate, attention};
-use super::params::Params;
-use crate::Result;
-use crate::models::{Config, MODERN_BERT_WORD as WORD, ModernBertConfig, PostNormConfig};
-use crate::ops::{RotaryTable, Span};
-use crate::rows::Row;
+use crate::blocks::{NEVER, Scope, activate, attention};
+use crate::error::Result;
+use crate::params::Params;
 
 /// Texts of unequal lengths, padded to the longest.
-pub(super) struct Padded {
+pub(crate) struct Padded {
     /// Token ids (B * T), 0 behind a text's end.
     ids: Vec<u32>,
     texts: usize,
@@ -18,11 +17,11 @@ pub(super) struct Padded {
     /// 0 where attention may look, [`NEVER`] elsewhere: (B, 1, 1, T).
     mask: Tensor,
     /// 1 for tokens whose embeddings are kept, 0 elsewhere: (B, T).
-    pub(super) kept: Tensor,
+    pub(crate) kept: Tensor,
 }
 
 impl Padded {
-    pub(super) fn new(rows: &[Row], dtype: DType) -> Result<Self> {
+    pub(crate) fn new(rows: &[TokenizedText], dtype: DType) -> Result<Self> {
         let tokens = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0).max(1);
         let cells = rows.len() * tokens;
         let (mut ids, mut mask, mut kept) = (vec![0; cells], vec![NEVER as f32; cells], vec![0f32; cells]);
@@ -42,7 +41,7 @@ impl Padded {
     }
 
     /// Rows end to end (N, D) as (B, T, D); what is padded repeats the first row.
-    pub(super) fn of_ragged(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
+    pub(crate) fn of_ragged(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
         let row = |span: &Span, at: usize| if at < span.len { (span.start + at) as u32 } else { 0 };
         let rows: Vec<u32> = spans.iter().flat_map(|span| (0..self.tokens).map(|at| row(span, at))).collect();
         let rows = x.index_select(&Tensor::new(rows.as_slice(), &Device::Cpu)?, 0)?;
@@ -55,18 +54,18 @@ impl Padded {
 }
 
 /// Hidden states (B, T, H).
-pub(super) fn forward(config: &Config, params: &Params, batch: &Padded) -> Result<Tensor> {
+pub(crate) fn forward(config: &Config, params: &Params, batch: &Padded) -> Result<Tensor> {
     match config {
         Config::PostNorm(config) => post_norm(config, params, batch),
         Config::ModernBert(config) => modern_bert(config, params, batch),
     }
 }
 
-/// `models/post_norm.rs`.
+/// BERT, DistilBERT and XLM-RoBERTa: `post_norm.rs` there.
 fn post_norm(config: &PostNormConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
     let names = &config.names;
-    let prefix = params.prefix_of(names.word)?;
-    let root = Scope { params, prefix: &prefix };
+    let prefix = params.prefix();
+    let root = Scope { params, prefix };
     let mut x = (root.rows(names.word, &batch.ids()?)? + root.rows(names.position, &positions(config, batch)?)?)?;
     if let Some(name) = names.token_type {
         let first = Tensor::new(&[0u32], &Device::Cpu)?;
@@ -93,12 +92,12 @@ fn positions(config: &PostNormConfig, batch: &Padded) -> Result<Tensor> {
     Ok(Tensor::new(all.as_slice(), &Device::Cpu)?)
 }
 
-/// `models/modernbert.rs`.
+/// ModernBERT: `modernbert.rs` there.
 fn modern_bert(config: &ModernBertConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
-    let prefix = params.prefix_of(WORD)?;
-    let root = Scope { params, prefix: &prefix };
+    let prefix = params.prefix();
+    let root = Scope { params, prefix };
     let hidden = config.hidden;
-    let x = root.rows(WORD, &batch.ids()?)?.reshape((batch.texts, batch.tokens, hidden))?;
+    let x = root.rows(ModernBertConfig::WORD_TABLE, &batch.ids()?)?.reshape((batch.texts, batch.tokens, hidden))?;
     let mut x = root.norm("embeddings.norm", &x, config.eps)?;
     let local_mask = batch.mask.broadcast_add(&window(batch.tokens, config.window)?.to_dtype(params.dtype)?)?;
     for (number, &is_global) in config.is_global.iter().enumerate() {

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use selvedge_encoder::ops::attention::{self, Attention};
+use selvedge_encoder::ops::{Span, dot, math};
 
 use super::{tensor, values, with_values};
-use crate::ops::attention::{self, Attention};
-use crate::ops::{Span, dot, math};
 
 /// Query tokens per kernel call; with [`LANES`] columns the sums fill 12 of AVX2's 16 registers.
 const ROWS: usize = 6;
@@ -24,7 +24,7 @@ const ROWS: usize = 6;
 const LANES: usize = 16;
 
 /// (N, 3H), queries then keys then values, to (N, H).
-pub(in crate::train) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
+pub(crate) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
     qkv.apply_op1(Trained { spans: spans.clone(), num_heads })
 }
 

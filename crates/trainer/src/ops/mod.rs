@@ -1,6 +1,6 @@
-//! The passes of `crate::ops` with their gradients, on contiguous f32 tensors: (N, ..) rows, a batch's texts end to end.
+//! The passes of the encoder's `ops` with their gradients, on contiguous f32 tensors: (N, ..) rows, a batch's texts end to end.
 //!
-//! candle's own operations know their gradients too, and `train::blocks` is made of them, but a norm is eleven of theirs
+//! candle's own operations know their gradients too, and `blocks` is made of them, but a norm is eleven of theirs
 //! and attention seventeen, each a pass over memory. `blocks` is what these are tested against.
 //!
 //! | op | formula | shape |
@@ -19,11 +19,11 @@ mod unit;
 
 use candle_core::{CpuStorage, Device, Layout, Result, Storage, Tensor, bail};
 
-pub(super) use activation::bias_activation;
-pub(super) use attention::attention;
-pub(super) use norm::add_norm;
-pub(super) use seed::seed;
-pub(super) use unit::unit;
+pub(crate) use activation::bias_activation;
+pub(crate) use attention::attention;
+pub(crate) use norm::add_norm;
+pub(crate) use seed::seed;
+pub(crate) use unit::unit;
 
 /// Calls `f` with the values of some tensors, each of which is copied first where it is not contiguous.
 fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> T) -> Result<T> {
