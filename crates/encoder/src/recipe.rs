@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 /// The library whose format, and whose rules, a checkpoint follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Stanford ColBERT: `linear.weight` beside the transformer, settings in `artifact.metadata`.
     Stanford,
@@ -16,6 +16,30 @@ pub enum Family {
     SentenceTransformers,
     /// A transformer without a projection: its token vectors as they are.
     Plain,
+}
+
+impl Family {
+    /// The name that indexes store. It does not change: the fingerprint covers it, and existing indexes have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stanford => "Stanford",
+            Self::PyLate => "PyLate",
+            Self::SentenceTransformers => "SentenceTransformers",
+            Self::Plain => "Plain",
+        }
+    }
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Family {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// Which of the two kinds of text is encoded.
@@ -169,4 +193,22 @@ impl Recipe {
 /// ASCII punctuation, the skiplist of the ColBERT papers.
 pub fn punctuation() -> Vec<String> {
     ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Manifests and fingerprints of existing indexes hold these.
+    #[test]
+    fn stored_names_of_families_stay() {
+        for (family, name) in [
+            (Family::Stanford, "Stanford"),
+            (Family::PyLate, "PyLate"),
+            (Family::SentenceTransformers, "SentenceTransformers"),
+            (Family::Plain, "Plain"),
+        ] {
+            assert_eq!(serde_json::to_value(family).unwrap(), name);
+        }
+    }
 }

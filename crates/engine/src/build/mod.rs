@@ -223,7 +223,7 @@ fn encoder_info(encoder: &Encoder) -> EncoderInfo {
     EncoderInfo {
         model: folder.unwrap_or_else(|| encoder.model().to_owned()),
         fingerprint: encoder.fingerprint().to_owned(),
-        family: format!("{:?}", encoder.family()),
+        family: encoder.family().to_string(),
         dim: encoder.dim(),
         query_maxlen: encoder.recipe().query.max_len,
         passage_maxlen: encoder.recipe().passage.max_len,
