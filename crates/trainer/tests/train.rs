@@ -38,7 +38,10 @@ fn check(case: &str, what: &str, student: &[f32], encoder: &Embeddings) {
 #[test]
 fn the_student_computes_what_the_encoder_does_before_and_after_it_is_saved() {
     let texts = ["the woven edge keeps a cloth from fraying", "", "a", "A.B.C. (1999): 3.14, 50%!", "weaving, weaving"];
-    for entry in std::fs::read_dir(folder("")).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+    for entry in std::fs::read_dir(folder("")).unwrap().flatten() {
+        if !entry.path().join("config.json").exists() {
+            continue;
+        }
         let case = entry.file_name().into_string().unwrap();
         let student = Student::load(&folder(&case), &options(&case)).unwrap();
         let saved = tempfile::tempdir().unwrap();
