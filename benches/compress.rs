@@ -17,10 +17,12 @@ fn compress(c: &mut Criterion) {
         each_backend!(backend => {
             let n = backend.size(8192, 1 << 16);
             let rows = embeddings(n, 1000, 1);
-            let codes = backend.assign(DIM, &rows, &codec.params.centroids).expect("it does not fail");
+            let resident = backend.load_codec(codec.params.clone()).expect("there is room");
+            let centroids = backend.load_centroids(DIM, &codec.params.centroids).expect("there is room");
+            let codes = backend.assign(&centroids, &rows).expect("it does not fail");
             let (what, read) = (format!("{nbits}bitxD{DIM}"), Work::Moved(size_of_val(&rows[..])));
             bench(&mut group, backend, what, Throughput::Elements(n as u64), read, || {
-                backend.compress(&codec.params, &rows, &codes).expect("it does not fail")
+                backend.compress(&resident, &rows, &codes).expect("it does not fail")
             });
         });
     }
@@ -33,8 +35,8 @@ fn assign_compress(c: &mut Criterion) {
     let k = 4096;
     for nbits in [1u8, 2, 4] {
         let codec = codec(nbits, k);
-        let compressor = codec.compressor();
         each_backend!(backend => {
+            let compressor = codec.compressor(backend).expect("there is room");
             let n = backend.size(8192, 1 << 16);
             let rows = embeddings(n, 1000, 1);
             let (what, products) = (format!("{nbits}bitxK{k}xD{DIM}"), Work::Products(n * k * DIM));

@@ -43,7 +43,7 @@ fn mapped_passages_are_what_was_compressed() {
     {
         let options = TrainOptions { kind, iterations: 2, ..TrainOptions::new(nbits, 16) };
         let codec = train(&cpu, DIM, rows.clone(), &options, &()).unwrap();
-        let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone()).unwrap();
+        let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
 
         let path = place(&format!("{kind:?}-{nbits}"));
         let mut writer = Writer::create(&path).unwrap();
@@ -99,7 +99,7 @@ fn a_token_costs_its_code_its_row_its_scale_and_little_else() {
     let rows = embeddings(400 * 60);
     let codec =
         train(&cpu, DIM, rows.clone(), &TrainOptions { iterations: 1, ..TrainOptions::new(2, 64) }, &()).unwrap();
-    let (codes, packed) = codec.compressor().compress(&cpu, &mut rows.clone()).unwrap();
+    let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
     let path = place("bytes");
     let mut writer = Writer::create(&path).unwrap();
     writer.set_codec(&codec).unwrap();

@@ -82,7 +82,7 @@ pub fn prepare(folder: &Path, kept: &Path) -> Result<()> {
     let mut source = ArraySource::open(&docs, &doclens)?;
     let (mut codes, mut of_passages) = (Vec::new(), Vec::new());
     let (mut means, mut counts) = (vec![0f32; num_clusters * dim], vec![0f32; num_clusters]);
-    let compressor = codec.compressor();
+    let compressor = codec.compressor(&backend)?;
     let pids: Vec<u32> = (0..source.num_passages() as u32).collect();
     for pids in pids.chunks(BLOCK) {
         let mut block = source.fetch(pids)?;

@@ -213,7 +213,8 @@ pub fn query(codec: &TrainedCodec, len: usize) -> QuantizedQuery {
 pub fn passages(codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
     let (distinct, times) = (num.min(DISTINCT), num.div_ceil(DISTINCT));
     let mut rows = embeddings(distinct * len, 1000, 2);
-    let (codes, packed) = codec.compressor().compress(&cpu(), &mut rows).expect("a CPU never fails");
+    let compressor = codec.compressor(&cpu()).expect("a CPU never fails");
+    let (codes, packed) = compressor.compress(&cpu(), &mut rows).expect("a CPU never fails");
     let (codes, scales) = (codes.repeat(times), packed.scales.repeat(times));
     packed_passages(&codec.params, len, &codes[..num * len], packed.residuals.repeat(times), &scales)
 }

@@ -48,7 +48,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
             embeddings.iter_mut().zip(centroid).for_each(|(x, &c)| *x = codec.centroid_scale * f32::from(c));
             embeddings[shape.dim..2 * shape.dim].fill(0.0);
         }
-        let packed = backend.compress(&codec, &embeddings, &codes).unwrap();
+        let packed = backend.compress(&backend.load_codec(codec.clone()).unwrap(), &embeddings, &codes).unwrap();
         assert_eq!((packed.residuals.len(), packed.scales.len()), (num * codec.row_bytes(), num));
         for (i, (x, &code)) in embeddings.chunks_exact(shape.dim).zip(&codes).enumerate() {
             let row = &packed.residuals[i * codec.row_bytes()..][..codec.row_bytes()];

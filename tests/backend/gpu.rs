@@ -40,11 +40,14 @@ fn what_another_one_made_is_refused() {
         let scores = cuda.approx_scores(&passages, &table, Select::All).unwrap();
         (codec, passages, table, scores)
     };
+    let centroids = own.load_centroids(case.codec.dim, &case.codec.centroids).unwrap();
     let (codec, passages, table, scores) = make(own);
     let (_, _, its_table, _) = make(&other);
     let refused = |what: &str, op: &dyn Fn() -> bool| {
         assert!(catch_unwind(AssertUnwindSafe(op)).is_err(), "{what} is another one's");
     };
+    refused("assign's centroids", &|| other.assign(&centroids, &[]).is_ok());
+    refused("compress' codec", &|| other.compress(&codec, &[], &[]).is_ok());
     refused("load_passages' codec", &|| other.load_passages(&codec, case.passages.clone()).is_ok());
     refused("centroid_table's codec", &|| other.centroid_table(&codec, &case.query).is_ok());
     refused("decompress' passages", &|| other.decompress(&passages, 0..1).is_ok());

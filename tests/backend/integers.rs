@@ -70,6 +70,15 @@ pub fn check_ties(backend: &impl Backend) {
     assert!(answers.probes[2].0.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
 }
 
+/// The codes of `embeddings`, asked for twice of the same resident centroids.
+fn assign(backend: &impl Backend, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
+    let resident = backend.load_centroids(dim, centroids).unwrap();
+    let codes = backend.assign(&resident, embeddings).unwrap();
+    let half = embeddings.len() / dim / 2;
+    assert_eq!(backend.assign(&resident, &embeddings[half * dim..]).unwrap(), codes[half..], "{}", backend.name());
+    codes
+}
+
 /// Codes are the reference's, for embeddings of any length.
 pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize, fill: Fill) {
     let rng = &mut Rng::new((dim * 31 + num * 7 + num_centroids) as u64);
@@ -78,7 +87,7 @@ pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroid
     for (i, x) in embeddings.chunks_exact_mut(dim).enumerate() {
         x.iter_mut().for_each(|x| *x *= 0.37 * (i as f32 - 1.0));
     }
-    let found = backend.assign(dim, &embeddings, &centroids).unwrap();
+    let found = assign(backend, dim, &embeddings, &centroids);
     assert!(found == reference::assign(dim, &embeddings, &centroids), "{}: D={dim} K={num_centroids}", backend.name());
 }
 
@@ -88,11 +97,11 @@ pub fn check_assign_ties(backend: &impl Backend) {
     for copies in [2, 3, 9, 16, 17] {
         let (embeddings, few) =
             (rng.unit_rows(50, 24), (0..5 * 24).map(|at| component(Fill::Random, rng, at)).collect::<Vec<i8>>());
-        let codes = backend.assign(24, &embeddings, &few.repeat(copies)).unwrap();
-        assert_eq!(codes, backend.assign(24, &embeddings, &few).unwrap(), "{}: {copies} copies", backend.name());
+        let codes = assign(backend, 24, &embeddings, &few.repeat(copies));
+        assert_eq!(codes, assign(backend, 24, &embeddings, &few), "{}: {copies} copies", backend.name());
         let each_repeated: Vec<i8> = few.chunks(24).flat_map(|row| row.repeat(copies)).collect();
         let first_of_each: Vec<u32> = codes.iter().map(|code| code * copies as u32).collect();
-        assert_eq!(backend.assign(24, &embeddings, &each_repeated).unwrap(), first_of_each, "{}", backend.name());
+        assert_eq!(assign(backend, 24, &embeddings, &each_repeated), first_of_each, "{}", backend.name());
     }
-    assert_eq!(backend.assign(8, &[0.0; 16], &[1; 8 * 40]).unwrap(), [0, 0], "{}: all products 0", backend.name());
+    assert_eq!(assign(backend, 8, &[0.0; 16], &[1; 8 * 40]), [0, 0], "{}: all products 0", backend.name());
 }

@@ -35,7 +35,7 @@ pub fn check_rows(backend: &impl Backend, nbits: u8, dim: usize, num: usize) {
         let ends = embeddings.iter_mut().take(dim).skip(dim / 2).enumerate();
         ends.for_each(|(d, x)| *x = if d / 3 % 2 == 0 { f32::MAX } else { f32::MIN });
         let (found, expected) = (
-            backend.compress(&codec, &embeddings, &vec![0; num]).unwrap(),
+            backend.compress(&backend.load_codec(codec.clone()).unwrap(), &embeddings, &vec![0; num]).unwrap(),
             reference::compress(&codec, &embeddings, &vec![0; num]),
         );
         assert!(found == expected, "{}: {nbits} bits, {dim} dims, {:?}", backend.name(), codec.levels);
@@ -53,7 +53,8 @@ pub fn check_distance(backend: &impl Backend, nbits: u8, dim: usize) {
     let rng = &mut Rng::new(17);
     let num = 6400 / dim;
     let embeddings: Vec<f32> = (0..num * dim).map(|_| rng.normal()).collect();
-    let packed = backend.compress(&codec, &embeddings, &vec![0; num]).unwrap();
+    let loaded = backend.load_codec(codec.clone()).unwrap();
+    let packed = backend.compress(&loaded, &embeddings, &vec![0; num]).unwrap();
     let (mut found, mut least) = (0.0, 0.0);
     for (x, row) in embeddings.chunks_exact(dim).zip(packed.residuals.chunks_exact(codec.row_bytes())) {
         let components: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();

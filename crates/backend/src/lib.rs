@@ -76,8 +76,10 @@ pub use types::{
 /// Slices of the wrong length are a caller's bug and panic; data and machines may fail with [`Error`]: on a CPU no op
 /// does.
 pub trait Backend: Send + Sync {
+    /// The centroids that embeddings are assigned to, as this backend holds them.
+    type Centroids: Send + Sync;
     /// A codec as this backend holds it.
-    type Codec: Send + Sync;
+    type Codec: AsRef<CheckedCodec> + Send + Sync;
     /// The compressed passages of one segment as this backend holds them.
     type Passages: Send + Sync;
     /// The centroid table of one query, `(K, Q) i32`.
@@ -88,10 +90,14 @@ pub trait Backend: Send + Sync {
     /// What computes, for logs and tables: `cpu/avx2`, `cuda/0`.
     fn name(&self) -> String;
 
+    /// Takes centroids into the backend's memory, once for all embeddings that are assigned to them.
+    /// `centroids (K, D) i8`, within -127..=127.
+    fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids>;
+
     /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
     /// embedding [rounded](round_to_int8) by itself; ties go to the lower code.
-    /// `embeddings (N, D) f32`, `centroids (K, D) i8` within -127..=127 -> `(N) u32`.
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>>;
+    /// `embeddings (N, D) f32` -> `(N) u32`.
+    fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>>;
 
     /// Sum and number of the embeddings of each code; the order of additions is fixed, whatever the
     /// number of threads. `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
@@ -103,11 +109,11 @@ pub trait Backend: Send + Sync {
         num_centroids: usize,
     ) -> Result<(Vec<f32>, Vec<u32>)>;
 
-    /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
-    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
-
     /// Takes a codec into the backend's memory.
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec>;
+
+    /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
+    fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
 
     /// Takes one segment's passages into the backend's memory.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;

@@ -8,7 +8,7 @@ mod backend;
 mod build;
 mod trellis;
 
-pub use backend::{LoadedPassages, Reference, ReferenceTable};
+pub use backend::{LoadedCentroids, LoadedPassages, Reference, ReferenceTable};
 pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
 pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 

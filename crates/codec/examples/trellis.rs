@@ -54,8 +54,9 @@ fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
 /// nothing took it).
 fn quantize(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32, rows: &[f32]) -> (f64, [f64; TRELLIS_LEVELS]) {
     let codec = codec(nbits, levels, step);
-    let packed =
-        Cpu::new().expect("a cpu").compress(&codec, rows, &vec![0; rows.len() / DIM]).expect("a CPU never fails");
+    let cpu = Cpu::new().expect("a cpu");
+    let loaded = cpu.load_codec(codec.clone()).expect("a CPU never fails");
+    let packed = cpu.compress(&loaded, rows, &vec![0; rows.len() / DIM]).expect("a CPU never fails");
     let (mut error, mut sums, mut counts) = (0.0, [0.0; TRELLIS_LEVELS], [0.0; TRELLIS_LEVELS]);
     for (x, row) in rows.chunks_exact(DIM).zip(packed.residuals.chunks_exact(codec.row_bytes())) {
         for (d, &x) in x.iter().enumerate() {

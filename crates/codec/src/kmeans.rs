@@ -36,7 +36,7 @@ pub fn kmeans<B: Backend>(
     let num_centroids = centroids.len() / dim;
     centroids.chunks_exact_mut(dim).for_each(|row| _ = normalize(row));
     for iteration in 0..iterations {
-        let codes = backend.assign(dim, sample, &round(&centroids).centroids)?;
+        let codes = backend.assign(&backend.load_centroids(dim, &round(&centroids).centroids)?, sample)?;
         let (sums, counts) = backend.centroid_sums(dim, sample, &codes, num_centroids)?;
         centroids = sums;
         for (c, centroid) in centroids.chunks_exact_mut(dim).enumerate() {

@@ -129,7 +129,7 @@ fn fit<B: Backend>(
     options: &TrainOptions,
 ) -> Result<Codec> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
-    let codes = backend.assign(dim, rows, &centroids)?;
+    let codes = backend.assign(&backend.load_centroids(dim, &centroids)?, rows)?;
     let least_step = least_step(dim, &centroids, centroid_scale);
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
@@ -161,7 +161,7 @@ fn fit<B: Backend>(
         norm_unit: 1.0,
         gain_unit: step,
     };
-    let packed = backend.compress(&CheckedCodec::new(codec.clone())?, rows, &codes)?;
+    let packed = backend.compress(&backend.load_codec(CheckedCodec::new(codec.clone())?)?, rows, &codes)?;
     let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
     let row_bytes = codec.row_bytes();
     let stats: Vec<Stats> = rows
@@ -255,7 +255,7 @@ mod tests {
         options.kind = kind;
         let codec = train(&backend, DIM, rows(), &options, &()).unwrap();
         let mut rotated = rows();
-        let (codes, packed) = codec.compressor().compress(&backend, &mut rotated).unwrap();
+        let (codes, packed) = codec.compressor(&backend).unwrap().compress(&backend, &mut rotated).unwrap();
         let passages = CompressedPassages {
             offsets: [0u32, N as u32].iter().flat_map(|o| o.to_le_bytes()).collect::<Vec<u8>>().into(),
             codes: pack_codes(&codes, codec.params.code_bits()).into(),

@@ -34,15 +34,20 @@ impl TrainedCodec {
         Ok(Self { kind, seed, params: CheckedCodec::new(Codec { rotation, ..params })? })
     }
 
-    /// Everything that turns embeddings into bytes, prepared once.
-    pub fn compressor(&self) -> Compressor {
+    /// Takes what turns embeddings into bytes into the memory of `backend`.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn compressor<B: Backend>(&self, backend: &B) -> Result<Compressor<B>> {
         let unit = lengths::unit_of_codec(self.kind, &self.params);
         // A codec that training did not make may have steps that leave no room for it: then it is taken as it is.
         let other = Some(unit).filter(|&unit| unit != 1.0);
-        match other.and_then(|unit| CheckedCodec::new(in_units(&self.params, 1.0 / unit)).ok()) {
-            Some(params) => Compressor { kind: self.kind, unit, params },
-            None => Compressor { kind: self.kind, unit: 1.0, params: self.params.clone() },
-        }
+        let (unit, params) = match other.and_then(|unit| CheckedCodec::new(in_units(&self.params, 1.0 / unit)).ok()) {
+            Some(params) => (unit, params),
+            None => (1.0, self.params.clone()),
+        };
+        let centroids = backend.load_centroids(params.dim, &params.centroids)?;
+        Ok(Compressor { kind: self.kind, unit, centroids, codec: backend.load_codec(params)? })
     }
 }
 
@@ -52,32 +57,34 @@ pub(crate) fn in_units(codec: &Codec, factor: f32) -> Codec {
     Codec { centroid_scale: codec.centroid_scale * factor, gain_unit: codec.gain_unit * factor, ..codec.clone() }
 }
 
-/// Turns embeddings into codes and packed residuals, block by block.
-#[derive(Clone, Debug)]
-pub struct Compressor {
+/// Turns embeddings into codes and packed residuals, block by block, with what a backend holds of the codec.
+pub struct Compressor<B: Backend> {
     kind: CodecKind,
-    /// What of an embedding's length is one to `params`.
+    /// What of an embedding's length is one to `codec`.
     unit: f32,
     /// The codec of embeddings of about unit length.
-    params: CheckedCodec,
+    codec: B::Codec,
+    centroids: B::Centroids,
 }
 
-impl Compressor {
+impl<B: Backend> Compressor<B> {
     /// Compresses a block of `embeddings (N, D) f32`, which are rotated and scaled in place -> `codes (N)`, packed rows.
+    /// `backend` is the one that the compressor was made with.
     ///
     /// # Errors
     /// If an embedding has a length that the codec cannot keep (it is named by its number in the block), or the backend
     /// fails.
-    pub fn compress<B: Backend>(&self, backend: &B, embeddings: &mut [f32]) -> Result<(Vec<u32>, Packed)> {
-        lengths::check(self.kind, self.params.dim, embeddings, self.unit)?;
+    pub fn compress(&self, backend: &B, embeddings: &mut [f32]) -> Result<(Vec<u32>, Packed)> {
+        let params = self.codec.as_ref();
+        lengths::check(self.kind, params.dim, embeddings, self.unit)?;
         if self.unit != 1.0 {
             embeddings.iter_mut().for_each(|x| *x *= 1.0 / self.unit);
         }
-        if let Some(rotation) = self.params.rotation() {
+        if let Some(rotation) = params.rotation() {
             rotation.apply(embeddings);
         }
-        let codes = backend.assign(self.params.dim, embeddings, &self.params.centroids)?;
-        let packed = backend.compress(&self.params, embeddings, &codes)?;
+        let codes = backend.assign(&self.centroids, embeddings)?;
+        let packed = backend.compress(&self.codec, embeddings, &codes)?;
         Ok((codes, packed))
     }
 }

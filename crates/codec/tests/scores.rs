@@ -65,7 +65,7 @@ impl Collection {
     /// Scores of the compressed vectors, likewise.
     fn compressed(&self, codec: &TrainedCodec) -> Vec<Vec<f32>> {
         let (cpu, params) = (Cpu::new().unwrap(), &codec.params);
-        let (codes, packed) = codec.compressor().compress(&cpu, &mut self.rows.clone()).unwrap();
+        let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut self.rows.clone()).unwrap();
         let passages = CompressedPassages {
             offsets: self.offsets().iter().flat_map(|&offset| (offset as u32).to_le_bytes()).collect(),
             codes: pack_codes(&codes, params.code_bits()).into(),
@@ -210,7 +210,7 @@ fn an_embedding_of_a_length_that_cannot_be_kept_is_named() {
             matches!(error, Error::Length { embedding: 39, .. } | Error::NotOfUnitLength { embedding: 39, .. })
         };
         assert!(named(train(&cpu, DIM, rows.clone(), &options, &()).unwrap_err()));
-        let compressor = collection.train(kind, 2, 16).compressor();
+        let compressor = collection.train(kind, 2, 16).compressor(&cpu).unwrap();
         let error = compressor.compress(&cpu, &mut rows[10 * DIM..]).unwrap_err();
         assert!(named(error.numbered_from(10)));
     }

@@ -45,6 +45,7 @@ mod probe;
 mod tile;
 mod top_k;
 
+pub use assign::Centroids;
 pub use linear_f32::LinearF32;
 pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
@@ -81,6 +82,7 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
+    type Centroids = Centroids;
     type Codec = CheckedCodec;
     type Passages = Passages;
     type Table = Table;
@@ -90,8 +92,12 @@ impl Backend for Cpu {
         format!("cpu/{}", self.isa.name())
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
-        Ok(assign::assign(self.isa, dim, embeddings, centroids))
+    fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        Ok(Centroids::new(self.isa, dim, centroids))
+    }
+
+    fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
+        Ok(assign::assign(self.isa, centroids, embeddings))
     }
 
     fn centroid_sums(
@@ -104,7 +110,7 @@ impl Backend for Cpu {
         Ok(centroid_sums::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         Ok(compress::compress(self.isa, codec, embeddings, codes))
     }
 

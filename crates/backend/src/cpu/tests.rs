@@ -50,7 +50,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let queries = noise(rng, 21 * dim);
     for cpu in cpus() {
         let ask = || {
-            let codes = cpu.assign(dim, &embeddings, &codec.centroids).unwrap();
+            let centroids = cpu.load_centroids(dim, &codec.centroids).unwrap();
+            let codes = cpu.assign(&centroids, &embeddings).unwrap();
             let packed = cpu.compress(&codec, &embeddings, &codes).unwrap();
             let sums = cpu.centroid_sums(dim, &embeddings, &codes, num_centroids).unwrap();
             let offsets: Vec<usize> = (0..=num_passages).map(|p| 2 * p).collect();

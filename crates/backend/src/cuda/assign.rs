@@ -2,6 +2,7 @@
 
 use super::{
     Cuda,
+    context::Buffer,
     launches::{batch_rows, blocks_of_warps},
     modules::{Special, value},
 };
@@ -15,19 +16,40 @@ const ROWS: usize = 32;
 /// Rows of int8 are whole steps of so many bytes.
 const STEP: usize = 32;
 
+/// Centroids in device memory.
+#[derive(Debug)]
+pub struct Centroids {
+    dim: usize,
+    num: usize,
+    /// `(K, pitch) i8`.
+    rows: Buffer<i8>,
+}
+
+impl Centroids {
+    /// See [`crate::Backend::load_centroids`].
+    ///
+    /// # Panics
+    /// If they are no whole rows of `dim`.
+    pub(super) fn new(cuda: &Cuda, dim: usize, centroids: &[i8]) -> Result<Self> {
+        assert!(dim > 0 && centroids.len().is_multiple_of(dim), "whole rows of {dim}");
+        let rows = cuda.context.upload(&padded(dim, dim.next_multiple_of(STEP), centroids))?;
+        Ok(Self { dim, num: centroids.len() / dim, rows })
+    }
+}
+
 /// See [`crate::Backend::assign`].
 ///
 /// # Panics
-/// If embeddings or centroids are no whole rows of `dim`, or there is no centroid.
-pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
-    assert!(embeddings.len().is_multiple_of(dim) && centroids.len().is_multiple_of(dim), "whole rows of {dim}");
-    assert!(!centroids.is_empty() || embeddings.is_empty(), "at least one centroid");
+/// If embeddings are no whole rows, there is no centroid, or the centroids are another `Cuda`'s.
+pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
+    let dim = centroids.dim;
+    centroids.rows.assert_of(&cuda.context);
+    assert!(embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
+    assert!(centroids.num > 0 || embeddings.is_empty(), "at least one centroid");
     let special = Special::dim(dim);
     let round = cuda.modules.kernel(Op::Assign, special, "round_rows")?;
     let assign = cuda.modules.kernel(Op::Assign, special, "assign")?;
-    let num_centroids = (centroids.len() / dim) as u32;
-    let pitch = dim.next_multiple_of(STEP);
-    let centroids = cuda.context.upload(&padded(dim, pitch, centroids))?;
+    let (num_centroids, pitch) = (centroids.num as u32, dim.next_multiple_of(STEP));
     let mut codes = Vec::with_capacity(embeddings.len() / dim);
     for batch in embeddings.chunks(batch_rows(dim) * dim) {
         let num = batch.len() / dim;
@@ -37,7 +59,7 @@ pub(super) fn assign(cuda: &Cuda, dim: usize, embeddings: &[f32], centroids: &[i
         let count = num as u32;
         let rounding = [batch.argument(), value(&count), rounded.argument()];
         let assigning =
-            [rounded.argument(), value(&count), centroids.argument(), value(&num_centroids), found.argument()];
+            [rounded.argument(), value(&count), centroids.rows.argument(), value(&num_centroids), found.argument()];
         // SAFETY: the arguments are the kernels'; the arrays are (num, D), (num, pitch), (K, pitch) and (num).
         unsafe {
             round.launch(blocks_of_warps(num, THREADS), THREADS, &rounding)?;

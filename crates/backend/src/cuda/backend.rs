@@ -2,7 +2,7 @@
 
 use super::{
     approx_scores::approx_scores,
-    assign::assign,
+    assign::{Centroids, assign},
     centroid_sums::centroid_sums,
     centroid_table::centroid_table,
     compress::compress,
@@ -58,6 +58,7 @@ impl Cuda {
 }
 
 impl Backend for Cuda {
+    type Centroids = Centroids;
     type Codec = Arc<LoadedCodec>;
     type Passages = LoadedPassages;
     type Table = Table;
@@ -67,8 +68,12 @@ impl Backend for Cuda {
         format!("cuda/{}", self.context.device().ordinal)
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
-        assign(self, dim, embeddings, centroids)
+    fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        Centroids::new(self, dim, centroids)
+    }
+
+    fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
+        assign(self, centroids, embeddings)
     }
 
     fn centroid_sums(
@@ -81,7 +86,7 @@ impl Backend for Cuda {
         centroid_sums(self, dim, embeddings, codes, num_centroids)
     }
 
-    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         compress(self, codec, embeddings, codes)
     }
 

@@ -36,11 +36,13 @@ mod peak;
 mod probe;
 mod query;
 mod resident;
+mod rules;
 mod scores;
 mod select;
 mod selected;
 mod top_k;
 
+pub use assign::Centroids;
 pub use backend::Cuda;
 pub use cubins::{Cubins, Key};
 pub use driver::{Device, Driver};

@@ -1,6 +1,9 @@
 //! What stays in device memory between ops: a codec, a segment's passages, a query's table, scores.
 
-use super::context::{Buffer, Context};
+use super::{
+    context::{Buffer, Context},
+    rules::Rules,
+};
 use crate::{CheckedCodec, Codec, CompressedPassages, Result};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
@@ -13,14 +16,23 @@ pub struct LoadedCodec {
     pub(super) levels: Buffer<i8>,
     norms: Buffer<u8>,
     gains: Buffer<u8>,
+    pub(super) rules: Rules,
+}
+
+impl AsRef<CheckedCodec> for Arc<LoadedCodec> {
+    fn as_ref(&self) -> &CheckedCodec {
+        &self.host
+    }
 }
 
 impl LoadedCodec {
     /// Takes a codec into device memory.
     pub(super) fn new(context: &Arc<Context>, codec: CheckedCodec) -> Result<Self> {
+        let levels = context.upload(&padded_levels(&codec))?;
         Ok(Self {
             centroids: context.upload(&codec.centroids)?,
-            levels: context.upload(&padded_levels(&codec))?,
+            rules: Rules::new(context, &codec, &levels)?,
+            levels,
             norms: context.upload(&codec.norms)?,
             gains: context.upload(&codec.gains)?,
             host: codec,
@@ -29,7 +41,7 @@ impl LoadedCodec {
 }
 
 /// A codec's levels, as many as kernels look up: 256, zeros behind the last.
-pub(super) fn padded_levels(codec: &Codec) -> [i8; 256] {
+fn padded_levels(codec: &Codec) -> [i8; 256] {
     std::array::from_fn(|at| codec.levels.get(at).copied().unwrap_or(0))
 }
 

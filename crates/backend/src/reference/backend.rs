@@ -7,6 +7,13 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
+/// Centroids, `(K, D) i8`.
+#[derive(Clone, Debug)]
+pub struct LoadedCentroids {
+    dim: usize,
+    rows: Vec<i8>,
+}
+
 /// Passages and the codec that wrote them.
 #[derive(Clone, Debug)]
 pub struct LoadedPassages {
@@ -22,6 +29,7 @@ pub struct ReferenceTable {
 }
 
 impl Backend for Reference {
+    type Centroids = LoadedCentroids;
     type Codec = CheckedCodec;
     type Passages = LoadedPassages;
     type Table = ReferenceTable;
@@ -31,8 +39,12 @@ impl Backend for Reference {
         "reference".into()
     }
 
-    fn assign(&self, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Result<Vec<u32>> {
-        Ok(reference::assign(dim, embeddings, centroids))
+    fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        Ok(LoadedCentroids { dim, rows: centroids.to_vec() })
+    }
+
+    fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
+        Ok(reference::assign(centroids.dim, embeddings, &centroids.rows))
     }
 
     fn centroid_sums(
@@ -45,7 +57,7 @@ impl Backend for Reference {
         Ok(reference::centroid_sums(dim, embeddings, codes, num_centroids))
     }
 
-    fn compress(&self, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
+    fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         Ok(reference::compress(codec, embeddings, codes))
     }
 

@@ -78,7 +78,7 @@ pub fn run<B: Backend>(
     counts.kmeans_rounds = train_options.iterations;
     writer.set_codec(&codec)?;
 
-    let compressor = codec.compressor();
+    let compressor = codec.compressor(backend)?;
     let mut spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
     let mut stage = Stage::new(progress, "index", "passages", Some(num_passages as u64));
     let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);

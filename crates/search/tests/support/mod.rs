@@ -31,7 +31,7 @@ pub fn index(doclens: &[u32], num_centroids: usize) -> (tempfile::TempDir, Index
     let codec = train(&backend, DIM, rows(tokens.max(500)), &options, &()).unwrap();
     let (codes, packed) = match tokens {
         0 => (Vec::new(), Packed::default()),
-        _ => codec.compressor().compress(&backend, &mut rows(tokens)).unwrap(),
+        _ => codec.compressor(&backend).unwrap().compress(&backend, &mut rows(tokens)).unwrap(),
     };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");

@@ -1,7 +1,7 @@
 //! `assign` with AVX2: four rows meet sixteen centroids; then six instructions a row fold its products into the row's
 //! best eight.
 
-use super::{Panels, lowest_best};
+use super::{Centroids, lowest_best};
 use crate::cpu::{
     dots::avx2::{ROWS, Tile, signed},
     passages::LANES,
@@ -17,12 +17,12 @@ struct Best {
 
 /// `rows (n, D) i8` -> `codes (n) u32`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
-    let dim = panels.dim;
-    assert!(rows.len() == codes.len() * dim && panels.data.len().is_multiple_of(2 * LANES * dim));
+pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
+    let dim = centroids.dim;
+    assert!(rows.len() == codes.len() * dim && centroids.data.len().is_multiple_of(2 * LANES * dim));
     let start = Best { product: _mm256_set1_epi32(i32::MIN), panel: _mm256_setzero_si256() };
     let mut best = vec![start; codes.len()];
-    for (p, pair) in panels.data.chunks_exact(2 * LANES * dim).enumerate() {
+    for (p, pair) in centroids.data.chunks_exact(2 * LANES * dim).enumerate() {
         for (group, best) in best.chunks_mut(ROWS).enumerate() {
             let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr().cast();
             // SAFETY: each row is a slice of `dim` bytes, `pair` has two panels of `8 * dim`, and none holds -128.

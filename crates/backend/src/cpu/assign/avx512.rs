@@ -1,7 +1,7 @@
 //! `assign` with AVX-512: eight rows meet thirty-two centroids; then six instructions a row fold its products into the
 //! row's best sixteen.
 
-use super::{Panels, lowest_best};
+use super::{Centroids, lowest_best};
 use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
 use std::arch::x86_64::*;
 
@@ -14,15 +14,15 @@ struct Best {
 
 /// `rows (n, D) i8` -> `codes (n) u32`.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
-    let dim = panels.dim;
-    assert!(rows.len() == codes.len() * dim && panels.data.len().is_multiple_of(2 * LANES * dim));
-    assert!(panels.sums.len() * dim == panels.data.len());
+pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
+    let dim = centroids.dim;
+    assert!(rows.len() == codes.len() * dim && centroids.data.len().is_multiple_of(2 * LANES * dim));
+    assert!(centroids.sums.len() * dim == centroids.data.len());
     let rows: Vec<u8> = rows.iter().map(|&x| x.cast_unsigned() ^ 0x80).collect();
     let start = Best { product: _mm512_set1_epi32(i32::MIN), panel: _mm512_setzero_si512() };
     let mut best = vec![start; codes.len()];
-    let sums = panels.sums.chunks_exact(2 * LANES);
-    for ((p, pair), sums) in panels.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
+    let sums = centroids.sums.chunks_exact(2 * LANES);
+    for ((p, pair), sums) in centroids.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
         // Rows are now `x + 128`, so products start 128 sums lower.
         let lower = |v: usize| {
             // SAFETY: two registers of sums.

@@ -1,7 +1,7 @@
 //! Nearest centroid by int8 inner product: `argmax over c of dot(x8, c8)`, a matrix product whose result is never
 //! stored. `embeddings (N, D) f32`, each rounded by itself, `centroids (K, D) i8` -> `(N) u32`.
 //!
-//! Centroids are interleaved once into panels; a block of embeddings stays in L1 while the panels stream past it, and
+//! Centroids are interleaved into panels when they are loaded; a block of embeddings stays in L1 while the panels stream past it, and
 //! each embedding keeps its best so far lane by lane. Ties go to the lower code: a lane sees its codes in ascending
 //! order and only a larger product replaces one. The centroids of a codec are int8 anyway, so rounding costs only the
 //! embeddings' share: no recall on Debian, where f32 products gave .9776 and these .9778 (recall@10, 4 bits).
@@ -24,8 +24,10 @@ const BLOCK_BYTES: usize = 1 << 13;
 /// Blocks that one thread takes before it asks for more work.
 const BLOCKS: usize = 8;
 
-/// Centroids, interleaved.
-struct Panels {
+/// Centroids, interleaved for an instruction set.
+#[derive(Clone, Debug)]
+pub struct Centroids {
+    isa: Isa,
     /// Components of a row.
     dim: usize,
     /// Centroids in a panel.
@@ -36,37 +38,45 @@ struct Panels {
     sums: Vec<i32>,
 }
 
-impl Panels {
-    /// A whole number of times `together` panels.
-    fn new(dim: usize, lanes: usize, together: usize, centroids: &[i8]) -> Self {
-        let num = centroids.len() / dim;
+/// Panels that rows meet together.
+const TOGETHER: usize = 2;
+
+impl Centroids {
+    /// Interleaves `centroids (K, D) i8`.
+    ///
+    /// # Panics
+    /// If `centroids` are no whole rows of a multiple of 4, or one has a component of -128.
+    pub(super) fn new(isa: Isa, dim: usize, centroids: &[i8]) -> Self {
+        assert!(dim > 0 && dim.is_multiple_of(4), "embeddings of {dim}");
+        assert!(centroids.len().is_multiple_of(dim), "whole centroids of {dim}");
+        assert!(!centroids.contains(&i8::MIN), "components lie within -127..=127");
+        let (num, lanes) = (centroids.len() / dim, lanes(isa));
         let mut rows = centroids.to_vec();
-        for _ in num..num.next_multiple_of(lanes * together) {
+        for _ in num..num.next_multiple_of(lanes * TOGETHER) {
             rows.extend_from_slice(&centroids[centroids.len() - dim..]);
         }
         let sums = rows.par_chunks_exact(dim).map(|row| row.iter().map(|&c| i32::from(c)).sum()).collect();
         let mut data = Lined::zeros(rows.len());
         let panels = data.par_chunks_exact_mut(lanes * dim).zip(rows.par_chunks_exact(lanes * dim));
         panels.for_each(|(panel, rows)| interleave(dim, rows, panel));
-        Self { dim, lanes, data, sums }
+        Self { isa, dim, lanes, data, sums }
     }
 }
 
 /// `embeddings (N, D) f32`, `centroids (K, D) i8` -> codes `(N) u32`.
 ///
 /// # Panics
-/// If `embeddings` or `centroids` are no whole rows of a multiple of 4, there is no centroid for an embedding, or one
-/// has a component of -128.
-pub(super) fn assign(isa: Isa, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
-    assert!(dim > 0 && dim.is_multiple_of(4) && embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
-    assert!(centroids.len().is_multiple_of(dim), "whole centroids of {dim}");
-    assert!(!centroids.contains(&i8::MIN), "components lie within -127..=127");
+/// If `embeddings` are no whole rows, there is no centroid for an embedding, or the centroids were interleaved for
+/// another instruction set.
+pub(super) fn assign(isa: Isa, centroids: &Centroids, embeddings: &[f32]) -> Vec<u32> {
+    let dim = centroids.dim;
+    assert_eq!(centroids.isa, isa, "centroids are used with the instruction set that they were loaded for");
+    assert!(embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
     let mut codes = vec![0u32; embeddings.len() / dim];
     if codes.is_empty() {
         return codes;
     }
-    assert!(!centroids.is_empty(), "no centroid to assign to");
-    let panels = Panels::new(dim, lanes(isa), 2, centroids);
+    assert!(!centroids.data.is_empty(), "no centroid to assign to");
     let block = (BLOCK_BYTES / dim).next_multiple_of(8).max(8);
     let work = codes.par_chunks_mut(BLOCKS * block).zip(embeddings.par_chunks(BLOCKS * block * dim));
     work.for_each(|(codes, embeddings)| {
@@ -75,7 +85,7 @@ pub(super) fn assign(isa: Isa, dim: usize, embeddings: &[f32], centroids: &[i8])
             for (x, row) in embeddings.chunks_exact(dim).zip(rows.chunks_exact_mut(dim)) {
                 round_to_int8(x, row);
             }
-            dispatch!(isa, &rows[..embeddings.len()], &panels, codes);
+            dispatch!(isa, &rows[..embeddings.len()], centroids, codes);
         }
     });
     codes

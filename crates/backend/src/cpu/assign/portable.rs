@@ -1,14 +1,14 @@
 //! `assign` in plain Rust.
 
-use super::Panels;
+use super::Centroids;
 use crate::cpu::dots::portable::Wide;
 
 /// `rows (n, D) i8` -> `codes (n) u32`.
-pub(super) fn run(rows: &[i8], panels: &Panels, codes: &mut [u32]) {
-    let Panels { dim, lanes, .. } = *panels;
+pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
+    let Centroids { dim, lanes, .. } = *centroids;
     let (rows, mut centroid) = (Wide::new(dim, rows), Wide::zeros(dim, 1));
     let mut best = vec![i32::MIN; codes.len()];
-    for (p, panel) in panels.data.chunks_exact(lanes * dim).enumerate() {
+    for (p, panel) in centroids.data.chunks_exact(lanes * dim).enumerate() {
         for lane in 0..lanes {
             // One centroid out of its panel, which is laid out for registers that this body does not have.
             for (step, four) in panel.chunks_exact(4 * lanes).enumerate() {

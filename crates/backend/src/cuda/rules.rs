@@ -1,0 +1,93 @@
+//! How `compress` chooses rows and scales, in device memory: kernels/compress.cu, kernels/trellis.cuh.
+
+use super::context::{Buffer, Context};
+use crate::{Codec, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, ScaleRule, trellis::TrellisMetric};
+use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
+
+/// `Rules` of kernels/compress.cu.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct RulesArgument {
+    norms: u64,
+    gains: u64,
+    cutoffs: u64,
+    midpoints: u64,
+    levels: u64,
+    centroid_scale: f32,
+    ratio: f32,
+    radial_weight: f32,
+    entries: u32,
+    orthogonal: u32,
+    rule: u32,
+}
+
+/// `Metric` of kernels/trellis.cuh.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct MetricArgument {
+    levels: u64,
+    factor: f32,
+    bound: f32,
+}
+
+/// A metric, and what it points to.
+#[derive(Debug)]
+pub(super) struct Metric {
+    pub(super) argument: MetricArgument,
+    _levels: Buffer<i32>,
+}
+
+/// The rules of a codec, and what they point to but for its levels.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) argument: RulesArgument,
+    /// Of a trellis.
+    pub(super) metric: Option<Metric>,
+    _floats: [Buffer<f32>; 4],
+}
+
+impl Rules {
+    /// Those of `codec`, whose `levels` are in device memory for as long as the rules are used.
+    pub(super) fn new(context: &Arc<Context>, codec: &Codec, levels: &Buffer<i8>) -> Result<Self> {
+        let norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
+        let gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
+        let largest = (0..norms.len()).fold(0, |a, b| if norms[b] > norms[a] { b } else { a });
+        let midpoints = crate::reference::midpoints(codec);
+        let ratio = gains[largest] / norms[largest];
+        let upload = |floats: &[f32]| context.upload(floats);
+        let floats = [upload(&norms)?, upload(&gains)?, upload(&codec.cutoffs)?, upload(&midpoints)?];
+        let [norms, gains, cutoffs, midpoints] = floats.each_ref().map(|buffer| *buffer.pointer());
+        let argument = RulesArgument {
+            norms,
+            gains,
+            cutoffs,
+            midpoints,
+            levels: *levels.pointer(),
+            centroid_scale: codec.centroid_scale,
+            ratio,
+            radial_weight: RADIAL_WEIGHT,
+            entries: codec.norms.len() as u32,
+            orthogonal: u32::from(codec.form == ResidualForm::Orthogonal),
+            rule: match codec.rule {
+                ScaleRule::KeepLength => 0,
+                ScaleRule::KeepLengthRefit => 1,
+                ScaleRule::UnitNorm => 2,
+            },
+        };
+        let metric = match codec.coding {
+            RowCoding::Trellis { step } if codec.nbits > 0 => Some(Metric::new(context, codec, step)?),
+            _ => None,
+        };
+        Ok(Self { argument, metric, _floats: floats })
+    }
+}
+
+impl Metric {
+    fn new(context: &Arc<Context>, codec: &Codec, step: f32) -> Result<Self> {
+        let metric = TrellisMetric::new(codec.nbits, &codec.levels, step);
+        let levels = context.upload(&metric.levels.map(i32::from))?;
+        let argument = MetricArgument { levels: *levels.pointer(), factor: metric.factor, bound: metric.bound };
+        Ok(Self { argument, _levels: levels })
+    }
+}
