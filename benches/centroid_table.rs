@@ -16,7 +16,7 @@ fn centroid_table(c: &mut Criterion) {
         for (query_len, log_k) in [(32, 12), (32, 14), (32, 16), (12, 14), (12, 16), (12, 18)] {
             let k = backend.size(1 << log_k, 1 << log_k);
             let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
-            let query = query(&codec, query_len);
+            let query = query(backend, &resident, query_len);
             let macs = query_len * k * DIM;
             let what = format!("Q{query_len}xK2^{}xD{DIM}", k.ilog2());
             bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {

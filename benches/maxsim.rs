@@ -28,11 +28,11 @@ fn maxsim(c: &mut Criterion) {
             without_trellis(&mut codec);
         }
         let coding = if buckets { "buckets" } else { "bit" };
-        let query = query(&codec, query_len);
         each_backend!(backend => {
             let num = backend.size(256, 1 << 15);
             let resident = backend.load_codec(codec.params.clone()).expect("valid");
             let loaded = backend.load_passages(&resident, passages(&codec, num, len)).expect("valid");
+            let query = query(backend, &resident, query_len);
             let table = backend.centroid_table(&resident, &query).expect("it does not fail");
             let macs = query_len * num * len * DIM;
             let what = format!("{nbits}{coding}xQ{query_len}xL{len}");

@@ -12,11 +12,11 @@ fn probe(c: &mut Criterion) {
     let mut group = c.benchmark_group("probe");
     group.sample_size(20);
     let (query_len, codec) = (32, codec(2, 1024));
-    let query = query(&codec, query_len);
     each_backend!(backend => {
         for (nprobe, log_k) in [(4, 14), (4, 16), (32, 16), (4, 18)] {
             let k = backend.size(1 << log_k, 1 << log_k);
             let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
+            let query = query(backend, &resident, query_len);
             let table = backend.centroid_table(&resident, &query).expect("it does not fail");
             let (what, entries) = (format!("{nprobe}ofK2^{}xQ{query_len}", k.ilog2()), query_len * k);
             let read = Work::Moved(entries * size_of::<i32>());

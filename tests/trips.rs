@@ -2,10 +2,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
+use selvedge_backend::{Backend, Cpu, Embeddings, Isa, reference::Reference};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
-use selvedge_search::probe::probe;
 use selvedge_search::{Mode, Params, Searcher, Subset, candidates};
 
 const DIM: usize = 64;
@@ -176,8 +175,8 @@ fn approximate_scores_follow_their_definition() {
     let segment = &index.segments()[0];
     let mut scratch = candidates::Scratch::default();
     for query in &corpus.queries {
-        let q8 = codec.params.quantize_query(query);
-        let probed = probe(&backend, &backend.centroid_table(&resident, &q8).unwrap(), 5).unwrap();
+        let query = backend.quantize_query(&resident, Embeddings::Host(query)).unwrap();
+        let probed = backend.probe(&backend.centroid_table(&resident, &query).unwrap(), 5).unwrap();
         let mut gather = |ndocs| {
             let mut kept = candidates::Kept::new(ndocs);
             candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut kept);

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::cuda::devices;
 use selvedge_backend::{
-    Backend, CheckedCodec, Codec, CompressedPassages, Cpu, Cuda, Isa, QuantizedQuery, pack_codes, pack_scales,
+    Backend, CheckedCodec, Codec, CompressedPassages, Cpu, Cuda, Embeddings, Isa, pack_codes, pack_scales,
 };
 use selvedge_codec::{TrainOptions, TrainedCodec, train};
 use std::sync::OnceLock;
@@ -204,9 +204,9 @@ pub fn wide(codec: &Codec, num_centroids: usize) -> CheckedCodec {
     CheckedCodec::new(Codec { centroids, ..codec.clone() }).expect("valid")
 }
 
-/// A query of `len` tokens.
-pub fn query(codec: &TrainedCodec, len: usize) -> QuantizedQuery {
-    codec.params.quantize_query(&embeddings(len, 1000, 3))
+/// A query of `len` tokens, as `backend` holds it for `codec`.
+pub fn query<B: Backend>(backend: &B, codec: &B::Codec, len: usize) -> B::Query {
+    backend.quantize_query(codec, Embeddings::Host(&embeddings(len, 1000, 3))).expect("there is room")
 }
 
 /// `num` passages of `len` tokens, compressed.

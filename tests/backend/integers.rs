@@ -1,16 +1,16 @@
 //! Integer ops and `decompress`: equal to the reference, bit for bit.
 
-use crate::cases::{Case, Fill, Rng, Shape, component};
-use selvedge_backend::{Backend, Hit, Pid, Select, reference, reference::Reference};
-
-/// What `probe` returns.
-type Probe = (Vec<(u32, i32)>, Vec<i32>);
+use crate::cases::{Case, Fill, Rng, Shape, codec, component};
+use selvedge_backend::{
+    Backend, CheckedCodec, Codec, Embeddings, Hit, Pid, Probed, QuantizedQuery, SegmentHit, SegmentView, Select,
+    reference, reference::Reference,
+};
 
 /// Everything that can be asked of one backend about one case.
 #[derive(Debug, PartialEq)]
 struct Answers {
     /// `probe` at several widths; the widest is the whole centroid table.
-    probes: Vec<Probe>,
+    probes: Vec<Probed>,
     /// All passages by approximate score, then the selected ones.
     approx: [Vec<Hit>; 2],
     /// All passages by score, then the selected ones.
@@ -25,12 +25,13 @@ struct Answers {
 fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
     let codec = backend.load_codec(case.codec.clone()).unwrap();
     let passages = backend.load_passages(&codec, case.passages.clone()).expect("the arrays fit");
-    let table = backend.centroid_table(&codec, &case.query).unwrap();
+    let query = backend.load_query(&codec, case.query.clone()).unwrap();
+    let table = backend.centroid_table(&codec, &query).unwrap();
     let num_centroids = case.codec.num_centroids();
     let selects = [Select::All, Select::Pids(&case.pids)];
-    let ranked = |scores: &B::Scores, select, k| backend.top_k(scores, select, k).unwrap();
-    let approx = |select| ranked(&backend.approx_scores(&passages, &table, select).unwrap(), select, usize::MAX);
-    let maxsim = |select| backend.maxsim(&passages, &case.query, &table, select).unwrap();
+    let ranked = |scores: &B::Scores, k| backend.top_k(scores, k).unwrap();
+    let approx = |select| ranked(&backend.approx_scores(&passages, &table, select).unwrap(), usize::MAX);
+    let maxsim = |select| backend.maxsim(&passages, &query, &table, select).unwrap();
     let num_tokens = case.passages.num_tokens();
     let vectors = |tokens| backend.decompress(&passages, tokens).unwrap().into_iter().map(f32::to_bits).collect();
     Answers {
@@ -38,8 +39,8 @@ fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
             .map(|n| backend.probe(&table, n).unwrap())
             .into(),
         approx: selects.map(approx),
-        scores: selects.map(|select| ranked(&maxsim(select), select, usize::MAX)),
-        best: ranked(&maxsim(selects[1]), selects[1], 3),
+        scores: selects.map(|select| ranked(&maxsim(select), usize::MAX)),
+        best: ranked(&maxsim(selects[1]), 3),
         vectors: [vectors(0..num_tokens), vectors(num_tokens / 3..num_tokens - num_tokens / 4)],
     }
 }
@@ -56,6 +57,60 @@ pub fn check(backend: &impl Backend, case: &Case) {
     assert!(found.vectors == expected.vectors, "decompress: {context}");
 }
 
+/// A query is rotated and rounded to the reference's bits, for embeddings of any size.
+pub fn check_quantize_query(backend: &impl Backend, dim: usize, query_len: usize, rotation: Option<u64>) {
+    let rng = &mut Rng::new((dim * 7 + query_len) as u64);
+    let shape = Shape { dim, num_centroids: 2, ..Shape::small() };
+    let codec = CheckedCodec::new(Codec { rotation, ..codec(&shape, Fill::Random, rng) }).unwrap();
+    let resident = backend.load_codec(codec.clone()).unwrap();
+    for size in [1.0, 1e-30, 1e12, 0.0] {
+        let embeddings: Vec<f32> = rng.unit_rows(query_len, dim).iter().map(|x| x * size).collect();
+        let query = backend.quantize_query(&resident, Embeddings::Host(&embeddings)).unwrap();
+        let expected = reference::quantize_query(&codec, &embeddings);
+        let name = format!("{}: {dim} dims, {query_len} tokens, {rotation:?}, size {size}", backend.name());
+        assert!(backend.download_query(&query).unwrap() == expected, "{name}");
+        assert_eq!(backend.query_len(&query), query_len, "{name}");
+        assert_eq!(backend.score_unit(&query).unwrap().to_bits(), codec.score_unit(&expected).to_bits(), "{name}");
+    }
+}
+
+/// An exhaustive search of several queries over several segments is what the single ops come to, merged by hand. The
+/// segments have passages in common, whose scores are equal.
+pub fn check_search_batch<B: Backend>(backend: &B, case: &Case) {
+    let resident = backend.load_codec(case.codec.clone()).unwrap();
+    let passages = backend.load_passages(&resident, case.passages.clone()).unwrap();
+    let selects = [Select::Pids(&case.pids), Select::All, Select::Pids(&[]), Select::All];
+    let views = selects.map(|select| SegmentView { passages: &passages, select });
+    let with = |data: Vec<i8>| QuantizedQuery { data, ..case.query.clone() };
+    let (all, of_one) = (case.query.data.len(), case.query.dim.min(case.query.data.len()));
+    let rounded = [case.query.clone(), with(vec![0; all]), with(case.query.data[..of_one].to_vec())];
+    let queries: Vec<B::Query> =
+        rounded.iter().map(|query| backend.load_query(&resident, query.clone()).unwrap()).collect();
+    for k in [0, 1, 5, usize::MAX] {
+        let expected: Vec<Vec<SegmentHit>> = rounded
+            .iter()
+            .map(|query| {
+                let table = reference::centroid_table(&case.codec, query);
+                let of_segment = |(segment, &select): (usize, &Select<'_>)| {
+                    let scores = reference::maxsim(&case.codec, &case.passages, query, &table, select);
+                    let hits = reference::top_k(&scores, select, usize::MAX);
+                    hits.into_iter().map(move |hit| SegmentHit { segment, hit })
+                };
+                let mut all: Vec<SegmentHit> = selects.iter().enumerate().flat_map(of_segment).collect();
+                // Each segment's are in their order already, which a stable sort keeps among equals.
+                all.sort_by_key(|found| std::cmp::Reverse(found.hit.score));
+                all.truncate(k);
+                all
+            })
+            .collect();
+        let name = format!("{}: {k} of {} tokens", backend.name(), case.query.len());
+        assert_eq!(backend.search_batch(&resident, &views, &queries, k).unwrap(), expected, "{name}");
+        assert_eq!(backend.search_batch(&resident, &views, &queries[..1], k).unwrap(), expected[..1], "{name}");
+    }
+    assert!(backend.search_batch(&resident, &views, &[], 3).unwrap().is_empty());
+    assert_eq!(backend.search_batch(&resident, &[], &queries, 3).unwrap(), vec![Vec::new(); queries.len()]);
+}
+
 /// Equal scores are ranked by pid, equal table entries by code.
 pub fn check_ties(backend: &impl Backend) {
     let shape = Shape { num_centroids: 50, lengths: vec![2; 100], nbits: 0, scale_bits: 0, ..Shape::small() };
@@ -67,7 +122,7 @@ pub fn check_ties(backend: &impl Backend) {
     assert_eq!(pids(&answers.scores[0]), (0..100).collect::<Vec<Pid>>());
     assert_eq!(pids(&answers.scores[1]), (0..100).collect::<Vec<Pid>>());
     assert_eq!(pids(&answers.best), [0, 1, 2]);
-    assert!(answers.probes[2].0.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
+    assert!(answers.probes[2].cells.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
 }
 
 /// The codes of `embeddings`, asked for twice of the same resident centroids.

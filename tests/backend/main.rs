@@ -76,6 +76,8 @@ fn a_little_of_everything() {
         integers::check(backend, &Case::new(&trellis, Fill::Random).with_lies(1));
         floats::check_compress(backend, &tiny, 3);
         integers::check_assign(backend, 8, 3, 17, Fill::Random);
+        integers::check_quantize_query(backend, 8, 2, None);
+        integers::check_search_batch(backend, &Case::new(&tiny, Fill::Random));
         floats::check_centroid_sums(backend, 8, 3, 2);
         floats::check_maxsim_f32(backend, 8, &[1, 0, 17], &[0, 1, 7]);
     });
@@ -211,6 +213,30 @@ fn integer_ops_with_many_centroids() {
     each_backend!(backend => for num_centroids in [10_007, 20_000] {
         let shape = Shape { dim: 8, num_centroids, query_len: 9, ..Shape::small() };
         integers::check(backend, &Case::new(&shape, Fill::Random));
+    });
+}
+
+#[test]
+fn queries_are_rounded_alike() {
+    each_backend!(backend, sweep => {
+        for dim in sweep.dims() {
+            for rotation in [None, Some(0), Some(42)] {
+                for query_len in [0, 1, 2, 32, 33] {
+                    integers::check_quantize_query(backend, dim, query_len, rotation);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_batch_of_searches_is_what_its_ops_come_to() {
+    each_backend!(backend => {
+        let many = (0..1200).map(|p| p * 7 % 5).collect();
+        for shape in [Shape::small(), Shape { query_len: 0, ..Shape::small() }, Shape { lengths: many, ..Shape::small() }] {
+            integers::check_search_batch(backend, &Case::new(&shape, Fill::Random));
+        }
+        integers::check_search_batch(backend, &Case::new(&Shape::small(), Fill::Random).with_lies(3));
     });
 }
 

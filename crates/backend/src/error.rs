@@ -1,5 +1,7 @@
 //! What can fail for reasons outside the program: data and machines.
 
+use crate::Isa;
+
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -55,6 +57,12 @@ pub enum Error {
         /// Why it cannot be had.
         reason: &'static str,
     },
+    /// An instruction set that this machine lacks.
+    #[error("this machine lacks the instruction set {} (it has {})", .wanted.name(), available())]
+    UnavailableIsa {
+        /// The instruction set.
+        wanted: Isa,
+    },
     /// A GPU that was asked for and cannot be had.
     #[error("no CUDA device {wanted}: {reason} (`selvedge devices` lists what there is)")]
     NoCudaDevice {
@@ -92,6 +100,11 @@ pub enum Error {
         /// What that means, in words; empty where nobody knows.
         meaning: String,
     },
+}
+
+/// Names of the instruction sets that this machine has.
+fn available() -> String {
+    Isa::ALL.into_iter().filter(|isa| isa.is_available()).map(Isa::name).collect::<Vec<_>>().join(", ")
 }
 
 /// Words to put behind a sentence.

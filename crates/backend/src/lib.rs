@@ -42,11 +42,14 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod error;
+mod host_scores;
 mod imputed;
 mod isa;
 mod layout;
+mod query;
 pub mod reference;
 mod rotation;
+mod search_batch;
 mod trellis;
 mod types;
 
@@ -55,15 +58,18 @@ pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
 pub use error::{Error, Result};
+pub use host_scores::HostScores;
 pub use isa::Isa;
 pub use layout::{
     CODE_PADDING, CodeReader, bucket, pack_codes, pack_scales, packed_codes_bytes, packed_row_bytes,
     packed_scales_bytes, read_scale, trellis_label,
 };
+pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
+pub use search_batch::{SegmentHit, SegmentView};
 pub use types::{
-    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding,
-    ScaleRule, Select, TABLE_LIMIT, TRELLIS_LEVELS, round_to_int8, score_shift,
+    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule, Select,
+    TABLE_LIMIT, TRELLIS_LEVELS, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
@@ -73,8 +79,12 @@ pub use types::{
 /// the backend keeps close to its arithmetic: plain memory on a CPU, device memory on a GPU, so that
 /// nothing returns to the host between the stages of a query.
 ///
-/// Slices of the wrong length are a caller's bug and panic; data and machines may fail with [`Error`]: on a CPU no op
-/// does.
+/// Slices of the wrong length are a caller's bug and panic, and so does the use of anything that another codec or another
+/// backend made, as far as its sizes tell.
+///
+/// # Errors
+/// A method fails with an [`Error`] where data or machines do: `load_passages` where arrays have lengths that do not fit
+/// each other, and on a GPU all of them where the device or its memory fails. On a CPU no op fails.
 pub trait Backend: Send + Sync {
     /// The centroids that embeddings are assigned to, as this backend holds them.
     type Centroids: Send + Sync;
@@ -82,9 +92,11 @@ pub trait Backend: Send + Sync {
     type Codec: AsRef<CheckedCodec> + Send + Sync;
     /// The compressed passages of one segment as this backend holds them.
     type Passages: Send + Sync;
+    /// A rounded query as this backend holds it, arranged for the passages of one codec.
+    type Query: Send + Sync;
     /// The centroid table of one query, `(K, Q) i32`.
     type Table: Send + Sync;
-    /// One score for each selected passage, `i32`.
+    /// One score for each selected passage, `i32`, with the selection.
     type Scores: Send + Sync;
 
     /// What computes, for logs and tables: `cpu/avx2`, `cuda/0`.
@@ -92,6 +104,9 @@ pub trait Backend: Send + Sync {
 
     /// Takes centroids into the backend's memory, once for all embeddings that are assigned to them.
     /// `centroids (K, D) i8`, within -127..=127.
+    ///
+    /// # Errors
+    /// Those of the device.
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids>;
 
     /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
@@ -124,16 +139,45 @@ pub trait Backend: Send + Sync {
     /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
     fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Result<Vec<f32>>;
 
+    /// Takes a query that is rounded already into the backend's memory.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query>;
+
+    /// A query's embeddings, `(Q, D) f32`, [rotated](Rotation) as the codec says and [rounded](QuantizedQuery::new) to
+    /// int8. Rotation and rounding are f32 operations in a fixed order, so every backend makes the same query of them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn quantize_query(&self, codec: &Self::Codec, embeddings: Embeddings<'_>) -> Result<Self::Query> {
+        self.load_query(codec, codec.as_ref().quantize_query(&embeddings.to_host()?))
+    }
+
+    /// A copy of a query in the host's memory.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery>;
+
+    /// Number of a query's tokens, `Q`.
+    fn query_len(&self, query: &Self::Query) -> usize;
+
+    /// Factor between a query's integer scores and similarities: [`Codec::score_unit`].
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn score_unit(&self, query: &Self::Query) -> Result<f32>;
+
     /// The centroid part of every similarity, `(K, Q) i32`.
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table>;
+    fn centroid_table(&self, codec: &Self::Codec, query: &Self::Query) -> Result<Self::Table>;
 
     /// The `nprobe` best centroids of each query token, best first; ties go to the lower code.
     /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and for each query token the entry imputed to what
     /// none of these cells holds, `(Q) i32`: one about eight times as deep, and no more than the best that was left out
     /// (or the last one taken, where none was). Of the maxima over every eight centroids, from every `ceil(K / 8 / 256)`-th
     /// eight of them, it is the `ceil(8 * nprobe * sampled / all)`-th largest, from the first to the last of them.
-    #[allow(clippy::type_complexity)] // the shapes are said above
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)>;
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<Probed>;
 
     /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
     fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>)
@@ -143,7 +187,7 @@ pub trait Backend: Send + Sync {
     fn maxsim(
         &self,
         passages: &Self::Passages,
-        query: &QuantizedQuery,
+        query: &Self::Query,
         table: &Self::Table,
         select: Select<'_>,
     ) -> Result<Self::Scores>;
@@ -160,6 +204,26 @@ pub trait Backend: Send + Sync {
         passage_offsets: &[usize],
     ) -> Result<Vec<f32>>;
 
-    /// The best `k` of the selected passages, best first; passages that score [`NO_MATCH`] are left out.
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>>;
+    /// The best `k` of the passages that were scored, best first; passages that score [`NO_MATCH`] are left out.
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>>;
+
+    /// The best `k` passages of each query among all selected passages of some segments: the exhaustive search, one call
+    /// for any number of queries. Best first; ties go to the earlier segment, then to the lower pid. The queries are of
+    /// `codec`, with which the segments were loaded.
+    ///
+    /// A backend that can share the decompression of a passage among queries overrides this; as it stands here, each
+    /// query goes through [`centroid_table`](Self::centroid_table), [`maxsim`](Self::maxsim) and [`top_k`](Self::top_k)
+    /// by itself.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn search_batch(
+        &self,
+        codec: &Self::Codec,
+        segments: &[SegmentView<'_, Self::Passages>],
+        queries: &[Self::Query],
+        k: usize,
+    ) -> Result<Vec<Vec<SegmentHit>>> {
+        search_batch::each_query(self, codec, segments, queries, k)
+    }
 }

@@ -6,15 +6,17 @@
 
 mod backend;
 mod build;
+mod quantize_query;
 mod trellis;
 
-pub use backend::{LoadedCentroids, LoadedPassages, Reference, ReferenceTable};
+pub use backend::{LoadedCentroids, LoadedPassages, LoadedQuery, Reference, ReferenceTable};
 pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
+pub use quantize_query::quantize_query;
 pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 
 use crate::imputed::{self, Imputed};
 use crate::{
-    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
+    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, Probed, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
     packed_row_bytes, read_scale, score_shift,
 };
 
@@ -80,22 +82,22 @@ pub fn centroid_table(codec: &Codec, query: &QuantizedQuery) -> Vec<i32> {
 
 /// The `nprobe` best centroids of each query token and the entry imputed beyond them: sorts each column
 /// `T[..][i]` by entry descending, then code ascending, and the maxima over each eight centroids likewise.
-pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> (Vec<(u32, i32)>, Vec<i32>) {
-    let (mut taken, mut imputed) = (Vec::new(), Vec::new());
+pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> Probed {
+    let (mut cells, mut missing) = (Vec::new(), Vec::new());
     for i in 0..query_len {
         let entries: Vec<i32> = table.chunks_exact(query_len).map(|row| row[i]).collect();
         let mut column: Vec<_> = (0u32..).zip(entries.iter().copied()).collect();
         column.sort_by_key(|&(code, entry)| (std::cmp::Reverse(entry), code));
         let take = nprobe.min(column.len());
-        taken.extend_from_slice(&column[..take]);
+        cells.extend_from_slice(&column[..take]);
         let left_out = column[take.min(column.len() - 1)].1;
         let deep = Imputed::new(nprobe, entries.len());
         let groups = entries.chunks(imputed::GROUP).step_by(deep.step);
         let mut maxima: Vec<i32> = groups.filter_map(|group| group.iter().copied().max()).collect();
         maxima.sort_by_key(|&max| std::cmp::Reverse(max));
-        imputed.push(left_out.min(maxima[deep.rank - 1]));
+        missing.push(left_out.min(maxima[deep.rank - 1]));
     }
-    (taken, imputed)
+    Probed { cells, missing }
 }
 
 /// One score for each selected passage; `sim(i, t)` is asked for every pair of a query token and a

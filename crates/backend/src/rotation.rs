@@ -61,17 +61,24 @@ impl Rotation {
         });
     }
 
-    fn rounds(&self) -> usize {
+    /// Rounds of signs and transform.
+    pub(crate) fn rounds(&self) -> usize {
         self.signs.len() / self.dim
     }
 
-    fn window(&self, round: usize) -> std::ops::Range<usize> {
+    /// The components that a round transforms.
+    pub(crate) fn window(&self, round: usize) -> std::ops::Range<usize> {
         let start = if round.is_multiple_of(2) { 0 } else { self.dim - self.window };
         start..start + self.window
     }
 
+    /// Signs of a round, `(D) f32`.
+    pub(crate) fn signs(&self, round: usize) -> &[f32] {
+        &self.signs[round * self.dim..][..self.dim]
+    }
+
     fn flip(&self, round: usize, row: &mut [f32]) {
-        for (x, sign) in row.iter_mut().zip(&self.signs[round * self.dim..]) {
+        for (x, sign) in row.iter_mut().zip(self.signs(round)) {
             *x *= sign;
         }
     }

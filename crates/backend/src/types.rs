@@ -1,6 +1,6 @@
 //! What the ops take and return: plain numbers with their shapes, no behaviour beyond validation.
 
-use crate::{Error, Result, layout};
+use crate::{Error, QuantizedQuery, Result, layout};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -364,45 +364,6 @@ pub fn round_to_int8(reals: &[f32], out: &mut [i8]) -> f32 {
 pub(crate) fn round_small(x: f32) -> f32 {
     const WHOLE: f32 = (3 << 22) as f32;
     (x + WHOLE) - WHOLE
-}
-
-/// A query's embeddings as int8 with one scale: `q ~ scale * q8`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QuantizedQuery {
-    /// Components of an embedding, `D`.
-    pub dim: usize,
-    /// `(Q, D) i8`, within -127..=127.
-    pub data: Vec<i8>,
-    /// One step as a real number.
-    pub scale: f32,
-}
-
-impl QuantizedQuery {
-    /// Rounds `(Q, D) f32` embeddings: `scale = max|q| / 127`, `q8 = round_ties_even(q * (127 / max|q|))`.
-    ///
-    /// # Panics
-    /// If `embeddings` is no whole number of rows.
-    pub fn new(dim: usize, embeddings: &[f32]) -> Self {
-        assert!(dim > 0 && embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
-        let mut data = vec![0; embeddings.len()];
-        let scale = round_to_int8(embeddings, &mut data);
-        Self { dim, data, scale }
-    }
-
-    /// Number of query tokens, `Q`.
-    pub fn len(&self) -> usize {
-        self.data.len() / self.dim
-    }
-
-    /// Whether there is no token at all.
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
-    }
-
-    /// Token `i`, `(D) i8`.
-    pub fn row(&self, i: usize) -> &[i8] {
-        &self.data[i * self.dim..(i + 1) * self.dim]
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CompressedPassages, Cpu, Select, TABLE_LIMIT, pack_codes, pack_scales, reference};
+use selvedge_backend::{
+    Backend, CompressedPassages, Cpu, Embeddings, Select, TABLE_LIMIT, pack_codes, pack_scales, reference,
+};
 use selvedge_codec::{CodecKind, Error, TrainOptions, TrainedCodec, train};
 
 /// More than a trellis tries all beginnings at, which is slow.
@@ -78,10 +80,11 @@ impl Collection {
         let resident = cpu.load_codec(params.clone()).unwrap();
         let passages = cpu.load_passages(&resident, passages).unwrap();
         let scores = |query: &Vec<f32>| {
-            let query = params.quantize_query(query);
+            let query = cpu.quantize_query(&resident, Embeddings::Host(query)).unwrap();
+            let unit = cpu.score_unit(&query).unwrap();
             let table = cpu.centroid_table(&resident, &query).unwrap();
             let scores = cpu.maxsim(&passages, &query, &table, Select::All).unwrap();
-            scores.into_iter().map(|score| score as f32 * params.score_unit(&query)).collect()
+            scores.scores().iter().map(|&score| score as f32 * unit).collect()
         };
         self.queries.iter().map(scores).collect()
     }

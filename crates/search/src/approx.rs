@@ -42,9 +42,8 @@ pub fn score<B: Backend>(
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let segment = run[0].segment;
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();
-        let select = Select::Pids(&pids);
-        let scores = backend.approx_scores(&segments[segment as usize].passages, table, select)?;
-        let hits = backend.top_k(&scores, select, most)?;
+        let scores = backend.approx_scores(&segments[segment as usize].passages, table, Select::Pids(&pids))?;
+        let hits = backend.top_k(&scores, most)?;
         scored.extend(hits.into_iter().map(|hit| Candidate { pid: hit.pid, segment, approx: hit.score }));
     }
     Ok(scored)

@@ -24,9 +24,8 @@
 //! first would take 10 to 13 % off this stage for .0006 of recall at most (Debian, synthetic, with the best entry left out
 //! imputed); but then a funnel that opens every cell would no longer find what the exhaustive search does.
 
-use crate::probe::Probed;
 use crate::subset::Local;
-use selvedge_backend::Pid;
+use selvedge_backend::{Pid, Probed};
 use selvedge_index::{Cursor, Lists};
 
 /// Passages whose states are held at a time: 256 KiB, a quarter of the L2 of the cores at hand, since the lists and the

@@ -1,12 +1,14 @@
-//! The query funnel, one file per stage, each stage public and callable by itself.
+//! The query funnel. A stage is an op of the backend (`quantize_query`, `centroid_table`, `probe`) or a file here, public
+//! and callable by itself.
 //!
 //! ```text
-//! (Q, D) f32 --quantize_query--> q8 --centroid_table--> T (K, Q) --probe--> nprobe cells a token
+//! (Q, D) f32 --quantize_query--> q8 --centroid_table--> T (K, Q) --probe--> the nprobe best cells of each token
 //!    --candidates--> the best ndocs by those cells --approx--> the best nfull by all their centroids
 //!    --score--> MaxSim --topk--> k hits
 //! ```
 //!
-//! `exact` leaves out the middle: the fused kernel over every passage, the ground truth of an index.
+//! `exact` leaves out the middle: [`Backend::search_batch`](selvedge_backend::Backend::search_batch), the fused kernel over
+//! every passage, the ground truth of an index.
 //! A subset of passages restricts either mode. [`Searcher`] strings the stages together; [`tune`] finds how far a query
 //! has to look on a given index.
 //!
@@ -31,7 +33,8 @@
 //! - [`Searcher::search_batch`] gives each query one core of the pool.
 //! - [`Searcher::search`] computes on the calling thread and needs no pool, in the funnel and over a subset alike, as
 //!   long as no more than 16,384 passages of a segment are ranked (`ndocs`, or the subset's length).
-//! - With [`Mode::Exact`] over every passage, one query spreads over the pool too.
+//! - With [`Mode::Exact`] over every passage, one query spreads over the pool too, and a batch goes to the backend in one
+//!   call.
 //!
 //! Outside of any pool parallel work goes to rayon's global one, which then starts with a thread for each core. Every
 //! call blocks until it is answered: from async code, call it where blocking is allowed. A [`Searcher`] is shared by
@@ -48,8 +51,7 @@ pub mod approx;
 pub mod candidates;
 mod error;
 mod params;
-pub mod probe;
-pub mod quantize_query;
+pub mod query;
 mod reconstruct;
 pub mod score;
 mod search;

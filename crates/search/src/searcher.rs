@@ -1,9 +1,11 @@
 //! An open index, ready to answer: the stages strung together, with their times.
 
 use crate::candidates::{self, Candidate, Scratch};
-use crate::{Mode, Params, Result, Subset, Tuned, approx, probe, quantize_query, score, topk};
+use crate::{Mode, Params, Result, Subset, Tuned, approx, query, score, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Pid, Select};
+use selvedge_backend::{
+    Backend, CheckedCodec, CompressedPassages, Embeddings, Hit, Pid, Probed, SegmentHit, SegmentView, Select,
+};
 use selvedge_index::{Index, Lists};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -23,6 +25,13 @@ pub struct Segment<B: Backend> {
     pub lists: Lists,
 }
 
+impl<B: Backend> Segment<B> {
+    /// A result of this segment, its pid counted through all segments.
+    pub(crate) fn global(&self, hit: Hit) -> Hit {
+        Hit { pid: hit.pid + self.first_pid, ..hit }
+    }
+}
+
 /// One result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
@@ -34,7 +43,8 @@ pub struct Found {
     pub raw: i32,
 }
 
-/// Microseconds that each stage took.
+/// Microseconds that each stage took. A query that is compared with every passage has all its time after rounding under
+/// `score`, and one of a batch of these the batch's mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct StageTimes {
     /// Rotation and rounding.
@@ -57,6 +67,19 @@ impl StageTimes {
         let &Self { quantize_query, probe, candidates, approx, score, topk } = self;
         quantize_query + probe + candidates + approx + score + topk
     }
+
+    /// One of `num` equal parts.
+    fn divided(self, num: usize) -> Self {
+        let part = |us: f64| us / num as f64;
+        Self {
+            quantize_query: part(self.quantize_query),
+            probe: part(self.probe),
+            candidates: part(self.candidates),
+            approx: part(self.approx),
+            score: part(self.score),
+            topk: part(self.topk),
+        }
+    }
 }
 
 /// What a query came to.
@@ -73,7 +96,6 @@ pub struct Outcome {
 /// An open index on a backend.
 pub struct Searcher<B: Backend> {
     backend: B,
-    codec: CheckedCodec,
     resident: B::Codec,
     segments: Vec<Segment<B>>,
     num_passages: usize,
@@ -85,8 +107,7 @@ pub struct Searcher<B: Backend> {
 impl<B: Backend> Searcher<B> {
     /// Takes an index's arrays into the backend's memory; on a CPU they stay where they are mapped.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        let codec = index.codec().params.clone();
-        let resident = backend.load_codec(codec.clone())?;
+        let resident = backend.load_codec(index.codec().params.clone())?;
         let segments = index
             .segments()
             .iter()
@@ -102,12 +123,12 @@ impl<B: Backend> Searcher<B> {
             .collect::<Result<_>>()?;
         let num_passages = index.num_passages() as usize;
         let tuned = tuned(index);
-        Ok(Self { backend, codec, resident, segments, num_passages, tuned, scratch: Mutex::default() })
+        Ok(Self { backend, resident, segments, num_passages, tuned, scratch: Mutex::default() })
     }
 
     /// Components of an embedding.
     pub fn dim(&self) -> usize {
-        self.codec.dim
+        self.resident.as_ref().dim
     }
 
     /// Number of passages.
@@ -117,7 +138,7 @@ impl<B: Backend> Searcher<B> {
 
     /// Number of centroids.
     pub fn num_centroids(&self) -> usize {
-        self.codec.num_centroids()
+        self.resident.as_ref().num_centroids()
     }
 
     /// How far to look for `k` results: as it was tuned on this index for as many or the next more, or else by default.
@@ -128,7 +149,7 @@ impl<B: Backend> Searcher<B> {
 
     /// The index's codec.
     pub fn codec(&self) -> &CheckedCodec {
-        &self.codec
+        self.resident.as_ref()
     }
 
     /// The backend that answers.
@@ -145,89 +166,139 @@ impl<B: Backend> Searcher<B> {
     pub fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome> {
         let mut clock = Clock(Instant::now());
         let mut stages = StageTimes::default();
-        let query = quantize_query::quantize_query(&self.codec, embeddings)?;
+        let query = self.query(embeddings)?;
         stages.quantize_query = clock.lap();
-        if query.is_empty() || params.k == 0 {
+        if self.backend.query_len(&query) == 0 || params.k == 0 {
             return Ok(Outcome { stages_us: stages, ..Outcome::default() });
         }
-        let table = self.backend.centroid_table(&self.resident, &query)?;
         let k = params.k.min(self.num_passages);
-        let mut num_scored = 0;
-        let kept = match params.mode {
+        let found_in_funnel = match params.mode {
             Mode::Funnel { nprobe, ndocs, nfull } if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
-                let wanted = subset.map_or(k, |s| k.min(s.len()));
-                let (nfull, nprobe) = (nfull.max(k), nprobe.max(1));
-                let kept = self.funnel(&table, nprobe, ndocs.max(nfull), wanted, subset, &mut stages, &mut clock)?;
-                kept.map(|kept| approx::rank(&self.backend, &self.segments, &table, kept, nfull)).transpose()?
+                let nfull = nfull.max(k);
+                let depth = Depth { k, nprobe: nprobe.max(1), ndocs: ndocs.max(nfull), nfull };
+                self.funnel(&query, depth, subset, &mut stages, &mut clock)?
             }
             _ => None,
         };
-        let hits = match kept {
-            Some(kept) => {
-                stages.approx = clock.lap();
-                num_scored = kept.len();
-                score::score(&self.backend, &self.segments, &query, &table, &kept, k)?
-            }
+        let (hits, num_scored) = match found_in_funnel {
+            Some(found) => found,
             None => {
-                stages.probe += clock.lap();
-                let mut hits = Vec::new();
-                for segment in &self.segments {
-                    let pids = subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
-                    let select = pids.as_deref().map_or(Select::All, Select::Pids);
-                    num_scored += pids.as_ref().map_or(segment.num_passages, Vec::len);
-                    hits.extend(score::score_segment(&self.backend, segment, &query, &table, select, k)?);
-                }
-                hits
+                let (mut hits, num_scored) = self.exact(std::slice::from_ref(&query), k, subset)?;
+                (hits.pop().expect("one query"), num_scored)
             }
         };
-        stages.score = clock.lap();
-        let unit = self.codec.score_unit(&query);
-        let found = topk::topk(hits, k);
-        let found = found
-            .into_iter()
-            .map(|hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score })
-            .collect();
+        stages.score += clock.lap();
+        let found = self.found(&query, topk::topk(hits, k))?;
         stages.topk = clock.lap();
         Ok(Outcome { found, num_scored, stages_us: stages })
     }
 
-    /// Answers many queries on the current rayon pool, one core each.
+    /// Answers many queries: in the funnel on the current rayon pool, one core each, and exhaustively by one call of the
+    /// backend.
     pub fn search_batch<Q: AsRef<[f32]> + Sync>(
         &self,
         queries: &[Q],
         params: &Params,
         subset: Option<&Subset>,
     ) -> Result<Vec<Outcome>> {
-        queries.par_iter().map(|query| self.search(query.as_ref(), params, subset)).collect()
+        match params.mode {
+            Mode::Exact => self.exact_batch(queries, params.k, subset),
+            Mode::Funnel { .. } => {
+                queries.par_iter().map(|query| self.search(query.as_ref(), params, subset)).collect()
+            }
+        }
     }
 
-    /// Probe and candidates; where the opened cells hold fewer passages than `wanted`, more are opened, and none come
-    /// back where that would be all of them: then to score every passage is less work.
-    #[allow(clippy::too_many_arguments)]
+    /// Answers queries by scoring every passage of `subset`, or of the index.
+    fn exact_batch<Q: AsRef<[f32]> + Sync>(
+        &self,
+        queries: &[Q],
+        k: usize,
+        subset: Option<&Subset>,
+    ) -> Result<Vec<Outcome>> {
+        let mut clock = Clock(Instant::now());
+        let rounded: Vec<B::Query> =
+            queries.par_iter().map(|query| self.query(query.as_ref())).collect::<Result<_>>()?;
+        let mut stages = StageTimes { quantize_query: clock.lap(), ..StageTimes::default() };
+        let mut outcomes = vec![Outcome::default(); queries.len()];
+        // Queries without a token find nothing, and no passage is read for them.
+        let (numbers, asked): (Vec<usize>, Vec<B::Query>) =
+            rounded.into_iter().enumerate().filter(|(_, query)| k > 0 && self.backend.query_len(query) > 0).unzip();
+        let (hits, num_scored) = self.exact(&asked, k.min(self.num_passages), subset)?;
+        stages.score = clock.lap();
+        for ((&number, query), hits) in numbers.iter().zip(&asked).zip(hits) {
+            let found = self.found(query, hits)?;
+            outcomes[number] = Outcome { found, num_scored, ..Outcome::default() };
+        }
+        stages.topk = clock.lap();
+        let mean = stages.divided(queries.len().max(1));
+        outcomes.iter_mut().for_each(|outcome| outcome.stages_us = mean);
+        Ok(outcomes)
+    }
+
+    /// The best `k` of all passages of `subset`, or of the index, for each query, with global pids; and how many were
+    /// scored for each.
+    fn exact(&self, queries: &[B::Query], k: usize, subset: Option<&Subset>) -> Result<(Vec<Vec<Hit>>, usize)> {
+        let local = |segment: &Segment<B>| subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
+        let pids: Vec<Option<Vec<Pid>>> = self.segments.iter().map(local).collect();
+        let views: Vec<SegmentView<'_, B::Passages>> = self
+            .segments
+            .iter()
+            .zip(&pids)
+            .map(|(segment, pids)| {
+                let select = pids.as_deref().map_or(Select::All, Select::Pids);
+                SegmentView { passages: &segment.passages, select }
+            })
+            .collect();
+        let num_scored = self.segments.iter().zip(&views).map(|(s, view)| view.select.len(s.num_passages)).sum();
+        let found = self.backend.search_batch(&self.resident, &views, queries, k)?;
+        let global = |found: Vec<SegmentHit>| found.iter().map(|f| self.segments[f.segment].global(f.hit)).collect();
+        Ok((found.into_iter().map(global).collect(), num_scored))
+    }
+
+    /// Rounds a query, `(Q, D) f32`, after a look at its embeddings.
+    fn query(&self, embeddings: &[f32]) -> Result<B::Query> {
+        query::check(self.dim(), embeddings)?;
+        Ok(self.backend.quantize_query(&self.resident, Embeddings::Host(embeddings))?)
+    }
+
+    /// Results with their scores as similarities.
+    fn found(&self, query: &B::Query, hits: Vec<Hit>) -> Result<Vec<Found>> {
+        let unit = self.backend.score_unit(query)?;
+        let found = |hit: Hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
+        Ok(hits.into_iter().map(found).collect())
+    }
+
+    /// Each segment's best candidates with their scores, and how many were scored. Where the opened cells hold fewer
+    /// passages than are wanted, more are opened, and none come back where that would be all of them: then to score every
+    /// passage is less work.
     fn funnel(
         &self,
-        table: &B::Table,
-        mut nprobe: usize,
-        ndocs: usize,
-        wanted: usize,
+        query: &B::Query,
+        Depth { k, mut nprobe, ndocs, nfull }: Depth,
         subset: Option<&Subset>,
         stages: &mut StageTimes,
         clock: &mut Clock,
-    ) -> Result<Option<Vec<Candidate>>> {
-        let num_centroids = self.codec.num_centroids();
-        loop {
-            let probed = probe::probe(&self.backend, table, nprobe)?;
+    ) -> Result<Option<(Vec<Hit>, usize)>> {
+        let table = self.backend.centroid_table(&self.resident, query)?;
+        let (wanted, num_centroids) = (subset.map_or(k, |s| k.min(s.len())), self.num_centroids());
+        let listed = loop {
+            let probed = self.backend.probe(&table, nprobe)?;
             stages.probe += clock.lap();
-            let kept = self.candidates(&probed, subset, ndocs);
+            let listed = self.candidates(&probed, subset, ndocs);
             stages.candidates += clock.lap();
-            if kept.len() >= wanted || nprobe >= num_centroids {
-                return Ok(Some(kept));
+            if listed.len() >= wanted || nprobe >= num_centroids {
+                break listed;
             }
             nprobe *= 4;
             if nprobe >= num_centroids {
                 return Ok(None);
             }
-        }
+        };
+        let kept = approx::rank(&self.backend, &self.segments, &table, listed, nfull)?;
+        stages.approx = clock.lap();
+        let hits = score::score(&self.backend, &self.segments, query, &table, &kept, k)?;
+        Ok(Some((hits, kept.len())))
     }
 
     /// Rank of each of `pids` among the candidates of a query `(Q, D) f32` as their centroids rank them, best first
@@ -239,13 +310,13 @@ impl<B: Backend> Searcher<B> {
         ndocs: &[usize],
         pids: &[Pid],
     ) -> Result<Vec<Vec<Option<usize>>>> {
-        let query = quantize_query::quantize_query(&self.codec, embeddings)?;
+        let query = self.query(embeddings)?;
         let most = ndocs.iter().copied().max().unwrap_or(0);
-        if query.is_empty() || most == 0 {
+        if self.backend.query_len(&query) == 0 || most == 0 {
             return Ok(vec![vec![None; pids.len()]; ndocs.len()]);
         }
         let table = self.backend.centroid_table(&self.resident, &query)?;
-        let mut listed = self.candidates(&probe::probe(&self.backend, &table, nprobe)?, None, most);
+        let mut listed = self.candidates(&self.backend.probe(&table, nprobe)?, None, most);
         let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed, listed.len())?;
         let best_first = |c: &Candidate| (std::cmp::Reverse(c.approx), c.segment, c.pid);
         listed.sort_unstable_by_key(best_first);
@@ -264,7 +335,7 @@ impl<B: Backend> Searcher<B> {
         Ok(ndocs.iter().map(ranks).collect())
     }
 
-    fn candidates(&self, probed: &probe::Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<Candidate> {
+    fn candidates(&self, probed: &Probed, subset: Option<&Subset>, ndocs: usize) -> Vec<Candidate> {
         let mut scratch = self.scratch.lock().expect("no holder panics").pop().unwrap_or_default();
         let mut kept = candidates::Kept::new(ndocs);
         for (number, segment) in self.segments.iter().enumerate() {
@@ -293,6 +364,15 @@ fn tuned(index: &Index) -> Vec<Tuned> {
     });
     tuned.sort_by_key(|tuned| tuned.k);
     tuned
+}
+
+/// How far a query looks in the funnel, every number in its range.
+#[derive(Clone, Copy)]
+struct Depth {
+    k: usize,
+    nprobe: usize,
+    ndocs: usize,
+    nfull: usize,
 }
 
 /// A stop watch.

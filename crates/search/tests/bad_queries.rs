@@ -6,7 +6,7 @@ mod support;
 
 use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
 use selvedge_index::Index;
-use selvedge_search::{Error, Mode, Params, Searcher, Subset, quantize_query::MAX_QUERY_TOKENS};
+use selvedge_search::{Error, Mode, Params, Searcher, Subset, query::MAX_QUERY_TOKENS};
 use support::{DIM, index, rows};
 
 const CENTROIDS: usize = 32;

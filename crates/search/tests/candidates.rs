@@ -5,11 +5,11 @@
 
 mod support;
 
+use selvedge_backend::Probed;
 use selvedge_index::Lists;
 use selvedge_search::{
     Subset,
     candidates::{BLOCK_PASSAGES, Candidate, Kept, Scratch, gain_shift, gather},
-    probe::Probed,
 };
 use support::index;
 

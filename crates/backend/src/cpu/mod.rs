@@ -24,6 +24,32 @@ macro_rules! dispatch {
     };
 }
 
+/// Declares the bodies `avx2` and `avx512` of the calling module as its `portable::run`, compiled for these instruction
+/// sets: loops whose lanes the compiler puts into registers by itself.
+macro_rules! autovectorize {
+    (fn run($($argument:ident: $type:ty),* $(,)?) $(-> $out:ty)?) => {
+        #[cfg(target_arch = "x86_64")]
+        mod avx2 {
+            use super::*;
+
+            #[target_feature(enable = "avx2,fma")]
+            pub(super) fn run($($argument: $type),*) $(-> $out)? {
+                portable::run($($argument),*)
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        mod avx512 {
+            use super::*;
+
+            #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
+            pub(super) fn run($($argument: $type),*) $(-> $out)? {
+                portable::run($($argument),*)
+            }
+        }
+    };
+}
+
 mod approx_scores;
 mod assign;
 mod best;
@@ -42,6 +68,7 @@ mod maxsim;
 mod maxsim_f32;
 mod passages;
 mod probe;
+mod query;
 mod tile;
 mod top_k;
 
@@ -49,8 +76,12 @@ pub use assign::Centroids;
 pub use linear_f32::LinearF32;
 pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
+pub use query::Query;
 
-use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Isa, Packed, QuantizedQuery, Result, Select};
+use crate::{
+    Backend, CheckedCodec, CompressedPassages, Error, Hit, HostScores, Isa, Packed, Probed, QuantizedQuery, Result,
+    Select,
+};
 use std::ops::Range;
 
 /// The CPU, with the instruction set that its ops use.
@@ -62,17 +93,19 @@ pub struct Cpu {
 
 impl Cpu {
     /// With the best instruction set of this machine, or the one that `SELVEDGE_ISA` names.
+    ///
+    /// # Errors
+    /// [`Error::BadIsa`] where that one is unknown or the machine lacks it.
     pub fn new() -> Result<Self> {
         Self::with_isa(Isa::from_env()?)
     }
 
-    /// With this instruction set; fails where the machine lacks it.
+    /// With this instruction set.
+    ///
+    /// # Errors
+    /// [`Error::UnavailableIsa`] where the machine lacks it.
     pub fn with_isa(isa: Isa) -> Result<Self> {
-        if isa.is_available() {
-            Ok(Self { isa })
-        } else {
-            Err(Error::BadIsa { wanted: isa.name().into(), reason: "this machine lacks it" })
-        }
+        if isa.is_available() { Ok(Self { isa }) } else { Err(Error::UnavailableIsa { wanted: isa }) }
     }
 
     /// The instruction set that the ops use.
@@ -83,10 +116,12 @@ impl Cpu {
 
 impl Backend for Cpu {
     type Centroids = Centroids;
+    /// As it is: what `compress` derives of it takes no time beside a block of embeddings.
     type Codec = CheckedCodec;
     type Passages = Passages;
+    type Query = Query;
     type Table = Table;
-    type Scores = Vec<i32>;
+    type Scores = HostScores;
 
     fn name(&self) -> String {
         format!("cpu/{}", self.isa.name())
@@ -126,11 +161,27 @@ impl Backend for Cpu {
         Ok(decompress::decompress(self.isa, passages, tokens))
     }
 
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+    fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query> {
+        Ok(Query::new(self.isa, codec, query))
+    }
+
+    fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery> {
+        Ok(query.rounded().clone())
+    }
+
+    fn query_len(&self, query: &Self::Query) -> usize {
+        query.rounded().len()
+    }
+
+    fn score_unit(&self, query: &Self::Query) -> Result<f32> {
+        Ok(query.score_unit())
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &Self::Query) -> Result<Self::Table> {
         Ok(centroid_table::centroid_table(self.isa, codec, query))
     }
 
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<Probed> {
         Ok(probe::probe(self.isa, table, nprobe))
     }
 
@@ -146,7 +197,7 @@ impl Backend for Cpu {
     fn maxsim(
         &self,
         passages: &Self::Passages,
-        query: &QuantizedQuery,
+        query: &Self::Query,
         table: &Self::Table,
         select: Select<'_>,
     ) -> Result<Self::Scores> {
@@ -164,8 +215,8 @@ impl Backend for Cpu {
         Ok(maxsim_f32::maxsim_f32(self.isa, dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
-        Ok(top_k::top_k(scores, select, k))
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+        Ok(top_k::top_k(scores.scores(), scores.select(), k))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
 
 use super::lined::{LINE, Lined};
-use crate::{CheckedCodec, CodeReader, CompressedPassages, NO_MATCH, Result, Select, read_scale};
+use crate::{CheckedCodec, CodeReader, CompressedPassages, HostScores, NO_MATCH, Result, Select, read_scale};
 use rayon::prelude::*;
 use std::cell::Cell;
 
@@ -54,7 +54,7 @@ impl Passages {
 
     /// One score for each selected passage. `score_block(first, out)` scores the selected passages
     /// from the `first` on; `out` comes filled with [`NO_MATCH`].
-    pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
+    pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> HostScores {
         let mut scores = vec![NO_MATCH; select.len(self.bytes.num_passages())];
         let alone = match select {
             Select::All => 8 * BLOCK_PASSAGES,
@@ -66,7 +66,7 @@ impl Passages {
             let blocks = scores.par_chunks_mut(BLOCK_PASSAGES).enumerate();
             blocks.for_each(|(block, out)| score_block(block * BLOCK_PASSAGES, out));
         }
-        scores
+        HostScores::new(scores, select)
     }
 }
 

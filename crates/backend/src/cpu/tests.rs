@@ -8,6 +8,7 @@ use crate::{Codec, NO_MATCH, ResidualForm, RowCoding, ScaleRule, pack_codes, ref
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::panic::AssertUnwindSafe;
 
 /// Every instruction set of this machine.
 fn cpus() -> impl Iterator<Item = Cpu> {
@@ -46,7 +47,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let (dim, num_centroids, num_passages) = (48, 700, 1500);
     let codec = CheckedCodec::new(codec(rng, dim, num_centroids)).expect("valid");
     let embeddings = noise(rng, 2 * num_passages * dim);
-    let query = QuantizedQuery::new(dim, &noise(rng, 21 * dim));
+    let rounded = QuantizedQuery::new(dim, &noise(rng, 21 * dim));
     let queries = noise(rng, 21 * dim);
     for cpu in cpus() {
         let ask = || {
@@ -62,6 +63,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
                 scales: packed.scales.clone().into(),
             };
             let passages = cpu.load_passages(&codec, bytes).expect("lengths fit");
+            let query = cpu.load_query(&codec, rounded.clone()).unwrap();
             let table = cpu.centroid_table(&codec, &query).unwrap();
             let scores = cpu.maxsim(&passages, &query, &table, Select::All).unwrap();
             let approx = cpu.approx_scores(&passages, &table, Select::All).unwrap();
@@ -100,11 +102,12 @@ fn keys_hold_every_value_and_id() {
 #[test]
 fn any_score_but_no_match_is_a_result() {
     let scores = vec![NO_MATCH, NO_MATCH + 1, i32::MAX, NO_MATCH, 0];
+    let held = HostScores::new(scores.clone(), Select::All);
     for cpu in cpus() {
         for k in 0..6 {
-            assert_eq!(cpu.top_k(&scores, Select::All, k).unwrap(), reference::top_k(&scores, Select::All, k));
+            assert_eq!(cpu.top_k(&held, k).unwrap(), reference::top_k(&scores, Select::All, k));
         }
-        assert_eq!(cpu.top_k(&scores, Select::All, 5).unwrap().len(), 3);
+        assert_eq!(cpu.top_k(&held, 5).unwrap().len(), 3);
     }
 }
 
@@ -113,7 +116,64 @@ fn any_score_but_no_match_is_a_result() {
 fn a_query_component_of_minus_128_is_refused() {
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let query = QuantizedQuery { dim: 8, data: vec![-128; 8], scale: 1.0 };
-    let _ = Cpu::new().expect("a cpu").centroid_table(&CheckedCodec::new(codec(rng, 8, 2)).expect("valid"), &query);
+    let _ = Cpu::new().expect("a cpu").load_query(&CheckedCodec::new(codec(rng, 8, 2)).expect("valid"), query);
+}
+
+/// Bodies read as many lanes as their registers have, wherever what they read was interleaved.
+#[test]
+fn what_was_interleaved_for_another_instruction_set_is_refused() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(4);
+    let codec = CheckedCodec::new(codec(rng, 16, 5)).expect("valid");
+    let rounded = QuantizedQuery::new(16, &noise(rng, 3 * 16));
+    let bytes = CompressedPassages {
+        offsets: [0u32, 1].iter().flat_map(|o| o.to_le_bytes()).collect(),
+        codes: pack_codes(&[4], codec.code_bits()).into(),
+        residuals: vec![0; codec.row_bytes()].into(),
+        scales: vec![0].into(),
+    };
+    for (maker, user) in cpus().flat_map(|maker| cpus().map(move |user| (maker, user))) {
+        let centroids = maker.load_centroids(16, &codec.centroids).expect("a CPU never fails");
+        let query = maker.load_query(&codec, rounded.clone()).expect("a CPU never fails");
+        let table = maker.centroid_table(&codec, &query).expect("a CPU never fails");
+        let passages = user.load_passages(&codec, bytes.clone()).expect("lengths fit");
+        let is_refused = |op: &dyn Fn() -> bool| std::panic::catch_unwind(AssertUnwindSafe(op)).is_err();
+        let expected = maker.isa() != user.isa();
+        assert_eq!(is_refused(&|| user.assign(&centroids, &[1.0; 16]).is_ok()), expected);
+        assert_eq!(is_refused(&|| user.centroid_table(&codec, &query).is_ok()), expected);
+        assert_eq!(is_refused(&|| user.maxsim(&passages, &query, &table, Select::All).is_ok()), expected);
+    }
+}
+
+/// A query is arranged for the rows of one codec.
+#[test]
+#[should_panic(expected = "differ in nbits")]
+fn passages_of_other_bits_are_refused() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    let (cpu, two_bits) = (Cpu::new().expect("a cpu"), codec(rng, 8, 2));
+    let none = Codec { nbits: 0, levels: vec![], cutoffs: vec![], ..two_bits.clone() };
+    let [two_bits, none] = [two_bits, none].map(|codec| CheckedCodec::new(codec).expect("valid"));
+    let query = cpu.load_query(&none, QuantizedQuery::new(8, &noise(rng, 8))).expect("a CPU never fails");
+    let table = cpu.centroid_table(&none, &query).expect("a CPU never fails");
+    let bytes = CompressedPassages {
+        offsets: [0u32, 1].iter().flat_map(|o| o.to_le_bytes()).collect(),
+        codes: pack_codes(&[1], 1).into(),
+        residuals: vec![0; 2].into(),
+        scales: vec![0].into(),
+    };
+    let passages = cpu.load_passages(&two_bits, bytes).expect("lengths fit");
+    let _ = cpu.maxsim(&passages, &query, &table, Select::All);
+}
+
+#[test]
+fn an_instruction_set_that_is_missing_is_named() {
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+        assert!(matches!(Cpu::with_isa(isa), Err(Error::UnavailableIsa { wanted }) if wanted == isa));
+    }
+    let message = Error::UnavailableIsa { wanted: Isa::Avx512 }.to_string();
+    assert!(
+        message.contains("avx512") && message.contains("portable") && !message.contains("SELVEDGE_ISA"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -16,15 +16,16 @@ use super::{
     modules::Modules,
     nvrtc::Nvrtc,
     probe::probe,
-    resident::{LoadedCodec, LoadedPassages, Scores, Table},
+    query::Query,
+    resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table},
     top_k::top_k,
 };
-use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Packed, QuantizedQuery, Result, Select};
+use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Packed, Probed, QuantizedQuery, Result, Select};
 use std::{ops::Range, sync::Arc};
 
 /// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
 ///
-/// Codecs, passages, tables and scores belong to the one that made them: to hand them to another, even of the same device,
+/// Centroids, codecs, passages, queries, tables and scores belong to the one that made them: to hand them to another, even of the same device,
 /// panics.
 #[derive(Debug)]
 pub struct Cuda {
@@ -51,6 +52,14 @@ impl Cuda {
         Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins)?, context })
     }
 
+    /// Takes embeddings into device memory.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings> {
+        DeviceEmbeddings::new(&self.context, embeddings)
+    }
+
     /// Waits until all that was asked for is done. Ops that give back numbers have waited already.
     pub fn synchronize(&self) -> Result<()> {
         self.context.synchronize()
@@ -61,6 +70,7 @@ impl Backend for Cuda {
     type Centroids = Centroids;
     type Codec = Arc<LoadedCodec>;
     type Passages = LoadedPassages;
+    type Query = Query;
     type Table = Table;
     type Scores = Scores;
 
@@ -103,11 +113,27 @@ impl Backend for Cuda {
         decompress(self, passages, tokens)
     }
 
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+    fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query> {
+        Query::new(&self.context, codec, &query)
+    }
+
+    fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery> {
+        query.download()
+    }
+
+    fn query_len(&self, query: &Self::Query) -> usize {
+        query.len()
+    }
+
+    fn score_unit(&self, query: &Self::Query) -> Result<f32> {
+        Ok(query.score_unit())
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &Self::Query) -> Result<Self::Table> {
         centroid_table(self, codec, query)
     }
 
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<Probed> {
         probe(self, table, nprobe)
     }
 
@@ -123,7 +149,7 @@ impl Backend for Cuda {
     fn maxsim(
         &self,
         passages: &Self::Passages,
-        query: &QuantizedQuery,
+        query: &Self::Query,
         table: &Self::Table,
         select: Select<'_>,
     ) -> Result<Self::Scores> {
@@ -141,7 +167,7 @@ impl Backend for Cuda {
         maxsim_f32(self, dim, queries, query_offsets, embeddings, passage_offsets)
     }
 
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
-        top_k(self, scores, select, k)
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+        top_k(self, scores, k)
     }
 }

@@ -4,10 +4,10 @@ use super::{
     Cuda,
     launches::blocks_of_warps,
     modules::{Special, value},
-    query,
+    query::{self, Query},
     resident::{LoadedCodec, Table},
 };
-use crate::{QuantizedQuery, Result};
+use crate::Result;
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
@@ -18,13 +18,12 @@ const PANEL: usize = 32;
 /// See [`crate::Backend::centroid_table`].
 ///
 /// # Panics
-/// If the query has another dim.
-pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &QuantizedQuery) -> Result<Table> {
+/// If the query is another codec's, or either is another `Cuda`'s.
+pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) -> Result<Table> {
     let host = &codec.host;
-    assert_eq!(query.dim, host.dim, "the query's dim is the codec's");
+    query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
     let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query::pitch(query.len()));
-    let rows = cuda.context.upload(&query.data)?;
     let entries = cuda.context.allocate(num_centroids * pitch)?;
     let kernel = cuda.modules.kernel(Op::CentroidTable, Special::dim(host.dim), "centroid_table")?;
     let (k, q, p) = (num_centroids as u32, query_len as u32, pitch as u32);
@@ -33,7 +32,7 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Quantized
     let arguments = [
         codec.centroids.argument(),
         value(&k),
-        rows.argument(),
+        query.rows.argument(),
         value(&q),
         value(&factor),
         entries.argument(),
@@ -41,6 +40,5 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Quantized
     ];
     // SAFETY: the arguments are the kernel's; the arrays are (K, D), (Q, D) and (K, pitch).
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
-    let arranged = cuda.context.upload(&query::arrange(host.dim, host.nbits, &query.data))?;
-    Ok(Table { entries, num_centroids, query_len, pitch, query: query.data.clone(), arranged })
+    Ok(Table { entries, num_centroids, query_len, pitch })
 }

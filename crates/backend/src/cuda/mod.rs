@@ -50,7 +50,8 @@ pub use library::Unavailable;
 pub use modules::Special;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use peak::Peak;
-pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
+pub use query::Query;
+pub use resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table};
 
 /// What this machine has.
 #[derive(Clone, Debug)]

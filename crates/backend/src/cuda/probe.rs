@@ -7,7 +7,7 @@ use super::{
     select::{self, Columns},
 };
 use crate::{
-    Result,
+    Probed, Result,
     imputed::{GROUP, Imputed},
 };
 use selvedge_kernels::Op;
@@ -15,11 +15,10 @@ use selvedge_kernels::Op;
 const THREADS: u32 = 128;
 
 /// See [`crate::Backend::probe`].
-#[allow(clippy::type_complexity)]
-pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed> {
     let Table { num_centroids, query_len, pitch, .. } = *table;
     if query_len == 0 {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Probed::default());
     }
     table.entries.assert_of(&cuda.context);
     // One more than are taken, where there is one: the best of those that are left out.
@@ -47,5 +46,5 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<(Vec<(u
     let left_out = best.iter().map(|best| best[taken.min(num_centroids - 1)].1);
     let missing = maxima.chunks_exact_mut(sampled).zip(left_out).map(|(m, left_out)| left_out.min(imputed.of(m)));
     let missing = missing.collect();
-    Ok((best.iter().flat_map(|best| best[..taken].iter().copied()).collect(), missing))
+    Ok(Probed { cells: best.iter().flat_map(|best| best[..taken].iter().copied()).collect(), missing })
 }

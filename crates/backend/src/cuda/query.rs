@@ -1,11 +1,76 @@
-//! A query's rows in the order in which `maxsim` meets the levels of a residual row: kernels/levels.cuh, kernels/rows.cuh.
+//! A query in device memory: its rows as `centroid_table` reads them, and in the order in which `maxsim` meets the levels
+//! of a residual row (kernels/levels.cuh, kernels/rows.cuh).
 
-use crate::packed_row_bytes;
+use super::{
+    context::{Buffer, Context},
+    resident::LoadedCodec,
+};
+use crate::{Codec, QuantizedQuery, Result, packed_row_bytes};
+use std::sync::Arc;
 
 /// Columns of a product, components of a chunk, lanes that share a column.
 const TILE: usize = 8;
 const CHUNK: usize = 8;
 const SHARING: usize = 4;
+
+/// A rounded query in device memory, arranged for the passages of one codec.
+#[derive(Debug)]
+pub struct Query {
+    dim: usize,
+    nbits: u8,
+    len: usize,
+    scale: f32,
+    score_unit: f32,
+    /// `(Q, D) i8`.
+    pub(super) rows: Buffer<i8>,
+    /// What [`arrange`] makes of them.
+    pub(super) arranged: Buffer<i8>,
+}
+
+impl Query {
+    /// Takes `query` into device memory.
+    ///
+    /// # Panics
+    /// If the codec has another dim, or is another `Cuda`'s.
+    pub(super) fn new(context: &Arc<Context>, codec: &LoadedCodec, query: &QuantizedQuery) -> Result<Self> {
+        let host = &codec.host;
+        codec.centroids.assert_of(context);
+        assert_eq!(query.dim, host.dim, "the query's dim is the codec's");
+        Ok(Self {
+            dim: host.dim,
+            nbits: host.nbits,
+            len: query.len(),
+            scale: query.scale,
+            score_unit: host.score_unit(query),
+            rows: context.upload(&query.data)?,
+            arranged: context.upload(&arrange(host.dim, host.nbits, &query.data))?,
+        })
+    }
+
+    /// Number of tokens.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Factor between integer scores and similarities.
+    pub(super) fn score_unit(&self) -> f32 {
+        self.score_unit
+    }
+
+    /// The query in the host's memory.
+    pub(super) fn download(&self) -> Result<QuantizedQuery> {
+        Ok(QuantizedQuery { dim: self.dim, data: self.rows.download()?, scale: self.scale })
+    }
+
+    /// Sees to it that the query is one for passages of `codec` on the device of `context`.
+    ///
+    /// # Panics
+    /// If it is another's, as far as dim and bits tell.
+    pub(super) fn assert_for(&self, context: &Arc<Context>, codec: &Codec) {
+        self.rows.assert_of(context);
+        assert_eq!((self.dim, self.nbits), (codec.dim, codec.nbits), "the query's dim and bits are the codec's");
+    }
+}
 
 /// `Q` rounded up to whole tiles.
 pub(super) fn pitch(query_len: usize) -> usize {
@@ -14,7 +79,7 @@ pub(super) fn pitch(query_len: usize) -> usize {
 
 /// `query (Q, D) i8` -> `(pitch / 8, steps, 8, 4, 8) i8`: of each tile of 8 rows and each step of 32 components, for
 /// lane `(g, t)` chunk `t * steps + step` of row `g`; zeros behind the last row and the last chunk.
-pub(super) fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
+fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
     let (query_len, steps) = (query.len() / dim, dim.div_ceil(CHUNK * SHARING));
     let mut arranged = Vec::with_capacity(pitch(query_len) * steps * CHUNK * SHARING);
     for tile in (0..query_len).step_by(TILE) {

@@ -3,6 +3,7 @@
 use super::{
     context::{Buffer, Context},
     rules::Rules,
+    selected::Selected,
 };
 use crate::{CheckedCodec, Codec, CompressedPassages, Result};
 use bytemuck::{Pod, Zeroable};
@@ -112,7 +113,26 @@ impl LoadedPassages {
     }
 }
 
-/// A query's centroid table in device memory, with the query.
+/// Embeddings in device memory, `(N, D) f32`, to be handed over as [`Embeddings::Device`](crate::Embeddings::Device).
+#[derive(Debug)]
+pub struct DeviceEmbeddings(Buffer<f32>);
+
+impl DeviceEmbeddings {
+    /// Takes embeddings into device memory.
+    pub(super) fn new(context: &Arc<Context>, embeddings: &[f32]) -> Result<Self> {
+        Ok(Self(context.upload(embeddings)?))
+    }
+
+    /// Copies the embeddings to the host.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn download(&self) -> Result<Vec<f32>> {
+        self.0.download()
+    }
+}
+
+/// A query's centroid table in device memory.
 #[derive(Debug)]
 pub struct Table {
     /// `(K, pitch) i32`.
@@ -121,11 +141,12 @@ pub struct Table {
     pub(super) query_len: usize,
     /// `Q` rounded up to whole tiles.
     pub(super) pitch: usize,
-    /// The query's rows `(Q, D) i8`, and the same in the order in which residuals are unpacked.
-    pub(super) query: Vec<i8>,
-    pub(super) arranged: Buffer<i8>,
 }
 
 /// A score for each selected passage in device memory, `(C) i32`.
 #[derive(Debug)]
-pub struct Scores(pub(super) Buffer<i32>);
+pub struct Scores {
+    pub(super) scores: Buffer<i32>,
+    /// The passages.
+    pub(super) selected: Selected,
+}

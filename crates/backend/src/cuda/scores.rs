@@ -39,5 +39,5 @@ pub(super) fn scores(
     // SAFETY: the arguments are the kernel's; the table is (K, pitch), the query, if there is one, arranged for this codec,
     // and there is a pid, or none at all, and a score for each selected passage. What passages lie about the kernel checks.
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
-    Ok(Scores(scores))
+    Ok(Scores { scores, selected })
 }

@@ -1,4 +1,5 @@
-//! Which passages a kernel looks at: pids in device memory, or none for all.
+//! Which passages a kernel looks at: pids in device memory, or none for all. Scores keep the selection that they are of,
+//! so that it is uploaded once for the kernel that scores and for the one that picks the best.
 
 use super::{
     Cuda,
@@ -8,24 +9,35 @@ use super::{
 use crate::{Pid, Result, Select};
 
 /// A selection.
+#[derive(Debug)]
 pub(super) struct Selected {
     pids: Option<Buffer<Pid>>,
     len: usize,
+    /// Above every selected pid.
+    end: u64,
 }
 
 impl Selected {
     /// Of a segment of `num_passages`.
     pub(super) fn new(cuda: &Cuda, select: Select<'_>, num_passages: usize) -> Result<Self> {
-        let pids = match select {
-            Select::All => None,
-            Select::Pids(pids) => Some(cuda.context.upload(pids)?),
+        let (pids, end) = match select {
+            Select::All => (None, num_passages as u64),
+            Select::Pids(pids) => {
+                let end = pids.iter().max().map_or(0, |&pid| u64::from(pid) + 1);
+                (Some(cuda.context.upload(pids)?), end)
+            }
         };
-        Ok(Self { pids, len: select.len(num_passages) })
+        Ok(Self { pids, len: select.len(num_passages), end })
     }
 
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// A number above every selected pid.
+    pub(super) fn end(&self) -> u64 {
+        self.end
     }
 
     /// The pids as a kernel's pointer, null for all.

@@ -1,6 +1,9 @@
 //! The reference ops behind the trait.
 
-use crate::{Backend, CheckedCodec, CompressedPassages, Hit, Packed, QuantizedQuery, Result, Select, reference};
+use crate::{
+    Backend, CheckedCodec, CompressedPassages, Embeddings, Hit, HostScores, Packed, Probed, QuantizedQuery, Result,
+    Select, reference,
+};
 use std::ops::Range;
 
 /// The naive loops as a backend: for tests, and for the curious.
@@ -21,6 +24,13 @@ pub struct LoadedPassages {
     bytes: CompressedPassages,
 }
 
+/// A rounded query and its score unit.
+#[derive(Clone, Debug)]
+pub struct LoadedQuery {
+    rounded: QuantizedQuery,
+    score_unit: f32,
+}
+
 /// A centroid table, `(K, Q) i32`.
 #[derive(Clone, Debug)]
 pub struct ReferenceTable {
@@ -32,8 +42,9 @@ impl Backend for Reference {
     type Centroids = LoadedCentroids;
     type Codec = CheckedCodec;
     type Passages = LoadedPassages;
+    type Query = LoadedQuery;
     type Table = ReferenceTable;
-    type Scores = Vec<i32>;
+    type Scores = HostScores;
 
     fn name(&self) -> String {
         "reference".into()
@@ -74,11 +85,32 @@ impl Backend for Reference {
         Ok(reference::decompress(&passages.codec, &passages.bytes, tokens))
     }
 
-    fn centroid_table(&self, codec: &Self::Codec, query: &QuantizedQuery) -> Result<Self::Table> {
+    fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query> {
+        Ok(LoadedQuery { score_unit: codec.score_unit(&query), rounded: query })
+    }
+
+    fn quantize_query(&self, codec: &Self::Codec, embeddings: Embeddings<'_>) -> Result<Self::Query> {
+        self.load_query(codec, reference::quantize_query(codec, &embeddings.to_host()?))
+    }
+
+    fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery> {
+        Ok(query.rounded.clone())
+    }
+
+    fn query_len(&self, query: &Self::Query) -> usize {
+        query.rounded.len()
+    }
+
+    fn score_unit(&self, query: &Self::Query) -> Result<f32> {
+        Ok(query.score_unit)
+    }
+
+    fn centroid_table(&self, codec: &Self::Codec, query: &Self::Query) -> Result<Self::Table> {
+        let query = &query.rounded;
         Ok(ReferenceTable { query_len: query.len(), entries: reference::centroid_table(codec, query) })
     }
 
-    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<(Vec<(u32, i32)>, Vec<i32>)> {
+    fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<Probed> {
         Ok(reference::probe(&table.entries, table.query_len, nprobe))
     }
 
@@ -88,17 +120,20 @@ impl Backend for Reference {
         table: &Self::Table,
         select: Select<'_>,
     ) -> Result<Self::Scores> {
-        Ok(reference::approx_scores(&passages.codec, &passages.bytes, &table.entries, table.query_len, select))
+        let scores =
+            reference::approx_scores(&passages.codec, &passages.bytes, &table.entries, table.query_len, select);
+        Ok(HostScores::new(scores, select))
     }
 
     fn maxsim(
         &self,
         passages: &Self::Passages,
-        query: &QuantizedQuery,
+        query: &Self::Query,
         table: &Self::Table,
         select: Select<'_>,
     ) -> Result<Self::Scores> {
-        Ok(reference::maxsim(&passages.codec, &passages.bytes, query, &table.entries, select))
+        let scores = reference::maxsim(&passages.codec, &passages.bytes, &query.rounded, &table.entries, select);
+        Ok(HostScores::new(scores, select))
     }
 
     fn maxsim_f32(
@@ -112,7 +147,7 @@ impl Backend for Reference {
         Ok(reference::maxsim_f32(dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, select: Select<'_>, k: usize) -> Result<Vec<Hit>> {
-        Ok(reference::top_k(scores, select, k))
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+        Ok(reference::top_k(scores.scores(), scores.select(), k))
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pack_codes;
+use crate::{CheckedCodec, pack_codes};
 
 const TRELLIS: RowCoding = RowCoding::Trellis { step: 0.1 };
 
@@ -36,13 +36,14 @@ fn passages() -> CompressedPassages {
 
 #[test]
 fn a_codec_is_checked_bound_by_bound() {
-    assert!(codec().validate().is_ok());
+    assert!(CheckedCodec::new(codec()).is_ok());
     type Break = fn(&mut Codec);
-    let breaks: [(&str, Break); 18] = [
+    let breaks: [(&str, Break); 19] = [
         ("dim", |c| c.dim = 12),
         ("nbits", |c| c.nbits = 3),
         ("scale", |c| c.norms.push(1)),
         ("scale", |c| c.scale_bits = 4),
+        ("scale", |c| c.scale_bits = 20),
         ("levels", |c| c.levels.truncate(3)),
         ("levels", |c| c.cutoffs.truncate(2)),
         ("centroids", |c| c.centroids = Arc::new([])),
@@ -61,7 +62,7 @@ fn a_codec_is_checked_bound_by_bound() {
     for (word, broken) in breaks {
         let mut codec = codec();
         broken(&mut codec);
-        let message = codec.validate().expect_err(word).to_string();
+        let message = CheckedCodec::new(codec).expect_err(word).to_string();
         assert!(message.contains(word), "{word}: {message}");
     }
 }

@@ -1,14 +1,14 @@
 //! Scores from the centroid table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
 //! Reads the codes, never a residual. `(selected) i32`.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod portable;
 
 use super::passages::{Passages, Table};
-use crate::{Isa, Select};
+use crate::{HostScores, Isa, Select};
+
+autovectorize! {
+    fn run(job: &Job<'_>, first: usize, scores: &mut [i32])
+}
 
 /// What a block of work reads.
 struct Job<'a> {
@@ -21,7 +21,7 @@ struct Job<'a> {
 ///
 /// # Panics
 /// If the table was made with another codec (as far as `K` tells).
-pub(super) fn approx_scores(isa: Isa, passages: &Passages, table: &Table, select: Select<'_>) -> Vec<i32> {
+pub(super) fn approx_scores(isa: Isa, passages: &Passages, table: &Table, select: Select<'_>) -> HostScores {
     assert_eq!(table.num_centroids(), passages.codec().num_centroids(), "the table is another codec's");
     let job = Job { passages, table, select };
     passages.score(select, |first, scores| dispatch!(isa, &job, first, scores))

@@ -1,4 +1,4 @@
-//! `approx_scores` in plain Rust; the AVX2 body is this one, compiled for AVX2.
+//! `approx_scores` in plain Rust; the AVX2 and AVX-512 bodies are this one, compiled for them.
 
 use super::Job;
 use crate::{

@@ -19,6 +19,7 @@ mod portable;
 use super::{
     dots::Panels,
     passages::{GROUP, Table},
+    query::Query,
 };
 use crate::{CheckedCodec, Codec, Isa, QuantizedQuery};
 
@@ -29,7 +30,7 @@ const BLOCK_CENTROIDS: usize = 512;
 struct Job<'a> {
     codec: &'a Codec,
     query: &'a QuantizedQuery,
-    panels: Panels,
+    panels: &'a Panels,
     /// `Q` rounded up to 8.
     stride: usize,
 }
@@ -37,11 +38,11 @@ struct Job<'a> {
 /// `codec.centroids (K, D) i8`, `query (Q, D) i8` -> `(K, Q) i32`.
 ///
 /// # Panics
-/// If codec and query differ in dim.
-pub(super) fn centroid_table(isa: Isa, codec: &CheckedCodec, query: &QuantizedQuery) -> Table {
-    assert_eq!(codec.dim, query.dim, "codec and query differ in dim");
+/// If the query was made for another instruction set or dim.
+pub(super) fn centroid_table(isa: Isa, codec: &CheckedCodec, query: &Query) -> Table {
+    let (panels, query) = (query.in_order(isa, codec), query.rounded());
     let mut table = Table::unwritten(query.len(), codec.num_centroids());
-    let job = Job { codec, query, panels: Panels::new(isa, query), stride: table.stride() };
+    let job = Job { codec, query, panels, stride: table.stride() };
     if !query.is_empty() {
         let (entries, maxima) = table.parts_mut();
         let rows = entries.chunks_mut(BLOCK_CENTROIDS * job.stride);

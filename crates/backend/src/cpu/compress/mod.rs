@@ -8,17 +8,17 @@
 //!
 //! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`, on 32 at once.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod lanes;
 mod portable;
 mod steps;
 mod trellis;
 
-use crate::{CheckedCodec, Isa, Packed};
+use crate::{CheckedCodec, Codec, Isa, Packed};
 use rayon::prelude::*;
+
+autovectorize! {
+    fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8])
+}
 
 /// Embeddings that one thread compresses before it asks for more work.
 const BLOCK_EMBEDDINGS: usize = 256;

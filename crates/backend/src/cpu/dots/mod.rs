@@ -14,9 +14,10 @@ pub(super) mod avx_vnni;
 pub(super) mod portable;
 
 use super::{lined::Lined, passages::LANES};
-use crate::{Isa, QuantizedQuery};
+use crate::Isa;
 
 /// Int8 rows, interleaved.
+#[derive(Debug)]
 pub(super) struct Panels {
     /// Bytes of an interleaved row.
     width: usize,
@@ -37,15 +38,6 @@ pub(super) fn lanes(isa: Isa) -> usize {
 }
 
 impl Panels {
-    /// Interleaves `query`, its components in their order.
-    ///
-    /// # Panics
-    /// As [`Self::in_order`].
-    pub(super) fn new(isa: Isa, query: &QuantizedQuery) -> Self {
-        let order: Vec<Option<usize>> = (0..query.dim).map(Some).collect();
-        Self::in_order(isa, query.dim, &query.data, &order)
-    }
-
     /// Interleaves `rows (Q, D) i8`, of each its components `order`, zero where there is none.
     ///
     /// # Panics

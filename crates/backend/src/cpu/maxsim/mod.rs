@@ -18,16 +18,16 @@ mod tile;
 
 use super::{
     dots::Panels,
-    levels,
     passages::{Passages, Table},
+    query::Query,
 };
-use crate::{Isa, QuantizedQuery, Select, score_shift};
+use crate::{HostScores, Isa, QuantizedQuery, Select, score_shift};
 
 /// What a block of work reads.
 struct Job<'a> {
     passages: &'a Passages,
     query: &'a QuantizedQuery,
-    panels: Panels,
+    panels: &'a Panels,
     table: &'a Table,
     select: Select<'a>,
 }
@@ -35,20 +35,13 @@ struct Job<'a> {
 /// One score for each selected passage.
 ///
 /// # Panics
-/// If query, table and passages do not belong together (as far as `Q`, `D` and `K` tell).
-pub(super) fn maxsim(
-    isa: Isa,
-    passages: &Passages,
-    query: &QuantizedQuery,
-    table: &Table,
-    select: Select<'_>,
-) -> Vec<i32> {
-    assert_eq!(query.dim, passages.codec().dim, "query and passages differ in dim");
+/// If query, table and passages do not belong together (as far as `Q`, `D`, `K` and the bits tell), or the query was made
+/// for another instruction set.
+pub(super) fn maxsim(isa: Isa, passages: &Passages, query: &Query, table: &Table, select: Select<'_>) -> HostScores {
+    let (panels, query) = (query.as_unpacked(isa, passages.codec()), query.rounded());
     assert_eq!(table.query_len(), query.len(), "the table is another query's");
     assert_eq!(table.num_centroids(), passages.codec().num_centroids(), "the table is another codec's");
-    let codec = passages.codec();
-    let order = levels::order(isa, codec);
-    let job = Job { passages, query, panels: Panels::in_order(isa, query.dim, &query.data, &order), table, select };
+    let job = Job { passages, query, panels, table, select };
     passages.score(select, |first, scores| dispatch!(isa, &job, first, scores))
 }
 

@@ -1,9 +1,0 @@
-//! `approx_scores` with AVX2: the portable body, whose maxima the compiler keeps in registers.
-
-use super::{Job, portable};
-
-/// Scores of the selected passages from `first` on.
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
-    portable::run(job, first, scores);
-}

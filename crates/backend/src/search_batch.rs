@@ -1,0 +1,49 @@
+//! Exhaustive search made of the other ops: what [`Backend::search_batch`] does unless a backend has a better way.
+
+use crate::{Backend, Hit, Result, Select};
+use rayon::prelude::*;
+use std::cmp::Reverse;
+
+/// The part of a resident segment that a search looks at.
+#[derive(Debug)]
+pub struct SegmentView<'a, P> {
+    /// The segment's passages.
+    pub passages: &'a P,
+    /// Those of them that may be found.
+    pub select: Select<'a>,
+}
+
+/// A result among several segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHit {
+    /// Number of the segment, in the order in which they were given.
+    pub segment: usize,
+    /// The passage, by its pid within the segment, and its score.
+    pub hit: Hit,
+}
+
+/// Each query by itself: `centroid_table`, then `maxsim` and `top_k` of each segment, then a merge. Several queries share
+/// the threads of the current rayon pool; a single one stays on the caller's thread as far as the ops do.
+pub(crate) fn each_query<B: Backend + ?Sized>(
+    backend: &B,
+    codec: &B::Codec,
+    segments: &[SegmentView<'_, B::Passages>],
+    queries: &[B::Query],
+    k: usize,
+) -> Result<Vec<Vec<SegmentHit>>> {
+    let search = |query: &B::Query| {
+        let table = backend.centroid_table(codec, query)?;
+        let mut hits = Vec::new();
+        for (segment, view) in segments.iter().enumerate() {
+            let scores = backend.maxsim(view.passages, query, &table, view.select)?;
+            hits.extend(backend.top_k(&scores, k)?.into_iter().map(|hit| SegmentHit { segment, hit }));
+        }
+        hits.sort_unstable_by_key(|found| (Reverse(found.hit.score), found.segment, found.hit.pid));
+        hits.truncate(k);
+        Ok(hits)
+    };
+    match queries {
+        [query] => Ok(vec![search(query)?]),
+        queries => queries.par_iter().map(search).collect(),
+    }
+}
