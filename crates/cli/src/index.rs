@@ -5,12 +5,13 @@ use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
 use selvedge::build::{Arrays, from_arrays};
+use selvedge::collection::ReadReport;
 use selvedge::{BuildOptions, Engine};
 
 /// Builds an index, and says what came out.
 pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     let options = BuildOptions {
-        split_words: args.split,
+        read: args.read.read_options(),
         save_embeddings: args.save_embeddings.clone(),
         ..args.build.build_options(&args.model, &args.encode)
     };
@@ -28,6 +29,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         (None, ..) => return Err(Error::Usage("expected COLLECTION and INDEX".into())),
         (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
     };
+    note_left_out(&report.read);
     note!(
         "{}: {} passages, {} tokens, {} centroids, {:.2} bytes per vector",
         path.display(),
@@ -37,4 +39,17 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         report.bytes_per_vector
     );
     Ok(())
+}
+
+/// Says what was left out of a collection.
+pub(crate) fn note_left_out(report: &ReadReport) {
+    for file in &report.skipped.named {
+        note!("skipped {}: {}", file.path.display(), file.reason);
+    }
+    if report.skipped.total > report.skipped.named.len() {
+        note!("skipped {} files in all", report.skipped.total);
+    }
+    if report.had_header {
+        note!("skipped line 1, which names the columns");
+    }
 }

@@ -4,6 +4,7 @@ use crate::args::MineArgs;
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
+use selvedge::collection::ReadOptions;
 use selvedge::{BuildOptions, MineOptions, MineReport, Teacher};
 use std::io::Write;
 
@@ -14,12 +15,13 @@ pub(crate) fn mine(args: &MineArgs) -> Result<()> {
         (None, Some(scores)) => Teacher::Scores(scores.clone()),
         (None, None) => unreachable!("the arguments demand one of them"),
     };
+    let whole = ReadOptions { split_words: Some(0), ..ReadOptions::default() };
     let options = MineOptions {
         answers: args.answers.clone(),
         depth: args.depth,
         negatives: args.negatives,
         margin: args.margin,
-        build: BuildOptions { split_words: 0, ..args.build.build_options(&args.model, &args.encode) },
+        build: BuildOptions { read: whole, ..args.build.build_options(&args.model, &args.encode) },
         ..MineOptions::new(teacher)
     };
     let report = selvedge::mine(&args.queries, &args.collection, &args.out, &options, &Bars::default())?;

@@ -26,7 +26,7 @@ fn missing_and_misshapen_arrays() {
     assert!(index("none.npy", "lens.npy").contains("none.npy"));
     assert!(index("docs.npy", "none.npy").contains("none.npy"));
     assert!(index("ids.txt", "lens.npy").contains("ids.txt: is not a NumPy file"));
-    assert!(index("docs.npy", "docs.npy").contains("docs.npy: holds <f4"));
+    assert!(index("docs.npy", "docs.npy").contains("docs.npy: holds f32 (<f4), expected i32 (<i4)"));
     assert!(index("queries.npy", "lens.npy").contains("expected (total_tokens, D)"));
     let bytes = std::fs::read(c.path("docs.npy")).unwrap();
     std::fs::write(c.path("cut.npy"), &bytes[..bytes.len() - 5]).unwrap();
@@ -61,6 +61,26 @@ fn a_budget_that_cannot_hold_the_centroids() {
     let complaint = c.fails("index --embeddings docs.npy --doclens lens.npy i --memory-budget 10k", 1);
     assert!(complaint.contains("--memory-budget"), "{complaint}");
     c.nothing_made("i");
+}
+
+/// The passages that are sampled for training have no token; the one that has is found all the same.
+#[test]
+fn one_passage_with_tokens_among_very_many_without() {
+    let c = Collection::new();
+    let rows: Vec<Vec<f32>> = (0..3).map(|at| (0..DIM).map(|i| f32::from(i == at)).collect()).collect();
+    write_floats(&c.path("few.npy"), &rows, &[3, DIM]);
+    for pid in [77, 119_999] {
+        let mut lens = vec![0; 120_000];
+        lens[pid] = 3;
+        write_lens(&c.path("few-lens.npy"), &lens);
+        c.ok(&format!("index --embeddings few.npy --doclens few-lens.npy i{pid}"));
+        let hits = c.ok(&format!("search i{pid} --query-embeddings queries.npy --json --exact -k 1"));
+        assert!(hits.contains(&format!("\"id\":\"{pid}\"")), "{hits}");
+    }
+    write_lens(&c.path("none.npy"), &[0; 4]);
+    write_floats(&c.path("no.npy"), &[], &[0, DIM]);
+    let complaint = c.fails("index --embeddings no.npy --doclens none.npy i", 1);
+    assert!(complaint.contains("no passage has a token left"), "{complaint}");
 }
 
 #[test]

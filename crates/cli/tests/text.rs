@@ -127,8 +127,8 @@ fn bad_text_is_named_by_file_and_line() {
     assert!(index("blank.tsv").contains("nothing to index"));
     std::fs::write(c.path("latin.tsv"), b"a\tfine\nb\tcaf\xe9\n").unwrap();
     assert!(index("latin.tsv").contains("latin.tsv, line 2: not valid UTF-8"));
-    std::fs::write(c.path("folder/latin.txt"), b"one\ntwo caf\xe9\n").unwrap();
-    assert!(index("folder").contains("latin.txt, line 2: not valid UTF-8"));
+    c.write("empty-id.jsonl", "{\"id\": \"\", \"text\": \"fine\"}\n");
+    assert!(index("empty-id.jsonl").contains("empty-id.jsonl, line 1: the id is empty"));
     std::fs::create_dir(c.path("hollow")).unwrap();
     assert!(index("hollow").contains("hollow: holds no passage"));
     let left = std::fs::read_dir(c.dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
@@ -169,16 +169,28 @@ fn a_pooled_index_has_fewer_tokens_and_says_so() {
 }
 
 #[test]
-fn files_that_are_no_text_are_left_out_and_named() {
+fn files_that_are_no_text_are_skipped_and_named() {
     let c = Collection::new();
     fill(&c);
     std::fs::write(c.path("folder/picture"), b"\x89PNG\0\0").unwrap();
+    std::fs::write(c.path("folder/latin.txt"), b"one\ntwo caf\xe9\n").unwrap();
     let out = c.run(&format!("index folder i --model {}", golden("pylate_bert")));
     let said = String::from_utf8_lossy(&out.stderr);
-    assert!(
-        out.status.success() && said.contains("left out: 1 files that are no text, folder/picture first"),
-        "{said}"
-    );
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("skipped folder/picture: not text"), "{said}");
+    assert!(said.contains("skipped folder/latin.txt: line 2: not valid UTF-8"), "{said}");
+}
+
+#[test]
+fn ids_that_are_numbers_are_found_as_they_are_written() {
+    let c = Collection::new();
+    let ids = ["123456789012345678901", "123456789012345678902", "0.1000", "1e2"];
+    c.write("n.jsonl", &ids.map(|id| format!("{{\"id\": {id}, \"text\": \"woven edge\"}}\n")).concat());
+    c.ok(&format!("index n.jsonl i --model {}", golden("plain_bert")));
+    let hits = results(&c.ok("search i woven --json"));
+    let mut found: Vec<&str> = hits[0].iter().map(|hit| hit["id"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["0.1000", "123456789012345678901", "123456789012345678902", "1e2"]);
 }
 
 #[test]

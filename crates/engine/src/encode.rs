@@ -9,34 +9,30 @@
 //! | tokens per text, i32 | `doclens.npy` | `querylens.npy` |
 //! | ids, one per line | `ids.txt` | `queryids.txt` |
 
+use crate::collection::{ReadOptions, ReadReport};
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::{Result, collection, query_file};
 use selvedge_encoder::{Encoder, TextKind};
+use selvedge_index::Document;
 use std::path::Path;
 
 /// Texts that are encoded at a time.
 const BLOCK_TEXTS: usize = 1024;
 
 /// Options of [`encode()`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EncodeOptions {
     /// Whether the texts are queries, as [`query_file::read`] reads them, rather than a collection.
     pub queries: bool,
     /// Whether rows are f32 rather than f16.
     pub is_f32: bool,
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    pub split_words: usize,
-}
-
-impl Default for EncodeOptions {
-    fn default() -> Self {
-        Self { queries: false, is_f32: false, split_words: 128 }
-    }
+    /// Options of reading a folder.
+    pub read: ReadOptions,
 }
 
 /// Counts of what was encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct EncodeReport {
     /// Texts read.
     pub texts: usize,
@@ -44,6 +40,8 @@ pub struct EncodeReport {
     pub tokens: u64,
     /// Components of a row.
     pub dim: usize,
+    /// What was left out of the collection; nothing of queries.
+    pub read: ReadReport,
 }
 
 /// Encodes the texts at `input` into files of the folder `out`; each file appears when it is complete.
@@ -67,15 +65,17 @@ pub fn encode(
         texts: Vec::new(),
         tokens: 0,
     };
+    let mut read = ReadReport::default();
     if options.queries {
         query_file::read(input)?.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
     } else {
-        collection::read(input, options.split_words, |document| blocks.push(document.id, document.text))?;
+        let each = |document: Document| blocks.push(document.id, document.text);
+        read = collection::read(input, Some(encoder), &options.read, each)?;
     }
     blocks.flush()?;
     let Blocks { saver, stage, ids, tokens, .. } = blocks;
     stage.finish();
-    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim() };
+    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim(), read };
     saver.finish(ids.into_iter().map(Ok))?;
     Ok(report)
 }

@@ -35,6 +35,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of a folder that cannot be read as text.
+    #[error("{path}: {reason}")]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be read.
+        reason: String,
+    },
+    /// A glob that cannot be parsed.
+    #[error("the glob {glob:?}: {reason}")]
+    Glob {
+        /// The glob.
+        glob: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A collection without a passage.
     #[error("{path}: holds no passage")]
     EmptyCollection {

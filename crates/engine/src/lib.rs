@@ -51,6 +51,7 @@ pub mod query_file;
 pub mod save;
 mod snippet;
 pub mod source;
+mod text;
 pub mod trec;
 mod tune;
 

@@ -6,6 +6,7 @@
 //! ```
 
 use crate::build;
+use crate::collection::ReadOptions;
 use crate::eval::truth::offsets;
 use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
@@ -57,7 +58,8 @@ pub struct MineOptions {
 impl MineOptions {
     /// Defaults, with `teacher` as the judge.
     pub fn new(teacher: Teacher) -> Self {
-        let build = BuildOptions { split_words: 0, ..BuildOptions::default() };
+        let whole = ReadOptions { split_words: Some(0), ..ReadOptions::default() };
+        let build = BuildOptions { read: whole, ..BuildOptions::default() };
         Self { teacher, answers: None, depth: 100, negatives: 15, margin: 0.1, build }
     }
 }

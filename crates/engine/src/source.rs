@@ -5,6 +5,10 @@ use crate::{Error, Result};
 use selvedge_encoder::{Embeddings, Encoder, pool};
 use std::path::Path;
 
+/// Bytes of text that are encoded at a time, unless one passage alone has more: the tokenizer needs some hundred times
+/// as much.
+const TEXT_BYTES: usize = 1 << 20;
+
 /// Embeddings of a collection's passages, by pid.
 pub trait Source: Send {
     /// Components of an embedding.
@@ -55,8 +59,19 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        let texts: Vec<String> = pids.iter().map(|&pid| (self.text)(pid)).collect::<Result<_>>()?;
-        Ok(self.encoder.encode_passages(&texts)?)
+        let mut out = Embeddings { dim: self.dim(), data: Vec::new(), lens: Vec::with_capacity(pids.len()) };
+        let (mut texts, mut bytes) = (Vec::new(), 0);
+        for (at, &pid) in pids.iter().enumerate() {
+            let text = (self.text)(pid)?;
+            bytes += text.len();
+            texts.push(text);
+            if bytes >= TEXT_BYTES || at + 1 == pids.len() {
+                append(&mut out, self.encoder.encode_passages(&texts)?);
+                texts.clear();
+                bytes = 0;
+            }
+        }
+        Ok(out)
     }
 }
 
@@ -95,8 +110,23 @@ impl Source for Pooled<'_> {
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        Ok(pool(self.inner.fetch(pids)?, self.factor))
+        let mut out = Embeddings { dim: self.dim(), data: Vec::new(), lens: Vec::with_capacity(pids.len()) };
+        // As many passages at a time that their tokens before pooling are no more than the caller's afterwards.
+        for piece in pids.chunks(pids.len().div_ceil(self.factor).max(1)) {
+            append(&mut out, pool(self.inner.fetch(piece)?, self.factor));
+        }
+        Ok(out)
     }
+}
+
+/// Appends the embeddings of more passages.
+fn append(to: &mut Embeddings, mut more: Embeddings) {
+    if to.data.is_empty() {
+        // The first, and often the only ones: they are not copied.
+        std::mem::swap(&mut to.data, &mut more.data);
+    }
+    to.data.append(&mut more.data);
+    to.lens.append(&mut more.lens);
 }
 
 /// A `.npy` array of all embeddings and one of doclens.
@@ -165,5 +195,53 @@ impl Source for ArraySource {
             out.lens.extend((first..=last).map(|p| (self.offsets[p + 1] - self.offsets[p]) as u32));
         }
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Passages of 6 tokens, a component of each being its pid; remembers how many were asked for at once.
+    struct Counted {
+        most_at_once: usize,
+    }
+
+    impl Source for Counted {
+        fn dim(&self) -> usize {
+            8
+        }
+
+        fn num_passages(&self) -> usize {
+            100
+        }
+
+        fn max_doclen(&self) -> usize {
+            6
+        }
+
+        fn is_costly(&self) -> bool {
+            false
+        }
+
+        fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
+            self.most_at_once = self.most_at_once.max(pids.len());
+            let data = pids.iter().flat_map(|&pid| vec![pid as f32; 6 * 8]).collect();
+            Ok(Embeddings { dim: 8, data, lens: vec![6; pids.len()] })
+        }
+    }
+
+    /// A block is sized by the tokens that are left, so fewer passages are fetched at a time.
+    #[test]
+    fn pooling_never_holds_more_tokens_than_it_was_asked_for() {
+        let mut counted = Counted { most_at_once: 0 };
+        let mut pooled = Pooled::new(&mut counted, 3);
+        let pids: Vec<u32> = (10..30).collect();
+        let got = pooled.fetch(&pids).unwrap();
+        assert_eq!(got.lens, vec![2; 20]);
+        let expected = pool(Counted { most_at_once: 0 }.fetch(&pids).unwrap(), 3);
+        assert_eq!(got, expected);
+        assert_eq!(counted.most_at_once, 7);
+        assert!(Pooled::new(&mut counted, 3).fetch(&[]).unwrap().lens.is_empty());
     }
 }

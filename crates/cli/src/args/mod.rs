@@ -1,8 +1,10 @@
 //! The words on the command line; the first line of every doc comment is what `--help` shows.
 
 mod options;
+mod read;
 mod train;
 
+pub(crate) use read::ReadArgs;
 pub(crate) use train::{FreshArgs, MineArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -87,15 +89,19 @@ impl Command {
 
 const INDEX_HELP: &str = "\
 COLLECTION is one of
-  a folder         every file is text; a long file becomes several passages (see --split); the id is its path
+  a folder         every file is text; a long file becomes several passages (see --split); the id is its path.
+                   Hidden files, those that .gitignore names and other indexes are left out, links are followed;
+                   a file that is not text is skipped and named
   FILE.jsonl       one object a line: \"id\", \"text\"; whatever else it holds is kept as metadata
-  FILE.tsv         one passage a line: id<TAB>text
-  -                either of the last two, from standard input
+  FILE.tsv         one passage a line: id<TAB>text; a first line \"id<TAB>text\" is a header
+  a BEIR folder    its corpus.jsonl: \"_id\", \"title\" and \"text\", the title before the text
+  -                JSONL or TSV from standard input
+All may be compressed by gzip or Zstandard.
 
 Examples
   selvedge index notes/ notes.index
   selvedge index notes/ notes.index --model ./my-colbert
-  zcat collection.tsv.gz | selvedge index - my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
+  selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
 
 const ENCODE_HELP: &str = "\
@@ -167,9 +173,9 @@ pub(crate) struct IndexArgs {
     /// Ids of the passages, one a line; without it they are numbered from 0.
     #[arg(long, value_name = "IDS.txt", requires = "embeddings")]
     pub(crate) ids: Option<PathBuf>,
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    #[arg(long, value_name = "WORDS", default_value_t = 128)]
-    pub(crate) split: usize,
+    /// How a folder is read.
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
     /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
     #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
     pub(crate) save_embeddings: Option<PathBuf>,
@@ -199,9 +205,9 @@ pub(crate) struct EncodeTextsArgs {
     /// Write f32 rather than f16.
     #[arg(long)]
     pub(crate) f32: bool,
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    #[arg(long, value_name = "WORDS", default_value_t = 128)]
-    pub(crate) split: usize,
+    /// How a folder is read.
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
     /// Length limits and threads.
     #[command(flatten)]
     pub(crate) encode: EncodeArgs,

@@ -11,7 +11,7 @@
 //! passage is an id of `--collection`, or its text likewise.
 
 use crate::{Error, Result};
-use selvedge::collection;
+use selvedge::collection::{self, ReadOptions};
 use selvedge::lines::Lines;
 use selvedge::query_file;
 use selvedge_trainer::{Example, Examples};
@@ -56,7 +56,7 @@ impl TrainingData {
         }
         if let Some(path) = passages {
             let mut ids = HashMap::new();
-            collection::read(path, 0, |document| {
+            collection::read(path, None, &ReadOptions::default(), |document| {
                 ids.insert(document.id, texts.push(document.text));
                 Ok(())
             })?;

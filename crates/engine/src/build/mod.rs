@@ -8,6 +8,7 @@ mod budget;
 pub mod pipeline;
 mod reservoir;
 
+use crate::collection::{ReadOptions, ReadReport};
 use crate::device::on_device;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
@@ -40,8 +41,8 @@ pub struct BuildOptions {
     pub memory_budget: u64,
     /// Seed of everything random: the same seed and input give the same index.
     pub seed: u64,
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    pub split_words: usize,
+    /// Options of reading a folder.
+    pub read: ReadOptions,
     /// A folder that the uncompressed embeddings are written to as well.
     pub save_embeddings: Option<PathBuf>,
 }
@@ -58,7 +59,7 @@ impl Default for BuildOptions {
             pool: 1,
             memory_budget: 4 << 30,
             seed: 42,
-            split_words: 128,
+            read: ReadOptions::default(),
             save_embeddings: None,
         }
     }
@@ -76,7 +77,7 @@ pub struct Arrays {
 }
 
 /// Sizes of an index that was built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct BuildReport {
     /// Number of passages.
     pub passages: u32,
@@ -86,6 +87,8 @@ pub struct BuildReport {
     pub centroids: usize,
     /// Bytes on disk per embedding, stored text aside.
     pub bytes_per_vector: f64,
+    /// What was left out of the collection; nothing of documents and arrays.
+    pub read: ReadReport,
 }
 
 /// Builds the index of the collection at `collection` (a folder, JSONL, TSV or `-`) at `path`.
@@ -101,12 +104,12 @@ pub fn from_text(
 ) -> Result<BuildReport> {
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
-    collection::read(collection, options.split_words, |document| {
+    let read = collection::read(collection, Some(encoder), &options.read, |document| {
         stage.add(1)?;
         Ok(writer.push_document(&document)?)
     })?;
     stage.finish();
-    from_written(path, writer, encoder, options, progress)
+    Ok(BuildReport { read, ..from_written(path, writer, encoder, options, progress)? })
 }
 
 /// Builds the index of documents that a program has at `path`, a passage each.
@@ -197,6 +200,7 @@ fn from_source(
         tokens: counts.num_tokens,
         centroids: index.codec().params.num_centroids(),
         bytes_per_vector: index.bytes_per_vector(),
+        read: ReadReport::default(),
     })
 }
 

@@ -57,10 +57,15 @@ pub fn run<B: Backend>(
     let block = (budget.block_tokens() / max_doclen).clamp(1, 1 << 14);
     writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
 
-    let sampled = sample_pids(num_passages, options.seed);
+    let mut sampled = sample_pids(num_passages, options.seed);
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
-    let sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
+    let mut sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
+    if sample.seen == 0 && sampled.len() < num_passages {
+        // Nearly every passage is empty: the few that are not may all have been missed.
+        sampled = (0..num_passages as u32).collect();
+        sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
+    }
     let mut counts = Counts {
         sampled_passages: sampled.len(),
         sampled_tokens: sample.rows.len() / source.dim(),

@@ -1,8 +1,9 @@
 //! NumPy's `.npy` files: f16 or f32 matrices read by rows, and i32 or i64 vectors.
 //!
 //! Format: magic `\x93NUMPY`, version, header length, a Python dict as text, then the raw array
-//! (NumPy Enhancement Proposal 1). The crates that parse it pull in a Python grammar; the four
-//! headers that a writer of C-order arrays makes need none.
+//! (NumPy Enhancement Proposal 1). The crates that parse the dict pull in a Python grammar; [`header`] is what it needs.
+
+mod header;
 
 use crate::{Error, Result};
 use half::f16;
@@ -20,6 +21,7 @@ pub struct NpyFloats {
     data_start: u64,
 }
 
+/// What a header says of an array in C order, and where its data begins.
 struct Header {
     descr: String,
     shape: Vec<usize>,
@@ -33,7 +35,7 @@ impl NpyFloats {
         let half = match header.descr.as_str() {
             "<f2" => true,
             "<f4" => false,
-            other => return Err(bad(path, format!("holds {other}, expected f16 (<f2) or f32 (<f4)"))),
+            other => return Err(bad(path, format!("holds {}, expected f16 (<f2) or f32 (<f4)", describe(other)))),
         };
         check_length(path, &file, &header, if half { 2 } else { 4 })?;
         Ok(Self { path: path.into(), file, shape: header.shape, half, data_start: header.data_start })
@@ -72,21 +74,20 @@ impl NpyFloats {
 /// Reads a vector of i32 or i64 counts.
 pub fn read_lens(path: &Path) -> Result<Vec<u32>> {
     let (mut file, header) = open(path)?;
-    let size = match header.descr.as_str() {
-        "<i4" | "<u4" => 4,
-        "<i8" | "<u8" => 8,
-        other => return Err(bad(path, format!("holds {other}, expected i32 (<i4)"))),
+    let value: fn(&[u8]) -> i128 = match header.descr.as_str() {
+        "<i4" => |b| i32::from_le_bytes(b.try_into().expect("four bytes")).into(),
+        "<u4" => |b| u32::from_le_bytes(b.try_into().expect("four bytes")).into(),
+        "<i8" => |b| i64::from_le_bytes(b.try_into().expect("eight bytes")).into(),
+        "<u8" => |b| u64::from_le_bytes(b.try_into().expect("eight bytes")).into(),
+        other => return Err(bad(path, format!("holds {}, expected i32 (<i4)", describe(other)))),
     };
+    let size = if header.descr.ends_with('4') { 4 } else { 8 };
     if header.shape.len() != 1 {
         return Err(bad(path, format!("has shape {:?}, expected one axis", header.shape)));
     }
     check_length(path, &file, &header, size)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(Error::io(path))?;
-    let value = |b: &[u8]| match size {
-        4 => i64::from(i32::from_le_bytes(b.try_into().expect("four bytes"))),
-        _ => i64::from_le_bytes(b.try_into().expect("eight bytes")),
-    };
     let entries = bytes.chunks_exact(size).map(value).enumerate();
     entries
         .map(|(i, v)| u32::try_from(v).map_err(|_| bad(path, format!("entry {i} is {v}, not a number of tokens"))))
@@ -164,32 +165,44 @@ fn open(path: &Path) -> Result<(File, Header)> {
     }
     let mut text = vec![0u8; length];
     file.read_exact(&mut text).map_err(short)?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let header = parse(&text, (before + length) as u64).ok_or_else(|| bad(path, format!("has the header {text}")))?;
-    if text.contains("'fortran_order': True") {
+    let text = String::from_utf8(text).map_err(|_| bad(path, "has a header that is not valid UTF-8".into()))?;
+    let parsed = header::parse(&text).map_err(|reason| bad(path, format!("has a header that {reason}")))?;
+    let shape = parsed.shape;
+    if shape.is_empty() {
+        return Err(bad(path, "holds a single number, expected an array".into()));
+    }
+    if parsed.is_fortran && shape.len() > 1 {
         return Err(bad(path, "is in Fortran order; save it with numpy.ascontiguousarray".into()));
     }
-    Ok((file, header))
+    Ok((file, Header { descr: parsed.descr, shape, data_start: (before + length) as u64 }))
 }
 
-fn parse(text: &str, data_start: u64) -> Option<Header> {
-    let after = |key: &str| text.split_once(key).map(|(_, rest)| rest.trim_start());
-    let descr = after("'descr':")?.strip_prefix('\'')?.split_once('\'')?.0.to_owned();
-    let axes = after("'shape':")?.strip_prefix('(')?.split_once(')')?.0;
-    let shape: Option<Vec<usize>> =
-        axes.split(',').map(str::trim).filter(|a| !a.is_empty()).map(|a| a.parse().ok()).collect();
-    let shape = shape?;
-    (!shape.is_empty()).then_some(Header { descr, shape, data_start })
+/// The type of an element, in words before its code.
+fn describe(descr: &str) -> String {
+    let (order, code) = descr.split_at(descr.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0));
+    let bits = code.get(1..).and_then(|bytes| bytes.parse::<usize>().ok()).unwrap_or(0).saturating_mul(8);
+    let kind = match code.bytes().next() {
+        _ if descr.starts_with('[') => "records".into(),
+        Some(b'b') => "bool".into(),
+        Some(b'O') => "Python objects".into(),
+        Some(b'S' | b'U' | b'a') => "strings".into(),
+        Some(b'M' | b'm') => "times".into(),
+        Some(b'c') => format!("complex numbers of {bits} bits"),
+        Some(kind @ (b'f' | b'i' | b'u')) => format!("{}{bits}", char::from(kind)),
+        _ => return descr.to_owned(),
+    };
+    format!("{}{kind} ({descr})", if order == ">" { "big-endian " } else { "" })
 }
 
 fn check_length(path: &Path, file: &File, header: &Header, size: usize) -> Result<()> {
     let found = file.metadata().map_err(Error::io(path))?.len();
     let elements = header.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis));
     let expected = elements.and_then(|n| (n as u64).checked_add(header.data_start));
-    match expected {
-        Some(expected) if expected == found => Ok(()),
-        _ => Err(bad(path, format!("has {found} bytes, its shape {:?} asks for {expected:?}", header.shape))),
+    if expected == Some(found) {
+        return Ok(());
     }
+    let expected = expected.map_or("more than a file can have".into(), |bytes| bytes.to_string());
+    Err(bad(path, format!("has {found} bytes, its shape {:?} asks for {expected}", header.shape)))
 }
 
 #[cfg(test)]
@@ -215,5 +228,89 @@ mod tests {
             std::fs::write(&path, &bytes[..cut]).unwrap();
             assert!(NpyFloats::open(&path).is_err(), "cut at {cut}");
         }
+    }
+
+    /// A file with a header in any spelling, and its data.
+    fn file(dict: &str, data: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((dict.len() as u16).to_le_bytes());
+        bytes.extend(dict.as_bytes());
+        bytes.extend(data);
+        std::fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn an_array_in_fortran_order_is_refused_in_every_spelling() {
+        for dict in [
+            "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 8), }",
+            "{'descr':'<f4','fortran_order':True,'shape':(3,8)}",
+            "{\"descr\": \"<f4\", \"fortran_order\" : True, \"shape\": (3, 8)}",
+        ] {
+            let (_dir, path) = file(dict, &[0; 96]);
+            let said = NpyFloats::open(&path).err().unwrap().to_string();
+            assert!(said.contains("is in Fortran order; save it with numpy.ascontiguousarray"), "{dict}: {said}");
+            let (_dir, path) = file(&dict.replace("True", "False"), &[0; 96]);
+            assert_eq!(NpyFloats::open(&path).unwrap().shape, [3, 8], "{dict}");
+        }
+        // One axis has one order.
+        let (_dir, path) = file("{'descr': '<i4', 'fortran_order': True, 'shape': (2,)}", &[1, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(read_lens(&path).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn a_type_that_is_not_read_is_named_in_words() {
+        for (descr, words) in [
+            ("'>f4'", "holds big-endian f32 (>f4), expected f16 (<f2) or f32 (<f4)"),
+            ("'<f8'", "holds f64 (<f8)"),
+            ("'|b1'", "holds bool (|b1)"),
+            ("'|O'", "holds Python objects (|O)"),
+            ("'<U7'", "holds strings (<U7)"),
+            ("[('a', '<f4')]", "holds records ([('a', '<f4')])"),
+            ("'?'", "holds ?"),
+            ("''", "holds "),
+        ] {
+            let dict = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (3, 8)}}");
+            let (_dir, path) = file(&dict, &[0; 96]);
+            let said = NpyFloats::open(&path).err().unwrap().to_string();
+            assert!(said.contains(words), "{said}");
+        }
+        let (_dir, path) = file("{'descr': '>i4', 'fortran_order': False, 'shape': (1,)}", &[0; 4]);
+        assert!(read_lens(&path).unwrap_err().to_string().contains("holds big-endian i32 (>i4), expected i32 (<i4)"));
+    }
+
+    #[test]
+    fn sizes_are_shown_as_numbers() {
+        let (_dir, path) = file("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 8)}", &[0; 99]);
+        let said = NpyFloats::open(&path).err().unwrap().to_string();
+        assert!(said.contains("has 166 bytes, its shape [3, 8] asks for 163"), "{said}");
+        let huge = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 8)}}", usize::MAX);
+        let (_dir, path) = file(&huge, &[]);
+        assert!(NpyFloats::open(&path).err().unwrap().to_string().contains("asks for more than a file can have"));
+        let (_dir, path) = file("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", &[0; 4]);
+        assert!(NpyFloats::open(&path).err().unwrap().to_string().contains("holds a single number"));
+    }
+
+    #[test]
+    fn lengths_of_every_width_are_counts_or_refused() {
+        for (descr, one, large) in [
+            ("<i4", 5i32.to_le_bytes().to_vec(), (-1i32).to_le_bytes().to_vec()),
+            ("<u4", 5u32.to_le_bytes().to_vec(), vec![]),
+            ("<i8", 5i64.to_le_bytes().to_vec(), (1i64 << 32).to_le_bytes().to_vec()),
+            ("<u8", 5u64.to_le_bytes().to_vec(), u64::MAX.to_le_bytes().to_vec()),
+        ] {
+            let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,)}}");
+            let (_dir, path) = file(&dict, &one);
+            assert_eq!(read_lens(&path).unwrap(), [5], "{descr}");
+            if !large.is_empty() {
+                let (_dir, path) = file(&dict, &large);
+                let said = read_lens(&path).unwrap_err().to_string();
+                assert!(said.contains("not a number of tokens"), "{descr}: {said}");
+            }
+        }
+        let (_dir, path) = file("{'descr': '<u4', 'fortran_order': False, 'shape': (1,)}", &u32::MAX.to_le_bytes());
+        assert_eq!(read_lens(&path).unwrap(), [u32::MAX]);
     }
 }

@@ -1,0 +1,187 @@
+//! The files of a folder, as the walk finds them.
+//!
+//! In order of their paths; hidden files, those that `.gitignore` and `.ignore` name, and whole indexes are left out.
+//! Links are followed. A linked folder is read once, however many links lead to it, and not at all where the walk
+//! comes to it without the link; so a loop of links ends.
+
+use super::{ReadOptions, Skipped};
+use crate::lines::check_id;
+use crate::{Error, Result};
+use ignore::overrides::{Override, OverrideBuilder};
+use ignore::{DirEntry, WalkBuilder};
+use selvedge_index::MAGIC;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A file to be read.
+pub(super) struct FoundFile {
+    pub(super) path: PathBuf,
+    /// Its path in the folder, with `/` between names.
+    pub(super) id: String,
+    /// What stands between the id and the number of a part: `#`, or `/#` where another file is named like a part. No
+    /// file has an id that begins with another file's and a `/`.
+    pub(super) mark: &'static str,
+}
+
+/// Lists the files of a folder; what cannot be listed goes to `skipped`.
+pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
+    let root = folder.canonicalize().map_err(Error::io(folder))?;
+    std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let in_repository = root.ancestors().any(|above| above.join(".git").exists());
+    let globs = Arc::new(globs(folder, options)?);
+    let mut walk = Walk { options, globs, in_repository, seen: Arc::default(), files: vec![], links: vec![] };
+    walk.walk(folder, skipped)?;
+    while let Some(link) = walk.next_link() {
+        match link.canonicalize() {
+            // Gone into already, or holds the folder itself.
+            Ok(target) if root.starts_with(&target) || lock(&walk.seen).contains(&target) => (),
+            Ok(_) => walk.walk(&link, skipped)?,
+            Err(error) => skipped.push(&link, error)?,
+        }
+    }
+    walk.files.sort();
+    named(folder, walk.files, skipped)
+}
+
+/// The walk, and what it has come across.
+struct Walk<'a> {
+    options: &'a ReadOptions,
+    globs: Arc<Override>,
+    in_repository: bool,
+    /// Real folders that were gone into.
+    seen: Arc<Mutex<HashSet<PathBuf>>>,
+    files: Vec<PathBuf>,
+    /// Links to folders, not yet followed.
+    links: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    /// Walks everything below `root`; links to folders are noted, not followed.
+    fn walk(&mut self, root: &Path, skipped: &mut Skipped) -> Result<()> {
+        let (globs, seen) = (self.globs.clone(), self.seen.clone());
+        lock(&seen).extend(root.canonicalize());
+        let heeds_ignore = !self.options.no_ignore;
+        let walker = WalkBuilder::new(root)
+            .hidden(!self.options.hidden)
+            .ignore(heeds_ignore)
+            .git_ignore(heeds_ignore)
+            .git_exclude(heeds_ignore)
+            .git_global(false)
+            .require_git(false)
+            .parents(heeds_ignore && self.in_repository)
+            .filter_entry(move |entry| entry.depth() == 0 || is_wanted(entry, &globs, &seen))
+            .build();
+        for entry in walker {
+            match entry {
+                Ok(entry) if entry.depth() > 0 => self.note(&entry, skipped)?,
+                Ok(_) => (),
+                Err(error) => {
+                    let (path, reason) = explain(&error);
+                    skipped.push(path.unwrap_or(root), reason)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, entry: &DirEntry, skipped: &mut Skipped) -> Result<()> {
+        let path = entry.path();
+        match path.metadata() {
+            Ok(found) if found.is_file() => self.files.push(path.to_owned()),
+            Ok(found) if found.is_dir() => self.links.extend(entry.path_is_symlink().then(|| path.to_owned())),
+            Ok(_) => skipped.push(path, "neither a file nor a folder")?,
+            Err(error) => skipped.push(path, error)?,
+        }
+        Ok(())
+    }
+
+    /// The first link by its path, so that the order in which the system lists a folder changes nothing.
+    fn next_link(&mut self) -> Option<PathBuf> {
+        let first = (0..self.links.len()).min_by_key(|&at| &self.links[at])?;
+        Some(self.links.swap_remove(first))
+    }
+}
+
+/// Whether the walk takes a file, or goes into a folder.
+fn is_wanted(entry: &DirEntry, globs: &Override, seen: &Mutex<HashSet<PathBuf>>) -> bool {
+    let path = entry.path();
+    let is_folder = path.is_dir();
+    if globs.matched(path, is_folder).is_ignore() || is_unfinished(entry.file_name()) {
+        return false;
+    }
+    if entry.file_type().is_none_or(|kind| !kind.is_dir()) {
+        return true;
+    }
+    !is_index(path) && path.canonicalize().is_ok_and(|real| lock(seen).insert(real))
+}
+
+/// Whether a folder is an index: the text in it was indexed from elsewhere.
+fn is_index(folder: &Path) -> bool {
+    let mut start = [0; MAGIC.len()];
+    File::open(folder.join("manifest")).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+}
+
+/// Whether a name is that of a file or folder in the making, such as the index that this collection goes into.
+fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with('.') && name.ends_with(".partial")
+}
+
+/// Include and exclude globs: what matches any of the first, where there are some, and none of the second.
+fn globs(folder: &Path, options: &ReadOptions) -> Result<Override> {
+    let mut builder = OverrideBuilder::new(folder);
+    let excluded = options.exclude.iter().map(|glob| format!("!{glob}"));
+    for glob in options.include.iter().cloned().chain(excluded) {
+        builder.add(&glob).map_err(|error| Error::Glob { glob: glob.clone(), reason: error.to_string() })?;
+    }
+    builder.build().map_err(|error| Error::Glob { glob: String::new(), reason: error.to_string() })
+}
+
+/// The path and the reason of an error, without the walk's own words around them.
+fn explain(error: &ignore::Error) -> (Option<&Path>, String) {
+    match error {
+        ignore::Error::WithPath { path, err } => (Some(path), explain(err).1),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => explain(err),
+        other => (None, other.to_string()),
+    }
+}
+
+/// Gives each path its id; two that look alike as text, and names that no id can hold, are skipped.
+fn named(folder: &Path, paths: Vec<PathBuf>, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
+    let mut files: Vec<FoundFile> = Vec::with_capacity(paths.len());
+    let mut ids = HashSet::new();
+    for path in paths {
+        let names = path.strip_prefix(folder).unwrap_or(&path).components();
+        let names: Vec<_> = names.map(|name| name.as_os_str().to_string_lossy()).collect();
+        let id = names.join("/");
+        if let Err(reason) = check_id(&id) {
+            skipped.push(&path, reason)?;
+        } else if !ids.insert(id.clone()) {
+            skipped.push(&path, "its name is not valid UTF-8, and looks like that of another file")?;
+        } else {
+            files.push(FoundFile { path, id, mark: "#" });
+        }
+    }
+    let part_like: HashSet<&str> = ids.iter().filter_map(|id| whole_of(id)).collect();
+    for file in &mut files {
+        if part_like.contains(file.id.as_str()) {
+            file.mark = "/#";
+        }
+    }
+    Ok(files)
+}
+
+/// What stands before `#` and a number at the end of an id.
+fn whole_of(id: &str) -> Option<&str> {
+    let (whole, number) = id.rsplit_once('#')?;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(whole)
+}
+
+/// A lock; nothing that is done under it panics.
+fn lock(seen: &Mutex<HashSet<PathBuf>>) -> MutexGuard<'_, HashSet<PathBuf>> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! Where a long text is cut into passages.
+
+use crate::Result;
+use std::ops::Range;
+
+/// Finds the passages of a text: ascending ranges of its bytes, which may overlap.
+pub(super) type Splitter<'a> = &'a dyn Fn(&str) -> Result<Vec<Range<usize>>>;
+
+/// How a file of a folder becomes passages.
+#[derive(Clone, Copy)]
+pub(super) enum Split<'a> {
+    /// One passage a file.
+    Never,
+    /// Passages of about this many words, cut at a blank line, a sentence's end or a space.
+    Words(usize),
+    /// Passages that a function finds, such as those that fill a model's length.
+    By(Splitter<'a>),
+}
+
+impl Split<'_> {
+    /// The passages of a text.
+    pub(super) fn ranges(self, text: &str) -> Result<Vec<Range<usize>>> {
+        match self {
+            Self::Never => Ok(vec![0..text.len()]),
+            Self::Words(words) => Ok(by_words(text, words)),
+            Self::By(splitter) => splitter(text),
+        }
+    }
+
+    /// Whether every file is one passage.
+    pub(super) fn is_never(self) -> bool {
+        matches!(self, Self::Never)
+    }
+}
+
+/// Cuts a text into passages of about `words` words, at the last blank line, sentence end or space before it runs over.
+fn by_words(text: &str, words: usize) -> Vec<Range<usize>> {
+    let (mut ranges, mut start) = (Vec::new(), 0);
+    let end = text.trim_end().len();
+    while text[start..end].split_whitespace().nth(words + words / 4).is_some() {
+        let cut = start + cut_before(&text[start..end], words);
+        ranges.push(start..cut);
+        start = cut;
+    }
+    ranges.push(start..end);
+    ranges
+}
+
+/// Where to cut: after the best boundary between half of `words` and `words`.
+fn cut_before(text: &str, words: usize) -> usize {
+    let (mut count, mut best, mut best_rank) = (0, 0, 0);
+    let mut in_word = false;
+    let mut previous = ' ';
+    for (at, c) in text.char_indices() {
+        if c.is_whitespace() {
+            let rank = match (previous, c) {
+                ('\n', '\n') => 3,
+                ('.' | '!' | '?' | ':', _) => 2,
+                _ => 1,
+            };
+            if 2 * count >= words && rank >= best_rank {
+                (best, best_rank) = (at + c.len_utf8(), rank);
+            }
+            in_word = false;
+        } else if !in_word {
+            in_word = true;
+            count += 1;
+            if count > words && best > 0 {
+                return best;
+            }
+        }
+        if c != '\r' {
+            previous = c;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_at_paragraphs_then_sentences_then_spaces() {
+        let text = "one two three four.\n\nfive six seven. eight nine ten eleven twelve";
+        let parts = |text, words| -> Vec<String> {
+            let ranges = Split::Words(words).ranges(text).unwrap();
+            ranges.into_iter().map(|range| text[range].trim().to_owned()).collect()
+        };
+        assert_eq!(parts(text, 6), ["one two three four.", "five six seven.", "eight nine ten eleven twelve"]);
+        let long = "word ".repeat(1000);
+        let parts: Vec<usize> = parts(&long, 100).iter().map(|part| part.split_whitespace().count()).collect();
+        assert_eq!(parts.iter().sum::<usize>(), 1000);
+        assert!(parts.iter().all(|&words| words <= 125));
+    }
+}
