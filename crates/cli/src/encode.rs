@@ -13,6 +13,13 @@ pub(crate) fn encode(args: &EncodeTextsArgs) -> Result<()> {
     let options = EncodeOptions { queries: args.queries, is_f32: args.f32, read: args.read.read_options() };
     let report = selvedge::encode(&args.input, &args.out, &encoder, &options, &Bars::default())?;
     note_left_out(&report.read);
+    if report.truncated > 0 {
+        note!(
+            "{} of {} texts are longer than the model reads; the rest of them is not encoded",
+            report.truncated,
+            report.texts
+        );
+    }
     note!("{}: {} texts, {} rows of {} dims", args.out.display(), report.texts, report.tokens, report.dim);
     Ok(())
 }

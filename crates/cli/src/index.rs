@@ -30,6 +30,14 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
     };
     note_left_out(&report.read);
+    if report.truncated > 0 {
+        note!(
+            "{} of {} passages are longer than the model's {} tokens; the rest of them is not searched: give shorter passages",
+            report.truncated,
+            report.passages,
+            report.passage_maxlen
+        );
+    }
     note!(
         "{}: {} passages, {} tokens, {} centroids, {:.2} bytes per vector",
         path.display(),

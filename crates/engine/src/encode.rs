@@ -40,7 +40,9 @@ pub struct EncodeReport {
     pub tokens: u64,
     /// Components of a row.
     pub dim: usize,
-    /// What was left out of the collection; nothing of queries.
+    /// Number of texts that have more tokens than the encoder reads.
+    pub truncated: usize,
+    /// Files and lines of the collection that were left out; none of queries.
     pub read: ReadReport,
 }
 
@@ -64,6 +66,7 @@ pub fn encode(
         ids: Vec::new(),
         texts: Vec::new(),
         tokens: 0,
+        truncated: 0,
     };
     let mut read = ReadReport::default();
     if options.queries {
@@ -73,9 +76,9 @@ pub fn encode(
         read = collection::read(input, Some(encoder), &options.read, each)?;
     }
     blocks.flush()?;
-    let Blocks { saver, stage, ids, tokens, .. } = blocks;
+    let Blocks { saver, stage, ids, tokens, truncated, .. } = blocks;
     stage.finish();
-    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim(), read };
+    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim(), truncated, read };
     saver.finish(ids.into_iter().map(Ok))?;
     Ok(report)
 }
@@ -89,6 +92,7 @@ struct Blocks<'a> {
     ids: Vec<String>,
     texts: Vec<String>,
     tokens: u64,
+    truncated: usize,
 }
 
 impl Blocks<'_> {
@@ -105,6 +109,7 @@ impl Blocks<'_> {
             TextKind::Passage => self.encoder.encode_passages(&self.texts)?,
         };
         self.saver.push(&embeddings)?;
+        self.truncated += embeddings.num_truncated;
         self.tokens += embeddings.num_embeddings() as u64;
         self.stage.add(self.texts.len() as u64)?;
         self.texts.clear();

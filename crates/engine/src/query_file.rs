@@ -1,11 +1,12 @@
 //! Files of queries.
 //!
-//! **In:** TSV (`id<TAB>text`), JSONL (`id` or `_id`, and `text`), or a BEIR folder, whose `queries.jsonl` is read.
+//! **In:** TSV (`id<TAB>text`), JSONL (`id` or `_id`, and `text`), either perhaps compressed, or a BEIR folder, whose
+//! `queries.jsonl` is read.
 //! **Out:** ids and texts in the order of the file. Every command that takes queries reads them here.
 
-use crate::lines::Lines;
+use crate::collection::{Beir, format_of, json};
+use crate::lines::{Lines, is_tsv_header, split_tsv};
 use crate::{Error, Result};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -17,10 +18,13 @@ const BEIR_FILE: &str = "queries.jsonl";
 /// # Errors
 /// If the file cannot be read, holds no query, or a line has no id, no text, or the id of an earlier line.
 pub fn read(path: &Path) -> Result<Vec<(String, String)>> {
-    let path: PathBuf = if path.is_dir() { path.join(BEIR_FILE) } else { path.into() };
+    let path: PathBuf = match Beir::find(path) {
+        Some(Beir { queries: Some(queries), .. }) => queries,
+        _ if path.is_dir() => path.join(BEIR_FILE),
+        _ => path.into(),
+    };
     let mut lines = Lines::open(&path)?;
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let is_json = match extension.as_str() {
+    let is_json = match format_of(&path).as_str() {
         "jsonl" | "ndjson" | "json" => true,
         "tsv" | "txt" | "tab" => false,
         _ => lines.peek()? == Some(b'{'),
@@ -30,6 +34,9 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>> {
     while let Some(line) = lines.next()? {
         let parsed = if is_json { from_json(line) } else { from_tsv(line) };
         let (id, text) = parsed.map_err(|reason| lines.error(reason))?;
+        if !is_json && lines.number() == 1 && is_tsv_header(&id, &text) {
+            continue;
+        }
         if let Some(before) = lines_of.insert(id.clone(), lines.number()) {
             return Err(lines.error(format!("the id {id:?} is used twice, first in line {before}")));
         }
@@ -39,29 +46,11 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>> {
 }
 
 fn from_tsv(line: &str) -> Result<(String, String), String> {
-    match line.split_once('\t') {
-        Some(("", _)) => Err("the id is empty".into()),
-        Some((id, text)) => Ok((id.into(), text.into())),
-        None => Err("expected id<TAB>text, found no tab".into()),
-    }
+    split_tsv(line).map(|(id, text)| (id.into(), text.into()))
 }
 
 fn from_json(line: &str) -> Result<(String, String), String> {
-    let value: Value = serde_json::from_str(line).map_err(|e| format!("malformed JSON: {e}"))?;
-    let Value::Object(mut fields) = value else { return Err("expected a JSON object".into()) };
-    let id = match fields.remove("id").or_else(|| fields.remove("_id")) {
-        Some(Value::String(id)) if id.is_empty() => return Err("\"id\" is empty".into()),
-        Some(Value::String(id)) => id,
-        // A number beyond 64 bits or with a fraction would not come out as it is written.
-        Some(Value::Number(id)) if id.is_u64() || id.is_i64() => id.to_string(),
-        Some(_) => return Err("\"id\" is neither a string nor a whole number of 64 bits".into()),
-        None => return Err("\"id\" is missing".into()),
-    };
-    match fields.remove("text") {
-        Some(Value::String(text)) => Ok((id, text)),
-        Some(_) => Err("\"text\" is not a string".into()),
-        None => Err("\"text\" is missing".into()),
-    }
+    json::parse(line).map(|query| (query.id, query.text))
 }
 
 #[cfg(test)]
@@ -89,6 +78,17 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_a_first_line_only() {
+        assert_eq!(read_text("q.tsv", "ID\ttext\nid\ttext\n").unwrap(), queries(&[("id", "text")]));
+    }
+
+    #[test]
+    fn a_number_as_id_is_kept_as_it_is_written() {
+        let json = "{\"id\": 12345678901234567890123, \"text\": \"\"}\n{\"id\": 1.50, \"text\": \"\"}\n";
+        assert_eq!(read_text("q.jsonl", json).unwrap(), queries(&[("12345678901234567890123", ""), ("1.50", "")]));
+    }
+
+    #[test]
     fn a_folder_is_one_of_beir() {
         let dir = tempfile::tempdir().unwrap();
         let missing = read(dir.path()).unwrap_err().to_string();
@@ -108,8 +108,7 @@ mod tests {
                 "{\"id\": 1, \"text\": \"\"}\n{\"id\": \"1\", \"text\": \"\"}\n",
                 "line 2: the id \"1\" is used twice",
             ),
-            ("q.jsonl", "{\"id\": 12345678901234567890123, \"text\": \"\"}\n", "whole number of 64 bits"),
-            ("q.jsonl", "{\"id\": \"\", \"text\": \"\"}\n", "\"id\" is empty"),
+            ("q.jsonl", "{\"id\": \"\", \"text\": \"\"}\n", "the id is empty"),
             ("q.jsonl", "{\"id\": \"a\"}\n", "\"text\" is missing"),
             ("q.jsonl", "a\tone\n", "malformed JSON"),
             ("q.tsv", "\n", "q.tsv: holds no query"),

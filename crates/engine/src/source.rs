@@ -32,12 +32,18 @@ pub struct TextSource<'a, F> {
     encoder: &'a Encoder,
     num_passages: usize,
     text: F,
+    num_truncated: usize,
 }
 
 impl<'a, F: FnMut(u32) -> Result<String>> TextSource<'a, F> {
     /// `text` gives the text of a pid.
     pub fn new(encoder: &'a Encoder, num_passages: usize, text: F) -> Self {
-        Self { encoder, num_passages, text }
+        Self { encoder, num_passages, text, num_truncated: 0 }
+    }
+
+    /// Number of passages that were longer than the encoder's maximum, of those fetched so far.
+    pub fn num_truncated(&self) -> usize {
+        self.num_truncated
     }
 }
 
@@ -59,7 +65,7 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        let mut out = Embeddings { dim: self.dim(), data: Vec::new(), lens: Vec::with_capacity(pids.len()) };
+        let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
         let (mut texts, mut bytes) = (Vec::new(), 0);
         for (at, &pid) in pids.iter().enumerate() {
             let text = (self.text)(pid)?;
@@ -71,6 +77,7 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
                 bytes = 0;
             }
         }
+        self.num_truncated += out.num_truncated;
         Ok(out)
     }
 }
@@ -110,7 +117,7 @@ impl Source for Pooled<'_> {
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        let mut out = Embeddings { dim: self.dim(), data: Vec::new(), lens: Vec::with_capacity(pids.len()) };
+        let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
         // As many passages at a time that their tokens before pooling are no more than the caller's afterwards.
         for piece in pids.chunks(pids.len().div_ceil(self.factor).max(1)) {
             append(&mut out, pool(self.inner.fetch(piece)?, self.factor));
@@ -127,6 +134,7 @@ fn append(to: &mut Embeddings, mut more: Embeddings) {
     }
     to.data.append(&mut more.data);
     to.lens.append(&mut more.lens);
+    to.num_truncated += more.num_truncated;
 }
 
 /// A `.npy` array of all embeddings and one of doclens.
@@ -227,7 +235,7 @@ mod tests {
         fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
             self.most_at_once = self.most_at_once.max(pids.len());
             let data = pids.iter().flat_map(|&pid| vec![pid as f32; 6 * 8]).collect();
-            Ok(Embeddings { dim: 8, data, lens: vec![6; pids.len()] })
+            Ok(Embeddings { dim: 8, data, lens: vec![6; pids.len()], num_truncated: pids.len() })
         }
     }
 

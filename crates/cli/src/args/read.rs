@@ -6,9 +6,10 @@ use selvedge::collection::ReadOptions;
 /// How a folder is read.
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
-    /// Words after which a file of a folder is split into passages; 0 for never.
-    #[arg(long, value_name = "WORDS", default_value_t = 128)]
-    pub(crate) split: usize,
+    /// Words after which a file of a folder is split into passages, 0 for never [default: as many tokens as the model
+    /// reads; a passage shares an eighth of them with the next].
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) split: Option<usize>,
     /// Read only these files of a folder, such as "*.md"; may be given several times.
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
@@ -30,7 +31,7 @@ impl ReadArgs {
     /// The options that the flags stand for.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            split_words: Some(self.split),
+            split_words: self.split,
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             hidden: self.hidden,

@@ -87,7 +87,11 @@ pub struct BuildReport {
     pub centroids: usize,
     /// Bytes on disk per embedding, stored text aside.
     pub bytes_per_vector: f64,
-    /// What was left out of the collection; nothing of documents and arrays.
+    /// Number of passages that have more tokens than the encoder reads: the rest of their text cannot be found.
+    pub truncated: usize,
+    /// Tokens of a passage that the encoder reads; 0 for arrays.
+    pub passage_maxlen: usize,
+    /// Files and lines of the collection that were left out; none of documents and arrays.
     pub read: ReadReport,
 }
 
@@ -161,7 +165,8 @@ fn from_written(
     }
     let mut reader = documents.reader();
     let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
-    from_source(path, writer, &mut source, Some(encoder_info(encoder)), options, progress)
+    let report = from_source(path, writer, &mut source, Some(encoder_info(encoder)), options, progress)?;
+    Ok(BuildReport { truncated: source.num_truncated(), passage_maxlen: encoder.recipe().passage.max_len, ..report })
 }
 
 /// Builds the index of a source whose documents the writer has.
@@ -200,7 +205,7 @@ fn from_source(
         tokens: counts.num_tokens,
         centroids: index.codec().params.num_centroids(),
         bytes_per_vector: index.bytes_per_vector(),
-        read: ReadReport::default(),
+        ..BuildReport::default()
     })
 }
 

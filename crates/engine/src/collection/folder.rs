@@ -128,7 +128,7 @@ fn is_index(folder: &Path) -> bool {
 /// Whether a name is that of a file or folder in the making, such as the index that this collection goes into.
 fn is_unfinished(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.starts_with('.') && name.ends_with(".partial")
+    name.starts_with(".selvedge.") || name.starts_with('.') && name.ends_with(".partial")
 }
 
 /// Include and exclude globs: what matches any of the first, where there are some, and none of the second.

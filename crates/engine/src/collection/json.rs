@@ -8,7 +8,7 @@ use serde_json::Value;
 ///
 /// A number as id is kept as it is written. An object with `_id` in the place of `id` is BEIR's: its `title` goes
 /// before the text, as BEIR's own programs have it, and stays in the metadata.
-pub(super) fn parse(line: &str) -> Result<Document, String> {
+pub(crate) fn parse(line: &str) -> Result<Document, String> {
     let Value::Object(mut fields) = serde_json::from_str(line).map_err(|e| malformed(&e))? else {
         return Err("expected a JSON object".into());
     };
@@ -185,7 +185,7 @@ mod tests {
             (r#"{"text": "x"}"#, "\"id\" is missing"),
             (r#"{"id": "", "text": "x"}"#, "the id is empty"),
             (r#"{"id": " ", "text": "x"}"#, "the id \" \" is blank"),
-            (r#"{"id": "a\nb", "text": "x"}"#, "the id \"a\\nb\" holds the control character '\\n'"),
+            (r#"{"id": "a\nb", "text": "x"}"#, "the id \"a\\nb\" holds a line break or a NUL"),
             (r#"{"id": null, "text": "x"}"#, "the id is neither a string nor a number"),
             (r#"{"id": "a", "text": 1}"#, "\"text\" is not a string"),
             (r#"{"id": "a", "text": "x", "id": "b"}"#, "\"id\" is given twice"),

@@ -170,7 +170,9 @@ fn an_index_and_unfinished_files_are_no_text() {
         ("i.index/manifest", b"SELVEDGE and more"),
         ("i.index/notes.txt", b"x"),
         ("web/manifest", b"{}"),
-        (".j.index.abc.partial/documents", b"x"),
+        ("j.index/.selvedge.lock", b""),
+        ("j.index/.selvedge.partial/documents", b"x"),
+        (".docs.partial", b"x"),
     ]);
     let hidden = ReadOptions { hidden: true, ..ReadOptions::default() };
     assert_eq!(ids(dir.path(), &hidden), ["a.txt", "web/manifest"]);
