@@ -160,7 +160,7 @@ fn names_that_no_id_can_hold_are_skipped_and_named() {
     assert_eq!(documents[0].id, "x\u{fffd}.txt");
     let reasons: Vec<&str> = report.skipped.named.iter().map(|file| file.reason.as_str()).collect();
     let look_alike = "its name is not valid UTF-8, and looks like that of another file";
-    assert_eq!(reasons, ["the id \"a\\nb\" holds the control character '\\n'", look_alike]);
+    assert_eq!(reasons, ["the id \"a\\nb\" holds a line break or a NUL", look_alike]);
 }
 
 #[test]
