@@ -261,7 +261,7 @@ def cut(folder):
         tensor["data_offsets"] = [at - gone if at >= end else at for at in tensor["data_offsets"]]
     write_tensors(weights, header, data)
     vocab.write_text("".join(word + "\n" for word in words[:kept]))
-    change(folder / "config.json", vocab_size=kept)
+    change(folder / "config.json", vocab_size=kept, dtype="float32")
 
 
 def write(path, lines):

@@ -1,19 +1,21 @@
 //! Where a checkpoint's files are: within this crate, in a local folder, or in a hub repository with its cache.
 //!
 //! In: a name, a folder or a hub id. Out: paths of files, and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE` (cache),
-//! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only).
+//! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only), `HF_HUB_ETAG_TIMEOUT`
+//! and `HF_HUB_DOWNLOAD_TIMEOUT` (seconds of silence).
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::hub::{HubModel, is_hub_id};
 use crate::shipped;
+
+/// How a Git LFS pointer begins.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// A checkpoint's files.
 pub(crate) struct Checkpoint {
@@ -30,12 +32,7 @@ enum Source {
     Folder(PathBuf),
     /// The one within this crate.
     Shipped,
-    /// The cache alone: offline mode, or a hub that does not answer.
-    Cached(CacheRepo),
-    Hub {
-        repo: Box<ApiRepo>,
-        files: HashSet<String>,
-    },
+    Hub(Box<HubModel>),
 }
 
 impl Checkpoint {
@@ -46,7 +43,7 @@ impl Checkpoint {
         } else if Path::new(model).is_dir() {
             Source::Folder(PathBuf::from(model))
         } else if is_hub_id(model) {
-            open_hub(model, revision)?
+            Source::Hub(Box::new(HubModel::open(model, revision)?))
         } else {
             return Err(Error::UnknownModel { model: model.to_owned() });
         };
@@ -84,12 +81,7 @@ impl Checkpoint {
                 let path = root.join(name);
                 Ok(path.is_file().then_some(path))
             }
-            Source::Cached(cache) => Ok(cache.get(name)),
-            Source::Hub { files, .. } if !files.contains(name) => Ok(None),
-            Source::Hub { repo, .. } => match repo.get(name) {
-                Ok(path) => Ok(Some(path)),
-                Err(error) => Err(hub_error(&self.model, &error)),
-            },
+            Source::Hub(hub) => hub.find(name),
         }
     }
 
@@ -98,11 +90,27 @@ impl Checkpoint {
         if let (Source::Shipped, Some(bytes)) = (&self.source, shipped::file(name)) {
             return Ok(Box::new(Cursor::new(bytes)));
         }
-        let path = self.find(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })?;
-        match File::open(&path) {
-            Ok(file) => Ok(Box::new(file)),
+        let path = self.find(name)?.ok_or_else(|| self.missing(name))?;
+        let opened = File::open(&path).and_then(|mut file| {
+            let mut start = Vec::new();
+            file.by_ref().take(LFS_POINTER.len() as u64).read_to_end(&mut start)?;
+            file.rewind()?;
+            Ok((file, start == LFS_POINTER))
+        });
+        match opened {
+            Ok((_, true)) => Err(Error::LfsPointer { path }),
+            Ok((file, false)) => Ok(Box::new(file)),
             Err(source) => Err(Error::Io { path, source }),
         }
+    }
+
+    /// The error that a file is not there: because the hub was not to be had, where that is so.
+    pub(crate) fn missing(&self, name: &str) -> Error {
+        let failure = match &self.source {
+            Source::Hub(hub) => hub.failure(),
+            Source::Folder(_) | Source::Shipped => None,
+        };
+        failure.unwrap_or_else(|| Error::MissingFile { path: self.describe(name) })
     }
 
     /// The bytes of a file that has to be there.
@@ -128,7 +136,7 @@ impl Checkpoint {
 
     /// A JSON object that has to be there.
     pub(crate) fn require_json(&self, name: &str) -> Result<Json> {
-        self.json(name)?.ok_or_else(|| Error::MissingFile { path: self.describe(name) })
+        self.json(name)?.ok_or_else(|| self.missing(name))
     }
 }
 
@@ -183,72 +191,6 @@ impl Json {
                 Some(read) => Ok(Some(read)),
                 None => Err(self.malformed(format!("field {key:?} is not {kind}"))),
             },
-        }
-    }
-}
-
-/// `name` or `owner/name`, of the characters that the hub allows; anything else was meant as a path.
-fn is_hub_id(model: &str) -> bool {
-    let part = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with(['.', '-'])
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    model.split('/').count() <= 2 && model.split('/').all(part)
-}
-
-fn open_hub(model: &str, revision: Option<&str>) -> Result<Source> {
-    let revision = revision.unwrap_or("main").to_owned();
-    let repo = Repo::with_revision(model.to_owned(), RepoType::Model, revision);
-    let cache = match std::env::var_os("HF_HUB_CACHE") {
-        Some(path) => Cache::new(path.into()),
-        None => Cache::from_env(),
-    };
-    let cached = cache.repo(repo.clone());
-    let is_cached = cached.get("config.json").is_some();
-    if is_offline() {
-        return if is_cached { Ok(Source::Cached(cached)) } else { Err(Error::Offline { model: model.to_owned() }) };
-    }
-    let token = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()).or_else(|| cache.token());
-    let mut builder = ApiBuilder::from_cache(cache).with_progress(false).with_token(token);
-    if let Ok(endpoint) = std::env::var("HF_ENDPOINT") {
-        builder = builder.with_endpoint(endpoint);
-    }
-    let api = builder.build().map_err(|error| hub_error(model, &error))?;
-    let repo = api.repo(repo);
-    match repo.info() {
-        Ok(info) => {
-            let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-            Ok(Source::Hub { repo: Box::new(repo), files })
-        }
-        Err(error) if is_cached => {
-            tracing::warn!(model, %error, "the hub does not answer; using the cached copy");
-            Ok(Source::Cached(cached))
-        }
-        Err(error) => Err(hub_error(model, &error)),
-    }
-}
-
-fn is_offline() -> bool {
-    std::env::var("HF_HUB_OFFLINE")
-        .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
-}
-
-fn hub_error(model: &str, error: &hf_hub::api::sync::ApiError) -> Error {
-    Error::Hub { model: model.to_owned(), reason: error.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_hub_id;
-
-    #[test]
-    fn a_hub_id_is_not_a_path() {
-        for id in ["colbert-ir/colbertv2.0", "bert-base-uncased", "a/b_c.d"] {
-            assert!(is_hub_id(id), "{id}");
-        }
-        for path in ["./model", "/models/a", "../a/b", "a/b/c", "", "a/", "~/model", "a b"] {
-            assert!(!is_hub_id(path), "{path}");
         }
     }
 }

@@ -30,6 +30,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file is the pointer that Git LFS leaves in place of a file that was not fetched.
+    #[error("{path}: only a Git LFS pointer; fetch the file itself with `git lfs pull`")]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// The operating system refused a file.
     #[error("{path}: {source}")]
     Io {
@@ -99,6 +106,15 @@ pub enum Error {
         tensor: String,
         /// The first such element, counted row-major.
         index: usize,
+    },
+
+    /// An embedding that is to be pooled has a component that is a NaN or an infinity.
+    #[error("embedding {row} has a component that is not finite, number {component}")]
+    NonFiniteEmbedding {
+        /// The embedding, counted over all texts.
+        row: usize,
+        /// The component.
+        component: usize,
     },
 
     /// The transformer is none of BERT, DistilBERT, XLM-RoBERTa and ModernBERT.
@@ -182,6 +198,15 @@ pub enum Error {
     Offline {
         /// The hub id.
         model: String,
+    },
+
+    /// A layer whose inputs are too many for sums in int8.
+    #[error("a layer has {width} inputs; int8 takes {most} at most: load the model in f32")]
+    TooWideForInt8 {
+        /// The layer's inputs.
+        width: usize,
+        /// Inputs that sums in int8 have been proven for.
+        most: usize,
     },
 
     /// What computes in int8 is not there: an instruction set was asked for that this machine lacks.

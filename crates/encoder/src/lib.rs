@@ -6,7 +6,7 @@
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | find | `checkpoint`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
+//! | find | `checkpoint`, `hub`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
 //! | read | `families/`, `recipe` | the family's settings become one [`Recipe`] |
 //! | open | `open_checkpoint`, `options` | settings and tokenizer checked against each other; [`Weights`] by name on demand |
 //! | split | `split` | on demand: a long text in parts that each fit a passage |
@@ -43,6 +43,7 @@ mod encoder;
 mod error;
 mod families;
 mod fingerprint;
+mod hub;
 mod models;
 mod open_checkpoint;
 pub mod ops;

@@ -4,7 +4,7 @@
 //! In: hidden states (N, H). Out: rows (N, D), not yet normalized.
 
 use crate::checkpoint::Checkpoint;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::models::{Arithmetic, Linear, Scratch};
 use crate::ops::{self, Elementwise};
@@ -45,6 +45,9 @@ impl Projection {
                 Some(out) => out,
                 None => weights.shape(&spec.weight)?.first().copied().unwrap_or_default(),
             };
+            if out == 0 {
+                return Err(Error::DimNotMultipleOf8 { model: checkpoint.model().to_owned(), dim: 0 });
+            }
             let bias = spec.bias.then_some("linear.bias");
             // The layer's input is as wide as the output before it: a chain that does not fit is a wrong shape.
             let linear = Linear::load(&mut weights, arithmetic, &spec.weight, bias, width, out)?;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use tokenizers::Encoding;
 
 use crate::error::{Error, Result};
-use crate::recipe::{Marker, Recipe, Side, TextKind};
+use crate::recipe::{Family, Marker, Recipe, Side, TextKind};
 use crate::skiplist;
 use crate::tokenizer::TextTokenizer;
 
@@ -87,7 +87,17 @@ impl std::fmt::Debug for TextPipeline {
 
 impl TextPipeline {
     /// Looks every word up; `most` is the longest sequence that the transformer takes.
-    pub(crate) fn new(model: &str, recipe: &Recipe, tokenizer: TextTokenizer, most: usize) -> Result<Self> {
+    pub(crate) fn new(model: &str, recipe: &Recipe, mut tokenizer: TextTokenizer, most: usize) -> Result<Self> {
+        let mut lowercase = recipe.lowercase;
+        match recipe.family {
+            Family::PyLate => {
+                let markers = [&recipe.query.marker, &recipe.passage.marker].into_iter().flatten();
+                tokenizer.add_tokens(markers.map(|marker| marker.token.as_str()))?;
+            }
+            // Its special tokens keep their case; the others' are lowercased with the text.
+            Family::SentenceTransformers if std::mem::take(&mut lowercase) => tokenizer.lowercase()?,
+            _ => {}
+        }
         let query = resolve(model, &recipe.query, &tokenizer, most)?;
         let passage = resolve(model, &recipe.passage, &tokenizer, most)?;
         let fill = match &recipe.expansion {
@@ -107,7 +117,7 @@ impl TextPipeline {
             }
         };
         let added = tokenizer.complete(tokenizer.tokens("")?, 0)?.get_ids().to_vec();
-        Ok(Self { tokenizer, strip: recipe.strip, lowercase: recipe.lowercase, query, passage, fill, added })
+        Ok(Self { tokenizer, strip: recipe.strip, lowercase, query, passage, fill, added })
     }
 
     /// Whether a text has nothing to encode: such texts get no rows, where the references would return their markers.
@@ -343,84 +353,4 @@ pub(crate) fn is_blank(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strip_follows_python() {
-        assert_eq!(strip("\u{1c} a b\u{2003}\n"), "a b");
-        assert!(TextPipeline::is_empty(" \t\u{1f}\u{a0}"));
-        assert!(!TextPipeline::is_empty("."));
-    }
-
-    /// Pieces of text whose tokens depend on what is next to them.
-    const PIECES: [&str; 30] = [
-        "the",
-        "woven",
-        " ",
-        "  ",
-        "\n",
-        "\r\n",
-        "\u{a0}",
-        "'",
-        "r",
-        "e",
-        "'re",
-        "'ll",
-        "12",
-        "345",
-        ".",
-        "...",
-        "-",
-        "[MASK]",
-        "<mask>",
-        "[Q] ",
-        "[",
-        "é",
-        "e\u{301}",
-        "\u{301}",
-        "ﬁ",
-        "東京",
-        "Σ",
-        "İ",
-        "👩\u{200d}🚀",
-        "aaaa",
-    ];
-
-    #[test]
-    fn a_prefix_gives_the_tokens_of_the_whole() {
-        use crate::{Encoder, LoadOptions};
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden");
-        let models = ["plain_bert", "pylate_bert", "plain_modernbert", "pylate_modernbert", "stanford_xlm_roberta"];
-        let mut cut = 0;
-        for model in
-            models.map(|name| format!("{golden}/{name}")).iter().map(String::as_str).chain([crate::shipped::NAME])
-        {
-            let options = LoadOptions { passage_maxlen: Some(16), query_maxlen: Some(8), ..LoadOptions::default() };
-            let encoder = Encoder::load(model, &options).unwrap();
-            let rows = encoder.pipeline();
-            let mut state = 1u64;
-            for _ in 0..12 {
-                let mut text = String::new();
-                while text.len() < 600 {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    text.push_str(PIECES[(state >> 33) as usize % PIECES.len()]);
-                }
-                let side = &rows.passage;
-                let whole = rows.tokenizer.tokens(&rows.prepare(&text, side)).unwrap();
-                let room = side.room(&rows.tokenizer);
-                for end in text.char_indices().map(|(at, _)| at).step_by(11) {
-                    let prepared = rows.prepare(&text[..end], side);
-                    let tokens = rows.tokenizer.tokens_with_offsets(&prepared).unwrap();
-                    let sure = rows.tokenizer.num_sure(&tokens, &prepared);
-                    assert_eq!(tokens.get_ids()[..sure], whole.get_ids()[..sure], "{model}: {:?}", &text[..end]);
-                }
-                cut += usize::from(first_prefix(room) < text.len());
-                let expected = rows.tokenizer.complete(whole, room).unwrap();
-                let found = rows.tokens(&text, side, false).unwrap();
-                assert_eq!((found.0.get_ids(), found.1), (expected.get_ids(), true), "{model}: {text:?}");
-            }
-        }
-        assert!(cut > 60, "{cut}: few texts are cut before they are tokenized");
-    }
-}
+mod tests;

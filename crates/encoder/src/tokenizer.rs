@@ -1,12 +1,14 @@
 //! Text to token ids: `tokenizer.json`, or a WordPiece `vocab.txt`, and the special tokens that the settings name.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::normalizers::{BertNormalizer, Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{Encoding, Model, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, Model, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
@@ -41,28 +43,49 @@ pub(crate) struct Special {
 impl TextTokenizer {
     pub(crate) fn load(checkpoint: &Checkpoint, fingerprint: &mut Fingerprint) -> Result<Self> {
         let config = checkpoint.json("tokenizer_config.json")?;
+        check_truncation(config.as_ref())?;
         let mut inner = if checkpoint.has("tokenizer.json")? {
             let bytes = checkpoint.read("tokenizer.json")?;
             fingerprint.bytes("tokenizer.json", &bytes);
-            Tokenizer::from_bytes(&bytes).map_err(|error| {
+            let mut inner = Tokenizer::from_bytes(&bytes).map_err(|error| {
                 let path = checkpoint.describe("tokenizer.json");
                 Error::MalformedJson { path, reason: error.to_string() }
-            })?
+            })?;
+            overrule(&mut inner, checkpoint, config.as_ref(), fingerprint)?;
+            inner
         } else if checkpoint.has("vocab.txt")? {
             word_piece(checkpoint, config.as_ref(), fingerprint)?
         } else {
-            return Err(Error::MissingFile { path: checkpoint.describe("tokenizer.json") });
+            return Err(checkpoint.missing("tokenizer.json"));
         };
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failure)?;
         let map = checkpoint.json("special_tokens_map.json")?;
         let special = Special::find(&inner, [config.as_ref(), map.as_ref()]);
+        add_special_tokens(&mut inner, [config.as_ref(), map.as_ref()])?;
         fingerprint.json("special tokens", &special);
         let num_added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        // A normalizer may write a character in fewer bytes than the text has for it: at most four for one.
-        let longest = inner.get_added_tokens_decoder().values().map(|token| 4 * token.content.len()).max();
-        let margin = longest.unwrap_or(0).max(LEAST_MARGIN);
+        let margin = margin(&inner);
         Ok(Self { inner, num_added, special, margin })
+    }
+
+    /// Makes whole tokens of these words of the vocabulary wherever a text has them literally, as the library does that
+    /// the checkpoint is of. Words that the vocabulary lacks are left alone.
+    pub(crate) fn add_tokens<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let known = words.into_iter().filter(|word| self.inner.token_to_id(word).is_some());
+        let tokens: Vec<AddedToken> = known.map(|word| AddedToken::from(word, false)).collect();
+        let tokens = unlisted(&self.inner, tokens);
+        self.inner.add_tokens(tokens).map_err(failure)?;
+        self.margin = margin(&self.inner);
+        Ok(())
+    }
+
+    /// Lowercases every text before anything else, but for the special tokens that it has literally.
+    pub(crate) fn lowercase(&mut self) -> Result<()> {
+        let mut steps = vec![NormalizerWrapper::from(Lowercase)];
+        steps.extend(self.inner.get_normalizer().cloned());
+        self.inner.with_normalizer(Some(Sequence::new(steps))).map_err(failure)?;
+        Ok(())
     }
 
     /// Tokens of a text alone, with neither words nor offsets.
@@ -128,11 +151,11 @@ impl Special {
     /// Looks in the settings first; then for the usual spellings, which the settings of old checkpoints leave out.
     fn find(tokenizer: &Tokenizer, settings: [Option<&Json>; 2]) -> Self {
         let named = |role: &str| {
-            let spelling = |json: &Json| match json.get(role)? {
-                Value::String(token) => Some(token.clone()),
-                token => Some(token.get("content")?.as_str()?.to_owned()),
-            };
-            settings.iter().flatten().find_map(|json| spelling(json)).and_then(|token| tokenizer.token_to_id(&token))
+            settings
+                .iter()
+                .flatten()
+                .find_map(|json| spelling(json.get(role)?))
+                .and_then(|token| tokenizer.token_to_id(&token))
         };
         let usual = |spellings: [&str; 2]| spellings.iter().find_map(|token| tokenizer.token_to_id(token));
         Self {
@@ -144,15 +167,125 @@ impl Special {
     }
 }
 
+/// Bytes at the end of a prefix that an added token may reach over. A normalizer may write a character in fewer bytes than
+/// the text has for it: one for at most four.
+fn margin(tokenizer: &Tokenizer) -> usize {
+    let longest = tokenizer.get_added_tokens_decoder().values().map(|token| 4 * token.content.len()).max();
+    longest.unwrap_or(0).max(LEAST_MARGIN)
+}
+
+/// Refuses a checkpoint whose long texts lose their beginning: they are cut at their end here.
+fn check_truncation(config: Option<&Json>) -> Result<()> {
+    let Some(config) = config else { return Ok(()) };
+    match config.string("truncation_side")? {
+        Some(side) if side != "right" => {
+            Err(Error::Unsupported { path: config.path.clone(), what: format!("truncation_side {side}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets the settings of BERT's tokenizer class overrule `tokenizer.json`, as transformers does: `BertTokenizer` and
+/// `DistilBertTokenizer`, which also stand for a class that is not named, take their flags from `tokenizer_config.json`, or by
+/// default. The fingerprint knows only of what differs.
+fn overrule(
+    tokenizer: &mut Tokenizer,
+    checkpoint: &Checkpoint,
+    config: Option<&Json>,
+    fingerprint: &mut Fingerprint,
+) -> Result<()> {
+    let class = config.map_or(Ok(None), |config| config.string("tokenizer_class"))?;
+    let is_bert = match &class {
+        Some(class) => matches!(class.trim_end_matches("Fast"), "BertTokenizer" | "DistilBertTokenizer"),
+        None => {
+            let model = checkpoint.json("config.json")?;
+            let model_type = model.map_or(Ok(None), |model| model.string("model_type"))?;
+            matches!(model_type.as_deref(), Some("bert" | "distilbert"))
+        }
+    };
+    let Some(NormalizerWrapper::BertNormalizer(listed)) = tokenizer.get_normalizer().filter(|_| is_bert) else {
+        return Ok(());
+    };
+    let listed = *listed;
+    let flags = BertFlags::read(config)?;
+    if flags == BertFlags::of(&listed) {
+        return Ok(());
+    }
+    tracing::debug!(model = checkpoint.model(), ?flags, "tokenizer_config.json overrules tokenizer.json");
+    fingerprint.json("normalizer", &(flags.lowercase, flags.strip_accents, flags.chinese));
+    let normalizer = flags.normalizer(listed.clean_text);
+    tokenizer.with_normalizer(Some(normalizer)).map_err(failure)?;
+    Ok(())
+}
+
+/// What the settings of BERT's tokenizer say of its normalizer.
+#[derive(Debug, PartialEq)]
+struct BertFlags {
+    lowercase: bool,
+    /// `None` does as `lowercase` does.
+    strip_accents: Option<bool>,
+    chinese: bool,
+}
+
+impl BertFlags {
+    fn read(config: Option<&Json>) -> Result<Self> {
+        let flag = |key| config.map_or(Ok(None), |config| config.bool(key));
+        Ok(Self {
+            lowercase: flag("do_lower_case")?.unwrap_or(true),
+            strip_accents: flag("strip_accents")?,
+            chinese: flag("tokenize_chinese_chars")?.unwrap_or(true),
+        })
+    }
+
+    fn of(normalizer: &BertNormalizer) -> Self {
+        let BertNormalizer { lowercase, strip_accents, handle_chinese_chars: chinese, .. } = *normalizer;
+        Self { lowercase, strip_accents, chinese }
+    }
+
+    fn normalizer(&self, clean_text: bool) -> BertNormalizer {
+        BertNormalizer::new(clean_text, self.chinese, self.strip_accents, self.lowercase)
+    }
+}
+
+/// Adds the special tokens that only the settings list: transformers makes one token of each that a text has literally.
+/// Those that the vocabulary lacks would have rows of random numbers, and are left out.
+fn add_special_tokens(tokenizer: &mut Tokenizer, settings: [Option<&Json>; 2]) -> Result<()> {
+    let mut words = Vec::new();
+    for settings in settings.into_iter().flatten() {
+        for (key, value) in settings.value.as_object().into_iter().flatten() {
+            match value {
+                Value::Array(list) if key.ends_with("_special_tokens") => {
+                    words.extend(list.iter().filter_map(spelling))
+                }
+                value if key.ends_with("_token") => words.extend(spelling(value)),
+                _ => {}
+            }
+        }
+    }
+    words.retain(|word| tokenizer.token_to_id(word).is_some());
+    let tokens = unlisted(tokenizer, words.into_iter().map(|word| AddedToken::from(word, true)).collect());
+    tokenizer.add_special_tokens(tokens).map_err(failure)?;
+    Ok(())
+}
+
+/// A token in the settings: a string, or an object that has one.
+fn spelling(token: &Value) -> Option<String> {
+    Some(token.as_str().or_else(|| token.get("content")?.as_str())?.to_owned())
+}
+
+/// Tokens that are not among a tokenizer's added ones, each once.
+fn unlisted(tokenizer: &Tokenizer, tokens: Vec<AddedToken>) -> Vec<AddedToken> {
+    let listed = tokenizer.get_added_tokens_decoder();
+    let mut seen: BTreeSet<String> = listed.into_values().map(|token| token.content).collect();
+    tokens.into_iter().filter(|token| seen.insert(token.content.clone())).collect()
+}
+
 /// BERT's tokenizer out of its vocabulary, for checkpoints from before `tokenizer.json`.
 fn word_piece(checkpoint: &Checkpoint, config: Option<&Json>, fingerprint: &mut Fingerprint) -> Result<Tokenizer> {
     let vocabulary = checkpoint.read("vocab.txt")?;
     fingerprint.bytes("vocab.txt", &vocabulary);
-    let flag = |key| config.map_or(Ok(None), |config| config.bool(key));
-    let lowercase = flag("do_lower_case")?.unwrap_or(true);
-    let strip_accents = flag("strip_accents")?;
-    let chinese = flag("tokenize_chinese_chars")?.unwrap_or(true);
-    fingerprint.json("vocab.txt settings", &(lowercase, strip_accents, chinese));
+    let flags = BertFlags::read(config)?;
+    fingerprint.json("vocab.txt settings", &(flags.lowercase, flags.strip_accents, flags.chinese));
     let vocabulary = WordPiece::read_bytes(&vocabulary).map_err(failure)?;
     let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build().map_err(failure)?;
     let mut tokenizer = Tokenizer::new(model);
@@ -165,12 +298,10 @@ fn word_piece(checkpoint: &Checkpoint, config: Option<&Json>, fingerprint: &mut 
         tokenizer.token_to_id(token).map(|id| (token.to_owned(), id)).ok_or(missing)
     };
     let wrap = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
-    let normalizer = BertNormalizer::new(true, chinese, strip_accents, lowercase);
-    tokenizer.with_normalizer(Some(normalizer)).map_err(failure)?;
+    tokenizer.with_normalizer(Some(flags.normalizer(true))).map_err(failure)?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(wrap));
-    let specials =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| tokenizers::AddedToken::from(token, true));
+    let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| AddedToken::from(token, true));
     tokenizer.add_special_tokens(specials).map_err(failure)?;
     Ok(tokenizer)
 }

@@ -82,7 +82,7 @@ impl<'a> Weights<'a> {
             let pickle = within("pytorch_model.bin");
             return Err(match checkpoint.has(&pickle)? {
                 true => Error::PickledWeights { path: checkpoint.describe(&pickle) },
-                false => Error::MissingFile { path: checkpoint.describe(&single) },
+                false => checkpoint.missing(&single),
             });
         };
         let mut weights = Self { path, files: Vec::new(), entries: BTreeMap::new(), fingerprint };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
-use selvedge_encoder::{Encoder, Error, LoadOptions};
+use selvedge_encoder::{Encoder, Error, LoadOptions, Precision};
 use tempfile::TempDir;
 
 fn golden(case: &str) -> PathBuf {
@@ -152,7 +152,101 @@ fn files_are_checked() {
     replace(dir.path().join("config.json"), "\"model_type\": \"bert\"", "\"model_type\": \"t5\"");
     assert!(matches!(load(&dir).unwrap_err(), Error::UnsupportedArchitecture { found, .. } if found == "t5"));
 
-    assert!(matches!(Encoder::load("./nowhere", &LoadOptions::default()).unwrap_err(), Error::UnknownModel { .. }));
+    for nowhere in ["./nowhere", "nowhere"] {
+        let error = Encoder::load(nowhere, &LoadOptions::default()).unwrap_err();
+        assert!(matches!(&error, Error::UnknownModel { .. }), "{error}");
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_computed_are_named() {
+    let malformed = |case: &str, from: &str, to: &str, expected: &str| {
+        let dir = copy(case);
+        replace(dir.path().join("config.json"), from, to);
+        let error = load(&dir).unwrap_err();
+        assert!(
+            matches!(&error, Error::MalformedJson { path, reason }
+            if path.ends_with("config.json") && reason.contains(expected)),
+            "{error}"
+        );
+    };
+    malformed("plain_bert", "\"intermediate_size\": 32", "\"intermediate_size\": 0", "\"intermediate_size\" is 0");
+    malformed("plain_distilbert", "\"hidden_dim\": 32", "\"hidden_dim\": 0", "\"hidden_dim\" is 0");
+    malformed(
+        "plain_modernbert",
+        "\"intermediate_size\": 24",
+        "\"intermediate_size\": 0",
+        "\"intermediate_size\" is 0",
+    );
+    for (heads, components) in [(24, 1), (8, 3)] {
+        let (heads, expected) =
+            (format!("\"num_attention_heads\": {heads}"), format!("heads of {components} components"));
+        malformed("plain_modernbert", "\"num_attention_heads\": 2", &heads, &expected);
+    }
+    let many = "1000000000000000000";
+    for (case, key, layers) in [
+        ("plain_bert", "num_hidden_layers", 2),
+        ("plain_modernbert", "num_hidden_layers", 3),
+        ("plain_distilbert", "n_layers", 2),
+    ] {
+        malformed(case, &format!("\"{key}\": {layers}"), &format!("\"{key}\": {many}"), many);
+    }
+
+    let dir = copy("pylate_bert");
+    replace(dir.path().join("1_Dense/config.json"), "\"out_features\": 32", "\"out_features\": 0");
+    assert!(matches!(load(&dir).unwrap_err(), Error::DimNotMultipleOf8 { dim: 0, .. }));
+
+    // In f32 the tensors are found to be missing; in int8 nothing so wide is computed at all.
+    let wide = 1 << 16;
+    let dir = copy("plain_bert");
+    replace(dir.path().join("config.json"), "\"intermediate_size\": 32", &format!("\"intermediate_size\": {wide}"));
+    rewrite(dir.path(), |tensors| {
+        for (name, (_, shape, data)) in tensors.iter_mut().filter(|(name, _)| name.contains("intermediate")) {
+            let width = if name.ends_with("weight") { 24 } else { 1 };
+            shape[0] = wide;
+            *data = vec![0; wide * width * 4];
+        }
+    });
+    let options = LoadOptions { passage_maxlen: Some(40), precision: Some(Precision::Int8), ..LoadOptions::default() };
+    let error = Encoder::load(dir.path().to_str().unwrap(), &options).unwrap_err();
+    assert!(matches!(error, Error::TooWideForInt8 { width, most: 32_768 } if width == wide), "{error}");
+    assert!(matches!(load(&dir).unwrap_err(), Error::ShapeMismatch { .. }));
+}
+
+#[test]
+fn what_is_not_computed_is_refused() {
+    let refused = |dir: &TempDir, expected: &str| {
+        let error = load(dir).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what, .. } if what == expected), "{error}");
+    };
+    let dir = copy("plain_modernbert");
+    replace(dir.path().join("config.json"), "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
+    refused(&dir, "rope_type yarn");
+    for scaling in [r#"{"type": "linear", "factor": 2.0}"#, r#"{"rope_type": "dynamic", "factor": 2.0}"#] {
+        let dir = copy("plain_modernbert");
+        replace(
+            dir.path().join("config.json"),
+            "\"hidden_size\"",
+            &format!("\"rope_scaling\": {scaling}, \"hidden_size\""),
+        );
+        refused(&dir, if scaling.contains("linear") { "rope_type linear" } else { "rope_type dynamic" });
+    }
+    let dir = copy("plain_bert");
+    let side = "\"truncation_side\": \"left\", \"cls_token\"";
+    replace(dir.path().join("tokenizer_config.json"), "\"cls_token\"", side);
+    refused(&dir, "truncation_side left");
+}
+
+#[test]
+fn pointers_in_place_of_files_are_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 90864192\n";
+    for name in ["model.safetensors", "config.json", "tokenizer.json"] {
+        let dir = copy("plain_bert");
+        std::fs::write(dir.path().join(name), pointer).unwrap();
+        let error = load(&dir).unwrap_err();
+        assert!(matches!(&error, Error::LfsPointer { path } if path.ends_with(name)), "{error}");
+        assert!(error.to_string().contains("git lfs pull"), "{error}");
+    }
 }
 
 #[test]

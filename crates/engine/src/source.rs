@@ -120,7 +120,7 @@ impl Source for Pooled<'_> {
         let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
         // As many passages at a time that their tokens before pooling are no more than the caller's afterwards.
         for piece in pids.chunks(pids.len().div_ceil(self.factor).max(1)) {
-            append(&mut out, pool(self.inner.fetch(piece)?, self.factor));
+            append(&mut out, pool(self.inner.fetch(piece)?, self.factor)?);
         }
         Ok(out)
     }

@@ -4,7 +4,7 @@
 //! and cuts them there only with the strategy "fixed"; the mask module drops skiplisted tokens and may keep only some
 //! ids. A word that the vocabulary lacks is left out of the skiplist.
 
-use super::modules::{Module, PASSAGE_PROMPTS, prompt};
+use super::modules::{Module, prompt};
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
 use crate::recipe::{Expansion, Family, Recipe, Side, SkiplistRule};
@@ -40,7 +40,9 @@ pub(super) fn read(
         },
         passage: Side {
             max_len: count("document_length")?.unwrap_or(longest),
-            prompt: prompt(settings, &PASSAGE_PROMPTS)?,
+            // Its documentation also names "passage" and "corpus", its code never gets to them: there is always a prompt
+            // of the name "document", if an empty one.
+            prompt: prompt(settings, &["document"])?,
             ..Side::default()
         },
         expansion: None,

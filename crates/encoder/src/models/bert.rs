@@ -1,6 +1,6 @@
 //! BERT: sizes and names for the shared encoder.
 
-use super::parts::{Architecture, activation, head_dim};
+use super::parts::{Architecture, activation, head_dim, num_layers, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::{Error, Result};
@@ -35,9 +35,9 @@ pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
         architecture: Architecture::Bert,
         vocabulary: count("vocab_size")?,
         hidden,
-        num_layers: count("num_hidden_layers")?,
+        num_layers: num_layers(json, "num_hidden_layers")?,
         num_heads,
-        intermediate: count("intermediate_size")?,
+        intermediate: width(json, "intermediate_size")?,
         table_positions: count("max_position_embeddings")?,
         activation: activation(json, "hidden_act")?,
         eps: json.f64("layer_norm_eps")?.unwrap_or(1e-12),

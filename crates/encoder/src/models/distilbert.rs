@@ -1,6 +1,6 @@
 //! DistilBERT: sizes and names for the shared encoder.
 
-use super::parts::{Architecture, activation, head_dim};
+use super::parts::{Architecture, activation, head_dim, num_layers, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::Result;
@@ -31,9 +31,9 @@ pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
         architecture: Architecture::DistilBert,
         vocabulary: count("vocab_size")?,
         hidden,
-        num_layers: count("n_layers")?,
+        num_layers: num_layers(json, "n_layers")?,
         num_heads,
-        intermediate: count("hidden_dim")?,
+        intermediate: width(json, "hidden_dim")?,
         table_positions: count("max_position_embeddings")?,
         activation: activation(json, "activation")?,
         // The reference has it as a constant.

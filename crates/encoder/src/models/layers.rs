@@ -48,6 +48,9 @@ impl Linear {
         width_in: usize,
         width_out: usize,
     ) -> Result<Self> {
+        if precision == Precision::Int8 && width_in > LinearInt8::MAX_INPUTS {
+            return Err(Error::TooWideForInt8 { width: width_in, most: LinearInt8::MAX_INPUTS });
+        }
         let mut stacked = Vec::new();
         for name in names {
             stacked.extend(weights.values(name, &[width_out, width_in])?);

@@ -11,10 +11,10 @@
 use serde::Serialize;
 
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::parts::{Scratch, activation, head_dim, keep_rows};
+use super::parts::{Scratch, activation, head_dim, keep_rows, num_layers, width};
 use crate::batch::Batch;
 use crate::checkpoint::Json;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
@@ -62,13 +62,18 @@ impl ModernBertConfig {
         let flag = |key| Ok::<_, crate::error::Error>(json.bool(key)?.unwrap_or(false));
         let hidden = count("hidden_size")?;
         let num_heads = count("num_attention_heads")?;
+        let head_dim = head_dim(json, hidden, num_heads)?;
+        if !head_dim.is_multiple_of(2) {
+            return Err(json.malformed(format!("heads of {head_dim} components cannot be rotated in pairs")));
+        }
+        check_rope(json)?;
         let global_theta = theta(json, "full_attention", "global_rope_theta", 160_000.0)?;
         Ok(Self {
             vocabulary: count("vocab_size")?,
             hidden,
             num_heads,
-            head_dim: head_dim(json, hidden, num_heads)?,
-            intermediate: count("intermediate_size")?,
+            head_dim,
+            intermediate: width(json, "intermediate_size")?,
             positions: count("max_position_embeddings")?,
             activation: activation(json, "hidden_activation")?,
             eps: json.f64("norm_eps")?.unwrap_or(1e-5),
@@ -78,9 +83,23 @@ impl ModernBertConfig {
             global_theta,
             local_theta: theta(json, "sliding_attention", "local_rope_theta", 10_000.0)?,
             window: json.usize("local_attention")?.unwrap_or(128) / 2,
-            is_global: layer_types(json, count("num_hidden_layers")?)?,
+            is_global: layer_types(json, num_layers(json, "num_hidden_layers")?)?,
         })
     }
+}
+
+/// Refuses rotary positions that are scaled: for both kinds of layers, for one, or as older configurations have it.
+fn check_rope(json: &Json) -> Result<()> {
+    let parameters = json.get("rope_parameters");
+    let of_kinds = parameters.and_then(|all| all.as_object()).into_iter().flat_map(|all| all.values());
+    for rope in of_kinds.chain(parameters).chain(json.get("rope_scaling")) {
+        let kind = rope.get("rope_type").or_else(|| rope.get("type")).filter(|kind| !kind.is_null());
+        if let Some(kind) = kind.filter(|kind| kind.as_str() != Some("default")) {
+            let kind = kind.as_str().map_or_else(|| kind.to_string(), str::to_owned);
+            return Err(Error::Unsupported { path: json.path.clone(), what: format!("rope_type {kind}") });
+        }
+    }
+    Ok(())
 }
 
 /// A rotary base: newer configurations keep it under `rope_parameters`, older ones at the top.

@@ -49,6 +49,25 @@ pub(super) fn keep_rows(x: &mut Vec<f32>, width: usize, kept: &[usize]) {
     x.truncate(kept.len() * width);
 }
 
+/// Layers of a model at most: a configuration with more is a slip, and would fill the memory with their settings.
+const MOST_LAYERS: usize = 10_000;
+
+/// The number of layers that `key` names.
+pub(super) fn num_layers(json: &Json, key: &str) -> Result<usize> {
+    match json.required(key, json.usize(key)?)? {
+        count if count <= MOST_LAYERS => Ok(count),
+        count => Err(json.malformed(format!("field {key:?} is {count}; at most {MOST_LAYERS} layers are read"))),
+    }
+}
+
+/// The width that `key` names: at least 1.
+pub(super) fn width(json: &Json, key: &str) -> Result<usize> {
+    match json.required(key, json.usize(key)?)? {
+        0 => Err(json.malformed(format!("field {key:?} is 0"))),
+        width => Ok(width),
+    }
+}
+
 /// How many heads of which width; they have to fill H exactly.
 pub(super) fn head_dim(json: &Json, hidden: usize, num_heads: usize) -> Result<usize> {
     match hidden.checked_div(num_heads) {

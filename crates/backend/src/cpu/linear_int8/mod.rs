@@ -126,6 +126,9 @@ fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
 }
 
 impl LinearInt8 {
+    /// Inputs that a layer may have at most.
+    pub const MAX_INPUTS: usize = MAX_INPUTS;
+
     /// Rounds `weight (out, in)`.
     ///
     /// # Panics

@@ -1,0 +1,132 @@
+//! Settings that overrule `tokenizer.json`, and words that are one token only because the settings say so.
+
+use std::path::Path;
+
+use selvedge_encoder::{Encoder, LoadOptions};
+use tempfile::TempDir;
+
+/// A copy of a golden checkpoint in which files have other text: (file, from, to), a file without `from` being new.
+fn changed(case: &str, changes: &[(&str, &str, &str)]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case), dir.path());
+    for (file, from, to) in changes {
+        let path = dir.path().join(file);
+        let text = if from.is_empty() { String::new() } else { std::fs::read_to_string(&path).unwrap() };
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(path, if from.is_empty() { (*to).to_owned() } else { text.replace(from, to) }).unwrap();
+    }
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn load(dir: &TempDir) -> Encoder {
+    let options = LoadOptions { passage_maxlen: Some(40), ..LoadOptions::default() };
+    Encoder::load(dir.path().to_str().unwrap(), &options).unwrap()
+}
+
+fn count(encoder: &Encoder, text: &str) -> usize {
+    encoder.count_tokens(&[text]).unwrap()
+}
+
+const CLASS: &str = "\"tokenizer_class\": \"TokenizersBackend\"";
+
+/// A `tokenizer_config.json` of the class, with more settings.
+fn with_class(class: &str, settings: &str) -> (&'static str, &'static str, String) {
+    ("tokenizer_config.json", CLASS, format!("\"tokenizer_class\": \"{class}\"{settings}"))
+}
+
+#[test]
+fn settings_of_bert_tokenizers_overrule_the_normalizer() {
+    let original = load(&changed("plain_bert", &[]));
+    let of = |case: &str, (file, from, to): (&str, &str, String)| load(&changed(case, &[(file, from, &to)]));
+    let cased = ", \"do_lower_case\": false";
+    let texts = ["A woven Cloth from cloth", "a woven cloth from cloth"];
+    // transformers: [CLS] [UNK] wo ##ve ##n [UNK] from cl ##o ##th [SEP], and each letter of "a" and "cloth" as it is.
+    let counts = |encoder: &Encoder| texts.map(|text| count(encoder, text));
+    assert_eq!(counts(&original), [13, 13]);
+    for (case, class) in [("plain_bert", "BertTokenizer"), ("plain_bert", "BertTokenizerFast")] {
+        let encoder = of(case, with_class(class, cased));
+        assert_eq!(counts(&encoder), [11, 13], "{class}");
+        assert_ne!(encoder.fingerprint(), original.fingerprint(), "{class}");
+    }
+    let distil = of("plain_distilbert", with_class("DistilBertTokenizer", cased));
+    assert_eq!(counts(&distil), [11, 13]);
+    // Other classes read tokenizer.json alone.
+    for class in ["PreTrainedTokenizerFast", "TokenizersBackend"] {
+        let encoder = of("plain_bert", with_class(class, cased));
+        assert_eq!((counts(&encoder), encoder.fingerprint()), ([13, 13], original.fingerprint()), "{class}");
+    }
+    // The class that is not named is that of the model; settings that agree leave the fingerprint alone.
+    let unnamed = changed("plain_bert", &[("tokenizer_config.json", CLASS, "\"do_lower_case\": false")]);
+    assert_eq!(counts(&load(&unnamed)), [11, 13]);
+    let agreeing = of("plain_bert", with_class("BertTokenizer", ", \"do_lower_case\": true, \"strip_accents\": null"));
+    assert_eq!((counts(&agreeing), agreeing.fingerprint()), ([13, 13], original.fingerprint()));
+
+    let accents = of("plain_bert", with_class("BertTokenizer", ", \"strip_accents\": false"));
+    assert!(count(&original, "clóth") > 3 && count(&accents, "clóth") == 3, "{}", count(&accents, "clóth"));
+    let chinese = of("plain_bert", with_class("BertTokenizer", ", \"tokenize_chinese_chars\": false"));
+    assert_eq!([count(&original, "東京東京"), count(&chinese, "東京東京")], [6, 3]);
+    // A default overrules too: a normalizer that keeps case, in a checkpoint whose settings say nothing of it.
+    let keeps = changed(
+        "plain_bert",
+        &[
+            ("tokenizer.json", "\"lowercase\": true", "\"lowercase\": false"),
+            ("tokenizer_config.json", CLASS, "\"tokenizer_class\": \"BertTokenizer\""),
+        ],
+    );
+    assert_eq!(counts(&load(&keeps)), [13, 13]);
+}
+
+#[test]
+fn words_of_the_settings_are_one_token_each() {
+    let text = "cloth ##th cloth";
+    let original = load(&changed("plain_bert", &[]));
+    let map = "{\"additional_special_tokens\": [\"##th\", {\"content\": \"[nowhere]\"}]}";
+    let listed = load(&changed("plain_bert", &[("special_tokens_map.json", "", map)]));
+    assert_eq!(count(&listed, text), count(&original, "cloth cloth") + 1);
+    assert_ne!(count(&listed, text), count(&original, text));
+    assert_eq!(count(&listed, "[nowhere]"), count(&original, "[nowhere]"), "a word that the vocabulary lacks");
+
+    let prefix = ("config_sentence_transformers.json", "\"query_prefix\": \"[Q] \"", "\"query_prefix\": \"##th\"");
+    let (original, changed) = (load(&changed("pylate_bert", &[])), load(&changed("pylate_bert", &[prefix])));
+    assert_eq!(count(&changed, text), count(&original, "cloth cloth") + 1);
+}
+
+#[test]
+fn special_tokens_keep_their_case_in_a_lowercased_text() {
+    let file = "sentence_bert_config.json";
+    let original = load(&changed("sentence_transformers_modernbert", &[]));
+    let task = "\"transformer_task\"";
+    let lowered = load(&changed(
+        "sentence_transformers_modernbert",
+        &[(file, task, "\"do_lower_case\": true, \"transformer_task\"")],
+    ));
+    let ids = |encoder: &Encoder, text: &str| encoder.encode_passages(&[text]).unwrap();
+    assert_eq!(ids(&lowered, "Woven CLOTH [MASK] Edge"), ids(&original, "woven cloth [MASK] edge"));
+    assert_ne!(ids(&original, "Woven CLOTH [MASK] Edge"), ids(&original, "woven cloth [MASK] edge"));
+    let spans = lowered.passage_token_spans("İ [MASK]").unwrap();
+    assert!(spans.contains(&(3..9)), "{spans:?}");
+}
+
+#[test]
+fn a_passage_has_the_prompt_of_a_document_alone() {
+    let of = |prompts: &str| {
+        let file = "config_sentence_transformers.json";
+        load(&changed("sentence_transformers_bert", &[(file, "\"document\"", prompts)]))
+    };
+    let without = count(&of("\"other\""), "cloth");
+    assert_eq!([count(&of("\"passage\""), "cloth"), count(&of("\"corpus\""), "cloth")], [without, without]);
+    assert!(count(&of("\"document\""), "cloth") > without);
+}
