@@ -7,12 +7,25 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use support::Collection;
 
 const MODEL: &str = "selvedge/tiny";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// What a hub does beside answering.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Good,
+    /// Takes connections, and says nothing.
+    Silent,
+    /// Says nothing any more inside the weights.
+    Stalling,
+    /// Takes its time for the weights.
+    Slow,
+}
 
 /// A hub with one model, on a port of its own; it serves until the test ends.
 struct Hub {
@@ -22,23 +35,42 @@ struct Hub {
 }
 
 impl Hub {
-    fn of(folder: PathBuf) -> Self {
+    fn good() -> Self {
+        Self::of(Mood::Good)
+    }
+
+    fn of(mood: Mood) -> Self {
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/pylate_bert"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // A client that hangs up has what it wanted.
-                let _ = stream.and_then(|stream| answer(stream, &folder, &log));
+                let (folder, log) = (folder.clone(), Arc::clone(&log));
+                std::thread::spawn(move || {
+                    // A client that hangs up has what it wanted.
+                    let _ = stream.and_then(|stream| answer(stream, &folder, mood, &log));
+                });
             }
         });
         Self { endpoint, requests }
     }
+
+    fn num_requests(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+/// Keeps a connection open until the test ends.
+fn hold() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Answers one request: the list of files, a file, or a range of one.
-fn answer(mut stream: TcpStream, folder: &Path, log: &Mutex<Vec<(String, String)>>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, folder: &Path, mood: Mood, log: &Mutex<Vec<(String, String)>>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let headers: Vec<String> = lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect();
@@ -49,12 +81,22 @@ fn answer(mut stream: TcpStream, folder: &Path, log: &Mutex<Vec<(String, String)
     };
     log.lock().unwrap().push((request.clone(), header("authorization")));
     let path = request.split(' ').nth(1).unwrap_or_default();
+    let is_of_weights =
+        path.ends_with("main/model.safetensors") || path.ends_with(&format!("{COMMIT}/model.safetensors"));
+    // The first byte is asked for to learn a file's size.
+    let is_of_bytes = is_of_weights && header("range") != "bytes=0-0";
+    match mood {
+        Mood::Silent => hold(),
+        Mood::Slow if is_of_bytes => std::thread::sleep(Duration::from_secs(1)),
+        _ => {}
+    }
     let (mut status, mut body, mut range) = ("200 OK", Vec::new(), String::new());
     if path.starts_with(&format!("/api/models/{MODEL}")) {
         let files: Vec<_> = files(folder, "").iter().map(|file| serde_json::json!({ "rfilename": file })).collect();
         body = serde_json::json!({ "sha": COMMIT, "siblings": files }).to_string().into_bytes();
     } else {
-        match path.strip_prefix(&format!("/{MODEL}/resolve/main/")).map(|file| std::fs::read(folder.join(file))) {
+        let of = |revision: &str| path.strip_prefix(&format!("/{MODEL}/resolve/{revision}/"));
+        match of("main").or_else(|| of(COMMIT)).map(|file| std::fs::read(folder.join(file))) {
             Some(Ok(bytes)) => {
                 let (first, last) = header("range")
                     .strip_prefix("bytes=")
@@ -76,6 +118,10 @@ fn answer(mut stream: TcpStream, folder: &Path, log: &Mutex<Vec<(String, String)
         "HTTP/1.1 {status}\r\nETag: \"{tag}\"\r\nX-Repo-Commit: {COMMIT}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
+    if mood == Mood::Stalling && is_of_bytes {
+        stream.write_all(&body[..1000])?;
+        hold();
+    }
     stream.write_all(&body)
 }
 
@@ -101,40 +147,58 @@ fn files(folder: &Path, prefix: &str) -> Vec<String> {
 
 /// Indexes `c.tsv` with the model of `hub` and a cache of its own.
 fn index(c: &Collection, hub: &Hub, index: &str, cache: &str, more: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_selvedge"))
-        .args(["index", "c.tsv", index, "--model", MODEL, "--nbits", "2"])
+    command(c, hub, index, cache, MODEL).envs(more.iter().copied()).output().unwrap()
+}
+
+fn command(c: &Collection, hub: &Hub, index: &str, cache: &str, model: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+    command
+        .args(["index", "c.tsv", index, "--model", model, "--nbits", "2"])
         .current_dir(c.path("."))
         .env("HF_ENDPOINT", &hub.endpoint)
         .env("HF_HOME", c.path(cache))
         .env_remove("HF_HUB_OFFLINE")
         .env_remove("HF_HUB_CACHE")
         .env_remove("HF_TOKEN")
-        .envs(more.iter().copied())
-        .output()
-        .unwrap()
+        .env_remove("HF_HUB_ETAG_TIMEOUT")
+        .env_remove("HF_HUB_DOWNLOAD_TIMEOUT")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A collection of two passages.
+fn collection() -> Collection {
+    let c = Collection::new();
+    c.write("c.tsv", "a\tthe woven edge keeps a cloth from fraying\nb\tanother passage\n");
+    c
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
 fn a_hub_id_is_fetched_once_and_found_again() {
-    let c = Collection::new();
-    c.write("c.tsv", "a\tthe woven edge keeps a cloth from fraying\nb\tanother passage\n");
-    let hub = Hub::of(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/pylate_bert")));
-    let requests = || hub.requests.lock().unwrap().len();
+    let c = collection();
+    let hub = Hub::good();
+    let requests = || hub.num_requests();
 
     let offline = index(&c, &hub, "none.index", "cache", &[("HF_HUB_OFFLINE", "1")]);
     assert_eq!((offline.status.code(), requests()), (Some(1), 0), "nothing is cached and the hub is not asked");
     let message = String::from_utf8_lossy(&offline.stderr).into_owned();
     assert!(message.contains(MODEL) && message.contains("HF_HUB_OFFLINE"), "{message}");
 
-    let fetched = index(&c, &hub, "a.index", "cache", &[("HF_TOKEN", "hf_secret")]);
+    let fetched = index(&c, &hub, "a.index", "cache", &[("HF_TOKEN", " hf_secret\n")]);
     assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
     let log = hub.requests.lock().unwrap().clone();
-    assert!(log.iter().any(|(line, _)| line.contains("/resolve/main/1_Dense/model.safetensors")), "{log:?}");
+    assert!(log.iter().any(|(line, _)| line.contains("/1_Dense/model.safetensors")), "{log:?}");
     assert!(log.iter().all(|(_, authorization)| authorization == "Bearer hf_secret"), "{log:?}");
 
     let so_far = requests();
     let cached = index(&c, &hub, "b.index", "cache", &[("HF_HUB_OFFLINE", "1")]);
     assert!(cached.status.success(), "{}", String::from_utf8_lossy(&cached.stderr));
+    assert!(index(&c, &hub, "d.index", "cache", &[]).status.success());
     assert_eq!(requests(), so_far, "the cache has all of it");
     let residuals = |index: &str| std::fs::read(c.path(index).join("residuals-0000")).unwrap();
     assert_eq!(residuals("a.index"), residuals("b.index"));
@@ -143,4 +207,51 @@ fn a_hub_id_is_fetched_once_and_found_again() {
     let refused = index(&c, &nobody, "c.index", "other-cache", &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains(MODEL) && !c.path("c.index").exists());
+}
+
+#[test]
+fn a_silent_hub_is_not_waited_for() {
+    let c = collection();
+    let (good, silent) = (Hub::good(), Hub::of(Mood::Silent));
+    let fetched = index(&c, &good, "a.index", "cache", &[]);
+    assert!(fetched.status.success(), "{}", message(&fetched));
+    let quick = [("HF_HUB_ETAG_TIMEOUT", "1")];
+    // As a cache is that another program has filled: without notes of the files that the model does not have.
+    std::fs::remove_dir_all(c.path("cache/hub/models--selvedge--tiny/.no_exist")).unwrap();
+    let cached = index(&c, &silent, "b.index", "cache", &quick);
+    assert!(cached.status.success() && silent.num_requests() == 1, "{}", message(&cached));
+    assert!(message(&cached).contains("the hub does not answer"), "{}", message(&cached));
+
+    let nothing = index(&c, &silent, "c.index", "other-cache", &quick);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(message(&nothing).contains(MODEL) && message(&nothing).contains("timeout"), "{}", message(&nothing));
+
+    let stalling = index(&c, &Hub::of(Mood::Stalling), "d.index", "third-cache", &[("HF_HUB_DOWNLOAD_TIMEOUT", "1")]);
+    assert_eq!(stalling.status.code(), Some(1));
+    assert!(message(&stalling).contains("model.safetensors: the hub sent nothing"), "{}", message(&stalling));
+}
+
+#[test]
+fn two_processes_fetch_a_model_once() {
+    let c = collection();
+    let hub = Hub::of(Mood::Slow);
+    let both = ["a.index", "b.index"].map(|name| command(&c, &hub, name, "cache", MODEL).spawn().unwrap());
+    for child in both {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+    }
+    let log = hub.requests.lock().unwrap();
+    let weights = log.iter().filter(|(line, _)| line.contains(&format!("/{COMMIT}/model.safetensors"))).count();
+    // Once for the size, once for the bytes.
+    assert_eq!(weights, 2, "{log:?}");
+}
+
+#[test]
+fn a_name_without_an_owner_is_not_looked_up() {
+    let c = collection();
+    let hub = Hub::good();
+    let output = command(&c, &hub, "a.index", "cache", "mymodle").output().unwrap();
+    assert_eq!((output.status.code(), hub.num_requests()), (Some(1), 0));
+    let message = message(&output);
+    assert!(message.contains("mymodle: no such folder, and not a hub id"), "{message}");
 }
