@@ -32,7 +32,8 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     note_left_out(&report.read);
     if report.truncated > 0 {
         note!(
-            "{} of {} passages are longer than the model's {} tokens; the rest of them is not searched: give shorter passages",
+            "{} of {} passages are longer than the model's {} tokens; the rest of them is not searched: \
+             give shorter passages",
             report.truncated,
             report.passages,
             report.passage_maxlen

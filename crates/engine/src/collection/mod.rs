@@ -97,8 +97,10 @@ impl Skipped {
     }
 }
 
-/// Calls `each` with every passage of the collection at `path`, in order. The files of a folder are split for `encoder`;
-/// without one, and without [`ReadOptions::split_words`], each is one passage.
+/// Calls `each` with every passage of the collection at `path`, in order.
+///
+/// The files of a folder are split for `encoder`; without one, and without [`ReadOptions::split_words`], each is one
+/// passage.
 ///
 /// # Errors
 /// If the collection cannot be read, holds a malformed line or no passage, or if `each` fails; with

@@ -1,7 +1,8 @@
 //! NumPy's `.npy` files: f16 or f32 matrices read by rows, and i32 or i64 vectors.
 //!
 //! Format: magic `\x93NUMPY`, version, header length, a Python dict as text, then the raw array
-//! (NumPy Enhancement Proposal 1). The crates that parse the dict pull in a Python grammar; `header.rs` is what it needs.
+//! (NumPy Enhancement Proposal 1). The crates that parse the dict pull in a Python grammar; `header.rs` has
+//! the few literals that it needs.
 
 mod header;
 
