@@ -1,6 +1,8 @@
 //! The words on the command line; the first line of every doc comment is what `--help` shows.
 
+mod help;
 mod options;
+mod parse;
 mod read;
 mod train;
 
@@ -8,6 +10,8 @@ pub(crate) use read::ReadArgs;
 pub(crate) use train::{FreshArgs, MineArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
+use help::*;
+use parse::*;
 use selvedge::Device;
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
@@ -18,10 +22,10 @@ use train::{MINE_HELP, TRAIN_HELP};
 #[command(name = "selvedge", version, max_term_width = 110)]
 pub(crate) struct Cli {
     /// Say more on standard error; -vv and -vvv say still more. SELVEDGE_LOG=debug does the same.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 900)]
     pub(crate) verbose: u8,
     /// Say nothing but errors on standard error.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 901)]
     pub(crate) quiet: bool,
     /// What to do.
     #[command(subcommand)]
@@ -86,74 +90,6 @@ impl Command {
         }
     }
 }
-
-const INDEX_HELP: &str = "\
-COLLECTION is one of
-  a folder         every file is text; a long file becomes several passages (see --split); the id is its path.
-                   Hidden files, those that .gitignore names and other indexes are left out, links are followed;
-                   a file that is not text is skipped and named
-  FILE.jsonl       one object a line: \"id\", \"text\"; whatever else it holds is kept as metadata
-  FILE.tsv         one passage a line: id<TAB>text; a first line \"id<TAB>text\" is a header
-  a BEIR folder    its corpus.jsonl: \"_id\", \"title\" and \"text\", the title before the text
-  -                JSONL or TSV from standard input
-All may be compressed by gzip or Zstandard.
-
-Examples
-  selvedge index notes/ notes.index
-  selvedge index notes/ notes.index --model ./my-colbert
-  selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
-  selvedge index --embeddings docs.npy --doclens lens.npy my.index";
-
-const ENCODE_HELP: &str = "\
-OUT_DIR gets docs.npy (total_tokens, D), doclens.npy (passages) and ids.txt; with --queries queries.npy, querylens.npy
-and queryids.txt. `index --embeddings` and `search --query-embeddings` read them.
-
-Examples
-  selvedge encode docs.tsv vectors/ --model ./my-colbert
-  selvedge encode queries.tsv vectors/ --queries --model ./my-colbert
-  selvedge index --embeddings vectors/docs.npy --doclens vectors/doclens.npy --ids vectors/ids.txt my.index
-  selvedge search my.index --query-embeddings vectors/queries.npy --query-lens vectors/querylens.npy";
-
-const DEVICES_HELP: &str = "\
-The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
-Where they are elsewhere, say so:
-  SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
-CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES mean what they mean elsewhere.";
-
-const COMPLETIONS_HELP: &str = "\
-Examples
-  selvedge completions bash > ~/.local/share/bash-completion/completions/selvedge
-  selvedge completions zsh > ~/.zfunc/_selvedge
-  selvedge completions fish > ~/.config/fish/completions/selvedge.fish";
-
-const SEARCH_HELP: &str = "\
-Examples
-  selvedge search notes.index \"how do I rotate a log file\"        (quote a query of several words)
-  selvedge search my.index --queries queries.tsv -k 100 --json
-  selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
-  selvedge search my.index --query-embeddings q.npy --exact";
-
-const EVAL_HELP: &str = "\
-nDCG@10, MRR@10, Recall@100, MAP and success@k are those of trec_eval; nDCG's gain is the grade. A passage is relevant
-where its grade is above 0. Means run over the queries that have a judgment; a query with no relevant passage counts as
-0, and so does one that finds nothing (trec_eval -c). Passages of one score rank in the order of the collection; trec_eval
-ranks them by id, from last to first, but keeps the order of a run of `search --trec`. A passage whose id is the query's
-is ranked like any other. JSON names the number of judgments whose passage is not in the index.
-
-Recall against exact f32 MaxSim needs the uncompressed vectors: given with --embeddings and --doclens, or
-else made again from the stored text with the index's own model.
-
-Examples
-  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
-  selvedge eval my.index --queries beir/scifact --qrels beir/scifact      (queries.jsonl and qrels/test.tsv in it)";
-
-const TUNE_HELP: &str = "\
-Recall is the share of the exhaustive top k, on this index and these queries; use some hundred queries like those
-to come. Searches then use what was found, but for what they name: --nprobe, --ndocs, --nfull. An index of at most K
-passages is searched whole for K results, whatever the setting: there nothing is tuned.
-
-Example
-  selvedge tune my.index --queries queries.tsv --recall 0.99";
 
 /// `selvedge index`.
 #[derive(Debug, Args)]
@@ -440,77 +376,4 @@ pub(crate) struct ManArgs {
     /// The folder, such as /usr/local/share/man/man1.
     #[arg(value_name = "OUT_DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// More threads than this are a slip of the finger, and take the machine down before rayon complains.
-const MAX_THREADS: usize = 1024;
-
-fn parse_threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
-        _ => Err(format!("it can be 1 to {MAX_THREADS}; leave --threads out for one thread a core")),
-    }
-}
-
-fn parse_positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number, at least 1".into())
-}
-
-fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err("it is a share, above 0 and at most 1".into()),
-    }
-}
-
-fn parse_margin(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("it is a share, at least 0 and below 1".into()),
-    }
-}
-
-fn parse_nbits(text: &str) -> Result<u8, String> {
-    match text.parse() {
-        Ok(nbits @ (0 | 1 | 2 | 4 | 8)) => Ok(nbits),
-        _ => Err("it can be 0, 1, 2, 4 or 8".into()),
-    }
-}
-
-/// `4GiB`, `512MiB`, `2G`, `1000000`; powers of 1024 with or without the `i`, of 1000 with `B` alone.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..digits].parse().map_err(|_| "write it like 4GiB or 512MiB".to_string())?;
-    let unit: f64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kib" => 1024.0,
-        "m" | "mib" => 1024.0 * 1024.0,
-        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
-        "t" | "tib" => 1024f64.powi(4),
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        _ => return Err("write it like 4GiB or 512MiB".into()),
-    };
-    Ok((number * unit) as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
-        assert_eq!(parse_size("1.5k"), Ok(1536));
-        assert_eq!(parse_size("3MB"), Ok(3_000_000));
-        assert!(parse_size("GiB").is_err() && parse_size("4 apples").is_err());
-    }
 }

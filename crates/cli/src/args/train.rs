@@ -1,6 +1,7 @@
 //! The words of `selvedge train` and `selvedge mine`.
 
-use super::{BuildArgs, EncodeArgs, parse_margin, parse_positive};
+use super::parse::{parse_margin, parse_positive};
+use super::{BuildArgs, EncodeArgs};
 use clap::Args;
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
