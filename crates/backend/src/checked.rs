@@ -66,7 +66,7 @@ impl CheckedCodec {
     /// Checks every bound of `codec`.
     ///
     /// # Errors
-    /// Those of [`Codec::validate`].
+    /// The first bound of [`Codec::validate`] that the numbers break.
     pub fn new(codec: Codec) -> Result<Self> {
         codec.validate()?;
         let rotation = codec.rotation.map(|seed| Rotation::new(codec.dim, seed));

@@ -106,7 +106,7 @@ pub trait Backend: Send + Sync {
     /// `centroids (K, D) i8`, within -127..=127.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids>;
 
     /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
@@ -142,14 +142,14 @@ pub trait Backend: Send + Sync {
     /// Takes a query that is rounded already into the backend's memory.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query>;
 
     /// A query's embeddings, `(Q, D) f32`, [rotated](Rotation) as the codec says and [rounded](QuantizedQuery::new) to
     /// int8. Rotation and rounding are f32 operations in a fixed order, so every backend makes the same query of them.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn quantize_query(&self, codec: &Self::Codec, embeddings: Embeddings<'_>) -> Result<Self::Query> {
         self.load_query(codec, codec.as_ref().quantize_query(&embeddings.to_host()?))
     }
@@ -157,7 +157,7 @@ pub trait Backend: Send + Sync {
     /// A copy of a query in the host's memory.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery>;
 
     /// Number of a query's tokens, `Q`.
@@ -166,7 +166,7 @@ pub trait Backend: Send + Sync {
     /// Factor between a query's integer scores and similarities: [`Codec::score_unit`].
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn score_unit(&self, query: &Self::Query) -> Result<f32>;
 
     /// The centroid part of every similarity, `(K, Q) i32`.
@@ -216,7 +216,7 @@ pub trait Backend: Send + Sync {
     /// by itself.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`] if the device fails.
     fn search_batch(
         &self,
         codec: &Self::Codec,

@@ -28,7 +28,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start(cli.verbose, cli.quiet);
-    signals::listen();
+    if cli.command.has_to_clean_up() {
+        signals::listen();
+    }
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

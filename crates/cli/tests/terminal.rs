@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -82,6 +83,25 @@ fn a_signal_takes_what_was_begun_with_it() {
         assert_eq!(left_over(&out.join("vectors")), Vec::<String>::new(), "SIG{name}");
         fs::remove_dir_all(&out).unwrap();
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_command_with_nothing_to_clean_up_ends_at_the_first_signal() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    // Its queries come from a pipe that nobody writes to: it waits until the signal.
+    fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
+    let mut search = selvedge(dir.path(), &["search", "i", "--queries", "-", "-vv"]);
+    let mut child = search.stdin(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    while !said.contains("index opened") {
+        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl TrainedCodec {
     /// A codec of `kind` with the numbers `params`, whose rotation is the one that `kind` and `seed` say.
     ///
     /// # Errors
-    /// Those of [`Codec::validate`].
+    /// The first bound of [`Codec::validate`] that the numbers break.
     pub fn new(kind: CodecKind, seed: u64, params: Codec) -> selvedge_backend::Result<Self> {
         let rotation = (kind == CodecKind::Selvedge).then_some(seed);
         Ok(Self { kind, seed, params: CheckedCodec::new(Codec { rotation, ..params })? })

@@ -55,7 +55,7 @@ impl Cuda {
     /// Takes embeddings into device memory.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`](crate::Error) if the device fails.
     pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings> {
         DeviceEmbeddings::new(&self.context, embeddings)
     }

@@ -23,7 +23,7 @@ pub struct Query {
     score_unit: f32,
     /// `(Q, D) i8`.
     pub(super) rows: Buffer<i8>,
-    /// What [`arrange`] makes of them.
+    /// The rows in the order of [`arrange`].
     pub(super) arranged: Buffer<i8>,
 }
 

@@ -126,7 +126,7 @@ impl DeviceEmbeddings {
     /// Copies the embeddings to the host.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error`](crate::Error) if the device fails.
     pub fn download(&self) -> Result<Vec<f32>> {
         self.0.download()
     }

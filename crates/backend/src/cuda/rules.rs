@@ -42,13 +42,13 @@ pub(super) struct Metric {
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) argument: RulesArgument,
-    /// Of a trellis.
+    /// Metric of a trellis codec.
     pub(super) metric: Option<Metric>,
     _floats: [Buffer<f32>; 4],
 }
 
 impl Rules {
-    /// Those of `codec`, whose `levels` are in device memory for as long as the rules are used.
+    /// Uploads the rules of `codec`, whose `levels` stay in device memory as long as the rules are used.
     pub(super) fn new(context: &Arc<Context>, codec: &Codec, levels: &Buffer<i8>) -> Result<Self> {
         let norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
         let gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();

@@ -75,6 +75,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether files that the command has begun must be removed where a signal ends it. Any other command ends at once.
+    pub(crate) fn has_to_clean_up(&self) -> bool {
+        matches!(self, Self::Index(_) | Self::Encode(_) | Self::Mine(_))
+    }
+
     /// Threads that the command computes with; none for one per core.
     pub(crate) fn threads(&self) -> Option<usize> {
         match self {
