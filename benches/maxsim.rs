@@ -6,16 +6,16 @@
 mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use selvedge_backend::{Backend, Codec, Select};
-use selvedge_codec::{TrainedCodec, levels::lloyd_max};
+use selvedge_backend::{Backend, CodecParams, Select};
+use selvedge_codec::{Codec, levels::lloyd_max};
 use support::{DIM, Timed, Work, bench, codec, embeddings, passages, query};
 
 /// Puts Lloyd-Max buckets in the place of a trellis, to see what its windows cost.
-fn without_trellis(codec: &mut TrainedCodec) {
+fn without_trellis(codec: &mut Codec) {
     let levels = lloyd_max(codec.params.nbits);
-    let params = Codec::clone(&codec.params);
-    let params = Codec { coding: levels.coding, levels: levels.levels, cutoffs: levels.cutoffs, ..params };
-    *codec = TrainedCodec::new(codec.kind, codec.seed, params).expect("valid");
+    let params = CodecParams::clone(&codec.params);
+    let params = CodecParams { coding: levels.coding, levels: levels.levels, cutoffs: levels.cutoffs, ..params };
+    *codec = Codec::new(codec.kind, codec.seed, params).expect("valid");
 }
 
 fn maxsim(c: &mut Criterion) {

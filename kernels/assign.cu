@@ -39,12 +39,12 @@ extern "C" __global__ void __launch_bounds__(256) round_rows(const float* embedd
 }
 
 // A centroid and the embedding's product with it.
-struct Found {
+struct Nearest {
     int product;
     u32 code;
 };
 
-__device__ __forceinline__ Found better(Found a, Found b) {
+__device__ __forceinline__ Nearest better(Nearest a, Nearest b) {
     return b.product > a.product || (b.product == a.product && b.code < a.code) ? b : a;
 }
 
@@ -83,7 +83,7 @@ assign(const i8* embeddings, u32 num, const i8* centroids, u32 num_centroids, u3
     for (int s = 0; s < (HELD ? STEPS : 0); ++s) {
         for (int tile = 0; tile < ROW_TILES; ++tile) embedding_fragment(a[HELD ? s : 0][tile], rows[tile], s);
     }
-    Found best[ROW_TILES][2];
+    Nearest best[ROW_TILES][2];
     for (auto& halves : best) halves[0] = halves[1] = {NO_MATCH, 0};
 
     fetch(slabs[0], centroids, num_centroids, 0, 0);
@@ -133,7 +133,7 @@ assign(const i8* embeddings, u32 num, const i8* centroids, u32 num_centroids, u3
     for (int tile = 0; tile < ROW_TILES; ++tile) {
         for (int half = 0; half < 2; ++half) {
             for (int with = 1; with < 4; with *= 2) {
-                const Found other = {__shfl_xor_sync(ALL_LANES, best[tile][half].product, with),
+                const Nearest other = {__shfl_xor_sync(ALL_LANES, best[tile][half].product, with),
                                      __shfl_xor_sync(ALL_LANES, best[tile][half].code, with)};
                 best[tile][half] = better(best[tile][half], other);
             }

@@ -1,29 +1,29 @@
-// compress: residuals to packed levels and scale indices. For an embedding x with centroid c:
+// compress: residuals to packed levels and weight indices. For an embedding x with centroid c:
 //
 //   1. what is compared with the cutoffs: x - c, or its unit part orthogonal to c times sqrt(D)
 //   2. bucket of a component: the number of cutoffs below it; or, of a trellis, the row nearest to all components
-//   3. the scale index, by the codec's rule, and where it says so, buckets anew
+//   3. the weight index, by the codec's rule, and where it says so, buckets anew
 //
 //   in    embeddings (N, D) f32, codes (N) u32, centroids (K, D) i8
-//   out   rows (N, W) u8, scales (N) u8
+//   out   rows (N, W) u8, weights (N) u8
 //
 // A warp owns an embedding at a time, a lane every 32nd component or chunk. Shared memory: costs of a trellis' states.
-// Sums are f32, by lanes and then pairwise. Formulas: ResidualForm and ScaleRule in crates/backend/src/types.rs.
+// Sums are f32, by lanes and then pairwise. Formulas: ResidualForm and WeightRule in crates/backend/src/types.rs.
 
 constexpr int BLOCK_WARPS = 4;
 
 // As `crates/backend/src/cuda/compress.rs` has it.
 struct Rules {
-    // Norms and gains of the scale entries as real numbers, (entries) f32.
-    const float* norms;
-    const float* gains;
+    // Norms and residual_weights of the weight entries as real numbers, (entries) f32.
+    const float* centroid_weights;
+    const float* residual_weights;
     // Edges between buckets, and midpoints between levels, (2^NBITS - 1) f32.
     const float* cutoffs;
     const float* midpoints;
     // 256, zeros behind the last.
     const i8* levels;
     float centroid_scale;
-    // Gain over norm of the entry whose norm is largest.
+    // Gain over centroid_weight of the entry whose centroid_weight is largest.
     float ratio;
     // What an error along the vector counts more than across it.
     float radial_weight;
@@ -92,37 +92,37 @@ __device__ Products level_products(const Embedding& embedding, const LevelTable&
     return {warp_sum(sums.cw), warp_sum(sums.ww)};
 }
 
-// How badly entry `j` fits: see ScaleRule.
-struct ScaleError {
+// How badly entry `j` fits: see WeightRule.
+struct WeightError {
     const Rules& rules;
-    float cc, cw, ww, best_norm, best_gain, length;
+    float cc, cw, ww, best_centroid_weight, best_residual_weight, length;
 
-    __device__ ScaleError(const Rules& rules, float xx, float xc, float cc, Products of)
-        : rules(rules), cc(cc), cw(of.cw), ww(of.ww), best_norm(0), best_gain(0), length(0) {
+    __device__ WeightError(const Rules& rules, float xx, float xc, float cc, Products of)
+        : rules(rules), cc(cc), cw(of.cw), ww(of.ww), best_centroid_weight(0), best_residual_weight(0), length(0) {
         if (rules.rule == UNIT_NORM) {
             length = sqrtf(fmaxf(cc + 2 * rules.ratio * cw + rules.ratio * rules.ratio * ww, 0));
             return;
         }
         const float a = cc > 0 ? xc / cc : 0;
-        best_norm = fmaxf(a, 0);
+        best_centroid_weight = fmaxf(a, 0);
         if (ww <= 0) return;
         const float s = sqrtf(fmaxf(xx - a * xc, 0) / ww);
         const float whole = sqrtf(fmaxf(a * a * cc + 2 * a * s * cw + s * s * ww, 0));
         const float stretch = whole > 0 ? sqrtf(xx) / whole : 0;
-        best_norm = fmaxf(a * stretch, 0);
-        best_gain = s * stretch;
+        best_centroid_weight = fmaxf(a * stretch, 0);
+        best_residual_weight = s * stretch;
     }
 
     __device__ __forceinline__ float operator()(u32 j) const {
-        if (rules.rule == UNIT_NORM) return fabsf(rules.norms[j] - 1 / length);
-        const float n = rules.norms[j] - best_norm, g = rules.gains[j] - best_gain;
-        const float along = n * (best_norm * cc + best_gain * cw) + g * (best_norm * cw + best_gain * ww);
+        if (rules.rule == UNIT_NORM) return fabsf(rules.centroid_weights[j] - 1 / length);
+        const float n = rules.centroid_weights[j] - best_centroid_weight, g = rules.residual_weights[j] - best_residual_weight;
+        const float along = n * (best_centroid_weight * cc + best_residual_weight * cw) + g * (best_centroid_weight * cw + best_residual_weight * ww);
         return n * (n * cc + 2 * g * cw) + g * g * ww + rules.radial_weight * along * along;
     }
 };
 
 // The entry of least error, the lowest among equals, in every lane.
-__device__ u32 best_scale(const Rules& rules, const ScaleError& error) {
+__device__ u32 best_weight(const Rules& rules, const WeightError& error) {
     float least = __int_as_float(0x7f800000);
     u32 best = 0;
     for (u32 j = lane_number(); j < rules.entries; j += WARP) {
@@ -142,7 +142,7 @@ compress(const float* embeddings, const u32* codes, u32 num, const i8* centroids
 #if TRELLIS
          Metric metric, u8* taken,
 #endif
-         u8* rows, u8* scales) {
+         u8* rows, u8* weights) {
 #if TRELLIS
     __shared__ u32 costs[BLOCK_WARPS][2][STATES];
     __shared__ int trellis_levels[16];
@@ -168,8 +168,8 @@ compress(const float* embeddings, const u32* codes, u32 num, const i8* centroids
                 const float r = embedding.residual(d, share, 1);
                 rest += r * r;
             }
-            const float norm = sqrtf(warp_sum(rest));
-            factor = norm > 0 ? sqrtf(static_cast<float>(DIM)) / norm : 0;
+            const float centroid_weight = sqrtf(warp_sum(rest));
+            factor = centroid_weight > 0 ? sqrtf(static_cast<float>(DIM)) / centroid_weight : 0;
         }
 #if TRELLIS
         const auto target = [&](int at) {
@@ -180,13 +180,13 @@ compress(const float* embeddings, const u32* codes, u32 num, const i8* centroids
 #elif NBITS > 0
         bucket_row(rules.cutoffs, [&](int d) { return embedding.residual(d, share, factor); }, row);
 #endif
-        const ScaleError error(rules, xx, xc, cc, level_products(embedding, table, row));
-        const u32 scale = rules.entries > 1 ? best_scale(rules, error) : 0;
-        if (lane_number() == 0) scales[n] = static_cast<u8>(scale);
+        const WeightError error(rules, xx, xc, cc, level_products(embedding, table, row));
+        const u32 weight = rules.entries > 1 ? best_weight(rules, error) : 0;
+        if (lane_number() == 0) weights[n] = static_cast<u8>(weight);
         if (NBITS && rules.rule == KEEP_LENGTH_REFIT) {
-            const float norm = rules.norms[scale], gain = rules.gains[scale], inverse = gain > 0 ? 1 / gain : 0;
+            const float centroid_weight = rules.centroid_weights[weight], residual_weight = rules.residual_weights[weight], inverse = residual_weight > 0 ? 1 / residual_weight : 0;
             __syncwarp();
-            bucket_row(rules.midpoints, [&](int d) { return embedding.residual(d, norm, inverse); }, row);
+            bucket_row(rules.midpoints, [&](int d) { return embedding.residual(d, centroid_weight, inverse); }, row);
         }
     }
 }

@@ -1,6 +1,6 @@
 // decompress: the vectors that the bytes of some tokens stand for, each step rounded to f32 and nothing contracted:
 //
-//   x = ((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8
+//   x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8
 //
 //   in    passages, tokens first .. first + num
 //   out   vectors (num, D) f32
@@ -8,15 +8,15 @@
 // A thread owns a chunk of 8 components of a token. No shared memory.
 
 extern "C" __global__ void __launch_bounds__(256)
-decompress(Passages passages, float norm_unit, float gain_unit, float centroid_scale, u32 first, u32 num, float* vectors) {
+decompress(Passages passages, float centroid_weight_step, float residual_weight_step, float centroid_scale, u32 first, u32 num, float* vectors) {
     const u64 thread = u64{blockIdx.x} * blockDim.x + threadIdx.x;
     const u32 n = static_cast<u32>(thread / (DIM / 8));
     const int u = static_cast<int>(thread % (DIM / 8));
     if (n >= num) return;
-    const u32 scale = scale_of(passages, first + n);
-    const float norm = __int2float_rn(passages.norms[scale]), gain = __int2float_rn(passages.gains[scale]);
-    const float centroid_factor = __fmul_rn(__fmul_rn(norm_unit, norm), centroid_scale);
-    const float level_factor = __fmul_rn(gain_unit, gain);
+    const u32 weight = weight_of(passages, first + n);
+    const float centroid_weight = __int2float_rn(passages.centroid_weights[weight]), residual_weight = __int2float_rn(passages.residual_weights[weight]);
+    const float centroid_factor = __fmul_rn(__fmul_rn(centroid_weight_step, centroid_weight), centroid_scale);
+    const float level_factor = __fmul_rn(residual_weight_step, residual_weight);
     const i8* centroid = passages.centroids + u64{code_of(passages, first + n)} * DIM;
     const LevelTable table(passages.levels);
     const Pair levels = table.chunk(passages.residuals + u64{first + n} * ROW_BYTES, u);

@@ -1,7 +1,7 @@
 //! The CUDA kernels' source text: one `.cu` for each op, and what they share in `.cuh` files.
 //!
 //! A kernel is compiled at run time, from one text without includes: [`source`] puts the files that an op needs one
-//! behind the other, `prelude.cuh` first. Options specialize it: `DIM`, `NBITS` and `TRELLIS`, where [`Op::options`] says so.
+//! behind the other, `prelude.cuh` first. Defines specialize it: `DIM`, `NBITS` and `TRELLIS`, where [`Op::options`] says so.
 #![forbid(unsafe_code)]
 
 /// An op that has kernels, by the name that it has everywhere.
@@ -11,7 +11,7 @@ pub enum Op {
     Assign,
     /// Sums of embeddings by code.
     CentroidSums,
-    /// Residuals to packed levels and scale indices.
+    /// Residuals to packed levels and weight indices.
     Compress,
     /// And back.
     Decompress,
@@ -33,7 +33,7 @@ pub enum Op {
 
 /// What a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Options {
+pub enum Defines {
     /// Nothing: one kernel for all.
     None,
     /// `DIM`.
@@ -76,11 +76,11 @@ impl Op {
     }
 
     /// What its kernels are specialized for.
-    pub fn options(self) -> Options {
+    pub fn options(self) -> Defines {
         match self {
-            Self::Assign | Self::CentroidTable => Options::Dim,
-            Self::Compress | Self::Decompress | Self::Maxsim => Options::Coding,
-            _ => Options::None,
+            Self::Assign | Self::CentroidTable => Defines::Dim,
+            Self::Compress | Self::Decompress | Self::Maxsim => Defines::Coding,
+            _ => Defines::None,
         }
     }
 

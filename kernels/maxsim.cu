@@ -1,6 +1,6 @@
 // maxsim: scores straight from the compressed bytes.
 //
-//   sim(i, t) = norms[j] * T[code][i] + gains[j] * dot(q8[i], levels of t)
+//   sim(i, t) = centroid_weights[j] * T[code][i] + residual_weights[j] * dot(q8[i], levels of t)
 //   score     = sum over i of (max over t of sim(i, t)) >> shift
 //
 //   in    passages, table (K, pitch) i32, query (ceil(Q / 8), STEPS, 32) chunks of 8 i8 in the order of levels.cuh,
@@ -43,14 +43,14 @@ maxsim(Passages passages, const int* table, u32 pitch, const Pair* query, u32 qu
                     }
                 }
                 for (int half = 0; half < 2; ++half) {
-                    const u32 scale = scale_of(passages, token[half]);
-                    const int norm = passages.norms[scale], gain = passages.gains[scale];
+                    const u32 weight = weight_of(passages, token[half]);
+                    const int centroid_weight = passages.centroid_weights[weight], residual_weight = passages.residual_weights[weight];
                     const int* entries = table + u64{code_of(passages, token[half])} * pitch;
                     for (int tile = 0; tile < PANEL_TILES; ++tile) {
                         const u32 column = panel + tile * TILE_COLUMNS + 2 * t;
                         if (column >= pitch) break;
                         for (int i = 0; i < 2; ++i) {
-                            const int sim = norm * entries[column + i] + gain * sums[tile][2 * half + i];
+                            const int sim = centroid_weight * entries[column + i] + residual_weight * sums[tile][2 * half + i];
                             best[tile][i] = max(best[tile][i], sim);
                         }
                     }

@@ -10,16 +10,16 @@ struct Passages {
     const u32* codes;
     // Packed residuals, (N, W).
     const u8* residuals;
-    // Scale indices of `scale_bits`, one after the other.
-    const u8* scales;
-    // Multipliers of the centroid part and of the residual part, by scale index.
-    const u8* norms;
-    const u8* gains;
+    // Scale indices of `weight_bits`, one after the other.
+    const u8* weights;
+    // Multipliers of the centroid part and of the residual part, by weight index.
+    const u8* centroid_weights;
+    const u8* residual_weights;
     // What a bucket or a label stands for: 256, zeros behind the last.
     const i8* levels;
     // Centroids, (K, D).
     const i8* centroids;
-    u32 num_passages, num_centroids, code_bits, scale_bits;
+    u32 num_passages, num_centroids, code_bits, weight_bits;
 };
 
 // Tokens from `start` to before `end`.
@@ -42,11 +42,11 @@ __device__ __forceinline__ u32 code_of(const Passages& passages, u32 token) {
     return code < passages.num_centroids ? code : passages.num_centroids - 1;
 }
 
-// The scale index of a token.
-__device__ __forceinline__ u32 scale_of(const Passages& passages, u32 token) {
-    const u64 bit = static_cast<u64>(token) * passages.scale_bits;
-    if (passages.scale_bits == 0) return 0;
-    u32 pair = passages.scales[bit / 8];
-    if (bit % 8 + passages.scale_bits > 8) pair |= static_cast<u32>(passages.scales[bit / 8 + 1]) << 8;
-    return pair >> (bit % 8) & ((1u << passages.scale_bits) - 1);
+// The weight index of a token.
+__device__ __forceinline__ u32 weight_of(const Passages& passages, u32 token) {
+    const u64 bit = static_cast<u64>(token) * passages.weight_bits;
+    if (passages.weight_bits == 0) return 0;
+    u32 pair = passages.weights[bit / 8];
+    if (bit % 8 + passages.weight_bits > 8) pair |= static_cast<u32>(passages.weights[bit / 8 + 1]) << 8;
+    return pair >> (bit % 8) & ((1u << passages.weight_bits) - 1);
 }

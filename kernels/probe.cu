@@ -6,7 +6,7 @@
 //
 // maxima: a thread owns a query token (threadIdx.x and on) and a group (blockIdx.x). No shared memory.
 
-// Centroids whose largest entries are taken together: crates/backend/src/imputed.rs.
+// Centroids whose largest entries are taken together: crates/backend/src/missing_score.rs.
 constexpr u32 GROUP = 8;
 
 extern "C" __global__ void __launch_bounds__(128)

@@ -1,7 +1,7 @@
 //! Embeddings through a real codec into an index and back: mapped bytes must be to the ops what the
 //! compressor's own bytes are. Broken files are the business of the crate's own tests.
 
-use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_scales};
+use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_weights};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{Check, FileKind, Index, Limits, ManifestInfo, Writer, verify};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn mapped_passages_are_what_was_compressed() {
         writer.set_codec(&codec).unwrap();
         writer.push_passages(&doclens, &codes, &packed).unwrap();
         writer.finish(ManifestInfo::default()).unwrap();
-        let index = Index::open(&path, Check::Bytes).unwrap();
+        let index = Index::open(&path, Check::Checksums).unwrap();
         assert!(index.segments().len() > 2);
         assert!(verify(&path).unwrap().is_sound());
 
@@ -74,7 +74,7 @@ fn mapped_passages_are_what_was_compressed() {
 
 /// All passages as one segment, packed by hand.
 fn whole(
-    codec: &selvedge_backend::Codec,
+    codec: &selvedge_backend::CodecParams,
     doclens: &[u32],
     codes: &[u32],
     packed: &selvedge_backend::Packed,
@@ -88,7 +88,7 @@ fn whole(
         offsets: offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect::<Vec<u8>>().into(),
         codes: pack_codes(codes, codec.code_bits()).into(),
         residuals: packed.residuals.clone().into(),
-        scales: pack_scales(&packed.scales, codec.scale_bits).into(),
+        weights: pack_weights(&packed.weights, codec.weight_bits).into(),
     }
 }
 
@@ -105,13 +105,13 @@ fn a_token_costs_its_code_its_row_its_scale_and_little_else() {
     writer.set_codec(&codec).unwrap();
     writer.push_passages(&doclens, &codes, &packed).unwrap();
     writer.finish(ManifestInfo::default()).unwrap();
-    let index = Index::open(&path, Check::Lengths).unwrap();
+    let index = Index::open(&path, Check::Structure).unwrap();
     let bytes = index.bytes_on_disk();
     let bits = |kind: FileKind| bytes[&kind] as f64 * 8.0 / index.num_tokens() as f64;
     assert!((bits(FileKind::Codes) - 6.0).abs() < 0.1, "{}", bits(FileKind::Codes));
     assert!((bits(FileKind::Residuals) - 64.0).abs() < 0.1, "{}", bits(FileKind::Residuals));
-    assert!((bits(FileKind::Scales) - f64::from(codec.params.scale_bits)).abs() < 0.1, "{}", bits(FileKind::Scales));
+    assert!((bits(FileKind::Weights) - f64::from(codec.params.weight_bits)).abs() < 0.1, "{}", bits(FileKind::Weights));
     // A list has over half of the passages here: no set of them takes more than one bit a passage.
-    assert!(bits(FileKind::Lists) < 64.0 * 400.0 / (400.0 * 60.0) + 0.2, "{}", bits(FileKind::Lists));
+    assert!(bits(FileKind::InvertedLists) < 64.0 * 400.0 / (400.0 * 60.0) + 0.2, "{}", bits(FileKind::InvertedLists));
     std::fs::remove_dir_all(&path).unwrap();
 }

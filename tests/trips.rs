@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, Cpu, Embeddings, Isa, reference::Reference};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
-use selvedge_search::{Mode, Params, Searcher, Subset, candidates};
+use selvedge_search::{Mode, SearchParams, Searcher, Subset, candidates};
 
 const DIM: usize = 64;
 const PASSAGES: usize = 500;
@@ -53,13 +53,13 @@ fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (t
     let (codes, packed) = codec.compressor(&backend).unwrap().compress(&backend, &mut corpus.rows.clone()).unwrap();
     writer.push_passages(&corpus.doclens, &codes, &packed).unwrap();
     writer.finish(ManifestInfo { encoder: None, build: BuildInfo::default(), search: None }).unwrap();
-    (dir, Index::open(&path, Check::Bytes).unwrap())
+    (dir, Index::open(&path, Check::Checksums).unwrap())
 }
 
 fn hits<B: Backend>(
     searcher: &Searcher<B>,
     corpus: &Corpus,
-    params: &Params,
+    params: &SearchParams,
     subset: Option<&Subset>,
 ) -> Vec<Vec<(u32, i32)>> {
     let found = searcher.search_batch(&corpus.queries, params, subset).unwrap();
@@ -80,7 +80,10 @@ fn every_backend_ranks_alike_for_every_codec() {
     ] {
         let (_dir, index) = index(&corpus, kind, nbits, u32::MAX);
         let searcher = Searcher::new(Reference, &index).unwrap();
-        for params in [Params::exact(20), Params { k: 20, mode: Mode::Funnel { nprobe: 8, ndocs: 90, nfull: 60 } }] {
+        for params in [
+            SearchParams::exact(20),
+            SearchParams { k: 20, mode: Mode::Approximate { nprobe: 8, ndocs: 90, num_rescored: 60 } },
+        ] {
             let expected = hits(&searcher, &corpus, &params, None);
             assert!(expected.iter().all(|h| h.len() == 20));
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
@@ -99,12 +102,12 @@ fn an_open_funnel_is_exact_and_segments_do_not_show() {
     assert!(one.segments().len() == 1 && many.segments().len() > 5);
     let (one, many) =
         (Searcher::new(Cpu::new().unwrap(), &one).unwrap(), Searcher::new(Cpu::new().unwrap(), &many).unwrap());
-    let exact = hits(&one, &corpus, &Params::exact(50), None);
-    assert_eq!(hits(&many, &corpus, &Params::exact(50), None), exact);
-    let open = Params { k: 50, mode: Mode::Funnel { nprobe: 128, ndocs: PASSAGES, nfull: PASSAGES } };
+    let exact = hits(&one, &corpus, &SearchParams::exact(50), None);
+    assert_eq!(hits(&many, &corpus, &SearchParams::exact(50), None), exact);
+    let open = SearchParams { k: 50, mode: Mode::Approximate { nprobe: 128, ndocs: PASSAGES, num_rescored: PASSAGES } };
     assert_eq!(hits(&one, &corpus, &open, None), exact);
     assert_eq!(hits(&many, &corpus, &open, None), exact);
-    let narrow = Params { k: 10, mode: Mode::Funnel { nprobe: 4, ndocs: 80, nfull: 40 } };
+    let narrow = SearchParams { k: 10, mode: Mode::Approximate { nprobe: 4, ndocs: 80, num_rescored: 40 } };
     assert_eq!(hits(&one, &corpus, &narrow, None), hits(&many, &corpus, &narrow, None));
 }
 
@@ -115,19 +118,21 @@ fn a_subset_restricts_either_mode() {
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let pids: Vec<u32> = (0..PASSAGES as u32).filter(|p| p % 3 == 1).collect();
     let subset = Subset::new(pids.iter().rev().chain(&pids).copied().collect(), PASSAGES).unwrap();
-    let all = hits(&searcher, &corpus, &Params::exact(PASSAGES), None);
+    let all = hits(&searcher, &corpus, &SearchParams::exact(PASSAGES), None);
     let expected: Vec<Vec<(u32, i32)>> =
         all.iter().map(|h| h.iter().filter(|(pid, _)| pid % 3 == 1).take(15).copied().collect()).collect();
-    assert_eq!(hits(&searcher, &corpus, &Params::exact(15), Some(&subset)), expected);
-    let open = Params { k: 15, mode: Mode::Funnel { nprobe: 128, ndocs: 150, nfull: 100 } };
+    assert_eq!(hits(&searcher, &corpus, &SearchParams::exact(15), Some(&subset)), expected);
+    let open = SearchParams { k: 15, mode: Mode::Approximate { nprobe: 128, ndocs: 150, num_rescored: 100 } };
     let found = hits(&searcher, &corpus, &open, Some(&subset));
     assert!(found.iter().flatten().all(|(pid, _)| pid % 3 == 1) && found.iter().all(|h| h.len() == 15));
     // A subset that the funnel would score whole anyway is scored whole.
     let few = Subset::new(vec![1, 4, 400], PASSAGES).unwrap();
-    let found = hits(&searcher, &corpus, &Params::funnel(10), Some(&few));
+    let found = hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&few));
     assert!(found.iter().all(|h| h.len() == 3 || h.len() == 2), "{found:?}");
     assert!(Subset::new(vec![PASSAGES as u32], PASSAGES).is_err());
-    assert!(hits(&searcher, &corpus, &Params::funnel(10), Some(&Subset::default())).iter().all(Vec::is_empty));
+    assert!(
+        hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&Subset::default())).iter().all(Vec::is_empty)
+    );
 }
 
 #[test]
@@ -135,14 +140,14 @@ fn empty_and_odd_queries() {
     let corpus = corpus();
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 4, u32::MAX);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
-    for params in [Params::exact(10), Params::funnel(10)] {
+    for params in [SearchParams::exact(10), SearchParams::approximate(10)] {
         assert!(searcher.search(&[], &params, None).unwrap().found.is_empty());
         assert!(searcher.search(&vec![0.0; 3 * DIM], &params, None).is_ok());
         assert!(searcher.search(&[0.5; DIM - 1], &params, None).is_err());
         assert!(searcher.search(&[f32::NAN; DIM], &params, None).is_err());
         assert!(searcher.search(&vec![0.1; 5000 * DIM], &params, None).is_err());
         // All that can match: passages without tokens never do.
-        let everything = Params { k: 10 * PASSAGES, mode: params.mode };
+        let everything = SearchParams { k: 10 * PASSAGES, mode: params.mode };
         let found = searcher.search(&corpus.queries[3], &everything, None).unwrap().found;
         assert_eq!(found.len(), corpus.doclens.iter().filter(|&&l| l > 0).count());
         assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)));
@@ -159,8 +164,11 @@ fn training_does_not_depend_on_threads() {
     };
     let (one, three) = (train(1), train(3));
     assert_eq!(one.params.centroids, three.params.centroids);
-    assert_eq!((&one.params.norms, &one.params.gains), (&three.params.norms, &three.params.gains));
-    assert_eq!(one.params.gain_unit.to_bits(), three.params.gain_unit.to_bits());
+    assert_eq!(
+        (&one.params.centroid_weights, &one.params.residual_weights),
+        (&three.params.centroid_weights, &three.params.residual_weights)
+    );
+    assert_eq!(one.params.residual_weight_step.to_bits(), three.params.residual_weight_step.to_bits());
 }
 
 /// Candidates carry what their definition says: for each query token the best probed cell that holds the passage,

@@ -119,7 +119,7 @@ fn head(options: &Options) -> Result<()> {
         Cpu::new()?.name(),
     );
     println!(
-        "what,passages,tokens,K,build_s,peak_mb,bytes_per_vector,open_ms,nprobe,nfull,recall@10,p50_ms,p95_ms,reached,\
+        "what,passages,tokens,K,build_s,peak_mb,bytes_per_vector,open_ms,nprobe,num_rescored,recall@10,p50_ms,p95_ms,reached,\
          table_ms,candidates_ms,score_ms,query_peak_mb,build_threads,making_s"
     );
     Ok(())
@@ -138,7 +138,7 @@ fn print((built, queried): &(Built, Queried), recall: f64) {
             queried.bytes_per_vector,
             queried.open_ms,
             a.nprobe,
-            a.nfull,
+            a.num_rescored,
             a.recall,
             a.p50_ms,
             a.p95_ms,

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use selvedge::npy::{NpyFloats, NpyWriter, read_lens};
 use selvedge::source::{ArraySource, Source};
 use selvedge_backend::Cpu;
-use selvedge_codec::{CodecKind, TrainOptions, TrainedCodec, train};
+use selvedge_codec::{Codec, CodecKind, TrainOptions, train};
 use std::path::{Path, PathBuf};
 
 /// Clusters of the source, and tokens that k-means sees.
@@ -113,7 +113,7 @@ pub fn prepare(folder: &Path, kept: &Path) -> Result<()> {
 
 /// Clusters as the centroids of a codec without residuals and without a rotation: whoever assigns vectors to
 /// centroids, and in which type, is then the codec's business alone.
-fn clusters(backend: &Cpu, docs: &Path) -> Result<TrainedCodec> {
+fn clusters(backend: &Cpu, docs: &Path) -> Result<Codec> {
     let mut npy = NpyFloats::open(docs)?;
     let (dim, num_rows) = (npy.dim(), npy.num_rows());
     if num_rows < CLUSTERS {

@@ -8,7 +8,7 @@ use selvedge::build::{BuildOptions, pipeline};
 use selvedge::metrics::overlap;
 use selvedge_backend::Cpu;
 use selvedge_index::{Check, Index, ManifestInfo, Writer};
-use selvedge_search::{Mode, Params, Searcher};
+use selvedge_search::{Mode, SearchParams, Searcher};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct Built {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Answered {
     pub nprobe: usize,
-    pub nfull: usize,
+    pub num_rescored: usize,
     /// Share of exact f32 MaxSim's top 10 found.
     pub recall: f64,
     pub p50_ms: f64,
@@ -120,7 +120,7 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
     };
     let open = || -> Result<_> {
         let started = Instant::now();
-        let index = Index::open(&options.index(passages), Check::Lengths)?;
+        let index = Index::open(&options.index(passages), Check::Structure)?;
         let searcher = Searcher::new(Cpu::new()?, &index)?;
         Ok((started.elapsed().as_secs_f64() * 1e3, index, searcher))
     };
@@ -129,11 +129,11 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be had");
     let (cheapest, default, peak_mb, exhaustive) = one_thread.install(|| -> Result<_> {
         // The first pass brings the pages in.
-        asked.ask(&searcher, Params::funnel(K), 1)?;
-        let default = asked.ask(&searcher, Params::funnel(K), PASSES)?;
+        asked.ask(&searcher, SearchParams::approximate(K), 1)?;
+        let default = asked.ask(&searcher, SearchParams::approximate(K), PASSES)?;
         let cheapest = asked.cheapest(&searcher, options.recall)?;
         let (peak_mb, is_wanted) = (peak_mb(), passages <= options.exhaustive_up_to);
-        let exhaustive = is_wanted.then(|| asked.ask(&searcher, Params::exact(K), 1)).transpose()?;
+        let exhaustive = is_wanted.then(|| asked.ask(&searcher, SearchParams::exact(K), 1)).transpose()?;
         Ok((cheapest, default, peak_mb, exhaustive))
     })?;
     let bytes: u64 = index.bytes_on_disk().values().sum();
@@ -158,21 +158,21 @@ struct Asked {
 }
 
 /// The setting of the funnel, here and nowhere else.
-fn funnel(nprobe: usize, nfull: usize) -> Params {
-    Params { k: K, mode: Mode::Funnel { nprobe, ndocs: RANKED_FOR_ONE * nfull, nfull } }
+fn funnel(nprobe: usize, num_rescored: usize) -> SearchParams {
+    SearchParams { k: K, mode: Mode::Approximate { nprobe, ndocs: RANKED_FOR_ONE * num_rescored, num_rescored } }
 }
 
 /// What [`funnel`] was told; zeros for the exhaustive search.
-fn setting(params: &Params) -> (usize, usize) {
+fn setting(params: &SearchParams) -> (usize, usize) {
     match params.mode {
-        Mode::Funnel { nprobe, nfull, .. } => (nprobe, nfull),
+        Mode::Approximate { nprobe, num_rescored, .. } => (nprobe, num_rescored),
         _ => (0, 0),
     }
 }
 
 impl Asked {
     /// Asks every query `passes` times.
-    fn ask(&self, searcher: &Searcher<Cpu>, params: Params, passes: usize) -> Result<Answered> {
+    fn ask(&self, searcher: &Searcher<Cpu>, params: SearchParams, passes: usize) -> Result<Answered> {
         let num_queries = self.queries.len();
         let mut best = vec![f64::INFINITY; num_queries];
         let mut stages = vec![[0f64; 3]; num_queries];
@@ -192,10 +192,10 @@ impl Asked {
         best.sort_by(f64::total_cmp);
         let at = |share: f64| best[((num_queries - 1) as f64 * share).round() as usize];
         let mean_ms = |stage: usize| stages.iter().map(|s| s[stage]).sum::<f64>() / num_queries as f64 / 1e3;
-        let (nprobe, nfull) = setting(&params);
+        let (nprobe, num_rescored) = setting(&params);
         Ok(Answered {
             nprobe,
-            nfull,
+            num_rescored,
             recall: overlap(&found, &self.truth, K),
             p50_ms: at(0.5),
             p95_ms: at(0.95),
@@ -210,8 +210,8 @@ impl Asked {
         let (mut reached, mut others) = (Vec::new(), Vec::new());
         let mut quickest = f64::INFINITY;
         for nprobe in NPROBES {
-            for nfull in NFULL {
-                let answered = self.ask(searcher, funnel(nprobe, nfull), 1)?;
+            for num_rescored in NFULL {
+                let answered = self.ask(searcher, funnel(nprobe, num_rescored), 1)?;
                 if answered.recall >= recall {
                     quickest = quickest.min(answered.p50_ms);
                     reached.push(answered);
@@ -227,8 +227,10 @@ impl Asked {
         reached.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
         others.sort_by(|a, b| b.recall.total_cmp(&a.recall).then(a.p50_ms.total_cmp(&b.p50_ms)));
         let finalists = if reached.is_empty() { &others[..1] } else { &reached[..reached.len().min(FINALISTS)] };
-        let mut measured: Vec<Answered> =
-            finalists.iter().map(|a| self.ask(searcher, funnel(a.nprobe, a.nfull), PASSES)).collect::<Result<_>>()?;
+        let mut measured: Vec<Answered> = finalists
+            .iter()
+            .map(|a| self.ask(searcher, funnel(a.nprobe, a.num_rescored), PASSES))
+            .collect::<Result<_>>()?;
         measured.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
         Ok(measured[0])
     }

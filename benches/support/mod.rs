@@ -9,9 +9,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::cuda::devices;
 use selvedge_backend::{
-    Backend, CheckedCodec, Codec, CompressedPassages, Cpu, Cuda, Embeddings, Isa, pack_codes, pack_scales,
+    Backend, CheckedCodec, CodecParams, CompressedPassages, Cpu, Cuda, Embeddings, Isa, pack_codes, pack_weights,
 };
-use selvedge_codec::{TrainOptions, TrainedCodec, train};
+use selvedge_codec::{Codec, TrainOptions, train};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -191,17 +191,17 @@ pub fn codes(n: usize, num_centroids: usize) -> Vec<u32> {
 }
 
 /// A codec trained on such vectors.
-pub fn codec(nbits: u8, num_centroids: usize) -> TrainedCodec {
+pub fn codec(nbits: u8, num_centroids: usize) -> Codec {
     let mut options = TrainOptions::new(nbits, num_centroids);
     options.iterations = 1;
     train(&cpu(), DIM, embeddings(4 * num_centroids.max(5000), 1000, 1), &options, &()).expect("good sample")
 }
 
 /// A codec with `num_centroids` centroids, which for the time that they take may point anywhere.
-pub fn wide(codec: &Codec, num_centroids: usize) -> CheckedCodec {
+pub fn wide(codec: &CodecParams, num_centroids: usize) -> CheckedCodec {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let centroids = (0..num_centroids * DIM).map(|_| rng.random_range(-127..=127)).collect();
-    CheckedCodec::new(Codec { centroids, ..codec.clone() }).expect("valid")
+    CheckedCodec::new(CodecParams { centroids, ..codec.clone() }).expect("valid")
 }
 
 /// A query of `len` tokens, as `backend` holds it for `codec`.
@@ -210,27 +210,27 @@ pub fn query<B: Backend>(backend: &B, codec: &B::Codec, len: usize) -> B::Query 
 }
 
 /// `num` passages of `len` tokens, compressed.
-pub fn passages(codec: &TrainedCodec, num: usize, len: usize) -> CompressedPassages {
+pub fn passages(codec: &Codec, num: usize, len: usize) -> CompressedPassages {
     let (distinct, times) = (num.min(DISTINCT), num.div_ceil(DISTINCT));
     let mut rows = embeddings(distinct * len, 1000, 2);
     let compressor = codec.compressor(&cpu()).expect("a CPU never fails");
     let (codes, packed) = compressor.compress(&cpu(), &mut rows).expect("a CPU never fails");
-    let (codes, scales) = (codes.repeat(times), packed.scales.repeat(times));
-    packed_passages(&codec.params, len, &codes[..num * len], packed.residuals.repeat(times), &scales)
+    let (codes, weights) = (codes.repeat(times), packed.weights.repeat(times));
+    packed_passages(&codec.params, len, &codes[..num * len], packed.residuals.repeat(times), &weights)
 }
 
-/// The same with any codes and the lowest levels and scales, for ops that look at codes only.
-pub fn coded_passages(codec: &Codec, num: usize, len: usize) -> CompressedPassages {
+/// The same with any codes and the lowest levels and weights, for ops that look at codes only.
+pub fn coded_passages(codec: &CodecParams, num: usize, len: usize) -> CompressedPassages {
     let codes = codes(num * len, codec.num_centroids());
     packed_passages(codec, len, &codes, vec![0; codes.len() * codec.row_bytes()], &vec![0; codes.len()])
 }
 
 fn packed_passages(
-    codec: &Codec,
+    codec: &CodecParams,
     len: usize,
     codes: &[u32],
     mut residuals: Vec<u8>,
-    scales: &[u8],
+    weights: &[u8],
 ) -> CompressedPassages {
     residuals.truncate(codes.len() * codec.row_bytes());
     let offsets = (0..=codes.len() / len).flat_map(|passage| ((passage * len) as u32).to_le_bytes());
@@ -238,6 +238,6 @@ fn packed_passages(
         offsets: offsets.collect::<Vec<u8>>().into(),
         codes: pack_codes(codes, codec.code_bits()).into(),
         residuals: residuals.into(),
-        scales: pack_scales(&scales[..codes.len()], codec.scale_bits).into(),
+        weights: pack_weights(&weights[..codes.len()], codec.weight_bits).into(),
     }
 }

@@ -1,8 +1,8 @@
 //! Inputs: random ones that look like an index, and adversarial ones that sit on every bound.
 
 use selvedge_backend::{
-    CheckedCodec, Codec, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, ScaleRule, pack_codes,
-    packed_scales_bytes,
+    CheckedCodec, CodecParams, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, WeightRule,
+    pack_codes, packed_weights_bytes,
 };
 
 /// A small generator (SplitMix64): the same numbers on every machine.
@@ -57,7 +57,7 @@ pub struct Shape {
     pub nbits: u8,
     /// Whether rows are coded by a trellis, where they can be.
     pub trellis: bool,
-    pub scale_bits: u8,
+    pub weight_bits: u8,
     pub num_centroids: usize,
     pub query_len: usize,
     /// Tokens of each passage.
@@ -75,7 +75,7 @@ impl Shape {
             dim: 64,
             nbits: 2,
             trellis: false,
-            scale_bits: 4,
+            weight_bits: 4,
             num_centroids: 37,
             query_len: 13,
             lengths,
@@ -90,7 +90,7 @@ impl Shape {
             dim: 8 * (1 + rng.below(40)),
             nbits: [0, 1, 2, 4, 8][rng.below(5)],
             trellis: rng.below(2) == 0,
-            scale_bits: rng.below(9) as u8,
+            weight_bits: rng.below(9) as u8,
             num_centroids: 1 + rng.below(300),
             query_len: rng.below(48),
             lengths: (0..rng.below(12)).map(|_| rng.below(40)).collect(),
@@ -105,7 +105,7 @@ impl Shape {
 pub enum Fill {
     /// Noise within the bounds.
     Random,
-    /// Largest levels, gains, norms, centroids and query components, in runs of equal sign, and a table
+    /// Largest levels, residual_weights, centroid_weights, centroids and query components, in runs of equal sign, and a table
     /// factor that clamps.
     Extreme,
 }
@@ -128,13 +128,13 @@ impl Case {
         let num_tokens: usize = shape.lengths.iter().sum();
         let codes: Vec<u32> = (0..num_tokens).map(|_| rng.below(shape.num_centroids) as u32).collect();
         let residuals = (0..num_tokens * codec.row_bytes()).map(|_| byte(fill, rng)).collect::<Vec<u8>>();
-        let scales: Vec<u8> =
-            (0..packed_scales_bytes(num_tokens, shape.scale_bits)).map(|_| rng.bits() as u8).collect();
+        let weights: Vec<u8> =
+            (0..packed_weights_bytes(num_tokens, shape.weight_bits)).map(|_| rng.bits() as u8).collect();
         let passages = CompressedPassages {
             offsets: offsets(&shape.lengths).into(),
             codes: pack_codes(&codes, codec.code_bits()).into(),
             residuals: residuals.into(),
-            scales: scales.into(),
+            weights: weights.into(),
         };
         passages.validate(&codec).expect("a case's passages are valid");
         let data = (0..shape.query_len * shape.dim).map(|at| component(fill, rng, at)).collect();
@@ -165,11 +165,11 @@ impl Case {
 }
 
 /// A codec of this shape.
-pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
+pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> CodecParams {
     let (dim, extreme) = (shape.dim, fill == Fill::Extreme);
     let trellis = shape.trellis && matches!(shape.nbits, 1 | 2);
     let coding = if trellis { RowCoding::Trellis { step: 0.14 } } else { RowCoding::Buckets };
-    let (num_levels, num_cutoffs) = Codec::num_levels(shape.nbits, coding);
+    let (num_levels, num_cutoffs) = CodecParams::num_levels(shape.nbits, coding);
     let (lowest, highest) = shape.levels.unwrap_or(if extreme || shape.nbits > 4 { (-127, 127) } else { (-30, 30) });
     let mut levels: Vec<i8> = (0..num_levels).map(|_| rng.within(lowest.into(), highest.into()) as i8).collect();
     if !trellis {
@@ -178,33 +178,33 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> Codec {
     if let [first, .., last] = &mut levels[..] {
         (*first, *last) = (lowest, highest);
     }
-    let limit = Codec::gain_limit(dim, &levels);
+    let limit = CodecParams::residual_weight_limit(dim, &levels);
     let mut cutoffs: Vec<f32> = (0..num_cutoffs).map(|_| rng.normal()).collect();
     cutoffs.sort_unstable_by(f32::total_cmp);
-    let entries = 1usize << shape.scale_bits;
+    let entries = 1usize << shape.weight_bits;
     let gain = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
     let norm = |rng: &mut Rng| if extreme { 255 } else { rng.bits() as u8 };
     // No powers of two, so that a product taken in another order shows.
-    let (norm_unit, gain_unit) = (0.93, 0.003);
+    let (centroid_weight_step, residual_weight_step) = (0.93, 0.003);
     // A factor by which a large product meets the bound of the table, or goes far past it.
     let largest = dim as f32 * 127.0 * 127.0;
     let factor = (1 << 22) as f32 / largest * if extreme { 1.5 } else { 8.0 };
-    Codec {
+    CodecParams {
         dim,
         nbits: shape.nbits,
         centroids: (0..shape.num_centroids * dim).map(|at| component(fill, rng, at)).collect(),
-        centroid_scale: factor * gain_unit / norm_unit,
+        centroid_scale: factor * residual_weight_step / centroid_weight_step,
         coding,
         levels,
         cutoffs,
         form: ResidualForm::Orthogonal,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits: shape.scale_bits,
-        norms: (0..entries).map(|_| norm(rng)).collect(),
-        gains: (0..entries).map(|_| gain(rng)).collect(),
-        norm_unit,
-        gain_unit,
+        weight_bits: shape.weight_bits,
+        centroid_weights: (0..entries).map(|_| norm(rng)).collect(),
+        residual_weights: (0..entries).map(|_| gain(rng)).collect(),
+        centroid_weight_step,
+        residual_weight_step,
     }
 }
 

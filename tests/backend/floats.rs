@@ -1,7 +1,9 @@
 //! Float ops: equal to the reference where it is decided by more than a rounding error.
 
 use crate::cases::{Fill, Rng, Shape, codec};
-use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, RowCoding, ScaleRule, packed_row_bytes, reference};
+use selvedge_backend::{
+    Backend, CheckedCodec, CodecParams, ResidualForm, RowCoding, WeightRule, packed_row_bytes, reference,
+};
 
 /// Inner products may be off by so much, times the lengths of both rows.
 const PRODUCT_MARGIN: f64 = 1e-5;
@@ -28,14 +30,14 @@ pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_c
 /// Compresses `num` embeddings with every form and rule (that there is), and checks each row.
 pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     for (form, rule) in [
-        (ResidualForm::Orthogonal, ScaleRule::KeepLength),
-        (ResidualForm::Orthogonal, ScaleRule::KeepLengthRefit),
-        (ResidualForm::Raw, ScaleRule::UnitNorm),
-        (ResidualForm::Raw, ScaleRule::KeepLength),
+        (ResidualForm::Orthogonal, WeightRule::KeepLength),
+        (ResidualForm::Orthogonal, WeightRule::KeepLengthRefit),
+        (ResidualForm::Raw, WeightRule::UnitNorm),
+        (ResidualForm::Raw, WeightRule::KeepLength),
     ] {
         let rng = &mut Rng::new(11);
         let mut codec = realistic(codec(shape, Fill::Random, rng), rule);
-        if rule == ScaleRule::KeepLengthRefit && codec.coding != RowCoding::Buckets {
+        if rule == WeightRule::KeepLengthRefit && codec.coding != RowCoding::Buckets {
             continue;
         }
         (codec.form, codec.rule) = (form, rule);
@@ -49,38 +51,42 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
             embeddings[shape.dim..2 * shape.dim].fill(0.0);
         }
         let packed = backend.compress(&backend.load_codec(codec.clone()).unwrap(), &embeddings, &codes).unwrap();
-        assert_eq!((packed.residuals.len(), packed.scales.len()), (num * codec.row_bytes(), num));
+        assert_eq!((packed.residuals.len(), packed.weights.len()), (num * codec.row_bytes(), num));
         for (i, (x, &code)) in embeddings.chunks_exact(shape.dim).zip(&codes).enumerate() {
             let row = &packed.residuals[i * codec.row_bytes()..][..codec.row_bytes()];
             let name = format!("{}: {shape:?} {form:?} {rule:?} row {i}", backend.name());
-            check_row(&codec, x, code, row, packed.scales[i] as usize, &name);
+            check_row(&codec, x, code, row, packed.weights[i] as usize, &name);
         }
     }
 }
 
-/// Units under which centroids, levels and scales make vectors of about unit length.
-pub fn realistic(mut codec: Codec, rule: ScaleRule) -> Codec {
+/// Units under which centroids, levels and weights make vectors of about unit length.
+pub fn realistic(mut codec: CodecParams, rule: WeightRule) -> CodecParams {
     codec.centroid_scale = 1.0 / (73.0 * (codec.dim as f32).sqrt());
-    codec.norm_unit = 1.0 / 128.0;
-    codec.gain_unit = 1.0 / (4000.0 * (codec.dim as f32).sqrt());
+    codec.centroid_weight_step = 1.0 / 128.0;
+    codec.residual_weight_step = 1.0 / (4000.0 * (codec.dim as f32).sqrt());
     codec.cutoffs.iter_mut().for_each(|cutoff| *cutoff *= 0.7);
-    codec.norms.iter_mut().for_each(|norm| *norm = (*norm).max(1));
-    if rule == ScaleRule::UnitNorm {
-        codec.gains = codec.norms.iter().map(|&norm| norm.min(Codec::gain_limit(codec.dim, &codec.levels))).collect();
+    codec.centroid_weights.iter_mut().for_each(|norm| *norm = (*norm).max(1));
+    if rule == WeightRule::UnitNorm {
+        codec.residual_weights = codec
+            .centroid_weights
+            .iter()
+            .map(|&norm| norm.min(CodecParams::residual_weight_limit(codec.dim, &codec.levels)))
+            .collect();
     }
     codec
 }
 
-/// One embedding's bytes: each bucket holds its component, the scale fits best, within the margins.
-fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name: &str) {
+/// One embedding's bytes: each bucket holds its component, the weight fits best, within the margins.
+fn check_row(codec: &CodecParams, x: &[f32], code: u32, row: &[u8], weight: usize, name: &str) {
     let centroid = &codec.centroids[code as usize * codec.dim..][..codec.dim];
     let components = reference::components(codec, x, centroid);
     let mut levels = Vec::new();
     if codec.nbits > 0 {
-        if codec.rule == ScaleRule::KeepLengthRefit {
+        if codec.rule == WeightRule::KeepLengthRefit {
             let below = |x: &f64| codec.cutoffs.iter().filter(|&&cutoff| f64::from(cutoff) < *x).count();
             levels = components.iter().map(|x| codec.levels[below(x)]).collect();
-            let components = reference::refit_components(codec, x, centroid, scale);
+            let components = reference::refit_components(codec, x, centroid, weight);
             let largest = codec.levels.iter().map(|l| f64::from(l.unsigned_abs())).fold(1.0, f64::max);
             check_buckets(codec, &components, &reference::midpoints(codec), largest, row, name);
         } else if codec.coding != RowCoding::Buckets {
@@ -89,19 +95,25 @@ fn check_row(codec: &Codec, x: &[f32], code: u32, row: &[u8], scale: usize, name
             levels = check_buckets(codec, &components, &codec.cutoffs, 1.0, row, name);
         }
     }
-    let errors = reference::scale_errors(codec, x, centroid, &levels);
+    let errors = reference::weight_errors(codec, x, centroid, &levels);
     let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
     let margin = match codec.rule {
-        ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
-            ERROR_MARGIN * (dot(x, x) + reconstruction_bound(codec, centroid, &levels, scale))
+        WeightRule::KeepLength | WeightRule::KeepLengthRefit => {
+            ERROR_MARGIN * (dot(x, x) + reconstruction_bound(codec, centroid, &levels, weight))
         }
-        ScaleRule::UnitNorm => NORM_MARGIN * (least + f64::from(codec.norm_unit * f32::from(codec.norms[scale]))),
+        WeightRule::UnitNorm => {
+            NORM_MARGIN * (least + f64::from(codec.centroid_weight_step * f32::from(codec.centroid_weights[weight])))
+        }
     };
-    assert!(errors[scale] <= least + margin, "{name}: scale {scale} errs by {}, the best by {least}", errors[scale]);
+    assert!(
+        errors[weight] <= least + margin,
+        "{name}: weight {weight} errs by {}, the best by {least}",
+        errors[weight]
+    );
 }
 
 /// Every component lies in its bucket, within the margin of an edge; gives back the levels.
-fn check_buckets(codec: &Codec, components: &[f64], edges: &[f32], unit: f64, row: &[u8], name: &str) -> Vec<i8> {
+fn check_buckets(codec: &CodecParams, components: &[f64], edges: &[f32], unit: f64, row: &[u8], name: &str) -> Vec<i8> {
     let width = packed_row_bytes(codec.dim, codec.nbits);
     let mask = ((1u16 << codec.nbits) - 1) as u8;
     let mut levels = Vec::new();
@@ -118,7 +130,7 @@ fn check_buckets(codec: &Codec, components: &[f64], edges: &[f32], unit: f64, ro
 
 /// A row of a trellis is the nearest of those that begin with its bits, within the margin; gives back its levels.
 /// (Which beginning is taken: `trellis.rs`.)
-fn check_nearest(codec: &Codec, components: &[f64], row: &[u8], name: &str) -> Vec<i8> {
+fn check_nearest(codec: &CodecParams, components: &[f64], row: &[u8], name: &str) -> Vec<i8> {
     let beginning = usize::from(row[0]) % (1 << (8 - codec.nbits));
     let nearest = reference::nearest_trellis_row(codec, components, Some(beginning));
     let moved = |by: f64| -> Vec<f64> { components.iter().map(|x| x + by * (1.0 + x.abs())).collect() };
@@ -133,10 +145,10 @@ fn check_nearest(codec: &Codec, components: &[f64], row: &[u8], name: &str) -> V
 }
 
 /// Squared lengths of the two parts of a reconstruction.
-fn reconstruction_bound(codec: &Codec, centroid: &[i8], levels: &[i8], scale: usize) -> f64 {
+fn reconstruction_bound(codec: &CodecParams, centroid: &[i8], levels: &[i8], weight: usize) -> f64 {
     let square = |row: &[i8], factor: f32| row.iter().map(|&v| (f64::from(factor) * f64::from(v)).powi(2)).sum::<f64>();
-    let norm = codec.norm_unit * f32::from(codec.norms[scale]) * codec.centroid_scale;
-    square(centroid, norm) + square(levels, codec.gain_unit * f32::from(codec.gains[scale]))
+    let norm = codec.centroid_weight_step * f32::from(codec.centroid_weights[weight]) * codec.centroid_scale;
+    square(centroid, norm) + square(levels, codec.residual_weight_step * f32::from(codec.residual_weights[weight]))
 }
 
 /// Scores within the margin; a passage without tokens at minus infinity.

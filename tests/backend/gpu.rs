@@ -28,11 +28,11 @@ fn emulated() -> Option<Cuda> {
 #[test]
 fn embeddings_on_the_device_are_a_query_like_any() {
     use crate::cases::{Case, Fill, Rng, Shape};
-    use selvedge_backend::{Backend, CheckedCodec, Codec, Cpu, Embeddings, reference};
+    use selvedge_backend::{Backend, CheckedCodec, CodecParams, Cpu, Embeddings, reference};
 
     let Some(cuda) = cuda() else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
-    let codec = CheckedCodec::new(Codec { rotation: Some(5), ..Codec::clone(&case.codec) }).unwrap();
+    let codec = CheckedCodec::new(CodecParams { rotation: Some(5), ..CodecParams::clone(&case.codec) }).unwrap();
     let (resident, cpu) = (cuda.load_codec(codec.clone()).unwrap(), Cpu::new().unwrap());
     for query_len in [0, 1, 13] {
         let embeddings = Rng::new(1).unit_rows(query_len, codec.dim);

@@ -2,8 +2,8 @@
 
 use crate::cases::{Case, Fill, Rng, Shape, codec, component};
 use selvedge_backend::{
-    Backend, CheckedCodec, Codec, Embeddings, Hit, Pid, Probed, QuantizedQuery, SegmentHit, SegmentView, Select,
-    reference, reference::Reference,
+    Backend, CheckedCodec, CodecParams, Embeddings, Pid, Probed, QuantizedQuery, RawHit, SegmentHit, SegmentView,
+    Select, reference, reference::Reference,
 };
 
 /// Everything that can be asked of one backend about one case.
@@ -12,11 +12,11 @@ struct Answers {
     /// `probe` at several widths; the widest is the whole centroid table.
     probes: Vec<Probed>,
     /// All passages by approximate score, then the selected ones.
-    approx: [Vec<Hit>; 2],
+    approx: [Vec<RawHit>; 2],
     /// All passages by score, then the selected ones.
-    scores: [Vec<Hit>; 2],
+    scores: [Vec<RawHit>; 2],
     /// The best three of the selected ones.
-    best: Vec<Hit>,
+    best: Vec<RawHit>,
     /// Bits of all vectors, then those of some tokens in the middle.
     vectors: [Vec<u32>; 2],
 }
@@ -48,8 +48,9 @@ fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
 /// `backend` and the reference agree about `case`.
 pub fn check(backend: &impl Backend, case: &Case) {
     let (found, expected) = (ask(backend, case), ask(&Reference, case));
-    let shape = (case.codec.dim, case.codec.nbits, case.codec.scale_bits, case.codec.num_centroids(), case.query.len());
-    let context = format!("{}: (dim, nbits, scale_bits, K, Q) = {shape:?}", backend.name());
+    let shape =
+        (case.codec.dim, case.codec.nbits, case.codec.weight_bits, case.codec.num_centroids(), case.query.len());
+    let context = format!("{}: (dim, nbits, weight_bits, K, Q) = {shape:?}", backend.name());
     assert_eq!(found.probes, expected.probes, "probe: {context}");
     assert_eq!(found.approx, expected.approx, "approx_scores: {context}");
     assert_eq!(found.scores, expected.scores, "maxsim: {context}");
@@ -61,7 +62,7 @@ pub fn check(backend: &impl Backend, case: &Case) {
 pub fn check_quantize_query(backend: &impl Backend, dim: usize, query_len: usize, rotation: Option<u64>) {
     let rng = &mut Rng::new((dim * 7 + query_len) as u64);
     let shape = Shape { dim, num_centroids: 2, ..Shape::small() };
-    let codec = CheckedCodec::new(Codec { rotation, ..codec(&shape, Fill::Random, rng) }).unwrap();
+    let codec = CheckedCodec::new(CodecParams { rotation, ..codec(&shape, Fill::Random, rng) }).unwrap();
     let resident = backend.load_codec(codec.clone()).unwrap();
     for size in [1.0, 1e-30, 1e12, 0.0] {
         let embeddings: Vec<f32> = rng.unit_rows(query_len, dim).iter().map(|x| x * size).collect();
@@ -113,12 +114,12 @@ pub fn check_search_batch<B: Backend>(backend: &B, case: &Case) {
 
 /// Equal scores are ranked by pid, equal table entries by code.
 pub fn check_ties(backend: &impl Backend) {
-    let shape = Shape { num_centroids: 50, lengths: vec![2; 100], nbits: 0, scale_bits: 0, ..Shape::small() };
+    let shape = Shape { num_centroids: 50, lengths: vec![2; 100], nbits: 0, weight_bits: 0, ..Shape::small() };
     let mut case = Case::new(&shape, Fill::Random);
     case.query.data.fill(0);
     case.pids = (0..100).rev().collect();
     let answers = ask(backend, &case);
-    let pids = |hits: &[Hit]| hits.iter().map(|hit| hit.pid).collect::<Vec<Pid>>();
+    let pids = |hits: &[RawHit]| hits.iter().map(|hit| hit.pid).collect::<Vec<Pid>>();
     assert_eq!(pids(&answers.scores[0]), (0..100).collect::<Vec<Pid>>());
     assert_eq!(pids(&answers.scores[1]), (0..100).collect::<Vec<Pid>>());
     assert_eq!(pids(&answers.best), [0, 1, 2]);

@@ -89,9 +89,9 @@ fn integer_ops_at_every_dim_and_width() {
         for dim in sweep.dims() {
             for nbits in [0, 1, 2, 4, 8] {
                 let fills = [(0, Fill::Random), (4, Fill::Random), (5, Fill::Random), (8, Fill::Extreme)];
-                for (scale_bits, fill) in fills {
+                for (weight_bits, fill) in fills {
                     for trellis in [false, true] {
-                        let shape = Shape { dim, nbits, trellis, scale_bits, ..Shape::small() };
+                        let shape = Shape { dim, nbits, trellis, weight_bits, ..Shape::small() };
                         integers::check(backend, &Case::new(&shape, fill));
                     }
                 }
@@ -276,8 +276,8 @@ fn compress() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
             for nbits in [0, 1, 2, 4, 8] {
-                for scale_bits in sweep.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8], &[0, 1, 5, 8]) {
-                    let shape = Shape { dim, nbits, scale_bits, ..Shape::small() };
+                for weight_bits in sweep.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8], &[0, 1, 5, 8]) {
+                    let shape = Shape { dim, nbits, weight_bits, ..Shape::small() };
                     floats::check_compress(backend, &shape, if sweep == Sweep::Full { 20 } else { 10 });
                 }
             }
@@ -292,9 +292,9 @@ fn compress_with_a_trellis() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
             for nbits in [1, 2] {
-                for scale_bits in [0, 5] {
+                for weight_bits in [0, 5] {
                     // The first two rows are odd ones; the oracle is slow at many dims.
-                    let shape = Shape { dim, nbits, trellis: true, scale_bits, ..Shape::small() };
+                    let shape = Shape { dim, nbits, trellis: true, weight_bits, ..Shape::small() };
                     let few = dim > 1000 || sweep == Sweep::Edges;
                     floats::check_compress(backend, &shape, if few { 4 } else { 25 });
                 }

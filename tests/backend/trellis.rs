@@ -4,15 +4,15 @@ use crate::{
     cases::{Fill, Rng, Shape, codec},
     floats::realistic,
 };
-use selvedge_backend::{Backend, CheckedCodec, ResidualForm, RowCoding, ScaleRule, reference};
+use selvedge_backend::{Backend, CheckedCodec, ResidualForm, RowCoding, WeightRule, reference};
 
-/// A codec with one scale and one centroid of zeros, whose components are the embedding as it is: nothing is rounded
+/// A codec with one weight and one centroid of zeros, whose components are the embedding as it is: nothing is rounded
 /// before the search.
 fn bare_codec(dim: usize, nbits: u8, levels: Vec<i8>) -> CheckedCodec {
-    let shape = Shape { dim, nbits, trellis: true, scale_bits: 0, num_centroids: 1, ..Shape::small() };
-    let mut codec = realistic(codec(&shape, Fill::Random, &mut Rng::new(17)), ScaleRule::KeepLength);
+    let shape = Shape { dim, nbits, trellis: true, weight_bits: 0, num_centroids: 1, ..Shape::small() };
+    let mut codec = realistic(codec(&shape, Fill::Random, &mut Rng::new(17)), WeightRule::KeepLength);
     (codec.centroids, codec.form, codec.levels) = (vec![0; dim].into(), ResidualForm::Raw, levels);
-    codec.gains = vec![1];
+    codec.residual_weights = vec![1];
     CheckedCodec::new(codec).expect("levels in range")
 }
 

@@ -16,8 +16,8 @@ mod table;
 
 use cubin::Cubin;
 use rayon::prelude::*;
-use selvedge_backend::cuda::{Compiled, Nvrtc, Special};
-use selvedge_kernels::{Op, Options, source};
+use selvedge_backend::cuda::{Compiled, KernelVariant, Nvrtc};
+use selvedge_kernels::{Defines, Op, source};
 use std::path::Path;
 use table::{Row, Table};
 
@@ -57,7 +57,7 @@ fn compile(nvrtc: &Nvrtc, name: &str, text: &str, arch: &str, more: &[&str]) -> 
 #[derive(Clone, Copy)]
 struct Job {
     op: Op,
-    special: Special,
+    special: KernelVariant,
     arch: &'static str,
 }
 
@@ -65,11 +65,11 @@ impl Job {
     fn all() -> Vec<Self> {
         let mut jobs = Vec::new();
         for op in Op::ALL {
-            let dims = if op.options() == Options::None { &DIMS[..1] } else { &DIMS[..] };
-            let codings = if op.options() == Options::Coding { &CODINGS[..] } else { &CODINGS[..1] };
+            let dims = if op.options() == Defines::None { &DIMS[..1] } else { &DIMS[..] };
+            let codings = if op.options() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
             for &dim in dims {
                 for &(nbits, trellis) in codings {
-                    let special = Special { dim, nbits, trellis };
+                    let special = KernelVariant { dim, nbits, trellis };
                     jobs.extend(ARCHITECTURES.map(|arch| Self { op, special, arch }));
                 }
             }
@@ -85,13 +85,13 @@ impl Job {
 
     /// What names the row of a kernel: a dash for what it is not specialized for.
     fn names(self, kernel: &str) -> Vec<String> {
-        let Special { dim, nbits, trellis } = self.special;
+        let KernelVariant { dim, nbits, trellis } = self.special;
         let (dim, nbits, trellis) = (dim.to_string(), nbits.to_string(), u8::from(trellis).to_string());
         let dash = || "-".to_owned();
         let special = match self.op.options() {
-            Options::None => [dash(), dash(), dash()],
-            Options::Dim => [dim, dash(), dash()],
-            Options::Coding => [dim, nbits, trellis],
+            Defines::None => [dash(), dash(), dash()],
+            Defines::Dim => [dim, dash(), dash()],
+            Defines::Coding => [dim, nbits, trellis],
         };
         [self.arch, self.op.name(), kernel].map(String::from).into_iter().chain(special).collect()
     }

@@ -1,19 +1,19 @@
 //! A codec whose bounds were checked: the only kind that a [`Backend`](crate::Backend) takes.
 
-use crate::{Codec, QuantizedQuery, Result, Rotation};
+use crate::{CodecParams, QuantizedQuery, Result, Rotation};
 use std::{ops::Deref, sync::Arc};
 
-/// A codec that [`Codec::validate`] accepted and that nothing can change any more. Cloning is cheap: the codec is
+/// A codec that [`CodecParams::validate`] accepted and that nothing can change any more. Cloning is cheap: the codec is
 /// shared.
 ///
 /// The SIMD bodies and the kernels leave out checks that a valid codec makes needless, such as the bounds of a lookup
-/// by scale index. Therefore a valid codec has to be a type of its own: [`CheckedCodec::new`] is the only way to make
+/// by weight index. Therefore a valid codec has to be a type of its own: [`CheckedCodec::new`] is the only way to make
 /// one, and what it gives out is read-only.
 ///
 /// ```
-/// use selvedge_backend::{CheckedCodec, Codec, Error, ResidualForm, RowCoding, ScaleRule};
+/// use selvedge_backend::{CheckedCodec, CodecParams, Error, ResidualForm, RowCoding, WeightRule};
 ///
-/// let codec = Codec {
+/// let codec = CodecParams {
 ///     dim: 8,
 ///     nbits: 0,
 ///     centroids: vec![127; 8].into(),
@@ -22,17 +22,17 @@ use std::{ops::Deref, sync::Arc};
 ///     levels: vec![],
 ///     cutoffs: vec![],
 ///     form: ResidualForm::Orthogonal,
-///     rule: ScaleRule::KeepLength,
+///     rule: WeightRule::KeepLength,
 ///     rotation: None,
-///     scale_bits: 20, // 8 at most
-///     norms: vec![1],
-///     gains: vec![1],
-///     norm_unit: 1.0,
-///     gain_unit: 0.01,
+///     weight_bits: 20, // 8 at most
+///     centroid_weights: vec![1],
+///     residual_weights: vec![1],
+///     centroid_weight_step: 1.0,
+///     residual_weight_step: 0.01,
 /// };
-/// assert!(matches!(CheckedCodec::new(codec.clone()), Err(Error::BadCodec { what: "scale entries", .. })));
+/// assert!(matches!(CheckedCodec::new(codec.clone()), Err(Error::BadCodec { what: "weight entries", .. })));
 ///
-/// let checked = CheckedCodec::new(Codec { scale_bits: 0, ..codec })?;
+/// let checked = CheckedCodec::new(CodecParams { weight_bits: 0, ..codec })?;
 /// assert_eq!(checked.num_centroids(), 1);
 /// # Ok::<(), Error>(())
 /// ```
@@ -41,14 +41,14 @@ use std::{ops::Deref, sync::Arc};
 ///
 /// ```compile_fail,E0594
 /// fn spoil(mut checked: selvedge_backend::CheckedCodec) {
-///     checked.scale_bits = 20;
+///     checked.weight_bits = 20;
 /// }
 /// ```
 ///
 /// Nor does a backend take a codec that was not checked:
 ///
 /// ```compile_fail,E0308
-/// fn load(codec: selvedge_backend::Codec) {
+/// fn load(codec: selvedge_backend::CodecParams) {
 ///     use selvedge_backend::Backend;
 ///     let _ = selvedge_backend::Cpu::new().unwrap().load_codec(codec);
 /// }
@@ -58,7 +58,7 @@ pub struct CheckedCodec(Arc<Checked>);
 
 #[derive(Debug)]
 struct Checked {
-    codec: Codec,
+    codec: CodecParams,
     rotation: Option<Rotation>,
 }
 
@@ -66,8 +66,8 @@ impl CheckedCodec {
     /// Checks every bound of `codec`.
     ///
     /// # Errors
-    /// The first bound of [`Codec::validate`] that the numbers break.
-    pub fn new(codec: Codec) -> Result<Self> {
+    /// The first bound of [`CodecParams::validate`] that the numbers break.
+    pub fn new(codec: CodecParams) -> Result<Self> {
         codec.validate()?;
         let rotation = codec.rotation.map(|seed| Rotation::new(codec.dim, seed));
         Ok(Self(Arc::new(Checked { codec, rotation })))
@@ -91,9 +91,9 @@ impl CheckedCodec {
 }
 
 impl Deref for CheckedCodec {
-    type Target = Codec;
+    type Target = CodecParams;
 
-    fn deref(&self) -> &Codec {
+    fn deref(&self) -> &CodecParams {
         &self.0.codec
     }
 }

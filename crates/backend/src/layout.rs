@@ -1,4 +1,4 @@
-//! How codes, residuals and scale indices lie in memory and on disk: the one place that knows.
+//! How codes, residuals and weight indices lie in memory and on disk: the one place that knows.
 //!
 //! - **Residual row**, `W = D * nbits / 8` bytes: the row is cut into `8 / nbits` planes of `W`
 //!   components; byte `j`, bits `k*nbits .. (k+1)*nbits` (from the low end) holds the bucket of
@@ -7,7 +7,7 @@
 //!   component `k * W + j`'s own on (bit `8 j + k * nbits`) are its window, and name its level: [`trellis_label`].
 //! - **Codes**: `code_bits` each, little-endian bit order, one after the other, then
 //!   [`CODE_PADDING`] zero bytes, so that any code can be read with one 8-byte load.
-//! - **Scale indices**: `scale_bits` (at most 8) each, in the same bit order, without padding.
+//! - **Scale indices**: `weight_bits` (at most 8) each, in the same bit order, without padding.
 
 /// Zero bytes behind the packed codes.
 pub const CODE_PADDING: usize = 8;
@@ -44,22 +44,22 @@ pub fn packed_codes_bytes(num: usize, code_bits: u32) -> usize {
     (num * code_bits as usize).div_ceil(8) + CODE_PADDING
 }
 
-/// Bytes of `num` packed scale indices.
-pub fn packed_scales_bytes(num: usize, scale_bits: u8) -> usize {
-    (num * scale_bits as usize).div_ceil(8)
+/// Bytes of `num` packed weight indices.
+pub fn packed_weights_bytes(num: usize, weight_bits: u8) -> usize {
+    (num * weight_bits as usize).div_ceil(8)
 }
 
-/// Packs scale indices `(N) u8` to `scale_bits` each.
+/// Packs weight indices `(N) u8` to `weight_bits` each.
 ///
 /// # Panics
 /// If an index needs more bits.
-pub fn pack_scales(scales: &[u8], scale_bits: u8) -> Vec<u8> {
-    let mut bytes = vec![0u8; packed_scales_bytes(scales.len(), scale_bits)];
-    for (t, &scale) in scales.iter().enumerate() {
-        assert!(u32::from(scale) >> scale_bits == 0, "scale index {scale} does not fit {scale_bits} bits");
-        let bit = t * scale_bits as usize;
-        let [low, high] = (u16::from(scale) << (bit % 8)).to_le_bytes();
-        if scale_bits > 0 {
+pub fn pack_weights(weights: &[u8], weight_bits: u8) -> Vec<u8> {
+    let mut bytes = vec![0u8; packed_weights_bytes(weights.len(), weight_bits)];
+    for (t, &weight) in weights.iter().enumerate() {
+        assert!(u32::from(weight) >> weight_bits == 0, "weight index {weight} does not fit {weight_bits} bits");
+        let bit = t * weight_bits as usize;
+        let [low, high] = (u16::from(weight) << (bit % 8)).to_le_bytes();
+        if weight_bits > 0 {
             bytes[bit / 8] |= low;
         }
         if high != 0 {
@@ -71,13 +71,13 @@ pub fn pack_scales(scales: &[u8], scale_bits: u8) -> Vec<u8> {
 
 /// Scale index of token `t`.
 #[inline]
-pub fn read_scale(scales: &[u8], scale_bits: u8, t: usize) -> usize {
-    if scale_bits == 0 {
+pub fn read_weight(weights: &[u8], weight_bits: u8, t: usize) -> usize {
+    if weight_bits == 0 {
         return 0;
     }
-    let bit = t * scale_bits as usize;
-    let pair = u16::from_le_bytes([scales[bit / 8], scales.get(bit / 8 + 1).copied().unwrap_or(0)]);
-    (pair >> (bit % 8) & ((1 << scale_bits) - 1)) as usize
+    let bit = t * weight_bits as usize;
+    let pair = u16::from_le_bytes([weights[bit / 8], weights.get(bit / 8 + 1).copied().unwrap_or(0)]);
+    (pair >> (bit % 8) & ((1 << weight_bits) - 1)) as usize
 }
 
 /// Packs `codes (N) u32` to `code_bits` each.

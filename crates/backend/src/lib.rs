@@ -10,12 +10,12 @@
 //! # The arithmetic contract: a score is an integer
 //!
 //! A query's embeddings are rounded to int8 with one scale for the whole query ([`QuantizedQuery`]).
-//! Centroids and residual levels are int8, with one scale each for the whole index ([`Codec`]).
-//! With `j = scale index of token t`, `c = code of token t` and `w8 = levels[packed residual of t]`:
+//! Centroids and residual levels are int8, with one scale each for the whole index ([`CodecParams`]).
+//! With `j = weight index of token t`, `c = code of token t` and `w8 = levels[packed residual of t]`:
 //!
 //! ```text
 //! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)       i32
-//! sim(i, t) = norms[j] * T[c][i] + gains[j] * dot(q8[i], w8[t])                              i32
+//! sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8[t])                              i32
 //! score(passage) = sum over i of (max over t of sim(i, t)) >> ceil(log2(Q))                  i32
 //! ```
 //!
@@ -29,9 +29,9 @@
 //! last token, and a pid `>= P`, count as a passage without tokens. [`CompressedPassages::validate`]
 //! tells the honest from the rest.
 //!
-//! **No overflow.** `norms[j] <= 255` and `|T| <= 2^22` give `|norms * T| < 2^30`.
-//! [`Codec::validate`] demands `D * 127 * max|level| * max(gains) <= 2^30`, hence
-//! `|gains * dot| <= 2^30` and `|sim| < 2^31`. Shifted right by `ceil(log2(Q))`, `Q` of them sum to
+//! **No overflow.** `centroid_weights[j] <= 255` and `|T| <= 2^22` give `|centroid_weights * T| < 2^30`.
+//! [`CodecParams::validate`] demands `D * 127 * max|level| * max(residual_weights) <= 2^30`, hence
+//! `|residual_weights * dot| <= 2^30` and `|sim| < 2^31`. Shifted right by `ceil(log2(Q))`, `Q` of them sum to
 //! less than `2^31` in absolute value, and since `|sim| <= 255 * 2^22 + 2^30 = 2^31 - 2^22`, no score
 //! reaches [`NO_MATCH`] (for `Q < 2^22`). A real score of 1 sits near `2^22` to `2^28`, so the shift
 //! costs nothing that a ranking could see.
@@ -43,9 +43,9 @@ pub mod cpu;
 pub mod cuda;
 mod error;
 mod host_scores;
-mod imputed;
 mod isa;
 mod layout;
+mod missing_score;
 mod query;
 pub mod reference;
 mod rotation;
@@ -61,15 +61,15 @@ pub use error::{Error, Result};
 pub use host_scores::HostScores;
 pub use isa::Isa;
 pub use layout::{
-    CODE_PADDING, CodeReader, bucket, pack_codes, pack_scales, packed_codes_bytes, packed_row_bytes,
-    packed_scales_bytes, read_scale, trellis_label,
+    CODE_PADDING, CodeReader, bucket, pack_codes, pack_weights, packed_codes_bytes, packed_row_bytes,
+    packed_weights_bytes, read_weight, trellis_label,
 };
 pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
 pub use search_batch::{SegmentHit, SegmentView};
 pub use types::{
-    Codec, CompressedPassages, Hit, NO_MATCH, Packed, Pid, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule, Select,
-    TABLE_LIMIT, TRELLIS_LEVELS, round_to_int8, score_shift,
+    CodecParams, CompressedPassages, NO_MATCH, Packed, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select,
+    TABLE_LIMIT, TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
@@ -127,14 +127,14 @@ pub trait Backend: Send + Sync {
     /// Takes a codec into the backend's memory.
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec>;
 
-    /// Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32`.
+    /// Residuals to packed levels and weight indices. `embeddings (N, D) f32`, `codes (N) u32`.
     fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
 
     /// Takes one segment's passages into the backend's memory.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
 
     /// The vectors that the bytes of some tokens stand for, in the codec's (rotated) space:
-    /// `((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8`, each step rounded
+    /// `((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8`, each step rounded
     /// to f32 and nothing contracted, so that every backend gives the same bits.
     /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
     fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Result<Vec<f32>>;
@@ -163,7 +163,7 @@ pub trait Backend: Send + Sync {
     /// Number of a query's tokens, `Q`.
     fn query_len(&self, query: &Self::Query) -> usize;
 
-    /// Factor between a query's integer scores and similarities: [`Codec::score_unit`].
+    /// Factor between a query's integer scores and similarities: [`CodecParams::score_unit`].
     ///
     /// # Errors
     /// [`Error`] if the device fails.
@@ -205,7 +205,7 @@ pub trait Backend: Send + Sync {
     ) -> Result<Vec<f32>>;
 
     /// The best `k` of the passages that were scored, best first; passages that score [`NO_MATCH`] are left out.
-    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>>;
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>>;
 
     /// The best `k` passages of each query among all selected passages of some segments: the exhaustive search, one call
     /// for any number of queries. Best first; ties go to the earlier segment, then to the lower pid. The queries are of

@@ -10,40 +10,40 @@ mod quantize_query;
 mod trellis;
 
 pub use backend::{LoadedCentroids, LoadedPassages, LoadedQuery, Reference, ReferenceTable};
-pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, scale_errors};
+pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, weight_errors};
 pub use quantize_query::quantize_query;
 pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 
-use crate::imputed::{self, Imputed};
+use crate::missing_score::{self, MissingScore};
 use crate::{
-    CodeReader, Codec, CompressedPassages, Hit, NO_MATCH, Pid, Probed, QuantizedQuery, RowCoding, Select, TABLE_LIMIT,
-    packed_row_bytes, read_scale, score_shift,
+    CodeReader, CodecParams, CompressedPassages, NO_MATCH, Pid, Probed, QuantizedQuery, RawHit, RowCoding, Select,
+    TABLE_LIMIT, packed_row_bytes, read_weight, score_shift,
 };
 
 /// What the bytes of one token say.
 pub(crate) struct Token {
     /// Its centroid, at most `K - 1`.
     pub(crate) code: usize,
-    /// Its scale index.
-    pub(crate) scale: usize,
+    /// Its weight index.
+    pub(crate) weight: usize,
     /// Its residual's levels, `(D) i8`; zeros at 0 bits.
     pub(crate) levels: Vec<i8>,
 }
 
 /// Reads token `t`, bit by bit.
-pub(crate) fn token(codec: &Codec, passages: &CompressedPassages, t: usize) -> Token {
+pub(crate) fn token(codec: &CodecParams, passages: &CompressedPassages, t: usize) -> Token {
     let code = CodeReader::new(&passages.codes, codec.code_bits()).get(t) as usize;
     let width = codec.row_bytes();
     let row = &passages.residuals[t * width..(t + 1) * width];
     Token {
         code: code.min(codec.num_centroids() - 1),
-        scale: read_scale(&passages.scales, codec.scale_bits, t),
+        weight: read_weight(&passages.weights, codec.weight_bits, t),
         levels: (0..codec.dim).map(|d| level(codec, row, d)).collect(),
     }
 }
 
 /// Level of component `d` of a packed residual row.
-fn level(codec: &Codec, row: &[u8], d: usize) -> i8 {
+fn level(codec: &CodecParams, row: &[u8], d: usize) -> i8 {
     let nbits = codec.nbits as usize;
     if nbits == 0 {
         return 0;
@@ -69,7 +69,7 @@ fn dot(a: &[i8], b: &[i8]) -> i64 {
 
 /// The centroid part of every similarity, `(K, Q) i32`:
 /// `clamp(round_ties_even(f32(dot(c8, q8)) * table_factor), -2^22, 2^22)`.
-pub fn centroid_table(codec: &Codec, query: &QuantizedQuery) -> Vec<i32> {
+pub fn centroid_table(codec: &CodecParams, query: &QuantizedQuery) -> Vec<i32> {
     let mut table = Vec::new();
     for centroid in codec.centroids.chunks_exact(codec.dim) {
         for i in 0..query.len() {
@@ -91,8 +91,8 @@ pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> Probed {
         let take = nprobe.min(column.len());
         cells.extend_from_slice(&column[..take]);
         let left_out = column[take.min(column.len() - 1)].1;
-        let deep = Imputed::new(nprobe, entries.len());
-        let groups = entries.chunks(imputed::GROUP).step_by(deep.step);
+        let deep = MissingScore::new(nprobe, entries.len());
+        let groups = entries.chunks(missing_score::GROUP).step_by(deep.step);
         let mut maxima: Vec<i32> = groups.filter_map(|group| group.iter().copied().max()).collect();
         maxima.sort_by_key(|&max| std::cmp::Reverse(max));
         missing.push(left_out.min(maxima[deep.rank - 1]));
@@ -122,7 +122,7 @@ fn scores(
 
 /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
 pub fn approx_scores(
-    codec: &Codec,
+    codec: &CodecParams,
     passages: &CompressedPassages,
     table: &[i32],
     query_len: usize,
@@ -134,10 +134,10 @@ pub fn approx_scores(
     })
 }
 
-/// The contract's score: `sim(i, t) = norms[j] * T[c][i] + gains[j] * dot(q8[i], w8)`, maximum over
+/// The contract's score: `sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8)`, maximum over
 /// the passage's tokens, shifted, summed over the query's.
 pub fn maxsim(
-    codec: &Codec,
+    codec: &CodecParams,
     passages: &CompressedPassages,
     query: &QuantizedQuery,
     table: &[i32],
@@ -146,8 +146,12 @@ pub fn maxsim(
     let query_len = query.len();
     scores(passages, query_len, select, |t| {
         let token = token(codec, passages, t);
-        let (norm, gain) = (i64::from(codec.norms[token.scale]), i64::from(codec.gains[token.scale]));
-        let sim = |i| norm * i64::from(table[token.code * query_len + i]) + gain * dot(query.row(i), &token.levels);
+        let (centroid_weight, residual_weight) =
+            (i64::from(codec.centroid_weights[token.weight]), i64::from(codec.residual_weights[token.weight]));
+        let sim = |i| {
+            centroid_weight * i64::from(table[token.code * query_len + i])
+                + residual_weight * dot(query.row(i), &token.levels)
+        };
         (0..query_len).map(sim).collect()
     })
 }
@@ -178,8 +182,8 @@ pub fn maxsim_f32(
 }
 
 /// The best `k` of the selected passages: sorts them all; [`NO_MATCH`] is left out.
-pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
-    let mut hits: Vec<_> = scores.iter().enumerate().map(|(i, &score)| Hit { pid: select.pid(i), score }).collect();
+pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
+    let mut hits: Vec<_> = scores.iter().enumerate().map(|(i, &score)| RawHit { pid: select.pid(i), score }).collect();
     hits.retain(|hit| hit.score != NO_MATCH);
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.score), hit.pid));
     hits.truncate(k);

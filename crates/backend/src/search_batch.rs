@@ -1,6 +1,6 @@
 //! Exhaustive search made of the other ops: what [`Backend::search_batch`] does unless a backend has a better way.
 
-use crate::{Backend, Hit, Result, Select};
+use crate::{Backend, RawHit, Result, Select};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 
@@ -19,7 +19,7 @@ pub struct SegmentHit {
     /// Number of the segment, in the order in which they were given.
     pub segment: usize,
     /// The passage, by its pid within the segment, and its score.
-    pub hit: Hit,
+    pub hit: RawHit,
 }
 
 /// Each query by itself: `centroid_table`, then `maxsim` and `top_k` of each segment, then a merge. Several queries share

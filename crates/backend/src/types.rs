@@ -20,10 +20,10 @@ pub fn score_shift(query_len: usize) -> u32 {
 
 /// One result: a passage and its integer score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hit {
+pub struct RawHit {
     /// The passage.
     pub pid: Pid,
-    /// Its score; times [`Codec::score_unit`] it is a similarity.
+    /// Its score; times [`CodecParams::score_unit`] it is a similarity.
     pub score: i32,
 }
 
@@ -89,13 +89,13 @@ pub enum RowCoding {
 /// Levels of a trellis codec.
 pub const TRELLIS_LEVELS: usize = 16;
 
-/// How much more a scale entry's error along the vector counts than across it: what is too long wins maxima
+/// How much more a weight entry's error along the vector counts than across it: what is too long wins maxima
 /// for every query alike. Swept on Debian: the docs of `selvedge-codec` have the table.
 pub const RADIAL_WEIGHT: f32 = 10.0;
 
-/// How a vector's scale index is chosen, for levels `w`.
+/// How a vector's weight index is chosen, for levels `w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScaleRule {
+pub enum WeightRule {
     /// The entry nearest to the pair that keeps the parts' proportion and the vector's length. With
     /// `a = <x, c> / <c, c>` and `s = |x - a c| / |w|`:
     /// `(n*, g*) = (a, s) * |x| / |a c + s w|`, negative `n*` taken as 0. Nearest is what changes
@@ -112,9 +112,9 @@ pub enum ScaleRule {
 
 /// All that the ops need to know of an index's codec.
 ///
-/// A token's vector is `norm_unit * norms[j] * (centroid_scale * c8) + gain_unit * gains[j] * w8`.
+/// A token's vector is `centroid_weight_step * centroid_weights[j] * (centroid_scale * c8) + residual_weight_step * residual_weights[j] * w8`.
 #[derive(Clone, Debug)]
-pub struct Codec {
+pub struct CodecParams {
     /// Components of a vector, `D`; a multiple of 8.
     pub dim: usize,
     /// Bits of a residual component: 0, 1, 2, 4 or 8.
@@ -133,24 +133,24 @@ pub struct Codec {
     pub cutoffs: Vec<f32>,
     /// What the cutoffs are compared with.
     pub form: ResidualForm,
-    /// How compression chooses a vector's scale index.
-    pub rule: ScaleRule,
+    /// How compression chooses a vector's weight index.
+    pub rule: WeightRule,
     /// Seed of the [`Rotation`](crate::Rotation) that brings embeddings into the codec's space; without one they are
     /// taken as they are.
     pub rotation: Option<u64>,
-    /// Bits of a scale index, at most 8.
-    pub scale_bits: u8,
-    /// Multiplier of the centroid part, `(2^scale_bits) u8`.
-    pub norms: Vec<u8>,
-    /// Multiplier of the residual part, `(2^scale_bits) u8`.
-    pub gains: Vec<u8>,
-    /// One step of `norms` as a real number.
-    pub norm_unit: f32,
-    /// One step of `gains`, times one step of `levels`, as a real number.
-    pub gain_unit: f32,
+    /// Bits of a weight index, at most 8.
+    pub weight_bits: u8,
+    /// Multiplier of the centroid part, `(2^weight_bits) u8`.
+    pub centroid_weights: Vec<u8>,
+    /// Multiplier of the residual part, `(2^weight_bits) u8`.
+    pub residual_weights: Vec<u8>,
+    /// One step of `centroid_weights` as a real number.
+    pub centroid_weight_step: f32,
+    /// One step of `residual_weights`, times one step of `levels`, as a real number.
+    pub residual_weight_step: f32,
 }
 
-impl Codec {
+impl CodecParams {
     /// Number of centroids, `K`.
     pub fn num_centroids(&self) -> usize {
         self.centroids.len() / self.dim.max(1)
@@ -187,16 +187,16 @@ impl Codec {
     /// What an int8 dot with a centroid is multiplied with to become a table entry. Entries are clamped at
     /// [`TABLE_LIMIT`]; training keeps the factor so small that none gets there, as one that does has lost its rank.
     pub fn table_factor(&self) -> f32 {
-        (self.centroid_scale * self.norm_unit) / self.gain_unit
+        (self.centroid_scale * self.centroid_weight_step) / self.residual_weight_step
     }
 
     /// What an integer score is multiplied with to become a similarity.
     pub fn score_unit(&self, query: &QuantizedQuery) -> f32 {
-        self.gain_unit * query.scale * (1u64 << score_shift(query.len())) as f32
+        self.residual_weight_step * query.scale * (1u64 << score_shift(query.len())) as f32
     }
 
     /// The largest gain that keeps `D * 127 * max|level| * gain <= 2^30`, at most 255.
-    pub fn gain_limit(dim: usize, levels: &[i8]) -> u8 {
+    pub fn residual_weight_limit(dim: usize, levels: &[i8]) -> u8 {
         let level = levels.iter().map(|l| l.unsigned_abs() as usize).max().unwrap_or(1).max(1);
         ((1usize << 30) / (dim * 127 * level)).min(255) as u8
     }
@@ -204,7 +204,7 @@ impl Codec {
     /// Checks every bound that the ops' overflow proofs lean on. A table factor that clamps some queries' entries is
     /// none of them, and right for all other queries.
     pub fn validate(&self) -> Result<()> {
-        let entries = 1usize << self.scale_bits.min(8);
+        let entries = 1usize << self.weight_bits.min(8);
         let bad = |what: &'static str, value: String| Err(Error::BadCodec { what, value });
         if self.dim == 0 || !self.dim.is_multiple_of(8) || self.dim > 1 << 15 {
             return Err(Error::BadDim { dim: self.dim });
@@ -212,8 +212,15 @@ impl Codec {
         if !matches!(self.nbits, 0 | 1 | 2 | 4 | 8) {
             return bad("nbits", self.nbits.to_string());
         }
-        if self.scale_bits > 8 || self.norms.len() != entries || self.gains.len() != entries {
-            return bad("scale entries", format!("{} norms, {} gains", self.norms.len(), self.gains.len()));
+        if self.weight_bits > 8 || self.centroid_weights.len() != entries || self.residual_weights.len() != entries {
+            return bad(
+                "weight entries",
+                format!(
+                    "{} centroid weights, {} residual weights",
+                    self.centroid_weights.len(),
+                    self.residual_weights.len()
+                ),
+            );
         }
         if let RowCoding::Trellis { step } = self.coding {
             if !matches!(self.nbits, 1 | 2) {
@@ -222,8 +229,8 @@ impl Codec {
             if !(step.is_finite() && step > 0.0) {
                 return bad("trellis step", step.to_string());
             }
-            if self.rule == ScaleRule::KeepLengthRefit {
-                return bad("scale rule of a trellis", format!("{:?}", self.rule));
+            if self.rule == WeightRule::KeepLengthRefit {
+                return bad("weight rule of a trellis", format!("{:?}", self.rule));
             }
         }
         if (self.levels.len(), self.cutoffs.len()) != Self::num_levels(self.nbits, self.coding) {
@@ -235,13 +242,15 @@ impl Codec {
         if self.levels.iter().chain(self.centroids.iter()).any(|&v| v == i8::MIN) {
             return bad("level or centroid component", i8::MIN.to_string());
         }
-        let gain = self.gains.iter().copied().max().unwrap_or(0);
-        if gain > Self::gain_limit(self.dim, &self.levels) {
-            return bad("gain", gain.to_string());
+        let gain = self.residual_weights.iter().copied().max().unwrap_or(0);
+        if gain > Self::residual_weight_limit(self.dim, &self.levels) {
+            return bad("residual weight", gain.to_string());
         }
-        for (what, unit) in
-            [("centroid_scale", self.centroid_scale), ("norm_unit", self.norm_unit), ("gain_unit", self.gain_unit)]
-        {
+        for (what, unit) in [
+            ("centroid_scale", self.centroid_scale),
+            ("centroid_weight_step", self.centroid_weight_step),
+            ("residual_weight_step", self.residual_weight_step),
+        ] {
             if !(unit.is_finite() && unit > 0.0) {
                 return bad(what, unit.to_string());
             }
@@ -264,8 +273,8 @@ impl Codec {
 pub struct Packed {
     /// Packed residuals, `(N, W) u8`; layout: [`crate::packed_row_bytes`].
     pub residuals: Vec<u8>,
-    /// Scale indices, `(N) u8`, one a byte (storage packs them to `scale_bits`).
-    pub scales: Vec<u8>,
+    /// Scale indices, `(N) u8`, one a byte (storage packs them to `weight_bits`).
+    pub weights: Vec<u8>,
 }
 
 /// The compressed passages of one segment. Cloning is cheap: the bytes are shared.
@@ -277,8 +286,8 @@ pub struct CompressedPassages {
     pub codes: Bytes,
     /// Packed residuals, `(N, W) u8`.
     pub residuals: Bytes,
-    /// Packed scale indices; layout: [`crate::packed_scales_bytes`].
-    pub scales: Bytes,
+    /// Packed weight indices; layout: [`crate::packed_weights_bytes`].
+    pub weights: Bytes,
 }
 
 impl CompressedPassages {
@@ -313,7 +322,7 @@ impl CompressedPassages {
 
     /// Checks that the arrays have the lengths that `codec` and the offsets ask for, that offsets
     /// ascend and that every code names a centroid: one pass over offsets and codes.
-    pub fn validate(&self, codec: &Codec) -> Result<()> {
+    pub fn validate(&self, codec: &CodecParams) -> Result<()> {
         self.validate_lengths(codec)?;
         for pid in 0..self.num_passages() {
             if self.offset(pid) > self.offset(pid + 1) {
@@ -331,7 +340,7 @@ impl CompressedPassages {
     }
 
     /// The part of [`Self::validate`] that costs nothing per passage.
-    pub fn validate_lengths(&self, codec: &Codec) -> Result<()> {
+    pub fn validate_lengths(&self, codec: &CodecParams) -> Result<()> {
         let n = self.num_tokens();
         let expect = |array: &'static str, expected: usize, found: usize| {
             if expected == found { Ok(()) } else { Err(Error::ArrayLength { array, expected, found }) }
@@ -341,7 +350,7 @@ impl CompressedPassages {
         }
         expect("codes", layout::packed_codes_bytes(n, codec.code_bits()), self.codes.len())?;
         expect("residuals", n * codec.row_bytes(), self.residuals.len())?;
-        expect("scales", layout::packed_scales_bytes(n, codec.scale_bits), self.scales.len())
+        expect("weights", layout::packed_weights_bytes(n, codec.weight_bits), self.weights.len())
     }
 }
 

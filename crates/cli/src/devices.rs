@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What there is of CUDA.
-struct Found {
+struct Report {
     /// As the command's JSON has it: the driver, NVRTC, the devices.
     json: Value,
     /// For a reader: names, and what there is to say of each.
@@ -21,9 +21,9 @@ struct Found {
 
 /// In a build that cannot use any of it.
 #[cfg(not(feature = "cuda"))]
-fn look() -> Found {
+fn look() -> Report {
     let missing = "this build has no CUDA; build selvedge with its feature cuda (the default has it)";
-    Found {
+    Report {
         json: json!({"driver": {"missing": missing}, "nvrtc": {"missing": missing}, "devices": []}),
         lines: vec![("cuda".into(), format!("none: {missing}"))],
     }
@@ -40,11 +40,11 @@ fn available() -> Vec<&'static str> {
     Isa::ALL.into_iter().filter(|isa| isa.is_available()).map(Isa::name).collect()
 }
 
-fn to_json(isa: Isa, found: Found) -> Value {
+fn to_json(isa: Isa, found: Report) -> Value {
     json!({"cpu": {"used": isa.name(), "available": available(), "cores": cores()}, "cuda": found.json})
 }
 
-fn text(out: &mut impl Write, isa: Isa, found: &Found) -> Result<()> {
+fn text(out: &mut impl Write, isa: Isa, found: &Report) -> Result<()> {
     let mut line = |name: &str, what: &str| output::print(writeln!(out, "{name:<8} {what}"));
     line("cpu", &format!("{} ({} cores; it has {})", isa.name(), cores(), available().join(", ")))?;
     found.lines.iter().try_for_each(|(name, what)| line(name, what))

@@ -7,7 +7,7 @@ use std::io::Write;
 
 /// Prints what an index holds.
 pub(crate) fn info(args: &InfoArgs) -> Result<()> {
-    let index = Index::open(&args.index, Check::Lengths)?;
+    let index = Index::open(&args.index, Check::Structure)?;
     let info = output::info_json(&index);
     let mut out = std::io::stdout().lock();
     if args.json { output::print(writeln!(out, "{info}")) } else { output::info_text(&mut out, &info) }

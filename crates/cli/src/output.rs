@@ -98,7 +98,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
         "codec": index.codec().kind,
         "centroids": codec.num_centroids(),
         "code_bits": codec.code_bits(),
-        "scale_bits": codec.scale_bits,
+        "scale_bits": codec.weight_bits,
         "encoder": manifest.encoder,
         "build": manifest.build,
         "format_version": selvedge_index::FORMAT_VERSION,

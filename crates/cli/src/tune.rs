@@ -46,7 +46,7 @@ fn print(out: &mut impl Write, report: &TuneReport) -> Result<()> {
         for (number, t) in tried.iter().enumerate() {
             let taken = if number == 0 { "  <- taken" } else { "" };
             let ms = t.p50_us / 1e3;
-            let setting = format!("{:>3}  {:>6}  {:>5}  {:>5}", t.k, t.nprobe, t.ndocs, t.nfull);
+            let setting = format!("{:>3}  {:>6}  {:>5}  {:>5}", t.k, t.nprobe, t.ndocs, t.num_rescored);
             output::print(writeln!(out, "{setting}  {:.4}  {ms:>7.3}{taken}", t.recall))?;
         }
     }

@@ -11,7 +11,7 @@
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CheckedCodec, Codec, Cpu, ResidualForm, RowCoding, ScaleRule, TRELLIS_LEVELS};
+use selvedge_backend::{Backend, CheckedCodec, CodecParams, Cpu, ResidualForm, RowCoding, TRELLIS_LEVELS, WeightRule};
 
 const DIM: usize = 128;
 /// While levels move, a step is this small.
@@ -30,7 +30,7 @@ fn noise(rows: usize, seed: u64) -> Vec<f32> {
 
 /// A codec that quantizes components as they are: one centroid of zeros.
 fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
-    let codec = Codec {
+    let codec = CodecParams {
         dim: DIM,
         nbits,
         centroids: vec![0; DIM].into(),
@@ -39,13 +39,13 @@ fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
         levels: levels.to_vec(),
         cutoffs: Vec::new(),
         form: ResidualForm::Raw,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits: 0,
-        norms: vec![1],
-        gains: vec![1],
-        norm_unit: 1.0,
-        gain_unit: step,
+        weight_bits: 0,
+        centroid_weights: vec![1],
+        residual_weights: vec![1],
+        centroid_weight_step: 1.0,
+        residual_weight_step: step,
     };
     CheckedCodec::new(codec).expect("levels in range")
 }

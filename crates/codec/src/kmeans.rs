@@ -90,7 +90,7 @@ fn distinct_rows(dim: usize, sample: &[f32], num: usize) -> Vec<f32> {
     rows
 }
 
-/// Scales a row to unit length; false, and untouched, where it has none.
+/// Weights a row to unit length; false, and untouched, where it has none.
 fn normalize(row: &mut [f32]) -> bool {
     let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
     let usable = norm.is_finite() && norm > 1e-12;

@@ -2,7 +2,7 @@
 //!
 //! A factor on all vectors changes no ranking, so it must not change what a codec keeps either. Its rules are for
 //! vectors of about unit length; so training takes the median length of the sample as one, rounded to a power of two
-//! ([`unit_of_rows`]), and multiplies the steps of centroids and gains by it at the end. Scores then come back in the
+//! ([`unit_of_rows`]), and multiplies the steps of centroids and residual_weights by it at the end. Scores then come back in the
 //! caller's units, nothing more is stored, and a [`Compressor`](crate::Compressor) finds the unit again in the length
 //! of the centroids ([`unit_of_codec`]), which are as long as it is.
 //!
@@ -10,7 +10,7 @@
 //! them for themselves; and ColBERTv2's codec keeps no length at all, but puts every vector back at length 1.
 
 use crate::{CodecKind, Error, Result};
-use selvedge_backend::Codec;
+use selvedge_backend::CodecParams;
 
 /// Median lengths that scores in f32 are safe with; `selvedge-search` holds queries to the same bound.
 const MEDIANS: (f64, f64) = (1e-12, 1e12);
@@ -39,7 +39,7 @@ pub(crate) fn unit_of_rows(kind: CodecKind, dim: usize, rows: &[f32]) -> Result<
 }
 
 /// The unit that a trained codec counts in.
-pub(crate) fn unit_of_codec(kind: CodecKind, codec: &Codec) -> f32 {
+pub(crate) fn unit_of_codec(kind: CodecKind, codec: &CodecParams) -> f32 {
     if kind == CodecKind::ColbertV2 {
         return 1.0;
     }

@@ -1,4 +1,4 @@
-//! Embeddings to codes and packed residuals, and back: k-means, rotation, levels, scales.
+//! Embeddings to codes and packed residuals, and back: k-means, rotation, levels, weights.
 //!
 //! Two codecs stand behind one type. ColBERTv2's: residual `x - c`, buckets at its quantiles, the result scaled to
 //! unit length. Ours, at the same bytes and 4 or 5 bits for a scale (which ColBERTv2's needs too, for its inverse
@@ -9,11 +9,11 @@
 //!    at 1 and 2 bits by a trellis, in which neighbouring components share bits, from 4 bits on component by
 //!    component, with Lloyd-Max levels of the normal distribution; levels are small integers ([`levels`]);
 //! 3. a vector comes back as `n c + g w`, with `(n, g)` one of 16 jointly trained pairs (32 at 2 bits) that keep the
-//!    proportion of the two parts and the length of the vector ([`scales`]); from 4 bits on, levels are then chosen
+//!    proportion of the two parts and the length of the vector ([`weights`]); from 4 bits on, levels are then chosen
 //!    anew for it.
 //!
 //! Embeddings may have any length: a factor on all of them, which changes no ranking, changes none here. Lengths are
-//! counted in a unit near the median of the sample, a power of two that centroids and gains carry, so that scores come
+//! counted in a unit near the median of the sample, a power of two that centroids and residual_weights carry, so that scores come
 //! back in the caller's units. An embedding more than some 16 times as long as most is an error that names it; so is
 //! one that is not of unit length for ColBERTv2's codec, which puts every vector back at that length.
 //!
@@ -52,7 +52,7 @@
 //!
 //! Smaller error is not better ranking: least squares has the smallest, shrinks vectors, and loses maxima.
 //!
-//! Recall moves by .003 with the seed, so scales were chosen by something smoother: how much the score of a query's
+//! Recall moves by .003 with the seed, so weights were chosen by something smoother: how much the score of a query's
 //! exact top 100 passages errs, as a standard deviation within the query, on Debian at 2 bits (1,000 queries; in f32,
 //! exhaustive recall@10 behind it where it was computed):
 //!
@@ -81,14 +81,14 @@ mod lengths;
 pub mod levels;
 pub mod pack;
 pub mod plan;
-pub mod scales;
 mod train;
 mod trained;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use kmeans::{Rounded, kmeans};
 pub use train::{TrainOptions, train};
-pub use trained::{CodecKind, Compressor, TrainedCodec};
+pub use trained::{Codec, CodecKind, Compressor};
 
 /// How far one stage of a long operation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Training: a sample of embeddings in, a [`TrainedCodec`] out.
+//! Training: a sample of embeddings in, a [`Codec`] out.
 //!
 //! ```text
 //! sample (N, D) f32 --shuffle, rotate--> k-means (K, D) --round to int8--> centroids
@@ -7,12 +7,12 @@
 
 use crate::kmeans::{Rounded, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
-use crate::scales::{Stats, to_integers, train_norms, train_pairs};
 use crate::trained::in_units;
-use crate::{CodecKind, Error, Progress, Result, TrainedCodec, lengths, plan};
+use crate::weights::{Stats, to_integers, train_centroid_weights, train_pairs};
+use crate::{Codec, CodecKind, Error, Progress, Result, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CheckedCodec, Codec, ResidualForm, Rotation, ScaleRule, TABLE_LIMIT};
+use selvedge_backend::{Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, TABLE_LIMIT, WeightRule};
 
 /// What training may be told.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub struct TrainOptions {
     pub iterations: usize,
     /// Sampled embeddings that k-means looks at, for each centroid, at most.
     pub points_per_centroid: usize,
-    /// Bits of a vector's scale index, at most 8.
-    pub scale_bits: u8,
+    /// Bits of a vector's weight index, at most 8.
+    pub weight_bits: u8,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -42,7 +42,7 @@ impl TrainOptions {
             num_centroids,
             iterations: plan::KMEANS_ITERATIONS,
             points_per_centroid: plan::POINTS_PER_CENTROID,
-            scale_bits: match nbits {
+            weight_bits: match nbits {
                 0 => 0,
                 2 => 5,
                 _ => 4,
@@ -52,11 +52,11 @@ impl TrainOptions {
     }
 }
 
-/// From so many bits on, levels are chosen anew for the scale entry a vector got. Below, the smaller error
+/// From so many bits on, levels are chosen anew for the weight entry a vector got. Below, the smaller error
 /// that it brings is the wrong one: it shrinks vectors, and ranks worse.
 const REFIT_NBITS: u8 = 4;
 
-/// Fewer held-out embeddings than this are too few to fit levels and scales to.
+/// Fewer held-out embeddings than this are too few to fit levels and weights to.
 const LEAST_HELD_OUT: usize = 1000;
 
 /// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled, scaled and rotated in place.
@@ -70,7 +70,7 @@ pub fn train<B: Backend>(
     mut sample: Vec<f32>,
     options: &TrainOptions,
     progress: &dyn Progress,
-) -> Result<TrainedCodec> {
+) -> Result<Codec> {
     check(dim, &sample, options)?;
     let unit = lengths::unit_of_rows(options.kind, dim, &sample)?;
     lengths::check(options.kind, dim, &sample, unit)?;
@@ -90,7 +90,7 @@ pub fn train<B: Backend>(
         kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress)?;
     let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let codec = fit(backend, dim, held_out_rows, rounded, options)?;
-    Ok(TrainedCodec::new(options.kind, options.seed, in_units(&codec, unit))?)
+    Ok(Codec::new(options.kind, options.seed, in_units(&codec, unit))?)
 }
 
 fn check(dim: usize, sample: &[f32], options: &TrainOptions) -> Result<()> {
@@ -120,31 +120,31 @@ fn shuffle_rows(dim: usize, rows: &mut [f32], seed: u64) {
     }
 }
 
-/// Fits levels and scales to held-out rows.
+/// Fits levels and weights to held-out rows.
 fn fit<B: Backend>(
     backend: &B,
     dim: usize,
     rows: &[f32],
     Rounded { centroids, scale: centroid_scale }: Rounded,
     options: &TrainOptions,
-) -> Result<Codec> {
+) -> Result<CodecParams> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
     let codes = backend.assign(&backend.load_centroids(dim, &centroids)?, rows)?;
     let least_step = least_step(dim, &centroids, centroid_scale);
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
-            let rule = if options.nbits < REFIT_NBITS { ScaleRule::KeepLength } else { ScaleRule::KeepLengthRefit };
+            let rule = if options.nbits < REFIT_NBITS { WeightRule::KeepLength } else { WeightRule::KeepLengthRefit };
             let levels = if matches!(options.nbits, 1 | 2) { trellis(options.nbits) } else { lloyd_max(options.nbits) };
             (levels, ResidualForm::Orthogonal, rule)
         }
         CodecKind::ColbertV2 => {
             let levels = quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes), least_step);
-            (levels, ResidualForm::Raw, ScaleRule::UnitNorm)
+            (levels, ResidualForm::Raw, WeightRule::UnitNorm)
         }
     };
     let Levels { coding, levels, step, cutoffs } = levels;
     // A codec with one scale, to find out which levels the held-out vectors take before any refit.
-    let mut codec = Codec {
+    let mut codec = CodecParams {
         dim,
         nbits: options.nbits,
         centroids,
@@ -153,13 +153,13 @@ fn fit<B: Backend>(
         levels,
         cutoffs,
         form,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits: 0,
-        norms: vec![1],
-        gains: vec![1],
-        norm_unit: 1.0,
-        gain_unit: step,
+        weight_bits: 0,
+        centroid_weights: vec![1],
+        residual_weights: vec![1],
+        centroid_weight_step: 1.0,
+        residual_weight_step: step,
     };
     let packed = backend.compress(&backend.load_codec(CheckedCodec::new(codec.clone())?)?, rows, &codes)?;
     let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
@@ -175,21 +175,21 @@ fn fit<B: Backend>(
         })
         .collect();
     let pairs = match options.kind {
-        CodecKind::Selvedge => train_pairs(&stats, 1 << options.scale_bits),
+        CodecKind::Selvedge => train_pairs(&stats, 1 << options.weight_bits),
         CodecKind::ColbertV2 => {
             let g = f64::from(step);
             let mut lengths: Vec<f64> =
                 stats.iter().map(|s| 1.0 / (s.cc + 2.0 * g * s.cw + g * g * s.ww).sqrt().max(1e-6)).collect();
-            train_norms(&mut lengths, 1 << options.scale_bits).into_iter().map(|n| (n, n * g)).collect()
+            train_centroid_weights(&mut lengths, 1 << options.weight_bits).into_iter().map(|n| (n, n * g)).collect()
         }
     };
     codec.rule = rule;
-    set_scales(&mut codec, &pairs, options.scale_bits, least_step);
+    set_weights(&mut codec, &pairs, options.weight_bits, least_step);
     Ok(codec)
 }
 
 /// The least that one unit of gain may be beside one of norm, so that no entry of a centroid table meets its bound:
-/// `|dot(c8, q8)| <= 127 * sum |c8|`, whatever the query. Where residuals are nearly zero, gains would ask for less; then
+/// `|dot(c8, q8)| <= 127 * sum |c8|`, whatever the query. Where residuals are nearly zero, residual_weights would ask for less; then
 /// they lose their last bits, and not the table its first.
 fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
     let sum = |row: &[i8]| row.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
@@ -198,23 +198,24 @@ fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
 }
 
 /// Writes real pairs into the codec as small integers; `least_step` bounds the table factor.
-fn set_scales(codec: &mut Codec, pairs: &[(f64, f64)], scale_bits: u8, least_step: f32) {
-    let (norms, gains): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    codec.scale_bits = scale_bits;
-    let limit = Codec::gain_limit(codec.dim, &codec.levels);
-    if codec.rule == ScaleRule::UnitNorm {
+fn set_weights(codec: &mut CodecParams, pairs: &[(f64, f64)], weight_bits: u8, least_step: f32) {
+    let (centroid_weights, residual_weights): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    codec.weight_bits = weight_bits;
+    let limit = CodecParams::residual_weight_limit(codec.dim, &codec.levels);
+    if codec.rule == WeightRule::UnitNorm {
         // Both integers must keep one ratio for every entry, so they share one limit. The ratio is a step of the
         // levels, which has its bound already.
-        (codec.norms, codec.norm_unit) = to_integers(&norms, limit, 0.0);
-        codec.gains.clone_from(&codec.norms);
-        codec.gain_unit = codec.norm_unit * (gains[0] / norms[0]) as f32;
+        (codec.centroid_weights, codec.centroid_weight_step) = to_integers(&centroid_weights, limit, 0.0);
+        codec.residual_weights.clone_from(&codec.centroid_weights);
+        codec.residual_weight_step = codec.centroid_weight_step * (residual_weights[0] / centroid_weights[0]) as f32;
         return;
     }
-    (codec.norms, codec.norm_unit) = to_integers(&norms, 255, 0.0);
-    let least_gain = codec.norm_unit * least_step;
+    (codec.centroid_weights, codec.centroid_weight_step) = to_integers(&centroid_weights, 255, 0.0);
+    let least_residual_weight = codec.centroid_weight_step * least_step;
     // No residual to weigh against: any unit does that the bound allows.
-    let least_gain = if codec.nbits == 0 { least_gain.max(NO_RESIDUAL_UNIT) } else { least_gain };
-    (codec.gains, codec.gain_unit) = to_integers(&gains, limit, least_gain);
+    let least_residual_weight =
+        if codec.nbits == 0 { least_residual_weight.max(NO_RESIDUAL_UNIT) } else { least_residual_weight };
+    (codec.residual_weights, codec.residual_weight_step) = to_integers(&residual_weights, limit, least_residual_weight);
 }
 
 /// The gain unit of a codec without residuals: one step of a query (about 1 / 360) times this is about 2^-24, which
@@ -230,7 +231,7 @@ fn residuals(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use selvedge_backend::{CompressedPassages, Cpu, pack_codes, pack_scales};
+    use selvedge_backend::{CompressedPassages, Cpu, pack_codes, pack_weights};
 
     const DIM: usize = 64;
     const N: usize = 3000;
@@ -260,7 +261,7 @@ mod tests {
             offsets: [0u32, N as u32].iter().flat_map(|o| o.to_le_bytes()).collect::<Vec<u8>>().into(),
             codes: pack_codes(&codes, codec.params.code_bits()).into(),
             residuals: packed.residuals.into(),
-            scales: pack_scales(&packed.scales, codec.params.scale_bits).into(),
+            weights: pack_weights(&packed.weights, codec.params.weight_bits).into(),
         };
         let resident = backend.load_codec(codec.params.clone()).unwrap();
         let back = backend.decompress(&backend.load_passages(&resident, passages).unwrap(), 0..N).unwrap();
@@ -306,7 +307,7 @@ mod tests {
         }
         let options = TrainOptions { iterations: 0, ..TrainOptions::new(2, 19_000) };
         let codec = train(&Cpu::new().unwrap(), 8, rows, &options, &()).unwrap();
-        let (least, most) = (codec.params.gains[0], codec.params.gains[31]);
+        let (least, most) = (codec.params.residual_weights[0], codec.params.residual_weights[31]);
         assert!(least > most / 8, "gains go from {least} to {most}");
     }
 

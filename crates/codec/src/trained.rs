@@ -1,13 +1,13 @@
 //! A trained codec: what training decides once and every segment of an index shares.
 
 use crate::{Result, lengths};
-use selvedge_backend::{Backend, CheckedCodec, Codec, Packed};
+use selvedge_backend::{Backend, CheckedCodec, CodecParams, Packed};
 
 /// Which of the two codecs an index was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecKind {
-    /// Ours: random rotation, unit residual, a trellis or Lloyd-Max levels, one scale index per vector.
+    /// Ours: random rotation, unit residual, a trellis or Lloyd-Max levels, one weight index per vector.
     Selvedge,
     /// ColBERTv2's: quantile buckets, reconstructions renormalized to unit length.
     ColbertV2,
@@ -15,7 +15,7 @@ pub enum CodecKind {
 
 /// A trained codec.
 #[derive(Clone, Debug)]
-pub struct TrainedCodec {
+pub struct Codec {
     /// Which codec.
     pub kind: CodecKind,
     /// Seed of the rotation (used by [`CodecKind::Selvedge`] only) and of the training.
@@ -24,14 +24,14 @@ pub struct TrainedCodec {
     pub params: CheckedCodec,
 }
 
-impl TrainedCodec {
+impl Codec {
     /// A codec of `kind` with the numbers `params`, whose rotation is the one that `kind` and `seed` say.
     ///
     /// # Errors
-    /// The first bound of [`Codec::validate`] that the numbers break.
-    pub fn new(kind: CodecKind, seed: u64, params: Codec) -> selvedge_backend::Result<Self> {
+    /// The first bound of [`CodecParams::validate`] that the numbers break.
+    pub fn new(kind: CodecKind, seed: u64, params: CodecParams) -> selvedge_backend::Result<Self> {
         let rotation = (kind == CodecKind::Selvedge).then_some(seed);
-        Ok(Self { kind, seed, params: CheckedCodec::new(Codec { rotation, ..params })? })
+        Ok(Self { kind, seed, params: CheckedCodec::new(CodecParams { rotation, ..params })? })
     }
 
     /// Takes what turns embeddings into bytes into the memory of `backend`.
@@ -53,8 +53,12 @@ impl TrainedCodec {
 
 /// The codec of vectors `factor` times as long, for a factor that is a power of two and forms whose cutoffs have no
 /// unit.
-pub(crate) fn in_units(codec: &Codec, factor: f32) -> Codec {
-    Codec { centroid_scale: codec.centroid_scale * factor, gain_unit: codec.gain_unit * factor, ..codec.clone() }
+pub(crate) fn in_units(codec: &CodecParams, factor: f32) -> CodecParams {
+    CodecParams {
+        centroid_scale: codec.centroid_scale * factor,
+        residual_weight_step: codec.residual_weight_step * factor,
+        ..codec.clone()
+    }
 }
 
 /// Turns embeddings into codes and packed residuals, block by block, with what a backend holds of the codec.

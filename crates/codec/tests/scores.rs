@@ -4,9 +4,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{
-    Backend, CompressedPassages, Cpu, Embeddings, Select, TABLE_LIMIT, pack_codes, pack_scales, reference,
+    Backend, CompressedPassages, Cpu, Embeddings, Select, TABLE_LIMIT, pack_codes, pack_weights, reference,
 };
-use selvedge_codec::{CodecKind, Error, TrainOptions, TrainedCodec, train};
+use selvedge_codec::{Codec, CodecKind, Error, TrainOptions, train};
 
 /// More than a trellis tries all beginnings at, which is slow.
 const DIM: usize = 48;
@@ -59,20 +59,20 @@ impl Collection {
         self.queries.iter().map(scores).collect()
     }
 
-    fn train(&self, kind: CodecKind, nbits: u8, num_centroids: usize) -> TrainedCodec {
+    fn train(&self, kind: CodecKind, nbits: u8, num_centroids: usize) -> Codec {
         let options = TrainOptions { kind, ..TrainOptions::new(nbits, num_centroids) };
         train(&Cpu::new().unwrap(), DIM, self.rows.clone(), &options, &()).unwrap()
     }
 
     /// Scores of the compressed vectors, likewise.
-    fn compressed(&self, codec: &TrainedCodec) -> Vec<Vec<f32>> {
+    fn compressed(&self, codec: &Codec) -> Vec<Vec<f32>> {
         let (cpu, params) = (Cpu::new().unwrap(), &codec.params);
         let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut self.rows.clone()).unwrap();
         let passages = CompressedPassages {
             offsets: self.offsets().iter().flat_map(|&offset| (offset as u32).to_le_bytes()).collect(),
             codes: pack_codes(&codes, params.code_bits()).into(),
             residuals: packed.residuals.into(),
-            scales: pack_scales(&packed.scales, params.scale_bits).into(),
+            weights: pack_weights(&packed.weights, params.weight_bits).into(),
         };
         let sums = params.centroids.chunks_exact(DIM).map(|row| row.iter().map(|&c| i32::from(c).abs()).sum::<i32>());
         let largest_entry = params.table_factor() * 127.0 * sums.max().unwrap() as f32;

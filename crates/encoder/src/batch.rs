@@ -1,7 +1,7 @@
 //! Cuts a list of rows into ragged batches, longest first, and lays a batch's tokens end to end.
 
 use crate::ops::Span;
-use crate::rows::TokenizedText;
+use crate::pipeline::TokenizedText;
 
 /// The tokens of some texts, end to end; N tokens in all.
 #[derive(Debug)]

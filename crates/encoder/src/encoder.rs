@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 use crate::models::{Architecture, Arithmetic, Precision, Scratch, Transformer};
 use crate::open_checkpoint::OpenCheckpoint;
 use crate::options::LoadOptions;
+use crate::pipeline::{TextPipeline, TokenizedText};
 use crate::projection::Projection;
-use crate::recipe::{Family, Recipe, TextKind};
-use crate::rows::{TextPipeline, TokenizedText};
 use crate::shipped;
 use crate::split;
+use crate::text_rules::{Family, TextKind, TextRules};
 use crate::weights::Weights;
 
 /// Int8 for the shipped model, which was measured to lose nothing to speak of (README, "Encoding"); f32 for any other, whose
@@ -30,7 +30,7 @@ fn default_precision(model: &str) -> Precision {
 pub struct Encoder {
     model: String,
     architecture: Architecture,
-    recipe: Recipe,
+    recipe: TextRules,
     pipeline: TextPipeline,
     transformer: Transformer,
     projection: Projection,
@@ -45,7 +45,7 @@ pub struct Encoder {
 
 /// Whose hidden states `finish` of [`Encoder::run`] gets.
 #[derive(Clone, Copy, PartialEq)]
-enum Wanted {
+enum Keep {
     All,
     /// Those of the tokens that rows keep.
     Kept,
@@ -131,7 +131,7 @@ impl Encoder {
     }
 
     /// All settings in force, maximum lengths included.
-    pub fn recipe(&self) -> &Recipe {
+    pub fn recipe(&self) -> &TextRules {
         &self.recipe
     }
 
@@ -214,7 +214,7 @@ impl Encoder {
     pub fn encode_dense(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Embeddings> {
         let rows = texts.par_iter().map(|text| self.pipeline.row(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
         let lens = vec![1; rows.len()];
-        self.run(&rows, &lens, self.hidden, Wanted::All, |scratch, batch| {
+        self.run(&rows, &lens, self.hidden, Keep::All, |scratch, batch| {
             let Scratch { x, y, .. } = scratch;
             y.clear();
             y.resize(batch.spans.len() * self.hidden, 0.0);
@@ -237,7 +237,7 @@ impl Encoder {
     /// If the transformer has no row for an id.
     pub fn embed(&self, rows: &[TokenizedText]) -> Result<Embeddings> {
         let lens: Vec<u32> = rows.iter().map(|row| row.kept.len() as u32).collect();
-        self.run(rows, &lens, self.dim, Wanted::Kept, |scratch, _| self.projection.forward(scratch))
+        self.run(rows, &lens, self.dim, Keep::Kept, |scratch, _| self.projection.forward(scratch))
     }
 
     /// Sends every row through the transformer, and `finish` over its hidden states, batch by batch.
@@ -249,7 +249,7 @@ impl Encoder {
         rows: &[TokenizedText],
         lens: &[u32],
         dim: usize,
-        wanted: Wanted,
+        wanted: Keep,
         finish: impl Fn(&mut Scratch, &Batch) + Sync,
     ) -> Result<Embeddings> {
         let offsets = offsets(lens, dim);
@@ -262,7 +262,7 @@ impl Encoder {
             let mut scratch = lock(&self.idle).pop().unwrap_or_default();
             while let Some(group) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut batch = Batch::new(group.iter().map(|&text| &rows[text]));
-                if wanted == Wanted::All {
+                if wanted == Keep::All {
                     batch.keep_all();
                 }
                 self.transformer.forward(&batch, &mut scratch)?;

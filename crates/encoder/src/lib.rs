@@ -7,7 +7,7 @@
 //! | step | file | what happens |
 //! |---|---|---|
 //! | find | `checkpoint`, `hub`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
-//! | read | `families/`, `recipe` | the family's settings become one [`Recipe`] |
+//! | read | `families/`, `recipe` | the family's settings become one [`TextRules`] |
 //! | open | `open_checkpoint`, `options` | settings and tokenizer checked against each other; [`Weights`] by name on demand |
 //! | split | `split` | on demand: a long text in parts that each fit a passage |
 //! | tokens | `tokenizer`, `skiplist`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
@@ -48,13 +48,13 @@ mod models;
 mod open_checkpoint;
 pub mod ops;
 mod options;
+mod pipeline;
 mod pool;
 mod projection;
-mod recipe;
-mod rows;
 pub mod shipped;
 mod skiplist;
 mod split;
+mod text_rules;
 mod tokenizer;
 mod weights;
 
@@ -65,7 +65,9 @@ pub use error::{Error, Result};
 pub use models::{Architecture, Config, ModernBertConfig, Positions, PostNormConfig, Precision, TensorNames};
 pub use open_checkpoint::OpenCheckpoint;
 pub use options::LoadOptions;
+pub use pipeline::{TextPipeline, TokenizedText};
 pub use pool::pool;
-pub use recipe::{Activation, DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, TextKind, punctuation};
-pub use rows::{TextPipeline, TokenizedText};
+pub use text_rules::{
+    Activation, DenseSpec, Expansion, Family, PrefixToken, SkiplistRule, TextConfig, TextKind, TextRules, punctuation,
+};
 pub use weights::Weights;

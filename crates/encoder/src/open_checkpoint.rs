@@ -1,6 +1,6 @@
 //! An open checkpoint: settings and tokenizer read and checked, weights by name on demand.
 //!
-//! In: a model's name and [`LoadOptions`]. Out: its [`Recipe`], the transformer's [`Config`], the [`TextPipeline`] from
+//! In: a model's name and [`LoadOptions`]. Out: its [`TextRules`], the transformer's [`Config`], the [`TextPipeline`] from
 //! texts to token ids, and [`Weights`]. The encoder is made from one; a trainer turns its weights into variables and
 //! writes it back.
 
@@ -12,8 +12,8 @@ use crate::families::{self, Module};
 use crate::fingerprint::Fingerprint;
 use crate::models::Config;
 use crate::options::LoadOptions;
-use crate::recipe::Recipe;
-use crate::rows::TextPipeline;
+use crate::pipeline::TextPipeline;
+use crate::text_rules::TextRules;
 use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
 
@@ -34,7 +34,7 @@ const SETTINGS: [&str; 10] = [
 /// A checkpoint whose settings and tokenizer are read, and whose weights are not.
 pub struct OpenCheckpoint {
     pub(crate) files: Checkpoint,
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: TextRules,
     pub(crate) config: Config,
     pub(crate) pipeline: TextPipeline,
     /// Hash of the settings, to be continued with the weights.
@@ -76,7 +76,7 @@ impl OpenCheckpoint {
     }
 
     /// All settings of texts and projection, the caller's lengths included.
-    pub fn recipe(&self) -> &Recipe {
+    pub fn recipe(&self) -> &TextRules {
         &self.recipe
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::models::{Arithmetic, Linear, Scratch};
 use crate::ops::{self, Elementwise};
-use crate::recipe::{Activation, DenseSpec};
+use crate::text_rules::{Activation, DenseSpec};
 use crate::weights::Weights;
 
 /// The chain with its weights.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
-use crate::recipe::SkiplistRule;
+use crate::text_rules::SkiplistRule;
 use crate::tokenizer::TextTokenizer;
 
 /// The ids to drop.

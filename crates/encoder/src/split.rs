@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::rows::{TextPipeline, first_prefix, is_blank, longest_prefix, prefix};
+use crate::pipeline::{TextPipeline, first_prefix, is_blank, longest_prefix, prefix};
 
 /// Ranges of `text`; the next part begins about `overlap` tokens before the end of the last one.
 pub(crate) fn split(model: &str, rows: &TextPipeline, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {

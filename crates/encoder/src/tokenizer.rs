@@ -19,7 +19,7 @@ pub(crate) struct TextTokenizer {
     inner: Tokenizer,
     /// Tokens that the tokenizer itself adds to every text, such as `[CLS]` and `[SEP]`.
     pub(crate) num_added: usize,
-    pub(crate) special: Special,
+    pub(crate) special: SpecialTokens,
     /// Bytes at the end of a prefix in which one of the added tokens may be cut in two.
     margin: usize,
 }
@@ -33,7 +33,7 @@ const LEAST_MARGIN: usize = 64;
 
 /// Ids of the special tokens; `None` where the vocabulary has none.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(crate) struct Special {
+pub(crate) struct SpecialTokens {
     pub(crate) mask: Option<u32>,
     pub(crate) end: Option<u32>,
     pub(crate) pad: Option<u32>,
@@ -61,7 +61,7 @@ impl TextTokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failure)?;
         let map = checkpoint.json("special_tokens_map.json")?;
-        let special = Special::find(&inner, [config.as_ref(), map.as_ref()]);
+        let special = SpecialTokens::find(&inner, [config.as_ref(), map.as_ref()]);
         add_special_tokens(&mut inner, [config.as_ref(), map.as_ref()])?;
         fingerprint.json("special tokens", &special);
         let num_added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
@@ -147,7 +147,7 @@ impl TextTokenizer {
     }
 }
 
-impl Special {
+impl SpecialTokens {
     /// Looks in the settings first; then for the usual spellings, which the settings of old checkpoints leave out.
     fn find(tokenizer: &Tokenizer, settings: [Option<&Json>; 2]) -> Self {
         let named = |role: &str| {

@@ -8,7 +8,7 @@ use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
 use selvedge_index::{Check, Document, Index};
-use selvedge_search::{Found, Outcome, Search, Searcher, StageTimes};
+use selvedge_search::{Ranking, Search, Searcher, StageTimes};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -181,13 +181,13 @@ impl Engine {
     }
 
     /// Adds ids, and what else is asked for of each hit.
-    fn output(&self, query: &[f32], outcome: Outcome, options: &SearchOptions) -> Result<SearchOutput> {
+    fn output(&self, query: &[f32], outcome: Ranking, options: &SearchOptions) -> Result<SearchOutput> {
         let hits = outcome.found.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
         Ok(SearchOutput { hits, num_scored: outcome.num_scored, stages_us: outcome.stages_us })
     }
 
-    fn hit(&self, query: &[f32], found: &Found, options: &SearchOptions) -> Result<Hit> {
-        let &Found { pid, score, .. } = found;
+    fn hit(&self, query: &[f32], found: &selvedge_search::Hit, options: &SearchOptions) -> Result<Hit> {
+        let &selvedge_search::Hit { pid, score, .. } = found;
         // An index of embeddings has ids alone.
         let has_text = self.index.manifest().encoder.is_some();
         let wants_text = has_text && (options.text || options.snippet.is_some());
@@ -230,7 +230,7 @@ impl std::fmt::Debug for Engine {
 
 /// Opens an index, with every checksum checked where that is quick.
 fn open_index(path: &Path) -> Result<Index> {
-    let index = Index::open(path, Check::Lengths)?;
+    let index = Index::open(path, Check::Structure)?;
     let bytes: u64 = index.bytes_on_disk().values().sum();
-    if bytes > CHECKED_BYTES { Ok(index) } else { Ok(Index::open(path, Check::Bytes)?) }
+    if bytes > CHECKED_BYTES { Ok(index) } else { Ok(Index::open(path, Check::Checksums)?) }
 }

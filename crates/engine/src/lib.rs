@@ -69,6 +69,6 @@ pub use queries::Queries;
 pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index};
-pub use selvedge_search::{Mode, Params, StageTimes, Subset, Tuned};
+pub use selvedge_search::{Mode, SearchParams, StageTimes, Subset, Tuned};
 pub use snippet::Snippet;
 pub use tune::{TuneOptions, TuneReport};

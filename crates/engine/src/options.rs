@@ -2,7 +2,7 @@
 
 use crate::Device;
 use selvedge_encoder::LoadOptions;
-use selvedge_search::{Mode, Params, Search, Subset};
+use selvedge_search::{Mode, Search, SearchParams, Subset};
 use std::sync::Arc;
 
 /// The encoder that an opened index takes its queries from.
@@ -42,7 +42,7 @@ pub struct SearchOptions {
     /// Candidates ranked by their centroids.
     pub ndocs: Option<usize>,
     /// Candidates scored with their residuals.
-    pub nfull: Option<usize>,
+    pub num_rescored: Option<usize>,
     /// Passages that may be found; all, where not given.
     pub subset: Option<Arc<Subset>>,
     /// Whether hits carry their text.
@@ -60,7 +60,7 @@ impl Default for SearchOptions {
             exact: false,
             nprobe: None,
             ndocs: None,
-            nfull: None,
+            num_rescored: None,
             subset: None,
             text: false,
             metadata: false,
@@ -71,12 +71,12 @@ impl Default for SearchOptions {
 
 impl SearchOptions {
     /// The search's parameters: as given, or else as tuned on the index, or else the defaults.
-    pub fn params(&self, search: &dyn Search) -> Params {
-        let mut params = if self.exact { Params::exact(self.k) } else { search.params(self.k) };
-        if let Mode::Funnel { nprobe, ndocs, nfull } = &mut params.mode {
+    pub fn params(&self, search: &dyn Search) -> SearchParams {
+        let mut params = if self.exact { SearchParams::exact(self.k) } else { search.params(self.k) };
+        if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
             *nprobe = self.nprobe.unwrap_or(*nprobe);
             *ndocs = self.ndocs.unwrap_or(*ndocs);
-            *nfull = self.nfull.unwrap_or(*nfull);
+            *num_rescored = self.num_rescored.unwrap_or(*num_rescored);
         }
         params
     }

@@ -6,27 +6,27 @@
 //! | 4..8 | u32 | centroids, `K` |
 //! | 8 | u8 | kind: 0 selvedge, 1 ColBERTv2 |
 //! | 9 | u8 | `nbits` |
-//! | 10 | u8 | `scale_bits` |
+//! | 10 | u8 | `weight_bits` |
 //! | 11 | u8 | residual form: 0 raw, 1 orthogonal |
-//! | 12 | u8 | scale rule: 0 keep length, 1 unit norm, 2 keep length and refit |
+//! | 12 | u8 | weight rule: 0 keep length, 1 unit norm, 2 keep length and refit |
 //! | 13 | u8 | row coding: 0 buckets, 1 trellis |
 //! | 14..16 | | zero |
 //! | 16..24 | u64 | seed |
 //! | 24..28 | f32 | `centroid_scale` |
-//! | 28..32 | f32 | `norm_unit` |
-//! | 32..36 | f32 | `gain_unit` |
+//! | 28..32 | f32 | `centroid_weight_step` |
+//! | 32..36 | f32 | `residual_weight_step` |
 //! | 36..40 | f32 | one step of a trellis's levels, 0 for buckets |
 //! | 40.. | f32 | cutoffs, `2^nbits - 1` (none at 0 bits, none for a trellis) |
 //! | | i8 | levels, `2^nbits` (none at 0 bits), 16 for a trellis |
-//! | | u8 | norms, `2^scale_bits` |
-//! | | u8 | gains, `2^scale_bits` |
+//! | | u8 | centroid_weights, `2^weight_bits` |
+//! | | u8 | residual_weights, `2^weight_bits` |
 //! | | i8 | centroids, `(K, D)` |
 
 use crate::error::{Error, Result};
 use crate::files::IndexFile;
-use crate::frame::{FileEntry, Frame, FrameWriter};
-use selvedge_backend::{Codec, ResidualForm, RowCoding, ScaleRule};
-use selvedge_codec::{CodecKind, TrainedCodec};
+use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
+use selvedge_backend::{CodecParams, ResidualForm, RowCoding, WeightRule};
+use selvedge_codec::{Codec, CodecKind};
 use std::path::Path;
 
 /// Bytes before the cutoffs.
@@ -34,7 +34,7 @@ const PRELUDE_BYTES: usize = 40;
 
 const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
-const RULES: [ScaleRule; 3] = [ScaleRule::KeepLength, ScaleRule::UnitNorm, ScaleRule::KeepLengthRefit];
+const RULES: [WeightRule; 3] = [WeightRule::KeepLength, WeightRule::UnitNorm, WeightRule::KeepLengthRefit];
 
 // The numbers in the file: places in the arrays above. A new variant does not compile until it has one.
 
@@ -52,11 +52,11 @@ fn form_number(form: ResidualForm) -> u8 {
     }
 }
 
-fn rule_number(rule: ScaleRule) -> u8 {
+fn rule_number(rule: WeightRule) -> u8 {
     match rule {
-        ScaleRule::KeepLength => 0,
-        ScaleRule::UnitNorm => 1,
-        ScaleRule::KeepLengthRefit => 2,
+        WeightRule::KeepLength => 0,
+        WeightRule::UnitNorm => 1,
+        WeightRule::KeepLengthRefit => 2,
     }
 }
 
@@ -69,20 +69,20 @@ fn coding_numbers(coding: RowCoding) -> (u8, f32) {
 }
 
 /// Writes the codec file of `directory`.
-pub(crate) fn write(directory: &Path, codec: &TrainedCodec) -> Result<FileEntry> {
-    let mut out = FrameWriter::create(directory, IndexFile::CODEC)?;
+pub(crate) fn write(directory: &Path, codec: &Codec) -> Result<FileEntry> {
+    let mut out = FramedFileWriter::create(directory, IndexFile::CODEC)?;
     let params = &codec.params;
     out.write(&prelude(codec))?;
     params.cutoffs.iter().try_for_each(|cutoff| out.write(&cutoff.to_le_bytes()))?;
     out.write(bytemuck::cast_slice(&params.levels))?;
-    out.write(&params.norms)?;
-    out.write(&params.gains)?;
+    out.write(&params.centroid_weights)?;
+    out.write(&params.residual_weights)?;
     out.write(bytemuck::cast_slice(&params.centroids))?;
     out.finish()
 }
 
 /// Everything before the cutoffs.
-fn prelude(codec: &TrainedCodec) -> Vec<u8> {
+fn prelude(codec: &Codec) -> Vec<u8> {
     let params = &codec.params;
     let (coding, step) = coding_numbers(params.coding);
     let mut bytes = Vec::with_capacity(PRELUDE_BYTES);
@@ -91,21 +91,21 @@ fn prelude(codec: &TrainedCodec) -> Vec<u8> {
     bytes.extend_from_slice(&[
         kind_number(codec.kind),
         params.nbits,
-        params.scale_bits,
+        params.weight_bits,
         form_number(params.form),
         rule_number(params.rule),
         coding,
     ]);
     bytes.extend_from_slice(&[0; 2]);
     bytes.extend_from_slice(&codec.seed.to_le_bytes());
-    for unit in [params.centroid_scale, params.norm_unit, params.gain_unit, step] {
+    for unit in [params.centroid_scale, params.centroid_weight_step, params.residual_weight_step, step] {
         bytes.extend_from_slice(&unit.to_le_bytes());
     }
     bytes
 }
 
 /// Reads a codec file, whose checksum is right, and checks every bound that the ops lean on.
-pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
+pub(crate) fn read(frame: &FramedFile) -> Result<Codec> {
     let bytes = &frame.payload[..];
     let too_short = |expected: usize| Error::Truncated {
         path: frame.path.clone(),
@@ -116,7 +116,7 @@ pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
         return Err(too_short(PRELUDE_BYTES));
     }
     let sizes = Sizes::read(frame)?;
-    let [cutoffs, levels, norms, gains, centroids, end] = sizes.ends();
+    let [cutoffs, levels, centroid_weights, residual_weights, centroids, end] = sizes.ends();
     if bytes.len() < end {
         return Err(too_short(end));
     }
@@ -124,26 +124,26 @@ pub(crate) fn read(frame: &Frame) -> Result<TrainedCodec> {
         return Err(bad(frame, "bytes after the centroids", (bytes.len() - end) as u64));
     }
     let f32_at = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    let params = Codec {
+    let params = CodecParams {
         dim: sizes.dim,
         nbits: sizes.nbits,
         centroids: bytemuck::cast_slice(&bytes[centroids..end]).into(),
         centroid_scale: f32_at(24),
         coding: sizes.coding,
-        levels: bytemuck::cast_slice(&bytes[levels..norms]).to_vec(),
+        levels: bytemuck::cast_slice(&bytes[levels..centroid_weights]).to_vec(),
         cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
         form: *pick(frame, "residual form", &FORMS, 11)?,
-        rule: *pick(frame, "scale rule", &RULES, 12)?,
+        rule: *pick(frame, "weight rule", &RULES, 12)?,
         rotation: None, // the kind says whether there is one
-        scale_bits: sizes.scale_bits,
-        norms: bytes[norms..gains].to_vec(),
-        gains: bytes[gains..centroids].to_vec(),
-        norm_unit: f32_at(28),
-        gain_unit: f32_at(32),
+        weight_bits: sizes.weight_bits,
+        centroid_weights: bytes[centroid_weights..residual_weights].to_vec(),
+        residual_weights: bytes[residual_weights..centroids].to_vec(),
+        centroid_weight_step: f32_at(28),
+        residual_weight_step: f32_at(32),
     };
     let kind = *pick(frame, "kind", &KINDS, 8)?;
     let seed = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
-    TrainedCodec::new(kind, seed, params).map_err(|source| Error::Contents { path: frame.path.clone(), source })
+    Codec::new(kind, seed, params).map_err(|source| Error::Contents { path: frame.path.clone(), source })
 }
 
 /// What the lengths of the arrays follow from.
@@ -151,12 +151,12 @@ struct Sizes {
     dim: usize,
     num_centroids: usize,
     nbits: u8,
-    scale_bits: u8,
+    weight_bits: u8,
     coding: RowCoding,
 }
 
 impl Sizes {
-    fn read(frame: &Frame) -> Result<Self> {
+    fn read(frame: &FramedFile) -> Result<Self> {
         let bytes = &frame.payload;
         let four = |at: usize| -> [u8; 4] { bytes[at..at + 4].try_into().expect("four bytes") };
         let step = f32::from_le_bytes(four(36));
@@ -164,22 +164,22 @@ impl Sizes {
             dim: u32::from_le_bytes(four(0)) as usize,
             num_centroids: u32::from_le_bytes(four(4)) as usize,
             nbits: bytes[9],
-            scale_bits: bytes[10],
+            weight_bits: bytes[10],
             coding: *pick(frame, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?,
         };
         if !matches!(sizes.nbits, 0 | 1 | 2 | 4 | 8) {
             return Err(bad(frame, "nbits", sizes.nbits.into()));
         }
-        if sizes.scale_bits > 8 {
-            return Err(bad(frame, "scale_bits", sizes.scale_bits.into()));
+        if sizes.weight_bits > 8 {
+            return Err(bad(frame, "weight_bits", sizes.weight_bits.into()));
         }
         Ok(sizes)
     }
 
-    /// Where cutoffs, levels, norms, gains and centroids start, and where the last end.
+    /// Where cutoffs, levels, centroid_weights, residual_weights and centroids start, and where the last end.
     fn ends(&self) -> [usize; 6] {
-        let (levels, cutoffs) = Codec::num_levels(self.nbits, self.coding);
-        let entries = 1usize << self.scale_bits;
+        let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
+        let entries = 1usize << self.weight_bits;
         let mut ends = [PRELUDE_BYTES; 6];
         let lengths = [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
         for (i, length) in lengths.into_iter().enumerate() {
@@ -190,12 +190,12 @@ impl Sizes {
 }
 
 /// The one of `choices` that the byte `at` stands for.
-fn pick<'a, T>(frame: &Frame, what: &'static str, choices: &'a [T], at: usize) -> Result<&'a T> {
+fn pick<'a, T>(frame: &FramedFile, what: &'static str, choices: &'a [T], at: usize) -> Result<&'a T> {
     let value = frame.payload[at];
     choices.get(value as usize).ok_or_else(|| bad(frame, what, value.into()))
 }
 
-fn bad(frame: &Frame, what: &'static str, value: u64) -> Error {
+fn bad(frame: &FramedFile, what: &'static str, value: u64) -> Error {
     Error::CodecFile { path: frame.path.clone(), what, value }
 }
 

@@ -159,7 +159,7 @@ pub enum Error {
     },
     /// A lists file whose parts do not fit together.
     #[error("{}: {what}", path.display())]
-    Lists {
+    InvertedLists {
         /// The lists file.
         path: PathBuf,
         /// What does not fit.
@@ -276,7 +276,7 @@ impl Error {
             | Self::Manifest { path, .. }
             | Self::CodecFile { path, .. }
             | Self::Contents { path, .. }
-            | Self::Lists { path, .. }
+            | Self::InvertedLists { path, .. }
             | Self::ListMismatch { path, .. }
             | Self::Documents { path, .. } => Some(path),
             _ => None,

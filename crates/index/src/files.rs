@@ -14,7 +14,7 @@ pub(crate) const PARTIAL_NAME: &str = ".selvedge.partial";
 pub enum FileKind {
     /// What the index is made of; written last.
     Manifest,
-    /// The trained codec: centroids, levels, scale entries.
+    /// The trained codec: centroids, levels, weight entries.
     Codec,
     /// Ids, texts and metadata of a run of passages.
     Documents,
@@ -24,10 +24,10 @@ pub enum FileKind {
     Codes,
     /// Packed residual of each token of a segment.
     Residuals,
-    /// Packed scale index of each token of a segment.
-    Scales,
+    /// Packed weight index of each token of a segment.
+    Weights,
     /// Passages of each centroid of a segment.
-    Lists,
+    InvertedLists,
 }
 
 impl FileKind {
@@ -39,8 +39,8 @@ impl FileKind {
         Self::Offsets,
         Self::Codes,
         Self::Residuals,
-        Self::Scales,
-        Self::Lists,
+        Self::Weights,
+        Self::InvertedLists,
     ];
 
     /// The number that stands for this kind in a file's header.
@@ -52,8 +52,8 @@ impl FileKind {
             Self::Offsets => 4,
             Self::Codes => 5,
             Self::Residuals => 6,
-            Self::Scales => 7,
-            Self::Lists => 8,
+            Self::Weights => 7,
+            Self::InvertedLists => 8,
         }
     }
 
@@ -66,8 +66,8 @@ impl FileKind {
             Self::Offsets => "offsets",
             Self::Codes => "codes",
             Self::Residuals => "residuals",
-            Self::Scales => "scales",
-            Self::Lists => "lists",
+            Self::Weights => "scales",
+            Self::InvertedLists => "lists",
         }
     }
 

@@ -6,12 +6,12 @@
 //! ```text
 //! index/
 //!   manifest         what the index is made of; written last            JSON
-//!   codec            centroids, levels, scale entries                   once for the index
+//!   codec            centroids, levels, weight entries                   once for the index
 //!   documents-0000   ids | texts and metadata                           zstd blocks, any run of passages
 //!   offsets-0000     first token of each passage      \
 //!   codes-0000       code of each token                \
 //!   residuals-0000   packed residual of each token      > one segment:  any run of passages
-//!   scales-0000      scale index of each token         /
+//!   weights-0000      weight index of each token         /
 //!   lists-0000       passages of each centroid        /
 //! ```
 //!
@@ -21,7 +21,7 @@
 //! or not at all. Who changes an index holds `.selvedge.lock` in its directory meanwhile.
 //! [`Index::open`] reads as little as [`Check`] asks for; [`verify()`] reads everything.
 //!
-//! The layouts are documented where they are written: the header in `frame.rs`, payloads in
+//! The layouts are documented where they are written: the header in `framed_file.rs`, payloads in
 //! `codec_file.rs`, `documents/mod.rs`, `segment.rs` and `lists/mod.rs`.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -33,7 +33,7 @@ mod disk;
 mod documents;
 mod error;
 mod files;
-mod frame;
+mod framed_file;
 mod lists;
 mod manifest;
 mod reader;
@@ -49,8 +49,8 @@ pub use commit::write_search;
 pub use documents::{Document, DocumentIter, Documents, DocumentsReader};
 pub use error::{Error, Result};
 pub use files::{FileKind, IndexFile};
-pub use frame::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
-pub use lists::{Cursor, Lists};
+pub use framed_file::{FORMAT_VERSION, FileEntry, HEADER_BYTES, MAGIC};
+pub use lists::{Cursor, InvertedLists};
 pub use manifest::{BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry};
 pub use reader::{Check, Index};
 pub use segment::Segment;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::{FileEntry, Frame, FrameWriter};
+use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use selvedge_codec::CodecKind;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -67,8 +67,8 @@ pub struct CodecEntry {
     pub num_centroids: usize,
     /// Bits of a residual component.
     pub nbits: u8,
-    /// Bits of a scale index.
-    pub scale_bits: u8,
+    /// Bits of a weight index.
+    pub weight_bits: u8,
     /// The file.
     pub file: FileEntry,
 }
@@ -103,8 +103,8 @@ pub struct SegmentEntry {
     pub codes: FileEntry,
     /// Packed residuals.
     pub residuals: FileEntry,
-    /// Packed scale indices.
-    pub scales: FileEntry,
+    /// Packed weight indices.
+    pub weights: FileEntry,
     /// Inverted lists.
     pub lists: FileEntry,
 }
@@ -117,8 +117,8 @@ impl SegmentEntry {
             (file(FileKind::Offsets), self.offsets),
             (file(FileKind::Codes), self.codes),
             (file(FileKind::Residuals), self.residuals),
-            (file(FileKind::Scales), self.scales),
-            (file(FileKind::Lists), self.lists),
+            (file(FileKind::Weights), self.weights),
+            (file(FileKind::InvertedLists), self.lists),
         ]
     }
 }
@@ -154,7 +154,7 @@ impl Manifest {
 
     /// Writes the manifest, as the last file of `directory`.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let mut out = FrameWriter::create(directory, IndexFile::MANIFEST)?;
+        let mut out = FramedFileWriter::create(directory, IndexFile::MANIFEST)?;
         let path = directory.join(IndexFile::MANIFEST.name());
         let json = serde_json::to_vec_pretty(self).map_err(|error| io_at(&path)(error.into()))?;
         out.write(&json)?;
@@ -163,7 +163,7 @@ impl Manifest {
 
     /// Reads the manifest of `directory`, with its checksum; also gives its size.
     pub(crate) fn read(directory: &Path) -> Result<(Self, u64)> {
-        let frame = Frame::open(directory, IndexFile::MANIFEST)?;
+        let frame = FramedFile::open(directory, IndexFile::MANIFEST)?;
         frame.check()?;
         let bad = |reason: String| Error::Manifest { path: frame.path.clone(), reason };
         let manifest: Self = serde_json::from_slice(&frame.payload).map_err(|error| bad(error.to_string()))?;

@@ -4,11 +4,11 @@ use crate::codec_file;
 use crate::documents::{Document, Documents};
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::Frame;
+use crate::framed_file::FramedFile;
 use crate::manifest::{EncoderInfo, Manifest};
 use crate::segment::{Segment, check_contents};
 use rayon::prelude::*;
-use selvedge_codec::TrainedCodec;
+use selvedge_codec::Codec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 pub enum Check {
     /// Every header and length, the manifest and the codec whole, where each list lies: takes
     /// time by files and centroids, not by passages. What a disk has spoilt elsewhere stays unseen.
-    Lengths,
+    Structure,
     /// Every byte of every file against its checksum, and every offset and code against its bounds.
-    Bytes,
+    Checksums,
 }
 
 /// An open index.
@@ -28,7 +28,7 @@ pub struct Index {
     path: PathBuf,
     manifest: Manifest,
     manifest_bytes: u64,
-    codec: TrainedCodec,
+    codec: Codec,
     documents: Documents,
     segments: Vec<Segment>,
 }
@@ -47,8 +47,8 @@ impl Index {
             segment_frames.push(of_segment);
             segments.push(segment);
         }
-        if check == Check::Bytes {
-            frames.par_iter().try_for_each(Frame::check)?;
+        if check == Check::Checksums {
+            frames.par_iter().try_for_each(FramedFile::check)?;
             let contents = segments.par_iter().zip(&segment_frames);
             contents.try_for_each(|(segment, frames)| check_contents(&segment.passages, frames, &codec.params))?;
         }
@@ -67,7 +67,7 @@ impl Index {
     }
 
     /// The codec of all segments.
-    pub fn codec(&self) -> &TrainedCodec {
+    pub fn codec(&self) -> &Codec {
         &self.codec
     }
 
@@ -163,8 +163,8 @@ impl Index {
 }
 
 /// Reads the codec, with its checksum, and holds it against what the manifest says of it.
-pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<TrainedCodec> {
-    let frame = Frame::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
+pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
+    let frame = FramedFile::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
     frame.check()?;
     let codec = codec_file::read(&frame)?;
     let (params, entry) = (&codec.params, &manifest.codec);
@@ -172,7 +172,7 @@ pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<TrainedCode
         && params.dim == entry.dim
         && params.num_centroids() == entry.num_centroids
         && params.nbits == entry.nbits
-        && params.scale_bits == entry.scale_bits;
+        && params.weight_bits == entry.weight_bits;
     if is_named {
         return Ok(codec);
     }

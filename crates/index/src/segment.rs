@@ -1,26 +1,26 @@
 //! One segment: the compressed tokens of a run of passages and the inverted lists over them.
 //!
-//! In: passages in pid order, with codes, packed residuals and scale indices. Out: five files, whose
-//! payloads are the arrays of [`CompressedPassages`] as the ops read them, and the [`Lists`]:
+//! In: passages in pid order, with codes, packed residuals and weight indices. Out: five files, whose
+//! payloads are the arrays of [`CompressedPassages`] as the ops read them, and the [`InvertedLists`]:
 //!
 //! | file | payload |
 //! |---|---|
 //! | offsets | `(P + 1) u32` little-endian: first token of each passage, end of the last |
 //! | codes | bit-packed, [`selvedge_backend::pack_codes`] |
 //! | residuals | `(N, W) u8` |
-//! | scales | `scale_bits` each, [`selvedge_backend::pack_scales`] |
-//! | lists | [`Lists`] |
+//! | weights | `weight_bits` each, [`selvedge_backend::pack_weights`] |
+//! | lists | [`InvertedLists`] |
 //!
 //! All but the lists are streamed; the lists are made at the end from the mapped offsets and codes,
 //! by counting sort: 4 bytes an entry and 20 a centroid, then the coded lists.
 
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::{FileEntry, Frame, FrameWriter};
-use crate::lists::{Lists, ListsEncoder};
+use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
+use crate::lists::{InvertedLists, ListsEncoder};
 use crate::manifest::SegmentEntry;
 use selvedge_backend::{
-    CheckedCodec, CodeReader, Codec, CompressedPassages, pack_codes, pack_scales, packed_codes_bytes,
+    CheckedCodec, CodeReader, CodecParams, CompressedPassages, pack_codes, pack_weights, packed_codes_bytes,
 };
 use std::path::{Path, PathBuf};
 
@@ -29,23 +29,23 @@ use std::path::{Path, PathBuf};
 pub struct Segment {
     /// First passage; the segment's own pids count from it.
     pub first_pid: u32,
-    /// Codes, residuals and scale indices in passage order.
+    /// Codes, residuals and weight indices in passage order.
     pub passages: CompressedPassages,
     /// Passages of each centroid.
-    pub lists: Lists,
+    pub lists: InvertedLists,
 }
 
 impl Segment {
     /// Maps the files of a segment and checks that their lengths fit each other and the codec.
-    pub(crate) fn open(directory: &Path, entry: &SegmentEntry, codec: &Codec) -> Result<(Self, [Frame; 5])> {
-        let open = |(file, named)| Frame::open_named(directory, file, named);
-        let [offsets, codes, residuals, scales, lists] = entry.files();
-        let frames = [open(offsets)?, open(codes)?, open(residuals)?, open(scales)?, open(lists)?];
+    pub(crate) fn open(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<(Self, [FramedFile; 5])> {
+        let open = |(file, named)| FramedFile::open_named(directory, file, named);
+        let [offsets, codes, residuals, weights, lists] = entry.files();
+        let frames = [open(offsets)?, open(codes)?, open(residuals)?, open(weights)?, open(lists)?];
         let passages = CompressedPassages {
             offsets: frames[0].payload.clone(),
             codes: frames[1].payload.clone(),
             residuals: frames[2].payload.clone(),
-            scales: frames[3].payload.clone(),
+            weights: frames[3].payload.clone(),
         };
         check_lengths(&frames, &passages, entry, codec)?;
         let lists = open_lists(&frames[4], entry, codec)?;
@@ -55,12 +55,12 @@ impl Segment {
 
 /// Checks the lengths of the four arrays, each error naming the array's own file.
 fn check_lengths(
-    frames: &[Frame; 5],
+    frames: &[FramedFile; 5],
     passages: &CompressedPassages,
     entry: &SegmentEntry,
-    codec: &Codec,
+    codec: &CodecParams,
 ) -> Result<()> {
-    let at = |frame: &Frame, source| Error::Contents { path: frame.path.clone(), source };
+    let at = |frame: &FramedFile, source| Error::Contents { path: frame.path.clone(), source };
     let expect = |array, expected: usize, found: usize| {
         if expected == found {
             return Ok(());
@@ -74,7 +74,7 @@ fn check_lengths(
         let frame = match &source {
             selvedge_backend::Error::ArrayLength { array: "codes", .. } => &frames[1],
             selvedge_backend::Error::ArrayLength { array: "residuals", .. } => &frames[2],
-            selvedge_backend::Error::ArrayLength { array: "scales", .. } => &frames[3],
+            selvedge_backend::Error::ArrayLength { array: "weights", .. } => &frames[3],
             _ => &frames[0],
         };
         at(frame, source)
@@ -82,9 +82,9 @@ fn check_lengths(
 }
 
 /// Reads the heads of the lists and checks that they belong to this segment and this codec.
-fn open_lists(frame: &Frame, entry: &SegmentEntry, codec: &Codec) -> Result<Lists> {
-    let bad = |what| Error::Lists { path: frame.path.clone(), what };
-    let lists = Lists::parse(&frame.payload).map_err(bad)?;
+fn open_lists(frame: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> Result<InvertedLists> {
+    let bad = |what| Error::InvertedLists { path: frame.path.clone(), what };
+    let lists = InvertedLists::parse(&frame.payload).map_err(bad)?;
     if lists.num_lists() != codec.num_centroids() {
         return Err(bad("not one list for each centroid"));
     }
@@ -95,7 +95,11 @@ fn open_lists(frame: &Frame, entry: &SegmentEntry, codec: &Codec) -> Result<List
 }
 
 /// Checks every offset and code, naming the file that breaks the rule.
-pub(crate) fn check_contents(passages: &CompressedPassages, frames: &[Frame; 5], codec: &Codec) -> Result<()> {
+pub(crate) fn check_contents(
+    passages: &CompressedPassages,
+    frames: &[FramedFile; 5],
+    codec: &CodecParams,
+) -> Result<()> {
     passages.validate(codec).map_err(|source| {
         let frame = match &source {
             selvedge_backend::Error::CodeOutOfRange { .. } => &frames[1],
@@ -114,7 +118,7 @@ pub(crate) struct Inverted {
 
 impl Inverted {
     /// Counting sort by code. Offsets ascend and codes are in range.
-    pub(crate) fn new(passages: &CompressedPassages, codec: &Codec) -> Self {
+    pub(crate) fn new(passages: &CompressedPassages, codec: &CodecParams) -> Self {
         let num_centroids = codec.num_centroids();
         let mut starts = vec![0usize; num_centroids + 1];
         each_code_once(passages, codec, |code, _| starts[code + 1] += 1);
@@ -137,7 +141,7 @@ impl Inverted {
 }
 
 /// Visits the codes of each passage in pid order, each code once a passage.
-fn each_code_once(passages: &CompressedPassages, codec: &Codec, mut visit: impl FnMut(usize, u32)) {
+fn each_code_once(passages: &CompressedPassages, codec: &CodecParams, mut visit: impl FnMut(usize, u32)) {
     let reader = CodeReader::new(&passages.codes, codec.code_bits());
     // The passage after the last one seen with each code; 0 is none.
     let mut seen = vec![0u32; codec.num_centroids()];
@@ -160,20 +164,20 @@ pub(crate) struct SegmentWriter {
     codec: CheckedCodec,
     count: u32,
     num_tokens: u32,
-    offsets: FrameWriter,
-    codes: FrameWriter,
-    residuals: FrameWriter,
-    scales: FrameWriter,
+    offsets: FramedFileWriter,
+    codes: FramedFileWriter,
+    residuals: FramedFileWriter,
+    weights: FramedFileWriter,
     /// Codes that do not fill whole bytes yet: fewer than 8.
     pending_codes: Vec<u32>,
     /// Scale index of an even token that waits for its odd one.
-    pending_scales: Vec<u8>,
+    pending_weights: Vec<u8>,
 }
 
 impl SegmentWriter {
     /// Starts segment `number`, whose first passage is `first_pid`.
     pub(crate) fn create(directory: &Path, number: u32, first_pid: u32, codec: CheckedCodec) -> Result<Self> {
-        let create = |kind| FrameWriter::create(directory, IndexFile::new(kind, number));
+        let create = |kind| FramedFileWriter::create(directory, IndexFile::new(kind, number));
         let mut offsets = create(FileKind::Offsets)?;
         offsets.write(&0u32.to_le_bytes())?;
         Ok(Self {
@@ -186,9 +190,9 @@ impl SegmentWriter {
             offsets,
             codes: create(FileKind::Codes)?,
             residuals: create(FileKind::Residuals)?,
-            scales: create(FileKind::Scales)?,
+            weights: create(FileKind::Weights)?,
             pending_codes: Vec::new(),
-            pending_scales: Vec::new(),
+            pending_weights: Vec::new(),
         })
     }
 
@@ -198,7 +202,7 @@ impl SegmentWriter {
     }
 
     /// Appends passages; the writer has checked lengths, codes, and that token numbers fit 32 bits.
-    pub(crate) fn push(&mut self, doclens: &[u32], codes: &[u32], residuals: &[u8], scales: &[u8]) -> Result<()> {
+    pub(crate) fn push(&mut self, doclens: &[u32], codes: &[u32], residuals: &[u8], weights: &[u8]) -> Result<()> {
         for doclen in doclens {
             self.num_tokens += doclen;
             self.offsets.write(&self.num_tokens.to_le_bytes())?;
@@ -206,7 +210,7 @@ impl SegmentWriter {
         self.count += doclens.len() as u32;
         self.push_codes(codes)?;
         self.residuals.write(residuals)?;
-        self.push_scales(scales)
+        self.push_weights(weights)
     }
 
     /// Packs as many codes as fill whole bytes; eight always do.
@@ -220,22 +224,22 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Packs as many scale indices as fill whole bytes, and drops them at 0 bits.
-    fn push_scales(&mut self, scales: &[u8]) -> Result<()> {
-        if self.codec.scale_bits == 0 {
+    /// Packs as many weight indices as fill whole bytes, and drops them at 0 bits.
+    fn push_weights(&mut self, weights: &[u8]) -> Result<()> {
+        if self.codec.weight_bits == 0 {
             return Ok(());
         }
-        self.pending_scales.extend_from_slice(scales);
-        let whole = self.pending_scales.len() / 8 * 8;
-        self.scales.write(&pack_scales(&self.pending_scales[..whole], self.codec.scale_bits))?;
-        self.pending_scales.drain(..whole);
+        self.pending_weights.extend_from_slice(weights);
+        let whole = self.pending_weights.len() / 8 * 8;
+        self.weights.write(&pack_weights(&self.pending_weights[..whole], self.codec.weight_bits))?;
+        self.pending_weights.drain(..whole);
         Ok(())
     }
 
     /// Closes the four arrays and makes the lists from them.
     pub(crate) fn finish(mut self) -> Result<SegmentEntry> {
         self.codes.write(&pack_codes(&self.pending_codes, self.codec.code_bits()))?;
-        self.scales.write(&pack_scales(&self.pending_scales, self.codec.scale_bits))?;
+        self.weights.write(&pack_weights(&self.pending_weights, self.codec.weight_bits))?;
         let mut entry = SegmentEntry {
             number: self.number,
             first_pid: self.first_pid,
@@ -244,7 +248,7 @@ impl SegmentWriter {
             offsets: self.offsets.finish()?,
             codes: self.codes.finish()?,
             residuals: self.residuals.finish()?,
-            scales: self.scales.finish()?,
+            weights: self.weights.finish()?,
             lists: FileEntry { bytes: 0, crc32: 0 },
         };
         entry.lists = write_lists(&self.directory, &entry, &self.codec)?;
@@ -253,19 +257,19 @@ impl SegmentWriter {
 }
 
 /// Inverts the codes of a segment whose arrays are written.
-fn write_lists(directory: &Path, entry: &SegmentEntry, codec: &Codec) -> Result<FileEntry> {
+fn write_lists(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<FileEntry> {
     let [(offsets, _), (codes, _), _, _, (lists, _)] = entry.files();
     let passages = CompressedPassages {
-        offsets: Frame::open(directory, offsets)?.payload,
-        codes: Frame::open(directory, codes)?.payload,
+        offsets: FramedFile::open(directory, offsets)?.payload,
+        codes: FramedFile::open(directory, codes)?.payload,
         residuals: bytes::Bytes::new(),
-        scales: bytes::Bytes::new(),
+        weights: bytes::Bytes::new(),
     };
     let inverted = Inverted::new(&passages, codec);
     let mut encoder = ListsEncoder::new(entry.count);
     (0..codec.num_centroids()).for_each(|code| encoder.push(inverted.list(code)));
     drop(inverted);
-    let mut out = FrameWriter::create(directory, lists)?;
+    let mut out = FramedFileWriter::create(directory, lists)?;
     encoder.write(&mut out)?;
     out.finish()
 }

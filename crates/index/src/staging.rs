@@ -17,7 +17,7 @@
 use crate::disk::{FolderLock, PartialFolder, parent_of, sync_directory};
 use crate::error::{Error, Result, io_at};
 use crate::files::{IndexFile, LOCK_NAME, PARTIAL_NAME};
-use crate::frame::Frame;
+use crate::framed_file::FramedFile;
 use crate::manifest::Manifest;
 use std::fs;
 use std::io;
@@ -139,7 +139,7 @@ fn undo_moves(target: &Path, partial: &Path) {
     }
     let Ok((manifest, _)) = Manifest::read(partial) else { return };
     for (file, named) in manifest.files() {
-        if Frame::open_named(target, file, named).is_ok() {
+        if FramedFile::open_named(target, file, named).is_ok() {
             let _ = fs::remove_file(target.join(file.name()));
         }
     }

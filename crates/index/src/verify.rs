@@ -8,12 +8,12 @@
 use crate::documents::Documents;
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::Frame;
+use crate::framed_file::FramedFile;
 use crate::manifest::{DocumentsEntry, Manifest, SegmentEntry};
 use crate::reader::open_codec;
 use crate::segment::{Inverted, Segment, check_contents};
 use rayon::prelude::*;
-use selvedge_backend::Codec;
+use selvedge_backend::CodecParams;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,9 @@ pub fn verify(path: &Path) -> Result<Report> {
         Err(error) => return verify_without_manifest(path, error, names),
     };
     let files = manifest.files();
-    let statuses =
-        files.par_iter().map(|&(file, named)| Frame::open_named(path, file, named).and_then(|frame| frame.check()));
+    let statuses = files
+        .par_iter()
+        .map(|&(file, named)| FramedFile::open_named(path, file, named).and_then(|frame| frame.check()));
     let statuses: Vec<_> = statuses.collect();
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
     found.insert(IndexFile::MANIFEST, Ok(()));
@@ -79,7 +80,7 @@ fn verify_without_manifest(path: &Path, error: Error, names: fs::ReadDir) -> Res
     }
     files.sort_unstable();
     files.retain(|&file| file != IndexFile::MANIFEST);
-    let check = |&file: &IndexFile| (file, Frame::open(path, file).and_then(|frame| frame.check()));
+    let check = |&file: &IndexFile| (file, FramedFile::open(path, file).and_then(|frame| frame.check()));
     let statuses: Vec<_> = files.par_iter().map(check).collect();
     Ok(report(path, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses)))
 }
@@ -141,7 +142,7 @@ fn check_documents(path: &Path, entry: &DocumentsEntry) -> Result<()> {
 }
 
 /// Checks offsets and codes, then makes the lists once more and compares them.
-fn check_segment(path: &Path, entry: &SegmentEntry, codec: &Codec) -> Result<()> {
+fn check_segment(path: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
     let (segment, frames) = Segment::open(path, entry, codec)?;
     check_contents(&segment.passages, &frames, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);

@@ -12,7 +12,7 @@ use crate::segment::SegmentWriter;
 use crate::spool::Spool;
 use crate::staging::Staging;
 use selvedge_backend::Packed;
-use selvedge_codec::TrainedCodec;
+use selvedge_codec::Codec;
 use std::path::Path;
 
 /// When the writer starts a new segment or a new documents file.
@@ -41,7 +41,7 @@ pub struct Writer {
     staging: Staging,
     limits: Limits,
     documents: DocumentsStage,
-    codec: Option<(TrainedCodec, CodecEntry)>,
+    codec: Option<(Codec, CodecEntry)>,
     segment: Option<SegmentWriter>,
     segments: Vec<SegmentEntry>,
     num_passages: u32,
@@ -105,7 +105,7 @@ impl Writer {
     ///
     /// # Panics
     /// When called a second time.
-    pub fn set_codec(&mut self, codec: &TrainedCodec) -> Result<()> {
+    pub fn set_codec(&mut self, codec: &Codec) -> Result<()> {
         assert!(self.codec.is_none(), "an index has one codec");
         let result = codec_file::write(self.staging.path(), codec);
         let file = self.note(result)?;
@@ -115,7 +115,7 @@ impl Writer {
             dim: params.dim,
             num_centroids: params.num_centroids(),
             nbits: params.nbits,
-            scale_bits: params.scale_bits,
+            weight_bits: params.weight_bits,
             file,
         };
         self.codec = Some((codec.clone(), entry));
@@ -123,7 +123,7 @@ impl Writer {
     }
 
     /// Appends passages. `doclens (P) u32`, `codes (N) u32`, `packed` as [`selvedge_backend::Backend::compress`]
-    /// makes it; scale indices may be left out of a codec that has none.
+    /// makes it; weight indices may be left out of a codec that has none.
     ///
     /// # Panics
     /// Before [`Writer::set_codec`], or if the lengths do not fit each other.
@@ -178,11 +178,11 @@ impl Writer {
         let num_tokens = doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
         assert_eq!(num_tokens, codes.len(), "one code for each token");
         assert_eq!(num_tokens * params.row_bytes(), packed.residuals.len(), "one residual row for each token");
-        let has_scales = packed.scales.len() == num_tokens;
-        assert!(has_scales || params.scale_bits == 0 && packed.scales.is_empty(), "one scale index for each token");
+        let has_weights = packed.weights.len() == num_tokens;
+        assert!(has_weights || params.weight_bits == 0 && packed.weights.is_empty(), "one weight index for each token");
         assert!(
-            packed.scales.iter().all(|&scale| u32::from(scale) >> params.scale_bits == 0),
-            "scale indices in range"
+            packed.weights.iter().all(|&weight| u32::from(weight) >> params.weight_bits == 0),
+            "weight indices in range"
         );
         let num_centroids = params.num_centroids();
         if let Some(embedding) = codes.iter().position(|&code| code as usize >= num_centroids) {
@@ -201,7 +201,7 @@ impl Writer {
     fn write_passages(&mut self, mut doclens: &[u32], mut codes: &[u32], packed: &Packed) -> Result<()> {
         let codec = self.codec.as_ref().expect("checked before").0.params.clone();
         let row_bytes = codec.row_bytes();
-        let (mut residuals, mut scales) = (&packed.residuals[..], &packed.scales[..]);
+        let (mut residuals, mut weights) = (&packed.residuals[..], &packed.weights[..]);
         while !doclens.is_empty() {
             let (passages, tokens) = self.how_many_fit(doclens);
             if passages == 0 {
@@ -215,12 +215,12 @@ impl Writer {
                     open.insert(SegmentWriter::create(self.staging.path(), number, self.num_passages, codec.clone())?)
                 }
             };
-            let num_scales = tokens.min(scales.len());
+            let num_weights = tokens.min(weights.len());
             segment.push(
                 take(&mut doclens, passages),
                 take(&mut codes, tokens),
                 take(&mut residuals, tokens * row_bytes),
-                take(&mut scales, num_scales),
+                take(&mut weights, num_weights),
             )?;
             self.num_passages += passages as u32;
             self.num_tokens += tokens as u64;

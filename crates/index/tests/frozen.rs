@@ -31,7 +31,7 @@ fn frozen_indexes_are_read() {
         let path = frozen(name);
         let report = verify(&path).unwrap();
         assert!(report.is_sound(), "{name}: {report:?}");
-        let index = Index::open(&path, Check::Bytes).unwrap();
+        let index = Index::open(&path, Check::Checksums).unwrap();
         assert_eq!((index.codec().kind, index.codec().params.nbits), (kind, nbits), "{name}");
         assert_eq!((index.num_passages(), index.num_tokens(), index.segments().len()), (3, 22, 1), "{name}");
         assert!(index.ids().map(Result::unwrap).eq(["pie", "cup of tea", "Himmel"]), "{name}");
@@ -63,9 +63,9 @@ fn a_frozen_index_takes_new_search_parameters() {
         for file in std::fs::read_dir(frozen(name)).unwrap().map(Result::unwrap) {
             std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
         }
-        let before = Index::open(&copy, Check::Bytes).unwrap().manifest().clone();
+        let before = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
         write_search(&copy, serde_json::json!([{ "k": 10 }])).unwrap();
-        let after = Index::open(&copy, Check::Bytes).unwrap().manifest().clone();
+        let after = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
         assert_eq!(after.search, Some(serde_json::json!([{ "k": 10 }])));
         assert_eq!(selvedge_index::Manifest { search: before.search.clone(), ..after }, before, "nothing else changed");
     }

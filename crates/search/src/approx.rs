@@ -9,21 +9,21 @@
 use crate::{Result, candidates::Candidate};
 use selvedge_backend::{Backend, Pid, Select};
 
-/// Of `candidates` (ordered by segment) the `nfull` with the best `approx_scores`, ordered by segment and pid.
+/// Of `candidates` (ordered by segment) the `num_rescored` with the best `approx_scores`, ordered by segment and pid.
 pub fn rank<B: Backend>(
     backend: &B,
-    segments: &[crate::Segment<B>],
+    segments: &[crate::ResidentSegment<B>],
     table: &B::Table,
     candidates: Vec<Candidate>,
-    nfull: usize,
+    num_rescored: usize,
 ) -> Result<Vec<Candidate>> {
-    if candidates.len() <= nfull {
+    if candidates.len() <= num_rescored {
         return Ok(candidates);
     }
-    let mut scored = score(backend, segments, table, &candidates, nfull)?;
-    if scored.len() > nfull {
+    let mut scored = score(backend, segments, table, &candidates, num_rescored)?;
+    if scored.len() > num_rescored {
         scored.sort_unstable_by_key(|c| (std::cmp::Reverse(c.approx), c.segment, c.pid));
-        scored.truncate(nfull);
+        scored.truncate(num_rescored);
     }
     scored.sort_unstable_by_key(|c| (c.segment, c.pid));
     Ok(scored)
@@ -33,7 +33,7 @@ pub fn rank<B: Backend>(
 /// lists say, best first.
 pub fn score<B: Backend>(
     backend: &B,
-    segments: &[crate::Segment<B>],
+    segments: &[crate::ResidentSegment<B>],
     table: &B::Table,
     candidates: &[Candidate],
     most: usize,

@@ -26,7 +26,7 @@
 
 use crate::subset::Local;
 use selvedge_backend::{Pid, Probed};
-use selvedge_index::{Cursor, Lists};
+use selvedge_index::{Cursor, InvertedLists};
 
 /// Passages whose states are held at a time: 256 KiB, a quarter of the L2 of the cores at hand, since the lists and the
 /// centroid table want some of it too.
@@ -123,7 +123,7 @@ impl Kept {
     }
 }
 
-/// Bits that gains are shifted right by, so that a state's 24 bits hold the sum of a query's largest; 0 but for
+/// Bits that residual_weights are shifted right by, so that a state's 24 bits hold the sum of a query's largest; 0 but for
 /// queries of hundreds of tokens.
 pub fn gain_shift(probed: &Probed) -> u32 {
     let largest = |(i, &missing): (usize, &i32)| probed.token(i).first().map_or(0, |&(_, entry)| gain(entry, missing));
@@ -139,7 +139,7 @@ fn gain(entry: i32, missing: i32) -> u32 {
 /// Offers the candidates of one segment of `num_passages` to `kept`.
 pub fn gather(
     scratch: &mut Scratch,
-    lists: &Lists,
+    lists: &InvertedLists,
     num_passages: usize,
     segment: u32,
     probed: &Probed,
@@ -163,7 +163,7 @@ pub fn gather(
             for (&(_, entry), cursor) in probed.token(i).iter().zip(&mut cursors) {
                 let gain = (gain(entry, missing) >> shift) << MARK_BITS;
                 lists.visit(cursor, end as u32, |pid| {
-                    // Lists that no writer made may hold a pid of an earlier block.
+                    // InvertedLists that no writer made may hold a pid of an earlier block.
                     if let Some(state) = states.get_mut((pid as usize).wrapping_sub(start)) {
                         let added = if *state & MARK == mark { 0 } else { gain };
                         *state = (*state & !MARK).wrapping_add(added) | mark;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! (Q, D) f32 --quantize_query--> q8 --centroid_table--> T (K, Q) --probe--> the nprobe best cells of each token
-//!    --candidates--> the best ndocs by those cells --approx--> the best nfull by all their centroids
+//!    --candidates--> the best ndocs by those cells --approx--> the best num_rescored by all their centroids
 //!    --score--> MaxSim --topk--> k hits
 //! ```
 //!
@@ -23,7 +23,7 @@
 //! use selvedge_search::Searcher;
 //!
 //! let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
-//! let index = Index::open("my.index".as_ref(), Check::Lengths)?;
+//! let index = Index::open("my.index".as_ref(), Check::Structure)?;
 //! let searcher = pool.install(|| Searcher::new(Cpu::new()?, &index))?;
 //! let outcomes = pool.install(|| searcher.search_batch(queries, &searcher.params(10), None))?;
 //! # Ok(())
@@ -43,7 +43,7 @@
 //! # Queries that are odd
 //!
 //! A dim that does not fit, a component that is not finite or beyond any embedding's, and too many tokens are
-//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `nfull`
+//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `num_rescored`
 //! out of range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
 #![forbid(unsafe_code)]
 
@@ -61,8 +61,8 @@ pub mod topk;
 mod tune;
 
 pub use error::{Error, Result};
-pub use params::{Mode, Params};
+pub use params::{Mode, SearchParams};
 pub use search::Search;
-pub use searcher::{Found, Outcome, Searcher, Segment, StageTimes};
+pub use searcher::{Hit, Ranking, ResidentSegment, Searcher, StageTimes};
 pub use subset::Subset;
 pub use tune::{Tuned, Tuning, tune};

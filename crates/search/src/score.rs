@@ -1,17 +1,17 @@
 //! Stage 5: MaxSim of the candidates straight from their compressed bytes.
 
 use crate::{Result, candidates::Candidate};
-use selvedge_backend::{Backend, Hit, Pid, Select};
+use selvedge_backend::{Backend, Pid, RawHit, Select};
 
 /// Scores `candidates` (ordered by segment), and returns each segment's best `k` with global pids.
 pub fn score<B: Backend>(
     backend: &B,
-    segments: &[crate::Segment<B>],
+    segments: &[crate::ResidentSegment<B>],
     query: &B::Query,
     table: &B::Table,
     candidates: &[Candidate],
     k: usize,
-) -> Result<Vec<Hit>> {
+) -> Result<Vec<RawHit>> {
     let mut hits = Vec::new();
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();

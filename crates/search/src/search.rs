@@ -1,6 +1,6 @@
 //! A searcher without its backend's type: what a program holds that chooses the device at run time.
 
-use crate::{Outcome, Params, Result, Searcher, Subset};
+use crate::{Ranking, Result, SearchParams, Searcher, Subset};
 use selvedge_backend::{Backend, Pid};
 
 /// An open index on some backend; object-safe, so that `Box<dyn Search>` stands for any device.
@@ -20,19 +20,19 @@ pub trait Search: Send + Sync {
     fn num_centroids(&self) -> usize;
 
     /// Parameters for `k` results: as tuned on this index, or else the defaults.
-    fn params(&self, k: usize) -> Params;
+    fn params(&self, k: usize) -> SearchParams;
 
     /// Answers one query `(Q, D) f32` on the calling thread.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the embeddings do not fit the index, or the device fails.
-    fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome>;
+    fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking>;
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool.
     ///
     /// # Errors
     /// The first that [`Search::search`] would return.
-    fn search_batch(&self, queries: &[&[f32]], params: &Params, subset: Option<&Subset>) -> Result<Vec<Outcome>>;
+    fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, subset: Option<&Subset>) -> Result<Vec<Ranking>>;
 
     /// Embeddings that the compressed bytes of a passage stand for, `(L, D) f32`.
     ///
@@ -71,15 +71,15 @@ impl<B: Backend> Search for Searcher<B> {
         self.num_centroids()
     }
 
-    fn params(&self, k: usize) -> Params {
+    fn params(&self, k: usize) -> SearchParams {
         self.params(k)
     }
 
-    fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome> {
+    fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
         self.search(embeddings, params, subset)
     }
 
-    fn search_batch(&self, queries: &[&[f32]], params: &Params, subset: Option<&Subset>) -> Result<Vec<Outcome>> {
+    fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, subset: Option<&Subset>) -> Result<Vec<Ranking>> {
         self.search_batch(queries, params, subset)
     }
 

@@ -1,40 +1,40 @@
 //! An open index, ready to answer: the stages strung together, with their times.
 
 use crate::candidates::{self, Candidate, Scratch};
-use crate::{Mode, Params, Result, Subset, Tuned, approx, query, score, topk};
+use crate::{Mode, Result, SearchParams, Subset, Tuned, approx, query, score, topk};
 use rayon::prelude::*;
 use selvedge_backend::{
-    Backend, CheckedCodec, CompressedPassages, Embeddings, Hit, Pid, Probed, SegmentHit, SegmentView, Select,
+    Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, Probed, RawHit, SegmentHit, SegmentView, Select,
 };
-use selvedge_index::{Index, Lists};
+use selvedge_index::{Index, InvertedLists};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
 /// One segment as the backend holds it.
-pub struct Segment<B: Backend> {
+pub struct ResidentSegment<B: Backend> {
     /// Global pid of its first passage.
     pub first_pid: Pid,
     /// Number of passages.
     pub num_passages: usize,
-    /// Codes, residuals and scales.
+    /// Codes, residuals and weights.
     pub passages: B::Passages,
     /// The same as they are mapped; they share their bytes with the index.
     pub compressed: CompressedPassages,
     /// Passages of each cell.
-    pub lists: Lists,
+    pub lists: InvertedLists,
 }
 
-impl<B: Backend> Segment<B> {
+impl<B: Backend> ResidentSegment<B> {
     /// A result of this segment, its pid counted through all segments.
-    pub(crate) fn global(&self, hit: Hit) -> Hit {
-        Hit { pid: hit.pid + self.first_pid, ..hit }
+    pub(crate) fn global(&self, hit: RawHit) -> RawHit {
+        RawHit { pid: hit.pid + self.first_pid, ..hit }
     }
 }
 
 /// One result.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
+pub struct Hit {
     /// The passage, counted through all segments.
     pub pid: Pid,
     /// Sum over query tokens of the best similarity.
@@ -51,7 +51,7 @@ pub struct StageTimes {
     pub quantize_query: f64,
     /// Centroid table and choice of cells.
     pub probe: f64,
-    /// Lists to candidates.
+    /// InvertedLists to candidates.
     pub candidates: f64,
     /// Candidates to fewer, by their centroids.
     pub approx: f64,
@@ -84,9 +84,9 @@ impl StageTimes {
 
 /// What a query came to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct Ranking {
     /// Best first; at most k.
-    pub found: Vec<Found>,
+    pub found: Vec<Hit>,
     /// Passages whose residuals were read.
     pub num_scored: usize,
     /// Where the time went.
@@ -97,7 +97,7 @@ pub struct Outcome {
 pub struct Searcher<B: Backend> {
     backend: B,
     resident: B::Codec,
-    segments: Vec<Segment<B>>,
+    segments: Vec<ResidentSegment<B>>,
     num_passages: usize,
     /// What was tuned on this index, by k.
     tuned: Vec<Tuned>,
@@ -112,7 +112,7 @@ impl<B: Backend> Searcher<B> {
             .segments()
             .iter()
             .map(|s| {
-                Ok(Segment {
+                Ok(ResidentSegment {
                     first_pid: s.first_pid,
                     num_passages: s.passages.num_passages(),
                     passages: backend.load_passages(&resident, s.passages.clone())?,
@@ -142,9 +142,9 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// How far to look for `k` results: as it was tuned on this index for as many or the next more, or else by default.
-    pub fn params(&self, k: usize) -> Params {
+    pub fn params(&self, k: usize) -> SearchParams {
         let fitting = self.tuned.iter().find(|tuned| tuned.k >= k);
-        fitting.map_or(Params::funnel(k), |tuned| Params { k, ..tuned.params() })
+        fitting.map_or(SearchParams::approximate(k), |tuned| SearchParams { k, ..tuned.params() })
     }
 
     /// The index's codec.
@@ -158,24 +158,26 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// The segments, for those who call the stages themselves.
-    pub fn segments(&self) -> &[Segment<B>] {
+    pub fn segments(&self) -> &[ResidentSegment<B>] {
         &self.segments
     }
 
     /// Answers one query, `(Q, D) f32`, restricted to `subset` where there is one.
-    pub fn search(&self, embeddings: &[f32], params: &Params, subset: Option<&Subset>) -> Result<Outcome> {
+    pub fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
         let mut clock = Clock(Instant::now());
         let mut stages = StageTimes::default();
         let query = self.query(embeddings)?;
         stages.quantize_query = clock.lap();
         if self.backend.query_len(&query) == 0 || params.k == 0 {
-            return Ok(Outcome { stages_us: stages, ..Outcome::default() });
+            return Ok(Ranking { stages_us: stages, ..Ranking::default() });
         }
         let k = params.k.min(self.num_passages);
         let found_in_funnel = match params.mode {
-            Mode::Funnel { nprobe, ndocs, nfull } if subset.is_none_or(|s| s.len() > nfull.max(k)) => {
-                let nfull = nfull.max(k);
-                let depth = Depth { k, nprobe: nprobe.max(1), ndocs: ndocs.max(nfull), nfull };
+            Mode::Approximate { nprobe, ndocs, num_rescored }
+                if subset.is_none_or(|s| s.len() > num_rescored.max(k)) =>
+            {
+                let num_rescored = num_rescored.max(k);
+                let depth = Depth { k, nprobe: nprobe.max(1), ndocs: ndocs.max(num_rescored), num_rescored };
                 self.funnel(&query, depth, subset, &mut stages, &mut clock)?
             }
             _ => None,
@@ -190,7 +192,7 @@ impl<B: Backend> Searcher<B> {
         stages.score += clock.lap();
         let found = self.found(&query, topk::topk(hits, k))?;
         stages.topk = clock.lap();
-        Ok(Outcome { found, num_scored, stages_us: stages })
+        Ok(Ranking { found, num_scored, stages_us: stages })
     }
 
     /// Answers many queries: in the funnel on the current rayon pool, one core each, and exhaustively by one call of the
@@ -198,12 +200,12 @@ impl<B: Backend> Searcher<B> {
     pub fn search_batch<Q: AsRef<[f32]> + Sync>(
         &self,
         queries: &[Q],
-        params: &Params,
+        params: &SearchParams,
         subset: Option<&Subset>,
-    ) -> Result<Vec<Outcome>> {
+    ) -> Result<Vec<Ranking>> {
         match params.mode {
             Mode::Exact => self.exact_batch(queries, params.k, subset),
-            Mode::Funnel { .. } => {
+            Mode::Approximate { .. } => {
                 queries.par_iter().map(|query| self.search(query.as_ref(), params, subset)).collect()
             }
         }
@@ -215,12 +217,12 @@ impl<B: Backend> Searcher<B> {
         queries: &[Q],
         k: usize,
         subset: Option<&Subset>,
-    ) -> Result<Vec<Outcome>> {
+    ) -> Result<Vec<Ranking>> {
         let mut clock = Clock(Instant::now());
         let rounded: Vec<B::Query> =
             queries.par_iter().map(|query| self.query(query.as_ref())).collect::<Result<_>>()?;
         let mut stages = StageTimes { quantize_query: clock.lap(), ..StageTimes::default() };
-        let mut outcomes = vec![Outcome::default(); queries.len()];
+        let mut outcomes = vec![Ranking::default(); queries.len()];
         // Queries without a token find nothing, and no passage is read for them.
         let (numbers, asked): (Vec<usize>, Vec<B::Query>) =
             rounded.into_iter().enumerate().filter(|(_, query)| k > 0 && self.backend.query_len(query) > 0).unzip();
@@ -228,7 +230,7 @@ impl<B: Backend> Searcher<B> {
         stages.score = clock.lap();
         for ((&number, query), hits) in numbers.iter().zip(&asked).zip(hits) {
             let found = self.found(query, hits)?;
-            outcomes[number] = Outcome { found, num_scored, ..Outcome::default() };
+            outcomes[number] = Ranking { found, num_scored, ..Ranking::default() };
         }
         stages.topk = clock.lap();
         let mean = stages.divided(queries.len().max(1));
@@ -238,8 +240,9 @@ impl<B: Backend> Searcher<B> {
 
     /// The best `k` of all passages of `subset`, or of the index, for each query, with global pids; and how many were
     /// scored for each.
-    fn exact(&self, queries: &[B::Query], k: usize, subset: Option<&Subset>) -> Result<(Vec<Vec<Hit>>, usize)> {
-        let local = |segment: &Segment<B>| subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
+    fn exact(&self, queries: &[B::Query], k: usize, subset: Option<&Subset>) -> Result<(Vec<Vec<RawHit>>, usize)> {
+        let local =
+            |segment: &ResidentSegment<B>| subset.map(|s| s.local(segment.first_pid, segment.num_passages).pids());
         let pids: Vec<Option<Vec<Pid>>> = self.segments.iter().map(local).collect();
         let views: Vec<SegmentView<'_, B::Passages>> = self
             .segments
@@ -263,9 +266,9 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// Results with their scores as similarities.
-    fn found(&self, query: &B::Query, hits: Vec<Hit>) -> Result<Vec<Found>> {
+    fn found(&self, query: &B::Query, hits: Vec<RawHit>) -> Result<Vec<Hit>> {
         let unit = self.backend.score_unit(query)?;
-        let found = |hit: Hit| Found { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
+        let found = |hit: RawHit| Hit { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
         Ok(hits.into_iter().map(found).collect())
     }
 
@@ -275,11 +278,11 @@ impl<B: Backend> Searcher<B> {
     fn funnel(
         &self,
         query: &B::Query,
-        Depth { k, mut nprobe, ndocs, nfull }: Depth,
+        Depth { k, mut nprobe, ndocs, num_rescored }: Depth,
         subset: Option<&Subset>,
         stages: &mut StageTimes,
         clock: &mut Clock,
-    ) -> Result<Option<(Vec<Hit>, usize)>> {
+    ) -> Result<Option<(Vec<RawHit>, usize)>> {
         let table = self.backend.centroid_table(&self.resident, query)?;
         let (wanted, num_centroids) = (subset.map_or(k, |s| k.min(s.len())), self.num_centroids());
         let listed = loop {
@@ -295,7 +298,7 @@ impl<B: Backend> Searcher<B> {
                 return Ok(None);
             }
         };
-        let kept = approx::rank(&self.backend, &self.segments, &table, listed, nfull)?;
+        let kept = approx::rank(&self.backend, &self.segments, &table, listed, num_rescored)?;
         stages.approx = clock.lap();
         let hits = score::score(&self.backend, &self.segments, query, &table, &kept, k)?;
         Ok(Some((hits, kept.len())))
@@ -372,7 +375,7 @@ struct Depth {
     k: usize,
     nprobe: usize,
     ndocs: usize,
-    nfull: usize,
+    num_rescored: usize,
 }
 
 /// A stop watch.

@@ -1,12 +1,12 @@
-//! Parameters by measurement: the cheapest `(nprobe, ndocs, nfull)` that find a wanted share of the exhaustive top k,
+//! Parameters by measurement: the cheapest `(nprobe, ndocs, num_rescored)` that find a wanted share of the exhaustive top k,
 //! on the index and the queries at hand.
 //!
 //! Scores of candidates are exact, so the funnel finds a passage of the exhaustive top k if and only if it is among the
-//! `nfull` best candidates. Its rank among them, for each `nprobe` and `ndocs`, therefore gives the recall at every
-//! `nfull` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is
+//! `num_rescored` best candidates. Its rank among them, for each `nprobe` and `ndocs`, therefore gives the recall at every
+//! `num_rescored` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is
 //! kept, and those are timed against each other, query by query in turn; the one with the least median wins.
 
-use crate::{Mode, Params, Result, Search};
+use crate::{Mode, Result, Search, SearchParams};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -38,7 +38,8 @@ pub struct Tuned {
     /// Candidates ranked by their centroids.
     pub ndocs: usize,
     /// Candidates scored with their residuals.
-    pub nfull: usize,
+    #[serde(rename = "nfull")]
+    pub num_rescored: usize,
     /// Share of the exhaustive top k that was asked for.
     pub wanted: f64,
     /// Share that it found.
@@ -51,13 +52,16 @@ pub struct Tuned {
 
 impl Tuned {
     /// As search takes it.
-    pub fn params(&self) -> Params {
-        Params { k: self.k, mode: Mode::Funnel { nprobe: self.nprobe, ndocs: self.ndocs, nfull: self.nfull } }
+    pub fn params(&self) -> SearchParams {
+        SearchParams {
+            k: self.k,
+            mode: Mode::Approximate { nprobe: self.nprobe, ndocs: self.ndocs, num_rescored: self.num_rescored },
+        }
     }
 
     /// What it costs besides the cells, in full scores.
     fn work(&self) -> usize {
-        self.nfull + self.ndocs / RANKED_FOR_ONE
+        self.num_rescored + self.ndocs / RANKED_FOR_ONE
     }
 }
 
@@ -96,7 +100,7 @@ pub fn tune<Q: AsRef<[f32]>>(
     }
     let step = queries.len().div_ceil(MOST_QUERIES).max(1);
     let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
-    let exact = searcher.search_batch(&queries, &Params::exact(k), None)?;
+    let exact = searcher.search_batch(&queries, &SearchParams::exact(k), None)?;
     let exact: Vec<Vec<u32>> = exact.iter().map(|outcome| outcome.found.iter().map(|f| f.pid).collect()).collect();
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
     if answered == 0 {
@@ -117,9 +121,18 @@ pub fn tune<Q: AsRef<[f32]>>(
             });
             let shares: Vec<(usize, f64)> = shares.collect();
             most = most.max(shares.iter().map(|&(_, share)| share).sum());
-            let (nfull, recall) = least_nfull(shares, wanted)?;
-            let (nfull, queries) = (round_up(nfull.max(k)), queries.len());
-            Some(Tuned { k, nprobe, ndocs: ndocs.max(nfull), nfull, wanted, recall, p50_us: 0.0, queries })
+            let (num_rescored, recall) = least_nfull(shares, wanted)?;
+            let (num_rescored, queries) = (round_up(num_rescored.max(k)), queries.len());
+            Some(Tuned {
+                k,
+                nprobe,
+                ndocs: ndocs.max(num_rescored),
+                num_rescored,
+                wanted,
+                recall,
+                p50_us: 0.0,
+                queries,
+            })
         });
         let least = settings.min_by_key(Tuned::work);
         if let Some(least) = least
@@ -155,7 +168,7 @@ fn least_nfull(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64
     let mut sum = 0.0;
     let mut enough = None;
     for (rank, share) in shares {
-        if enough.is_some_and(|nfull| rank >= nfull) {
+        if enough.is_some_and(|num_rescored| rank >= num_rescored) {
             break;
         }
         sum += share;
@@ -164,12 +177,12 @@ fn least_nfull(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64
             enough = Some(rank + 1);
         }
     }
-    enough.map(|nfull| (nfull, sum))
+    enough.map(|num_rescored| (num_rescored, sum))
 }
 
 /// To eight or a sixteenth of a power of two, so that a setting does not hang on one passage of one query.
-fn round_up(nfull: usize) -> usize {
-    nfull.next_multiple_of((nfull.next_power_of_two() / 16).max(8))
+fn round_up(num_rescored: usize) -> usize {
+    num_rescored.next_multiple_of((num_rescored.next_power_of_two() / 16).max(8))
 }
 
 /// Measures the median time of each setting.

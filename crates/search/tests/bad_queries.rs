@@ -6,7 +6,7 @@ mod support;
 
 use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
 use selvedge_index::Index;
-use selvedge_search::{Error, Mode, Params, Searcher, Subset, query::MAX_QUERY_TOKENS};
+use selvedge_search::{Error, Mode, SearchParams, Searcher, Subset, query::MAX_QUERY_TOKENS};
 use support::{DIM, index, rows};
 
 const CENTROIDS: usize = 32;
@@ -27,21 +27,21 @@ macro_rules! each_searcher {
 }
 
 /// Pids of what is found, after a look at the scores.
-fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &Params, subset: Option<&Subset>) -> Vec<u32> {
+fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Vec<u32> {
     let found = searcher.search(query, params, subset).unwrap().found;
     assert!(found.iter().all(|f| f.score.is_finite()), "{params:?}: {found:?}");
     assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)), "{params:?}: {found:?}");
     found.iter().map(|f| f.pid).collect()
 }
 
-fn funnel(k: usize, nprobe: usize, ndocs: usize) -> Params {
-    Params { k, mode: Mode::Funnel { nprobe, ndocs, nfull: ndocs } }
+fn funnel(k: usize, nprobe: usize, ndocs: usize) -> SearchParams {
+    SearchParams { k, mode: Mode::Approximate { nprobe, ndocs, num_rescored: ndocs } }
 }
 
 #[test]
 fn queries_that_are_no_embeddings() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
-    each_searcher!(&index, searcher => for params in [Params::exact(3), Params::funnel(3)] {
+    each_searcher!(&index, searcher => for params in [SearchParams::exact(3), SearchParams::approximate(3)] {
         let error = |query: &[f32]| searcher.search(query, &params, None).unwrap_err();
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut query = rows(4);
@@ -65,7 +65,7 @@ fn queries_that_are_no_embeddings() {
 #[test]
 fn queries_that_say_little() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
-    each_searcher!(&index, searcher => for params in [Params::exact(3), Params::funnel(3), funnel(3, 1, 3)] {
+    each_searcher!(&index, searcher => for params in [SearchParams::exact(3), SearchParams::approximate(3), funnel(3, 1, 3)] {
         assert!(pids(searcher, &[], &params, None).is_empty());
         // Nothing prefers a passage: the first ones with a token, of those that the cells hold.
         for zeros in [&[0.0; DIM][..], &[-0.0; 9 * DIM]] {
@@ -85,15 +85,15 @@ fn numbers_out_of_range_mean_their_nearest_in_it() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
     let (query, large) = (rows(4), [CENTROIDS + 1, 1 << 40, usize::MAX / 2, usize::MAX]);
     each_searcher!(&index, searcher => {
-        let ask = |params: &Params| pids(searcher, &query, params, None);
-        let all = ask(&Params::exact(FILLED));
+        let ask = |params: &SearchParams| pids(searcher, &query, params, None);
+        let all = ask(&SearchParams::exact(FILLED));
         assert_eq!(all.len(), FILLED);
-        for params in [Params::exact(0), Params::funnel(0), funnel(0, 0, 0)] {
+        for params in [SearchParams::exact(0), SearchParams::approximate(0), funnel(0, 0, 0)] {
             assert!(ask(&params).is_empty(), "{params:?}");
         }
         for k in large {
-            assert_eq!(ask(&Params::exact(k)), all);
-            assert_eq!(ask(&Params::funnel(k)), all);
+            assert_eq!(ask(&SearchParams::exact(k)), all);
+            assert_eq!(ask(&SearchParams::approximate(k)), all);
             assert_eq!(ask(&funnel(k, 1, 1)), all);
         }
         for many in large {
@@ -112,7 +112,8 @@ fn nothing_to_find_it_in() {
     let (_dir, filled) = index(&DOCLENS, CENTROIDS);
     let (_dir_of_none, none) = index(&[], CENTROIDS);
     let (_dir_of_empty, empty) = index(&[0, 0, 0], CENTROIDS);
-    let asked = [Params::exact(3), Params::funnel(3), funnel(3, 0, 0), Params::exact(usize::MAX)];
+    let asked =
+        [SearchParams::exact(3), SearchParams::approximate(3), funnel(3, 0, 0), SearchParams::exact(usize::MAX)];
     let nowhere = |index: &Index, subset: Option<&Subset>| {
         each_searcher!(index, searcher => for params in &asked {
             assert!(pids(searcher, &rows(4), params, subset).is_empty(), "{params:?}");
@@ -138,7 +139,7 @@ fn more_results_than_cells_hold_are_looked_for_everywhere() {
     each_searcher!(&index, searcher => {
         let (query, k) = (rows(4), DOCLENS.len());
         let outcome = searcher.search(&query, &funnel(k, 1, 1), None).unwrap();
-        assert_eq!(outcome.found, searcher.search(&query, &Params::exact(k), None).unwrap().found);
+        assert_eq!(outcome.found, searcher.search(&query, &SearchParams::exact(k), None).unwrap().found);
         assert_eq!(outcome.found.len(), FILLED);
         // The empty one too: no cells but passages were gone through.
         assert_eq!(outcome.num_scored, DOCLENS.len());

@@ -1,12 +1,12 @@
 //! Candidates against their definition where it is hard to keep: several blocks of passages, more query tokens than
-//! there are marks, gains whose sum needs a shift, floors with ties.
+//! there are marks, residual_weights whose sum needs a shift, floors with ties.
 
 #![allow(unreachable_pub)] // a test crate has no outside
 
 mod support;
 
 use selvedge_backend::Probed;
-use selvedge_index::Lists;
+use selvedge_index::InvertedLists;
 use selvedge_search::{
     Subset,
     candidates::{BLOCK_PASSAGES, Candidate, Kept, Scratch, gain_shift, gather},
@@ -29,7 +29,7 @@ fn probed(query_len: usize, nprobe: usize, top: i32, step: i32) -> Probed {
 }
 
 /// Every touched passage by the formula, one query token and one cell at a time.
-fn naive(lists: &Lists, probed: &Probed) -> Vec<Candidate> {
+fn naive(lists: &InvertedLists, probed: &Probed) -> Vec<Candidate> {
     let mut sums: Vec<Option<i32>> = vec![None; PASSAGES];
     let mut list = Vec::new();
     for (i, missing) in probed.missing.iter().enumerate() {

@@ -10,7 +10,7 @@ mod support;
 use rayon::ThreadPoolBuilder;
 use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
 use selvedge_backend::{Cpu, Cuda};
-use selvedge_search::{Found, Params, Searcher, Subset};
+use selvedge_search::{Hit, SearchParams, Searcher, Subset};
 use support::{index, rows};
 
 fn cuda() -> Option<Cuda> {
@@ -37,11 +37,15 @@ fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
     let subset = Subset::new((0..120).step_by(2).collect(), 120).unwrap();
     let [many, one] = [4, 1].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
 
-    let funnel = Params { k: 5, mode: selvedge_search::Mode::Funnel { nprobe: 2, ndocs: 40, nfull: 15 } };
-    for (params, subset) in
-        [(funnel, None), (Params::exact(7), None), (funnel, Some(&subset)), (Params::exact(7), Some(&subset))]
-    {
-        let found = |outcomes: Vec<selvedge_search::Outcome>| -> Vec<(Vec<Found>, usize)> {
+    let funnel =
+        SearchParams { k: 5, mode: selvedge_search::Mode::Approximate { nprobe: 2, ndocs: 40, num_rescored: 15 } };
+    for (params, subset) in [
+        (funnel, None),
+        (SearchParams::exact(7), None),
+        (funnel, Some(&subset)),
+        (SearchParams::exact(7), Some(&subset)),
+    ] {
+        let found = |outcomes: Vec<selvedge_search::Ranking>| -> Vec<(Vec<Hit>, usize)> {
             outcomes.into_iter().map(|outcome| (outcome.found, outcome.num_scored)).collect()
         };
         let together = many.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();

@@ -5,7 +5,7 @@
 mod support;
 
 use selvedge_backend::Cpu;
-use selvedge_search::{Mode, Params, Searcher, Tuning, tune};
+use selvedge_search::{Mode, SearchParams, Searcher, Tuning, tune};
 use support::{DIM, index, rows};
 
 const PASSAGES: usize = 60;
@@ -16,7 +16,7 @@ fn queries() -> Vec<Vec<f32>> {
     rows(24).chunks_exact(3 * DIM).map(<[f32]>::to_vec).collect()
 }
 
-/// A passage of rank r is found with `nfull` above r and not with r; and of `ndocs` candidates there are exactly so many.
+/// A passage of rank r is found with `num_rescored` above r and not with r; and of `ndocs` candidates there are exactly so many.
 #[test]
 fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
@@ -31,15 +31,15 @@ fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
             let mut found: Vec<usize> = ranks.iter().flatten().copied().collect();
             found.sort_unstable();
             assert_eq!(found, (0..ndocs.min(touched)).collect::<Vec<_>>(), "{ndocs} candidates have these ranks");
-            for nfull in 1..=ndocs.min(touched) {
-                let params = Params { k: 1, mode: Mode::Funnel { nprobe: NPROBE, ndocs, nfull } };
-                // k = nfull, so that everything that is scored is found.
-                let outcome = searcher.search(&query, &Params { k: nfull, ..params }, None).unwrap();
+            for num_rescored in 1..=ndocs.min(touched) {
+                let params = SearchParams { k: 1, mode: Mode::Approximate { nprobe: NPROBE, ndocs, num_rescored } };
+                // k = num_rescored, so that everything that is scored is found.
+                let outcome = searcher.search(&query, &SearchParams { k: num_rescored, ..params }, None).unwrap();
                 let mut found: Vec<u32> = outcome.found.iter().map(|f| f.pid).collect();
                 found.sort_unstable();
-                let by_rank = |&pid: &u32| ranks[pid as usize].is_some_and(|rank| rank < nfull);
+                let by_rank = |&pid: &u32| ranks[pid as usize].is_some_and(|rank| rank < num_rescored);
                 let expected: Vec<u32> = pids.iter().copied().filter(by_rank).collect();
-                assert_eq!(found, expected, "{ndocs} candidates, {nfull} scored");
+                assert_eq!(found, expected, "{ndocs} candidates, {num_rescored} scored");
             }
         }
     }
@@ -71,7 +71,7 @@ fn an_index_that_is_searched_whole_gives_every_passage() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     for k in [PASSAGES, 10 * PASSAGES] {
-        let narrow = Params { k, mode: Mode::Funnel { nprobe: 1, ndocs: 1, nfull: 1 } };
+        let narrow = SearchParams { k, mode: Mode::Approximate { nprobe: 1, ndocs: 1, num_rescored: 1 } };
         for query in queries() {
             assert_eq!(searcher.search(&query, &narrow, None).unwrap().found.len(), PASSAGES);
         }

@@ -7,7 +7,7 @@
 mod support;
 
 use selvedge_backend::Cpu;
-use selvedge_search::{Params, Searcher, Subset};
+use selvedge_search::{SearchParams, Searcher, Subset};
 use support::{index, rows};
 
 /// Threads of this process.
@@ -24,7 +24,7 @@ fn a_search_computes_on_the_callers_threads_and_no_others() {
     let queries: Vec<Vec<f32>> = [1, 8, 9, 40, 700].map(rows).to_vec();
     let (_dir, index) = pool.install(|| index(&doclens, 1024));
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
-    for params in [Params::funnel(10), Params::funnel(1000), Params::exact(10)] {
+    for params in [SearchParams::approximate(10), SearchParams::approximate(1000), SearchParams::exact(10)] {
         assert_eq!(pool.install(|| searcher.search_batch(&queries, &params, None).unwrap()).len(), queries.len());
         assert_eq!(threads(), before + 1, "{params:?}: the pool's one thread");
     }
@@ -32,11 +32,11 @@ fn a_search_computes_on_the_callers_threads_and_no_others() {
     // One query at a time needs no pool at all, unless it is compared with every passage.
     let half = Subset::new((0..1500).step_by(2).collect(), 1500).unwrap();
     for query in &queries {
-        searcher.search(query, &Params::funnel(10), None).unwrap();
-        searcher.search(query, &Params::funnel(1000), Some(&half)).unwrap();
-        searcher.search(query, &Params::exact(10), Some(&half)).unwrap();
+        searcher.search(query, &SearchParams::approximate(10), None).unwrap();
+        searcher.search(query, &SearchParams::approximate(1000), Some(&half)).unwrap();
+        searcher.search(query, &SearchParams::exact(10), Some(&half)).unwrap();
     }
     assert_eq!(threads(), before + 1, "single queries started threads");
-    searcher.search(&queries[0], &Params::exact(10), None).unwrap();
+    searcher.search(&queries[0], &SearchParams::exact(10), None).unwrap();
     assert!(threads() > before + 1, "rayon's own pool, at last: else this test tells nothing");
 }

@@ -31,12 +31,12 @@
 mod adamw;
 mod blocks;
 mod error;
+mod fast_forward;
 mod forward;
-mod fresh;
+mod init;
 mod loss;
 mod ops;
 mod params;
-mod ragged;
 mod run;
 mod shards;
 mod state;
@@ -46,7 +46,7 @@ mod tests;
 
 pub use adamw::AdamWOptions;
 pub use error::{Error, Result};
-pub use fresh::{FreshOptions, fresh};
+pub use init::{FreshOptions, fresh};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
 pub use params::StoredAs;
 pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::forward::{Padded, forward};
 use crate::loss::Encoded;
 use crate::params::{Params, StoredAs};
-use crate::{ops, ragged};
+use crate::{fast_forward, ops};
 
 /// A checkpoint in training.
 pub struct Student {
@@ -77,7 +77,7 @@ impl Student {
         if batch.ids.is_empty() {
             return self.embed_padded(rows);
         }
-        let x = self.project(ragged::post_norm(config, &self.params, &batch)?)?;
+        let x = self.project(fast_forward::post_norm(config, &self.params, &batch)?)?;
         let embeddings = padded.of_ragged(&ops::unit(&x)?, &batch.spans)?;
         Ok(Encoded { embeddings, kept: padded.kept })
     }

@@ -50,20 +50,20 @@ macro_rules! autovectorize {
     };
 }
 
+mod aligned;
 mod approx_scores;
 mod assign;
 mod best;
+#[cfg(target_arch = "x86_64")]
+mod bit_unpacker;
 mod centroid_sums;
 mod centroid_table;
 mod compress;
 mod decompress;
 mod dots;
-#[cfg(target_arch = "x86_64")]
-mod fields;
 mod levels;
 mod linear_f32;
 mod linear_int8;
-mod lined;
 mod maxsim;
 mod maxsim_f32;
 mod passages;
@@ -79,7 +79,7 @@ pub use passages::{Passages, Table};
 pub use query::Query;
 
 use crate::{
-    Backend, CheckedCodec, CompressedPassages, Error, Hit, HostScores, Isa, Packed, Probed, QuantizedQuery, Result,
+    Backend, CheckedCodec, CompressedPassages, Error, HostScores, Isa, Packed, Probed, QuantizedQuery, RawHit, Result,
     Select,
 };
 use std::ops::Range;
@@ -215,7 +215,7 @@ impl Backend for Cpu {
         Ok(maxsim_f32::maxsim_f32(self.isa, dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>> {
         Ok(top_k::top_k(scores.scores(), scores.select(), k))
     }
 }

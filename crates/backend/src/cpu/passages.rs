@@ -1,7 +1,7 @@
 //! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
 
-use super::lined::{LINE, Lined};
-use crate::{CheckedCodec, CodeReader, CompressedPassages, HostScores, NO_MATCH, Result, Select, read_scale};
+use super::aligned::{AlignedVec, LINE};
+use crate::{CheckedCodec, CodeReader, CompressedPassages, HostScores, NO_MATCH, Result, Select, read_weight};
 use rayon::prelude::*;
 use std::cell::Cell;
 
@@ -48,8 +48,8 @@ impl Passages {
 
     /// Scale index of token `t`.
     #[inline]
-    pub(super) fn scale(&self, t: usize) -> usize {
-        read_scale(&self.bytes.scales, self.codec.scale_bits, t)
+    pub(super) fn weight(&self, t: usize) -> usize {
+        read_weight(&self.bytes.weights, self.codec.weight_bits, t)
     }
 
     /// One score for each selected passage. `score_block(first, out)` scores the selected passages
@@ -86,7 +86,7 @@ impl Codes<'_> {
 }
 
 /// Centroids whose largest entries stand in the table's `maxima`.
-pub(super) use crate::imputed::GROUP;
+pub(super) use crate::missing_score::GROUP;
 
 /// The centroid table of one query, `(K, stride) i32`: `stride` is `Q` rounded up to 8, the entries
 /// behind the `Q`-th of a row are zero, so that a token's row is read in whole registers.
@@ -95,15 +95,15 @@ pub struct Table {
     query_len: usize,
     stride: usize,
     num_centroids: usize,
-    entries: Lined<i32>,
+    entries: AlignedVec<i32>,
     /// Largest entry of each column over [`GROUP`] rows, `(ceil(K / GROUP), stride) i32`.
-    maxima: Lined<i32>,
+    maxima: AlignedVec<i32>,
 }
 
 thread_local! {
     /// Memory of tables that were dropped on this thread, for its next one: a table of a megabyte for each query
     /// would otherwise be zeroed, if not mapped anew, each time.
-    static SPARE: Cell<(Lined<i32>, Lined<i32>)> = Cell::default();
+    static SPARE: Cell<(AlignedVec<i32>, AlignedVec<i32>)> = Cell::default();
 }
 
 /// Larger tables, those of very long queries, give their memory back: 64 MiB are 2^18 centroids and 64 query tokens.
@@ -120,7 +120,7 @@ impl Drop for Table {
 }
 
 /// Entries of a table that L2 holds, 1 MiB of them: asking for its rows costs `maxsim` 4 to 15 %. Where a table is larger,
-/// it gains up to 12 % when other cores want the memory too, and nothing else (Zen 5; 1 MiB and 2 MiB).
+/// it residual_weights up to 12 % when other cores want the memory too, and nothing else (Zen 5; 1 MiB and 2 MiB).
 const CACHED: usize = 1 << 18;
 
 impl Table {

@@ -4,7 +4,7 @@ use super::{
     best::{Best, id, key, value},
     *,
 };
-use crate::{Codec, NO_MATCH, ResidualForm, RowCoding, ScaleRule, pack_codes, reference};
+use crate::{CodecParams, NO_MATCH, ResidualForm, RowCoding, WeightRule, pack_codes, reference};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,9 +20,9 @@ fn noise(rng: &mut ChaCha8Rng, num: usize) -> Vec<f32> {
     (0..num).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-/// A codec of 2 bits and 8-bit scales.
-fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
-    Codec {
+/// A codec of 2 bits and 8-bit weights.
+fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> CodecParams {
+    CodecParams {
         dim,
         nbits: 2,
         centroids: (0..num_centroids * dim).map(|_| rng.random_range(-127..=127)).collect(),
@@ -31,13 +31,13 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> Codec {
         levels: vec![-10, -3, 3, 10],
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits: 8,
-        norms: (0..=255).collect(),
-        gains: (0..=255).rev().collect(),
-        norm_unit: 0.01,
-        gain_unit: 0.0001,
+        weight_bits: 8,
+        centroid_weights: (0..=255).collect(),
+        residual_weights: (0..=255).rev().collect(),
+        centroid_weight_step: 0.01,
+        residual_weight_step: 0.0001,
     }
 }
 
@@ -60,7 +60,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
                 offsets: offsets.iter().flat_map(|&o| (o as u32).to_le_bytes()).collect(),
                 codes: pack_codes(&codes, codec.code_bits()).into(),
                 residuals: packed.residuals.clone().into(),
-                scales: packed.scales.clone().into(),
+                weights: packed.weights.clone().into(),
             };
             let passages = cpu.load_passages(&codec, bytes).expect("lengths fit");
             let query = cpu.load_query(&codec, rounded.clone()).unwrap();
@@ -129,7 +129,7 @@ fn what_was_interleaved_for_another_instruction_set_is_refused() {
         offsets: [0u32, 1].iter().flat_map(|o| o.to_le_bytes()).collect(),
         codes: pack_codes(&[4], codec.code_bits()).into(),
         residuals: vec![0; codec.row_bytes()].into(),
-        scales: vec![0].into(),
+        weights: vec![0].into(),
     };
     for (maker, user) in cpus().flat_map(|maker| cpus().map(move |user| (maker, user))) {
         let centroids = maker.load_centroids(16, &codec.centroids).expect("a CPU never fails");
@@ -150,7 +150,7 @@ fn what_was_interleaved_for_another_instruction_set_is_refused() {
 fn passages_of_other_bits_are_refused() {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
     let (cpu, two_bits) = (Cpu::new().expect("a cpu"), codec(rng, 8, 2));
-    let none = Codec { nbits: 0, levels: vec![], cutoffs: vec![], ..two_bits.clone() };
+    let none = CodecParams { nbits: 0, levels: vec![], cutoffs: vec![], ..two_bits.clone() };
     let [two_bits, none] = [two_bits, none].map(|codec| CheckedCodec::new(codec).expect("valid"));
     let query = cpu.load_query(&none, QuantizedQuery::new(8, &noise(rng, 8))).expect("a CPU never fails");
     let table = cpu.centroid_table(&none, &query).expect("a CPU never fails");
@@ -158,7 +158,7 @@ fn passages_of_other_bits_are_refused() {
         offsets: [0u32, 1].iter().flat_map(|o| o.to_le_bytes()).collect(),
         codes: pack_codes(&[1], 1).into(),
         residuals: vec![0; 2].into(),
-        scales: vec![0].into(),
+        weights: vec![0].into(),
     };
     let passages = cpu.load_passages(&two_bits, bytes).expect("lengths fit");
     let _ = cpu.maxsim(&passages, &query, &table, Select::All);

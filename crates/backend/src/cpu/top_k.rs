@@ -1,13 +1,13 @@
 //! The best `k` of the selected passages.
 
 use super::best::{Best, id, key, value};
-use crate::{Hit, NO_MATCH, Select};
+use crate::{NO_MATCH, RawHit, Select};
 
 /// `scores`, one for each selected passage -> the best `k` by score descending, then pid ascending.
 ///
 /// # Panics
 /// If there are not as many selected passages as scores.
-pub(super) fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
+pub(super) fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
     assert_eq!(select.len(scores.len()), scores.len(), "one score for each selected passage");
     let mut best = Best::new(k);
     for (i, &score) in scores.iter().enumerate() {
@@ -15,5 +15,5 @@ pub(super) fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<Hit> {
             best.push(key(score, select.pid(i)));
         }
     }
-    best.into_sorted().into_iter().map(|key| Hit { pid: id(key), score: value(key) }).collect()
+    best.into_sorted().into_iter().map(|key| RawHit { pid: id(key), score: value(key) }).collect()
 }

@@ -2,9 +2,9 @@
 
 use super::{
     Cuda,
-    modules::Special,
+    modules::KernelVariant,
     resident::{LoadedPassages, Scores, Table},
-    scores::scores,
+    score_kernels::scores,
 };
 use crate::{Result, Select};
 use selvedge_kernels::Op;
@@ -19,5 +19,5 @@ pub(super) fn approx_scores(
     table: &Table,
     select: Select<'_>,
 ) -> Result<Scores> {
-    scores(cuda, (Op::ApproxScores, Special::NONE), passages, table, None, select)
+    scores(cuda, (Op::ApproxScores, KernelVariant::NONE), passages, table, None, select)
 }

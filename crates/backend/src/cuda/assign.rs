@@ -3,8 +3,8 @@
 use super::{
     Cuda,
     context::Buffer,
-    launches::{batch_rows, blocks_of_warps},
-    modules::{Special, value},
+    grid::{batch_rows, blocks_of_warps},
+    modules::{KernelVariant, value},
 };
 use crate::Result;
 use selvedge_kernels::Op;
@@ -46,7 +46,7 @@ pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> 
     centroids.rows.assert_of(&cuda.context);
     assert!(embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
     assert!(centroids.num > 0 || embeddings.is_empty(), "at least one centroid");
-    let special = Special::dim(dim);
+    let special = KernelVariant::dim(dim);
     let round = cuda.modules.kernel(Op::Assign, special, "round_rows")?;
     let assign = cuda.modules.kernel(Op::Assign, special, "assign")?;
     let (num_centroids, pitch) = (centroids.num as u32, dim.next_multiple_of(STEP));

@@ -16,11 +16,11 @@ use super::{
     modules::Modules,
     nvrtc::Nvrtc,
     probe::probe,
-    query::Query,
+    query_layout::Query,
     resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table},
     top_k::top_k,
 };
-use crate::{Backend, CheckedCodec, CompressedPassages, Error, Hit, Packed, Probed, QuantizedQuery, Result, Select};
+use crate::{Backend, CheckedCodec, CompressedPassages, Error, Packed, Probed, QuantizedQuery, RawHit, Result, Select};
 use std::{ops::Range, sync::Arc};
 
 /// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
@@ -167,7 +167,7 @@ impl Backend for Cuda {
         maxsim_f32(self, dim, queries, query_offsets, embeddings, passage_offsets)
     }
 
-    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>> {
         top_k(self, scores, k)
     }
 }

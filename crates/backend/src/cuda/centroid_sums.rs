@@ -2,8 +2,8 @@
 
 use super::{
     Cuda,
-    launches::batch_rows,
-    modules::{Special, value},
+    grid::batch_rows,
+    modules::{KernelVariant, value},
 };
 use crate::Result;
 use selvedge_kernels::Op;
@@ -22,7 +22,7 @@ pub(super) fn centroid_sums(
     num_centroids: usize,
 ) -> Result<(Vec<f32>, Vec<u32>)> {
     assert_eq!(embeddings.len(), codes.len() * dim, "one code for each embedding");
-    let kernel = cuda.modules.kernel(Op::CentroidSums, Special::NONE, "centroid_sums")?;
+    let kernel = cuda.modules.kernel(Op::CentroidSums, KernelVariant::NONE, "centroid_sums")?;
     let sums = cuda.context.zeros::<f64>(num_centroids * dim)?;
     let mut counts = vec![0; num_centroids];
     let batch = batch_rows(dim);

@@ -2,9 +2,9 @@
 
 use super::{
     Cuda,
-    launches::blocks_of_warps,
-    modules::{Special, value},
-    query::{self, Query},
+    grid::blocks_of_warps,
+    modules::{KernelVariant, value},
+    query_layout::{self, Query},
     resident::{LoadedCodec, Table},
 };
 use crate::Result;
@@ -23,9 +23,9 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     let host = &codec.host;
     query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
-    let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query::pitch(query.len()));
+    let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query_layout::pitch(query.len()));
     let entries = cuda.context.allocate(num_centroids * pitch)?;
-    let kernel = cuda.modules.kernel(Op::CentroidTable, Special::dim(host.dim), "centroid_table")?;
+    let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
     let (k, q, p) = (num_centroids as u32, query_len as u32, pitch as u32);
     let factor = host.table_factor();
     let blocks = (blocks_of_warps(num_centroids.div_ceil(ROWS), THREADS).0, query_len.div_ceil(PANEL));

@@ -2,8 +2,8 @@
 
 use super::{
     Cuda,
-    launches::{WARP, batch_rows, resident_blocks},
-    modules::{Special, value},
+    grid::{WARP, batch_rows, resident_blocks},
+    modules::{KernelVariant, value},
     resident::LoadedCodec,
 };
 use crate::{Packed, Result, trellis::JOINT};
@@ -22,14 +22,14 @@ pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], co
     loaded.centroids.assert_of(&cuda.context);
     assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
     assert!(codes.iter().all(|&code| (code as usize) < codec.num_centroids()), "codes are below K");
-    let kernel = cuda.modules.kernel(Op::Compress, Special::codec(codec), "compress")?;
+    let kernel = cuda.modules.kernel(Op::Compress, KernelVariant::codec(codec), "compress")?;
     let mut packed = Packed::default();
     let batch = batch_rows(codec.dim);
     for (embeddings, codes) in embeddings.chunks(batch * codec.dim).zip(codes.chunks(batch)) {
         let num = codes.len();
         let (embeddings, codes) = (cuda.context.upload(embeddings)?, cuda.context.upload(codes)?);
         let rows = cuda.context.allocate::<u8>(num * codec.row_bytes())?;
-        let scales = cuda.context.allocate::<u8>(num)?;
+        let weights = cuda.context.allocate::<u8>(num)?;
         let mut blocks = resident_blocks(&cuda.context, num, THREADS);
         let of_warp = codec.dim.max(2 * JOINT) * WARP;
         let warps = THREADS as usize / WARP;
@@ -51,12 +51,12 @@ pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], co
         if let Some(metric) = &rules.metric {
             arguments.extend([value(&metric.argument), taken.argument()]);
         }
-        arguments.extend([rows.argument(), scales.argument()]);
+        arguments.extend([rows.argument(), weights.argument()]);
         // SAFETY: the arguments are the kernel's, which has the two of a trellis if the codec is one; the arrays are
         // (num, D), (num), (K, D), (num, W) and (num), and each warp has its room for what it takes.
         unsafe { kernel.launch(blocks, THREADS, &arguments)? };
         packed.residuals.extend(rows.download()?);
-        packed.scales.extend(scales.download()?);
+        packed.weights.extend(weights.download()?);
     }
     Ok(packed)
 }

@@ -2,8 +2,8 @@
 
 use super::{
     Cuda,
-    launches::batch_rows,
-    modules::{Special, value},
+    grid::batch_rows,
+    modules::{KernelVariant, value},
     resident::LoadedPassages,
 };
 use crate::Result;
@@ -19,7 +19,7 @@ const THREADS: u32 = 256;
 pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<usize>) -> Result<Vec<f32>> {
     assert!(tokens.end <= passages.num_tokens, "tokens end within the segment");
     let codec = &passages.codec.host;
-    let kernel = cuda.modules.kernel(Op::Decompress, Special::codec(codec), "decompress")?;
+    let kernel = cuda.modules.kernel(Op::Decompress, KernelVariant::codec(codec), "decompress")?;
     let batch = batch_rows(codec.dim);
     let argument = passages.argument(&cuda.context);
     let mut vectors = Vec::with_capacity(tokens.len() * codec.dim);
@@ -29,8 +29,8 @@ pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<u
         let (first, count) = (first as u32, num as u32);
         let arguments = [
             value(&argument),
-            value(&codec.norm_unit),
-            value(&codec.gain_unit),
+            value(&codec.centroid_weight_step),
+            value(&codec.residual_weight_step),
             value(&codec.centroid_scale),
             value(&first),
             value(&count),

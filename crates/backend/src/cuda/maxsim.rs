@@ -2,10 +2,10 @@
 
 use super::{
     Cuda,
-    modules::Special,
-    query::Query,
+    modules::KernelVariant,
+    query_layout::Query,
     resident::{LoadedPassages, Scores, Table},
-    scores::scores,
+    score_kernels::scores,
 };
 use crate::{Result, Select};
 use selvedge_kernels::Op;
@@ -24,5 +24,5 @@ pub(super) fn maxsim(
     let codec = &passages.codec.host;
     query.assert_for(&cuda.context, codec);
     assert_eq!(table.query_len, query.len(), "the table is the query's");
-    scores(cuda, (Op::Maxsim, Special::codec(codec)), passages, table, Some(&query.arranged), select)
+    scores(cuda, (Op::Maxsim, KernelVariant::codec(codec)), passages, table, Some(&query.arranged), select)
 }

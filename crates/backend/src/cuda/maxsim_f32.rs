@@ -2,7 +2,7 @@
 
 use super::{
     Cuda,
-    modules::{Special, value},
+    modules::{KernelVariant, value},
 };
 use crate::Result;
 use selvedge_kernels::Op;
@@ -26,7 +26,7 @@ pub(super) fn maxsim_f32(
     };
     assert!(fits(queries, query_offsets) && fits(embeddings, passage_offsets), "offsets of rows");
     let (num_queries, num_passages) = (query_offsets.len() - 1, passage_offsets.len() - 1);
-    let kernel = cuda.modules.kernel(Op::MaxsimF32, Special::NONE, "maxsim_f32")?;
+    let kernel = cuda.modules.kernel(Op::MaxsimF32, KernelVariant::NONE, "maxsim_f32")?;
     let wide = |offsets: &[usize]| -> Vec<u64> { offsets.iter().map(|&offset| offset as u64).collect() };
     let (queries, embeddings) = (cuda.context.upload(queries)?, cuda.context.upload(embeddings)?);
     let query_ends = cuda.context.upload(&wide(query_offsets))?;

@@ -26,7 +26,7 @@ mod context;
 mod cubins;
 mod decompress;
 mod driver;
-mod launches;
+mod grid;
 mod library;
 mod maxsim;
 mod maxsim_f32;
@@ -34,12 +34,12 @@ mod modules;
 mod nvrtc;
 mod peak;
 mod probe;
-mod query;
+mod query_layout;
 mod resident;
 mod rules;
-mod scores;
+mod score_kernels;
 mod select;
-mod selected;
+mod selection;
 mod top_k;
 
 pub use assign::Centroids;
@@ -47,15 +47,15 @@ pub use backend::Cuda;
 pub use cubins::{Cubins, Key};
 pub use driver::{Device, Driver};
 pub use library::Unavailable;
-pub use modules::Special;
+pub use modules::KernelVariant;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use peak::Peak;
-pub use query::Query;
+pub use query_layout::Query;
 pub use resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table};
 
 /// What this machine has.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct Inventory {
     /// The driver.
     pub driver: Result<Driver, Unavailable>,
     /// Its devices, in the driver's order; none without a driver.
@@ -65,8 +65,8 @@ pub struct Found {
 }
 
 /// Looks for the driver, its devices and NVRTC.
-pub fn devices() -> Found {
+pub fn devices() -> Inventory {
     let driver = Driver::get();
     let devices = driver.as_ref().map(Driver::devices).unwrap_or_default();
-    Found { driver, devices, nvrtc: Nvrtc::get() }
+    Inventory { driver, devices, nvrtc: Nvrtc::get() }
 }

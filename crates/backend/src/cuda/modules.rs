@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{Error, Result};
 use bytemuck::Pod;
-use selvedge_kernels::{Op, Options};
+use selvedge_kernels::{Defines, Op};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex};
 
 /// What a kernel is compiled for; [`Op::options`] says which of it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Special {
+pub struct KernelVariant {
     /// Components of an embedding.
     pub dim: usize,
     /// Bits of one in a packed row.
@@ -24,7 +24,7 @@ pub struct Special {
     pub trellis: bool,
 }
 
-impl Special {
+impl KernelVariant {
     /// For nothing.
     pub(super) const NONE: Self = Self { dim: 0, nbits: 0, trellis: false };
 
@@ -34,7 +34,7 @@ impl Special {
     }
 
     /// For a codec.
-    pub(super) fn codec(codec: &crate::Codec) -> Self {
+    pub(super) fn codec(codec: &crate::CodecParams) -> Self {
         let trellis = codec.nbits > 0 && matches!(codec.coding, crate::RowCoding::Trellis { .. });
         Self { dim: codec.dim, nbits: codec.nbits, trellis }
     }
@@ -42,10 +42,10 @@ impl Special {
     /// What the compiler is told, for all kernels of an op on GPUs of an architecture (`sm_90`).
     pub fn compiler_options(self, op: Op, arch: &str) -> Vec<String> {
         let mut options = vec![format!("--gpu-architecture={arch}"), "--std=c++17".into()];
-        if op.options() != Options::None {
+        if op.options() != Defines::None {
             options.push(format!("-DDIM={}", self.dim));
         }
-        if op.options() == Options::Coding {
+        if op.options() == Defines::Coding {
             options.push(format!("-DNBITS={}", self.nbits));
             options.push(format!("-DTRELLIS={}", u8::from(self.trellis)));
         }
@@ -60,7 +60,7 @@ pub(super) struct Modules {
     nvrtc: Nvrtc,
     architecture: String,
     cubins: Cubins,
-    loaded: Mutex<HashMap<(Op, Special), Arc<Module>>>,
+    loaded: Mutex<HashMap<(Op, KernelVariant), Arc<Module>>>,
 }
 
 /// A loaded CUBIN.
@@ -121,7 +121,7 @@ impl Modules {
     }
 
     /// Kernel `name` of an op, for `special`.
-    pub(super) fn kernel(&self, op: Op, special: Special, name: &'static str) -> Result<Kernel> {
+    pub(super) fn kernel(&self, op: Op, special: KernelVariant, name: &'static str) -> Result<Kernel> {
         let module = self.module(op, special)?;
         let calls = self.context.enter()?;
         let text = CString::new(name).expect("no zero byte");
@@ -132,12 +132,12 @@ impl Modules {
         Ok(Kernel { module, function, name })
     }
 
-    fn module(&self, op: Op, special: Special) -> Result<Arc<Module>> {
+    fn module(&self, op: Op, special: KernelVariant) -> Result<Arc<Module>> {
         // What the op is not specialized for does not tell its modules apart.
         let special = match op.options() {
-            Options::None => Special::NONE,
-            Options::Dim => Special::dim(special.dim),
-            Options::Coding => special,
+            Defines::None => KernelVariant::NONE,
+            Defines::Dim => KernelVariant::dim(special.dim),
+            Defines::Coding => special,
         };
         if let Some(module) = self.loaded.lock().expect("no holder panics").get(&(op, special)) {
             return Ok(Arc::clone(module));

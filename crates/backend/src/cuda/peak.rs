@@ -3,8 +3,8 @@
 use super::{
     Cuda,
     context::Buffer,
-    launches::WARP,
-    modules::{Special, value},
+    grid::WARP,
+    modules::{KernelVariant, value},
 };
 use crate::Result;
 use selvedge_kernels::Op;
@@ -48,7 +48,7 @@ impl Cuda {
 impl Peak<'_> {
     /// Copies the data from device memory to device memory.
     pub fn copy(&self) -> Result<()> {
-        let kernel = self.cuda.modules.kernel(Op::Peak, Special::NONE, "copy")?;
+        let kernel = self.cuda.modules.kernel(Op::Peak, KernelVariant::NONE, "copy")?;
         let units = (self.from.len() / UNIT_BYTES) as u64;
         let arguments = [self.from.argument(), value(&units), self.to.argument()];
         // SAFETY: the arguments are the kernel's; both buffers have as many units.
@@ -68,7 +68,7 @@ impl Peak<'_> {
 
     /// Products of int8 in tensor cores: `rounds * num_products`.
     pub fn products(&self, rounds: u32) -> Result<()> {
-        let kernel = self.cuda.modules.kernel(Op::Peak, Special::NONE, "products")?;
+        let kernel = self.cuda.modules.kernel(Op::Peak, KernelVariant::NONE, "products")?;
         let arguments = [value(&rounds), self.products.argument()];
         // SAFETY: the arguments are the kernel's; there is room for each thread's sum.
         unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments)? };
@@ -89,7 +89,7 @@ impl Peak<'_> {
     pub fn multiply_adds(&self, rounds: u32) -> Result<()> {
         // Sums stay finite.
         let factor = 0.5f32;
-        let kernel = self.cuda.modules.kernel(Op::Peak, Special::NONE, "multiply_adds")?;
+        let kernel = self.cuda.modules.kernel(Op::Peak, KernelVariant::NONE, "multiply_adds")?;
         let arguments = [value(&rounds), value(&factor), self.sums.argument()];
         // SAFETY: the arguments are the kernel's; there is room for each thread's sum.
         unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments)? };

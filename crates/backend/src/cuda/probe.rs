@@ -2,13 +2,13 @@
 
 use super::{
     Cuda,
-    modules::{Special, value},
+    modules::{KernelVariant, value},
     resident::Table,
     select::{self, Columns},
 };
 use crate::{
     Probed, Result,
-    imputed::{GROUP, Imputed},
+    missing_score::{GROUP, MissingScore},
 };
 use selvedge_kernels::Op;
 
@@ -33,10 +33,10 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed>
     };
     let best = select::best(cuda, Op::Probe, &columns, (taken + 1).min(num_centroids))?;
 
-    let imputed = Imputed::new(nprobe, num_centroids);
+    let imputed = MissingScore::new(nprobe, num_centroids);
     let sampled = num_centroids.div_ceil(GROUP).div_ceil(imputed.step);
     let maxima = cuda.context.allocate::<i32>(query_len * sampled)?;
-    let kernel = cuda.modules.kernel(Op::Probe, Special::NONE, "maxima")?;
+    let kernel = cuda.modules.kernel(Op::Probe, KernelVariant::NONE, "maxima")?;
     let (k, p, q, step) = (num_centroids as u32, pitch as u32, query_len as u32, imputed.step as u32);
     let arguments = [table.entries.argument(), value(&k), value(&p), value(&q), value(&step), maxima.argument()];
     // SAFETY: the arguments are the kernel's; the table is (K, pitch), and a maximum has room for each group.

@@ -3,9 +3,9 @@
 use super::{
     context::{Buffer, Context},
     rules::Rules,
-    selected::Selected,
+    selection::Selected,
 };
-use crate::{CheckedCodec, Codec, CompressedPassages, Result};
+use crate::{CheckedCodec, CodecParams, CompressedPassages, Result};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub struct LoadedCodec {
     pub(super) host: CheckedCodec,
     pub(super) centroids: Buffer<i8>,
     pub(super) levels: Buffer<i8>,
-    norms: Buffer<u8>,
-    gains: Buffer<u8>,
+    centroid_weights: Buffer<u8>,
+    residual_weights: Buffer<u8>,
     pub(super) rules: Rules,
 }
 
@@ -34,15 +34,15 @@ impl LoadedCodec {
             centroids: context.upload(&codec.centroids)?,
             rules: Rules::new(context, &codec, &levels)?,
             levels,
-            norms: context.upload(&codec.norms)?,
-            gains: context.upload(&codec.gains)?,
+            centroid_weights: context.upload(&codec.centroid_weights)?,
+            residual_weights: context.upload(&codec.residual_weights)?,
             host: codec,
         })
     }
 }
 
 /// A codec's levels, as many as kernels look up: 256, zeros behind the last.
-fn padded_levels(codec: &Codec) -> [i8; 256] {
+fn padded_levels(codec: &CodecParams) -> [i8; 256] {
     std::array::from_fn(|at| codec.levels.get(at).copied().unwrap_or(0))
 }
 
@@ -55,7 +55,7 @@ pub struct LoadedPassages {
     offsets: Buffer<u8>,
     codes: Buffer<u8>,
     residuals: Buffer<u8>,
-    scales: Buffer<u8>,
+    weights: Buffer<u8>,
 }
 
 /// `Passages` of kernels/passages.cuh.
@@ -65,15 +65,15 @@ pub(super) struct PassagesArgument {
     offsets: u64,
     codes: u64,
     residuals: u64,
-    scales: u64,
-    norms: u64,
-    gains: u64,
+    weights: u64,
+    centroid_weights: u64,
+    residual_weights: u64,
     levels: u64,
     centroids: u64,
     num_passages: u32,
     num_centroids: u32,
     code_bits: u32,
-    scale_bits: u32,
+    weight_bits: u32,
 }
 
 impl LoadedPassages {
@@ -87,7 +87,7 @@ impl LoadedPassages {
             // Kernels read a code as two whole words; the bytes behind the last one are enough for that.
             codes: context.upload(&passages.codes)?,
             residuals: context.upload(&passages.residuals)?,
-            scales: context.upload(&passages.scales)?,
+            weights: context.upload(&passages.weights)?,
             codec,
         })
     }
@@ -100,15 +100,15 @@ impl LoadedPassages {
             offsets: *self.offsets.pointer(),
             codes: *self.codes.pointer(),
             residuals: *self.residuals.pointer(),
-            scales: *self.scales.pointer(),
-            norms: *self.codec.norms.pointer(),
-            gains: *self.codec.gains.pointer(),
+            weights: *self.weights.pointer(),
+            centroid_weights: *self.codec.centroid_weights.pointer(),
+            residual_weights: *self.codec.residual_weights.pointer(),
             levels: *self.codec.levels.pointer(),
             centroids: *self.codec.centroids.pointer(),
             num_passages: self.num_passages as u32,
             num_centroids: codec.num_centroids() as u32,
             code_bits: codec.code_bits(),
-            scale_bits: codec.scale_bits.into(),
+            weight_bits: codec.weight_bits.into(),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! How `compress` chooses rows and scales, in device memory: kernels/compress.cu, kernels/trellis.cuh.
+//! How `compress` chooses rows and weights, in device memory: kernels/compress.cu, kernels/trellis.cuh.
 
 use super::context::{Buffer, Context};
-use crate::{Codec, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, ScaleRule, trellis::TrellisMetric};
+use crate::{CodecParams, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, WeightRule, trellis::TrellisMetric};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct RulesArgument {
-    norms: u64,
-    gains: u64,
+    centroid_weights: u64,
+    residual_weights: u64,
     cutoffs: u64,
     midpoints: u64,
     levels: u64,
@@ -49,30 +49,35 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Uploads the rules of `codec`, whose `levels` stay in device memory as long as the rules are used.
-    pub(super) fn new(context: &Arc<Context>, codec: &Codec, levels: &Buffer<i8>) -> Result<Self> {
-        let norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
-        let gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
-        let largest = (0..norms.len()).fold(0, |a, b| if norms[b] > norms[a] { b } else { a });
+    pub(super) fn new(context: &Arc<Context>, codec: &CodecParams, levels: &Buffer<i8>) -> Result<Self> {
+        let centroid_weights: Vec<f32> =
+            codec.centroid_weights.iter().map(|&n| codec.centroid_weight_step * f32::from(n)).collect();
+        let residual_weights: Vec<f32> =
+            codec.residual_weights.iter().map(|&g| codec.residual_weight_step * f32::from(g)).collect();
+        let largest =
+            (0..centroid_weights.len()).fold(0, |a, b| if centroid_weights[b] > centroid_weights[a] { b } else { a });
         let midpoints = crate::reference::midpoints(codec);
-        let ratio = gains[largest] / norms[largest];
+        let ratio = residual_weights[largest] / centroid_weights[largest];
         let upload = |floats: &[f32]| context.upload(floats);
-        let floats = [upload(&norms)?, upload(&gains)?, upload(&codec.cutoffs)?, upload(&midpoints)?];
-        let [norms, gains, cutoffs, midpoints] = floats.each_ref().map(|buffer| *buffer.pointer());
+        let floats =
+            [upload(&centroid_weights)?, upload(&residual_weights)?, upload(&codec.cutoffs)?, upload(&midpoints)?];
+        let [centroid_weights, residual_weights, cutoffs, midpoints] =
+            floats.each_ref().map(|buffer| *buffer.pointer());
         let argument = RulesArgument {
-            norms,
-            gains,
+            centroid_weights,
+            residual_weights,
             cutoffs,
             midpoints,
             levels: *levels.pointer(),
             centroid_scale: codec.centroid_scale,
             ratio,
             radial_weight: RADIAL_WEIGHT,
-            entries: codec.norms.len() as u32,
+            entries: codec.centroid_weights.len() as u32,
             orthogonal: u32::from(codec.form == ResidualForm::Orthogonal),
             rule: match codec.rule {
-                ScaleRule::KeepLength => 0,
-                ScaleRule::KeepLengthRefit => 1,
-                ScaleRule::UnitNorm => 2,
+                WeightRule::KeepLength => 0,
+                WeightRule::KeepLengthRefit => 1,
+                WeightRule::UnitNorm => 2,
             },
         };
         let metric = match codec.coding {
@@ -84,7 +89,7 @@ impl Rules {
 }
 
 impl Metric {
-    fn new(context: &Arc<Context>, codec: &Codec, step: f32) -> Result<Self> {
+    fn new(context: &Arc<Context>, codec: &CodecParams, step: f32) -> Result<Self> {
         let metric = TrellisMetric::new(codec.nbits, &codec.levels, step);
         let levels = context.upload(&metric.levels.map(i32::from))?;
         let argument = MetricArgument { levels: *levels.pointer(), factor: metric.factor, bound: metric.bound };

@@ -3,7 +3,7 @@
 use super::{
     Cuda,
     context::Buffer,
-    modules::{Argument, Special, value},
+    modules::{Argument, KernelVariant, value},
 };
 use crate::Result;
 use bytemuck::{Pod, Zeroable};
@@ -52,8 +52,8 @@ pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> R
     let fresh = Selection { prefix, wanted: most as u32, ..Selection::zeroed() };
     let selections = cuda.context.upload(&vec![fresh; columns.columns])?;
     let kept = cuda.context.zeros::<u64>(columns.columns * most)?;
-    let digit = cuda.modules.kernel(op, Special::NONE, "select_digit")?;
-    let collect = cuda.modules.kernel(op, Special::NONE, "collect")?;
+    let digit = cuda.modules.kernel(op, KernelVariant::NONE, "select_digit")?;
+    let collect = cuda.modules.kernel(op, KernelVariant::NONE, "collect")?;
 
     let per_column = (cuda.context.device().multiprocessors as usize * 4).div_ceil(columns.columns);
     let blocks = (columns.num.div_ceil(BLOCK_ENTRIES).min(per_column), columns.columns);

@@ -5,14 +5,14 @@ use super::{
     resident::Scores,
     select::{self, Columns},
 };
-use crate::{Hit, Result};
+use crate::{RawHit, Result};
 use selvedge_kernels::Op;
 
 /// See [`crate::Backend::top_k`].
 ///
 /// # Panics
 /// If the scores are another `Cuda`'s.
-pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<Hit>> {
+pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<RawHit>> {
     let Scores { scores, selected } = scores;
     scores.assert_of(&cuda.context);
     let columns = Columns {
@@ -24,5 +24,5 @@ pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<Hit>> 
         ids_end: selected.end(),
     };
     let best = select::best(cuda, Op::TopK, &columns, k)?;
-    Ok(best.into_iter().flatten().map(|(pid, score)| Hit { pid, score }).collect())
+    Ok(best.into_iter().flatten().map(|(pid, score)| RawHit { pid, score }).collect())
 }

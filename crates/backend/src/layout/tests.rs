@@ -27,17 +27,17 @@ fn a_code_too_wide_is_refused() {
 
 #[test]
 fn a_scale_index_too_wide_is_refused() {
-    assert!(std::panic::catch_unwind(|| pack_scales(&[16], 4)).is_err());
+    assert!(std::panic::catch_unwind(|| pack_weights(&[16], 4)).is_err());
 }
 
 #[test]
 fn scale_indices_lie_in_the_same_order() {
-    assert_eq!(pack_scales(&[1, 2, 3], 4), [0x21, 0x03]);
-    assert_eq!(pack_scales(&[0x21, 0x43], 8), [0x21, 0x43]);
-    assert_eq!(pack_scales(&[0b10001, 0b01110, 0b11111], 5), [0b1101_0001, 0b0111_1101]);
-    assert_eq!(pack_scales(&[0, 0], 0), []);
-    assert_eq!(read_scale(&[], 0, 5), 0);
-    assert_eq!([0, 4, 5, 8].map(|scale_bits| packed_scales_bytes(3, scale_bits)), [0, 2, 2, 3]);
+    assert_eq!(pack_weights(&[1, 2, 3], 4), [0x21, 0x03]);
+    assert_eq!(pack_weights(&[0x21, 0x43], 8), [0x21, 0x43]);
+    assert_eq!(pack_weights(&[0b10001, 0b01110, 0b11111], 5), [0b1101_0001, 0b0111_1101]);
+    assert_eq!(pack_weights(&[0, 0], 0), []);
+    assert_eq!(read_weight(&[], 0, 5), 0);
+    assert_eq!([0, 4, 5, 8].map(|weight_bits| packed_weights_bytes(3, weight_bits)), [0, 2, 2, 3]);
 }
 
 /// Worked by hand: a window's label from its bits, planes, and the ring's joint.
@@ -56,11 +56,11 @@ fn labels_of_a_trellis() {
 
 proptest! {
     #[test]
-    fn scale_indices_come_back(scales in prop::collection::vec(any::<u8>(), 0..70), scale_bits in 0u8..=8) {
-        let scales: Vec<u8> = scales.iter().map(|&s| (u32::from(s) & ((1 << scale_bits) - 1)) as u8).collect();
-        let bytes = pack_scales(&scales, scale_bits);
-        prop_assert_eq!(bytes.len(), packed_scales_bytes(scales.len(), scale_bits));
-        let back: Vec<u8> = (0..scales.len()).map(|t| read_scale(&bytes, scale_bits, t) as u8).collect();
-        prop_assert_eq!(back, scales);
+    fn scale_indices_come_back(weights in prop::collection::vec(any::<u8>(), 0..70), weight_bits in 0u8..=8) {
+        let weights: Vec<u8> = weights.iter().map(|&s| (u32::from(s) & ((1 << weight_bits) - 1)) as u8).collect();
+        let bytes = pack_weights(&weights, weight_bits);
+        prop_assert_eq!(bytes.len(), packed_weights_bytes(weights.len(), weight_bits));
+        let back: Vec<u8> = (0..weights.len()).map(|t| read_weight(&bytes, weight_bits, t) as u8).collect();
+        prop_assert_eq!(back, weights);
     }
 }

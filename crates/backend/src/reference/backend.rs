@@ -1,7 +1,7 @@
 //! The reference ops behind the trait.
 
 use crate::{
-    Backend, CheckedCodec, CompressedPassages, Embeddings, Hit, HostScores, Packed, Probed, QuantizedQuery, Result,
+    Backend, CheckedCodec, CompressedPassages, Embeddings, HostScores, Packed, Probed, QuantizedQuery, RawHit, Result,
     Select, reference,
 };
 use std::ops::Range;
@@ -147,7 +147,7 @@ impl Backend for Reference {
         Ok(reference::maxsim_f32(dim, queries, query_offsets, embeddings, passage_offsets))
     }
 
-    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<Hit>> {
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>> {
         Ok(reference::top_k(scores.scores(), scores.select(), k))
     }
 }

@@ -1,7 +1,9 @@
 //! The ops of the build trip, naively: nearest centroids, sums, compression and its inverse.
 
 use super::{level, token, trellis_row};
-use crate::{Codec, CompressedPassages, Packed, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding, ScaleRule};
+use crate::{
+    CodecParams, CompressedPassages, Packed, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding, WeightRule,
+};
 use std::ops::Range;
 
 /// Nearest centroid by inner product with the embedding rounded to int8; ties go to the lower code.
@@ -27,8 +29,8 @@ pub fn centroid_sums(dim: usize, embeddings: &[f32], codes: &[u32], num_centroid
     (sums.into_iter().map(|sum| sum as f32).collect(), counts)
 }
 
-/// Residuals to packed levels and scale indices, one embedding at a time.
-pub fn compress(codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
+/// Residuals to packed levels and weight indices, one embedding at a time.
+pub fn compress(codec: &CodecParams, embeddings: &[f32], codes: &[u32]) -> Packed {
     let mut packed = Packed::default();
     for (x, &code) in embeddings.chunks_exact(codec.dim).zip(codes) {
         let centroid = &codec.centroids[code as usize * codec.dim..(code as usize + 1) * codec.dim];
@@ -38,47 +40,50 @@ pub fn compress(codec: &Codec, embeddings: &[f32], codes: &[u32]) -> Packed {
             RowCoding::Trellis { .. } => trellis_row(codec, &components),
         };
         let levels: Vec<i8> = (0..codec.dim).map(|d| level(codec, &row, d)).collect();
-        let errors = scale_errors(codec, x, centroid, &levels);
+        let errors = weight_errors(codec, x, centroid, &levels);
         let best = (0..errors.len()).reduce(|best, j| if errors[j] < errors[best] { j } else { best });
-        let scale = best.expect("at least one scale");
-        if codec.rule == ScaleRule::KeepLengthRefit {
-            row = pack(codec, &buckets(&refit_components(codec, x, centroid, scale), &midpoints(codec)));
+        let weight = best.expect("at least one weight");
+        if codec.rule == WeightRule::KeepLengthRefit {
+            row = pack(codec, &buckets(&refit_components(codec, x, centroid, weight), &midpoints(codec)));
         }
         packed.residuals.extend(row);
-        packed.scales.push(scale as u8);
+        packed.weights.push(weight as u8);
     }
     packed
 }
 
-/// What [`midpoints`] are compared with when levels are chosen anew for a scale: `(x - norm * c) / gain`.
-pub fn refit_components(codec: &Codec, x: &[f32], centroid: &[i8], scale: usize) -> Vec<f64> {
-    let norm = f64::from(codec.norm_unit) * f64::from(codec.norms[scale]);
-    let gain = f64::from(codec.gain_unit) * f64::from(codec.gains[scale]);
+/// What [`midpoints`] are compared with when levels are chosen anew for a weight: `(x - centroid_weight * c) / residual_weight`.
+pub fn refit_components(codec: &CodecParams, x: &[f32], centroid: &[i8], weight: usize) -> Vec<f64> {
+    let centroid_weight = f64::from(codec.centroid_weight_step) * f64::from(codec.centroid_weights[weight]);
+    let residual_weight = f64::from(codec.residual_weight_step) * f64::from(codec.residual_weights[weight]);
     let c = real_centroid(codec, centroid);
-    x.iter().zip(c).map(|(&x, c)| if gain > 0.0 { (f64::from(x) - norm * c) / gain } else { 0.0 }).collect()
+    x.iter()
+        .zip(c)
+        .map(|(&x, c)| if residual_weight > 0.0 { (f64::from(x) - centroid_weight * c) / residual_weight } else { 0.0 })
+        .collect()
 }
 
 /// The midpoints between a codec's levels, in steps of a level.
-pub fn midpoints(codec: &Codec) -> Vec<f32> {
+pub fn midpoints(codec: &CodecParams) -> Vec<f32> {
     codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) / 2.0).collect()
 }
 
 /// What the cutoffs are compared with: see [`ResidualForm`].
-pub fn components(codec: &Codec, x: &[f32], centroid: &[i8]) -> Vec<f64> {
+pub fn components(codec: &CodecParams, x: &[f32], centroid: &[i8]) -> Vec<f64> {
     let c = real_centroid(codec, centroid);
     let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     match codec.form {
         ResidualForm::Raw => x.iter().zip(&c).map(|(x, c)| x - c).collect(),
         ResidualForm::Orthogonal => {
             let rest = orthogonal(&x, &c);
-            let norm = dot(&rest, &rest).sqrt();
-            let factor = if norm > 0.0 { (codec.dim as f64).sqrt() / norm } else { 0.0 };
+            let centroid_weight = dot(&rest, &rest).sqrt();
+            let factor = if centroid_weight > 0.0 { (codec.dim as f64).sqrt() / centroid_weight } else { 0.0 };
             rest.iter().map(|r| r * factor).collect()
         }
     }
 }
 
-fn real_centroid(codec: &Codec, centroid: &[i8]) -> Vec<f64> {
+fn real_centroid(codec: &CodecParams, centroid: &[i8]) -> Vec<f64> {
     centroid.iter().map(|&c| f64::from(codec.centroid_scale * f32::from(c))).collect()
 }
 
@@ -104,7 +109,7 @@ fn buckets(components: &[f64], edges: &[f32]) -> Vec<u8> {
 }
 
 /// A row of buckets as bytes: component `k * W + j` in bits `k * nbits ..` of byte `j`.
-fn pack(codec: &Codec, buckets: &[u8]) -> Vec<u8> {
+fn pack(codec: &CodecParams, buckets: &[u8]) -> Vec<u8> {
     let mut row = vec![0u8; codec.row_bytes()];
     if row.is_empty() {
         return row;
@@ -116,40 +121,43 @@ fn pack(codec: &Codec, buckets: &[u8]) -> Vec<u8> {
     row
 }
 
-/// How badly each scale index fits, `(2^scale_bits) f64`; `levels (D) i8`, or none at 0 bits.
+/// How badly each weight index fits, `(2^weight_bits) f64`; `levels (D) i8`, or none at 0 bits.
 ///
-/// [`ScaleRule::KeepLength`]: what the difference to the best pair does to the vector, squared.
-/// [`ScaleRule::UnitNorm`]: the distance of the entry's norm from `1 / |c + w * gain / norm|`, with gain
-/// and norm of the entry whose norm is largest.
-pub fn scale_errors(codec: &Codec, x: &[f32], centroid: &[i8], levels: &[i8]) -> Vec<f64> {
+/// [`WeightRule::KeepLength`]: what the difference to the best pair does to the vector, squared.
+/// [`WeightRule::UnitNorm`]: the distance of the entry's centroid_weight from `1 / |c + w * residual_weight / centroid_weight|`, with residual_weight
+/// and centroid_weight of the entry whose centroid_weight is largest.
+pub fn weight_errors(codec: &CodecParams, x: &[f32], centroid: &[i8], levels: &[i8]) -> Vec<f64> {
     let c = real_centroid(codec, centroid);
     let w: Vec<f64> = (0..codec.dim).map(|d| levels.get(d).map_or(0.0, |&w| f64::from(w))).collect();
-    let norm = |j: usize| f64::from(codec.norm_unit) * f64::from(codec.norms[j]);
-    let gain = |j: usize| f64::from(codec.gain_unit) * f64::from(codec.gains[j]);
-    let entries = 0..codec.norms.len();
+    let centroid_weight = |j: usize| f64::from(codec.centroid_weight_step) * f64::from(codec.centroid_weights[j]);
+    let residual_weight = |j: usize| f64::from(codec.residual_weight_step) * f64::from(codec.residual_weights[j]);
+    let entries = 0..codec.centroid_weights.len();
     match codec.rule {
-        ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
+        WeightRule::KeepLength | WeightRule::KeepLengthRefit => {
             let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
             let (best_n, best_g) = best_pair(&x, &c, &w);
             let y: Vec<f64> = c.iter().zip(&w).map(|(c, w)| best_n * c + best_g * w).collect();
             let error = |j| {
-                let change = |(c, w): (&f64, &f64)| (norm(j) - best_n) * c + (gain(j) - best_g) * w;
+                let change =
+                    |(c, w): (&f64, &f64)| (centroid_weight(j) - best_n) * c + (residual_weight(j) - best_g) * w;
                 let e: Vec<f64> = c.iter().zip(&w).map(change).collect();
                 dot(&e, &e) + f64::from(RADIAL_WEIGHT) * dot(&e, &y).powi(2)
             };
             entries.map(error).collect()
         }
-        ScaleRule::UnitNorm => {
-            let largest = entries.clone().reduce(|a, b| if codec.norms[b] > codec.norms[a] { b } else { a });
-            let largest = largest.expect("at least one scale");
-            let ratio = gain(largest) / norm(largest);
+        WeightRule::UnitNorm => {
+            let largest = entries
+                .clone()
+                .reduce(|a, b| if codec.centroid_weights[b] > codec.centroid_weights[a] { b } else { a });
+            let largest = largest.expect("at least one weight");
+            let ratio = residual_weight(largest) / centroid_weight(largest);
             let length = (0..codec.dim).map(|d| (c[d] + ratio * w[d]).powi(2)).sum::<f64>().sqrt();
-            entries.map(|j| (norm(j) - 1.0 / length).abs()).collect()
+            entries.map(|j| (centroid_weight(j) - 1.0 / length).abs()).collect()
         }
     }
 }
 
-/// The pair `(n*, g*)` of [`ScaleRule::KeepLength`].
+/// The pair `(n*, g*)` of [`WeightRule::KeepLength`].
 fn best_pair(x: &[f64], c: &[f64], w: &[f64]) -> (f64, f64) {
     let a = share(x, c);
     if dot(w, w) == 0.0 {
@@ -164,14 +172,15 @@ fn best_pair(x: &[f64], c: &[f64], w: &[f64]) -> (f64, f64) {
 }
 
 /// The vectors that the bytes of `tokens` stand for, `(tokens, D) f32`:
-/// `((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8`, each step rounded
+/// `((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8`, each step rounded
 /// to f32, nothing contracted, so that every backend gives the same bits.
-pub fn decompress(codec: &Codec, passages: &CompressedPassages, tokens: Range<usize>) -> Vec<f32> {
+pub fn decompress(codec: &CodecParams, passages: &CompressedPassages, tokens: Range<usize>) -> Vec<f32> {
     let mut vectors = Vec::new();
     for t in tokens {
         let token = token(codec, passages, t);
-        let centroid_factor = codec.norm_unit * f32::from(codec.norms[token.scale]) * codec.centroid_scale;
-        let level_factor = codec.gain_unit * f32::from(codec.gains[token.scale]);
+        let centroid_factor =
+            codec.centroid_weight_step * f32::from(codec.centroid_weights[token.weight]) * codec.centroid_scale;
+        let level_factor = codec.residual_weight_step * f32::from(codec.residual_weights[token.weight]);
         let centroid = &codec.centroids[token.code * codec.dim..(token.code + 1) * codec.dim];
         let parts = centroid.iter().zip(&token.levels);
         vectors.extend(parts.map(|(&c, &w)| centroid_factor * f32::from(c) + level_factor * f32::from(w)));

@@ -1,7 +1,7 @@
 //! The nearest row of a trellis, naively: dynamic programming over every state, with costs that never overflow.
 
 use crate::{
-    Codec, RowCoding, packed_row_bytes,
+    CodecParams, RowCoding, packed_row_bytes,
     trellis::{JOINT, SHORT_RING, TrellisMetric},
 };
 
@@ -10,7 +10,7 @@ const WINDOW_BITS: usize = 8;
 
 /// The row `(W) u8` that a search finds for `components (D) f64`: the nearest of those that begin with the state
 /// which the best free path through the ring's joint takes there; of a short ring the nearest of all.
-pub fn trellis_row(codec: &Codec, components: &[f64]) -> Vec<u8> {
+pub fn trellis_row(codec: &CodecParams, components: &[f64]) -> Vec<u8> {
     let beginning = if codec.dim <= SHORT_RING { None } else { Some(likely_beginning(codec, components)) };
     nearest_trellis_row(codec, components, beginning)
 }
@@ -20,7 +20,7 @@ pub fn trellis_row(codec: &Codec, components: &[f64]) -> Vec<u8> {
 ///
 /// The states are what two neighbouring windows share, `8 - nbits` bits. A row is a ring, so a path must end in
 /// the state that it began in: every beginning is tried, and among equals the lowest is taken.
-pub fn nearest_trellis_row(codec: &Codec, components: &[f64], beginning: Option<usize>) -> Vec<u8> {
+pub fn nearest_trellis_row(codec: &CodecParams, components: &[f64], beginning: Option<usize>) -> Vec<u8> {
     let (targets, states) = (targets(codec, components), num_states(codec));
     let mut best = (u64::MAX, Vec::new());
     for state in beginning.map_or(0..states, |state| state..state + 1) {
@@ -39,7 +39,7 @@ pub fn nearest_trellis_row(codec: &Codec, components: &[f64], beginning: Option<
 }
 
 /// What the components `(D) f64` of a row cost, in the order of the row's bits; their sum is what is minimized.
-pub fn trellis_costs(codec: &Codec, components: &[f64], row: &[u8]) -> Vec<u64> {
+pub fn trellis_costs(codec: &CodecParams, components: &[f64], row: &[u8]) -> Vec<u64> {
     let (metric, nbits) = (metric(codec), codec.nbits as usize);
     let bit = |at: usize| row[at / 8 % row.len()] >> (at % 8) & 1;
     let window = |step: usize| (0..WINDOW_BITS).map(|at| bit(step * nbits + at) << at).sum();
@@ -49,7 +49,7 @@ pub fn trellis_costs(codec: &Codec, components: &[f64], row: &[u8]) -> Vec<u64> 
 
 /// The state between a ring's last component and its first, on the best path from any state to any other over the
 /// [`JOINT`] components before and the [`JOINT`] behind.
-fn likely_beginning(codec: &Codec, components: &[f64]) -> usize {
+fn likely_beginning(codec: &CodecParams, components: &[f64]) -> usize {
     let targets = targets(codec, components);
     let around = (0..2 * JOINT).map(|step| targets[(step + JOINT * (codec.dim - 1)) % codec.dim]);
     let (costs, taken) = walk(codec, &around.collect::<Vec<i16>>(), vec![Some(0); num_states(codec)]);
@@ -59,7 +59,7 @@ fn likely_beginning(codec: &Codec, components: &[f64]) -> usize {
 
 /// The cost of the best way to each state, `None` where there is none, after all of `targets`, and for each target the
 /// last window of the best way to each state; among equals the lowest.
-fn walk(codec: &Codec, targets: &[i16], before: Vec<Option<u64>>) -> (Vec<Option<u64>>, Vec<Vec<usize>>) {
+fn walk(codec: &CodecParams, targets: &[i16], before: Vec<Option<u64>>) -> (Vec<Option<u64>>, Vec<Vec<usize>>) {
     let (metric, states) = (metric(codec), num_states(codec));
     let (mut costs, mut taken) = (before, Vec::new());
     for &target in targets {
@@ -88,17 +88,17 @@ fn trace(taken: &[Vec<usize>], mut state: usize) -> Vec<usize> {
     windows
 }
 
-fn num_states(codec: &Codec) -> usize {
+fn num_states(codec: &CodecParams) -> usize {
     1 << (WINDOW_BITS - codec.nbits as usize)
 }
 
-fn metric(codec: &Codec) -> TrellisMetric {
+fn metric(codec: &CodecParams) -> TrellisMetric {
     let RowCoding::Trellis { step } = codec.coding else { panic!("the codec of a trellis") };
     TrellisMetric::new(codec.nbits, &codec.levels, step)
 }
 
 /// The targets of components, in the order in which their bits come in a row: rows are bytes of planes.
-fn targets(codec: &Codec, components: &[f64]) -> Vec<i16> {
+fn targets(codec: &CodecParams, components: &[f64]) -> Vec<i16> {
     let (planes, width) = (8 / codec.nbits as usize, packed_row_bytes(codec.dim, codec.nbits));
     let (metric, component) = (metric(codec), |step: usize| components[step % planes * width + step / planes]);
     (0..codec.dim).map(|step| metric.target(component(step) as f32)).collect()

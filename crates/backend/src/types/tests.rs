@@ -4,8 +4,8 @@ use crate::{CheckedCodec, pack_codes};
 const TRELLIS: RowCoding = RowCoding::Trellis { step: 0.1 };
 
 /// A small codec that breaks no bound.
-fn codec() -> Codec {
-    Codec {
+fn codec() -> CodecParams {
+    CodecParams {
         dim: 8,
         nbits: 2,
         centroids: vec![1i8; 24].into(),
@@ -14,13 +14,13 @@ fn codec() -> Codec {
         levels: vec![-10, -3, 3, 10],
         cutoffs: vec![-1.0, 0.0, 1.0],
         form: ResidualForm::Orthogonal,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits: 0,
-        norms: vec![1],
-        gains: vec![1],
-        norm_unit: 1.0,
-        gain_unit: 0.01,
+        weight_bits: 0,
+        centroid_weights: vec![1],
+        residual_weights: vec![1],
+        centroid_weight_step: 1.0,
+        residual_weight_step: 0.01,
     }
 }
 
@@ -30,34 +30,34 @@ fn passages() -> CompressedPassages {
         offsets: [0u32, 2, 3].iter().flat_map(|o| o.to_le_bytes()).collect(),
         codes: pack_codes(&[0, 2, 1], 2).into(),
         residuals: vec![0; 6].into(),
-        scales: Bytes::new(),
+        weights: Bytes::new(),
     }
 }
 
 #[test]
 fn a_codec_is_checked_bound_by_bound() {
     assert!(CheckedCodec::new(codec()).is_ok());
-    type Break = fn(&mut Codec);
+    type Break = fn(&mut CodecParams);
     let breaks: [(&str, Break); 19] = [
         ("dim", |c| c.dim = 12),
         ("nbits", |c| c.nbits = 3),
-        ("scale", |c| c.norms.push(1)),
-        ("scale", |c| c.scale_bits = 4),
-        ("scale", |c| c.scale_bits = 20),
+        ("weight", |c| c.centroid_weights.push(1)),
+        ("weight", |c| c.weight_bits = 4),
+        ("weight", |c| c.weight_bits = 20),
         ("levels", |c| c.levels.truncate(3)),
         ("levels", |c| c.cutoffs.truncate(2)),
         ("centroids", |c| c.centroids = Arc::new([])),
         ("level or centroid", |c| c.levels[0] = -128),
         ("level or centroid", |c| c.centroids = vec![-128; 8].into()),
-        ("gain_unit", |c| c.gain_unit = 0.0),
-        ("norm_unit", |c| c.norm_unit = f32::NAN),
-        ("table factor", |c| (c.centroid_scale, c.gain_unit) = (f32::MAX, f32::MIN_POSITIVE)),
+        ("residual_weight_step", |c| c.residual_weight_step = 0.0),
+        ("centroid_weight_step", |c| c.centroid_weight_step = f32::NAN),
+        ("table factor", |c| (c.centroid_scale, c.residual_weight_step) = (f32::MAX, f32::MIN_POSITIVE)),
         ("cutoff", |c| c.cutoffs[1] = f32::INFINITY),
         ("order of cutoffs", |c| c.cutoffs.swap(0, 2)),
         ("levels", |c| c.coding = TRELLIS),
         ("nbits of a trellis", |c| (c.coding, c.nbits) = (TRELLIS, 4)),
         ("trellis step", |c| c.coding = RowCoding::Trellis { step: 0.0 }),
-        ("scale rule of a trellis", |c| (c.coding, c.rule) = (TRELLIS, ScaleRule::KeepLengthRefit)),
+        ("weight rule of a trellis", |c| (c.coding, c.rule) = (TRELLIS, WeightRule::KeepLengthRefit)),
     ];
     for (word, broken) in breaks {
         let mut codec = codec();
@@ -69,9 +69,9 @@ fn a_codec_is_checked_bound_by_bound() {
 
 #[test]
 fn a_trellis_has_sixteen_levels_and_no_cutoffs() {
-    let codec = Codec { coding: TRELLIS, levels: vec![3; TRELLIS_LEVELS], cutoffs: Vec::new(), ..codec() };
+    let codec = CodecParams { coding: TRELLIS, levels: vec![3; TRELLIS_LEVELS], cutoffs: Vec::new(), ..codec() };
     assert!(codec.validate().is_ok());
-    assert!(Codec { nbits: 4, ..codec }.validate().is_err());
+    assert!(CodecParams { nbits: 4, ..codec }.validate().is_err());
 }
 
 #[test]
@@ -79,17 +79,17 @@ fn the_gain_limit_is_the_last_gain_that_is_valid() {
     let mut codec = codec();
     (codec.dim, codec.centroids) = (4096, vec![0; 4096].into());
     (codec.levels[0], codec.levels[3]) = (-127, 127);
-    let limit = Codec::gain_limit(codec.dim, &codec.levels);
+    let limit = CodecParams::residual_weight_limit(codec.dim, &codec.levels);
     assert_eq!(limit, 16); // 4096 * 127 * 127 * 16 <= 2^30 < 4096 * 127 * 127 * 17
-    codec.gains[0] = limit;
+    codec.residual_weights[0] = limit;
     assert!(codec.validate().is_ok());
-    codec.gains[0] = limit + 1;
+    codec.residual_weights[0] = limit + 1;
     assert!(codec.validate().is_err());
 }
 
 #[test]
 fn code_bits_are_what_the_last_code_needs() {
-    let bits = |k: usize| Codec { centroids: vec![0; k * 8].into(), ..codec() }.code_bits();
+    let bits = |k: usize| CodecParams { centroids: vec![0; k * 8].into(), ..codec() }.code_bits();
     assert_eq!([1, 2, 3, 4, 5, 256, 257].map(bits), [0, 1, 2, 2, 3, 8, 9]);
 }
 
@@ -108,7 +108,7 @@ fn passages_are_checked_against_their_codec() {
     assert!(matches!(change(&|p| p.offsets = offsets([0, 2, u32::MAX])), Error::ArrayLength { array: "codes", .. }));
     assert!(matches!(change(&|p| p.offsets = p.offsets.slice(..11)), Error::ArrayLength { .. }));
     assert!(matches!(change(&|p| p.offsets = Bytes::new()), Error::ArrayLength { array: "offsets", .. }));
-    assert!(matches!(change(&|p| p.scales = vec![0].into()), Error::ArrayLength { array: "scales", .. }));
+    assert!(matches!(change(&|p| p.weights = vec![0].into()), Error::ArrayLength { array: "weights", .. }));
     let lie = change(&|p| p.codes = pack_codes(&[0, 3, 1], 2).into());
     assert!(matches!(lie, Error::CodeOutOfRange { embedding: 1, code: 3, num_centroids: 3 }));
 }

@@ -120,7 +120,7 @@ pub(crate) struct IndexArgs {
     /// Also write the uncompressed vectors there: docs.npy (f16), doclens.npy, ids.txt.
     #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
     pub(crate) save_embeddings: Option<PathBuf>,
-    /// Codec and build.
+    /// CodecParams and build.
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     /// Length limits and threads.
@@ -240,7 +240,7 @@ pub(crate) struct QueryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct FunnelArgs {
     /// Score every passage.
-    #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "nfull"])]
+    #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "num_rescored"])]
     pub(crate) exact: bool,
     /// Cells opened for each query token [default: by k].
     #[arg(long, value_name = "P")]
@@ -249,8 +249,8 @@ pub(crate) struct FunnelArgs {
     #[arg(long, value_name = "N")]
     pub(crate) ndocs: Option<usize>,
     /// Candidates scored with their residuals [default: by k].
-    #[arg(long, value_name = "N")]
-    pub(crate) nfull: Option<usize>,
+    #[arg(long, visible_alias = "nfull", value_name = "N")]
+    pub(crate) num_rescored: Option<usize>,
 }
 
 /// `selvedge search`.

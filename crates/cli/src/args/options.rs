@@ -53,8 +53,8 @@ impl BuildArgs {
 impl FunnelArgs {
     /// Options of a search for `k` results.
     pub(crate) fn search_options(&self, k: usize) -> SearchOptions {
-        let Self { exact, nprobe, ndocs, nfull } = *self;
-        SearchOptions { k, exact, nprobe, ndocs, nfull, ..SearchOptions::default() }
+        let Self { exact, nprobe, ndocs, num_rescored } = *self;
+        SearchOptions { k, exact, nprobe, ndocs, num_rescored, ..SearchOptions::default() }
     }
 }
 

@@ -170,7 +170,7 @@ pub(crate) struct MineArgs {
     /// How near to the answer's score is too near: a share of the way down to the lowest score of the query's passages.
     #[arg(long, default_value_t = 0.1, value_parser = parse_margin)]
     pub(crate) margin: f64,
-    /// Codec and build of the index, which is removed in the end.
+    /// CodecParams and build of the index, which is removed in the end.
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     /// Length limits and threads.

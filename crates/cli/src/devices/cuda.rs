@@ -1,17 +1,17 @@
 //! What the backend finds of CUDA, in JSON and in words.
 
-use super::Found;
+use super::Report;
 use selvedge_backend::cuda::{self, Device, Unavailable};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Looks for the driver, its devices and NVRTC.
-pub(super) fn look() -> Found {
+pub(super) fn look() -> Report {
     let found = cuda::devices();
-    Found { json: to_json(&found), lines: lines(&found) }
+    Report { json: to_json(&found), lines: lines(&found) }
 }
 
-fn to_json(found: &cuda::Found) -> Value {
+fn to_json(found: &cuda::Inventory) -> Value {
     let missing = |error: &Unavailable| json!({"missing": error.to_string()});
     let library =
         |path: &Path, version: (u32, u32)| json!({"path": path.display().to_string(), "version": dotted(version)});
@@ -32,7 +32,7 @@ fn to_json(found: &cuda::Found) -> Value {
     })
 }
 
-fn lines(found: &cuda::Found) -> Vec<(String, String)> {
+fn lines(found: &cuda::Inventory) -> Vec<(String, String)> {
     let unusable = |error: &Unavailable| format!("not usable: {error}");
     let missing = |error: &Unavailable| format!("none: {error}");
     let version = |path: &Path, version: (u32, u32)| format!("{} ({})", dotted(version), path.display());

@@ -37,7 +37,7 @@ fn lines(printed: &str) -> Vec<Value> {
 
 /// Who searches an index makes no difference to the ids, the scores or how many passages were looked at, whoever built
 /// it. What is not promised is that both build the same bytes: where a sum of floats lies at the edge between two levels
-/// or two scales the two may choose differently, each of them always the same way.
+/// or two weights the two may choose differently, each of them always the same way.
 #[test]
 fn an_index_of_either_gives_the_same_rankings_on_both() {
     let c = collection();

@@ -1,6 +1,6 @@
-//! A checkpoint's settings files to its [`Recipe`], whichever family wrote them.
+//! A checkpoint's settings files to its [`TextRules`], whichever family wrote them.
 //!
-//! In: the settings of a checkpoint. Out: a [`Recipe`]. One file per family, each with the family's rules and defaults;
+//! In: the settings of a checkpoint. Out: a [`TextRules`]. One file per family, each with the family's rules and defaults;
 //! here the family is recognized. `modules` holds the formats that several families share.
 
 mod modules;
@@ -11,11 +11,11 @@ mod stanford;
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::Result;
-use crate::recipe::Recipe;
+use crate::text_rules::TextRules;
 pub(crate) use modules::Module;
 
 /// Reads whichever family the checkpoint is of. `positions` is the longest sequence that its transformer takes.
-pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positions: usize) -> Result<Recipe> {
+pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positions: usize) -> Result<TextRules> {
     let Some(modules) = checkpoint.json("modules.json")? else {
         return if is_stanford(checkpoint, config)? {
             stanford::read(checkpoint, hidden)

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
-use crate::recipe::{Activation, DenseSpec};
+use crate::text_rules::{Activation, DenseSpec};
 
 /// One entry of `modules.json`.
 pub(crate) struct Module {

@@ -7,19 +7,19 @@
 use super::modules::{PASSAGE_PROMPTS, prompt};
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::Result;
-use crate::recipe::{Family, Recipe, Side};
+use crate::text_rules::{Family, TextConfig, TextRules};
 
 const DEFAULT_QUERY_LEN: usize = 32;
 const DEFAULT_PASSAGE_LEN: usize = 180;
 
 /// Reads what little there is. `positions` is the longest sequence that the transformer takes.
-pub(super) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: usize) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, settings: Option<&Json>, positions: usize) -> Result<TextRules> {
     let transformer = checkpoint.json("sentence_bert_config.json")?;
     let lowercase = transformer.map_or(Ok(None), |json| json.bool("do_lower_case"))?.unwrap_or(false);
-    let side = |max_len: usize, names: &[&str]| -> Result<Side> {
-        Ok(Side { max_len: max_len.min(positions), prompt: prompt(settings, names)?, ..Side::default() })
+    let side = |max_len: usize, names: &[&str]| -> Result<TextConfig> {
+        Ok(TextConfig { max_len: max_len.min(positions), prompt: prompt(settings, names)?, ..TextConfig::default() })
     };
-    Ok(Recipe {
+    Ok(TextRules {
         family: Family::Plain,
         query: side(DEFAULT_QUERY_LEN, &["query"])?,
         passage: side(DEFAULT_PASSAGE_LEN, &PASSAGE_PROMPTS)?,

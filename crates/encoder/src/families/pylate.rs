@@ -7,7 +7,7 @@
 use super::modules::{Module, prompt};
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
-use crate::recipe::{DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, punctuation};
+use crate::text_rules::{DenseSpec, Expansion, Family, PrefixToken, SkiplistRule, TextConfig, TextRules, punctuation};
 
 const DEFAULT_QUERY_LENGTH: usize = 32;
 const DEFAULT_DOCUMENT_LENGTH: usize = 180;
@@ -36,7 +36,7 @@ pub(super) fn recognizes(modules: &[Module], settings: Option<&Json>) -> Result<
 }
 
 /// Reads the settings and the chain of Dense layers.
-pub(super) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option<&Json>) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option<&Json>) -> Result<TextRules> {
     Module::check_transformer(checkpoint, modules)?;
     let count = |key| settings.map_or(Ok(None), |settings| settings.usize(key));
     let flag = |key| settings.map_or(Ok(None), |settings| settings.bool(key));
@@ -45,7 +45,7 @@ pub(super) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option
     let marker = |key, default: &str| -> Result<_> {
         let token = text(key)?.unwrap_or_else(|| default.to_owned());
         // An unknown prefix makes PyLate add a row of random numbers: nothing that could be reproduced.
-        Ok((!token.is_empty()).then_some(Marker { token, or_unknown: false }))
+        Ok((!token.is_empty()).then_some(PrefixToken { token, or_unknown: false }))
     };
     let query_length = count("query_length")?.unwrap_or(DEFAULT_QUERY_LENGTH);
     let expands = flag("do_query_expansion")?.unwrap_or(true);
@@ -53,21 +53,21 @@ pub(super) fn read(checkpoint: &Checkpoint, modules: &[Module], settings: Option
     // PyLate puts a prompt before a text only if one is named as the default.
     let prompt = text("default_prompt_name")?.map_or(Ok(String::new()), |name| prompt(settings, &[&name]))?;
     let transformer = checkpoint.json("sentence_bert_config.json")?;
-    Ok(Recipe {
+    Ok(TextRules {
         family: Family::PyLate,
-        query: Side {
+        query: TextConfig {
             max_len: query_length,
             marker: marker("query_prefix", DEFAULT_QUERY_PREFIX)?,
             prompt: prompt.clone(),
-            ..Side::default()
+            ..TextConfig::default()
         },
-        passage: Side {
+        passage: TextConfig {
             max_len: count("document_length")?.unwrap_or(DEFAULT_DOCUMENT_LENGTH),
             marker: marker("document_prefix", DEFAULT_DOCUMENT_PREFIX)?,
             prompt,
             skiplist: words.unwrap_or_else(punctuation),
             skiplist_rule: SkiplistRule::IdOrUnknown,
-            ..Side::default()
+            ..TextConfig::default()
         },
         expansion: expands.then_some(Expansion { length: query_length, attend, token: None, replace_pad: false }),
         strip: true,

@@ -7,7 +7,7 @@
 use super::modules::{Module, prompt};
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
-use crate::recipe::{Expansion, Family, Recipe, Side, SkiplistRule};
+use crate::text_rules::{Expansion, Family, SkiplistRule, TextConfig, TextRules};
 
 /// Tokenizers without a limit of their own are saved with an absurd one; above this it is none.
 const NO_LIMIT: f64 = 1e6;
@@ -25,25 +25,25 @@ pub(super) fn read(
     modules: &[Module],
     settings: Option<&Json>,
     positions: usize,
-) -> Result<Recipe> {
+) -> Result<TextRules> {
     Module::check_transformer(checkpoint, modules)?;
     let transformer = checkpoint.json("sentence_bert_config.json")?;
     let transformer = transformer.as_ref();
     let count = |key| transformer.map_or(Ok(None), |json| json.usize(key));
     let longest = max_seq_length(checkpoint, transformer)?.unwrap_or(positions).min(positions);
-    let mut recipe = Recipe {
+    let mut recipe = TextRules {
         family: Family::SentenceTransformers,
-        query: Side {
+        query: TextConfig {
             max_len: count("query_length")?.unwrap_or(longest),
             prompt: prompt(settings, &["query"])?,
-            ..Side::default()
+            ..TextConfig::default()
         },
-        passage: Side {
+        passage: TextConfig {
             max_len: count("document_length")?.unwrap_or(longest),
             // Its documentation also names "passage" and "corpus", its code never gets to them: there is always a prompt
             // of the name "document", if an empty one.
             prompt: prompt(settings, &["document"])?,
-            ..Side::default()
+            ..TextConfig::default()
         },
         expansion: None,
         strip: false,
@@ -73,7 +73,7 @@ fn max_seq_length(checkpoint: &Checkpoint, transformer: Option<&Json>) -> Result
 }
 
 /// `query_expansion: {strategy, length, attend, token}`.
-fn expansion(transformer: &Json, recipe: &mut Recipe) -> Result<()> {
+fn expansion(transformer: &Json, recipe: &mut TextRules) -> Result<()> {
     let Some(value) = transformer.get("query_expansion") else { return Ok(()) };
     let config = Json { path: transformer.path.clone(), value: value.clone() };
     let length = config.required("length", config.usize("length")?)?;
@@ -88,7 +88,7 @@ fn expansion(transformer: &Json, recipe: &mut Recipe) -> Result<()> {
 }
 
 /// Reads one module after the transformer.
-fn add(checkpoint: &Checkpoint, module: &Module, recipe: &mut Recipe) -> Result<()> {
+fn add(checkpoint: &Checkpoint, module: &Module, recipe: &mut TextRules) -> Result<()> {
     match module.class.as_str() {
         "Dense" => recipe.projection.push(module.dense(checkpoint)?),
         // Rows leave this crate with unit norm whatever the modules say.
@@ -103,7 +103,7 @@ fn add(checkpoint: &Checkpoint, module: &Module, recipe: &mut Recipe) -> Result<
 }
 
 /// `skiplist_words`, `skiplist_tasks`, `keep_only_token_ids`.
-fn mask(config: &Json, recipe: &mut Recipe) -> Result<()> {
+fn mask(config: &Json, recipe: &mut TextRules) -> Result<()> {
     let words = config.strings("skiplist_words")?.unwrap_or_default();
     let tasks = match config.get("skiplist_tasks").and_then(|tasks| tasks.as_str()) {
         Some(task) => vec![task.to_owned()],

@@ -6,7 +6,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
-use crate::recipe::{DenseSpec, Expansion, Family, Marker, Recipe, Side, SkiplistRule, punctuation};
+use crate::text_rules::{DenseSpec, Expansion, Family, PrefixToken, SkiplistRule, TextConfig, TextRules, punctuation};
 
 const DEFAULT_QUERY_MAXLEN: usize = 32;
 const DEFAULT_DOC_MAXLEN: usize = 220;
@@ -14,7 +14,7 @@ const DEFAULT_QUERY_TOKEN: &str = "[unused0]";
 const DEFAULT_DOC_TOKEN: &str = "[unused1]";
 
 /// Reads a checkpoint whose transformer is `hidden` wide.
-pub(super) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
+pub(super) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<TextRules> {
     let metadata = checkpoint.json("artifact.metadata")?;
     let metadata = metadata.as_ref();
     let count = |key| metadata.map_or(Ok(None), |metadata| metadata.usize(key));
@@ -22,19 +22,23 @@ pub(super) fn read(checkpoint: &Checkpoint, hidden: usize) -> Result<Recipe> {
     let token = |key, default: &str| -> Result<_> {
         let token = metadata.map_or(Ok(None), |metadata| metadata.string(key))?;
         // The reference looks the id up without checking: a spelling that is not there becomes the unknown token.
-        Ok(Some(Marker { token: token.unwrap_or_else(|| default.to_owned()), or_unknown: true }))
+        Ok(Some(PrefixToken { token: token.unwrap_or_else(|| default.to_owned()), or_unknown: true }))
     };
     let query_maxlen = count("query_maxlen")?.unwrap_or(DEFAULT_QUERY_MAXLEN);
     let skips = flag("mask_punctuation")?.unwrap_or(true);
-    Ok(Recipe {
+    Ok(TextRules {
         family: Family::Stanford,
-        query: Side { max_len: query_maxlen, marker: token("query_token_id", DEFAULT_QUERY_TOKEN)?, ..Side::default() },
-        passage: Side {
+        query: TextConfig {
+            max_len: query_maxlen,
+            marker: token("query_token_id", DEFAULT_QUERY_TOKEN)?,
+            ..TextConfig::default()
+        },
+        passage: TextConfig {
             max_len: count("doc_maxlen")?.unwrap_or(DEFAULT_DOC_MAXLEN),
             marker: token("doc_token_id", DEFAULT_DOC_TOKEN)?,
             skiplist: if skips { punctuation() } else { Vec::new() },
             skiplist_rule: SkiplistRule::FirstPieceAndPadding,
-            ..Side::default()
+            ..TextConfig::default()
         },
         expansion: Some(Expansion {
             length: query_maxlen,

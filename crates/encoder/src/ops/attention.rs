@@ -97,11 +97,11 @@ impl Text<'_> {
                 score::<S, L, V>(simd, scratch, head_dim, used.clone());
                 let weights = &mut scratch.weights[used.start * L..used.end * L].as_chunks_mut::<L>().0;
                 if let Some(window) = window {
-                    hide(weights, used.start, first, window, f32::NEG_INFINITY);
+                    mask(weights, used.start, first, window, f32::NEG_INFINITY);
                 }
-                let sums = soften::<S, L>(weights);
+                let sums = softmax_in_place::<S, L>(weights);
                 if let Some(window) = window {
-                    hide(weights, used.start, first, window, 0.0);
+                    mask(weights, used.start, first, window, 0.0);
                 }
                 for (panel, values) in scratch.values.chunks_exact(keys * L).enumerate() {
                     let values = &values[used.start * L..used.end * L];
@@ -198,7 +198,7 @@ fn score<S: Simd, const L: usize, const V: usize>(simd: S, scratch: &mut Scratch
 /// Puts `what` where a key, the first of which is token `start`, lies outside the window around a query, the first of which is
 /// token `first`.
 #[inline(always)]
-fn hide<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, window: usize, what: f32) {
+fn mask<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, window: usize, what: f32) {
     for (key, lanes) in (start..).zip(weights) {
         let seen = key.saturating_sub(first + window).min(L)..(key + window + 1).saturating_sub(first).min(L);
         lanes[..seen.start].fill(what);
@@ -208,7 +208,7 @@ fn hide<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, wi
 
 /// `exp(x - max)` in each lane, in place; returns the lanes' sums.
 #[inline(always)]
-fn soften<S: Simd, const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
+fn softmax_in_place<S: Simd, const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
     // A lane that sees nothing stays at the lowest number, from which -infinity can be told.
     let mut tops = [f32::MIN; L];
     for scores in scores.iter() {

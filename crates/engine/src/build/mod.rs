@@ -196,7 +196,7 @@ fn from_source(
         pool: Some(options.pool).filter(|&factor| factor > 1),
     };
     writer.finish(ManifestInfo { encoder, build, search: None })?;
-    let index = Index::open(path, Check::Lengths)?;
+    let index = Index::open(path, Check::Structure)?;
     if let Some(saver) = saver {
         saver.finish(index.ids().map(|id| Ok(id?)))?;
     }

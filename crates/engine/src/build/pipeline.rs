@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pass 1  sampled passages --fetch--> embeddings --> rows for k-means (reservoir), and a spool
-//!         train: centroids, levels, scales
+//!         train: centroids, levels, weights
 //! pass 2  every passage, in order --spool or fetch--> codes + packed residuals --> segment files
 //!         manifest, last and atomically
 //! ```

@@ -27,7 +27,7 @@ pub(super) struct FoundFile {
     pub(super) mark: &'static str,
 }
 
-/// Lists the files of a folder; what cannot be listed goes to `skipped`.
+/// InvertedLists the files of a folder; what cannot be listed goes to `skipped`.
 pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
     let root = folder.canonicalize().map_err(Error::io(folder))?;
     std::fs::read_dir(folder).map_err(Error::io(folder))?;

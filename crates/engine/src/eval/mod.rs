@@ -10,7 +10,7 @@ use metrics::{Quality, overlap};
 use selvedge_backend::Cpu;
 use selvedge_encoder::TextKind;
 use selvedge_index::Index;
-use selvedge_search::{Mode, Outcome, Params, Search};
+use selvedge_search::{Mode, Ranking, Search, SearchParams};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dense: Option<Quality>,
     /// How the index was searched.
-    pub params: Params,
+    pub params: SearchParams,
     /// Time of one query, query encoding aside, one query at a time.
     pub latency_ms: Latency,
     /// All queries as one batch on all threads, query encoding aside.
@@ -111,7 +111,7 @@ pub(crate) fn eval(
     let found = pids(&outcomes);
     let exhaustive = match params.mode {
         Mode::Exact => found.clone(),
-        Mode::Funnel { .. } => pids(&searcher.search_batch(&rows, &Params::exact(k), None)?),
+        Mode::Approximate { .. } => pids(&searcher.search_batch(&rows, &SearchParams::exact(k), None)?),
     };
     let exact = exact_f32(engine, queries, options, k, progress)?;
     let dense = if options.dense { Some(dense(engine, queries, k, progress)?) } else { None };
@@ -154,11 +154,11 @@ fn nothing_judged(qrels: &Qrels, queries: &Queries) -> Error {
     }
 }
 
-fn pids(outcomes: &[Outcome]) -> Vec<Vec<u32>> {
+fn pids(outcomes: &[Ranking]) -> Vec<Vec<u32>> {
     outcomes.iter().map(|o| o.found.iter().map(|f| f.pid).collect()).collect()
 }
 
-fn latency(searcher: &dyn Search, queries: &Queries, params: &Params) -> Result<Latency> {
+fn latency(searcher: &dyn Search, queries: &Queries, params: &SearchParams) -> Result<Latency> {
     let mut times = Vec::with_capacity(queries.embeddings.len());
     for query in &queries.embeddings {
         let started = Instant::now();

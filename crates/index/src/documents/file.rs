@@ -3,7 +3,7 @@
 use super::block::{Block, ENTRY_BYTES, TRAILER_BYTES};
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::Frame;
+use crate::framed_file::FramedFile;
 use crate::manifest::DocumentsEntry;
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,10 @@ pub(super) struct DocumentsFiles {
 
 impl DocumentsFiles {
     /// Maps the files of `directory` that `entries` name; entries follow each other.
-    pub(super) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<Frame>)> {
+    pub(super) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
         let open = |entry: &DocumentsEntry| {
-            let frame = Frame::open_named(directory, IndexFile::new(FileKind::Documents, entry.number), entry.file)?;
+            let frame =
+                FramedFile::open_named(directory, IndexFile::new(FileKind::Documents, entry.number), entry.file)?;
             Ok((DocumentsFile::open(&frame, entry)?, frame))
         };
         let (files, frames): (Vec<_>, Vec<_>) =
@@ -53,7 +54,7 @@ pub(super) struct DocumentsFile {
 
 impl DocumentsFile {
     /// Finds the directories; what they hold is checked when it is used.
-    fn open(frame: &Frame, entry: &DocumentsEntry) -> Result<Self> {
+    fn open(frame: &FramedFile, entry: &DocumentsEntry) -> Result<Self> {
         let payload = &frame.payload;
         let bad = |what| Error::Documents { path: frame.path.clone(), at: payload.len() as u64, what };
         let trailer = payload.len().checked_sub(TRAILER_BYTES).ok_or_else(|| bad("too short for its trailer"))?;

@@ -5,7 +5,7 @@ use super::file::DocumentsFiles;
 use super::ids::IdTable;
 use super::reader::DocumentsReader;
 use crate::error::Result;
-use crate::frame::Frame;
+use crate::framed_file::FramedFile;
 use crate::manifest::DocumentsEntry;
 use std::ops::Range;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct Documents {
 
 impl Documents {
     /// Maps the files of `directory` that `entries` name; entries follow each other.
-    pub(crate) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<Frame>)> {
+    pub(crate) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
         let (files, frames) = DocumentsFiles::open(directory, entries)?;
         Ok((Self { files, table: Arc::default() }, frames))
     }

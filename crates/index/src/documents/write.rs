@@ -5,7 +5,7 @@ use super::document::Document;
 use crate::bits::push_varint;
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
-use crate::frame::FrameWriter;
+use crate::framed_file::FramedFileWriter;
 use crate::manifest::DocumentsEntry;
 use std::path::{Path, PathBuf};
 use zstd::bulk::Compressor;
@@ -14,7 +14,7 @@ use zstd::zstd_safe::CParameter;
 /// A documents file that is being written.
 pub(super) struct DocumentsWriter {
     path: PathBuf,
-    out: FrameWriter,
+    out: FramedFileWriter,
     zstd: Compressor<'static>,
     number: u32,
     first_pid: u32,
@@ -38,7 +38,13 @@ impl Column {
     }
 
     /// Appends a record; a full block is written first if it would grow out of shape.
-    fn push(&mut self, record: &[u8], path: &Path, zstd: &mut Compressor<'_>, out: &mut FrameWriter) -> Result<()> {
+    fn push(
+        &mut self,
+        record: &[u8],
+        path: &Path,
+        zstd: &mut Compressor<'_>,
+        out: &mut FramedFileWriter,
+    ) -> Result<()> {
         if self.count > 0 && self.filling.len() + record.len() > self.block_bytes {
             self.write_block(path, zstd, out)?;
         }
@@ -47,7 +53,7 @@ impl Column {
         Ok(())
     }
 
-    fn write_block(&mut self, path: &Path, zstd: &mut Compressor<'_>, out: &mut FrameWriter) -> Result<()> {
+    fn write_block(&mut self, path: &Path, zstd: &mut Compressor<'_>, out: &mut FramedFileWriter) -> Result<()> {
         if self.count == 0 {
             return Ok(());
         }
@@ -78,7 +84,7 @@ impl DocumentsWriter {
             Ok(zstd)
         };
         Ok(Self {
-            out: FrameWriter::create(directory, file)?,
+            out: FramedFileWriter::create(directory, file)?,
             zstd: zstd().map_err(io_at(&path))?,
             path,
             number,

@@ -1,9 +1,9 @@
-//! Lists of pids to the payload of a lists file.
+//! InvertedLists of pids to the payload of a lists file.
 
 use super::{MAX_LOW_BITS, PADDING_BYTES, PRELUDE_BYTES};
 use crate::bits::{BitWriter, push_varint};
 use crate::error::Result;
-use crate::frame::FrameWriter;
+use crate::framed_file::FramedFileWriter;
 
 /// Takes the lists in the order of their codes.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct ListsEncoder {
 }
 
 impl ListsEncoder {
-    /// Lists over `num_passages` passages.
+    /// InvertedLists over `num_passages` passages.
     pub(crate) fn new(num_passages: u32) -> Self {
         Self {
             num_passages,
@@ -60,7 +60,7 @@ impl ListsEncoder {
     }
 
     /// Writes the payload.
-    pub(crate) fn write(self, out: &mut FrameWriter) -> Result<()> {
+    pub(crate) fn write(self, out: &mut FramedFileWriter) -> Result<()> {
         self.into_parts().iter().try_for_each(|part| out.write(part))
     }
 

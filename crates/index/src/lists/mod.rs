@@ -68,7 +68,7 @@ struct Head {
 
 /// The inverted lists of one segment. Cloning is cheap: the bytes are shared.
 #[derive(Clone, Debug)]
-pub struct Lists {
+pub struct InvertedLists {
     heads: Arc<[Head]>,
     quotients: Bytes,
     remainders: Bytes,
@@ -76,7 +76,7 @@ pub struct Lists {
     num_entries: u64,
 }
 
-impl Lists {
+impl InvertedLists {
     /// Reads the heads, `O(K)`, and checks that all lists lie inside the payload.
     pub(crate) fn parse(payload: &Bytes) -> Result<Self, &'static str> {
         if payload.len() < PRELUDE_BYTES {
@@ -242,7 +242,7 @@ impl Lists {
 /// No passage: what a cursor at the end of its list comes to next.
 const NONE: u64 = u64::MAX;
 
-/// A place in one of a segment's lists, see [`Lists::visit`]. It holds the passage that comes next, so that making many
+/// A place in one of a segment's lists, see [`InvertedLists::visit`]. It holds the passage that comes next, so that making many
 /// cursors at once waits for the first bytes of many lists at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {

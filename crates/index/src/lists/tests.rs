@@ -8,7 +8,7 @@ fn encode(num_passages: u32, lists: &[Vec<u32>]) -> Bytes {
     encoder.into_payload()
 }
 
-fn decode_all(lists: &Lists) -> Vec<Vec<u32>> {
+fn decode_all(lists: &InvertedLists) -> Vec<Vec<u32>> {
     let decode = |code| {
         let mut pids = vec![7];
         lists.decode(code, &mut pids);
@@ -58,7 +58,7 @@ fn lists_of_every_shape_come_back() {
         (0..500).chain(p - 1..p).collect(),
         vec![5; 1],
     ];
-    let lists = Lists::parse(&encode(p, &cases)).unwrap();
+    let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
     assert_eq!(lists.num_lists(), cases.len());
     assert_eq!(lists.num_entries(), cases.iter().map(|c| c.len() as u64).sum::<u64>());
     assert!(decode_all(&lists) == cases);
@@ -69,14 +69,14 @@ fn lists_of_every_shape_come_back() {
 #[test]
 fn pids_up_to_the_largest_come_back() {
     let cases = vec![vec![0, u32::MAX - 1], vec![u32::MAX - 1], vec![1 << 31], vec![]];
-    let lists = Lists::parse(&encode(u32::MAX, &cases)).unwrap();
+    let lists = InvertedLists::parse(&encode(u32::MAX, &cases)).unwrap();
     assert!(decode_all(&lists) == cases);
 }
 
 #[test]
 fn no_lists_and_no_passages() {
-    assert_eq!(Lists::parse(&encode(0, &[])).unwrap().num_lists(), 0);
-    let empty = Lists::parse(&encode(0, &[vec![], vec![]])).unwrap();
+    assert_eq!(InvertedLists::parse(&encode(0, &[])).unwrap().num_lists(), 0);
+    let empty = InvertedLists::parse(&encode(0, &[vec![], vec![]])).unwrap();
     assert_eq!(decode_all(&empty), [[0u32; 0], [0; 0]]);
 }
 
@@ -84,10 +84,10 @@ fn no_lists_and_no_passages() {
 fn every_truncation_is_refused() {
     let payload = encode(1000, &[vec![1, 5, 999], vec![], (0..500).collect()]);
     for len in 0..payload.len() {
-        assert!(Lists::parse(&payload.slice(..len)).is_err(), "{len}");
+        assert!(InvertedLists::parse(&payload.slice(..len)).is_err(), "{len}");
     }
     let longer: Bytes = [&payload[..], &[0]].concat().into();
-    assert!(Lists::parse(&longer).is_err());
+    assert!(InvertedLists::parse(&longer).is_err());
 }
 
 #[test]
@@ -122,13 +122,13 @@ fn lists_strategy() -> impl Strategy<Value = (u32, Vec<Vec<u32>>)> {
 proptest! {
     #[test]
     fn lists_come_back((p, cases) in lists_strategy()) {
-        let lists = Lists::parse(&encode(p, &cases)).unwrap();
+        let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
         prop_assert_eq!(decode_all(&lists), cases);
     }
 
     #[test]
     fn lists_come_back_in_pieces((p, cases) in lists_strategy(), mut ends in prop::collection::vec(0u32..5000, 0..6)) {
-        let lists = Lists::parse(&encode(p, &cases)).unwrap();
+        let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
         ends.sort_unstable();
         ends.push(u32::MAX);
         for (code, case) in cases.iter().enumerate() {
@@ -150,7 +150,7 @@ proptest! {
             let at = at.index(payload.len());
             payload[at] = value;
         }
-        if let Ok(lists) = Lists::parse(&payload.into()) {
+        if let Ok(lists) = InvertedLists::parse(&payload.into()) {
             for list in decode_all(&lists) {
                 prop_assert!(list.iter().all(|&pid| pid < lists.num_passages()));
             }
@@ -173,7 +173,7 @@ proptest! {
         payload.extend_from_slice(&((words.len() * 8 - split) as u64).to_le_bytes());
         words.iter().for_each(|word| payload.extend_from_slice(&word.to_le_bytes()));
         payload.extend_from_slice(&heads);
-        if let Ok(lists) = Lists::parse(&payload.into()) {
+        if let Ok(lists) = InvertedLists::parse(&payload.into()) {
             decode_all(&lists);
         }
     }
@@ -185,7 +185,7 @@ proptest! {
 fn speed() {
     let report = |name: &str, p: u32, cases: Vec<Vec<u32>>| {
         let payload = encode(p, &cases);
-        let lists = Lists::parse(&payload).unwrap();
+        let lists = InvertedLists::parse(&payload).unwrap();
         let entries = lists.num_entries();
         let entropy: f64 = cases.iter().map(|list| list_entropy(p, list.len())).sum();
         let mut pids = Vec::new();
@@ -238,7 +238,7 @@ fn list_entropy(p: u32, n: usize) -> f64 {
 fn a_pid_beyond_the_last_passage_is_never_handed_out() {
     let mut payload = encode(8, &[vec![7], vec![3, 7]]).to_vec();
     payload[4..8].copy_from_slice(&7u32.to_le_bytes());
-    let lists = Lists::parse(&payload.into()).expect("the heads alone cannot tell");
+    let lists = InvertedLists::parse(&payload.into()).expect("the heads alone cannot tell");
     for end in [4, 7, 8, u32::MAX] {
         let mut visited = Vec::new();
         lists.visit(&mut lists.cursor(0), end, |pid| visited.push(pid));

@@ -21,7 +21,7 @@ fn tiny(directory: &Path) -> (PathBuf, Vec<IndexFile>) {
 /// Opening and verifying must both name `file`, and verifying no other.
 fn assert_named(path: &Path, file: IndexFile, what: &str) -> Error {
     let broken = path.join(file.name());
-    let error = Index::open(path, Check::Bytes).expect_err(what);
+    let error = Index::open(path, Check::Checksums).expect_err(what);
     assert_eq!(error.path(), Some(&*broken), "{what}: {error}");
     let report = verify(path).unwrap();
     let named: Vec<_> = report.broken().map(|report| report.file).collect();
@@ -58,7 +58,7 @@ fn every_other_length_is_noticed() {
             replace(&at, &sound[..len]);
             let error = assert_named(&path, file, &format!("{file}, {len} bytes"));
             assert!(matches!(error, Error::Truncated { .. }), "{file}, {len} bytes: {error}");
-            assert!(Index::open(&path, Check::Lengths).is_err());
+            assert!(Index::open(&path, Check::Structure).is_err());
         }
         replace(&at, &[&sound[..], &[0]].concat());
         let error = assert_named(&path, file, "one byte more");
@@ -129,7 +129,7 @@ fn files_of_another_index_are_noticed_without_reading_them() {
         if own != foreign {
             replace(&at, &foreign);
             assert_named(&path, file, "foreign");
-            assert!(matches!(Index::open(&path, Check::Lengths), Err(Error::Replaced { .. })), "{file}");
+            assert!(matches!(Index::open(&path, Check::Structure), Err(Error::Replaced { .. })), "{file}");
             replace(&at, &own);
             replaced += 1;
         }
@@ -155,7 +155,7 @@ fn all_broken_files_are_reported() {
     expected.extend(broken);
     assert_eq!(named().iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
     assert!(matches!(verify(&path.join("nowhere")), Err(Error::Io { .. })));
-    assert!(matches!(Index::open(&path.join("nowhere"), Check::Lengths), Err(Error::MissingFile { .. })));
+    assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::MissingFile { .. })));
 }
 
 /// Changes a payload and makes every checksum right again, as somebody would who means harm.
@@ -173,8 +173,8 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
             FileKind::Offsets => segment.offsets = entry,
             FileKind::Codes => segment.codes = entry,
             FileKind::Residuals => segment.residuals = entry,
-            FileKind::Scales => segment.scales = entry,
-            FileKind::Lists => segment.lists = entry,
+            FileKind::Weights => segment.weights = entry,
+            FileKind::InvertedLists => segment.lists = entry,
             _ => {}
         }
     }
@@ -189,7 +189,7 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
 /// Replaces a file without waiting for the disk.
 fn write_framed(path: &Path, file: IndexFile, payload: &[u8]) -> FileEntry {
     let crc32 = crc32fast::hash(payload);
-    let header = crate::frame::header(file, payload.len() as u64, crc32);
+    let header = crate::framed_file::header(file, payload.len() as u64, crc32);
     replace(&path.join(file.name()), &[&header, payload].concat());
     FileEntry { bytes: 64 + payload.len() as u64, crc32 }
 }
@@ -215,7 +215,7 @@ fn a_list_of_the_right_length_with_another_passage_is_noticed() {
     let path = directory.path().join("index");
     let codec = codec(8, 3, 2, 4);
     let index = write_index(&path, &codec, &Passages::new(&codec.params, &[1, 0, 0]), None);
-    let file = IndexFile::new(FileKind::Lists, 0);
+    let file = IndexFile::new(FileKind::InvertedLists, 0);
     let lists = &index.segments()[0].lists;
     let mut encoder = crate::lists::ListsEncoder::new(3);
     // Passage 0 has the only token; the empty passage 2 takes its place.
@@ -242,7 +242,7 @@ fn a_manifest_that_names_a_file_twice_is_refused() {
     ];
     for (manifest, file) in [(segments, "offsets-0000"), (documents, "documents-0000")] {
         write_framed(&path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
-        let error = Index::open(&path, Check::Lengths).unwrap_err();
+        let error = Index::open(&path, Check::Structure).unwrap_err();
         assert!(matches!(error, Error::Manifest { .. }), "{error}");
         assert!(error.to_string().ends_with(&format!("{file} is named twice")), "{error}");
     }
@@ -261,7 +261,7 @@ fn a_block_that_ends_after_the_last_document_is_refused() {
     });
     let report = verify(&path).unwrap();
     assert_eq!(report.broken().map(|report| report.file).collect::<Vec<_>>(), [file]);
-    let error = Index::open(&path, Check::Bytes).unwrap().document(0).unwrap_err();
+    let error = Index::open(&path, Check::Checksums).unwrap().document(0).unwrap_err();
     assert!(matches!(&error, Error::Documents { what: "no block has this document", .. }), "{error}");
 }
 
@@ -269,8 +269,8 @@ fn a_block_that_ends_after_the_last_document_is_refused() {
 fn lists_that_are_not_those_of_the_codes_are_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = tiny(directory.path());
-    let index = Index::open(&path, Check::Lengths).unwrap();
-    let file = IndexFile::new(FileKind::Lists, 1);
+    let index = Index::open(&path, Check::Structure).unwrap();
+    let file = IndexFile::new(FileKind::InvertedLists, 1);
     let mut encoder = crate::lists::ListsEncoder::new(1);
     let mut list = Vec::new();
     for code in 0..3 {
@@ -278,7 +278,7 @@ fn lists_that_are_not_those_of_the_codes_are_noticed() {
         encoder.push(if code < 2 || !list.is_empty() { &[] } else { &[0] });
     }
     forge(&path, file, |payload| *payload = encoder.into_payload().to_vec());
-    assert!(Index::open(&path, Check::Bytes).is_ok(), "nothing but the codes can tell");
+    assert!(Index::open(&path, Check::Checksums).is_ok(), "nothing but the codes can tell");
     let report = verify(&path).unwrap();
     let broken: Vec<_> = report.broken().collect();
     assert_eq!(broken.len(), 1);
@@ -295,10 +295,10 @@ fn forged_bytes_never_panic() {
         for byte in 0..sound.len() - 64 {
             forge(&path, file, |payload| payload[byte] = [payload[byte] ^ 1, 0, 0x7f, 0xff][byte % 4]);
             let _ = verify(&path);
-            if let Ok(index) = Index::open(&path, Check::Bytes) {
+            if let Ok(index) = Index::open(&path, Check::Checksums) {
                 use_everything(&index);
             }
-            if let Ok(index) = Index::open(&path, Check::Lengths) {
+            if let Ok(index) = Index::open(&path, Check::Structure) {
                 index.documents().iter(0..index.num_passages()).for_each(drop);
             }
             replace(&path.join("manifest"), &manifest);

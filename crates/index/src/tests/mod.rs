@@ -6,8 +6,8 @@ mod size;
 mod staging;
 
 use crate::{Document, Index, ManifestInfo, Result, Writer};
-use selvedge_backend::{Codec, Packed, ResidualForm, RowCoding, ScaleRule};
-use selvedge_codec::{CodecKind, TrainedCodec};
+use selvedge_backend::{CodecParams, Packed, ResidualForm, RowCoding, WeightRule};
+use selvedge_codec::{Codec, CodecKind};
 use std::path::Path;
 
 /// Pseudo-random numbers that need no crate: splitmix64.
@@ -19,13 +19,13 @@ pub(crate) fn mix(seed: u64) -> u64 {
 }
 
 /// A codec with made-up numbers that break no bound.
-fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> TrainedCodec {
+fn codec(dim: usize, num_centroids: usize, nbits: u8, weight_bits: u8) -> Codec {
     let component = |i: usize| (mix(i as u64) % 255) as i16 as i32 as i64;
-    // Odd numbers of scale bits go with a trellis, where there can be one.
-    let trellis = matches!(nbits, 1 | 2) && scale_bits % 2 == 1;
+    // Odd numbers of weight bits go with a trellis, where there can be one.
+    let trellis = matches!(nbits, 1 | 2) && weight_bits % 2 == 1;
     let coding = if trellis { RowCoding::Trellis { step: 0.14 } } else { RowCoding::Buckets };
-    let (levels, cutoffs) = Codec::num_levels(nbits, coding);
-    let params = Codec {
+    let (levels, cutoffs) = CodecParams::num_levels(nbits, coding);
+    let params = CodecParams {
         dim,
         nbits,
         centroids: (0..dim * num_centroids).map(|i| (component(i) - 127) as i8).collect(),
@@ -34,15 +34,15 @@ fn codec(dim: usize, num_centroids: usize, nbits: u8, scale_bits: u8) -> Trained
         levels: (0..levels).map(|l| (l as i32 * 254 / (levels as i32 - 1) - 127) as i8).collect(),
         cutoffs: (0..cutoffs).map(|c| (c + 1) as f32 / levels as f32 - 0.5).collect(),
         form: ResidualForm::Orthogonal,
-        rule: ScaleRule::KeepLength,
+        rule: WeightRule::KeepLength,
         rotation: None,
-        scale_bits,
-        norms: (0..1usize << scale_bits).map(|i| 200 - (i % 16) as u8).collect(),
-        gains: (0..1usize << scale_bits).map(|i| 100 + (i % 16) as u8).collect(),
-        norm_unit: 0.005,
-        gain_unit: 1e-5,
+        weight_bits,
+        centroid_weights: (0..1usize << weight_bits).map(|i| 200 - (i % 16) as u8).collect(),
+        residual_weights: (0..1usize << weight_bits).map(|i| 100 + (i % 16) as u8).collect(),
+        centroid_weight_step: 0.005,
+        residual_weight_step: 1e-5,
     };
-    TrainedCodec::new(CodecKind::Selvedge, 0x0123_4567_89ab_cdef, params).expect("a codec that breaks no bound")
+    Codec::new(CodecKind::Selvedge, 0x0123_4567_89ab_cdef, params).expect("a codec that breaks no bound")
 }
 
 /// Passages with made-up bytes.
@@ -54,10 +54,10 @@ struct Passages {
 }
 
 impl Passages {
-    fn new(codec: &Codec, doclens: &[u32]) -> Self {
+    fn new(codec: &CodecParams, doclens: &[u32]) -> Self {
         let tokens = doclens.iter().sum::<u32>() as usize;
         let dice = |salt: usize| (0..).map(move |i| mix(i + (salt << 40) as u64));
-        let scale_mask = ((1u32 << codec.scale_bits) - 1) as u8;
+        let weight_mask = ((1u32 << codec.weight_bits) - 1) as u8;
         Self {
             doclens: doclens.to_vec(),
             // The square draws low codes more often, so that passages have a code more than once.
@@ -67,19 +67,19 @@ impl Passages {
                 .collect(),
             packed: Packed {
                 residuals: dice(2).map(|r| r as u8).take(tokens * codec.row_bytes()).collect(),
-                scales: dice(3).map(|r| r as u8 & scale_mask).take(tokens).collect(),
+                weights: dice(3).map(|r| r as u8 & weight_mask).take(tokens).collect(),
             },
         }
     }
 
     /// Hands the passages to a writer, `batch` at a time.
-    fn push_to(&self, writer: &mut Writer, codec: &Codec, batch: usize) -> Result<()> {
+    fn push_to(&self, writer: &mut Writer, codec: &CodecParams, batch: usize) -> Result<()> {
         let mut at = 0;
         for doclens in self.doclens.chunks(batch.max(1)) {
             let end = at + doclens.iter().sum::<u32>() as usize;
             let packed = Packed {
                 residuals: self.packed.residuals[at * codec.row_bytes()..end * codec.row_bytes()].to_vec(),
-                scales: self.packed.scales[at..end].to_vec(),
+                weights: self.packed.weights[at..end].to_vec(),
             };
             writer.push_passages(doclens, &self.codes[at..end], &packed)?;
             at = end;
@@ -98,7 +98,7 @@ fn document(pid: u32) -> Document {
 }
 
 /// An index of `passages` at `path`, with documents.
-fn write_index(path: &Path, codec: &TrainedCodec, passages: &Passages, limits: Option<crate::Limits>) -> Index {
+fn write_index(path: &Path, codec: &Codec, passages: &Passages, limits: Option<crate::Limits>) -> Index {
     let mut writer = Writer::create(path).unwrap();
     limits.into_iter().for_each(|limits| writer.set_limits(limits));
     for pid in 0..passages.doclens.len() as u32 {
@@ -108,7 +108,7 @@ fn write_index(path: &Path, codec: &TrainedCodec, passages: &Passages, limits: O
     writer.set_codec(codec).unwrap();
     passages.push_to(&mut writer, &codec.params, 3).unwrap();
     let manifest = writer.finish(ManifestInfo::default()).unwrap();
-    let index = Index::open(path, crate::Check::Bytes).unwrap();
+    let index = Index::open(path, crate::Check::Checksums).unwrap();
     assert_eq!(index.manifest(), &manifest);
     index
 }

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{Check, EncoderInfo, FileKind, Limits, verify};
-use selvedge_backend::{CodeReader, pack_codes, read_scale};
+use selvedge_backend::{CodeReader, pack_codes, read_weight};
 use std::collections::BTreeSet;
 
 /// Every segment's arrays and lists against the passages that were pushed.
-fn assert_holds(index: &Index, codec: &Codec, passages: &Passages) {
+fn assert_holds(index: &Index, codec: &CodecParams, passages: &Passages) {
     assert_eq!(index.num_passages() as usize, passages.doclens.len());
     assert_eq!(index.num_tokens() as usize, passages.codes.len());
     let (mut pid, mut token) = (0, 0);
@@ -21,8 +21,8 @@ fn assert_holds(index: &Index, codec: &Codec, passages: &Passages) {
             assert_eq!(tokens.start, token - first_token);
             for t in tokens {
                 assert_eq!(reader.get(t), passages.codes[token]);
-                let scale = if codec.scale_bits == 0 { 0 } else { passages.packed.scales[token] };
-                assert_eq!(read_scale(&segment.passages.scales, codec.scale_bits, t), scale as usize);
+                let weight = if codec.weight_bits == 0 { 0 } else { passages.packed.weights[token] };
+                assert_eq!(read_weight(&segment.passages.weights, codec.weight_bits, t), weight as usize);
                 lists[passages.codes[token] as usize].insert(local as u32);
                 token += 1;
             }
@@ -44,18 +44,18 @@ fn assert_holds(index: &Index, codec: &Codec, passages: &Passages) {
 fn every_codec_shape_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let doclens: Vec<u32> = (0..67).map(|i| (mix(i) % 9) as u32).collect();
-    for (dim, num_centroids, nbits, scale_bits) in
+    for (dim, num_centroids, nbits, weight_bits) in
         [(8, 1, 0, 0), (8, 2, 1, 4), (16, 3, 2, 8), (24, 256, 4, 0), (128, 257, 8, 4), (96, 1000, 2, 5), (8, 65, 1, 3)]
     {
         for batch in [1, 5, 100] {
-            let codec = codec(dim, num_centroids, nbits, scale_bits);
+            let codec = codec(dim, num_centroids, nbits, weight_bits);
             let passages = Passages::new(&codec.params, &doclens);
             let path = directory.path().join(format!("{dim}-{num_centroids}-{batch}"));
             let mut writer = Writer::create(&path).unwrap();
             writer.set_codec(&codec).unwrap();
             passages.push_to(&mut writer, &codec.params, batch).unwrap();
             writer.finish(ManifestInfo::default()).unwrap();
-            for check in [Check::Lengths, Check::Bytes] {
+            for check in [Check::Structure, Check::Checksums] {
                 let index = Index::open(&path, check).unwrap();
                 assert_holds(&index, &codec.params, &passages);
                 assert_eq!(format!("{:?}", index.codec()), format!("{codec:?}"));
@@ -134,7 +134,7 @@ fn ids_find_their_passages() {
     writer.set_codec(&codec).unwrap();
     passages.push_to(&mut writer, &codec.params, 1000).unwrap();
     writer.finish(ManifestInfo::default()).unwrap();
-    let index = Index::open(&directory.path().join("numbers"), Check::Bytes).unwrap();
+    let index = Index::open(&directory.path().join("numbers"), Check::Checksums).unwrap();
     assert!(index.ids().map(Result::unwrap).eq((0..3000).map(|pid| pid.to_string())));
     assert_eq!((index.pid("0").unwrap(), index.pid("2999").unwrap()), (Some(0), Some(2999)));
     for stranger in ["", "3000", "+1", "01", "-1", " 1", "4294967296"] {
@@ -188,7 +188,7 @@ fn an_empty_collection_is_an_index() {
     writer.set_codec(&codec(8, 1, 2, 4)).unwrap();
     writer.push_passages(&[], &[], &Packed::default()).unwrap();
     writer.finish(ManifestInfo::default()).unwrap();
-    let index = Index::open(&path, Check::Bytes).unwrap();
+    let index = Index::open(&path, Check::Checksums).unwrap();
     assert_eq!((index.num_passages(), index.num_tokens(), index.segments().len()), (0, 0, 0));
     assert!(index.id(0).is_err() && index.document(0).is_err());
     assert!(verify(&path).unwrap().is_sound());
@@ -215,7 +215,7 @@ fn the_manifest_keeps_what_it_is_told_and_sizes_add_up() {
         search: Some(serde_json::json!({ "nprobe": 4 })),
     };
     writer.finish(info.clone()).unwrap();
-    let index = Index::open(&path, Check::Lengths).unwrap();
+    let index = Index::open(&path, Check::Structure).unwrap();
     let manifest = index.manifest();
     assert_eq!((&manifest.encoder, &manifest.build, &manifest.search), (&info.encoder, &info.build, &info.search));
     assert_eq!((index.id(1).unwrap(), index.document(0).unwrap().id), ("1".into(), "0".into()));
@@ -234,7 +234,7 @@ fn payloads_are_aligned_in_memory() {
     let codec = codec(8, 3, 2, 4);
     let index = write_index(&directory.path().join("index"), &codec, &Passages::new(&codec.params, &[5, 6]), None);
     let passages = &index.segments()[0].passages;
-    for payload in [&passages.offsets, &passages.codes, &passages.residuals, &passages.scales] {
+    for payload in [&passages.offsets, &passages.codes, &passages.residuals, &passages.weights] {
         assert!((payload.as_ptr() as usize).is_multiple_of(64));
     }
 }

@@ -37,8 +37,8 @@ impl Collection {
     }
 
     /// Writes at least `tokens` of them, with made-up residuals, and prints bytes a vector by kind of file.
-    fn measure(&self, name: &str, nbits: u8, scale_bits: u8, tokens: usize) {
-        let codec = codec(128, NUM_CENTROIDS, nbits, scale_bits);
+    fn measure(&self, name: &str, nbits: u8, weight_bits: u8, tokens: usize) {
+        let codec = codec(128, NUM_CENTROIDS, nbits, weight_bits);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("index");
         let start = Instant::now();
@@ -50,7 +50,7 @@ impl Collection {
             for doclens in self.doclens.chunks(1000) {
                 let (these, rest) = codes.split_at(doclens.iter().sum::<u32>() as usize);
                 let residuals = vec![0x5a; these.len() * codec.params.row_bytes()];
-                let packed = Packed { residuals, scales: vec![0; these.len() * usize::from(scale_bits > 0)] };
+                let packed = Packed { residuals, weights: vec![0; these.len() * usize::from(weight_bits > 0)] };
                 writer.push_passages(doclens, these, &packed).unwrap();
                 (codes, written) = (rest, written + these.len());
                 if written >= tokens {
@@ -60,12 +60,12 @@ impl Collection {
         }
         writer.finish(ManifestInfo::default()).unwrap();
         let (took, start) = (start.elapsed(), Instant::now());
-        let index = Index::open(&path, Check::Lengths).unwrap();
+        let index = Index::open(&path, Check::Structure).unwrap();
         let opened = start.elapsed();
         let bytes = index.bytes_on_disk();
         let each = |bytes: u64| bytes as f64 / index.num_tokens() as f64;
         println!(
-            "{name}, {nbits} bits, scales of {scale_bits}, {} tokens: {:.3} bytes a vector (written in {took:.1?}, opened in {opened:.1?})",
+            "{name}, {nbits} bits, weights of {weight_bits}, {} tokens: {:.3} bytes a vector (written in {took:.1?}, opened in {opened:.1?})",
             index.num_tokens(),
             each(bytes.values().sum()),
         );
@@ -82,11 +82,11 @@ fn bytes_a_vector() {
     let path = std::env::var_os("SELVEDGE_SIZE_OF");
     let (name, collection) = match &path {
         None => ("uniform", Collection::uniform()),
-        Some(path) => ("real codes", Collection::of(&Index::open(path.as_ref(), Check::Lengths).unwrap())),
+        Some(path) => ("real codes", Collection::of(&Index::open(path.as_ref(), Check::Structure).unwrap())),
     };
-    for (nbits, scale_bits) in [(0, 0), (1, 4), (2, 5), (4, 4)] {
+    for (nbits, weight_bits) in [(0, 0), (1, 4), (2, 5), (4, 4)] {
         for tokens in [1 << 24, 1 << 25] {
-            collection.measure(name, nbits, scale_bits, tokens);
+            collection.measure(name, nbits, weight_bits, tokens);
         }
     }
 }

@@ -29,7 +29,7 @@ fn nothing_is_seen_before_the_end_and_nothing_is_left_behind() {
         (writer, spool)
     };
     let (writer, spool) = start();
-    assert!(Index::open(&path, crate::Check::Lengths).is_err());
+    assert!(Index::open(&path, crate::Check::Structure).is_err());
     assert_eq!(names(&path), [LOCK_NAME, PARTIAL_NAME], "no file is visible");
     drop((writer, spool));
     assert_eq!(names(directory.path()), [""; 0]);
@@ -129,7 +129,7 @@ fn what_a_dead_writer_left_is_removed_by_the_next() {
     for moved in 0..8 {
         let path = directory.path().join(moved.to_string());
         killed_while_moving(&path, moved);
-        assert!(Index::open(&path, crate::Check::Lengths).is_err(), "there is no index without its manifest");
+        assert!(Index::open(&path, crate::Check::Structure).is_err(), "there is no index without its manifest");
         let index = write_index(&path, &codec, &passages, None);
         assert_eq!((index.num_passages(), names(&path).len()), (1, 8), "{moved} files moved");
         assert!(names(&path).iter().all(|name| !name.starts_with('.')));
@@ -154,7 +154,7 @@ fn a_change_that_was_not_made_costs_no_index() {
     fs::copy(path.join("manifest"), path.join(PARTIAL_NAME).join("manifest")).unwrap();
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
     assert_eq!(names(&path), before);
-    Index::open(&path, crate::Check::Bytes).unwrap();
+    Index::open(&path, crate::Check::Checksums).unwrap();
 }
 
 #[test]
@@ -181,12 +181,12 @@ fn changes_of_one_index_at_the_same_time_are_all_kept() {
             scope.spawn(|| {
                 for _ in 0..10 {
                     crate::commit::update(&path, |manifest| manifest.build.seed += 1).unwrap();
-                    Index::open(&path, crate::Check::Lengths).unwrap();
+                    Index::open(&path, crate::Check::Structure).unwrap();
                 }
             });
         }
     });
-    assert_eq!(Index::open(&path, crate::Check::Bytes).unwrap().manifest().build.seed, 40);
+    assert_eq!(Index::open(&path, crate::Check::Checksums).unwrap().manifest().build.seed, 40);
     assert_eq!(names(&path), before, "no lock and no partial file stays");
 
     let nowhere = directory.path().join("empty");
@@ -226,7 +226,7 @@ fn refused_input_leaves_the_writer_as_it_was() {
     assert!(error.to_string().contains("embedding 1 has code 3"), "{error}");
     writer.push_passages(&[1, 1, 1], &[0, 2, 0], &Packed::default()).unwrap();
     writer.finish(ManifestInfo::default()).unwrap();
-    let index = Index::open(&path, crate::Check::Bytes).unwrap();
+    let index = Index::open(&path, crate::Check::Checksums).unwrap();
     assert_eq!(index.id(2).unwrap(), "list");
 }
 

@@ -39,5 +39,5 @@ pub fn index(doclens: &[u32], num_centroids: usize) -> (tempfile::TempDir, Index
     writer.set_codec(&codec).unwrap();
     writer.push_passages(doclens, &codes, &packed).unwrap();
     writer.finish(ManifestInfo::default()).unwrap();
-    (dir, Index::open(&path, Check::Bytes).unwrap())
+    (dir, Index::open(&path, Check::Checksums).unwrap())
 }

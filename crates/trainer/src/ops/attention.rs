@@ -212,7 +212,7 @@ impl Scratch {
             }
         }
         for (p, dz) in self.p.chunks_exact_mut(num_panels).zip(self.dz.chunks_exact_mut(num_panels)) {
-            let share = 1.0 / soften(p, keys);
+            let share = 1.0 / softmax_in_place(p, keys);
             let (p, dz) = (&mut p.as_flattened_mut()[..keys], &mut dz.as_flattened_mut()[..keys]);
             p.iter_mut().for_each(|p| *p *= share);
             let mean = dot(p, dz);
@@ -275,7 +275,7 @@ fn copy_into(panels: &mut [[f32; LANES]], rows: usize, at: usize, row: &[f32]) {
 /// `exp(x - max)` of a row's scores, the first `keys`, in place; returns their sum. Those behind become e^-87 at most, which no sum
 /// above 1 feels.
 #[inline(always)]
-fn soften(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
+fn softmax_in_place(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
     scores.as_flattened_mut()[keys..].fill(f32::NEG_INFINITY);
     let mut tops = [f32::NEG_INFINITY; LANES];
     for block in scores.iter() {

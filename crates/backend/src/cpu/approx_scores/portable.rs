@@ -3,7 +3,7 @@
 use super::Job;
 use crate::{
     cpu::{
-        lined::{LINE, prefetch},
+        aligned::{LINE, prefetch},
         passages::LANES,
     },
     score_shift,

@@ -13,8 +13,8 @@ mod avx512;
 mod portable;
 
 use super::{
+    aligned::AlignedVec,
     dots::{interleave, lanes},
-    lined::Lined,
 };
 use crate::{Isa, round_to_int8};
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ pub struct Centroids {
     /// Centroids in a panel.
     lanes: usize,
     /// `(panels, D / 4, lanes, 4) i8`; the last centroid stands in for those behind it, and loses ties to itself.
-    data: Lined<i8>,
+    data: AlignedVec<i8>,
     /// Sum of each centroid's components, `(panels, lanes) i32`.
     sums: Vec<i32>,
 }
@@ -56,7 +56,7 @@ impl Centroids {
             rows.extend_from_slice(&centroids[centroids.len() - dim..]);
         }
         let sums = rows.par_chunks_exact(dim).map(|row| row.iter().map(|&c| i32::from(c)).sum()).collect();
-        let mut data = Lined::zeros(rows.len());
+        let mut data = AlignedVec::zeros(rows.len());
         let panels = data.par_chunks_exact_mut(lanes * dim).zip(rows.par_chunks_exact(lanes * dim));
         panels.for_each(|(panel, rows)| interleave(dim, rows, panel));
         Self { isa, dim, lanes, data, sums }

@@ -5,8 +5,8 @@ use super::Job;
 use crate::{
     TABLE_LIMIT,
     cpu::{
+        aligned::{LINE, prefetch},
         dots::avx512::{LANES, ROWS, as_signed, tile},
-        lined::{LINE, prefetch},
         passages::GROUP,
     },
 };

@@ -21,14 +21,14 @@ use super::{
     passages::{GROUP, Table},
     query::Query,
 };
-use crate::{CheckedCodec, Codec, Isa, QuantizedQuery};
+use crate::{CheckedCodec, CodecParams, Isa, QuantizedQuery};
 
 /// Centroids that are multiplied under one choice of instruction set.
 const BLOCK_CENTROIDS: usize = 512;
 
 /// What a block of work reads.
 struct Job<'a> {
-    codec: &'a Codec,
+    codec: &'a CodecParams,
     query: &'a QuantizedQuery,
     panels: &'a Panels,
     /// `Q` rounded up to 8.

@@ -1,9 +1,9 @@
-//! Residuals to packed levels and scale indices. `embeddings (N, D) f32`, `codes (N) u32` ->
-//! `residuals (N, W) u8`, `scales (N) u8`. For each embedding `x` with centroid `c`:
+//! Residuals to packed levels and weight indices. `embeddings (N, D) f32`, `codes (N) u32` ->
+//! `residuals (N, W) u8`, `weights (N) u8`. For each embedding `x` with centroid `c`:
 //!
 //! 1. what is compared with the cutoffs: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
 //! 2. bucket of a component: the number of cutoffs below it; or, of a trellis, the row nearest to all components;
-//! 3. the scale index, by the codec's rule ([`crate::ScaleRule`]), and where it says so, buckets anew;
+//! 3. the weight index, by the codec's rule ([`crate::WeightRule`]), and where it says so, buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
 //! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`, on 32 at once.
@@ -13,11 +13,11 @@ mod portable;
 mod steps;
 mod trellis;
 
-use crate::{CheckedCodec, Codec, Isa, Packed};
+use crate::{CheckedCodec, CodecParams, Isa, Packed};
 use rayon::prelude::*;
 
 autovectorize! {
-    fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8])
+    fn run(codec: &CodecParams, embeddings: &[f32], codes: &[u32], rows: &mut [u8], weights: &mut [u8])
 }
 
 /// Embeddings that one thread compresses before it asks for more work.
@@ -30,14 +30,14 @@ const BLOCK_EMBEDDINGS: usize = 256;
 pub(super) fn compress(isa: Isa, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Packed {
     assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
     let width = codec.row_bytes();
-    let mut packed = Packed { residuals: vec![0; codes.len() * width], scales: vec![0; codes.len()] };
+    let mut packed = Packed { residuals: vec![0; codes.len() * width], weights: vec![0; codes.len()] };
     let mut rest = packed.residuals.as_mut_slice();
     let rows = |codes: &[u32]| rest.split_off_mut(..codes.len() * width).expect("a row for each code");
     let rows: Vec<&mut [u8]> = codes.chunks(BLOCK_EMBEDDINGS).map(rows).collect();
-    let outputs = rows.into_par_iter().zip(packed.scales.par_chunks_mut(BLOCK_EMBEDDINGS));
+    let outputs = rows.into_par_iter().zip(packed.weights.par_chunks_mut(BLOCK_EMBEDDINGS));
     let inputs = embeddings.par_chunks(BLOCK_EMBEDDINGS * codec.dim).zip(codes.par_chunks(BLOCK_EMBEDDINGS));
-    outputs.zip(inputs).for_each(|((rows, scales), (embeddings, codes))| {
-        dispatch!(isa, codec, embeddings, codes, rows, scales);
+    outputs.zip(inputs).for_each(|((rows, weights), (embeddings, codes))| {
+        dispatch!(isa, codec, embeddings, codes, rows, weights);
     });
     packed
 }

@@ -2,31 +2,31 @@
 
 use super::{
     lanes::LANES,
-    steps::{Scales, bucket_levels, centroid, components, midpoints, pack, quantize},
+    steps::{Weights, bucket_levels, centroid, components, midpoints, pack, quantize},
     trellis::Trellis,
 };
-use crate::{Codec, RowCoding, ScaleRule};
+use crate::{CodecParams, RowCoding, WeightRule};
 
-/// `embeddings (n, D) f32`, `codes (n) u32` -> `rows (n, W) u8`, `scales (n) u8`.
+/// `embeddings (n, D) f32`, `codes (n) u32` -> `rows (n, W) u8`, `weights (n) u8`.
 #[inline(always)]
-pub(super) fn run(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
+pub(super) fn run(codec: &CodecParams, embeddings: &[f32], codes: &[u32], rows: &mut [u8], weights: &mut [u8]) {
     match (codec.coding, codec.nbits) {
         (RowCoding::Trellis { step }, 1) => {
-            trellis_rows(codec, Trellis::<1>::new(codec, step), embeddings, codes, rows, scales);
+            trellis_rows(codec, Trellis::<1>::new(codec, step), embeddings, codes, rows, weights);
         }
         (RowCoding::Trellis { step }, 2) => {
-            trellis_rows(codec, Trellis::<2>::new(codec, step), embeddings, codes, rows, scales);
+            trellis_rows(codec, Trellis::<2>::new(codec, step), embeddings, codes, rows, weights);
         }
         (RowCoding::Trellis { .. }, nbits) => panic!("a trellis has 1 or 2 bits, not {nbits}"),
-        (RowCoding::Buckets, _) => bucket_rows(codec, embeddings, codes, rows, scales),
+        (RowCoding::Buckets, _) => bucket_rows(codec, embeddings, codes, rows, weights),
     }
 }
 
 /// Rows of buckets, embedding by embedding.
 #[inline(always)]
-fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8], scales: &mut [u8]) {
+fn bucket_rows(codec: &CodecParams, embeddings: &[f32], codes: &[u32], rows: &mut [u8], weights: &mut [u8]) {
     let (dim, width) = (codec.dim, codec.row_bytes());
-    let table = Scales::new(codec);
+    let table = Weights::new(codec);
     let (midpoints, level_of) = (midpoints(codec), bucket_levels(codec));
     let mut c = vec![0f32; dim];
     let mut compared = vec![0f32; dim];
@@ -41,9 +41,9 @@ fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8]
             levels.iter_mut().zip(&buckets).for_each(|(w, &bucket)| *w = level_of[usize::from(bucket)]);
             pack(codec.nbits, &buckets, row);
         }
-        scales[i] = table.choose(codec.rule, x, &c, &levels);
-        if codec.nbits > 0 && codec.rule == ScaleRule::KeepLengthRefit {
-            table.refit(scales[i], x, &c, &mut compared);
+        weights[i] = table.choose(codec.rule, x, &c, &levels);
+        if codec.nbits > 0 && codec.rule == WeightRule::KeepLengthRefit {
+            table.refit(weights[i], x, &c, &mut compared);
             quantize(&midpoints, &compared, &mut buckets);
             pack(codec.nbits, &buckets, row);
         }
@@ -53,15 +53,15 @@ fn bucket_rows(codec: &Codec, embeddings: &[f32], codes: &[u32], rows: &mut [u8]
 /// Rows of a trellis, which are searched for in all lanes at once.
 #[inline(always)]
 fn trellis_rows<const NBITS: usize>(
-    codec: &Codec,
+    codec: &CodecParams,
     mut trellis: Trellis<NBITS>,
     embeddings: &[f32],
     codes: &[u32],
     rows: &mut [u8],
-    scales: &mut [u8],
+    weights: &mut [u8],
 ) {
     let (dim, width) = (codec.dim, codec.row_bytes());
-    let table = Scales::new(codec);
+    let table = Weights::new(codec);
     let mut c = vec![0f32; dim];
     let mut compared = vec![0f32; dim];
     let mut levels = vec![0f32; dim];
@@ -77,7 +77,7 @@ fn trellis_rows<const NBITS: usize>(
         for i in group {
             centroid(codec, codes[i], &mut c);
             trellis.get(i - first, &mut rows[i * width..][..width], &mut levels);
-            scales[i] = table.choose(codec.rule, &embeddings[i * dim..][..dim], &c, &levels);
+            weights[i] = table.choose(codec.rule, &embeddings[i * dim..][..dim], &c, &levels);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The steps of `compress`, each on one embedding. Inlined, so that a caller's instruction set is
 //! theirs too; sums run in eight lanes of f32, in a fixed order.
 
-use crate::{Codec, RADIAL_WEIGHT, ResidualForm, ScaleRule};
+use crate::{CodecParams, RADIAL_WEIGHT, ResidualForm, WeightRule};
 use std::array;
 
 /// Lanes of a sum.
@@ -12,7 +12,7 @@ const FEW_CUTOFFS: usize = 15;
 
 /// The real centroid of `code`, `(D) f32`.
 #[inline(always)]
-pub(super) fn centroid(codec: &Codec, code: u32, centroid: &mut [f32]) {
+pub(super) fn centroid(codec: &CodecParams, code: u32, centroid: &mut [f32]) {
     let row = &codec.centroids[code as usize * codec.dim..][..codec.dim];
     centroid.iter_mut().zip(row).for_each(|(c, &c8)| *c = codec.centroid_scale * f32::from(c8));
 }
@@ -28,14 +28,14 @@ pub(super) fn components(form: ResidualForm, x: &[f32], c: &[f32], out: &mut [f3
         *out = x - share * c;
     }
     if form == ResidualForm::Orthogonal {
-        let norm = dot(out, out).sqrt();
-        let factor = if norm > 0.0 { (out.len() as f32).sqrt() / norm } else { 0.0 };
+        let centroid_weight = dot(out, out).sqrt();
+        let factor = if centroid_weight > 0.0 { (out.len() as f32).sqrt() / centroid_weight } else { 0.0 };
         out.iter_mut().for_each(|r| *r *= factor);
     }
 }
 
 /// The midpoints between a codec's levels, in steps of a level.
-pub(super) fn midpoints(codec: &Codec) -> Vec<f32> {
+pub(super) fn midpoints(codec: &CodecParams) -> Vec<f32> {
     codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) * 0.5).collect()
 }
 
@@ -62,7 +62,7 @@ pub(super) fn quantize(cutoffs: &[f32], components: &[f32], buckets: &mut [u8]) 
 }
 
 /// The level of each bucket as a real number, `(256) f32`, so that no bucket is out of bounds.
-pub(super) fn bucket_levels(codec: &Codec) -> [f32; 256] {
+pub(super) fn bucket_levels(codec: &CodecParams) -> [f32; 256] {
     array::from_fn(|bucket| codec.levels.get(bucket).map_or(0.0, |&level| f32::from(level)))
 }
 
@@ -75,48 +75,54 @@ pub(super) fn pack(nbits: u8, buckets: &[u8], row: &mut [u8]) {
     }
 }
 
-/// A codec's scale entries as real numbers. Where there are several, they are filled up to whole lanes with NaN, which
+/// A codec's weight entries as real numbers. Where there are several, they are filled up to whole lanes with NaN, which
 /// never errs least.
-pub(super) struct Scales {
-    norms: Vec<f32>,
-    gains: Vec<f32>,
-    /// Gain over norm of the entry whose norm is largest.
+pub(super) struct Weights {
+    centroid_weights: Vec<f32>,
+    residual_weights: Vec<f32>,
+    /// Gain over centroid_weight of the entry whose centroid_weight is largest.
     ratio: f32,
 }
 
-impl Scales {
-    pub(super) fn new(codec: &Codec) -> Self {
-        assert!(codec.norms.len() == codec.gains.len() && !codec.norms.is_empty(), "a norm and a gain for each scale");
-        let mut norms: Vec<f32> = codec.norms.iter().map(|&n| codec.norm_unit * f32::from(n)).collect();
-        let mut gains: Vec<f32> = codec.gains.iter().map(|&g| codec.gain_unit * f32::from(g)).collect();
-        let largest = (0..norms.len()).fold(0, |a, b| if norms[b] > norms[a] { b } else { a });
-        let ratio = gains[largest] / norms[largest];
-        if norms.len() > 1 {
-            let filled = norms.len().next_multiple_of(LANES);
-            norms.resize(filled, f32::NAN);
-            gains.resize(filled, f32::NAN);
+impl Weights {
+    pub(super) fn new(codec: &CodecParams) -> Self {
+        assert!(
+            codec.centroid_weights.len() == codec.residual_weights.len() && !codec.centroid_weights.is_empty(),
+            "a centroid and a residual weight for each index"
+        );
+        let mut centroid_weights: Vec<f32> =
+            codec.centroid_weights.iter().map(|&n| codec.centroid_weight_step * f32::from(n)).collect();
+        let mut residual_weights: Vec<f32> =
+            codec.residual_weights.iter().map(|&g| codec.residual_weight_step * f32::from(g)).collect();
+        let largest =
+            (0..centroid_weights.len()).fold(0, |a, b| if centroid_weights[b] > centroid_weights[a] { b } else { a });
+        let ratio = residual_weights[largest] / centroid_weights[largest];
+        if centroid_weights.len() > 1 {
+            let filled = centroid_weights.len().next_multiple_of(LANES);
+            centroid_weights.resize(filled, f32::NAN);
+            residual_weights.resize(filled, f32::NAN);
         }
-        Self { norms, gains, ratio }
+        Self { centroid_weights, residual_weights, ratio }
     }
 
     /// The index that fits `x`, centroid `c` and levels `w`, each `(D) f32`, best; ties to the lower.
     #[inline(always)]
-    pub(super) fn choose(&self, rule: ScaleRule, x: &[f32], c: &[f32], w: &[f32]) -> u8 {
-        if self.norms.len() == 1 {
+    pub(super) fn choose(&self, rule: WeightRule, x: &[f32], c: &[f32], w: &[f32]) -> u8 {
+        if self.centroid_weights.len() == 1 {
             return 0;
         }
         let (cc, cw, ww) = (dot(c, c), dot(c, w), dot(w, w));
         match rule {
-            ScaleRule::KeepLength | ScaleRule::KeepLengthRefit => {
+            WeightRule::KeepLength | WeightRule::KeepLengthRefit => {
                 let (n, g) = best_pair(dot(x, x), dot(x, c), cc, cw, ww);
                 let (along_c, along_w) = (n * cc + g * cw, n * cw + g * ww);
-                self.least(|norm, gain| {
-                    let (n, g) = (norm - n, gain - g);
+                self.least(|centroid_weight, residual_weight| {
+                    let (n, g) = (centroid_weight - n, residual_weight - g);
                     let along = n * along_c + g * along_w;
                     n * (n * cc + 2.0 * g * cw) + g * g * ww + RADIAL_WEIGHT * along * along
                 })
             }
-            ScaleRule::UnitNorm => {
+            WeightRule::UnitNorm => {
                 let length = (cc + 2.0 * self.ratio * cw + self.ratio * self.ratio * ww).max(0.0).sqrt();
                 self.least(|n, _| (n - 1.0 / length).abs())
             }
@@ -124,24 +130,24 @@ impl Scales {
     }
 
     /// What the midpoints between levels are compared with when levels are chosen anew for entry `j`:
-    /// `(x - norm * c) / gain`, `(D) f32`, 0 where the gain is.
+    /// `(x - centroid_weight * c) / residual_weight`, `(D) f32`, 0 where the residual_weight is.
     #[inline(always)]
     pub(super) fn refit(&self, j: u8, x: &[f32], c: &[f32], out: &mut [f32]) {
-        let (norm, gain) = (self.norms[j as usize], self.gains[j as usize]);
-        let inverse = if gain > 0.0 { 1.0 / gain } else { 0.0 };
+        let (centroid_weight, residual_weight) = (self.centroid_weights[j as usize], self.residual_weights[j as usize]);
+        let inverse = if residual_weight > 0.0 { 1.0 / residual_weight } else { 0.0 };
         for ((out, &x), &c) in out.iter_mut().zip(x).zip(c) {
-            *out = (x - norm * c) * inverse;
+            *out = (x - centroid_weight * c) * inverse;
         }
     }
 
-    /// The index of the entry with the least `error(norm, gain)`; among equals the lowest.
+    /// The index of the entry with the least `error(centroid_weight, residual_weight)`; among equals the lowest.
     #[inline(always)]
     fn least(&self, error: impl Fn(f32, f32) -> f32) -> u8 {
         let (mut least, mut index) = ([f32::INFINITY; LANES], [0u32; LANES]);
-        let entries = self.norms.chunks_exact(LANES).zip(self.gains.chunks_exact(LANES));
-        for (block, (norms, gains)) in entries.enumerate() {
+        let entries = self.centroid_weights.chunks_exact(LANES).zip(self.residual_weights.chunks_exact(LANES));
+        for (block, (centroid_weights, residual_weights)) in entries.enumerate() {
             for lane in 0..LANES {
-                let error = error(norms[lane], gains[lane]);
+                let error = error(centroid_weights[lane], residual_weights[lane]);
                 let better = error < least[lane];
                 least[lane] = if better { error } else { least[lane] };
                 index[lane] = if better { (block * LANES + lane) as u32 } else { index[lane] };
@@ -152,7 +158,7 @@ impl Scales {
     }
 }
 
-/// The pair `(n*, g*)` of [`ScaleRule::KeepLength`], from the inner products of `x`, `c` and `w`.
+/// The pair `(n*, g*)` of [`WeightRule::KeepLength`], from the inner products of `x`, `c` and `w`.
 #[inline(always)]
 fn best_pair(xx: f32, xc: f32, cc: f32, cw: f32, ww: f32) -> (f32, f32) {
     let a = share(xc, cc);

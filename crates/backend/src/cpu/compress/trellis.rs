@@ -15,7 +15,7 @@
 
 use super::lanes::{LANES, Lanes};
 use crate::{
-    Codec,
+    CodecParams,
     layout::window_label,
     trellis::{JOINT, SHORT_RING, TrellisMetric, unreachable_cost},
 };
@@ -55,7 +55,7 @@ impl<const NBITS: usize> Trellis<NBITS> {
     const MASK: u16 = (1 << NBITS) - 1;
 
     /// A trellis for `codec`, whose levels are steps of `step`.
-    pub(super) fn new(codec: &Codec, step: f32) -> Self {
+    pub(super) fn new(codec: &CodecParams, step: f32) -> Self {
         let level = |window| codec.levels[usize::from(window_label(window as u8, NBITS as u8))];
         Self {
             metric: TrellisMetric::new(NBITS as u8, &codec.levels, step),

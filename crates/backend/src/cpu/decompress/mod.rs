@@ -1,7 +1,7 @@
 //! The vectors that the bytes of some tokens stand for. `tokens` -> `(tokens, D) f32`:
 //!
 //! ```text
-//! x = ((norm_unit * norms[j]) * centroid_scale) * c8 + (gain_unit * gains[j]) * w8
+//! x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8
 //! ```
 //!
 //! Each step is rounded to f32 and nothing is contracted, so every body gives the same bits.
@@ -48,9 +48,10 @@ impl Job<'_> {
         for (i, vector) in vectors.chunks_exact_mut(codec.dim).enumerate() {
             let token = first + i;
             unpack(token, levels);
-            let scale = self.passages.scale(token);
-            let centroid_factor = codec.norm_unit * f32::from(codec.norms[scale]) * codec.centroid_scale;
-            let level_factor = codec.gain_unit * f32::from(codec.gains[scale]);
+            let weight = self.passages.weight(token);
+            let centroid_factor =
+                codec.centroid_weight_step * f32::from(codec.centroid_weights[weight]) * codec.centroid_scale;
+            let level_factor = codec.residual_weight_step * f32::from(codec.residual_weights[weight]);
             let centroid = &codec.centroids[codes.get(token) * codec.dim..][..codec.dim];
             for ((x, &c), &w) in vector.iter_mut().zip(centroid).zip(levels.iter()) {
                 *x = centroid_factor * f32::from(c) + level_factor * f32::from(w as i8);

@@ -13,7 +13,7 @@ pub(super) mod avx512;
 pub(super) mod avx_vnni;
 pub(super) mod portable;
 
-use super::{lined::Lined, passages::LANES};
+use super::{aligned::AlignedVec, passages::LANES};
 use crate::Isa;
 
 /// Int8 rows, interleaved.
@@ -24,7 +24,7 @@ pub(super) struct Panels {
     /// Rows in a panel.
     lanes: usize,
     /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros behind the last row.
-    data: Lined<i8>,
+    data: AlignedVec<i8>,
     /// Sum of each row's components, `(Q rounded up to lanes) i32`.
     sums: Vec<i32>,
 }
@@ -54,7 +54,7 @@ impl Panels {
         let mut ordered: Vec<i8> = ordered.collect();
         ordered.resize(padded * width, 0);
         sums.resize(padded, 0);
-        let mut data = Lined::zeros(ordered.len());
+        let mut data = AlignedVec::zeros(ordered.len());
         if width > 0 {
             let panels = data.chunks_exact_mut(lanes * width).zip(ordered.chunks_exact(lanes * width));
             panels.for_each(|(panel, rows)| interleave(width, rows, panel));

@@ -9,13 +9,13 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod portable;
 
-use crate::{Codec, Isa, RowCoding};
+use crate::{CodecParams, Isa, RowCoding};
 
 /// Bytes that an unpacked row may be followed by: what the widest store can spill.
 pub(super) const SLACK: usize = 32;
 
 /// The component at each byte of a row that `isa` unpacks, empty at 0 bits; none where there are holes.
-pub(super) fn order(isa: Isa, codec: &Codec) -> Vec<Option<usize>> {
+pub(super) fn order(isa: Isa, codec: &CodecParams) -> Vec<Option<usize>> {
     match (codec.nbits, isa) {
         (0, _) => Vec::new(),
         #[cfg(target_arch = "x86_64")]
@@ -36,16 +36,16 @@ pub(super) struct LevelTable {
 
 impl LevelTable {
     /// Levels as they are, i8 in a byte.
-    pub(super) fn levels(codec: &Codec) -> Self {
+    pub(super) fn levels(codec: &CodecParams) -> Self {
         Self::new(codec, |level| level as u8)
     }
 
     /// How far levels lie above `lowest`.
-    pub(super) fn above(codec: &Codec, lowest: i8) -> Self {
+    pub(super) fn above(codec: &CodecParams, lowest: i8) -> Self {
         Self::new(codec, |level| level.wrapping_sub(lowest) as u8)
     }
 
-    fn new(codec: &Codec, byte: impl Fn(i8) -> u8) -> Self {
+    fn new(codec: &CodecParams, byte: impl Fn(i8) -> u8) -> Self {
         let mut bytes = [0u8; 256];
         bytes.iter_mut().zip(&codec.levels).for_each(|(out, &level)| *out = byte(level));
         Self { nbits: codec.nbits, trellis: matches!(codec.coding, RowCoding::Trellis { .. }), bytes }

@@ -16,7 +16,7 @@ mod portable;
 
 use super::{
     Cpu,
-    lined::Lined,
+    aligned::AlignedVec,
     tile::{BLOCK_FLOATS, WIDTH, pack_panels},
 };
 use crate::Isa;
@@ -27,7 +27,7 @@ pub struct LinearF32 {
     inputs: usize,
     outputs: usize,
     /// `(ceil(out / 16), in, 16) f32`.
-    panels: Lined<f32>,
+    panels: AlignedVec<f32>,
 }
 
 impl LinearF32 {
@@ -38,7 +38,7 @@ impl LinearF32 {
     pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
         assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let packed = pack_panels(inputs, weight);
-        let mut panels = Lined::zeros(packed.len());
+        let mut panels = AlignedVec::zeros(packed.len());
         panels.copy_from_slice(&packed);
         Self { isa: cpu.isa(), inputs, outputs: weight.len() / inputs, panels }
     }

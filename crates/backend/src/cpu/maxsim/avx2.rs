@@ -5,7 +5,7 @@
 //! `dot(q, w) = dot(q, u) + lo * sum(q)`, and the unsigned kernel multiplies `u` with half the
 //! instructions. Wider levels go through the signed one. Neither rounds nor saturates; the proofs
 //! stand in [`crate::cpu::dots::avx2`]. The products that follow are bounded by the contract:
-//! `|norm * T| < 2^30`, `|gain * dot| <= 2^30`.
+//! `|centroid_weight * T| < 2^30`, `|residual_weight * dot| <= 2^30`.
 
 use super::{Job, tile::Tile};
 use crate::cpu::{
@@ -75,7 +75,7 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
     }
     for group in (0..num_tokens).step_by(ROWS) {
         if panel == 0 {
-            of.look_ahead(job, group, ROWS);
+            of.prefetch_ahead(job, group, ROWS);
         }
         let levels = of.levels.part(group * width, ROWS * width).as_ptr();
         // No closure, which might be called: calls spill all registers.
@@ -92,13 +92,16 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
             }
         };
         for (slot, products) in (group..).zip(products) {
-            let norm = _mm256_set1_epi32(of.norms[slot]);
-            let gain = _mm256_set1_epi32(of.gains[slot]);
+            let centroid_weight = _mm256_set1_epi32(of.centroid_weights[slot]);
+            let residual_weight = _mm256_set1_epi32(of.residual_weights[slot]);
             let entries = &job.table.padded_row(of.codes[slot] as usize)[panel * LANES..];
             for (v, entries) in entries.chunks_exact(LANES).take(V).enumerate() {
                 let entries = load_lanes(entries.try_into().expect("whole panels"));
                 let dot = _mm256_add_epi32(products[v], below[v]);
-                let sim = _mm256_add_epi32(_mm256_mullo_epi32(norm, entries), _mm256_mullo_epi32(gain, dot));
+                let sim = _mm256_add_epi32(
+                    _mm256_mullo_epi32(centroid_weight, entries),
+                    _mm256_mullo_epi32(residual_weight, dot),
+                );
                 best[v] = _mm256_max_epi32(best[v], sim);
             }
         }

@@ -2,15 +2,15 @@
 //! time, each lane of the sums already lying under its entry of the token's table row.
 //!
 //! Levels are taken from their lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, which is where the sums
-//! start. The products that follow are bounded by the contract: `|norm * T| < 2^30`, `|gain * dot| <= 2^30`.
+//! start. The products that follow are bounded by the contract: `|centroid_weight * T| < 2^30`, `|residual_weight * dot| <= 2^30`.
 
 use super::{
     Job,
     tile::{TILE_TOKENS, Tile},
 };
 use crate::cpu::{
+    bit_unpacker::{self, BitUnpacker},
     dots::avx512::{LANES, ROWS, as_unsigned, tile},
-    fields::{self, Fields},
     levels::{
         LevelTable,
         avx512::{SLACK, Unpacker},
@@ -26,7 +26,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let unpacker = Unpacker::new(&LevelTable::above(codec, lowest), codec.dim);
     let (rows, row_bytes) = (&job.passages.bytes().residuals, codec.row_bytes());
     let width = job.panels.width();
-    let taker = Taker::new(job);
+    let taker = WeightReader::new(job);
     Tile::new(width, SLACK, job.panels.len() * LANES).run(
         job,
         first,
@@ -50,62 +50,67 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
 /// Rows of the last step, where no more are left.
 const HALF: usize = ROWS / 2;
 
-/// Reads codes, norms and gains of sixteen tokens at a time.
-struct Taker {
-    codes: Fields,
-    scales: Fields,
+/// Reads codes, centroid_weights and residual_weights of sixteen tokens at a time.
+struct WeightReader {
+    codes: BitUnpacker,
+    weights: BitUnpacker,
     /// `K - 1`, which larger codes count as.
     last: __m512i,
-    /// Norm and, 16 bits higher, gain of each scale index; zeros behind the last.
+    /// Norm and, 16 bits higher, residual_weight of each weight index; zeros behind the last.
     pairs: [i32; 256],
-    /// Whether scale indices have at most 5 bits.
+    /// Whether weight indices have at most 5 bits.
     few: bool,
 }
 
-impl Taker {
-    /// None where codes are too wide for [`Fields`].
+impl WeightReader {
+    /// None where codes are too wide for [`BitUnpacker`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     fn new(job: &Job<'_>) -> Option<Self> {
         let codec = job.passages.codec();
         let mut pairs = [0; 256];
-        for (pair, (&norm, &gain)) in pairs.iter_mut().zip(codec.norms.iter().zip(&codec.gains)) {
-            *pair = i32::from(norm) | i32::from(gain) << 16;
+        for (pair, (&centroid_weight, &residual_weight)) in
+            pairs.iter_mut().zip(codec.centroid_weights.iter().zip(&codec.residual_weights))
+        {
+            *pair = i32::from(centroid_weight) | i32::from(residual_weight) << 16;
         }
         Some(Self {
-            codes: Fields::new(codec.code_bits())?,
-            scales: Fields::new(codec.scale_bits.into())?,
+            codes: BitUnpacker::new(codec.code_bits())?,
+            weights: BitUnpacker::new(codec.weight_bits.into())?,
             last: _mm512_set1_epi32(codec.num_centroids() as i32 - 1),
             pairs,
-            few: codec.scale_bits <= 5,
+            few: codec.weight_bits <= 5,
         })
     }
 
-    /// Norm and gain of each scale index. Up to 32 pairs lie in two registers; a gather takes thirty cycles.
+    /// Norm and residual_weight of each weight index. Up to 32 pairs lie in two registers; a gather takes thirty cycles.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-    fn pairs_of(&self, scales: __m512i) -> __m512i {
+    fn pairs_of(&self, weights: __m512i) -> __m512i {
         let register = |i: usize| load(self.pairs[16 * i..][..16].try_into().expect("sixteen of 256"));
         match self.few {
-            true => _mm512_permutex2var_epi32(register(0), scales, register(1)),
-            // SAFETY: scale indices have at most 8 bits, and there are 256 pairs.
-            false => unsafe { _mm512_i32gather_epi32::<4>(scales, self.pairs.as_ptr()) },
+            true => _mm512_permutex2var_epi32(register(0), weights, register(1)),
+            // SAFETY: weight indices have at most 8 bits, and there are 256 pairs.
+            false => unsafe { _mm512_i32gather_epi32::<4>(weights, self.pairs.as_ptr()) },
         }
     }
 
-    /// Fills a tile's codes, norms and gains, and with any valid ones what is behind them.
+    /// Fills a tile's codes, centroid_weights and residual_weights, and with any valid ones what is behind them.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     fn take(&self, job: &Job<'_>, tile: &mut Tile<'_>, tokens: Range<usize>) {
-        const { assert!(TILE_TOKENS.is_multiple_of(fields::NUM)) };
+        const { assert!(TILE_TOKENS.is_multiple_of(bit_unpacker::NUM)) };
         let bytes = job.passages.bytes();
-        for slot in (0..tokens.len()).step_by(fields::NUM) {
+        for slot in (0..tokens.len()).step_by(bit_unpacker::NUM) {
             let codes = _mm512_min_epu32(self.codes.read(&bytes.codes, tokens.start + slot), self.last);
-            let scales = self.scales.read(&bytes.scales, tokens.start + slot);
-            let pairs = self.pairs_of(scales);
-            store(&mut tile.codes[slot..][..fields::NUM], codes);
-            store(&mut tile.norms[slot..][..fields::NUM], _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff)));
-            store(&mut tile.gains[slot..][..fields::NUM], _mm512_srli_epi32::<16>(pairs));
+            let weights = self.weights.read(&bytes.weights, tokens.start + slot);
+            let pairs = self.pairs_of(weights);
+            store(&mut tile.codes[slot..][..bit_unpacker::NUM], codes);
+            store(
+                &mut tile.centroid_weights[slot..][..bit_unpacker::NUM],
+                _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff)),
+            );
+            store(&mut tile.residual_weights[slot..][..bit_unpacker::NUM], _mm512_srli_epi32::<16>(pairs));
         }
     }
 }
@@ -137,7 +142,7 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
     let panels = Panels { bytes: bytes.as_ptr(), starts, masks, entries, stride: job.table.stride() };
     for group in (0..whole).step_by(ROWS) {
         if panel == 0 {
-            of.look_ahead(job, group, ROWS);
+            of.prefetch_ahead(job, group, ROWS);
         }
         raise::<ROWS, V>(&panels, of, group, &mut highest);
     }
@@ -177,15 +182,20 @@ fn raise<const R: usize, const V: usize>(panels: &Panels<V>, of: &Tile<'_>, grou
     }
     // SAFETY: each row is `width` bytes of the slice; a panel has `16 * width`.
     let products = unsafe { tile::<R, V>(rows, panels.bytes, width, panels.starts, as_unsigned(), None) };
-    let (codes, norms, gains) = (&of.codes[group..][..R], &of.norms[group..][..R], &of.gains[group..][..R]);
+    let (codes, centroid_weights, residual_weights) =
+        (&of.codes[group..][..R], &of.centroid_weights[group..][..R], &of.residual_weights[group..][..R]);
     for (r, products) in products.into_iter().enumerate() {
         let entries = panels.entries.wrapping_add(codes[r] as usize * panels.stride);
-        let (norm, gain) = (_mm512_set1_epi32(norms[r]), _mm512_set1_epi32(gains[r]));
+        let (centroid_weight, residual_weight) =
+            (_mm512_set1_epi32(centroid_weights[r]), _mm512_set1_epi32(residual_weights[r]));
         for v in 0..V {
             // SAFETY: codes of a tile are at most `K - 1`, the table has `K` rows, and the mask has as many lanes as a
             // row has entries from there on, sixteen at most.
             let entries = unsafe { _mm512_maskz_loadu_epi32(panels.masks[v], entries.wrapping_add(v * LANES)) };
-            let similarity = _mm512_add_epi32(_mm512_mullo_epi32(norm, entries), _mm512_mullo_epi32(gain, products[v]));
+            let similarity = _mm512_add_epi32(
+                _mm512_mullo_epi32(centroid_weight, entries),
+                _mm512_mullo_epi32(residual_weight, products[v]),
+            );
             highest[v] = _mm512_max_epi32(highest[v], similarity);
         }
     }

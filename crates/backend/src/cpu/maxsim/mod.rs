@@ -1,7 +1,7 @@
 //! Fused decompress + MaxSim, straight from the compressed bytes. `(selected) i32`:
 //!
 //! ```text
-//! sim(i, t) = norms[j] * T[code_t][i] + gains[j] * dot(q8[i], w8[t])
+//! sim(i, t) = centroid_weights[j] * T[code_t][i] + residual_weights[j] * dot(q8[i], w8[t])
 //! score     = sum over i of (max over t of sim(i, t)) >> ceil(log2(Q))
 //! ```
 //!

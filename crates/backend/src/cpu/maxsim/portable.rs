@@ -22,11 +22,14 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
         best.fill(i32::MIN);
         for t in tokens {
             unpack(&table, &rows[t * width..][..width], &mut levels);
-            let scale = job.passages.scale(t);
-            let (norm, gain) = (i32::from(codec.norms[scale]), i32::from(codec.gains[scale]));
+            let weight = job.passages.weight(t);
+            let (centroid_weight, residual_weight) =
+                (i32::from(codec.centroid_weights[weight]), i32::from(codec.residual_weights[weight]));
             let entries = job.table.row(codes.get(t));
             wide.set(0, 0, bytemuck::cast_slice(&levels));
-            query.dots(wide.row(0), |i, dot| best[i] = best[i].max(norm * entries[i] + gain * dot));
+            query.dots(wide.row(0), |i, dot| {
+                best[i] = best[i].max(centroid_weight * entries[i] + residual_weight * dot)
+            });
         }
         *score = sum(&best);
     }

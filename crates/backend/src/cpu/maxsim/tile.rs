@@ -1,7 +1,7 @@
 //! What the SIMD bodies of `maxsim` share: a few tokens of a passage, unpacked, and the way through passages.
 
 use super::{Job, sum};
-use crate::cpu::lined::{LINE, Lined, prefetch};
+use crate::cpu::aligned::{AlignedVec, LINE, prefetch};
 use std::ops::Range;
 
 /// Bytes of unpacked levels: half of a 32 KiB L1.
@@ -16,13 +16,13 @@ pub(super) struct Tile<'a> {
     /// Bytes from one token's levels to the next one's.
     pub(super) width: usize,
     /// `(capacity, width) u8` and what unpacking spoils behind them.
-    pub(super) levels: Lined<u8>,
+    pub(super) levels: AlignedVec<u8>,
     /// Most tokens.
     capacity: usize,
     /// At most `K - 1`.
     pub(super) codes: [u32; TILE_TOKENS],
-    pub(super) norms: [i32; TILE_TOKENS],
-    pub(super) gains: [i32; TILE_TOKENS],
+    pub(super) centroid_weights: [i32; TILE_TOKENS],
+    pub(super) residual_weights: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
     pub(super) best: Vec<i32>,
     /// Packed rows of as many tokens of the next passage, which lies anywhere in the index.
@@ -35,17 +35,17 @@ impl<'a> Tile<'a> {
         let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
         Self {
             width,
-            levels: Lined::zeros(capacity * width + slack),
+            levels: AlignedVec::zeros(capacity * width + slack),
             capacity,
             codes: [0; TILE_TOKENS],
-            norms: [0; TILE_TOKENS],
-            gains: [0; TILE_TOKENS],
+            centroid_weights: [0; TILE_TOKENS],
+            residual_weights: [0; TILE_TOKENS],
             best: vec![0; lanes],
             ahead: &[],
         }
     }
 
-    /// Scores of the selected passages from `first` on: `take(tile, tokens)` fills codes, norms and gains,
+    /// Scores of the selected passages from `first` on: `take(tile, tokens)` fills codes, centroid_weights and residual_weights,
     /// `unpack(tokens, levels)` the levels, and `maximize(tile, num_tokens)` raises the best similarities.
     #[inline(always)]
     pub(super) fn run(
@@ -69,49 +69,50 @@ impl<'a> Tile<'a> {
             for start in tokens.clone().step_by(self.capacity) {
                 let tile = start..tokens.end.min(start + self.capacity);
                 take(self, tile.clone());
-                self.ask_ahead(job, tile.len(), start - tokens.start + next.start, next.end);
+                self.prefetch_next_passage(job, tile.len(), start - tokens.start + next.start, next.end);
                 unpack(tile.clone(), &mut self.levels);
-                self.fill_up(tile.len());
+                self.pad_tail(tile.len());
                 maximize(self, tile.len());
             }
             *score = sum(&self.best[..job.query.len()]);
         }
     }
 
-    /// Takes in codes, norms and gains one by one.
+    /// Takes in codes, centroid_weights and residual_weights one by one.
     #[inline(always)]
     pub(super) fn take(&mut self, job: &Job<'a>, tokens: Range<usize>) {
         let (codec, codes) = (job.passages.codec(), job.passages.codes());
         for (slot, t) in tokens.enumerate() {
-            let scale = job.passages.scale(t);
+            let weight = job.passages.weight(t);
             self.codes[slot] = codes.get(t) as u32;
-            self.norms[slot] = i32::from(codec.norms[scale]);
-            self.gains[slot] = i32::from(codec.gains[scale]);
+            self.centroid_weights[slot] = i32::from(codec.centroid_weights[weight]);
+            self.residual_weights[slot] = i32::from(codec.residual_weights[weight]);
         }
     }
 
     /// Where a tile ends amid the rows that a kernel takes at a time, its last token stands in for those that are missing:
     /// it cannot change a maximum.
     #[inline(always)]
-    fn fill_up(&mut self, num_tokens: usize) {
+    fn pad_tail(&mut self, num_tokens: usize) {
         let (last, width) = (num_tokens - 1, self.width);
         for slot in num_tokens..num_tokens.next_multiple_of(LEAST_TOKENS) {
             self.codes[slot] = self.codes[last];
-            self.norms[slot] = self.norms[last];
-            self.gains[slot] = self.gains[last];
+            self.centroid_weights[slot] = self.centroid_weights[last];
+            self.residual_weights[slot] = self.residual_weights[last];
             self.levels.copy_within(last * width..num_tokens * width, slot * width);
         }
     }
 
-    /// Asks for what comes next: codes and scales of as many tokens of the next passage, `start..end`, as the tile has.
+    /// Asks for what comes next: codes and weights of as many tokens of the next passage, `start..end`, as the tile has.
     #[inline(always)]
-    fn ask_ahead(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
+    fn prefetch_next_passage(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
         job.table.prefetch_rows(&self.codes[..num.min(LEAST_TOKENS)]);
         let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
         let ahead = start..end.min(start + num).max(start);
         let row_bytes = codec.row_bytes();
         self.ahead = bytes.residuals.get(ahead.start * row_bytes..ahead.end * row_bytes).unwrap_or_default();
-        for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.scales, codec.scale_bits as usize)] {
+        for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.weights, codec.weight_bits as usize)]
+        {
             if let Some(array) = array.get(ahead.start * bits / 8..ahead.end * bits / 8) {
                 array.chunks(LINE).for_each(prefetch);
             }
@@ -122,7 +123,7 @@ impl<'a> Tile<'a> {
     /// in a table larger than L2, and what of the next passage lies as far on. A core waits for few lines at a time, so
     /// they are asked for a few at a time, between products.
     #[inline(always)]
-    pub(super) fn look_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
+    pub(super) fn prefetch_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
         if let Some(codes) = self.codes.get(slot + num..slot + 2 * num) {
             job.table.prefetch_rows(codes);
         }

@@ -10,7 +10,7 @@ use super::{
     best::{id, value},
     passages::{LANES, Table},
 };
-use crate::{Isa, Probed, imputed::Imputed};
+use crate::{Isa, Probed, missing_score::MissingScore};
 
 autovectorize! {
     fn run(table: &Table, first: usize, keep: usize) -> Vec<Vec<u64>>
@@ -30,9 +30,9 @@ pub(super) fn probe(isa: Isa, table: &Table, nprobe: usize) -> Probed {
     Probed { cells, missing }
 }
 
-/// Of each column the entry that [`Imputed`] finds.
+/// Of each column the entry that [`MissingScore`] finds.
 fn deeper(table: &Table, nprobe: usize) -> Vec<i32> {
-    let imputed = Imputed::new(nprobe, table.num_centroids());
+    let imputed = MissingScore::new(nprobe, table.num_centroids());
     let sample: Vec<&[i32]> = table.maxima().chunks_exact(table.stride().max(1)).step_by(imputed.step).collect();
     let mut column = vec![0; sample.len()];
     let entry = |i: usize| {

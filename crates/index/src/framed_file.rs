@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// First bytes of every file.
 pub const MAGIC: [u8; 8] = *b"SELVEDGE";
 
-/// The format version that is written and read. 2: trellis rows, scale indices of any width (1 had neither).
+/// The format version that is written and read. 2: trellis rows, weight indices of any width (1 had neither).
 pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes of a header.
@@ -78,7 +78,7 @@ pub(crate) fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HE
 }
 
 /// A file that is being written.
-pub(crate) struct FrameWriter {
+pub(crate) struct FramedFileWriter {
     file: IndexFile,
     path: PathBuf,
     out: BufWriter<File>,
@@ -86,7 +86,7 @@ pub(crate) struct FrameWriter {
     payload_bytes: u64,
 }
 
-impl FrameWriter {
+impl FramedFileWriter {
     /// Starts `file` in `directory`, where it must not exist.
     pub(crate) fn create(directory: &Path, file: IndexFile) -> Result<Self> {
         let path = directory.join(file.name());
@@ -123,9 +123,9 @@ impl FrameWriter {
     }
 }
 
-/// A file that is being read: header and length are right, the checksum is [`Frame::check`]'s business.
+/// A file that is being read: header and length are right, the checksum is [`FramedFile::check`]'s business.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
+pub(crate) struct FramedFile {
     /// Where it lies.
     pub(crate) path: PathBuf,
     /// Everything after the header.
@@ -134,7 +134,7 @@ pub(crate) struct Frame {
     pub(crate) entry: FileEntry,
 }
 
-impl Frame {
+impl FramedFile {
     /// Maps `file` of `directory` and checks its header and its length.
     pub(crate) fn open(directory: &Path, file: IndexFile) -> Result<Self> {
         let path = directory.join(file.name());

@@ -1,6 +1,6 @@
 //! From a text to the token rows that the transformer sees, and which of them are attended and kept.
 //!
-//! In: a [`Recipe`] resolved against the tokenizer. Out: a [`TokenizedText`] per text.
+//! In: a [`TextRules`] resolved against the tokenizer. Out: a [`TokenizedText`] per text.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use tokenizers::Encoding;
 
 use crate::error::{Error, Result};
-use crate::recipe::{Family, Marker, Recipe, Side, TextKind};
 use crate::skiplist;
+use crate::text_rules::{Family, PrefixToken, TextConfig, TextKind, TextRules};
 use crate::tokenizer::TextTokenizer;
 
 /// The token ids of one text, as the transformer reads them.
@@ -49,19 +49,19 @@ pub(crate) fn prefix(text: &str, len: usize) -> &str {
     &text[..text.floor_char_boundary(len)]
 }
 
-/// The pipeline from texts to token ids: a [`Recipe`] resolved against a tokenizer.
+/// The pipeline from texts to token ids: a [`TextRules`] resolved against a tokenizer.
 pub struct TextPipeline {
     tokenizer: TextTokenizer,
     strip: bool,
     lowercase: bool,
     query: Resolved,
     passage: Resolved,
-    fill: Option<Fill>,
+    fill: Option<ResolvedExpansion>,
     /// What the tokenizer adds to every text.
     added: Vec<u32>,
 }
 
-/// A [`Side`] with ids in place of words.
+/// A [`TextConfig`] with ids in place of words.
 struct Resolved {
     max_len: usize,
     marker: Option<u32>,
@@ -71,7 +71,7 @@ struct Resolved {
 }
 
 /// An expansion with its id.
-struct Fill {
+struct ResolvedExpansion {
     length: usize,
     attend: bool,
     id: u32,
@@ -87,7 +87,7 @@ impl std::fmt::Debug for TextPipeline {
 
 impl TextPipeline {
     /// Looks every word up; `most` is the longest sequence that the transformer takes.
-    pub(crate) fn new(model: &str, recipe: &Recipe, mut tokenizer: TextTokenizer, most: usize) -> Result<Self> {
+    pub(crate) fn new(model: &str, recipe: &TextRules, mut tokenizer: TextTokenizer, most: usize) -> Result<Self> {
         let mut lowercase = recipe.lowercase;
         match recipe.family {
             Family::PyLate => {
@@ -113,7 +113,7 @@ impl TextPipeline {
                     None => tokenizer.special.mask.or(tokenizer.special.end).ok_or_else(|| unknown("[MASK]"))?,
                 };
                 let replaces = tokenizer.special.pad.filter(|_| expansion.replace_pad);
-                Some(Fill { length: expansion.length, attend: expansion.attend, id, replaces })
+                Some(ResolvedExpansion { length: expansion.length, attend: expansion.attend, id, replaces })
             }
         };
         let added = tokenizer.complete(tokenizer.tokens("")?, 0)?.get_ids().to_vec();
@@ -313,7 +313,7 @@ impl Resolved {
     }
 }
 
-fn resolve(model: &str, side: &Side, tokenizer: &TextTokenizer, most: usize) -> Result<Resolved> {
+fn resolve(model: &str, side: &TextConfig, tokenizer: &TextTokenizer, most: usize) -> Result<Resolved> {
     let marker = side.marker.as_ref().map(|marker| marker_id(model, marker, tokenizer)).transpose()?;
     let least = tokenizer.num_added + usize::from(marker.is_some()) + 1;
     if !(least..=most).contains(&side.max_len) {
@@ -328,7 +328,7 @@ fn resolve(model: &str, side: &Side, tokenizer: &TextTokenizer, most: usize) -> 
     })
 }
 
-fn marker_id(model: &str, marker: &Marker, tokenizer: &TextTokenizer) -> Result<u32> {
+fn marker_id(model: &str, marker: &PrefixToken, tokenizer: &TextTokenizer) -> Result<u32> {
     let fallback = tokenizer.special.unknown.filter(|_| marker.or_unknown);
     tokenizer.id(&marker.token).or(fallback).ok_or_else(|| Error::UnknownToken {
         model: model.to_owned(),

@@ -1,6 +1,6 @@
 //! What a checkpoint's family says about turning text into rows: the one form that all families are read into.
 //!
-//! In: the settings files of a checkpoint. Out: a [`Recipe`], in names and words; `rows` and `projection` resolve it
+//! In: the settings files of a checkpoint. Out: a [`TextRules`], in names and words; `rows` and `projection` resolve it
 //! against the tokenizer and the weights.
 
 use serde::Serialize;
@@ -53,13 +53,13 @@ pub enum TextKind {
 
 /// Everything about a checkpoint, beside its transformer, that decides which rows a text has.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Recipe {
+pub struct TextRules {
     /// The format that the settings were read from.
     pub family: Family,
     /// How queries are tokenized and which rows they keep.
-    pub query: Side,
+    pub query: TextConfig,
     /// The same for passages.
-    pub passage: Side,
+    pub passage: TextConfig,
     /// How short queries are augmented; `None` leaves them at their own length.
     pub expansion: Option<Expansion>,
     /// Whether whitespace around a text is dropped before tokenizing: byte-level tokenizers see it.
@@ -72,11 +72,11 @@ pub struct Recipe {
 
 /// One kind of text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Side {
+pub struct TextConfig {
     /// Tokens of a text at most, special tokens and marker included.
     pub max_len: usize,
     /// A token inserted at position 1, after the first special token.
-    pub marker: Option<Marker>,
+    pub marker: Option<PrefixToken>,
     /// Text put before every text.
     pub prompt: String,
     /// Words whose tokens are dropped after the transformer has seen them.
@@ -89,7 +89,7 @@ pub struct Side {
 
 /// A token that says whether a text is a query or a passage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Marker {
+pub struct PrefixToken {
     /// Its spelling in the vocabulary.
     pub token: String,
     /// Whether a spelling that the vocabulary lacks becomes the unknown token, instead of an error.
@@ -174,7 +174,7 @@ impl DenseSpec {
     }
 }
 
-impl Recipe {
+impl TextRules {
     /// The caller's maximum lengths in place of the checkpoint's. Augmented queries are filled up to theirs.
     pub(crate) fn set_max_lens(&mut self, query: Option<usize>, passage: Option<usize>) {
         if let Some(max_len) = query {

@@ -5,7 +5,7 @@ use super::{
     context::{Buffer, Context},
     resident::LoadedCodec,
 };
-use crate::{Codec, QuantizedQuery, Result, packed_row_bytes};
+use crate::{CodecParams, QuantizedQuery, Result, packed_row_bytes};
 use std::sync::Arc;
 
 /// Columns of a product, components of a chunk, lanes that share a column.
@@ -66,7 +66,7 @@ impl Query {
     ///
     /// # Panics
     /// If it is another's, as far as dim and bits tell.
-    pub(super) fn assert_for(&self, context: &Arc<Context>, codec: &Codec) {
+    pub(super) fn assert_for(&self, context: &Arc<Context>, codec: &CodecParams) {
         self.rows.assert_of(context);
         assert_eq!((self.dim, self.nbits), (codec.dim, codec.nbits), "the query's dim and bits are the codec's");
     }

@@ -35,14 +35,14 @@ const DEPTH: usize = 8;
 
 /// How the imputed entry is found among groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Imputed {
+pub(crate) struct MissingScore {
     /// Every so many groups are looked at.
     pub(crate) step: usize,
     /// Which of their maxima it is, from 1 for the largest.
     pub(crate) rank: usize,
 }
 
-impl Imputed {
+impl MissingScore {
     /// For `nprobe` of `num_centroids`, at least one.
     pub(crate) fn new(nprobe: usize, num_centroids: usize) -> Self {
         let groups = num_centroids.div_ceil(GROUP);
@@ -65,13 +65,13 @@ mod tests {
     #[test]
     fn ranks_and_steps_by_hand() {
         let imputed = |nprobe, num_centroids| {
-            let Imputed { step, rank } = Imputed::new(nprobe, num_centroids);
+            let MissingScore { step, rank } = MissingScore::new(nprobe, num_centroids);
             (step, rank)
         };
         assert_eq!([imputed(0, 1), imputed(1, 1), imputed(9, 16)], [(1, 1), (1, 1), (1, 2)]);
         assert_eq!([imputed(12, 1 << 13), imputed(12, 1 << 14), imputed(32, 1 << 14)], [(4, 24), (8, 12), (8, 32)]);
         assert_eq!(imputed(32, 1 << 18), (128, 2));
-        assert_eq!(Imputed { step: 1, rank: 2 }.of(&mut [3, 9, -1, 9, 5]), 9);
-        assert_eq!(Imputed { step: 1, rank: 3 }.of(&mut [3, 9, -1, 9, 5]), 5);
+        assert_eq!(MissingScore { step: 1, rank: 2 }.of(&mut [3, 9, -1, 9, 5]), 9);
+        assert_eq!(MissingScore { step: 1, rank: 3 }.of(&mut [3, 9, -1, 9, 5]), 5);
     }
 }

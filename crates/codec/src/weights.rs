@@ -1,4 +1,4 @@
-//! The codebook of scales: 16 pairs of small integers (32 at 2 bits), one of which every vector names.
+//! The codebook of weights: 16 pairs of small integers (32 at 2 bits), one of which every vector names.
 //!
 //! A vector is put back as `n * c + g * w` (centroid, levels). Its own best pair keeps both parts in
 //! proportion and the whole at the vector's length:
@@ -153,25 +153,26 @@ impl WeightedMean {
     }
 }
 
-/// Trains `entries` norms on the inverse lengths of ColBERTv2's reconstructions; ascending.
-pub fn train_norms(inverse_norms: &mut [f64], entries: usize) -> Vec<f64> {
-    inverse_norms.sort_by(f64::total_cmp);
-    let n = inverse_norms.len();
-    let mut norms: Vec<f64> = (0..entries).map(|e| inverse_norms[(2 * e + 1) * n / (2 * entries)]).collect();
+/// Trains `entries` centroid_weights on the inverse lengths of ColBERTv2's reconstructions; ascending.
+pub fn train_centroid_weights(inverse_lengths: &mut [f64], entries: usize) -> Vec<f64> {
+    inverse_lengths.sort_by(f64::total_cmp);
+    let n = inverse_lengths.len();
+    let mut centroid_weights: Vec<f64> =
+        (0..entries).map(|e| inverse_lengths[(2 * e + 1) * n / (2 * entries)]).collect();
     for _ in 0..ROUNDS {
         let (mut sums, mut counts) = (vec![0.0; entries], vec![0.0; entries]);
-        for &x in inverse_norms.iter() {
-            let e = nearest(&norms, |norm| (x - norm).abs());
+        for &x in inverse_lengths.iter() {
+            let e = nearest(&centroid_weights, |norm| (x - norm).abs());
             sums[e] += x;
             counts[e] += 1.0;
         }
         for e in 0..entries {
             if counts[e] > 0.0 {
-                norms[e] = sums[e] / counts[e];
+                centroid_weights[e] = sums[e] / counts[e];
             }
         }
     }
-    norms
+    centroid_weights
 }
 
 fn nearest<T: Copy>(entries: &[T], error: impl Fn(T) -> f64) -> usize {

@@ -3,10 +3,10 @@
 use super::{
     Cuda,
     context::Buffer,
-    launches::resident_blocks,
-    modules::{Special, value},
+    grid::resident_blocks,
+    modules::{KernelVariant, value},
     resident::{LoadedPassages, Scores, Table},
-    selected::Selected,
+    selection::Selected,
 };
 use crate::{Result, Select, score_shift};
 use selvedge_kernels::Op;
@@ -19,7 +19,7 @@ const THREADS: u32 = 128;
 /// If the table is another codec's, or what is resident another `Cuda`'s.
 pub(super) fn scores(
     cuda: &Cuda,
-    (op, special): (Op, Special),
+    (op, special): (Op, KernelVariant),
     passages: &LoadedPassages,
     table: &Table,
     query: Option<&Buffer<i8>>,

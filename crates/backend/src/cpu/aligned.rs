@@ -9,13 +9,13 @@ pub(super) const LINE: usize = 64;
 
 /// A slice whose first element begins a line. A clone's may begin anywhere, which costs time and nothing else.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lined<T> {
+pub(super) struct AlignedVec<T> {
     memory: Vec<T>,
     first: usize,
     len: usize,
 }
 
-impl<T: Copy + Default> Lined<T> {
+impl<T: Copy + Default> AlignedVec<T> {
     /// `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
         let mut lined = Self { memory: Vec::new(), first: 0, len: 0 };
@@ -37,7 +37,7 @@ impl<T: Copy + Default> Lined<T> {
     }
 }
 
-impl<T> Lined<T> {
+impl<T> AlignedVec<T> {
     /// `num` elements from `at` on, with one addition more than a slice asks for: `lined[at..][..num]` looks for the
     /// whole slice first, which cost `maxsim` at 0 bits a third of its speed. An end beyond the slice is found out from
     /// a line behind it on; what is read until then is zeros or old elements.
@@ -53,7 +53,7 @@ impl<T> Lined<T> {
     }
 }
 
-impl<T> Deref for Lined<T> {
+impl<T> Deref for AlignedVec<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -61,7 +61,7 @@ impl<T> Deref for Lined<T> {
     }
 }
 
-impl<T> DerefMut for Lined<T> {
+impl<T> DerefMut for AlignedVec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.memory[self.first..][..self.len]
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn begins_with_a_line_at_any_size() {
-        let mut lined = Lined::<i32>::zeros(3);
+        let mut lined = AlignedVec::<i32>::zeros(3);
         for len in [3, 0, 1, 100, 16, 1 << 18, 5] {
             lined.resize(len);
             assert_eq!(lined.len(), len);

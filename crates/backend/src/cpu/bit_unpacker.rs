@@ -1,4 +1,4 @@
-//! Sixteen packed numbers at a time with AVX-512: the codes and scale indices of a tile's tokens.
+//! Sixteen packed numbers at a time with AVX-512: the codes and weight indices of a tile's tokens.
 //!
 //! Number `i` of a bit string is its bits `i * bits..(i + 1) * bits`, little-endian. Those of sixteen numbers lie within
 //! one register of 64 bytes: `vpermb` puts the four bytes that hold each number into its lane, a shift and a mask do
@@ -14,14 +14,14 @@ pub(super) const MOST_BITS: u32 = 25;
 
 /// Reads numbers of so many bits.
 #[derive(Clone, Copy)]
-pub(super) struct Fields {
+pub(super) struct BitUnpacker {
     bits: usize,
     /// First bit of each number, counted from that of the first: `i * bits`.
     starts: __m512i,
     mask: __m512i,
 }
 
-impl Fields {
+impl BitUnpacker {
     /// Numbers of `bits` bits; none where they are wider than [`MOST_BITS`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
@@ -79,7 +79,7 @@ mod tests {
                 let mut read = [0u32; NUM];
                 // SAFETY: this machine has AVX-512, and sixteen u32 are one register.
                 unsafe {
-                    let fields = Fields::new(bits).expect("narrow");
+                    let fields = BitUnpacker::new(bits).expect("narrow");
                     _mm512_storeu_si512(read.as_mut_ptr().cast(), fields.read(&bytes, first));
                 }
                 let num = NUM.min(codes.len() - first);
@@ -88,6 +88,6 @@ mod tests {
             }
         }
         // SAFETY: this machine has AVX-512.
-        assert!(unsafe { Fields::new(MOST_BITS + 1) }.is_none());
+        assert!(unsafe { BitUnpacker::new(MOST_BITS + 1) }.is_none());
     }
 }
