@@ -5,8 +5,8 @@
 //! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)
 //! ```
 //!
-//! All `K` rows are made. A search of two levels was simulated and does not pay at the sizes that were indexed: README,
-//! "How it grows".
+//! All `K` rows are made. A search of two levels was simulated and does not pay at the sizes that were indexed:
+//! `crates/search/README.md`.
 //!
 //! The product is clamped before it is rounded: the bounds are integers, so the order is all one.
 
