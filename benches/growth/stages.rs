@@ -42,6 +42,7 @@ pub struct Built {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Answered {
     pub nprobe: usize,
+    #[serde(rename = "nfull")]
     pub num_rescored: usize,
     /// Share of exact f32 MaxSim's top 10 found.
     pub recall: f64,

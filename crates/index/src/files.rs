@@ -25,8 +25,10 @@ pub enum FileKind {
     /// Packed residual of each token of a segment.
     Residuals,
     /// Packed weight index of each token of a segment.
+    #[serde(rename = "scales")]
     Weights,
     /// Passages of each centroid of a segment.
+    #[serde(rename = "lists")]
     InvertedLists,
 }
 

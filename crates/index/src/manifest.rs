@@ -68,6 +68,7 @@ pub struct CodecEntry {
     /// Bits of a residual component.
     pub nbits: u8,
     /// Bits of a weight index.
+    #[serde(rename = "scale_bits")]
     pub weight_bits: u8,
     /// The file.
     pub file: FileEntry,
@@ -104,6 +105,7 @@ pub struct SegmentEntry {
     /// Packed residuals.
     pub residuals: FileEntry,
     /// Packed weight indices.
+    #[serde(rename = "scales")]
     pub weights: FileEntry,
     /// Inverted lists.
     pub lists: FileEntry,
