@@ -1,14 +1,20 @@
-// centroid_table: T[c][i] = clamp(round(float(dot(c8[c], q8[i])) * factor), -LIMIT, LIMIT), ties to even.
+// centroid_table: T[c][i] = clamp(round(float(dot(c8[c], q8[i])) * factor), -TABLE_LIMIT, TABLE_LIMIT), ties to even.
 //
-//   in    centroids (K, D) i8, query (Q, D) i8
-//   out   table (K, pitch) i32, pitch = Q rounded up to 8; columns behind Q are 0
+//   out    table (K, pitch) i32, columns after Q are 0
+//   in     centroids (K, D) i8, query (Q, D) i8, factor f32
+//   sizes  num_centroids = K, query_len = Q, pitch = Q rounded up to 8
 //
-// A warp owns 16 centroids and a panel of 32 query tokens (blockIdx.y). No shared memory.
+//   warp            16 centroids by a panel of 32 query tokens (blockIdx.y)
+//   lane            of each tile of 8 query tokens the centroids g and g + 8, query tokens 2t and 2t + 1
+//   shared memory   none
+//   bound           memory: K (D + 4 Q) bytes; 67 MB at K = 2^18, D = 128, Q = 32, which is 16 us at 4.3 TB/s
+//
+// Versions
+//   v1  this one. 354 instructions per warp in SASS (sm_90, D = 128); time not yet measured.
 
-constexpr int LIMIT = 1 << 22;
-
-extern "C" __global__ void __launch_bounds__(128)
-centroid_table(const i8* centroids, u32 num_centroids, const i8* query, u32 query_len, float factor, int* table, u32 pitch) {
+extern "C" __global__ void __launch_bounds__(THREADS)
+centroid_table(int* table, const i8* __restrict__ centroids, const i8* __restrict__ query, float factor,
+               u32 num_centroids, u32 query_len, u32 pitch) {
     const u32 first = grid_warp() * TILE_ROWS, panel = blockIdx.y * PANEL;
     if (first >= num_centroids) return;
     const int g = lane_number() / 4, t = lane_number() % 4;
@@ -27,7 +33,8 @@ centroid_table(const i8* centroids, u32 num_centroids, const i8* query, u32 quer
         for (int i = 0; i < 4; ++i) {
             const u32 row = first + g + i / 2 * 8, column = panel + tile * TILE_COLUMNS + 2 * t + i % 2;
             const int entry = __float2int_rn(__fmul_rn(__int2float_rn(sums[tile][i]), factor));
-            if (row < num_centroids && column < pitch) table[u64{row} * pitch + column] = max(-LIMIT, min(LIMIT, entry));
+            if (row >= num_centroids || column >= pitch) continue;
+            table[u64{row} * pitch + column] = max(-TABLE_LIMIT, min(TABLE_LIMIT, entry));
         }
     }
 }

@@ -1,20 +1,29 @@
-// decompress: the vectors that the bytes of some tokens stand for, each step rounded to f32 and nothing contracted:
+// decompress: the vectors of some tokens from their bytes, each step rounded to f32 and nothing contracted:
 //
-//   x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8
+//   x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8
+//     + (residual_weight_step * residual_weights[j]) * w8
 //
-//   in    passages, tokens first .. first + num
-//   out   vectors (num, D) f32
+//   out    vectors (num, D) f32
+//   in     passages, centroid_weight_step, residual_weight_step, centroid_scale f32
+//   sizes  first, num: tokens first .. first + num
 //
-// A thread owns a chunk of 8 components of a token. No shared memory.
+//   thread          a chunk of 8 components of a token
+//   shared memory   none
+//   bound           memory, or the download: 4 D bytes per token
+//
+// Versions
+//   v1  this one. Time not yet measured.
 
-extern "C" __global__ void __launch_bounds__(256)
-decompress(Passages passages, float centroid_weight_step, float residual_weight_step, float centroid_scale, u32 first, u32 num, float* vectors) {
+extern "C" __global__ void __launch_bounds__(THREADS)
+decompress(float* vectors, Passages passages, float centroid_weight_step, float residual_weight_step,
+           float centroid_scale, u32 first, u32 num) {
     const u64 thread = u64{blockIdx.x} * blockDim.x + threadIdx.x;
-    const u32 n = static_cast<u32>(thread / (DIM / 8));
-    const int u = static_cast<int>(thread % (DIM / 8));
+    const u32 n = static_cast<u32>(thread / (DIM / CHUNK));
+    const int u = static_cast<int>(thread % (DIM / CHUNK));
     if (n >= num) return;
     const u32 weight = weight_of(passages, first + n);
-    const float centroid_weight = __int2float_rn(passages.centroid_weights[weight]), residual_weight = __int2float_rn(passages.residual_weights[weight]);
+    const float centroid_weight = __int2float_rn(passages.centroid_weights[weight]);
+    const float residual_weight = __int2float_rn(passages.residual_weights[weight]);
     const float centroid_factor = __fmul_rn(__fmul_rn(centroid_weight_step, centroid_weight), centroid_scale);
     const float level_factor = __fmul_rn(residual_weight_step, residual_weight);
     const i8* centroid = passages.centroids + u64{code_of(passages, first + n)} * DIM;

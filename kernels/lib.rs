@@ -1,49 +1,50 @@
-//! The CUDA kernels' source text: one `.cu` for each op, and what they share in `.cuh` files.
+//! Source text of the CUDA kernels: one `.cu` file per op, with shared code in `.cuh` files.
 //!
-//! A kernel is compiled at run time, from one text without includes: [`source`] puts the files that an op needs one
-//! behind the other, `prelude.cuh` first. Defines specialize it: `DIM`, `NBITS` and `TRELLIS`, where [`Op::options`] says so.
+//! Kernels are compiled at run time, from one text without includes: [`source`] concatenates the files that an op
+//! needs, `prelude.cuh` first. The compiler options define the constants that kernels share with launchers, and the
+//! macros `DIM`, `NBITS` and `TRELLIS`, as far as [`Op::options`] names them.
 #![forbid(unsafe_code)]
 
-/// An op that has kernels, by the name that it has everywhere.
+/// An op that has kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
-    /// Nearest centroids.
+    /// Finds the nearest centroid of each embedding.
     Assign,
-    /// Sums of embeddings by code.
+    /// Sums embeddings by code.
     CentroidSums,
-    /// Residuals to packed levels and weight indices.
+    /// Encodes residuals as packed levels and weight indices.
     Compress,
-    /// And back.
+    /// Decodes tokens to vectors.
     Decompress,
-    /// The centroid part of every similarity.
+    /// Computes the centroid part of every similarity.
     CentroidTable,
-    /// The best centroids of each query token.
+    /// Finds the best centroids of each query token.
     Probe,
-    /// Scores from the table alone.
+    /// Computes scores from the centroid table alone.
     ApproxScores,
-    /// Scores from the compressed bytes.
+    /// Computes scores from the compressed bytes.
     Maxsim,
-    /// Scores over plain embeddings.
+    /// Computes scores over plain embeddings.
     MaxsimF32,
-    /// The best passages.
+    /// Finds the best passages.
     TopK,
-    /// No op: what the device can do at most.
+    /// Measures the limits of a device; not an op of the backend.
     Peak,
 }
 
-/// What a kernel is compiled for.
+/// Macros by which a kernel is specialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defines {
-    /// Nothing: one kernel for all.
+    /// No macro: one kernel serves all codecs.
     None,
-    /// `DIM`.
+    /// The macro `DIM`.
     Dim,
-    /// `DIM`, `NBITS` and `TRELLIS`.
+    /// The macros `DIM`, `NBITS` and `TRELLIS`.
     Coding,
 }
 
 impl Op {
-    /// All of them.
+    /// Every op.
     pub const ALL: [Self; 11] = [
         Self::Assign,
         Self::CentroidSums,
@@ -58,7 +59,7 @@ impl Op {
         Self::Peak,
     ];
 
-    /// Its name.
+    /// Name of the op, which its kernel's file, its file in the backend and its bench (if it has one) share.
     pub fn name(self) -> &'static str {
         match self {
             Self::Assign => "assign",
@@ -75,7 +76,7 @@ impl Op {
         }
     }
 
-    /// What its kernels are specialized for.
+    /// Returns the macros by which the op's kernels are specialized.
     pub fn options(self) -> Defines {
         match self {
             Self::Assign | Self::CentroidTable => Defines::Dim,
@@ -84,7 +85,7 @@ impl Op {
         }
     }
 
-    /// Its files, in their order.
+    /// Files of the op's source, in their order.
     fn files(self) -> &'static [(&'static str, &'static str)] {
         macro_rules! files {
             ($($name:literal),*) => { &[$(($name, include_str!($name))),*] };
@@ -105,7 +106,7 @@ impl Op {
     }
 }
 
-/// The whole text of an op's kernels. Messages of a compiler name file and line.
+/// Returns the whole source of an op's kernels. `#line` directives make a compiler's messages name file and line.
 pub fn source(op: Op) -> String {
     let mut text = String::new();
     for (name, content) in op.files() {

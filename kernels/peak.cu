@@ -1,20 +1,37 @@
-// peak: no op, but what a GPU can do at most, for the ops to be held against: benches/peak.rs.
+// peak: three kinds of work that run at the limits of a GPU, to compare the ops with (benches/alone/peak.rs).
 //
-// copy            out = in, (N) units of 16 bytes; a thread goes on by as many units as there are threads
-// products        int8 products that never leave registers: a warp CHAINS chains of `rounds` each, out (threads) i32 their sum
-// multiply_adds   the same with f32, a chain a thread's own, out (threads) f32
+// copy: out = in
+//   out    out (num) units of 16 bytes
+//   in     in (num)
+//   thread every `stride`-th unit, where `stride` is the number of threads
+//   bound  memory
+// products: int8 products that never leave registers
+//   out    out (threads) i32, the sum of all products
+//   sizes  rounds
+//   warp   CHAINS chains of `rounds` products of 16 x 8 x 32 each
+//   bound  compute: int8 tensor cores by mma.sync
+// multiply_adds: f32 multiply-adds that never leave registers
+//   out    out (threads) f32, the sum of all chains
+//   in     factor f32
+//   sizes  rounds
+//   thread CHAINS chains of `rounds` multiply-adds each
+//   bound  compute: f32 multiply-adds
 //
-// No shared memory. Chains begin with numbers of their own, or the compiler would take them for one.
+//   shared memory   none
+//
+// CHAINS independent sums hide the latency of an addition. They start with different numbers, or the compiler would
+// compute only one.
+//
+// Versions
+//   v1  this one. Time not yet measured.
 
-// Sums that are added to in turn: the warps of a multiprocessor times these hide what an addition takes.
-constexpr int CHAINS = 8;
-
-extern "C" __global__ void __launch_bounds__(256) copy(const uint4* in, u64 num, uint4* out) {
+extern "C" __global__ void __launch_bounds__(THREADS) copy(uint4* out, const uint4* __restrict__ in, u64 num) {
+    static_assert(sizeof(uint4) == UNIT_BYTES, "a unit is one load");
     const u64 stride = u64{gridDim.x} * blockDim.x;
     for (u64 at = u64{blockIdx.x} * blockDim.x + threadIdx.x; at < num; at += stride) out[at] = in[at];
 }
 
-extern "C" __global__ void __launch_bounds__(256) products(u32 rounds, int* out) {
+extern "C" __global__ void __launch_bounds__(THREADS) products(int* out, u32 rounds) {
     const u32 ones[4] = {0x01010101, 0x01010101, 0x01010101, 0x01010101}, twos[2] = {0x02020202, 0x02020202};
     int sums[CHAINS][4];
     for (int chain = 0; chain < CHAINS; ++chain) {
@@ -30,7 +47,7 @@ extern "C" __global__ void __launch_bounds__(256) products(u32 rounds, int* out)
     out[blockIdx.x * blockDim.x + threadIdx.x] = all;
 }
 
-extern "C" __global__ void __launch_bounds__(256) multiply_adds(u32 rounds, float factor, float* out) {
+extern "C" __global__ void __launch_bounds__(THREADS) multiply_adds(float* out, float factor, u32 rounds) {
     float sums[CHAINS];
     for (int chain = 0; chain < CHAINS; ++chain) sums[chain] = chain;
     for (u32 round = 0; round < rounds; ++round) {

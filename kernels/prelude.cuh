@@ -1,7 +1,15 @@
-// What every kernel begins with: short names, and the only inline PTX of the house.
+// Types, constants and inline PTX that every kernel's source begins with. No other file has inline PTX.
 //
-// Kernels include no CUDA header, so that no machine needs one. Where EMULATED is defined a C++ compiler of the host
-// compiles them (tests/emulator/); what stands for PTX there is in the same function, beside it.
+// No CUDA header is included: a machine needs the driver and NVRTC, but no toolkit. Where EMULATED is defined, a C++
+// compiler of the host compiles the kernels (tests/emulator/); the replacement of each PTX instruction is in the same
+// function.
+//
+// Constants that launchers share are macros. Their values are written once, in Rust, and come as compiler options
+// (crates/backend/src/cuda/constants.rs):
+//
+//   every op       WARP, NO_MATCH, TILE_ROWS, TILE_COLUMNS, TILE_DEPTH, CHUNK, PANEL
+//   an op's own    THREADS of a block, limits and sizes: `CONSTANTS` of the launcher
+//   a variant's    DIM, NBITS, TRELLIS
 #pragma once
 
 typedef signed char i8;
@@ -10,33 +18,48 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-// Lanes of a warp.
-constexpr int WARP = 32;
 constexpr u32 ALL_LANES = 0xffffffffu;
 
-// The score of a passage without tokens.
-constexpr int NO_MATCH = -2147483647 - 1;
+static_assert(WARP == 32, "ALL_LANES and the shuffles have 32 lanes");
+static_assert(TILE_ROWS == 16 && TILE_COLUMNS == 8 && TILE_DEPTH == 32, "the shape of mma.m16n8k32");
 
-// Rows, and columns, of a product's result, and the bytes that it takes of each at a time.
-constexpr int TILE_ROWS = 16;
-constexpr int TILE_COLUMNS = 8;
-constexpr int TILE_DEPTH = 32;
-
-// Eight bytes, in one load.
+// A chunk of a row: eight bytes, in one load.
 struct alignas(8) Pair {
     u32 x, y;
 };
+static_assert(sizeof(Pair) == CHUNK, "a chunk is one load");
+
+// Asserts the offset of a member of a structure that the host passes; the Rust structure asserts the same.
+// NVRTC has no offsetof, so offsets are checked only where the emulated NVRTC compiles the same source. Sizes
+// are checked by both.
+#ifdef EMULATED
+#define ASSERT_OFFSET(type, member, bytes) static_assert(__builtin_offsetof(type, member) == (bytes), #member)
+#else
+#define ASSERT_OFFSET(type, member, bytes) static_assert(true, #member)
+#endif
 
 __device__ __forceinline__ int lane_number() { return static_cast<int>(threadIdx.x) % WARP; }
 __device__ __forceinline__ int warp_number() { return static_cast<int>(threadIdx.x) / WARP; }
-// The warp's number within the grid, of blocks of one dimension.
+// Number of the warp within the grid, for blocks of one dimension.
 __device__ __forceinline__ u32 grid_warp() { return (blockIdx.x * blockDim.x + threadIdx.x) / WARP; }
 __device__ __forceinline__ u32 grid_warps() { return gridDim.x * (blockDim.x / WARP); }
 
-// d += a * b of int8: `a` 16 rows of 32, `b` 32 rows of 8, sums exact. With g = lane / 4 and t = lane % 4 a lane has of
-// row g the bytes 4t .. 4t+3 in a[0] and 16+4t .. in a[2], of row g + 8 likewise in a[1] and a[3]; of column g
-// the same two words in b; of the sums those of row g, columns 2t and 2t + 1, in d[0] and d[1], of row g + 8 in d[2] and
-// d[3] (PTX ISA, "Matrix Fragments for mma.m16n8k32"). Any order of the 32 will do, if it is the same in a and b.
+// Returns round(clamp(x, -bound, bound)), ties to even, and 0 for NaN, as the CPU does: fminf and fmaxf alone would
+// make a bound of NaN.
+__device__ __forceinline__ int round_clamped(float x, float bound) {
+    return x == x ? __float2int_rn(fmaxf(-bound, fminf(bound, x))) : 0;
+}
+
+// d += a * b of int8, where `a` has 16 rows of 32 bytes and `b` has 8 columns of 32 bytes; the sums are
+// exact. With g = lane / 4 and t = lane % 4, a lane holds (PTX ISA, "Matrix Fragments for mma.m16n8k32"):
+//
+//   a[0], a[2]   bytes 4t .. 4t + 3 and 4t + 16 .. 4t + 19 of row g
+//   a[1], a[3]   the same bytes of row g + 8
+//   b[0], b[1]   the same bytes of column g
+//   d[0], d[1]   the sums of row g, columns 2t and 2t + 1
+//   d[2], d[3]   the sums of row g + 8, the same columns
+//
+// The order of the 32 bytes is free, if `a` and `b` have the same one.
 __device__ __forceinline__ void mma_s8(int (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 #ifdef EMULATED
     emulator::mma_s8(d, a, b);
@@ -47,8 +70,9 @@ __device__ __forceinline__ void mma_s8(int (&d)[4], const u32 (&a)[4], const u32
 #endif
 }
 
-// Four matrices of 8 rows of 16 bytes from shared memory: lane `8 m + r` says where row r of matrix m lies (a multiple
-// of 16), and gets of each matrix the bytes 4t .. 4t+3 of row g, as mma_s8 takes them.
+// Loads four matrices of 8 rows of 16 bytes from shared memory. Lane `8 m + r` passes the address of row r of
+// matrix m, a multiple of 16. Each lane receives bytes 4t .. 4t + 3 of row g of each matrix, as mma_s8 takes
+// them.
 __device__ __forceinline__ void load_matrices(u32 (&d)[4], const void* row) {
 #ifdef EMULATED
     emulator::ldmatrix_x4(d, row);
@@ -60,7 +84,7 @@ __device__ __forceinline__ void load_matrices(u32 (&d)[4], const void* row) {
 #endif
 }
 
-// Begins to copy 16 bytes to shared memory, both sides at multiples of 16.
+// Starts to copy 16 bytes to shared memory; both addresses are multiples of 16.
 __device__ __forceinline__ void copy_async(void* to, const void* from) {
 #ifdef EMULATED
     emulator::cp_async_16(to, from);
@@ -72,7 +96,7 @@ __device__ __forceinline__ void copy_async(void* to, const void* from) {
 #endif
 }
 
-// Ends a group of copies; waits until but the last `groups` are done, of this thread.
+// Ends a group of this thread's copies.
 __device__ __forceinline__ void commit_copies() {
 #ifdef EMULATED
     emulator::cp_async_commit();
@@ -80,6 +104,7 @@ __device__ __forceinline__ void commit_copies() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
+// Waits until at most the last `groups` of this thread's groups are unfinished.
 template <int groups> __device__ __forceinline__ void wait_for_copies() {
 #ifdef EMULATED
     emulator::cp_async_wait<groups>();

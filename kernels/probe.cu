@@ -1,16 +1,21 @@
-// probe: the best centroids of each query token, and what tells the imputed entry.
+// probe: the best centroids of each query token, by select.cuh over the columns of the table with codes as ids, and the
+// maxima from which the missing score is taken.
 //
-//   in    table (K, pitch) i32
-//   out   best (Q, m) keys, in no order: select.cuh over the columns of the table, whose ids are codes
-//         maxima (Q, S) i32: of each column the largest entry of every `step`-th group of 8 centroids
+// maxima: of each column the largest entry of every `step`-th group of GROUP centroids
+//   out    maxima (Q, S) i32
+//   in     table (K, pitch) i32
+//   sizes  num_centroids = K, pitch, query_len = Q, step
 //
-// maxima: a thread owns a query token (threadIdx.x and on) and a group (blockIdx.x). No shared memory.
+//   block           a group (blockIdx.x)
+//   thread          a query token of 128 at a time
+//   shared memory   none
+//   bound           the launch: at most 256 groups of GROUP rows of the table are read
+//
+// Versions
+//   v1  this one. Time not yet measured.
 
-// Centroids whose largest entries are taken together: crates/backend/src/missing_score.rs.
-constexpr u32 GROUP = 8;
-
-extern "C" __global__ void __launch_bounds__(128)
-maxima(const int* table, u32 num_centroids, u32 pitch, u32 query_len, u32 step, int* maxima) {
+extern "C" __global__ void __launch_bounds__(THREADS)
+maxima(int* maxima, const int* __restrict__ table, u32 num_centroids, u32 pitch, u32 query_len, u32 step) {
     const u32 first = blockIdx.x * step * GROUP, end = min(first + GROUP, num_centroids);
     for (u32 i = threadIdx.x; i < query_len; i += blockDim.x) {
         int largest = NO_MATCH;

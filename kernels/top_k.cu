@@ -1,4 +1,5 @@
-// top_k: the best k of the selected passages: select.cuh over one column, whose ids are pids.
+// top_k: the best k of the selected passages, by select.cuh over one column with pids as ids. The head of
+// select.cuh states the work of a block, shared memory, expected bound and versions.
 //
-//   in    scores (C) i32, pids (C) or none for 0 .. C
-//   out   best (k) keys, in no order, zeros behind the last
+//   out    best (k) keys, in no order, zeros after the last
+//   in     scores (C) i32, pids (C) u32 or null for 0 .. C

@@ -1,6 +1,6 @@
-//! The emulated machine that kernels run on where there is no GPU: does it keep CUDA's rules?
+//! Tests of the emulated CUDA machine, on which kernels run without a GPU: it must obey CUDA's rules.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // a test crate exports nothing
 
 #[path = "emulator/compiler.rs"]
 mod compiler;
@@ -8,7 +8,7 @@ mod compiler;
 use std::path::Path;
 use std::process::Command;
 
-/// Runs a program that says what is broken.
+/// Runs a test program, which must succeed; its output is the message of a failure.
 #[track_caller]
 fn run(program: &Path, arguments: &[&Path]) {
     let out = Command::new(program).args(arguments).output().unwrap();
@@ -19,7 +19,7 @@ fn run(program: &Path, arguments: &[&Path]) {
 #[test]
 fn the_emulated_machine_keeps_the_rules() {
     let dir = tempfile::tempdir().unwrap();
-    // The switch of x86-64, where that is what this machine has, and the one of all others.
+    // Threads switch by assembly on x86-64 and by ucontext elsewhere; both are tested.
     for flags in [&["-g"][..], &["-g", "-DEMULATOR_UCONTEXT"]] {
         let program = dir.path().join("selftest");
         if !compiler::compile("selftest.cpp", flags, &program) {

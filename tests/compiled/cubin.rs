@@ -1,13 +1,14 @@
-//! What a CUBIN says of itself. It is an ELF file of 64 bits, little end first; of it this needs the table of sections.
+//! Reads facts from a CUBIN: a 64-bit little-endian ELF file, of which the table of sections is needed.
 
 use std::ops::Range;
 
-/// `EM_CUDA`: the machine of a CUBIN. What the emulated NVRTC makes is a library for this one.
+/// `EM_CUDA`, the machine of a CUBIN. A module of the emulated NVRTC is a library for the host's machine instead.
 const MACHINE_CUDA: u64 = 190;
-/// Bytes of an instruction, from sm_70 on.
+/// Bytes of an instruction, since sm_70.
 const INSTRUCTION_BYTES: usize = 16;
-/// The low bits of an instruction are what it does; this one nothing. With it the compiler fills up the end of a kernel.
+/// Mask of an instruction's opcode.
 const OPCODE_BITS: u64 = 0xfff;
+/// Opcode with which the compiler pads the end of a kernel.
 const NOP: u64 = 0x918;
 
 /// A compiled module.
@@ -15,12 +16,12 @@ const NOP: u64 = 0x918;
 pub struct Cubin<'a>(pub &'a [u8]);
 
 impl Cubin<'_> {
-    /// Whether it is for a GPU.
+    /// Whether the module is for a GPU.
     pub fn is_for_gpu(self) -> bool {
         self.0.starts_with(b"\x7fELF\x02\x01") && self.number(0x12, 2) == Some(MACHINE_CUDA)
     }
 
-    /// Instructions of a kernel, without those that fill up its end.
+    /// Number of a kernel's instructions, without the padding at its end.
     pub fn instructions(self, kernel: &str) -> Option<usize> {
         let code = self.0.get(self.section(&format!(".text.{kernel}"))?)?;
         let opcode = |at: &[u8]| u64::from_le_bytes(at[..8].try_into().expect("eight bytes")) & OPCODE_BITS;
@@ -28,7 +29,7 @@ impl Cubin<'_> {
         Some(last.map_or(0, |last| last + 1))
     }
 
-    /// The version of the compiler that made it, to the last number: 13.0.88.
+    /// Full version of the compiler: 13.0.88.
     pub fn compiler(self) -> Option<String> {
         let note = String::from_utf8_lossy(self.0.get(self.section(".note.nv.tkinfo")?)?).into_owned();
         let (_, version) = note.split_once(", V")?;

@@ -1,14 +1,14 @@
-//! What the real compiler makes of the kernels: without a GPU, whether registers suffice, and how many there are.
+//! Compiles every kernel with the real NVRTC, which needs no GPU, and checks registers, memory and instructions.
 //!
-//! Every kernel is compiled as the backend does it, for what it is specialized for at dims and codings that stand for the
-//! rest. Spilled registers and warnings fail. Registers, shared and local memory and the number of instructions are held
-//! to `kernels/compiled.tsv`, so that a change to a kernel shows what became of the others: exactly, if the compiler is the
-//! one that made the table; another one's differences are printed only. `SELVEDGE_BLESS=1` writes the table anew.
+//! Kernels are compiled as the backend does it, for dims and codings that represent all others. Spilled registers and
+//! warnings fail. Registers, shared and local memory and the number of instructions must equal `kernels/compiled.tsv`,
+//! so that a change to one kernel shows its effect on all, if the compiler is of the table's version; the differences
+//! of another version are only printed. `SELVEDGE_BLESS=1` writes the table.
 //!
-//! NVRTC is looked for as the backend looks for it (`SELVEDGE_NVRTC=FILE`). Where there is none, or the emulated one, this
-//! is skipped, unless `SELVEDGE_REQUIRE_NVRTC=1`.
+//! NVRTC is found as the backend finds it (`SELVEDGE_NVRTC=FILE`). Without one, or with the emulated one, the tests are
+//! skipped, or fail under `SELVEDGE_REQUIRE_NVRTC=1`.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // a test crate exports nothing
 
 mod cubin;
 mod log;
@@ -21,14 +21,14 @@ use selvedge_kernels::{Defines, Op, source};
 use std::path::Path;
 use table::{Row, Table};
 
-/// What GPUs there are to compile for.
+/// Architectures to compile for.
 const ARCHITECTURES: [&str; 3] = ["sm_80", "sm_90", "sm_90a"];
-/// Less than a step of products, steps that are not full, the common one, and many.
+/// Dims: less than a step of products, steps that are not full, the most common one, and many steps.
 const DIMS: [usize; 5] = [8, 48, 96, 128, 768];
-/// Bits, and whether a trellis.
+/// Codings: nbits, and whether it is a trellis.
 const CODINGS: [(u8, bool); 7] = [(0, false), (1, false), (1, true), (2, false), (2, true), (4, false), (8, false)];
 
-/// The compiler, unless there is none, or the emulated one.
+/// Returns the compiler, or `None` if there is none or only the emulated one.
 fn nvrtc() -> Option<Nvrtc> {
     let found = Nvrtc::get().map_err(|error| error.to_string()).and_then(|nvrtc| {
         let compiled = compile(&nvrtc, "nothing", "extern \"C\" __global__ void nothing() {}", ARCHITECTURES[0], &[]);
@@ -45,7 +45,7 @@ fn nvrtc() -> Option<Nvrtc> {
     }
 }
 
-/// A text that is no op's, with a log of what the compiler counts.
+/// Compiles a text that is not an op's, with the compiler's numbers in the log.
 fn compile(nvrtc: &Nvrtc, name: &str, text: &str, arch: &str, more: &[&str]) -> Compiled {
     let more = more.iter().map(|option| (*option).to_owned());
     let mut options = vec![format!("--gpu-architecture={arch}"), "--ptxas-options=-v".to_owned()];
@@ -53,11 +53,11 @@ fn compile(nvrtc: &Nvrtc, name: &str, text: &str, arch: &str, more: &[&str]) -> 
     nvrtc.compile(name, text, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What is compiled: an op's kernels, what they are specialized for, for whom.
+/// A compilation: an op's kernels, their variant and the architecture.
 #[derive(Clone, Copy)]
 struct Job {
     op: Op,
-    special: KernelVariant,
+    variant: KernelVariant,
     arch: &'static str,
 }
 
@@ -69,8 +69,8 @@ impl Job {
             let codings = if op.options() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
             for &dim in dims {
                 for &(nbits, trellis) in codings {
-                    let special = KernelVariant { dim, nbits, trellis };
-                    jobs.extend(ARCHITECTURES.map(|arch| Self { op, special, arch }));
+                    let variant = KernelVariant { dim, nbits, trellis };
+                    jobs.extend(ARCHITECTURES.map(|arch| Self { op, variant, arch }));
                 }
             }
         }
@@ -78,43 +78,43 @@ impl Job {
     }
 
     fn compile(self, nvrtc: &Nvrtc) -> Compiled {
-        let mut options = self.special.compiler_options(self.op, self.arch);
+        let mut options = self.variant.compiler_options(self.op, self.arch);
         options.push("--ptxas-options=-v".into());
         nvrtc.compile(self.op.name(), &source(self.op), &options).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// What names the row of a kernel: a dash for what it is not specialized for.
+    /// Returns the name of a kernel's row, with a dash for each parameter that it does not have.
     fn names(self, kernel: &str) -> Vec<String> {
-        let KernelVariant { dim, nbits, trellis } = self.special;
+        let KernelVariant { dim, nbits, trellis } = self.variant;
         let (dim, nbits, trellis) = (dim.to_string(), nbits.to_string(), u8::from(trellis).to_string());
         let dash = || "-".to_owned();
-        let special = match self.op.options() {
+        let parameters = match self.op.options() {
             Defines::None => [dash(), dash(), dash()],
             Defines::Dim => [dim, dash(), dash()],
             Defines::Coding => [dim, nbits, trellis],
         };
-        [self.arch, self.op.name(), kernel].map(String::from).into_iter().chain(special).collect()
+        [self.arch, self.op.name(), kernel].map(String::from).into_iter().chain(parameters).collect()
     }
 }
 
-/// What is wrong with a compiled text, and a row for each kernel.
+/// Returns the faults of a compiled text, and a row for each kernel.
 fn judged(compiled: &Compiled, names: impl Fn(&str) -> Vec<String>) -> (Vec<String>, Vec<Row>) {
     let (mut wrong, mut rows) = (Vec::new(), Vec::new());
-    for said in log::kernels(&compiled.log) {
-        let names = names(&said.kernel);
-        let instructions = Cubin(&compiled.cubin).instructions(&said.kernel).expect("the CUBIN has the kernel");
-        if said.spilled_bytes > 0 {
-            wrong.push(format!("{}: {} bytes are spilled", names.join(" "), said.spilled_bytes));
+    for kernel in log::kernels(&compiled.log) {
+        let names = names(&kernel.kernel);
+        let instructions = Cubin(&compiled.cubin).instructions(&kernel.kernel).expect("the CUBIN has the kernel");
+        if kernel.spilled_bytes > 0 {
+            wrong.push(format!("{}: {} bytes are spilled", names.join(" "), kernel.spilled_bytes));
         }
-        rows.push((names, vec![said.registers, said.shared_bytes, said.stack_bytes, instructions]));
+        rows.push((names, vec![kernel.registers, kernel.shared_bytes, kernel.stack_bytes, instructions]));
     }
-    assert!(!rows.is_empty(), "the log tells of no kernel:\n{}", compiled.log);
+    assert!(!rows.is_empty(), "the log has no kernel:\n{}", compiled.log);
     wrong.extend(log::warnings(&compiled.log).into_iter().map(|line| format!("{}: {line}", names("").join(" "))));
     (wrong, rows)
 }
 
 #[test]
-fn registers_suffice_and_nothing_changed_unseen() {
+fn registers_suffice_and_the_table_is_up_to_date() {
     let Some(nvrtc) = nvrtc() else { return };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/compiled.tsv");
     let compiled: Vec<_> = Job::all().into_par_iter().map(|job| (job, job.compile(&nvrtc))).collect();
@@ -140,11 +140,11 @@ fn registers_suffice_and_nothing_changed_unseen() {
             wrong.retain(|line| line.contains("spilled"));
         }
     }
-    let bless = "SELVEDGE_BLESS=1 writes kernels/compiled.tsv anew; spilled registers and warnings stay wrong";
+    let bless = "SELVEDGE_BLESS=1 writes kernels/compiled.tsv; spilled registers and warnings fail all the same";
     assert!(wrong.is_empty(), "{}\n{bless}", wrong.join("\n"));
 }
 
-/// More numbers at once than 32 registers hold.
+/// A kernel with more live numbers than 32 registers hold.
 const MANY: &str = "extern \"C\" __global__ void many(float* x) {
     float held[48];
     for (int i = 0; i < 48; ++i) held[i] = x[i * 32];

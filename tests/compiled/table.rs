@@ -1,18 +1,18 @@
-//! The table of what was compiled: `kernels/compiled.tsv`.
+//! The table of compiled kernels: `kernels/compiled.tsv`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const COLUMNS: &str = "arch\top\tkernel\tdim\tnbits\ttrellis\tregisters\tshared_bytes\tstack_bytes\tinstructions";
-/// The first of them tell rows apart.
+/// Number of the columns that name a row.
 const NAMES: usize = 6;
-/// How the first line begins; the compiler's version follows.
+/// Beginning of the first line; the compiler's version follows.
 const COMPILER: &str = "# made by NVRTC ";
 
-/// What names a row, and its numbers.
+/// A row's name and its numbers.
 pub type Row = (Vec<String>, Vec<usize>);
 
-/// The table.
+/// Numbers of all compiled kernels, and the compiler that they are of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     pub compiler: String,
@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// What is written.
+    /// Formats the table.
     pub fn text(&self) -> String {
         let mut text = format!("{COMPILER}{}\n{COLUMNS}\n", self.compiler);
         for (names, numbers) in &self.rows {
@@ -31,7 +31,7 @@ impl Table {
         text
     }
 
-    /// And read. What is no table is an empty one, of which everything differs.
+    /// Parses a table. Any other text gives a table without a compiler, which differs from every other one.
     pub fn parse(text: &str) -> Self {
         let compiler = text.lines().next().and_then(|line| line.strip_prefix(COMPILER)).unwrap_or_default().to_owned();
         let row = |line: &str| {
@@ -42,7 +42,7 @@ impl Table {
         Self { compiler, rows: text.lines().skip(2).map(row).collect() }
     }
 
-    /// What has changed from this one to `new`, a line for each row.
+    /// Describes the changes from this table to `new`, a line per row.
     pub fn differences(&self, new: &Self) -> Vec<String> {
         let numbers = |table: &Self| table.rows.iter().cloned().collect::<BTreeMap<_, _>>();
         let (old_rows, new_rows) = (numbers(self), numbers(new));
@@ -67,7 +67,7 @@ impl Table {
 }
 
 #[test]
-fn a_table_is_what_was_written_and_differences_are_named() {
+fn a_table_is_read_as_written_and_differences_are_named() {
     let row = |dim: &str, numbers: [usize; 4]| {
         (["sm_90", "maxsim", "maxsim", dim, "2", "1"].map(String::from).to_vec(), numbers.to_vec())
     };

@@ -1,7 +1,7 @@
-// CUDA's functions of numbers, as its programming guide and its math reference define them.
+// CUDA's arithmetic functions, as its programming guide and its math reference define them.
 #pragma once
 
-// Of libm, whose headers would take longer to read than most kernels.
+// Declarations of libm, whose headers would take longer to read than most kernels.
 extern "C" {
 #define EMULATED_FUNCTION(name)                                                                                        \
     double name(double) noexcept;                                                                                      \
@@ -58,7 +58,7 @@ inline float __uint_as_float(unsigned x) { return emulator::bits<float>(x); }
 inline long long __double_as_longlong(double x) { return emulator::bits<long long>(x); }
 inline double __longlong_as_double(long long x) { return emulator::bits<double>(x); }
 
-// Rounded to the nearest, ties to even, each by itself: this is what C++ does where it may not contract.
+// Round to nearest, ties to even, after each operation: C++ does so when contraction is off.
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
@@ -70,7 +70,7 @@ inline float __int2float_rn(int x) { return static_cast<float>(x); }
 inline float __uint2float_rn(unsigned x) { return static_cast<float>(x); }
 inline float __ll2float_rn(long long x) { return static_cast<float>(x); }
 
-// What does not fit becomes the nearest that does; NaN becomes 0.
+// Values out of range saturate; NaN becomes 0.
 inline int __float2int_rn(float x) {
     if (x != x) return 0;
     if (x >= 2147483648.0f) return 2147483647;
@@ -94,7 +94,7 @@ EMULATED_MIN_MAX(unsigned long)
 EMULATED_MIN_MAX(long long)
 EMULATED_MIN_MAX(unsigned long long)
 #undef EMULATED_MIN_MAX
-// Of a number and a NaN the number.
+// Of a number and NaN, these return the number.
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
@@ -115,7 +115,7 @@ inline unsigned __brev(unsigned x) {
     return reversed;
 }
 
-// 32 bits of the 64 that `high` and `low` make, shifted by the lowest five bits of `by`.
+// Returns 32 bits of the 64-bit number `high:low`, shifted by the lowest five bits of `by`.
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned by) {
     return static_cast<unsigned>((static_cast<unsigned long long>(high) << 32 | low) >> (by & 31));
 }
@@ -123,8 +123,8 @@ inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned by) {
     return static_cast<unsigned>((static_cast<unsigned long long>(high) << 32 | low) << (by & 31) >> 32);
 }
 
-// Each nibble of `selector` chooses a byte of `y:x`, whose bytes are numbered from the lowest of `x`; with the nibble's
-// highest bit set, the byte is 0xff or 0, as that byte's sign says.
+// Each nibble of `selector` chooses a byte of `y:x`, numbered from the lowest byte of `x`; if the nibble's highest bit
+// is set, the result is 0xff or 0, by the sign of that byte.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     const unsigned long long bytes = static_cast<unsigned long long>(y) << 32 | x;
     unsigned chosen = 0;
@@ -136,7 +136,7 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     return chosen;
 }
 
-// The sum of four products of bytes, and `c`; it wraps.
+// Returns the sum of four products of bytes and `c`; it wraps.
 inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
     for (int at = 0; at < 32; at += 8) c += (a >> at & 0xff) * (b >> at & 0xff);
     return c;

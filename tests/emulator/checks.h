@@ -1,6 +1,6 @@
-// What the tests of the emulated machine share: a count of what is broken, and launches of kernels in the same program.
+// Shared by the tests of the emulated machine: a count of failed checks, and launches of kernels of the same program.
 #pragma once
-// The machine first: CUDA's names are not for the headers of the C++ library.
+// The machine comes first: CUDA's names must not reach the headers of the C++ library.
 #include "machine.h"
 
 #include "device.h"
@@ -17,7 +17,7 @@ inline void check(bool holds, const char* what) {
     ++failures;
 }
 
-// How a launch went that got `dynamic_shared` bytes.
+// Launches a kernel with `dynamic_shared` bytes of shared memory and returns its fault.
 template <class... A, class... B>
 emulator::Fault run_with(std::size_t dynamic_shared, const emulator::Memory* memory, void (*kernel)(A...), dim3 grid,
                          dim3 threads, std::uint64_t seed, B... arguments) {
@@ -31,7 +31,7 @@ emulator::Fault run_with(std::size_t dynamic_shared, const emulator::Memory* mem
     return emulator::launch(called, grid, threads, dynamic_shared, pointers, seed, memory);
 }
 
-// What went wrong in a launch, or nothing.
+// Launches a kernel and returns the text of its fault, empty if there is none.
 template <class... A, class... B>
 std::string run(void (*kernel)(A...), dim3 grid, dim3 threads, std::uint64_t seed, B... arguments) {
     return run_with(0, nullptr, kernel, grid, threads, seed, arguments...).what;

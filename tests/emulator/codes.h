@@ -1,4 +1,4 @@
-// Codes and attributes of cuda.h, those that the emulated driver knows.
+// The codes and attributes of cuda.h that the emulated driver supports.
 #pragma once
 
 namespace emulator {
@@ -40,11 +40,11 @@ constexpr Named CODES[] = {
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
 };
 
-// CUdevice_attribute, and what this device says.
+// CUdevice_attribute, and its value on this device.
 struct Attribute {
     int number, value;
 };
-// The compute capability that the attributes name, as NVRTC calls what runs on it.
+// NVRTC's names of the architectures that the compute capability in the attributes runs.
 constexpr const char* ARCHITECTURES[] = {"sm_90", "sm_90a"};
 constexpr int SHARED_BYTES = 48 << 10, SHARED_BYTES_OPTIN = 232448, MAX_THREADS = 1024;
 constexpr Attribute DEVICE_ATTRIBUTES[] = {

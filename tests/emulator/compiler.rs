@@ -1,20 +1,20 @@
-//! The system's C++ compiler, for what stands in this folder.
+//! Runs the system's C++ compiler on the sources of this folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles `source`, a file of this folder, with `flags` to `out`. False where there is no compiler, or no Linux, for
-/// which alone this is written; `SELVEDGE_REQUIRE_CUDA=1` does not put up with that.
+/// Compiles `source`, a file of this folder, with `flags` to `out`. Returns false if there is no compiler, or on
+/// systems other than Linux.
 ///
 /// # Panics
-/// If it does not compile.
+/// If the source does not compile, or if nothing can be compiled and `SELVEDGE_REQUIRE_CUDA` is set.
 pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
     let compiler = std::env::var_os("CXX").unwrap_or("c++".into());
     let source = Path::new(file!()).with_file_name(source);
     // `file!()` is relative to the workspace; tests run in their package's folder.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join(&source).exists());
     let source = root.expect("the source is in the workspace").join(source);
-    let folder = source.parent().expect("it lies in a folder").display();
+    let folder = source.parent().expect("a file is in a folder").display();
     let missing = if cfg!(target_os = "linux") {
         let compiled = Command::new(compiler)
             .args(["-std=c++17", "-O1", "-Wall", "-Wextra", &format!("-DEMULATOR_FOLDER=\"{folder}\"")])
@@ -22,11 +22,11 @@ pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
             .arg(&source)
             .arg("-o")
             .arg(out)
-            // Parts of the C library in older systems; behind what needs them.
+            // Separate parts of the C library on older systems; they come after the sources that need them.
             .args(["-ldl", "-pthread"])
             .output();
         match compiled {
-            // What a child says that found nothing to run, where the system could not tell before (QEMU's).
+            // The exit code of a child that found no program to run, on systems that notice it only then (QEMU).
             Ok(compiled) if compiled.status.code() == Some(127) => "no C++ compiler".to_owned(),
             Ok(compiled) => {
                 assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
@@ -42,10 +42,11 @@ pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
     false
 }
 
-/// The emulated driver and the emulated NVRTC, compiled into `folder`; none where they cannot be.
+/// Compiles the emulated driver and the emulated NVRTC into `folder` and returns their paths, or `None` if nothing can
+/// be compiled.
 ///
 /// # Panics
-/// If one does not compile.
+/// As [`compile`].
 #[allow(dead_code)] // not every test that includes this file needs them
 pub fn emulator(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let build = |source: &str, name: &str| {

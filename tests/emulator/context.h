@@ -1,4 +1,4 @@
-// What the emulated driver remembers: devices, their contexts, and which one each thread of the host has set.
+// The state of the emulated driver: devices, their contexts, and the current context of each thread of the host.
 #pragma once
 #include "codes.h"
 #include "memory.h"
@@ -16,14 +16,14 @@ struct Function {
     Module* module;
     void (*entry)(void**);
     std::string name;
-    // Bytes of dynamic shared memory that `cuFuncSetAttribute` asked for.
+    // Bytes of dynamic shared memory that `cuFuncSetAttribute` allowed.
     int asked_for = 0;
 };
 
-// The one context of a device, alive while somebody retains it. Handles that the host holds point to what it owns.
+// The primary context of a device, alive while it is retained. The host's handles point to objects that it owns.
 struct Context {
     int retained = 0;
-    // The fault that ended it: from then on no call does anything but say so.
+    // The fault that ended the context: from then on every call only returns it.
     int fault = SUCCESS;
     Memory memory;
     std::map<void*, std::unique_ptr<int>> streams;
@@ -32,11 +32,11 @@ struct Context {
 };
 
 constexpr int MAX_DEVICES = 16;
-// All of this; calls come from many threads.
+// Guards all of this state; calls come from many threads.
 inline std::mutex mutex;
 inline bool initialized = false;
 inline std::unique_ptr<Context> contexts[MAX_DEVICES];
-// A handle of a context stays what it is when the context is made anew.
+// The handle of a context stays the same when the context is created again.
 inline int handles[MAX_DEVICES];
 inline thread_local int* current = nullptr;
 inline unsigned long long launches = 0;
@@ -46,13 +46,13 @@ inline unsigned long long number(const char* variable, unsigned long long otherw
     return text && *text ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
-// As many as EMULATED_DEVICES says, one without it.
+// The value of EMULATED_DEVICES, or one without it.
 inline int number_of_devices() {
     const auto devices = number("EMULATED_DEVICES", 1);
     return static_cast<int>(devices < MAX_DEVICES ? devices : MAX_DEVICES);
 }
 
-// Of each device: EMULATED_MEMORY bytes, or 1 GiB.
+// Memory of each device: the value of EMULATED_MEMORY, or 1 GiB without it.
 inline std::size_t memory_bytes() { return static_cast<std::size_t>(number("EMULATED_MEMORY", 1ull << 30)); }
 
 inline int known(int device) {
@@ -60,7 +60,7 @@ inline int known(int device) {
     return device >= 0 && device < number_of_devices() ? SUCCESS : INVALID_DEVICE;
 }
 
-// The context that this thread has set, locked while it lives; `code` says why there is none to work with.
+// The current context of this thread, locked while this object lives; `code` tells why there is none.
 struct Locked {
     std::lock_guard<std::mutex> lock{mutex};
     Context* context = nullptr;
@@ -72,7 +72,7 @@ struct Locked {
         code = context ? context->fault : INVALID_CONTEXT;
     }
 
-    // The same for calls on a stream; null is the stream that each context has.
+    // For calls on a stream; null is the default stream of the context.
     explicit Locked(void* stream) : Locked() {
         if (code == SUCCESS && stream && !context->streams.count(stream)) code = INVALID_HANDLE;
     }

@@ -1,6 +1,6 @@
-// Copies that a thread asked for and that need not be there yet: `cp.async`.
+// Asynchronous copies of a thread: `cp.async`.
 //
-// The bytes come with the wait for their group, so that a kernel that forgot the wait reads what was there before.
+// The bytes arrive with the wait for their group, so a kernel without the wait reads the old contents.
 #pragma once
 #include <cstddef>
 #include <cstring>
@@ -12,10 +12,10 @@ class Copies {
 public:
     void add(void* to, const void* from) { copies.push_back({to, from}); }
 
-    // Those since the last call are a group.
+    // Makes the copies since the last call a group.
     void commit() { ends.push_back(copies.size()); }
 
-    // Does all groups but the last `groups`.
+    // Performs the copies of all groups but the last `groups`.
     void await(std::size_t groups) {
         if (ends.size() <= groups) return;
         const auto last = ends.end() - static_cast<std::ptrdiff_t>(groups) - 1;
@@ -37,7 +37,7 @@ private:
         const void* from;
     };
     std::vector<Copy> copies;
-    // How many copies lie before the end of each group.
+    // Number of copies before the end of each group.
     std::vector<std::size_t> ends;
 };
 

@@ -1,15 +1,16 @@
-// What kernels are compiled with where there is no GPU: CUDA's names, for the machine of machine.h.
+// CUDA's names for kernels that are compiled for the machine of machine.h. Included before each kernel's source.
 #pragma once
 #include "interface.h"
 
 #define EMULATED 1
 
-// Shared variables are all that a module has in .bss, so that the machine can overwrite what the block before left; a
-// section of their own is no way, since compilers forget it in templates. What has to last is kept out of there.
+// A module's .bss holds its shared variables and nothing else, so the machine can overwrite them before each block.
+// Compilers ignore a section attribute in templates, so shared variables cannot have a section of their own; instead,
+// variables that must keep their value are placed elsewhere.
 #define EMULATED_LASTING __attribute__((section("emulated_lasting")))
 
 namespace emulator {
-// The machine that the kernel runs on.
+// The machine that runs the kernel.
 EMULATED_LASTING static Machine* machine = nullptr;
 } // namespace emulator
 
@@ -21,9 +22,9 @@ EMULATED_LASTING static Machine* machine = nullptr;
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __constant__ EMULATED_LASTING static
-// Blocks run one after another, so that one copy for all is each block's own. The compiler is told that others use it.
+// Blocks run one after another, so one copy serves all of them. `used`: other threads access it too.
 #define __shared__ static __attribute__((used))
-// The block's dynamic shared memory, as a pointer.
+// Declares a pointer to the block's dynamic shared memory.
 #define DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(emulator::machine->dynamic_shared)
 
 #define threadIdx (emulator::machine->thread)
@@ -55,24 +56,24 @@ template <class... A, int... at> void call(void (*kernel)(A...), void** argument
     kernel(*static_cast<A*>(arguments[at])...);
 }
 
-// Calls a kernel with its arguments as `cuLaunchKernel` gets them: a pointer to each.
+// Calls a kernel with arguments in the form of `cuLaunchKernel`: a pointer to each.
 template <class... A> void call(void (*kernel)(A...), void** arguments) {
     call(kernel, arguments, typename Below<sizeof...(A)>::Type{});
 }
 
 } // namespace emulator
 
-// The module's own two calls; neither is there where a program includes this beside the machine.
+// The module's two functions for the driver; a program that includes this together with the machine has neither.
 #ifdef EMULATED_MODULE
 extern "C" {
-// The linker's names for both ends of .bss.
+// The linker's names of both ends of .bss.
 extern unsigned char __bss_start[] __attribute__((visibility("hidden")));
 extern unsigned char _end[] __attribute__((visibility("hidden")));
 
-// Of what architecture it is.
+// Architecture that the module was compiled for.
 __attribute__((visibility("default"))) extern const char emulated_architecture[] = EMULATED_MODULE;
 
-// Gives the kernels their machine, and tells it where their static shared memory lies. False if they know another one.
+// Gives the kernels their machine and returns the bounds of their static shared memory; false if the interface differs.
 __attribute__((visibility("default"))) bool emulated_attach(emulator::Machine* machine, unsigned interface,
                                                             unsigned char** shared_begin, unsigned char** shared_end) {
     emulator::machine = machine;

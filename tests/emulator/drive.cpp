@@ -1,4 +1,4 @@
-// Drives the emulated driver and the emulated NVRTC as a host program does: through the names of cuda.h and nvrtc.h.
+// Tests the emulated driver and the emulated NVRTC as a host program uses them: by the names of cuda.h and nvrtc.h.
 //
 //   drive DRIVER NVRTC
 #include <cstdio>
@@ -139,7 +139,7 @@ void compiler() {
     check(codes == std::vector<int>(4, 0), "several at once");
 }
 
-// What a kernel makes of 64 numbers, in two blocks.
+// Returns the output of a kernel for 64 numbers, in two blocks.
 std::vector<int> exchanged(const std::string& cubin) {
     begin();
     void* stream = nullptr;
@@ -179,7 +179,7 @@ void kernels() {
     check(twice.code == 6 && twice.log.find("'threadIdx.x' does not occur once in k.cu") == 19, twice.log.c_str());
     unsetenv("EMULATED_MUTATION");
 
-    // Each of these ends its context, and what comes after it says the same.
+    // Each of these faults ends its context, and all later calls return it.
     struct Wrong {
         const char* kernel;
         int at, division, code;
@@ -223,7 +223,7 @@ void kernels() {
     end();
 }
 
-// Seeds of launches: one for all, or another for each.
+// Seeds of launches: the same for all, or a different one for each.
 void seeds() {
     begin();
     const Compiled compiled = compile("k.cu", KERNELS, {"--gpu-architecture=sm_90", "-DTIMES=1"});

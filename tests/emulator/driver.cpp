@@ -1,12 +1,12 @@
-// An emulated CUDA driver, `libcuda.so.1` of a machine with one GPU of compute capability 9.0: what the host code
-// calls, with the names and types of cuda.h. All calls do what they have to before they return.
+// An emulated CUDA driver, `libcuda.so.1` of a machine with one GPU of compute capability 9.0: the functions that the
+// host code calls, with the names and types of cuda.h. All calls are synchronous.
 //
-// Kernels are those that the emulated NVRTC compiled. What one did wrong is written to stderr, and ends its context.
+// Kernels are those that the emulated NVRTC compiled. A kernel's fault is written to stderr and ends its context.
 //
-//   EMULATED_DEVICES   how many devices there are: 1
-//   EMULATED_MEMORY    bytes of each: 1 GiB
-//   EMULATED_SEED      in which order threads and blocks take their turns, for all launches; 0 is by their numbers.
-//                      Without it every launch has another order.
+//   EMULATED_DEVICES   number of devices; 1 by default
+//   EMULATED_MEMORY    bytes of memory of each device; 1 GiB by default
+//   EMULATED_SEED      order of threads and blocks in all launches; 0 is by their numbers. Without it, every launch has
+//                      another order.
 #include "context.h"
 
 #include <cstddef>
@@ -27,7 +27,7 @@ struct Range {
     std::size_t bytes;
 };
 
-// Does `work` if all of `ranges` lie in allocations.
+// Does `work` if all of `ranges` are in allocations.
 template <class Work> int with_memory(void* stream, std::initializer_list<Range> ranges, Work work) {
     Locked locked(stream);
     if (locked.code != SUCCESS) return locked.code;
@@ -67,14 +67,14 @@ int release(Pointer pointer, void* stream) {
     return locked.context->memory.free(address(pointer)) ? SUCCESS : INVALID_VALUE;
 }
 
-// Every launch has a seed of its own, the same in every run of the program.
+// Returns a seed for each launch, the same in every run of the program.
 std::uint64_t next_seed() {
     std::uint64_t seed = ++launches * 0x9e3779b97f4a7c15u;
     seed = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
     return number("EMULATED_SEED", seed >> 32 | 1);
 }
 
-// What a launch asks for that the device does not have, or nothing.
+// Describes a request of a launch that exceeds the device, or returns null.
 const char* too_much(const Function& function, dim3 grid, dim3 threads, std::size_t dynamic_shared) {
     const auto within = [](dim3 size, unsigned x, unsigned y, unsigned z) {
         return size.x > 0 && size.y > 0 && size.z > 0 && size.x <= x && size.y <= y && size.z <= z;
@@ -84,7 +84,7 @@ const char* too_much(const Function& function, dim3 grid, dim3 threads, std::siz
     const std::size_t fixed = function.module->shared_bytes(), all = fixed + dynamic_shared;
     if (fixed > SHARED_BYTES) return "more than 48 KiB of shared variables";
     if (all > SHARED_BYTES && dynamic_shared > static_cast<std::size_t>(function.asked_for)) {
-        return "more shared memory than 48 KiB, and than was asked for by cuFuncSetAttribute";
+        return "more shared memory than 48 KiB, and than cuFuncSetAttribute allowed";
     }
     return all > SHARED_BYTES_OPTIN ? "more shared memory than there is" : nullptr;
 }

@@ -1,7 +1,7 @@
-// Fibers: functions that can stop anywhere and go on later, each on a stack of its own.
+// Fibers: functions that can stop anywhere and continue later, each on a stack of its own.
 //
-// x86-64 switches with a dozen instructions (saved: the registers that a function has to leave as they were); other
-// machines through ucontext, which is slower by two system calls a switch.
+// x86-64 switches with a dozen instructions, which save the registers that a function must preserve; other machines use
+// ucontext, which costs two system calls per switch.
 #pragma once
 #include "pages.h"
 
@@ -15,7 +15,7 @@
 
 namespace emulator {
 
-// Bytes of a stack; kernels keep what is large in shared memory.
+// Size of a stack; kernels keep large arrays in shared memory.
 constexpr std::size_t STACK_BYTES = 64 << 10;
 
 #ifdef EMULATOR_PORTABLE
@@ -24,7 +24,7 @@ class Fiber {
 public:
     Fiber() : stack(STACK_BYTES) {}
 
-    // Makes the fiber ready to begin `body`, which must not return.
+    // Prepares the fiber to run `body`, which must not return.
     void prepare(void (*body)()) {
         getcontext(&context);
         context.uc_stack.ss_sp = stack.begin();
@@ -33,13 +33,13 @@ public:
         makecontext(&context, body, 0);
     }
 
-    // From the caller into the fiber, until it leaves.
+    // Switches from the caller to the fiber, until it leaves.
     void enter() { swapcontext(&caller, &context); }
 
-    // From within the fiber back to who entered it.
+    // Switches from the fiber back to its caller.
     void leave() { swapcontext(&context, &caller); }
 
-    // Whether `at` is of its stack, or what lies around that.
+    // Whether `at` is on its stack, or in the guard pages around it.
     bool on_stack(const void* at) const { return stack.around(at); }
 
 private:
@@ -78,22 +78,22 @@ class Fiber {
 public:
     Fiber() : stack(STACK_BYTES) {}
 
-    // Makes the fiber ready to begin `body`, which must not return.
+    // Prepares the fiber to run `body`, which must not return.
     void prepare(void (*body)()) {
         void** top = reinterpret_cast<void**>(stack.end());
-        *--top = nullptr; // where `body` would return to; it keeps the stack as aligned as a call does
+        *--top = nullptr; // return address of `body`; it aligns the stack as a call does
         *--top = reinterpret_cast<void*>(body);
         for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
         pointer = top;
     }
 
-    // From the caller into the fiber, until it leaves.
+    // Switches from the caller to the fiber, until it leaves.
     void enter() { emulator_switch(&caller, pointer); }
 
-    // From within the fiber back to who entered it.
+    // Switches from the fiber back to its caller.
     void leave() { emulator_switch(&pointer, caller); }
 
-    // Whether `at` is of its stack, or what lies around that.
+    // Whether `at` is on its stack, or in the guard pages around it.
     bool on_stack(const void* at) const { return stack.around(at); }
 
 private:

@@ -1,7 +1,7 @@
-// What a compiled kernel and the machine that runs it know of each other.
+// The interface between a compiled kernel and the machine that runs it.
 //
-// Kernels are compiled apart, each to a library of its own, many times over: no header of the C or C++ library is read
-// here, both for the time that it takes and because NVRTC has none of their names either.
+// Each kernel is compiled to a library of its own, many times in a run of the tests. No header of the C or C++ library
+// is included here: reading them takes time, and NVRTC does not have their names either.
 #pragma once
 
 struct uint3 {
@@ -13,24 +13,25 @@ struct dim3 {
 
 namespace emulator {
 
-// Grows with every change of what follows: a kernel that was compiled for another machine is not loaded.
+// Version of this interface, to be raised with every change of it: a kernel that was compiled for another one is not
+// loaded.
 constexpr unsigned INTERFACE = 1;
 
-// Bytes that a lane can hand in to an operation of its warp, and get from it.
+// Limit on the bytes that a lane passes to an operation of its warp, and receives from it.
 constexpr unsigned LANE_BYTES = 64;
 
-// What lanes of a warp compute together, once all have handed in their values.
+// A computation of the lanes of a warp together, once all have passed in their values.
 struct Operation {
     const char* name;
     unsigned value_bytes, result_bytes;
-    // Whether it takes all 32 lanes.
+    // Whether it needs all 32 lanes.
     bool whole;
-    // From the values of the lanes in `mask`, LANE_BYTES apart, to their results, as far apart. The machine calls it
-    // once, on behalf of the lane that came last. False if the lanes broke a rule.
+    // Computes the results of the lanes in `mask` from their values; both are LANE_BYTES apart. The machine calls it
+    // once, when the last lane has arrived. Returns false if the lanes broke a rule.
     bool (*compute)(unsigned mask, const unsigned char* values, unsigned char* results);
 };
 
-// The machine as a kernel sees it: where its thread stands, and what it may ask for.
+// The machine as a kernel sees it: the position of its thread, and the services of the machine.
 struct Machine {
     uint3 thread, block;
     dim3 threads, blocks;
@@ -38,12 +39,12 @@ struct Machine {
     void* dynamic_shared;
     void (*barrier)();
     void (*warp)(unsigned mask, const Operation& operation, const void* value, void* result);
-    // 16 bytes; they are there once the group that they were committed with was awaited.
+    // Copies 16 bytes, which arrive at the latest when their group is awaited.
     void (*copy_later)(void* to, const void* from);
     void (*commit_copies)();
-    // Until at most so many groups are not there yet.
+    // Waits until at most `groups` groups have not arrived.
     void (*await_copies)(unsigned groups);
-    // Ends the launch.
+    // Ends the launch with a fault.
     void (*fail)(const char* fault);
 };
 

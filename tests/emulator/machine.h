@@ -1,8 +1,8 @@
-// How CUDA runs a kernel, on a CPU: one fiber for each thread of a block, blocks one after another.
+// CUDA's execution model on a CPU: one fiber per thread of a block, blocks one after another.
 //
-// A thread runs until it waits: at a barrier of the block, or in an operation of its warp. With a seed threads take
-// their turns in a shuffled order, so that what needs a barrier and has none comes out otherwise under another seed.
-// Where no thread can go on, the launch ends with a report of who waits where.
+// A thread runs until it waits: at a barrier of the block, or in an operation of its warp. With a seed, threads run in
+// a shuffled order, so that a missing barrier changes the result from seed to seed. If no thread can continue, the
+// launch ends with a report of the place where each one waits.
 #pragma once
 #include "copies.h"
 #include "fiber.h"
@@ -22,22 +22,22 @@
 
 namespace emulator {
 
-// A kernel, and where its module keeps static shared memory.
+// A kernel, and the bounds of its module's static shared memory.
 struct Kernel {
     void (*entry)(void** arguments);
     unsigned char *shared_begin, *shared_end;
 };
 
-// Why a launch ended early, or what was found behind it.
+// Reason why a launch ended early, or damage that was found after it.
 struct Fault {
     std::string what;
-    // Whether memory was touched that is not the kernel's.
+    // Whether the kernel accessed memory that is not its own.
     bool memory = false;
 
     bool empty() const { return what.empty(); }
 };
 
-// What a thread can wait for.
+// Reasons to wait.
 enum class Wait { NOTHING, BARRIER, WARP, FOREVER };
 
 struct Thread {
@@ -46,7 +46,7 @@ struct Thread {
     unsigned number = 0;
     bool done = false;
     Wait waits = Wait::NOTHING;
-    // The operation of its warp that it waits in, with whom, and where its result goes.
+    // The operation of its warp that it waits in, the lanes that take part, and the address for its result.
     const Operation* operation = nullptr;
     unsigned mask = 0;
     void* result = nullptr;
@@ -55,14 +55,14 @@ struct Thread {
 
 struct Warp {
     alignas(64) unsigned char values[32][LANE_BYTES];
-    // Lanes that wait in an operation; where all wait in the same one with the same mask, these.
+    // Lanes that wait in an operation; if all wait in the same one with the same mask, that operation and mask.
     unsigned waiting = 0;
     bool same = true;
     const Operation* operation = nullptr;
     unsigned mask = 0;
 };
 
-// The threads of the largest block so far, and how the block that runs now stands.
+// The threads of the largest block so far, and the state of the running block.
 struct Block {
     std::vector<std::unique_ptr<Thread>> threads;
     std::vector<Warp> warps;
@@ -78,25 +78,25 @@ struct Block {
 inline Block block;
 inline Machine the_machine{};
 
-// The next number that the seed decides; always 0 if the seed is.
+// Returns the next random number; always 0 if the seed is 0.
 inline std::uint64_t chance() {
     block.seed = block.seed * 6364136223846793005u + (block.seed ? 1442695040888963407u : 0);
     return block.seed >> 33;
 }
 
-// Lets others run until what the current thread waits for has come.
+// Runs other threads until the current one may continue.
 inline void wait(Wait what) {
     block.current->waits = what;
     block.current->fiber.leave();
 }
 
-// Ends the launch: the kernel broke a rule.
+// Ends the launch because the kernel broke a rule.
 inline void fail(const std::string& fault, bool memory = false) {
     if (block.fault.empty()) block.fault = {"thread " + std::to_string(block.current->number) + ": " + fault, memory};
     wait(Wait::FOREVER);
 }
 
-// Whoever waits at the block's barrier goes on once every thread that still runs has come.
+// Releases the block's barrier once every thread that is not done waits there.
 inline void release_barrier() {
     if (block.at_barrier == 0 || block.at_barrier < block.alive) return;
     block.at_barrier = 0;
@@ -119,7 +119,7 @@ inline void body() {
     --block.alive;
     release_barrier();
     block.current->fiber.leave();
-    std::abort(); // a thread that is done is never entered again
+    std::abort(); // a finished thread is never entered again
 }
 
 inline std::string hexadecimal(unsigned x) {
@@ -133,8 +133,8 @@ inline std::string place(const Thread& thread) {
     return std::string("waits in ") + thread.operation->name + " with mask " + hexadecimal(thread.mask);
 }
 
-// Whether all lanes of `mask` have come to the operation that the current thread came to last. A lane that waits for
-// this one in another operation, while this one waits for it, is a fault: neither would ever go on.
+// Whether all lanes of `mask` have reached the current thread's operation. If a lane waits for this one in another
+// operation while this one waits for it, that is a fault: neither could ever continue.
 inline bool all_have_come(Warp& warp, unsigned first, unsigned mask) {
     const Thread& mine = *block.current;
     if (warp.waiting == 1u << mine.number % 32) {
@@ -162,7 +162,7 @@ inline void warp_operation(unsigned mask, const Operation& operation, const void
     Thread& mine = *block.current;
     const unsigned lane = mine.number % 32, first = mine.number - lane;
     Warp& warp = block.warps[mine.number / 32];
-    // A block's last warp may have fewer lanes than a mask of all names.
+    // The last warp of a block may have fewer lanes than a full mask.
     if (block.size - first < 32) mask &= (1u << (block.size - first)) - 1;
     if (!(mask >> lane & 1)) fail(std::string("is not in the mask that it names in ") + operation.name);
     if (operation.whole && mask != ~0u) fail(std::string(operation.name) + " in a warp of fewer than 32 lanes");
@@ -199,12 +199,13 @@ inline void copy_later(void* to, const void* from) {
     if ((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % 16 != 0) {
         fail("cp.async of 16 bytes that are not aligned");
     }
-    // A GPU may have done it before the wait. Whoever still reads the place must have been waited for as well.
+    // A GPU may copy before the wait: a quarter of the copies is done at once, which finds threads that still read
+    // there.
     if (block.seed != 0 && chance() % 4 == 0) std::memcpy(to, from, 16);
     else block.current->copies.add(to, from);
 }
 
-// Numbers below `n`, in an order that the seed decides; 0 leaves them as they are.
+// Returns the numbers below `n`, shuffled by the seed, or in order if it is 0.
 inline std::vector<unsigned> order(unsigned n) {
     std::vector<unsigned> order(n);
     std::iota(order.begin(), order.end(), 0u);
@@ -212,7 +213,7 @@ inline std::vector<unsigned> order(unsigned n) {
     return order;
 }
 
-// Who cannot go on: those who wait for the same are counted together.
+// Reports the threads that cannot continue; those that wait in the same place are counted together.
 inline std::string deadlock() {
     std::vector<std::pair<const Thread*, unsigned>> kinds;
     for (unsigned number = 0; number < block.size; ++number) {
@@ -237,7 +238,7 @@ inline std::string deadlock() {
 inline void prepare_block() {
     block.alive = block.size;
     block.at_barrier = 0;
-    // Memory that nobody wrote is all ones: a NaN, or a number that stands out.
+    // Uninitialized memory is all ones: a NaN, or a conspicuous number.
     std::memset(block.dynamic_shared.body, 0xff, block.dynamic_shared.bytes);
     const auto& kernel = block.kernel;
     if (kernel.shared_begin) {
@@ -301,7 +302,7 @@ inline void prepare_launch(const Kernel& kernel, dim3 grid, dim3 threads, std::s
     the_machine.fail = [](const char* fault) { fail(fault); };
 }
 
-// What the CPU says of the thread that ran, where `memory` knows the address.
+// Describes a fault that the CPU found in the running thread, with the allocation of the address if it is known.
 inline Fault trapped(const Trap& trap, const Memory* memory) {
     const std::string who = "thread " + std::to_string(block.current->number) + ": ";
     if (trap.signal == SIGFPE) return {who + "a division by zero"};
@@ -311,11 +312,11 @@ inline Fault trapped(const Trap& trap, const Memory* memory) {
         return {who + "dynamic shared memory: " + block.dynamic_shared.described("read or written", at), true};
     }
     std::string known = memory ? memory->around(at) : "";
-    if (known.empty()) known = "memory was read or written that is not there, or is not aligned";
+    if (known.empty()) known = "a read or write of memory that does not exist, or that is not aligned";
     return {who + known, true};
 }
 
-// Runs the kernel over the grid; what went wrong, or nothing.
+// Runs the kernel over the grid and returns its fault, if any.
 inline Fault launch(const Kernel& kernel, dim3 grid, dim3 threads, std::size_t dynamic_shared, void** arguments,
                     std::uint64_t seed, const Memory* memory = nullptr) {
     prepare_launch(kernel, grid, threads, dynamic_shared, arguments, seed);

@@ -1,9 +1,8 @@
-// Device memory: allocations that lie apart, so that what is read or written beside one is found.
+// Device memory: allocations with guards around them, so that reads and writes out of bounds are found.
 //
-// What nobody wrote is all ones: a NaN, or a number that stands out. An allocation begins and ends within pages of its
-// own. What is left of these is a zone that a kernel has no business in: a write there is reported after the launch,
-// with its place, and a read gets a pattern of its own. The pages around them, and those of what was freed, cannot be
-// touched at all.
+// Uninitialized memory is all ones: a NaN, or a conspicuous number. An allocation has pages of its own. The rest of
+// these pages is a guard zone: a write there is reported after the launch, with its position, and a read returns a
+// pattern. The pages around them, and those of freed allocations, are inaccessible.
 #pragma once
 #include "pages.h"
 
@@ -17,12 +16,12 @@
 namespace emulator {
 
 constexpr unsigned char ZONE = 0xa5;
-// Allocations begin at multiples of this, as those of a GPU do. One that is no multiple of it ends in a zone.
+// Alignment of allocations, as on a GPU. An allocation whose size is not a multiple of it is followed by a zone.
 constexpr std::size_t ALIGNMENT = 256;
-// Freed allocations whose addresses are not given to others yet.
+// Freed allocations whose addresses are not reused yet.
 constexpr std::size_t REMEMBERED = 512;
 
-// Memory of so many bytes, all ones, with zones and closed pages around it.
+// `size` bytes, all ones, with zones and inaccessible pages around them.
 struct Allocation {
     explicit Allocation(std::size_t size, std::size_t alignment = ALIGNMENT)
         : bytes(size), pages(size), body(pages.end() - (size + alignment - 1) / alignment * alignment) {
@@ -31,7 +30,7 @@ struct Allocation {
         std::memset(body + bytes, ZONE, static_cast<std::size_t>(pages.end() - body) - bytes);
     }
 
-    // How far from it somebody wrote, or nothing.
+    // Describes a write to a zone, or returns nothing.
     std::string damage() const {
         for (const unsigned char* at = body; at > pages.begin(); --at) {
             if (at[-1] != ZONE) return described("written", at - 1);
@@ -42,12 +41,12 @@ struct Allocation {
         return {};
     }
 
-    // Where `at` lies beside it.
+    // Describes the position of `at` relative to the allocation.
     std::string described(const char* what, const unsigned char* at) const {
         const bool before = at < body;
         return "an allocation of " + std::to_string(bytes) + " bytes was " + what + " " +
                std::to_string(before ? body - at : at - (body + bytes)) + " bytes " +
-               (before ? "before its start" : "behind its end");
+               (before ? "before its start" : "after its end");
     }
 
     std::size_t bytes;
@@ -57,7 +56,7 @@ struct Allocation {
 
 class Memory {
 public:
-    // `bytes` that nobody wrote.
+    // Allocates uninitialized memory.
     void* allocate(std::size_t bytes) {
         Allocation allocation(bytes);
         unsigned char* body = allocation.body;
@@ -66,7 +65,7 @@ public:
         return body;
     }
 
-    // Whether `at` was allocated, and is no longer.
+    // Frees the allocation at `at`; false if there is none.
     bool free(void* at) {
         auto found = allocations.find(static_cast<unsigned char*>(at));
         if (found == allocations.end()) return false;
@@ -78,10 +77,10 @@ public:
         return true;
     }
 
-    // Bytes of all allocations.
+    // Returns the bytes of all allocations.
     std::size_t in_use() const { return held; }
 
-    // Whether `bytes` from `at` on lie in one allocation: what a copy may touch.
+    // Whether `bytes` from `at` on are in one allocation, so that a copy may access them.
     bool holds(const void* at, std::size_t bytes) const {
         const auto* first = static_cast<const unsigned char*>(at);
         auto next = allocations.upper_bound(const_cast<unsigned char*>(first));
@@ -91,7 +90,7 @@ public:
         return offset <= allocation.bytes && bytes <= allocation.bytes - offset;
     }
 
-    // Which allocation was written beside, and how far from it; or nothing.
+    // Describes a write out of bounds of any allocation, or returns nothing.
     std::string damage() const {
         for (const auto& [body, allocation] : allocations) {
             const std::string damage = allocation.damage();
@@ -100,7 +99,7 @@ public:
         return {};
     }
 
-    // What an address is that cannot be touched; nothing, if it has to do with no allocation.
+    // Describes an inaccessible address; returns nothing if it belongs to no allocation.
     std::string around(const void* at) const {
         const auto* byte = static_cast<const unsigned char*>(at);
         for (const auto& [body, allocation] : allocations) {

@@ -1,4 +1,4 @@
-// Modules of the emulated driver: shared libraries that the emulated NVRTC made, one for each CUBIN.
+// Modules of the emulated driver: shared libraries from the emulated NVRTC, one per CUBIN.
 #pragma once
 #include "machine.h"
 
@@ -12,15 +12,15 @@
 
 namespace emulator {
 
-// The bytes of the ELF file that begins at `image`, whose caller does not say how many there are: its table of sections
-// is the last of it. 0 if it is none.
+// Returns the length of the ELF file at `image`, which the caller does not pass: its table of sections is at the end. 0
+// if it is not an ELF file.
 inline std::size_t elf_bytes(const void* image) {
     const auto* header = static_cast<const Elf64_Ehdr*>(image);
     if (std::memcmp(image, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64) return 0;
     return header->e_shoff + std::size_t{header->e_shnum} * header->e_shentsize;
 }
 
-// `image` as a file of its own, since the loader takes two files of one name for the same; removed once it is loaded.
+// Loads `image` from a temporary file of its own, since the loader takes two files of one name for the same.
 inline void* open_library(const void* image, std::size_t bytes) {
     const char* folder = std::getenv("TMPDIR");
     std::string path = std::string(folder && *folder ? folder : "/tmp") + "/emulated-module-XXXXXX";
@@ -35,20 +35,20 @@ inline void* open_library(const void* image, std::size_t bytes) {
     }
     close(file);
     void* library = bytes == 0 ? dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
-    if (!library) std::fprintf(stderr, "emulated GPU: %s\n", bytes == 0 ? dlerror() : "no room for a module");
+    if (!library) std::fprintf(stderr, "emulated GPU: %s\n", bytes == 0 ? dlerror() : "no space for a module");
     unlink(path.c_str());
     return library;
 }
 
 struct Module {
     void* library = nullptr;
-    // What it was compiled for: "sm_90".
+    // Architecture that it was compiled for: "sm_90".
     const char* architecture = nullptr;
     unsigned char *shared_begin = nullptr, *shared_end = nullptr;
 
     std::size_t shared_bytes() const { return static_cast<std::size_t>(shared_end - shared_begin); }
 
-    // False if `image` is no module for this machine.
+    // Loads `image`; false if it is not a module for this machine.
     bool load(const void* image) {
         const std::size_t bytes = elf_bytes(image);
         library = bytes > 0 ? open_library(image, bytes) : nullptr;
@@ -59,7 +59,7 @@ struct Module {
         return architecture && attach && attach(&the_machine, INTERFACE, &shared_begin, &shared_end);
     }
 
-    // Null if there is none of that name.
+    // Returns the kernel of that name, or null.
     void (*entry(const char* name) const)(void**) {
         return reinterpret_cast<void (*)(void**)>(dlsym(library, (std::string("emulated_entry_") + name).c_str()));
     }

@@ -1,5 +1,5 @@
-// An emulated NVRTC, `libnvrtc.so.13`: the system's C++ compiler ($CXX, or c++) makes of a kernel's source a shared
-// library for the emulated driver. The CUBIN is that library itself, and can be kept in a file like one for a GPU.
+// An emulated NVRTC, `libnvrtc.so.13`: the system's C++ compiler ($CXX, or c++) compiles a kernel's source to a shared
+// library for the emulated driver. That library is the CUBIN, and can be cached like one for a GPU.
 //
 // EMULATED_MUTATION plants a bug: see `mutate`.
 #include "process.h"
@@ -14,7 +14,7 @@
 #include <vector>
 
 #ifndef EMULATOR_FOLDER
-#error "EMULATOR_FOLDER has to name the folder in which device.h lies"
+#error "EMULATOR_FOLDER has to name the folder of device.h"
 #endif
 
 using namespace emulator;
@@ -52,10 +52,10 @@ struct Program {
     std::string name, source, log, cubin;
 };
 
-// What the options ask for.
+// The parsed options.
 struct Options {
     std::vector<std::string> defines;
-    // "sm_90" or "compute_90"; NVRTC's own choice is the latter kind.
+    // "sm_90" or "compute_90"; NVRTC's default is of the latter kind.
     std::string architecture = "compute_75";
     bool statistics = false;
 };
@@ -69,7 +69,7 @@ bool known_architecture(const std::string& name) {
     return false;
 }
 
-// Says what is wrong, or nothing.
+// Parses an option; returns an error message, or nothing.
 std::string read(const std::string& option, Options& options) {
     const std::string value = option.substr(option.find('=') + 1);
     if (starts(option, "--gpu-architecture=") || starts(option, "-arch=")) {
@@ -84,17 +84,17 @@ std::string read(const std::string& option, Options& options) {
         options.statistics = true;
         return {};
     }
-    // Those that change nothing here, where multiplication and addition are never fused.
+    // These have no effect here: multiplication and addition are never fused.
     for (const char* known : {"--std=c++17", "-std=c++17", "--fmad=false", "--fmad=true", "--generate-line-info",
                               "--extra-device-vectorization", "--device-as-default-execution-space", "--restrict"}) {
         if (option == known) return {};
     }
-    // Known to NVRTC, but what it makes of a division or a root is not what this compiler makes of it.
+    // Supported by NVRTC, but its divisions and roots would differ from those of this compiler.
     if (option == "--use_fast_math") return "emulated nvrtc: error: --use_fast_math is not emulated\n";
     return "nvrtc: error: unrecognized option " + option + " found\n";
 }
 
-// The kernel with its entries, in the text that the compiler gets.
+// Returns the text for the compiler: the kernel's source and an entry function for each kernel.
 std::string whole(const Program& program, const std::string& source) {
     const auto line = [](const std::string& file) { return "\n#line 1 \"" + file + "\"\n"; };
     std::string text = line(program.name) + source + line("entries of " + program.name);
@@ -114,19 +114,19 @@ std::vector<std::string> command(const Options& options, const std::string& sour
         compiler && *compiler ? compiler : "c++",
         "-std=c++17",
         "-O1",
-        // Each operation is rounded by itself; bits are read through pointers of any type; integers wrap.
+        // Every operation rounds; pointers of any type may alias; integers wrap.
         "-ffp-contract=off",
         "-fno-strict-aliasing",
         "-fwrapv",
         "-fno-exceptions",
         "-fno-rtti",
         "-fno-asynchronous-unwind-tables",
-        // Modules see nothing of each other, whatever their functions are called.
+        // Functions of the same name in two modules stay separate.
         "-fvisibility=hidden",
         "-fPIC",
         "-shared",
         "-s",
-        // No start files: they have variables.
+        // No start files: they have variables in .bss.
         "-nostartfiles",
         "-Wl,--build-id=none",
         "-DEMULATED_MODULE=\"" + options.architecture + "\"",
@@ -152,7 +152,7 @@ int compile(Program& program, const Options& options) {
     std::ofstream(input, std::ios::binary) << whole(program, source);
     const int code = run(command(options, input, library), output);
     program.log = nvrtc_positions(contents(output), program.name);
-    // The second is what `env` says of a program that is not there.
+    // 127 is the code of `env` for a missing program.
     if (code < 0 || code == 127) {
         program.log += "emulated nvrtc: the C++ compiler does not run\n";
         return INTERNAL;

@@ -1,4 +1,4 @@
-// Whole pages of memory between others that nobody may touch.
+// Pages of memory between inaccessible guard pages.
 #pragma once
 #include <cstddef>
 #include <new>
@@ -35,7 +35,7 @@ public:
     unsigned char* begin() const { return start + closed(); }
     unsigned char* end() const { return start + whole - closed(); }
 
-    // Gives the memory back, but keeps its addresses: a read or a write there is a fault from now on.
+    // Frees the memory but keeps its addresses: from now on a read or write there is a fault.
     void close() {
         mmap(start, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     }
@@ -44,7 +44,7 @@ public:
         return start && at >= start && at < start + whole;
     }
 
-    // Bytes on either side that cannot be touched; they cost addresses only.
+    // Inaccessible bytes on either side; they cost addresses only.
     static std::size_t closed() { return 16 * page(); }
 
     static std::size_t page() {

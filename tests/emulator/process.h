@@ -1,4 +1,4 @@
-// Running the system's C++ compiler: a folder for its files, and what it said.
+// Runs the system's C++ compiler: a folder for its files, and its output.
 #pragma once
 #include <cerrno>
 #include <cstdlib>
@@ -16,7 +16,7 @@ extern "C" char** environ;
 
 namespace emulator {
 
-// A new folder, which goes with all in it. Its path is empty if there is none.
+// A temporary folder, removed with all files in it. Its path is empty if it could not be created.
 class Folder {
 public:
     Folder() {
@@ -45,7 +45,7 @@ inline std::string contents(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Runs `command`, whose output goes to the file `output`; its exit code, or -1 if it could not be started.
+// Runs `command` with its output in the file `output`; returns its exit code, or -1 if it could not be started.
 inline int run(const std::vector<std::string>& command, const std::string& output) {
     std::vector<char*> arguments;
     for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));

@@ -1,4 +1,4 @@
-// Kernels that show whether the emulated machine keeps CUDA's rules, and catches those who do not.
+// Tests whether the emulated machine follows CUDA's rules, and finds kernels that break them.
 #include "checks.h"
 
 #include <set>
@@ -21,7 +21,7 @@ template <bool barriers> void sum(const int* in, int n, int* out) {
     if (threadIdx.x == 0) atomicAdd(out, values[0] + values[1] + values[2]);
 }
 
-// Each lane's value from the lane beside it, its sum over the warp, and the lanes whose number is odd.
+// Writes the value of the neighbouring lane, the sum over the warp, and the lanes with odd numbers.
 void warp_operations(int* out) {
     const unsigned lane = threadIdx.x % 32, at = threadIdx.x * 4;
     out[at] = __shfl_xor_sync(~0u, static_cast<int>(threadIdx.x), 1);
@@ -33,7 +33,7 @@ void warp_operations(int* out) {
     if (lane < 16) out[at + 3] = __shfl_xor_sync(0xffffu, static_cast<int>(lane), 8);
 }
 
-// Some lanes take part in more operations than others before all meet again.
+// Some lanes take part in more operations than others before all take part in one.
 void uneven(int* out) {
     const unsigned lane = threadIdx.x % 32;
     int value = static_cast<int>(lane);
@@ -42,17 +42,17 @@ void uneven(int* out) {
     out[threadIdx.x] = __shfl_sync(~0u, value, 31);
 }
 
-// A block whose last warp is not full.
+// For a block whose last warp is not full.
 void partial_warp(int* out) { out[threadIdx.x] = static_cast<int>(__ballot_sync(~0u, 1)); }
 
-// Half of the threads leave before the barrier, as CUDA allows.
+// Half of the threads return before the barrier, which CUDA allows.
 void early_exit(int* out) {
     if (threadIdx.x % 2) return;
     __syncthreads();
     out[threadIdx.x] = 1;
 }
 
-// Lane 0 never comes to what the others wait for.
+// Lane 0 never reaches the operation in which the others wait.
 void divergent(int* out) {
     if (threadIdx.x == 0) __syncthreads();
     else out[threadIdx.x] = __shfl_sync(~0u, 1, 0);
@@ -66,12 +66,12 @@ void two_operations(int* out) {
     else out[threadIdx.x] = __shfl_sync(~0u, 1, 0);
 }
 
-// Lanes 0 and 1 wait for each other, but lane 0 for lane 2 as well.
+// Lanes 0 and 1 wait for each other, but lane 0 also for lane 2.
 void two_masks(int* out) {
     if (threadIdx.x < 3) out[threadIdx.x] = __shfl_sync(threadIdx.x == 1 ? 3u : 7u, 1, 0);
 }
 
-// Three lanes, each of which waits for the next one alone: nobody can be told apart from those who are late.
+// Three lanes, each of which waits only for the next one: a deadlock that no single pair of lanes reveals.
 void in_a_ring(int* out) {
     const unsigned lane = threadIdx.x, next = (lane + 1) % 3;
     if (lane < 3) out[lane] = __shfl_sync(1u << lane | 1u << next, 1, 0);
@@ -98,7 +98,7 @@ void reductions(int* out) {
     out[lane * 6 + 5] = static_cast<int>(__reduce_or_sync(mask, 1u << lane % 7));
 }
 
-// Adds up what the dynamic shared memory holds before anybody wrote to it.
+// Returns the largest number in uninitialized dynamic shared memory.
 void left_behind(int* out, unsigned n) {
     DYNAMIC_SHARED(int, values);
     for (unsigned i = threadIdx.x; i < n; i += blockDim.x) {
@@ -113,7 +113,7 @@ void beside(int by) {
     if (threadIdx.x == 1) bytes[by] = 1;
 }
 
-// Needs more stack than there is.
+// Needs more stack than a thread has.
 int deep(volatile int* at, int n) {
     volatile int large[1024];
     large[n % 1024] = n;
@@ -121,7 +121,7 @@ int deep(volatile int* at, int n) {
 }
 void full_stack(int* out) { *out = deep(out, 1000); }
 
-// Writes down who comes when.
+// Records the order of the threads.
 void line_up(int* places, int* next) {
     places[atomicAdd(next, 1)] = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
 }
@@ -157,19 +157,19 @@ void memory() {
     auto* out = static_cast<int*>(memory.allocate(40));
     auto* other = static_cast<float*>(memory.allocate(1));
     check(reinterpret_cast<std::uintptr_t>(out) % 256 == 0, "allocations are aligned");
-    check(out[0] == -1 && out[9] == -1, "what nobody wrote is all ones");
+    check(out[0] == -1 && out[9] == -1, "uninitialized memory is all ones");
     check(memory.holds(out, 40) && memory.holds(out + 10, 0) && memory.holds(other, 1), "what was allocated is known");
     check(!memory.holds(out, 41) && !memory.holds(out + 9, 5) && !memory.holds(out - 1, 4), "what was not is not");
     check(!memory.holds(nullptr, 1) && !memory.holds(out, ~std::size_t{0}), "nor is nonsense");
     check(run(too_far, {1, 1, 1}, {32, 1, 1}, 0, out, 10, 0).empty() && memory.damage().empty(), "no damage");
     check(run(too_far, {1, 1, 1}, {32, 1, 1}, 0, out, 10, 1).empty(), "a write too far runs");
-    check(memory.damage() == "an allocation of 40 bytes was written 0 bytes behind its end", memory.damage().c_str());
+    check(memory.damage() == "an allocation of 40 bytes was written 0 bytes after its end", memory.damage().c_str());
     check(memory.free(out) && !memory.free(out) && memory.damage().empty(), "freed once, with what was damaged");
     reinterpret_cast<unsigned char*>(other)[-3] = 0;
     check(memory.damage() == "an allocation of 1 bytes was written 3 bytes before its start", memory.damage().c_str());
 }
 
-// Reads where nothing is: behind an allocation whose end is that of a page, at null, in what was freed.
+// Reads of inaccessible memory: after an allocation that ends with a page, at null, in a freed allocation.
 void reads_of_nothing() {
     emulator::Memory memory;
     auto* in = static_cast<int*>(memory.allocate(1024));
@@ -178,10 +178,10 @@ void reads_of_nothing() {
         return run_with(0, &memory, reads, {}, {}, 0, from, at, &out);
     };
     check(fault(in, 255).empty() && out == -1, "the last one can be read");
-    const std::string behind = fault(in, 256).what;
-    check(behind.find("1024 bytes was read or written 0 bytes behind its end") != std::string::npos, behind.c_str());
+    const std::string after = fault(in, 256).what;
+    check(after.find("1024 bytes was read or written 0 bytes after its end") != std::string::npos, after.c_str());
     check(fault(in, 256).memory && fault(nullptr, 0).memory, "it is a fault of memory");
-    check(fault(in, 255).empty(), "others can run behind it");
+    check(fault(in, 255).empty(), "a later launch runs");
     memory.free(in);
     check(fault(in, 0).what.find("after it was freed") != std::string::npos, "freed");
     const std::string deep = run(full_stack, {}, {}, 0, &out);
@@ -194,9 +194,9 @@ void dynamic_shared_memory() {
     check(most == -1, "what the block before left is gone");
     const auto fault = [](int by) { return run_with(400, nullptr, beside, {}, {32, 1, 1}, 3, by); };
     check(fault(399).empty(), "its last byte");
-    const std::string behind = "block (0, 0, 0): dynamic shared memory: an allocation of 400 bytes was written 0 bytes "
-                               "behind its end";
-    check(fault(400).what == behind && fault(400).memory, fault(400).what.c_str());
+    const std::string after = "block (0, 0, 0): dynamic shared memory: an allocation of 400 bytes was written 0 bytes "
+                               "after its end";
+    check(fault(400).what == after && fault(400).memory, fault(400).what.c_str());
     check(fault(-2).what.find("written 2 bytes before its start") != std::string::npos, "before it");
     check(fault(512).what.find("thread 1: dynamic shared memory: an allocation of 400 bytes was read or written 112") !=
               std::string::npos, fault(512).what.c_str());
@@ -233,7 +233,7 @@ void more_warp_operations(std::uint64_t seed) {
     }
 }
 
-// In which order 8 threads of each of 4 blocks come.
+// Returns the order in which 8 threads of each of 4 blocks run.
 std::vector<int> turns(std::uint64_t seed) {
     std::vector<int> places(32, -1);
     int next = 0;
@@ -251,7 +251,7 @@ void orders() {
     check(one[0] % 8 != one[8] % 8 || one[1] % 8 != one[9] % 8, "and of the threads of each block anew");
 }
 
-// Operations in which lanes of a warp do not meet.
+// Operations that some lanes of a warp never reach.
 void those_that_never_meet(std::uint64_t seed) {
     std::vector<int> out(32, 0);
     const auto holds = [](const std::string& what, const char* part) {

@@ -1,4 +1,4 @@
-// The text of a kernel on its way to the C++ compiler.
+// Processing of a kernel's source before it is compiled, and of the compiler's messages.
 #pragma once
 #include <cctype>
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace emulator {
 
-// `source` with blanks in place of comments, so that what is found in it is code.
+// Returns `source` with blanks in place of comments, so that a match in it is code.
 inline std::string without_comments(std::string source) {
     for (std::size_t at = 0; at + 1 < source.size(); ++at) {
         if (source[at] == '"') {
@@ -33,14 +33,14 @@ struct Words {
     void blanks() {
         while (at < text.size() && std::isspace(static_cast<unsigned char>(text[at]))) ++at;
     }
-    // Whether `word` comes next; it is then behind.
+    // Skips `word` and returns true if it comes next.
     bool take(const std::string& word) {
         blanks();
         if (text.compare(at, word.size(), word) != 0) return false;
         at += word.size();
         return true;
     }
-    // What stands in parentheses, if they come next.
+    // Skips an expression in parentheses if it comes next.
     void skip_parentheses() {
         blanks();
         int depth = 0;
@@ -57,8 +57,8 @@ struct Words {
     }
 };
 
-// Names of the kernels: `extern "C" __global__ void __launch_bounds__(..) name(`, where the bounds may also come first
-// or not at all.
+// Returns the names of the kernels: `extern "C" __global__ void __launch_bounds__(..) name(`; the bounds may also come
+// earlier, or be absent.
 inline std::vector<std::string> kernels_of(const std::string& source) {
     const std::string code = without_comments(source);
     const auto bounds = [](Words& words) {
@@ -79,8 +79,8 @@ inline std::vector<std::string> kernels_of(const std::string& source) {
     return names;
 }
 
-// The bug that a test of the tests plants: "KERNEL\nFROM\nTO". In the program KERNEL.cu the text FROM, which has to
-// occur once, is replaced by TO, which may have more lines. Says what is wrong with it, or nothing.
+// Plants a bug for a test of the tests: "KERNEL\nFROM\nTO" replaces in the program KERNEL.cu the text FROM, which has
+// to occur once, by TO, which may have several lines. Returns an error message, or nothing.
 inline std::string mutate(std::string& source, const std::string& program, const std::string& mutation) {
     const std::size_t first = mutation.find('\n'), second = mutation.find('\n', first + 1);
     if (second == std::string::npos) return "EMULATED_MUTATION is not KERNEL, FROM and TO, each in a line";
@@ -94,7 +94,7 @@ inline std::string mutate(std::string& source, const std::string& program, const
     return {};
 }
 
-// The compiler's `name.cu:2:5: error` as NVRTC says it: `name.cu(2): error`.
+// Rewrites the compiler's `name.cu:2:5: error` in the form of NVRTC: `name.cu(2): error`.
 inline std::string nvrtc_positions(const std::string& log, const std::string& program) {
     std::string out;
     std::size_t at = 0;
@@ -112,7 +112,7 @@ inline std::string nvrtc_positions(const std::string& log, const std::string& pr
         }
         out += "(" + log.substr(line, end - line) + ")";
         at = end;
-        // The column, which NVRTC does not say.
+        // The column, which NVRTC does not report.
         if (log[at] == ':') {
             std::size_t column = at + 1;
             while (column < log.size() && std::isdigit(static_cast<unsigned char>(log[column]))) ++column;

@@ -1,7 +1,7 @@
-// Faults of a kernel that the CPU itself finds: memory that is not there, misaligned vectors, a division by zero.
+// Faults of a kernel that the CPU finds: inaccessible memory, misaligned vectors, a division by zero.
 //
-// While a launch runs its signals are caught, and end it with a report instead of ending the program. Those of other
-// threads go where they went before.
+// While a launch runs, their signals end it with a report instead of ending the program. Signals of other threads are
+// handled as before.
 #pragma once
 #include <csetjmp>
 #include <csignal>
@@ -32,7 +32,7 @@ public:
     Trap(const Trap&) = delete;
     Trap& operator=(const Trap&) = delete;
 
-    // Where a signal goes on: `sigsetjmp` has to fill it before anything of the kernel runs.
+    // Execution continues here after a signal: `sigsetjmp` has to fill it before the kernel runs.
     sigjmp_buf back;
     int signal = 0;
     const void* address = nullptr;
@@ -46,7 +46,7 @@ private:
 
     static void caught(int number, siginfo_t* info, void*) {
         if (!active) {
-            // Not the launch's thread: what it did comes again, and is then handled as it would have been.
+            // Not the thread of a launch: the instruction runs again, and its signal is then handled as before.
             for (int i = 0; i < SIGNALS; ++i) {
                 if (signals[i] == number) sigaction(number, &before[i], nullptr);
             }

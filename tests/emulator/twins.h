@@ -1,6 +1,6 @@
-// What kernels reach by inline PTX on a GPU, with the same meaning.
+// The PTX instructions that kernels use, as functions with the same meaning.
 //
-// Fragments are laid out as the PTX ISA has them: lane = 4 g + t holds rows g and g + 8 of A and of the accumulator,
+// Fragments have the layout of the PTX ISA: lane = 4 g + t holds rows g and g + 8 of A and of the accumulator and
 // column g of B, and of these the elements that the functions below name.
 #pragma once
 
@@ -10,18 +10,18 @@ inline float half_to_float(unsigned short half) {
     const unsigned sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
     if (exponent == 31) return bits<float>(sign | 0x7f800000u | fraction << 13);
     if (exponent != 0) return bits<float>(sign | (exponent + 112) << 23 | fraction << 13);
-    // Below the normal ones: multiples of 2^-24.
+    // Subnormal: a multiple of 2^-24.
     const float small = static_cast<float>(fraction) * 0x1p-24f;
     return sign ? -small : small;
 }
 
-// To the nearest half, ties to even.
+// Rounds to the nearest half, ties to even.
 inline unsigned short float_to_half(float x) {
     const unsigned all = bits<unsigned>(x), sign = all >> 16 & 0x8000u, magnitude = all & 0x7fffffffu;
     if (magnitude > 0x7f800000u) return static_cast<unsigned short>(sign | 0x7fffu);
     if (magnitude >= 0x477ff000u) return static_cast<unsigned short>(sign | 0x7c00u);
     if (magnitude < 0x38800000u) {
-        // The sum's last bit is worth 2^-24, so that the addition rounds.
+        // The last bit of the sum is worth 2^-24, so the addition rounds.
         const unsigned rounded = bits<unsigned>(bits<float>(magnitude) + 0.5f) - bits<unsigned>(0.5f);
         return static_cast<unsigned short>(sign | rounded);
     }
@@ -34,8 +34,8 @@ template <class D> struct Fragments {
     D d[4];
 };
 
-// The registers of all lanes as matrices: A (16, K), B (K, 8) by columns, D (16, 8). A register holds `per` elements
-// of a row of A, or of a column of B.
+// Multiplies the registers of all lanes as matrices: A (16, K), B (K, 8) by columns, D (16, 8). A register holds `per`
+// elements of a row of A, or of a column of B.
 template <class Element, class D, int K, Element (*element)(unsigned, int)>
 bool multiply(unsigned, const unsigned char* values, unsigned char* results) {
     constexpr int per = K / 8;
@@ -91,7 +91,7 @@ inline void mma_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2
     multiply_add<float, float>(operation, d, a, b);
 }
 
-// Lanes 8 i to 8 i + 7 name the rows of matrix i: eight of eight halves.
+// Lanes 8 i to 8 i + 7 give the addresses of the rows of matrix i: eight rows of eight halves.
 inline bool load_matrices(unsigned, const unsigned char* values, unsigned char* results) {
     for (unsigned lane = 0; lane < 32; ++lane) {
         if (reinterpret_cast<unsigned long>(value_of<const void*>(values, lane)) % 16 != 0) return false;
@@ -105,7 +105,8 @@ inline bool load_matrices(unsigned, const unsigned char* values, unsigned char* 
     return true;
 }
 
-// `ldmatrix.sync.aligned.m8n8.x4.shared.b16`: each lane names a row of 16 bytes, and gets two halves of four.
+// `ldmatrix.sync.aligned.m8n8.x4.shared.b16`: each lane gives the address of a row of 16 bytes, and receives two halves
+// of each of four matrices.
 inline void ldmatrix_x4(unsigned (&d)[4], const void* row) {
     static constexpr Operation operation = {"ldmatrix x4", sizeof row, sizeof d, true, load_matrices};
     machine->warp(~0u, operation, &row, d);

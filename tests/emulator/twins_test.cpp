@@ -1,5 +1,5 @@
-// Emulated arithmetic and twins of PTX against definitions written another way: loops over whole matrices, one bit or
-// one element at a time.
+// Tests the emulated arithmetic and PTX instructions against independent definitions: loops over whole matrices, one
+// bit or one element at a time.
 #include "checks.h"
 
 #include <cmath>
@@ -16,7 +16,7 @@ unsigned random_bits() {
     return static_cast<unsigned>(state >> 32);
 }
 
-// The byte `index` of `y:x`, or eight of its sign: one nibble of a selector.
+// Returns the byte of `y:x` that a nibble of a selector chooses, or eight copies of its sign.
 unsigned permuted(unsigned x, unsigned y, unsigned nibble) {
     unsigned char from[8];
     std::memcpy(from, &x, 4);
@@ -65,7 +65,7 @@ void floats() {
     check(__fmaf_rn(1.0f + 0x1p-12f, 1.0f + 0x1p-12f, -1.0f) == 0x1p-11f + 0x1p-24f, "rounded once");
     const float rounded = __fmul_rn(1.0f + 0x1p-12f, 1.0f + 0x1p-12f);
     check(__fadd_rn(rounded, -1.0f) == 0x1p-11f, "rounded twice");
-    // Halves: all of them by their definition, and what lies between two of them.
+    // All halves by their definition, and the numbers between two of them.
     for (unsigned bits = 0; bits < 0x7c00; ++bits) {
         const int exponent = static_cast<int>(bits >> 10), fraction = static_cast<int>(bits & 1023);
         const double value = exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24);
@@ -108,7 +108,7 @@ void multiply_s8(const signed char* a, const signed char* b, int* c) {
     c[(g + 8) * 8 + 2 * t + 1] = d[3];
 }
 
-// C (16, 8) += A (16, 16) B (16, 8) of halves; A comes by ldmatrix.
+// C (16, 8) += A (16, 16) B (16, 8) of halves; A is loaded by ldmatrix.
 void multiply_f16(const unsigned short* a, const unsigned short* b, float* c) {
     DYNAMIC_SHARED(unsigned short, shared);
     const int lane = static_cast<int>(threadIdx.x), g = lane / 4, t = lane % 4;
@@ -173,7 +173,7 @@ void products() {
     check(few.find("ldmatrix x4 in a warp of fewer than 32 lanes") != std::string::npos, few.c_str());
 }
 
-// Copies two rows of 16 bytes a thread; with `waits` it waits for the first alone, then for both.
+// Copies two rows of 16 bytes per thread; with `waits` it waits for the first one, then for both.
 template <bool waits> void copied(const int* in, int* out) {
     DYNAMIC_SHARED(int, rows);
     const unsigned first = threadIdx.x * 4, second = (threadIdx.x + blockDim.x) * 4;

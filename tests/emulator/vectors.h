@@ -1,4 +1,4 @@
-// CUDA's vector types, aligned as there.
+// CUDA's vector types, with CUDA's alignment.
 #pragma once
 
 #define EMULATED_VECTORS(name, scalar)                                                                                 \

@@ -1,4 +1,4 @@
-// What threads do together: the barrier of a block, operations of a warp, atomics.
+// Operations of several threads: the barrier of a block, operations of a warp, atomics.
 #pragma once
 
 inline void __syncthreads() { emulator::machine->barrier(); }
@@ -8,7 +8,7 @@ inline void __trap() { emulator::machine->fail("__trap()"); }
 
 namespace emulator {
 
-// The value of `lane`, and the place of its result.
+// Returns the value of `lane`, and the place of its result.
 template <class T> const T& value_of(const unsigned char* values, unsigned lane) {
     return *reinterpret_cast<const T*>(values + lane * LANE_BYTES);
 }
@@ -23,7 +23,7 @@ template <class T> struct Shuffled {
     unsigned from;
 };
 
-// Each lane gets the value of the lane that it names. That of a lane outside of the mask is nobody's: all ones.
+// Each lane receives the value of the lane that it names; for a lane outside of the mask, all ones.
 template <class T> bool shuffle(unsigned mask, const unsigned char* values, unsigned char* results) {
     for (unsigned lane = 0; lane < 32; ++lane) {
         if (!(mask >> lane & 1)) continue;
@@ -42,7 +42,7 @@ template <class T> T shuffle_from(const Operation& operation, unsigned mask, T v
     return result;
 }
 
-// One result for all lanes: `Join` over those of the mask.
+// One result for all lanes of the mask: their values, combined by `join`.
 template <class T, T (*join)(T, T)> bool reduce(unsigned mask, const unsigned char* values, unsigned char* results) {
     unsigned lane = static_cast<unsigned>(__builtin_ctz(mask));
     T all = value_of<T>(values, lane);
@@ -76,7 +76,7 @@ inline void __syncwarp(unsigned mask = ~0u) {
     emulator::machine->warp(mask, operation, &mask, &mask);
 }
 
-// `width` parts the warp: lanes see those of their own part only.
+// `width` divides the warp: a lane reads from lanes of its own part only.
 template <class T> T __shfl_sync(unsigned mask, T value, int source, int width = 32) {
     EMULATED_OPERATION("__shfl_sync", emulator::Shuffled<T>, T, emulator::shuffle<T>);
     const unsigned part = static_cast<unsigned>(width) - 1;
@@ -86,7 +86,7 @@ template <class T> T __shfl_sync(unsigned mask, T value, int source, int width =
 template <class T> T __shfl_xor_sync(unsigned mask, T value, int with, int width = 32) {
     EMULATED_OPERATION("__shfl_xor_sync", emulator::Shuffled<T>, T, emulator::shuffle<T>);
     const unsigned lane = emulator::machine->lane, from = lane ^ static_cast<unsigned>(with);
-    // Lanes of parts before one's own can be seen, those behind it cannot.
+    // Lanes of earlier parts can be read, those of later parts cannot.
     const unsigned end = (lane | (static_cast<unsigned>(width) - 1)) + 1;
     return emulator::shuffle_from(operation, mask, value, from < end ? from : lane);
 }
@@ -101,7 +101,7 @@ template <class T> T __shfl_up_sync(unsigned mask, T value, unsigned by, int wid
     return emulator::shuffle_from(operation, mask, value, (lane & part) >= by ? lane - by : lane);
 }
 
-// Each lane hands in its own bit.
+// Each lane passes in its own bit.
 inline unsigned __ballot_sync(unsigned mask, int predicate) {
     EMULATED_OPERATION("__ballot_sync", unsigned, unsigned, (emulator::reduce<unsigned, emulator::either>));
     return emulator::together(operation, mask, predicate ? 1u << emulator::machine->lane : 0u);
@@ -128,14 +128,14 @@ EMULATED_REDUCTION(__reduce_add_sync, unsigned, emulator::added)
 EMULATED_REDUCTION(__reduce_or_sync, unsigned, emulator::either)
 EMULATED_REDUCTION(__reduce_and_sync, unsigned, emulator::both)
 EMULATED_REDUCTION(__reduce_xor_sync, unsigned, emulator::differing)
-// Sums wrap, so that those of signed numbers are those of their bits.
+// Sums wrap, so signed and unsigned sums have the same bits.
 inline int __reduce_add_sync(unsigned mask, int value) {
     return static_cast<int>(__reduce_add_sync(mask, static_cast<unsigned>(value)));
 }
 #undef EMULATED_REDUCTION
 #undef EMULATED_OPERATION
 
-// No thread runs beside another, and none stops in the midst of these: plain reads and writes are atomic.
+// Threads run one at a time and do not stop within these functions, so plain reads and writes are atomic.
 #define EMULATED_ATOMIC(name, type, after)                                                                             \
     inline type name(type* at, type value) {                                                                           \
         const type before = *at;                                                                                       \

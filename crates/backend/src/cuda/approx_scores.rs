@@ -9,10 +9,10 @@ use super::{
 use crate::{Result, Select};
 use selvedge_kernels::Op;
 
-/// See [`crate::Backend::approx_scores`].
+/// Launches [`crate::Backend::approx_scores`].
 ///
 /// # Panics
-/// If the table is another codec's.
+/// If the table is of another codec, or anything resident is of another `Cuda`.
 pub(super) fn approx_scores(
     cuda: &Cuda,
     passages: &LoadedPassages,

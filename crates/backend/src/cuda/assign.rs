@@ -2,19 +2,20 @@
 
 use super::{
     Cuda,
+    constants::{Constant, TILE_DEPTH},
     context::Buffer,
     grid::{batch_rows, blocks_of_warps},
     modules::{KernelVariant, value},
 };
-use crate::Result;
+use crate::{Result, int8_rows::assert_centroids};
 use selvedge_kernels::Op;
 use std::borrow::Cow;
 
 const THREADS: u32 = 256;
 /// Embeddings of a warp.
-const ROWS: usize = 32;
-/// Rows of int8 are whole steps of so many bytes.
-const STEP: usize = 32;
+const WARP_EMBEDDINGS: usize = 32;
+
+pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("WARP_EMBEDDINGS", WARP_EMBEDDINGS as i64)];
 
 /// Centroids in device memory.
 #[derive(Debug)]
@@ -26,51 +27,57 @@ pub struct Centroids {
 }
 
 impl Centroids {
-    /// See [`crate::Backend::load_centroids`].
+    /// Uploads `centroids (K, D) i8`.
     ///
     /// # Panics
-    /// If they are no whole rows of `dim`.
+    /// If `dim` is not a multiple of 4, they are not whole rows, or a component is -128.
     pub(super) fn new(cuda: &Cuda, dim: usize, centroids: &[i8]) -> Result<Self> {
-        assert!(dim > 0 && centroids.len().is_multiple_of(dim), "whole rows of {dim}");
-        let rows = cuda.context.upload(&padded(dim, dim.next_multiple_of(STEP), centroids))?;
+        assert_centroids(dim, centroids);
+        let rows = cuda.context.upload(&padded(dim, pitch(dim), centroids))?;
         Ok(Self { dim, num: centroids.len() / dim, rows })
     }
 }
 
-/// See [`crate::Backend::assign`].
+/// Launches [`crate::Backend::assign`].
 ///
 /// # Panics
-/// If embeddings are no whole rows, there is no centroid, or the centroids are another `Cuda`'s.
+/// If the embeddings are not whole rows, there is no centroid, or the centroids are of another `Cuda`.
 pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
     let dim = centroids.dim;
     centroids.rows.assert_of(&cuda.context);
-    assert!(embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
+    assert!(embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
     assert!(centroids.num > 0 || embeddings.is_empty(), "at least one centroid");
-    let special = KernelVariant::dim(dim);
-    let round = cuda.modules.kernel(Op::Assign, special, "round_rows")?;
-    let assign = cuda.modules.kernel(Op::Assign, special, "assign")?;
-    let (num_centroids, pitch) = (centroids.num as u32, dim.next_multiple_of(STEP));
-    let mut codes = Vec::with_capacity(embeddings.len() / dim);
-    for batch in embeddings.chunks(batch_rows(dim) * dim) {
-        let num = batch.len() / dim;
-        let batch = cuda.context.upload(batch)?;
-        let rounded = cuda.context.allocate::<i8>(num * pitch)?;
-        let found = cuda.context.allocate::<u32>(num)?;
-        let count = num as u32;
-        let rounding = [batch.argument(), value(&count), rounded.argument()];
-        let assigning =
-            [rounded.argument(), value(&count), centroids.rows.argument(), value(&num_centroids), found.argument()];
-        // SAFETY: the arguments are the kernels'; the arrays are (num, D), (num, pitch), (K, pitch) and (num).
+    let variant = KernelVariant::dim(dim);
+    let round_rows = cuda.modules.kernel(Op::Assign, variant, "round_rows")?;
+    let assign = cuda.modules.kernel(Op::Assign, variant, "assign")?;
+    let num_centroids = centroids.num as u32;
+    let mut all = Vec::with_capacity(embeddings.len() / dim);
+    for embeddings in embeddings.chunks(batch_rows(dim) * dim) {
+        let rows = embeddings.len() / dim;
+        let embeddings = cuda.context.upload(embeddings)?;
+        let rounded = cuda.context.allocate::<i8>(rows * pitch(dim))?;
+        let codes = cuda.context.allocate::<u32>(rows)?;
+        let (num, centroids) = (rows as u32, &centroids.rows);
+        let round_arguments = [rounded.argument(), embeddings.argument(), value(&num)];
+        let assign_arguments =
+            [codes.argument(), rounded.argument(), centroids.argument(), value(&num), value(&num_centroids)];
+        // SAFETY: the arguments match the parameters of both kernels; the arrays are (num, D), (num, pitch), (K, pitch)
+        // and (num).
         unsafe {
-            round.launch(blocks_of_warps(num, THREADS), THREADS, &rounding)?;
-            assign.launch(blocks_of_warps(num.div_ceil(ROWS), THREADS), THREADS, &assigning)?;
+            round_rows.launch(blocks_of_warps(rows, THREADS), THREADS, &round_arguments)?;
+            assign.launch(blocks_of_warps(rows.div_ceil(WARP_EMBEDDINGS), THREADS), THREADS, &assign_arguments)?;
         }
-        codes.extend(found.download()?);
+        all.extend(codes.download()?);
     }
-    Ok(codes)
+    Ok(all)
 }
 
-/// Rows of `pitch`, zeros behind `dim`.
+/// Returns the bytes of a row: `D` rounded up to whole steps of a matrix product.
+fn pitch(dim: usize) -> usize {
+    dim.next_multiple_of(TILE_DEPTH)
+}
+
+/// Returns rows of `pitch`, with zeros after `dim`.
 fn padded(dim: usize, pitch: usize, rows: &[i8]) -> Cow<'_, [i8]> {
     if dim == pitch {
         return rows.into();

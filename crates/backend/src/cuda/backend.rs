@@ -1,4 +1,4 @@
-//! The ops on a GPU, behind the trait.
+//! The ops on a GPU, as a [`Backend`].
 
 use super::{
     approx_scores::approx_scores,
@@ -23,10 +23,10 @@ use super::{
 use crate::{Backend, CheckedCodec, CompressedPassages, Error, Packed, Probed, QuantizedQuery, RawHit, Result, Select};
 use std::{ops::Range, sync::Arc};
 
-/// An NVIDIA GPU. Its ops run on one stream, in the order in which they are asked for, by whichever thread.
+/// An NVIDIA GPU as a backend. Its ops run on one stream, in the order of the calls, from any thread.
 ///
-/// Centroids, codecs, passages, queries, tables and scores belong to the one that made them: to hand them to another, even of the same device,
-/// panics.
+/// Centroids, codecs, passages, queries, tables and scores belong to the `Cuda` that made them: passing them to another
+/// one, even for the same device, panics.
 #[derive(Debug)]
 pub struct Cuda {
     pub(super) context: Arc<Context>,
@@ -34,33 +34,38 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// Device number `ordinal` of [`devices`](super::devices), with this machine's driver and NVRTC.
+    /// Opens device number `ordinal` of [`devices`](super::devices), with the driver and NVRTC of this machine.
     ///
     /// # Errors
-    /// [`Error::NoCudaDevice`] where there is no driver, no such device or no NVRTC.
+    /// [`Error::NoCudaDevice`] if there is no driver, no such device or no NVRTC, if the device is too old (compute
+    /// capability below 8.0) or newer than NVRTC; [`Error::Cuda`] if a call of the driver fails.
     pub fn new(ordinal: usize) -> Result<Self> {
         let refused = |error: Unavailable| Error::NoCudaDevice { wanted: ordinal, reason: error.to_string() };
         Self::with(Driver::get().map_err(refused)?, Nvrtc::get().map_err(refused)?, Cubins::of_user(), ordinal)
     }
 
-    /// The same with these: another driver's library, another compiler's, another folder of what was compiled.
+    /// Opens device number `ordinal` of `driver`, with kernels compiled by `nvrtc` and cached in `cubins`.
     ///
     /// # Errors
-    /// [`Error::NoCudaDevice`] where there is no such device, or one that is too old, or newer than the compiler.
+    /// [`Error::NoCudaDevice`] if there is no such device, or it is too old (compute capability below 8.0) or newer
+    /// than the compiler; [`Error::Cuda`] if a call of the driver fails.
     pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
         let context = Context::new(driver, ordinal)?;
         Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins)?, context })
     }
 
-    /// Takes embeddings into device memory.
+    /// Uploads embeddings to device memory.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the device fails.
+    /// [`Error::OutOfDeviceMemory`] if they do not fit, [`Error::Cuda`] if a call of the driver fails.
     pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings> {
         DeviceEmbeddings::new(&self.context, embeddings)
     }
 
-    /// Waits until all that was asked for is done. Ops that give back numbers have waited already.
+    /// Waits until all work on the stream is done. Ops that return numbers to the host have waited already.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if the work, or the call, fails.
     pub fn synchronize(&self) -> Result<()> {
         self.context.synchronize()
     }

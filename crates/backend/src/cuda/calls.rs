@@ -1,4 +1,4 @@
-//! The driver's functions that kernels need, as cuda.h declares them.
+//! The driver's functions that launches need, with the types of cuda.h.
 
 use super::library::{Loaded, Unavailable};
 use crate::{Error, Result};
@@ -12,19 +12,19 @@ pub(super) type Pointer = u64;
 /// `CUresult` of cuda.h.
 const OUT_OF_MEMORY: c_int = 2;
 
-/// Declares [`Calls`]: a field for each function, with its name in the library and what it takes.
+/// Declares [`Calls`]: a field for each function, with its name in the library and its parameters.
 macro_rules! calls {
     ($($field:ident = $name:literal ($($argument:ty),*);)*) => {
-        /// The functions.
+        /// Functions of the driver.
         #[derive(Clone, Copy, Debug)]
         pub(super) struct Calls {
             $(pub(super) $field: unsafe extern "C" fn($($argument),*) -> c_int,)*
         }
 
         impl Calls {
-            /// Finds them all.
+            /// Looks up all functions.
             pub(super) fn load(library: Loaded) -> Result<Self, Unavailable> {
-                // SAFETY: the types are those of cuda.h.
+                // SAFETY: the types match cuda.h.
                 unsafe { Ok(Self { $($field: *library.symbol($name)?,)* }) }
             }
         }
@@ -56,26 +56,26 @@ calls! {
 }
 
 impl Calls {
-    /// What a call returned, as a `Result`.
+    /// Turns the code that `call` returned into a `Result`.
     pub(super) fn check(&self, call: &'static str, code: c_int) -> Result<()> {
         if code == 0 { Ok(()) } else { Err(Error::Cuda { call, code, meaning: self.meaning(code) }) }
     }
 
-    /// The same for a call that asks for memory.
-    pub(super) fn check_memory(&self, call: &'static str, code: c_int, wanted: usize) -> Result<()> {
+    /// Turns the code of a call that allocates `requested` bytes into a `Result`.
+    pub(super) fn check_memory(&self, call: &'static str, code: c_int, requested: usize) -> Result<()> {
         if code != OUT_OF_MEMORY {
             return self.check(call, code);
         }
         let (mut free, mut total) = (0, 0);
-        // SAFETY: both are where it writes.
+        // SAFETY: the call writes to both.
         unsafe { (self.memory_info)(&mut free, &mut total) };
-        Err(Error::OutOfDeviceMemory { wanted_bytes: wanted as u64, free_bytes: free as u64 })
+        Err(Error::OutOfDeviceMemory { wanted_bytes: requested as u64, free_bytes: free as u64 })
     }
 
-    /// The driver's words for a code.
+    /// Returns the driver's description of a code.
     fn meaning(&self, code: c_int) -> String {
         let mut text = std::ptr::null();
-        // SAFETY: `text` is where it writes: a string that lives as long as the library, or null.
+        // SAFETY: the call writes a string that lives as long as the library, or null, to `text`.
         unsafe {
             (self.error_text)(code, &mut text);
             if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }

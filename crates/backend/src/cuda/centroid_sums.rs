@@ -2,6 +2,7 @@
 
 use super::{
     Cuda,
+    constants::Constant,
     grid::batch_rows,
     modules::{KernelVariant, value},
 };
@@ -10,10 +11,12 @@ use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
 
-/// See [`crate::Backend::centroid_sums`].
+pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
+
+/// Launches [`crate::Backend::centroid_sums`].
 ///
 /// # Panics
-/// If there is not one code for each embedding, or a code is not below `num_centroids`.
+/// If there is not one code per embedding, or a code is not below `num_centroids`.
 pub(super) fn centroid_sums(
     cuda: &Cuda,
     dim: usize,
@@ -25,20 +28,21 @@ pub(super) fn centroid_sums(
     let kernel = cuda.modules.kernel(Op::CentroidSums, KernelVariant::NONE, "centroid_sums")?;
     let sums = cuda.context.zeros::<f64>(num_centroids * dim)?;
     let mut counts = vec![0; num_centroids];
-    let batch = batch_rows(dim);
+    let (batch, width) = (batch_rows(dim), dim as u32);
     for (embeddings, codes) in embeddings.chunks(batch * dim).zip(codes.chunks(batch)) {
         let (order, starts) = by_code(codes, num_centroids);
         counts.iter_mut().zip(starts.windows(2)).for_each(|(count, ends)| *count += ends[1] - ends[0]);
-        let (embeddings, order) = (cuda.context.upload(embeddings)?, cuda.context.upload(&order)?);
-        let (starts, width) = (cuda.context.upload(&starts)?, dim as u32);
-        let arguments = [embeddings.argument(), order.argument(), starts.argument(), value(&width), sums.argument()];
-        // SAFETY: the arguments are the kernel's; numbers in `order` are below the batch's, `starts` ascend to its end.
+        let embeddings = cuda.context.upload(embeddings)?;
+        let (order, starts) = (cuda.context.upload(&order)?, cuda.context.upload(&starts)?);
+        let arguments = [sums.argument(), embeddings.argument(), order.argument(), starts.argument(), value(&width)];
+        // SAFETY: the arguments match the kernel's parameters; numbers in `order` are below the batch's length, and
+        // `starts` ascend to it.
         unsafe { kernel.launch((num_centroids, 1), THREADS, &arguments)? };
     }
     Ok((sums.download()?.into_iter().map(|sum| sum as f32).collect(), counts))
 }
 
-/// The numbers of `codes` by code and then by number, and where each code's begin, `(K + 1)`.
+/// Returns the numbers of `codes` by code and then by number, and the start of each code's numbers, `(K + 1)`.
 fn by_code(codes: &[u32], num_centroids: usize) -> (Vec<u32>, Vec<u32>) {
     let mut starts = vec![0u32; num_centroids + 1];
     codes.iter().for_each(|&code| starts[code as usize + 1] += 1);

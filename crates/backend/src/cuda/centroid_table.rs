@@ -2,23 +2,23 @@
 
 use super::{
     Cuda,
+    constants::{Constant, PANEL, TILE_ROWS},
     grid::blocks_of_warps,
     modules::{KernelVariant, value},
     query_layout::{self, Query},
     resident::{LoadedCodec, Table},
 };
-use crate::Result;
+use crate::{Result, TABLE_LIMIT};
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
-/// Centroids of a warp, and query tokens.
-const ROWS: usize = 16;
-const PANEL: usize = 32;
 
-/// See [`crate::Backend::centroid_table`].
+pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("TABLE_LIMIT", TABLE_LIMIT as i64)];
+
+/// Launches [`crate::Backend::centroid_table`].
 ///
 /// # Panics
-/// If the query is another codec's, or either is another `Cuda`'s.
+/// If the query is of another codec, or either is of another `Cuda`.
 pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) -> Result<Table> {
     let host = &codec.host;
     query.assert_for(&cuda.context, host);
@@ -26,19 +26,19 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query_layout::pitch(query.len()));
     let entries = cuda.context.allocate(num_centroids * pitch)?;
     let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
-    let (k, q, p) = (num_centroids as u32, query_len as u32, pitch as u32);
     let factor = host.table_factor();
-    let blocks = (blocks_of_warps(num_centroids.div_ceil(ROWS), THREADS).0, query_len.div_ceil(PANEL));
+    let blocks = (blocks_of_warps(num_centroids.div_ceil(TILE_ROWS), THREADS).0, query_len.div_ceil(PANEL));
+    let sizes = [num_centroids, query_len, pitch].map(|size| size as u32);
     let arguments = [
-        codec.centroids.argument(),
-        value(&k),
-        query.rows.argument(),
-        value(&q),
-        value(&factor),
         entries.argument(),
-        value(&p),
+        codec.centroids.argument(),
+        query.rows.argument(),
+        value(&factor),
+        value(&sizes[0]),
+        value(&sizes[1]),
+        value(&sizes[2]),
     ];
-    // SAFETY: the arguments are the kernel's; the arrays are (K, D), (Q, D) and (K, pitch).
+    // SAFETY: the arguments match the kernel's parameters; the arrays are (K, pitch), (K, D) and (Q, D).
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
     Ok(Table { entries, num_centroids, query_len, pitch })
 }

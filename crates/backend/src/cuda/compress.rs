@@ -2,21 +2,33 @@
 
 use super::{
     Cuda,
-    grid::{WARP, batch_rows, resident_blocks},
+    constants::{Constant, WARP},
+    grid::{batch_rows, resident_blocks},
     modules::{KernelVariant, value},
     resident::LoadedCodec,
 };
-use crate::{Packed, Result, trellis::JOINT};
+use crate::{
+    Packed, Result, TRELLIS_LEVELS,
+    trellis::{JOINT, SHORT_RING},
+};
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
-/// Bytes of what trellis searches remember, at most, unless one warp needs more.
+const WARPS: usize = THREADS as usize / WARP;
+/// Limit on the scratch memory of trellis searches, unless one block needs more.
 const TAKEN_BYTES: usize = 256 << 20;
 
-/// See [`crate::Backend::compress`].
+pub(super) const CONSTANTS: [Constant; 4] = [
+    ("THREADS", THREADS as i64),
+    ("JOINT", JOINT as i64),
+    ("SHORT_RING", SHORT_RING as i64),
+    ("TRELLIS_LEVELS", TRELLIS_LEVELS as i64),
+];
+
+/// Launches [`crate::Backend::compress`].
 ///
 /// # Panics
-/// If lengths do not fit, a code is not below `K`, or the codec is another `Cuda`'s.
+/// If lengths do not fit, a code is not below `K`, or the codec is of another `Cuda`.
 pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
     let (codec, rules) = (&loaded.host, &loaded.rules);
     loaded.centroids.assert_of(&cuda.context);
@@ -26,34 +38,29 @@ pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], co
     let mut packed = Packed::default();
     let batch = batch_rows(codec.dim);
     for (embeddings, codes) in embeddings.chunks(batch * codec.dim).zip(codes.chunks(batch)) {
-        let num = codes.len();
+        let mut blocks = resident_blocks(&cuda.context, codes.len(), THREADS);
+        let (rows, num) = (codes.len(), codes.len() as u32);
         let (embeddings, codes) = (cuda.context.upload(embeddings)?, cuda.context.upload(codes)?);
-        let rows = cuda.context.allocate::<u8>(num * codec.row_bytes())?;
-        let weights = cuda.context.allocate::<u8>(num)?;
-        let mut blocks = resident_blocks(&cuda.context, num, THREADS);
-        let of_warp = codec.dim.max(2 * JOINT) * WARP;
-        let warps = THREADS as usize / WARP;
-        let taken = if rules.metric.is_some() {
-            blocks.0 = blocks.0.min((TAKEN_BYTES / (of_warp * warps)).max(1));
-            blocks.0 * warps * of_warp
-        } else {
-            0
-        };
-        let taken = cuda.context.allocate::<u8>(taken)?;
-        let count = num as u32;
-        let mut arguments = vec![
-            embeddings.argument(),
-            codes.argument(),
-            value(&count),
-            loaded.centroids.argument(),
-            value(&rules.argument),
-        ];
-        if let Some(metric) = &rules.metric {
-            arguments.extend([value(&metric.argument), taken.argument()]);
+        let weights = cuda.context.allocate::<u8>(rows)?;
+        let rows = cuda.context.allocate::<u8>(rows * codec.row_bytes())?;
+        let mut taken = 0;
+        if rules.metric.is_some() {
+            // A byte per lane and component of the longest walk.
+            let of_block = codec.dim.max(2 * JOINT) * WARP * WARPS;
+            blocks.0 = blocks.0.min((TAKEN_BYTES / of_block).max(1));
+            taken = blocks.0 * of_block;
         }
-        arguments.extend([rows.argument(), weights.argument()]);
-        // SAFETY: the arguments are the kernel's, which has the two of a trellis if the codec is one; the arrays are
-        // (num, D), (num), (K, D), (num, W) and (num), and each warp has its room for what it takes.
+        let taken = cuda.context.allocate::<u8>(taken)?;
+        let mut arguments = vec![rows.argument(), weights.argument()];
+        if let Some(metric) = &rules.metric {
+            arguments.extend([taken.argument(), value(&metric.argument)]);
+        }
+        let centroids = &loaded.centroids;
+        arguments.extend([embeddings.argument(), codes.argument(), centroids.argument()]);
+        arguments.extend([value(&rules.argument), value(&num)]);
+        // SAFETY: the arguments match the kernel's parameters, which include the two of a trellis if the codec is one;
+        // the arrays are (num, W), (num), (num, D), (num) and (K, D), and `taken` has a byte per lane and component of
+        // each warp.
         unsafe { kernel.launch(blocks, THREADS, &arguments)? };
         packed.residuals.extend(rows.download()?);
         packed.weights.extend(weights.download()?);

@@ -1,7 +1,8 @@
-//! A device's context and stream, and memory in it.
+//! The context, stream and memory of a device.
 //!
-//! All that a [`Cuda`](super::Cuda) asks for runs on one stream, in the order of the calls: what one op leaves in device
-//! memory the next one may read, whichever thread asks. Launches come back at once; uploads and downloads wait for the device.
+//! All work of a [`Cuda`](super::Cuda) runs on one stream, in the order of the calls: an op may read the results of the
+//! one before it in device memory, whichever thread calls it. Launches return at once; uploads and downloads wait for
+//! the device.
 
 use super::{
     calls::{Calls, Handle, Pointer},
@@ -13,14 +14,15 @@ use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// What kernels take for granted: int8 products of 16 x 8 x 32 and asynchronous copies.
+/// Lowest compute capability that has the int8 products of 16 x 8 x 32 and the asynchronous copies of the
+/// kernels.
 const LEAST_CAPABILITY: (u32, u32) = (8, 0);
-/// `CU_STREAM_NON_BLOCKING` of cuda.h: the stream does not wait for the default one.
+/// `CU_STREAM_NON_BLOCKING` of cuda.h: the stream does not wait for the default stream.
 const NON_BLOCKING: u32 = 1;
 /// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD` of cuda.h.
 const RELEASE_THRESHOLD: c_int = 4;
 
-/// A device's primary context, shared with whatever else of this process uses the device, and a stream of our own.
+/// The primary context of a device, shared with all other users of the device in this process, and a stream in it.
 #[derive(Debug)]
 pub(super) struct Context {
     calls: Calls,
@@ -29,14 +31,18 @@ pub(super) struct Context {
     stream: Handle,
 }
 
-// SAFETY: the driver's functions may be called from any thread, as long as the context is current there, which
-// `enter` sees to.
+// SAFETY: the driver's functions may be called from any thread in which the context is current, and `enter` makes it
+// current.
 unsafe impl Send for Context {}
-// SAFETY: the same; the driver orders what several threads ask of one stream.
+// SAFETY: as above; the driver orders the calls of several threads on one stream.
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Of a device.
+    /// Retains the primary context of device `ordinal` and creates a stream in it.
+    ///
+    /// # Errors
+    /// [`Error::NoCudaDevice`] if there is no such device, it is too old, or the driver lacks a function;
+    /// [`Error::Cuda`] if a call of the driver fails.
     pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
         let refused = |reason: String| Error::NoCudaDevice { wanted: ordinal, reason };
         let devices = driver.devices();
@@ -57,17 +63,17 @@ impl Context {
         let calls = driver.calls().map_err(|error| refused(error.to_string()))?;
         let number = ordinal as c_int;
         let mut context = std::ptr::null_mut();
-        // SAFETY: `context` is where it writes.
+        // SAFETY: the call writes to `context`.
         calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, number) })?;
-        // From here on dropping it gives the context back.
+        // From here on, dropping `new` releases the context.
         let mut new = Self { calls, device, context, stream: std::ptr::null_mut() };
         new.enter()?;
-        // SAFETY: `stream` is where it writes; the context is current.
+        // SAFETY: the call writes to `stream`; the context is current.
         calls.check("cuStreamCreate", unsafe { (calls.create_stream)(&mut new.stream, NON_BLOCKING) })?;
         let mut pool = std::ptr::null_mut();
-        // Memory that is given back stays with the process for the next query.
+        // Freed memory stays with the process, for the next query.
         let mut threshold = u64::MAX;
-        // SAFETY: `pool` is where it writes, and `threshold` what this attribute takes.
+        // SAFETY: the first call writes to `pool`; the value of this attribute is a u64.
         unsafe {
             calls.check("cuDeviceGetDefaultMemPool", (calls.default_pool)(&mut pool, number))?;
             let threshold = (&raw mut threshold).cast();
@@ -81,52 +87,52 @@ impl Context {
         &self.device
     }
 
-    /// The driver's functions, with the context current in this thread.
+    /// Makes the context current in this thread and returns the driver's functions.
     pub(super) fn enter(&self) -> Result<&Calls> {
         // SAFETY: the context was retained.
         self.calls.check("cuCtxSetCurrent", unsafe { (self.calls.set_context)(self.context) })?;
         Ok(&self.calls)
     }
 
-    /// The stream.
+    /// The stream of all work.
     pub(super) fn stream(&self) -> Handle {
         self.stream
     }
 
-    /// Waits until all that was asked for is done.
+    /// Waits until all work on the stream is done.
     pub(super) fn synchronize(&self) -> Result<()> {
         let calls = self.enter()?;
         // SAFETY: the stream was created.
         calls.check("cuStreamSynchronize", unsafe { (calls.synchronize)(self.stream) })
     }
 
-    /// Room for `len` of `T`, which nobody has written; at least for one.
+    /// Allocates uninitialized memory for `len` elements, at least for one.
     pub(super) fn allocate<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let calls = self.enter()?;
         let (mut pointer, bytes) = (0, len.max(1) * size_of::<T>());
-        // SAFETY: `pointer` is where it writes; the stream was created.
+        // SAFETY: the call writes to `pointer`; the stream was created.
         let code = unsafe { (calls.allocate)(&mut pointer, bytes, self.stream) };
         calls.check_memory("cuMemAllocAsync", code, bytes)?;
         Ok(Buffer { context: Arc::clone(self), pointer, len, of: PhantomData })
     }
 
-    /// Room for `len` of `T`, all bytes of them 0.
+    /// Allocates memory for `len` elements and fills it with zeros.
     pub(super) fn zeros<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let buffer = self.allocate(len)?;
         let calls = self.enter()?;
-        // SAFETY: the buffer has as many bytes.
+        // SAFETY: the buffer has that many bytes.
         let code = unsafe { (calls.fill)(buffer.pointer, 0, len.max(1) * size_of::<T>(), self.stream) };
         calls.check("cuMemsetD8Async", code)?;
         Ok(buffer)
     }
 
-    /// `data` in device memory.
+    /// Copies `data` to new device memory.
     pub(super) fn upload<T: Pod>(self: &Arc<Self>, data: &[T]) -> Result<Buffer<T>> {
         let buffer = self.allocate(data.len())?;
         if !data.is_empty() {
             let calls = self.enter()?;
-            // SAFETY: the buffer is as long as `data`, which is not let go before the copy is done: from memory that
-            // the caller has pinned it may go on behind the call.
+            // SAFETY: the buffer is as long as `data`, which stays borrowed until the copy is done: from pinned memory
+            // the copy may still run after the call.
             let code = unsafe { (calls.upload)(buffer.pointer, data.as_ptr().cast(), size_of_val(data), self.stream) };
             calls.check("cuMemcpyHtoDAsync", code)?;
             self.synchronize()?;
@@ -138,19 +144,19 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.enter().is_ok() {
-            // SAFETY: nobody uses the stream any more: every buffer and module keeps the context.
+            // SAFETY: the stream is not used any more: every buffer and module keeps the context.
             unsafe {
                 if !self.stream.is_null() {
                     (self.calls.destroy_stream)(self.stream);
                 }
             }
         }
-        // SAFETY: retained once.
+        // SAFETY: the context was retained once.
         unsafe { (self.calls.release_context)(self.device.ordinal as c_int) };
     }
 }
 
-/// `len` of `T` in device memory.
+/// An array in device memory.
 #[derive(Debug)]
 pub(super) struct Buffer<T> {
     context: Arc<Context>,
@@ -160,32 +166,32 @@ pub(super) struct Buffer<T> {
 }
 
 impl<T: Pod> Buffer<T> {
-    /// How many.
+    /// Number of elements.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Sees to it that the buffer is of `context`.
+    /// Checks that the buffer is of `context`.
     ///
     /// # Panics
-    /// If it is another's: a device does not know another one's memory, and a stream does not wait for what another one
-    /// writes, nor keeps another one from freeing.
+    /// If it is of another context: a device cannot access the memory of another one, and a stream waits neither for
+    /// the writes nor for the frees of another one.
     pub(super) fn assert_of(&self, context: &Arc<Context>) {
-        assert!(Arc::ptr_eq(&self.context, context), "what is resident is used by the `Cuda` that made it");
+        assert!(Arc::ptr_eq(&self.context, context), "resident data is used by the `Cuda` that made it");
     }
 
-    /// Where it begins.
+    /// Device address of the first element.
     pub(super) fn pointer(&self) -> &Pointer {
         &self.pointer
     }
 
-    /// Waits for what was asked for, and copies it to the host.
+    /// Waits for all work on the stream and copies the array to the host.
     pub(super) fn download(&self) -> Result<Vec<T>> {
         let mut data = vec![T::zeroed(); self.len];
         if self.len > 0 {
             let calls = self.context.enter()?;
             let to: *mut c_void = data.as_mut_ptr().cast();
-            // SAFETY: `data` is as long as the buffer, and stays until the copy is done.
+            // SAFETY: `data` is as long as the buffer, and lives until the copy is done.
             let code = unsafe { (calls.download)(to, self.pointer, self.len * size_of::<T>(), self.context.stream) };
             let copied = calls.check("cuMemcpyDtoHAsync", code);
             self.context.synchronize()?;
@@ -198,7 +204,7 @@ impl<T: Pod> Buffer<T> {
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         if let Ok(calls) = self.context.enter() {
-            // SAFETY: allocated on this stream; what was asked for before runs before.
+            // SAFETY: the memory was allocated on this stream, where earlier work runs before the free.
             unsafe { (calls.free)(self.pointer, self.context.stream) };
         }
     }

@@ -1,30 +1,30 @@
-//! CUBINs on disk, so that a process does not compile what another one has.
+//! A cache of CUBINs on disk, so that a kernel is compiled once and not by every process.
 //!
-//! One file for each kernel, named by its key: SHA-256 of all that decides what the compiler makes. A file is
+//! Each kernel variant has one file, named by its key: the SHA-256 of all inputs of the compiler. A file is
 //!
 //! ```text
 //! key, 32 bytes | SHA-256 of the CUBIN, 32 bytes | CUBIN
 //! ```
 //!
-//! and appears whole or not at all. One that is short, altered or another key's counts as absent and is written anew;
-//! processes that write the same one write the same bytes.
+//! and is written atomically. A file that is truncated, corrupt or of another key counts as absent and is written
+//! again; processes that write the same file write the same bytes.
 
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Changes where files of before should no longer be read.
+/// Version of the cache format: to be changed when older files must not be read.
 const SCHEMA: &str = "selvedge cubin 1";
 
-/// What decides what the compiler makes.
+/// Hash of all inputs of the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The key of `source`, compiled with `options`, in their order, by NVRTC `version`.
+    /// Computes the key of `source`, compiled with `options`, in their order, by NVRTC `version`.
     pub fn new(source: &str, options: &[String], version: (u32, u32)) -> Self {
         let mut hasher = Sha256::new();
-        // Lengths keep parts apart: ("ab", "c") is not ("a", "bc").
+        // Lengths separate the parts: ("ab", "c") differs from ("a", "bc").
         let mut part = |bytes: &[u8]| {
             hasher.update((bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
@@ -43,15 +43,15 @@ impl Key {
     }
 }
 
-/// A folder of compiled kernels.
+/// Cache of compiled kernels: a folder, or no cache at all.
 #[derive(Clone, Debug)]
 pub struct Cubins {
     folder: Option<PathBuf>,
 }
 
 impl Cubins {
-    /// The user's: `SELVEDGE_CUBINS`, or `selvedge/cubins` in the cache folder of the system's convention (`XDG_CACHE_HOME`
-    /// or `~/.cache`; `LOCALAPPDATA` on Windows). Without any of them nothing is kept.
+    /// The user's cache: `SELVEDGE_CUBINS`, or `selvedge/cubins` in the system's cache folder (`XDG_CACHE_HOME` or
+    /// `~/.cache`; `LOCALAPPDATA` on Windows). Without any of these, nothing is cached.
     pub fn of_user() -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = || match cfg!(windows) {
@@ -61,18 +61,21 @@ impl Cubins {
         Self { folder: var("SELVEDGE_CUBINS").or_else(|| Some(cache()?.join("selvedge").join("cubins"))) }
     }
 
-    /// Those in `folder`, which is made when the first one is written.
+    /// A cache in `folder`, which is created when the first CUBIN is written.
     pub fn in_folder(folder: &Path) -> Self {
         Self { folder: Some(folder.into()) }
     }
 
-    /// None: whatever is asked for is compiled.
+    /// No cache: every kernel is compiled.
     pub fn nowhere() -> Self {
         Self { folder: None }
     }
 
-    /// The CUBIN of `key`: the one that is kept, or else what `compile` makes, which is kept from then on. That it cannot
-    /// be, on a full disk or in a folder that may not be written, is no error: the next process compiles again.
+    /// Returns the cached CUBIN of `key`, or else the result of `compile`, which is cached. A failure to write it, on a
+    /// full disk or in a read-only folder, is not an error: the next process compiles again.
+    ///
+    /// # Errors
+    /// The error of `compile`.
     pub fn get_or_compile<E>(&self, key: &Key, compile: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
         if let Some(cubin) = self.read(key) {
             return Ok(cubin);
@@ -82,7 +85,7 @@ impl Cubins {
         Ok(cubin)
     }
 
-    /// Forgets the CUBIN of `key`: one that the driver does not take.
+    /// Removes the CUBIN of `key`, for one that the driver rejects.
     pub fn remove(&self, key: &Key) {
         if let Some(folder) = &self.folder {
             let _ = std::fs::remove_file(folder.join(key.file_name()));
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_and_foreign_files_are_compiled_anew() {
+    fn corrupt_and_foreign_files_are_compiled_again() {
         let dir = tempfile::tempdir().unwrap();
         let cubins = Cubins::in_folder(dir.path());
         let file = |key: &Key| dir.path().join(key.file_name());
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_and_none_at_all_do_not_matter() {
+    fn without_a_writable_folder_kernels_are_compiled() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
         for cubins in [Cubins::in_folder(&dir.path().join("file/below")), Cubins::nowhere()] {

@@ -2,6 +2,7 @@
 
 use super::{
     Cuda,
+    constants::{CHUNK, Constant},
     grid::batch_rows,
     modules::{KernelVariant, value},
     resident::LoadedPassages,
@@ -12,33 +13,36 @@ use std::ops::Range;
 
 const THREADS: u32 = 256;
 
-/// See [`crate::Backend::decompress`].
+pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
+
+/// Launches [`crate::Backend::decompress`].
 ///
 /// # Panics
-/// If there are not as many tokens.
+/// If the tokens end after the last one of the segment, or the passages are of another `Cuda`.
 pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<usize>) -> Result<Vec<f32>> {
     assert!(tokens.end <= passages.num_tokens, "tokens end within the segment");
     let codec = &passages.codec.host;
     let kernel = cuda.modules.kernel(Op::Decompress, KernelVariant::codec(codec), "decompress")?;
     let batch = batch_rows(codec.dim);
-    let argument = passages.argument(&cuda.context);
-    let mut vectors = Vec::with_capacity(tokens.len() * codec.dim);
+    let passages = passages.argument(&cuda.context);
+    let mut all = Vec::with_capacity(tokens.len() * codec.dim);
     for first in tokens.clone().step_by(batch) {
-        let num = batch.min(tokens.end - first);
-        let out = cuda.context.allocate::<f32>(num * codec.dim)?;
-        let (first, count) = (first as u32, num as u32);
+        let rows = batch.min(tokens.end - first);
+        let vectors = cuda.context.allocate::<f32>(rows * codec.dim)?;
+        let (first, num) = (first as u32, rows as u32);
         let arguments = [
-            value(&argument),
+            vectors.argument(),
+            value(&passages),
             value(&codec.centroid_weight_step),
             value(&codec.residual_weight_step),
             value(&codec.centroid_scale),
             value(&first),
-            value(&count),
-            out.argument(),
+            value(&num),
         ];
-        // SAFETY: the arguments are the kernel's; the tokens are the segment's, and each has room for its vector.
-        unsafe { kernel.launch(((num * codec.dim / 8).div_ceil(THREADS as usize), 1), THREADS, &arguments)? };
-        vectors.extend(out.download()?);
+        let blocks = (rows * codec.dim / CHUNK).div_ceil(THREADS as usize);
+        // SAFETY: the arguments match the kernel's parameters; the tokens are the segment's, and `vectors` is (num, D).
+        unsafe { kernel.launch((blocks, 1), THREADS, &arguments)? };
+        all.extend(vectors.download()?);
     }
-    Ok(vectors)
+    Ok(all)
 }

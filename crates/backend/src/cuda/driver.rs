@@ -1,4 +1,4 @@
-//! The driver and its devices, through the few functions of `libcuda` that say what there is.
+//! The driver and its devices, through the functions of `libcuda` that describe them.
 
 use super::{
     calls::Calls,
@@ -13,13 +13,13 @@ const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
 
-/// What messages call it.
+/// Name of the library in messages.
 const LIBRARY: &str = "the CUDA driver";
 
-/// Bytes of a device's name, at most.
+/// Limit on the bytes of a device's name.
 const NAME_BYTES: usize = 256;
 
-/// The driver, initialized.
+/// The initialized driver.
 #[derive(Clone, Copy, Debug)]
 pub struct Driver {
     library: Loaded,
@@ -29,26 +29,34 @@ pub struct Driver {
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Its number, as the driver counts those that `CUDA_VISIBLE_DEVICES` leaves.
+    /// Number of the device, among those that `CUDA_VISIBLE_DEVICES` leaves.
     pub ordinal: usize,
-    /// What its maker calls it.
+    /// Product name.
     pub name: String,
     /// Compute capability, major and minor: (9, 0) is `sm_90`.
     pub capability: (u32, u32),
-    /// Bytes of memory.
+    /// Size of the device's memory in bytes.
     pub memory_bytes: u64,
-    /// Streaming multiprocessors.
+    /// Number of streaming multiprocessors.
     pub multiprocessors: u32,
 }
 
 impl Driver {
-    /// The driver of this machine; it is looked for once.
+    /// Loads the driver of this machine; the search runs once per process.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotFound`] if no place has it, [`Unavailable::MissingSymbol`] if the library lacks a function,
+    /// [`Unavailable::Failed`] if it does not initialize.
     pub fn get() -> Result<Self, Unavailable> {
         static DRIVER: OnceLock<Result<Driver, Unavailable>> = OnceLock::new();
         DRIVER.get_or_init(Self::open).clone()
     }
 
-    /// The driver in `file`.
+    /// Loads the driver in `file`.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotFound`] if the file does not load, [`Unavailable::MissingSymbol`] if it lacks a function,
+    /// [`Unavailable::Failed`] if it does not initialize.
     pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
         Self::of(load_file(LIBRARY, file)?)
     }
@@ -60,7 +68,7 @@ impl Driver {
 
     fn of(library: Loaded) -> Result<Self, Unavailable> {
         let mut version = 0;
-        // SAFETY: the types are those of cuda.h, and `version` is where it writes.
+        // SAFETY: the types match cuda.h, and the second call writes to `version`.
         unsafe {
             let init = library.symbol::<unsafe extern "C" fn(c_uint) -> c_int>("cuInit")?;
             library.check("cuInit", init(0))?;
@@ -70,22 +78,23 @@ impl Driver {
         Ok(Self { library, version })
     }
 
-    /// The file, or the name by which the loader found it.
+    /// Path of the library, or the name by which the loader found it.
     pub fn path(&self) -> &'static Path {
         self.library.path()
     }
 
-    /// The CUDA version that it is for, major and minor.
+    /// CUDA version of the driver, major and minor.
     pub fn version(&self) -> (u32, u32) {
         ((self.version / 1000) as u32, (self.version % 1000 / 10) as u32)
     }
 
-    /// The functions that kernels need.
+    /// The functions that launches need.
     pub(super) fn calls(&self) -> Result<Calls, Unavailable> {
         Calls::load(self.library)
     }
 
-    /// Its devices, in its order, and why one of them cannot be had.
+    /// Returns the devices in the driver's order; in place of one that cannot be described, the reason. If they
+    /// cannot be counted, the reason is the only element.
     pub fn devices(&self) -> Vec<Result<Device, Unavailable>> {
         match self.number_of_devices() {
             Ok(number) => (0..number).map(|ordinal| self.device(ordinal)).collect(),
@@ -95,7 +104,7 @@ impl Driver {
 
     fn number_of_devices(&self) -> Result<c_int, Unavailable> {
         let mut number = 0;
-        // SAFETY: the type is that of cuda.h, and `number` is where it writes.
+        // SAFETY: the type matches cuda.h, and the call writes to `number`.
         unsafe {
             let count = self.library.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("cuDeviceGetCount")?;
             self.library.check("cuDeviceGetCount", count(&mut number))?;
@@ -105,8 +114,8 @@ impl Driver {
 
     fn device(&self, ordinal: c_int) -> Result<Device, Unavailable> {
         let (mut device, mut bytes, mut name) = (0, 0usize, [0 as c_char; NAME_BYTES]);
-        // SAFETY: the types are those of cuda.h; each call writes to the variable it is given, the name as many bytes as
-        // it is told, with a zero among them.
+        // SAFETY: the types match cuda.h; each call writes to the variable that it is given, the last one at
+        // most NAME_BYTES bytes, with a zero among them.
         let name = unsafe {
             let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
             self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
@@ -130,7 +139,7 @@ impl Driver {
 
     fn attribute(&self, device: c_int, attribute: c_int) -> Result<u32, Unavailable> {
         let mut value = 0;
-        // SAFETY: the type is that of cuda.h, and `value` is where it writes.
+        // SAFETY: the type matches cuda.h, and the call writes to `value`.
         unsafe {
             let get = self
                 .library

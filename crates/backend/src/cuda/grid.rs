@@ -1,25 +1,23 @@
-//! How much of the device a launch takes: blocks for so many warps or threads.
+//! The size of a launch: batches of embeddings, and blocks for a number of warps.
 
-use super::context::Context;
+use super::{constants::WARP, context::Context};
 
-/// Bytes of embeddings that an op of the build has on the device at a time: chosen to be small beside any device's memory,
-/// not measured.
+/// Bytes of embeddings that an op of the build has on the device at a time: small compared with the memory of
+/// any device. Other sizes were not measured.
 const BATCH_BYTES: usize = 256 << 20;
 
-/// Threads of a warp.
-pub(super) const WARP: usize = 32;
-
-/// Embeddings of a batch.
+/// Returns the number of embeddings in a batch.
 pub(super) fn batch_rows(dim: usize) -> usize {
     (BATCH_BYTES / (dim * size_of::<f32>())).max(1)
 }
 
-/// Blocks of `threads` for `num` warps.
+/// Returns the grid of blocks of `threads` that has at least `num` warps.
 pub(super) fn blocks_of_warps(num: usize, threads: u32) -> (usize, usize) {
     ((num * WARP).div_ceil(threads as usize), 1)
 }
 
-/// The same, but no more than keep the device busy: the kernel's warps take one piece of work after another.
+/// Returns the grid of blocks of `threads` for `num` warps, at most as many blocks as keep the device busy: each warp
+/// of the kernel takes one piece of work after another.
 pub(super) fn resident_blocks(context: &Context, num: usize, threads: u32) -> (usize, usize) {
     const THREADS_OF_MULTIPROCESSOR: usize = 2048;
     let most = context.device().multiprocessors as usize * THREADS_OF_MULTIPROCESSOR / threads as usize;

@@ -1,42 +1,42 @@
-//! A shared library that may not be there.
+//! Shared libraries that are loaded at run time, if they are installed.
 
 use libloading::{Library, Symbol};
 use std::ffi::{OsString, c_int};
 use std::path::{Path, PathBuf};
 
-/// Why something of CUDA cannot be had.
+/// Reason why a part of CUDA is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// No place had the library, or it did not load.
+    /// The library was found in no place, or did not load.
     #[error("{library} was not found; looked for {}", reasons(tried))]
     NotFound {
-        /// What was looked for.
+        /// Name of the library.
         library: &'static str,
-        /// Each file or name that was tried, and what the loader said of it.
+        /// Each file or name that was tried, with the loader's message.
         tried: Vec<(PathBuf, String)>,
     },
-    /// The library has not what it should.
-    #[error("{}: no {symbol} in it; an older version, or another library of that name", path.display())]
+    /// The library lacks a function.
+    #[error("{}: {symbol} is missing; an older version, or another library of that name", path.display())]
     MissingSymbol {
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
-        /// The function.
+        /// Name of the function.
         symbol: &'static str,
     },
     /// A call failed.
     #[error("{}: {call} failed with code {code}{}", path.display(), meaning(call, *code))]
     Failed {
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
-        /// The function.
+        /// Name of the function.
         call: &'static str,
-        /// What it returned.
+        /// Code that the call returned.
         code: c_int,
     },
 }
 
-/// Places, with what the loader said of each but that it is not there.
+/// Lists the places, with the loader's message where it says more than that the file is missing.
 fn reasons(tried: &[(PathBuf, String)]) -> String {
     let reason = |(path, reason): &(PathBuf, String)| match reason.contains("No such file") {
         true => path.display().to_string(),
@@ -46,13 +46,13 @@ fn reasons(tried: &[(PathBuf, String)]) -> String {
     tried.iter().map(reason).collect::<Vec<_>>().join(", ")
 }
 
-/// The driver's codes that users meet (`CUresult` in cuda.h); NVRTC has others.
+/// Explains the driver's codes that users see (`CUresult` in cuda.h), not NVRTC's.
 fn meaning(call: &str, code: c_int) -> &'static str {
     match code {
         _ if !call.starts_with("cu") => "",
         3 => " (the driver is not initialized)",
         34 => " (a stub of the driver, from a toolkit, not the driver itself)",
-        100 => " (there is no device that it could use)",
+        100 => " (the driver has no usable device)",
         101 => " (no such device)",
         803 => " (the driver's library and the kernel's module have different versions)",
         804 => " (this device needs another driver)",
@@ -61,25 +61,25 @@ fn meaning(call: &str, code: c_int) -> &'static str {
     }
 }
 
-/// A loaded library, for as long as the process lives.
+/// A library that stays loaded as long as the process runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loaded {
     library: &'static Library,
     path: &'static Path,
 }
 
-/// Loads `library` from the file that the variable `from_env` names or, where there is none, from the first of
-/// `places` that has it.
+/// Loads `library` from the file that the variable `from_env` names or, if it is not set, from the first of `places`
+/// that has it.
 pub(super) fn load(library: &'static str, from_env: &str, places: Vec<PathBuf>) -> Result<Loaded, Unavailable> {
     let named = |name| std::env::var_os(name).filter(|path: &OsString| !path.is_empty());
     let chosen = if from_env.is_empty() { None } else { named(from_env) };
     let places = chosen.map_or(places, |path| vec![path.into()]);
     let mut tried = Vec::new();
     for path in places {
-        // SAFETY: loading runs the library's initializers; these are NVIDIA's, or what the user put in their place.
+        // SAFETY: loading runs the library's initializers; NVIDIA's, or those in a library that the user named.
         match unsafe { Library::new(&path) } {
             Ok(found) => {
-                // CUDA's libraries do not take being unloaded while threads of theirs are running.
+                // CUDA's libraries must not be unloaded while their threads run.
                 let library: &'static Library = Box::leak(Box::new(found));
                 return Ok(Loaded { library, path: Box::leak(path.into_boxed_path()) });
             }
@@ -94,21 +94,21 @@ pub(super) fn load_file(library: &'static str, file: &Path) -> Result<Loaded, Un
     load(library, "", vec![file.into()])
 }
 
-/// What the loader itself said.
+/// Returns the message of the innermost error: the loader's own.
 fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 impl Loaded {
-    /// The file, or the name by which the loader found it.
+    /// Path of the library, or the name by which the loader found it.
     pub(super) fn path(&self) -> &'static Path {
         self.path
     }
 
-    /// Loads the file `name` that lies beside this library, if there is one: the loader takes it from then on when
-    /// something asks for that name, though no path of its leads there.
+    /// Loads the file `name` in the folder of this library, if there is one. From then on the loader finds it by
+    /// that name, although the folder is not on the loader's path.
     pub(super) fn load_neighbour(&self, name: &str) {
-        // Of a library that the loader found by name nobody knows where it lies.
+        // The folder of a library that the loader found by name is unknown.
         let known = self.path.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
         if known {
             // SAFETY: as for the library itself.
@@ -118,17 +118,20 @@ impl Loaded {
         }
     }
 
-    /// The function `name`.
+    /// Looks up the function `name`.
+    ///
+    /// # Errors
+    /// [`Unavailable::MissingSymbol`] if the library lacks it.
     ///
     /// # Safety
-    /// `F` is its type.
+    /// `F` is the type of the function.
     pub(super) unsafe fn symbol<F>(&self, name: &'static str) -> Result<Symbol<'static, F>, Unavailable> {
-        // SAFETY: the caller vouches for the type.
+        // SAFETY: the caller guarantees the type.
         let symbol = unsafe { self.library.get(name.as_bytes()) };
         symbol.map_err(|_| Unavailable::MissingSymbol { path: self.path.into(), symbol: name })
     }
 
-    /// What a call of `name` returned, as a `Result`.
+    /// Turns the code that `call` returned into a `Result`.
     pub(super) fn check(&self, call: &'static str, code: c_int) -> Result<(), Unavailable> {
         if code == 0 { Ok(()) } else { Err(Unavailable::Failed { path: self.path.into(), call, code }) }
     }

@@ -10,10 +10,10 @@ use super::{
 use crate::{Result, Select};
 use selvedge_kernels::Op;
 
-/// See [`crate::Backend::maxsim`].
+/// Launches [`crate::Backend::maxsim`].
 ///
 /// # Panics
-/// If query, table and passages do not belong together, as far as their sizes tell, or are another `Cuda`'s.
+/// If query, table and passages do not belong together, as far as their sizes tell, or are of another `Cuda`.
 pub(super) fn maxsim(
     cuda: &Cuda,
     passages: &LoadedPassages,

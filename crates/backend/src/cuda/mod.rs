@@ -1,19 +1,24 @@
 //! The ops on NVIDIA GPUs: [`Cuda`].
 //!
-//! Nothing is linked. The driver (`libcuda`) and the compiler (`libnvrtc`) are looked for when they are first asked
-//! for, and stay loaded; what is missing is an [`Unavailable`] that says where it was looked for. [`devices`] says what
-//! there is, [`Nvrtc`] compiles the kernels when they are first needed, and [`Cubins`] keeps what it made.
+//! Nothing is linked. The driver (`libcuda`) and the compiler (`libnvrtc`) are loaded at their first use and stay
+//! loaded; a missing library is an [`Unavailable`] that lists the places that were tried. [`devices`] describes the
+//! driver, its devices and the compiler, [`Nvrtc`] compiles kernels at their first use, and [`Cubins`] caches them on
+//! disk.
 //!
-//! | library | looked for in, first to last |
-//! |---|---|
-//! | driver | `SELVEDGE_CUDA_DRIVER` (a file, and nothing else then); the names `libcuda.so.1`, `libcuda.so` |
-//! | NVRTC | `SELVEDGE_NVRTC` (likewise); `lib64` and `lib` of `CUDA_HOME` and `CUDA_PATH`; the names; `lib64` of `/usr/local/cuda` |
+//! Places, in the order in which they are tried:
 //!
-//! The twenty-odd functions of the driver that are needed are called as they are (`calls.rs`), not through the crate
-//! cudarc: that one panics where a library or a symbol is missing, looks for libraries by names of its own, and would be
-//! the second loader beside the one that `devices` needs anyway.
+//! - driver: the file in `SELVEDGE_CUDA_DRIVER`, and no other place if that is set; the names `libcuda.so.1` and
+//!   `libcuda.so` (`nvcuda.dll` on Windows)
+//! - NVRTC: the file in `SELVEDGE_NVRTC`, and no other place if that is set; then, by the names `libnvrtc.so`,
+//!   `libnvrtc.so.13` and `libnvrtc.so.12`, the folders `lib64` and `lib` of `CUDA_HOME` and `CUDA_PATH`, those that
+//!   the loader knows, and `/usr/local/cuda/lib64`
 //!
-//! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`.
+//! The 26 functions of the driver are called directly (`calls.rs`, `driver.rs`), not through the crate cudarc, which
+//! panics if a library or symbol is missing, searches for libraries by names of its own, and would be a second loader
+//! beside the one that [`devices`] needs.
+//!
+//! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`. Constants
+//! that both use have one definition (`constants.rs`).
 
 mod approx_scores;
 mod assign;
@@ -22,6 +27,7 @@ mod calls;
 mod centroid_sums;
 mod centroid_table;
 mod compress;
+mod constants;
 mod context;
 mod cubins;
 mod decompress;
@@ -53,18 +59,18 @@ pub use peak::Peak;
 pub use query_layout::Query;
 pub use resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table};
 
-/// What this machine has.
+/// The parts of CUDA on this machine.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    /// The driver.
+    /// The driver, or the reason why there is none.
     pub driver: Result<Driver, Unavailable>,
-    /// Its devices, in the driver's order; none without a driver.
+    /// Devices in the driver's order; empty without a driver.
     pub devices: Vec<Result<Device, Unavailable>>,
-    /// The run-time compiler.
+    /// The run-time compiler, or the reason why there is none.
     pub nvrtc: Result<Nvrtc, Unavailable>,
 }
 
-/// Looks for the driver, its devices and NVRTC.
+/// Finds the driver, its devices and NVRTC.
 pub fn devices() -> Inventory {
     let driver = Driver::get();
     let devices = driver.as_ref().map(Driver::devices).unwrap_or_default();

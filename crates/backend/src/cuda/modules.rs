@@ -1,7 +1,8 @@
-//! Kernels, compiled when they are first asked for, and their launches.
+//! Kernels, compiled when they are first needed, and their launches.
 
 use super::{
     calls::Handle,
+    constants,
     context::{Buffer, Context},
     cubins::{Cubins, Key},
     nvrtc::{CompileError, Nvrtc},
@@ -13,35 +14,36 @@ use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex};
 
-/// What a kernel is compiled for; [`Op::options`] says which of it counts.
+/// The parameters that a kernel is specialized for; those that [`Op::options`] does not name are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelVariant {
     /// Components of an embedding.
     pub dim: usize,
-    /// Bits of one in a packed row.
+    /// Bits of a component in a packed row.
     pub nbits: u8,
-    /// Whether windows of such bits name the levels.
+    /// Whether packed rows are coded by a trellis.
     pub trellis: bool,
 }
 
 impl KernelVariant {
-    /// For nothing.
+    /// Variant of kernels without parameters.
     pub(super) const NONE: Self = Self { dim: 0, nbits: 0, trellis: false };
 
-    /// For a dim.
+    /// Variant of kernels specialized for `dim`.
     pub(super) fn dim(dim: usize) -> Self {
         Self { dim, ..Self::NONE }
     }
 
-    /// For a codec.
+    /// Variant of kernels specialized for a codec's dim, nbits and coding.
     pub(super) fn codec(codec: &crate::CodecParams) -> Self {
         let trellis = codec.nbits > 0 && matches!(codec.coding, crate::RowCoding::Trellis { .. });
         Self { dim: codec.dim, nbits: codec.nbits, trellis }
     }
 
-    /// What the compiler is told, for all kernels of an op on GPUs of an architecture (`sm_90`).
+    /// Returns the compiler's options for the kernels of `op` on GPUs of architecture `arch` (`sm_90`).
     pub fn compiler_options(self, op: Op, arch: &str) -> Vec<String> {
         let mut options = vec![format!("--gpu-architecture={arch}"), "--std=c++17".into()];
+        options.extend(constants::defines(op));
         if op.options() != Defines::None {
             options.push(format!("-DDIM={}", self.dim));
         }
@@ -70,16 +72,16 @@ struct Module {
     module: Handle,
 }
 
-// SAFETY: a handle, which any thread may use; see `Context`.
+// SAFETY: `module` is a handle, which any thread may use; see `Context`.
 unsafe impl Send for Module {}
-// SAFETY: the same.
+// SAFETY: as above.
 unsafe impl Sync for Module {}
 
 impl Drop for Module {
     fn drop(&mut self) {
         if let Ok(calls) = self.context.enter() {
-            // SAFETY: loaded once, and no kernel of it is running: nobody else can ask for one, and what was asked for is
-            // waited for, whose errors are those of the ops that asked.
+            // SAFETY: the module was loaded once, and no kernel of it runs: every `Kernel` keeps its module, so none is
+            // left to launch, and launches are waited for. Their errors belong to the ops that launched them.
             unsafe {
                 (calls.synchronize)(self.context.stream());
                 (calls.unload_module)(self.module);
@@ -88,7 +90,7 @@ impl Drop for Module {
     }
 }
 
-/// The driver's codes for bytes that are no CUBIN, or one of another architecture.
+/// `CUresult` in cuda.h for bytes that are not a CUBIN, or one for another architecture.
 const INVALID_IMAGE: i32 = 200;
 const NO_BINARY_FOR_GPU: i32 = 209;
 
@@ -101,17 +103,18 @@ pub(super) struct Kernel {
 }
 
 impl Modules {
-    /// Compiled by `nvrtc`, kept in `cubins`.
+    /// Kernels for the device of `context`, compiled by `nvrtc` and cached in `cubins`.
     ///
     /// # Errors
-    /// [`Error::NoCudaDevice`] where the compiler is too old for the device.
+    /// [`Error::NoCudaDevice`] if the compiler is too old for the device.
     pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins) -> Result<Self> {
         let device = context.device();
         let ((major, minor), (of, release)) = (device.capability, nvrtc.version());
         let too_old = || Error::NoCudaDevice {
             wanted: device.ordinal,
             reason: format!(
-                "NVRTC {of}.{release} ({}) compiles nothing that {}, of compute capability {major}.{minor}, runs: a newer one is needed",
+                "NVRTC {of}.{release} ({}) does not support {}, of compute capability {major}.{minor}: a newer one \
+                 is needed",
                 nvrtc.path().display(),
                 device.name
             ),
@@ -120,53 +123,56 @@ impl Modules {
         Ok(Self { context, nvrtc, architecture, cubins, loaded: Mutex::default() })
     }
 
-    /// Kernel `name` of an op, for `special`.
-    pub(super) fn kernel(&self, op: Op, special: KernelVariant, name: &'static str) -> Result<Kernel> {
-        let module = self.module(op, special)?;
+    /// Returns kernel `name` of an op, compiled for `variant`.
+    ///
+    /// # Errors
+    /// [`Error::KernelCompile`] if the op does not compile, [`Error::Cuda`] if a call of the driver fails.
+    pub(super) fn kernel(&self, op: Op, variant: KernelVariant, name: &'static str) -> Result<Kernel> {
+        let module = self.module(op, variant)?;
         let calls = self.context.enter()?;
         let text = CString::new(name).expect("no zero byte");
         let mut function = std::ptr::null_mut();
-        // SAFETY: `function` is where it writes; the module is loaded, and the kernel keeps it.
+        // SAFETY: the call writes to `function`; the module is loaded, and the kernel keeps it.
         let code = unsafe { (calls.get_function)(&mut function, module.module, text.as_ptr()) };
         calls.check("cuModuleGetFunction", code)?;
         Ok(Kernel { module, function, name })
     }
 
-    fn module(&self, op: Op, special: KernelVariant) -> Result<Arc<Module>> {
-        // What the op is not specialized for does not tell its modules apart.
-        let special = match op.options() {
+    fn module(&self, op: Op, variant: KernelVariant) -> Result<Arc<Module>> {
+        // Parameters that the op ignores must not lead to modules of their own.
+        let variant = match op.options() {
             Defines::None => KernelVariant::NONE,
-            Defines::Dim => KernelVariant::dim(special.dim),
-            Defines::Coding => special,
+            Defines::Dim => KernelVariant::dim(variant.dim),
+            Defines::Coding => variant,
         };
-        if let Some(module) = self.loaded.lock().expect("no holder panics").get(&(op, special)) {
+        if let Some(module) = self.loaded.lock().expect("no holder panics").get(&(op, variant)) {
             return Ok(Arc::clone(module));
         }
-        // Two threads that want the same one at once compile it twice; neither keeps the other waiting.
-        let options = special.compiler_options(op, &self.architecture);
+        // The lock is not held here: two threads that need the same module at once both compile it.
+        let options = variant.compiler_options(op, &self.architecture);
         let source = selvedge_kernels::source(op);
         let key = Key::new(&source, &options, self.nvrtc.version());
         let compile = || self.nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);
         let get = || self.cubins.get_or_compile(&key, compile).map_err(|error| refused(op, error));
         let module = match self.load(&get()?) {
             Ok(module) => module,
-            // One that the driver does not take, from whatever wrote it: compiled anew. Whatever else fails says nothing
-            // about the file.
+            // The driver rejects the cached CUBIN, whatever wrote it: compile again. Any other error says nothing about
+            // the file.
             Err(Error::Cuda { code: INVALID_IMAGE | NO_BINARY_FOR_GPU, .. }) => {
                 self.cubins.remove(&key);
                 self.load(&get()?)?
             }
             Err(error) => return Err(error),
         };
-        // The first one stays: a kernel of it may be running, and one that is unloaded must not be.
+        // The first one stays: a kernel of it may be running.
         let mut loaded = self.loaded.lock().expect("no holder panics");
-        Ok(Arc::clone(loaded.entry((op, special)).or_insert_with(|| Arc::new(module))))
+        Ok(Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::new(module))))
     }
 
     fn load(&self, cubin: &[u8]) -> Result<Module> {
         let calls = self.context.enter()?;
         let mut module = std::ptr::null_mut();
-        // SAFETY: `module` is where it writes. A CUBIN says itself how long it is, and the cache and NVRTC give whole ones.
+        // SAFETY: the call writes to `module`. A CUBIN holds its own length, and the cache and NVRTC return whole ones.
         calls.check("cuModuleLoadData", unsafe { (calls.load_module)(&mut module, cubin.as_ptr().cast()) })?;
         Ok(Module { context: Arc::clone(&self.context), module })
     }
@@ -180,27 +186,31 @@ fn refused(op: Op, error: CompileError) -> Error {
     }
 }
 
-/// Where an argument of a kernel lies, for as long as it is borrowed.
+/// Address of a kernel's argument, for as long as the argument is borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Argument<'a>(*mut c_void, std::marker::PhantomData<&'a ()>);
 
-/// A number or a structure, by value.
+/// Passes a number or a structure by value.
 pub(super) fn value<T: Copy>(value: &T) -> Argument<'_> {
     Argument(std::ptr::from_ref(value).cast_mut().cast(), std::marker::PhantomData)
 }
 
 impl<T: Pod> Buffer<T> {
-    /// The buffer as a kernel's pointer.
+    /// Passes the buffer as a kernel's pointer.
     pub(super) fn argument(&self) -> Argument<'_> {
         value(self.pointer())
     }
 }
 
 impl Kernel {
-    /// Asks for `blocks` (x, y) of `threads`; none where there are none.
+    /// Launches `blocks` (x, y) of `threads`, or nothing if there are no blocks.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if there are more blocks than a launch can have, or the launch fails.
     ///
     /// # Safety
-    /// `arguments` have the types of the kernel's, and what they point to is as long as the kernel takes it to be.
+    /// `arguments` have the types of the kernel's parameters, and the memory that they point to is as long as the
+    /// kernel assumes.
     pub(super) unsafe fn launch(&self, blocks: (usize, usize), threads: u32, arguments: &[Argument<'_>]) -> Result<()> {
         if blocks.0 == 0 || blocks.1 == 0 {
             return Ok(());
@@ -211,7 +221,7 @@ impl Kernel {
         let x = u32::try_from(blocks.0).ok().filter(|&x| x < 1 << 31).ok_or_else(too_many)?;
         let y = u32::try_from(blocks.1).ok().filter(|&y| y < 1 << 16).ok_or_else(too_many)?;
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.0).collect();
-        // SAFETY: the caller vouches for the arguments, which are read before the call returns.
+        // SAFETY: the caller guarantees the arguments, which are read before the call returns.
         let code = unsafe {
             let (arguments, none) = (pointers.as_mut_ptr(), std::ptr::null_mut());
             (calls.launch)(self.function, x, y, 1, threads, 1, 1, 0, context.stream(), arguments, none)

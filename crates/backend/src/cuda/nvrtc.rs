@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What messages call it.
+/// Name of the library in messages.
 const LIBRARY: &str = "NVRTC";
 
 /// `nvrtcResult` in nvrtc.h.
@@ -15,17 +15,17 @@ const COMPILATION: c_int = 6;
 /// `nvrtcProgram` in nvrtc.h.
 type Program = *mut c_void;
 
-/// NVRTC, loaded.
+/// A loaded NVRTC.
 #[derive(Clone, Copy, Debug)]
 pub struct Nvrtc {
     library: Loaded,
     version: (c_int, c_int),
-    /// Real architectures that it compiles for, `90` for sm_90, ascending.
+    /// Real architectures that the compiler supports, ascending: `90` is sm_90.
     architectures: &'static [c_int],
     calls: Calls,
 }
 
-/// The functions that compile, as nvrtc.h has them.
+/// The functions of NVRTC that compile a kernel, with the types of nvrtc.h.
 #[derive(Clone, Copy, Debug)]
 struct Calls {
     create: unsafe extern "C" fn(
@@ -47,13 +47,13 @@ struct Calls {
 /// A compiled kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
-    /// For the architecture that the options name.
+    /// The binary for the architecture that the options name.
     pub cubin: Vec<u8>,
-    /// What the compiler said: warnings and, with `--ptxas-options=-v`, registers and spills.
+    /// Messages of the compiler: warnings and, with `--ptxas-options=-v`, registers and spills.
     pub log: String,
 }
 
-/// Why there is no CUBIN.
+/// Reason why a kernel was not compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
@@ -62,7 +62,7 @@ pub enum CompileError {
     Refused {
         /// The kernel.
         kernel: String,
-        /// What the compiler said.
+        /// Messages of the compiler.
         log: String,
     },
     /// The compiler itself failed.
@@ -70,19 +70,27 @@ pub enum CompileError {
     Failed {
         /// The kernel.
         kernel: String,
-        /// How.
+        /// The call that failed.
         error: Unavailable,
     },
 }
 
 impl Nvrtc {
-    /// The compiler of this machine; it is looked for once.
+    /// Loads the compiler of this machine; the search runs once per process.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotFound`] if no place has it, [`Unavailable::MissingSymbol`] if the library lacks a function,
+    /// [`Unavailable::Failed`] if it does not tell its version.
     pub fn get() -> Result<Self, Unavailable> {
         static NVRTC: OnceLock<Result<Nvrtc, Unavailable>> = OnceLock::new();
         NVRTC.get_or_init(Self::open).clone()
     }
 
-    /// The compiler in `file`.
+    /// Loads the compiler in `file`.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotFound`] if the file does not load, [`Unavailable::MissingSymbol`] if it lacks a function,
+    /// [`Unavailable::Failed`] if it does not tell its version.
     pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
         Self::of(load_file(LIBRARY, file)?)
     }
@@ -94,8 +102,8 @@ impl Nvrtc {
     fn of(library: Loaded) -> Result<Self, Unavailable> {
         let mut version = (0, 0);
         let mut architectures: Vec<c_int>;
-        // SAFETY: the types are those of nvrtc.h; `version` and `number` are where it writes, and as many architectures
-        // as it said.
+        // SAFETY: the types match nvrtc.h; the calls write to `version`, `number` and as many architectures as
+        // they counted.
         let calls = unsafe {
             let get = library.symbol::<unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int>("nvrtcVersion")?;
             library.check("nvrtcVersion", get(&mut version.0, &mut version.1))?;
@@ -115,23 +123,25 @@ impl Nvrtc {
                 destroy: *library.symbol("nvrtcDestroyProgram")?,
             }
         };
-        // NVRTC opens this one by name when it compiles, and what PyPI has does not say where it lies.
+        // NVRTC opens this library by name when it compiles. The loader does not find that of the PyPI package, whose
+        // folder is not on its path.
         library.load_neighbour(&format!("libnvrtc-builtins.so.{}.{}", version.0, version.1));
         Ok(Self { library, version, architectures: architectures.leak(), calls })
     }
 
-    /// The file, or the name by which the loader found it.
+    /// Path of the library, or the name by which the loader found it.
     pub fn path(&self) -> &'static Path {
         self.library.path()
     }
 
-    /// Major and minor.
+    /// Version of the compiler, major and minor.
     pub fn version(&self) -> (u32, u32) {
         (self.version.0 as u32, self.version.1 as u32)
     }
 
-    /// The architecture to compile for, for GPUs of this compute capability: their own or, where this compiler is older
-    /// than they are, the newest before it of the same major number, whose CUBINs they run as well. None if there is none.
+    /// Returns the architecture to compile for, such as `sm_90`, given a GPU's compute capability. It is the
+    /// GPU's own one or, if the compiler does not support that, the newest older one of the same major number,
+    /// whose CUBINs the GPU runs too. `None` if the compiler supports neither.
     pub fn architecture(&self, (major, minor): (u32, u32)) -> Option<String> {
         let own = (10 * major + minor) as c_int;
         let runs = |&&known: &&c_int| known <= own && known / 10 == major as c_int;
@@ -139,11 +149,16 @@ impl Nvrtc {
     }
 
     /// Compiles `source` with `options`, one of which has to name a real architecture (`--gpu-architecture=sm_90`).
-    /// `kernel` is what messages call it.
+    /// `kernel` is its name in messages.
+    ///
+    /// # Errors
+    /// [`CompileError::Refused`] if the source or an option is wrong, or no real architecture is named;
+    /// [`CompileError::Failed`] if the compiler itself fails.
     pub fn compile(&self, kernel: &str, source: &str, options: &[String]) -> Result<Compiled, CompileError> {
         let refused = |log: String| CompileError::Refused { kernel: kernel.into(), log };
         let failed = |error| CompileError::Failed { kernel: kernel.into(), error };
-        let text = |text: &str| CString::new(text).map_err(|_| refused("there is a zero byte in it".into()));
+        let text =
+            |text: &str| CString::new(text).map_err(|_| refused("the source or an option has a zero byte".into()));
         let (name, source) = (text(&format!("{kernel}.cu"))?, text(source)?);
         let options = options.iter().map(|option| text(option)).collect::<Result<Vec<_>, _>>()?;
         let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
@@ -154,14 +169,14 @@ impl Nvrtc {
         // SAFETY: the strings end with a zero and live until the call returns; there are no headers.
         let code = unsafe { (self.calls.create)(&mut program.program, source.as_ptr(), name.as_ptr(), 0, none, none) };
         check("nvrtcCreateProgram", code)?;
-        // SAFETY: the program was created; there are as many options as said.
+        // SAFETY: the program was created; `options.len()` is the number of options.
         let code = unsafe { (self.calls.compile)(program.program, options.len() as c_int, options.as_ptr()) };
         let log = self.bytes(program.program, "nvrtcGetProgramLog", self.calls.log_size, self.calls.log);
         let log = log.map_err(failed)?;
         let log = String::from_utf8_lossy(&log).trim_end_matches(['\0', '\n']).to_owned();
         match code {
             SUCCESS => {}
-            // The source, or an option that it does not know: the log says which.
+            // The source is wrong, or an option is unknown: the log says which.
             code if code == COMPILATION || !log.is_empty() => return Err(refused(log)),
             code => check("nvrtcCompileProgram", code)?,
         }
@@ -172,7 +187,7 @@ impl Nvrtc {
         }
     }
 
-    /// What `get` writes: as many bytes as `size` says.
+    /// Returns the bytes that `get` writes, as many as `size` counts.
     fn bytes(
         &self,
         program: Program,
@@ -181,18 +196,18 @@ impl Nvrtc {
         get: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
     ) -> Result<Vec<u8>, Unavailable> {
         let mut len = 0;
-        // SAFETY: the program was created, and `len` is where it writes.
+        // SAFETY: the program was created, and the call writes to `len`.
         self.library.check(call, unsafe { size(program, &mut len) })?;
         let mut bytes = vec![0u8; len];
         if len > 0 {
-            // SAFETY: it writes as many bytes as it said.
+            // SAFETY: the call writes as many bytes as were counted.
             self.library.check(call, unsafe { get(program, bytes.as_mut_ptr().cast()) })?;
         }
         Ok(bytes)
     }
 }
 
-/// A program that is destroyed with its scope.
+/// A program that is destroyed when dropped.
 struct Destroyed {
     program: Program,
     destroy: unsafe extern "C" fn(*mut Program) -> c_int,
@@ -201,13 +216,13 @@ struct Destroyed {
 impl Drop for Destroyed {
     fn drop(&mut self) {
         if !self.program.is_null() {
-            // SAFETY: it was created, and nobody uses it any more.
+            // SAFETY: the program was created, and is not used any more.
             unsafe { (self.destroy)(&mut self.program) };
         }
     }
 }
 
-/// Where it may be, first to last.
+/// Places of the library, in the order in which they are tried.
 fn places() -> Vec<PathBuf> {
     let names = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"];
     let homes = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
@@ -221,7 +236,7 @@ fn places() -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    /// NVRTC, unless there is none, which `SELVEDGE_REQUIRE_NVRTC=1` does not put up with.
+    /// Returns NVRTC, or `None` if there is none; that fails under `SELVEDGE_REQUIRE_NVRTC=1`.
     fn nvrtc() -> Option<Nvrtc> {
         match Nvrtc::get() {
             Ok(nvrtc) => Some(nvrtc),
@@ -240,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn cubins_for_every_architecture_that_counts() {
+    fn cubins_for_every_tested_architecture() {
         let Some(nvrtc) = nvrtc() else { return };
         let mut cubins = Vec::new();
         for sm in ["sm_80", "sm_90", "sm_90a"] {
@@ -268,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_comes_with_its_log() {
+    fn a_refused_source_has_its_log() {
         let Some(nvrtc) = nvrtc() else { return };
         let log = |source: &str, options: &[String]| match nvrtc.compile("broken", source, options) {
             Err(CompileError::Refused { kernel, log }) if kernel == "broken" => log,

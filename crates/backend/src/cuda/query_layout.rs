@@ -1,17 +1,16 @@
-//! A query in device memory: its rows as `centroid_table` reads them, and in the order in which `maxsim` meets the levels
-//! of a residual row (kernels/levels.cuh, kernels/rows.cuh).
+//! A query in device memory, in two layouts: rows as `centroid_table` reads them, and the order in which `maxsim`
+//! unpacks the levels of a residual row (kernels/levels.cuh, kernels/rows.cuh).
 
 use super::{
+    constants::{CHUNK, TILE_COLUMNS, TILE_DEPTH},
     context::{Buffer, Context},
     resident::LoadedCodec,
 };
-use crate::{CodecParams, QuantizedQuery, Result, packed_row_bytes};
+use crate::{CodecParams, QuantizedQuery, Result, int8_rows::assert_int8_rows, packed_row_bytes};
 use std::sync::Arc;
 
-/// Columns of a product, components of a chunk, lanes that share a column.
-const TILE: usize = 8;
-const CHUNK: usize = 8;
-const SHARING: usize = 4;
+/// Lanes that share a column of a product.
+const SHARING: usize = TILE_DEPTH / CHUNK;
 
 /// A rounded query in device memory, arranged for the passages of one codec.
 #[derive(Debug)]
@@ -28,14 +27,15 @@ pub struct Query {
 }
 
 impl Query {
-    /// Takes `query` into device memory.
+    /// Uploads `query`.
     ///
     /// # Panics
-    /// If the codec has another dim, or is another `Cuda`'s.
+    /// If the codec has another dim or is of another `Cuda`, or the query is not whole rows or has a component of -128.
     pub(super) fn new(context: &Arc<Context>, codec: &LoadedCodec, query: &QuantizedQuery) -> Result<Self> {
         let host = &codec.host;
         codec.centroids.assert_of(context);
         assert_eq!(query.dim, host.dim, "the query's dim is the codec's");
+        assert_int8_rows(query.dim, &query.data);
         Ok(Self {
             dim: host.dim,
             nbits: host.nbits,
@@ -57,34 +57,35 @@ impl Query {
         self.score_unit
     }
 
-    /// The query in the host's memory.
+    /// Downloads the query.
     pub(super) fn download(&self) -> Result<QuantizedQuery> {
         Ok(QuantizedQuery { dim: self.dim, data: self.rows.download()?, scale: self.scale })
     }
 
-    /// Sees to it that the query is one for passages of `codec` on the device of `context`.
+    /// Checks that the query is for passages of `codec`, and of `context`.
     ///
     /// # Panics
-    /// If it is another's, as far as dim and bits tell.
+    /// If it is of another codec, as far as dim and bits tell, or of another context.
     pub(super) fn assert_for(&self, context: &Arc<Context>, codec: &CodecParams) {
         self.rows.assert_of(context);
         assert_eq!((self.dim, self.nbits), (codec.dim, codec.nbits), "the query's dim and bits are the codec's");
     }
 }
 
-/// `Q` rounded up to whole tiles.
+/// Returns `Q` rounded up to whole tiles.
 pub(super) fn pitch(query_len: usize) -> usize {
-    query_len.next_multiple_of(TILE)
+    query_len.next_multiple_of(TILE_COLUMNS)
 }
 
-/// `query (Q, D) i8` -> `(pitch / 8, steps, 8, 4, 8) i8`: of each tile of 8 rows and each step of 32 components, for
-/// lane `(g, t)` chunk `t * steps + step` of row `g`; zeros behind the last row and the last chunk.
+/// Arranges `query (Q, D) i8` as `(pitch / 8, steps, 8, 4, 8) i8`: for each tile of 8 rows, each step of 32
+/// components and each lane `(g, t)`, chunk `t * steps + step` of the tile's row `g`. Rows after the last row
+/// and chunks after the last chunk are zeros.
 fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
     let (query_len, steps) = (query.len() / dim, dim.div_ceil(CHUNK * SHARING));
     let mut arranged = Vec::with_capacity(pitch(query_len) * steps * CHUNK * SHARING);
-    for tile in (0..query_len).step_by(TILE) {
+    for tile in (0..query_len).step_by(TILE_COLUMNS) {
         for step in 0..steps {
-            for lane in 0..TILE * SHARING {
+            for lane in 0..TILE_COLUMNS * SHARING {
                 let (row, chunk) = (tile + lane / SHARING, lane % SHARING * steps + step);
                 let there = row < query_len && chunk < dim / CHUNK;
                 let component = |i| if there { query[row * dim + component(dim, nbits, chunk, i)] } else { 0 };
@@ -95,7 +96,7 @@ fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
     arranged
 }
 
-/// Which component the `i`-th level of chunk `u` is of: `component_of` of kernels/levels.cuh.
+/// Returns the component of the `i`-th level of chunk `u`: `component_of` of kernels/levels.cuh.
 fn component(dim: usize, nbits: u8, u: usize, i: usize) -> usize {
     let (word, i) = (i / 4, i % 4);
     let bit = match nbits {
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_chunks_behind_the_end_are_zeros() {
+    fn rows_and_chunks_after_the_end_are_zeros() {
         let query: Vec<i8> = (0..3 * 40).map(|i| i as i8 + 1).collect();
         let arranged = arrange(40, 4, &query);
         assert_eq!(arranged.len(), 8 * 2 * 32);

@@ -1,4 +1,4 @@
-//! What stays in device memory between ops: a codec, a segment's passages, a query's table, scores.
+//! Values that stay in device memory between ops: codecs, passages of segments, tables of queries, scores.
 
 use super::{
     context::{Buffer, Context},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{CheckedCodec, CodecParams, CompressedPassages, Result};
 use bytemuck::{Pod, Zeroable};
-use std::sync::Arc;
+use std::{mem::offset_of, sync::Arc};
 
 /// A codec in device memory.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl AsRef<CheckedCodec> for Arc<LoadedCodec> {
 }
 
 impl LoadedCodec {
-    /// Takes a codec into device memory.
+    /// Uploads a codec.
     pub(super) fn new(context: &Arc<Context>, codec: CheckedCodec) -> Result<Self> {
         let levels = context.upload(&padded_levels(&codec))?;
         Ok(Self {
@@ -41,7 +41,7 @@ impl LoadedCodec {
     }
 }
 
-/// A codec's levels, as many as kernels look up: 256, zeros behind the last.
+/// Returns the levels of a codec, padded with zeros to 256, since any byte may be looked up.
 fn padded_levels(codec: &CodecParams) -> [i8; 256] {
     std::array::from_fn(|at| codec.levels.get(at).copied().unwrap_or(0))
 }
@@ -58,7 +58,7 @@ pub struct LoadedPassages {
     weights: Buffer<u8>,
 }
 
-/// `Passages` of kernels/passages.cuh.
+/// The passages as a kernel's argument: `Passages` of kernels/passages.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct PassagesArgument {
@@ -76,15 +76,23 @@ pub(super) struct PassagesArgument {
     weight_bits: u32,
 }
 
+// kernels/passages.cuh asserts the same.
+const _: () = {
+    assert!(size_of::<PassagesArgument>() == 80);
+    assert!(offset_of!(PassagesArgument, weights) == 24 && offset_of!(PassagesArgument, levels) == 48);
+    assert!(offset_of!(PassagesArgument, centroids) == 56 && offset_of!(PassagesArgument, num_passages) == 64);
+    assert!(offset_of!(PassagesArgument, weight_bits) == 76);
+};
+
 impl LoadedPassages {
-    /// Takes passages whose lengths fit `codec` into device memory.
+    /// Uploads passages whose lengths fit `codec`.
     pub(super) fn new(context: &Arc<Context>, codec: Arc<LoadedCodec>, passages: &CompressedPassages) -> Result<Self> {
         codec.centroids.assert_of(context);
         Ok(Self {
             num_passages: passages.num_passages(),
             num_tokens: passages.num_tokens(),
             offsets: context.upload(&passages.offsets)?,
-            // Kernels read a code as two whole words; the bytes behind the last one are enough for that.
+            // Kernels read a code as two whole words; the padding after the last one is enough for that.
             codes: context.upload(&passages.codes)?,
             residuals: context.upload(&passages.residuals)?,
             weights: context.upload(&passages.weights)?,
@@ -92,7 +100,10 @@ impl LoadedPassages {
         })
     }
 
-    /// What kernels of `context` take.
+    /// The passages as an argument for kernels of `context`.
+    ///
+    /// # Panics
+    /// If they are of another context.
     pub(super) fn argument(&self, context: &Arc<Context>) -> PassagesArgument {
         self.offsets.assert_of(context);
         let codec = &self.codec.host;
@@ -113,12 +124,12 @@ impl LoadedPassages {
     }
 }
 
-/// Embeddings in device memory, `(N, D) f32`, to be handed over as [`Embeddings::Device`](crate::Embeddings::Device).
+/// Embeddings in device memory, `(N, D) f32`, for [`Embeddings::Device`](crate::Embeddings::Device).
 #[derive(Debug)]
 pub struct DeviceEmbeddings(Buffer<f32>);
 
 impl DeviceEmbeddings {
-    /// Takes embeddings into device memory.
+    /// Uploads embeddings.
     pub(super) fn new(context: &Arc<Context>, embeddings: &[f32]) -> Result<Self> {
         Ok(Self(context.upload(embeddings)?))
     }
@@ -126,13 +137,13 @@ impl DeviceEmbeddings {
     /// Copies the embeddings to the host.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the device fails.
+    /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.
     pub fn download(&self) -> Result<Vec<f32>> {
         self.0.download()
     }
 }
 
-/// A query's centroid table in device memory.
+/// The centroid table of a query in device memory.
 #[derive(Debug)]
 pub struct Table {
     /// `(K, pitch) i32`.
@@ -143,10 +154,10 @@ pub struct Table {
     pub(super) pitch: usize,
 }
 
-/// A score for each selected passage in device memory, `(C) i32`.
+/// The scores of selected passages in device memory, `(C) i32`.
 #[derive(Debug)]
 pub struct Scores {
     pub(super) scores: Buffer<i32>,
-    /// The passages.
+    /// The passages that were scored.
     pub(super) selected: Selected,
 }

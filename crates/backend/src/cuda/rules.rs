@@ -1,11 +1,21 @@
-//! How `compress` chooses rows and weights, in device memory: kernels/compress.cu, kernels/trellis.cuh.
+//! The rules by which `compress` chooses rows and weights, in device memory: kernels/compress.cu, kernels/trellis.cuh.
 
-use super::context::{Buffer, Context};
+use super::{
+    constants::Constant,
+    context::{Buffer, Context},
+};
 use crate::{CodecParams, RADIAL_WEIGHT, ResidualForm, Result, RowCoding, WeightRule, trellis::TrellisMetric};
 use bytemuck::{Pod, Zeroable};
-use std::sync::Arc;
+use std::{mem::offset_of, sync::Arc};
 
-/// `Rules` of kernels/compress.cu.
+const KEEP_LENGTH: u32 = 0;
+const KEEP_LENGTH_REFIT: u32 = 1;
+const UNIT_NORM: u32 = 2;
+
+pub(super) const CONSTANTS: [Constant; 2] =
+    [("KEEP_LENGTH_REFIT", KEEP_LENGTH_REFIT as i64), ("UNIT_NORM", UNIT_NORM as i64)];
+
+/// The rules as a kernel's argument: `Rules` of kernels/compress.cu.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct RulesArgument {
@@ -22,7 +32,14 @@ pub(super) struct RulesArgument {
     rule: u32,
 }
 
-/// `Metric` of kernels/trellis.cuh.
+// kernels/compress.cu asserts the same.
+const _: () = {
+    assert!(size_of::<RulesArgument>() == 64 && offset_of!(RulesArgument, levels) == 32);
+    assert!(offset_of!(RulesArgument, centroid_scale) == 40 && offset_of!(RulesArgument, radial_weight) == 48);
+    assert!(offset_of!(RulesArgument, entries) == 52 && offset_of!(RulesArgument, rule) == 60);
+};
+
+/// The metric as a kernel's argument: `Metric` of kernels/trellis.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct MetricArgument {
@@ -31,24 +48,30 @@ pub(super) struct MetricArgument {
     bound: f32,
 }
 
-/// A metric, and what it points to.
+// kernels/trellis.cuh asserts the same.
+const _: () = {
+    assert!(size_of::<MetricArgument>() == 16 && offset_of!(MetricArgument, levels) == 0);
+    assert!(offset_of!(MetricArgument, factor) == 8 && offset_of!(MetricArgument, bound) == 12);
+};
+
+/// The metric of a trellis codec, and the memory that its argument points to.
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) argument: MetricArgument,
     _levels: Buffer<i32>,
 }
 
-/// The rules of a codec, and what they point to but for its levels.
+/// The rules of a codec, and the memory that their argument points to except the codec's levels.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) argument: RulesArgument,
-    /// Metric of a trellis codec.
+    /// The metric, if the codec is a trellis.
     pub(super) metric: Option<Metric>,
     _floats: [Buffer<f32>; 4],
 }
 
 impl Rules {
-    /// Uploads the rules of `codec`, whose `levels` stay in device memory as long as the rules are used.
+    /// Uploads the rules of `codec`, whose `levels` stay in device memory for as long as the rules are used.
     pub(super) fn new(context: &Arc<Context>, codec: &CodecParams, levels: &Buffer<i8>) -> Result<Self> {
         let centroid_weights: Vec<f32> =
             codec.centroid_weights.iter().map(|&n| codec.centroid_weight_step * f32::from(n)).collect();
@@ -75,9 +98,9 @@ impl Rules {
             entries: codec.centroid_weights.len() as u32,
             orthogonal: u32::from(codec.form == ResidualForm::Orthogonal),
             rule: match codec.rule {
-                WeightRule::KeepLength => 0,
-                WeightRule::KeepLengthRefit => 1,
-                WeightRule::UnitNorm => 2,
+                WeightRule::KeepLength => KEEP_LENGTH,
+                WeightRule::KeepLengthRefit => KEEP_LENGTH_REFIT,
+                WeightRule::UnitNorm => UNIT_NORM,
             },
         };
         let metric = match codec.coding {

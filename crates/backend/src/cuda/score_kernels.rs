@@ -1,7 +1,8 @@
-//! What `approx_scores` and `maxsim` share: a score for each selected passage, from a table.
+//! The launcher of `approx_scores` and `maxsim`: one score per selected passage, from a table.
 
 use super::{
     Cuda,
+    constants::Constant,
     context::Buffer,
     grid::resident_blocks,
     modules::{KernelVariant, value},
@@ -13,13 +14,15 @@ use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
 
-/// Runs the kernel of `op`, which has the op's name and takes `query` or does without.
+pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
+
+/// Launches the kernel of `op`, which has the op's name and takes `query` if there is one.
 ///
 /// # Panics
-/// If the table is another codec's, or what is resident another `Cuda`'s.
+/// If the table is of another codec, or anything resident is of another `Cuda`.
 pub(super) fn scores(
     cuda: &Cuda,
-    (op, special): (Op, KernelVariant),
+    (op, variant): (Op, KernelVariant),
     passages: &LoadedPassages,
     table: &Table,
     query: Option<&Buffer<i8>>,
@@ -29,15 +32,17 @@ pub(super) fn scores(
     table.entries.assert_of(&cuda.context);
     let selected = Selected::new(cuda, select, passages.num_passages)?;
     let scores = cuda.context.allocate(selected.len())?;
-    let kernel = cuda.modules.kernel(op, special, op.name())?;
-    let (pitch, query_len, shift) = (table.pitch as u32, table.query_len as u32, score_shift(table.query_len));
-    let (passages, len) = (passages.argument(&cuda.context), selected.len() as u32);
-    let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
-    let mut arguments = vec![value(&passages), table.entries.argument(), value(&pitch)];
+    let kernel = cuda.modules.kernel(op, variant, op.name())?;
+    let passages = passages.argument(&cuda.context);
+    let (num_selected, pitch, query_len) = (selected.len() as u32, table.pitch as u32, table.query_len as u32);
+    let shift = score_shift(table.query_len);
+    let mut arguments = vec![scores.argument(), value(&passages), table.entries.argument()];
     arguments.extend(query.map(Buffer::argument));
-    arguments.extend([value(&query_len), value(&shift), selected.argument(), value(&len), scores.argument()]);
-    // SAFETY: the arguments are the kernel's; the table is (K, pitch), the query, if there is one, arranged for this codec,
-    // and there is a pid, or none at all, and a score for each selected passage. What passages lie about the kernel checks.
+    arguments.extend([selected.argument(), value(&num_selected), value(&pitch), value(&query_len), value(&shift)]);
+    let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
+    // SAFETY: the arguments match the kernel's parameters; the table is (K, pitch), the query, if there is one, is
+    // arranged for this codec, and there is a pid, or none at all, and a score for each selected passage. The kernel
+    // checks whatever the bytes of the passages say.
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
     Ok(Scores { scores, selected })
 }

@@ -1,5 +1,5 @@
-//! Which passages a kernel looks at: pids in device memory, or none for all. Scores keep the selection that they are of,
-//! so that it is uploaded once for the kernel that scores and for the one that picks the best.
+//! The passages that a kernel scores: pids in device memory, or all of a segment. Scores keep their selection, so it is
+//! uploaded once for the kernel that scores and for the one that picks the best.
 
 use super::{
     Cuda,
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::{Pid, Result, Select};
 
-/// A selection.
+/// Selected passages.
 #[derive(Debug)]
 pub(super) struct Selected {
     pids: Option<Buffer<Pid>>,
     len: usize,
-    /// Above every selected pid.
+    /// A bound above every selected pid.
     end: u64,
 }
 
 impl Selected {
-    /// Of a segment of `num_passages`.
+    /// Uploads a selection of the `num_passages` of a segment.
     pub(super) fn new(cuda: &Cuda, select: Select<'_>, num_passages: usize) -> Result<Self> {
         let (pids, end) = match select {
             Select::All => (None, num_passages as u64),
@@ -30,17 +30,17 @@ impl Selected {
         Ok(Self { pids, len: select.len(num_passages), end })
     }
 
-    /// How many.
+    /// Number of selected passages.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// A number above every selected pid.
+    /// A bound above every selected pid.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The pids as a kernel's pointer, null for all.
+    /// The pids as a kernel's pointer, null for all passages.
     pub(super) fn argument(&self) -> Argument<'_> {
         self.pids.as_ref().map_or(value(&0u64), Buffer::argument)
     }

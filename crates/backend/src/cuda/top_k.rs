@@ -8,10 +8,10 @@ use super::{
 use crate::{RawHit, Result};
 use selvedge_kernels::Op;
 
-/// See [`crate::Backend::top_k`].
+/// Launches [`crate::Backend::top_k`].
 ///
 /// # Panics
-/// If the scores are another `Cuda`'s.
+/// If the scores are of another `Cuda`.
 pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<RawHit>> {
     let Scores { scores, selected } = scores;
     scores.assert_of(&cuda.context);
