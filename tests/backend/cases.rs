@@ -1,20 +1,20 @@
-//! Inputs: random ones that look like an index, and adversarial ones that sit on every bound.
+//! Test inputs: random ones that resemble an index, extreme ones at the bounds of every value, and corrupt ones.
 
 use selvedge_backend::{
     CheckedCodec, CodecParams, CompressedPassages, Pid, QuantizedQuery, ResidualForm, RowCoding, WeightRule,
     pack_codes, packed_weights_bytes,
 };
 
-/// A small generator (SplitMix64): the same numbers on every machine.
+/// Random number generator (SplitMix64), which gives the same numbers on every machine.
 pub struct Rng(u64);
 
 impl Rng {
-    /// A stream of its own for each `seed`.
+    /// Creates the generator of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
     }
 
-    /// Any 64 bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -23,23 +23,23 @@ impl Rng {
         z ^ z >> 31
     }
 
-    /// A number below `end`.
+    /// Returns a number in `0..end`.
     pub fn below(&mut self, end: usize) -> usize {
         (self.bits() % end as u64) as usize
     }
 
-    /// One of `low..=high`.
+    /// Returns a number in `low..=high`.
     pub fn within(&mut self, low: i32, high: i32) -> i32 {
         low + self.below((high - low + 1) as usize) as i32
     }
 
-    /// Nearly normal: the sum of four uniform numbers, of variance 1.
+    /// Returns a nearly normal number of variance 1: the scaled sum of four uniform ones.
     pub fn normal(&mut self) -> f32 {
         let uniform = |rng: &mut Self| (rng.bits() >> 40) as f32 / (1 << 24) as f32 - 0.5;
         (0..4).map(|_| uniform(self)).sum::<f32>() * 3f32.sqrt()
     }
 
-    /// `num` rows of unit length, `(num, dim) f32`.
+    /// Returns `num` rows of unit length, `(num, dim) f32`.
     pub fn unit_rows(&mut self, num: usize, dim: usize) -> Vec<f32> {
         let mut rows: Vec<f32> = (0..num * dim).map(|_| self.normal()).collect();
         for row in rows.chunks_exact_mut(dim) {
@@ -50,25 +50,25 @@ impl Rng {
     }
 }
 
-/// How large a case is.
+/// Sizes of a case.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub dim: usize,
     pub nbits: u8,
-    /// Whether rows are coded by a trellis, where they can be.
+    /// Whether rows are coded by a trellis, if `nbits` is 1 or 2.
     pub trellis: bool,
     pub weight_bits: u8,
     pub num_centroids: usize,
     pub query_len: usize,
-    /// Tokens of each passage.
+    /// Number of tokens of each passage.
     pub lengths: Vec<usize>,
-    /// Lowest and highest level, where it matters.
+    /// Lowest and highest level; by default, those that fit `nbits` and the fill.
     pub levels: Option<(i8, i8)>,
     pub seed: u64,
 }
 
 impl Shape {
-    /// A few short passages and a few query tokens: odd numbers of everything.
+    /// A few short passages, one of them empty, and sizes that leave a tail in every tile.
     pub fn small() -> Self {
         let lengths = vec![3, 0, 1, 9, 4, 5];
         Self {
@@ -84,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// Anything.
+    /// Random shape: up to 320 dims, 300 centroids, 47 query tokens and 11 passages of up to 39 tokens.
     pub fn random(rng: &mut Rng) -> Self {
         Self {
             dim: 8 * (1 + rng.below(40)),
@@ -100,13 +100,13 @@ impl Shape {
     }
 }
 
-/// What the arrays are filled with.
+/// Values of the arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// Noise within the bounds.
+    /// Uniform noise within the bounds.
     Random,
-    /// Largest levels, residual_weights, centroid_weights, centroids and query components, in runs of equal sign, and a table
-    /// factor that clamps.
+    /// Largest levels, weights, centroids and query components, in runs of equal sign, and a factor of the centroid
+    /// table that saturates.
     Extreme,
 }
 
@@ -116,12 +116,12 @@ pub struct Case {
     pub codec: CheckedCodec,
     pub passages: CompressedPassages,
     pub query: QuantizedQuery,
-    /// Passages to select: in no order, some twice, some that do not exist.
+    /// Selected pids: unsorted, some twice, some out of range.
     pub pids: Vec<Pid>,
 }
 
 impl Case {
-    /// A case of this shape.
+    /// Creates a case of this shape.
     pub fn new(shape: &Shape, fill: Fill) -> Self {
         let rng = &mut Rng::new(shape.seed);
         let codec = CheckedCodec::new(codec(shape, fill, rng)).expect("a case's codec is valid");
@@ -145,8 +145,9 @@ impl Case {
         Self { codec, passages, query, pids }
     }
 
-    /// The same bytes with codes that name no centroid and offsets that go anywhere.
-    pub fn with_lies(mut self, seed: u64) -> Self {
+    /// Corrupts the passages: sets a bit in each byte of the codes, so that some are out of range, and replaces offsets
+    /// by random ones, in no order and partly out of range.
+    pub fn corrupted(mut self, seed: u64) -> Self {
         let rng = &mut Rng::new(seed);
         let flip = |byte: &u8| byte | (1u8 << (byte % 8));
         self.passages.codes = self.passages.codes.iter().map(flip).collect::<Vec<u8>>().into();
@@ -164,7 +165,7 @@ impl Case {
     }
 }
 
-/// A codec of this shape.
+/// Creates a codec of this shape.
 pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> CodecParams {
     let (dim, extreme) = (shape.dim, fill == Fill::Extreme);
     let trellis = shape.trellis && matches!(shape.nbits, 1 | 2);
@@ -182,11 +183,12 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> CodecParams {
     let mut cutoffs: Vec<f32> = (0..num_cutoffs).map(|_| rng.normal()).collect();
     cutoffs.sort_unstable_by(f32::total_cmp);
     let entries = 1usize << shape.weight_bits;
-    let gain = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
-    let norm = |rng: &mut Rng| if extreme { 255 } else { rng.bits() as u8 };
-    // No powers of two, so that a product taken in another order shows.
+    let residual_weight = |rng: &mut Rng| if extreme { limit } else { rng.below(limit as usize + 1) as u8 };
+    let centroid_weight = |rng: &mut Rng| if extreme { 255 } else { rng.bits() as u8 };
+    // No powers of two, so that products in another order round differently.
     let (centroid_weight_step, residual_weight_step) = (0.93, 0.003);
-    // A factor by which a large product meets the bound of the table, or goes far past it.
+    // A factor by which the largest product reaches 1.5 times the bound of the centroid table; 8 times for random
+    // components, whose products are far from the largest.
     let largest = dim as f32 * 127.0 * 127.0;
     let factor = (1 << 22) as f32 / largest * if extreme { 1.5 } else { 8.0 };
     CodecParams {
@@ -201,14 +203,14 @@ pub fn codec(shape: &Shape, fill: Fill, rng: &mut Rng) -> CodecParams {
         rule: WeightRule::KeepLength,
         rotation: None,
         weight_bits: shape.weight_bits,
-        centroid_weights: (0..entries).map(|_| norm(rng)).collect(),
-        residual_weights: (0..entries).map(|_| gain(rng)).collect(),
+        centroid_weights: (0..entries).map(|_| centroid_weight(rng)).collect(),
+        residual_weights: (0..entries).map(|_| residual_weight(rng)).collect(),
         centroid_weight_step,
         residual_weight_step,
     }
 }
 
-/// Prefix sums of `lengths`, little-endian.
+/// Returns the prefix sums of `lengths`, little-endian.
 fn offsets(lengths: &[usize]) -> Vec<u8> {
     let ends = lengths.iter().scan(0u32, |end, &length| {
         *end += length as u32;
@@ -217,7 +219,7 @@ fn offsets(lengths: &[usize]) -> Vec<u8> {
     std::iter::once(0).chain(ends).flat_map(u32::to_le_bytes).collect()
 }
 
-/// A component of a query or a centroid: noise, or the bound, in long runs of either sign.
+/// Returns a component of a query or a centroid: noise, or the bound, in runs of 4096 of one sign or of random signs.
 pub fn component(fill: Fill, rng: &mut Rng, at: usize) -> i8 {
     match fill {
         Fill::Random => rng.within(-127, 127) as i8,
@@ -226,7 +228,7 @@ pub fn component(fill: Fill, rng: &mut Rng, at: usize) -> i8 {
     }
 }
 
-/// A byte of packed residuals: noise, or mostly the first and the last bucket.
+/// Returns a byte of packed residuals: noise, or mostly the first and the last bucket.
 fn byte(fill: Fill, rng: &mut Rng) -> u8 {
     match (fill, rng.below(16)) {
         (Fill::Random, _) | (_, 0) => rng.bits() as u8,

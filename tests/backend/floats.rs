@@ -1,24 +1,24 @@
-//! Float ops: equal to the reference where it is decided by more than a rounding error.
+//! Checks of the float ops: results equal the reference wherever a decision has a margin above rounding errors.
 
 use crate::cases::{Fill, Rng, Shape, codec};
 use selvedge_backend::{
     Backend, CheckedCodec, CodecParams, ResidualForm, RowCoding, WeightRule, packed_row_bytes, reference,
 };
 
-/// Inner products may be off by so much, times the lengths of both rows.
+/// Maximum error of an inner product, relative to the product of both lengths.
 const PRODUCT_MARGIN: f64 = 1e-5;
-/// A compared component may be off by so much, and by so much of itself.
+/// Maximum error of a component that is compared with a cutoff, absolute and relative.
 const COMPONENT_MARGIN: f64 = 1e-5;
-/// A squared error may be off by so much of the squared lengths that it is the difference of.
+/// Maximum error of a squared distance, relative to the squared lengths of both vectors.
 const ERROR_MARGIN: f64 = 1e-5;
-/// A norm may be off by so much of itself.
+/// Maximum relative error of a norm.
 const NORM_MARGIN: f64 = 1e-5;
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// Sums are the f64 sums in order, rounded: equal.
+/// Checks the sums for equality: the contract is the f64 sum in order, rounded once.
 pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
     let rng = &mut Rng::new(5);
     let embeddings = rng.unit_rows(num, dim);
@@ -27,7 +27,7 @@ pub fn check_centroid_sums(backend: &impl Backend, dim: usize, num: usize, num_c
     assert!(found == reference::centroid_sums(dim, &embeddings, &codes, num_centroids), "{}", backend.name());
 }
 
-/// Compresses `num` embeddings with every form and rule (that there is), and checks each row.
+/// Compresses `num` embeddings with every valid pair of residual form and weight rule, and checks each row.
 pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     for (form, rule) in [
         (ResidualForm::Orthogonal, WeightRule::KeepLength),
@@ -45,7 +45,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
         let mut embeddings = rng.unit_rows(num, shape.dim);
         let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
         if num > 2 {
-            // A residual of zero, and an embedding of zero.
+            // The first residual is zero, and the second embedding.
             let centroid = &codec.centroids[codes[0] as usize * shape.dim..][..shape.dim];
             embeddings.iter_mut().zip(centroid).for_each(|(x, &c)| *x = codec.centroid_scale * f32::from(c));
             embeddings[shape.dim..2 * shape.dim].fill(0.0);
@@ -60,24 +60,25 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
     }
 }
 
-/// Units under which centroids, levels and weights make vectors of about unit length.
+/// Rescales a codec so that its reconstructions have about unit length.
 pub fn realistic(mut codec: CodecParams, rule: WeightRule) -> CodecParams {
     codec.centroid_scale = 1.0 / (73.0 * (codec.dim as f32).sqrt());
     codec.centroid_weight_step = 1.0 / 128.0;
     codec.residual_weight_step = 1.0 / (4000.0 * (codec.dim as f32).sqrt());
     codec.cutoffs.iter_mut().for_each(|cutoff| *cutoff *= 0.7);
-    codec.centroid_weights.iter_mut().for_each(|norm| *norm = (*norm).max(1));
+    codec.centroid_weights.iter_mut().for_each(|weight| *weight = (*weight).max(1));
     if rule == WeightRule::UnitNorm {
         codec.residual_weights = codec
             .centroid_weights
             .iter()
-            .map(|&norm| norm.min(CodecParams::residual_weight_limit(codec.dim, &codec.levels)))
+            .map(|&weight| weight.min(CodecParams::residual_weight_limit(codec.dim, &codec.levels)))
             .collect();
     }
     codec
 }
 
-/// One embedding's bytes: each bucket holds its component, the weight fits best, within the margins.
+/// Checks the bytes of one embedding: each bucket holds its component, and the weight has the least error, both within
+/// the margins.
 fn check_row(codec: &CodecParams, x: &[f32], code: u32, row: &[u8], weight: usize, name: &str) {
     let centroid = &codec.centroids[code as usize * codec.dim..][..codec.dim];
     let components = reference::components(codec, x, centroid);
@@ -112,7 +113,7 @@ fn check_row(codec: &CodecParams, x: &[f32], code: u32, row: &[u8], weight: usiz
     );
 }
 
-/// Every component lies in its bucket, within the margin of an edge; gives back the levels.
+/// Checks that every component is in its bucket, within the margin at an edge; returns the levels.
 fn check_buckets(codec: &CodecParams, components: &[f64], edges: &[f32], unit: f64, row: &[u8], name: &str) -> Vec<i8> {
     let width = packed_row_bytes(codec.dim, codec.nbits);
     let mask = ((1u16 << codec.nbits) - 1) as u8;
@@ -128,8 +129,8 @@ fn check_buckets(codec: &CodecParams, components: &[f64], edges: &[f32], unit: f
     levels
 }
 
-/// A row of a trellis is the nearest of those that begin with its bits, within the margin; gives back its levels.
-/// (Which beginning is taken: `trellis.rs`.)
+/// Checks that a row of a trellis is, within the margin, the nearest of all rows with the same beginning; returns its
+/// levels. The choice of the beginning is checked in `trellis.rs`.
 fn check_nearest(codec: &CodecParams, components: &[f64], row: &[u8], name: &str) -> Vec<i8> {
     let beginning = usize::from(row[0]) % (1 << (8 - codec.nbits));
     let nearest = reference::nearest_trellis_row(codec, components, Some(beginning));
@@ -144,14 +145,14 @@ fn check_nearest(codec: &CodecParams, components: &[f64], row: &[u8], name: &str
     (0..codec.dim).map(|d| codec.level(row, d)).collect()
 }
 
-/// Squared lengths of the two parts of a reconstruction.
+/// Returns the sum of the squared lengths of a reconstruction's centroid part and residual part.
 fn reconstruction_bound(codec: &CodecParams, centroid: &[i8], levels: &[i8], weight: usize) -> f64 {
     let square = |row: &[i8], factor: f32| row.iter().map(|&v| (f64::from(factor) * f64::from(v)).powi(2)).sum::<f64>();
-    let norm = codec.centroid_weight_step * f32::from(codec.centroid_weights[weight]) * codec.centroid_scale;
-    square(centroid, norm) + square(levels, codec.residual_weight_step * f32::from(codec.residual_weights[weight]))
+    let factor = codec.centroid_weight_step * f32::from(codec.centroid_weights[weight]) * codec.centroid_scale;
+    square(centroid, factor) + square(levels, codec.residual_weight_step * f32::from(codec.residual_weights[weight]))
 }
 
-/// Scores within the margin; a passage without tokens at minus infinity.
+/// Checks scores within the margin; a passage without tokens scores minus infinity.
 pub fn check_maxsim_f32(backend: &impl Backend, dim: usize, query_lengths: &[usize], passage_lengths: &[usize]) {
     let ends = |lengths: &[usize]| -> Vec<usize> {
         let mut offsets = vec![0];

@@ -1,6 +1,7 @@
-//! The CUDA backend under test: this machine's GPU, or where there is none the emulated driver of `tests/emulator/`.
+//! The CUDA backend under test: the GPU of this machine, or the emulated driver of `tests/emulator/`.
 //!
-//! Without a C++ compiler there is neither; the suite then says so and leaves it out, unless `SELVEDGE_REQUIRE_CUDA=1`.
+//! With neither a GPU nor a C++ compiler for the emulator, the suite skips CUDA with a message, or fails under
+//! `SELVEDGE_REQUIRE_CUDA=1`.
 
 #[path = "../emulator/compiler.rs"]
 pub mod compiler;
@@ -9,14 +10,14 @@ use selvedge_backend::Cuda;
 use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
 use std::sync::OnceLock;
 
-/// The backend, made once.
+/// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
     CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
 }
 
 fn emulated() -> Option<Cuda> {
-    // Once they are loaded nobody needs the files any more.
+    // The files may be deleted once they are loaded.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (driver, nvrtc) = compiler::emulator(folder.path())?;
     let driver = Driver::from_file(&driver).expect("the emulated driver loads");
@@ -24,9 +25,9 @@ fn emulated() -> Option<Cuda> {
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
 }
 
-/// Embeddings that are on the device become the same query, for every backend.
+/// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
 #[test]
-fn embeddings_on_the_device_are_a_query_like_any() {
+fn embeddings_on_the_device_give_the_same_query() {
     use crate::cases::{Case, Fill, Rng, Shape};
     use selvedge_backend::{Backend, CheckedCodec, CodecParams, Cpu, Embeddings, reference};
 
@@ -46,9 +47,10 @@ fn embeddings_on_the_device_are_a_query_like_any() {
     }
 }
 
-/// Two of one device have a stream each, and neither waits for the other's.
+/// Each op panics on handles of another [`Cuda`]: two of one device have a stream each, so that one does not wait for
+/// the other's kernels.
 #[test]
-fn what_another_one_made_is_refused() {
+fn handles_of_another_backend_are_refused() {
     use crate::cases::{Case, Fill, Shape};
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,22 +67,22 @@ fn what_another_one_made_is_refused() {
     };
     let centroids = own.load_centroids(case.codec.dim, &case.codec.centroids).unwrap();
     let (codec, passages, query, table, scores) = make(own);
-    let (its_codec, _, its_query, its_table, _) = make(&other);
+    let (other_codec, _, other_query, other_table, _) = make(&other);
     let refused = |what: &str, op: &dyn Fn() -> bool| {
-        assert!(catch_unwind(AssertUnwindSafe(op)).is_err(), "{what} is another one's");
+        assert!(catch_unwind(AssertUnwindSafe(op)).is_err(), "{what} of another backend is accepted");
     };
     refused("assign's centroids", &|| other.assign(&centroids, &[]).is_ok());
     refused("compress' codec", &|| other.compress(&codec, &[], &[]).is_ok());
     refused("load_passages' codec", &|| other.load_passages(&codec, case.passages.clone()).is_ok());
     refused("load_query's codec", &|| other.load_query(&codec, case.query.clone()).is_ok());
-    refused("centroid_table's codec", &|| other.centroid_table(&codec, &its_query).is_ok());
-    refused("centroid_table's query", &|| other.centroid_table(&its_codec, &query).is_ok());
+    refused("centroid_table's codec", &|| other.centroid_table(&codec, &other_query).is_ok());
+    refused("centroid_table's query", &|| other.centroid_table(&other_codec, &query).is_ok());
     refused("decompress' passages", &|| other.decompress(&passages, 0..1).is_ok());
     refused("probe's table", &|| other.probe(&table, 1).is_ok());
-    refused("approx_scores' passages", &|| other.approx_scores(&passages, &its_table, Select::All).is_ok());
-    refused("approx_scores' table", &|| own.approx_scores(&passages, &its_table, Select::All).is_ok());
-    refused("maxsim's passages", &|| other.maxsim(&passages, &its_query, &its_table, Select::All).is_ok());
-    refused("maxsim's query", &|| own.maxsim(&passages, &its_query, &table, Select::All).is_ok());
-    refused("maxsim's table", &|| own.maxsim(&passages, &query, &its_table, Select::All).is_ok());
+    refused("approx_scores' passages", &|| other.approx_scores(&passages, &other_table, Select::All).is_ok());
+    refused("approx_scores' table", &|| own.approx_scores(&passages, &other_table, Select::All).is_ok());
+    refused("maxsim's passages", &|| other.maxsim(&passages, &other_query, &other_table, Select::All).is_ok());
+    refused("maxsim's query", &|| own.maxsim(&passages, &other_query, &table, Select::All).is_ok());
+    refused("maxsim's table", &|| own.maxsim(&passages, &query, &other_table, Select::All).is_ok());
     refused("top_k's scores", &|| other.top_k(&scores, 1).is_ok());
 }

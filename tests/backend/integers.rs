@@ -1,28 +1,29 @@
-//! Integer ops and `decompress`: equal to the reference, bit for bit.
+//! Checks of the integer ops and `decompress`: results equal the results of the reference, bit for bit.
 
 use crate::cases::{Case, Fill, Rng, Shape, codec, component};
 use selvedge_backend::{
     Backend, CheckedCodec, CodecParams, Embeddings, Pid, Probed, QuantizedQuery, RawHit, SegmentHit, SegmentView,
     Select, reference, reference::Reference,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Everything that can be asked of one backend about one case.
+/// Results of every integer op on one case.
 #[derive(Debug, PartialEq)]
-struct Answers {
-    /// `probe` at several widths; the widest is the whole centroid table.
+struct Outputs {
+    /// Results of `probe` at several `nprobe`; at K they hold the whole centroid table.
     probes: Vec<Probed>,
-    /// All passages by approximate score, then the selected ones.
+    /// All passages by approximate score, and the selected ones.
     approx: [Vec<RawHit>; 2],
-    /// All passages by score, then the selected ones.
+    /// All passages by score, and the selected ones.
     scores: [Vec<RawHit>; 2],
-    /// The best three of the selected ones.
+    /// The best three of the selected passages.
     best: Vec<RawHit>,
-    /// Bits of all vectors, then those of some tokens in the middle.
+    /// Bits of all decompressed vectors, and of a range in the middle.
     vectors: [Vec<u32>; 2],
 }
 
-/// Asks `backend` about `case`.
-fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
+/// Runs every integer op of `backend` on `case`.
+fn outputs<B: Backend>(backend: &B, case: &Case) -> Outputs {
     let codec = backend.load_codec(case.codec.clone()).unwrap();
     let passages = backend.load_passages(&codec, case.passages.clone()).expect("the arrays fit");
     let query = backend.load_query(&codec, case.query.clone()).unwrap();
@@ -34,7 +35,7 @@ fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
     let maxsim = |select| backend.maxsim(&passages, &query, &table, select).unwrap();
     let num_tokens = case.passages.num_tokens();
     let vectors = |tokens| backend.decompress(&passages, tokens).unwrap().into_iter().map(f32::to_bits).collect();
-    Answers {
+    Outputs {
         probes: [0, 1, 3, num_centroids / 17, num_centroids - 1, num_centroids, num_centroids + 5]
             .map(|n| backend.probe(&table, n).unwrap())
             .into(),
@@ -45,9 +46,9 @@ fn ask<B: Backend>(backend: &B, case: &Case) -> Answers {
     }
 }
 
-/// `backend` and the reference agree about `case`.
+/// Checks that `backend` and the reference agree on `case`.
 pub fn check(backend: &impl Backend, case: &Case) {
-    let (found, expected) = (ask(backend, case), ask(&Reference, case));
+    let (found, expected) = (outputs(backend, case), outputs(&Reference, case));
     let shape =
         (case.codec.dim, case.codec.nbits, case.codec.weight_bits, case.codec.num_centroids(), case.query.len());
     let context = format!("{}: (dim, nbits, weight_bits, K, Q) = {shape:?}", backend.name());
@@ -58,7 +59,7 @@ pub fn check(backend: &impl Backend, case: &Case) {
     assert!(found.vectors == expected.vectors, "decompress: {context}");
 }
 
-/// A query is rotated and rounded to the reference's bits, for embeddings of any size.
+/// Checks that a query is rotated and rounded to the bits of the reference, for embeddings of any magnitude.
 pub fn check_quantize_query(backend: &impl Backend, dim: usize, query_len: usize, rotation: Option<u64>) {
     let rng = &mut Rng::new((dim * 7 + query_len) as u64);
     let shape = Shape { dim, num_centroids: 2, ..Shape::small() };
@@ -75,16 +76,16 @@ pub fn check_quantize_query(backend: &impl Backend, dim: usize, query_len: usize
     }
 }
 
-/// An exhaustive search of several queries over several segments is what the single ops come to, merged by hand. The
-/// segments have passages in common, whose scores are equal.
+/// Checks that an exhaustive search of several queries over several segments equals the merged results of the single
+/// ops. The segments have passages in common, so that scores tie between segments.
 pub fn check_search_batch<B: Backend>(backend: &B, case: &Case) {
     let resident = backend.load_codec(case.codec.clone()).unwrap();
     let passages = backend.load_passages(&resident, case.passages.clone()).unwrap();
     let selects = [Select::Pids(&case.pids), Select::All, Select::Pids(&[]), Select::All];
     let views = selects.map(|select| SegmentView { passages: &passages, select });
     let with = |data: Vec<i8>| QuantizedQuery { data, ..case.query.clone() };
-    let (all, of_one) = (case.query.data.len(), case.query.dim.min(case.query.data.len()));
-    let rounded = [case.query.clone(), with(vec![0; all]), with(case.query.data[..of_one].to_vec())];
+    let (all, one_token) = (case.query.data.len(), case.query.dim.min(case.query.data.len()));
+    let rounded = [case.query.clone(), with(vec![0; all]), with(case.query.data[..one_token].to_vec())];
     let queries: Vec<B::Query> =
         rounded.iter().map(|query| backend.load_query(&resident, query.clone()).unwrap()).collect();
     for k in [0, 1, 5, usize::MAX] {
@@ -98,7 +99,7 @@ pub fn check_search_batch<B: Backend>(backend: &B, case: &Case) {
                     hits.into_iter().map(move |hit| SegmentHit { segment, hit })
                 };
                 let mut all: Vec<SegmentHit> = selects.iter().enumerate().flat_map(of_segment).collect();
-                // Each segment's are in their order already, which a stable sort keeps among equals.
+                // Hits of a segment are already in order, and a stable sort keeps the order of equal scores.
                 all.sort_by_key(|found| std::cmp::Reverse(found.hit.score));
                 all.truncate(k);
                 all
@@ -112,21 +113,21 @@ pub fn check_search_batch<B: Backend>(backend: &B, case: &Case) {
     assert_eq!(backend.search_batch(&resident, &[], &queries, 3).unwrap(), vec![Vec::new(); queries.len()]);
 }
 
-/// Equal scores are ranked by pid, equal table entries by code.
+/// Checks that equal scores are ranked by pid, and equal table entries by code.
 pub fn check_ties(backend: &impl Backend) {
     let shape = Shape { num_centroids: 50, lengths: vec![2; 100], nbits: 0, weight_bits: 0, ..Shape::small() };
     let mut case = Case::new(&shape, Fill::Random);
     case.query.data.fill(0);
     case.pids = (0..100).rev().collect();
-    let answers = ask(backend, &case);
+    let found = outputs(backend, &case);
     let pids = |hits: &[RawHit]| hits.iter().map(|hit| hit.pid).collect::<Vec<Pid>>();
-    assert_eq!(pids(&answers.scores[0]), (0..100).collect::<Vec<Pid>>());
-    assert_eq!(pids(&answers.scores[1]), (0..100).collect::<Vec<Pid>>());
-    assert_eq!(pids(&answers.best), [0, 1, 2]);
-    assert!(answers.probes[2].cells.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
+    assert_eq!(pids(&found.scores[0]), (0..100).collect::<Vec<Pid>>());
+    assert_eq!(pids(&found.scores[1]), (0..100).collect::<Vec<Pid>>());
+    assert_eq!(pids(&found.best), [0, 1, 2]);
+    assert!(found.probes[2].cells.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
 }
 
-/// The codes of `embeddings`, asked for twice of the same resident centroids.
+/// Assigns `embeddings`, and their second half once more to the same resident centroids; returns the codes.
 fn assign(backend: &impl Backend, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
     let resident = backend.load_centroids(dim, centroids).unwrap();
     let codes = backend.assign(&resident, embeddings).unwrap();
@@ -135,19 +136,37 @@ fn assign(backend: &impl Backend, dim: usize, embeddings: &[f32], centroids: &[i
     codes
 }
 
-/// Codes are the reference's, for embeddings of any length.
+/// Checks that codes equal the codes of the reference, for embeddings of any length.
 pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize, fill: Fill) {
     let rng = &mut Rng::new((dim * 31 + num * 7 + num_centroids) as u64);
     let centroids: Vec<i8> = (0..num_centroids * dim).map(|at| component(fill, rng, at)).collect();
     let mut embeddings: Vec<f32> = (0..num * dim).map(|at| component(fill, rng, at).into()).collect();
     for (i, x) in embeddings.chunks_exact_mut(dim).enumerate() {
-        x.iter_mut().for_each(|x| *x *= 0.37 * (i as f32 - 1.0));
+        // One row is so small that 127 / max|x| is infinite, and 0 times that is NaN, which rounds to 0.
+        let size = if i == 2 { 1e-40 } else { 0.37 * (i as f32 - 1.0) };
+        x.iter_mut().for_each(|x| *x *= size);
+        x[dim / 2] = if i == 2 { 0.0 } else { x[dim / 2] };
     }
     let found = assign(backend, dim, &embeddings, &centroids);
     assert!(found == reference::assign(dim, &embeddings, &centroids), "{}: D={dim} K={num_centroids}", backend.name());
 }
 
-/// Of equal centroids the one with the lowest code is taken.
+/// Checks that int8 rows are refused as a query and as centroids if one is incomplete or has a component of -128.
+pub fn check_refused_rows(backend: &impl Backend) {
+    let case = Case::new(&Shape::small(), Fill::Random);
+    let (dim, resident) = (case.codec.dim, backend.load_codec(case.codec.clone()).unwrap());
+    let refused = |what: &str, op: &dyn Fn() -> bool| {
+        assert!(catch_unwind(AssertUnwindSafe(op)).is_err(), "{}: {what}", backend.name());
+    };
+    for (what, data) in [("rows cut short", vec![1; dim + 4]), ("-128", vec![i8::MIN; dim])] {
+        let query = QuantizedQuery { data: data.clone(), ..case.query.clone() };
+        refused(&format!("{what} in a query"), &|| backend.load_query(&resident, query.clone()).is_ok());
+        refused(&format!("{what} in centroids"), &|| backend.load_centroids(dim, &data).is_ok());
+    }
+    refused("centroids of 6 components", &|| backend.load_centroids(6, &[1; 6]).is_ok());
+}
+
+/// Checks that the lowest code wins among equal centroids.
 pub fn check_assign_ties(backend: &impl Backend) {
     let rng = &mut Rng::new(3);
     for copies in [2, 3, 9, 16, 17] {

@@ -1,10 +1,10 @@
-//! One suite for every backend: each op, asked of the backend and of the naive loops.
+//! Conformance suite of the backends: the result of each op is compared with that of `selvedge_backend::reference`.
 //!
-//! Integer ops and `decompress` must agree bit for bit, on random and on adversarial input; float
-//! ops within the margins that `floats.rs` names. A new backend joins by a line in [`each_backend`].
-//! [`a_little_of_everything`] is small enough for Miri, which `.ci/run` has interpret it.
+//! Integer ops and `decompress` must agree bit for bit, on random and on extreme input; float ops must agree within the
+//! margins of `floats.rs`. A new backend needs one line in [`each_backend`]. [`a_little_of_everything`] is small enough
+//! for Miri, under which `.ci/run` runs it.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // a test crate exports nothing
 
 mod cases;
 mod floats;
@@ -18,18 +18,18 @@ use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How much of a sweep a backend is asked.
+/// Coverage of a sweep over sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sweep {
-    /// All of it.
+    /// Every size.
     Full,
-    /// What lies at the edges of kernels' tiles: each dim and coding is a kernel of its own to compile on a GPU, and a
-    /// GPU may be an emulated one.
+    /// Sizes at the edges of the kernels' tiles, for CUDA: each dim and coding is compiled separately there, and the
+    /// GPU may be emulated.
     Edges,
 }
 
 impl Sweep {
-    /// `all`, or the `edges` among them.
+    /// Returns `all` for a full sweep, and `edges` otherwise.
     fn of<T: Copy>(self, all: &[T], edges: &[T]) -> Vec<T> {
         if self == Self::Full { all.to_vec() } else { edges.to_vec() }
     }
@@ -39,7 +39,8 @@ impl Sweep {
     }
 }
 
-/// Runs a body on every backend of this machine, by name, since [`Backend`] is generic.
+/// Expands a body once per backend of this machine; a macro, since [`Backend`] is generic. `sweep` is the coverage that
+/// the backend can afford.
 macro_rules! each_backend {
     ($backend:ident => $body:expr) => {
         each_backend!($backend, _sweep => $body)
@@ -58,12 +59,14 @@ macro_rules! each_backend {
     };
 }
 
-/// Dims at and around every step of the kernels.
+/// Dims of a full sweep: one group of 8 components, full and partial SIMD steps, common widths of models, and the
+/// largest.
 const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
-/// Less than a step of 32 components, steps that are not full, and more than registers hold.
+/// Dims at the edges of the CUDA kernels: less than a step of 32 components, a partial step, full steps, and more
+/// components than registers hold.
 const EDGE_DIMS: [usize; 5] = [8, 48, 64, 128, 328];
 
-/// Every op at the smallest sizes. Compressing with a trellis is left out: its oracle takes minutes under Miri.
+/// Every op at the smallest sizes. Compression with a trellis is left out: its oracle takes minutes under Miri.
 #[test]
 fn a_little_of_everything() {
     each_backend!(backend => {
@@ -73,7 +76,7 @@ fn a_little_of_everything() {
         }
         integers::check(backend, &Case::new(&tiny, Fill::Extreme));
         let trellis = Shape { trellis: true, ..tiny.clone() };
-        integers::check(backend, &Case::new(&trellis, Fill::Random).with_lies(1));
+        integers::check(backend, &Case::new(&trellis, Fill::Random).corrupted(1));
         floats::check_compress(backend, &tiny, 3);
         integers::check_assign(backend, 8, 3, 17, Fill::Random);
         integers::check_quantize_query(backend, 8, 2, None);
@@ -83,6 +86,8 @@ fn a_little_of_everything() {
     });
 }
 
+/// All dims with all nbits: both decide which kernel runs. Weights of 0, 4, 5 and 8 bits are absent, aligned to half a
+/// byte, across bytes, and whole bytes.
 #[test]
 fn integer_ops_at_every_dim_and_width() {
     each_backend!(backend, sweep => {
@@ -100,6 +105,8 @@ fn integer_ops_at_every_dim_and_width() {
     });
 }
 
+/// Every query length up to 66, which includes every tail of a tile of query tokens, and longer ones around powers of
+/// two.
 #[test]
 fn integer_ops_at_every_query_length() {
     let all: Vec<usize> = (0..=66).chain([127, 128, 129, 255, 256, 257, 300]).collect();
@@ -112,6 +119,8 @@ fn integer_ops_at_every_query_length() {
     });
 }
 
+/// Passage lengths from 0 to 70, around powers of two, and long ones; then a segment of empty passages, and one without
+/// passages.
 #[test]
 fn integer_ops_at_every_passage_length() {
     each_backend!(backend => {
@@ -124,6 +133,7 @@ fn integer_ops_at_every_passage_length() {
     });
 }
 
+/// Numbers of centroids around a group of 8 of `probe`, and where codes take one more bit.
 #[test]
 fn integer_ops_at_every_number_of_centroids() {
     each_backend!(backend => {
@@ -133,9 +143,10 @@ fn integer_ops_at_every_number_of_centroids() {
     });
 }
 
+/// Ranges of levels on both sides of each bound by which a kernel is chosen.
 #[test]
 fn levels_at_the_edge_of_each_kernel() {
-    // Spans at which another pair of products no longer fits an i16, and the widest ones.
+    // Ranges at which one more pair of products no longer fits an i16, and the widest ones.
     let ranges = [(-1, 1), (-10, 10), (-21, 21), (-21, 22), (-32, 32), (-32, 33), (-64, 65), (-65, 65), (-2, 127)];
     let shifted = [(-127, 2), (-127, 3), (-127, -126), (126, 127), (-127, 127)];
     let all: Vec<(i8, i8)> = ranges.into_iter().chain(shifted).collect();
@@ -150,6 +161,7 @@ fn levels_at_the_edge_of_each_kernel() {
     });
 }
 
+/// Numbers of passages around 512 and 576: the CPU backend scores up to 512 on one thread, and more in blocks of 64.
 #[test]
 fn integer_ops_over_blocks_of_passages() {
     each_backend!(backend => {
@@ -161,20 +173,22 @@ fn integer_ops_over_blocks_of_passages() {
     });
 }
 
+/// Codes and offsets out of range: the ops are memory-safe, and every backend returns the same result.
 #[test]
-fn bytes_that_lie_get_the_same_answer() {
+fn corrupt_passages_give_the_result_of_the_reference() {
     each_backend!(backend, sweep => {
         for seed in 0..if sweep == Sweep::Full { 20 } else { 10 } {
             for num_centroids in [1, 5, 33] {
                 let case = Case::new(&Shape { num_centroids, seed, ..Shape::small() }, Fill::Random);
-                let case = case.with_lies(seed);
-                assert!(case.passages.validate(&case.codec).is_err(), "the lies are told apart");
+                let case = case.corrupted(seed);
+                assert!(case.passages.validate(&case.codec).is_err(), "corrupt passages are rejected");
                 integers::check(backend, &case);
             }
         }
     });
 }
 
+/// Shapes drawn from fixed seeds, so that a failure repeats.
 #[test]
 fn integer_ops_at_random_shapes() {
     each_backend!(backend, sweep => {
@@ -188,8 +202,8 @@ fn integer_ops_at_random_shapes() {
     });
 }
 
-/// Shapes drawn at random for a few seconds, `SELVEDGE_FUZZ_SECONDS` of them for each backend. A failure names its seed,
-/// and `SELVEDGE_FUZZ_SEED` begins there.
+/// Random shapes for `SELVEDGE_FUZZ_SECONDS` per backend, 2 by default. The last seed printed is the failing one;
+/// `SELVEDGE_FUZZ_SEED` starts from it.
 #[test]
 fn integer_ops_at_random_shapes_for_a_while() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
@@ -201,13 +215,13 @@ fn integer_ops_at_random_shapes_for_a_while() {
             println!("seed {seed}");
             let rng = &mut Rng::new(seed);
             let case = Case::new(&Shape::random(rng), [Fill::Random, Fill::Extreme][rng.below(2)]);
-            let case = if rng.below(4) == 0 { case.with_lies(seed) } else { case };
+            let case = if rng.below(4) == 0 { case.corrupted(seed) } else { case };
             integers::check(backend, &case);
         }
     });
 }
 
-/// So many that `probe` looks at some of the groups of centroids only: every fifth and every tenth.
+/// Numbers of centroids at which `probe` samples only every fifth and every tenth group of them for the missing score.
 #[test]
 fn integer_ops_with_many_centroids() {
     each_backend!(backend => for num_centroids in [10_007, 20_000] {
@@ -216,8 +230,9 @@ fn integer_ops_with_many_centroids() {
     });
 }
 
+/// Rotation and rounding of a query to int8, for each dim, with and without a rotation.
 #[test]
-fn queries_are_rounded_alike() {
+fn quantize_query() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
             for rotation in [None, Some(0), Some(42)] {
@@ -229,14 +244,18 @@ fn queries_are_rounded_alike() {
     });
 }
 
+/// `search_batch` over segments that share passages, with an empty query, with many passages, and with corrupt
+/// passages.
 #[test]
-fn a_batch_of_searches_is_what_its_ops_come_to() {
+fn a_batch_of_searches_gives_the_results_of_the_single_ops() {
     each_backend!(backend => {
         let many = (0..1200).map(|p| p * 7 % 5).collect();
-        for shape in [Shape::small(), Shape { query_len: 0, ..Shape::small() }, Shape { lengths: many, ..Shape::small() }] {
+        let (empty_query, many_passages) =
+            (Shape { query_len: 0, ..Shape::small() }, Shape { lengths: many, ..Shape::small() });
+        for shape in [Shape::small(), empty_query, many_passages] {
             integers::check_search_batch(backend, &Case::new(&shape, Fill::Random));
         }
-        integers::check_search_batch(backend, &Case::new(&Shape::small(), Fill::Random).with_lies(3));
+        integers::check_search_batch(backend, &Case::new(&Shape::small(), Fill::Random).corrupted(3));
     });
 }
 
@@ -245,6 +264,7 @@ fn top_k_and_probe_break_ties_by_number() {
     each_backend!(backend => integers::check_ties(backend));
 }
 
+/// Numbers of centroids around 16, with few embeddings; then many embeddings, and many centroids.
 #[test]
 fn assign() {
     each_backend!(backend, sweep => {
@@ -263,6 +283,12 @@ fn assign() {
 }
 
 #[test]
+fn int8_rows_that_break_the_contract_are_refused() {
+    each_backend!(backend => integers::check_refused_rows(backend));
+}
+
+/// No embedding, fewer embeddings than centroids, and up to 143 embeddings per centroid.
+#[test]
 fn centroid_sums() {
     each_backend!(backend => {
         for (dim, num, num_centroids) in [(8, 0, 1), (8, 1, 3), (128, 1000, 7), (96, 500, 300), (48, 3000, 65)] {
@@ -271,6 +297,7 @@ fn centroid_sums() {
     });
 }
 
+/// Compression into buckets, for each dim, nbits and width of weights; then many rows, and none.
 #[test]
 fn compress() {
     each_backend!(backend, sweep => {
@@ -287,13 +314,14 @@ fn compress() {
     });
 }
 
+/// Compression with a trellis: the row as such (`trellis.rs`), and the weights that follow from it.
 #[test]
 fn compress_with_a_trellis() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
             for nbits in [1, 2] {
                 for weight_bits in [0, 5] {
-                    // The first two rows are odd ones; the oracle is slow at many dims.
+                    // The first two rows are special cases (see `check_compress`); the oracle is slow at large dims.
                     let shape = Shape { dim, nbits, trellis: true, weight_bits, ..Shape::small() };
                     let few = dim > 1000 || sweep == Sweep::Edges;
                     floats::check_compress(backend, &shape, if few { 4 } else { 25 });
@@ -312,6 +340,7 @@ fn compress_with_a_trellis() {
     });
 }
 
+/// Exact MaxSim in f32: passages of 0 to 22 tokens, queries around a tile of 16, no query, no passage.
 #[test]
 fn maxsim_f32() {
     each_backend!(backend, sweep => {

@@ -1,12 +1,12 @@
-//! A test of the tests: bugs of the kinds that kernels have, planted in them, must not pass.
+//! Mutation tests of this suite: bugs of the kinds that kernels have are planted in them and must be found.
 //!
-//! The emulated NVRTC plants them (`EMULATED_MUTATION`: a kernel's file, a text that it has once, another text), in a
-//! process of its own for each; the sources are never touched.
+//! The emulated NVRTC plants a bug when it compiles (`EMULATED_MUTATION`: the file of a kernel, a text that occurs in
+//! it once, its replacement). Each bug has its own process; the sources are never changed.
 
 use crate::gpu;
 use std::process::Command;
 
-/// A bug, and the test that has to find it.
+/// A bug, and the test that must fail on it.
 struct Mutant {
     what: &'static str,
     kernel: &'static str,
@@ -49,7 +49,7 @@ fn planted_bugs_are_found() {
         let mut command = Command::new(suite);
         command.args(["--exact", mutant.test]);
         command.envs([("SELVEDGE_CUDA_DRIVER", &driver), ("SELVEDGE_NVRTC", &nvrtc)]);
-        // What is compiled of a mutant must not be taken for what the kernel itself gives.
+        // A separate cache: a compiled mutant must not be used in place of the kernel.
         command.env("SELVEDGE_CUBINS", folder.path().join(mutant.kernel));
         command.env("EMULATED_MUTATION", [mutant.kernel, mutant.text, mutant.planted].join("\n"));
         let out = command.output().expect("it starts");

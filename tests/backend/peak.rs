@@ -1,9 +1,11 @@
-//! What `benches/peak.rs` times on a GPU does what it says: all bytes are copied, and there are as many products as said.
+//! The loops that `benches/support/limits.rs` times on a GPU: they copy every byte and multiply as often as they
+//! report.
 
 use crate::gpu;
 
+/// Copies of no byte, one 16-byte load, whole blocks and an odd number of loads; products by their sum.
 #[test]
-fn peaks_of_a_gpu_are_of_work_that_is_done() {
+fn loops_of_the_peaks_do_all_their_work() {
     let Some(cuda) = gpu::cuda() else { return };
     for num in [0, 16, 4096, 16 * 300_001] {
         let data: Vec<u8> = (0..num).map(|i| (i * 7 + i / 251) as u8).collect();

@@ -1,4 +1,4 @@
-//! Rows of a trellis: equal to the reference where components are, and nearly the nearest there are.
+//! Checks of trellis rows: equal to the reference if their components are, and nearly the nearest of all rows.
 
 use crate::{
     cases::{Fill, Rng, Shape, codec},
@@ -6,8 +6,8 @@ use crate::{
 };
 use selvedge_backend::{Backend, CheckedCodec, ResidualForm, RowCoding, WeightRule, reference};
 
-/// A codec with one weight and one centroid of zeros, whose components are the embedding as it is: nothing is rounded
-/// before the search.
+/// Creates a codec with one weight and a centroid of zeros: components equal the embedding, so that nothing is rounded
+/// before the search for a row.
 fn bare_codec(dim: usize, nbits: u8, levels: Vec<i8>) -> CheckedCodec {
     let shape = Shape { dim, nbits, trellis: true, weight_bits: 0, num_centroids: 1, ..Shape::small() };
     let mut codec = realistic(codec(&shape, Fill::Random, &mut Rng::new(17)), WeightRule::KeepLength);
@@ -16,24 +16,27 @@ fn bare_codec(dim: usize, nbits: u8, levels: Vec<i8>) -> CheckedCodec {
     CheckedCodec::new(codec).expect("levels in range")
 }
 
-/// Levels like those in use: normal components of variance 1 have steps of .14.
+/// Levels that fit 2 bits and normal components of variance 1, in steps of 0.14.
 const NORMAL_LEVELS: [i8; 16] = [-2, 3, 9, -9, -10, -3, 3, 10, 15, 5, 0, -6, -15, 6, -5, 0];
 
-/// Rows are those of the reference, bit for bit: for components of any size, and with levels that are few, far apart,
-/// all alike or all 0, so that most ways cost the same.
+/// Checks that rows equal the reference bit for bit: for components of any magnitude, and for levels that are few, far
+/// apart, all equal or all 0, so that most paths cost the same.
 pub fn check_rows(backend: &impl Backend, nbits: u8, dim: usize, num: usize) {
     let rng = &mut Rng::new(dim as u64);
     let noise = (0..16).map(|_| rng.within(-127, 127) as i8).collect();
     let signs = (0..16).map(|label| if label % 2 == 0 { 127 } else { -127 }).collect();
     for levels in [NORMAL_LEVELS.to_vec(), noise, signs, vec![1; 16], vec![0; 16]] {
         let codec = bare_codec(dim, nbits, levels);
+        // NaN counts as a target of 0.
+        let not_a_number = num.saturating_sub(1) * dim..num * dim - dim / 2;
         let mut embeddings: Vec<f32> = (0..num * dim).map(|_| rng.normal()).collect();
         for (row, factor) in embeddings.chunks_exact_mut(dim).zip([1.0, 0.0, 1e-30, 0.1, 10.0, 1e30, 1.0]) {
             row.iter_mut().for_each(|x| *x *= factor);
         }
-        // The largest component beside the least, from one end of the range to the other and back.
+        // The largest and the least component alternate every three dims.
         let ends = embeddings.iter_mut().take(dim).skip(dim / 2).enumerate();
         ends.for_each(|(d, x)| *x = if d / 3 % 2 == 0 { f32::MAX } else { f32::MIN });
+        embeddings[not_a_number].iter_mut().step_by(3).for_each(|x| *x = f32::NAN);
         let (found, expected) = (
             backend.compress(&backend.load_codec(codec.clone()).unwrap(), &embeddings, &vec![0; num]).unwrap(),
             reference::compress(&codec, &embeddings, &vec![0; num]),
@@ -42,11 +45,11 @@ pub fn check_rows(backend: &impl Backend, nbits: u8, dim: usize, num: usize) {
     }
 }
 
-/// How much farther rows may be from their components than the nearest rows there are, on average: what
-/// looking for the best beginning in one walk around the ring's joint may lose.
+/// Maximum squared distance of rows from their components, relative to the nearest rows: the loss from choosing the
+/// beginning in one pass around the joint of the ring.
 const BEGINNING_MARGIN: f64 = 1.03;
 
-/// With normal components and levels that fit them (those of 2 bits), rows are nearly the nearest of all rows.
+/// Checks that rows are nearly the nearest of all rows, for normal components and [`NORMAL_LEVELS`].
 pub fn check_distance(backend: &impl Backend, nbits: u8, dim: usize) {
     let codec = bare_codec(dim, nbits, NORMAL_LEVELS.to_vec());
     let RowCoding::Trellis { step } = codec.coding else { panic!("a trellis") };

@@ -1,14 +1,13 @@
-//! A codec whose bounds were checked: the only kind that a [`Backend`](crate::Backend) takes.
+//! A codec whose bounds were checked, the only kind that a [`Backend`](crate::Backend) accepts.
 
 use crate::{CodecParams, QuantizedQuery, Result, Rotation};
 use std::{ops::Deref, sync::Arc};
 
-/// A codec that [`CodecParams::validate`] accepted and that nothing can change any more. Cloning is cheap: the codec is
+/// Codec parameters that passed [`CodecParams::validate`] and cannot change. Cloning is cheap: the parameters are
 /// shared.
 ///
-/// The SIMD bodies and the kernels leave out checks that a valid codec makes needless, such as the bounds of a lookup
-/// by weight index. Therefore a valid codec has to be a type of its own: [`CheckedCodec::new`] is the only way to make
-/// one, and what it gives out is read-only.
+/// The SIMD bodies and the kernels omit checks that a valid codec makes unnecessary, such as the bounds of a lookup by
+/// weight index. [`CheckedCodec::new`] is the only constructor, and access is read-only.
 ///
 /// ```
 /// use selvedge_backend::{CheckedCodec, CodecParams, Error, ResidualForm, RowCoding, WeightRule};
@@ -66,14 +65,14 @@ impl CheckedCodec {
     /// Checks every bound of `codec`.
     ///
     /// # Errors
-    /// The first bound of [`CodecParams::validate`] that the numbers break.
+    /// The first bound that the numbers break; see [`CodecParams::validate`].
     pub fn new(codec: CodecParams) -> Result<Self> {
         codec.validate()?;
         let rotation = codec.rotation.map(|seed| Rotation::new(codec.dim, seed));
         Ok(Self(Arc::new(Checked { codec, rotation })))
     }
 
-    /// The rotation between the embeddings' space and the codec's, if the codec has one.
+    /// The rotation from the space of the embeddings to that of the codec, if the codec has one.
     pub fn rotation(&self) -> Option<&Rotation> {
         self.0.rotation.as_ref()
     }
@@ -81,7 +80,7 @@ impl CheckedCodec {
     /// Rotates a query's embeddings, `(Q, D) f32`, and rounds them to int8.
     ///
     /// # Panics
-    /// If `embeddings` is no whole number of rows.
+    /// If the length of `embeddings` is not a multiple of the dimension.
     pub fn quantize_query(&self, embeddings: &[f32]) -> QuantizedQuery {
         let Some(rotation) = self.rotation() else { return QuantizedQuery::new(self.dim, embeddings) };
         let mut rows = embeddings.to_vec();

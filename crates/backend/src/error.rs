@@ -1,36 +1,36 @@
-//! What can fail for reasons outside the program: data and machines.
+//! Errors of the ops: corrupt data, and devices that fail.
 
 use crate::Isa;
 
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, with the values that broke the rule.
+/// An error of a backend, with the values that broke a rule.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A dim that no layout fits.
+    /// A dimension that is not a multiple of 8 between 8 and 32768.
     #[error("dim {dim} is not a multiple of 8 between 8 and 32768")]
     BadDim {
-        /// The dim that was asked for.
+        /// The dimension.
         dim: usize,
     },
     /// A codec whose numbers break a bound.
     #[error("codec: {what} is out of range: {value}")]
     BadCodec {
-        /// Which number.
+        /// Name of the number.
         what: &'static str,
-        /// Its value.
+        /// Value of the number.
         value: String,
     },
     /// An array that does not fit the others.
     #[error("{array}: expected {expected} bytes, found {found}")]
     ArrayLength {
-        /// Which array.
+        /// Name of the array.
         array: &'static str,
-        /// Bytes that the other arrays ask for.
+        /// Bytes that follow from the other arrays.
         expected: usize,
-        /// Bytes found.
+        /// Bytes of the array.
         found: usize,
     },
     /// Passage offsets that run backwards.
@@ -42,9 +42,9 @@ pub enum Error {
     /// A code that names no centroid.
     #[error("embedding {embedding} has code {code}, but there are {num_centroids} centroids")]
     CodeOutOfRange {
-        /// The embedding.
+        /// Number of the embedding.
         embedding: usize,
-        /// Its code.
+        /// Code of the embedding.
         code: u32,
         /// Number of centroids.
         num_centroids: usize,
@@ -52,9 +52,9 @@ pub enum Error {
     /// `SELVEDGE_ISA` names an instruction set that is unknown or that this machine lacks.
     #[error("SELVEDGE_ISA={wanted}: {reason} (known: portable, avx2, avxvnni, avx512)")]
     BadIsa {
-        /// What was asked for.
+        /// Value of the variable.
         wanted: String,
-        /// Why it cannot be had.
+        /// Reason why it cannot be used.
         reason: &'static str,
     },
     /// An instruction set that this machine lacks.
@@ -63,41 +63,41 @@ pub enum Error {
         /// The instruction set.
         wanted: Isa,
     },
-    /// A GPU that was asked for and cannot be had.
-    #[error("no CUDA device {wanted}: {reason} (`selvedge devices` lists what there is)")]
+    /// A GPU that was requested and cannot be used.
+    #[error("no CUDA device {wanted}: {reason} (`selvedge devices` lists the devices)")]
     NoCudaDevice {
-        /// Its number, from 0.
+        /// Number of the device, from 0.
         wanted: usize,
-        /// Why it cannot be had.
+        /// Reason why it cannot be used.
         reason: String,
     },
-    /// A kernel that NVRTC refuses.
+    /// A kernel that NVRTC rejects or fails to compile.
     #[error("kernel {kernel} does not compile:\n{log}")]
     KernelCompile {
-        /// The kernel.
+        /// Name of the kernel.
         kernel: String,
-        /// What the compiler said.
+        /// Log of the compiler.
         log: String,
     },
-    /// More device memory is needed than there is left.
+    /// An allocation for which the device has too little free memory.
     #[error(
         "out of device memory: {wanted_bytes} bytes are needed, {free_bytes} are free; free some, take another device, \
          or compute on the CPU"
     )]
     OutOfDeviceMemory {
-        /// Bytes that were asked for.
+        /// Bytes of the allocation.
         wanted_bytes: u64,
-        /// Bytes that the device had left.
+        /// Free bytes of the device.
         free_bytes: u64,
     },
-    /// A call of CUDA that failed.
+    /// A CUDA function that failed.
     #[error("{call} failed with code {code}{}", parenthesized(meaning))]
     Cuda {
-        /// The function.
+        /// Name of the function.
         call: &'static str,
-        /// What it returned.
+        /// Return code.
         code: i32,
-        /// What that means, in words; empty where nobody knows.
+        /// Meaning of the code in words; empty if unknown.
         meaning: String,
     },
 }
@@ -107,7 +107,7 @@ fn available() -> String {
     Isa::ALL.into_iter().filter(|isa| isa.is_available()).map(Isa::name).collect::<Vec<_>>().join(", ")
 }
 
-/// Words to put behind a sentence.
+/// Returns `words` in parentheses, to be appended to a message; nothing if `words` is empty.
 fn parenthesized(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({words})") }
 }

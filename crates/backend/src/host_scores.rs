@@ -1,12 +1,12 @@
-//! Scores in the host's memory, with the passages that they are of.
+//! Scores in the memory of the host, with their passages.
 
 use crate::{Pid, Select};
 
-/// One score for each selected passage.
+/// Scores of the selected passages, one each, in the memory of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostScores {
     scores: Vec<i32>,
-    /// The passages, or none where all of a segment were selected.
+    /// The selected passages; `None` if all of a segment are selected.
     pids: Option<Vec<Pid>>,
 }
 
@@ -20,12 +20,12 @@ impl HostScores {
         Self { scores, pids }
     }
 
-    /// The scores.
+    /// The scores, in the order of the selection.
     pub fn scores(&self) -> &[i32] {
         &self.scores
     }
 
-    /// The passages that they are of, in their order.
+    /// The selected passages, in the order of the scores.
     pub fn select(&self) -> Select<'_> {
         self.pids.as_deref().map_or(Select::All, Select::Pids)
     }

@@ -1,4 +1,4 @@
-//! Which instruction set the CPU ops use: detected once, forceable by an environment variable.
+//! Instruction sets of the CPU ops: detected at run time, or forced by the environment variable `SELVEDGE_ISA`.
 
 use crate::{Error, Result};
 
@@ -9,7 +9,7 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// The same with AVX-VNNI, which linear layers in int8 have a body for: Intel from Alder Lake on, AMD from Zen 5 on.
+    /// [`Avx2`](Self::Avx2) with AVX-VNNI, used by linear layers in int8: Intel from Alder Lake on, AMD from Zen 5 on.
     AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL, VNNI, VBMI and GFNI: Intel from Ice Lake, AMD from Zen 4 on.
     Avx512,
@@ -19,7 +19,7 @@ impl Isa {
     /// Every instruction set, slowest first.
     pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512];
 
-    /// Its name, as [`Isa::from_env`] reads it.
+    /// Name of the instruction set, as [`Isa::from_env`] reads it.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -29,7 +29,7 @@ impl Isa {
         }
     }
 
-    /// Whether this machine can run it.
+    /// Whether this machine has the instruction set.
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
@@ -53,12 +53,15 @@ impl Isa {
         }
     }
 
-    /// The best that this machine can run.
+    /// The fastest instruction set that this machine has.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).expect("portable is always available")
+        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// What `SELVEDGE_ISA` asks for, or else the best.
+    /// The instruction set that `SELVEDGE_ISA` names, or [`Isa::best`] if the variable is not set.
+    ///
+    /// # Errors
+    /// [`Error::BadIsa`] if the name is unknown, or this machine lacks the instruction set.
     pub fn from_env() -> Result<Self> {
         match std::env::var("SELVEDGE_ISA") {
             Err(_) => Ok(Self::best()),

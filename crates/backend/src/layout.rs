@@ -1,4 +1,4 @@
-//! How codes, residuals and weight indices lie in memory and on disk: the one place that knows.
+//! Layout of codes, residuals and weight indices in memory and on disk, defined here only.
 //!
 //! - **Residual row**, `W = D * nbits / 8` bytes: the row is cut into `8 / nbits` planes of `W`
 //!   components; byte `j`, bits `k*nbits .. (k+1)*nbits` (from the low end) holds the bucket of
@@ -7,9 +7,9 @@
 //!   component `k * W + j`'s own on (bit `8 j + k * nbits`) are its window, and name its level: [`trellis_label`].
 //! - **Codes**: `code_bits` each, little-endian bit order, one after the other, then
 //!   [`CODE_PADDING`] zero bytes, so that any code can be read with one 8-byte load.
-//! - **Scale indices**: `weight_bits` (at most 8) each, in the same bit order, without padding.
+//! - **Weight indices**: `weight_bits` (at most 8) each, in the same bit order, without padding.
 
-/// Zero bytes behind the packed codes.
+/// Zero bytes after the packed codes.
 pub const CODE_PADDING: usize = 8;
 
 /// Packed residual bytes of one vector, `W = D * nbits / 8`.
@@ -69,7 +69,7 @@ pub fn pack_weights(weights: &[u8], weight_bits: u8) -> Vec<u8> {
     bytes
 }
 
-/// Scale index of token `t`.
+/// Weight index of token `t`.
 #[inline]
 pub fn read_weight(weights: &[u8], weight_bits: u8, t: usize) -> usize {
     if weight_bits == 0 {
@@ -106,12 +106,15 @@ pub struct CodeReader<'a> {
 }
 
 impl<'a> CodeReader<'a> {
-    /// A reader over what [`pack_codes`] made.
+    /// A reader of bytes that [`pack_codes`] made.
     pub fn new(bytes: &'a [u8], code_bits: u32) -> Self {
         Self { bytes, code_bits: code_bits as usize, mask: (1u64 << code_bits) - 1 }
     }
 
     /// Code number `i`.
+    ///
+    /// # Panics
+    /// If the bytes end before the code and its padding.
     #[inline]
     pub fn get(&self, i: usize) -> u32 {
         let bit = i * self.code_bits;

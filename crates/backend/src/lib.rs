@@ -1,11 +1,13 @@
-//! The only room that computes: every op of late-interaction retrieval behind one trait.
+//! All arithmetic of late-interaction retrieval: every op is a method of one trait, [`Backend`].
 //!
 //! Each op exists as naive loops in [`mod@reference`] (the oracle and the textbook), and under [`Cpu`] as a
-//! portable, an AVX2 and an AVX-512 body; the feature `cuda` adds a kernel for GPUs. Tests hold the fast bodies to the oracle: with `==` for the integer
-//! ops below, for `assign` and for a trellis' rows, within a stated margin for the float ops (the rest of
-//! `compress`, `maxsim_f32`).
+//! portable body and, for most ops, an AVX2 and an AVX-512 body. The feature `cuda` adds kernels for GPUs.
+//! Tests compare the fast bodies with the oracle: with `==` for the integer ops below, for `assign`,
+//! `centroid_sums` and `decompress`, and for the rows of a trellis; within a stated margin for `maxsim_f32`
+//! and the rest of `compress`.
 //!
-//! Two more are the CPU's alone, and the encoder's: [`cpu::LinearF32`] and [`cpu::LinearInt8`], a transformer's layers.
+//! Two ops exist on the CPU only and serve the encoder: [`cpu::LinearF32`] and [`cpu::LinearInt8`], the layers of a
+//! transformer.
 //!
 //! # The arithmetic contract: a score is an integer
 //!
@@ -15,7 +17,7 @@
 //!
 //! ```text
 //! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)       i32
-//! sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8[t])                              i32
+//! sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8[t])        i32
 //! score(passage) = sum over i of (max over t of sim(i, t)) >> ceil(log2(Q))                  i32
 //! ```
 //!
@@ -24,25 +26,26 @@
 //! is never a result. Every term is an integer, so lane width, tile shape and summation order cannot
 //! change a score: portable, AVX2, AVX-512 and any GPU agree bit for bit.
 //!
-//! **Bytes that lie.** Index bytes may be hostile, and an answer is still owed, the same one from
-//! every backend: a code `>= K` counts as `K - 1`; a passage whose offsets run backwards or past the
-//! last token, and a pid `>= P`, count as a passage without tokens. [`CompressedPassages::validate`]
-//! tells the honest from the rest.
+//! **Corrupt input.** Index bytes may be hostile; every backend returns the same defined result. A code `>= K`
+//! counts as `K - 1`. A passage whose offsets run backwards or past the last token, and a pid `>= P`, count as a
+//! passage without tokens. [`CompressedPassages::validate`] detects both.
 //!
 //! **No overflow.** `centroid_weights[j] <= 255` and `|T| <= 2^22` give `|centroid_weights * T| < 2^30`.
 //! [`CodecParams::validate`] demands `D * 127 * max|level| * max(residual_weights) <= 2^30`, hence
 //! `|residual_weights * dot| <= 2^30` and `|sim| < 2^31`. Shifted right by `ceil(log2(Q))`, `Q` of them sum to
 //! less than `2^31` in absolute value, and since `|sim| <= 255 * 2^22 + 2^30 = 2^31 - 2^22`, no score
-//! reaches [`NO_MATCH`] (for `Q < 2^22`). A real score of 1 sits near `2^22` to `2^28`, so the shift
-//! costs nothing that a ranking could see.
+//! reaches [`NO_MATCH`] (for `Q < 2^22`). A similarity of 1 is an integer of about `2^22` to `2^28`, so the shift
+//! does not change rankings.
 #![deny(missing_docs)]
 
 mod checked;
+mod compressed;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod error;
 mod host_scores;
+mod int8_rows;
 mod isa;
 mod layout;
 mod missing_score;
@@ -54,6 +57,7 @@ mod trellis;
 mod types;
 
 pub use checked::CheckedCodec;
+pub use compressed::{CompressedPassages, Packed};
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
@@ -68,54 +72,60 @@ pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
 pub use search_batch::{SegmentHit, SegmentView};
 pub use types::{
-    CodecParams, CompressedPassages, NO_MATCH, Packed, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select,
-    TABLE_LIMIT, TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,
+    CodecParams, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT, TRELLIS_LEVELS,
+    WeightRule, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
 ///
 /// Shape letters: `Q` query tokens, `N` embeddings, `P` passages, `D` dim, `K` centroids,
-/// `W = D * nbits / 8` packed residual bytes. Arrays are row-major. The associated types are what
-/// the backend keeps close to its arithmetic: plain memory on a CPU, device memory on a GPU, so that
-/// nothing returns to the host between the stages of a query.
-///
-/// Slices of the wrong length are a caller's bug and panic, and so does the use of anything that another codec or another
-/// backend made, as far as its sizes tell.
+/// `W = D * nbits / 8` packed residual bytes. Arrays are row-major. The associated types are data that the backend
+/// keeps in its own memory, device memory on a GPU, so that nothing returns to the host between the stages of a query.
 ///
 /// # Errors
-/// A method fails with an [`Error`] where data or machines do: `load_passages` where arrays have lengths that do not fit
-/// each other, and on a GPU all of them where the device or its memory fails. On a CPU no op fails.
+/// On a CPU only `load_passages` can fail, and `quantize_query` for embeddings in device memory. On a GPU
+/// every method can fail: with [`Error::Cuda`] if the device or the driver fails, with
+/// [`Error::OutOfDeviceMemory`], and with [`Error::KernelCompile`] at the first use of a kernel.
+///
+/// # Panics
+/// A method panics if a slice has the wrong length, or if an argument was made with another codec or backend
+/// and its size shows that.
 pub trait Backend: Send + Sync {
-    /// The centroids that embeddings are assigned to, as this backend holds them.
+    /// Resident centroids, to which embeddings are assigned.
     type Centroids: Send + Sync;
-    /// A codec as this backend holds it.
+    /// A resident codec.
     type Codec: AsRef<CheckedCodec> + Send + Sync;
-    /// The compressed passages of one segment as this backend holds them.
+    /// The resident compressed passages of one segment.
     type Passages: Send + Sync;
-    /// A rounded query as this backend holds it, arranged for the passages of one codec.
+    /// A resident int8 query, arranged for the passages of one codec.
     type Query: Send + Sync;
     /// The centroid table of one query, `(K, Q) i32`.
     type Table: Send + Sync;
-    /// One score for each selected passage, `i32`, with the selection.
+    /// One score per selected passage, `i32`, with the selection.
     type Scores: Send + Sync;
 
-    /// What computes, for logs and tables: `cpu/avx2`, `cuda/0`.
+    /// Name of the backend for logs and tables, such as `cpu/avx2` or `cuda/0`.
     fn name(&self) -> String;
 
-    /// Takes centroids into the backend's memory, once for all embeddings that are assigned to them.
+    /// Copies centroids into the backend's memory, once for all embeddings that are assigned to them.
     /// `centroids (K, D) i8`, within -127..=127.
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids>;
 
-    /// Nearest centroid by int8 inner product for each embedding, `argmax over c of dot(x8, c8)` with `x8` the
-    /// embedding [rounded](round_to_int8) by itself; ties go to the lower code.
-    /// `embeddings (N, D) f32` -> `(N) u32`.
+    /// Nearest centroid of each embedding by int8 inner product: `argmax over c of dot(x8, c8)`, with `x8` the
+    /// [rounded](round_to_int8) embedding. Ties go to the lower code. `embeddings (N, D) f32` -> `(N) u32`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>>;
 
-    /// Sum and number of the embeddings of each code; the order of additions is fixed, whatever the
-    /// number of threads. `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
+    /// Sum and number of the embeddings of each code. The order of additions is fixed, for any number of threads.
+    /// `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn centroid_sums(
         &self,
         dim: usize,
@@ -124,66 +134,100 @@ pub trait Backend: Send + Sync {
         num_centroids: usize,
     ) -> Result<(Vec<f32>, Vec<u32>)>;
 
-    /// Takes a codec into the backend's memory.
+    /// Copies a codec into the backend's memory.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec>;
 
-    /// Residuals to packed levels and weight indices. `embeddings (N, D) f32`, `codes (N) u32`.
+    /// Compresses embeddings to packed residuals and weight indices. `embeddings (N, D) f32`, `codes (N) u32`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
 
-    /// Takes one segment's passages into the backend's memory.
+    /// Copies the passages of one segment into the backend's memory.
+    ///
+    /// # Errors
+    /// [`Error::ArrayLength`] if the arrays do not fit each other and the codec; otherwise if the device fails.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
 
-    /// The vectors that the bytes of some tokens stand for, in the codec's (rotated) space:
-    /// `((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8`, each step rounded
-    /// to f32 and nothing contracted, so that every backend gives the same bits.
-    /// `tokens`: range of token numbers in the segment -> `(tokens, D) f32`.
+    /// Decompressed vectors of a range of tokens, in the (rotated) space of the codec, `(tokens, D) f32`:
+    ///
+    /// ```text
+    /// ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8
+    ///     + (residual_weight_step * residual_weights[j]) * w8
+    /// ```
+    ///
+    /// Each step is rounded to f32 and nothing is contracted, so that every backend gives the same bits. `tokens` are
+    /// numbers within the segment.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Result<Vec<f32>>;
 
-    /// Takes a query that is rounded already into the backend's memory.
+    /// Copies a query that is already rounded into the backend's memory.
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
     fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query>;
 
-    /// A query's embeddings, `(Q, D) f32`, [rotated](Rotation) as the codec says and [rounded](QuantizedQuery::new) to
-    /// int8. Rotation and rounding are f32 operations in a fixed order, so every backend makes the same query of them.
+    /// Makes a query from embeddings, `(Q, D) f32`: [rotates](Rotation) them if the codec has a rotation, and
+    /// [rounds](QuantizedQuery::new) them to int8. Both are f32 operations in a fixed order, so every backend
+    /// makes the same query.
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
     fn quantize_query(&self, codec: &Self::Codec, embeddings: Embeddings<'_>) -> Result<Self::Query> {
         self.load_query(codec, codec.as_ref().quantize_query(&embeddings.to_host()?))
     }
 
-    /// A copy of a query in the host's memory.
+    /// Copies a query to the memory of the host.
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
     fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery>;
 
-    /// Number of a query's tokens, `Q`.
+    /// Number of tokens of a query, `Q`.
     fn query_len(&self, query: &Self::Query) -> usize;
 
-    /// Factor between a query's integer scores and similarities: [`CodecParams::score_unit`].
+    /// Factor that turns an integer score of this query into a real MaxSim score: [`CodecParams::score_unit`].
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
     fn score_unit(&self, query: &Self::Query) -> Result<f32>;
 
-    /// The centroid part of every similarity, `(K, Q) i32`.
+    /// Centroid part of every similarity, `T (K, Q) i32` of the [contract](crate).
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn centroid_table(&self, codec: &Self::Codec, query: &Self::Query) -> Result<Self::Table>;
 
     /// The `nprobe` best centroids of each query token, best first; ties go to the lower code.
-    /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and for each query token the entry imputed to what
-    /// none of these cells holds, `(Q) i32`: one about eight times as deep, and no more than the best that was left out
-    /// (or the last one taken, where none was). Of the maxima over every eight centroids, from every `ceil(K / 8 / 256)`-th
-    /// eight of them, it is the `ceil(8 * nprobe * sampled / all)`-th largest, from the first to the last of them.
+    ///
+    /// Returns `(Q, min(nprobe, K))` pairs of code and table entry, and the missing score of each query token,
+    /// `(Q) i32`: the entry that stands for the token in passages that are in none of its cells.
+    ///
+    /// The missing score is computed from the maxima of the token's column over groups of eight centroids. Of the
+    /// `G = ceil(K / 8)` groups every `ceil(G / 256)`-th is sampled, `S` in all. The missing score is the `r`-th
+    /// largest maximum of the sample, `r = ceil(8 * nprobe * S / G)` within `1..=S`, or the best entry of the
+    /// column that was not probed if that is less. If all were probed, the last of them takes its place.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn probe(&self, table: &Self::Table, nprobe: usize) -> Result<Probed>;
 
     /// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn approx_scores(&self, passages: &Self::Passages, table: &Self::Table, select: Select<'_>)
     -> Result<Self::Scores>;
 
-    /// Fused decompress + MaxSim straight from the compressed bytes: the contract's `score`.
+    /// Fused decompression and MaxSim, straight from the compressed bytes: `score` of the [contract](crate).
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn maxsim(
         &self,
         passages: &Self::Passages,
@@ -195,6 +239,9 @@ pub trait Backend: Send + Sync {
     /// MaxSim over plain embeddings, for reranking without an index and for ground truth.
     /// `queries (sum of Q, D) f32` with `query_offsets (num_queries + 1)`, `embeddings (N, D) f32` with
     /// `passage_offsets (P + 1)` -> `(num_queries, P) f32`; a passage without tokens scores `-inf`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn maxsim_f32(
         &self,
         dim: usize,
@@ -204,19 +251,21 @@ pub trait Backend: Send + Sync {
         passage_offsets: &[usize],
     ) -> Result<Vec<f32>>;
 
-    /// The best `k` of the passages that were scored, best first; passages that score [`NO_MATCH`] are left out.
-    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>>;
-
-    /// The best `k` passages of each query among all selected passages of some segments: the exhaustive search, one call
-    /// for any number of queries. Best first; ties go to the earlier segment, then to the lower pid. The queries are of
-    /// `codec`, with which the segments were loaded.
-    ///
-    /// A backend that can share the decompression of a passage among queries overrides this; as it stands here, each
-    /// query goes through [`centroid_table`](Self::centroid_table), [`maxsim`](Self::maxsim) and [`top_k`](Self::top_k)
-    /// by itself.
+    /// The best `k` scored passages, best first; passages that score [`NO_MATCH`] are excluded.
     ///
     /// # Errors
-    /// [`Error`] if the device fails.
+    /// Fails if the device does; see [`Backend`].
+    fn top_k(&self, scores: &Self::Scores, k: usize) -> Result<Vec<RawHit>>;
+
+    /// Exhaustive search: the best `k` passages of each query among the selected passages of all `segments`.
+    ///
+    /// Best first; ties go to the earlier segment, then to the lower pid. Queries and segments must have been loaded
+    /// with `codec`. The default body sends each query through [`centroid_table`](Self::centroid_table),
+    /// [`maxsim`](Self::maxsim) and [`top_k`](Self::top_k); a backend that can share the decompression of a passage
+    /// among queries overrides it.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
     fn search_batch(
         &self,
         codec: &Self::Codec,

@@ -1,25 +1,24 @@
-//! A query on its way through the funnel: embeddings, int8 rows, the cells to open.
+//! The forms of a query on its way through a search: embeddings, int8 rows, probed cells.
 
 use crate::{Result, round_to_int8};
 use std::borrow::Cow;
 
-/// A query's embeddings, `(Q, D) f32`, and the memory that they are in.
+/// Embeddings of a query, `(Q, D) f32`, on the host or on a device.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Embeddings<'a> {
-    /// In the host's memory.
+    /// Embeddings in the memory of the host.
     Host(&'a [f32]),
-    /// In a GPU's memory. Every backend copies them to the host at present, because it is there that a query is rotated
-    /// and rounded.
+    /// Embeddings in the memory of a GPU. Every backend copies them to the host, where queries are rotated and rounded.
     #[cfg(feature = "cuda")]
     Device(&'a crate::cuda::DeviceEmbeddings),
 }
 
 impl<'a> Embeddings<'a> {
-    /// The embeddings in the host's memory.
+    /// The embeddings in the memory of the host, copied if they are on a device.
     ///
     /// # Errors
-    /// Those of the device that they are on.
+    /// Fails if the copy from the device does.
     pub fn to_host(self) -> Result<Cow<'a, [f32]>> {
         match self {
             Self::Host(embeddings) => Ok(embeddings.into()),
@@ -29,14 +28,14 @@ impl<'a> Embeddings<'a> {
     }
 }
 
-/// A query's embeddings as int8 with one scale: `q ~ scale * q8`.
+/// Embeddings of a query as int8 with one scale: `q ~ scale * q8`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedQuery {
     /// Components of an embedding, `D`.
     pub dim: usize,
-    /// `(Q, D) i8`, within -127..=127.
+    /// Int8 embeddings, `(Q, D) i8`, within -127..=127.
     pub data: Vec<i8>,
-    /// One step as a real number.
+    /// Size of one int8 step as a real number.
     pub scale: f32,
 }
 
@@ -44,7 +43,7 @@ impl QuantizedQuery {
     /// Rounds `(Q, D) f32` embeddings: `scale = max|q| / 127`, `q8 = round_ties_even(q * (127 / max|q|))`.
     ///
     /// # Panics
-    /// If `embeddings` is no whole number of rows.
+    /// If the length of `embeddings` is not a multiple of `dim`.
     pub fn new(dim: usize, embeddings: &[f32]) -> Self {
         assert!(dim > 0 && embeddings.len().is_multiple_of(dim), "whole rows of {dim}");
         let mut data = vec![0; embeddings.len()];
@@ -57,7 +56,7 @@ impl QuantizedQuery {
         self.data.len() / self.dim
     }
 
-    /// Whether there is no token at all.
+    /// Whether the query has no token.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
@@ -68,17 +67,24 @@ impl QuantizedQuery {
     }
 }
 
-/// The cells to open for a query.
+/// The cells to open for a query, with the missing score of each token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
-    /// For each query token its cells (code, table entry), best first: `(Q, nprobe)`.
+    /// Cells (code, table entry) of each query token, best first: `(Q, min(nprobe, K))`.
     pub cells: Vec<(u32, i32)>,
-    /// For each query token the entry imputed to passages that none of its cells holds: `(Q) i32`.
+    /// Missing score of each query token, `(Q) i32`: the table entry that stands for it in passages outside its
+    /// cells.
     pub missing: Vec<i32>,
 }
 
 impl Probed {
     /// Cells of query token `i`.
+    ///
+    /// # Panics
+    /// If the query has no token `i`.
+    ///
+    /// # Panics
+    /// If the query has no token `i`.
     pub fn token(&self, i: usize) -> &[(u32, i32)] {
         let nprobe = self.cells.len() / self.missing.len();
         &self.cells[i * nprobe..(i + 1) * nprobe]

@@ -1,8 +1,8 @@
-//! Every op as naive loops: the oracle that the fast bodies are held to, and the textbook.
+//! Every op as naive loops: the oracle that the fast bodies are compared with, and the textbook.
 //!
-//! Sums of floats are f64, sums of integers i64, so that nothing here overflows or rounds where the
-//! contract says that it must not. Never on a hot path. [`Reference`] offers the same ops as a
-//! [`Backend`](crate::Backend), so that one suite of tests can ask both.
+//! Sums of floats are f64 and sums of integers i64, so that nothing overflows, or rounds where the contract
+//! forbids it. The loops are slow and serve tests only. [`Reference`] is a [`Backend`](crate::Backend) made
+//! of them, so that one suite of tests runs on all backends.
 
 mod backend;
 mod build;
@@ -20,13 +20,13 @@ use crate::{
     TABLE_LIMIT, packed_row_bytes, read_weight, score_shift,
 };
 
-/// What the bytes of one token say.
+/// The decoded bytes of one token.
 pub(crate) struct Token {
-    /// Its centroid, at most `K - 1`.
+    /// Centroid of the token, at most `K - 1`.
     pub(crate) code: usize,
-    /// Its weight index.
+    /// Weight index of the token.
     pub(crate) weight: usize,
-    /// Its residual's levels, `(D) i8`; zeros at 0 bits.
+    /// Levels of its residual, `(D) i8`; zeros at 0 bits.
     pub(crate) levels: Vec<i8>,
 }
 
@@ -67,7 +67,7 @@ fn dot(a: &[i8], b: &[i8]) -> i64 {
     a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
 }
 
-/// The centroid part of every similarity, `(K, Q) i32`:
+/// Centroid part of every similarity, `(K, Q) i32`:
 /// `clamp(round_ties_even(f32(dot(c8, q8)) * table_factor), -2^22, 2^22)`.
 pub fn centroid_table(codec: &CodecParams, query: &QuantizedQuery) -> Vec<i32> {
     let mut table = Vec::new();
@@ -80,8 +80,11 @@ pub fn centroid_table(codec: &CodecParams, query: &QuantizedQuery) -> Vec<i32> {
     table
 }
 
-/// The `nprobe` best centroids of each query token and the entry imputed beyond them: sorts each column
-/// `T[..][i]` by entry descending, then code ascending, and the maxima over each eight centroids likewise.
+/// The `nprobe` best centroids of each query token, and its missing score: sorts each column `T[..][i]` by entry
+/// descending, then code ascending, and the maxima of each group of eight centroids likewise.
+///
+/// # Panics
+/// If the table has no row.
 pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> Probed {
     let (mut cells, mut missing) = (Vec::new(), Vec::new());
     for i in 0..query_len {
@@ -100,8 +103,7 @@ pub fn probe(table: &[i32], query_len: usize, nprobe: usize) -> Probed {
     Probed { cells, missing }
 }
 
-/// One score for each selected passage; `sim(i, t)` is asked for every pair of a query token and a
-/// token of the passage.
+/// One score per selected passage; `sims(t)` returns the similarities of all query tokens with token `t`.
 fn scores(
     passages: &CompressedPassages,
     query_len: usize,
@@ -134,8 +136,8 @@ pub fn approx_scores(
     })
 }
 
-/// The contract's score: `sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8)`, maximum over
-/// the passage's tokens, shifted, summed over the query's.
+/// The score of the contract: `sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8)`,
+/// maximum over the tokens of the passage, shifted, summed over the tokens of the query.
 pub fn maxsim(
     codec: &CodecParams,
     passages: &CompressedPassages,
@@ -181,7 +183,7 @@ pub fn maxsim_f32(
     scores
 }
 
-/// The best `k` of the selected passages: sorts them all; [`NO_MATCH`] is left out.
+/// The best `k` of the selected passages, by sorting all of them; [`NO_MATCH`] is excluded.
 pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
     let mut hits: Vec<_> = scores.iter().enumerate().map(|(i, &score)| RawHit { pid: select.pid(i), score }).collect();
     hits.retain(|hit| hit.score != NO_MATCH);
@@ -190,8 +192,10 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
     hits
 }
 
-/// `y = x W^T` with both rounded to int8 row by row (`cpu::LinearInt8`): `x (N, in)`, `weight (out, in)` -> `(N, out)`. A row of
-/// `x` with its largest value as 127, and a row of `weight`, but where it is `narrow`: with its largest sum of neighbours of one sign.
+/// Linear layer in int8 ([`crate::cpu::LinearInt8`]), `y = x W^T`: `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+///
+/// `x` and `weight` are rounded row by row, so that the largest absolute value of a row becomes 127. With
+/// `narrow`, the sums of two neighbours of one sign in a row of `weight` count as values of the row too.
 pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32], narrow: bool) -> Vec<f32> {
     let round = |row: &[f32], most: f32| {
         let inverse = if most > 0.0 { (127.0 / most).min(f32::MAX) } else { 0.0 };
@@ -216,7 +220,7 @@ pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32], narrow: bool) -> Ve
     y
 }
 
-/// `y = x W^T` (`cpu::LinearF32`), in f64: `x (N, in)`, `weight (out, in)` -> `(N, out)`.
+/// Linear layer ([`crate::cpu::LinearF32`]) in f64, `y = x W^T`: `x (N, in)`, `weight (out, in)` -> `(N, out)`.
 pub fn linear_f32(inputs: usize, x: &[f32], weight: &[f32]) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
     let rows = x.chunks_exact(inputs);

@@ -1,4 +1,4 @@
-//! Exhaustive search made of the other ops: what [`Backend::search_batch`] does unless a backend has a better way.
+//! Exhaustive search composed of the other ops: the default body of [`Backend::search_batch`].
 
 use crate::{Backend, RawHit, Result, Select};
 use rayon::prelude::*;
@@ -9,21 +9,22 @@ use std::cmp::Reverse;
 pub struct SegmentView<'a, P> {
     /// The segment's passages.
     pub passages: &'a P,
-    /// Those of them that may be found.
+    /// Passages that may be found.
     pub select: Select<'a>,
 }
 
 /// A result among several segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHit {
-    /// Number of the segment, in the order in which they were given.
+    /// Number of the segment, in the order of the call.
     pub segment: usize,
     /// The passage, by its pid within the segment, and its score.
     pub hit: RawHit,
 }
 
-/// Each query by itself: `centroid_table`, then `maxsim` and `top_k` of each segment, then a merge. Several queries share
-/// the threads of the current rayon pool; a single one stays on the caller's thread as far as the ops do.
+/// Searches query by query: `centroid_table`, then `maxsim` and `top_k` of each segment, then a merge. Several queries
+/// share the threads of the current rayon pool; a single query stays on the caller's thread, except where an op does
+/// not.
 pub(crate) fn each_query<B: Backend + ?Sized>(
     backend: &B,
     codec: &B::Codec,

@@ -1,42 +1,42 @@
-//! What the search for a trellis row minimizes: a component's distance from a level as a small integer, so that sums
-//! are exact in any order and every backend finds the same row.
+//! The cost that the search for a trellis row minimizes: the distance of a component from a level as a small integer,
+//! so that sums are exact in any order and every backend finds the same row.
 //!
 //! ```text
 //! target(component) = round(clamp(component * factor, -bound, bound)), one f32 multiplication, ties to even
 //! cost(target, label) = (target - levels[label])^2 >> (16 + nbits)
 //! ```
 //!
-//! **Range.** A path's cost is a sum of up to `2^15` of these; what a search keeps of it is how much it is above the
-//! least of all states' costs, brought up to date once a byte, that is every `K = 8 / nbits` components. With `B`
-//! the largest cost of a component ([`largest_cost`]), these differences need no more than `16 - nbits` bits, so a u16
-//! has room for the `nbits` that a path took last:
+//! **Range.** The cost of a path is a sum of up to `2^15` of these. A search keeps its difference from the least cost
+//! of all states, updated once per byte, that is every `K = 8 / nbits` components. With `B` the largest cost of a
+//! component ([`largest_cost`]), these differences need at most `16 - nbits` bits, so a u16 also holds the last `nbits`
+//! of a path:
 //!
 //! - Any state leads to any other in `K - 1` components, because that many shift all its `8 - nbits` bits out. So a
 //!   state's cost is at most the least cost `K - 1` components ago plus `(K - 1) B`, and no cost is below that least:
 //!   after `K - 1` components or more all costs are within `(K - 1) B` of each other.
-//! - A search that begins in one state gives the others a cost of `(K - 1) B + 1` to begin with
-//!   ([`unreachable_cost`]). As `K - 1` components later the right beginning has led everywhere for less, no path from
-//!   a wrong one outlives the first byte: the result is that of an infinite cost.
+//! - A search that begins in one state gives the others an initial cost of `(K - 1) B + 1` ([`unreachable_cost`]).
+//!   After `K - 1` components the right beginning reaches every state for less, so no path from a wrong one survives
+//!   the first byte: the result is that of an infinite cost.
 //! - So a byte begins with costs of `(K - 1) B + 1` at most and ends with `(2 K - 1) B + 1` at most, which by the
 //!   choice of `B` is below `2^(16 - nbits)`.
 //!
-//! `D` appears nowhere, and components that are infinite or no number have targets within the bound like all others.
+//! The bound does not depend on `D`. Infinite and NaN components have targets within the bound like all others.
 
 use crate::{TRELLIS_LEVELS, layout::window_label};
 
-/// Components on each side of a ring's joint that decide in which state it begins. At 128 dims and 2 bits, 40 of them
-/// find rows that are .8 % farther than the nearest there are, and 64 rows that are .3 % farther; neither shows in a
-/// ranking.
+/// Components on each side of a ring's joint that decide in which state it begins. At 128 dimensions and 2 bits, 40 of
+/// them find rows that are 0.8 % farther than the nearest rows, and 64 find rows that are 0.3 % farther; neither
+/// changes rankings.
 pub(crate) const JOINT: usize = 40;
-/// Components of a ring that is so short that every state is tried at its joint.
+/// Largest number of components of a ring for which every state is tried at its joint.
 pub(crate) const SHORT_RING: usize = 32;
 
-/// The largest cost of one component, `B`: the module's docs have the bound that it is chosen by.
+/// The largest cost of one component, `B`; the module docs derive it.
 pub(crate) const fn largest_cost(nbits: usize) -> u32 {
     ((1 << (16 - nbits)) - 2) / (2 * (8 / nbits as u32) - 1)
 }
 
-/// A cost that puts every path from a state behind all paths from a state of cost 0.
+/// An initial cost so large that every path from its state costs more than all paths from a state of cost 0.
 pub(crate) const fn unreachable_cost(nbits: usize) -> u32 {
     (8 / nbits as u32 - 1) * largest_cost(nbits) + 1
 }
@@ -51,7 +51,7 @@ const fn reach(nbits: usize) -> u32 {
 pub(crate) struct TrellisMetric {
     /// The level of each label.
     pub(crate) levels: [i16; TRELLIS_LEVELS],
-    /// What a component is multiplied with.
+    /// Factor between a component and its target.
     pub(crate) factor: f32,
     /// The largest target.
     pub(crate) bound: f32,
@@ -69,14 +69,14 @@ impl TrellisMetric {
         Self { levels, factor: unit / step, bound, nbits }
     }
 
-    /// A component on the grid.
+    /// The point of the grid that is nearest to a component.
     #[inline(always)]
     pub(crate) fn target(&self, component: f32) -> i16 {
         // By way of i32, because a vector of f32 becomes one of i32 in one instruction.
         (component * self.factor).clamp(-self.bound, self.bound).round_ties_even() as i32 as i16
     }
 
-    /// What it costs that the level of `window` stands for a component.
+    /// Cost of encoding a component by the level of `window`.
     pub(crate) fn cost(&self, target: i16, window: u8) -> u64 {
         let label = window_label(window, self.nbits as u8);
         let distance = i64::from(target) - i64::from(self.levels[usize::from(label)]);

@@ -1,13 +1,13 @@
-//! Numbers that begin with a cache line, as those that registers of 64 bytes are read from should: from anywhere else
-//! each such read takes two lines, and large blocks of glibc's allocator begin 16 bytes behind one. And lines that are
-//! asked for ahead of time.
+//! A vector aligned to a cache line of 64 bytes, and prefetching of cache lines. Loads of 64 bytes from an
+//! aligned vector never cross a line; large blocks of glibc's allocator begin 16 bytes after the start of
+//! one.
 
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// A slice whose first element begins a line. A clone's may begin anywhere, which costs time and nothing else.
+/// A `Vec` whose first element is aligned to a cache line. A clone may be unaligned, which costs time only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AlignedVec<T> {
     memory: Vec<T>,
@@ -16,14 +16,14 @@ pub(super) struct AlignedVec<T> {
 }
 
 impl<T: Copy + Default> AlignedVec<T> {
-    /// `len` zeros.
+    /// A vector of `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
-        let mut lined = Self { memory: Vec::new(), first: 0, len: 0 };
-        lined.resize(len);
-        lined
+        let mut aligned = Self { memory: Vec::new(), first: 0, len: 0 };
+        aligned.resize(len);
+        aligned
     }
 
-    /// `len` elements: any of those that were here before, and zeros.
+    /// Changes the length; afterwards each element is an old one or zero, in no defined order.
     pub(super) fn resize(&mut self, len: usize) {
         let most = LINE / size_of::<T>();
         self.memory.resize(len + most, T::default());
@@ -31,22 +31,22 @@ impl<T: Copy + Default> AlignedVec<T> {
         self.len = len;
     }
 
-    /// Elements that there is memory for.
+    /// Number of elements that the allocation holds.
     pub(super) fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 }
 
 impl<T> AlignedVec<T> {
-    /// `num` elements from `at` on, with one addition more than a slice asks for: `lined[at..][..num]` looks for the
-    /// whole slice first, which cost `maxsim` at 0 bits a third of its speed. An end beyond the slice is found out from
-    /// a line behind it on; what is read until then is zeros or old elements.
+    /// Returns `num` elements from `at` on, with a single bounds check against the allocation. `vec[at..][..num]`
+    /// would first compute the slice of the whole vector, which cost `maxsim` at 0 bits a third of its speed. The
+    /// result may reach one line past the end of the vector, where elements are zeros or old ones.
     #[inline(always)]
     pub(super) fn part(&self, at: usize, num: usize) -> &[T] {
         &self.memory[self.first + at..][..num]
     }
 
-    /// Asks for the line of the element `at`. No bound is looked at: that took `maxsim` longer than what was asked for.
+    /// Prefetches the cache line of element `at`. No bound is checked: the check cost `maxsim` more than it gained.
     #[inline(always)]
     pub(super) fn prefetch(&self, at: usize) {
         prefetch_at(self.memory.as_ptr().wrapping_add(self.first + at));
@@ -67,13 +67,13 @@ impl<T> DerefMut for AlignedVec<T> {
     }
 }
 
-/// Asks for the cache line in which `line` begins, where there is an instruction for it.
+/// Prefetches the cache line in which `line` begins, on machines that have an instruction for it.
 #[inline(always)]
 pub(super) fn prefetch<T>(line: &[T]) {
     prefetch_at(line.as_ptr());
 }
 
-/// Asks for the cache line that `at` lies in, if there is one.
+/// Prefetches the cache line that contains `at`; any address is allowed.
 #[inline(always)]
 fn prefetch_at<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -91,13 +91,13 @@ mod tests {
 
     #[test]
     fn begins_with_a_line_at_any_size() {
-        let mut lined = AlignedVec::<i32>::zeros(3);
+        let mut aligned = AlignedVec::<i32>::zeros(3);
         for len in [3, 0, 1, 100, 16, 1 << 18, 5] {
-            lined.resize(len);
-            assert_eq!(lined.len(), len);
-            assert_eq!(lined.as_ptr().addr() % LINE, 0, "{len} elements");
-            lined.fill(7);
+            aligned.resize(len);
+            assert_eq!(aligned.len(), len);
+            assert_eq!(aligned.as_ptr().addr() % LINE, 0, "{len} elements");
+            aligned.fill(7);
         }
-        assert_eq!(*lined.clone(), [7; 5]);
+        assert_eq!(*aligned.clone(), [7; 5]);
     }
 }

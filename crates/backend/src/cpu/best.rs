@@ -1,9 +1,9 @@
-//! The best few of many, in order: what `probe` and `top_k` share.
+//! Selection of the largest keys, in order, for `probe` and `top_k`.
 
-/// Keeps the `keep` largest of the keys that are pushed, in whatever order.
+/// The `keep` largest of the keys that were pushed, in any order.
 ///
-/// Keys gather in a buffer of twice the size; when it is full, a selection halves it, and the least
-/// key that survives becomes the floor under which later ones are turned away.
+/// Keys are collected in a buffer of twice the size. When it is full, a selection halves it, and the smallest
+/// remaining key becomes the floor: later keys below it are rejected.
 pub(super) struct Best {
     keep: usize,
     floor: Option<u64>,
@@ -11,17 +11,17 @@ pub(super) struct Best {
 }
 
 impl Best {
-    /// Keeps `keep` keys.
+    /// An empty selection of `keep` keys.
     pub(super) fn new(keep: usize) -> Self {
         Self { keep, floor: None, keys: Vec::new() }
     }
 
-    /// The key under which newcomers are turned away, once there is one.
+    /// The key below which new keys are rejected, if there is one yet.
     pub(super) fn floor(&self) -> Option<u64> {
         self.floor
     }
 
-    /// Offers one key.
+    /// Adds a key, unless it is below the floor.
     #[inline(always)]
     pub(super) fn push(&mut self, key: u64) {
         if self.keep == 0 || self.floor.is_some_and(|floor| key < floor) {
@@ -33,14 +33,14 @@ impl Best {
         }
     }
 
-    /// Drops all but the best `keep`.
+    /// Drops all but the `keep` largest keys.
     fn shrink(&mut self) {
         let (_, &mut floor, _) = self.keys.select_nth_unstable_by(self.keep - 1, |a, b| b.cmp(a));
         self.keys.truncate(self.keep);
         self.floor = Some(floor);
     }
 
-    /// The best, largest first.
+    /// The keys, largest first.
     pub(super) fn into_sorted(mut self) -> Vec<u64> {
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
         self.keys.truncate(self.keep);
@@ -48,7 +48,7 @@ impl Best {
     }
 }
 
-/// A key that sorts by `value`, and among equals puts the lower `id` first.
+/// A key that orders by `value`, and among equals ranks the lower `id` higher.
 pub(super) fn key(value: i32, id: u32) -> u64 {
     u64::from(value as u32 ^ 1 << 31) << 32 | u64::from(!id)
 }

@@ -1,28 +1,28 @@
-//! Sixteen packed numbers at a time with AVX-512: the codes and weight indices of a tile's tokens.
+//! Unpacks sixteen packed numbers at a time with AVX-512: the codes and weight indices of a tile's tokens.
 //!
-//! Number `i` of a bit string is its bits `i * bits..(i + 1) * bits`, little-endian. Those of sixteen numbers lie within
-//! one register of 64 bytes: `vpermb` puts the four bytes that hold each number into its lane, a shift and a mask do
-//! the rest.
+//! Number `i` of a bit string is its bits `i * bits..(i + 1) * bits`, little-endian. Sixteen numbers fit into one
+//! register of 64 bytes: `vpermb` moves the four bytes that hold each number into its lane, then a shift and a mask
+//! extract it.
 
 use std::arch::x86_64::*;
 
-/// Numbers that are read at a time.
+/// Numbers that one read unpacks.
 pub(super) const NUM: usize = 16;
 
-/// The widest numbers: seven bits of another one may come before them in their four bytes.
+/// Maximum width in bits: up to seven bits of another number may precede it in its four bytes.
 pub(super) const MOST_BITS: u32 = 25;
 
-/// Reads numbers of so many bits.
+/// Unpacks numbers of one width.
 #[derive(Clone, Copy)]
 pub(super) struct BitUnpacker {
     bits: usize,
-    /// First bit of each number, counted from that of the first: `i * bits`.
+    /// First bit of number `i`, counted from the first bit of number 0: `i * bits`.
     starts: __m512i,
     mask: __m512i,
 }
 
 impl BitUnpacker {
-    /// Numbers of `bits` bits; none where they are wider than [`MOST_BITS`].
+    /// An unpacker for `bits` bits; `None` if they are more than [`MOST_BITS`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     pub(super) fn new(bits: u32) -> Option<Self> {
@@ -34,7 +34,7 @@ impl BitUnpacker {
         })
     }
 
-    /// Numbers `first..first + 16` of `bytes`; zeros behind their end.
+    /// Numbers `first..first + 16` of `bytes`; zeros after their end.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     pub(super) fn read(&self, bytes: &[u8], first: usize) -> __m512i {
@@ -43,8 +43,8 @@ impl BitUnpacker {
         }
         let bit = first * self.bits;
         let rest = bytes.get(bit / 8..).unwrap_or_default();
-        // SAFETY: only bytes within the slice are read. (Masks are for the end alone: one that hides a page that is not
-        // there costs hundreds of cycles.)
+        // SAFETY: only bytes within the slice are read. (Masked loads are used at the end only, because a masked load
+        // that touches an unmapped page costs hundreds of cycles.)
         let bytes = unsafe {
             if rest.len() < 64 {
                 _mm512_maskz_loadu_epi8((1u64 << rest.len()) - 1, rest.as_ptr().cast())
@@ -79,8 +79,8 @@ mod tests {
                 let mut read = [0u32; NUM];
                 // SAFETY: this machine has AVX-512, and sixteen u32 are one register.
                 unsafe {
-                    let fields = BitUnpacker::new(bits).expect("narrow");
-                    _mm512_storeu_si512(read.as_mut_ptr().cast(), fields.read(&bytes, first));
+                    let unpacker = BitUnpacker::new(bits).expect("narrow");
+                    _mm512_storeu_si512(read.as_mut_ptr().cast(), unpacker.read(&bytes, first));
                 }
                 let num = NUM.min(codes.len() - first);
                 assert_eq!(read[..num], codes[first..first + num], "{bits} bits from {first}");

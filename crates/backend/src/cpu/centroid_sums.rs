@@ -1,18 +1,19 @@
 //! Sums of the embeddings of each code: the second half of a k-means step.
 //!
-//! Embeddings are sorted by code (a counting sort, so the order within a code stays), then each
-//! centroid's members are added in f64, in that order. Threads share out the centroids, never one
-//! centroid's members, so their number changes nothing.
+//! Embeddings are sorted by code (a counting sort, so the order within a code stays), then the members of each
+//! centroid are added in f64, in that order. Threads divide the centroids, never the members of one centroid, so the
+//! number of threads does not change a sum.
 
 use rayon::prelude::*;
 
-/// Centroids that one thread sums before it asks for more work.
+/// Centroids per task.
 const BLOCK_CENTROIDS: usize = 16;
 
 /// `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
 ///
 /// # Panics
-/// If lengths do not fit or a code is not below `num_centroids`.
+/// If there is not one code for each embedding, a code is not below `num_centroids`, or there are 2^32
+/// embeddings or more.
 pub(super) fn centroid_sums(
     dim: usize,
     embeddings: &[f32],
@@ -41,8 +42,8 @@ pub(super) fn centroid_sums(
     (sums, counts)
 }
 
-/// Numbers of the embeddings, code by code, ascending within a code, and where each code's begin,
-/// `(K + 1)`.
+/// Returns the numbers of the embeddings, code by code and ascending within a code, and the place of each
+/// code's first number, `(K + 1)`.
 fn sort_by_code(codes: &[u32], counts: &[u32]) -> (Vec<u32>, Vec<usize>) {
     let mut starts = vec![0usize; counts.len() + 1];
     for (code, &count) in counts.iter().enumerate() {

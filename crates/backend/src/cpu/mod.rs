@@ -1,31 +1,31 @@
-//! The ops on a CPU: each folder is one op, with a safe door in `mod.rs` (lengths, threads, choice of
-//! instruction set) and one body for each instruction set behind it.
+//! The ops on a CPU. Each folder is one op: `mod.rs` is its safe entry (lengths, threads, choice of the instruction
+//! set), and each instruction set has a file with its body.
 //!
-//! Threads are those of the current rayon pool; no result depends on their number. What one query asks for on its
-//! way through the funnel (`centroid_table`, `probe`, scores of up to 16,384 picked passages) stays on the calling
-//! thread: many queries at once fill the cores better than one that is cut up. The instruction set is chosen once
-//! for each block of work, never for each vector.
-// Some helpers serve SIMD bodies only.
+//! Parallel work runs on the current rayon pool; no result depends on the number of threads. The ops of one query in an
+//! approximate search (`centroid_table`, `probe`, scores of up to 16,384 picked passages) stay on the calling thread:
+//! many queries at once fill the cores better than one query that is split. The instruction set is chosen once per
+//! block of work, never per vector.
+// Some helpers are used by SIMD bodies only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
-/// Runs `portable::run`, `avx2::run` (with AVX-VNNI too) or `avx512::run` of the calling module, as `isa` says.
+/// Runs `portable::run`, `avx2::run` (also for AVX-VNNI) or `avx512::run` of the calling module, by `isa`.
 macro_rules! dispatch {
     ($isa:expr, $($argument:expr),* $(,)?) => {
         match $isa {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `run` asks for nothing but the instruction set, and a `Cpu` is only made after
-            // `Isa::is_available` said that this machine has it.
+            // SAFETY: `run` requires nothing but the instruction set, and a `Cpu` is only made after
+            // `Isa::is_available` confirmed that this machine has it.
             $crate::Isa::Avx2 | $crate::Isa::AvxVnni => unsafe { avx2::run($($argument),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the same.
+            // SAFETY: as above.
             $crate::Isa::Avx512 => unsafe { avx512::run($($argument),*) },
             _ => portable::run($($argument),*),
         }
     };
 }
 
-/// Declares the bodies `avx2` and `avx512` of the calling module as its `portable::run`, compiled for these instruction
-/// sets: loops whose lanes the compiler puts into registers by itself.
+/// Declares bodies `avx2` and `avx512` of the calling module: its `portable::run`, compiled for these instruction sets.
+/// For loops that the compiler vectorizes by itself.
 macro_rules! autovectorize {
     (fn run($($argument:ident: $type:ty),* $(,)?) $(-> $out:ty)?) => {
         #[cfg(target_arch = "x86_64")]
@@ -87,23 +87,23 @@ use std::ops::Range;
 /// The CPU, with the instruction set that its ops use.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
-    /// Available on this machine: only [`Cpu::with_isa`] sets it, after asking.
+    /// Available on this machine: only [`Cpu::with_isa`] sets it, after a check.
     isa: Isa,
 }
 
 impl Cpu {
-    /// With the best instruction set of this machine, or the one that `SELVEDGE_ISA` names.
+    /// A CPU backend with the best instruction set of this machine, or the one that `SELVEDGE_ISA` names.
     ///
     /// # Errors
-    /// [`Error::BadIsa`] where that one is unknown or the machine lacks it.
+    /// [`Error::BadIsa`] if `SELVEDGE_ISA` names an unknown instruction set, or one that this machine lacks.
     pub fn new() -> Result<Self> {
         Self::with_isa(Isa::from_env()?)
     }
 
-    /// With this instruction set.
+    /// A CPU backend with the instruction set `isa`.
     ///
     /// # Errors
-    /// [`Error::UnavailableIsa`] where the machine lacks it.
+    /// [`Error::UnavailableIsa`] if this machine lacks it.
     pub fn with_isa(isa: Isa) -> Result<Self> {
         if isa.is_available() { Ok(Self { isa }) } else { Err(Error::UnavailableIsa { wanted: isa }) }
     }
@@ -116,7 +116,7 @@ impl Cpu {
 
 impl Backend for Cpu {
     type Centroids = Centroids;
-    /// As it is: what `compress` derives of it takes no time beside a block of embeddings.
+    /// The checked codec itself: `compress` derives its tables per block of embeddings at no noticeable cost.
     type Codec = CheckedCodec;
     type Passages = Passages;
     type Query = Query;

@@ -1,22 +1,21 @@
-//! What the CPU keeps in memory between ops: a segment's passages, a query's centroid table.
+//! Resident data of the CPU: the passages of a segment, the centroid table of a query.
 
 use super::aligned::{AlignedVec, LINE};
 use crate::{CheckedCodec, CodeReader, CompressedPassages, HostScores, NO_MATCH, Result, Select, read_weight};
 use rayon::prelude::*;
 use std::cell::Cell;
 
-/// Passages that one thread scores before it asks for more work; up to eight such blocks are not
-/// worth a second thread.
+/// Passages per task; up to eight such blocks are not worth a second thread.
 const BLOCK_PASSAGES: usize = 64;
 
-/// Up to so many passages that a caller picked are scored on its own thread: they are the candidates of one
-/// query among many, and each query's core is its own.
+/// Maximum number of picked passages that are scored on the caller's thread: they are the candidates of one query among
+/// many, and each query has a core to itself.
 const PICKED_ALONE: usize = 1 << 14;
 
-/// Query tokens in a table row come in whole groups of this many, one AVX2 register of i32.
+/// Rows of a table are padded to a multiple of this many query tokens, one AVX2 register of i32.
 pub(super) const LANES: usize = 8;
 
-/// One segment's passages with the codec that wrote them.
+/// The passages of one segment, with the codec that compressed them.
 #[derive(Clone, Debug)]
 pub struct Passages {
     codec: CheckedCodec,
@@ -24,36 +23,37 @@ pub struct Passages {
 }
 
 impl Passages {
-    /// Checks that the arrays are as long as the codec and the offsets ask; all else may lie.
+    /// Checks that the arrays have the lengths that follow from the codec and the offsets; their contents may be
+    /// corrupt.
     pub(super) fn new(codec: CheckedCodec, bytes: CompressedPassages) -> Result<Self> {
         bytes.validate_lengths(&codec)?;
         Ok(Self { codec, bytes })
     }
 
-    /// The codec that wrote them.
+    /// The codec that compressed the passages.
     pub fn codec(&self) -> &CheckedCodec {
         &self.codec
     }
 
-    /// Their bytes.
+    /// The compressed bytes.
     pub fn bytes(&self) -> &CompressedPassages {
         &self.bytes
     }
 
-    /// A reader of codes, each at most `K - 1` whatever the bytes say.
+    /// A reader of codes that clamps them to `K - 1`.
     pub(super) fn codes(&self) -> Codes<'_> {
         let reader = CodeReader::new(&self.bytes.codes, self.codec.code_bits());
         Codes { reader, last: self.codec.num_centroids() as u32 - 1 }
     }
 
-    /// Scale index of token `t`.
+    /// Weight index of token `t`.
     #[inline]
     pub(super) fn weight(&self, t: usize) -> usize {
         read_weight(&self.bytes.weights, self.codec.weight_bits, t)
     }
 
-    /// One score for each selected passage. `score_block(first, out)` scores the selected passages
-    /// from the `first` on; `out` comes filled with [`NO_MATCH`].
+    /// One score per selected passage. `score_block(first, out)` scores the selected passages from the `first` on;
+    /// `out` is filled with [`NO_MATCH`].
     pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> HostScores {
         let mut scores = vec![NO_MATCH; select.len(self.bytes.num_passages())];
         let alone = match select {
@@ -85,11 +85,11 @@ impl Codes<'_> {
     }
 }
 
-/// Centroids whose largest entries stand in the table's `maxima`.
+/// Number of centroids per row of the table's `maxima`.
 pub(super) use crate::missing_score::GROUP;
 
-/// The centroid table of one query, `(K, stride) i32`: `stride` is `Q` rounded up to 8, the entries
-/// behind the `Q`-th of a row are zero, so that a token's row is read in whole registers.
+/// The centroid table of one query, `(K, stride) i32`. `stride` is `Q` rounded up to 8, and the padding is zero, so
+/// that a row is read in whole registers.
 #[derive(Clone, Debug)]
 pub struct Table {
     query_len: usize,
@@ -101,12 +101,12 @@ pub struct Table {
 }
 
 thread_local! {
-    /// Memory of tables that were dropped on this thread, for its next one: a table of a megabyte for each query
-    /// would otherwise be zeroed, if not mapped anew, each time.
+    /// Memory of the last table that was dropped on this thread, for the next one: otherwise a table of a megabyte is
+    /// allocated and zeroed for each query.
     static SPARE: Cell<(AlignedVec<i32>, AlignedVec<i32>)> = Cell::default();
 }
 
-/// Larger tables, those of very long queries, give their memory back: 64 MiB are 2^18 centroids and 64 query tokens.
+/// Largest table whose memory is kept, in entries: 64 MiB, that is 2^18 centroids and 64 query tokens.
 const MOST_SPARE: usize = 1 << 24;
 
 impl Drop for Table {
@@ -119,12 +119,12 @@ impl Drop for Table {
     }
 }
 
-/// Entries of a table that L2 holds, 1 MiB of them: asking for its rows costs `maxsim` 4 to 15 %. Where a table is larger,
-/// it residual_weights up to 12 % when other cores want the memory too, and nothing else (Zen 5; 1 MiB and 2 MiB).
+/// Number of entries (1 MiB) of a table that stays in L2, where prefetching its rows costs `maxsim` 4 to 15 %. For a
+/// larger table it gains up to 12 % when other cores use the memory too, and nothing otherwise (Zen 5; 1 and 2 MiB).
 const CACHED: usize = 1 << 18;
 
 impl Table {
-    /// A table of any numbers, to be written to.
+    /// A table with undefined entries, to be written.
     pub(super) fn unwritten(query_len: usize, num_centroids: usize) -> Self {
         let stride = query_len.next_multiple_of(LANES);
         let (mut entries, mut maxima) = SPARE.try_with(Cell::take).unwrap_or_default();
@@ -148,13 +148,13 @@ impl Table {
         &self.padded_row(code)[..self.query_len]
     }
 
-    /// Entries of one centroid and the zeros behind them, `(stride) i32`.
+    /// Entries of one centroid and their padding, `(stride) i32`.
     #[inline(always)]
     pub(super) fn padded_row(&self, code: usize) -> &[i32] {
         self.entries.part(code * self.stride, self.stride)
     }
 
-    /// Asks for the rows of `codes` ahead of their turn, where the table is larger than [`CACHED`].
+    /// Prefetches the rows of `codes` if the table is larger than [`CACHED`].
     #[inline(always)]
     pub(super) fn prefetch_rows(&self, codes: &[u32]) {
         if self.entries.len() > CACHED {
@@ -169,7 +169,7 @@ impl Table {
         self.stride
     }
 
-    /// All entries, `(K, stride) i32`, and their maxima, `(ceil(K / GROUP), stride) i32`.
+    /// All entries, `(K, stride) i32`, and the maxima of groups, `(ceil(K / GROUP), stride) i32`, to be written.
     pub(super) fn parts_mut(&mut self) -> (&mut [i32], &mut [i32]) {
         (&mut self.entries, &mut self.maxima)
     }

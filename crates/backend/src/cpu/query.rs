@@ -1,4 +1,4 @@
-//! A query as the CPU holds it: int8 rows, interleaved once for every table and every segment.
+//! Resident query of the CPU: int8 rows, interleaved once for all tables and segments.
 
 use super::{dots::Panels, levels};
 use crate::{CheckedCodec, Isa, QuantizedQuery};
@@ -10,9 +10,9 @@ pub struct Query {
     nbits: u8,
     score_unit: f32,
     rounded: QuantizedQuery,
-    /// Components in their own order, as centroids have them.
+    /// Panels with components in their own order, as in centroids.
     in_order: Panels,
-    /// Components in the order in which residual rows are unpacked, where that is another one.
+    /// Panels with components in the order in which residual rows are unpacked, if that order differs.
     as_unpacked: Option<Panels>,
 }
 

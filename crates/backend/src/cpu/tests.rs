@@ -1,4 +1,4 @@
-//! What the suite over all backends cannot ask: threads, panics, and the pieces behind the doors.
+//! Tests of the CPU backend alone: threads, panics, and internal pieces.
 
 use super::{
     best::{Best, id, key, value},
@@ -119,7 +119,7 @@ fn a_query_component_of_minus_128_is_refused() {
     let _ = Cpu::new().expect("a cpu").load_query(&CheckedCodec::new(codec(rng, 8, 2)).expect("valid"), query);
 }
 
-/// Bodies read as many lanes as their registers have, wherever what they read was interleaved.
+/// Bodies read as many lanes as their registers have, so data interleaved for another instruction set is refused.
 #[test]
 fn what_was_interleaved_for_another_instruction_set_is_refused() {
     let rng = &mut ChaCha8Rng::seed_from_u64(4);

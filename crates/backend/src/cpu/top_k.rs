@@ -3,10 +3,10 @@
 use super::best::{Best, id, key, value};
 use crate::{NO_MATCH, RawHit, Select};
 
-/// `scores`, one for each selected passage -> the best `k` by score descending, then pid ascending.
+/// `scores`, one per selected passage -> the best `k` by score descending, then pid ascending.
 ///
 /// # Panics
-/// If there are not as many selected passages as scores.
+/// If the numbers of selected passages and scores differ.
 pub(super) fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
     assert_eq!(select.len(scores.len()), scores.len(), "one score for each selected passage");
     let mut best = Best::new(k);

@@ -15,7 +15,7 @@ proptest! {
 }
 
 #[test]
-fn codes_lie_in_little_endian_bit_order() {
+fn codes_are_in_little_endian_bit_order() {
     assert_eq!(pack_codes(&[0b101, 0b011, 0b111], 3)[..2], [0b1101_1101, 0b1]);
 }
 
@@ -26,12 +26,12 @@ fn a_code_too_wide_is_refused() {
 }
 
 #[test]
-fn a_scale_index_too_wide_is_refused() {
+fn a_weight_index_too_wide_is_refused() {
     assert!(std::panic::catch_unwind(|| pack_weights(&[16], 4)).is_err());
 }
 
 #[test]
-fn scale_indices_lie_in_the_same_order() {
+fn weight_indices_are_in_the_same_order() {
     assert_eq!(pack_weights(&[1, 2, 3], 4), [0x21, 0x03]);
     assert_eq!(pack_weights(&[0x21, 0x43], 8), [0x21, 0x43]);
     assert_eq!(pack_weights(&[0b10001, 0b01110, 0b11111], 5), [0b1101_0001, 0b0111_1101]);
@@ -44,11 +44,11 @@ fn scale_indices_lie_in_the_same_order() {
 #[test]
 fn labels_of_a_trellis() {
     // Windows of 0x9d, 0x01 at 2 bits: 1001_1101 -> 1101 ^ 1110 ^ 10 = 0001; the next byte is 1, so the window from
-    // bit 6 on is 0000_0110 -> 0110 ^ 0011 ^ 00 = 0101. Behind the last byte comes the first.
+    // bit 6 on is 0000_0110 -> 0110 ^ 0011 ^ 00 = 0101. The first byte follows the last.
     let row = [0x9d, 0x01];
     assert_eq!(trellis_label(&row, 2, 0), 0b0001);
     assert_eq!(trellis_label(&row, 2, 6), 0b0101);
-    // Bits 6.. of byte 1, then those of byte 0: 0111_0100 -> 0100 ^ 1010 ^ 01 = 1111.
+    // Bits 6.. of byte 1, then bits of byte 0: 0111_0100 -> 0100 ^ 1010 ^ 01 = 1111.
     assert_eq!(trellis_label(&row, 2, 7), 0b1111);
     // One byte at 1 bit is a ring of its own: from bit 7 on, 0011_1011 -> 1011 ^ 1101 ^ 0 = 0110.
     assert_eq!(trellis_label(&[0x9d], 1, 7), 0b0110);
@@ -56,8 +56,8 @@ fn labels_of_a_trellis() {
 
 proptest! {
     #[test]
-    fn scale_indices_come_back(weights in prop::collection::vec(any::<u8>(), 0..70), weight_bits in 0u8..=8) {
-        let weights: Vec<u8> = weights.iter().map(|&s| (u32::from(s) & ((1 << weight_bits) - 1)) as u8).collect();
+    fn weight_indices_come_back(weights in prop::collection::vec(any::<u8>(), 0..70), weight_bits in 0u8..=8) {
+        let weights: Vec<u8> = weights.iter().map(|&w| (u32::from(w) & ((1 << weight_bits) - 1)) as u8).collect();
         let bytes = pack_weights(&weights, weight_bits);
         prop_assert_eq!(bytes.len(), packed_weights_bytes(weights.len(), weight_bits));
         let back: Vec<u8> = (0..weights.len()).map(|t| read_weight(&bytes, weight_bits, t) as u8).collect();

@@ -1,4 +1,4 @@
-//! The reference ops behind the trait.
+//! The reference ops as a [`Backend`].
 
 use crate::{
     Backend, CheckedCodec, CompressedPassages, Embeddings, HostScores, Packed, Probed, QuantizedQuery, RawHit, Result,
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::ops::Range;
 
-/// The naive loops as a backend: for tests, and for the curious.
+/// The naive loops as a backend, for tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
@@ -17,7 +17,7 @@ pub struct LoadedCentroids {
     rows: Vec<i8>,
 }
 
-/// Passages and the codec that wrote them.
+/// Passages and the codec that compressed them.
 #[derive(Clone, Debug)]
 pub struct LoadedPassages {
     codec: CheckedCodec,

@@ -1,4 +1,4 @@
-//! The ops of the build trip, naively: nearest centroids, sums, compression and its inverse.
+//! The ops of a build, naively: nearest centroids, sums, compression and its inverse.
 
 use super::{level, token, trellis_row};
 use crate::{
@@ -29,7 +29,10 @@ pub fn centroid_sums(dim: usize, embeddings: &[f32], codes: &[u32], num_centroid
     (sums.into_iter().map(|sum| sum as f32).collect(), counts)
 }
 
-/// Residuals to packed levels and weight indices, one embedding at a time.
+/// Compresses embeddings one by one to packed residuals and weight indices.
+///
+/// # Panics
+/// If the codec has no weight entry.
 pub fn compress(codec: &CodecParams, embeddings: &[f32], codes: &[u32]) -> Packed {
     let mut packed = Packed::default();
     for (x, &code) in embeddings.chunks_exact(codec.dim).zip(codes) {
@@ -52,7 +55,8 @@ pub fn compress(codec: &CodecParams, embeddings: &[f32], codes: &[u32]) -> Packe
     packed
 }
 
-/// What [`midpoints`] are compared with when levels are chosen anew for a weight: `(x - centroid_weight * c) / residual_weight`.
+/// Components that are compared with [`midpoints`] when levels are chosen anew for a weight entry:
+/// `(x - centroid_weight * c) / residual_weight`, or zeros if the residual weight is 0.
 pub fn refit_components(codec: &CodecParams, x: &[f32], centroid: &[i8], weight: usize) -> Vec<f64> {
     let centroid_weight = f64::from(codec.centroid_weight_step) * f64::from(codec.centroid_weights[weight]);
     let residual_weight = f64::from(codec.residual_weight_step) * f64::from(codec.residual_weights[weight]);
@@ -63,12 +67,12 @@ pub fn refit_components(codec: &CodecParams, x: &[f32], centroid: &[i8], weight:
         .collect()
 }
 
-/// The midpoints between a codec's levels, in steps of a level.
+/// Midpoints between neighbouring levels of a codec, in steps of a level.
 pub fn midpoints(codec: &CodecParams) -> Vec<f32> {
     codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) / 2.0).collect()
 }
 
-/// What the cutoffs are compared with: see [`ResidualForm`].
+/// Components that are compared with the cutoffs: see [`ResidualForm`].
 pub fn components(codec: &CodecParams, x: &[f32], centroid: &[i8]) -> Vec<f64> {
     let c = real_centroid(codec, centroid);
     let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -76,8 +80,8 @@ pub fn components(codec: &CodecParams, x: &[f32], centroid: &[i8]) -> Vec<f64> {
         ResidualForm::Raw => x.iter().zip(&c).map(|(x, c)| x - c).collect(),
         ResidualForm::Orthogonal => {
             let rest = orthogonal(&x, &c);
-            let centroid_weight = dot(&rest, &rest).sqrt();
-            let factor = if centroid_weight > 0.0 { (codec.dim as f64).sqrt() / centroid_weight } else { 0.0 };
+            let length = dot(&rest, &rest).sqrt();
+            let factor = if length > 0.0 { (codec.dim as f64).sqrt() / length } else { 0.0 };
             rest.iter().map(|r| r * factor).collect()
         }
     }
@@ -91,12 +95,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// How much of `c` is in `x`: `<x, c> / <c, c>`.
+/// Projection coefficient of `x` on `c`: `<x, c> / <c, c>`.
 fn share(x: &[f64], c: &[f64]) -> f64 {
     if dot(c, c) > 0.0 { dot(x, c) / dot(c, c) } else { 0.0 }
 }
 
-/// What is left of `x` without its share of `c`.
+/// The part of `x` that is orthogonal to `c`.
 fn orthogonal(x: &[f64], c: &[f64]) -> Vec<f64> {
     let share = share(x, c);
     x.iter().zip(c).map(|(x, c)| x - share * c).collect()
@@ -121,11 +125,15 @@ fn pack(codec: &CodecParams, buckets: &[u8]) -> Vec<u8> {
     row
 }
 
-/// How badly each weight index fits, `(2^weight_bits) f64`; `levels (D) i8`, or none at 0 bits.
+/// Error of each weight entry, `(2^weight_bits) f64`; `levels (D) i8`, or none at 0 bits.
 ///
-/// [`WeightRule::KeepLength`]: what the difference to the best pair does to the vector, squared.
-/// [`WeightRule::UnitNorm`]: the distance of the entry's centroid_weight from `1 / |c + w * residual_weight / centroid_weight|`, with residual_weight
-/// and centroid_weight of the entry whose centroid_weight is largest.
+/// [`WeightRule::KeepLength`]: the squared change of the vector that the entry has in place of the best pair,
+/// and [`RADIAL_WEIGHT`] times the square of its part along the vector.
+/// [`WeightRule::UnitNorm`]: the distance of the entry's centroid weight from `1 / |c + w g / n|`, with `(n, g)` the
+/// entry whose centroid weight is largest.
+///
+/// # Panics
+/// If the codec has no weight entry.
 pub fn weight_errors(codec: &CodecParams, x: &[f32], centroid: &[i8], levels: &[i8]) -> Vec<f64> {
     let c = real_centroid(codec, centroid);
     let w: Vec<f64> = (0..codec.dim).map(|d| levels.get(d).map_or(0.0, |&w| f64::from(w))).collect();
@@ -171,9 +179,7 @@ fn best_pair(x: &[f64], c: &[f64], w: &[f64]) -> (f64, f64) {
     ((a * stretch).max(0.0), s * stretch)
 }
 
-/// The vectors that the bytes of `tokens` stand for, `(tokens, D) f32`:
-/// `((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8`, each step rounded
-/// to f32, nothing contracted, so that every backend gives the same bits.
+/// Decompressed vectors of `tokens`, `(tokens, D) f32`; formula: [`crate::Backend::decompress`].
 pub fn decompress(codec: &CodecParams, passages: &CompressedPassages, tokens: Range<usize>) -> Vec<f32> {
     let mut vectors = Vec::new();
     for t in tokens {

@@ -1,8 +1,8 @@
-//! A query's rotation and rounding, row by row, the transform by its recursive definition.
+//! Rotation and rounding of a query, row by row, with the transform by its recursive definition.
 
 use crate::{CheckedCodec, QuantizedQuery, Rotation};
 
-/// Rotates `embeddings (Q, D) f32` as the codec says and rounds them to int8 with one scale.
+/// Rotates `embeddings (Q, D) f32` by the codec's rotation, if it has one, and rounds them to int8 with one scale.
 pub fn quantize_query(codec: &CheckedCodec, embeddings: &[f32]) -> QuantizedQuery {
     let rotated: Vec<f32> = match codec.rotation() {
         None => embeddings.to_vec(),

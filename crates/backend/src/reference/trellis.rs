@@ -8,18 +8,24 @@ use crate::{
 /// Bits of a window.
 const WINDOW_BITS: usize = 8;
 
-/// The row `(W) u8` that a search finds for `components (D) f64`: the nearest of those that begin with the state
-/// which the best free path through the ring's joint takes there; of a short ring the nearest of all.
+/// The row `(W) u8` that a search finds for `components (D) f64`: the nearest row that begins with the state of the
+/// best free path through the ring's joint; for a short ring, the nearest of all rows.
+///
+/// # Panics
+/// If the codec has no trellis.
 pub fn trellis_row(codec: &CodecParams, components: &[f64]) -> Vec<u8> {
     let beginning = if codec.dim <= SHORT_RING { None } else { Some(likely_beginning(codec, components)) };
     nearest_trellis_row(codec, components, beginning)
 }
 
-/// The row `(W) u8` whose levels are nearest to `components (D) f64`: of all rows, or of those whose first
+/// The row `(W) u8` whose levels are nearest to `components (D) f64`, among all rows or among those whose first
 /// `8 - nbits` bits are `beginning`.
 ///
-/// The states are what two neighbouring windows share, `8 - nbits` bits. A row is a ring, so a path must end in
+/// A state is the `8 - nbits` bits that two neighbouring windows share. A row is a ring, so a path must end in
 /// the state that it began in: every beginning is tried, and among equals the lowest is taken.
+///
+/// # Panics
+/// If the codec has no trellis.
 pub fn nearest_trellis_row(codec: &CodecParams, components: &[f64], beginning: Option<usize>) -> Vec<u8> {
     let (targets, states) = (targets(codec, components), num_states(codec));
     let mut best = (u64::MAX, Vec::new());
@@ -38,7 +44,10 @@ pub fn nearest_trellis_row(codec: &CodecParams, components: &[f64], beginning: O
     row
 }
 
-/// What the components `(D) f64` of a row cost, in the order of the row's bits; their sum is what is minimized.
+/// Cost of each of the components `(D) f64` of a row, in the order of the row's bits; the search minimizes their sum.
+///
+/// # Panics
+/// If the codec has no trellis.
 pub fn trellis_costs(codec: &CodecParams, components: &[f64], row: &[u8]) -> Vec<u64> {
     let (metric, nbits) = (metric(codec), codec.nbits as usize);
     let bit = |at: usize| row[at / 8 % row.len()] >> (at % 8) & 1;
@@ -48,7 +57,7 @@ pub fn trellis_costs(codec: &CodecParams, components: &[f64], row: &[u8]) -> Vec
 }
 
 /// The state between a ring's last component and its first, on the best path from any state to any other over the
-/// [`JOINT`] components before and the [`JOINT`] behind.
+/// [`JOINT`] components before and the [`JOINT`] after it.
 fn likely_beginning(codec: &CodecParams, components: &[f64]) -> usize {
     let targets = targets(codec, components);
     let around = (0..2 * JOINT).map(|step| targets[(step + JOINT * (codec.dim - 1)) % codec.dim]);

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{CheckedCodec, pack_codes};
+use crate::{CheckedCodec, CompressedPassages, pack_codes};
+use bytes::Bytes;
 
 const TRELLIS: RowCoding = RowCoding::Trellis { step: 0.1 };
 

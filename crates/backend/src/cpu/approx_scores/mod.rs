@@ -1,5 +1,5 @@
 //! Scores from the centroid table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
-//! Reads the codes, never a residual. `(selected) i32`.
+//! The op reads codes, never residuals, and returns `(selected) i32`.
 
 mod portable;
 
@@ -10,7 +10,7 @@ autovectorize! {
     fn run(job: &Job<'_>, first: usize, scores: &mut [i32])
 }
 
-/// What a block of work reads.
+/// Inputs of a block of work.
 struct Job<'a> {
     passages: &'a Passages,
     table: &'a Table,
@@ -20,7 +20,7 @@ struct Job<'a> {
 /// One score for each selected passage.
 ///
 /// # Panics
-/// If the table was made with another codec (as far as `K` tells).
+/// If the table has another number of centroids than the codec of the passages.
 pub(super) fn approx_scores(isa: Isa, passages: &Passages, table: &Table, select: Select<'_>) -> HostScores {
     assert_eq!(table.num_centroids(), passages.codec().num_centroids(), "the table is another codec's");
     let job = Job { passages, table, select };

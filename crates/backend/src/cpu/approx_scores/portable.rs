@@ -10,11 +10,12 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Entries that are maximized in registers while the codes of a passage go by: four AVX2 registers.
+/// Number of columns whose maxima stay in registers while the codes of a passage are read: four AVX2
+/// registers.
 const WIDE: usize = 4 * LANES;
 
-/// Passages by which codes are asked for ahead of their turn, and offsets twice as far: picked passages lie anywhere, so
-/// that each of them would wait for memory twice.
+/// Distance in passages at which codes are prefetched; offsets are prefetched at twice the distance. Picked
+/// passages are anywhere in memory, so without prefetches each would miss the cache twice.
 const AHEAD: usize = 8;
 
 /// Scores of the selected passages from `first` on.
@@ -23,14 +24,14 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let query_len = job.table.query_len();
     let mut best = vec![0i32; job.table.stride()];
     let end = first + scores.len();
-    (first..end.min(first + 2 * AHEAD)).for_each(|i| ask_for_offsets(job, i));
-    (first..end.min(first + AHEAD)).for_each(|i| ask_for_codes(job, i));
+    (first..end.min(first + 2 * AHEAD)).for_each(|i| prefetch_offsets(job, i));
+    (first..end.min(first + AHEAD)).for_each(|i| prefetch_codes(job, i));
     for (i, score) in scores.iter_mut().enumerate() {
         if first + i + 2 * AHEAD < end {
-            ask_for_offsets(job, first + i + 2 * AHEAD);
+            prefetch_offsets(job, first + i + 2 * AHEAD);
         }
         if first + i + AHEAD < end {
-            ask_for_codes(job, first + i + AHEAD);
+            prefetch_codes(job, first + i + AHEAD);
         }
         let tokens = job.passages.bytes().tokens(job.select.pid(first + i) as usize);
         if tokens.is_empty() {
@@ -49,22 +50,22 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     }
 }
 
-/// Asks for the offsets of the selected passage `i`.
+/// Prefetches the offsets of the `i`-th selected passage.
 #[inline(always)]
-fn ask_for_offsets(job: &Job<'_>, i: usize) {
+fn prefetch_offsets(job: &Job<'_>, i: usize) {
     prefetch(job.passages.bytes().offsets.get(job.select.pid(i) as usize * 4..).unwrap_or_default());
 }
 
-/// Asks for the codes of the selected passage `i`.
+/// Prefetches the codes of the `i`-th selected passage.
 #[inline(always)]
-fn ask_for_codes(job: &Job<'_>, i: usize) {
+fn prefetch_codes(job: &Job<'_>, i: usize) {
     let bits = job.passages.codec().code_bits() as usize;
     let tokens = job.passages.bytes().tokens(job.select.pid(i) as usize);
     let bytes = tokens.start * bits / 8..(tokens.end * bits).div_ceil(8);
     job.passages.bytes().codes.get(bytes).unwrap_or_default().chunks(LINE).for_each(prefetch);
 }
 
-/// Into `best`, the largest entries of `N` columns from `at` on, over the rows of the tokens' codes.
+/// Writes to `best` the largest entries of the `N` columns from `at` on, over the rows of the tokens' codes.
 #[inline(always)]
 fn maximize<const N: usize>(job: &Job<'_>, tokens: Range<usize>, at: usize, best: &mut [i32]) {
     let codes = job.passages.codes();

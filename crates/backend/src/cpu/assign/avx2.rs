@@ -1,5 +1,5 @@
-//! `assign` with AVX2: four rows meet sixteen centroids; then six instructions a row fold its products into the row's
-//! best eight.
+//! `assign` with AVX2: products of four rows with sixteen centroids, then six instructions per row that merge its
+//! products into the row's best eight.
 
 use super::{Centroids, lowest_best};
 use crate::cpu::{
@@ -38,7 +38,7 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
 }
 
 impl Best {
-    /// Takes over the products of two panels that exceed the best so far; of two equal ones the first panel's.
+    /// Merges the products of two panels; among equals the first panel wins.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     fn keep(&mut self, products: [__m256i; 2], first: i32) {

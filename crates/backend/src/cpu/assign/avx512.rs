@@ -1,5 +1,5 @@
-//! `assign` with AVX-512: eight rows meet thirty-two centroids; then six instructions a row fold its products into the
-//! row's best sixteen.
+//! `assign` with AVX-512: products of eight rows with thirty-two centroids, then six instructions per row that merge
+//! its products into the row's best sixteen.
 
 use super::{Centroids, lowest_best};
 use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
@@ -23,7 +23,7 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
     let mut best = vec![start; codes.len()];
     let sums = centroids.sums.chunks_exact(2 * LANES);
     for ((p, pair), sums) in centroids.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
-        // Rows are now `x + 128`, so products start 128 sums lower.
+        // Rows are now `x + 128`, so products start at -128 times the sum of the centroid's components.
         let lower = |v: usize| {
             // SAFETY: two registers of sums.
             let sums = unsafe { _mm512_loadu_si512(sums[v * LANES..].as_ptr().cast()) };
@@ -46,7 +46,7 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
 }
 
 impl Best {
-    /// Takes over the products of two panels that exceed the best so far; of two equal ones the first panel's.
+    /// Merges the products of two panels; among equals the first panel wins.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     fn keep(&mut self, products: [__m512i; 2], first: i32) {

@@ -12,10 +12,10 @@ use crate::{
 };
 use std::arch::x86_64::*;
 
-/// Rows by which centroids are asked for ahead of their turn, where they are more than [`CACHED`].
+/// Distance in rows at which centroids are prefetched, if they are larger than [`CACHED`].
 const AHEAD: usize = 4 * ROWS;
-/// Bytes of centroids that a last-level cache may hold: asking costs 5 % where it does (Zen 5, 8 MiB), and halves the time
-/// where it does not (32 MiB).
+/// Bytes of centroids that a last-level cache may hold: prefetching costs 5 % if it does (Zen 5, 8 MiB), and halves the
+/// time if it does not (32 MiB).
 const CACHED: usize = 1 << 23;
 
 /// Rows of the centroids from `first` on -> `rows (n, stride) i32` and their maxima.
@@ -84,7 +84,7 @@ fn fill<const V: usize>(
     }
 }
 
-/// As many lanes as `out` has, sixteen or eight.
+/// Writes as many lanes as `out` has, sixteen or eight.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn store(out: &mut [i32], lanes: __m512i) {

@@ -1,14 +1,14 @@
 //! The centroid part of every similarity: int8 dot products of all centroids with all query tokens,
-//! rounded into the residual's scale. `centroids (K, D) i8`, `query (Q, D) i8` -> `(K, Q) i32`:
+//! in units of the residual part, rounded. `centroids (K, D) i8`, `query (Q, D) i8` -> `(K, Q) i32`:
 //!
 //! ```text
 //! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)
 //! ```
 //!
-//! All `K` rows are made. A search of two levels was simulated and does not pay at the sizes that were indexed:
-//! `crates/search/README.md`.
+//! All `K` rows are computed. A search of two levels, which computes fewer, was simulated and does not pay at
+//! the sizes that were indexed (`crates/search/README.md`).
 //!
-//! The product is clamped before it is rounded: the bounds are integers, so the order is all one.
+//! The product is clamped before it is rounded: the bounds are integers, so the order does not matter.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{CheckedCodec, CodecParams, Isa, QuantizedQuery};
 
-/// Centroids that are multiplied under one choice of instruction set.
+/// Centroids per call of a body.
 const BLOCK_CENTROIDS: usize = 512;
 
-/// What a block of work reads.
+/// Inputs of a block of work.
 struct Job<'a> {
     codec: &'a CodecParams,
     query: &'a QuantizedQuery,
@@ -54,7 +54,7 @@ pub(super) fn centroid_table(isa: Isa, codec: &CheckedCodec, query: &Query) -> T
     table
 }
 
-/// Largest entry of each column over each [`GROUP`] of `rows (n, stride)`, for the choice of cells.
+/// Writes the largest entry of each column over each [`GROUP`] of `rows (n, stride)`, which `probe` reads.
 #[inline(always)]
 fn maximize(stride: usize, rows: &[i32], maxima: &mut [i32]) {
     for (rows, maxima) in rows.chunks(GROUP * stride).zip(maxima.chunks_exact_mut(stride)) {

@@ -1,9 +1,10 @@
-//! A number for each of 32 embeddings: whole registers of any instruction set, in loops that compile to them.
+//! Arrays of one number per embedding, for 32 embeddings: they fill whole registers of every instruction set,
+//! and loops over them compile to operations on these registers.
 
-/// Embeddings side by side: one AVX-512 register of u16.
+/// Number of embeddings that are compressed side by side: as many as one AVX-512 register has u16.
 pub(super) const LANES: usize = 32;
 
-/// A number of each embedding, where no register straddles two cache lines.
+/// One number per embedding, aligned so that no register straddles two cache lines.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Lanes<T>(pub(super) [T; LANES]);

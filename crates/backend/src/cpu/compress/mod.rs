@@ -1,12 +1,12 @@
-//! Residuals to packed levels and weight indices. `embeddings (N, D) f32`, `codes (N) u32` ->
+//! Compression of embeddings to packed residuals and weight indices. `embeddings (N, D) f32`, `codes (N) u32` ->
 //! `residuals (N, W) u8`, `weights (N) u8`. For each embedding `x` with centroid `c`:
 //!
-//! 1. what is compared with the cutoffs: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
-//! 2. bucket of a component: the number of cutoffs below it; or, of a trellis, the row nearest to all components;
-//! 3. the weight index, by the codec's rule ([`crate::WeightRule`]), and where it says so, buckets anew;
+//! 1. components: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
+//! 2. bucket of each component: the number of cutoffs below it; or, for a trellis, the row nearest to all components;
+//! 3. the weight index, by the codec's rule ([`crate::WeightRule`]), after which some rules choose the buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
-//! Each step is a function of its own in `steps.rs`, on one embedding; the trellis has `trellis.rs`, on 32 at once.
+//! Each step is a function in `steps.rs`, for one embedding; the trellis is in `trellis.rs`, for 32 at once.
 
 mod lanes;
 mod portable;
@@ -20,13 +20,13 @@ autovectorize! {
     fn run(codec: &CodecParams, embeddings: &[f32], codes: &[u32], rows: &mut [u8], weights: &mut [u8])
 }
 
-/// Embeddings that one thread compresses before it asks for more work.
+/// Embeddings per task.
 const BLOCK_EMBEDDINGS: usize = 256;
 
-/// See [`crate::Backend::compress`].
+/// Compresses embeddings; see [`crate::Backend::compress`].
 ///
 /// # Panics
-/// If lengths do not fit, or a code is not below `K`.
+/// If there is not one code for each embedding, or a code is not below `K`.
 pub(super) fn compress(isa: Isa, codec: &CheckedCodec, embeddings: &[f32], codes: &[u32]) -> Packed {
     assert_eq!(embeddings.len(), codes.len() * codec.dim, "one code for each embedding");
     let width = codec.row_bytes();

@@ -50,7 +50,7 @@ fn bucket_rows(codec: &CodecParams, embeddings: &[f32], codes: &[u32], rows: &mu
     }
 }
 
-/// Rows of a trellis, which are searched for in all lanes at once.
+/// Rows of a trellis, searched in all lanes at once.
 #[inline(always)]
 fn trellis_rows<const NBITS: usize>(
     codec: &CodecParams,
@@ -72,7 +72,7 @@ fn trellis_rows<const NBITS: usize>(
             components(codec.form, &embeddings[i * dim..][..dim], &c, &mut compared);
             trellis.put(i - first, &compared);
         }
-        // Lanes behind the last embedding find a row, too, that nobody asks for.
+        // Lanes after the last embedding find rows that are not used.
         trellis.search();
         for i in group {
             centroid(codec, codes[i], &mut c);

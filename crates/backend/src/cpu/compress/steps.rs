@@ -1,5 +1,5 @@
-//! The steps of `compress`, each on one embedding. Inlined, so that a caller's instruction set is
-//! theirs too; sums run in eight lanes of f32, in a fixed order.
+//! The steps of `compress`, each for one embedding. They are inlined, so that they are compiled for the caller's
+//! instruction set; sums run in eight lanes of f32, in a fixed order.
 
 use crate::{CodecParams, RADIAL_WEIGHT, ResidualForm, WeightRule};
 use std::array;
@@ -7,7 +7,8 @@ use std::array;
 /// Lanes of a sum.
 const LANES: usize = 8;
 
-/// Up to so many cutoffs are compared with a component one by one; more are searched.
+/// Maximum number of cutoffs that are compared with a component one by one; more cutoffs are searched by
+/// halving.
 const FEW_CUTOFFS: usize = 15;
 
 /// The real centroid of `code`, `(D) f32`.
@@ -17,7 +18,7 @@ pub(super) fn centroid(codec: &CodecParams, code: u32, centroid: &mut [f32]) {
     centroid.iter_mut().zip(row).for_each(|(c, &c8)| *c = codec.centroid_scale * f32::from(c8));
 }
 
-/// What the cutoffs are compared with, `(D) f32`, for embedding `x` and centroid `c`.
+/// Components that are compared with the cutoffs, `(D) f32`, for embedding `x` and centroid `c`.
 #[inline(always)]
 pub(super) fn components(form: ResidualForm, x: &[f32], c: &[f32], out: &mut [f32]) {
     let share = match form {
@@ -28,8 +29,8 @@ pub(super) fn components(form: ResidualForm, x: &[f32], c: &[f32], out: &mut [f3
         *out = x - share * c;
     }
     if form == ResidualForm::Orthogonal {
-        let centroid_weight = dot(out, out).sqrt();
-        let factor = if centroid_weight > 0.0 { (out.len() as f32).sqrt() / centroid_weight } else { 0.0 };
+        let length = dot(out, out).sqrt();
+        let factor = if length > 0.0 { (out.len() as f32).sqrt() / length } else { 0.0 };
         out.iter_mut().for_each(|r| *r *= factor);
     }
 }
@@ -39,7 +40,7 @@ pub(super) fn midpoints(codec: &CodecParams) -> Vec<f32> {
     codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) * 0.5).collect()
 }
 
-/// How much of the centroid an embedding has in it: `<x, c> / <c, c>`.
+/// Projection coefficient of an embedding on its centroid: `<x, c> / <c, c>`.
 #[inline(always)]
 fn share(xc: f32, cc: f32) -> f32 {
     if cc > 0.0 { xc / cc } else { 0.0 }
@@ -54,7 +55,7 @@ pub(super) fn quantize(cutoffs: &[f32], components: &[f32], buckets: &mut [u8]) 
         }
         return;
     }
-    // Along the row: a loop over a few components at a time is one over the cutoffs to a compiler, lane by lane.
+    // The inner loop is over the components. If it is over the few cutoffs, compilers vectorize that one.
     buckets.fill(0);
     for &cutoff in cutoffs {
         buckets.iter_mut().zip(components).for_each(|(below, x)| *below += u8::from(cutoff < *x));
@@ -75,12 +76,12 @@ pub(super) fn pack(nbits: u8, buckets: &[u8], row: &mut [u8]) {
     }
 }
 
-/// A codec's weight entries as real numbers. Where there are several, they are filled up to whole lanes with NaN, which
-/// never errs least.
+/// Weight entries of a codec as real numbers. If there are several, they are padded to whole lanes with NaN,
+/// which never has the least error.
 pub(super) struct Weights {
     centroid_weights: Vec<f32>,
     residual_weights: Vec<f32>,
-    /// Gain over centroid_weight of the entry whose centroid_weight is largest.
+    /// Residual weight over centroid weight, for the entry whose centroid weight is largest.
     ratio: f32,
 }
 
@@ -105,7 +106,7 @@ impl Weights {
         Self { centroid_weights, residual_weights, ratio }
     }
 
-    /// The index that fits `x`, centroid `c` and levels `w`, each `(D) f32`, best; ties to the lower.
+    /// Index of the entry with the least error for `x`, centroid `c` and levels `w`, each `(D) f32`; ties to the lower.
     #[inline(always)]
     pub(super) fn choose(&self, rule: WeightRule, x: &[f32], c: &[f32], w: &[f32]) -> u8 {
         if self.centroid_weights.len() == 1 {
@@ -129,8 +130,8 @@ impl Weights {
         }
     }
 
-    /// What the midpoints between levels are compared with when levels are chosen anew for entry `j`:
-    /// `(x - centroid_weight * c) / residual_weight`, `(D) f32`, 0 where the residual_weight is.
+    /// Components that are compared with the midpoints between levels when levels are chosen anew for entry `j`:
+    /// `(x - centroid_weight * c) / residual_weight`, `(D) f32`; 0 if the residual weight is 0.
     #[inline(always)]
     pub(super) fn refit(&self, j: u8, x: &[f32], c: &[f32], out: &mut [f32]) {
         let (centroid_weight, residual_weight) = (self.centroid_weights[j as usize], self.residual_weights[j as usize]);

@@ -1,4 +1,5 @@
-//! The rows of a trellis nearest to embeddings' components: Viterbi's algorithm around a ring, an embedding a lane.
+//! The rows of a trellis nearest to the components of embeddings: Viterbi's algorithm around a ring, one embedding per
+//! lane.
 //!
 //! ```text
 //! state s between two components: the 8 - nbits bits that their windows share
@@ -9,9 +10,9 @@
 //! A row is a ring, so its path must end in the state that it began in. That state is found first, as the one
 //! that the best free path through the ring's joint takes there; the best path from it to itself is the row.
 //!
-//! Costs are the integers of [`crate::trellis`], whose docs prove that all of this fits u16. A lane of a register is
-//! an embedding, so states come and go by address and nothing is shuffled. A cost is kept above the bits of its state
-//! that leave next, so that one minimum finds the cheapest way and says what left on it.
+//! Costs are the integers of [`crate::trellis`], whose docs prove that they fit u16. A lane of a register is one
+//! embedding, so states are addressed in memory and nothing is shuffled. A cost is stored above the bits of its state
+//! that leave next, so that one minimum finds the cheapest path and its last bits.
 
 use super::lanes::{LANES, Lanes};
 use crate::{
@@ -21,24 +22,24 @@ use crate::{
 };
 use std::{array, ops::Range};
 
-/// Windows, and states at 1 bit, at most.
+/// Number of windows, and maximum number of states (at 1 bit).
 const WINDOWS: usize = 256;
 const MAX_STATES: usize = 128;
-/// Words of 16 bits that hold which bits left on the way to each state: `states * nbits / 16`.
+/// Number of 16-bit words for the bits that left on the best path to every state: `states * nbits / 16`.
 const WORDS: usize = 8;
 
-/// What the best way to each state costs, in the upper bits, and the bits of the state that leave next.
+/// Cost of the best path to each state, in the upper bits, and the bits of the state that leave next.
 type Costs = [Lanes<u16>; MAX_STATES];
 
-/// A trellis of `NBITS` and room for a path in each lane.
+/// A trellis of `NBITS`, with memory for a path in each lane.
 pub(super) struct Trellis<const NBITS: usize> {
     metric: TrellisMetric,
     /// Level of each window.
     levels: [f32; WINDOWS],
     /// Targets in the order of the row's bits, `(D)`.
     targets: Vec<Lanes<i16>>,
-    /// The bits that left on the best way to each state, `(steps)`: those to state `high * stay + low`, where `stay`
-    /// is `states >> NBITS`, are number `low << NBITS | high` from the first word's high end on.
+    /// The bits that left on the best path to each state, `(steps)`, packed into words from the high end of the
+    /// first word on. The bits of state `high * STAY + low` are number `low << NBITS | high`.
     taken: Vec<[Lanes<u16>; WORDS]>,
     /// The row of each lane, `(LANES, W) u8`.
     rows: Vec<u8>,
@@ -47,11 +48,11 @@ pub(super) struct Trellis<const NBITS: usize> {
 impl<const NBITS: usize> Trellis<NBITS> {
     const STATES: usize = WINDOWS >> NBITS;
     const BRANCHES: usize = 1 << NBITS;
-    /// States by the bits that stay when the next component's come.
+    /// Number of values of the state's bits that stay when the bits of the next component come.
     const STAY: usize = Self::STATES >> NBITS;
     /// Components whose own bits are in one byte.
     const PLANES: usize = 8 / NBITS;
-    /// The bits of a cost that are a state's.
+    /// Mask of the low bits of a stored cost, which are the bits of its state that leave next.
     const MASK: u16 = (1 << NBITS) - 1;
 
     /// A trellis for `codec`, whose levels are steps of `step`.
@@ -66,7 +67,7 @@ impl<const NBITS: usize> Trellis<NBITS> {
         }
     }
 
-    /// Takes `components (D) f32` for a lane.
+    /// Sets the components `(D) f32` of a lane.
     #[inline(always)]
     pub(super) fn put(&mut self, lane: usize, components: &[f32]) {
         let width = components.len() / Self::PLANES;
@@ -99,7 +100,8 @@ impl<const NBITS: usize> Trellis<NBITS> {
         }
     }
 
-    /// The state of each lane's best ring at its joint, the lowest among equals: tries them all.
+    /// Tries every state and returns for each lane the one in which the best ring begins; the lowest among
+    /// equals.
     #[inline(always)]
     fn best_joint(&mut self) -> Lanes<u16> {
         let (mut least, mut joint) = (Lanes([u32::MAX; LANES]), Lanes::default());
@@ -113,8 +115,8 @@ impl<const NBITS: usize> Trellis<NBITS> {
         joint
     }
 
-    /// The state at the joint of the best free path through it, half of which lies before and half behind it; a ring
-    /// that is shorter than the path is walked around more than once.
+    /// Returns the state that the best free path through the joint takes there. Half of the path is before the
+    /// joint and half after it; a ring that is shorter than the path is walked around more than once.
     #[inline(always)]
     fn likely_joint(&mut self) -> Lanes<u16> {
         let start = JOINT.next_multiple_of(self.targets.len()) - JOINT;
@@ -139,15 +141,15 @@ impl<const NBITS: usize> Trellis<NBITS> {
         })
     }
 
-    /// Finds the best ways to every state over `steps` components of the ring from `start` on, whole bytes; `costs` are
-    /// those before and behind it, the latter but for what is given back.
+    /// Finds the best path to every state over `steps` components of the ring from `start` on; both are multiples
+    /// of `PLANES`. Updates `costs`, and returns the number that was subtracted from all costs of a lane.
     #[inline(always)]
     fn walk(&mut self, start: usize, steps: usize, costs: &mut Costs) -> Lanes<u32> {
         let (dim, mut base) = (self.targets.len(), Lanes::default());
         let mut between = [Lanes::default(); MAX_STATES];
         for (byte, taken) in self.taken[..steps].chunks_exact_mut(Self::PLANES).enumerate() {
             let targets = &self.targets[(start + byte * Self::PLANES) % dim..][..Self::PLANES];
-            // Once a byte costs are brought down by the least of them.
+            // Once per byte the least cost is subtracted from all.
             let mut least = Lanes([u16::MAX; LANES]);
             for cost in &costs[..Self::STATES] {
                 least = least.map(|least, lane| least.min(cost.0[lane]));
@@ -163,21 +165,23 @@ impl<const NBITS: usize> Trellis<NBITS> {
         base
     }
 
-    /// One component: the costs of all states behind it, `least` less, and which bits left on the best way to each.
+    /// Advances by one component: writes the costs of all states after it, minus `least`, and the bits that left
+    /// on the best path to each state.
     #[inline(always)]
     fn advance(
         levels: &[i16; 16],
         target: &Lanes<i16>,
         least: &Lanes<u16>,
         before: &Costs,
-        behind: &mut Costs,
+        after: &mut Costs,
         taken: &mut [Lanes<u16>; WORDS],
     ) {
         let mut costs = [Lanes::default(); 16];
         for (costs, level) in costs.iter_mut().zip(levels) {
             *costs = target.map(|target, lane| {
                 let distance = i32::from(target.wrapping_sub(*level));
-                // Wraps below 0 where the cost is less than `least`; the sum with a cost that is not is right again.
+                // Wraps below 0 if this cost is less than `least`. Each cost in `before` is at least `least`, so the
+                // sum with it is correct again.
                 (((distance * distance) >> 16) as u16 & !Self::MASK).wrapping_sub(least.0[lane])
             });
         }
@@ -185,8 +189,8 @@ impl<const NBITS: usize> Trellis<NBITS> {
         for (word, taken) in taken.iter_mut().enumerate() {
             let mut bits = Lanes::default();
             for low in word * share..(word + 1) * share {
-                // A label is a sum of bits, so those that come and those that leave change it by what is theirs alone:
-                // the lower of its bits.
+                // A label is a sum of bits, so bits that come and bits that leave change only its lower bits,
+                // independently.
                 let label = usize::from(window_label((low << NBITS) as u8, NBITS as u8));
                 for high in 0..Self::BRANCHES {
                     let mut best = Lanes([u16::MAX; LANES]);
@@ -196,15 +200,15 @@ impl<const NBITS: usize> Trellis<NBITS> {
                     }
                     bits = best.map(|best, lane| bits.0[lane] << NBITS | best & Self::MASK);
                     let leaves_next = low as u16 & Self::MASK;
-                    behind[high * Self::STAY + low] = best.map(|best, _| best & !Self::MASK | leaves_next);
+                    after[high * Self::STAY + low] = best.map(|best, _| best & !Self::MASK | leaves_next);
                 }
             }
             *taken = bits;
         }
     }
 
-    /// Follows the ways that led to `states` at the end of `steps` of a walk from `start` on back to their beginning;
-    /// writes the bytes of the rows that they pass and gives back the states that they came from.
+    /// Follows the paths to `states` at the end of `steps` of a walk from `start` back to their beginning; writes the
+    /// bytes of the rows on them and returns the states in which they began.
     #[inline(always)]
     fn trace(&mut self, start: usize, steps: Range<usize>, mut states: Lanes<u16>) -> Lanes<u16> {
         let (dim, width) = (self.targets.len(), self.rows.len() / LANES);

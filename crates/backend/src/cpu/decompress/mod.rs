@@ -1,7 +1,8 @@
-//! The vectors that the bytes of some tokens stand for. `tokens` -> `(tokens, D) f32`:
+//! Decompressed vectors of tokens. `tokens` -> `(tokens, D) f32`:
 //!
 //! ```text
-//! x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8 + (residual_weight_step * residual_weights[j]) * w8
+//! x = ((centroid_weight_step * centroid_weights[j]) * centroid_scale) * c8
+//!     + (residual_weight_step * residual_weights[j]) * w8
 //! ```
 //!
 //! Each step is rounded to f32 and nothing is contracted, so every body gives the same bits.
@@ -17,10 +18,10 @@ use crate::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Tokens that one thread decompresses before it asks for more work.
+/// Tokens per task.
 const BLOCK_TOKENS: usize = 512;
 
-/// What a block of work reads.
+/// Inputs of a block of work.
 struct Job<'a> {
     passages: &'a Passages,
     levels: LevelTable,
@@ -29,7 +30,7 @@ struct Job<'a> {
 /// Vectors of `tokens`, `(tokens, D) f32`.
 ///
 /// # Panics
-/// If there are not as many tokens.
+/// If `tokens` end after the last token.
 pub(super) fn decompress(isa: Isa, passages: &Passages, tokens: Range<usize>) -> Vec<f32> {
     assert!(tokens.end <= passages.bytes().num_tokens(), "tokens end within the segment");
     let dim = passages.codec().dim;

@@ -1,17 +1,17 @@
-//! Four rows by eight or sixteen query tokens, three ways to multiply bytes.
+//! Dot products of four rows with eight or sixteen query tokens at a time, with three ways to multiply bytes.
 //!
 //! `vpmaddubsw` multiplies unsigned by signed bytes and adds neighbours with saturation to i16. Query
-//! components `q` lie within -127..=127.
+//! components `q` are within -127..=127.
 //!
-//! - [`signed`]: a row's components `w` lie within -127..=127. `|w| * (q with the sign of w) = w q`,
+//! - [`signed`]: components `w` of a row are within -127..=127. `|w| * (q with the sign of w) = w q`,
 //!   and a pair of them is at most `2 * 127 * 127 = 32258 < 32767`: exact. Four instructions.
-//! - [`unsigned`]: a row's components `u` lie within `0..=span`. `steps` pairs are added up as i16:
-//!   at most `steps * 2 * 127 * span <= 32767`, as [`steps`] has it: exact. Two instructions, and two
-//!   more every `steps`.
-//! - [`narrow`]: a row's components `u` lie within `0..=255`, and of the panels' components no two neighbours of one sign
-//!   are more than 128 together: a pair is at most `255 * 128 = 32640 <= 32767`: exact. Three instructions.
+//! - [`unsigned`]: components `u` of a row are within `0..=span`. `steps` pairs are added up as i16. Their
+//!   sum is at most `steps * 2 * 127 * span <= 32767` (see [`steps`]): exact. Two instructions, and two more
+//!   every `steps`.
+//! - [`narrow`]: components `u` of a row are within `0..=255`, and two neighbouring components of a panel that have one
+//!   sign add up to at most 128: a pair is at most `255 * 128 = 32640 <= 32767`: exact. Three instructions.
 //!
-//! Sums in i32: at most `D * 127 * 255 < 2^30` for `D <= 2^15`, and what they start with is within `D * 127 * 128 < 2^29`.
+//! Sums in i32: at most `D * 127 * 255 < 2^30` for `D <= 2^15`; their initial values are within `D * 127 * 128 < 2^29`.
 
 use crate::cpu::passages::LANES;
 use std::arch::x86_64::*;
@@ -22,7 +22,8 @@ pub(in crate::cpu) const ROWS: usize = 4;
 /// Dot products of a tile's rows with `V` panels.
 pub(in crate::cpu) type Tile<const V: usize> = [[__m256i; V]; ROWS];
 
-/// How many pairs of products of components `0..=span` fit an i16; zero where not even one does.
+/// Number of pairs of products whose sum fits an i16, for row components within `0..=span`; zero if not even
+/// one pair fits.
 pub(in crate::cpu) fn steps(span: u8) -> usize {
     i16::MAX as usize / (2 * 127 * (span as usize).max(1))
 }
@@ -75,7 +76,8 @@ pub(in crate::cpu) unsafe fn signed<const V: usize>(
 /// Dot products of rows of unsigned bytes, widened every `steps`; see the module's docs.
 ///
 /// # Safety
-/// - `dim` bytes can be read from each of `rows`, none above the `span` that `steps > 0` is for;
+/// - `dim` bytes can be read from each of `rows`, none above the `span` of which `steps` was computed, and
+///   `steps > 0`;
 /// - `V` panels of `stride` bytes can be read from `panels`, and `8 * dim <= stride`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -116,8 +118,8 @@ pub(in crate::cpu) unsafe fn unsigned<const V: usize>(
     sums
 }
 
-/// `start` plus the dot products of rows of unsigned bytes with panels of narrow ones; see the module's docs, without which it is
-/// wrong, but not unsafe. On the way as many bytes as a panel has are asked for from `ahead` on.
+/// `start` plus the dot products of rows of unsigned bytes with narrow panels. Prefetches the bytes of one panel from
+/// `ahead` on. Precondition on values (see the module docs): violating it gives wrong sums, not undefined behaviour.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;

@@ -1,13 +1,14 @@
-//! Eight rows by sixteen or thirty-two query tokens with `vpdpbusd`: four products of an unsigned and a signed byte,
-//! added to an i32 lane, exact. A row's bytes `u` are the unsigned ones, within 0..=255, so a signed component `w`
-//! has to come as `u = w - lowest`, and `dot(q, w) = dot(q, u) + lowest * sum(q)` is the caller's affair.
+//! Dot products of eight rows with sixteen or thirty-two query tokens at a time. `vpdpbusd` adds four
+//! products of an unsigned and a signed byte to an i32 lane, exactly. A row's bytes `u` are the unsigned
+//! ones, within 0..=255: a signed component `w` is passed as `u = w - lowest`, and the caller adds the second
+//! term of `dot(q, w) = dot(q, u) + lowest * sum(q)`.
 //!
 //! Sums in i32: at most `D * 127 * 255 < 2^31` for `D <= 2^15`.
 //!
-//! Eight chains of additions hide the latency of four cycles; wider tiles were no faster on Zen 4, where a register
-//! of 64 bytes takes one multiplication a cycle: 64 multiply-adds, four times those of f32.
-//! Zen 5 takes two: there two panels, ten loads for sixteen products, made `maxsim` 1.21 to 1.24 times as fast as one at
-//! a time, nine loads for eight (1 to 4 bits, 32 query tokens).
+//! Eight chains of additions hide the latency of four cycles. Zen 4 starts one multiplication of 64 bytes per
+//! cycle, which is 64 multiply-adds, four times as many as in f32; wider tiles were no faster there. Zen 5
+//! starts two per cycle: there `maxsim` was 1.21 to 1.24 times as fast with two panels at a time (ten loads
+//! for sixteen products) as with one (nine loads for eight products), at 1 to 4 bits and 32 query tokens.
 
 use std::arch::x86_64::*;
 
@@ -19,23 +20,23 @@ pub(in crate::cpu) const LANES: usize = 16;
 /// Dot products of `R` rows with `V` panels.
 pub(in crate::cpu) type Tile<const R: usize, const V: usize> = [[__m512i; V]; R];
 
-/// What makes [`tile`] take a row's bytes as they are.
+/// Value of `flip` with which [`tile`] reads bytes of rows unchanged.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 pub(in crate::cpu) fn as_unsigned() -> __m512i {
     _mm512_setzero_si512()
 }
 
-/// What makes [`tile`] take a row's signed bytes `w` as `w + 128`. LLVM 22 never ends where it sees this constant flow
-/// into `vpdpbusd`, so it must not.
+/// Value of `flip` with which [`tile`] reads signed bytes `w` of rows as `w + 128`. It is hidden from the optimizer,
+/// because LLVM 22 hangs when it propagates this constant into `vpdpbusd`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 pub(in crate::cpu) fn as_signed() -> __m512i {
     std::hint::black_box(_mm512_set1_epi8(i8::MIN))
 }
 
-/// `start` plus the dot products of the rows' bytes, each with the bits of `flip` changed, with `V` panels. On the way as many
-/// bytes as a panel has are asked for from `ahead` on.
+/// `start` plus the dot products of the rows' bytes, each XOR `flip`, with `V` panels. Prefetches the bytes of one
+/// panel from `ahead` on.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;

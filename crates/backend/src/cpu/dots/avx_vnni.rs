@@ -1,19 +1,19 @@
-//! Up to six rows by eight or sixteen with `vpdpbusd` in registers of 32 bytes: four products of an unsigned and a signed byte,
-//! added to an i32 lane, exact; half of what a register of 64 bytes does, twice as much as `vpmaddubsw` and what it
-//! takes to widen its sums.
+//! Dot products of up to six rows with eight or sixteen outputs at a time. `vpdpbusd` in registers of 32
+//! bytes adds four products of an unsigned and a signed byte to an i32 lane, exactly. One such instruction
+//! does half the work of one on 64 bytes, and the work of three of AVX2 (`vpmaddubsw`, `vpmaddwd`, `vpaddd`).
 //!
-//! At six by sixteen: twelve registers of sums, whose chains hide a latency of five cycles, two of the panels, one to broadcast
-//! into. Sums in i32: at most `D * 127 * 255 < 2^30` for `D <= 2^15`, and what they start with is within
-//! `D * 127 * 128 < 2^29`.
+//! Six rows and sixteen outputs take twelve registers of sums, whose chains hide a latency of five cycles,
+//! two registers of the panels and one to broadcast into. Sums in i32: at most `D * 127 * 255 < 2^30` for `D
+//! <= 2^15`; their initial values are within `D * 127 * 128 < 2^29`.
 
 use crate::cpu::passages::LANES;
 use std::arch::x86_64::*;
 
-/// Most rows of a tile.
+/// Maximum number of rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 6;
 
-/// `start` plus the dot products of the rows' unsigned bytes with `V` panels. On the way as many bytes as a panel has are asked for
-/// from `ahead` on.
+/// `start` plus the dot products of the rows' unsigned bytes with `V` panels. Prefetches the bytes of one panel from
+/// `ahead` on.
 ///
 /// # Safety
 /// - `width` bytes can be read from each of `rows`;

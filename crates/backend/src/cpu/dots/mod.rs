@@ -1,9 +1,9 @@
-//! The int8 micro-kernels that `assign`, `centroid_table` and `maxsim` are made of: dot products of a few rows
-//! with eight or sixteen query tokens (or centroids) at a time.
+//! The int8 micro-kernels of `assign`, `centroid_table`, `maxsim` and `linear_int8`: dot products of a few
+//! rows with one or two panels of query tokens (or centroids, or outputs) at a time.
 //!
 //! For SIMD bodies query tokens are interleaved: a register holds four components of each of its tokens, and four
-//! components of a row are broadcast against it. Each 32-bit lane of the sums then belongs to one query token, as each entry of a
-//! centroid table's row does, so that nothing is ever summed across lanes.
+//! components of a row are broadcast against it. Each 32-bit lane of the sums then belongs to one query token, like
+//! each entry of a row of a centroid table, so nothing is ever summed across lanes.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -14,7 +14,7 @@ pub(super) mod avx_vnni;
 pub(super) mod portable;
 
 use super::{aligned::AlignedVec, passages::LANES};
-use crate::Isa;
+use crate::{Isa, int8_rows::assert_int8_rows};
 
 /// Int8 rows, interleaved.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub(super) struct Panels {
     width: usize,
     /// Rows in a panel.
     lanes: usize,
-    /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros behind the last row.
+    /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros after the last row.
     data: AlignedVec<i8>,
     /// Sum of each row's components, `(Q rounded up to lanes) i32`.
     sums: Vec<i32>,
 }
 
-/// Rows in a panel of `isa`: as many as a register holds i32.
+/// Number of rows in a panel of `isa`: the number of i32 in a register.
 pub(super) fn lanes(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 2 * LANES,
@@ -38,14 +38,14 @@ pub(super) fn lanes(isa: Isa) -> usize {
 }
 
 impl Panels {
-    /// Interleaves `rows (Q, D) i8`, of each its components `order`, zero where there is none.
+    /// Interleaves `rows (Q, D) i8`, with components in the given `order`, zero for `None`.
     ///
     /// # Panics
-    /// If a component is -128, which the kernels' proofs exclude, or if rows are not whole or `order` not a
-    /// multiple of 4 long.
+    /// If a component is -128, which the proofs of the kernels exclude, if rows are not whole, or if the length of
+    /// `order` is not a multiple of 4.
     pub(super) fn in_order(isa: Isa, dim: usize, rows: &[i8], order: &[Option<usize>]) -> Self {
-        assert!(order.len().is_multiple_of(4) && rows.len().is_multiple_of(dim), "whole rows of {dim}");
-        assert!(!rows.contains(&i8::MIN), "components lie within -127..=127");
+        assert!(order.len().is_multiple_of(4), "an order of {} components", order.len());
+        assert_int8_rows(dim, rows);
         let (lanes, width) = (lanes(isa), order.len());
         let padded = (rows.len() / dim).next_multiple_of(lanes);
         let rows = rows.chunks_exact(dim);

@@ -1,6 +1,7 @@
-//! Unpacking with AVX2, 32 components at a time: buckets with a shift, a mask and a byte shuffle; windows of a
-//! trellis with about nine instructions more. With 32 query tokens `maxsim` then does .95 of the work a second that it
-//! does with buckets at 2 bits, and .81 at 1 bit, where rows of 128 components fill half a register.
+//! Unpacking with AVX2, 32 components at a time: buckets with a shift, a mask and a byte shuffle, windows of
+//! a trellis with about nine more instructions. With 32 query tokens `maxsim` of a trellis reaches 0.95 of
+//! its throughput with buckets at 2 bits, and 0.81 at 1 bit, where rows of 128 components fill half a
+//! register.
 
 use super::{LevelTable, SLACK, portable};
 use std::arch::x86_64::*;
@@ -8,12 +9,12 @@ use std::arch::x86_64::*;
 /// Components that a register holds.
 const STEP: usize = 32;
 
-/// The steps of a row's planes, a register each.
+/// The steps of a row's planes, one register each.
 struct Steps<'a> {
     row: &'a [u8],
-    /// Where the last step starts; it may be a partial one.
+    /// Start of the last step, which may be partial.
     last: usize,
-    /// What the last step reads: bytes of the row and, behind them, anything.
+    /// Bytes that the last step reads: bytes of the row, then undefined ones.
     tail: *const u8,
 }
 
@@ -26,11 +27,11 @@ impl Steps<'_> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn bytes(&self, at: usize) -> __m256i {
         let source = if at == self.last { self.tail } else { self.row[at..].as_ptr() };
-        // SAFETY: a full step lies within the row, the last one at `tail`.
+        // SAFETY: a full step is within the row, the last one at `tail`.
         unsafe { _mm256_loadu_si256(source.cast()) }
     }
 
-    /// The bytes behind those of [`Self::bytes`], the row's first behind its last.
+    /// The bytes that follow [`Self::bytes`]; the row's first byte follows its last.
     ///
     /// # Safety
     /// As for [`Self::bytes`].
@@ -38,7 +39,7 @@ impl Steps<'_> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn following(&self, at: usize, bytes: __m256i) -> __m256i {
         if at < self.last {
-            // SAFETY: the row has at least one byte behind this step, so 32 from `at + 1` on.
+            // SAFETY: the row has at least one byte after this step, so 32 from `at + 1` on.
             return unsafe { _mm256_loadu_si256(self.row[at + 1..].as_ptr().cast()) };
         }
         let rotated = _mm256_alignr_epi8::<1>(_mm256_permute2x128_si256::<1>(bytes, bytes), bytes);
@@ -49,15 +50,15 @@ impl Steps<'_> {
     }
 }
 
-/// A mask of one byte: of the 32 from `STEP - n` on, the `n`-th.
+/// Bytes of which one is set: the 32 bytes from `STEP - n` on have it as their `n`-th, counted from 1.
 const LAST: [u8; 2 * STEP - 1] = {
     let mut mask = [0; 2 * STEP - 1];
     mask[STEP - 1] = 0xff;
     mask
 };
 
-/// Unpacks row `t` of `rows (n, W) u8` into the first `D` bytes of `out`; what follows them, up to
-/// [`SLACK`] bytes, is spoilt.
+/// Unpacks row `t` of `rows (n, W) u8` into the first `D` bytes of `out`; up to [`SLACK`] bytes after them
+/// are overwritten.
 ///
 /// # Panics
 /// If there is no such row, or `out` is shorter than `D + SLACK`.
@@ -70,7 +71,7 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     if table.nbits == 8 || width == 0 {
         return portable::unpack(table, row, &mut out[..dim]);
     }
-    // The last step of a row, partial or whole, may read behind it, which at the end of the array needs a copy.
+    // The last step of a row, partial or whole, may read past it, which at the end of the array requires a copy.
     let last = (width - 1) / STEP * STEP;
     let mut copy = [0u8; STEP];
     let tail = if rows.len() < last + STEP {
@@ -85,7 +86,7 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     let mask = _mm256_set1_epi8(if table.trellis { 15 } else { (1 << table.nbits) - 1 });
     let far_shift = _mm_cvtsi32_si128(8 - i32::from(table.nbits));
     let far_mask = _mm256_set1_epi8((1 << table.nbits) - 1);
-    // The last step first, planes in ascending order: what a partial step spills, into the plane behind it, is
+    // The last step first, planes in ascending order: the bytes that a partial step writes into the next plane are
     // overwritten later.
     for at in (0..width).step_by(STEP).rev() {
         // SAFETY: `at` is a multiple of `STEP` up to `last`.
@@ -101,14 +102,14 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
                 names = _mm256_xor_si256(_mm256_xor_si256(window, _mm256_srli_epi16::<1>(window)), far);
             }
             let levels = _mm256_shuffle_epi8(lookup, _mm256_and_si256(names, mask));
-            // SAFETY: the store ends at most `SLACK` behind component `D`.
+            // SAFETY: the store ends at most `SLACK` bytes after component `D`.
             unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(plane * width + at).cast(), levels) };
         }
     }
 }
 
 /// Windows from bit `bit` of each byte on: its own bits from there, already `shifted` down (16 bits at a time,
-/// so that a neighbour's bits lie above them), and the lowest `bit` bits of the byte that follows.
+/// so that bits of a neighbour are above them), and the lowest `bit` bits of the byte that follows.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn window(shifted: __m256i, following: __m256i, bit: usize) -> __m256i {

@@ -1,13 +1,13 @@
-//! Unpacking with AVX-512, up to 128 components at a time, in an order of its own: see [`order`].
+//! Unpacking with AVX-512, up to 128 components at a time, in a permuted order: see [`order`].
 //!
-//! At 1 and 2 bits one `vpermb` puts the eight bytes from every fourth byte on into a quadword, `vpmultishiftqb`
-//! cuts the windows of eight components out of it, `gf2p8affineqb` makes labels of them (the sums of bits that
-//! [`crate::trellis_label`] asks for, or the lowest bits for buckets), and `vpshufb` looks the levels up.
+//! At 1 and 2 bits one `vpermb` moves the eight bytes from every fourth byte on into a quadword, `vpmultishiftqb`
+//! extracts the windows of eight components, `gf2p8affineqb` turns them into labels (the sums of bits of
+//! [`crate::trellis_label`], or the lowest bits for buckets), and `vpshufb` looks up the levels.
 
 use super::LevelTable;
 use std::arch::x86_64::*;
 
-/// Bytes that an unpacked row may be followed by.
+/// Bytes past an unpacked row that may be overwritten.
 pub(in crate::cpu) const SLACK: usize = 64;
 
 /// Bytes of a row that one step unpacks: 128 components at most.
@@ -19,7 +19,8 @@ fn step(nbits: u8) -> usize {
     }
 }
 
-/// The component at each byte of an unpacked row; none where rows whose bytes are no multiple of 4 leave holes.
+/// The component at each byte of an unpacked row. `None` stands for holes: at 1 and 2 bits, rows whose number
+/// of bytes is not a multiple of 4 have some.
 pub(in crate::cpu) fn order(nbits: u8, dim: usize) -> Vec<Option<usize>> {
     let width = crate::packed_row_bytes(dim, nbits);
     let mut order = Vec::new();
@@ -53,18 +54,18 @@ fn window_of(nbits: u8, register: usize, out: usize) -> (usize, usize) {
     }
 }
 
-/// A level table in the form that the instructions want.
+/// A level table in the form that the instructions take.
 pub(in crate::cpu) struct Unpacker {
     nbits: u8,
     /// Bytes of a packed row.
     width: usize,
     /// Bytes that each quadword of a register gathers.
     gather: [u8; 64],
-    /// The same in a row of one step, its first bytes again behind its last.
+    /// [`Self::gather`] for a row of one step, whose first bytes follow its last.
     ring: [u8; 64],
-    /// Where in its quadword each window of the two registers begins.
+    /// First bit of each window of the two registers in its quadword.
     shifts: [[u8; 64]; 2],
-    /// The rows of bits that make a label of a window.
+    /// The matrix that makes a label of a window: [`label_matrix`].
     matrix: u64,
     bytes: [u8; 256],
 }
@@ -89,7 +90,7 @@ impl Unpacker {
         }
     }
 
-    /// Unpacks `rows (n, W) u8` into rows of `stride` bytes; what follows the last, up to [`SLACK`] bytes, is spoilt.
+    /// Unpacks `rows (n, W) u8` into rows of `stride` bytes; up to [`SLACK`] bytes after the last are overwritten.
     ///
     /// # Panics
     /// If `out` is shorter than `n * stride + SLACK`, or `stride` than an unpacked row.
@@ -101,7 +102,7 @@ impl Unpacker {
         }
         let num = rows.len() / self.width;
         let per_byte = 8 / self.nbits as usize;
-        assert!(self.width.next_multiple_of(4) * per_byte <= stride, "rows lie apart");
+        assert!(self.width.next_multiple_of(4) * per_byte <= stride, "unpacked rows do not overlap");
         assert!(out.len() >= num * stride + SLACK, "room for what stores spill");
         let out = out.as_mut_ptr();
         if matches!(self.nbits, 1 | 2) && self.width <= step(self.nbits) {
@@ -122,11 +123,11 @@ impl Unpacker {
         }
     }
 
-    /// Rows of 1 or 2 bits that are a single step each: what is gathered runs over a row's end by itself.
+    /// Rows of 1 or 2 bits that are a single step each: the gather indices wrap around the end of a row.
     ///
     /// # Safety
     /// As many rows of `stride` bytes as there are `rows`, and [`SLACK`] bytes, can be written to `out`.
-    // Among a caller's loops what is loaded here does not stay in registers.
+    // Not inlined: among the loops of a caller the constants would not stay in registers.
     #[inline(never)]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     unsafe fn rings(&self, rows: &[u8], stride: usize, out: *mut u8) {
@@ -135,7 +136,7 @@ impl Unpacker {
         let half = self.width.next_multiple_of(4) * 64 / step(self.nbits);
         for (t, row) in rows.chunks_exact(self.width).enumerate() {
             let out = out.wrapping_add(t * stride);
-            // What lies behind the row is not gathered. SAFETY: as many bytes are read as the row has.
+            // Bytes after the row are not gathered. SAFETY: as many bytes are read as the row has.
             let bytes = unsafe {
                 match row.len() {
                     16 => _mm512_castsi128_si512(_mm_loadu_si128(row.as_ptr().cast())),
@@ -147,7 +148,7 @@ impl Unpacker {
             for (register, shifts) in shifts.into_iter().enumerate() {
                 let windows = _mm512_multishift_epi64_epi8(shifts, quads);
                 let labels = _mm512_gf2p8affine_epi64_epi8::<0>(windows, matrix);
-                // SAFETY: two halves fill the row, as `order` has it; what is beyond them is spill.
+                // SAFETY: two halves fill the row, as `order` defines; bytes after them are within `SLACK`.
                 unsafe {
                     let half = out.wrapping_add(register * half);
                     _mm512_storeu_si512(half.cast(), _mm512_shuffle_epi8(lookup, labels));
@@ -170,7 +171,7 @@ impl Unpacker {
             let left = row.len() - at;
             let mut bytes = load_part(&row[at..]);
             if left <= STEP {
-                // Behind the last byte of the ring comes its first; at most 32 are before it.
+                // The first byte of the ring follows its last; at most 32 precede it.
                 bytes = _mm512_mask_set1_epi8(bytes, 1 << left, row[0] as i8);
             }
             let quads = _mm512_permutexvar_epi8(gather, bytes);
@@ -178,7 +179,7 @@ impl Unpacker {
                 let windows = _mm512_multishift_epi64_epi8(load(shifts), quads);
                 let labels = _mm512_gf2p8affine_epi64_epi8::<0>(windows, matrix);
                 // SAFETY: a step fills two times `bytes.next_multiple_of(4) * 64 / STEP` bytes of the row, as `order`
-                // has it; what is beyond them is spill.
+                // defines; bytes after them are within `SLACK`.
                 unsafe {
                     _mm512_storeu_si512(out.cast(), _mm512_shuffle_epi8(lookup, labels));
                     out = out.add(left.min(STEP).next_multiple_of(4) * 64 / STEP);
@@ -198,7 +199,7 @@ impl Unpacker {
         for at in (0..row.len()).step_by(64) {
             let bytes = load_part(&row[at..]);
             for names in [bytes, _mm512_srli_epi16::<4>(bytes)] {
-                // SAFETY: as `order` has it.
+                // SAFETY: as `order` defines.
                 unsafe {
                     let levels = _mm512_shuffle_epi8(lookup, _mm512_and_si512(names, low));
                     _mm512_storeu_si512(out.cast(), levels);
@@ -236,7 +237,8 @@ impl Unpacker {
     }
 }
 
-/// The rows of bits of which `gf2p8affineqb` makes a label: bit `i` is the sum of the window's bits in byte `7 - i`.
+/// The matrix by which `gf2p8affineqb` makes a label of a window: bit `i` of the label is the XOR of those
+/// bits of the window that byte `7 - i` of the matrix selects.
 fn label_matrix(table: &LevelTable) -> u64 {
     let bits = |i: usize| match (table.trellis, table.nbits as usize) {
         (true, nbits) if i < 4 => 0b11 << i | 1 << (i + 8 - nbits),

@@ -1,4 +1,4 @@
-//! Packed residual rows to one byte a component: the step that `maxsim` and `decompress` share.
+//! Unpacking of residual rows to one byte per component, for `maxsim` and `decompress`.
 //!
 //! A row's planes (see [`crate::packed_row_bytes`]) come out as consecutive components, each bucket, or each
 //! window's label ([`crate::trellis_label`]), replaced by its entry of a table of bytes.
@@ -11,10 +11,10 @@ pub(super) mod portable;
 
 use crate::{CodecParams, Isa, RowCoding};
 
-/// Bytes that an unpacked row may be followed by: what the widest store can spill.
+/// Bytes past an unpacked row that the widest store may overwrite.
 pub(super) const SLACK: usize = 32;
 
-/// The component at each byte of a row that `isa` unpacks, empty at 0 bits; none where there are holes.
+/// The component at each byte of a row that `isa` unpacks, empty at 0 bits; `None` for holes.
 pub(super) fn order(isa: Isa, codec: &CodecParams) -> Vec<Option<usize>> {
     match (codec.nbits, isa) {
         (0, _) => Vec::new(),
@@ -24,23 +24,23 @@ pub(super) fn order(isa: Isa, codec: &CodecParams) -> Vec<Option<usize>> {
     }
 }
 
-/// What each bucket or label turns into.
+/// The byte that each bucket or label is replaced by.
 pub(super) struct LevelTable {
     /// Bits of a component: 1, 2, 4 or 8.
     pub(super) nbits: u8,
     /// Whether windows name levels, not buckets.
     pub(super) trellis: bool,
-    /// One byte for each bucket or label; zeros behind the last.
+    /// One byte per bucket or label; zeros after the last.
     pub(super) bytes: [u8; 256],
 }
 
 impl LevelTable {
-    /// Levels as they are, i8 in a byte.
+    /// A table of levels, i8 in a byte.
     pub(super) fn levels(codec: &CodecParams) -> Self {
         Self::new(codec, |level| level as u8)
     }
 
-    /// How far levels lie above `lowest`.
+    /// A table of differences between levels and `lowest`.
     pub(super) fn above(codec: &CodecParams, lowest: i8) -> Self {
         Self::new(codec, |level| level.wrapping_sub(lowest) as u8)
     }

@@ -1,4 +1,4 @@
-//! `linear_f32` with AVX2 and FMA: six rows meet sixteen outputs.
+//! `linear_f32` with AVX2 and FMA: six rows by sixteen outputs.
 
 use super::LinearF32;
 use crate::cpu::tile::{
@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run(x: &[f32], linear: &LinearF32, y: &mut [f32]) {
     for panel in 0..linear.outputs.div_ceil(WIDTH) {
-        // While rows meet this panel, the next one comes closer.
+        // The next panel is prefetched while rows are multiplied with this one.
         let next = linear.panels.as_ptr().wrapping_add((panel + 1) * linear.inputs * WIDTH);
         for (tile, (x, y)) in x.chunks(ROWS * linear.inputs).zip(y.chunks_mut(ROWS * linear.outputs)).enumerate() {
             let ahead = next.wrapping_add(tile.min(1) * linear.inputs * WIDTH);
@@ -24,13 +24,13 @@ pub(super) fn run(x: &[f32], linear: &LinearF32, y: &mut [f32]) {
     }
 }
 
-/// The columns of a panel in up to `R` rows, of which there is at least one.
+/// The columns of a panel in up to `R` rows, at least one.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn rows<const R: usize>(x: &[f32], linear: &LinearF32, panel: usize, ahead: *const f32, y: &mut [f32]) {
     let (inputs, outputs) = (linear.inputs, linear.outputs);
     let data = linear.panels(panel, 1);
-    // Where rows run out, the last one stands in for them.
+    // Missing rows are replaced by the last one.
     let row = |r: usize| x[(r * inputs).min(x.len() - inputs)..][..inputs].as_ptr();
     // SAFETY: each row is a slice of `inputs` floats, and `data` is a panel of `16 * inputs`.
     let sums = unsafe { tile::<R>(std::array::from_fn(row), data.as_ptr(), inputs, Some(ahead)) };

@@ -1,4 +1,4 @@
-//! `linear_f32` with AVX-512: twelve rows meet thirty-two outputs.
+//! `linear_f32` with AVX-512: twelve rows by thirty-two outputs.
 
 use super::LinearF32;
 use crate::cpu::tile::{
@@ -23,7 +23,7 @@ pub(super) fn run(x: &[f32], linear: &LinearF32, y: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn panels<const V: usize>(x: &[f32], linear: &LinearF32, first: usize, y: &mut [f32]) {
-    // While rows meet these panels, the next ones come closer.
+    // The next panels are prefetched while rows are multiplied with these.
     let next = linear.panels.as_ptr().wrapping_add((first + V) * linear.inputs * WIDTH);
     for (tile, (x, y)) in x.chunks(ROWS * linear.inputs).zip(y.chunks_mut(ROWS * linear.outputs)).enumerate() {
         let ahead = next.wrapping_add(tile.min(V) * linear.inputs * WIDTH);
@@ -35,13 +35,13 @@ fn panels<const V: usize>(x: &[f32], linear: &LinearF32, first: usize, y: &mut [
     }
 }
 
-/// The columns of `V` panels in up to `R` rows, of which there is at least one.
+/// The columns of `V` panels in up to `R` rows, at least one.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn rows<const R: usize, const V: usize>(x: &[f32], linear: &LinearF32, first: usize, ahead: *const f32, y: &mut [f32]) {
     let (inputs, outputs) = (linear.inputs, linear.outputs);
     let data = linear.panels(first, V);
-    // Where rows run out, the last one stands in for them.
+    // Missing rows are replaced by the last one.
     let row = |r: usize| x[(r * inputs).min(x.len() - inputs)..][..inputs].as_ptr();
     // SAFETY: each row is a slice of `inputs` floats, and `data` has `V` panels of `16 * inputs`.
     let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), inputs, Some(ahead)) };

@@ -1,12 +1,11 @@
 //! A linear layer in f32: `y = x W^T`, weights packed once. `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`.
 //!
-//! What a general matrix product does anew in each call, packing the weights, costs as much as the products themselves
-//! where a query's 32 rows meet them. Here they lie in panels of sixteen outputs from the start, and rows of `x` are read as
-//! they are. A block of rows stays in L2 while all panels pass over it; a panel stays there while all rows of the block
-//! meet it.
+//! A general matrix product packs the weights in each call, which costs as much as the products themselves for the 32
+//! rows of a query. Here weights are packed once, in panels of sixteen outputs, and rows of `x` are read as they are. A
+//! block of rows stays in L2 while all panels are multiplied with it.
 //!
-//! Each value of `y` is one chain of additions from input 0 on: no result depends on what else is computed beside it,
-//! and AVX2 and AVX-512 give the same bits.
+//! Each value of `y` is one chain of additions from input 0 on, so no result depends on the other rows of a call, and
+//! AVX2 and AVX-512 give the same bits.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -34,7 +33,7 @@ impl LinearF32 {
     /// Packs `weight (out, in)`.
     ///
     /// # Panics
-    /// If `weight` is no whole rows of `inputs`.
+    /// If `weight` is not whole rows of `inputs`.
     pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
         assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let packed = pack_panels(inputs, weight);
@@ -43,20 +42,20 @@ impl LinearF32 {
         Self { isa: cpu.isa(), inputs, outputs: weight.len() / inputs, panels }
     }
 
-    /// Values of a row of `x`.
+    /// Number of inputs, the length of a row of `x`.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Values of a row of `y`.
+    /// Number of outputs, the length of a row of `y`.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// `y = x W^T`, on the calling thread.
+    /// Computes `y = x W^T` on the calling thread.
     ///
     /// # Panics
-    /// If `x` and `y` are no whole rows, or not equally many.
+    /// If `x` and `y` are not whole rows, or differ in their number of rows.
     pub fn forward(&self, x: &[f32], y: &mut [f32]) {
         assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
         assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);

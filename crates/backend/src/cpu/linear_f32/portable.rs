@@ -1,4 +1,4 @@
-//! `linear_f32` in plain Rust: two rows meet sixteen outputs.
+//! `linear_f32` in plain Rust: two rows by sixteen outputs.
 
 use super::LinearF32;
 use crate::cpu::tile::{
@@ -11,7 +11,7 @@ pub(super) fn run(x: &[f32], linear: &LinearF32, y: &mut [f32]) {
     let (inputs, outputs) = (linear.inputs, linear.outputs);
     for panel in 0..outputs.div_ceil(WIDTH) {
         for (x, y) in x.chunks(ROWS * inputs).zip(y.chunks_mut(ROWS * outputs)) {
-            // Where there is one row only, it is its own second.
+            // A single row is computed twice.
             let sums = tile([&x[..inputs], &x[x.len() - inputs..]], linear.panels(panel, 1));
             for (y, sums) in y.chunks_exact_mut(outputs).zip(sums) {
                 let own = &mut y[panel * WIDTH..];

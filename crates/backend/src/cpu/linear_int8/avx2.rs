@@ -1,4 +1,4 @@
-//! `linear_int8` with AVX2: four rows meet sixteen outputs.
+//! `linear_int8` with AVX2: four rows by sixteen outputs.
 
 use super::{LinearInt8, RoundedRows};
 use crate::cpu::{
@@ -18,7 +18,7 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
     let lower = lower(linear, first);
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
         let row = |r: usize| x.rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr().cast();
-        // While rows meet these panels, the next ones come closer.
+        // The next panels are prefetched while rows are multiplied with these.
         let ahead = data.as_ptr().wrapping_add((V + group.min(V)) * LANES * width);
         // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`.
         let sums: Tile<V> = unsafe { narrow(std::array::from_fn(row), data.as_ptr(), width, lower, ahead) };
@@ -28,7 +28,7 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
     }
 }
 
-/// What products start with: rows are `x + 128`, so products start 128 sums lower.
+/// Initial values of products: rows are `x + 128`, so a product starts at -128 times the sum of its weights.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn lower<const V: usize>(linear: &LinearInt8, first: usize) -> [__m256i; V] {
@@ -39,7 +39,7 @@ pub(super) fn lower<const V: usize>(linear: &LinearInt8, first: usize) -> [__m25
     })
 }
 
-/// Writes a row's sums, scaled, where its panels' outputs are.
+/// Writes the scaled sums of a row to the outputs of its panels.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn store<const V: usize>(sums: [__m256i; V], scale: f32, linear: &LinearInt8, first: usize, y: &mut [f32]) {
@@ -54,7 +54,7 @@ pub(super) fn store<const V: usize>(sums: [__m256i; V], scale: f32, linear: &Lin
             unsafe { _mm256_storeu_ps(out.as_mut_ptr(), values) };
         } else {
             let mut all = [0f32; LANES];
-            // SAFETY: the same.
+            // SAFETY: as above.
             unsafe { _mm256_storeu_ps(all.as_mut_ptr(), values) };
             own.copy_from_slice(&all[..own.len()]);
         }

@@ -1,4 +1,4 @@
-//! `linear_int8` with AVX-512: eight rows meet thirty-two outputs.
+//! `linear_int8` with AVX-512: eight rows by thirty-two outputs.
 
 use super::{LinearInt8, RoundedRows};
 use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
@@ -12,7 +12,7 @@ run_by_panels!("avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni");
 fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
     let (width, outputs) = (linear.panels.width(), linear.outputs);
     let data = linear.panels.panels(first, V);
-    // Rows are `x + 128`, so products start 128 sums lower.
+    // Rows are `x + 128`, so a product starts at -128 times the sum of its weights.
     let lower: [__m512i; V] = std::array::from_fn(|v| {
         // SAFETY: a panel has a register of sums.
         let sums = unsafe { _mm512_loadu_si512(linear.panels.sums(first + v).as_ptr().cast()) };
@@ -25,7 +25,7 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
     });
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
         let row = |r: usize| x.rows[(group * ROWS + r.min(scales.len() - 1)) * width..][..width].as_ptr().cast();
-        // While rows meet these panels, the next ones come closer.
+        // The next panels are prefetched while rows are multiplied with these.
         let ahead = data.as_ptr().wrapping_add((V + group.min(V)) * LANES * width);
         // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `16 * width`.
         let sums = unsafe {

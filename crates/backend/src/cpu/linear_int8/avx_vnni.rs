@@ -1,4 +1,4 @@
-//! `linear_int8` with AVX-VNNI: six rows meet sixteen outputs.
+//! `linear_int8` with AVX-VNNI: six rows by sixteen outputs.
 
 use super::{
     LinearInt8, RoundedRows,
@@ -18,7 +18,7 @@ run_by_panels!("avx2,fma,avxvnni");
 fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y: &mut [f32]) {
     let outputs = linear.outputs;
     let lower = lower(linear, first);
-    // While rows meet these panels, the next ones come closer.
+    // The next panels are prefetched while rows are multiplied with these.
     let next = linear.panels.panels(first, V).as_ptr_range().end;
     for (group, (scales, y)) in x.scales.chunks(ROWS).zip(y.chunks_mut(ROWS * outputs)).enumerate() {
         let ahead = next.wrapping_add(group.min(V) * LANES * linear.panels.width());
@@ -30,7 +30,7 @@ fn panels<const V: usize>(x: &RoundedRows, linear: &LinearInt8, first: usize, y:
     }
 }
 
-/// The columns of `V` panels in up to `R` rows from `start` on, of which there is at least one.
+/// The columns of `V` panels in up to `R` rows from `start` on, at least one.
 #[inline]
 #[target_feature(enable = "avx2,fma,avxvnni")]
 fn rows<const R: usize, const V: usize>(
@@ -44,7 +44,7 @@ fn rows<const R: usize, const V: usize>(
 ) {
     let (width, outputs) = (linear.panels.width(), linear.outputs);
     let data = linear.panels.panels(first, V);
-    // Where rows run out, the last one stands in for them.
+    // Missing rows are replaced by the last one.
     let row = |r: usize| x.rows[(start + r).min(x.scales.len() - 1) * width..][..width].as_ptr().cast();
     // SAFETY: each row is a slice of `width` bytes, and `data` has `V` panels of `8 * width`.
     let sums = unsafe { tile::<R, V>(std::array::from_fn(row), data.as_ptr(), width, lower, ahead) };

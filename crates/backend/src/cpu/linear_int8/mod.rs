@@ -1,16 +1,18 @@
-//! A linear layer in int8: `y = x W^T`, weights rounded once for each output, inputs for each row.
+//! A linear layer in int8: `y = x W^T`, with weights rounded per output, inputs rounded per row.
 //!
 //! ```text
 //! x8 = round(127 x / max|x|) for each row of x
-//! w8 = round(127 w / s) for each row of W; s = max|w|, with AVX2 the largest sum of neighbours (w[2i], w[2i + 1]) of one sign
+//! w8 = round(127 w / s) for each row of W; s = max|w|, with AVX2 also the largest sum of two neighbours
+//!      (w[2i], w[2i + 1]) of one sign
 //! y[n][m] = f32(dot(x8[n], w8[m])) * (scale_x[n] * scale_w[m])
 //! ```
-//! (A neighbour of the other sign counts as zero.) That bound is what lets AVX2 multiply inputs as unsigned bytes, without taking
-//! their signs apart, and still exactly: rounded, such a sum is at most 128, so two products of `x8 + 128` are at most `255 * 128 =
-//! 32640 < 2^15`. It costs a little precision (`encoder/README.md`), which the other bodies need not pay.
 //!
-//! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and what follows is two
-//! multiplications of f32, the same everywhere: every body but AVX2's gives the same bits.
+//! The larger `s` lets AVX2 multiply inputs as unsigned bytes, exactly: two neighbours of one sign in `w8`
+//! add up to at most 128, so the sum of their products with `x8 + 128` is at most `255 * 128 = 32640 < 2^15`.
+//! It costs that body a little precision (`crates/encoder/README.md`).
+//!
+//! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and two multiplications of f32
+//! follow them, so every body except that of AVX2 gives the same bits.
 
 /// `run` of a SIMD body, compiled for `$features`: rows of `y`, two panels at a time.
 #[cfg(target_arch = "x86_64")]
@@ -41,10 +43,9 @@ mod portable;
 use super::{Cpu, dots::Panels};
 use crate::Isa;
 
-/// Bytes of the rows that a panel meets at a time: half of a 32 KiB L1, but whole tiles of every body, of which 24 rows are a
-/// multiple.
+/// Bytes of rows per block: half of a 32 KiB L1, in whole tiles of every body, of which 24 rows are a multiple.
 const BLOCK_BYTES: usize = 1 << 14;
-/// The largest `in`: more could overflow an i32 sum.
+/// The largest number of inputs: more could overflow an i32 sum.
 const MAX_INPUTS: usize = 1 << 15;
 
 /// The weights of a linear layer, rounded.
@@ -53,21 +54,21 @@ pub struct LinearInt8 {
     inputs: usize,
     outputs: usize,
     panels: Panels,
-    /// One an output, and zeros behind the last, as many as panels have lanes.
+    /// One scale per output, padded with zeros to whole panels.
     scales: Vec<f32>,
 }
 
-/// Rounded inputs; memory that is kept from call to call.
+/// Rounded inputs, in memory that is kept from call to call.
 #[derive(Default)]
 pub struct RoundedRows {
-    /// `(n, width) i8`, zeros behind each row's last.
+    /// `(n, width) i8`; rows are padded with zeros.
     rows: Vec<i8>,
     /// `(n) f32`.
     scales: Vec<f32>,
 }
 
 impl RoundedRows {
-    /// Rounds `x (n, in)`. Inlined into each body, which has the instructions for it.
+    /// Rounds `x (n, in)`. Inlined, so that it is compiled for the instruction set of each body.
     #[inline(always)]
     fn fill(&mut self, x: &[f32], linear: &LinearInt8) {
         let width = linear.panels.width();
@@ -76,13 +77,13 @@ impl RoundedRows {
         self.scales.resize(num, 0.0);
         let rows = self.rows.chunks_exact_mut(width).zip(&mut self.scales);
         for (x, (row, scale)) in x.chunks_exact(linear.inputs).zip(rows) {
-            let (row, behind) = row.split_at_mut(linear.inputs);
+            let (row, padding) = row.split_at_mut(linear.inputs);
             *scale = round(x, largest(x), row);
-            behind.fill(0);
+            padding.fill(0);
         }
     }
 
-    /// The same as unsigned bytes, 128 higher.
+    /// The rounded rows as unsigned bytes, `x8 + 128`.
     #[inline(always)]
     fn fill_unsigned(&mut self, x: &[f32], linear: &LinearInt8) {
         self.fill(x, linear);
@@ -90,14 +91,15 @@ impl RoundedRows {
     }
 }
 
-/// The largest absolute value, or infinity or NaN where there is one.
+/// The largest absolute value; infinity or NaN if there is one.
 #[inline(always)]
 fn largest(x: &[f32]) -> f32 {
-    // Bits of numbers without a sign are in the numbers' order, infinity and NaN above all.
+    // The bits of non-negative numbers have the order of the numbers, with infinity and NaN above all.
     f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())))
 }
 
-/// The largest sum of neighbours of one sign: at least the largest absolute value, at most twice that; infinity or NaN as above.
+/// The largest sum of two neighbours of one sign (a neighbour of the other sign counts as zero): at least the largest
+/// absolute value, at most twice that; infinity or NaN if there is one.
 fn largest_of_neighbours(weights: &[f32]) -> f32 {
     let most = largest(weights);
     if !most.is_finite() {
@@ -108,14 +110,14 @@ fn largest_of_neighbours(weights: &[f32]) -> f32 {
     sums.fold(most, f32::max)
 }
 
-/// Rounds as [`round_to_int8`](crate::round_to_int8), but so that `most` becomes 127, and in a form that compilers vectorize. Where
-/// `most` is infinite or no number, the scale is NaN.
+/// Rounds like [`round_to_int8`](crate::round_to_int8), but so that `most` becomes 127, in a form that compilers
+/// vectorize. The scale is NaN if `most` is infinite or NaN.
 #[inline(always)]
 fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
     if !most.is_finite() {
         return f32::NAN;
     }
-    // An infinite factor would make the largest of all numbers.
+    // An infinite factor would turn every number but 0 into the largest.
     let inverse = if most > 0.0 { (127.0 / most).min(f32::MAX) } else { 0.0 };
     for (out, x) in out.iter_mut().zip(x) {
         // The addition rounds to where f32 has no fractions, and the integer is in the lowest bits.
@@ -126,13 +128,13 @@ fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
 }
 
 impl LinearInt8 {
-    /// Inputs that a layer may have at most.
+    /// Maximum number of inputs of a layer.
     pub const MAX_INPUTS: usize = MAX_INPUTS;
 
     /// Rounds `weight (out, in)`.
     ///
     /// # Panics
-    /// If `weight` is no whole rows of `inputs`, or these are more than 2^15.
+    /// If `weight` is not whole rows of `inputs`, or there are more than 2^15 inputs.
     pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
         assert!(inputs > 0 && inputs <= MAX_INPUTS && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let mut rows = vec![0i8; weight.len()];
@@ -146,20 +148,20 @@ impl LinearInt8 {
         Self { isa: cpu.isa(), inputs, outputs, panels, scales }
     }
 
-    /// Values of a row of `x`.
+    /// Number of inputs, the length of a row of `x`.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Values of a row of `y`.
+    /// Number of outputs, the length of a row of `y`.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// `y = x W^T`, on the calling thread. A row of `x` with a value that is no number gives one of such values.
+    /// Computes `y = x W^T` on the calling thread. A row of `x` with a NaN gives a row of NaN.
     ///
     /// # Panics
-    /// If `x` and `y` are no whole rows, or not equally many.
+    /// If `x` and `y` are not whole rows, or differ in their number of rows.
     pub fn forward(&self, x: &[f32], y: &mut [f32], rounded: &mut RoundedRows) {
         assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
         assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);

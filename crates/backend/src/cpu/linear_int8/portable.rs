@@ -9,7 +9,7 @@ pub(super) fn run(x: &[f32], linear: &LinearInt8, y: &mut [f32], rounded: &mut R
     let (width, lanes) = (linear.panels.width(), linear.panels.lanes());
     let (rows, mut weights) = (Wide::new(width, &rounded.rows), Wide::zeros(width, 1));
     for output in 0..linear.outputs {
-        // One row of weights out of its panel, which is laid out for registers that this body does not have.
+        // Copies one row of weights out of its panel, whose layout is for SIMD registers.
         let panel = linear.panels.panels(output / lanes, 1);
         for (step, four) in panel.chunks_exact(4 * lanes).enumerate() {
             weights.set(0, 4 * step, &four[4 * (output % lanes)..][..4]);

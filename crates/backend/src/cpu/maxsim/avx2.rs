@@ -1,10 +1,10 @@
-//! `maxsim` with AVX2: a tile of tokens is unpacked, then four tokens meet sixteen query tokens at a
-//! time, each lane of the sums already lying under its entry of the token's table row.
+//! `maxsim` with AVX2: a tile of tokens is unpacked, then four tokens are multiplied with sixteen query tokens at a
+//! time. Each lane of the sums is aligned with its entry of the token's table row.
 //!
-//! Levels that span little, as those of 1 and 2 bits do, are taken from their lowest, `w = lo + u`:
+//! Levels of a small range, as at 1 and 2 bits, are stored relative to the lowest, `w = lo + u`:
 //! `dot(q, w) = dot(q, u) + lo * sum(q)`, and the unsigned kernel multiplies `u` with half the
-//! instructions. Wider levels go through the signed one. Neither rounds nor saturates; the proofs
-//! stand in [`crate::cpu::dots::avx2`]. The products that follow are bounded by the contract:
+//! instructions. Other levels use the signed kernel. Neither rounds nor saturates; the proofs
+//! are in [`crate::cpu::dots::avx2`]. The products that follow are bounded by the contract:
 //! `|centroid_weight * T| < 2^30`, `|residual_weight * dot| <= 2^30`.
 
 use super::{Job, tile::Tile};
@@ -15,11 +15,11 @@ use crate::cpu::{
 };
 use std::arch::x86_64::*;
 
-/// How levels are unpacked and multiplied.
+/// The form in which levels are unpacked and multiplied.
 enum Form {
-    /// As they are, signed.
+    /// Signed levels.
     Signed,
-    /// Above the lowest one, `lowest`, so many `steps` before widening.
+    /// Unsigned differences from the `lowest` level; sums are widened every `steps`.
     Above { lowest: i32, steps: usize },
 }
 
@@ -39,7 +39,7 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
         job,
         first,
         scores,
-        |tile, tokens| tile.take(job, tokens),
+        |tile, tokens| tile.read_weights(job, tokens),
         |tokens, levels| {
             for (slot, t) in tokens.enumerate() {
                 if row_bytes > 0 {
@@ -78,12 +78,12 @@ fn maximize<const V: usize>(job: &Job<'_>, form: &Form, of: &mut Tile<'_>, num_t
             of.prefetch_ahead(job, group, ROWS);
         }
         let levels = of.levels.part(group * width, ROWS * width).as_ptr();
-        // No closure, which might be called: calls spill all registers.
+        // Not a closure, since a call would spill all registers.
         let mut rows = [levels; ROWS];
         for (r, row) in rows.iter_mut().enumerate() {
             *row = levels.wrapping_add(r * width);
         }
-        // SAFETY: each row is `width` levels of the slice as `form` wants them; there are `V` panels of `8 * width`
+        // SAFETY: each row is `width` levels of the slice in the given `form`; there are `V` panels of `8 * width`
         // bytes; no level and no query component is -128.
         let products: avx2::Tile<V> = unsafe {
             match *form {

@@ -1,8 +1,9 @@
-//! `maxsim` with AVX-512: a tile of tokens is unpacked, then eight tokens meet sixteen or thirty-two query tokens at a
-//! time, each lane of the sums already lying under its entry of the token's table row.
+//! `maxsim` with AVX-512: a tile of tokens is unpacked, then eight tokens are multiplied with sixteen or thirty-two
+//! query tokens at a time. Each lane of the sums is aligned with its entry of the token's table row.
 //!
-//! Levels are taken from their lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, which is where the sums
-//! start. The products that follow are bounded by the contract: `|centroid_weight * T| < 2^30`, `|residual_weight * dot| <= 2^30`.
+//! Levels are stored relative to the lowest, `w = lo + u`: `dot(q, w) = dot(q, u) + lo * sum(q)`, where the second term
+//! is the initial value of the sums. The products that follow are bounded by the contract:
+//! `|centroid_weight * T| < 2^30`, `|residual_weight * dot| <= 2^30`.
 
 use super::{
     Job,
@@ -26,14 +27,14 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     let unpacker = Unpacker::new(&LevelTable::above(codec, lowest), codec.dim);
     let (rows, row_bytes) = (&job.passages.bytes().residuals, codec.row_bytes());
     let width = job.panels.width();
-    let taker = WeightReader::new(job);
+    let reader = WeightReader::new(job);
     Tile::new(width, SLACK, job.panels.len() * LANES).run(
         job,
         first,
         scores,
-        |tile, tokens| match &taker {
-            Some(taker) => taker.take(job, tile, tokens),
-            None => tile.take(job, tokens),
+        |tile, tokens| match &reader {
+            Some(reader) => reader.read(job, tile, tokens),
+            None => tile.read_weights(job, tokens),
         },
         |tokens, levels| unpacker.unpack(&rows[tokens.start * row_bytes..tokens.end * row_bytes], width, levels),
         |tile, num_tokens| {
@@ -47,23 +48,23 @@ pub(super) fn run(job: &Job<'_>, first: usize, scores: &mut [i32]) {
     );
 }
 
-/// Rows of the last step, where no more are left.
+/// Rows of the last step of a tile, if at most this many remain.
 const HALF: usize = ROWS / 2;
 
-/// Reads codes, centroid_weights and residual_weights of sixteen tokens at a time.
+/// Reads codes and weights of sixteen tokens at a time.
 struct WeightReader {
     codes: BitUnpacker,
     weights: BitUnpacker,
-    /// `K - 1`, which larger codes count as.
+    /// `K - 1`, to which larger codes are clamped.
     last: __m512i,
-    /// Norm and, 16 bits higher, residual_weight of each weight index; zeros behind the last.
+    /// Centroid weight and, 16 bits higher, residual weight of each weight index; zeros after the last.
     pairs: [i32; 256],
     /// Whether weight indices have at most 5 bits.
     few: bool,
 }
 
 impl WeightReader {
-    /// None where codes are too wide for [`BitUnpacker`].
+    /// Reads the tables of a codec; `None` if its codes are too wide for [`BitUnpacker`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     fn new(job: &Job<'_>) -> Option<Self> {
@@ -83,7 +84,8 @@ impl WeightReader {
         })
     }
 
-    /// Norm and residual_weight of each weight index. Up to 32 pairs lie in two registers; a gather takes thirty cycles.
+    /// Centroid and residual weight of each weight index. Up to 32 pairs fit two registers; a gather takes thirty
+    /// cycles.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     fn pairs_of(&self, weights: __m512i) -> __m512i {
@@ -95,10 +97,10 @@ impl WeightReader {
         }
     }
 
-    /// Fills a tile's codes, centroid_weights and residual_weights, and with any valid ones what is behind them.
+    /// Fills codes and weights of a tile, and its padding with valid ones.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-    fn take(&self, job: &Job<'_>, tile: &mut Tile<'_>, tokens: Range<usize>) {
+    fn read(&self, job: &Job<'_>, tile: &mut Tile<'_>, tokens: Range<usize>) {
         const { assert!(TILE_TOKENS.is_multiple_of(bit_unpacker::NUM)) };
         let bytes = job.passages.bytes();
         for slot in (0..tokens.len()).step_by(bit_unpacker::NUM) {
@@ -124,7 +126,8 @@ fn store<T: bytemuck::Pod>(out: &mut [T], register: __m512i) {
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), register) };
 }
 
-/// Raises the best similarities of `V` panels over a tile of `num_tokens`. Two at a time share what is read of a row.
+/// Raises the best similarities of `V` panels over a tile of `num_tokens`. Two panels at a time share the loads of a
+/// row.
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_tokens: usize, panel: usize) {
@@ -159,13 +162,13 @@ fn maximize<const V: usize>(job: &Job<'_>, lowest: i32, of: &mut Tile<'_>, num_t
 /// The query tokens of `V` panels.
 struct Panels<const V: usize> {
     bytes: *const i8,
-    /// Where their sums begin.
+    /// Initial values of the sums.
     starts: [__m512i; V],
-    /// Lanes that a row of the table has entries for.
+    /// Lanes for which a row of the table has entries.
     masks: [u16; V],
-    /// Entries of the first of them in the first row of the table, `(K, stride) i32`.
+    /// Entries of the first query token in the first row of the table, `(K, stride) i32`.
     entries: *const i32,
-    /// From one row to the next.
+    /// Distance of the rows of the table.
     stride: usize,
 }
 
@@ -175,7 +178,7 @@ struct Panels<const V: usize> {
 fn raise<const R: usize, const V: usize>(panels: &Panels<V>, of: &Tile<'_>, group: usize, highest: &mut [__m512i; V]) {
     let width = of.width;
     let levels = of.levels.part(group * width, R * width).as_ptr();
-    // No closure, which might be called: calls spill all registers.
+    // Not a closure, since a call would spill all registers.
     let mut rows = [levels; R];
     for (r, row) in rows.iter_mut().enumerate() {
         *row = levels.wrapping_add(r * width);

@@ -1,4 +1,4 @@
-//! What the SIMD bodies of `maxsim` share: a few tokens of a passage, unpacked, and the way through passages.
+//! Tiles of unpacked tokens and the loop over passages, shared by the SIMD bodies of `maxsim`.
 
 use super::{Job, sum};
 use crate::cpu::aligned::{AlignedVec, LINE, prefetch};
@@ -6,31 +6,31 @@ use std::ops::Range;
 
 /// Bytes of unpacked levels: half of a 32 KiB L1.
 const TILE_BYTES: usize = 1 << 14;
-/// Tokens that are unpacked at a time, at most.
+/// Maximum number of tokens of a tile.
 pub(super) const TILE_TOKENS: usize = 32;
-/// Fewest tokens of a tile, and a multiple of the rows that any kernel takes.
+/// Minimum capacity of a tile, a multiple of the rows of every kernel.
 const LEAST_TOKENS: usize = 8;
 
 /// A few unpacked tokens.
 pub(super) struct Tile<'a> {
     /// Bytes from one token's levels to the next one's.
     pub(super) width: usize,
-    /// `(capacity, width) u8` and what unpacking spoils behind them.
+    /// `(capacity, width) u8`, and the bytes after them that unpacking may overwrite.
     pub(super) levels: AlignedVec<u8>,
-    /// Most tokens.
+    /// Maximum number of tokens.
     capacity: usize,
-    /// At most `K - 1`.
+    /// Codes, at most `K - 1`.
     pub(super) codes: [u32; TILE_TOKENS],
     pub(super) centroid_weights: [i32; TILE_TOKENS],
     pub(super) residual_weights: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
     pub(super) best: Vec<i32>,
-    /// Packed rows of as many tokens of the next passage, which lies anywhere in the index.
+    /// Packed rows of as many tokens of the next passage, to be prefetched.
     ahead: &'a [u8],
 }
 
 impl<'a> Tile<'a> {
-    /// Room for tokens of `width` unpacked bytes, `slack` bytes behind them, and the best of `lanes` query tokens.
+    /// A tile for tokens of `width` unpacked bytes, followed by `slack` bytes, and the best of `lanes` query tokens.
     pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
         let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
         Self {
@@ -45,7 +45,7 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Scores of the selected passages from `first` on: `take(tile, tokens)` fills codes, centroid_weights and residual_weights,
+    /// Scores the selected passages from `first` on. `read_weights(tile, tokens)` fills codes and weights,
     /// `unpack(tokens, levels)` the levels, and `maximize(tile, num_tokens)` raises the best similarities.
     #[inline(always)]
     pub(super) fn run(
@@ -53,7 +53,7 @@ impl<'a> Tile<'a> {
         job: &Job<'a>,
         first: usize,
         scores: &mut [i32],
-        take: impl Fn(&mut Tile<'a>, Range<usize>),
+        read_weights: impl Fn(&mut Tile<'a>, Range<usize>),
         unpack: impl Fn(Range<usize>, &mut [u8]),
         maximize: impl Fn(&mut Tile<'a>, usize),
     ) {
@@ -68,7 +68,7 @@ impl<'a> Tile<'a> {
             self.best.fill(i32::MIN);
             for start in tokens.clone().step_by(self.capacity) {
                 let tile = start..tokens.end.min(start + self.capacity);
-                take(self, tile.clone());
+                read_weights(self, tile.clone());
                 self.prefetch_next_passage(job, tile.len(), start - tokens.start + next.start, next.end);
                 unpack(tile.clone(), &mut self.levels);
                 self.pad_tail(tile.len());
@@ -78,9 +78,9 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Takes in codes, centroid_weights and residual_weights one by one.
+    /// Reads codes and weights one by one.
     #[inline(always)]
-    pub(super) fn take(&mut self, job: &Job<'a>, tokens: Range<usize>) {
+    pub(super) fn read_weights(&mut self, job: &Job<'a>, tokens: Range<usize>) {
         let (codec, codes) = (job.passages.codec(), job.passages.codes());
         for (slot, t) in tokens.enumerate() {
             let weight = job.passages.weight(t);
@@ -90,8 +90,7 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Where a tile ends amid the rows that a kernel takes at a time, its last token stands in for those that are missing:
-    /// it cannot change a maximum.
+    /// Pads a tile to whole groups of rows with copies of its last token, which cannot change a maximum.
     #[inline(always)]
     fn pad_tail(&mut self, num_tokens: usize) {
         let (last, width) = (num_tokens - 1, self.width);
@@ -103,7 +102,8 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Asks for what comes next: codes and weights of as many tokens of the next passage, `start..end`, as the tile has.
+    /// Prefetches the first table rows of the tile, and codes and weights of `num` tokens of the next passage
+    /// `start..end`.
     #[inline(always)]
     fn prefetch_next_passage(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
         job.table.prefetch_rows(&self.codes[..num.min(LEAST_TOKENS)]);
@@ -119,9 +119,8 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Asks for what is wanted after the `num` tokens from `slot` on: the table rows of as many tokens, which lie anywhere
-    /// in a table larger than L2, and what of the next passage lies as far on. A core waits for few lines at a time, so
-    /// they are asked for a few at a time, between products.
+    /// Prefetches for the tokens after the `num` from `slot` on: their table rows, and the packed rows of the next
+    /// passage at the same distance. A few lines at a time, between products, since a core tracks few cache misses.
     #[inline(always)]
     pub(super) fn prefetch_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
         if let Some(codes) = self.codes.get(slot + num..slot + 2 * num) {

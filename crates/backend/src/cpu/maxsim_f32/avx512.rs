@@ -1,4 +1,4 @@
-//! `maxsim_f32` with AVX-512: one maximum for each `D` FMA.
+//! `maxsim_f32` with AVX-512: one maximum per `D` FMA.
 
 use super::Job;
 use crate::cpu::tile::{
@@ -19,7 +19,7 @@ fn best(dim: usize, rows: &[f32], panel: &[f32]) -> [f32; WIDTH] {
     assert!(!rows.is_empty() && rows.len().is_multiple_of(dim) && panel.len() == dim * WIDTH);
     let mut best = _mm512_set1_ps(f32::NEG_INFINITY);
     for group in rows.chunks(ROWS * dim) {
-        // Where rows run out, the last one stands in for them: it cannot change a maximum.
+        // Missing rows are replaced by the last one, which cannot change a maximum.
         let row = |r: usize| group[(r * dim).min(group.len() - dim)..].as_ptr();
         // SAFETY: each row starts `dim` floats or more before the end of `group`, a whole number of
         // rows; the length of `panel` is checked above.

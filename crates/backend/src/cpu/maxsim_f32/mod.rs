@@ -1,9 +1,9 @@
 //! MaxSim over plain embeddings: `score(query, passage) = sum over i of max over t of dot(q_i, x_t)`.
 //! `queries (sum of Q, D) f32`, `embeddings (N, D) f32` -> `(num_queries, P) f32`.
 //!
-//! Each query is packed into panels of sixteen tokens; the tokens of a passage are broadcast, so the
+//! Each query is packed into panels of sixteen tokens. The tokens of a passage are broadcast, so the
 //! maximum over them is taken lane by lane and nothing is summed across lanes until a passage ends.
-//! A block of passages stays in L2 while all queries pass over it.
+//! A block of passages stays in L2 while all queries are multiplied with it.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -16,10 +16,10 @@ use crate::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// What a block of work reads.
+/// Inputs of a block of work.
 struct Job<'a> {
     dim: usize,
-    /// Queries, each in panels of its own.
+    /// Queries, each in separate panels.
     queries: Vec<PackedQuery>,
     /// `(N, D) f32`.
     embeddings: &'a [f32],
@@ -40,8 +40,8 @@ impl Job<'_> {
         &self.embeddings[self.passage_offsets[p] * self.dim..self.passage_offsets[p + 1] * self.dim]
     }
 
-    /// Scores of `passages` -> `(num_queries, passages) f32`: `best(rows, panel)` finds the best product of each lane of
-    /// a panel over a passage's rows, of which there is at least one.
+    /// Scores of `passages` -> `(num_queries, passages) f32`. `best(rows, panel)` returns the best product of each lane
+    /// of a panel over the rows of a passage, at least one.
     #[inline(always)]
     fn each(&self, passages: Range<usize>, scores: &mut [f32], best: impl Fn(&[f32], &[f32]) -> [f32; WIDTH]) {
         for (query, scores) in self.queries.iter().zip(scores.chunks_exact_mut(passages.len())) {
@@ -68,10 +68,10 @@ impl PackedQuery {
     }
 }
 
-/// See [`crate::Backend::maxsim_f32`].
+/// MaxSim over plain embeddings; see [`crate::Backend::maxsim_f32`].
 ///
 /// # Panics
-/// If arrays are no whole rows or offsets do not ascend within them.
+/// If arrays are not whole rows, or offsets do not ascend within them.
 pub(super) fn maxsim_f32(
     isa: Isa,
     dim: usize,
@@ -106,7 +106,7 @@ pub(super) fn maxsim_f32(
     scores
 }
 
-/// Whole rows, and offsets that ascend and end within them.
+/// Checks that rows are whole and that offsets ascend within them.
 fn check_offsets(dim: usize, rows: &[f32], offsets: &[usize]) {
     assert!(dim > 0 && rows.len().is_multiple_of(dim), "whole rows of {dim}");
     assert!(offsets.is_sorted(), "offsets ascend");

@@ -9,8 +9,8 @@ use crate::cpu::{
 #[inline(always)]
 pub(super) fn run(table: &Table, first: usize, keep: usize) -> Vec<Vec<u64>> {
     let mut best: [Best; LANES] = std::array::from_fn(|_| Best::new(keep));
-    // Codes ascend, so an entry equal to the floor's is worse than the floor: only a larger one counts.
-    // Before there is one, any entry exceeds it: none is below `-TABLE_LIMIT`.
+    // Codes ascend, so an entry equal to the floor ranks below it: only a larger one counts.
+    // The initial floor is below every entry, since none is below `-TABLE_LIMIT`.
     let mut floors = [i32::MIN; LANES];
     for (group, maxima) in table.maxima().chunks_exact(table.stride()).enumerate() {
         if !exceeds(eight(maxima, first), &floors) {

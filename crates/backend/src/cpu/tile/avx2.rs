@@ -1,14 +1,16 @@
-//! Up to six rows by sixteen, at six: twelve registers of sums, two of the panel, two to broadcast into.
+//! Dot products of up to six rows with a panel of sixteen. Six rows take twelve registers of sums, two of the
+//! panel and two to broadcast into.
 //!
 //! Per component: 12 FMA (6 cycles on two ports), 2 loads and 6 broadcasts (4 cycles on two ports).
 
 use super::WIDTH;
 use std::arch::x86_64::*;
 
-/// Most rows of a tile.
+/// Maximum number of rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 6;
 
-/// Dot products of `R` rows, `(D) f32` each, with `panel (D, 16) f32`. On the way as many lines are asked for from `ahead` on.
+/// Dot products of `R` rows, `(D) f32` each, with `panel (D, 16) f32`. Prefetches the lines of one panel from `ahead`
+/// on.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;

@@ -1,4 +1,5 @@
-//! Up to twelve rows by sixteen or thirty-two. Each product is the same chain of additions as with AVX2, to the bit.
+//! Dot products of up to twelve rows with one or two panels of sixteen. Each is the same chain of additions
+//! as with AVX2, so it has the same bits.
 //!
 //! Per component of twelve rows by sixteen: 12 FMA (6 cycles on two ports, 12 on one) and 13 loads (6.5 cycles on two
 //! ports); by thirty-two: 24 FMA (12 or 24) and 14 loads (7).
@@ -6,10 +7,11 @@
 use super::WIDTH;
 use std::arch::x86_64::*;
 
-/// Most rows of a tile.
+/// Maximum number of rows of a tile.
 pub(in crate::cpu) const ROWS: usize = 12;
 
-/// Dot products of `R` rows, `(D) f32` each, with `V` panels `(D, 16) f32`. On the way as many lines are asked for from `ahead` on.
+/// Dot products of `R` rows, `(D) f32` each, with `V` panels `(D, 16) f32`. Prefetches the lines of one panel from
+/// `ahead` on.
 ///
 /// # Safety
 /// - `dim` floats can be read from each of `rows`;

@@ -1,8 +1,8 @@
-//! The f32 micro-kernel that `maxsim_f32` is made of: dot products of a few rows with a panel of sixteen.
+//! The f32 micro-kernel of `maxsim_f32` and `linear_f32`: dot products of a few rows with a panel of sixteen.
 //!
 //! A panel holds sixteen rows of the other side, component by component, `(D, 16) f32`, so that a
 //! kernel loads whole registers from it and broadcasts from the plain rows. Each dot product is one
-//! chain of additions from component 0 to `D - 1`: the tile it falls into cannot change it.
+//! chain of additions from component 0 to `D - 1`, so it does not depend on its tile.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -15,11 +15,10 @@ use rayon::prelude::*;
 /// Rows in a panel: two AVX2 registers.
 pub(super) const WIDTH: usize = 16;
 
-/// Floats of plain rows that a thread works on at a time: a quarter of a 1 MiB L2.
+/// Floats of plain rows per block: a quarter of a 1 MiB L2.
 pub(super) const BLOCK_FLOATS: usize = 1 << 16;
 
-/// Packs `rows (n, D) f32` into `(ceil(n / 16), D, 16) f32`; the last row is repeated where there
-/// are no more.
+/// Packs `rows (n, D) f32` into `(ceil(n / 16), D, 16) f32`, padded with copies of the last row.
 pub(super) fn pack_panels(dim: usize, rows: &[f32]) -> Vec<f32> {
     let num_rows = rows.len() / dim;
     let mut panels = vec![0f32; num_rows.div_ceil(WIDTH) * dim * WIDTH];

@@ -1,4 +1,5 @@
-//! Two rows by sixteen: eight registers of four sums, for a compiler that knows only SSE2 or NEON.
+//! Dot products of two rows with a panel of sixteen. With SSE2 or NEON they take eight registers of four
+//! sums.
 
 use super::WIDTH;
 
