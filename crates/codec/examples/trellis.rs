@@ -1,26 +1,27 @@
-//! Trains the levels of the trellis codec on normal noise, and prints what `selvedge_codec::levels` holds.
+//! Trains the levels of the trellis codec on normal noise, and prints them as `selvedge_codec::levels` has them.
 //!
 //! ```text
 //! cargo run --release -p selvedge-codec --example trellis [STARTS]      # two minutes at 1500
 //! ```
 //!
 //! Lloyd's algorithm, with Viterbi's in place of the nearest level: quantize noise `(N, 128)`, move each of the 16
-//! levels to the mean of the components that took it, repeat. Which order of levels it ends in depends on the one it
-//! starts from, so many random orders are tried for a few rounds, and the best goes on; then levels are rounded to
-//! +-6 with the step that loses least.
+//! levels to the mean of the components that were coded by it, repeat. The result depends on the initial order of the
+//! levels, so random orders by the hundred run for a few rounds, and the best one continues. Levels are then rounded to
+//! integers within -6..=6 with the step of least error.
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, CheckedCodec, CodecParams, Cpu, ResidualForm, RowCoding, TRELLIS_LEVELS, WeightRule};
 
 const DIM: usize = 128;
-/// While levels move, a step is this small.
+/// Step of the levels during training, before they are rounded to [`LARGEST`].
 const FINE_STEP: f32 = 2.5 / 127.0;
-/// The largest level that is kept. Ten products of such levels with a query fit an i16, and on normal noise they err no
-/// more than finer ones (15: .2819 and .0768).
+/// Largest rounded level. Two levels differ by at most 12, so `maxsim` with AVX2 can add ten pairs of
+/// products with int8 query components in an i16. Finer levels have no smaller error (see "Tried without
+/// gain" in the crate's README).
 const LARGEST: f32 = 6.0;
 
-/// `rows (N, D)` of standard normal noise (Box-Muller).
+/// Returns `(rows, D) f32` of standard normal noise (Box-Muller).
 fn noise(rows: usize, seed: u64) -> Vec<f32> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let mut normal =
@@ -28,7 +29,7 @@ fn noise(rows: usize, seed: u64) -> Vec<f32> {
     (0..rows * DIM).map(|_| normal() as f32).collect()
 }
 
-/// A codec that quantizes components as they are: one centroid of zeros.
+/// Codec that quantizes components as they are, with one centroid of zeros.
 fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
     let codec = CodecParams {
         dim: DIM,
@@ -50,8 +51,8 @@ fn codec(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32) -> CheckedCodec {
     CheckedCodec::new(codec).expect("levels in range")
 }
 
-/// Quantizes `rows (N, D)`: the mean squared error, and the mean of what each level stood for (its own value where
-/// nothing took it).
+/// Quantizes `rows (N, D)` and returns the mean squared error and, for each level, the mean of the components that were
+/// coded by it (the level's own value if there are none).
 fn quantize(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32, rows: &[f32]) -> (f64, [f64; TRELLIS_LEVELS]) {
     let codec = codec(nbits, levels, step);
     let cpu = Cpu::new().expect("a cpu");
@@ -75,7 +76,7 @@ fn round(values: [f64; TRELLIS_LEVELS], step: f32, largest: f32) -> [i8; TRELLIS
     values.map(|v| (v as f32 / step).round().clamp(-largest, largest) as i8)
 }
 
-/// Moves levels `rounds` times; the best error on the way and its levels.
+/// Moves levels `rounds` times and returns the least error on the way with its levels.
 fn lloyd(nbits: u8, mut values: [f64; TRELLIS_LEVELS], rounds: usize, rows: &[f32]) -> (f64, [f64; TRELLIS_LEVELS]) {
     let mut best = (f64::INFINITY, values);
     for _ in 0..rounds {
@@ -88,7 +89,7 @@ fn lloyd(nbits: u8, mut values: [f64; TRELLIS_LEVELS], rounds: usize, rows: &[f3
     best
 }
 
-/// What a start is a random order of: sixteen quantiles of the normal distribution, roughly.
+/// Absolute values of the initial levels: roughly the sixteenths of the normal distribution, without their signs.
 const QUANTILES: [f64; TRELLIS_LEVELS / 2] = [0.08, 0.24, 0.40, 0.58, 0.78, 1.01, 1.32, 1.86];
 
 fn main() {
@@ -121,9 +122,10 @@ mod tests {
     use super::*;
     use selvedge_codec::levels::{Levels, trellis};
 
-    /// The levels in use are where Lloyd's algorithm stops, but for their rounding, and err as little as is said.
+    /// Apart from their rounding, the levels in use are a fixed point of Lloyd's algorithm, and their error is the
+    /// documented one.
     #[test]
-    fn levels_in_use_are_the_means_of_what_they_stand_for() {
+    fn levels_in_use_are_the_means_of_their_components() {
         for (nbits, most) in [(1, 0.285), (2, 0.078)] {
             let Levels { levels, step, .. } = trellis(nbits);
             let (error, means) = quantize(nbits, levels.clone().try_into().expect("sixteen"), step, &noise(1000, 4));

@@ -1,63 +1,80 @@
-//! What can fail while training and compressing: data and machines.
+//! Errors of training and compression.
 
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, with the values that broke the rule.
+/// Error of training or compression, with the values that broke the rule.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Embeddings whose dim is no multiple of 8.
+    /// Dim that is zero or not a multiple of 8.
     #[error("embeddings have dim {dim}, which is not a multiple of 8")]
     Dim {
-        /// The dim.
+        /// Components of an embedding.
         dim: usize,
     },
-    /// Nothing to train on.
+    /// Empty sample.
     #[error("there is no embedding to train the codec on")]
     EmptySample,
-    /// An nbits that no layout fits.
+    /// Sample whose last embedding is incomplete.
+    #[error("the sample has {len} components, which is not a whole number of embeddings of dim {dim}")]
+    PartialEmbedding {
+        /// Components of the sample.
+        len: usize,
+        /// Components of an embedding.
+        dim: usize,
+    },
+    /// Unsupported number of bits per residual component.
     #[error("nbits is {nbits}; it can be 0, 1, 2, 4 or 8")]
     Nbits {
-        /// The nbits.
+        /// Requested bits.
         nbits: u8,
     },
-    /// NaN or infinity in an embedding.
+    /// Weight indices of more than 8 bits.
+    #[error("weight_bits is {weight_bits}; it can be 0 to 8")]
+    WeightBits {
+        /// Requested bits.
+        weight_bits: u8,
+    },
+    /// NaN or infinity in an embedding of the sample.
     #[error("embedding {embedding} of the sample has a component that is not finite")]
     NotFinite {
         /// Number of the embedding.
         embedding: usize,
     },
-    /// An embedding whose length the codec cannot keep beside the others'.
+    /// Embedding whose length is out of the codec's range.
     #[error("embedding {embedding} has length {length}; lengths here can be {least} to {most}")]
     Length {
         /// Number of the embedding among those given.
         embedding: usize,
-        /// Its length.
+        /// Length of the embedding.
         length: f64,
-        /// The shortest that there can be.
+        /// Shortest supported length.
         least: f64,
-        /// The longest that there can be.
+        /// Longest supported length.
         most: f64,
     },
-    /// An embedding for ColBERTv2's codec that is not of unit length.
+    /// Embedding for ColBERTv2's codec that is not of unit length.
     #[error(
-        "embedding {embedding} has length {length}; ColBERTv2's codec puts every vector back at length 1: scale \
+        "embedding {embedding} has length {length}; ColBERTv2's codec decodes every vector to length 1: scale \
          embeddings to it, or take the other codec"
     )]
     NotOfUnitLength {
         /// Number of the embedding among those given.
         embedding: usize,
-        /// Its length.
+        /// Length of the embedding.
         length: f64,
     },
-    /// The backend failed, or the numbers that came out break a bound.
+    /// Training that was stopped by [`Progress::is_cancelled`](crate::Progress::is_cancelled).
+    #[error("cancelled")]
+    Cancelled,
+    /// Failure of the backend, or trained numbers that break a bound of the codec.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }
 
 impl Error {
-    /// The same error, where the embeddings given are a block of more and the first of them has number `first`.
+    /// Adds `first` to the number of the embedding, for a block that starts at embedding `first` of a larger array.
     pub fn numbered_from(mut self, first: usize) -> Self {
         if let Self::Length { embedding, .. } | Self::NotOfUnitLength { embedding, .. } = &mut self {
             *embedding += first;

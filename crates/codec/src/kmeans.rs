@@ -1,25 +1,33 @@
-//! Spherical k-means: unit centroids, rounded to int8, assignment by inner product.
+//! Spherical k-means: unit-length centroids rounded to int8, embeddings assigned by inner product.
 //!
-//! In: a sample `(N, D) f32` of embeddings in random order, `K`, a seed. Out: `(K, D) i8` and their scale.
-//! The first `K` distinct rows of the sample, at unit length, are the centroids to begin with, so that there is one for
-//! every vector where `K` is as large as the number of distinct vectors, and none twice.
-//! The same seed gives the same centroids whatever the number of threads: random points are drawn by
-//! a seeded generator, and the backend's `assign` and `centroid_sums` have a fixed order of additions.
-//! A centroid that lost all its members starts again at a random point of the sample.
+//! ```text
+//! sample (N, D) f32 --first K distinct rows--> centroids (K, D) f32 --round--> (K, D) i8, one scale
+//!                     each round: assign, sum, normalize ----^
+//! ```
+//!
+//! The initial centroids are the first `K` distinct rows of the sample (which is in random order) at unit length. Rows
+//! are distinct if they differ after rounding to int8, each with its own scale: length, the sign of a zero and noise
+//! below half a step do not count. If the sample has at most `K` distinct rows, each has a centroid.
+//!
+//! The same seed gives the same centroids for any number of threads: random rows are drawn by a seeded generator, and
+//! the backend's `assign` and `centroid_sums` have a fixed order of additions. A centroid without members, or whose
+//! members cancel out, restarts at a random row of the sample.
 
-use crate::{Progress, Result, Step};
+use crate::{Error, Progress, Result, Step};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, round_to_int8};
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-/// Runs `iterations` rounds over `sample (N, D)`; fails where the backend does. There are `num_centroids` centroids, or
-/// fewer where the sample has fewer distinct rows.
+/// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
+/// the sample has fewer of them.
+///
+/// # Errors
+/// [`Error::Cancelled`] if `progress` cancels after a round; [`Error::Backend`] if the device fails.
 ///
 /// # Panics
-/// If the sample is empty or no whole number of rows.
+/// If the sample is empty or not a whole number of rows.
 pub fn kmeans<B: Backend>(
     backend: &B,
     dim: usize,
@@ -52,45 +60,48 @@ pub fn kmeans<B: Backend>(
             done: iteration as u64 + 1,
             total: Some(iterations as u64),
         });
+        if progress.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
     }
     Ok(round(&centroids))
 }
 
-/// Centroids as an index keeps them.
+/// Centroids as an index stores them.
 #[derive(Clone, Debug)]
 pub struct Rounded {
-    /// `(K, D) i8`, within -127..=127.
+    /// Int8 centroids, `(K, D) i8`, within -127..=127.
     pub centroids: Arc<[i8]>,
-    /// One step as a real number.
+    /// Size of one int8 step as a real number.
     pub scale: f32,
 }
 
-/// Rounds centroids to int8 with one scale; residuals are taken from the rounded ones, so nothing is lost.
+/// Rounds centroids to int8 with one scale. Residuals are taken from the rounded centroids, so rounding loses nothing.
 fn round(centroids: &[f32]) -> Rounded {
     let mut rounded = vec![0; centroids.len()];
     let scale = round_to_int8(centroids, &mut rounded);
     Rounded { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
 }
 
-/// The first distinct rows of the sample, `num` at most.
+/// Returns the first `num` rows of the sample that differ in int8, or all of those if there are fewer.
 fn distinct_rows(dim: usize, sample: &[f32], num: usize) -> Vec<f32> {
     let mut rows = Vec::with_capacity(num.min(sample.len() / dim) * dim);
-    // Fingerprints: two rows that share one by chance cost a centroid, one in 2^64.
     let mut seen = HashSet::new();
+    let mut rounded = vec![0; dim];
     for row in sample.chunks_exact(dim) {
         if seen.len() == num {
             break;
         }
-        let mut hasher = DefaultHasher::new();
-        row.iter().for_each(|x| hasher.write_u32(x.to_bits()));
-        if seen.insert(hasher.finish()) {
+        round_to_int8(row, &mut rounded);
+        if !seen.contains(&rounded[..]) {
+            seen.insert(rounded.clone().into_boxed_slice());
             rows.extend_from_slice(row);
         }
     }
     rows
 }
 
-/// Weights a row to unit length; false, and untouched, where it has none.
+/// Scales a row to unit length; returns false and leaves it unchanged if its length is zero or not finite.
 fn normalize(row: &mut [f32]) -> bool {
     let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
     let usable = norm.is_finite() && norm > 1e-12;
@@ -104,14 +115,13 @@ fn normalize(row: &mut [f32]) -> bool {
 mod tests {
     use super::*;
     use selvedge_backend::Cpu;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     const DIM: usize = 8;
 
-    /// A row along an axis; its number makes it another one, but is nothing in int8.
-    fn row(axis: usize, number: usize) -> [f32; DIM] {
-        let mut row = [0.0; DIM];
-        (row[axis], row[7]) = (1.0, number as f32 * 1e-6);
-        row
+    /// A row of length 1 along an axis.
+    fn row(axis: usize) -> [f32; DIM] {
+        std::array::from_fn(|d| f32::from(u8::from(d == axis)))
     }
 
     fn centroids(sample: &[f32], num: usize) -> Vec<Vec<i8>> {
@@ -123,28 +133,59 @@ mod tests {
         centroids.iter().any(|c| c[axis] > 120 && c.iter().filter(|c| c.unsigned_abs() > 9).count() == 1)
     }
 
+    /// Two initial centroids differ by themselves, but not beside the longer components of the third, with which they
+    /// share a scale. So the first of them wins every tie, and the second has no members at first.
     #[test]
-    fn an_empty_cell_is_seeded_anew() {
-        // Both seeds lie on one axis, so one cell has all rows at first.
-        let sample: Vec<f32> = (0..40).flat_map(|i| row(i / 20, i)).collect();
-        let found = centroids(&sample, 2);
-        assert!(has_axis(&found, 0) && has_axis(&found, 1), "{found:?}");
+    fn an_empty_cell_restarts() {
+        let broad = |last: f32| [1.0, 1.0, 1.0, 1.0, 1.0, last, 0.0, 0.0];
+        let sample = [vec![broad(1.0), broad(0.993), row(6)], vec![row(7); 40]].concat().concat();
+        let found = centroids(&sample, 3);
+        assert!(has_axis(&found, 6) && has_axis(&found, 7), "{found:?}");
+        assert!(found.iter().any(|c| c[..6].iter().all(|&x| x > 40)), "{found:?}");
     }
 
     #[test]
-    fn a_cell_whose_rows_cancel_out_is_seeded_anew() {
-        let opposite: Vec<f32> = row(0, 0).iter().map(|x| -x).collect();
-        let found = centroids(&[&row(0, 0)[..], &opposite].concat(), 1);
+    fn a_cell_whose_rows_cancel_out_restarts() {
+        let found = centroids(&[row(0), row(0).map(|x| -x)].concat(), 1);
         assert_eq!(found[0][0].unsigned_abs(), 127);
     }
 
+    /// The rows of an axis differ in length, in the sign of their zeros and by less than half a step.
     #[test]
-    fn seeds_are_distinct_and_of_unit_length() {
-        let kinds = [0, 0, 0, 1, 0, 2, 1, 3, 3];
-        let long: Vec<f32> = kinds.iter().flat_map(|&axis| row(axis, 0).map(|x| x * (1 + axis) as f32)).collect();
+    fn initial_centroids_are_distinct() {
+        let axes = [0, 0, 0, 1, 0, 2, 1, 3, 3];
+        let sample = axes.iter().enumerate().flat_map(|(i, &axis)| {
+            let mut row = row(axis).map(|x| if x == 0.0 && i % 2 == 0 { -0.0 } else { x * (1 + i % 3) as f32 });
+            row[7] = 1e-6 * (i % 4) as f32;
+            row
+        });
+        let sample: Vec<f32> = sample.collect();
         for num in [4, 9] {
-            let found = centroids(&long, num);
+            let found = centroids(&sample, num);
             assert!(found.len() == 4 && (0..4).all(|axis| has_axis(&found, axis)), "{found:?}");
         }
+    }
+
+    /// Progress that cancels at the `n`-th call of `is_cancelled`.
+    struct CancelAfter(AtomicU64);
+
+    impl Progress for CancelAfter {
+        fn report(&self, _: Step) {}
+
+        fn is_cancelled(&self) -> bool {
+            self.0.fetch_sub(1, Ordering::Relaxed) == 1
+        }
+    }
+
+    #[test]
+    fn it_can_be_cancelled_after_each_round() {
+        let run = |n| {
+            let progress = CancelAfter(AtomicU64::new(n));
+            kmeans(&Cpu::new().unwrap(), DIM, &[row(0), row(1)].concat(), 2, 4, 42, &progress)
+        };
+        for n in 1..=4 {
+            assert!(matches!(run(n), Err(Error::Cancelled)), "round {n}");
+        }
+        assert!(run(5).is_ok());
     }
 }

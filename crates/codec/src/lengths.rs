@@ -1,25 +1,25 @@
-//! How long embeddings are, and in which unit a codec counts.
+//! Lengths of embeddings: the unit that a codec works in, and the range that it supports.
 //!
-//! A factor on all vectors changes no ranking, so it must not change what a codec keeps either. Its rules are for
-//! vectors of about unit length; so training takes the median length of the sample as one, rounded to a power of two
-//! ([`unit_of_rows`]), and multiplies the steps of centroids and residual_weights by it at the end. Scores then come back in the
-//! caller's units, nothing more is stored, and a [`Compressor`](crate::Compressor) finds the unit again in the length
-//! of the centroids ([`unit_of_codec`]), which are as long as it is.
+//! A factor on all vectors changes no ranking, so it must not change the codes either. The codec's rules assume vectors
+//! of about unit length. So training divides the sample by its median length, rounded to a power of two
+//! ([`unit_of_rows`]), and at the end multiplies the steps of centroids and residual weights by it. Scores are then in
+//! the caller's units and nothing more is stored: a [`Compressor`](crate::Compressor) recovers the unit from the length
+//! of the centroids ([`unit_of_codec`]), which are one unit long.
 //!
-//! Not every length can be kept ([`check`]): a norm has 8 bits, so vectors many times as long as most would take all of
-//! them for themselves; and ColBERTv2's codec keeps no length at all, but puts every vector back at length 1.
+//! Some lengths are out of range ([`check`]). A centroid weight has 8 bits, so vectors many times longer than most
+//! would take all of its range. ColBERTv2's codec stores no length at all: it decodes every vector to length 1.
 
 use crate::{CodecKind, Error, Result};
 use selvedge_backend::CodecParams;
 
-/// Median lengths that scores in f32 are safe with; `selvedge-search` holds queries to the same bound.
+/// Range of the median length in which f32 scores neither overflow nor vanish; `selvedge-search` bounds queries alike.
 const MEDIANS: (f64, f64) = (1e-12, 1e12);
-/// How many times as long as most a vector may be.
+/// Longest supported embedding, in units.
 const LONGEST: f64 = 16.0;
-/// How far from 1 lengths may be for ColBERTv2's codec: some percent, as vectors of int8 have.
+/// Largest distance of a length from 1 for ColBERTv2's codec: a few percent, the error of vectors stored as int8.
 const UNIT_TOLERANCE: f64 = 0.05;
 
-/// The unit of `rows (N, D)`: a power of two near the median length of those that are not zero; 1 where all are.
+/// Returns the unit of `rows (N, D)`: the power of two nearest to the median length of nonzero rows; 1 if all are zero.
 pub(crate) fn unit_of_rows(kind: CodecKind, dim: usize, rows: &[f32]) -> Result<f32> {
     if kind == CodecKind::ColbertV2 {
         return Ok(1.0);
@@ -38,7 +38,7 @@ pub(crate) fn unit_of_rows(kind: CodecKind, dim: usize, rows: &[f32]) -> Result<
         .map_or(Ok(1.0), |(embedding, length)| Err(Error::Length { embedding, length, least, most }))
 }
 
-/// The unit that a trained codec counts in.
+/// Returns the unit of a trained codec: the power of two nearest to the length of its longest centroid.
 pub(crate) fn unit_of_codec(kind: CodecKind, codec: &CodecParams) -> f32 {
     if kind == CodecKind::ColbertV2 {
         return 1.0;
@@ -48,7 +48,7 @@ pub(crate) fn unit_of_codec(kind: CodecKind, codec: &CodecParams) -> f32 {
     if longest == 0 { 1.0 } else { power_of_two(f64::from(codec.centroid_scale) * (longest as f64).sqrt()) }
 }
 
-/// Refuses the first of `rows (N, D)` whose length a codec of this unit cannot keep.
+/// Fails with the first of `rows (N, D)` whose length is out of range for a codec of this unit.
 pub(crate) fn check(kind: CodecKind, dim: usize, rows: &[f32], unit: f32) -> Result<()> {
     let (least, most) = match kind {
         CodecKind::Selvedge => (0.0, LONGEST * f64::from(unit)),
@@ -61,17 +61,17 @@ pub(crate) fn check(kind: CodecKind, dim: usize, rows: &[f32], unit: f32) -> Res
     }
 }
 
-/// Number and length of the first row that is not `inside`.
+/// Number and length of the first row whose length is not `inside` the range.
 fn first_outside(dim: usize, rows: &[f32], inside: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
     rows.chunks_exact(dim).map(length).enumerate().find(|&(_, length)| !inside(length))
 }
 
-/// Length of a row; f64, so that squares neither overflow nor vanish.
+/// Length of a row, in f64, so that squares neither overflow nor vanish.
 fn length(row: &[f32]) -> f64 {
     row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
-/// The power of two nearest to a length, by ratio: multiplication by it is exact.
+/// Power of two nearest to a length, by ratio; multiplication by it is exact.
 fn power_of_two(length: f64) -> f32 {
     length.log2().round().exp2() as f32
 }
@@ -80,13 +80,13 @@ fn power_of_two(length: f64) -> f32 {
 mod tests {
     use super::*;
 
-    /// Rows of eight components, all of it in the first.
+    /// Rows of eight components, all zero but the first.
     fn rows(lengths: &[f32]) -> Vec<f32> {
         lengths.iter().flat_map(|&length| [length, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).collect()
     }
 
     #[test]
-    fn the_unit_is_near_the_median_of_what_is_not_zero() {
+    fn the_unit_is_near_the_median_of_nonzero_lengths() {
         let unit = |lengths: &[f32]| unit_of_rows(CodecKind::Selvedge, 8, &rows(lengths));
         for (lengths, expected) in
             [(&[1.3f32, 0.8, 0.9][..], 1.0), (&[7.0, 6.0, 900.0], 8.0), (&[0.0, 0.0, 0.0, 0.26], 0.25), (&[0.0], 1.0)]
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_cannot_be_kept_are_refused() {
+    fn lengths_out_of_range_are_errors() {
         let check = |kind, lengths: &[f32]| check(kind, 8, &rows(lengths), 1.0);
         assert!(check(CodecKind::Selvedge, &[1.0, 0.0, 15.0]).is_ok());
         let error = check(CodecKind::Selvedge, &[1.0, 17.0]).unwrap_err();

@@ -1,44 +1,47 @@
-//! What a bucket stands for, and where the next one begins.
+//! Levels: the values that packed residual bits are decoded to, and the cutoffs between buckets.
 //!
-//! - **Ours from 4 bits on**: Lloyd-Max levels of the standard normal distribution, since a rotated unit
-//!   residual's components (times `sqrt(D)`) are very nearly standard normal. They are rounded to small integers:
-//!   4 bits within +-127, 8 bits evenly spaced.
-//! - **Ours at 1 and 2 bits**: the 16 levels of a trellis, trained on normal noise (`examples/trellis.rs`) and
-//!   rounded to integers within +-6, ten of whose products with a query fit an i16. Mean squared error of a
-//!   normal source, beside Lloyd-Max and the bound `4^-bits`:
+//! - **[`CodecKind::Selvedge`](crate::CodecKind::Selvedge), 4 and 8 bits** ([`lloyd_max`]): Lloyd-Max levels of the
+//!   standard normal distribution, because the components of a rotated unit residual, times `sqrt(D)`, are very nearly
+//!   standard normal. Levels are integers within -127..=127, evenly spaced at 8 bits.
+//! - **[`CodecKind::Selvedge`](crate::CodecKind::Selvedge), 1 and 2 bits** ([`trellis`]): 16 levels of a trellis,
+//!   trained on normal noise (`examples/trellis.rs`) and rounded to integers within -6..=6. Their differences
+//!   from the lowest level are within 0..=12, so `maxsim` with AVX2 can add ten pairs of products with int8
+//!   query components in an i16. Mean squared errors on a normal source, compared with Lloyd-Max levels and
+//!   with the bound `4^-bits`:
 //!
 //!   | bits | Lloyd-Max | trellis | bound |
 //!   |---|---|---|---|
-//!   | 1 | .363 | .282 | .250 |
-//!   | 2 | .117 | .077 | .063 |
-//! - **ColBERTv2**: quantiles of the held-out residual components, cutoffs at `i / 2^b`, weights at
-//!   `(i + 1/2) / 2^b`, with linear interpolation.
+//!   | 1 | 0.363 | 0.282 | 0.250 |
+//!   | 2 | 0.117 | 0.077 | 0.063 |
+//! - **[`CodecKind::ColbertV2`](crate::CodecKind::ColbertV2)** ([`quantiles`]): quantiles of the held-out residual
+//!   components with linear interpolation, cutoffs at `i / 2^nbits`, values at `(i + 1/2) / 2^nbits`
+//!   (`bucket_cutoffs` and `bucket_weights` of the reference implementation).
 
 use selvedge_backend::RowCoding;
 
-/// Levels, the size of one level step in units of the compared component, and cutoffs.
+/// Levels of one codec, with the size of one step and the cutoffs between buckets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
-    /// How a row's bits name them.
+    /// Coding of levels in a row's bits.
     pub coding: RowCoding,
-    /// `(2^nbits) i8`, ascending, or `(16) i8` of a trellis.
+    /// Integer levels: `(2^nbits) i8`, ascending, or `(16) i8` of a trellis.
     pub levels: Vec<i8>,
-    /// `level * step` is the value put back.
+    /// Size of one step: the decoded component is `level * step`.
     pub step: f32,
-    /// `(2^nbits - 1) f32`, ascending; none for a trellis.
+    /// Edges between buckets, `(2^nbits - 1) f32`, ascending; empty for a trellis.
     pub cutoffs: Vec<f32>,
 }
 
 /// Positive Lloyd-Max levels of the standard normal at 4 bits (J. Max, "Quantizing for minimum
 /// distortion", IRE Trans. Inf. Theory 6, 1960, table I, 16 levels; more digits by iteration).
 const NORMAL_4_BITS: [f32; 8] = [0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0690, 2.7326];
-/// The step that loses least with 255 evenly spaced levels of a standard normal.
+/// Step with the least error of 255 evenly spaced levels on a standard normal source.
 const NORMAL_8_BITS_STEP: f32 = 0.0310;
 
-/// Lloyd-Max levels of the standard normal distribution.
+/// Returns the Lloyd-Max levels of the standard normal distribution; no levels at 0 bits.
 ///
 /// # Panics
-/// If `nbits` is none of 0, 1, 2, 4, 8.
+/// If `nbits` is not 0, 1, 2, 4 or 8.
 pub fn lloyd_max(nbits: u8) -> Levels {
     let (positive, step): (Vec<i8>, f32) = match nbits {
         0 => return Levels { coding: RowCoding::Buckets, levels: Vec::new(), step: 1.0, cutoffs: Vec::new() },
@@ -56,7 +59,7 @@ pub fn lloyd_max(nbits: u8) -> Levels {
     Levels { coding: RowCoding::Buckets, levels, step, cutoffs }
 }
 
-/// 8 bits: level `bucket - 128`, the lowest two alike so that none is -128.
+/// Levels of 8 bits: `bucket - 128`, except that the lowest is -127 like the next, because -128 is out of range.
 fn even_levels() -> Levels {
     let levels: Vec<i8> = (-128i32..128).map(|l| l.max(-127) as i8).collect();
     let mut cutoffs = midpoints(&levels, NORMAL_8_BITS_STEP);
@@ -64,11 +67,11 @@ fn even_levels() -> Levels {
     Levels { coding: RowCoding::Buckets, levels, step: NORMAL_8_BITS_STEP, cutoffs }
 }
 
-/// The levels of a trellis for the standard normal distribution, by label: what `examples/trellis.rs` prints, whose
-/// test holds each to the mean of the components that take it.
+/// Returns the levels of a trellis for the standard normal distribution, by label. They are the output of
+/// `examples/trellis.rs`; its test compares each level with the mean of the components that are coded by it.
 ///
 /// # Panics
-/// If `nbits` is neither 1 nor 2.
+/// If `nbits` is not 1 or 2.
 pub fn trellis(nbits: u8) -> Levels {
     let (levels, step): ([i8; 16], f32) = match nbits {
         1 => ([-2, 2, -2, 2, 0, 6, 0, -6, -3, 2, 3, -2, -4, 1, 4, -1], 0.28961),
@@ -78,15 +81,16 @@ pub fn trellis(nbits: u8) -> Levels {
     Levels { coding: RowCoding::Trellis { step }, levels: levels.to_vec(), step, cutoffs: Vec::new() }
 }
 
+/// Cutoffs half-way between neighbouring levels.
 fn midpoints(levels: &[i8], step: f32) -> Vec<f32> {
     levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) * 0.5 * step).collect()
 }
 
-/// ColBERTv2's buckets: quantiles of the held-out residual components, which this sorts. One step of a level is
-/// `least_step` or more: where all residuals are small, few levels are used.
+/// Computes ColBERTv2's buckets: quantiles of the held-out residual `components`, which it sorts. The step is at least
+/// `least_step`, so that small residuals use few distinct levels.
 ///
 /// # Panics
-/// If `components` is empty (and `nbits` is not 0).
+/// If `components` is empty and `nbits` is not 0.
 pub fn quantiles(nbits: u8, components: &mut [f32], least_step: f32) -> Levels {
     let at_least = |step: f32| if step.max(least_step) > 0.0 { step.max(least_step) } else { 1.0 };
     if nbits == 0 {
@@ -100,10 +104,10 @@ pub fn quantiles(nbits: u8, components: &mut [f32], least_step: f32) -> Levels {
     };
     let buckets = 1u32 << nbits;
     let cutoffs = (1..buckets).map(|i| at(f64::from(i) / f64::from(buckets))).collect();
-    let weights: Vec<f32> = (0..buckets).map(|i| at((f64::from(i) + 0.5) / f64::from(buckets))).collect();
-    let max = weights.iter().fold(0f32, |m, w| m.max(w.abs()));
+    let values: Vec<f32> = (0..buckets).map(|i| at((f64::from(i) + 0.5) / f64::from(buckets))).collect();
+    let max = values.iter().fold(0f32, |m, x| m.max(x.abs()));
     let step = at_least(max / 127.0);
-    let levels = weights.iter().map(|w| (w / step).round() as i8).collect();
+    let levels = values.iter().map(|x| (x / step).round() as i8).collect();
     Levels { coding: RowCoding::Buckets, levels, step, cutoffs }
 }
 
@@ -111,7 +115,7 @@ pub fn quantiles(nbits: u8, components: &mut [f32], least_step: f32) -> Levels {
 mod tests {
     use super::*;
 
-    /// Each level is the mean of the normal distribution over its bucket: what Lloyd-Max means.
+    /// The definition of Lloyd-Max: each level is the mean of the normal distribution over its bucket.
     #[test]
     fn levels_are_the_means_of_their_buckets() {
         for (nbits, tolerance) in [(1u8, 0.001), (2, 0.003), (4, 0.02)] {
@@ -147,9 +151,9 @@ mod tests {
         let mut components: Vec<f32> = (0..101).rev().map(|i| i as f32 / 100.0).collect();
         let l = quantiles(2, &mut components, 0.0);
         assert_eq!(l.cutoffs, [0.25, 0.5, 0.75]);
-        let weights: Vec<f32> = l.levels.iter().map(|&v| f32::from(v) * l.step).collect();
-        for (w, expected) in weights.iter().zip([0.125, 0.375, 0.625, 0.875]) {
-            assert!((w - expected).abs() < 0.004, "{w} {expected}");
+        let values: Vec<f32> = l.levels.iter().map(|&v| f32::from(v) * l.step).collect();
+        for (value, expected) in values.iter().zip([0.125, 0.375, 0.625, 0.875]) {
+            assert!((value - expected).abs() < 0.004, "{value} {expected}");
         }
         let coarse = quantiles(2, &mut components, 0.125);
         assert_eq!((coarse.levels, coarse.step), (vec![1, 3, 5, 7], 0.125));

@@ -1,77 +1,51 @@
-//! Embeddings to codes and packed residuals, and back: k-means, rotation, levels, weights.
+//! Codecs of token embeddings: training, and compression to codes and packed residuals.
 //!
-//! Two codecs stand behind one type. ColBERTv2's: residual `x - c`, buckets at its quantiles, the result scaled to
-//! unit length. Ours, at the same bytes and 4 or 5 bits for a scale (which ColBERTv2's needs too, for its inverse
-//! norm):
+//! # In and out
 //!
-//! 1. everything is rotated at random ([`Rotation`]), so that residuals are alike and normal in every dimension;
-//! 2. what is quantized is the part of `x` *orthogonal to* its centroid, `u = x - c <x, c> / <c, c>`, at unit length:
-//!    at 1 and 2 bits by a trellis, in which neighbouring components share bits, from 4 bits on component by
-//!    component, with Lloyd-Max levels of the normal distribution; levels are small integers ([`levels`]);
-//! 3. a vector comes back as `n c + g w`, with `(n, g)` one of 16 jointly trained pairs (32 at 2 bits) that keep the
-//!    proportion of the two parts and the length of the vector ([`weights`]); from 4 bits on, levels are then chosen
-//!    anew for it.
+//! Shapes: `N` embeddings, `D` dim, `K` centroids, `W = D * nbits / 8` bytes. Arrays are row-major.
 //!
-//! Embeddings may have any length: a factor on all of them, which changes no ranking, changes none here. Lengths are
-//! counted in a unit near the median of the sample, a power of two that centroids and residual_weights carry, so that scores come
-//! back in the caller's units. An embedding more than some 16 times as long as most is an error that names it; so is
-//! one that is not of unit length for ColBERTv2's codec, which puts every vector back at that length.
+//! - [`train`]: a sample `(N, D) f32` in, a [`Codec`] out: centroids `(K, D) i8`, residual levels `i8`, and
+//!   `2^weight_bits` pairs of weights `u8`.
+//! - [`Compressor::compress`]: a block `(N, D) f32` in; codes `(N) u32`, packed residuals `(N, W) u8` and weight
+//!   indices `(N) u8` out.
+//! - Decoding is an op of the backend, either by itself (`Backend::decompress`) or fused into a score
+//!   (`Backend::maxsim`). With code `k`, weight index `j` and the levels `w8 (D) i8` of its packed residual, an
+//!   embedding is decoded as
 //!
-//! # What was measured
+//! ```text
+//! y = centroid_weights[j] * centroid_weight_step * centroid_scale * c8[k]
+//!   + residual_weights[j] * residual_weight_step * w8
+//! ```
 //!
-//! Recall@10 / @100 of exhaustive search in integers against exact f32 MaxSim on the uncompressed vectors, 128 dims,
-//! MiniLM-L6 with a 384 to 128 projection; K by [`plan::num_centroids`], four rounds, seed 42. Cranfield: 208,354
-//! vectors, 225 queries; CACM: 230,521 vectors, 52 queries; Debian: the first 16,500 descriptions, 1,392,563 vectors,
-//! 1,000 queries.
+//! An embedding takes `nbits * D + weight_bits + ceil(log2 K)` bits. At 4 bits, `D = 128` and `K = 2^14` these
+//! are 66.25 bytes.
 //!
-//! | nbits, codec | Cranfield | CACM | Debian |
-//! |---|---|---|---|
-//! | 4, ours | .983 / .989 | .975 / .985 | .978 / .983 |
-//! | 4, ColBERTv2 | .967 / .975 | .952 / .966 | .945 / .951 |
-//! | 2, ours | .954 / .973 | .946 / .959 | .950 / .958 |
-//! | 2, Lloyd-Max instead of the trellis, 16 pairs | .952 / .966 | .944 / .948 | .935 / .945 |
-//! | 2, ColBERTv2 | .907 / .931 | .890 / .908 | .881 / .886 |
-//! | 1, ours | .927 / .946 | .898 / .928 | .906 / .917 |
-//! | 1, Lloyd-Max instead of the trellis | .912 / .937 | .902 / .913 | .888 / .898 |
-//! | 1, ColBERTv2 | .853 / .886 | .802 / .849 | .813 / .818 |
-//! | 0 | .738 / .794 | .629 / .724 | .681 / .697 |
+//! # Two codecs
 //!
-//! What moved these numbers: recall@10 on Cranfield in f32, one seed, ranking only the exact top 400 of each query.
-//! That flatters every row, and rows closer than .005 are a tie; compare within this table only.
+//! [`CodecKind::Selvedge`], the default:
 //!
-//! | variant | 1 bit | 2 bits |
-//! |---|---|---|
-//! | residual `x - c`, least-squares scale, renormalized | .892 | .949 |
-//! | the same, scale half-way between least squares and unbiased | .914 | - |
-//! | **orthogonal residual, half-way scale, renormalized**, two floats a vector | .917 | .953 |
-//! | the same, 16 joint pairs (half a byte) | .911 | .951 |
-//! | the same, 256 joint pairs (one byte) | .916 | .954 |
-//! | the same, least squared error instead of kept length | .895 | - |
-//! | a trellis of 256 free levels instead of Lloyd-Max, two floats a vector | .931 | .963 |
-//! | the same, 16 joint pairs | .922 | .957 |
+//! 1. Embeddings are rotated at random ([`Rotation`]), so that the components of residuals are alike and nearly normal.
+//! 2. The residual is the part of `x` *orthogonal* to its centroid, `u = x - c <x, c> / <c, c>`, at unit length. At 1
+//!    and 2 bits it is coded by a trellis, in which neighbouring components share bits; at 4 and 8 bits component by
+//!    component, with Lloyd-Max levels of the normal distribution ([`levels`]).
+//! 3. A weight index selects one of 16 jointly trained pairs (32 at 2 bits) of centroid weight and residual weight,
+//!    which keeps the proportion of the two parts and the length of the vector ([`weights`]). At 4 and 8 bits levels
+//!    are then chosen again for this pair.
 //!
-//! Smaller error is not better ranking: least squares has the smallest, shrinks vectors, and loses maxima.
+//! [`CodecKind::ColbertV2`] (Santhanam et al., "ColBERTv2: Effective and Efficient Retrieval via Lightweight Late
+//! Interaction", section 3.3, and its reference implementation, `codecs/residual.py`): residual `x - c`, buckets at its
+//! quantiles, the decoded vector scaled to unit length. The weight index selects its inverse length.
 //!
-//! Recall moves by .003 with the seed, so weights were chosen by something smoother: how much the score of a query's
-//! exact top 100 passages errs, as a standard deviation within the query, on Debian at 2 bits (1,000 queries; in f32,
-//! exhaustive recall@10 behind it where it was computed):
+//! Recall of both at every nbits, and the variants that were tried, are in the crate's `README.md`.
 //!
-//! | variant | error of a score | recall@10 |
-//! |---|---|---|
-//! | Lloyd-Max, 16 pairs | .0675 | .934 |
-//! | Lloyd-Max, two floats a vector | .0594 | .943 |
-//! | trellis, 16 pairs | .0540 | .944 |
-//! | the same, changes of length counted 3, 5, 20, 40, 100 times, not 10 ([`RADIAL_WEIGHT`]) | .0550, .0544, .0549, .0568, .0605 | |
-//! | the same, rows chosen anew for the pair (what helps at 4 bits) | .0559 | |
-//! | the same, other pairs for each of 8 classes of centroids | .0526 | |
-//! | **trellis, 32 pairs** (5 bits): what is built | .0505 | |
-//! | trellis, 64 pairs | .0485 | |
-//! | trellis, two floats a vector | .0462 | |
+//! # Lengths of embeddings
 //!
-//! So at 2 bits the rounding of pairs has become worth a fifth bit, an eighth of a byte; at 1 bit the row's own error
-//! is still the larger one.
+//! Embeddings may have any length, and a factor on all of them changes neither ranking nor codes. The codec works in a
+//! unit near the median length of the sample: a power of two that is part of `centroid_scale` and
+//! `residual_weight_step`, so that scores are in the caller's units. An embedding longer than 16 units is
+//! [`Error::Length`]. [`CodecKind::ColbertV2`] decodes every vector to unit length, so an embedding of another length
+//! is [`Error::NotOfUnitLength`].
 //!
-//! [`RADIAL_WEIGHT`]: selvedge_backend::RADIAL_WEIGHT
 //! [`Rotation`]: selvedge_backend::Rotation
 #![forbid(unsafe_code)]
 
@@ -90,31 +64,60 @@ pub use kmeans::{Rounded, kmeans};
 pub use train::{TrainOptions, train};
 pub use trained::{Codec, CodecKind, Compressor};
 
-/// How far one stage of a long operation has come.
+/// Progress of one stage of a long operation: `done` of `total` units.
+///
+/// An operation, such as building an index, is a sequence of stages. Each stage counts one kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Name of the stage, such as `k-means`.
+    /// Name of the stage, such as `k-means` or `index`.
     pub stage: &'static str,
-    /// Name of the things that are counted, such as `rounds`.
+    /// Unit of `done` and `total`, in the plural, such as `rounds` or `passages`.
     pub unit: &'static str,
-    /// Number of things done.
+    /// Number of units that are done; it grows within a stage.
     pub done: u64,
-    /// Number of things in all, where it is known.
+    /// Number of units of the whole stage, or none if it is unknown.
     pub total: Option<u64>,
 }
 
-/// Receives the progress of long operations; called from any thread, often, so that it must be quick.
+/// Receiver of the progress of a long operation, which can also cancel it.
+///
+/// An operation calls [`report`](Self::report) after each unit or block of units, and then asks
+/// [`is_cancelled`](Self::is_cancelled). Both are called often and from any thread, so they should return quickly. The
+/// unit type `()` ignores progress and never cancels.
+///
+/// ```
+/// use selvedge_codec::{Progress, Step};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// /// Prints progress, and cancels as soon as the flag is set.
+/// struct Printed(AtomicBool);
+///
+/// impl Progress for Printed {
+///     fn report(&self, Step { stage, unit, done, total }: Step) {
+///         match total {
+///             Some(total) => eprintln!("{stage}: {done} of {total} {unit}"),
+///             None => eprintln!("{stage}: {done} {unit}"),
+///         }
+///     }
+///
+///     fn is_cancelled(&self) -> bool {
+///         self.0.load(Ordering::Relaxed)
+///     }
+/// }
+/// ```
 pub trait Progress: Sync {
-    /// Reports one step; a stage is over when `done` equals `total`, or when another stage begins.
+    /// Receives the latest count of a stage. A stage ends when `done` equals `total`, or when another stage is
+    /// reported.
     fn report(&self, step: Step);
 
-    /// Whether the operation should stop. It is asked after each step; what was begun is then removed.
+    /// Returns whether the operation should stop; asked after each report. A cancelled operation returns the error
+    /// `Cancelled` of its crate and removes the files that it has written.
     fn is_cancelled(&self) -> bool {
         false
     }
 }
 
-/// Ignores progress.
+/// Ignores progress and never cancels.
 impl Progress for () {
     fn report(&self, _: Step) {}
 }

@@ -1,15 +1,21 @@
-//! The bit order of packed residuals, ours and ColBERT's, and how to go from one to the other.
+//! Conversion of packed residuals between this crate's bit order and ColBERT's.
 //!
-//! Both name buckets; the rows of a trellis have no counterpart there. Ours is documented in `selvedge_backend`
-//! (planes: byte `j`, field `k` is component `k * W + j`).
-//! ColBERT's (`codecs/residual.py`, also fast-plaid, next-plaid and WARP): components in order, each
-//! bucket's bits least significant first, packed into bytes from the high end. So field `k` from the
-//! top of byte `j` is component `j * 8 / nbits + k`, with its bits reversed.
+//! - This crate (documented in `selvedge_backend`): planes. Field `k` of byte `j` is the bucket of component
+//!   `k * W + j`.
+//! - ColBERT (`codecs/residual.py`; also fast-plaid, next-plaid and WARP): components in order, the bits of each bucket
+//!   reversed, packed into bytes from the high end. Field `k` from the top of byte `j` is component
+//!   `j * 8 / nbits + k`.
+//!
+//! Both orders store buckets; rows of a trellis have no counterpart in ColBERT.
 
 use selvedge_backend::bucket;
 
-/// A row in ColBERT's order to ours, both `W` bytes.
+/// Converts a row from ColBERT's order to this crate's, both `(W) u8`.
+///
+/// # Panics
+/// If `nbits` is not 1, 2, 4 or 8.
 pub fn from_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
+    assert!(matches!(nbits, 1 | 2 | 4 | 8), "nbits is {nbits}, not 1, 2, 4 or 8");
     let mut out = vec![0u8; row.len()];
     for d in 0..row.len() * 8 / nbits as usize {
         out[d % row.len()] |= colbert_bucket(row, nbits, d) << (d / row.len() * nbits as usize);
@@ -17,8 +23,12 @@ pub fn from_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
     out
 }
 
-/// One of our rows to ColBERT's order, both `W` bytes.
+/// Converts a row from this crate's order to ColBERT's, both `(W) u8`.
+///
+/// # Panics
+/// If `nbits` is not 1, 2, 4 or 8.
 pub fn to_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
+    assert!(matches!(nbits, 1 | 2 | 4 | 8), "nbits is {nbits}, not 1, 2, 4 or 8");
     let mut out = vec![0u8; row.len()];
     let per_byte = 8 / nbits as usize;
     for d in 0..row.len() * per_byte {
@@ -46,7 +56,7 @@ fn mask(nbits: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// The examples of the format's description: buckets in, bytes out.
+    /// Examples of the format's description: bytes in, buckets out.
     #[test]
     fn colbert_examples() {
         for (nbits, bytes, buckets) in

@@ -1,38 +1,38 @@
-//! ColBERTv2's rules for how much to sample and how many centroids to make.
+//! Sizes of a training run: passages to sample, centroids, held-out embeddings, k-means rounds.
 //!
-//! Source: the reference implementation's `collection_indexer.py`, as quoted by the PLAID paper:
-//! `1 + floor(16 sqrt(120 P))` sampled passages, `K = 2^floor(log2(16 sqrt(N)))` centroids for an
-//! estimated `N` embeddings, 5 % of the sampled embeddings (at most 50,000) held out for the levels,
-//! four k-means iterations. One number is not theirs: [`POINTS_PER_CENTROID`].
+//! Source: ColBERTv2's reference implementation, `collection_indexer.py`, as quoted by the PLAID paper:
+//! `1 + floor(16 sqrt(120 P))` sampled passages, `K = 2^floor(log2(16 sqrt(N)))` centroids for an estimated `N`
+//! embeddings, 5 % of the sampled embeddings (at most 50,000) held out for the levels, four rounds of k-means. Only
+//! [`POINTS_PER_CENTROID`] differs (faiss: 256).
 
-/// Iterations of k-means.
+/// Rounds of k-means.
 pub const KMEANS_ITERATIONS: usize = 4;
-/// Sampled embeddings that k-means looks at, for each centroid, at most. faiss takes 256. On Debian (K = 16,384, 4
-/// bits) 84, 43 and 27 points a centroid gave recall@10 of .9771, .9766 and .9774, in 53, 28 and 22 s of building and
-/// with 771, 382 and 258 MB of memory; 48 keeps a margin.
+/// Largest number of sampled embeddings per centroid that k-means uses. 27 are enough: the crate's README has recall,
+/// time and memory for 27, 43 and 84. 48 keeps a margin.
 pub const POINTS_PER_CENTROID: usize = 48;
-/// Held-out embeddings, at most.
+/// Largest number of held-out embeddings.
 pub const MAX_HELD_OUT: usize = 50_000;
 
-/// Passages to sample out of `num_passages`.
+/// Number of passages to sample out of `num_passages`.
 pub fn sampled_passages(num_passages: usize) -> usize {
-    let wanted = 1 + (16.0 * (120.0 * num_passages as f64).sqrt()) as usize;
-    wanted.min(num_passages)
+    let target = 1 + (16.0 * (120.0 * num_passages as f64).sqrt()) as usize;
+    target.min(num_passages)
 }
 
 /// Number of centroids for about `num_embeddings` embeddings.
 pub fn num_centroids(num_embeddings: usize) -> usize {
-    let wanted = 16.0 * (num_embeddings.max(1) as f64).sqrt();
-    1 << (wanted.log2().floor() as u32)
+    let target = 16.0 * (num_embeddings.max(1) as f64).sqrt();
+    1 << (target.log2().floor() as u32)
 }
 
-/// Sampled embeddings that training of so many centroids has a use for.
+/// Number of sampled embeddings that training `num_centroids` centroids uses: [`POINTS_PER_CENTROID`] for
+/// each centroid, and a twentieth of the sample that is held out of k-means.
 pub fn sampled_embeddings(num_centroids: usize) -> usize {
-    // A twentieth of the sample is held out of k-means.
+    // k-means sees 19/20 of the sample; the rest is held out.
     num_centroids.saturating_mul(POINTS_PER_CENTROID).saturating_mul(20) / 19
 }
 
-/// Sampled embeddings to hold out of k-means.
+/// Number of sampled embeddings to hold out of k-means.
 pub fn held_out(num_sampled: usize) -> usize {
     (num_sampled / 20).min(MAX_HELD_OUT)
 }

@@ -2,39 +2,40 @@
 //!
 //! ```text
 //! sample (N, D) f32 --shuffle, rotate--> k-means (K, D) --round to int8--> centroids
-//! held-out rows --assign, residual, levels--> stats --> 16 or 32 pairs (norm, gain), rounded to integers
+//! held-out rows --assign, residual, levels--> stats --> 2^weight_bits weight pairs, rounded to integers
 //! ```
 
 use crate::kmeans::{Rounded, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::trained::in_units;
-use crate::weights::{Stats, to_integers, train_centroid_weights, train_pairs};
+use crate::weights::{Stats, WeightPair, to_integers, train_centroid_weights, train_pairs};
 use crate::{Codec, CodecKind, Error, Progress, Result, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, TABLE_LIMIT, WeightRule};
 
-/// What training may be told.
+/// Options of [`train`].
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// Which codec.
+    /// Codec to train.
     pub kind: CodecKind,
-    /// Bits of a residual component: 0, 1, 2, 4 or 8.
+    /// Bits per residual component: 0, 1, 2, 4 or 8.
     pub nbits: u8,
-    /// Number of centroids; fewer are made when the sample has fewer distinct embeddings.
+    /// Number of centroids, at least one; the codec has fewer if the sample has fewer distinct embeddings.
     pub num_centroids: usize,
-    /// Rounds of k-means; as many run.
+    /// Rounds of k-means; there is no early stop.
     pub iterations: usize,
-    /// Sampled embeddings that k-means looks at, for each centroid, at most.
+    /// Largest number of sampled embeddings per centroid that k-means uses.
     pub points_per_centroid: usize,
-    /// Bits of a vector's weight index, at most 8.
+    /// Bits of an embedding's weight index, at most 8.
     pub weight_bits: u8,
-    /// Seed of everything random.
+    /// Seed of the rotation, the shuffle and k-means.
     pub seed: u64,
 }
 
 impl TrainOptions {
-    /// The defaults for `nbits` and `num_centroids`; sources in [`plan`] and the crate docs.
+    /// Returns the defaults for `nbits` and `num_centroids`: [`CodecKind::Selvedge`], the numbers of [`plan`], seed 42,
+    /// and 4 weight bits (5 at 2 bits, none at 0).
     pub fn new(nbits: u8, num_centroids: usize) -> Self {
         Self {
             kind: CodecKind::Selvedge,
@@ -52,18 +53,21 @@ impl TrainOptions {
     }
 }
 
-/// From so many bits on, levels are chosen anew for the weight entry a vector got. Below, the smaller error
-/// that it brings is the wrong one: it shrinks vectors, and ranks worse.
+/// Smallest nbits at which levels are chosen again for the weights of an embedding. At fewer bits this has a smaller
+/// error and a worse ranking, because it shrinks vectors.
 const REFIT_NBITS: u8 = 4;
 
-/// Fewer held-out embeddings than this are too few to fit levels and weights to.
+/// Smallest number of held-out embeddings that levels and weights are fitted to.
 const LEAST_HELD_OUT: usize = 1000;
 
-/// Trains a codec on `sample (N, D) f32`, which is used up: it is shuffled, scaled and rotated in place.
+/// Trains a codec on `sample (N, D) f32`. The sample is consumed: it is shuffled, scaled and rotated in place.
 ///
 /// # Errors
-/// If the sample is empty, not in rows of `dim`, not finite or of lengths that a codec cannot keep, if `dim` or an
-/// option is out of range, or the backend fails.
+/// - [`Error::Dim`], [`Error::Nbits`], [`Error::WeightBits`] if `dim` or an option is out of range.
+/// - [`Error::EmptySample`], [`Error::PartialEmbedding`], [`Error::NotFinite`] for an unusable sample.
+/// - [`Error::Length`], [`Error::NotOfUnitLength`] if an embedding has a length that the codec cannot keep.
+/// - [`Error::Cancelled`] if `progress` cancels after a round of k-means.
+/// - [`Error::Backend`] if the device fails, or `dim` is above the backend's limit.
 pub fn train<B: Backend>(
     backend: &B,
     dim: usize,
@@ -82,7 +86,7 @@ pub fn train<B: Backend>(
     if options.kind == CodecKind::Selvedge {
         Rotation::new(dim, options.seed).apply(&mut sample);
     }
-    // Small samples hold nothing out: k-means sees every vector, and levels see what it saw.
+    // Small samples hold nothing out: k-means and the fit of levels and weights share every row.
     let held_out = Some(plan::held_out(n)).filter(|&rows| rows >= LEAST_HELD_OUT).unwrap_or(0);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
@@ -93,15 +97,21 @@ pub fn train<B: Backend>(
     Ok(Codec::new(options.kind, options.seed, in_units(&codec, unit))?)
 }
 
-fn check(dim: usize, sample: &[f32], options: &TrainOptions) -> Result<()> {
+fn check(dim: usize, sample: &[f32], &TrainOptions { nbits, weight_bits, .. }: &TrainOptions) -> Result<()> {
     if dim == 0 || !dim.is_multiple_of(8) {
         return Err(Error::Dim { dim });
     }
-    if sample.is_empty() || !sample.len().is_multiple_of(dim) {
+    if sample.is_empty() {
         return Err(Error::EmptySample);
     }
-    if !matches!(options.nbits, 0 | 1 | 2 | 4 | 8) {
-        return Err(Error::Nbits { nbits: options.nbits });
+    if !sample.len().is_multiple_of(dim) {
+        return Err(Error::PartialEmbedding { len: sample.len(), dim });
+    }
+    if !matches!(nbits, 0 | 1 | 2 | 4 | 8) {
+        return Err(Error::Nbits { nbits });
+    }
+    if weight_bits > 8 {
+        return Err(Error::WeightBits { weight_bits });
     }
     match sample.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(Error::NotFinite { embedding: at / dim }),
@@ -120,7 +130,7 @@ fn shuffle_rows(dim: usize, rows: &mut [f32], seed: u64) {
     }
 }
 
-/// Fits levels and weights to held-out rows.
+/// Fits levels and weights to held-out `rows (N, D) f32`.
 fn fit<B: Backend>(
     backend: &B,
     dim: usize,
@@ -143,7 +153,7 @@ fn fit<B: Backend>(
         }
     };
     let Levels { coding, levels, step, cutoffs } = levels;
-    // A codec with one scale, to find out which levels the held-out vectors take before any refit.
+    // One weight entry and no refit: compression then gives the levels of the held-out rows before any weights.
     let mut codec = CodecParams {
         dim,
         nbits: options.nbits,
@@ -161,68 +171,78 @@ fn fit<B: Backend>(
         centroid_weight_step: 1.0,
         residual_weight_step: step,
     };
-    let packed = backend.compress(&backend.load_codec(CheckedCodec::new(codec.clone())?)?, rows, &codes)?;
-    let mut w = vec![0i8; if options.nbits == 0 { 0 } else { dim }];
-    let row_bytes = codec.row_bytes();
-    let stats: Vec<Stats> = rows
-        .chunks_exact(dim)
-        .zip(&codes)
-        .enumerate()
-        .map(|(i, (x, &code))| {
-            let row = &packed.residuals[i * row_bytes..][..row_bytes];
-            w.iter_mut().enumerate().for_each(|(d, level)| *level = codec.level(row, d));
-            Stats::new(x, &real[code as usize * dim..][..dim], &w)
-        })
-        .collect();
+    let stats = stats(backend, &codec, rows, &real, &codes)?;
+    let entries = 1 << options.weight_bits;
     let pairs = match options.kind {
-        CodecKind::Selvedge => train_pairs(&stats, 1 << options.weight_bits),
-        CodecKind::ColbertV2 => {
-            let g = f64::from(step);
-            let mut lengths: Vec<f64> =
-                stats.iter().map(|s| 1.0 / (s.cc + 2.0 * g * s.cw + g * g * s.ww).sqrt().max(1e-6)).collect();
-            train_centroid_weights(&mut lengths, 1 << options.weight_bits).into_iter().map(|n| (n, n * g)).collect()
-        }
+        CodecKind::Selvedge => train_pairs(&stats, entries),
+        CodecKind::ColbertV2 => unit_norm_pairs(&stats, f64::from(step), entries),
     };
     codec.rule = rule;
     set_weights(&mut codec, &pairs, options.weight_bits, least_step);
     Ok(codec)
 }
 
-/// The least that one unit of gain may be beside one of norm, so that no entry of a centroid table meets its bound:
-/// `|dot(c8, q8)| <= 127 * sum |c8|`, whatever the query. Where residuals are nearly zero, residual_weights would ask for less; then
-/// they lose their last bits, and not the table its first.
+/// Compresses `rows (N, D) f32` and computes the [`Stats`] of each; `centroids (K, D)` are real numbers.
+fn stats<B: Backend>(
+    backend: &B,
+    codec: &CodecParams,
+    rows: &[f32],
+    centroids: &[f32],
+    codes: &[u32],
+) -> Result<Vec<Stats>> {
+    let (dim, row_bytes) = (codec.dim, codec.row_bytes());
+    let packed = backend.compress(&backend.load_codec(CheckedCodec::new(codec.clone())?)?, rows, codes)?;
+    let mut w = vec![0i8; if codec.nbits == 0 { 0 } else { dim }];
+    let of_row = |(i, (x, &code)): (usize, (&[f32], &u32))| {
+        let row = &packed.residuals[i * row_bytes..][..row_bytes];
+        w.iter_mut().enumerate().for_each(|(d, level)| *level = codec.level(row, d));
+        Stats::new(x, &centroids[code as usize * dim..][..dim], &w)
+    };
+    Ok(rows.chunks_exact(dim).zip(codes).enumerate().map(of_row).collect())
+}
+
+/// ColBERTv2's weights: inverse lengths of the reconstructions `c + step * w`, the same factor for both parts.
+fn unit_norm_pairs(stats: &[Stats], step: f64, entries: usize) -> Vec<WeightPair> {
+    let length = |s: &Stats| (s.cc + 2.0 * step * s.cw + step * step * s.ww).sqrt();
+    let mut inverse_lengths: Vec<f64> = stats.iter().map(|s| 1.0 / length(s).max(1e-6)).collect();
+    let weights = train_centroid_weights(&mut inverse_lengths, entries);
+    weights.into_iter().map(|weight| WeightPair { centroid: weight, residual: weight * step }).collect()
+}
+
+/// Lower bound of `residual_weight_step / centroid_weight_step`, with which no entry of a centroid table reaches
+/// [`TABLE_LIMIT`] for any query: `|dot(c8, q8)| <= 127 * sum |c8|`. It matters only if residuals are nearly zero: then
+/// residual weights lose their last bits instead of the table losing its ranking.
 fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
     let sum = |row: &[i8]| row.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
     let largest = 127.0 * f64::from(centroids.chunks_exact(dim).map(sum).max().unwrap_or(0));
     (f64::from(centroid_scale) * largest / f64::from(TABLE_LIMIT)) as f32
 }
 
-/// Writes real pairs into the codec as small integers; `least_step` bounds the table factor.
-fn set_weights(codec: &mut CodecParams, pairs: &[(f64, f64)], weight_bits: u8, least_step: f32) {
-    let (centroid_weights, residual_weights): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+/// Rounds `pairs` to small integers and stores them in the codec; `least_step` bounds the table factor.
+fn set_weights(codec: &mut CodecParams, pairs: &[WeightPair], weight_bits: u8, least_step: f32) {
+    let centroid_weights: Vec<f64> = pairs.iter().map(|pair| pair.centroid).collect();
+    let residual_weights: Vec<f64> = pairs.iter().map(|pair| pair.residual).collect();
     codec.weight_bits = weight_bits;
     let limit = CodecParams::residual_weight_limit(codec.dim, &codec.levels);
     if codec.rule == WeightRule::UnitNorm {
-        // Both integers must keep one ratio for every entry, so they share one limit. The ratio is a step of the
-        // levels, which has its bound already.
+        // All entries have one ratio of residual to centroid weight, so both share the integers and their limit. The
+        // ratio is the step of the levels, which `quantiles` has bounded already.
         (codec.centroid_weights, codec.centroid_weight_step) = to_integers(&centroid_weights, limit, 0.0);
         codec.residual_weights.clone_from(&codec.centroid_weights);
         codec.residual_weight_step = codec.centroid_weight_step * (residual_weights[0] / centroid_weights[0]) as f32;
         return;
     }
     (codec.centroid_weights, codec.centroid_weight_step) = to_integers(&centroid_weights, 255, 0.0);
-    let least_residual_weight = codec.centroid_weight_step * least_step;
-    // No residual to weigh against: any unit does that the bound allows.
-    let least_residual_weight =
-        if codec.nbits == 0 { least_residual_weight.max(NO_RESIDUAL_UNIT) } else { least_residual_weight };
-    (codec.residual_weights, codec.residual_weight_step) = to_integers(&residual_weights, limit, least_residual_weight);
+    let least_step = codec.centroid_weight_step * least_step;
+    let least_step = if codec.nbits == 0 { least_step.max(NO_RESIDUAL_STEP) } else { least_step };
+    (codec.residual_weights, codec.residual_weight_step) = to_integers(&residual_weights, limit, least_step);
 }
 
-/// The gain unit of a codec without residuals: one step of a query (about 1 / 360) times this is about 2^-24, which
-/// keeps sums near 2^24 for unit vectors.
-const NO_RESIDUAL_UNIT: f32 = 2.5e-5;
+/// Least residual weight step of a codec without residuals, where any step within the bounds would do. One step of a
+/// query (about 1 / 360) times this is about 2^-24, so that the sums of unit vectors are near 2^24.
+const NO_RESIDUAL_STEP: f32 = 2.5e-5;
 
-/// Every component of every residual, for the quantiles.
+/// Returns all components of all residuals `x - c`, for the quantiles.
 fn residuals(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<f32> {
     let pairs = rows.chunks_exact(dim).zip(codes);
     pairs.flat_map(|(x, &c)| x.iter().zip(&centroids[c as usize * dim..]).map(|(x, c)| x - c)).collect()
@@ -249,7 +269,7 @@ mod tests {
         rows
     }
 
-    /// Mean squared error of what comes back, and of the centroids alone.
+    /// Mean squared errors of the decoded vectors and of the centroids alone.
     fn errors(kind: CodecKind, nbits: u8) -> (f64, f64) {
         let backend = Cpu::new().unwrap();
         let mut options = TrainOptions::new(nbits, 16);
@@ -275,9 +295,9 @@ mod tests {
         (error(&|i| back[i]), error(&centroid))
     }
 
-    /// Each nbits leaves no more of the residual than its levels leave of a normal source, with room for the scale's
-    /// rounding and 64 dims: the trellis leaves .282 and .077, Lloyd-Max .0095 (Max 1960), and .0001 at 8 bits. From 4
-    /// bits on levels chosen anew for the scale leave less; without them it is .0086 and .0004 here.
+    /// The error of each nbits, as a share of the residual, is that of its levels on a normal source, with a margin for
+    /// the rounding of weights and for 64 dims: 0.282 and 0.077 (trellis), 0.0095 (Lloyd-Max, Max 1960), 0.0001 (8
+    /// bits). From 4 bits on the refit of levels makes it smaller; without the refit it is 0.0086 and 0.0004 here.
     #[test]
     fn errors_are_what_the_levels_promise() {
         for (nbits, most) in [(1u8, 0.34), (2, 0.100), (4, 0.0081), (8, 0.0002)] {
@@ -296,9 +316,9 @@ mod tests {
         }
     }
 
-    /// Nearly every vector is a centroid here, so only those that k-means has not seen have residuals.
+    /// Nearly every vector is a centroid here, so that only held-out vectors have residuals.
     #[test]
-    fn scales_are_fitted_to_vectors_that_kmeans_has_not_seen() {
+    fn weights_are_fitted_to_held_out_vectors() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let mut rows: Vec<f32> = (0..20_000 * 8).map(|_| rng.random::<f32>() - 0.5).collect();
         for row in rows.chunks_exact_mut(8) {
@@ -308,7 +328,7 @@ mod tests {
         let options = TrainOptions { iterations: 0, ..TrainOptions::new(2, 19_000) };
         let codec = train(&Cpu::new().unwrap(), 8, rows, &options, &()).unwrap();
         let (least, most) = (codec.params.residual_weights[0], codec.params.residual_weights[31]);
-        assert!(least > most / 8, "gains go from {least} to {most}");
+        assert!(least > most / 8, "residual weights go from {least} to {most}");
     }
 
     #[test]
@@ -318,11 +338,37 @@ mod tests {
         };
         assert!(matches!(train(12, vec![0.5; 24], 2), Err(Error::Dim { dim: 12 })));
         assert!(matches!(train(8, vec![], 2), Err(Error::EmptySample)));
+        assert!(matches!(train(8, vec![0.5; 20], 2), Err(Error::PartialEmbedding { len: 20, dim: 8 })));
         assert!(matches!(train(8, vec![0.5; 16], 3), Err(Error::Nbits { nbits: 3 })));
         let mut sample = vec![0.1; 80];
         sample[33] = f32::NAN;
         assert!(matches!(train(8, sample, 2), Err(Error::NotFinite { embedding: 4 })));
-        // One embedding, or none but zeros, still makes a codec.
+        // One embedding, or only zeros, still train a codec.
         assert!(train(8, vec![0.5; 8], 2).is_ok() && train(8, vec![0.0; 800], 1).is_ok());
+    }
+
+    #[test]
+    fn every_number_of_weight_bits_is_trained_or_an_error() {
+        for kind in [CodecKind::Selvedge, CodecKind::ColbertV2] {
+            for weight_bits in [0, 1, 2, 8, 9, 40, 64, 255] {
+                let options = TrainOptions { kind, weight_bits, ..TrainOptions::new(2, 16) };
+                match train(&Cpu::new().unwrap(), DIM, rows()[..50 * DIM].to_vec(), &options, &()) {
+                    Ok(codec) => assert_eq!(codec.params.residual_weights.len(), 1 << weight_bits),
+                    Err(error) => assert!(weight_bits > 8 && matches!(error, Error::WeightBits { .. }), "{error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_centroids_and_points_are_clamped() {
+        let most = usize::MAX;
+        for (num_centroids, points_per_centroid, expected) in
+            [(0, 48, 1..=1), (1, 0, 1..=1), (most, most, 2..=50), (16, 0, 2..=16), (16, most, 2..=16)]
+        {
+            let options = TrainOptions { points_per_centroid, ..TrainOptions::new(2, num_centroids) };
+            let codec = train(&Cpu::new().unwrap(), DIM, rows()[..50 * DIM].to_vec(), &options, &()).unwrap();
+            assert!(expected.contains(&codec.params.num_centroids()), "{num_centroids}, {points_per_centroid}");
+        }
     }
 }

@@ -1,46 +1,47 @@
-//! A trained codec: what training decides once and every segment of an index shares.
+//! Trained codec, shared by all segments of an index, and the compression of embeddings with it.
 
 use crate::{Result, lengths};
 use selvedge_backend::{Backend, CheckedCodec, CodecParams, Packed};
 
-/// Which of the two codecs an index was made with.
+/// Kind of codec; see the [crate docs](crate#two-codecs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecKind {
-    /// Ours: random rotation, unit residual, a trellis or Lloyd-Max levels, one weight index per vector.
+    /// Default: random rotation, orthogonal unit residual, trellis or Lloyd-Max levels, joint weights.
     Selvedge,
-    /// ColBERTv2's: quantile buckets, reconstructions renormalized to unit length.
+    /// ColBERTv2: residual buckets at quantiles, decoded vectors renormalized to unit length.
     ColbertV2,
 }
 
 /// A trained codec.
 #[derive(Clone, Debug)]
 pub struct Codec {
-    /// Which codec.
+    /// Kind of codec.
     pub kind: CodecKind,
-    /// Seed of the rotation (used by [`CodecKind::Selvedge`] only) and of the training.
+    /// Seed of the training, and of the rotation of [`CodecKind::Selvedge`].
     pub seed: u64,
-    /// The numbers that the ops need.
+    /// Parameters that the backend's ops need, within their bounds.
     pub params: CheckedCodec,
 }
 
 impl Codec {
-    /// A codec of `kind` with the numbers `params`, whose rotation is the one that `kind` and `seed` say.
+    /// Checks `params` and makes a codec of `kind` from them; `kind` and `seed` decide the rotation.
     ///
     /// # Errors
-    /// The first bound of [`CodecParams::validate`] that the numbers break.
+    /// [`BadDim`](selvedge_backend::Error::BadDim) or [`BadCodec`](selvedge_backend::Error::BadCodec) with the first
+    /// bound of [`CodecParams::validate`] that `params` break.
     pub fn new(kind: CodecKind, seed: u64, params: CodecParams) -> selvedge_backend::Result<Self> {
         let rotation = (kind == CodecKind::Selvedge).then_some(seed);
         Ok(Self { kind, seed, params: CheckedCodec::new(CodecParams { rotation, ..params })? })
     }
 
-    /// Takes what turns embeddings into bytes into the memory of `backend`.
+    /// Loads centroids and parameters into the memory of `backend`, ready to compress embeddings.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     pub fn compressor<B: Backend>(&self, backend: &B) -> Result<Compressor<B>> {
         let unit = lengths::unit_of_codec(self.kind, &self.params);
-        // A codec that training did not make may have steps that leave no room for it: then it is taken as it is.
+        // The steps of a codec made elsewhere may underflow or overflow in this unit; it then compresses without one.
         let other = Some(unit).filter(|&unit| unit != 1.0);
         let (unit, params) = match other.and_then(|unit| CheckedCodec::new(in_units(&self.params, 1.0 / unit)).ok()) {
             Some(params) => (unit, params),
@@ -51,8 +52,9 @@ impl Codec {
     }
 }
 
-/// The codec of vectors `factor` times as long, for a factor that is a power of two and forms whose cutoffs have no
-/// unit.
+/// Returns the codec of vectors `factor` times as long. `factor` is a power of two, so that the steps stay
+/// exact. If it is not 1, the codec must compare its cutoffs with residuals of a fixed length, so that
+/// cutoffs do not change.
 pub(crate) fn in_units(codec: &CodecParams, factor: f32) -> CodecParams {
     CodecParams {
         centroid_scale: codec.centroid_scale * factor,
@@ -61,23 +63,27 @@ pub(crate) fn in_units(codec: &CodecParams, factor: f32) -> CodecParams {
     }
 }
 
-/// Turns embeddings into codes and packed residuals, block by block, with what a backend holds of the codec.
+/// Compressor of embeddings to codes and packed residuals, block by block; a codec resident on one backend.
 pub struct Compressor<B: Backend> {
     kind: CodecKind,
-    /// What of an embedding's length is one to `codec`.
+    /// Embeddings are divided by this power of two, which brings most of them near unit length.
     unit: f32,
-    /// The codec of embeddings of about unit length.
+    /// Codec of the divided embeddings.
     codec: B::Codec,
     centroids: B::Centroids,
 }
 
 impl<B: Backend> Compressor<B> {
-    /// Compresses a block of `embeddings (N, D) f32`, which are rotated and scaled in place -> `codes (N)`, packed rows.
-    /// `backend` is the one that the compressor was made with.
+    /// Compresses a block of `embeddings (N, D) f32` to codes `(N) u32`, packed residuals and weight indices. The
+    /// embeddings are scaled and rotated in place. `backend` is the one that the compressor was made with.
     ///
     /// # Errors
-    /// If an embedding has a length that the codec cannot keep (it is named by its number in the block), or the backend
-    /// fails.
+    /// - [`Error::Length`](crate::Error::Length) or [`Error::NotOfUnitLength`](crate::Error::NotOfUnitLength), with the
+    ///   number of the embedding in the block, if the codec cannot keep its length.
+    /// - [`Error::Backend`](crate::Error::Backend) if the device fails.
+    ///
+    /// # Panics
+    /// If `embeddings` is not a whole number of rows.
     pub fn compress(&self, backend: &B, embeddings: &mut [f32]) -> Result<(Vec<u32>, Packed)> {
         let params = self.codec.as_ref();
         lengths::check(self.kind, params.dim, embeddings, self.unit)?;

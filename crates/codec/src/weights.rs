@@ -1,25 +1,42 @@
-//! The codebook of weights: 16 pairs of small integers (32 at 2 bits), one of which every vector names.
+//! Codebook of weights: pairs of small integers, one pair per weight index (16 by default, 32 at 2 bits).
 //!
-//! A vector is put back as `n * c + g * w` (centroid, levels). Its own best pair keeps both parts in
-//! proportion and the whole at the vector's length:
+//! An embedding `x` with centroid `c` and levels `w` is decoded as `y = alpha * c + beta * w`, where `alpha` is its
+//! centroid weight and `beta` its residual weight. The best pair for one embedding keeps the proportion of the two
+//! parts and the length of `x`:
 //!
 //! ```text
-//! a = <x, c> / <c, c>        u = x - a c        s = |u| / |w|
-//! (n*, g*) = (a, s) * |x| / |a c + s w|
+//! t = <x, c> / <c, c>        s = |x - t c| / |w|
+//! (alpha*, beta*) = (t, s) * |x| / |t c + s w|
 //! ```
 //!
-//! `s` keeps the residual's length, half-way (geometrically) between least squares, which shrinks it, and the
-//! unbiased scale, which stretches it. Least squares has the smaller error and ranks worse: MaxSim takes maxima,
-//! and shrunken vectors lose them (at 1 bit on Cranfield .892 against .914 recall@10, for `x - c`).
+//! `s` keeps the length of the residual. It is the geometric mean of the least-squares factor, which shrinks the
+//! residual, and the unbiased factor, which stretches it. Least squares has the smaller error and the worse ranking:
+//! MaxSim takes maxima, and shrunken vectors lose them.
 //!
-//! For unit vectors `a` and `|u|` lie on a circle, so the pairs lie near one curve, and few of them, trained
-//! jointly, keep most of what two floats would give. Training is a k-means in the space of pairs; the
-//! distance is what the difference does to the vector, `|e|^2` for `e = (n - n*) c + (g - g*) w`, with changes of
-//! its length counted [`RADIAL_WEIGHT`] times more.
+//! For unit vectors `t` and `|x - t c|` are on a circle, so the best pairs are near one curve, and a few jointly
+//! trained pairs keep most of the quality of two floats per embedding (table in the crate's README).
+//!
+//! Training is a k-means in the space of pairs. The distance of a pair from the best one measures how it
+//! changes the vector `y` that the best pair decodes:
+//!
+//! ```text
+//! |e|^2 + RADIAL_WEIGHT * <e, y>^2        e = (alpha - alpha*) c + (beta - beta*) w
+//! ```
+//!
+//! The second term makes an error along the vector count more than one across it ([`RADIAL_WEIGHT`]).
 
 use selvedge_backend::RADIAL_WEIGHT;
 
-/// What a vector's best pair depends on.
+/// Weights of one decoded embedding as real numbers: `y = centroid * c + residual * w`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WeightPair {
+    /// Factor of the centroid, `alpha`.
+    pub centroid: f64,
+    /// Factor of the levels, `beta`.
+    pub residual: f64,
+}
+
+/// Inner products that the best [`WeightPair`] of one embedding depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
     /// `<x, x>`.
@@ -35,7 +52,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Stats of one vector: `x`, `c` and `w`, each `(D)`; `w` is empty at 0 bits.
+    /// Computes the inner products of embedding `x (D)`, centroid `c (D)` and levels `w (D)`; `w` is empty at 0 bits.
     pub fn new(x: &[f32], c: &[f32], w: &[i8]) -> Self {
         let mut s = Self::default();
         for (i, (&x, &c)) in x.iter().zip(c).enumerate() {
@@ -50,60 +67,63 @@ impl Stats {
         s
     }
 
-    /// The pair `(n*, g*)` that this vector would choose if it were free.
-    pub fn best_pair(&self) -> (f64, f64) {
-        let a = if self.cc > 0.0 { self.xc / self.cc } else { 0.0 };
-        let residual = (self.xx - a * self.xc).max(0.0);
+    /// Returns the pair `(alpha*, beta*)` that decodes this embedding best, before any rounding.
+    pub fn best_pair(&self) -> WeightPair {
+        let t = if self.cc > 0.0 { self.xc / self.cc } else { 0.0 };
         if self.ww <= 0.0 {
-            return (a.max(0.0), 0.0);
+            return WeightPair { centroid: t.max(0.0), residual: 0.0 };
         }
+        let residual = (self.xx - t * self.xc).max(0.0);
         let s = (residual / self.ww).sqrt();
-        let length = (a * a * self.cc + 2.0 * a * s * self.cw + s * s * self.ww).max(0.0).sqrt();
-        let whole = if length > 1e-9 { self.xx.sqrt() / length } else { 0.0 };
-        ((a * whole).max(0.0), s * whole)
+        let length = (t * t * self.cc + 2.0 * t * s * self.cw + s * s * self.ww).max(0.0).sqrt();
+        let factor = if length > 1e-9 { self.xx.sqrt() / length } else { 0.0 };
+        WeightPair { centroid: (t * factor).max(0.0), residual: s * factor }
     }
 
-    /// The distance of pairs from `best` as a quadratic form: its entries for `n n`, `n g` and `g g`.
-    fn form(&self, best: (f64, f64)) -> Form {
+    /// Returns the distance of pairs from `best` as a quadratic form.
+    fn form(&self, best: WeightPair) -> Form {
         let weight = f64::from(RADIAL_WEIGHT);
-        let along = (best.0 * self.cc + best.1 * self.cw, best.0 * self.cw + best.1 * self.ww);
+        let along_centroid = best.centroid * self.cc + best.residual * self.cw;
+        let along_levels = best.centroid * self.cw + best.residual * self.ww;
         Form {
-            nn: self.cc + weight * along.0 * along.0,
-            ng: self.cw + weight * along.0 * along.1,
-            gg: self.ww + weight * along.1 * along.1,
+            cc: self.cc + weight * along_centroid * along_centroid,
+            cr: self.cw + weight * along_centroid * along_levels,
+            rr: self.ww + weight * along_levels * along_levels,
         }
     }
 }
 
-/// A quadratic form in the space of pairs.
+/// Quadratic form in the space of pairs; `c` stands for the centroid weight, `r` for the residual weight.
 #[derive(Clone, Copy)]
 struct Form {
-    nn: f64,
-    ng: f64,
-    gg: f64,
+    cc: f64,
+    cr: f64,
+    rr: f64,
 }
 
 impl Form {
-    fn distance(&self, a: (f64, f64), b: (f64, f64)) -> f64 {
-        let (n, g) = (a.0 - b.0, a.1 - b.1);
-        n * n * self.nn + 2.0 * n * g * self.ng + g * g * self.gg
+    fn distance(&self, a: WeightPair, b: WeightPair) -> f64 {
+        let (c, r) = (a.centroid - b.centroid, a.residual - b.residual);
+        c * c * self.cc + 2.0 * c * r * self.cr + r * r * self.rr
     }
 }
 
-/// Rounds of the codebook's training; it moves little after ten.
+/// Rounds of the codebook's training; after ten rounds the pairs hardly move.
 const ROUNDS: usize = 20;
 
-/// Trains `entries` pairs on held-out vectors; ascending by gain.
-pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<(f64, f64)> {
-    let best: Vec<(f64, f64)> = stats.iter().map(Stats::best_pair).collect();
+/// Trains `entries` pairs on held-out embeddings; the pairs ascend by residual weight.
+pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<WeightPair> {
+    let by_residual =
+        |a: &WeightPair, b: &WeightPair| a.residual.total_cmp(&b.residual).then(a.centroid.total_cmp(&b.centroid));
+    let best: Vec<WeightPair> = stats.iter().map(Stats::best_pair).collect();
     let forms: Vec<Form> = stats.iter().zip(&best).map(|(s, &best)| s.form(best)).collect();
     let mut order: Vec<usize> = (0..stats.len()).collect();
-    order.sort_by(|&a, &b| best[a].1.total_cmp(&best[b].1).then(best[a].0.total_cmp(&best[b].0)).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| by_residual(&best[a], &best[b]).then(a.cmp(&b)));
     let mut group = vec![0; stats.len()];
     for (rank, &i) in order.iter().enumerate() {
         group[i] = rank * entries / order.len();
     }
-    let mut pairs = vec![(1.0, 0.0); entries];
+    let mut pairs = vec![WeightPair { centroid: 1.0, residual: 0.0 }; entries];
     for _ in 0..ROUNDS {
         let mut sums = vec![WeightedMean::default(); entries];
         for ((form, &best), &g) in forms.iter().zip(&best).zip(&group) {
@@ -116,44 +136,49 @@ pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<(f64, f64)> {
             *g = nearest(&pairs, |pair| form.distance(pair, best));
         }
     }
-    pairs.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.total_cmp(&b.0)));
+    pairs.sort_by(by_residual);
     pairs
 }
 
-/// The pair nearest to a group's best pairs: the mean, weighted by each vector's form.
+/// Mean of a group's best pairs, weighted by the form of each embedding: the pair with the least summed distance.
 #[derive(Clone, Copy, Default)]
 struct WeightedMean {
-    nn: f64,
-    ng: f64,
-    gg: f64,
-    n: f64,
-    g: f64,
+    cc: f64,
+    cr: f64,
+    rr: f64,
+    c: f64,
+    r: f64,
 }
 
 impl WeightedMean {
-    fn add(&mut self, form: &Form, (n, g): (f64, f64)) {
-        self.nn += form.nn;
-        self.ng += form.ng;
-        self.gg += form.gg;
-        self.n += form.nn * n + form.ng * g;
-        self.g += form.ng * n + form.gg * g;
+    fn add(&mut self, form: &Form, best: WeightPair) {
+        self.cc += form.cc;
+        self.cr += form.cr;
+        self.rr += form.rr;
+        self.c += form.cc * best.centroid + form.cr * best.residual;
+        self.r += form.cr * best.centroid + form.rr * best.residual;
     }
 
-    fn pair(&self) -> Option<(f64, f64)> {
-        let det = self.nn * self.gg - self.ng * self.ng;
-        if self.nn <= 0.0 {
+    /// Solves the 2 x 2 system; none for an empty group or zero vectors.
+    fn pair(&self) -> Option<WeightPair> {
+        let det = self.cc * self.rr - self.cr * self.cr;
+        if self.cc <= 0.0 {
             None
-        } else if self.gg <= 0.0 || det <= 1e-9 * self.nn * self.gg {
-            Some((self.n / self.nn, 0.0))
+        } else if self.rr <= 0.0 || det <= 1e-9 * self.cc * self.rr {
+            Some(WeightPair { centroid: self.c / self.cc, residual: 0.0 })
         } else {
-            let n = (self.n * self.gg - self.g * self.ng) / det;
-            let g = (self.g * self.nn - self.n * self.ng) / det;
-            Some((n.max(0.0), g.max(0.0)))
+            let centroid = (self.c * self.rr - self.r * self.cr) / det;
+            let residual = (self.r * self.cc - self.c * self.cr) / det;
+            Some(WeightPair { centroid: centroid.max(0.0), residual: residual.max(0.0) })
         }
     }
 }
 
-/// Trains `entries` centroid_weights on the inverse lengths of ColBERTv2's reconstructions; ascending.
+/// Trains `entries` centroid weights on the inverse lengths of ColBERTv2's reconstructions; ascending. It sorts
+/// `inverse_lengths`.
+///
+/// # Panics
+/// If `inverse_lengths` is empty.
 pub fn train_centroid_weights(inverse_lengths: &mut [f64], entries: usize) -> Vec<f64> {
     inverse_lengths.sort_by(f64::total_cmp);
     let n = inverse_lengths.len();
@@ -162,7 +187,7 @@ pub fn train_centroid_weights(inverse_lengths: &mut [f64], entries: usize) -> Ve
     for _ in 0..ROUNDS {
         let (mut sums, mut counts) = (vec![0.0; entries], vec![0.0; entries]);
         for &x in inverse_lengths.iter() {
-            let e = nearest(&centroid_weights, |norm| (x - norm).abs());
+            let e = nearest(&centroid_weights, |weight| (x - weight).abs());
             sums[e] += x;
             counts[e] += 1.0;
         }
@@ -175,6 +200,7 @@ pub fn train_centroid_weights(inverse_lengths: &mut [f64], entries: usize) -> Ve
     centroid_weights
 }
 
+/// Number of the entry with the least error; ties go to the lower one.
 fn nearest<T: Copy>(entries: &[T], error: impl Fn(T) -> f64) -> usize {
     let mut best = (f64::INFINITY, 0);
     for (i, &entry) in entries.iter().enumerate() {
@@ -186,34 +212,35 @@ fn nearest<T: Copy>(entries: &[T], error: impl Fn(T) -> f64) -> usize {
     best.1
 }
 
-/// Rounds reals to integers of at most `limit`, and gives the size of one step, which is `least_unit` or more.
-pub fn to_integers(values: &[f64], limit: u8, least_unit: f32) -> (Vec<u8>, f32) {
-    let max = values.iter().fold(0f64, |m, &v| m.max(v));
-    let unit = ((max / f64::from(limit)) as f32).max(least_unit);
-    // Zeros have no step of their own.
-    let unit = if unit > 0.0 { unit } else { 1.0 / f32::from(limit) };
-    let round = |v: &f64| (v / f64::from(unit)).round().clamp(0.0, f64::from(limit)) as u8;
-    (values.iter().map(round).collect(), unit)
+/// Rounds weights to integers of at most `limit`; returns them with the size of one step, which is at least
+/// `least_step`.
+pub fn to_integers(weights: &[f64], limit: u8, least_step: f32) -> (Vec<u8>, f32) {
+    let max = weights.iter().fold(0f64, |m, &v| m.max(v));
+    let step = ((max / f64::from(limit)) as f32).max(least_step);
+    // A step of zero breaks the codec's bounds; any positive one fits weights that are all zero.
+    let step = if step > 0.0 { step } else { 1.0 / f32::from(limit) };
+    let round = |v: &f64| (v / f64::from(step)).round().clamp(0.0, f64::from(limit)) as u8;
+    (weights.iter().map(round).collect(), step)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The best pair puts back a vector of the right length, with its parts in proportion.
     #[test]
-    fn best_pair_keeps_length_and_proportion() {
+    fn the_best_pair_keeps_length_and_proportion() {
         let x = [0.6f32, 0.0, 0.64, 0.48];
         let (c, w) = ([1.0f32, 0.0, 0.0, 0.0], [0i8, 0, 2, 1]);
         let s = Stats::new(&x, &c, &w);
-        let (n, g) = s.best_pair();
-        let back: Vec<f64> = (0..4).map(|d| n * f64::from(c[d]) + g * f64::from(w[d])).collect();
+        let pair = s.best_pair();
+        let back: Vec<f64> =
+            (0..4).map(|d| pair.centroid * f64::from(c[d]) + pair.residual * f64::from(w[d])).collect();
         let length = back.iter().map(|v| v * v).sum::<f64>().sqrt();
         assert!((length - s.xx.sqrt()).abs() < 1e-9);
         assert!((back[0] - 0.6).abs() < 1e-6, "orthogonal parts need no correction");
     }
 
-    /// With as many pairs as kinds of vector, each kind gets its own.
+    /// With as many pairs as kinds of embedding, each kind gets its own.
     #[test]
     fn pairs_settle_on_the_kinds_there_are() {
         let kind = |angle: f64| Stats { xx: 1.0, xc: angle.cos(), cc: 1.0, cw: 0.0, ww: 128.0 };
@@ -221,35 +248,39 @@ mod tests {
         let stats: Vec<Stats> = (0..400).map(|i| kind(angles[i % 4])).collect();
         let pairs = train_pairs(&stats, 4);
         for (pair, angle) in pairs.iter().zip(angles) {
-            assert!((pair.0 - angle.cos()).abs() < 1e-6 && (pair.1 - angle.sin() / 128f64.sqrt()).abs() < 1e-6);
+            let errors = (pair.centroid - angle.cos(), pair.residual - angle.sin() / 128f64.sqrt());
+            assert!(errors.0.abs() < 1e-6 && errors.1.abs() < 1e-6, "{pair:?}");
         }
     }
 
-    /// The mean of pairs, weighted by forms of which one leans left and one right, can lie outside the quadrant.
+    /// The weighted mean of pairs can be outside the quadrant if one form leans left and another right.
     #[test]
-    fn no_norm_and_no_gain_is_negative() {
+    fn no_weight_is_negative() {
         let along_centroid = |length: f64, cw| Stats { xx: length * length, xc: length, cc: 1.0, cw, ww: 1.0 };
         let across = |length: f64, cw| Stats { xx: length * length, xc: 0.0, cc: 1.0, cw, ww: 1.0 };
-        for (kind, expected) in [
-            ("gain", [along_centroid(1.0, -0.9), along_centroid(0.2, 0.9)]),
-            ("norm", [across(1.0, -0.9), across(0.2, 0.9)]),
+        for (kind, stats) in [
+            ("residual weight", [along_centroid(1.0, -0.9), along_centroid(0.2, 0.9)]),
+            ("centroid weight", [across(1.0, -0.9), across(0.2, 0.9)]),
         ] {
-            let (norm, gain) = train_pairs(&expected, 1)[0];
-            assert!(norm >= 0.0 && gain >= 0.0 && norm.min(gain) == 0.0, "{kind}: {norm}, {gain}");
+            let WeightPair { centroid, residual } = train_pairs(&stats, 1)[0];
+            assert!(
+                centroid >= 0.0 && residual >= 0.0 && centroid.min(residual) == 0.0,
+                "{kind}: {centroid}, {residual}"
+            );
         }
         let opposite = Stats { xx: 1.0, xc: -1.0, cc: 1.0, cw: 0.0, ww: 1.0 };
-        assert_eq!(opposite.best_pair(), (0.0, 0.0));
+        assert_eq!(opposite.best_pair(), WeightPair { centroid: 0.0, residual: 0.0 });
     }
 
     #[test]
     fn integers_keep_their_ratios() {
-        let (integers, unit) = to_integers(&[0.5, 1.0, 0.25], 200, 0.0);
+        let (integers, step) = to_integers(&[0.5, 1.0, 0.25], 200, 0.0);
         assert_eq!(integers, [100, 200, 50]);
-        assert!((f64::from(unit) - 0.005).abs() < 1e-9);
+        assert!((f64::from(step) - 0.005).abs() < 1e-9);
     }
 
     #[test]
-    fn a_step_is_no_smaller_than_the_least() {
+    fn a_step_is_at_least_the_least_step() {
         assert_eq!(to_integers(&[0.5, 1.0, 0.25], 200, 0.125), (vec![4, 8, 2], 0.125));
         assert_eq!(to_integers(&[0.0, 0.0], 200, 0.125), (vec![0, 0], 0.125));
         assert_eq!(to_integers(&[0.0, 0.0], 200, 0.0), (vec![0, 0], 0.005));

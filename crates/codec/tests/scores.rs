@@ -1,5 +1,5 @@
-//! Integer scores of compressed vectors beside f32 MaxSim of the vectors themselves, for every codec and width: on few
-//! vectors and many, distinct and repeated, with a centroid for each of them and with fewer, and of any length.
+//! Integer scores of compressed vectors compared with f32 MaxSim of the vectors themselves, for every codec and nbits:
+//! few and many vectors, distinct and repeated, with and without a centroid for each, and of any length.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,21 +8,22 @@ use selvedge_backend::{
 };
 use selvedge_codec::{Codec, CodecKind, Error, TrainOptions, train};
 
-/// More than a trellis tries all beginnings at, which is slow.
+/// Dim of the vectors. At up to 32 dims the search for a trellis row tries every initial state, which is
+/// slow.
 const DIM: usize = 48;
 const TOKENS: usize = 5;
 const QUERY_LEN: usize = 3;
 const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const NBITS: [u8; 5] = [0, 1, 2, 4, 8];
 
-/// Vectors in passages of [`TOKENS`], and queries of [`QUERY_LEN`] that lie near some of them.
+/// Vectors in passages of [`TOKENS`], and queries of [`QUERY_LEN`] tokens that are near some of them.
 struct Collection {
     rows: Vec<f32>,
     queries: Vec<Vec<f32>>,
 }
 
 impl Collection {
-    /// `num` vectors of unit length, `distinct` of them different.
+    /// Makes `num` vectors of unit length, of which `distinct` are different.
     fn new(num: usize, distinct: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64((num * 7919 + distinct) as u64);
         let mut noise = || (0..6).map(|_| rng.random::<f32>() - 0.5).sum::<f32>();
@@ -30,7 +31,7 @@ impl Collection {
         let kinds: Vec<f32> =
             (0..distinct * DIM).map(|at| topics[at / DIM % 12 * DIM + at % DIM] + 0.8 * noise()).collect();
         let kinds = unit_rows(kinds);
-        // A step that shares no factor with most numbers, so that passages differ.
+        // The step 31 shares no factor with the numbers of distinct vectors, so that passages differ.
         let rows: Vec<f32> = (0..num).flat_map(|i| kinds[i * 31 % distinct * DIM..][..DIM].to_vec()).collect();
         let queries = (0..8)
             .map(|q| {
@@ -42,18 +43,18 @@ impl Collection {
         Self { rows, queries }
     }
 
-    /// The same vectors, `factor` times as long.
+    /// Returns the collection with vectors `factor` times as long.
     fn times(&self, factor: f32) -> Self {
         Self { rows: self.rows.iter().map(|x| x * factor).collect(), queries: self.queries.clone() }
     }
 
-    /// First token of each passage, and the end.
+    /// First token of each passage, and the number of tokens.
     fn offsets(&self) -> Vec<usize> {
         let num = self.rows.len() / DIM;
         (0..num).step_by(TOKENS).chain([num]).collect()
     }
 
-    /// f32 MaxSim, a row of scores for each query.
+    /// Computes f32 MaxSim, one row of scores per query.
     fn exact(&self) -> Vec<Vec<f32>> {
         let scores = |query: &Vec<f32>| reference::maxsim_f32(DIM, query, &[0, QUERY_LEN], &self.rows, &self.offsets());
         self.queries.iter().map(scores).collect()
@@ -64,7 +65,7 @@ impl Collection {
         train(&Cpu::new().unwrap(), DIM, self.rows.clone(), &options, &()).unwrap()
     }
 
-    /// Scores of the compressed vectors, likewise.
+    /// Computes scores of the compressed vectors, one row per query.
     fn compressed(&self, codec: &Codec) -> Vec<Vec<f32>> {
         let (cpu, params) = (Cpu::new().unwrap(), &codec.params);
         let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut self.rows.clone()).unwrap();
@@ -76,7 +77,7 @@ impl Collection {
         };
         let sums = params.centroids.chunks_exact(DIM).map(|row| row.iter().map(|&c| i32::from(c).abs()).sum::<i32>());
         let largest_entry = params.table_factor() * 127.0 * sums.max().unwrap() as f32;
-        assert!(largest_entry < TABLE_LIMIT as f32 * 1.001, "no query's similarities meet the bound of the table");
+        assert!(largest_entry < TABLE_LIMIT as f32 * 1.001, "a query may reach the bound of the table");
         let resident = cpu.load_codec(params.clone()).unwrap();
         let passages = cpu.load_passages(&resident, passages).unwrap();
         let scores = |query: &Vec<f32>| {
@@ -98,22 +99,22 @@ fn unit_rows(mut rows: Vec<f32>) -> Vec<f32> {
     rows
 }
 
-/// Passages by score, the best first.
+/// Passages by descending score.
 fn ranking(scores: &[f32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     order
 }
 
-/// How much of the best score that `k` passages can have together those have that were found: 1 for a perfect ranking,
-/// whatever the order of equal passages.
+/// Sum of the exact scores of the `k` passages found, relative to the `k` best ones: 1 for a perfect ranking, in
+/// whichever order equal passages are.
 fn quality(exact: &[Vec<f32>], found: &[Vec<f32>], k: usize) -> f32 {
     let sum = |scores: &[f32], by: &[f32]| ranking(by).iter().take(k).map(|&pid| scores[pid]).sum::<f32>();
     let share = |(exact, found): (&Vec<f32>, &Vec<f32>)| sum(exact, found) / sum(exact, exact);
     exact.iter().zip(found).map(share).sum::<f32>() / exact.len() as f32
 }
 
-/// The largest error of a score, as a share of the largest score.
+/// Largest error of a score, relative to the largest score.
 fn largest_error(exact: &[Vec<f32>], found: &[Vec<f32>]) -> f32 {
     let largest = exact.iter().flatten().fold(0f32, |most, score| most.max(score.abs()));
     let errors = exact.iter().flatten().zip(found.iter().flatten()).map(|(exact, found)| (exact - found).abs());
@@ -122,7 +123,7 @@ fn largest_error(exact: &[Vec<f32>], found: &[Vec<f32>]) -> f32 {
 
 #[test]
 fn a_centroid_for_every_vector_keeps_every_score() {
-    // Vectors, distinct ones, centroids.
+    // (vectors, distinct vectors, centroids)
     let cases = [
         (1, 1, 16),
         (2, 2, 2),
@@ -146,7 +147,7 @@ fn a_centroid_for_every_vector_keeps_every_score() {
                 let found = collection.compressed(&codec);
                 assert_eq!(codec.params.num_centroids(), distinct, "{name}");
                 let error = largest_error(&exact, &found);
-                assert!(error < 0.03, "{name}: scores err by {error}");
+                assert!(error < 0.03, "{name}: the error of a score is {error}");
                 let first = quality(&exact, &found, 1);
                 assert!(first > 0.999, "{name}: the first passages have {first} of the best scores");
             }
@@ -191,18 +192,18 @@ fn a_factor_on_all_vectors_changes_no_ranking() {
             let same = |(a, b): (&f32, &f32)| a * factor == *b;
             assert!(scores.iter().flatten().zip(found.iter().flatten()).all(same), "{nbits} bits, times {factor}");
         }
-        // Other factors round every component anew.
+        // Factors that are not powers of two change the rounding of every component.
         for factor in [1e-10, 0.01, 3.0, 10.0, 1000.0, 1e10] {
             let (q, e, _) = of_factor(factor);
             let name = format!("{nbits} bits, times {factor}");
             assert!((q - quality).abs() < 0.01, "{name}: {q} of the best scores, not {quality}");
-            assert!((e - error).abs() < 0.04, "{name}: scores err by {e}, not {error}");
+            assert!((e - error).abs() < 0.04, "{name}: the error of a score is {e}, not {error}");
         }
     }
 }
 
 #[test]
-fn an_embedding_of_a_length_that_cannot_be_kept_is_named() {
+fn an_embedding_of_unsupported_length_is_named() {
     let collection = Collection::new(40, 40);
     for (kind, factor) in [(CodecKind::Selvedge, 1e18f32), (CodecKind::ColbertV2, 3.0)] {
         let mut rows = collection.rows.clone();

@@ -1,15 +1,30 @@
-//! Stage 4: candidates ranked anew by all their centroids, residuals left aside.
+//! Stage 4: approximate scores of the candidates from all their centroids, without residuals.
 //!
-//! What the lists say of a candidate stops at the opened cells. Its codes say more, and cost little: 14 bits and one
-//! row of the table a token, against the row, 64 bytes of residual and all the products of a full score. On Debian (4
-//! bits, 16 cells a query token) the .98 of the exhaustive top 10 lie among the first 281 candidates as the lists
-//! rank them, and among the first 80 as the centroids rank 512 of those (PLAID, section 4.4, prunes the same way; taken when the best entry left out was imputed,
-//! before `Backend::probe` gave a deeper one).
+//! ```text
+//! approx(passage) = sum over query tokens i of max over tokens t of the passage of T[code_t][i]
+//! ```
+//!
+//! The candidates stage knows only the probed cells. This stage reads an entry for every token of a passage
+//! at little cost: 14 bits of code and one row of the table per token. A full score also reads 64 bytes of
+//! residual per token and computes all products. PLAID prunes in the same way (section 4, centroid
+//! interaction).
+//!
+//! On Debian (4 bits, 16 cells per query token), 0.98 of the exhaustive top 10 are among the first 281 candidates by
+//! the probed cells, and among the first 80 after 512 of those are ranked by their centroids. In this
+//! measurement the missing score is the best entry outside the probed cells; that of `Backend::probe` is
+//! lower.
 
 use crate::{Result, candidates::Candidate};
 use selvedge_backend::{Backend, Pid, Select};
 
-/// Of `candidates` (ordered by segment) the `num_rescored` with the best `approx_scores`, ordered by segment and pid.
+/// Returns the `num_rescored` of `candidates` (ordered by segment) with the best approximate scores, ordered by segment
+/// and pid.
+///
+/// # Errors
+/// [`Error::Backend`](crate::Error::Backend) if the device fails.
+///
+/// # Panics
+/// If a candidate's segment is out of range.
 pub fn rank<B: Backend>(
     backend: &B,
     segments: &[crate::ResidentSegment<B>],
@@ -29,8 +44,14 @@ pub fn rank<B: Backend>(
     Ok(scored)
 }
 
-/// Each segment's best `most` of `candidates` (ordered by segment), with their `approx_scores` in place of what the
-/// lists say, best first.
+/// Returns each segment's best `most` of `candidates` (ordered by segment), best first, with approximate scores from
+/// all their centroids.
+///
+/// # Errors
+/// [`Error::Backend`](crate::Error::Backend) if the device fails.
+///
+/// # Panics
+/// If a candidate's segment is out of range.
 pub fn score<B: Backend>(
     backend: &B,
     segments: &[crate::ResidentSegment<B>],

@@ -1,89 +1,92 @@
-//! Stage 3: the passages of the probed cells, with approximate scores from the centroid table alone.
+//! Stage 3: the passages of the probed cells, with approximate scores from the entries of those cells alone.
 //!
-//! Cells are opened query token by query token, best cell first, so that the first touch of a passage
-//! by a query token is already that token's maximum over the probed cells: one add, never a compare.
-//! A query token that touches no cell of a passage is imputed an entry from well outside the probed cells (XTR and WARP
-//! impute likewise; which one it is, [`Backend::probe`](selvedge_backend::Backend::probe) says). With `m_i` that entry:
+//! Cells are read query token by query token, best cell first. So the first cell in which a query token meets a passage
+//! has that token's maximum over the probed cells, and a score needs additions only, no comparison. A query token that
+//! meets a passage in no probed cell contributes a missing score `m_i`, an entry from well outside the probed
+//! cells ([`Backend::probe`](selvedge_backend::Backend::probe) defines it). XTR introduced missing scores,
+//! and WARP uses them at this stage too:
 //!
 //! ```text
-//! approx(passage) = sum over i of m_i  +  sum over tokens i that touch it of (T[first touch][i] - m_i)
+//! approx(passage) = sum over i of m_i  +  sum over tokens i that meet it of (T[first cell][i] - m_i)
 //! ```
 //!
-//! Only the second sum is kept, since the first is the same for every passage.
+//! The first sum is the same for every passage, so only the second one is computed. Its terms are the *gains* of the
+//! cells.
 //!
 //! # Blocks
 //!
-//! Passages are taken [`BLOCK_PASSAGES`] at a time, all lists as far as they reach into the block, so that the state
-//! of a block, four bytes a passage, stays in L2 however large the segment is. A state is its passage's sum in the
-//! upper 24 bits and the mark of the last query token that touched it in the lower 8. Whether a touch is a first one is
-//! hard to predict, so nothing branches on it. When a block is done its states are read in their order, most of them
-//! only to see that they lie below the floor: there is no list of what was touched, no hash map, and for states
-//! and lists no allocation once warm.
+//! Passages are processed in blocks of [`BLOCK_PASSAGES`], and each list is read as far as it reaches into the block.
+//! The states of a block, four bytes per passage, stay in L2 for a segment of any size. A state has the passage's sum
+//! in its upper 24 bits, and in its lower 8 bits the mark of the last query token that met the passage. Whether a token
+//! meets a passage for the first time is hard to predict, so the code does not branch on it. After a block its states
+//! are read in order; most of them are only compared with the floor. There is no list of touched passages and no hash
+//! map, and states and cursors are allocated only once per thread.
 //!
-//! Every probed cell is read to its end. To end a query token's cells where their gain falls below a twentieth of its
-//! first would take 10 to 13 % off this stage for .0006 of recall at most (Debian, synthetic, with the best entry left out
-//! imputed); but then a funnel that opens every cell would no longer find what the exhaustive search does.
+//! Every probed cell is read to its end, so that a search which probes all cells finds the same passages as the
+//! exhaustive search. The crate's README has the cost.
 
 use crate::subset::Local;
 use selvedge_backend::{Pid, Probed};
 use selvedge_index::{Cursor, InvertedLists};
 
-/// Passages whose states are held at a time: 256 KiB, a quarter of the L2 of the cores at hand, since the lists and the
-/// centroid table want some of it too.
+/// Passages per block. Their states take 256 KiB, a quarter of an L2 of 1 MiB, which the lists and the centroid table
+/// share.
 pub const BLOCK_PASSAGES: usize = 1 << 16;
 
-/// Bits of a state's mark; the others are its sum.
+/// Bits of the mark in a state; the others are the sum.
 const MARK_BITS: u32 = 8;
-/// The mark in a state.
+/// Mask of the mark in a state.
 const MARK: u32 = (1 << MARK_BITS) - 1;
-/// Query tokens that have a mark of their own, from 1 on; 0 is no token, and [`MARK`] some token before these.
+/// Number of marks that stand for one query token each, from 1 on. Mark 0 stands for no token, and [`MARK`]
+/// for any token of an earlier round of marks.
 const MARKS: usize = MARK as usize - 1;
 
-/// Cursors that are kept between queries, at most: 3 MiB of them, a hundred times what a query has by default. One that
-/// opens every cell of a large index gives its memory back.
+/// Largest number of cursors that stay allocated between queries: 3 MiB, about a hundred times the default of
+/// a query. After a query with more, such as one that probes every cell of a large index, the memory is
+/// freed.
 const MOST_CURSORS: usize = 1 << 16;
 
-/// States that are compared with the floor at a time: a cache line.
+/// Number of states that are compared with the floor together: one cache line.
 const STEP: usize = 16;
 
-/// A passage of a segment that some query token touched.
+/// Passage of a segment that is in a probed cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The passage, local to its segment.
+    /// Pid within the segment.
     pub pid: Pid,
     /// Number of the segment.
     pub segment: u32,
-    /// Approximate score, comparable within one query.
+    /// Approximate score; comparable within one query and one stage.
     pub approx: i32,
 }
 
-/// What a thread keeps between queries.
+/// Buffers of one thread that are reused between queries.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    /// Of the passages of a block; zeros between blocks.
+    /// States of the passages of a block; zeros between blocks.
     states: Vec<u32>,
-    /// How far each probed cell has been read, `(Q, nprobe)`.
+    /// Reading position in each probed cell, `(Q, nprobe)`.
     cursors: Vec<Cursor>,
 }
 
-/// The best of the candidates so far, offered in the order of segments and pids.
+/// Selection of the best `ndocs` candidates from a stream ordered by segment and pid.
 #[derive(Clone, Debug)]
 pub struct Kept {
     ndocs: usize,
-    /// The least score of the best `ndocs`, as they were when last counted: what is not above it comes too late.
+    /// Least score of the best `ndocs` at the last shrink; later candidates must exceed it.
     floor: Option<i32>,
     candidates: Vec<Candidate>,
-    /// Room for scores alone, to choose the floor by.
+    /// Buffer of scores, to select the floor from.
     scores: Vec<i32>,
 }
 
 impl Kept {
-    /// Keeps the best `ndocs`, at least one, ties to the lower segment and pid.
+    /// Makes an empty selection of the best `ndocs`, at least one; ties go to the lower segment and pid.
     pub fn new(ndocs: usize) -> Self {
         Self { ndocs: ndocs.max(1), floor: None, candidates: Vec::new(), scores: Vec::new() }
     }
 
-    /// Offers one; its segment and pid are above those of all before it.
+    /// Adds a candidate, which must come after all earlier ones by segment and pid.
     #[inline]
     pub fn push(&mut self, candidate: Candidate) {
         if self.floor.is_none_or(|floor| candidate.approx > floor) {
@@ -94,7 +97,7 @@ impl Kept {
         }
     }
 
-    /// Drops all but the best `ndocs`, and leaves those in their order.
+    /// Drops all but the best `ndocs` and keeps their order.
     fn shrink(&mut self) {
         if self.candidates.len() <= self.ndocs {
             return;
@@ -102,7 +105,7 @@ impl Kept {
         self.scores.clear();
         self.scores.extend(self.candidates.iter().map(|c| c.approx));
         let (above, &mut floor, _) = self.scores.select_nth_unstable_by(self.ndocs - 1, |a, b| b.cmp(a));
-        // Of those at the floor the first ones stay.
+        // Of the candidates at the floor, the first ones stay.
         let mut ties = self.ndocs - above.iter().filter(|&&score| score > floor).count();
         let mut kept = 0;
         for i in 0..self.candidates.len() {
@@ -116,27 +119,30 @@ impl Kept {
         self.floor = Some(floor);
     }
 
-    /// The best, by segment and pid, the order in which their bytes lie.
+    /// Returns the best `ndocs`, ordered by segment and pid, the order of their bytes in memory.
     pub fn into_sorted(mut self) -> Vec<Candidate> {
         self.shrink();
         self.candidates
     }
 }
 
-/// Bits that residual_weights are shifted right by, so that a state's 24 bits hold the sum of a query's largest; 0 but for
-/// queries of hundreds of tokens.
+/// Number of bits that gains are shifted right by, so that the sum of the largest gain of each query token fits the 24
+/// bits of a state; 0 except for queries of hundreds of tokens.
 pub fn gain_shift(probed: &Probed) -> u32 {
     let largest = |(i, &missing): (usize, &i32)| probed.token(i).first().map_or(0, |&(_, entry)| gain(entry, missing));
     let most: u64 = probed.missing.iter().enumerate().map(largest).map(u64::from).sum();
     (u64::BITS - most.leading_zeros()).saturating_sub(u32::BITS - MARK_BITS)
 }
 
-/// What a touch by a cell of table entry `entry` adds; entries are within the table's limits.
+/// Gain of a cell with table entry `entry`: the entry less the missing score, at least 0.
 fn gain(entry: i32, missing: i32) -> u32 {
     entry.saturating_sub(missing).max(0) as u32
 }
 
-/// Offers the candidates of one segment of `num_passages` to `kept`.
+/// Adds the candidates of one segment of `num_passages` to `kept`.
+///
+/// `segment` is the number of the segment, `subset` the part of a subset in it (`None`: all passages). The
+/// approximate score of a candidate is the sum of the gains in the module docs, shifted by [`gain_shift`].
 pub fn gather(
     scratch: &mut Scratch,
     lists: &InvertedLists,
@@ -163,7 +169,7 @@ pub fn gather(
             for (&(_, entry), cursor) in probed.token(i).iter().zip(&mut cursors) {
                 let gain = (gain(entry, missing) >> shift) << MARK_BITS;
                 lists.visit(cursor, end as u32, |pid| {
-                    // InvertedLists that no writer made may hold a pid of an earlier block.
+                    // Corrupt lists may contain pids of an earlier block.
                     if let Some(state) = states.get_mut((pid as usize).wrapping_sub(start)) {
                         let added = if *state & MARK == mark { 0 } else { gain };
                         *state = (*state & !MARK).wrapping_add(added) | mark;
@@ -178,10 +184,10 @@ pub fn gather(
     }
 }
 
-/// Offers a block's touched passages, the first of them `start`, and forgets them.
+/// Adds the candidates of the block that starts at pid `start` to `kept`, and zeroes the states.
 fn drain(states: &mut [u32], start: usize, segment: u32, subset: Option<&Local<'_>>, kept: &mut Kept) {
     for (number, step) in states.chunks(STEP).enumerate() {
-        // Above it are sums above the floor or, as long as there is none, all that have a mark.
+        // States above this have a sum above the floor or, without a floor, any mark.
         let floor = kept.floor.map_or(0, |floor| (floor as u32) << MARK_BITS | MARK);
         if !step.iter().fold(false, |any, &state| any | (state > floor)) {
             continue;

@@ -1,18 +1,18 @@
-//! What can fail while searching.
+//! Errors of a search.
 
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, with the values that broke the rule.
+/// Error of a search, with the values that broke the rule.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A query of another model.
+    /// Query embeddings of another dim, as another model makes them.
     #[error("the query's embeddings have dim {found}, the index has dim {expected}")]
     DimMismatch {
         /// Dim of the index.
         expected: usize,
-        /// Length that is no multiple of it, or dim of the query.
+        /// Dim of the query, or its number of components if that is not a multiple of `expected`.
         found: usize,
     },
     /// NaN or infinity in a query.
@@ -21,31 +21,41 @@ pub enum Error {
         /// Number of the query token.
         token: usize,
     },
-    /// A component far beyond what an embedding holds.
+    /// Query component that is too large for f32 scores.
     #[error("embedding {token} of the query has the component {component:e}; embeddings have about unit length")]
     TooLarge {
         /// Number of the query token.
         token: usize,
-        /// The component.
+        /// Value of the component.
         component: f32,
     },
-    /// More query tokens than the arithmetic contract has room for.
+    /// Query with too many tokens for integer scores.
     #[error("the query has {found} tokens; at most {limit} fit the score's range")]
     QueryTooLong {
         /// Tokens of the query.
         found: usize,
-        /// Tokens allowed.
+        /// Largest supported number of tokens.
         limit: usize,
     },
-    /// A passage that the index does not have.
+    /// Passage that the index does not have.
     #[error("passage {pid} does not exist: the index has {num_passages}")]
     NoSuchPassage {
-        /// The pid.
+        /// Pid that is out of range.
         pid: u32,
         /// Number of passages.
         num_passages: usize,
     },
-    /// The backend refused, or failed.
+    /// Passage with too many tokens to reconstruct its embeddings.
+    #[error("passage {pid} has {found} tokens; the embeddings of at most {limit} can be reconstructed")]
+    PassageTooLong {
+        /// Pid of the passage.
+        pid: u32,
+        /// Tokens of the passage.
+        found: usize,
+        /// Largest supported number of tokens.
+        limit: usize,
+    },
+    /// Failure of the backend.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }

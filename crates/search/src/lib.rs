@@ -1,20 +1,41 @@
-//! The query funnel. A stage is an op of the backend (`quantize_query`, `centroid_table`, `probe`) or a file here, public
-//! and callable by itself.
+//! Search of an index, approximate or exhaustive.
+//!
+//! # In and out
+//!
+//! Query embeddings `(Q, D) f32` in, a [`Ranking`] of at most `k` [`Hit`]s out, best first. The score of a passage is
+//! MaxSim on its compressed embeddings; higher is better:
 //!
 //! ```text
-//! (Q, D) f32 --quantize_query--> q8 --centroid_table--> T (K, Q) --probe--> the nprobe best cells of each token
-//!    --candidates--> the best ndocs by those cells --approx--> the best num_rescored by all their centroids
+//! score(passage) = sum over query tokens i of max over tokens t of the passage of <q_i, y_t>
+//! ```
+//!
+//! Scores are integers, so every backend returns the same ranking; ties go to the lower pid.
+//!
+//! # Stages
+//!
+//! Shapes: `Q` query tokens, `D` dim, `K` centroids.
+//!
+//! ```text
+//! (Q, D) f32 --quantize_query--> (Q, D) i8 --centroid_table--> T (K, Q) i32 --probe--> nprobe best cells per token
+//!    --candidates--> ndocs best passages of those cells --approx--> num_rescored best by all their centroids
 //!    --score--> MaxSim --topk--> k hits
 //! ```
 //!
-//! `exact` leaves out the middle: [`Backend::search_batch`](selvedge_backend::Backend::search_batch), the fused kernel over
-//! every passage, the ground truth of an index.
-//! A subset of passages restricts either mode. [`Searcher`] strings the stages together; [`tune`] finds how far a query
-//! has to look on a given index.
+//! Stage 1 (`quantize_query`) and stage 2 (`centroid_table` and `probe`) are ops of the
+//! [`Backend`](selvedge_backend::Backend); stages 3 to 6 are public modules here. The stages follow PLAID
+//! (Santhanam et al., "PLAID: An Efficient Engine for Late Interaction Retrieval", section 4): candidate
+//! generation, centroid interaction, scoring straight from the compressed bytes. A query token adds a missing
+//! score to a passage that is in none of its probed cells, as in XTR (Lee et al., "Rethinking the Role of
+//! Token Retrieval in Multi-Vector Retrieval") and WARP (Scheerer et al., "WARP: An Efficient Engine for
+//! Multi-Vector Retrieval").
+//!
+//! [`Mode::Exact`] scores every passage ([`Backend::search_batch`](selvedge_backend::Backend::search_batch)); it is the
+//! ground truth for the recall of [`Mode::Approximate`]. A [`Subset`] restricts both. [`tune`] finds the fastest
+//! parameters for a target recall on an index.
 //!
 //! # Threads
 //!
-//! Nothing here owns a thread. All parallel work runs on the current rayon pool, so a server hands its own in:
+//! This crate owns no thread. Parallel work runs on the current rayon pool, so a server can use its own:
 //!
 //! ```no_run
 //! # fn example(queries: &[Vec<f32>]) -> Result<(), Box<dyn std::error::Error>> {
@@ -25,33 +46,36 @@
 //! let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
 //! let index = Index::open("my.index".as_ref(), Check::Structure)?;
 //! let searcher = pool.install(|| Searcher::new(Cpu::new()?, &index))?;
-//! let outcomes = pool.install(|| searcher.search_batch(queries, &searcher.params(10), None))?;
+//! let rankings = pool.install(|| searcher.search_batch(queries, &searcher.params(10), None))?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - [`Searcher::search_batch`] gives each query one core of the pool.
-//! - [`Searcher::search`] computes on the calling thread and needs no pool, in the funnel and over a subset alike, as
-//!   long as no more than 16,384 passages of a segment are ranked (`ndocs`, or the subset's length).
-//! - With [`Mode::Exact`] over every passage, one query spreads over the pool too, and a batch goes to the backend in one
+//! - [`Searcher::search_batch`] with [`Mode::Approximate`] uses one core per query.
+//! - [`Searcher::search`] with [`Mode::Approximate`] or a subset computes on the calling thread, as long as at most
+//!   16,384 passages of a segment are scored (`ndocs`, or the length of the subset).
+//! - [`Mode::Exact`] without a subset uses the pool for a single query too, and hands a batch to the backend in one
 //!   call.
 //!
-//! Outside of any pool parallel work goes to rayon's global one, which then starts with a thread for each core. Every
-//! call blocks until it is answered: from async code, call it where blocking is allowed. A [`Searcher`] is shared by
-//! reference between any number of threads.
+//! Outside of any pool, parallel work runs on rayon's global pool, which starts a thread per core at first use. All
+//! calls block; from async code, call them where blocking is allowed. A [`Searcher`] can be shared by reference between
+//! any number of threads.
 //!
-//! # Queries that are odd
+//! # Unusual queries
 //!
-//! A dim that does not fit, a component that is not finite or beyond any embedding's, and too many tokens are
-//! [`Error`]s. No token, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and `num_rescored`
-//! out of range mean their nearest value in it. Where every component is 0, every score is 0 and the lowest pids win.
+//! Another dim, a component that is not finite or too large, and too many tokens are [`Error`]s ([`query::check`]). A
+//! query without tokens, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and
+//! `num_rescored` out of range are clamped. If every component is 0, every score is 0 and the lowest pids are found.
 #![forbid(unsafe_code)]
 
 pub mod approx;
 pub mod candidates;
 mod error;
+mod exact;
+mod funnel;
 mod params;
 pub mod query;
+mod ranking;
 mod reconstruct;
 pub mod score;
 mod search;
@@ -62,7 +86,8 @@ mod tune;
 
 pub use error::{Error, Result};
 pub use params::{Mode, SearchParams};
+pub use ranking::{Hit, Ranking, StageTimes};
 pub use search::Search;
-pub use searcher::{Hit, Ranking, ResidentSegment, Searcher, StageTimes};
+pub use searcher::{ResidentSegment, Searcher};
 pub use subset::Subset;
 pub use tune::{Tuned, Tuning, tune};

@@ -1,50 +1,54 @@
-//! How far a query looks.
+//! Search parameters: number of results, mode, and depth of the approximate search.
 
-/// Which way a query takes.
+/// Search mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Every passage through the fused kernel.
+    /// Exhaustive: every passage is scored.
     Exact,
-    /// Probe, candidates, score.
+    /// Approximate: cells are probed, and the best of their passages are scored.
     #[serde(rename = "funnel")]
     Approximate {
-        /// Cells opened for each query token; at least one, at most all.
+        /// Cells probed per query token; at least one, at most all.
         nprobe: usize,
-        /// Candidates ranked by their centroids, the best as the opened cells rank them; at least `num_rescored`.
+        /// Best candidates by the probed cells, which get an approximate score from all their centroids; at least
+        /// `num_rescored`.
         ndocs: usize,
-        /// Candidates scored with their residuals, the best as their centroids rank them; at least `k`.
+        /// Best of these candidates by approximate score, which are scored with their residuals; at least `k`.
         #[serde(rename = "nfull")]
         num_rescored: usize,
     },
 }
 
-/// What a query asks for.
+/// Parameters of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SearchParams {
-    /// Results wanted; what there is where there are fewer.
+    /// Largest number of results.
     pub k: usize,
-    /// Which way to take.
+    /// Search mode.
     pub mode: Mode,
 }
 
 impl SearchParams {
-    /// Every passage scored.
+    /// Returns parameters of an exhaustive search.
     pub fn exact(k: usize) -> Self {
         Self { k, mode: Mode::Exact }
     }
 
-    /// The funnel with the defaults for `k`, measured on 16,500 passages of Debian (1.39 M embeddings, 16,384 cells, 4
-    /// bits, 1,000 queries of 12 tokens, one thread of a Zen 5): share of the exhaustive top k found, and the median
-    /// time. `selvedge tune` measures the like for an index of yours.
+    /// Returns the default parameters of an approximate search for `k` results.
+    ///
+    /// The table shows the share of the exhaustive top k that is found, and the median time; the defaults are
+    /// bold. Measured on 16,500 passages of Debian (1.39 M embeddings, K = 16,384, 4 bits, 1,000 queries of 12
+    /// tokens, one thread of a Zen 5). [`tune`](crate::tune) finds the parameters for a given index.
     ///
     /// | nprobe, ndocs, num_rescored | k = 10 | ms | nprobe, ndocs, num_rescored | k = 100 | ms |
     /// |---|---|---|---|---|---|
-    /// | 12, 256, 48 | .961 | .38 | 24, 1024, 256 | .933 | 1.0 |
-    /// | 16, 384, 96 | .988 | .49 | 32, 1024, 320 | .959 | 1.2 |
-    /// | **24, 512, 128** | .994 | .61 | **48, 1280, 640** | .992 | 1.5 |
+    /// | 12, 256, 48 | 0.961 | 0.38 | 24, 1024, 256 | 0.933 | 1.0 |
+    /// | 16, 384, 96 | 0.988 | 0.49 | 32, 1024, 320 | 0.959 | 1.2 |
+    /// | **24, 512, 128** | 0.994 | 0.61 | **48, 1280, 640** | 0.992 | 1.5 |
     ///
-    /// Beyond 100, a few more cells, and eight candidates and three full scores a result: .982 of the top 1,000.
+    /// Above `k` = 100: `nprobe` 64, `ndocs` 8 `k` (at least 8,192), `num_rescored` 3 `k`, which finds 0.982 of the top
+    /// 1,000.
     pub fn approximate(k: usize) -> Self {
         let (nprobe, ndocs, num_rescored) = match k {
             0..=10 => (24, 512, 128),

@@ -1,21 +1,28 @@
-//! Stage 1: what a query's embeddings must be before [`Backend::quantize_query`] rotates them into the codec's space and
+//! Stage 1: checks of a query's embeddings. [`Backend::quantize_query`] then rotates them into the codec's space and
 //! rounds them to int8 with one scale.
 //!
 //! [`Backend::quantize_query`]: selvedge_backend::Backend::quantize_query
 
 use crate::{Error, Result};
 
-/// Longest query: the sum of its tokens' shifted similarities stays inside an i32 for any length, but
-/// each doubling costs one bit of every similarity, and nobody's query is longer.
+/// Largest number of query tokens. Scores fit an i32 for any number, because similarities are shifted right by
+/// `ceil(log2 Q)`; the limit bounds that loss of precision to 12 bits.
 pub const MAX_QUERY_TOKENS: usize = 4096;
 
-/// Largest component: embeddings have about unit length, and from about 1e25 on rotations and scores would overflow.
+/// Largest absolute value of a component. Embeddings have about unit length; f32 overflows in rotation and scores from
+/// about 1e25 on.
 pub const MAX_COMPONENT: f32 = 1e12;
 
-/// Checks `embeddings (Q, D) f32`.
+/// Checks `embeddings (Q, D) f32` of a query.
 ///
 /// # Errors
-/// A length that is no multiple of `dim`, too many tokens, and a component that is not finite or above [`MAX_COMPONENT`].
+/// - [`Error::DimMismatch`] if the number of components is not a multiple of `dim`.
+/// - [`Error::QueryTooLong`] for more than [`MAX_QUERY_TOKENS`] tokens.
+/// - [`Error::NotFinite`], [`Error::TooLarge`] for the first component that is NaN or infinite, or whose absolute value
+///   is above [`MAX_COMPONENT`].
+///
+/// # Panics
+/// If `dim` is 0.
 pub fn check(dim: usize, embeddings: &[f32]) -> Result<()> {
     if !embeddings.len().is_multiple_of(dim) {
         return Err(Error::DimMismatch { expected: dim, found: embeddings.len() });

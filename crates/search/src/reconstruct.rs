@@ -1,23 +1,32 @@
-//! The vectors that an index stores of a passage, as a caller sees them.
+//! Reconstruction: decodes the compressed bytes of a passage to embeddings.
 
 use crate::{Error, Result, Searcher};
 use selvedge_backend::{Backend, Pid};
 
+/// Largest number of components of one reconstructed passage, `L * D`: 1 GiB of f32, 2 M tokens of 128 dims.
+/// A stored token may take no bytes (one centroid, 0 bits), so a small corrupt index can claim 2^32 of them.
+const MAX_COMPONENTS: usize = 1 << 28;
+
 impl<B: Backend> Searcher<B> {
-    /// Returns the embeddings that the compressed bytes of a passage stand for, `(L, D) f32`: near those that the index was
-    /// built from, in the same space.
+    /// Returns the decoded embeddings of a passage, `(L, D) f32`. They are near the embeddings that the index was built
+    /// from, in the same space.
     ///
     /// # Errors
-    /// If there is no such passage, or the device fails.
+    /// - [`Error::NoSuchPassage`] if `pid` is out of range.
+    /// - [`Error::PassageTooLong`] if the embeddings would take more than 1 GiB.
+    /// - [`Error::Backend`] if the device fails.
     pub fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {
         let num_passages = self.num_passages();
         if pid as usize >= num_passages {
             return Err(Error::NoSuchPassage { pid, num_passages });
         }
-        let segments = self.segments();
-        let segment = &segments[segments.partition_point(|s| s.first_pid <= pid) - 1];
+        let segment = &self.segments[self.segments.partition_point(|s| s.first_pid <= pid) - 1];
         let tokens = segment.compressed.tokens((pid - segment.first_pid) as usize);
-        let mut rows = self.backend().decompress(&segment.passages, tokens)?;
+        let limit = MAX_COMPONENTS / self.dim();
+        if tokens.len() > limit {
+            return Err(Error::PassageTooLong { pid, found: tokens.len(), limit });
+        }
+        let mut rows = self.backend.decompress(&segment.passages, tokens)?;
         if let Some(rotation) = self.codec().rotation() {
             rotation.undo(&mut rows);
         }

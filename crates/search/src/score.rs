@@ -1,12 +1,18 @@
-//! Stage 5: MaxSim of the candidates straight from their compressed bytes.
+//! Stage 5: MaxSim of the candidates, computed from their compressed bytes.
 
-use crate::{Result, candidates::Candidate};
+use crate::{ResidentSegment, Result, candidates::Candidate};
 use selvedge_backend::{Backend, Pid, RawHit, Select};
 
-/// Scores `candidates` (ordered by segment), and returns each segment's best `k` with global pids.
+/// Scores `candidates` (ordered by segment) and returns the best `k` of each segment with global pids.
+///
+/// # Errors
+/// [`Error::Backend`](crate::Error::Backend) if the device fails.
+///
+/// # Panics
+/// If a candidate's segment is out of range.
 pub fn score<B: Backend>(
     backend: &B,
-    segments: &[crate::ResidentSegment<B>],
+    segments: &[ResidentSegment<B>],
     query: &B::Query,
     table: &B::Table,
     candidates: &[Candidate],
@@ -15,9 +21,20 @@ pub fn score<B: Backend>(
     let mut hits = Vec::new();
     for run in candidates.chunk_by(|a, b| a.segment == b.segment) {
         let pids: Vec<Pid> = run.iter().map(|c| c.pid).collect();
-        let segment = &segments[run[0].segment as usize];
-        let scores = backend.maxsim(&segment.passages, query, table, Select::Pids(&pids))?;
-        hits.extend(backend.top_k(&scores, k)?.into_iter().map(|hit| segment.global(hit)));
+        hits.extend(segment(backend, &segments[run[0].segment as usize], query, table, Select::Pids(&pids), k)?);
     }
     Ok(hits)
+}
+
+/// Scores selected passages of one segment and returns the best `k` with global pids.
+pub(crate) fn segment<B: Backend>(
+    backend: &B,
+    segment: &ResidentSegment<B>,
+    query: &B::Query,
+    table: &B::Table,
+    select: Select<'_>,
+    k: usize,
+) -> Result<impl Iterator<Item = RawHit>> {
+    let scores = backend.maxsim(&segment.passages, query, table, select)?;
+    Ok(backend.top_k(&scores, k)?.into_iter().map(|hit| segment.global(hit)))
 }

@@ -1,11 +1,11 @@
-//! A searcher without its backend's type: what a program holds that chooses the device at run time.
+//! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
 use crate::{Ranking, Result, SearchParams, Searcher, Subset};
 use selvedge_backend::{Backend, Pid};
 
-/// An open index on some backend; object-safe, so that `Box<dyn Search>` stands for any device.
+/// Open index on any backend. The trait is object-safe: `Box<dyn Search>` is a searcher on any device.
 ///
-/// Every [`Searcher`] is one; its methods of the same names say more.
+/// [`Searcher`] implements it; its methods of the same names have more detail.
 pub trait Search: Send + Sync {
     /// Name of the backend that computes, such as `cpu/avx2` or `cuda/0`.
     fn backend_name(&self) -> String;
@@ -19,32 +19,36 @@ pub trait Search: Send + Sync {
     /// Number of centroids, `K`.
     fn num_centroids(&self) -> usize;
 
-    /// Parameters for `k` results: as tuned on this index, or else the defaults.
+    /// Returns parameters for `k` results: those tuned on this index, or else the defaults.
     fn params(&self, k: usize) -> SearchParams;
 
-    /// Answers one query `(Q, D) f32` on the calling thread.
+    /// Answers one query `(Q, D) f32`, restricted to `subset` if there is one.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the embeddings do not fit the index, or the device fails.
+    /// The errors of [`query::check`](crate::query::check); [`Error::Backend`](crate::Error::Backend) if the device
+    /// fails.
     fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking>;
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool.
     ///
     /// # Errors
-    /// The first that [`Search::search`] would return.
+    /// The error of [`query::check`](crate::query::check) of the first query that has one, before any query is
+    /// answered; [`Error::Backend`](crate::Error::Backend) if the device fails.
     fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, subset: Option<&Subset>) -> Result<Vec<Ranking>>;
 
-    /// Embeddings that the compressed bytes of a passage stand for, `(L, D) f32`.
+    /// Returns the decoded embeddings of a passage, `(L, D) f32`.
     ///
     /// # Errors
-    /// If there is no such passage, or the device fails.
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) if `pid` is out of range,
+    /// [`Error::PassageTooLong`](crate::Error::PassageTooLong) if the embeddings would take more than 1 GiB, and
+    /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>>;
 
-    /// Rank of each of `pids` among the candidates of a query, once for each of `ndocs`: see
-    /// [`Searcher::candidate_ranks`].
+    /// Returns the ranks of `pids` among the best candidates of a query `(Q, D) f32`, for each number of
+    /// candidates in `ndocs`; see [`Searcher::candidate_ranks`].
     ///
     /// # Errors
-    /// As [`Search::search`].
+    /// The errors of [`Search::search`].
     fn candidate_ranks(
         &self,
         embeddings: &[f32],

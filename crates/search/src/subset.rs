@@ -1,15 +1,16 @@
-//! A set of passages that a search is restricted to.
+//! Subset of passages that a search is restricted to.
 
 use crate::{Error, Result};
 use selvedge_backend::Pid;
 
-/// Passages that may be found: sorted, each once.
+/// Set of passages that a search may find.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subset {
+    /// Ascending, without repetitions.
     pids: Vec<Pid>,
 }
 
-/// The part of a subset that lies in one segment, with local pids.
+/// Part of a subset that is in one segment; its methods take and return local pids.
 #[derive(Clone, Debug)]
 pub struct Local<'a> {
     pids: &'a [Pid],
@@ -17,7 +18,10 @@ pub struct Local<'a> {
 }
 
 impl Subset {
-    /// The passages `pids` of an index of `num_passages`, in any order, repeated or not.
+    /// Makes a subset of `pids`, in any order and with any repetitions, of an index of `num_passages`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`] with the largest pid if it is not below `num_passages`.
     pub fn new(mut pids: Vec<Pid>, num_passages: usize) -> Result<Self> {
         pids.sort_unstable();
         pids.dedup();
@@ -32,12 +36,12 @@ impl Subset {
         self.pids.len()
     }
 
-    /// Whether nothing may be found.
+    /// Whether the subset has no passage.
     pub fn is_empty(&self) -> bool {
         self.pids.is_empty()
     }
 
-    /// The part between `first_pid` and `first_pid + num_passages`.
+    /// Returns the part in the segment of pids `first_pid..first_pid + num_passages`.
     pub fn local(&self, first_pid: Pid, num_passages: usize) -> Local<'_> {
         let start = self.pids.partition_point(|&p| p < first_pid);
         let end = self.pids.partition_point(|&p| (p as usize) < first_pid as usize + num_passages);
@@ -46,12 +50,12 @@ impl Subset {
 }
 
 impl Local<'_> {
-    /// Whether the local `pid` may be found.
+    /// Whether the passage of the local `pid` is in the subset.
     pub fn contains(&self, pid: Pid) -> bool {
         self.pids.binary_search(&(pid + self.first_pid)).is_ok()
     }
 
-    /// The local pids, ascending.
+    /// Local pids, ascending.
     pub fn pids(&self) -> Vec<Pid> {
         self.pids.iter().map(|p| p - self.first_pid).collect()
     }

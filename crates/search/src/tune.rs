@@ -1,57 +1,63 @@
-//! Parameters by measurement: the cheapest `(nprobe, ndocs, num_rescored)` that find a wanted share of the exhaustive top k,
-//! on the index and the queries at hand.
+//! Tuning: the fastest `(nprobe, ndocs, num_rescored)` with a target recall, measured on an index with given queries.
 //!
-//! Scores of candidates are exact, so the funnel finds a passage of the exhaustive top k if and only if it is among the
-//! `num_rescored` best candidates. Its rank among them, for each `nprobe` and `ndocs`, therefore gives the recall at every
-//! `num_rescored` at once, and the least one that is enough is read off. Of each `nprobe` the setting with the least work is
-//! kept, and those are timed against each other, query by query in turn; the one with the least median wins.
+//! Recall is the share of the exhaustive top k that is found. Scores of candidates are exact, so an approximate search
+//! finds a passage of the exhaustive top k if and only if it is among the `num_rescored` best candidates. For
+//! each `nprobe` and `ndocs`, the ranks of these passages among the candidates therefore give the recall at
+//! every `num_rescored` at once, and with it the least `num_rescored` that reaches the target. For each
+//! `nprobe` the setting with the least estimated work is kept. These settings are timed, query by query in
+//! turn; the one with the least median time is the fastest.
 
 use crate::{Mode, Result, Search, SearchParams};
 use rayon::prelude::*;
+use selvedge_codec::{Progress, Step};
 use std::time::Instant;
 
-/// Cells a query token that are tried, as far as the index has them.
+/// Values of `nprobe` that are tried, up to the first one at or above K.
 const NPROBES: [usize; 13] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
-/// Times that each setting answers each query; the fastest counts.
+/// Number of times that each setting answers each query; the fastest time counts.
 const ROUNDS: usize = 3;
-/// Fewest candidates ranked by their centroids that are tried; then doubled as often as it makes sense.
+/// Smallest value of `ndocs` that is tried; it is then doubled.
 const LEAST_NDOCS: usize = 64;
-/// More candidates than this are tried only where `k` asks for them.
+/// Largest value of `ndocs` that is tried, unless `k` is larger.
 const MOST_NDOCS: usize = 16384;
-/// Candidates that are ranked by their centroids in the time of one full score, about: what settings of one `nprobe`
-/// are compared by.
-const RANKED_FOR_ONE: usize = 4;
-/// Most candidates for each result that are tried.
-const MOST_FOR_ONE: usize = 64;
-/// Queries that settings are tried on, at most: taken evenly from all.
+/// Number of approximate scores that take about as long as one full score; used to estimate the work of a
+/// setting.
+const APPROX_PER_SCORE: usize = 4;
+/// Largest `ndocs` that is tried, as a multiple of `k`.
+const MOST_PER_RESULT: usize = 64;
+/// Largest number of queries that settings are tried on, taken evenly from all.
 const MOST_QUERIES: usize = 300;
-/// A setting needs so many times less work than one of fewer cells to be worth timing.
+/// Number of queries of one exhaustive batch; cancellation is checked after each batch.
+const EXHAUSTIVE_QUERIES: usize = 16;
+/// Part of the estimated work of the last setting kept that a setting must stay below to be kept too, since
+/// it probes more cells.
 const WORTH: f64 = 0.95;
 
-/// A setting that was measured on an index.
+/// Search parameters that were measured on an index.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
-    /// Results that it is for.
+    /// Number of results, `k`.
     pub k: usize,
-    /// Cells opened for each query token.
+    /// Cells probed per query token.
     pub nprobe: usize,
-    /// Candidates ranked by their centroids.
+    /// Candidates that get an approximate score from all their centroids.
     pub ndocs: usize,
     /// Candidates scored with their residuals.
     #[serde(rename = "nfull")]
     pub num_rescored: usize,
-    /// Share of the exhaustive top k that was asked for.
-    pub wanted: f64,
-    /// Share that it found.
+    /// Target recall: share of the exhaustive top k.
+    #[serde(rename = "wanted")]
+    pub target: f64,
+    /// Measured recall.
     pub recall: f64,
     /// Median time of a query, one at a time, in microseconds.
     pub p50_us: f64,
-    /// Queries it was measured with.
+    /// Number of queries that it was measured with.
     pub queries: usize,
 }
 
 impl Tuned {
-    /// As search takes it.
+    /// Returns the parameters for a search.
     pub fn params(&self) -> SearchParams {
         SearchParams {
             k: self.k,
@@ -59,49 +65,51 @@ impl Tuned {
         }
     }
 
-    /// What it costs besides the cells, in full scores.
+    /// Estimated work after the candidates stage, in full scores.
     fn work(&self) -> usize {
-        self.num_rescored + self.ndocs / RANKED_FOR_ONE
+        self.num_rescored + self.ndocs / APPROX_PER_SCORE
     }
 }
 
-/// The outcome of tuning for one `k`.
+/// Outcome of tuning for one `k`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tuning {
-    /// Every setting that was timed, the fastest first; at least one.
+    /// All settings that were timed, fastest first; at least one.
     Found(Vec<Tuned>),
-    /// No more than `k` passages are indexed, so that every search scores all of them, whatever its setting.
+    /// The index has at most `k` passages, so that every search scores all of them, whatever its parameters.
     SearchedWhole,
-    /// No setting tried finds the share that was asked for.
+    /// No setting tried reaches the target recall.
     OutOfReach {
-        /// The largest share that one of them finds.
+        /// Largest recall of a setting tried.
         most: f64,
     },
-    /// No query finds a passage.
+    /// No query finds any passage.
     NothingFound,
+    /// The [`Progress`] asked to stop; nothing was decided.
+    Cancelled,
 }
 
-/// Measures which settings find a share of the exhaustive top `k`, which is at least 1, and their time.
+/// Finds settings that reach a recall on an index, and measures their time.
 ///
-/// `queries` are embeddings `(Q, D) f32`, of which at most 300 are asked; `wanted` is a share of the exhaustive top
-/// k, such as .99. `observe` hears of each setting before it is timed.
+/// The recall is the share `target` of the exhaustive top `k`, such as 0.99. `queries` are embeddings `(Q, D)
+/// f32`; at most 300 of them, taken evenly, are used. `k` is at least 1. `progress` can cancel after every 16
+/// exhaustive searches, after each `nprobe`, and after each query of each timing round.
 ///
 /// # Errors
-/// If a query is not fit for the index, or the backend fails.
+/// The errors of [`Search::search_batch`].
 pub fn tune<Q: AsRef<[f32]>>(
     searcher: &dyn Search,
     queries: &[Q],
     k: usize,
-    wanted: f64,
-    mut observe: impl FnMut(&Tuned),
+    target: f64,
+    progress: &dyn Progress,
 ) -> Result<Tuning> {
     if k >= searcher.num_passages() {
         return Ok(Tuning::SearchedWhole);
     }
     let step = queries.len().div_ceil(MOST_QUERIES).max(1);
     let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
-    let exact = searcher.search_batch(&queries, &SearchParams::exact(k), None)?;
-    let exact: Vec<Vec<u32>> = exact.iter().map(|outcome| outcome.found.iter().map(|f| f.pid).collect()).collect();
+    let Some(exact) = exhaustive(searcher, &queries, k, progress)? else { return Ok(Tuning::Cancelled) };
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
     if answered == 0 {
         return Ok(Tuning::NothingFound);
@@ -109,26 +117,26 @@ pub fn tune<Q: AsRef<[f32]>>(
     let all_ndocs = all_ndocs(k, searcher.num_passages());
     let mut tried: Vec<Tuned> = Vec::new();
     let mut most = 0f64;
-    for nprobe in NPROBES {
+    for (number, nprobe) in (1..).zip(NPROBES) {
         let ranks = queries.par_iter().zip(&exact);
         let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top));
         let ranks = ranks.collect::<Result<Vec<_>>>()?;
         let settings = all_ndocs.iter().enumerate().filter_map(|(at, &ndocs)| {
-            // Each found passage with its share of the recall, by the rank that it needs.
+            // Rank of each passage of the exhaustive top k, with its share of the recall.
             let shares = ranks.iter().zip(&exact).flat_map(|(ranks, top)| {
                 let share = 1.0 / (top.len().max(1) * answered) as f64;
                 ranks[at].iter().flatten().map(move |&rank| (rank, share))
             });
             let shares: Vec<(usize, f64)> = shares.collect();
             most = most.max(shares.iter().map(|&(_, share)| share).sum());
-            let (num_rescored, recall) = least_nfull(shares, wanted)?;
+            let (num_rescored, recall) = least_num_rescored(shares, target)?;
             let (num_rescored, queries) = (round_up(num_rescored.max(k)), queries.len());
             Some(Tuned {
                 k,
                 nprobe,
                 ndocs: ndocs.max(num_rescored),
                 num_rescored,
-                wanted,
+                target,
                 recall,
                 p50_us: 0.0,
                 queries,
@@ -139,31 +147,63 @@ pub fn tune<Q: AsRef<[f32]>>(
             && tried.last().is_none_or(|last| (least.work() as f64) < WORTH * last.work() as f64)
         {
             tried.push(least);
-            observe(&least);
         }
-        if nprobe >= searcher.num_centroids() {
+        let is_last = nprobe >= searcher.num_centroids() || number == NPROBES.len() as u64;
+        let total = Some(if is_last { number } else { NPROBES.len() as u64 });
+        if is_stopped(progress, Step { stage: "choose settings", unit: "nprobe", done: number, total }) {
+            return Ok(Tuning::Cancelled);
+        }
+        if is_last {
             break;
         }
     }
     if tried.is_empty() {
         return Ok(Tuning::OutOfReach { most });
     }
-    time(searcher, &queries, &mut tried)?;
+    if !time(searcher, &queries, &mut tried, progress)? {
+        return Ok(Tuning::Cancelled);
+    }
     tried.sort_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
     Ok(Tuning::Found(tried))
 }
 
-/// Numbers of candidates to try for `k` results of `num_passages`, which are more than `k`: at least one.
+/// Reports a step; returns whether to stop after it.
+fn is_stopped(progress: &dyn Progress, step: Step) -> bool {
+    progress.report(step);
+    progress.is_cancelled()
+}
+
+/// The exhaustive top `k` of each query; `None` if `progress` asked to stop.
+fn exhaustive(
+    searcher: &dyn Search,
+    queries: &[&[f32]],
+    k: usize,
+    progress: &dyn Progress,
+) -> Result<Option<Vec<Vec<u32>>>> {
+    let mut found: Vec<Vec<u32>> = Vec::with_capacity(queries.len());
+    for block in queries.chunks(EXHAUSTIVE_QUERIES) {
+        let rankings = searcher.search_batch(block, &SearchParams::exact(k), None)?;
+        found.extend(rankings.iter().map(|ranking| ranking.found.iter().map(|hit| hit.pid).collect()));
+        let (done, total) = (found.len() as u64, Some(queries.len() as u64));
+        if is_stopped(progress, Step { stage: "exhaustive search", unit: "queries", done, total }) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Values of `ndocs` to try for `k` results of `num_passages` (more than `k`); at least one.
 fn all_ndocs(k: usize, num_passages: usize) -> Vec<usize> {
     let least = k.next_power_of_two().max(LEAST_NDOCS);
     let most = MOST_NDOCS.max(2 * least);
     let doubled = std::iter::successors(Some(2 * least), |ndocs| ndocs.checked_mul(2));
-    let worth = |&ndocs: &usize| ndocs <= most && ndocs / 2 < num_passages.min(MOST_FOR_ONE.saturating_mul(k));
+    let worth = |&ndocs: &usize| ndocs <= most && ndocs / 2 < num_passages.min(MOST_PER_RESULT.saturating_mul(k));
     std::iter::once(least).chain(doubled.take_while(worth)).collect()
 }
 
-/// The fewest candidates whose shares add up to `wanted`, and what they add up to.
-fn least_nfull(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64)> {
+/// Least `num_rescored` whose recall is at least `target`, and that recall. `shares` are ranks, each with its share of
+/// the recall.
+fn least_num_rescored(mut shares: Vec<(usize, f64)>, target: f64) -> Option<(usize, f64)> {
     shares.sort_unstable_by_key(|&(rank, _)| rank);
     let mut sum = 0.0;
     let mut enough = None;
@@ -172,28 +212,34 @@ fn least_nfull(mut shares: Vec<(usize, f64)>, wanted: f64) -> Option<(usize, f64
             break;
         }
         sum += share;
-        // Shares are rounded: a wanted 1 is one that no passage is missing from.
-        if enough.is_none() && sum >= wanted - 1e-9 {
+        // The sum of all shares may be just below 1 by rounding.
+        if enough.is_none() && sum >= target - 1e-9 {
             enough = Some(rank + 1);
         }
     }
     enough.map(|num_rescored| (num_rescored, sum))
 }
 
-/// To eight or a sixteenth of a power of two, so that a setting does not hang on one passage of one query.
+/// Rounds up to a multiple of 8 or of a sixteenth of the next power of two, so that a setting does not depend on one
+/// passage of one query.
 fn round_up(num_rescored: usize) -> usize {
     num_rescored.next_multiple_of((num_rescored.next_power_of_two() / 16).max(8))
 }
 
-/// Measures the median time of each setting.
-fn time(searcher: &dyn Search, queries: &[&[f32]], tried: &mut [Tuned]) -> Result<()> {
+/// Measures the median time of each setting; false if `progress` asked to stop.
+fn time(searcher: &dyn Search, queries: &[&[f32]], tried: &mut [Tuned], progress: &dyn Progress) -> Result<bool> {
     let mut least = vec![vec![f64::INFINITY; queries.len()]; tried.len()];
-    for _ in 0..ROUNDS {
+    let total = Some((ROUNDS * queries.len()) as u64);
+    for round in 0..ROUNDS {
         for (q, query) in queries.iter().enumerate() {
             for (setting, least) in tried.iter().zip(&mut least) {
                 let started = Instant::now();
                 searcher.search(query, &setting.params(), None)?;
                 least[q] = least[q].min(started.elapsed().as_secs_f64() * 1e6);
+            }
+            let done = (round * queries.len() + q + 1) as u64;
+            if is_stopped(progress, Step { stage: "time settings", unit: "queries", done, total }) {
+                return Ok(false);
             }
         }
     }
@@ -201,7 +247,7 @@ fn time(searcher: &dyn Search, queries: &[&[f32]], tried: &mut [Tuned]) -> Resul
         times.sort_by(f64::total_cmp);
         setting.p50_us = times[times.len() / 2];
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -209,16 +255,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_nfull_is_read_off_ranks() {
+    fn ranks_give_the_least_num_rescored() {
         let shares = vec![(5, 0.25), (0, 0.25), (9, 0.25), (5, 0.25)];
-        assert_eq!(least_nfull(shares.clone(), 0.2), Some((1, 0.25)));
-        assert_eq!(least_nfull(shares.clone(), 0.5), Some((6, 0.75)));
-        assert_eq!(least_nfull(shares.clone(), 1.0), Some((10, 1.0)));
-        assert_eq!(least_nfull(shares[..3].to_vec(), 1.0), None);
+        assert_eq!(least_num_rescored(shares.clone(), 0.2), Some((1, 0.25)));
+        assert_eq!(least_num_rescored(shares.clone(), 0.5), Some((6, 0.75)));
+        assert_eq!(least_num_rescored(shares.clone(), 1.0), Some((10, 1.0)));
+        assert_eq!(least_num_rescored(shares[..3].to_vec(), 1.0), None);
     }
 
     #[test]
-    fn every_k_has_a_number_of_candidates_to_try() {
+    fn every_k_has_values_of_ndocs_to_try() {
         assert_eq!(all_ndocs(10, 1_000_000), [64, 128, 256, 512, 1024]);
         assert_eq!(all_ndocs(100, 1_000_000), [128, 256, 512, 1024, 2048, 4096, 8192]);
         assert_eq!(all_ndocs(100, 1000), [128, 256, 512, 1024]);
@@ -229,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn nfull_is_rounded_up_a_little() {
+    fn num_rescored_is_rounded_up() {
         assert_eq!([1, 16, 17, 100, 129, 1000, 1025].map(round_up), [8, 16, 24, 104, 144, 1024, 1152]);
     }
 }

@@ -1,6 +1,6 @@
-//! Whatever a query holds, it gets a typed error or the obvious answer, on every backend.
+//! Unusual queries: each gets a typed error or the obvious answer, on every backend.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // nothing imports a test crate
 
 mod support;
 
@@ -11,10 +11,10 @@ use support::{DIM, index, rows};
 
 const CENTROIDS: usize = 32;
 const DOCLENS: [u32; 7] = [20, 0, 1, 100, 30, 40, 50];
-/// Passages with a token: all that can be found.
+/// Number of passages with tokens, which are those that can be found.
 const FILLED: usize = DOCLENS.len() - 1;
 
-/// Does `check` with a searcher of every backend of this machine.
+/// Evaluates `check` with a searcher of every backend of this machine.
 macro_rules! each_searcher {
     ($index:expr, $searcher:ident => $check:expr) => {{
         let $searcher = &Searcher::new(Reference, $index).unwrap();
@@ -26,7 +26,7 @@ macro_rules! each_searcher {
     }};
 }
 
-/// Pids of what is found, after a look at the scores.
+/// Pids of the hits, after a check of scores and order.
 fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Vec<u32> {
     let found = searcher.search(query, params, subset).unwrap().found;
     assert!(found.iter().all(|f| f.score.is_finite()), "{params:?}: {found:?}");
@@ -39,7 +39,7 @@ fn funnel(k: usize, nprobe: usize, ndocs: usize) -> SearchParams {
 }
 
 #[test]
-fn queries_that_are_no_embeddings() {
+fn malformed_queries_are_errors() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
     each_searcher!(&index, searcher => for params in [SearchParams::exact(3), SearchParams::approximate(3)] {
         let error = |query: &[f32]| searcher.search(query, &params, None).unwrap_err();
@@ -56,18 +56,20 @@ fn queries_that_are_no_embeddings() {
         assert!(matches!(error(&rows(3)[1..]), Error::DimMismatch { expected: DIM, found: 47 }));
         assert!(matches!(error(&[0.5]), Error::DimMismatch { expected: DIM, found: 1 }));
         assert!(matches!(error(&rows(10_000)), Error::QueryTooLong { found: 10_000, limit: MAX_QUERY_TOKENS }));
-        // One of many is enough to fail the batch.
+        // One bad query fails the batch.
         assert!(searcher.search_batch(&[rows(1), vec![f32::NAN; DIM]], &params, None).is_err());
         assert!(searcher.search_batch(&[[0f32; 0]; 0], &params, None).unwrap().is_empty());
     });
 }
 
 #[test]
-fn queries_that_say_little() {
+fn degenerate_queries_have_the_obvious_answer() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
-    each_searcher!(&index, searcher => for params in [SearchParams::exact(3), SearchParams::approximate(3), funnel(3, 1, 3)] {
+    let all_params = [SearchParams::exact(3), SearchParams::approximate(3), funnel(3, 1, 3)];
+    each_searcher!(&index, searcher => for params in all_params {
         assert!(pids(searcher, &[], &params, None).is_empty());
-        // Nothing prefers a passage: the first ones with a token, of those that the cells hold.
+        // All scores are 0, so the lowest pids with tokens are found, in the approximate search those in the probed
+        // cells.
         for zeros in [&[0.0; DIM][..], &[-0.0; 9 * DIM]] {
             let found = pids(searcher, zeros, &params, None);
             assert!(if params == funnel(3, 1, 3) { found.len() == 3 } else { found == [0, 2, 3] }, "{found:?}");
@@ -81,7 +83,7 @@ fn queries_that_say_little() {
 }
 
 #[test]
-fn numbers_out_of_range_mean_their_nearest_in_it() {
+fn parameters_out_of_range_are_clamped() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
     let (query, large) = (rows(4), [CENTROIDS + 1, 1 << 40, usize::MAX / 2, usize::MAX]);
     each_searcher!(&index, searcher => {
@@ -108,7 +110,7 @@ fn numbers_out_of_range_mean_their_nearest_in_it() {
 }
 
 #[test]
-fn nothing_to_find_it_in() {
+fn nothing_is_found_in_empty_indexes_and_subsets() {
     let (_dir, filled) = index(&DOCLENS, CENTROIDS);
     let (_dir_of_none, none) = index(&[], CENTROIDS);
     let (_dir_of_empty, empty) = index(&[0, 0, 0], CENTROIDS);
@@ -123,9 +125,9 @@ fn nothing_to_find_it_in() {
     nowhere(&empty, None);
     nowhere(&none, Some(&Subset::default()));
     nowhere(&filled, Some(&Subset::default()));
-    // The one passage that is allowed has no token.
+    // The only passage of the subset has no token.
     nowhere(&filled, Some(&Subset::new(vec![1], DOCLENS.len()).unwrap()));
-    // A subset of a larger index: what this one has of it.
+    // A subset of a larger index, without any passage of this one.
     let foreign = Subset::new(vec![7, 90, u32::MAX], usize::MAX).unwrap();
     nowhere(&filled, Some(&foreign));
     let refused = Subset::new(vec![7], DOCLENS.len());
@@ -134,14 +136,42 @@ fn nothing_to_find_it_in() {
 }
 
 #[test]
-fn more_results_than_cells_hold_are_looked_for_everywhere() {
+fn a_search_for_more_results_than_the_cells_hold_is_exhaustive() {
     let (_dir, index) = index(&DOCLENS, CENTROIDS);
     each_searcher!(&index, searcher => {
         let (query, k) = (rows(4), DOCLENS.len());
         let outcome = searcher.search(&query, &funnel(k, 1, 1), None).unwrap();
         assert_eq!(outcome.found, searcher.search(&query, &SearchParams::exact(k), None).unwrap().found);
         assert_eq!(outcome.found.len(), FILLED);
-        // The empty one too: no cells but passages were gone through.
+        // The passage without tokens is counted too: all passages were scored, not only the candidates.
         assert_eq!(outcome.num_scored, DOCLENS.len());
     });
+    let (_dir, index) = support::index(&[20, 0, 0, 30, 40], CENTROIDS);
+    let subset = Subset::new(vec![0, 1, 2, 3], 5).unwrap();
+    each_searcher!(&index, searcher => {
+        let outcome = searcher.search(&rows(4), &funnel(3, 1, 1), Some(&subset)).unwrap();
+        assert_eq!(outcome.found, searcher.search(&rows(4), &SearchParams::exact(3), Some(&subset)).unwrap().found);
+        assert_eq!((outcome.found.len(), outcome.num_scored), (2, 4));
+    });
+}
+
+/// The first query is slow to check, and its error is at the end; others fail at once. On several threads their errors
+/// often come first in time.
+#[test]
+fn a_batch_fails_with_the_error_of_its_first_bad_query() {
+    let (_dir, index) = index(&DOCLENS, CENTROIDS);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    let mut queries = vec![rows(MAX_QUERY_TOKENS), rows(4), rows(4), rows(4)];
+    *queries[0].last_mut().unwrap() = f32::NAN;
+    queries.extend(vec![rows(MAX_QUERY_TOKENS + 1); 4]);
+    for params in [SearchParams::exact(3), SearchParams::approximate(3)] {
+        for _ in 0..50 {
+            let error = pool.install(|| searcher.search_batch(&queries, &params, None)).unwrap_err();
+            assert!(
+                matches!(error, Error::NotFinite { token } if token == MAX_QUERY_TOKENS - 1),
+                "{params:?}: {error}"
+            );
+        }
+    }
 }

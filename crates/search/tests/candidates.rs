@@ -1,7 +1,7 @@
-//! Candidates against their definition where it is hard to keep: several blocks of passages, more query tokens than
-//! there are marks, residual_weights whose sum needs a shift, floors with ties.
+//! Candidates compared with their definition in the hard cases: several blocks of passages, more query tokens than
+//! marks, gains whose sum needs a shift, floors with ties.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // nothing imports a test crate
 
 mod support;
 
@@ -16,8 +16,8 @@ use support::index;
 const CENTROIDS: u32 = 128;
 const PASSAGES: usize = 2 * BLOCK_PASSAGES + 1000;
 
-/// Cells `(query_len, nprobe)` that are spread over the codes, their entries falling from `top` by `step`. One probed cell
-/// a token is the first one but for every 254th token, so that the same mark comes twice in a row.
+/// Cells `(query_len, nprobe)` spread over the codes, with entries that descend from `top` by `step`. With `nprobe` 1,
+/// all tokens but every 254th have the first cell, so that a passage meets the same mark twice in a row.
 fn probed(query_len: usize, nprobe: usize, top: i32, step: i32) -> Probed {
     let cell = |at: usize| {
         let (i, rank) = (at / nprobe, at % nprobe);
@@ -28,7 +28,7 @@ fn probed(query_len: usize, nprobe: usize, top: i32, step: i32) -> Probed {
     Probed { cells: (0..query_len * nprobe).map(cell).collect(), missing }
 }
 
-/// Every touched passage by the formula, one query token and one cell at a time.
+/// Candidates by their definition, one query token and one cell at a time.
 fn naive(lists: &InvertedLists, probed: &Probed) -> Vec<Candidate> {
     let mut sums: Vec<Option<i32>> = vec![None; PASSAGES];
     let mut list = Vec::new();
@@ -81,5 +81,5 @@ fn candidates_follow_their_definition() {
         }
         gain_shift(&probed)
     });
-    assert!(shifts[0] == 0 && shifts[1] == 0 && shifts[2] > 0, "{shifts:?}: both kinds were asked");
+    assert!(shifts[0] == 0 && shifts[1] == 0 && shifts[2] > 0, "{shifts:?}: with and without a shift");
 }

@@ -1,7 +1,7 @@
-//! Searching on a GPU from many threads, all of which use its one stream: this machine's GPU, or where there is none the
-//! emulated driver of `tests/emulator/`. Without a C++ compiler it is left out, unless `SELVEDGE_REQUIRE_CUDA=1`.
+//! Searches on a GPU from many threads that share its stream. Without a GPU the emulated driver of `tests/emulator/` is
+//! used; without a C++ compiler the test is skipped, unless `SELVEDGE_REQUIRE_CUDA=1`.
 #![cfg(feature = "cuda")]
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // nothing imports a test crate
 
 #[path = "../../../tests/emulator/compiler.rs"]
 mod compiler;
@@ -17,15 +17,15 @@ fn cuda() -> Option<Cuda> {
     if let Ok(cuda) = Cuda::new(0) {
         return Some(cuda);
     }
-    // Once they are loaded nobody needs the files any more.
+    // The files are not needed after they are loaded.
     let folder = tempfile::tempdir().unwrap();
     let (driver, nvrtc) = compiler::emulator(folder.path())?;
     let (driver, nvrtc) = (Driver::from_file(&driver).unwrap(), Nvrtc::from_file(&nvrtc).unwrap());
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).unwrap())
 }
 
-/// Kernels are compiled by whichever thread comes first, queries' tables and scores come and go between those of others,
-/// and the last thread lets go of everything.
+/// The first thread compiles the kernels, tables and scores of different queries are allocated and freed in turn, and
+/// another thread frees the index.
 #[test]
 fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
     let Some(cuda) = cuda() else { return };
@@ -56,6 +56,6 @@ fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
         assert_eq!(alone, cpu, "{params:?}");
         assert!(cpu.iter().zip(&queries).all(|((found, _), query)| found.is_empty() == query.is_empty()));
     }
-    // On a thread that has never seen the device.
+    // Dropped on a thread that has not used the device before.
     std::thread::spawn(move || drop(on_gpu)).join().unwrap();
 }

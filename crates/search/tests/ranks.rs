@@ -1,6 +1,6 @@
-//! Ranks among candidates against the funnel that they stand for, and tuning where there is little to tune.
+//! Ranks among candidates compared with the searches that they predict, and tuning of small indexes.
 
-#![allow(unreachable_pub)] // a test crate has no outside
+#![allow(unreachable_pub)] // nothing imports a test crate
 
 mod support;
 
@@ -16,9 +16,10 @@ fn queries() -> Vec<Vec<f32>> {
     rows(24).chunks_exact(3 * DIM).map(<[f32]>::to_vec).collect()
 }
 
-/// A passage of rank r is found with `num_rescored` above r and not with r; and of `ndocs` candidates there are exactly so many.
+/// A passage of rank r is found if and only if `num_rescored` is above r, and the ranks are 0 to `ndocs` - 1, or to the
+/// number of candidates - 1.
 #[test]
-fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
+fn a_rank_is_the_largest_num_rescored_that_does_not_find_the_passage() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let pids: Vec<u32> = (0..PASSAGES as u32).collect();
@@ -26,14 +27,14 @@ fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
     for query in queries() {
         let ranks = searcher.candidate_ranks(&query, NPROBE, &ndocs, &pids).unwrap();
         let touched = ranks[3].iter().flatten().count();
-        assert!((9..PASSAGES).contains(&touched), "{touched} candidates: more than the others ask for, but not all");
+        assert!((9..PASSAGES).contains(&touched), "{touched} candidates: more than the other ndocs, but not all");
         for (ranks, ndocs) in ranks.iter().zip(ndocs) {
             let mut found: Vec<usize> = ranks.iter().flatten().copied().collect();
             found.sort_unstable();
             assert_eq!(found, (0..ndocs.min(touched)).collect::<Vec<_>>(), "{ndocs} candidates have these ranks");
             for num_rescored in 1..=ndocs.min(touched) {
                 let params = SearchParams { k: 1, mode: Mode::Approximate { nprobe: NPROBE, ndocs, num_rescored } };
-                // k = num_rescored, so that everything that is scored is found.
+                // k = num_rescored, so that every scored passage is found.
                 let outcome = searcher.search(&query, &SearchParams { k: num_rescored, ..params }, None).unwrap();
                 let mut found: Vec<u32> = outcome.found.iter().map(|f| f.pid).collect();
                 found.sort_unstable();
@@ -45,14 +46,14 @@ fn a_rank_is_the_least_nfull_that_does_not_find_the_passage() {
     }
 }
 
-/// An index of few passages is tuned like any other, as long as it has more of them than are asked for.
+/// A small index is tuned like any other if it has more than `k` passages.
 #[test]
 fn a_small_index_is_tuned_or_searched_whole() {
     for passages in [2, 9, 20, 40, 60] {
         let (_dir, index) = index(&vec![7; passages], 16);
         let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
         for k in [1, 10, 39, 40, 100, 20_000, usize::MAX] {
-            let tuning = tune(&searcher, &queries(), k, 1.0, |_| ()).unwrap();
+            let tuning = tune(&searcher, &queries(), k, 1.0, &()).unwrap();
             match tuning {
                 Tuning::SearchedWhole => assert!(k >= passages, "{passages} passages, k = {k}"),
                 Tuning::Found(tried) => {
@@ -65,7 +66,7 @@ fn a_small_index_is_tuned_or_searched_whole() {
     }
 }
 
-/// Where as many results as passages are asked for, the narrowest setting finds them all the same.
+/// With `k` at or above the number of passages, the narrowest parameters find all passages.
 #[test]
 fn an_index_that_is_searched_whole_gives_every_passage() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
@@ -79,13 +80,13 @@ fn an_index_that_is_searched_whole_gives_every_passage() {
 }
 
 #[test]
-fn what_cannot_be_tuned_is_told_apart() {
+fn failures_to_tune_are_told_apart() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let nothing: [Vec<f32>; 2] = Default::default();
-    assert_eq!(tune(&searcher, &nothing, 5, 0.9, |_| ()).unwrap(), Tuning::NothingFound);
-    assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, |_| ()).unwrap(), Tuning::NothingFound);
+    assert_eq!(tune(&searcher, &nothing, 5, 0.9, &()).unwrap(), Tuning::NothingFound);
+    assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, &()).unwrap(), Tuning::NothingFound);
     // No setting finds more than everything.
-    let Tuning::OutOfReach { most } = tune(&searcher, &queries(), 5, 1.5, |_| ()).unwrap() else { panic!() };
+    let Tuning::OutOfReach { most } = tune(&searcher, &queries(), 5, 1.5, &()).unwrap() else { panic!() };
     assert!((most - 1.0).abs() < 1e-9, "{most}");
 }

@@ -1,10 +1,12 @@
-//! Reconstructed embeddings are those that scores are made of.
+//! Reconstructed embeddings: scores are MaxSim over them, and passages that are too long are errors.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(unreachable_pub)] // nothing imports a test crate
 
 mod support;
 
-use selvedge_backend::Cpu;
+use selvedge_backend::{Cpu, Packed};
+use selvedge_codec::{TrainOptions, train};
+use selvedge_index::{Check, Index, ManifestInfo, Writer};
 use selvedge_search::{Error, SearchParams, Searcher};
 use support::{DIM, index, rows};
 
@@ -27,4 +29,25 @@ fn maxsim_of_reconstructed_rows_is_the_score() {
         stored.concat().chunks(DIM).zip(rows(27).chunks(DIM)).map(|(a, b)| dot(a, b)).fold(f32::MAX, f32::min);
     assert!(similar > 0.8, "{similar}");
     assert!(matches!(searcher.reconstruct(6), Err(Error::NoSuchPassage { pid: 6, num_passages: 6 })));
+}
+
+/// With one centroid and 0 bits a token takes no bytes, so that an index of any size can claim any number of them.
+#[test]
+fn a_passage_of_more_than_a_gibibyte_is_an_error() {
+    const DIM: usize = 4096;
+    const MOST: usize = (1 << 30) / (4 * DIM);
+    let cpu = Cpu::new().unwrap();
+    let codec = train(&cpu, DIM, vec![0.01; DIM], &TrainOptions::new(0, 1), &()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let mut writer = Writer::create(&path).unwrap();
+    writer.set_codec(&codec).unwrap();
+    let num_tokens = 2 + MOST + 1;
+    let packed = Packed { residuals: Vec::new(), weights: vec![0; num_tokens] };
+    writer.push_passages(&[2, MOST as u32 + 1], &vec![0; num_tokens], &packed).unwrap();
+    writer.finish(ManifestInfo::default()).unwrap();
+    let searcher = Searcher::new(cpu, &Index::open(&path, Check::Checksums).unwrap()).unwrap();
+    assert_eq!(searcher.reconstruct(0).unwrap().len(), 2 * DIM);
+    let error = searcher.reconstruct(1).map(|rows| rows.len()).unwrap_err();
+    assert!(matches!(error, Error::PassageTooLong { pid: 1, found, limit: MOST } if found == MOST + 1), "{error}");
 }

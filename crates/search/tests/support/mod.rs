@@ -1,4 +1,4 @@
-//! A small index of made-up embeddings.
+//! Small index of synthetic embeddings.
 
 use selvedge_backend::{Cpu, Packed};
 use selvedge_codec::{TrainOptions, train};
@@ -6,7 +6,7 @@ use selvedge_index::{Check, Index, ManifestInfo, Writer};
 
 pub const DIM: usize = 16;
 
-/// `(num, DIM)` unit rows, the same on every machine: splitmix64.
+/// Returns `(num, DIM)` unit rows, the same on every machine (splitmix64).
 pub fn rows(num: usize) -> Vec<f32> {
     let component = |i: u64| {
         let mut z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -22,12 +22,12 @@ pub fn rows(num: usize) -> Vec<f32> {
     rows
 }
 
-/// An index of passages of these lengths, with a codec of `num_centroids`; the folder goes when it is dropped.
+/// Builds an index of passages of these lengths, with a codec of `num_centroids`. Dropping the folder deletes it.
 pub fn index(doclens: &[u32], num_centroids: usize) -> (tempfile::TempDir, Index) {
     let backend = Cpu::new().unwrap();
     let tokens = doclens.iter().sum::<u32>() as usize;
     let options = TrainOptions { iterations: 1, ..TrainOptions::new(2, num_centroids) };
-    // A codec needs something to be trained on even where no passage is to be indexed.
+    // A codec is trained even for an index without passages.
     let codec = train(&backend, DIM, rows(tokens.max(500)), &options, &()).unwrap();
     let (codes, packed) = match tokens {
         0 => (Vec::new(), Packed::default()),
