@@ -1,14 +1,17 @@
-//! Embeddings through a real codec into an index and back: mapped bytes must be to the ops what the
-//! compressor's own bytes are. Broken files are the business of the crate's own tests.
+//! Round trip of embeddings through a codec and an index: mapped passages must equal the compressed ones. Searches of
+//! forged indexes, whose checksums are valid. Corrupt files are tested in `crates/index`.
 
 use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_weights};
 use selvedge_codec::{CodecKind, TrainOptions, train};
-use selvedge_index::{Check, FileKind, Index, Limits, ManifestInfo, Writer, verify};
-use std::path::PathBuf;
+use selvedge_index::{
+    Check, FileEntry, FileKind, HEADER_BYTES, Index, IndexFile, Limits, Manifest, ManifestInfo, Writer, verify,
+};
+use selvedge_search::{Mode, SearchParams, Searcher};
+use std::path::{Path, PathBuf};
 
 const DIM: usize = 32;
 
-/// Numbers in -1..1 that need no crate: splitmix64.
+/// Returns the `i`-th pseudo-random number in -1..1 (SplitMix64).
 fn component(i: u64) -> f32 {
     let mut z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,7 +19,7 @@ fn component(i: u64) -> f32 {
     ((z ^ z >> 31) >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
-/// `(num, DIM)` unit rows.
+/// Returns pseudo-random unit rows, `(num, DIM) f32`.
 fn embeddings(num: usize) -> Vec<f32> {
     let mut rows: Vec<f32> = (0..num * DIM).map(|i| component(i as u64)).collect();
     for row in rows.chunks_exact_mut(DIM) {
@@ -26,7 +29,7 @@ fn embeddings(num: usize) -> Vec<f32> {
     rows
 }
 
-/// A place for an index that nothing else uses, empty.
+/// Returns a path for the index of one test, where nothing exists.
 fn place(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("index-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
@@ -34,7 +37,7 @@ fn place(name: &str) -> PathBuf {
 }
 
 #[test]
-fn mapped_passages_are_what_was_compressed() {
+fn mapped_passages_equal_the_compressed_ones() {
     let cpu = Cpu::new().unwrap();
     let doclens: Vec<u32> = (0..100).map(|pid| pid * 7 % 23).collect();
     let rows = embeddings(doclens.iter().sum::<u32>() as usize);
@@ -72,7 +75,7 @@ fn mapped_passages_are_what_was_compressed() {
     }
 }
 
-/// All passages as one segment, packed by hand.
+/// Packs all passages as one segment.
 fn whole(
     codec: &selvedge_backend::CodecParams,
     doclens: &[u32],
@@ -93,7 +96,7 @@ fn whole(
 }
 
 #[test]
-fn a_token_costs_its_code_its_row_its_scale_and_little_else() {
+fn a_token_costs_its_code_its_row_its_weight_and_little_else() {
     let cpu = Cpu::new().unwrap();
     let doclens = [60u32; 400];
     let rows = embeddings(400 * 60);
@@ -111,7 +114,117 @@ fn a_token_costs_its_code_its_row_its_scale_and_little_else() {
     assert!((bits(FileKind::Codes) - 6.0).abs() < 0.1, "{}", bits(FileKind::Codes));
     assert!((bits(FileKind::Residuals) - 64.0).abs() < 0.1, "{}", bits(FileKind::Residuals));
     assert!((bits(FileKind::Weights) - f64::from(codec.params.weight_bits)).abs() < 0.1, "{}", bits(FileKind::Weights));
-    // A list has over half of the passages here: no set of them takes more than one bit a passage.
+    // A list holds over half of the passages here, and no set of passages takes more than one bit per passage.
     assert!(bits(FileKind::InvertedLists) < 64.0 * 400.0 / (400.0 * 60.0) + 0.2, "{}", bits(FileKind::InvertedLists));
+    std::fs::remove_dir_all(&path).unwrap();
+}
+
+/// Equal embeddings give a codec that saturates no centroid and can be opened: training ends exactly at the bound of
+/// the centroid table where all components of a centroid have the same magnitude.
+#[test]
+fn a_codec_of_equal_embeddings_is_opened() {
+    let cpu = Cpu::new().unwrap();
+    let one_hot = [[1.0].as_slice(), &[0.0; DIM - 1]].concat();
+    let even = [(DIM as f32).sqrt().recip(); DIM].to_vec();
+    for (number, row) in [one_hot, even, embeddings(1)].into_iter().enumerate() {
+        for (kind, nbits) in
+            [CodecKind::Selvedge, CodecKind::ColbertV2].map(|kind| [1, 4, 8].map(|n| (kind, n))).concat()
+        {
+            let rows = row.repeat(20);
+            let options = TrainOptions { kind, iterations: 1, ..TrainOptions::new(nbits, 1) };
+            let codec = train(&cpu, DIM, rows.clone(), &options, &()).unwrap();
+            let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
+            let path = place(&format!("equal-{number}-{kind:?}-{nbits}"));
+            let mut writer = Writer::create(&path).unwrap();
+            writer.set_codec(&codec).unwrap();
+            writer.push_passages(&[20], &codes, &packed).unwrap();
+            writer.finish(ManifestInfo::default()).unwrap();
+            let index = Index::open(&path, Check::Checksums).unwrap();
+            assert_eq!(index.saturated_centroids(), 0, "row {number}, {kind:?} at {nbits} bits");
+            std::fs::remove_dir_all(&path).unwrap();
+        }
+    }
+}
+
+/// Replaces the payload of a file, under a valid header.
+fn replace_payload(path: &Path, file: IndexFile, payload: &[u8]) -> FileEntry {
+    let at = path.join(file.name());
+    let mut header = std::fs::read(&at).unwrap()[..HEADER_BYTES].to_vec();
+    let crc32 = crc32fast::hash(payload);
+    header[20..24].copy_from_slice(&crc32.to_le_bytes());
+    header[24..32].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    let of_header = crc32fast::hash(&header[..60]);
+    header[60..].copy_from_slice(&of_header.to_le_bytes());
+    // A new file under the old name: existing mappings keep the old one.
+    std::fs::remove_file(&at).unwrap();
+    std::fs::write(&at, [&header, payload].concat()).unwrap();
+    FileEntry { bytes: (HEADER_BYTES + payload.len()) as u64, crc32 }
+}
+
+/// Replaces the payload of a file, with valid checksums in its header and in the manifest.
+fn forge(path: &Path, manifest: &Manifest, file: IndexFile, payload: &[u8]) {
+    let entry = replace_payload(path, file, payload);
+    let mut manifest = manifest.clone();
+    let segment = manifest.segments.iter_mut().find(|segment| segment.number == file.number).unwrap();
+    match file.kind {
+        FileKind::Codec => manifest.codec.file = entry,
+        FileKind::Offsets => segment.offsets = entry,
+        FileKind::Codes => segment.codes = entry,
+        FileKind::Residuals => segment.residuals = entry,
+        FileKind::Weights => segment.weights = entry,
+        FileKind::InvertedLists => segment.lists = entry,
+        FileKind::Manifest | FileKind::Documents => return,
+    }
+    replace_payload(path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+}
+
+/// Searches an index in both modes and decompresses all passages; returns whether it could be opened. Errors are
+/// allowed, panics and invalid hits are not.
+fn search_everything(path: &Path, query: &[f32]) -> bool {
+    let Ok(index) = Index::open(path, Check::Structure) else { return false };
+    let Ok(searcher) = Searcher::new(Cpu::new().unwrap(), &index) else { return false };
+    let approximate = Mode::Approximate { nprobe: 2, ndocs: 6, num_rescored: 4 };
+    for mode in [Mode::Exact, approximate] {
+        if let Ok(ranking) = searcher.search(query, &SearchParams { k: 3, mode }, None) {
+            assert!(ranking.found.iter().all(|hit| hit.pid < index.num_passages()), "{ranking:?}");
+        }
+    }
+    (0..index.num_passages()).for_each(|pid| drop(searcher.reconstruct(pid)));
+    true
+}
+
+#[test]
+fn a_search_of_a_forged_index_never_panics() {
+    let cpu = Cpu::new().unwrap();
+    let doclens = [3, 5, 0, 4, 6, 1, 2, 5];
+    let rows = embeddings(doclens.iter().sum::<u32>() as usize);
+    let codec =
+        train(&cpu, DIM, rows.clone(), &TrainOptions { iterations: 1, ..TrainOptions::new(2, 6) }, &()).unwrap();
+    let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
+    let path = place("forged");
+    let mut writer = Writer::create(&path).unwrap();
+    writer.set_limits(Limits { segment_tokens: 14, ..Limits::default() });
+    writer.set_codec(&codec).unwrap();
+    writer.push_passages(&doclens, &codes, &packed).unwrap();
+    let manifest = writer.finish(ManifestInfo::default()).unwrap();
+    assert_eq!(manifest.segments.len(), 2);
+    let query = &rows[..4 * DIM];
+    assert!(search_everything(&path, query));
+
+    for file in manifest.files().into_iter().map(|(file, _)| file).chain([IndexFile::MANIFEST]) {
+        let sound = std::fs::read(path.join(file.name())).unwrap()[HEADER_BYTES..].to_vec();
+        let mut num_opened = 0;
+        for (at, &byte) in sound.iter().enumerate() {
+            for value in [byte ^ 1, 0xff] {
+                let mut payload = sound.clone();
+                payload[at] = value;
+                forge(&path, &manifest, file, &payload);
+                num_opened += usize::from(search_everything(&path, query));
+            }
+        }
+        assert!(num_opened > 0, "{file}: no forged byte gets past opening");
+        forge(&path, &manifest, file, &sound);
+    }
+    assert!(verify(&path).unwrap().is_sound());
     std::fs::remove_dir_all(&path).unwrap();
 }

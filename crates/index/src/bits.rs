@@ -1,6 +1,6 @@
-//! A stream of bits, first bit lowest: what the lists are written with.
+//! Bit writer of the inverted lists, least significant bit first, and variable-length integers (LEB128).
 
-/// Most bits of one push.
+/// Largest number of bits per push.
 const MAX_BITS: u32 = 32;
 
 /// Appends numbers of up to 32 bits to a byte string, least significant bit first.
@@ -12,7 +12,7 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the low `bits` bits of `value`, which has no others.
+    /// Appends `value` in `bits` bits; its higher bits are zero.
     pub(crate) fn push(&mut self, value: u64, bits: u32) {
         debug_assert!(bits <= MAX_BITS && value >> bits == 0);
         self.word |= value << self.filled;
@@ -33,7 +33,7 @@ impl BitWriter {
         self.push(1 << zeros, zeros as u32 + 1);
     }
 
-    /// The bytes, filled up with zero bits to a multiple of 8.
+    /// Returns the bytes, padded with zero bits to a multiple of 8 bytes.
     pub(crate) fn into_words(mut self) -> Vec<u8> {
         if self.filled > 0 {
             self.bytes.extend_from_slice(&self.word.to_le_bytes());
@@ -42,7 +42,7 @@ impl BitWriter {
     }
 }
 
-/// Appends a number, 7 bits a byte, low ones first; all bytes but the last have the high bit set (LEB128).
+/// Appends a number in LEB128: 7 bits per byte, low bits first; all bytes but the last have the high bit set.
 pub(crate) fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
@@ -51,7 +51,7 @@ pub(crate) fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Takes a number off the front of `bytes`; `None` where they end too early or the number has more than 64 bits.
+/// Takes a LEB128 number off the front of `bytes`; `None` if they end too early or the number exceeds 64 bits.
 pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {

@@ -1,8 +1,8 @@
-//! The codec file: a trained codec as fixed little-endian numbers, each stored once.
+//! The codec file: the numbers of a trained codec, little-endian.
 //!
-//! | bytes | type | what |
+//! | bytes | type | contents |
 //! |---|---|---|
-//! | 0..4 | u32 | components of a vector, `D` |
+//! | 0..4 | u32 | components per embedding, `D` |
 //! | 4..8 | u32 | centroids, `K` |
 //! | 8 | u8 | kind: 0 selvedge, 1 ColBERTv2 |
 //! | 9 | u8 | `nbits` |
@@ -15,11 +15,11 @@
 //! | 24..28 | f32 | `centroid_scale` |
 //! | 28..32 | f32 | `centroid_weight_step` |
 //! | 32..36 | f32 | `residual_weight_step` |
-//! | 36..40 | f32 | one step of a trellis's levels, 0 for buckets |
+//! | 36..40 | f32 | step of a trellis's levels; 0 for buckets |
 //! | 40.. | f32 | cutoffs, `2^nbits - 1` (none at 0 bits, none for a trellis) |
 //! | | i8 | levels, `2^nbits` (none at 0 bits), 16 for a trellis |
-//! | | u8 | centroid_weights, `2^weight_bits` |
-//! | | u8 | residual_weights, `2^weight_bits` |
+//! | | u8 | `centroid_weights`, `2^weight_bits` |
+//! | | u8 | `residual_weights`, `2^weight_bits` |
 //! | | i8 | centroids, `(K, D)` |
 
 use crate::error::{Error, Result};
@@ -29,14 +29,15 @@ use selvedge_backend::{CodecParams, ResidualForm, RowCoding, WeightRule};
 use selvedge_codec::{Codec, CodecKind};
 use std::path::Path;
 
-/// Bytes before the cutoffs.
+/// Size of the numbers before the cutoffs.
 const PRELUDE_BYTES: usize = 40;
 
 const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
 const RULES: [WeightRule; 3] = [WeightRule::KeepLength, WeightRule::UnitNorm, WeightRule::KeepLengthRefit];
 
-// The numbers in the file: places in the arrays above. A new variant does not compile until it has one.
+// The numbers in the file are indices into the arrays above. The matches are exhaustive, so that a new variant needs
+// one.
 
 fn kind_number(kind: CodecKind) -> u8 {
     match kind {
@@ -60,7 +61,7 @@ fn rule_number(rule: WeightRule) -> u8 {
     }
 }
 
-/// The number of a row coding, and its step.
+/// Number of a row coding, and its step.
 fn coding_numbers(coding: RowCoding) -> (u8, f32) {
     match coding {
         RowCoding::Buckets => (0, 0.0),
@@ -68,7 +69,7 @@ fn coding_numbers(coding: RowCoding) -> (u8, f32) {
     }
 }
 
-/// Writes the codec file of `directory`.
+/// Writes the codec file into `directory`.
 pub(crate) fn write(directory: &Path, codec: &Codec) -> Result<FileEntry> {
     let mut out = FramedFileWriter::create(directory, IndexFile::CODEC)?;
     let params = &codec.params;
@@ -81,7 +82,7 @@ pub(crate) fn write(directory: &Path, codec: &Codec) -> Result<FileEntry> {
     out.finish()
 }
 
-/// Everything before the cutoffs.
+/// Encodes the numbers before the cutoffs.
 fn prelude(codec: &Codec) -> Vec<u8> {
     let params = &codec.params;
     let (coding, step) = coding_numbers(params.coding);
@@ -104,24 +105,24 @@ fn prelude(codec: &Codec) -> Vec<u8> {
     bytes
 }
 
-/// Reads a codec file, whose checksum is right, and checks every bound that the ops lean on.
-pub(crate) fn read(frame: &FramedFile) -> Result<Codec> {
-    let bytes = &frame.payload[..];
+/// Decodes a codec file whose checksum is right and checks every bound that the ops rely on.
+pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
+    let bytes = &file.payload[..];
     let too_short = |expected: usize| Error::Truncated {
-        path: frame.path.clone(),
+        path: file.path.clone(),
         expected_bytes: expected as u64,
         found_bytes: bytes.len() as u64,
     };
     if bytes.len() < PRELUDE_BYTES {
         return Err(too_short(PRELUDE_BYTES));
     }
-    let sizes = Sizes::read(frame)?;
+    let sizes = Sizes::read(file)?;
     let [cutoffs, levels, centroid_weights, residual_weights, centroids, end] = sizes.ends();
     if bytes.len() < end {
         return Err(too_short(end));
     }
     if bytes.len() > end {
-        return Err(bad(frame, "bytes after the centroids", (bytes.len() - end) as u64));
+        return Err(bad(file, "bytes after the centroids", (bytes.len() - end) as u64));
     }
     let f32_at = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let params = CodecParams {
@@ -132,8 +133,8 @@ pub(crate) fn read(frame: &FramedFile) -> Result<Codec> {
         coding: sizes.coding,
         levels: bytemuck::cast_slice(&bytes[levels..centroid_weights]).to_vec(),
         cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
-        form: *pick(frame, "residual form", &FORMS, 11)?,
-        rule: *pick(frame, "weight rule", &RULES, 12)?,
+        form: *pick(file, "residual form", &FORMS, 11)?,
+        rule: *pick(file, "weight rule", &RULES, 12)?,
         rotation: None, // the kind says whether there is one
         weight_bits: sizes.weight_bits,
         centroid_weights: bytes[centroid_weights..residual_weights].to_vec(),
@@ -141,12 +142,12 @@ pub(crate) fn read(frame: &FramedFile) -> Result<Codec> {
         centroid_weight_step: f32_at(28),
         residual_weight_step: f32_at(32),
     };
-    let kind = *pick(frame, "kind", &KINDS, 8)?;
+    let kind = *pick(file, "kind", &KINDS, 8)?;
     let seed = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
-    Codec::new(kind, seed, params).map_err(|source| Error::Contents { path: frame.path.clone(), source })
+    Codec::new(kind, seed, params).map_err(|source| Error::Contents { path: file.path.clone(), source })
 }
 
-/// What the lengths of the arrays follow from.
+/// Numbers that determine the lengths of the arrays.
 struct Sizes {
     dim: usize,
     num_centroids: usize,
@@ -156,8 +157,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn read(frame: &FramedFile) -> Result<Self> {
-        let bytes = &frame.payload;
+    fn read(file: &FramedFile) -> Result<Self> {
+        let bytes = &file.payload;
         let four = |at: usize| -> [u8; 4] { bytes[at..at + 4].try_into().expect("four bytes") };
         let step = f32::from_le_bytes(four(36));
         let sizes = Self {
@@ -165,18 +166,18 @@ impl Sizes {
             num_centroids: u32::from_le_bytes(four(4)) as usize,
             nbits: bytes[9],
             weight_bits: bytes[10],
-            coding: *pick(frame, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?,
+            coding: *pick(file, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?,
         };
         if !matches!(sizes.nbits, 0 | 1 | 2 | 4 | 8) {
-            return Err(bad(frame, "nbits", sizes.nbits.into()));
+            return Err(bad(file, "nbits", sizes.nbits.into()));
         }
         if sizes.weight_bits > 8 {
-            return Err(bad(frame, "weight_bits", sizes.weight_bits.into()));
+            return Err(bad(file, "weight_bits", sizes.weight_bits.into()));
         }
         Ok(sizes)
     }
 
-    /// Where cutoffs, levels, centroid_weights, residual_weights and centroids start, and where the last end.
+    /// Offsets of cutoffs, levels, centroid weights, residual weights and centroids, and the end of the file.
     fn ends(&self) -> [usize; 6] {
         let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.weight_bits;
@@ -189,14 +190,14 @@ impl Sizes {
     }
 }
 
-/// The one of `choices` that the byte `at` stands for.
-fn pick<'a, T>(frame: &FramedFile, what: &'static str, choices: &'a [T], at: usize) -> Result<&'a T> {
-    let value = frame.payload[at];
-    choices.get(value as usize).ok_or_else(|| bad(frame, what, value.into()))
+/// Element of `choices` whose index is the byte at `at`.
+fn pick<'a, T>(file: &FramedFile, what: &'static str, choices: &'a [T], at: usize) -> Result<&'a T> {
+    let value = file.payload[at];
+    choices.get(value as usize).ok_or_else(|| bad(file, what, value.into()))
 }
 
-fn bad(frame: &FramedFile, what: &'static str, value: u64) -> Error {
-    Error::CodecFile { path: frame.path.clone(), what, value }
+fn bad(file: &FramedFile, what: &'static str, value: u64) -> Error {
+    Error::CodecFile { path: file.path.clone(), what, value }
 }
 
 #[cfg(test)]
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_places() {
+    fn numbers_are_indices() {
         KINDS.iter().enumerate().for_each(|(at, &kind)| assert_eq!(kind_number(kind) as usize, at));
         FORMS.iter().enumerate().for_each(|(at, &form)| assert_eq!(form_number(form) as usize, at));
         RULES.iter().enumerate().for_each(|(at, &rule)| assert_eq!(rule_number(rule) as usize, at));

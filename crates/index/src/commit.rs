@@ -1,7 +1,8 @@
-//! Changes of an index that exists: another manifest takes the place of the one before.
+//! Changes to an existing index: a new manifest replaces the old one.
 //!
-//! In: the folder of an index and what to change. Out: the same index with the new manifest. Whoever opens the index
-//! meanwhile finds one or the other; of two changes at the same time the second starts from what the first one left.
+//! In: the directory of an index and a change. Out: the same index with the new manifest. A process that
+//! opens the index meanwhile reads the old manifest or the new one. Concurrent changes run one after the
+//! other.
 
 use crate::disk::{FolderLock, PartialFolder, sync_directory};
 use crate::error::{Result, io_at};
@@ -9,17 +10,21 @@ use crate::files::IndexFile;
 use crate::manifest::Manifest;
 use std::path::Path;
 
-/// Puts other search parameters into the manifest of the index at `path`.
+/// Replaces the search parameters in the manifest of the index at `path` by the value that `change` returns.
+///
+/// `change` gets the stored parameters, `None` if there are none. It runs under the lock of the directory: of
+/// two concurrent calls, the second gets the parameters that the first one wrote.
 ///
 /// # Errors
-/// Where there is no sound manifest, or the folder cannot be written; the index is then as it was.
-pub fn write_search(path: &Path, search: serde_json::Value) -> Result<()> {
-    update(path, |manifest| manifest.search = Some(search))
+/// [`Error::MissingFile`](crate::Error::MissingFile) or another error of reading the manifest if there is no sound
+/// index, [`Error::Io`](crate::Error::Io) if the directory cannot be written; the index is then as it was.
+pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>) -> serde_json::Value) -> Result<()> {
+    update(path, |manifest| manifest.search = Some(change(manifest.search.as_ref())))
 }
 
-/// Replaces the manifest of the index at `path` by a changed one, under the lock of the folder.
+/// Replaces the manifest of the index at `path` by a changed one, under the lock of the directory.
 pub(crate) fn update(path: &Path, change: impl FnOnce(&mut Manifest)) -> Result<()> {
-    // A folder that holds no index gets no lock.
+    // Read before the lock is taken, so that no lock file is created in a directory without an index.
     Manifest::read(path)?;
     let lock = FolderLock::wait(path)?;
     let (mut manifest, _) = Manifest::read(path)?;

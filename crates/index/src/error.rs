@@ -1,4 +1,4 @@
-//! Every way in which a file, a document or a machine can fail this room.
+//! Errors of this crate: about the files of an index, the input of a writer, and the file system.
 
 use crate::files::FileKind;
 use std::io;
@@ -7,54 +7,58 @@ use std::path::{Path, PathBuf};
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and with which values.
+/// Error of reading or writing an index, with the file and the values.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system said no.
+    /// An I/O error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Something is already where the index should go.
+    /// The target of a new index is neither absent nor an empty directory.
     #[error("{}: already exists and is not an empty directory", path.display())]
     Exists {
-        /// Where the index should go.
+        /// Target of the new index.
         path: PathBuf,
     },
-    /// Another writer works in this folder.
-    #[error("{}: another process is building or changing an index here (if none is, remove {})", path.display(), lock.display())]
+    /// Another writer holds the lock of this directory.
+    #[error(
+        "{}: another process is building or changing an index here (if none is, remove {})",
+        path.display(),
+        lock.display()
+    )]
     Locked {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// The lock that the other writer holds.
+        /// Lock file that the other writer holds.
         lock: PathBuf,
     },
-    /// A file that the index needs is not there.
+    /// A file of the index is missing.
     #[error("{}: missing", path.display())]
     MissingFile {
         /// The file.
         path: PathBuf,
     },
-    /// The file does not start as files of an index do.
+    /// The file does not start with the magic bytes of an index file.
     #[error("{}: not a file of a selvedge index (starts with {found:02x?})", path.display())]
     BadMagic {
         /// The file.
         path: PathBuf,
-        /// Its first bytes.
+        /// First bytes of the file.
         found: [u8; 8],
     },
-    /// The file has a format version that this program does not read.
+    /// The format version of the file is unsupported.
     #[error("{}: format version {found}, but this program reads version {supported}", path.display())]
     FormatVersion {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Version of the file.
         found: u32,
-        /// The version that can be read.
+        /// Version that this build reads.
         supported: u32,
     },
     /// The file is of another kind than its name says.
@@ -62,9 +66,9 @@ pub enum Error {
     WrongKind {
         /// The file.
         path: PathBuf,
-        /// What its name says.
+        /// Kind by its name.
         expected: FileKind,
-        /// What its header says.
+        /// Kind by its header, as [`FileKind::number`] numbers them.
         found: u32,
     },
     /// The file has another number than its name says.
@@ -72,9 +76,9 @@ pub enum Error {
     WrongNumber {
         /// The file.
         path: PathBuf,
-        /// What its name says.
+        /// Number by its name.
         expected: u32,
-        /// What its header says.
+        /// Number by its header.
         found: u32,
     },
     /// The file ends too early.
@@ -82,53 +86,57 @@ pub enum Error {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that it should have.
+        /// Bytes that its contents state.
         expected_bytes: u64,
-        /// Bytes that it has.
+        /// Bytes on disk.
         found_bytes: u64,
     },
-    /// The file goes on after its end.
+    /// Bytes follow the end of the file's contents.
     #[error("{}: expected {expected_bytes} bytes, found {found_bytes}", path.display())]
     TrailingBytes {
         /// The file.
         path: PathBuf,
-        /// Bytes that it should have.
+        /// Bytes that its contents state.
         expected_bytes: u64,
-        /// Bytes that it has.
+        /// Bytes on disk.
         found_bytes: u64,
     },
-    /// The header's bytes do not have the checksum that the header states.
+    /// The checksum of the header is wrong.
     #[error("{}: header checksum {found:08x}, expected {expected:08x}", path.display())]
     HeaderChecksum {
         /// The file.
         path: PathBuf,
-        /// What the header states.
+        /// Checksum that the header states.
         expected: u32,
-        /// What its bytes have.
+        /// Checksum of the bytes.
         found: u32,
     },
-    /// The payload's bytes do not have the checksum that the header states.
+    /// The checksum of the payload is wrong.
     #[error("{}: checksum {found:08x}, expected {expected:08x}", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// What the header states.
+        /// Checksum that the header states.
         expected: u32,
-        /// What its bytes have.
+        /// Checksum of the bytes.
         found: u32,
     },
-    /// The file is whole, but it is not the one that the manifest names.
-    #[error("{}: the manifest names {expected_bytes} bytes with checksum {expected:08x}, found {found_bytes} with {found:08x}", path.display())]
+    /// The file is sound, but it is not the one that the manifest names.
+    #[error(
+        "{}: the manifest names {expected_bytes} bytes with checksum {expected:08x}, \
+         found {found_bytes} with {found:08x}",
+        path.display()
+    )]
     Replaced {
         /// The file.
         path: PathBuf,
         /// Bytes that the manifest names.
         expected_bytes: u64,
-        /// Bytes that the file has.
+        /// Bytes of the file.
         found_bytes: u64,
         /// Checksum that the manifest names.
         expected: u32,
-        /// Checksum that the file states.
+        /// Checksum that the file's header states.
         found: u32,
     },
     /// A manifest that contradicts itself.
@@ -136,51 +144,62 @@ pub enum Error {
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Rule that it breaks.
         reason: String,
     },
-    /// A codec file whose numbers make no codec.
+    /// A number of the codec file is out of range.
     #[error("{}: {what} is {value}", path.display())]
     CodecFile {
         /// The codec file.
         path: PathBuf,
-        /// Which number.
+        /// Name of the number.
         what: &'static str,
-        /// Its value.
+        /// Value of the number.
         value: u64,
     },
-    /// Numbers that the ops could not work with.
+    /// All centroids of the codec saturate, so that similarities of different centroids are the same number.
+    #[error(
+        "{}: all {num_centroids} centroids saturate, so that searches would misrank; build the index anew",
+        path.display()
+    )]
+    Saturated {
+        /// The codec file.
+        path: PathBuf,
+        /// Number of centroids.
+        num_centroids: usize,
+    },
+    /// A codec, an offset or a code that is out of the range that the ops rely on.
     #[error("{}: {source}", path.display())]
     Contents {
         /// The file.
         path: PathBuf,
-        /// Which rule they break.
+        /// Bound that they break.
         source: selvedge_backend::Error,
     },
-    /// A lists file whose parts do not fit together.
+    /// A lists file whose parts contradict each other.
     #[error("{}: {what}", path.display())]
     InvertedLists {
         /// The lists file.
         path: PathBuf,
-        /// What does not fit.
+        /// Rule that is broken.
         what: &'static str,
     },
-    /// An inverted list that is not what the codes of its segment say.
+    /// An inverted list that contradicts the codes of its segment.
     #[error("{}: the list of code {code} does not hold the passages that have this code", path.display())]
     ListMismatch {
         /// The lists file.
         path: PathBuf,
-        /// The list.
+        /// Code whose list it is.
         code: u32,
     },
-    /// A documents file whose parts do not fit together.
+    /// A documents file whose parts contradict each other.
     #[error("{}: block at byte {at}: {what}", path.display())]
     Documents {
         /// The documents file.
         path: PathBuf,
-        /// Where in its payload.
+        /// Offset in its payload, in bytes.
         at: u64,
-        /// What does not fit.
+        /// Rule that is broken.
         what: &'static str,
     },
     /// Two documents with one id.
@@ -188,19 +207,19 @@ pub enum Error {
     DuplicateId {
         /// The id.
         id: String,
-        /// The passage that had it first.
+        /// First passage that has the id.
         first: u32,
-        /// The passage that came with it again.
+        /// Second passage that has the id.
         second: u32,
     },
-    /// An id that no document can have.
+    /// An id that is blank or holds a line break or NUL.
     #[error("the id of passage {pid}, {id:?}, {reason}")]
     InvalidId {
         /// The id.
         id: String,
-        /// The passage that came with it.
+        /// The passage that has it.
         pid: u32,
-        /// Which rule it breaks.
+        /// Rule that it breaks.
         reason: &'static str,
     },
     /// Metadata that is not a JSON object.
@@ -214,25 +233,25 @@ pub enum Error {
     DocumentTooLarge {
         /// Id of the document.
         id: String,
-        /// Bytes that it needs.
+        /// Bytes of its larger column.
         bytes: usize,
-        /// Bytes that it may have.
+        /// Largest number of bytes allowed.
         limit: usize,
     },
-    /// More passages than a pid can number, or a passage with more tokens than an offset can.
+    /// More passages than pids can number.
     #[error("{what}: {found} is more than {limit}")]
     TooMany {
-        /// What there is too much of.
+        /// Name of the things counted.
         what: &'static str,
-        /// How many.
+        /// Number of them.
         found: u64,
-        /// The limit.
+        /// Largest number allowed.
         limit: u64,
     },
-    /// A code that names no centroid was handed to the writer.
+    /// A code that is out of range was passed to the writer.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
-    /// Not as many passages as documents were written.
+    /// The numbers of documents and passages written differ.
     #[error("{documents} documents, but {passages} passages")]
     PassageCount {
         /// Documents written.
@@ -240,24 +259,24 @@ pub enum Error {
         /// Passages written.
         passages: u64,
     },
-    /// The index was to be finished before it had a codec.
+    /// The index has no codec and cannot be finished.
     #[error("the index has no codec")]
     NoCodec,
-    /// The index was to be finished although an earlier step had failed half-way.
+    /// A write failed earlier, so that the index cannot be finished.
     #[error("an earlier step failed, so the index cannot be finished")]
     Unfinished,
-    /// A pid that the index does not have.
+    /// A pid that is out of range.
     #[error("passage {pid} does not exist: the index has {num_passages}")]
     NoSuchPassage {
         /// The pid.
         pid: u32,
-        /// Passages of the index.
+        /// Number of passages of the index.
         num_passages: u32,
     },
 }
 
 impl Error {
-    /// The file that this error is about, where it is about one.
+    /// File or directory that the error is about, if it is about one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Io { path, .. }
@@ -275,6 +294,7 @@ impl Error {
             | Self::Replaced { path, .. }
             | Self::Manifest { path, .. }
             | Self::CodecFile { path, .. }
+            | Self::Saturated { path, .. }
             | Self::Contents { path, .. }
             | Self::InvertedLists { path, .. }
             | Self::ListMismatch { path, .. }
@@ -284,7 +304,7 @@ impl Error {
     }
 }
 
-/// Gives an I/O error its path.
+/// Adds the path to an I/O error.
 pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
     move |source| Error::Io { path: path.to_owned(), source }
 }

@@ -1,18 +1,18 @@
-//! The name of every file of an index: the one place that spells them.
+//! Names of all files of an index. No other module spells them.
 
 use std::fmt;
 
-/// The lock of a folder that is changed: there while a process holds it.
+/// Lock file of a directory that is being changed.
 pub(crate) const LOCK_NAME: &str = ".selvedge.lock";
 
-/// The folder, inside that of an index, for files that are not complete.
+/// Hidden directory for incomplete files, inside the directory of the index.
 pub(crate) const PARTIAL_NAME: &str = ".selvedge.partial";
 
-/// What a file holds.
+/// Kind of a file, by its contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
-    /// What the index is made of; written last.
+    /// Table of contents of the index, in JSON; written last.
     Manifest,
     /// The trained codec: centroids, levels, weight entries.
     Codec,
@@ -20,11 +20,11 @@ pub enum FileKind {
     Documents,
     /// First token of each passage of a segment.
     Offsets,
-    /// Code of each token of a segment.
+    /// Packed code of each token of a segment.
     Codes,
     /// Packed residual of each token of a segment.
     Residuals,
-    /// Packed weight index of each token of a segment.
+    /// Packed weight index of each token of a segment. Its word in the format is `scales`.
     #[serde(rename = "scales")]
     Weights,
     /// Passages of each centroid of a segment.
@@ -33,7 +33,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [FileKind; 8] = [
         Self::Manifest,
         Self::Codec,
@@ -45,7 +45,7 @@ impl FileKind {
         Self::InvertedLists,
     ];
 
-    /// The number that stands for this kind in a file's header.
+    /// Number of this kind in a file's header.
     pub fn number(self) -> u32 {
         match self {
             Self::Manifest => 1,
@@ -59,7 +59,7 @@ impl FileKind {
         }
     }
 
-    /// The word that stands for this kind in file names, tables and messages.
+    /// Word for this kind in file names, tables and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",
@@ -73,7 +73,7 @@ impl FileKind {
         }
     }
 
-    /// Whether an index has one such file for each run of passages, rather than a single one.
+    /// Whether an index has one file of this kind per run of passages, rather than a single one.
     fn is_numbered(self) -> bool {
         !matches!(self, Self::Manifest | Self::Codec)
     }
@@ -91,29 +91,29 @@ impl fmt::Display for FileKind {
 /// The five files of segment `n` carry the number `n`; documents files are numbered on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexFile {
-    /// What it holds.
+    /// Kind of the file.
     pub kind: FileKind,
-    /// Which of its kind; 0 for the manifest and the codec.
+    /// Number among the files of its kind; 0 for the manifest and the codec.
     pub number: u32,
 }
 
 impl IndexFile {
-    /// What the index is made of.
+    /// The manifest.
     pub const MANIFEST: Self = Self { kind: FileKind::Manifest, number: 0 };
-    /// The trained codec.
+    /// The codec file.
     pub const CODEC: Self = Self { kind: FileKind::Codec, number: 0 };
 
-    /// File `number` of its kind.
+    /// File `number` of a kind.
     pub fn new(kind: FileKind, number: u32) -> Self {
         Self { kind, number }
     }
 
-    /// The file's name inside the directory of the index.
+    /// Name of the file in the directory of the index.
     pub fn name(self) -> String {
         if self.kind.is_numbered() { format!("{}-{:04}", self.kind, self.number) } else { self.kind.to_string() }
     }
 
-    /// The file that has this name.
+    /// Index file of this name; `None` if no index file has such a name.
     pub fn from_name(name: &str) -> Option<Self> {
         let (word, number) = match name.split_once('-') {
             Some((word, number)) => (word, number.parse().ok()?),

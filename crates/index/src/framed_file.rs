@@ -1,6 +1,6 @@
-//! What every file of an index has in common: a header of 64 bytes, then the payload.
+//! Frame of every file of an index: a header of 64 bytes, then the payload.
 //!
-//! | bytes | type | what |
+//! | bytes | type | contents |
 //! |---|---|---|
 //! | 0..8 | `[u8; 8]` | magic, `SELVEDGE` |
 //! | 8..12 | u32 | format version, 2 |
@@ -11,8 +11,8 @@
 //! | 32..60 | | zero |
 //! | 60..64 | u32 | CRC-32 of the header's first 60 bytes |
 //!
-//! Numbers are little-endian. The payload goes to the end of the file and, since files are mapped
-//! from their start, begins at a multiple of 64 bytes in memory.
+//! Numbers are little-endian. The payload extends to the end of the file. Files are mapped from their start,
+//! so the payload is aligned to 64 bytes in memory.
 
 use crate::error::{Error, Result, io_at};
 use crate::files::IndexFile;
@@ -22,22 +22,22 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// First bytes of every file.
+/// First bytes of every index file.
 pub const MAGIC: [u8; 8] = *b"SELVEDGE";
 
-/// The format version that is written and read. 2: trellis rows, weight indices of any width (1 had neither).
+/// Format version that is written and read. Version 2 added trellis rows and weight indices of any width.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// Bytes of a header.
+/// Size of a header.
 pub const HEADER_BYTES: usize = 64;
 
-/// Bytes buffered before they are written: enough for the disk to see large writes only.
+/// Size of the write buffer: large, so that the disk sees few writes.
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Bytes that one thread checksums at a time: large against the cost of combining two checksums.
+/// Bytes per parallel checksum task: large against the cost of combining two checksums.
 const CHECKSUM_CHUNK: usize = 8 << 20;
 
-/// A file as the manifest names it.
+/// Length and checksum of a file, as the manifest records them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileEntry {
     /// Bytes of the whole file.
@@ -46,7 +46,7 @@ pub struct FileEntry {
     pub crc32: u32,
 }
 
-/// CRC-32 of `bytes`, by all threads.
+/// CRC-32 of `bytes`, computed in parallel.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let hash = |chunk: &[u8]| {
         let mut hasher = crc32fast::Hasher::new();
@@ -63,7 +63,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     bytes.par_chunks(CHECKSUM_CHUNK).map(hash).reduce(crc32fast::Hasher::new, combine).finalize()
 }
 
-/// The header of `file` with a payload of `payload_bytes`.
+/// Encodes the header of `file` for a payload of `payload_bytes`.
 pub(crate) fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
@@ -77,7 +77,7 @@ pub(crate) fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HE
     header
 }
 
-/// A file that is being written.
+/// Writer of one file; the header is written last.
 pub(crate) struct FramedFileWriter {
     file: IndexFile,
     path: PathBuf,
@@ -87,7 +87,7 @@ pub(crate) struct FramedFileWriter {
 }
 
 impl FramedFileWriter {
-    /// Starts `file` in `directory`, where it must not exist.
+    /// Creates `file` in `directory`, where it must not exist.
     pub(crate) fn create(directory: &Path, file: IndexFile) -> Result<Self> {
         let path = directory.join(file.name());
         let handle = File::options().write(true).create_new(true).open(&path).map_err(io_at(&path))?;
@@ -109,7 +109,7 @@ impl FramedFileWriter {
         self.payload_bytes
     }
 
-    /// Writes the header and waits until the disk has every byte.
+    /// Writes the header and syncs the file to disk.
     pub(crate) fn finish(self) -> Result<FileEntry> {
         let crc32 = self.hasher.finalize();
         let finish = || -> io::Result<()> {
@@ -123,14 +123,14 @@ impl FramedFileWriter {
     }
 }
 
-/// A file that is being read: header and length are right, the checksum is [`FramedFile::check`]'s business.
+/// A mapped file with a valid header and the right length. [`FramedFile::check`] checks the payload.
 #[derive(Clone, Debug)]
 pub(crate) struct FramedFile {
-    /// Where it lies.
+    /// Path of the file.
     pub(crate) path: PathBuf,
-    /// Everything after the header.
+    /// Bytes after the header.
     pub(crate) payload: Bytes,
-    /// Bytes and checksum, as the header states them.
+    /// Length and checksum that the header states.
     pub(crate) entry: FileEntry,
 }
 
@@ -143,22 +143,22 @@ impl FramedFile {
         Ok(Self { path, payload: mapped.slice(HEADER_BYTES..), entry })
     }
 
-    /// Maps `file` and checks besides that it is the one that the manifest names.
+    /// Maps `file`, checks its header and its length, and that it is the one that the manifest names.
     pub(crate) fn open_named(directory: &Path, file: IndexFile, named: FileEntry) -> Result<Self> {
-        let frame = Self::open(directory, file)?;
-        if frame.entry == named {
-            return Ok(frame);
+        let opened = Self::open(directory, file)?;
+        if opened.entry == named {
+            return Ok(opened);
         }
         Err(Error::Replaced {
-            path: frame.path,
+            path: opened.path,
             expected_bytes: named.bytes,
-            found_bytes: frame.entry.bytes,
+            found_bytes: opened.entry.bytes,
             expected: named.crc32,
-            found: frame.entry.crc32,
+            found: opened.entry.crc32,
         })
     }
 
-    /// Checks every byte of the payload.
+    /// Checks the payload against its checksum.
     pub(crate) fn check(&self) -> Result<()> {
         let found = checksum(&self.payload);
         if found == self.entry.crc32 {
@@ -201,7 +201,7 @@ fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry
     }
 }
 
-/// Maps a file into memory, whole and read-only.
+/// Maps a whole file into memory, read-only.
 #[allow(unsafe_code)]
 fn map_file(path: &Path) -> Result<Bytes> {
     let handle = File::open(path).map_err(|source| match source.kind() {
@@ -216,9 +216,9 @@ fn map_file(path: &Path) -> Result<Bytes> {
     if metadata.len() == 0 {
         return Ok(Bytes::new());
     }
-    // SAFETY: the mapping is read-only, and files of an index never change once they are written:
-    // the writer fills them in a hidden directory and moves them into place when all of them are
-    // complete. Whoever changes or shortens them in place breaks the format's one rule.
+    // SAFETY: the mapping is read-only, and files of an index never change once they are written: the writer fills them
+    // in a hidden directory and moves them into place when all of them are complete. Changing or truncating a file in
+    // place breaks the one rule of the format.
     let mapped = unsafe { memmap2::Mmap::map(&handle) }.map_err(io_at(path))?;
     Ok(Bytes::from_owner(mapped))
 }

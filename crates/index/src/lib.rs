@@ -1,28 +1,28 @@
-//! The only room that knows a file name: segments, manifest, checksums, reader, writer.
+//! The index on disk: segments, documents, codec, manifest, checksums; its reader and its writer.
 //!
-//! In: documents, a codec, codes and packed residuals. Out: a directory whose files never change, and
-//! from it, mapped and uncopied, what the ops and the query funnel work with.
+//! In: documents, a codec, codes and packed residuals. Out: a directory of immutable files, and, mapped into memory
+//! without a copy, the arrays that the ops and the search read. No other crate knows a file name.
 //!
 //! ```text
 //! index/
-//!   manifest         what the index is made of; written last            JSON
-//!   codec            centroids, levels, weight entries                   once for the index
+//!   manifest         table of contents; written last                    JSON
+//!   codec            centroids, levels, weight entries                  one per index
 //!   documents-0000   ids | texts and metadata                           zstd blocks, any run of passages
 //!   offsets-0000     first token of each passage      \
 //!   codes-0000       code of each token                \
 //!   residuals-0000   packed residual of each token      > one segment:  any run of passages
-//!   weights-0000      weight index of each token         /
+//!   scales-0000      weight index of each token        /
 //!   lists-0000       passages of each centroid        /
 //! ```
 //!
-//! Every file has the same header ([`HEADER_BYTES`]: magic, version, kind, number, length, checksums),
-//! and the manifest repeats length and checksum of each, so that a file of another index is noticed.
-//! [`Writer`] fills a hidden directory and moves its files into place, the manifest last: an index is there as a whole
-//! or not at all. Who changes an index holds `.selvedge.lock` in its directory meanwhile.
-//! [`Index::open`] reads as little as [`Check`] asks for; [`verify()`] reads everything.
+//! Every file has the same header ([`HEADER_BYTES`]: magic, version, kind, number, length, checksums). The manifest
+//! repeats the length and the checksum of each file, so that a file of another index is detected.
+//! [`Writer`] fills a hidden directory and moves its files into place, the manifest last: the index is either complete
+//! or absent. A process that changes an index holds `.selvedge.lock` in its directory.
+//! [`Index::open`] reads as little as [`Check`] allows; [`verify()`] reads everything.
 //!
 //! The layouts are documented where they are written: the header in `framed_file.rs`, payloads in
-//! `codec_file.rs`, `documents/mod.rs`, `segment.rs` and `lists/mod.rs`.
+//! `codec_file.rs`, `documents/mod.rs`, `segment.rs` and `lists/mod.rs`. The crate's README is a tour of the code.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
@@ -37,6 +37,7 @@ mod framed_file;
 mod lists;
 mod manifest;
 mod reader;
+mod saturation;
 mod segment;
 mod spool;
 mod staging;

@@ -1,4 +1,4 @@
-//! What an index is made of: the JSON payload of the one file that is written last.
+//! The manifest: table of contents of an index, in JSON, written last.
 
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
@@ -7,112 +7,112 @@ use selvedge_codec::CodecKind;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Which model made the embeddings, and how texts go into it.
+/// Model that made the embeddings, and its input lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderInfo {
-    /// Name or path of the model, as the user gave it.
+    /// Name or path of the model, as given by the user.
     pub model: String,
-    /// Checksum of the model's files, to notice another model of the same name.
+    /// Checksum of the model's files, which detects another model of the same name.
     pub fingerprint: String,
     /// Family of the checkpoint.
     pub family: String,
-    /// Components of an embedding.
+    /// Components per embedding, `D`.
     pub dim: usize,
-    /// Tokens of a query, at most.
+    /// Maximum number of tokens per query.
     pub query_maxlen: usize,
-    /// Tokens of a passage, at most.
+    /// Maximum number of tokens per passage.
     pub passage_maxlen: usize,
 }
 
-/// How the index was built.
+/// Record of how the index was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BuildInfo {
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Version of the program.
     pub version: String,
-    /// Passages that the codec was trained on.
+    /// Number of passages that the codec was trained on.
     pub sample_passages: u64,
-    /// Tokens that the codec was trained on.
+    /// Number of tokens that the codec was trained on.
     pub sample_tokens: u64,
-    /// Rounds of k-means.
+    /// Number of k-means iterations.
     pub kmeans_rounds: u32,
-    /// What computed.
+    /// Backend that computed the index.
     pub backend: String,
-    /// Tokens of a passage that became one, about; none where all were kept.
+    /// Pooling factor: about this many tokens of a passage were merged into one; `None` if all were kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<usize>,
 }
 
-/// What [`Writer::finish`](crate::Writer::finish) cannot know by itself.
+/// Parts of the manifest that the caller of [`Writer::finish`](crate::Writer::finish) provides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ManifestInfo {
-    /// The model, where there is one: an index of ready-made embeddings has none.
+    /// Model that made the embeddings; `None` for ready-made embeddings.
     pub encoder: Option<EncoderInfo>,
-    /// How the index was built.
+    /// Record of how the index was built.
     pub build: BuildInfo,
-    /// Search parameters tuned for this index; `search` knows what they mean.
+    /// Search parameters tuned for this index, in the format of the crate `selvedge-search`.
     pub search: Option<serde_json::Value>,
 }
 
-/// A codec's sizes, for readers of the manifest; the codec file decides.
+/// Sizes of the codec, and its file. Opening checks them against the codec file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodecEntry {
-    /// Which codec.
+    /// Kind of codec.
     pub kind: CodecKind,
-    /// Components of a vector.
+    /// Components per embedding, `D`.
     pub dim: usize,
-    /// Number of centroids.
+    /// Number of centroids, `K`.
     pub num_centroids: usize,
-    /// Bits of a residual component.
+    /// Bits per residual component.
     pub nbits: u8,
-    /// Bits of a weight index.
+    /// Bits per weight index.
     #[serde(rename = "scale_bits")]
     pub weight_bits: u8,
-    /// The file.
+    /// Length and checksum of the codec file.
     pub file: FileEntry,
 }
 
-/// Ids, texts and metadata of a run of passages.
+/// One documents file: ids, texts and metadata of a run of passages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentsEntry {
     /// Number in the file's name.
     pub number: u32,
-    /// First passage.
+    /// First passage of the run.
     pub first_pid: u32,
-    /// Passages.
+    /// Number of passages.
     pub count: u32,
-    /// The file.
+    /// Length and checksum of the file.
     pub file: FileEntry,
 }
 
-/// The compressed tokens of a run of passages.
+/// One segment: five files with the compressed tokens of a run of passages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentEntry {
     /// Number in the files' names.
     pub number: u32,
-    /// First passage.
+    /// First passage of the run.
     pub first_pid: u32,
-    /// Passages.
+    /// Number of passages.
     pub count: u32,
-    /// Tokens.
+    /// Number of tokens.
     pub num_tokens: u32,
-    /// First token of each passage.
+    /// File of the first token of each passage.
     pub offsets: FileEntry,
-    /// Codes.
+    /// File of the packed codes.
     pub codes: FileEntry,
-    /// Packed residuals.
+    /// File of the packed residuals.
     pub residuals: FileEntry,
-    /// Packed weight indices.
+    /// File of the packed weight indices.
     #[serde(rename = "scales")]
     pub weights: FileEntry,
-    /// Inverted lists.
+    /// File of the inverted lists.
     pub lists: FileEntry,
 }
 
 impl SegmentEntry {
-    /// The segment's files.
+    /// Files of the segment: offsets, codes, residuals, weights, lists.
     pub fn files(&self) -> [(IndexFile, FileEntry); 5] {
         let file = |kind| IndexFile::new(kind, self.number);
         [
@@ -125,36 +125,36 @@ impl SegmentEntry {
     }
 }
 
-/// What an index is made of.
+/// Table of contents of an index: sizes, files, model, build and search parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Passages of the index.
+    /// Number of passages of the index.
     pub num_passages: u32,
-    /// Tokens of the index.
+    /// Number of tokens of the index.
     pub num_tokens: u64,
-    /// The codec.
+    /// Codec of all segments.
     pub codec: CodecEntry,
-    /// The model that made the embeddings, where there is one.
+    /// Model that made the embeddings; `None` for ready-made embeddings.
     pub encoder: Option<EncoderInfo>,
-    /// How the index was built.
+    /// Record of how the index was built.
     pub build: BuildInfo,
-    /// Search parameters tuned for this index.
+    /// Search parameters tuned for this index, in the format of the crate `selvedge-search`.
     pub search: Option<serde_json::Value>,
-    /// Documents files in pid order; none where ids are the decimal pids and there is no text.
+    /// Documents files in pid order; empty where ids are the decimal pids and there is no text.
     pub documents: Vec<DocumentsEntry>,
     /// Segments in pid order.
     pub segments: Vec<SegmentEntry>,
 }
 
 impl Manifest {
-    /// Every file that the manifest names.
+    /// All files that the manifest names: codec, documents, segments.
     pub fn files(&self) -> Vec<(IndexFile, FileEntry)> {
         let documents = self.documents.iter().map(|d| (IndexFile::new(FileKind::Documents, d.number), d.file));
         let segments = self.segments.iter().flat_map(SegmentEntry::files);
         std::iter::once((IndexFile::CODEC, self.codec.file)).chain(documents).chain(segments).collect()
     }
 
-    /// Writes the manifest, as the last file of `directory`.
+    /// Writes the manifest into `directory`.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         let mut out = FramedFileWriter::create(directory, IndexFile::MANIFEST)?;
         let path = directory.join(IndexFile::MANIFEST.name());
@@ -163,17 +163,18 @@ impl Manifest {
         out.finish().map(|_| ())
     }
 
-    /// Reads the manifest of `directory`, with its checksum; also gives its size.
+    /// Reads and checks the manifest of `directory`; also returns the size of its file.
     pub(crate) fn read(directory: &Path) -> Result<(Self, u64)> {
-        let frame = FramedFile::open(directory, IndexFile::MANIFEST)?;
-        frame.check()?;
-        let bad = |reason: String| Error::Manifest { path: frame.path.clone(), reason };
-        let manifest: Self = serde_json::from_slice(&frame.payload).map_err(|error| bad(error.to_string()))?;
+        let file = FramedFile::open(directory, IndexFile::MANIFEST)?;
+        file.check()?;
+        let bad = |reason: String| Error::Manifest { path: file.path.clone(), reason };
+        let manifest: Self = serde_json::from_slice(&file.payload).map_err(|error| bad(error.to_string()))?;
         manifest.validate().map_err(bad)?;
-        Ok((manifest, frame.entry.bytes))
+        Ok((manifest, file.entry.bytes))
     }
 
-    /// Checks that segments and documents each cover all passages, in order, and that the sums are right.
+    /// Checks that segments and documents each cover all passages in order, that the sums are right and that no file is
+    /// named twice.
     fn validate(&self) -> Result<(), String> {
         let mut end = 0u32;
         for segment in &self.segments {
@@ -202,7 +203,7 @@ impl Manifest {
     }
 }
 
-/// The end of a run of passages that starts at `end`.
+/// End of a run of passages, which must start at `end`, the end of the run before it.
 fn follow(what: &str, number: u32, first_pid: u32, count: u32, end: u32) -> Result<u32, String> {
     if first_pid != end {
         return Err(format!("{what} {number} starts at passage {first_pid}, not at {end}"));

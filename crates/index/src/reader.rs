@@ -1,4 +1,4 @@
-//! Opens an index: every file mapped, nothing copied but the codec.
+//! Opening an index: every file is mapped, only the codec is copied.
 
 use crate::codec_file;
 use crate::documents::{Document, Documents};
@@ -6,23 +6,24 @@ use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
 use crate::manifest::{EncoderInfo, Manifest};
+use crate::saturation::saturated_centroids;
 use crate::segment::{Segment, check_contents};
 use rayon::prelude::*;
 use selvedge_codec::Codec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// How much of an index is read before it is trusted.
+/// Extent of the checks that opening an index makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Every header and length, the manifest and the codec whole, where each list lies: takes
-    /// time by files and centroids, not by passages. What a disk has spoilt elsewhere stays unseen.
+    /// Every header and length, all of the manifest and the codec, the start of each inverted list. The time grows with
+    /// files and centroids, not with passages. Corrupt bytes elsewhere are not detected.
     Structure,
-    /// Every byte of every file against its checksum, and every offset and code against its bounds.
+    /// The structure, every byte of every file against its checksum, every offset and code against its bounds.
     Checksums,
 }
 
-/// An open index.
+/// An open index. Its files are mapped and never change.
 #[derive(Clone, Debug)]
 pub struct Index {
     path: PathBuf,
@@ -34,54 +35,68 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index at `path`; the first file found broken is the error.
+    /// Opens the index at `path`.
+    ///
+    /// # Errors
+    /// The first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], one of the header's
+    /// ([`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
+    /// [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`], [`Error::Documents`];
+    /// [`Error::Saturated`] where no centroid can be told from its neighbours.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
         let (manifest, manifest_bytes) = Manifest::read(path)?;
         let codec = open_codec(path, &manifest)?;
-        let (documents, mut frames) = Documents::open(path, &manifest.documents)?;
+        let (documents, mut files) = Documents::open(path, &manifest.documents)?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
-        let mut segment_frames = Vec::with_capacity(manifest.segments.len());
+        let mut segment_files = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            let (segment, of_segment) = Segment::open(path, entry, &codec.params)?;
-            frames.extend_from_slice(&of_segment);
-            segment_frames.push(of_segment);
+            let (segment, files_of_segment) = Segment::open(path, entry, &codec.params)?;
+            files.extend_from_slice(&files_of_segment);
+            segment_files.push(files_of_segment);
             segments.push(segment);
         }
         if check == Check::Checksums {
-            frames.par_iter().try_for_each(FramedFile::check)?;
-            let contents = segments.par_iter().zip(&segment_frames);
-            contents.try_for_each(|(segment, frames)| check_contents(&segment.passages, frames, &codec.params))?;
+            files.par_iter().try_for_each(FramedFile::check)?;
+            let contents = segments.par_iter().zip(&segment_files);
+            contents.try_for_each(|(segment, files)| check_contents(&segment.passages, files, &codec.params))?;
         }
-        tracing::debug!(path = %path.display(), passages = manifest.num_passages, segments = segments.len(), "index opened");
+        let (passages, num_segments) = (manifest.num_passages, segments.len());
+        tracing::debug!(path = %path.display(), passages, segments = num_segments, "index opened");
         Ok(Self { path: path.to_owned(), manifest, manifest_bytes, codec, documents, segments })
     }
 
-    /// Where the index lies.
+    /// Directory of the index.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the index is made of.
+    /// Manifest of the index: sizes, files, model, build and search parameters.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The codec of all segments.
+    /// Codec that all segments share.
     pub fn codec(&self) -> &Codec {
         &self.codec
     }
 
-    /// Components of an embedding.
+    /// Components per embedding, `D`.
     pub fn dim(&self) -> usize {
         self.codec.params.dim
     }
 
-    /// The model that made the embeddings; none where they were made elsewhere.
+    /// Number of centroids whose similarities saturate for queries in their own direction, so that their passages
+    /// may be misranked; 0 for every codec trained by this version. [`Index::open`] logs a warning if some
+    /// centroids saturate, and fails if all do. Each call reads all centroids, `O(K D)`.
+    pub fn saturated_centroids(&self) -> usize {
+        saturated_centroids(&self.codec.params)
+    }
+
+    /// Model that made the embeddings; `None` for an index of ready-made embeddings.
     pub fn encoder(&self) -> Option<&EncoderInfo> {
         self.manifest.encoder.as_ref()
     }
 
-    /// The segments, in pid order.
+    /// Segments, in pid order.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -96,17 +111,20 @@ impl Index {
         self.manifest.num_tokens
     }
 
-    /// Whether ids, texts and metadata are stored; without them an id is the decimal pid.
+    /// Whether ids, texts and metadata are stored. Without them the id of a passage is its decimal pid.
     pub fn has_documents(&self) -> bool {
         !self.documents.is_empty()
     }
 
-    /// The stored documents; none where [`Index::has_documents`] is false.
+    /// Stored documents; empty where [`Index::has_documents`] is false.
     pub fn documents(&self) -> &Documents {
         &self.documents
     }
 
-    /// The document of passage `pid`.
+    /// Document of passage `pid`; its text is empty where the index stores no documents.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its blocks are corrupt.
     pub fn document(&self, pid: u32) -> Result<Document> {
         if self.has_documents() {
             return self.documents.get(pid);
@@ -114,7 +132,10 @@ impl Index {
         Ok(Document { id: self.id(pid)?, text: String::new(), metadata: None })
     }
 
-    /// The id of passage `pid`.
+    /// Id of passage `pid`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its block is corrupt.
     pub fn id(&self, pid: u32) -> Result<String> {
         if self.has_documents() {
             return self.documents.id(pid);
@@ -125,7 +146,8 @@ impl Index {
         Ok(pid.to_string())
     }
 
-    /// The ids of all passages, in pid order; cheaper than [`Index::id`] for each.
+    /// Ids of all passages, in pid order. Each block of ids is unpacked once; [`Index::id`] unpacks one per call. An
+    /// item is [`Error::Documents`] where its block is corrupt.
     pub fn ids(&self) -> impl Iterator<Item = Result<String>> + Send + use<> {
         let mut documents = self.has_documents().then(|| self.documents.reader());
         (0..self.num_passages()).map(move |pid| match &mut documents {
@@ -134,19 +156,19 @@ impl Index {
         })
     }
 
-    /// The passage that has this id, if there is one. See [`Documents::pid`] for what the first call costs.
+    /// Passage that has this id, if there is one. [`Documents::pid`] states the cost of the first call.
     ///
     /// # Errors
-    /// Where ids cannot be read.
+    /// [`Error::Documents`] where a block of ids is corrupt.
     pub fn pid(&self, id: &str) -> Result<Option<u32>> {
         if self.has_documents() {
             return self.documents.pid(id);
         }
-        // Decimal, as `id` writes it: no sign, no zeros before it.
+        // Decimal as `id` writes it: no sign, no leading zeros.
         Ok(id.parse().ok().filter(|&pid: &u32| pid < self.num_passages() && pid.to_string() == id))
     }
 
-    /// Bytes on disk that search needs, for each vector: all but the documents.
+    /// Bytes on disk per embedding of all files that search reads: all but the documents.
     pub fn bytes_per_vector(&self) -> f64 {
         let bytes = self.bytes_on_disk().into_iter().filter(|&(kind, _)| kind != FileKind::Documents);
         bytes.map(|(_, bytes)| bytes).sum::<u64>() as f64 / self.num_tokens().max(1) as f64
@@ -162,20 +184,32 @@ impl Index {
     }
 }
 
-/// Reads the codec, with its checksum, and holds it against what the manifest says of it.
+/// Reads the codec, checks its checksum and compares it with the manifest. Refuses a codec whose centroids
+/// all saturate.
 pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
-    let frame = FramedFile::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
-    frame.check()?;
-    let codec = codec_file::read(&frame)?;
+    let file = FramedFile::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
+    file.check()?;
+    let codec = codec_file::read(&file)?;
     let (params, entry) = (&codec.params, &manifest.codec);
     let is_named = codec.kind == entry.kind
         && params.dim == entry.dim
         && params.num_centroids() == entry.num_centroids
         && params.nbits == entry.nbits
         && params.weight_bits == entry.weight_bits;
-    if is_named {
-        return Ok(codec);
+    if !is_named {
+        let reason = "the codec has other sizes than the manifest says".to_owned();
+        return Err(Error::Manifest { path: path.join(IndexFile::MANIFEST.name()), reason });
     }
-    let reason = "the codec has other sizes than the manifest says".to_owned();
-    Err(Error::Manifest { path: path.join(IndexFile::MANIFEST.name()), reason })
+    let (saturated, num_centroids) = (saturated_centroids(params), params.num_centroids());
+    if saturated == num_centroids {
+        return Err(Error::Saturated { path: file.path, num_centroids });
+    }
+    if saturated > 0 {
+        tracing::warn!(
+            path = %path.display(),
+            "{saturated} of {num_centroids} centroids saturate, so that their passages may be misranked; \
+             build the index anew"
+        );
+    }
+    Ok(codec)
 }

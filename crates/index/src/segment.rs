@@ -1,18 +1,18 @@
-//! One segment: the compressed tokens of a run of passages and the inverted lists over them.
+//! One segment: the compressed tokens of a run of passages and their inverted lists.
 //!
-//! In: passages in pid order, with codes, packed residuals and weight indices. Out: five files, whose
-//! payloads are the arrays of [`CompressedPassages`] as the ops read them, and the [`InvertedLists`]:
+//! In: passages in pid order, with codes, packed residuals and weight indices. Out: five files. Four payloads are
+//! the arrays of [`CompressedPassages`] as the ops read them, the fifth holds the [`InvertedLists`]:
 //!
 //! | file | payload |
 //! |---|---|
 //! | offsets | `(P + 1) u32` little-endian: first token of each passage, end of the last |
 //! | codes | bit-packed, [`selvedge_backend::pack_codes`] |
 //! | residuals | `(N, W) u8` |
-//! | weights | `weight_bits` each, [`selvedge_backend::pack_weights`] |
+//! | scales (the format's word for weights) | weight indices, `weight_bits` each, [`selvedge_backend::pack_weights`] |
 //! | lists | [`InvertedLists`] |
 //!
-//! All but the lists are streamed; the lists are made at the end from the mapped offsets and codes,
-//! by counting sort: 4 bytes an entry and 20 a centroid, then the coded lists.
+//! All but the lists are streamed. The lists are built at the end from the mapped offsets and codes by counting sort,
+//! which takes 4 bytes per entry and 20 per centroid, plus the encoded lists.
 
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
@@ -27,64 +27,65 @@ use std::path::{Path, PathBuf};
 /// One segment of an open index.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// First passage; the segment's own pids count from it.
+    /// First passage; pids within the segment count from it.
     pub first_pid: u32,
-    /// Codes, residuals and weight indices in passage order.
+    /// Codes, residuals and weight indices, in passage order.
     pub passages: CompressedPassages,
-    /// Passages of each centroid.
+    /// Passages of each centroid, by pids within the segment.
     pub lists: InvertedLists,
 }
 
 impl Segment {
-    /// Maps the files of a segment and checks that their lengths fit each other and the codec.
+    /// Maps the files of a segment and checks their lengths against each other and the codec.
     pub(crate) fn open(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<(Self, [FramedFile; 5])> {
         let open = |(file, named)| FramedFile::open_named(directory, file, named);
         let [offsets, codes, residuals, weights, lists] = entry.files();
-        let frames = [open(offsets)?, open(codes)?, open(residuals)?, open(weights)?, open(lists)?];
+        let files = [open(offsets)?, open(codes)?, open(residuals)?, open(weights)?, open(lists)?];
         let passages = CompressedPassages {
-            offsets: frames[0].payload.clone(),
-            codes: frames[1].payload.clone(),
-            residuals: frames[2].payload.clone(),
-            weights: frames[3].payload.clone(),
+            offsets: files[0].payload.clone(),
+            codes: files[1].payload.clone(),
+            residuals: files[2].payload.clone(),
+            weights: files[3].payload.clone(),
         };
-        check_lengths(&frames, &passages, entry, codec)?;
-        let lists = open_lists(&frames[4], entry, codec)?;
-        Ok((Self { first_pid: entry.first_pid, passages, lists }, frames))
+        check_lengths(&files, &passages, entry, codec)?;
+        let lists = open_lists(&files[4], entry, codec)?;
+        Ok((Self { first_pid: entry.first_pid, passages, lists }, files))
     }
 }
 
-/// Checks the lengths of the four arrays, each error naming the array's own file.
+/// Checks the lengths of the four arrays; an error names the file of the array.
 fn check_lengths(
-    frames: &[FramedFile; 5],
+    files: &[FramedFile; 5],
     passages: &CompressedPassages,
     entry: &SegmentEntry,
     codec: &CodecParams,
 ) -> Result<()> {
-    let at = |frame: &FramedFile, source| Error::Contents { path: frame.path.clone(), source };
+    let at = |file: &FramedFile, source| Error::Contents { path: file.path.clone(), source };
     let expect = |array, expected: usize, found: usize| {
         if expected == found {
             return Ok(());
         }
-        Err(at(&frames[0], selvedge_backend::Error::ArrayLength { array, expected, found }))
+        Err(at(&files[0], selvedge_backend::Error::ArrayLength { array, expected, found }))
     };
     expect("offsets", (entry.count as usize + 1) * 4, passages.offsets.len())?;
     expect("first offset", 0, passages.offset(0))?;
     expect("last offset", entry.num_tokens as usize, passages.num_tokens())?;
     passages.validate_lengths(codec).map_err(|source| {
-        let frame = match &source {
-            selvedge_backend::Error::ArrayLength { array: "codes", .. } => &frames[1],
-            selvedge_backend::Error::ArrayLength { array: "residuals", .. } => &frames[2],
-            selvedge_backend::Error::ArrayLength { array: "weights", .. } => &frames[3],
-            _ => &frames[0],
+        let file = match &source {
+            selvedge_backend::Error::ArrayLength { array: "codes", .. } => &files[1],
+            selvedge_backend::Error::ArrayLength { array: "residuals", .. } => &files[2],
+            selvedge_backend::Error::ArrayLength { array: "weights", .. } => &files[3],
+            _ => &files[0],
         };
-        at(frame, source)
+        at(file, source)
     })
 }
 
-/// Reads the heads of the lists and checks that they belong to this segment and this codec.
-fn open_lists(frame: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> Result<InvertedLists> {
-    let bad = |what| Error::InvertedLists { path: frame.path.clone(), what };
-    let lists = InvertedLists::parse(&frame.payload).map_err(bad)?;
+/// Parses the heads of the lists. Checks that there is one list per centroid and that the number of passages
+/// is that of the segment.
+fn open_lists(file: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> Result<InvertedLists> {
+    let bad = |what| Error::InvertedLists { path: file.path.clone(), what };
+    let lists = InvertedLists::parse(&file.payload).map_err(bad)?;
     if lists.num_lists() != codec.num_centroids() {
         return Err(bad("not one list for each centroid"));
     }
@@ -94,30 +95,30 @@ fn open_lists(frame: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> 
     Ok(lists)
 }
 
-/// Checks every offset and code, naming the file that breaks the rule.
+/// Checks every offset and code; an error names the file.
 pub(crate) fn check_contents(
     passages: &CompressedPassages,
-    frames: &[FramedFile; 5],
+    files: &[FramedFile; 5],
     codec: &CodecParams,
 ) -> Result<()> {
     passages.validate(codec).map_err(|source| {
-        let frame = match &source {
-            selvedge_backend::Error::CodeOutOfRange { .. } => &frames[1],
-            _ => &frames[0],
+        let file = match &source {
+            selvedge_backend::Error::CodeOutOfRange { .. } => &files[1],
+            _ => &files[0],
         };
-        Error::Contents { path: frame.path.clone(), source }
+        Error::Contents { path: file.path.clone(), source }
     })
 }
 
-/// The passages of each code, ascending, each once.
+/// Passages of each code, ascending, without duplicates.
 pub(crate) struct Inverted {
-    /// Where each code's passages start, and the end of the last: `(K + 1)`.
+    /// Start of each code's passages, and the end of the last: `(K + 1)`.
     starts: Vec<usize>,
     pids: Vec<u32>,
 }
 
 impl Inverted {
-    /// Counting sort by code. Offsets ascend and codes are in range.
+    /// Sorts passages by code, by counting sort. Offsets must ascend and codes be in range.
     pub(crate) fn new(passages: &CompressedPassages, codec: &CodecParams) -> Self {
         let num_centroids = codec.num_centroids();
         let mut starts = vec![0usize; num_centroids + 1];
@@ -134,16 +135,16 @@ impl Inverted {
         Self { starts, pids }
     }
 
-    /// The passages of `code`.
+    /// Passages of `code`.
     pub(crate) fn list(&self, code: usize) -> &[u32] {
         &self.pids[self.starts[code]..self.starts[code + 1]]
     }
 }
 
-/// Visits the codes of each passage in pid order, each code once a passage.
+/// Visits the distinct codes of each passage, in pid order.
 fn each_code_once(passages: &CompressedPassages, codec: &CodecParams, mut visit: impl FnMut(usize, u32)) {
     let reader = CodeReader::new(&passages.codes, codec.code_bits());
-    // The passage after the last one seen with each code; 0 is none.
+    // For each code, one more than the last passage that had it; 0 before the first.
     let mut seen = vec![0u32; codec.num_centroids()];
     for pid in 0..passages.num_passages() {
         for token in passages.tokens(pid) {
@@ -156,7 +157,7 @@ fn each_code_once(passages: &CompressedPassages, codec: &CodecParams, mut visit:
     }
 }
 
-/// A segment that is being written.
+/// Writer of one segment.
 pub(crate) struct SegmentWriter {
     directory: PathBuf,
     number: u32,
@@ -168,14 +169,14 @@ pub(crate) struct SegmentWriter {
     codes: FramedFileWriter,
     residuals: FramedFileWriter,
     weights: FramedFileWriter,
-    /// Codes that do not fill whole bytes yet: fewer than 8.
+    /// Codes that are not packed yet: at most 7, as eight fill whole bytes at any width.
     pending_codes: Vec<u32>,
-    /// Scale index of an even token that waits for its odd one.
+    /// Weight indices that are not packed yet: at most 7, likewise.
     pending_weights: Vec<u8>,
 }
 
 impl SegmentWriter {
-    /// Starts segment `number`, whose first passage is `first_pid`.
+    /// Creates the files of segment `number`, whose first passage is `first_pid`.
     pub(crate) fn create(directory: &Path, number: u32, first_pid: u32, codec: CheckedCodec) -> Result<Self> {
         let create = |kind| FramedFileWriter::create(directory, IndexFile::new(kind, number));
         let mut offsets = create(FileKind::Offsets)?;
@@ -196,12 +197,12 @@ impl SegmentWriter {
         })
     }
 
-    /// Tokens so far.
+    /// Number of tokens so far.
     pub(crate) fn num_tokens(&self) -> u32 {
         self.num_tokens
     }
 
-    /// Appends passages; the writer has checked lengths, codes, and that token numbers fit 32 bits.
+    /// Appends passages. The caller has checked lengths and codes, and that token numbers fit 32 bits.
     pub(crate) fn push(&mut self, doclens: &[u32], codes: &[u32], residuals: &[u8], weights: &[u8]) -> Result<()> {
         for doclen in doclens {
             self.num_tokens += doclen;
@@ -213,7 +214,7 @@ impl SegmentWriter {
         self.push_weights(weights)
     }
 
-    /// Packs as many codes as fill whole bytes; eight always do.
+    /// Packs a multiple of eight codes, which fill whole bytes, and keeps the tail.
     fn push_codes(&mut self, codes: &[u32]) -> Result<()> {
         self.pending_codes.extend_from_slice(codes);
         let whole = self.pending_codes.len() / 8 * 8;
@@ -224,7 +225,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Packs as many weight indices as fill whole bytes, and drops them at 0 bits.
+    /// Packs a multiple of eight weight indices and keeps the tail; at 0 bits there is nothing to store.
     fn push_weights(&mut self, weights: &[u8]) -> Result<()> {
         if self.codec.weight_bits == 0 {
             return Ok(());
@@ -236,7 +237,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Closes the four arrays and makes the lists from them.
+    /// Closes the four arrays and builds the lists from them.
     pub(crate) fn finish(mut self) -> Result<SegmentEntry> {
         self.codes.write(&pack_codes(&self.pending_codes, self.codec.code_bits()))?;
         self.weights.write(&pack_weights(&self.pending_weights, self.codec.weight_bits))?;
@@ -256,7 +257,7 @@ impl SegmentWriter {
     }
 }
 
-/// Inverts the codes of a segment whose arrays are written.
+/// Builds the inverted lists of a segment whose arrays are written.
 fn write_lists(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<FileEntry> {
     let [(offsets, _), (codes, _), _, _, (lists, _)] = entry.files();
     let passages = CompressedPassages {

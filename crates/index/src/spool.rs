@@ -1,17 +1,17 @@
-//! Embeddings put aside between the two passes of a build: `f32` rows, written once, read once.
+//! Temporary file of embeddings between the two passes of a build: `f32` values, written once, read once.
 //!
-//! The file has no name: the operating system takes it back when the spool is dropped or the process
-//! dies, so it can never end up in an index.
+//! The file has no name. The operating system deletes it when the spool is dropped or the process dies, so it never
+//! becomes part of an index.
 
 use crate::error::{Error, Result, io_at};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes read or written at a time.
+/// Size of the read and write buffers.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A nameless file of `f32`, being filled.
+/// Writer of a temporary file of `f32` values.
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,
@@ -20,29 +20,36 @@ pub struct Spool {
 }
 
 impl Spool {
+    /// Creates the file on the file system of `directory`.
     pub(crate) fn create(directory: &Path) -> Result<Self> {
         let file = tempfile::tempfile_in(directory).map_err(io_at(directory))?;
         Ok(Self { directory: directory.to_owned(), out: BufWriter::with_capacity(BUFFER_BYTES, file), len: 0 })
     }
 
-    /// Appends numbers.
+    /// Appends values.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written.
     pub fn push(&mut self, values: &[f32]) -> Result<()> {
         self.out.write_all(bytemuck::cast_slice(values)).map_err(io_at(&self.directory))?;
         self.len += values.len() as u64;
         Ok(())
     }
 
-    /// How many numbers were pushed.
+    /// Number of values pushed.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing was pushed.
+    /// Whether no value was pushed.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Goes back to the start, to read everything once more in order.
+    /// Ends writing and returns a reader at the first value.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the last values cannot be written or the file cannot be rewound.
     pub fn into_reader(self) -> Result<SpoolReader> {
         let rewind = || -> io::Result<File> {
             let mut file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -58,7 +65,7 @@ impl Spool {
     }
 }
 
-/// A spool, being read back.
+/// Reader of a [`Spool`], in the order of writing.
 #[derive(Debug)]
 pub struct SpoolReader {
     directory: PathBuf,
@@ -67,17 +74,20 @@ pub struct SpoolReader {
 }
 
 impl SpoolReader {
-    /// How many numbers are left.
+    /// Number of values not read yet.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// The next `values.len()` numbers, exactly as they were pushed.
+    /// Reads the next `values.len()` values, bit for bit as they were pushed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
     ///
     /// # Panics
-    /// If fewer are left.
+    /// If `values` is longer than [`SpoolReader::remaining`].
     pub fn read(&mut self, values: &mut [f32]) -> Result<()> {
-        assert!(values.len() as u64 <= self.remaining, "{} of {} left", values.len(), self.remaining);
+        assert!(values.len() as u64 <= self.remaining, "{} of {} values left", values.len(), self.remaining);
         let at = |source| Error::Io { path: self.directory.clone(), source };
         self.input.read_exact(bytemuck::cast_slice_mut(values)).map_err(at)?;
         self.remaining -= values.len() as u64;

@@ -1,18 +1,19 @@
-//! A folder on its way to be an index: from an empty place to complete files and a manifest.
+//! Staging of a new index: files are completed in a hidden directory and then moved into place.
 //!
-//! In: where the index should go. Out: a hidden folder in that place to write into, then the index.
+//! In: the target of the index. Out: a hidden directory in it to write into, then the index.
 //!
 //! ```text
-//! target/                     made here, or an empty folder that is there already and stays the same one
-//!   .selvedge.lock            held from the first moment to the last
+//! target/                     created here, or an existing empty directory, which is kept (it may be a mount point)
+//!   .selvedge.lock            held from the first step to the last
 //!   .selvedge.partial/        every file until all are complete, the manifest written last
-//!   codec, codes-0000, ...    moved here one by one; the disk has their names before
-//!   manifest                  moves: from then on there is an index
+//!   codec, codes-0000, ...    moved here one by one, their names synced to disk
+//!   manifest                  moved last: the index exists from this step on
 //! ```
 //!
-//! Readers ask for the manifest first, so the index is there as a whole or not at all. What a dead process leaves
-//! behind is removed by the next writer that takes the lock: the hidden folder, and the files that were moved out of it,
-//! which are those of length and checksum as its manifest says. A file system entry of anybody else is never touched.
+//! Readers open the manifest first, so the index is either complete or absent. The next writer that takes the
+//! lock deletes the leftovers of a dead process: the hidden directory, and the files that had been moved out
+//! of it. It recognizes those by the length and checksum in the manifest of the hidden directory, and touches
+//! nothing else.
 
 use crate::disk::{FolderLock, PartialFolder, parent_of, sync_directory};
 use crate::error::{Error, Result, io_at};
@@ -23,17 +24,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A place where an index is being made. Dropped before it is finished, it leaves the place as it found it.
+/// Index that is being written, and its target. Dropped before it is finished, it leaves the target as it
+/// was.
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: PathBuf,
-    /// Whether the target was not there before.
+    /// Whether the target directory was created here.
     is_new: bool,
-    /// None once the index is finished.
+    /// `None` once the index is finished.
     held: Option<Held>,
 }
 
-/// What a writer has in the target; dropped in this order.
+/// Directory and lock that a writer holds in the target; dropped in this order.
 #[derive(Debug)]
 struct Held {
     partial: PartialFolder,
@@ -41,11 +43,11 @@ struct Held {
 }
 
 impl Staging {
-    /// Prepares an index at `path`, where nothing or an empty directory may be.
+    /// Prepares an index at `path`, which must be absent or an empty directory.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let is_new = make_directory(path)?;
         let partial = path.join(PARTIAL_NAME);
-        // Where there is no trace of a writer, nothing is put among the files of somebody else, not even a lock.
+        // Where no other writer has left a hidden directory, foreign files are refused before a lock file is created.
         if fs::symlink_metadata(&partial).is_err() {
             check_empty(path)?;
         }
@@ -57,12 +59,12 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Where the index will be.
+    /// Directory of the finished index.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
 
-    /// The folder for files that are not complete.
+    /// Hidden directory for incomplete files.
     ///
     /// # Panics
     /// After [`Staging::finish`].
@@ -70,7 +72,7 @@ impl Staging {
         self.held.as_ref().expect("the index is not finished").partial.path()
     }
 
-    /// Moves the files of `manifest` and then the manifest itself into the target, and makes the disk remember it.
+    /// Moves the files of `manifest`, then the manifest itself, into the target and syncs the directory.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<()> {
         check_empty(&self.target)?;
         let move_file = |file: IndexFile| {
@@ -97,14 +99,14 @@ impl Drop for Staging {
             undo_moves(&self.target, held.partial.path());
             drop(held);
             if self.is_new {
-                // Fails, as it should, where somebody has put something into it.
+                // Fails, as it should, if the directory holds foreign files.
                 let _ = fs::remove_dir(&self.target);
             }
         }
     }
 }
 
-/// Makes the directory at `path` unless there is one; says whether it was made.
+/// Creates the directory at `path` if it is absent; returns whether it was created.
 fn make_directory(path: &Path) -> Result<bool> {
     if path.is_dir() {
         return Ok(false);
@@ -119,7 +121,8 @@ fn make_directory(path: &Path) -> Result<bool> {
     }
 }
 
-/// Checks that a directory holds nothing but what a writer or a file system (`lost+found` of a new volume) has put there.
+/// Checks that a directory is empty, apart from the lock and the hidden directory of a writer and `lost+found`, which a
+/// new volume has.
 fn check_empty(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).map_err(io_at(directory))? {
         let name = entry.map_err(io_at(directory))?.file_name();
@@ -130,10 +133,10 @@ fn check_empty(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes files that a writer which did not finish had moved from `partial` to `target`: the manifest in `partial`,
-/// which moves last, says which these are.
+/// Deletes the files that an unfinished writer had moved from `partial` to `target`. The manifest, which moves last and
+/// is still in `partial`, names them.
 fn undo_moves(target: &Path, partial: &Path) {
-    // Beside a manifest there is an index, and the one in `partial` is a change of it that was not made.
+    // With a manifest in place there is an index, and the manifest in `partial` is an unfinished change of it.
     if fs::symlink_metadata(target.join(IndexFile::MANIFEST.name())).is_ok() {
         return;
     }

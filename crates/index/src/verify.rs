@@ -1,9 +1,9 @@
-//! Reads every byte of an index and names every file that is broken.
+//! Verification: every byte of an index is read and every corrupt file is named.
 //!
-//! For each file: header, length, checksum, and that it is the one the manifest names. Then what the
-//! bytes mean: the codec's bounds; that offsets ascend and codes name centroids; that each inverted
-//! list holds exactly the passages that the codes say; that every document unpacks. A manifest that
-//! cannot be read does not hide the others: they are then taken from the directory's names.
+//! For each file: header, length, checksum, and that it is the one the manifest names. Then the meaning of the
+//! bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted list holds exactly the
+//! passages that have its code; that every document unpacks. Without a readable manifest, the files are those that the
+//! directory lists.
 
 use crate::documents::Documents;
 use crate::error::{Error, Result, io_at};
@@ -18,39 +18,43 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What was found of one file.
+/// Result of verifying one file.
 #[derive(Debug)]
 pub struct FileReport {
-    /// Which file.
+    /// The file.
     pub file: IndexFile,
-    /// Where it lies, or should.
+    /// Path of the file, whether or not it exists.
     pub path: PathBuf,
-    /// Its bytes on disk; 0 where there is none.
+    /// Bytes on disk; 0 for a missing file.
     pub bytes: u64,
-    /// What is wrong with it, if anything.
+    /// First defect found, if any.
     pub status: Result<()>,
 }
 
-/// What was found of an index.
+/// Result of verifying an index.
 #[derive(Debug)]
 pub struct Report {
-    /// Every file that the manifest names, the manifest first; without a manifest, every file there is.
+    /// Every file that the manifest names, the manifest first; without a readable manifest, every index file of the
+    /// directory.
     pub files: Vec<FileReport>,
 }
 
 impl Report {
-    /// Whether no file is broken.
+    /// Whether every file is sound.
     pub fn is_sound(&self) -> bool {
         self.broken().next().is_none()
     }
 
-    /// The files that are broken.
+    /// Files with a defect.
     pub fn broken(&self) -> impl Iterator<Item = &FileReport> {
         self.files.iter().filter(|file| file.status.is_err())
     }
 }
 
-/// Reads every byte of the index at `path`. Fails only where there is no directory to look into.
+/// Verifies the index at `path`: reads every byte of every file. Defects are part of the report.
+///
+/// # Errors
+/// [`Error::Io`] where the directory cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
     let names = fs::read_dir(path).map_err(io_at(path))?;
     let manifest = match Manifest::read(path) {
@@ -58,9 +62,8 @@ pub fn verify(path: &Path) -> Result<Report> {
         Err(error) => return verify_without_manifest(path, error, names),
     };
     let files = manifest.files();
-    let statuses = files
-        .par_iter()
-        .map(|&(file, named)| FramedFile::open_named(path, file, named).and_then(|frame| frame.check()));
+    let statuses =
+        files.par_iter().map(|&(file, named)| FramedFile::open_named(path, file, named).and_then(|file| file.check()));
     let statuses: Vec<_> = statuses.collect();
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
     found.insert(IndexFile::MANIFEST, Ok(()));
@@ -71,7 +74,7 @@ pub fn verify(path: &Path) -> Result<Report> {
     Ok(report(path, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
 }
 
-/// Checks the files that the directory has, each by itself.
+/// Checks every index file of the directory on its own.
 fn verify_without_manifest(path: &Path, error: Error, names: fs::ReadDir) -> Result<Report> {
     let mut files = Vec::new();
     for name in names {
@@ -80,7 +83,7 @@ fn verify_without_manifest(path: &Path, error: Error, names: fs::ReadDir) -> Res
     }
     files.sort_unstable();
     files.retain(|&file| file != IndexFile::MANIFEST);
-    let check = |&file: &IndexFile| (file, FramedFile::open(path, file).and_then(|frame| frame.check()));
+    let check = |&file: &IndexFile| (file, FramedFile::open(path, file).and_then(|file| file.check()));
     let statuses: Vec<_> = files.par_iter().map(check).collect();
     Ok(report(path, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses)))
 }
@@ -94,7 +97,7 @@ fn report(path: &Path, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> 
     Report { files: files.map(one).collect() }
 }
 
-/// Checks what the bytes mean, of those files whose bytes are right and that need no broken one.
+/// Checks the meaning of files whose bytes are sound, unless they depend on a corrupt file.
 fn check_structure(
     path: &Path,
     manifest: &Manifest,
@@ -134,23 +137,23 @@ fn check_structure(
     errors
 }
 
-/// Reads every document of a file.
+/// Reads every document of one documents file.
 fn check_documents(path: &Path, entry: &DocumentsEntry) -> Result<()> {
     let alone = DocumentsEntry { first_pid: 0, ..*entry };
     let (documents, _) = Documents::open(path, &[alone])?;
     documents.iter(0..entry.count).try_for_each(|document| document.map(|_| ()))
 }
 
-/// Checks offsets and codes, then makes the lists once more and compares them.
+/// Checks offsets and codes, then rebuilds the inverted lists and compares them.
 fn check_segment(path: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
-    let (segment, frames) = Segment::open(path, entry, codec)?;
-    check_contents(&segment.passages, &frames, codec)?;
+    let (segment, files) = Segment::open(path, entry, codec)?;
+    check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();
     for code in 0..codec.num_centroids() as u32 {
         segment.lists.decode(code, &mut list);
         if list != inverted.list(code as usize) {
-            return Err(Error::ListMismatch { path: frames[4].path.clone(), code });
+            return Err(Error::ListMismatch { path: files[4].path.clone(), code });
         }
     }
     Ok(())

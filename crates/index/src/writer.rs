@@ -1,8 +1,8 @@
-//! Makes an index, out of sight until it is complete.
+//! Writer of a new index, which is invisible until it is complete.
 //!
-//! All files are written into a hidden directory of the target, each is flushed to the disk, and they are moved into
-//! place with the manifest as the last (`staging.rs` tells how). A writer that is dropped before [`Writer::finish`]
-//! leaves the target as it found it; what a process that dies leaves is removed by the next writer to the same place.
+//! All files are written into a hidden directory of the target, synced to disk, and moved into place, the manifest last
+//! (see `staging.rs`). A writer that is dropped before [`Writer::finish`] leaves the target as it was. The leftovers of
+//! a process that dies are deleted by the next writer to the same target.
 
 use crate::codec_file;
 use crate::documents::{Document, Documents, DocumentsStage};
@@ -15,28 +15,27 @@ use selvedge_backend::Packed;
 use selvedge_codec::Codec;
 use std::path::Path;
 
-/// When the writer starts a new segment or a new documents file.
+/// Sizes at which the writer starts a new segment or a new documents file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Tokens of a segment; making its lists takes about 6 bytes of memory a token. A passage with
+    /// Maximum number of tokens per segment. Building its lists takes about 6 bytes of memory per token. A passage with
     /// more tokens gets a segment of its own.
     pub segment_tokens: u32,
-    /// Bytes of a documents file.
+    /// Bytes after which a documents file is closed.
     pub documents_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 128 Mi tokens, hence 0.8 GB of memory, and 4 GiB of documents.
+    /// 128 Mi tokens per segment, hence 0.8 GB of memory, and 4 GiB per documents file.
     fn default() -> Self {
         Self { segment_tokens: 1 << 27, documents_bytes: 4 << 30 }
     }
 }
 
-/// Makes an index: documents, then the codec, then passages, each in pid order, then [`Writer::finish`].
+/// Writer of a new index: documents, then the codec, then passages, each in pid order, then [`Writer::finish`].
 ///
-/// Documents may be left out altogether: ids are then the decimal pids. A call that fails half-way
-/// (a full disk) makes every later [`Writer::finish`] fail; one that refuses its input leaves the
-/// writer as it was.
+/// Without documents, ids are the decimal pids. A call that fails while writing (a full disk) makes [`Writer::finish`]
+/// fail; a call that refuses its input leaves the writer as it was.
 pub struct Writer {
     staging: Staging,
     limits: Limits,
@@ -46,15 +45,16 @@ pub struct Writer {
     segments: Vec<SegmentEntry>,
     num_passages: u32,
     num_tokens: u64,
-    /// Whether a step failed after it had begun to write.
+    /// Whether a write has failed.
     is_broken: bool,
 }
 
 impl Writer {
-    /// Prepares an index at `path`, where nothing or an empty directory may be; such a directory stays the same one.
+    /// Prepares an index at `path`, which must be absent or an empty directory; an existing directory is kept.
     ///
     /// # Errors
-    /// [`Error::Exists`] where something is there already, [`Error::Locked`] where another writer works there.
+    /// [`Error::Exists`] where `path` is a file or a directory that is not empty, [`Error::Locked`] where another
+    /// writer holds its lock, [`Error::Io`] where nothing can be written.
     pub fn create(path: &Path) -> Result<Self> {
         Ok(Self {
             staging: Staging::create(path)?,
@@ -69,13 +69,13 @@ impl Writer {
         })
     }
 
-    /// Replaces the limits for what comes.
+    /// Sets the limits for all later documents and passages.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// Bytes of memory that grow with the documents: some 17 to 40 for each id until [`Writer::finish_documents`], and
-    /// 24 for each block of the documents file that is open.
+    /// Memory that grows with the documents, in bytes: 17 to 40 per id until [`Writer::finish_documents`], and 24 per
+    /// block of the open documents file.
     pub fn bytes_held(&self) -> usize {
         self.documents.bytes_held()
     }
@@ -83,8 +83,8 @@ impl Writer {
     /// Appends the document of the next passage.
     ///
     /// # Errors
-    /// [`Error::InvalidId`], [`Error::DuplicateId`], [`Error::Metadata`] and [`Error::DocumentTooLarge`] refuse the
-    /// document and leave the writer as it was.
+    /// [`Error::InvalidId`], [`Error::DuplicateId`], [`Error::Metadata`], [`Error::DocumentTooLarge`] and
+    /// [`Error::TooMany`] refuse the document and leave the writer as it was. [`Error::Io`] where it cannot be written.
     ///
     /// # Panics
     /// After [`Writer::finish_documents`].
@@ -94,7 +94,10 @@ impl Writer {
         self.note(result)
     }
 
-    /// Closes the documents; gives back a reader over them, to encode their texts.
+    /// Ends the documents and opens them for reading, so that their texts can be encoded.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the last file cannot be written or mapped.
     pub fn finish_documents(&mut self) -> Result<Documents> {
         let result = self.documents.close();
         self.note(result)?;
@@ -103,8 +106,11 @@ impl Writer {
 
     /// Writes the codec.
     ///
+    /// # Errors
+    /// [`Error::Io`] where its file cannot be written.
+    ///
     /// # Panics
-    /// When called a second time.
+    /// If called twice.
     pub fn set_codec(&mut self, codec: &Codec) -> Result<()> {
         assert!(self.codec.is_none(), "an index has one codec");
         let result = codec_file::write(self.staging.path(), codec);
@@ -122,23 +128,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends passages. `doclens (P) u32`, `codes (N) u32`, `packed` as [`selvedge_backend::Backend::compress`]
-    /// makes it; weight indices may be left out of a codec that has none.
+    /// Appends passages: `doclens (P) u32`, `codes (N) u32`, `packed` as returned by
+    /// [`selvedge_backend::Backend::compress`]. Weight indices may be omitted if the codec has 0 weight bits.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] where a code is out of range and [`Error::TooMany`] where there are more passages than
+    /// pids; the writer is then as it was. [`Error::Io`] where the passages cannot be written.
     ///
     /// # Panics
-    /// Before [`Writer::set_codec`], or if the lengths do not fit each other.
+    /// Before [`Writer::set_codec`], if the lengths contradict each other, or if a weight index exceeds its bits.
     pub fn push_passages(&mut self, doclens: &[u32], codes: &[u32], packed: &Packed) -> Result<()> {
         self.check_passages(doclens, codes, packed)?;
         let result = self.write_passages(doclens, codes, packed);
         self.note(result)
     }
 
-    /// A file for embeddings that must be read once more before the index is finished.
+    /// Creates a temporary file for embeddings, on the file system of the index.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be created.
     pub fn spool(&self) -> Result<Spool> {
         Spool::create(self.staging.path())
     }
 
-    /// Writes what is open, then the manifest, and moves the index into place.
+    /// Closes all files, writes the manifest and moves the index into place.
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] after a failed write, [`Error::NoCodec`], [`Error::PassageCount`], [`Error::Exists`] where
+    /// foreign files have appeared in the target, [`Error::Io`]. The target is then as it was.
     pub fn finish(mut self, info: ManifestInfo) -> Result<Manifest> {
         if self.is_broken {
             return Err(Error::Unfinished);
@@ -166,13 +183,13 @@ impl Writer {
         Ok(manifest)
     }
 
-    /// Remembers whether a step that writes has failed.
+    /// Records a failed write.
     fn note<T>(&mut self, result: Result<T>) -> Result<T> {
         self.is_broken |= result.is_err();
         result
     }
 
-    /// Checks everything about passages that can be checked before a byte is written.
+    /// Checks lengths, weight indices, codes and the number of passages, before anything is written.
     fn check_passages(&self, doclens: &[u32], codes: &[u32], packed: &Packed) -> Result<()> {
         let params = &self.codec.as_ref().expect("the codec is set before passages are pushed").0.params;
         let num_tokens = doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
@@ -197,13 +214,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes passages, starting a new segment before each one that would pass the limit.
+    /// Writes passages; a new segment starts before a passage that would exceed the limit.
     fn write_passages(&mut self, mut doclens: &[u32], mut codes: &[u32], packed: &Packed) -> Result<()> {
         let codec = self.codec.as_ref().expect("checked before").0.params.clone();
         let row_bytes = codec.row_bytes();
         let (mut residuals, mut weights) = (&packed.residuals[..], &packed.weights[..]);
         while !doclens.is_empty() {
-            let (passages, tokens) = self.how_many_fit(doclens);
+            let (passages, tokens) = self.fitting(doclens);
             if passages == 0 {
                 self.close_segment()?;
                 continue;
@@ -228,8 +245,9 @@ impl Writer {
         Ok(())
     }
 
-    /// How many passages go into the open segment, and their tokens: at least one into an empty one.
-    fn how_many_fit(&self, doclens: &[u32]) -> (usize, usize) {
+    /// Number of passages that fit into the open segment, and number of their tokens. At least one passage fits
+    /// into a new segment.
+    fn fitting(&self, doclens: &[u32]) -> (usize, usize) {
         let mut total = self.segment.as_ref().map_or(0, |segment| u64::from(segment.num_tokens()));
         let before = total;
         let mut passages = 0;
@@ -262,7 +280,7 @@ impl std::fmt::Debug for Writer {
     }
 }
 
-/// Cuts `count` elements off the front.
+/// Takes `count` elements off the front.
 fn take<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
     let (front, back) = rest.split_at(count);
     *rest = back;

@@ -1,25 +1,31 @@
-//! Indexes that an earlier build of the program wrote are still read, to the last bit.
+//! Indexes written by earlier builds are still read, to the last bit.
 //!
-//! The folders under `frozen/` were made once, by `selvedge index frozen/passages.jsonl INDEX` with these options, and do not
-//! change. A test that fails here means that the format has changed: raise `FORMAT_VERSION` and say how an old index
+//! The directories under `frozen/` were made once, by `selvedge index frozen/passages.jsonl INDEX` with these options,
+//! and do not change. If a test fails here, the format has changed: raise `FORMAT_VERSION` and say how an old index
 //! becomes a new one, or keep reading the old one.
 //!
-//! | folder | options |
-//! |---|---|
-//! | `v2-selvedge-2` | `--nbits 2` |
-//! | `v2-colbertv2-4` | `--nbits 4 --codec colbertv2` |
+//! | directory | options | opens |
+//! |---|---|---|
+//! | `v2-selvedge-2` | `--nbits 2` | yes |
+//! | `v2-colbertv2-4` | `--nbits 4 --codec colbertv2` | yes |
+//! | `v2-saturated` | as above; by a build that did not bound the table, so that entries are 8.7 to 13 times the limit | no |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
-use selvedge_index::{Check, FORMAT_VERSION, Index, verify, write_search};
+use selvedge_index::{Check, Error, FORMAT_VERSION, FileKind, Index, verify, write_search};
 use std::path::{Path, PathBuf};
 
-const INDEXES: [(&str, CodecKind, u8); 2] =
-    [("v2-selvedge-2", CodecKind::Selvedge, 2), ("v2-colbertv2-4", CodecKind::ColbertV2, 4)];
+/// Directory, codec and code of the second token of each index.
+const INDEXES: [(&str, CodecKind, u8, u32); 2] =
+    [("v2-selvedge-2", CodecKind::Selvedge, 2, 4), ("v2-colbertv2-4", CodecKind::ColbertV2, 4, 21)];
 
-/// Tokens of each passage, and the code of each token: the same in both, whose centroids are the same.
+/// Number of tokens of each passage.
 const DOCLENS: [usize; 3] = [6, 6, 10];
-const CODES: [u32; 22] = [18, 4, 0, 11, 6, 4, 7, 9, 20, 3, 10, 16, 19, 8, 14, 17, 1, 15, 13, 2, 12, 5];
+
+/// Code of each token, the same in all indexes but for that of the second one.
+fn codes(second: u32) -> [u32; 22] {
+    [18, second, 0, 11, 6, 4, 7, 9, 20, 3, 10, 16, 19, 8, 14, 17, 1, 15, 13, 2, 12, 5]
+}
 
 fn frozen(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(name)
@@ -27,7 +33,7 @@ fn frozen(name: &str) -> PathBuf {
 
 #[test]
 fn frozen_indexes_are_read() {
-    for (name, kind, nbits) in INDEXES {
+    for (name, kind, nbits, second) in INDEXES {
         let path = frozen(name);
         let report = verify(&path).unwrap();
         assert!(report.is_sound(), "{name}: {report:?}");
@@ -44,14 +50,26 @@ fn frozen_indexes_are_read() {
         let segment = &index.segments()[0];
         assert_eq!([0, 1, 2].map(|pid| segment.passages.tokens(pid).len()), DOCLENS, "{name}");
         let reader = CodeReader::new(&segment.passages.codes, index.codec().params.code_bits());
-        assert_eq!((0..22).map(|token| reader.get(token)).collect::<Vec<_>>(), CODES, "{name}");
+        assert_eq!((0..22).map(|token| reader.get(token)).collect::<Vec<_>>(), codes(second), "{name}");
         let mut list = Vec::new();
-        segment.lists.decode(4, &mut list);
+        segment.lists.decode(second, &mut list);
         assert_eq!(list, [0], "{name}");
         segment.lists.decode(5, &mut list);
         assert_eq!(list, [2], "{name}");
     }
     assert_eq!(FORMAT_VERSION, 2, "a new format needs frozen indexes of its own beside these");
+}
+
+#[test]
+fn a_frozen_index_that_misranks_is_refused_with_the_way_out() {
+    let path = frozen("v2-saturated");
+    for check in [Check::Structure, Check::Checksums] {
+        let error = Index::open(&path, check).unwrap_err();
+        assert!(matches!(&error, Error::Saturated { num_centroids: 21, .. }), "{error}");
+        assert!(error.to_string().ends_with("build the index anew"), "{error}");
+    }
+    let report = verify(&path).unwrap();
+    assert_eq!(report.broken().map(|report| report.file.kind).collect::<Vec<_>>(), [FileKind::Codec]);
 }
 
 #[test]
@@ -64,7 +82,7 @@ fn a_frozen_index_takes_new_search_parameters() {
             std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
         }
         let before = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
-        write_search(&copy, serde_json::json!([{ "k": 10 }])).unwrap();
+        write_search(&copy, |_| serde_json::json!([{ "k": 10 }])).unwrap();
         let after = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
         assert_eq!(after.search, Some(serde_json::json!([{ "k": 10 }])));
         assert_eq!(selvedge_index::Manifest { search: before.search.clone(), ..after }, before, "nothing else changed");

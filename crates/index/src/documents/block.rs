@@ -1,24 +1,24 @@
-//! Sizes of blocks, and a block's entry in the directory of its column.
+//! Block sizes and directory entries.
 
-/// Bytes after which a block of ids is full: unpacked in microseconds, for every result.
+/// Bytes after which a block of ids is full: small, as every result unpacks one, in microseconds.
 pub(super) const ID_BLOCK_BYTES: usize = 4 << 10;
 
-/// Bytes after which a block of bodies is full: large enough for zstd to find what texts share.
+/// Bytes after which a block of bodies is full: large enough for zstd to exploit similarities between texts.
 pub(super) const BODY_BLOCK_BYTES: usize = 64 << 10;
 
-/// Most bytes of a block, hence of a document: the directory has 32 bits for them.
+/// Largest block, and hence largest document, in bytes: the directory has 32 bits for it.
 pub(super) const BLOCK_LIMIT: usize = 1 << 31;
 
-/// zstd's own default: more costs much time and saves a few percent of blocks this small.
+/// Default level of zstd: higher levels take much longer and save a few percent in blocks this small.
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
-/// Bytes of a directory entry.
+/// Size of a directory entry.
 pub(super) const ENTRY_BYTES: usize = 24;
 
-/// Bytes at the end of the payload.
+/// Size of the trailer at the end of the payload.
 pub(super) const TRAILER_BYTES: usize = 16;
 
-/// Where a block lies and what it holds.
+/// Directory entry: the position of a block and its documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) start: u64,

@@ -1,29 +1,38 @@
-//! A document, and the ids that one may have.
+//! A document and the rule for its id.
 
 use crate::error::{Error, Result};
 
-/// What a passage is to a person.
+/// Id, text and metadata of a passage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
-    /// The id that the collection gives it: unique in an index, not blank, without line breaks and NUL, so that a line of
-    /// a text file can hold it.
+    /// Id given by the collection: unique in the index, not blank, without line breaks and NUL, so that it fits on a
+    /// line of a text file.
     pub id: String,
-    /// Its text; empty where only embeddings were given.
+    /// Text of the passage; empty where only embeddings were given.
     pub text: String,
-    /// A JSON object with whatever else the collection knows of it.
+    /// Further fields of the collection, as a JSON object.
     pub metadata: Option<serde_json::Value>,
 }
 
-/// Checks that passage `pid` can have this id.
+impl Document {
+    /// Checks that a document can have this id: it is not blank and holds no line break and no NUL.
+    ///
+    /// # Errors
+    /// The broken rule, as the rest of a sentence that begins with the id.
+    pub fn check_id(id: &str) -> Result<(), &'static str> {
+        if id.trim().is_empty() {
+            Err("is blank")
+        } else if id.contains(['\n', '\r']) {
+            Err("holds a line break")
+        } else if id.contains('\0') {
+            Err("holds a NUL")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Checks the id of passage `pid`; [`Error::InvalidId`] where it is blank or holds a line break or NUL.
 pub(super) fn check_id(id: &str, pid: u32) -> Result<()> {
-    let reason = if id.trim().is_empty() {
-        "is blank"
-    } else if id.contains(['\n', '\r']) {
-        "holds a line break"
-    } else if id.contains('\0') {
-        "holds a NUL"
-    } else {
-        return Ok(());
-    };
-    Err(Error::InvalidId { id: id.to_owned(), pid, reason })
+    Document::check_id(id).map_err(|reason| Error::InvalidId { id: id.to_owned(), pid, reason })
 }

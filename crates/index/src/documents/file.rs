@@ -1,6 +1,6 @@
-//! Documents files as they are mapped: where a document's blocks are, and what these hold.
+//! Mapped documents files: finding and unpacking the blocks of a document.
 
-use super::block::{Block, ENTRY_BYTES, TRAILER_BYTES};
+use super::block::{BLOCK_LIMIT, Block, ENTRY_BYTES, TRAILER_BYTES};
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// All documents files of an index. Cloning is cheap.
+/// All documents files of an index. Clones share the bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DocumentsFiles {
     files: Arc<[DocumentsFile]>,
@@ -18,20 +18,20 @@ pub(super) struct DocumentsFiles {
 }
 
 impl DocumentsFiles {
-    /// Maps the files of `directory` that `entries` name; entries follow each other.
+    /// Maps the files of `directory` that `entries` name, in pid order without gaps.
     pub(super) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
         let open = |entry: &DocumentsEntry| {
-            let frame =
-                FramedFile::open_named(directory, IndexFile::new(FileKind::Documents, entry.number), entry.file)?;
-            Ok((DocumentsFile::open(&frame, entry)?, frame))
+            let name = IndexFile::new(FileKind::Documents, entry.number);
+            let framed = FramedFile::open_named(directory, name, entry.file)?;
+            Ok((DocumentsFile::open(&framed, entry)?, framed))
         };
-        let (files, frames): (Vec<_>, Vec<_>) =
+        let (files, framed): (Vec<_>, Vec<_>) =
             entries.iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let len = entries.last().map_or(0, |entry| entry.first_pid + entry.count);
-        Ok((Self { files: files.into(), len }, frames))
+        Ok((Self { files: files.into(), len }, framed))
     }
 
-    /// The file that covers `pid`.
+    /// File that holds passage `pid`.
     pub(super) fn file_of(&self, pid: u32) -> Result<&DocumentsFile> {
         let after = self.files.partition_point(|file| file.first_pid <= pid);
         match after.checked_sub(1) {
@@ -53,10 +53,10 @@ pub(super) struct DocumentsFile {
 }
 
 impl DocumentsFile {
-    /// Finds the directories; what they hold is checked when it is used.
-    fn open(frame: &FramedFile, entry: &DocumentsEntry) -> Result<Self> {
-        let payload = &frame.payload;
-        let bad = |what| Error::Documents { path: frame.path.clone(), at: payload.len() as u64, what };
+    /// Locates the two directories. Their entries are checked when they are used.
+    fn open(framed: &FramedFile, entry: &DocumentsEntry) -> Result<Self> {
+        let payload = &framed.payload;
+        let bad = |what| Error::Documents { path: framed.path.clone(), at: payload.len() as u64, what };
         let trailer = payload.len().checked_sub(TRAILER_BYTES).ok_or_else(|| bad("too short for its trailer"))?;
         let word = |i: usize| {
             let at = trailer + 4 * i;
@@ -74,7 +74,7 @@ impl DocumentsFile {
         let bodies = directory(trailer, word(2))?;
         let ids = directory(bodies, word(1))?;
         Ok(Self {
-            path: frame.path.clone(),
+            path: framed.path.clone(),
             first_pid: entry.first_pid,
             count: entry.count,
             blocks: payload.slice(..ids),
@@ -83,11 +83,12 @@ impl DocumentsFile {
         })
     }
 
+    /// The error of a corrupt block.
     pub(super) fn bad(&self, block: Block, what: &'static str) -> Error {
         Error::Documents { path: self.path.clone(), at: block.start, what }
     }
 
-    /// The block of `column` that has document `at` of this file.
+    /// Block of `column` that holds document `at`, counted from the file's first, by binary search.
     pub(super) fn find(&self, column: &Bytes, at: u32) -> Result<Block> {
         let entry = |i: usize| Block::from_bytes(&column[i * ENTRY_BYTES..(i + 1) * ENTRY_BYTES]);
         let (mut low, mut high) = (0, column.len() / ENTRY_BYTES);
@@ -112,14 +113,17 @@ impl DocumentsFile {
         found.filter(fits).ok_or_else(nowhere)
     }
 
-    /// A block's records.
+    /// Unpacks the records of a block.
     pub(super) fn unpack(&self, block: Block) -> Result<Vec<u8>> {
+        if block.unpacked_bytes as usize > BLOCK_LIMIT {
+            return Err(self.bad(block, "larger than a block can be"));
+        }
         let start = usize::try_from(block.start).ok();
         let packed = start.and_then(|start| self.blocks.get(start..start.checked_add(block.bytes as usize)?));
         let packed = packed.ok_or_else(|| self.bad(block, "outside the file"))?;
         let mut unpacked = Vec::new();
-        let room = unpacked.try_reserve_exact(block.unpacked_bytes as usize);
-        room.map_err(|_| self.bad(block, "too large for memory"))?;
+        let reserved = unpacked.try_reserve_exact(block.unpacked_bytes as usize);
+        reserved.map_err(|_| self.bad(block, "too large for memory"))?;
         let decompress =
             |unpacked: &mut Vec<u8>| zstd::bulk::Decompressor::new()?.decompress_to_buffer(packed, unpacked);
         decompress(&mut unpacked).map_err(|_| self.bad(block, "does not unpack"))?;

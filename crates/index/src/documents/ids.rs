@@ -1,48 +1,49 @@
-//! Ids to passages, by hashes: which ids a writer has seen, and which passage of an index has one.
+//! Hash tables from ids to passages: one for a writer, one for an open index.
 
 use super::file::DocumentsFiles;
 use super::reader::DocumentsReader;
 use crate::error::Result;
-use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// Maps that share the ids of a writer: one at a time grows, and while it does, it is there twice.
+/// Number of maps that the ids of a writer are spread over. A map is in memory twice while it grows, but only
+/// one of the 64 grows at a time.
 const SHARDS: usize = 64;
 
-/// Ids that one thread reads in one go: many blocks, of which the first and the last are shared.
-const RUN: usize = 1 << 15;
+/// Least number of ids per thread. They fill many blocks, and only the first and the last block are also
+/// unpacked by another thread.
+const LEAST_RUN: usize = 1 << 15;
 
-/// Bits of an id's hash: at 96, a hundred million ids collide once in 10^13 collections.
+/// Hash of an id, 96 bits: the probability of a collision among 10^8 ids is about 10^-13.
 type IdHash = [u32; 3];
 
-/// The ids of the documents that were written, and their passages.
+/// Ids of the documents written so far and their passages.
 #[derive(Default)]
 pub(super) struct IdSet {
-    /// 17 bytes for each place of a map, whatever the ids' lengths; seven in eight places at most are taken.
+    /// 17 bytes per slot, independent of the ids' lengths; at most 7 of 8 slots are taken.
     shards: Vec<HashMap<IdHash, u32>>,
     hashers: [RandomState; 2],
 }
 
 impl IdSet {
-    /// The passage that has this id, if any.
+    /// Passage that has this id, if any.
     pub(super) fn get(&self, id: &str) -> Option<u32> {
         let hash = self.hash(id);
         self.shards.get(shard(hash))?.get(&hash).copied()
     }
 
-    /// Takes up the id of a passage.
+    /// Adds the id of a passage.
     pub(super) fn insert(&mut self, id: &str, pid: u32) {
         let hash = self.hash(id);
         self.shards.resize_with(SHARDS, HashMap::new);
         self.shards[shard(hash)].insert(hash, pid);
     }
 
-    /// Bytes of memory that the maps take.
+    /// Memory of the maps, in bytes.
     pub(super) fn bytes_held(&self) -> usize {
-        // The standard library's table has a power of two of places and one control byte for each.
-        let places = |capacity: usize| if capacity == 0 { 0 } else { (capacity * 8 / 7).next_power_of_two() };
-        self.shards.iter().map(|map| places(map.capacity()) * (size_of::<(IdHash, u32)>() + 1)).sum()
+        // The standard library's table has a power of two of slots and one control byte per slot.
+        let slots = |capacity: usize| if capacity == 0 { 0 } else { (capacity * 8 / 7).next_power_of_two() };
+        self.shards.iter().map(|map| slots(map.capacity()) * (size_of::<(IdHash, u32)>() + 1)).sum()
     }
 
     fn hash(&self, id: &str) -> IdHash {
@@ -51,37 +52,50 @@ impl IdSet {
     }
 }
 
-/// Which map has this hash.
+/// Number of the map that holds this hash.
 fn shard(hash: IdHash) -> usize {
     hash[2] as usize % SHARDS
 }
 
-/// The hash of each passage's id, sorted: 12 bytes for each.
+/// Sorted table of the hashes of all ids: 12 bytes per passage.
 #[derive(Debug)]
 pub(super) struct IdTable {
     hasher: RandomState,
-    /// High and low half of the hash, then the pid.
+    /// High and low half of the hash, pid.
     entries: Vec<[u32; 3]>,
 }
 
 impl IdTable {
-    /// Reads all ids.
+    /// Builds the table of all ids, in parallel.
+    ///
+    /// It starts its own threads, because callers hold a lock. A rayon thread that waits for a part of its work
+    /// may run another task meanwhile, and a task that looks up an id would wait for a lock that its own thread
+    /// holds.
     pub(super) fn of(files: &DocumentsFiles) -> Result<Self> {
         let hasher = RandomState::new();
         let mut entries = vec![[0; 3]; files.len as usize];
-        entries.par_chunks_mut(RUN).enumerate().try_for_each(|(run, entries)| -> Result<()> {
+        let run = entries.len().div_ceil(rayon::current_num_threads()).max(LEAST_RUN);
+        let fill = |first: usize, entries: &mut [[u32; 3]]| -> Result<()> {
             let mut reader = DocumentsReader::new(files.clone());
-            for (entry, pid) in entries.iter_mut().zip((run * RUN) as u32..) {
+            for (entry, pid) in entries.iter_mut().zip(first as u32..) {
                 let [high, low] = halves(&hasher, &reader.id(pid)?);
                 *entry = [high, low, pid];
             }
+            entries.sort_unstable();
             Ok(())
+        };
+        let fill = &fill;
+        std::thread::scope(|scope| {
+            let runs = (0..).step_by(run).zip(entries.chunks_mut(run));
+            let threads: Vec<_> = runs.map(|(first, entries)| scope.spawn(move || fill(first, entries))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("reading ids does not panic"))
         })?;
-        entries.par_sort_unstable();
+        // The stable sort merges runs that are sorted.
+        entries.sort();
         Ok(Self { hasher, entries })
     }
 
-    /// The passage that has this id: the ids of those that have its hash are compared.
+    /// Passage that has this id, if any. The ids of all passages with its hash are compared.
     pub(super) fn find(&self, id: &str, reader: &mut DocumentsReader) -> Result<Option<u32>> {
         let hash = halves(&self.hasher, id);
         let first = self.entries.partition_point(|entry| entry[..2] < hash[..]);
@@ -94,6 +108,7 @@ impl IdTable {
     }
 }
 
+/// High and low half of the hash of an id.
 fn halves(hasher: &RandomState, id: &str) -> [u32; 2] {
     let hash = hasher.hash_one(id);
     [(hash >> 32) as u32, hash as u32]

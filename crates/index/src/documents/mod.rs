@@ -1,28 +1,28 @@
-//! What a passage is to a person: its id, its text and its metadata, in compressed blocks.
+//! Document store: id, text and metadata of each passage, in compressed blocks.
 //!
 //! In: documents in pid order. Out: any one of them, or a run of them in order.
 //!
-//! Ids and bodies (text and metadata) are two columns, each cut into blocks of its own size, since a
-//! list of results needs a hundred ids and perhaps ten texts. A file covers a run of passages:
+//! Ids and bodies (text and metadata) are two columns with blocks of different sizes, since a list of results needs
+//! a hundred ids and perhaps ten texts. A file covers a run of passages:
 //!
-//! | bytes | what |
+//! | bytes | contents |
 //! |---|---|
 //! | from 0 | blocks of both columns, in the order in which they were filled |
-//! | | directory of the ids: one entry for each block |
+//! | | directory of the ids: one entry per block |
 //! | | directory of the bodies |
 //! | last 16 | u32 documents, u32 id blocks, u32 body blocks, u32 zero |
 //!
-//! A block is one zstd frame with its checksum. Unpacked it is one record after the other:
+//! A block is one zstd frame with a checksum; unpacked, a sequence of records:
 //!
 //! | column | record |
 //! |---|---|
 //! | ids | LEB128 length, id (UTF-8) |
 //! | bodies | LEB128 length, text (UTF-8), LEB128 length, metadata (a JSON object; length 0 is none) |
 //!
-//! A directory entry is 24 bytes: u64 where the frame starts in the payload, u32 its bytes, u32 its
-//! bytes when unpacked, u32 its first document (counted from the file's first), u32 its documents.
-//! Blocks of a column follow each other, so the block of a document is found by binary search in the
-//! mapped directory: opening costs nothing per document.
+//! A directory entry has 24 bytes: u64 offset of the frame in the payload, u32 bytes of the frame, u32 bytes
+//! unpacked (at most 2^31), u32 first document (counted from the file's first), u32 number of documents.
+//! Entries are in pid order without gaps, so the block of a document is found by binary search in the mapped
+//! directory: opening costs nothing per document.
 
 mod block;
 mod document;

@@ -1,4 +1,4 @@
-//! The documents of an index: one of them, a run of them, or the one that has an id.
+//! Lookup of documents: by pid, by id, or a run of them.
 
 use super::document::Document;
 use super::file::DocumentsFiles;
@@ -11,19 +11,19 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The documents of an index, or of one that is being built. Cloning is cheap: the bytes are shared.
+/// Documents of an index, or of one that is being built. Clones share the bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
     files: DocumentsFiles,
-    /// Made when the first id is looked up, for all clones.
+    /// Built by the first lookup of an id, shared by all clones.
     table: Arc<Mutex<Option<Arc<IdTable>>>>,
 }
 
 impl Documents {
-    /// Maps the files of `directory` that `entries` name; entries follow each other.
+    /// Maps the files of `directory` that `entries` name, in pid order without gaps.
     pub(crate) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
-        let (files, frames) = DocumentsFiles::open(directory, entries)?;
-        Ok((Self { files, table: Arc::default() }, frames))
+        let (files, framed) = DocumentsFiles::open(directory, entries)?;
+        Ok((Self { files, table: Arc::default() }, framed))
     }
 
     /// Number of documents.
@@ -31,32 +31,39 @@ impl Documents {
         self.files.len as usize
     }
 
-    /// Whether there is none.
+    /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.files.len == 0
     }
 
-    /// The document of passage `pid`. It unpacks a block of each column; for many documents, use
-    /// [`Documents::reader`].
+    /// Document of passage `pid`. Unpacks one block of each column; for many documents, use [`Documents::reader`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
+    /// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
     pub fn get(&self, pid: u32) -> Result<Document> {
         self.reader().document(pid)
     }
 
-    /// The id of passage `pid`, without unpacking its text.
+    /// Id of passage `pid`, without unpacking its text.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
+    /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
     pub fn id(&self, pid: u32) -> Result<String> {
         self.reader().id(pid)
     }
 
-    /// The passage whose document has this id, if there is one.
+    /// Passage whose document has this id, if there is one.
     ///
-    /// The first call reads all ids, on all threads, and keeps 12 bytes of memory for each passage, shared by all clones;
-    /// the others unpack a block of ids or two.
+    /// The first call reads all ids, on as many threads as the current rayon pool has, and keeps 12 bytes per passage,
+    /// shared by all clones; calls that start meanwhile wait for it. Later calls unpack one or two blocks of ids.
     ///
     /// # Errors
-    /// Where a block of ids cannot be read.
+    /// [`Error::Documents`](crate::Error::Documents) where a block of ids is corrupt.
     pub fn pid(&self, id: &str) -> Result<Option<u32>> {
-        // Whoever comes while the table is being made waits for it, and does not make another.
         let table = {
+            // Held while the table is built, so that it is built once; `IdTable::of` says why that cannot deadlock.
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             match &*table {
                 Some(table) => Arc::clone(table),
@@ -66,19 +73,20 @@ impl Documents {
         table.find(id, &mut self.reader())
     }
 
-    /// A reader that keeps the block it has unpacked: as cheap as it gets where passages are asked for in order, and no
-    /// dearer than [`Documents::get`] where they are not.
+    /// Reader that keeps the last unpacked block of each column. Passages read in order unpack each block once; in any
+    /// other order it costs no more than [`Documents::get`].
     pub fn reader(&self) -> DocumentsReader {
         DocumentsReader::new(self.files.clone())
     }
 
-    /// The documents of a run of passages, each block unpacked once. Passages beyond the last are left out.
+    /// Documents of a run of passages, each block unpacked once. Passages that are out of range are skipped.
     pub fn iter(&self, pids: Range<u32>) -> DocumentIter {
         DocumentIter { pids: pids.start..pids.end.min(self.files.len), reader: self.reader() }
     }
 }
 
-/// Documents of a run of passages, in order.
+/// Iterator over the documents of a run of passages, in pid order. An item is
+/// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
 #[derive(Debug)]
 pub struct DocumentIter {
     pids: Range<u32>,

@@ -1,4 +1,4 @@
-//! Blocks to records, with the block of each column that was unpacked last.
+//! Reader of documents: blocks to records.
 
 use super::block::Block;
 use super::document::Document;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Documents of an index, in any order; a block is unpacked only when another one was before.
+/// Reader of documents that keeps the last unpacked block of each column.
 ///
 /// It holds one block of ids and one of bodies, 4 and 64 KiB unless a document is larger.
 #[derive(Debug)]
@@ -23,10 +23,11 @@ impl DocumentsReader {
         Self { files, ids: Unpacked::default(), bodies: Unpacked::default() }
     }
 
-    /// The id of passage `pid`.
+    /// Id of passage `pid`.
     ///
     /// # Errors
-    /// Where there is no such passage, or its block cannot be read.
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
+    /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
     pub fn id(&mut self, pid: u32) -> Result<String> {
         let file = self.files.file_of(pid)?;
         let block = self.ids.seek(file, &file.ids, pid, 1)?;
@@ -34,10 +35,11 @@ impl DocumentsReader {
         utf8(file, block, id)
     }
 
-    /// The text of passage `pid`, without its id and its metadata.
+    /// Text of passage `pid`, without its id and its metadata.
     ///
     /// # Errors
-    /// Where there is no such passage, or its block cannot be read.
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
+    /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
     pub fn text(&mut self, pid: u32) -> Result<String> {
         let file = self.files.file_of(pid)?;
         let block = self.bodies.seek(file, &file.bodies, pid, 2)?;
@@ -45,10 +47,11 @@ impl DocumentsReader {
         utf8(file, block, text)
     }
 
-    /// The document of passage `pid`.
+    /// Document of passage `pid`.
     ///
     /// # Errors
-    /// Where there is no such passage, or its blocks cannot be read.
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
+    /// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
     pub fn document(&mut self, pid: u32) -> Result<Document> {
         let id = self.id(pid)?;
         let file = self.files.file_of(pid)?;
@@ -66,22 +69,22 @@ fn utf8(file: &DocumentsFile, block: Block, bytes: &[u8]) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| file.bad(block, "text is not UTF-8"))
 }
 
-/// An unpacked block and how far it was read.
+/// An unpacked block and a position in it.
 #[derive(Debug, Default)]
 struct Unpacked {
     bytes: Vec<u8>,
     at: usize,
-    /// The block's first passage.
+    /// First passage of the block.
     first: u32,
-    /// The passage whose record comes next.
+    /// Passage whose record starts at `at`.
     next: u32,
-    /// The passage after the block's last; 0 before the first block.
+    /// End of the block's passages, exclusive; 0 before any block is loaded.
     end: u32,
     block: Option<Block>,
 }
 
 impl Unpacked {
-    /// Goes to the record of `pid`, which has `fields` fields like those before it.
+    /// Moves to the record of `pid`; every record of the column has `fields` fields.
     fn seek(&mut self, file: &DocumentsFile, column: &Bytes, pid: u32, fields: usize) -> Result<Block> {
         let block = match self.block {
             Some(block) if (self.first..self.end).contains(&pid) => block,
@@ -99,7 +102,7 @@ impl Unpacked {
         Ok(block)
     }
 
-    /// The fields of the record that comes next.
+    /// Reads the fields of the next record.
     fn take<const FIELDS: usize>(&mut self, file: &DocumentsFile, block: Block) -> Result<[&[u8]; FIELDS]> {
         let mut ranges: [Range<usize>; FIELDS] = std::array::from_fn(|_| 0..0);
         for range in &mut ranges {
@@ -109,7 +112,7 @@ impl Unpacked {
         Ok(ranges.map(|range| &self.bytes[range]))
     }
 
-    /// Where the next field lies.
+    /// Reads the length of the next field and returns its byte range.
     fn take_field(&mut self, file: &DocumentsFile, block: Block) -> Result<Range<usize>> {
         let mut rest = &self.bytes[self.at..];
         let len = take_varint(&mut rest).and_then(|len| usize::try_from(len).ok()).filter(|&len| len <= rest.len());

@@ -1,4 +1,4 @@
-//! Documents in pid order to documents files, each id once.
+//! Writer of all documents of an index: numbered files, unique ids.
 
 use super::document::{Document, check_id};
 use super::ids::IdSet;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::manifest::DocumentsEntry;
 use std::path::Path;
 
-/// Documents files, written and being written, and who has which id.
+/// Documents files, finished and open, and the ids written so far.
 #[derive(Default)]
 pub(crate) struct DocumentsStage {
     open: Option<DocumentsWriter>,
@@ -19,7 +19,8 @@ pub(crate) struct DocumentsStage {
 }
 
 impl DocumentsStage {
-    /// The records of the next document, if there can be one and its id is new.
+    /// Checks the next document and makes its records. Refuses an invalid or duplicate id, metadata that is not an
+    /// object, and a document or a pid that is out of range.
     pub(crate) fn admit(&self, document: &Document) -> Result<Records> {
         assert!(!self.is_closed, "documents come before finish_documents");
         check_id(&document.id, self.count)?;
@@ -33,7 +34,7 @@ impl DocumentsStage {
         records(document)
     }
 
-    /// Writes a document that was admitted; a file that has `file_bytes` is closed first.
+    /// Writes an admitted document, after closing a file that has reached `file_bytes`.
     pub(crate) fn push(&mut self, directory: &Path, file_bytes: u64, id: &str, records: &Records) -> Result<()> {
         if self.open.as_ref().is_some_and(|open| open.bytes() >= file_bytes) {
             self.close_file()?;
@@ -48,7 +49,7 @@ impl DocumentsStage {
         Ok(())
     }
 
-    /// Bytes of memory that grow with the documents.
+    /// Memory that grows with the documents, in bytes.
     pub(crate) fn bytes_held(&self) -> usize {
         self.ids.bytes_held() + self.open.as_ref().map_or(0, DocumentsWriter::bytes_held)
     }
@@ -60,19 +61,19 @@ impl DocumentsStage {
         Ok(())
     }
 
-    /// No more documents come: the ids are no longer needed.
+    /// Closes the last file and frees the ids.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.is_closed = true;
         self.ids = IdSet::default();
         self.close_file()
     }
 
-    /// The documents of the files that are closed.
+    /// Opens the closed files.
     pub(crate) fn open(&self, directory: &Path) -> Result<Documents> {
         Ok(Documents::open(directory, &self.files)?.0)
     }
 
-    /// The files that are closed, for the manifest.
+    /// Takes the entries of the closed files, for the manifest.
     pub(crate) fn take_files(&mut self) -> Vec<DocumentsEntry> {
         std::mem::take(&mut self.files)
     }

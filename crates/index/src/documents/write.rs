@@ -1,4 +1,4 @@
-//! Documents to one documents file.
+//! Writer of one documents file.
 
 use super::block::{BLOCK_LIMIT, BODY_BLOCK_BYTES, Block, ID_BLOCK_BYTES, ZSTD_LEVEL};
 use super::document::Document;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-/// A documents file that is being written.
+/// An open documents file.
 pub(super) struct DocumentsWriter {
     path: PathBuf,
     out: FramedFileWriter,
@@ -23,7 +23,7 @@ pub(super) struct DocumentsWriter {
     bodies: Column,
 }
 
-/// One column: the block that is being filled and those that are written.
+/// One column: the open block and the entries of the written ones.
 struct Column {
     block_bytes: usize,
     filling: Vec<u8>,
@@ -37,7 +37,7 @@ impl Column {
         Self { block_bytes, filling: Vec::new(), first: 0, count: 0, directory: Vec::new() }
     }
 
-    /// Appends a record; a full block is written first if it would grow out of shape.
+    /// Appends a record, after writing the open block if the record would exceed its size.
     fn push(
         &mut self,
         record: &[u8],
@@ -95,17 +95,17 @@ impl DocumentsWriter {
         })
     }
 
-    /// Bytes of the file so far, without the blocks that are being filled.
+    /// Bytes of the payload so far, without the open blocks.
     pub(super) fn bytes(&self) -> u64 {
         self.out.payload_bytes()
     }
 
-    /// Bytes of memory that grow with the file.
+    /// Memory that grows with the file, in bytes.
     pub(super) fn bytes_held(&self) -> usize {
         (self.ids.directory.capacity() + self.bodies.directory.capacity()) * size_of::<Block>()
     }
 
-    /// Appends records made by [`records`].
+    /// Appends the records of a document.
     pub(super) fn push(&mut self, records: &Records) -> Result<()> {
         self.ids.push(&records.id, &self.path, &mut self.zstd, &mut self.out)?;
         self.bodies.push(&records.body, &self.path, &mut self.zstd, &mut self.out)?;
@@ -113,7 +113,7 @@ impl DocumentsWriter {
         Ok(())
     }
 
-    /// Writes the last blocks and the directories.
+    /// Writes the open blocks, the directories and the trailer.
     pub(super) fn finish(mut self) -> Result<DocumentsEntry> {
         self.ids.write_block(&self.path, &mut self.zstd, &mut self.out)?;
         self.bodies.write_block(&self.path, &mut self.zstd, &mut self.out)?;
@@ -128,13 +128,13 @@ impl DocumentsWriter {
     }
 }
 
-/// A document as the two columns hold it.
+/// Records of a document, one for each column.
 pub(crate) struct Records {
     id: Vec<u8>,
     body: Vec<u8>,
 }
 
-/// The records of a document.
+/// Encodes a document as records. Refuses metadata that is not an object, and records above [`BLOCK_LIMIT`].
 pub(super) fn records(document: &Document) -> Result<Records> {
     let metadata = match &document.metadata {
         None => Vec::new(),

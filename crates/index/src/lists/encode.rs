@@ -1,11 +1,11 @@
-//! InvertedLists of pids to the payload of a lists file.
+//! Encoder of inverted lists: pids to the payload of a lists file.
 
 use super::{MAX_LOW_BITS, PADDING_BYTES, PRELUDE_BYTES};
 use crate::bits::{BitWriter, push_varint};
 use crate::error::Result;
 use crate::framed_file::FramedFileWriter;
 
-/// Takes the lists in the order of their codes.
+/// Encoder of the lists of one segment, in the order of their codes.
 #[derive(Debug)]
 pub(crate) struct ListsEncoder {
     num_passages: u32,
@@ -16,7 +16,7 @@ pub(crate) struct ListsEncoder {
 }
 
 impl ListsEncoder {
-    /// InvertedLists over `num_passages` passages.
+    /// Creates an encoder for lists over `num_passages` passages.
     pub(crate) fn new(num_passages: u32) -> Self {
         Self {
             num_passages,
@@ -27,7 +27,7 @@ impl ListsEncoder {
         }
     }
 
-    /// Appends the next list: ascending, each pid once, all below the number of passages.
+    /// Appends the next list: ascending, without duplicates, all pids below the number of passages.
     pub(crate) fn push(&mut self, pids: &[u32]) {
         debug_assert!(pids.is_sorted_by(|a, b| a < b) && pids.last().is_none_or(|&pid| pid < self.num_passages));
         self.num_lists += 1;
@@ -46,7 +46,7 @@ impl ListsEncoder {
         push_varint(&mut self.heads, zeros);
     }
 
-    /// The payload, in the order in which it is written.
+    /// Parts of the payload, in the order of writing.
     fn into_parts(self) -> [Vec<u8>; 4] {
         let quotients = self.quotients.into_words();
         let mut remainders = self.remainders.into_words();
@@ -64,14 +64,14 @@ impl ListsEncoder {
         self.into_parts().iter().try_for_each(|part| out.write(part))
     }
 
-    /// The payload as one byte string.
+    /// Payload as one byte string.
     #[cfg(test)]
     pub(crate) fn into_payload(self) -> bytes::Bytes {
         self.into_parts().concat().into()
     }
 }
 
-/// How many passages lie between each pid and the one before it.
+/// Number of passages between each pid and the one before it.
 fn gaps(pids: &[u32]) -> impl Iterator<Item = u64> + '_ {
     let mut next = 0;
     pids.iter().map(move |&pid| {
@@ -81,7 +81,8 @@ fn gaps(pids: &[u32]) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// The number of low bits that makes the list shortest: a walk downhill from the one that fits even gaps.
+/// Number of low bits that makes the list shortest, found by descent from the number that is best for equal
+/// gaps.
 fn best_low_bits(pids: &[u32]) -> u32 {
     let bits = |low: u32| pids.len() as u64 * u64::from(low) + gaps(pids).map(|gap| gap >> low).sum::<u64>();
     let mean = gaps(pids).sum::<u64>() / pids.len() as u64;

@@ -1,38 +1,40 @@
-//! The inverted lists of a segment: for each centroid the passages that have a token of its code,
-//! ascending, each once, numbered from the segment's first.
+//! Inverted lists of a segment: for each centroid the passages that have a token of its code, ascending, without
+//! duplicates, numbered from the segment's first.
 //!
-//! In: what a mapped lists file holds. Out: pids, list by list or many lists a piece at a time, straight from
-//! the mapped bytes.
+//! In: the payload of a mapped lists file. Out: pids, decoded from the mapped bytes: a whole list at once, or
+//! many lists side by side, one range of pids after the other.
 //!
 //! # Coding
 //!
-//! A list is its gaps, `g_i = pid_i - pid_(i-1) - 1` with `pid_(-1) = -1`, in Rice's code with the low
-//! bits of all entries apart from the high ones, as Elias and Fano do it:
+//! A list is stored as its gaps, `g_i = pid_i - pid_(i-1) - 1` with `pid_(-1) = -1`, in Rice's code. The low bits of
+//! all entries are stored apart from the high ones, as in Elias-Fano coding:
 //!
 //! ```text
 //! remainder_i = g_i mod 2^b              b bits, one after the other
-//! quotient_i  = g_i >> b                 that many zero bits and a one
+//! quotient_i  = g_i >> b                 in unary: that many zero bits and a one
 //! pid_i       = (zeros before the i-th one << b) + (sum of remainders up to i) + i
 //! ```
 //!
-//! Against Elias-Fano over the pids this saves about half a bit an entry at the same speed (the
-//! floor is taken of each gap), and it profits where neighbouring passages share a centroid; `b` is the
-//! best for each list. What it gives up, random access within a list, nobody asks for.
+//! `b` is the one that makes each list shortest. Compared with Elias-Fano coding of the pids, this saves
+//! about half a bit per entry at the same speed, because each gap is rounded down before gaps are summed. It
+//! saves more where neighbouring passages share a centroid. There is no random access within a list; the
+//! search does not need it.
 //!
 //! # Payload
 //!
-//! | bytes | type | what |
+//! | bytes | type | contents |
 //! |---|---|---|
-//! | 0..4 | u32 | lists, `K` |
-//! | 4..8 | u32 | passages, `P` |
+//! | 0..4 | u32 | number of lists, `K` |
+//! | 4..8 | u32 | number of passages, `P` |
 //! | 8..16 | u64 | bytes of the quotients |
 //! | 16..24 | u64 | bytes of the remainders |
-//! | 24.. | bits | quotients of all lists, one bit string without gaps, zero bits up to a multiple of 8 bytes |
+//! | 24.. | bits | quotients of all lists, one bit string without gaps, zero-padded to a multiple of 8 bytes |
 //! | | bits | remainders likewise, then 8 zero bytes, so that any can be read with one 8-byte load |
-//! | | | heads: for each list its length `n`; where that is not 0, `b` (one byte) and the zeros among its quotients |
+//! | | | heads: for each list its length `n`; if it is not 0, `b` (one byte) and the number of zeros in its quotients |
 //!
-//! Bit strings start at the lowest bit of each byte; lengths and zeros are LEB128. Where a list starts
-//! follows from the heads before it: `n + zeros` bits of quotients and `n * b` bits of remainders each.
+//! Bit strings start at the lowest bit of each byte; lengths and numbers of zeros are LEB128. The start of a list
+//! follows from the heads before it, each of which stands for `n + zeros` bits of quotients and `n * b` bits of
+//! remainders.
 
 mod encode;
 #[cfg(test)]
@@ -44,29 +46,29 @@ use crate::bits::take_varint;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Bytes before the quotients.
+/// Size of the numbers before the quotients.
 const PRELUDE_BYTES: usize = 24;
 
-/// Zero bytes behind the remainders.
+/// Zero bytes after the remainders.
 const PADDING_BYTES: usize = 8;
 
-/// Most low bits: gaps are below 2^32.
+/// Largest number of low bits: gaps are below 2^32.
 const MAX_LOW_BITS: u32 = 31;
 
-/// Where a list lies and how it is coded.
+/// Position and parameters of one list.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
-    /// First bit of its quotients.
+    /// First bit of the list's quotients.
     quotients_at: u64,
-    /// First bit of its remainders.
+    /// First bit of the list's remainders.
     remainders_at: u64,
-    /// Passages in the list.
+    /// Number of passages in the list.
     len: u32,
-    /// Bits of a remainder.
+    /// Bits per remainder, `b`.
     low_bits: u32,
 }
 
-/// The inverted lists of one segment. Cloning is cheap: the bytes are shared.
+/// Inverted lists of one segment. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct InvertedLists {
     heads: Arc<[Head]>,
@@ -77,7 +79,7 @@ pub struct InvertedLists {
 }
 
 impl InvertedLists {
-    /// Reads the heads, `O(K)`, and checks that all lists lie inside the payload.
+    /// Parses the heads, `O(K)`, and checks that all lists are inside the payload.
     pub(crate) fn parse(payload: &Bytes) -> Result<Self, &'static str> {
         if payload.len() < PRELUDE_BYTES {
             return Err("too short for its prelude");
@@ -104,9 +106,9 @@ impl InvertedLists {
         Ok(lists)
     }
 
-    /// Reads `num_lists` heads and derives where each list lies.
+    /// Parses `num_lists` heads and derives the position of each list.
     fn parse_heads(&mut self, num_lists: usize, mut bytes: &[u8]) -> Result<(), &'static str> {
-        // A head takes at least a byte, which bounds what a made-up number of lists can allocate.
+        // A head has at least one byte, which bounds the allocation for a corrupt number of lists.
         if num_lists > bytes.len() {
             return Err("the heads end too early");
         }
@@ -142,32 +144,32 @@ impl InvertedLists {
         self.num_passages
     }
 
-    /// Passages in all lists together.
+    /// Sum of the lengths of all lists.
     pub fn num_entries(&self) -> u64 {
         self.num_entries
     }
 
-    /// Passages in the list of `code`; 0 for a code that there is no list for.
+    /// Number of passages in the list of `code`; 0 for a code that is out of range.
     pub fn list_len(&self, code: u32) -> usize {
         self.heads.get(code as usize).map_or(0, |head| head.len as usize)
     }
 
-    /// Replaces `pids` by the list of `code`, ascending.
+    /// Decodes the list of `code` into `pids`, ascending, replacing the contents.
     pub fn decode(&self, code: u32, pids: &mut Vec<u32>) {
         pids.clear();
         pids.reserve(self.list_len(code));
         self.for_each(code, |pid| pids.push(pid));
     }
 
-    /// Hands each passage of the list of `code` to `visit`, ascending; every pid is below `P`.
+    /// Calls `visit` for each passage of the list of `code`, ascending; every pid is below `P`.
     ///
-    /// Bytes that no writer made give other pids, or fewer of them, and never a panic.
+    /// Corrupt bytes give other pids, or fewer of them, never a panic.
     #[inline]
     pub fn for_each(&self, code: u32, visit: impl FnMut(u32)) {
         self.visit(&mut self.cursor(code), self.num_passages, visit);
     }
 
-    /// The start of the list of `code`; that of an empty list for a code that there is no list for.
+    /// Cursor at the start of the list of `code`; at the end for a code that is out of range.
     #[inline]
     pub fn cursor(&self, code: u32) -> Cursor {
         let head = self.heads.get(code as usize).copied().unwrap_or_default();
@@ -175,8 +177,8 @@ impl InvertedLists {
         let mut cursor = Cursor {
             word: if head.len == 0 { 0 } else { self.quotient_word(word_at).unwrap_or(0) & u64::MAX << (first % 64) },
             word_at,
-            // All that `pid_i` needs besides its own zeros: the sum of remainders, and `i - (i << b)`, since zeros
-            // are counted as bits before the one less the ones before it; and the bits before the list's first.
+            // With `p_i` the bit position of the i-th one, `p_i - first - i` zeros precede it in its list. So
+            // `pid_i = (p_i << b) + sum_i` with `sum_i = (sum of remainders up to i) + i - (i << b) - (first << b)`.
             sum: (first << head.low_bits).wrapping_neg(),
             remainder_at: head.remainders_at,
             next: NONE,
@@ -187,9 +189,9 @@ impl InvertedLists {
         cursor
     }
 
-    /// Hands the passages from `cursor` on that are below `end`, and below `P`, to `visit`, ascending, and moves
-    /// `cursor` behind them. The cursor is one of these lists'; bytes that no writer made give other pids, or fewer of
-    /// them, and never a panic.
+    /// Calls `visit` for each passage from `cursor` on that is below `end` and below `P`, ascending, and moves `cursor`
+    /// past them. The cursor must come from [`InvertedLists::cursor`] of these lists. Corrupt bytes give other
+    /// pids, or fewer of them, never a panic.
     #[inline]
     pub fn visit(&self, cursor: &mut Cursor, end: u32, mut visit: impl FnMut(u32)) {
         let end = u64::from(end.min(self.num_passages));
@@ -201,7 +203,7 @@ impl InvertedLists {
         *cursor = at;
     }
 
-    /// Moves `at` by one passage.
+    /// Moves `at` to the next passage.
     #[inline(always)]
     fn advance(&self, at: &mut Cursor) {
         at.next = NONE;
@@ -222,7 +224,7 @@ impl InvertedLists {
         at.left -= 1;
     }
 
-    /// Quotient bits `64 number..64 number + 64`; none behind the last.
+    /// Quotient bits `64 number..64 number + 64`; `None` after the last.
     #[inline(always)]
     fn quotient_word(&self, number: u64) -> Option<u64> {
         let at = number as usize * 8;
@@ -230,7 +232,7 @@ impl InvertedLists {
         Some(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 
-    /// Remainder bits from `bit` on, at least 57 of them, zeros behind the last.
+    /// Remainder bits from `bit` on, at least 57 of them; zeros after the last.
     #[inline(always)]
     fn remainder(&self, bit: u64) -> u64 {
         let at = (bit / 8) as usize;
@@ -239,28 +241,29 @@ impl InvertedLists {
     }
 }
 
-/// No passage: what a cursor at the end of its list comes to next.
+/// Next passage of a cursor at the end of its list: above every pid.
 const NONE: u64 = u64::MAX;
 
-/// A place in one of a segment's lists, see [`InvertedLists::visit`]. It holds the passage that comes next, so that making many
-/// cursors at once waits for the first bytes of many lists at once.
+/// Position in one list of a segment, for [`InvertedLists::visit`]. It holds the next passage already, so that creating
+/// many cursors in a row overlaps the cache misses of many lists.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
-    /// Quotient bits of word `word_at` that were not read.
+    /// Unread quotient bits of word `word_at`.
     word: u64,
     word_at: u64,
-    /// What the pid behind the next one is besides its quotient bits' place and its remainder.
+    /// `sum_i` of the pid after the next one, still without the remainder of that pid; see
+    /// [`InvertedLists::cursor`].
     sum: u64,
     /// First bit of that pid's remainder.
     remainder_at: u64,
-    /// The passage that comes next.
+    /// Next passage.
     next: u64,
-    /// Passages behind it.
+    /// Number of passages after it.
     left: u32,
     low_bits: u32,
 }
 
-/// Reads a head: length, low bits, zeros.
+/// Parses a head: length, low bits, number of zeros.
 fn take_head(bytes: &mut &[u8], num_passages: u32) -> Result<(u32, u32, u64), &'static str> {
     let early = "the heads end too early";
     let len = take_varint(bytes).ok_or(early)?;

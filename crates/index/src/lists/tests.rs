@@ -17,7 +17,7 @@ fn decode_all(lists: &InvertedLists) -> Vec<Vec<u32>> {
     (0..lists.num_lists() as u32).map(decode).collect()
 }
 
-/// A generator that needs no crate: Knuth's linear congruence, high bits.
+/// Pseudo-random numbers: the high bits of Knuth's linear congruential generator.
 struct Dice(u64);
 
 impl Dice {
@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// Each of `num_passages` with the same probability.
+/// List that holds each of `num_passages` with the same probability.
 fn uniform_list(dice: &mut Dice, num_passages: u32, probability: f64) -> Vec<u32> {
     let mut pids = Vec::new();
     let mut at = 0.0;
@@ -136,13 +136,14 @@ proptest! {
             for &end in &ends {
                 let mut piece = Vec::new();
                 lists.visit(&mut cursor, end, |pid| piece.push(pid));
-                prop_assert_eq!(piece, case.iter().copied().filter(|pid| (start..end).contains(pid)).collect::<Vec<_>>());
+                let expected: Vec<u32> = case.iter().copied().filter(|pid| (start..end).contains(pid)).collect();
+                prop_assert_eq!(piece, expected);
                 start = end;
             }
         }
     }
 
-    /// Bytes changed behind the checksum's back give an error or other pids, never a panic.
+    /// Corrupt bytes give an error or other pids, never a panic.
     #[test]
     fn hostile_lists_stay_inside((p, cases) in lists_strategy(), changes: Vec<(prop::sample::Index, u8)>) {
         let mut payload = encode(p, &cases).to_vec();
@@ -179,7 +180,8 @@ proptest! {
     }
 }
 
-/// Prints bits an entry and entries a second: `cargo test -p selvedge-index --release -- --ignored --nocapture speed`.
+/// Prints bits per entry and entries per second:
+/// `cargo test -p selvedge-index --release -- --ignored --nocapture speed`.
 #[test]
 #[ignore = "a measurement"]
 fn speed() {
@@ -202,7 +204,8 @@ fn speed() {
         let decoded = time(&mut |code| lists.decode(code, &mut pids));
         let folded = time(&mut |code| lists.for_each(code, |pid| visited = visited.wrapping_add(u64::from(pid))));
         println!(
-            "{name}: {entries} entries, {:.3} bits each (uniform entropy {:.3}), decode {decoded:.0} M/s, for_each {folded:.0} M/s [{visited}]",
+            "{name}: {entries} entries, {:.3} bits each (uniform entropy {:.3}), decode {decoded:.0} M/s, \
+             for_each {folded:.0} M/s [{visited}]",
             payload.len() as f64 * 8.0 / entries as f64,
             entropy / entries as f64,
         );
@@ -224,7 +227,7 @@ fn speed() {
     }
 }
 
-/// Bits that any code needs on average for a set of `n` of `p` passages: `log2(p choose n)`, by Stirling.
+/// Entropy in bits of a set of `n` of `p` passages: `log2(p choose n)`, by Stirling's formula.
 fn list_entropy(p: u32, n: usize) -> f64 {
     let (p, n) = (f64::from(p), n as f64);
     if n == 0.0 || n == p {

@@ -1,11 +1,11 @@
-//! Broken files: each is noticed and named.
+//! Corrupt and forged files: each is detected and named.
 
 use super::*;
 use crate::{Check, Error, FileEntry, FileKind, IndexFile, Limits, verify};
 use std::fs;
 use std::path::PathBuf;
 
-/// A tiny index with two segments and every kind of file, and its files in the manifest's order.
+/// Writes a tiny index with two segments and every kind of file; returns its files in the manifest's order.
 fn tiny(directory: &Path) -> (PathBuf, Vec<IndexFile>) {
     let path = directory.join("index");
     let codec = codec(8, 3, 2, 4);
@@ -18,7 +18,7 @@ fn tiny(directory: &Path) -> (PathBuf, Vec<IndexFile>) {
     (path, files)
 }
 
-/// Opening and verifying must both name `file`, and verifying no other.
+/// Asserts that opening and verifying both name `file`, and that verifying names no other.
 fn assert_named(path: &Path, file: IndexFile, what: &str) -> Error {
     let broken = path.join(file.name());
     let error = Index::open(path, Check::Checksums).expect_err(what);
@@ -67,13 +67,13 @@ fn every_other_length_is_noticed() {
     }
 }
 
-/// A new file under the old name: whoever has the old one mapped keeps it.
+/// Puts a new file under the old name; existing mappings keep the old one.
 fn replace(path: &Path, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
-/// Changes the header and gives it a right checksum.
+/// Changes the header and corrects its checksum.
 fn with_header(bytes: &[u8], at: usize, value: u32) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -158,7 +158,7 @@ fn all_broken_files_are_reported() {
     assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::MissingFile { .. })));
 }
 
-/// Changes a payload and makes every checksum right again, as somebody would who means harm.
+/// Changes a payload and corrects every checksum, as an attacker would.
 fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
     let at = path.join(file.name());
     let mut payload = fs::read(&at).unwrap()[64..].to_vec();
@@ -186,7 +186,7 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
     write_framed(path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
 }
 
-/// Replaces a file without waiting for the disk.
+/// Replaces a file, without syncing it to disk.
 fn write_framed(path: &Path, file: IndexFile, payload: &[u8]) -> FileEntry {
     let crc32 = crc32fast::hash(payload);
     let header = crate::framed_file::header(file, payload.len() as u64, crc32);
@@ -218,7 +218,7 @@ fn a_list_of_the_right_length_with_another_passage_is_noticed() {
     let file = IndexFile::new(FileKind::InvertedLists, 0);
     let lists = &index.segments()[0].lists;
     let mut encoder = crate::lists::ListsEncoder::new(3);
-    // Passage 0 has the only token; the empty passage 2 takes its place.
+    // Passage 0 has the only token; the forged list holds the empty passage 2 instead.
     (0..3).for_each(|code| encoder.push(if lists.list_len(code) == 1 { &[2] } else { &[] }));
     forge(&path, file, |payload| *payload = encoder.into_payload().to_vec());
     let report = verify(&path).unwrap();
@@ -253,7 +253,7 @@ fn a_block_that_ends_after_the_last_document_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = tiny(directory.path());
     let file = IndexFile::new(FileKind::Documents, 0);
-    // The last directory entry, that of the bodies, is before the 16 bytes of the trailer; it ends with its count.
+    // The last directory entry, of the bodies, is followed by the trailer of 16 bytes; its last field is the count.
     forge(&path, file, |payload| {
         let at = payload.len() - 16 - 4;
         assert_eq!(payload[at..at + 4], [3, 0, 0, 0]);
@@ -263,6 +263,52 @@ fn a_block_that_ends_after_the_last_document_is_refused() {
     assert_eq!(report.broken().map(|report| report.file).collect::<Vec<_>>(), [file]);
     let error = Index::open(&path, Check::Checksums).unwrap().document(0).unwrap_err();
     assert!(matches!(&error, Error::Documents { what: "no block has this document", .. }), "{error}");
+}
+
+#[test]
+fn a_block_that_claims_more_than_a_block_can_hold_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let file = IndexFile::new(FileKind::Documents, 0);
+    // The last directory entry: start (8 bytes), bytes, unpacked bytes, first, count; then 16 bytes of trailer.
+    forge(&path, file, |payload| {
+        let at = payload.len() - 16 - 12;
+        payload[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    });
+    let error = Index::open(&path, Check::Checksums).unwrap().document(0).unwrap_err();
+    assert!(matches!(&error, Error::Documents { what: "larger than a block can be", .. }), "{error}");
+    assert_eq!(verify(&path).unwrap().broken().map(|report| report.file).collect::<Vec<_>>(), [file]);
+}
+
+#[test]
+fn a_codec_whose_centroids_all_saturate_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let index = Index::open(&path, Check::Checksums).unwrap();
+    assert_eq!(index.saturated_centroids(), 0);
+    let params = &index.codec().params;
+    // The entry of each centroid for a query of its own direction, at a table factor of 1.
+    let mut entries: Vec<f64> = params
+        .centroids
+        .chunks_exact(params.dim)
+        .map(|row| row.iter().map(|&c| f64::from(c)).fold((0.0f64, 0.0), |(m, s), c| (m.max(c.abs()), s + c * c)))
+        .map(|(max, squares)| 127.0 / max * squares)
+        .collect();
+    entries.sort_by(f64::total_cmp);
+    // Makes a centroid with this entry exceed the limit by 1 %.
+    let saturate = |entry: f64| {
+        let factor = f64::from(selvedge_backend::TABLE_LIMIT) * 1.01 / entry;
+        let step = f64::from(params.centroid_scale * params.centroid_weight_step) / factor;
+        forge(&path, IndexFile::CODEC, |payload| payload[32..36].copy_from_slice(&(step as f32).to_le_bytes()));
+    };
+    saturate(entries[2]);
+    assert_eq!(Index::open(&path, Check::Structure).unwrap().saturated_centroids(), 1);
+    assert!(verify(&path).unwrap().is_sound(), "the bytes are whole and the other passages are ranked right");
+    saturate(entries[0]);
+    let error = assert_named(&path, IndexFile::CODEC, "saturated");
+    assert!(matches!(error, Error::Saturated { num_centroids: 3, .. }), "{error}");
+    assert!(error.to_string().ends_with("build the index anew"), "{error}");
+    assert!(matches!(Index::open(&path, Check::Structure), Err(Error::Saturated { .. })));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whole indexes, small ones: written, read back, and spoilt byte by byte.
+//! Small whole indexes: written, read back, and corrupted byte by byte.
 
 mod damage;
 mod roundtrip;
@@ -10,7 +10,7 @@ use selvedge_backend::{CodecParams, Packed, ResidualForm, RowCoding, WeightRule}
 use selvedge_codec::{Codec, CodecKind};
 use std::path::Path;
 
-/// Pseudo-random numbers that need no crate: splitmix64.
+/// Pseudo-random numbers: splitmix64.
 pub(crate) fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,10 +18,10 @@ pub(crate) fn mix(seed: u64) -> u64 {
     z ^ z >> 31
 }
 
-/// A codec with made-up numbers that break no bound.
-fn codec(dim: usize, num_centroids: usize, nbits: u8, weight_bits: u8) -> Codec {
+/// Valid codec with pseudo-random numbers.
+pub(crate) fn codec(dim: usize, num_centroids: usize, nbits: u8, weight_bits: u8) -> Codec {
     let component = |i: usize| (mix(i as u64) % 255) as i16 as i32 as i64;
-    // Odd numbers of weight bits go with a trellis, where there can be one.
+    // A trellis for odd numbers of weight bits, where nbits allows one.
     let trellis = matches!(nbits, 1 | 2) && weight_bits % 2 == 1;
     let coding = if trellis { RowCoding::Trellis { step: 0.14 } } else { RowCoding::Buckets };
     let (levels, cutoffs) = CodecParams::num_levels(nbits, coding);
@@ -45,7 +45,7 @@ fn codec(dim: usize, num_centroids: usize, nbits: u8, weight_bits: u8) -> Codec 
     Codec::new(CodecKind::Selvedge, 0x0123_4567_89ab_cdef, params).expect("a codec that breaks no bound")
 }
 
-/// Passages with made-up bytes.
+/// Passages with pseudo-random bytes.
 #[derive(Clone, Debug)]
 struct Passages {
     doclens: Vec<u32>,
@@ -60,7 +60,7 @@ impl Passages {
         let weight_mask = ((1u32 << codec.weight_bits) - 1) as u8;
         Self {
             doclens: doclens.to_vec(),
-            // The square draws low codes more often, so that passages have a code more than once.
+            // The square makes low codes more frequent, so that passages have a code more than once.
             codes: dice(1)
                 .map(|r| (r % 1000 * (r % 1000) * codec.num_centroids() as u64 / 1_000_000) as u32)
                 .take(tokens)
@@ -72,7 +72,7 @@ impl Passages {
         }
     }
 
-    /// Hands the passages to a writer, `batch` at a time.
+    /// Pushes the passages to a writer, `batch` at a time.
     fn push_to(&self, writer: &mut Writer, codec: &CodecParams, batch: usize) -> Result<()> {
         let mut at = 0;
         for doclens in self.doclens.chunks(batch.max(1)) {
@@ -88,6 +88,7 @@ impl Passages {
     }
 }
 
+/// Document of passage `pid`: unique id, text of 0 to 6 sentences, metadata for two of three.
 fn document(pid: u32) -> Document {
     let metadata = serde_json::json!({ "pid": pid, "pi": 0.1 + f64::from(pid), "tags": ["ä", null] });
     Document {
@@ -97,7 +98,7 @@ fn document(pid: u32) -> Document {
     }
 }
 
-/// An index of `passages` at `path`, with documents.
+/// Writes an index of `passages`, with documents, and opens it.
 fn write_index(path: &Path, codec: &Codec, passages: &Passages, limits: Option<crate::Limits>) -> Index {
     let mut writer = Writer::create(path).unwrap();
     limits.into_iter().for_each(|limits| writer.set_limits(limits));

@@ -1,11 +1,12 @@
-//! What goes in comes out, at awkward sizes.
+//! Round trips of whole indexes, at awkward sizes.
 
 use super::*;
 use crate::{Check, EncoderInfo, FileKind, Limits, verify};
 use selvedge_backend::{CodeReader, pack_codes, read_weight};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-/// Every segment's arrays and lists against the passages that were pushed.
+/// Compares every segment's arrays and lists with the passages that were pushed.
 fn assert_holds(index: &Index, codec: &CodecParams, passages: &Passages) {
     assert_eq!(index.num_passages() as usize, passages.doclens.len());
     assert_eq!(index.num_tokens() as usize, passages.codes.len());
@@ -140,6 +141,42 @@ fn ids_find_their_passages() {
     for stranger in ["", "3000", "+1", "01", "-1", " 1", "4294967296"] {
         assert_eq!(index.pid(stranger).unwrap(), None, "{stranger:?}");
     }
+}
+
+/// Lookups on the threads of a pool while the table of ids is built: if the pool built it, a thread that waits for a
+/// part of the table could start another lookup, which would wait for its own thread.
+#[test]
+fn ids_are_looked_up_on_threads_of_rayon() {
+    const NUM_PASSAGES: u32 = 70_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 2, 0, 0);
+    let mut writer = Writer::create(&path).unwrap();
+    for pid in 0..NUM_PASSAGES {
+        writer.push_document(&Document { id: format!("#{pid}"), ..Document::default() }).unwrap();
+    }
+    writer.finish_documents().unwrap();
+    writer.set_codec(&codec).unwrap();
+    writer.push_passages(&[0; NUM_PASSAGES as usize], &[], &Packed::default()).unwrap();
+    writer.finish(ManifestInfo::default()).unwrap();
+
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for _ in 0..10 {
+            let index = Index::open(&path, Check::Structure).unwrap();
+            let find = |pid: u32| assert_eq!(index.pid(&format!("#{pid}")).unwrap(), Some(pid));
+            pool.in_place_scope(|scope| {
+                for pid in 0..20 {
+                    scope.spawn(move |_| find(pid));
+                    // Leaves idle threads the time to take parts of the table rather than lookups.
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+            });
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(120)).expect("no lookup waits for itself");
 }
 
 #[test]

@@ -1,28 +1,28 @@
-//! Bytes a vector takes on disk, measured on large indexes.
+//! Bytes per embedding on disk, measured on large indexes.
 
 use super::*;
 use crate::Check;
 use selvedge_backend::CodeReader;
 use std::time::Instant;
 
-/// Centroids of every index here: what the ColBERTv2 rule gives for 2^24 to 2^26 vectors.
+/// Number of centroids of every index here: the ColBERTv2 rule for 2^24 to 2^26 embeddings.
 const NUM_CENTROIDS: usize = 1 << 16;
 
-/// Passages of a collection: their lengths and codes, over and over.
+/// Lengths and codes of the passages of a collection, repeated as needed.
 struct Collection {
     doclens: Vec<u32>,
     codes: Vec<u32>,
 }
 
 impl Collection {
-    /// Passages of 70 tokens, every code as likely as any other: the longest lists there can be.
+    /// Passages of 70 tokens with uniformly distributed codes, which give the longest lists.
     fn uniform() -> Self {
         let doclens = vec![70; 100_000];
         let codes = (0..7_000_000).map(|i| (mix(i) % NUM_CENTROIDS as u64) as u32).collect();
         Self { doclens, codes }
     }
 
-    /// The passages of an index.
+    /// Passages of an index.
     fn of(index: &Index) -> Self {
         let bits = index.codec().params.code_bits();
         assert_eq!(index.codec().params.num_centroids(), NUM_CENTROIDS);
@@ -36,7 +36,7 @@ impl Collection {
         collection
     }
 
-    /// Writes at least `tokens` of them, with made-up residuals, and prints bytes a vector by kind of file.
+    /// Writes at least `tokens` tokens with constant residuals and prints bytes per embedding by kind of file.
     fn measure(&self, name: &str, nbits: u8, weight_bits: u8, tokens: usize) {
         let codec = codec(128, NUM_CENTROIDS, nbits, weight_bits);
         let directory = tempfile::tempdir().unwrap();
@@ -65,7 +65,8 @@ impl Collection {
         let bytes = index.bytes_on_disk();
         let each = |bytes: u64| bytes as f64 / index.num_tokens() as f64;
         println!(
-            "{name}, {nbits} bits, weights of {weight_bits}, {} tokens: {:.3} bytes a vector (written in {took:.1?}, opened in {opened:.1?})",
+            "{name}, {nbits} bits, weights of {weight_bits}, {} tokens: {:.3} bytes per embedding \
+             (written in {took:.1?}, opened in {opened:.1?})",
             index.num_tokens(),
             each(bytes.values().sum()),
         );
@@ -74,11 +75,12 @@ impl Collection {
     }
 }
 
-/// Prints bytes a vector for uniform codes, or for those of the index (K = 65,536) that `SELVEDGE_SIZE_OF` names:
-/// `cargo test -p selvedge-index --release -- --ignored --nocapture bytes_a_vector`.
+/// Prints bytes per embedding for uniform codes, or for the codes of the index (K = 65,536) that `SELVEDGE_SIZE_OF`
+/// names:
+/// `cargo test -p selvedge-index --release -- --ignored --nocapture bytes_per_embedding`.
 #[test]
 #[ignore = "a measurement"]
-fn bytes_a_vector() {
+fn bytes_per_embedding() {
     let path = std::env::var_os("SELVEDGE_SIZE_OF");
     let (name, collection) = match &path {
         None => ("uniform", Collection::uniform()),

@@ -1,4 +1,4 @@
-//! An index is there as a whole or not at all.
+//! A new index is either complete or absent, whatever happens while it is written.
 
 use super::*;
 use crate::Error;
@@ -108,7 +108,7 @@ fn what_appears_at_the_target_meanwhile_stays() {
     }
 }
 
-/// What a process leaves that is killed while it moves files into place: all complete, the first few moved.
+/// Leftovers of a process that was killed while moving files into place: all complete, the first `moved` in place.
 fn killed_while_moving(path: &Path, moved: usize) {
     let codec = codec(8, 3, 2, 4);
     let index = write_index(path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
@@ -135,7 +135,7 @@ fn what_a_dead_writer_left_is_removed_by_the_next() {
         assert!(names(&path).iter().all(|name| !name.starts_with('.')));
     }
 
-    // A file that is not the dead writer's stays, whatever its name.
+    // A file with other contents is kept, even if it has the name of an index file.
     let path = directory.path().join("stranger");
     killed_while_moving(&path, 3);
     fs::write(path.join("codec"), "precious").unwrap();
@@ -191,11 +191,11 @@ fn changes_of_one_index_at_the_same_time_are_all_kept() {
 
     let nowhere = directory.path().join("empty");
     fs::create_dir(&nowhere).unwrap();
-    assert!(matches!(crate::write_search(&nowhere, 1.into()), Err(Error::MissingFile { .. })));
+    assert!(matches!(crate::write_search(&nowhere, |_| 1.into()), Err(Error::MissingFile { .. })));
     assert_eq!(names(&nowhere), [""; 0]);
 }
 
-/// What tells a directory from another one that takes its name.
+/// Identity of a directory: differs between two directories of the same name.
 fn identity(path: &Path) -> impl PartialEq + std::fmt::Debug {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
