@@ -1,27 +1,27 @@
-//! Cuts a list of rows into ragged batches, longest first, and lays a batch's tokens end to end.
+//! Groups texts into ragged batches, longest first, and concatenates the tokens of a batch.
 
 use crate::ops::Span;
 use crate::pipeline::TokenizedText;
 
-/// The tokens of some texts, end to end; N tokens in all.
+/// Tokens of several texts, concatenated; N tokens in total.
 #[derive(Debug)]
 pub struct Batch {
     /// Token ids; (N).
     pub ids: Vec<u32>,
-    /// One per text, in the order that they were given.
+    /// Place of each text in the batch, in input order.
     pub spans: Vec<Span>,
-    /// Tokens whose last hidden states are asked for, ascending: what only others' would need is not computed.
+    /// Tokens whose last hidden states are returned, ascending. The last layer skips all others after its attention.
     pub kept: Vec<usize>,
 }
 
 impl Batch {
-    /// Lays texts end to end.
-    pub fn new<'a>(rows: impl Iterator<Item = &'a TokenizedText>) -> Self {
+    /// Concatenates texts.
+    pub fn new<'a>(texts: impl Iterator<Item = &'a TokenizedText>) -> Self {
         let mut batch = Self { ids: Vec::new(), spans: Vec::new(), kept: Vec::new() };
-        for row in rows {
-            batch.kept.extend(row.kept.iter().map(|at| batch.ids.len() + at));
-            batch.spans.push(Span { start: batch.ids.len(), len: row.ids.len(), attended: row.attended });
-            batch.ids.extend_from_slice(&row.ids);
+        for text in texts {
+            batch.kept.extend(text.kept.iter().map(|at| batch.ids.len() + at));
+            batch.spans.push(Span { start: batch.ids.len(), len: text.ids.len(), attended: text.attended });
+            batch.ids.extend_from_slice(&text.ids);
         }
         batch
     }
@@ -31,30 +31,31 @@ impl Batch {
         self.kept = (0..self.ids.len()).collect();
     }
 
-    /// The most tokens of one text.
+    /// Number of tokens of the longest text.
     pub(crate) fn longest(&self) -> usize {
         self.spans.iter().map(|span| span.len).max().unwrap_or(0)
     }
 }
 
-/// Groups the numbers of texts, given their `lens`, so that each group has at most `batch_tokens` tokens, or is a single text; texts
-/// without tokens are in none.
+/// Groups texts, given their `lens` in tokens, into batches of text numbers. A batch has at most `batch_tokens` tokens
+/// or is a single text; texts without tokens are in no batch.
 ///
-/// Longest first: rows of like length share a batch, and the costly batches start early, which balances threads.
+/// The longest texts come first: texts of similar length share a batch, and the expensive batches start early, which
+/// balances the threads.
 pub fn plan_batches(lens: &[usize], batch_tokens: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lens.len()).filter(|&row| lens[row] > 0).collect();
-    order.sort_by_key(|&row| std::cmp::Reverse(lens[row]));
+    let mut order: Vec<usize> = (0..lens.len()).filter(|&text| lens[text] > 0).collect();
+    order.sort_by_key(|&text| std::cmp::Reverse(lens[text]));
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut room = 0;
-    for row in order {
+    let mut free = 0;
+    for text in order {
         match groups.last_mut() {
-            Some(group) if lens[row] <= room => group.push(row),
+            Some(group) if lens[text] <= free => group.push(text),
             _ => {
-                groups.push(vec![row]);
-                room = batch_tokens.max(lens[row]);
+                groups.push(vec![text]);
+                free = batch_tokens.max(lens[text]);
             }
         }
-        room -= lens[row];
+        free -= lens[text];
     }
     groups
 }
@@ -64,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plan_covers_every_row_once_within_the_budget() {
+    fn plan_covers_every_text_once_within_the_budget() {
         let lens = [5, 0, 9, 3, 3, 20, 1, 4];
         let groups = plan_batches(&lens, 10);
-        let mut rows: Vec<usize> = groups.concat();
-        rows.sort_unstable();
-        assert_eq!(rows, [0, 2, 3, 4, 5, 6, 7]);
+        let mut texts: Vec<usize> = groups.concat();
+        texts.sort_unstable();
+        assert_eq!(texts, [0, 2, 3, 4, 5, 6, 7]);
         for group in &groups {
-            let tokens: usize = group.iter().map(|&row| lens[row]).sum();
+            let tokens: usize = group.iter().map(|&text| lens[text]).sum();
             assert!(tokens <= 10 || group.len() == 1, "{group:?}");
         }
         assert_eq!(groups[0], [5]);

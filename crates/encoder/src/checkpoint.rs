@@ -1,8 +1,8 @@
-//! Where a checkpoint's files are: within this crate, in a local folder, or in a hub repository with its cache.
+//! Access to a checkpoint's files: in this crate, in a local folder, or in a hub repository with its cache.
 //!
-//! In: a name, a folder or a hub id. Out: paths of files, and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE` (cache),
-//! `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only), `HF_HUB_ETAG_TIMEOUT`
-//! and `HF_HUB_DOWNLOAD_TIMEOUT` (seconds of silence).
+//! In: a name, a folder or a hub id. Out: open files and parsed JSON. Environment: `HF_HOME` and `HF_HUB_CACHE`
+//! (cache), `HF_TOKEN` or the cache's token file (token), `HF_ENDPOINT` (mirror), `HF_HUB_OFFLINE` (cache only),
+//! `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT` (timeouts in seconds).
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
@@ -11,32 +11,33 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::hub::{HubModel, is_hub_id};
+use crate::hub::HubModel;
+use crate::paths::is_hub_id;
 use crate::shipped;
 
-/// How a Git LFS pointer begins.
+/// First bytes of a Git LFS pointer.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// A checkpoint's files.
+/// Files of a checkpoint.
 pub(crate) struct Checkpoint {
     model: String,
     source: Source,
 }
 
-/// A file to read here and there.
+/// A file that can be read at any position.
 pub(crate) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
 
 enum Source {
     Folder(PathBuf),
-    /// The one within this crate.
+    /// The model within this crate.
     Shipped,
     Hub(Box<HubModel>),
 }
 
 impl Checkpoint {
-    /// Finds `model`: the shipped one by its name, then an existing folder, then a hub id.
+    /// Finds `model`: the shipped model by its name, then an existing folder, then a hub id.
     pub(crate) fn open(model: &str, revision: Option<&str>) -> Result<Self> {
         let source = if model == shipped::NAME {
             Source::Shipped
@@ -55,12 +56,12 @@ impl Checkpoint {
         Self { model: path.display().to_string(), source: Source::Folder(path.to_owned()) }
     }
 
-    /// The folder or hub id, as it was asked for.
+    /// Folder or hub id, as requested.
     pub(crate) fn model(&self) -> &str {
         &self.model
     }
 
-    /// How errors name a file: its path in the folder, or under the hub id.
+    /// Path of a file for error messages: in the folder, or under the hub id.
     pub(crate) fn describe(&self, name: &str) -> PathBuf {
         Path::new(&self.model).join(name)
     }
@@ -73,7 +74,7 @@ impl Checkpoint {
         }
     }
 
-    /// The local path of a file, fetched if need be; `None` where there is no such file.
+    /// Returns the local path of a file, fetched if necessary; `None` if there is no such file.
     fn find(&self, name: &str) -> Result<Option<PathBuf>> {
         match &self.source {
             Source::Shipped => Ok(None),
@@ -85,7 +86,7 @@ impl Checkpoint {
         }
     }
 
-    /// A file that has to be there.
+    /// Opens a required file.
     pub(crate) fn open_file(&self, name: &str) -> Result<Box<dyn ReadSeek>> {
         if let (Source::Shipped, Some(bytes)) = (&self.source, shipped::file(name)) {
             return Ok(Box::new(Cursor::new(bytes)));
@@ -104,7 +105,8 @@ impl Checkpoint {
         }
     }
 
-    /// The error that a file is not there: because the hub was not to be had, where that is so.
+    /// Error for a missing file: the failure of the hub if the hub was asked and did not answer, else
+    /// [`Error::MissingFile`].
     pub(crate) fn missing(&self, name: &str) -> Error {
         let failure = match &self.source {
             Source::Hub(hub) => hub.failure(),
@@ -113,7 +115,7 @@ impl Checkpoint {
         failure.unwrap_or_else(|| Error::MissingFile { path: self.describe(name) })
     }
 
-    /// The bytes of a file that has to be there.
+    /// Reads a required file.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self.open_file(name)?.read_to_end(&mut bytes) {
@@ -122,7 +124,7 @@ impl Checkpoint {
         }
     }
 
-    /// A JSON object that may be missing.
+    /// Parses an optional JSON file.
     pub(crate) fn json(&self, name: &str) -> Result<Option<Json>> {
         if !self.has(name)? {
             return Ok(None);
@@ -134,13 +136,26 @@ impl Checkpoint {
         }
     }
 
-    /// A JSON object that has to be there.
+    /// Parses an optional JSON file whose absence changes the embeddings: without its `modules.json` a PyLate model
+    /// would be read as a plain transformer.
+    ///
+    /// # Errors
+    /// [`Error::NotCached`] if it is unknown whether a hub model has the file.
+    pub(crate) fn decisive_json(&self, name: &str) -> Result<Option<Json>> {
+        let json = self.json(name)?;
+        if let (None, Source::Hub(hub)) = (&json, &self.source) {
+            hub.check_missing(name)?;
+        }
+        Ok(json)
+    }
+
+    /// Parses a required JSON file.
     pub(crate) fn require_json(&self, name: &str) -> Result<Json> {
         self.json(name)?.ok_or_else(|| self.missing(name))
     }
 }
 
-/// A parsed JSON file that remembers its path, so that a bad field can be reported by file and name.
+/// A parsed JSON file with its path, so that errors name the file and the field.
 #[derive(Debug)]
 pub(crate) struct Json {
     pub(crate) path: PathBuf,
@@ -148,7 +163,7 @@ pub(crate) struct Json {
 }
 
 impl Json {
-    /// A field that is neither missing nor null.
+    /// Returns a field that is neither missing nor null.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.value.get(key).filter(|value| !value.is_null())
     }
@@ -175,7 +190,7 @@ impl Json {
         })
     }
 
-    /// A field that has to be there, named in the error.
+    /// Returns the value of a required field, or an error that names the field.
     pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Result<T> {
         value.ok_or_else(|| self.malformed(format!("field {key:?} is missing")))
     }

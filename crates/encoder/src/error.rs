@@ -1,57 +1,57 @@
-//! What can go wrong between a model's name and its embeddings; every variant carries the values that broke.
+//! Errors of loading a checkpoint and encoding texts. Every variant carries the offending values.
 
 use std::path::PathBuf;
 
-/// The result of every fallible call of this crate.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A fact about a checkpoint, a request or a machine that kept an encoder from working.
+/// Error of loading a checkpoint or encoding texts.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The model is neither an existing folder nor a hub id.
     #[error("{model}: no such folder, and not a hub id of the form owner/name")]
     UnknownModel {
-        /// What was asked for.
+        /// The requested name.
         model: String,
     },
 
-    /// The checkpoint lacks a file that it cannot do without.
+    /// The checkpoint lacks a required file.
     #[error("{path}: missing file")]
     MissingFile {
-        /// The file, inside the folder or the hub repository.
+        /// Path inside the folder or the hub repository.
         path: PathBuf,
     },
 
-    /// Weights are there only as a pickle, which is not read: it would run code.
-    #[error("{path}: weights are only there as a pickle; convert them to model.safetensors")]
+    /// The weights exist only as a pickle, which is not read because unpickling runs code.
+    #[error("{path}: the weights are a pickle, which is not read; convert them to model.safetensors")]
     PickledWeights {
-        /// The pickle that was found.
+        /// Path of the pickle.
         path: PathBuf,
     },
 
-    /// A file is the pointer that Git LFS leaves in place of a file that was not fetched.
+    /// A file is a Git LFS pointer, left in place of a file that was not fetched.
     #[error("{path}: only a Git LFS pointer; fetch the file itself with `git lfs pull`")]
     LfsPointer {
         /// The file.
         path: PathBuf,
     },
 
-    /// The operating system refused a file.
+    /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: std::io::Error,
     },
 
-    /// A JSON file does not parse, or lacks a field, or holds one of the wrong kind.
+    /// A JSON file does not parse, lacks a field, or has a field of the wrong kind or out of range.
     #[error("{path}: {reason}")]
     MalformedJson {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
 
@@ -60,100 +60,100 @@ pub enum Error {
     MalformedWeights {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
 
-    /// No weights file holds a tensor that the model needs.
+    /// No weights file has a tensor that the model needs.
     #[error("{path}: tensor {name} is missing")]
     MissingTensor {
-        /// The weights file (or the index of the shards) that was searched.
+        /// The weights file, or the index of the shards.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
     },
 
-    /// A tensor's shape is not the one that the configuration calls for.
+    /// The shape of a tensor differs from the one that the configuration implies.
     #[error("{path}: tensor {name} has shape {found:?}, expected {expected:?}")]
     ShapeMismatch {
         /// The weights file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// The shape that the configuration calls for.
+        /// The shape that the configuration implies.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
     },
 
-    /// A tensor's element type is not f32, f16 or bf16.
-    #[error("{path}: tensor {name} holds {found}; f32, f16 and bf16 are read")]
+    /// The element type of a tensor is not f32, f16 or bf16.
+    #[error("{path}: tensor {name} is stored as {found}; only f32, f16 and bf16 are supported")]
     UnsupportedDtype {
         /// The weights file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
         /// The element type in the file.
         found: String,
     },
 
-    /// A tensor holds a NaN or an infinity.
-    #[error("{path}: tensor {tensor} holds a value that is not finite, at element {index}")]
+    /// A tensor contains a NaN or an infinity.
+    #[error("{path}: tensor {tensor} has a value that is not finite at element {index}")]
     NonFinite {
         /// The weights file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// The first such element, counted row-major.
+        /// Index of the first such element, row-major.
         index: usize,
     },
 
-    /// An embedding that is to be pooled has a component that is a NaN or an infinity.
-    #[error("embedding {row} has a component that is not finite, number {component}")]
+    /// An embedding to be pooled has a component that is a NaN or an infinity.
+    #[error("component {component} of embedding {row} is not finite")]
     NonFiniteEmbedding {
-        /// The embedding, counted over all texts.
+        /// Index of the embedding, counted over all texts.
         row: usize,
-        /// The component.
+        /// Index of the component.
         component: usize,
     },
 
-    /// The transformer is none of BERT, DistilBERT, XLM-RoBERTa and ModernBERT.
+    /// The transformer is not BERT, DistilBERT, XLM-RoBERTa, RoBERTa or ModernBERT.
     #[error("{path}: model_type {found:?} is not one of bert, distilbert, xlm-roberta, roberta, modernbert")]
     UnsupportedArchitecture {
         /// The configuration file.
         path: PathBuf,
-        /// Its `model_type`.
+        /// The `model_type` in the file.
         found: String,
     },
 
-    /// The checkpoint asks for something that this crate does not compute.
+    /// The checkpoint uses a feature that this crate does not compute.
     #[error("{path}: {what} is not supported")]
     Unsupported {
-        /// The file that asks.
+        /// The file that requests the feature.
         path: PathBuf,
-        /// What it asks for.
+        /// The unsupported feature.
         what: String,
     },
 
-    /// The embeddings' dimension does not pack into bytes.
+    /// The dimension of the embeddings is 0 or not a multiple of 8.
     #[error("{model}: the embeddings have {dim} dimensions, which is not a multiple of 8")]
     DimNotMultipleOf8 {
         /// The model.
         model: String,
-        /// Its dimension.
+        /// The dimension of its embeddings.
         dim: usize,
     },
 
-    /// A maximum length leaves no room for text, or exceeds what the transformer has positions for.
+    /// A maximum length leaves no space for text or exceeds the transformer's positions.
     #[error("{model}: a maximum length of {requested} tokens is outside {least}..={most}")]
     MaxLength {
         /// The model.
         model: String,
-        /// The length asked for, by the caller or by the checkpoint.
+        /// The length that the caller or the checkpoint requests.
         requested: usize,
-        /// Special tokens, the marker and one token of text.
+        /// The least length: special tokens, the prefix token and one token of text.
         least: usize,
-        /// The positions that the transformer has.
+        /// The greatest length: the transformer's number of positions.
         most: usize,
     },
 
@@ -162,25 +162,25 @@ pub enum Error {
     UnknownToken {
         /// The model.
         model: String,
-        /// The token.
+        /// Spelling of the token.
         token: String,
-        /// What it is for.
+        /// Purpose of the token.
         role: &'static str,
     },
 
-    /// The tokenizer produced an id beyond the transformer's embedding table.
-    #[error("token id {id} is beyond the {vocabulary} rows of the embedding table")]
+    /// A token id is out of range of the transformer's embedding table.
+    #[error("token id {id} is out of range of an embedding table of {vocabulary} rows")]
     TokenOutOfRange {
-        /// The id.
+        /// The token id.
         id: u32,
-        /// The rows that there are.
+        /// Number of rows of the table.
         vocabulary: usize,
     },
 
-    /// The tokenizer could not be read, or could not read a text.
+    /// The tokenizer could not be loaded or failed on a text.
     #[error("tokenizer: {reason}")]
     Tokenizer {
-        /// What the tokenizer said.
+        /// The tokenizer's message.
         reason: String,
     },
 
@@ -189,27 +189,41 @@ pub enum Error {
     Hub {
         /// The hub id.
         model: String,
-        /// What the hub, or the network, said.
+        /// The message of the hub or the network.
         reason: String,
     },
 
-    /// Offline mode is on and the cache does not hold the model.
+    /// Offline mode is on and the model is not in the cache.
     #[error("{model}: not in the cache, and HF_HUB_OFFLINE forbids fetching it")]
     Offline {
         /// The hub id.
         model: String,
     },
 
-    /// A layer whose inputs are too many for sums in int8.
-    #[error("a layer has {width} inputs; int8 takes {most} at most: load the model in f32")]
+    /// It is unknown whether a hub model has a settings file on which its embeddings depend.
+    #[error(
+        "{model}: {file} is neither in the cache nor known to be missing, and embeddings depend on it; \
+         load the model once while the hub can be reached, or name {folder} as the model if that folder is complete"
+    )]
+    NotCached {
+        /// Hub id of the model.
+        model: String,
+        /// The file, relative to the repository's root.
+        file: String,
+        /// Folder of the cached files.
+        folder: PathBuf,
+    },
+
+    /// A layer has too many inputs for int8 sums.
+    #[error("a layer has {width} inputs; int8 supports at most {most}: load the model in f32")]
     TooWideForInt8 {
-        /// The layer's inputs.
+        /// Number of inputs of the layer.
         width: usize,
-        /// Inputs that sums in int8 have been proven for.
+        /// Largest number of inputs for which int8 sums cannot overflow.
         most: usize,
     },
 
-    /// What computes in int8 is not there: an instruction set was asked for that this machine lacks.
+    /// The backend could not be set up, for example because the requested instruction set is not available.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }

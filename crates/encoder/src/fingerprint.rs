@@ -1,17 +1,18 @@
-//! A running hash over everything that changes an embedding.
+//! An incremental hash over everything that changes an embedding.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// Hex digits kept: 128 bits are plenty to tell models apart, and short enough to print.
+/// Number of hex digits kept: 128 bits tell models apart and are short enough to print.
 const HEX_DIGITS: usize = 32;
 
-/// Collects parts in a fixed order; each is hashed with its name and length, so parts cannot run into each other.
+/// SHA-256 over named parts in a fixed order. Each part is hashed with its name and length, so that no two sequences of
+/// parts give the same bytes.
 pub(crate) struct Fingerprint(Sha256);
 
 impl Fingerprint {
     pub(crate) fn new() -> Self {
-        // The scheme's own version: change it when the encoder's arithmetic or its settings change meaning.
+        // Version of the scheme. It has to change when the arithmetic changes, or the meaning of a setting.
         let mut it = Self(Sha256::new());
         it.bytes("scheme", b"1");
         it
@@ -22,14 +23,14 @@ impl Fingerprint {
         self.more(bytes);
     }
 
-    /// A part whose `len` bytes come piece by piece, through [`Self::more`].
+    /// Starts a part of `len` bytes, which follow through [`Self::more`].
     pub(crate) fn begin(&mut self, name: &str, len: u64) {
         self.0.update((name.len() as u64).to_le_bytes());
         self.0.update(name.as_bytes());
         self.0.update(len.to_le_bytes());
     }
 
-    /// The next piece of the part that was begun.
+    /// Adds the next bytes of the part that was started.
     pub(crate) fn more(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

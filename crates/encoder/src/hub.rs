@@ -1,17 +1,20 @@
-//! A hub repository with its cache: files that are fetched once.
+//! A hub repository and its local cache.
 //!
-//! **The cache comes first.** A file that the cache has, of the commit that it keeps for the revision, is used without asking
-//! the hub, and so is the note that the commit has no such file: a model that was loaded once needs no hub again, and stays
-//! as it was when the hub's branch moves on. (Another revision, or an emptied cache, gets the new one.) The hub is asked
-//! when the first file is missing; if it gives no answer within `HF_HUB_ETAG_TIMEOUT` seconds, what is cached is used, with a
-//! warning, or loading fails.
+//! **The cache has priority.** If the cache has a commit for the revision, the files of that commit are used
+//! without asking the hub, and so are notes that the commit lacks a file. A model that was loaded once therefore
+//! needs the hub no more and does not change when the hub's branch moves on; another revision or an emptied cache
+//! gets the new commit. The hub is asked once, at the first file that is neither cached nor noted as missing. If it
+//! does not answer within `HF_HUB_ETAG_TIMEOUT` seconds, the cached files are used with a warning, or loading fails.
 //!
-//! All files are of one commit. Layout and notes are those of Python's `huggingface_hub`, which shares the cache:
-//! `snapshots/COMMIT/FILE`, `refs/REVISION`, `.no_exist/COMMIT/FILE`.
+//! **Unknown is not missing.** A cache that another program filled has no notes, so a file that it lacks may exist on
+//! the hub. [`HubModel::check_missing`] makes that an error for the files that decide how texts are encoded.
+//!
+//! All files are of one commit. The layout is that of Python's `huggingface_hub`, which shares the cache:
+//! `snapshots/COMMIT/FILE`, `refs/REVISION`, and the notes `.no_exist/COMMIT/FILE`.
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -21,12 +24,12 @@ use hf_hub::api::{Progress, RepoInfo};
 use hf_hub::{Cache, Repo, RepoType};
 
 use crate::error::{Error, Result};
+use crate::paths::{is_commit, is_inside};
 
-/// Seconds that the hub has for an answer, and for the next bytes of a file, where the environment does not say: those of
-/// `huggingface_hub`.
+/// Default timeout in seconds for an answer of the hub and for the next bytes of a file: that of `huggingface_hub`.
 const DEFAULT_TIMEOUT: u64 = 10;
 
-/// Time that `hf_hub` may wait for a lock of its own before it fetches anything.
+/// Longest time that `hf_hub` waits for its own lock before it fetches anything.
 const LOCK_WAIT: Duration = Duration::from_secs(6);
 
 /// One revision of a model.
@@ -34,12 +37,13 @@ pub(crate) struct HubModel {
     model: String,
     revision: String,
     cache: Cache,
-    /// The commit that the cache has for the revision.
+    /// Commit that the cache has for the revision.
     cached_commit: Option<String>,
+    /// The hub's answer, once it was asked.
     hub: OnceLock<std::result::Result<Hub, String>>,
 }
 
-/// What the hub says of a commit.
+/// A commit as the hub describes it.
 struct Hub {
     api: Api,
     commit: String,
@@ -47,10 +51,10 @@ struct Hub {
 }
 
 impl HubModel {
-    /// Looks into the cache only.
+    /// Opens the cache of a model, without asking the hub.
     ///
     /// # Errors
-    /// If the cache has nothing of the model and `HF_HUB_OFFLINE` forbids to ask the hub.
+    /// [`Error::Offline`] if the model is not in the cache and `HF_HUB_OFFLINE` is set.
     pub(crate) fn open(model: &str, revision: Option<&str>) -> Result<Self> {
         let revision = revision.unwrap_or("main").to_owned();
         let cache = match std::env::var_os("HF_HUB_CACHE") {
@@ -65,10 +69,13 @@ impl HubModel {
         Ok(opened)
     }
 
-    /// The local path of a file, fetched if need be; `None` where the model has no such file.
+    /// Returns the local path of a file, fetched if it is not cached; `None` if the model has no such file or if that
+    /// is unknown because the hub cannot be asked.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] if the hub does not answer and nothing is cached, or if the download fails.
     pub(crate) fn find(&self, name: &str) -> Result<Option<PathBuf>> {
-        // A name out of a checkpoint's own files must not lead out of the cache.
-        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        if !is_inside(name) {
             return Ok(None);
         }
         if let Some(path) = self.cached(name) {
@@ -83,13 +90,26 @@ impl HubModel {
                 self.note_missing(&hub.commit, name);
                 Ok(None)
             }
-            // What was cached by another program has no notes: its files may be all there are.
+            // A cache that another program filled has no notes of missing files, so the model may lack this file.
             Err(_) if self.cached("config.json").is_some() => Ok(None),
             Err(reason) => Err(self.error(reason)),
         }
     }
 
-    /// Why the hub could not be asked, if it was tried.
+    /// Confirms that the model lacks a file that [`HubModel::find`] did not find: the cache or the hub says so.
+    ///
+    /// # Errors
+    /// [`Error::NotCached`] if the file is not in the cache and the hub was not reached: it may exist.
+    pub(crate) fn check_missing(&self, name: &str) -> Result<()> {
+        let hub_lacks_it = || matches!(self.hub.get(), Some(Ok(hub)) if !hub.files.contains(name));
+        if self.is_known_missing(name) || hub_lacks_it() {
+            return Ok(());
+        }
+        let folder = self.cache_path(&["snapshots", self.commit().unwrap_or_default()]);
+        Err(Error::NotCached { model: self.model.clone(), file: name.to_owned(), folder })
+    }
+
+    /// Returns the error of the hub, if it was asked and did not answer.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.hub.get()?.as_ref().err().map(|reason| self.error(reason))
     }
@@ -102,7 +122,7 @@ impl HubModel {
         Repo::with_revision(self.model.clone(), RepoType::Model, revision.to_owned())
     }
 
-    /// A folder or file of the model's part of the cache.
+    /// Path of a folder or file in the model's part of the cache.
     fn cache_path(&self, parts: &[&str]) -> PathBuf {
         let folder = self.cache.path().join(self.repo(&self.revision).folder_name());
         parts.iter().fold(folder, |path, part| path.join(part))
@@ -111,10 +131,10 @@ impl HubModel {
     fn find_cached_commit(&self) -> Option<String> {
         let noted = std::fs::read_to_string(self.cache_path(&["refs", &self.revision]));
         let commit = noted.map_or_else(|_| self.revision.clone(), |commit| commit.trim().to_owned());
-        (!commit.is_empty() && self.cache_path(&["snapshots", &commit]).is_dir()).then_some(commit)
+        (is_commit(&commit) && self.cache_path(&["snapshots", &commit]).is_dir()).then_some(commit)
     }
 
-    /// The commit whose files are read.
+    /// Commit whose files are read.
     fn commit(&self) -> Option<&str> {
         let asked = || self.hub.get()?.as_ref().ok().map(|hub| hub.commit.as_str());
         self.cached_commit.as_deref().or_else(asked)
@@ -129,17 +149,17 @@ impl HubModel {
         self.commit().is_some_and(|commit| self.cache_path(&[".no_exist", commit, name]).is_file())
     }
 
-    /// Notes that a commit has no such file. A cache that cannot be written to is asked about again.
+    /// Notes that a commit lacks a file. If the cache is read-only, the hub is asked again next time.
     fn note_missing(&self, commit: &str, name: &str) {
         let path = self.cache_path(&[".no_exist", commit, name]);
         let written =
             path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| File::create(&path).map(drop));
         if let Err(error) = written {
-            tracing::debug!(path = %path.display(), %error, "a missing file is not noted");
+            tracing::debug!(path = %path.display(), %error, "could not note a missing file in the cache");
         }
     }
 
-    /// Asks the hub which files there are: of the cached commit, or else of the revision.
+    /// Asks the hub for the list of files: of the cached commit, or else of the revision.
     fn ask(&self) -> std::result::Result<Hub, String> {
         let answer = self.request();
         if let (Err(reason), Some(_)) = (&answer, self.cached("config.json")) {
@@ -162,11 +182,14 @@ impl HubModel {
         let mut response =
             request.config().timeout_global(Some(timeout)).build().call().map_err(|error| error.to_string())?;
         let info: RepoInfo = response.body_mut().read_json().map_err(|error| error.to_string())?;
+        if !is_commit(&info.sha) {
+            return Err(format!("the hub names a commit {:?}, which is not a hexadecimal number", info.sha));
+        }
         let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
         Ok(Hub { api, commit: info.sha, files })
     }
 
-    /// Fetches a file of the commit into the cache, or waits until another process has.
+    /// Fetches a file of the commit into the cache, or waits for another process that does.
     fn fetch(&self, hub: &Hub, name: &str) -> Result<PathBuf> {
         let _lock = self.lock();
         if let Some(path) = self.cached(name) {
@@ -174,12 +197,12 @@ impl HubModel {
         }
         let path = download(&hub.api, &self.repo(&hub.commit), name).map_err(|reason| self.error(reason))?;
         if let Err(error) = self.cache.repo(self.repo(&self.revision)).create_ref(&hub.commit) {
-            tracing::debug!(model = self.model, %error, "the commit of the revision is not noted");
+            tracing::debug!(model = self.model, %error, "could not note the revision's commit in the cache");
         }
         Ok(path)
     }
 
-    /// Held while a file is fetched. A file system without locks is used without.
+    /// Locks the model's part of the cache while a file is fetched; `None` where the file system has no locks.
     fn lock(&self) -> Option<File> {
         let path = self.cache.path().join(".locks").join(self.repo(&self.revision).folder_name()).join("selvedge.lock");
         std::fs::create_dir_all(path.parent()?).ok()?;
@@ -192,13 +215,13 @@ impl HubModel {
     }
 }
 
-/// What a download sends while it runs: bytes have come, or it has ended.
+/// Message of a running download: bytes have arrived, or it has ended.
 enum Event {
     Bytes,
     End(std::result::Result<PathBuf, ApiError>),
 }
 
-/// Tells of every piece that comes.
+/// Sends a message for every piece of a download.
 struct Pulse(Sender<Event>);
 
 impl Progress for Pulse {
@@ -207,15 +230,15 @@ impl Progress for Pulse {
     }
 
     fn update(&mut self, _: usize) {
-        // Nobody listens any more once the time is up.
+        // After a timeout the receiver is gone.
         let _ = self.0.send(Event::Bytes);
     }
 
     fn finish(&mut self) {}
 }
 
-/// Fetches one file. `hf_hub` waits for ever where the hub falls silent, so it does so on a thread of its own, which is left
-/// alone once `HF_HUB_DOWNLOAD_TIMEOUT` seconds bring no byte.
+/// Downloads one file. `hf_hub` has no timeout, so it runs on a thread of its own, which is abandoned once no byte
+/// arrives for `HF_HUB_DOWNLOAD_TIMEOUT` seconds.
 fn download(api: &Api, repo: &Repo, name: &str) -> std::result::Result<PathBuf, String> {
     let (sender, events) = channel();
     let (repo, file) = (api.repo(repo.clone()), name.to_owned());
@@ -237,7 +260,7 @@ fn download(api: &Api, repo: &Repo, name: &str) -> std::result::Result<PathBuf, 
     }
 }
 
-/// Seconds that a variable of the environment says.
+/// Timeout that an environment variable sets, in seconds; at least one second.
 fn timeout(variable: &str) -> Duration {
     let seconds = std::env::var(variable).ok().and_then(|value| value.trim().parse::<u64>().ok());
     Duration::from_secs(seconds.unwrap_or(DEFAULT_TIMEOUT).max(1))
@@ -246,29 +269,4 @@ fn timeout(variable: &str) -> Duration {
 fn is_offline() -> bool {
     std::env::var("HF_HUB_OFFLINE")
         .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
-}
-
-/// `owner/name`, of the characters that the hub allows; anything else was meant as a path.
-pub(crate) fn is_hub_id(model: &str) -> bool {
-    let part = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with(['.', '-'])
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    model.split('/').count() == 2 && model.split('/').all(part)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_hub_id;
-
-    #[test]
-    fn a_hub_id_is_not_a_path() {
-        for id in ["colbert-ir/colbertv2.0", "google-bert/bert-base-uncased", "a/b_c.d"] {
-            assert!(is_hub_id(id), "{id}");
-        }
-        for path in ["bert-base-uncased", "./model", "/models/a", "../a/b", "a/b/c", "", "a/", "~/model", "a b"] {
-            assert!(!is_hub_id(path), "{path}");
-        }
-    }
 }

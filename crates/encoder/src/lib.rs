@@ -1,24 +1,25 @@
 //! Text to token embeddings: Stanford ColBERT, PyLate, sentence-transformers and plain checkpoints.
 //!
-//! **In:** a folder, a hub id or the shipped model's name, and texts. **Out:** [`Embeddings`], one unit-norm row per kept token, ragged.
+//! **In:** a folder, a hub id or the shipped model's name, and texts. **Out:** [`Embeddings`], one unit-norm vector per
+//! kept token, ragged.
 //!
-//! The trip of a text, one file per step:
+//! The steps of encoding a text, one file per step:
 //!
-//! | step | file | what happens |
+//! | step | file | result |
 //! |---|---|---|
-//! | find | `checkpoint`, `hub`, `shipped` | this crate, a local folder, or the hub with its cache, token and offline mode |
-//! | read | `families/`, `recipe` | the family's settings become one [`TextRules`] |
+//! | find | `checkpoint`, `hub`, `paths`, `shipped` | the files: in this crate, in a local folder, or on the hub with its cache, token and offline mode |
+//! | read | `families/`, `text_rules` | the settings of any family as one [`TextRules`] |
 //! | open | `open_checkpoint`, `options` | settings and tokenizer checked against each other; [`Weights`] by name on demand |
-//! | split | `split` | on demand: a long text in parts that each fit a passage |
-//! | tokens | `tokenizer`, `skiplist`, `rows` | ids, markers, `[MASK]` augmentation; which tokens are attended, which are kept |
-//! | batch | `batch` | sort by length, cut by token count |
-//! | transformer | `weights`, `models/`, `ops/` | hidden states (kept tokens, H), ragged: nothing is ever padded; products by the backend |
-//! | project | `projection` | the chain of Dense layers, (tokens, D), then unit norm |
-//! | collect | `encoder`, `embeddings` | input order restored; a `fingerprint` over all that changes a number |
-//! | pool | `pool` | on demand: the rows of a passage in fewer, hierarchically |
+//! | split | `split` | on request: a long text in parts that each fit a passage |
+//! | tokenize | `tokenizer`, `skiplist`, `pipeline` | ids, prefix tokens, `[MASK]` expansion; which tokens are attended, which are kept |
+//! | batch | `batch` | texts sorted by length, batches cut by token count |
+//! | transform | `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged; matrix products by the backend |
+//! | project | `projection` | the chain of Dense layers to (N, D), then unit norm |
+//! | collect | `encoder`, `embeddings` | input order restored; `fingerprint` hashes everything that changes a number |
+//! | pool | `pool` | on request: fewer embeddings per passage by hierarchical clustering |
 //!
-//! Batches are ragged: the tokens of all texts of a batch lie end to end, attention looks only inside a text. So no
-//! padding is computed, no padding row can leak, and a text's embeddings do not depend on its neighbours.
+//! Batches are ragged: the tokens of all texts of a batch are stored end to end, and attention stays inside each text.
+//! No padding is computed, and the embeddings of a text do not depend on the other texts of its batch.
 //!
 //! ```no_run
 //! use selvedge_encoder::{Encoder, LoadOptions};
@@ -29,11 +30,11 @@
 //! # Ok::<(), selvedge_encoder::Error>(())
 //! ```
 //!
-//! # A checkpoint in other hands
+//! # Checkpoints for training
 //!
-//! [`Encoder`] is all that inference needs. A program that changes weights, such as selvedge-trainer, begins with an
-//! [`OpenCheckpoint`]: the same texts become the same [`TokenizedText`]s, the transformer is described by a [`Config`],
-//! tensors are read by name, and [`OpenCheckpoint::copy_settings`] makes a checkpoint of new weights.
+//! [`Encoder`] is all that inference needs. A program that changes weights, such as selvedge-trainer, starts from an
+//! [`OpenCheckpoint`]: texts become the same [`TokenizedText`]s, [`Config`] describes the transformer, tensors are read
+//! by name, and [`OpenCheckpoint::copy_settings`] copies the settings beside new weights.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -48,6 +49,7 @@ mod models;
 mod open_checkpoint;
 pub mod ops;
 mod options;
+mod paths;
 mod pipeline;
 mod pool;
 mod projection;

@@ -1,8 +1,8 @@
-//! An open checkpoint: settings and tokenizer read and checked, weights by name on demand.
+//! An open checkpoint: settings and tokenizer are read and checked, weights are read by name on demand.
 //!
-//! In: a model's name and [`LoadOptions`]. Out: its [`TextRules`], the transformer's [`Config`], the [`TextPipeline`] from
-//! texts to token ids, and [`Weights`]. The encoder is made from one; a trainer turns its weights into variables and
-//! writes it back.
+//! In: a model's name and [`LoadOptions`]. Out: its [`TextRules`], the transformer's [`Config`], the [`TextPipeline`]
+//! from texts to token ids, and [`Weights`]. The encoder is built from it; a trainer turns the weights into variables
+//! and writes a new checkpoint.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::text_rules::TextRules;
 use crate::tokenizer::TextTokenizer;
 use crate::weights::Weights;
 
-/// Files beside the weights that make a checkpoint, where it has them.
+/// Names of the files other than weights that a checkpoint may have in its root.
 const SETTINGS: [&str; 10] = [
     "config.json",
     "tokenizer.json",
@@ -31,13 +31,13 @@ const SETTINGS: [&str; 10] = [
     "sentence_transformers_config.json",
 ];
 
-/// A checkpoint whose settings and tokenizer are read, and whose weights are not.
+/// A checkpoint whose settings and tokenizer have been read, and whose weights have not.
 pub struct OpenCheckpoint {
     pub(crate) files: Checkpoint,
-    pub(crate) recipe: TextRules,
+    pub(crate) text_rules: TextRules,
     pub(crate) config: Config,
     pub(crate) pipeline: TextPipeline,
-    /// Hash of the settings, to be continued with the weights.
+    /// Hash of the settings, to which the weights are added.
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -48,61 +48,71 @@ impl std::fmt::Debug for OpenCheckpoint {
 }
 
 impl OpenCheckpoint {
-    /// Opens a folder, a hub id or the shipped model. Of the options, the lengths and the revision are used.
+    /// Opens a folder, a hub id or the shipped model. Only the maximum lengths and the revision of the options are
+    /// used.
     ///
     /// # Errors
-    /// If a settings file is missing or malformed, asks for something that is not supported, or does not fit the
-    /// tokenizer.
+    /// - The model is not found: [`Error::UnknownModel`], [`Error::Offline`], [`Error::Hub`].
+    /// - A settings file is missing or malformed: [`Error::MissingFile`], [`Error::NotCached`], [`Error::LfsPointer`],
+    ///   [`Error::Io`], [`Error::MalformedJson`].
+    /// - The checkpoint uses an unsupported feature: [`Error::UnsupportedArchitecture`], [`Error::Unsupported`].
+    /// - The settings or options do not fit the tokenizer or the transformer: [`Error::UnknownToken`],
+    ///   [`Error::MaxLength`], [`Error::Tokenizer`].
     pub fn open(model: &str, options: &LoadOptions) -> Result<Self> {
         let files = Checkpoint::open(model, options.revision.as_deref())?;
         let json = files.require_json("config.json")?;
         let config = Config::read(&json)?;
         let positions = config.positions();
-        let mut recipe = families::read(&files, &json, config.hidden(), positions)?;
-        // The checkpoint's own lengths are hashed, not the caller's: cutting texts elsewhere changes which
-        // tokens there are, not what they mean, and an index remembers its lengths by itself.
+        let mut text_rules = families::read(&files, &json, config.hidden(), positions)?;
+        // The checkpoint's own lengths are hashed, not the caller's: another maximum length changes which tokens are
+        // encoded, not their embeddings' meaning, and an index stores its lengths by itself. The part's name is part of
+        // the hash and does not change.
         let mut fingerprint = Fingerprint::new();
-        fingerprint.json("recipe", &recipe);
-        recipe.set_max_lens(options.query_maxlen, options.passage_maxlen);
+        fingerprint.json("recipe", &text_rules);
+        text_rules.set_max_lens(options.query_maxlen, options.passage_maxlen);
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&files, &mut fingerprint)?;
-        let pipeline = TextPipeline::new(model, &recipe, tokenizer, positions)?;
-        Ok(Self { files, recipe, config, pipeline, fingerprint })
+        let pipeline = TextPipeline::new(model, &text_rules, tokenizer, positions)?;
+        Ok(Self { files, text_rules, config, pipeline, fingerprint })
     }
 
-    /// The folder or hub id, as it was asked for.
+    /// Folder, hub id or name of the shipped model, as requested.
     pub fn model(&self) -> &str {
         self.files.model()
     }
 
-    /// All settings of texts and projection, the caller's lengths included.
-    pub fn recipe(&self) -> &TextRules {
-        &self.recipe
+    /// Rules for texts and settings of the projection, with the caller's maximum lengths.
+    pub fn text_rules(&self) -> &TextRules {
+        &self.text_rules
     }
 
-    /// The transformer's sizes, names and rules.
+    /// Sizes, tensor names and rules of the transformer.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The pipeline from texts to token ids.
+    /// Pipeline from texts to token ids.
     pub fn pipeline(&self) -> &TextPipeline {
         &self.pipeline
     }
 
-    /// The tensors of one module by name: of the folder of a [`DenseSpec`](crate::DenseSpec), or of the transformer ("").
+    /// Opens the tensors of one module: of the folder of a [`DenseSpec`](crate::DenseSpec), or of the transformer ("").
     ///
     /// # Errors
-    /// If the folder has no weights, or they are not valid safetensors.
+    /// - The folder has no safetensors: [`Error::MissingFile`], [`Error::PickledWeights`], [`Error::LfsPointer`].
+    /// - They are not valid: [`Error::MalformedWeights`], [`Error::MalformedJson`].
+    /// - Reading or fetching them fails: [`Error::Io`], [`Error::Hub`].
     pub fn weights(&self, folder: &str) -> Result<Weights<'static>> {
         Weights::open(&self.files, folder, None)
     }
 
-    /// Writes all files but the weights into `folder`, byte by byte as they are. With `model.safetensors` written beside
-    /// them, and into the folder of every [`DenseSpec`](crate::DenseSpec), which then exist, they are a checkpoint.
+    /// Copies all files except the weights into `folder`, and creates the folder of every
+    /// [`DenseSpec`](crate::DenseSpec). Once `folder` and each of these folders has a `model.safetensors`, `folder` is
+    /// a complete checkpoint.
     ///
     /// # Errors
-    /// If a file cannot be read or written.
+    /// - A file cannot be read or written: [`Error::Io`], [`Error::LfsPointer`], [`Error::Hub`].
+    /// - `modules.json` is not valid: [`Error::MalformedJson`].
     pub fn copy_settings(&self, folder: &Path) -> Result<()> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
@@ -118,8 +128,9 @@ impl OpenCheckpoint {
         for name in SETTINGS.map(str::to_owned).into_iter().chain(of_modules) {
             if self.files.has(&name)? {
                 let path = folder.join(&name);
-                let parent = path.parent().expect("it is inside the folder");
-                std::fs::create_dir_all(parent).map_err(io(parent))?;
+                if let Some(parent) = path.parent() {
+                    std::fs::create_dir_all(parent).map_err(io(parent))?;
+                }
                 std::fs::write(&path, self.files.read(&name)?).map_err(io(&path))?;
             }
         }

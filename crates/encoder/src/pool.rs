@@ -1,11 +1,12 @@
-//! Token pooling: a passage's rows in clusters, each cluster one row.
+//! Token pooling: the embeddings of a passage are clustered, and each cluster is replaced by its mean.
 //!
-//! **In:** rows of unit norm (T, D) of each passage, a factor f. **Out:** `ceil(T / f)` rows of unit norm: means of the
-//! clusters that Ward's linkage of the rows makes (Clavié, Chaffin and Adams, 2024, arXiv 2409.14683), in the order of
-//! each cluster's first row. Queries stay as they are.
+//! **In:** embeddings of unit norm (T, D) of each passage, a factor f. **Out:** `ceil(T / f)` embeddings of unit norm:
+//! the means of the clusters of Ward's linkage (Clavié, Chaffin and Adams, 2024, arXiv 2409.14683), in the order of
+//! each cluster's first embedding. Queries are not pooled.
 //!
-//! Linkage needs the distances of all pairs of rows, 4 bytes each. A passage of more than 2,048 rows is therefore pooled in
-//! windows of that many consecutive rows (of the multiple of f below), 8 MiB of distances at a time.
+//! Linkage needs the distances of all pairs of embeddings, 4 bytes each. A passage of more than 2,048 embeddings is
+//! therefore pooled in windows of 2,048 consecutive ones, rounded down to a multiple of f: 8 MiB of distances at a
+//! time.
 
 use std::borrow::Cow;
 
@@ -15,13 +16,14 @@ use rayon::prelude::*;
 use crate::embeddings::Embeddings;
 use crate::error::{Error, Result};
 
-/// Rows that are compared with each other, at most.
+/// Maximum number of embeddings that are compared with each other.
 const LONGEST_WINDOW: usize = 2048;
 
-/// Pools every text by `factor`; 1 leaves all as they are. Rows that are not of unit norm count by their direction.
+/// Pools every text by `factor`; a factor of 1 returns the input. Embeddings that are not of unit norm are normalized
+/// first.
 ///
 /// # Errors
-/// If a component is not finite.
+/// [`Error::NonFiniteEmbedding`] if a component is a NaN or an infinity.
 ///
 /// # Panics
 /// If `factor` is 0.
@@ -40,9 +42,9 @@ pub fn pool(embeddings: Embeddings, factor: usize) -> Result<Embeddings> {
     Ok(Embeddings { data: pooled.concat(), lens, ..embeddings })
 }
 
-/// One passage, window by window: (T, D) to (ceil(T / factor), D).
+/// Pools one passage, window by window: (T, D) to (ceil(T / factor), D).
 fn pool_text(rows: &[f32], dim: usize, factor: usize) -> Vec<f32> {
-    // Whole clusters, so that the windows' rows add up to those of the passage.
+    // A multiple of the factor, so that the windows' outputs add up to ceil(T / factor).
     let window = (LONGEST_WINDOW / factor * factor).max(factor);
     let mut pooled = Vec::with_capacity((rows.len() / dim).div_ceil(factor) * dim);
     for rows in rows.chunks(window.saturating_mul(dim)) {
@@ -51,9 +53,9 @@ fn pool_text(rows: &[f32], dim: usize, factor: usize) -> Vec<f32> {
     pooled
 }
 
-/// Rows by their direction; those that are of unit norm already are left as they are.
+/// Normalizes rows; returns the input where all are nearly of unit norm.
 fn of_unit_norm(rows: &[f32], dim: usize) -> Cow<'_, [f32]> {
-    // A row of zeros has no direction, and is as far from all others as they are long.
+    // A row of zeros has no direction; its distance to any other row is that row's norm.
     let is_fit =
         |row: &[f32]| (0.25..4.0).contains(&row.iter().map(|x| x * x).sum::<f32>()) || row.iter().all(|&x| x == 0.0);
     if rows.chunks_exact(dim).all(is_fit) {
@@ -69,7 +71,7 @@ fn of_unit_norm(rows: &[f32], dim: usize) -> Cow<'_, [f32]> {
     Cow::Owned(scaled)
 }
 
-/// One window: adds (ceil(T / factor), D) to `pooled`.
+/// Pools one window: appends (ceil(T / factor), D) to `pooled`.
 fn pool_rows(rows: &[f32], dim: usize, factor: usize, pooled: &mut Vec<f32>) {
     let num_rows = rows.len() / dim;
     let num_clusters = num_rows.div_ceil(factor);
@@ -87,7 +89,7 @@ fn pool_rows(rows: &[f32], dim: usize, factor: usize, pooled: &mut Vec<f32>) {
     }
 }
 
-/// The cluster of each row, by the number of one of its rows.
+/// Returns the cluster of each row, as the number of the cluster's first row.
 fn clusters(rows: &[f32], dim: usize, num_clusters: usize) -> Vec<usize> {
     let num_rows = rows.len() / dim;
     if num_clusters == num_rows || num_clusters == 1 {
@@ -99,13 +101,13 @@ fn clusters(rows: &[f32], dim: usize, num_clusters: usize) -> Vec<usize> {
         distances.extend((a + 1..num_rows).map(|b| distance(row(a), row(b))));
     }
     let joined = linkage(&mut distances, num_rows, Method::Ward);
-    // Steps come nearest first; step s makes the cluster num_rows + s.
+    // Steps are sorted by distance; step s makes the cluster num_rows + s.
     let mut parent: Vec<usize> = (0..2 * num_rows - 1).collect();
     for (step, pair) in joined.steps().iter().take(num_rows - num_clusters).enumerate() {
         parent[pair.cluster1] = num_rows + step;
         parent[pair.cluster2] = num_rows + step;
     }
-    // A cluster goes by the number of its first row.
+    // A cluster is named by its first row.
     let mut first = vec![None; parent.len()];
     let of_row = |at: usize| {
         let mut cluster = at;
@@ -117,7 +119,7 @@ fn clusters(rows: &[f32], dim: usize, num_clusters: usize) -> Vec<usize> {
     (0..num_rows).map(of_row).collect()
 }
 
-/// Euclidean, which Ward's linkage is made for.
+/// Euclidean distance, which Ward's linkage is defined for.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
@@ -156,7 +158,8 @@ mod tests {
 
     #[test]
     fn long_passages_are_pooled_in_windows() {
-        // Pairs of neighbours that repeat beyond every window: compared with all others, equal rows would meet.
+        // Each value occurs in two consecutive rows, and again after 1,400 rows, in part in another window. If all
+        // rows were compared with each other, equal rows of different windows would be in one cluster.
         let len = 2 * LONGEST_WINDOW + 5;
         let angles: Vec<f32> = (0..len).map(|i| (i / 2) as f32 % 700.0 * 0.009).collect();
         let data = unit(&angles);

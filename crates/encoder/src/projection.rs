@@ -1,7 +1,7 @@
 //! The chain of Dense layers from hidden states to embeddings.
 //!
 //! `y = activation(x W^T + b) + residual`, where the residual is absent, `x` itself, or `x R^T` when the widths differ.
-//! In: hidden states (N, H). Out: rows (N, D), not yet normalized.
+//! In: hidden states (N, H). Out: embeddings (N, D), not yet normalized.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::ops::{self, Elementwise};
 use crate::text_rules::{Activation, DenseSpec};
 use crate::weights::Weights;
 
-/// The chain with its weights.
+/// The Dense layers with their weights.
 pub(crate) struct Projection {
     layers: Vec<Dense>,
 }
@@ -29,7 +29,8 @@ enum Residual {
 }
 
 impl Projection {
-    /// Loads every layer, checking that each takes what the one before gives; returns the chain and its D.
+    /// Loads every layer, and checks that its input is as wide as the output of the layer before. Returns the chain
+    /// and D.
     pub(crate) fn load(
         checkpoint: &Checkpoint,
         specs: &[DenseSpec],
@@ -49,7 +50,7 @@ impl Projection {
                 return Err(Error::DimNotMultipleOf8 { model: checkpoint.model().to_owned(), dim: 0 });
             }
             let bias = spec.bias.then_some("linear.bias");
-            // The layer's input is as wide as the output before it: a chain that does not fit is a wrong shape.
+            // The shape is checked against the width of the previous output, so a chain that does not fit is an error.
             let linear = Linear::load(&mut weights, arithmetic, &spec.weight, bias, width, out)?;
             let residual = match spec.residual {
                 false => Residual::None,
@@ -62,7 +63,7 @@ impl Projection {
         Ok((Self { layers }, width))
     }
 
-    /// `scratch.x`, (N, H) to (N, D).
+    /// Applies every layer to `scratch.x`, (N, H) to (N, D).
     pub(crate) fn forward(&self, scratch: &mut Scratch) {
         let Scratch { x, y, wide, rounded, .. } = scratch;
         for layer in &self.layers {

@@ -1,8 +1,8 @@
-//! The checkpoint that ships within this crate, so that text can be indexed without a download: a small model for English.
+//! The checkpoint that ships within this crate, so that text can be indexed without a download: a small English model.
 //!
-//! How it was made, on what and how good it is: `crates/encoder/shipped/README.md`.
+//! Training, data and quality: `crates/encoder/shipped/README.md`.
 
-/// What it is called where a model is named.
+/// Name of the shipped model, where a folder or hub id is expected.
 pub const NAME: &str = "shipped";
 
 macro_rules! files {
@@ -23,7 +23,7 @@ const FILES: &[(&str, &[u8])] = files![
     "model.safetensors",
 ];
 
-/// The bytes of one of its files.
+/// Returns the bytes of a file of the shipped model.
 pub(crate) fn file(name: &str) -> Option<&'static [u8]> {
     FILES.iter().find(|(known, _)| *known == name).map(|&(_, bytes)| bytes)
 }

@@ -1,4 +1,4 @@
-//! From a skiplist's words to token ids: each family computes them its own way, and each way has its trap.
+//! Token ids of a skiplist's words, by the rule of each family: see [`SkiplistRule`].
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::text_rules::SkiplistRule;
 use crate::tokenizer::TextTokenizer;
 
-/// The ids to drop.
+/// Returns the ids of the tokens to drop.
 pub(crate) fn resolve(rule: SkiplistRule, words: &[String], tokenizer: &TextTokenizer) -> Result<BTreeSet<u32>> {
     let mut ids = BTreeSet::new();
     for word in words {

@@ -1,31 +1,31 @@
-//! A long text in parts that each fit a passage's maximum length, by the model's own tokens.
+//! Splits a long text into parts that each fit a passage's maximum length, counted in the model's own tokens.
 //!
-//! **In:** a text, an overlap in tokens. **Out:** byte ranges, in order. A window of the text is tokenized, a little more
-//! than fits; the part ends at the best boundary before the first token that has no room. So every byte is tokenized a
-//! bounded number of times, and never more than a window at once.
+//! **In:** a text, an overlap in tokens. **Out:** byte ranges, in order. A window of the text is tokenized, slightly
+//! more than fits; the part ends at the best boundary before the first token that does not fit. Every byte is therefore
+//! tokenized a bounded number of times, and never more than a window at once.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::pipeline::{TextPipeline, first_prefix, is_blank, longest_prefix, prefix};
 
-/// Ranges of `text`; the next part begins about `overlap` tokens before the end of the last one.
-pub(crate) fn split(model: &str, rows: &TextPipeline, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
-    let room = rows.passage_room();
-    let num_prompt = rows.num_tokens("")?;
-    if num_prompt >= room {
-        let taken = rows.passage_maxlen() - room;
-        let (requested, most) = (rows.passage_maxlen(), usize::MAX);
+/// Splits `text`; each part begins about `overlap` tokens before the end of the previous one.
+pub(crate) fn split(model: &str, pipeline: &TextPipeline, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
+    let capacity = pipeline.passage_capacity();
+    let num_prompt = pipeline.num_tokens("")?;
+    if num_prompt >= capacity {
+        let taken = pipeline.passage_maxlen() - capacity;
+        let (requested, most) = (pipeline.passage_maxlen(), usize::MAX);
         return Err(Error::MaxLength { model: model.to_owned(), requested, least: taken + num_prompt + 1, most });
     }
     let end = text.trim_end_matches(is_blank).len();
     let mut parts = Vec::new();
-    let mut window = first_prefix(room);
+    let mut window = first_prefix(capacity);
     let mut start = skip_blank(text, 0);
-    // Where the text begins that no part has yet.
+    // Start of the text that is in no part yet.
     let mut fresh = start;
     while fresh < end {
-        let part = Part::find(rows, &text[start..end], fresh - start, window)?;
+        let part = Part::find(pipeline, &text[start..end], fresh - start, window)?;
         if part.len <= fresh - start {
             start = fresh;
             continue;
@@ -38,53 +38,56 @@ pub(crate) fn split(model: &str, rows: &TextPipeline, text: &str, overlap: usize
     Ok(parts)
 }
 
-/// The beginning of a text that fits.
+/// A part of a text, from the text's beginning.
 struct Part {
-    /// Its bytes.
+    /// Number of bytes.
     len: usize,
-    /// The bytes that have room, were they cut anywhere.
+    /// Number of bytes that fit, regardless of boundaries.
     limit: usize,
-    /// Where each token of the part begins, prompt left out.
+    /// Start of each token of the part, without the prompt's tokens.
     starts: Vec<usize>,
 }
 
 impl Part {
-    /// The first part of `rest`, whose first `shared` bytes are in the last part too; about `window` bytes are looked at.
-    fn find(rows: &TextPipeline, rest: &str, shared: usize, window: usize) -> Result<Self> {
-        let room = rows.passage_room();
-        let longest = longest_prefix(room);
+    /// Finds the first part of `rest`, whose first `shared` bytes are in the previous part too. About `window` bytes
+    /// are tokenized.
+    fn find(pipeline: &TextPipeline, rest: &str, shared: usize, window: usize) -> Result<Self> {
+        let capacity = pipeline.passage_capacity();
+        let longest = longest_prefix(capacity);
         let mut window = window.min(longest);
         let (head, spans, limit) = loop {
             let head = prefix(rest, window);
             let is_whole = head.len() == rest.len();
-            let (spans, num_sure) = rows.all_spans(head)?;
+            let (spans, num_sure) = pipeline.all_spans(head)?;
             let num_known = if is_whole { spans.len() } else { num_sure };
-            if num_known > room {
-                let limit = spans[room].start;
+            if num_known > capacity {
+                let limit = spans[capacity].start;
                 break (head, spans, limit);
             }
             if is_whole || window >= longest {
-                let limit = if spans.len() > room { spans[room].start } else { head.len() };
+                let limit = if spans.len() > capacity { spans[capacity].start } else { head.len() };
                 break (head, spans, limit);
             }
             window = (2 * window).min(longest);
         };
         let mut starts: Vec<usize> = spans.iter().filter(|span| !span.is_empty()).map(|span| span.start).collect();
-        let len = if limit == rest.len() { limit } else { Self::cut(rows, head, &starts, shared, limit)? };
+        let len = if limit == rest.len() { limit } else { Self::cut(pipeline, head, &starts, shared, limit)? };
         starts.retain(|&at| at < len);
         Ok(Self { len, limit, starts })
     }
 
-    /// The bytes of `head` up to its best boundary at or before `limit`, behind those that are `shared` if there is one.
-    fn cut(rows: &TextPipeline, head: &str, starts: &[usize], shared: usize, mut limit: usize) -> Result<usize> {
+    /// Returns the length of `head` up to its best boundary at or before `limit`, after the `shared` bytes if possible.
+    fn cut(pipeline: &TextPipeline, head: &str, starts: &[usize], shared: usize, mut limit: usize) -> Result<usize> {
         let least = head.chars().next().map_or(0, char::len_utf8);
         loop {
             limit = limit.max(least);
             let num_tokens = starts.partition_point(|&at| at < limit);
             let middle = starts.get(num_tokens / 2).copied().unwrap_or(0);
             let len = boundary(head, middle.max(shared).min(limit), limit).max(least);
-            // The tokens at a cut can be more than those that the whole text has there.
-            if len == least || rows.num_tokens(head[..len].trim_end_matches(is_blank))? <= rows.passage_room() {
+            // A cut can change the last tokens: the part can have more tokens than the text has before `len`.
+            if len == least
+                || pipeline.num_tokens(head[..len].trim_end_matches(is_blank))? <= pipeline.passage_capacity()
+            {
                 return Ok(len);
             }
             let fitting = len.min(limit);
@@ -92,7 +95,8 @@ impl Part {
         }
     }
 
-    /// Where the next part begins: `overlap` tokens before the end, at a word if there is one near.
+    /// Start of the next part: `overlap` tokens before the end of this one, moved to the start of a word if one is
+    /// near.
     fn overlap_start(&self, text: &str, overlap: usize) -> usize {
         let back = overlap.min(self.starts.len() / 2);
         let Some(&at) = self.starts.get(self.starts.len() - back).filter(|&&at| at > 0) else { return self.len };
@@ -106,8 +110,8 @@ impl Part {
     }
 }
 
-/// The best place to end a part within `middle..=limit`, and the white space that follows: behind the last blank line, else
-/// the last line or sentence, else the last white space, else at `limit`.
+/// Returns the best end of a part within `middle..=limit` and the whitespace that follows: after the last blank line,
+/// else the last line or sentence, else the last whitespace, else `limit`.
 fn boundary(head: &str, middle: usize, limit: usize) -> usize {
     let following = &head[limit..];
     let blank = following.len() - following.trim_start_matches(is_blank).len();
@@ -140,6 +144,7 @@ fn boundary(head: &str, middle: usize, limit: usize) -> usize {
     paragraph.or(sentence).or(space).unwrap_or(limit)
 }
 
+/// Position of the first character from `start` on that is not whitespace.
 fn skip_blank(text: &str, start: usize) -> usize {
     text.len() - text[start..].trim_start_matches(is_blank).len()
 }

@@ -1,25 +1,25 @@
-//! What a checkpoint's family says about turning text into rows: the one form that all families are read into.
+//! Rules for turning text into embeddings: the one form into which the settings of all families are read.
 //!
-//! In: the settings files of a checkpoint. Out: a [`TextRules`], in names and words; `rows` and `projection` resolve it
-//! against the tokenizer and the weights.
+//! A [`TextRules`] names tokens and tensors; `pipeline` resolves it against the tokenizer, `projection` against the
+//! weights. Its JSON form is part of the fingerprint, so JSON keys and stored names never change.
 
 use serde::Serialize;
 
-/// The library whose format, and whose rules, a checkpoint follows.
+/// Library whose format and rules a checkpoint follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Stanford ColBERT: `linear.weight` beside the transformer, settings in `artifact.metadata`.
     Stanford,
     /// PyLate: `modules.json` with a chain of Dense layers, settings in `config_sentence_transformers.json`.
     PyLate,
-    /// The `MultiVectorEncoder` of sentence-transformers 6: masks and query expansion are modules of their own.
+    /// The `MultiVectorEncoder` of sentence-transformers 6: masking and query expansion are modules.
     SentenceTransformers,
-    /// A transformer without a projection: its token vectors as they are.
+    /// A transformer without a projection: its hidden states are the embeddings.
     Plain,
 }
 
 impl Family {
-    /// The name that indexes store. It does not change: the fingerprint covers it, and existing indexes have it.
+    /// Name of the family in indexes. It never changes: existing indexes store it, and the fingerprint covers it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stanford => "Stanford",
@@ -42,97 +42,99 @@ impl Serialize for Family {
     }
 }
 
-/// Which of the two kinds of text is encoded.
+/// Kind of text to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextKind {
-    /// Short, asked; may be augmented with `[MASK]`.
+    /// A query: short, may be expanded with `[MASK]`.
     Query,
-    /// Long, searched; may have a skiplist.
+    /// A passage: long, may have a skiplist.
     Passage,
 }
 
-/// Everything about a checkpoint, beside its transformer, that decides which rows a text has.
+/// Settings of a checkpoint, beside its transformer, that decide which embeddings a text has.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextRules {
-    /// The format that the settings were read from.
+    /// Library whose format and rules the settings follow.
     pub family: Family,
-    /// How queries are tokenized and which rows they keep.
+    /// Rules for queries.
     pub query: TextConfig,
-    /// The same for passages.
+    /// Rules for passages.
     pub passage: TextConfig,
-    /// How short queries are augmented; `None` leaves them at their own length.
+    /// Expansion of short queries; `None` leaves them at their own length.
     pub expansion: Option<Expansion>,
-    /// Whether whitespace around a text is dropped before tokenizing: byte-level tokenizers see it.
+    /// Whether surrounding whitespace is stripped before tokenizing. If it is not, a byte-level tokenizer makes tokens
+    /// of it.
     pub strip: bool,
-    /// Whether texts are lowercased before tokenizing, beside what the tokenizer itself does.
+    /// Whether texts are lowercased before tokenizing, in addition to the tokenizer's own normalization.
     pub lowercase: bool,
-    /// The projection, applied in order; empty for plain checkpoints.
+    /// Dense layers of the projection, in order; empty for plain checkpoints.
     pub projection: Vec<DenseSpec>,
 }
 
-/// One kind of text.
+/// Rules for one kind of text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TextConfig {
-    /// Tokens of a text at most, special tokens and marker included.
+    /// Maximum number of tokens of a text, special tokens and prefix token included.
     pub max_len: usize,
-    /// A token inserted at position 1, after the first special token.
-    pub marker: Option<PrefixToken>,
-    /// Text put before every text.
+    /// Token inserted at position 1, after the first special token.
+    #[serde(rename = "marker")]
+    pub prefix_token: Option<PrefixToken>,
+    /// Text that is prepended to every text.
     pub prompt: String,
-    /// Words whose tokens are dropped after the transformer has seen them.
+    /// Words whose tokens the transformer reads, but whose embeddings are dropped.
     pub skiplist: Vec<String>,
-    /// How words become token ids: each family has its own trap.
+    /// Rule by which the skiplist's words become token ids.
     pub skiplist_rule: SkiplistRule,
-    /// If not empty, only these token ids are kept.
+    /// The only token ids whose embeddings are kept; empty to keep all.
     pub keep_only: Vec<u32>,
 }
 
-/// A token that says whether a text is a query or a passage.
+/// Token that marks a text as a query or a passage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PrefixToken {
-    /// Its spelling in the vocabulary.
+    /// Spelling in the vocabulary.
     pub token: String,
-    /// Whether a spelling that the vocabulary lacks becomes the unknown token, instead of an error.
+    /// Whether a spelling that the vocabulary lacks becomes the unknown token instead of an error.
     pub or_unknown: bool,
 }
 
-/// `[MASK]` augmentation of queries.
+/// Expansion of queries with `[MASK]` tokens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Expansion {
-    /// Queries shorter than this are filled up to it.
+    /// Number of tokens to which shorter queries are padded.
     pub length: usize,
-    /// Whether the transformer's attention sees the added tokens. They see the query, and are kept, in any case.
+    /// Whether other tokens attend to the added ones. The added tokens attend to the query and are kept in either case.
     pub attend: bool,
-    /// The token to add; `None` for the tokenizer's mask token.
+    /// Spelling of the added token; `None` for the tokenizer's mask token.
     pub token: Option<String>,
-    /// Whether a literal padding token in a query's text also becomes the added token.
+    /// Whether padding tokens that occur in a query's text are replaced with the added token.
     pub replace_pad: bool,
 }
 
-/// How a word of the skiplist becomes a token id.
+/// Rule by which a word of the skiplist becomes a token id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum SkiplistRule {
-    /// Stanford: the first piece of the word when it is tokenized, which on a sentencepiece vocabulary can be the
-    /// bare word-start mark. Padding tokens are dropped with them, even literal ones in the text.
+    /// Stanford: the first token of the tokenized word, which in a sentencepiece vocabulary can be the bare word-start
+    /// mark. Padding tokens are dropped as well, even those that occur in the text.
     FirstPieceAndPadding,
-    /// PyLate: the word's own id. A word that the vocabulary lacks stands for the unknown token, so that every
-    /// unknown token of a passage is dropped.
+    /// PyLate: the word's own id. A word that the vocabulary lacks becomes the unknown token, so that every unknown
+    /// token of a passage is dropped.
     IdOrUnknown,
     /// sentence-transformers: the word's own id; a word that the vocabulary lacks is left out.
     #[default]
     KnownId,
 }
 
-/// What follows a Dense layer's product.
+/// Activation function of a Dense layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Activation {
-    /// Nothing.
+    /// `x`.
     Identity,
     /// Hyperbolic tangent.
     Tanh,
     /// `max(x, 0)`.
     Relu,
-    /// `x Phi(x)`, by the error function.
+    /// `x Phi(x)`, with the error function.
     Gelu,
     /// `x sigmoid(x)`.
     Silu,
@@ -140,27 +142,27 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// One layer, as its settings describe it.
+/// Settings of a Dense layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DenseSpec {
-    /// The folder of its weights; empty for the checkpoint's root.
+    /// Folder of the weights; empty for the checkpoint's root.
     pub folder: String,
-    /// The weight's name there; (out, in).
+    /// Name of the weight in that folder; (out, in).
     pub weight: String,
-    /// Width of its input.
+    /// Width of the input.
     pub in_features: usize,
-    /// Width of its output; `None` takes it from the weight's shape.
+    /// Width of the output; `None` takes it from the weight's shape.
     pub out_features: Option<usize>,
     /// Whether `linear.bias` is added.
     pub bias: bool,
-    /// What follows.
+    /// Activation after the product.
     pub activation: Activation,
     /// Whether the input, or its product with `residual.weight`, is added after the activation.
     pub residual: bool,
 }
 
 impl DenseSpec {
-    /// A bare product whose weight lies in the transformer's own file.
+    /// Layer without bias and activation, whose weight is in the transformer's file.
     pub(crate) fn inline(weight: &str, in_features: usize, out_features: Option<usize>) -> Self {
         Self {
             folder: String::new(),
@@ -175,12 +177,12 @@ impl DenseSpec {
 }
 
 impl TextRules {
-    /// The caller's maximum lengths in place of the checkpoint's. Augmented queries are filled up to theirs.
+    /// Replaces the checkpoint's maximum lengths with the caller's. Expanded queries are padded to the new length.
     pub(crate) fn set_max_lens(&mut self, query: Option<usize>, passage: Option<usize>) {
         if let Some(max_len) = query {
             if let Some(expansion) = &mut self.expansion {
-                let fills_all = expansion.length == self.query.max_len;
-                expansion.length = if fills_all { max_len } else { expansion.length.min(max_len) };
+                let pads_all = expansion.length == self.query.max_len;
+                expansion.length = if pads_all { max_len } else { expansion.length.min(max_len) };
             }
             self.query.max_len = max_len;
         }
@@ -190,7 +192,7 @@ impl TextRules {
     }
 }
 
-/// ASCII punctuation, the skiplist of the ColBERT papers.
+/// Returns ASCII punctuation, the skiplist of the ColBERT papers.
 pub fn punctuation() -> Vec<String> {
     ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect()
 }
@@ -199,7 +201,7 @@ pub fn punctuation() -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Manifests and fingerprints of existing indexes hold these.
+    /// Manifests and fingerprints of existing indexes contain these names.
     #[test]
     fn stored_names_of_families_stay() {
         for (family, name) in [
@@ -210,5 +212,31 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_value(family).unwrap(), name);
         }
+    }
+
+    /// The fingerprint hashes this text: another key would make existing indexes refuse their model.
+    #[test]
+    fn json_keys_stay() {
+        let text_rules = TextRules {
+            family: Family::PyLate,
+            query: TextConfig {
+                prefix_token: Some(PrefixToken { token: "[Q]".into(), or_unknown: false }),
+                ..TextConfig::default()
+            },
+            passage: TextConfig::default(),
+            expansion: Some(Expansion { length: 32, attend: true, token: None, replace_pad: false }),
+            strip: true,
+            lowercase: false,
+            projection: vec![DenseSpec::inline("linear.weight", 24, Some(16))],
+        };
+        let expected = concat!(
+            r#"{"family":"PyLate","query":{"max_len":0,"marker":{"token":"[Q]","or_unknown":false},"prompt":"","#,
+            r#""skiplist":[],"skiplist_rule":"KnownId","keep_only":[]},"passage":{"max_len":0,"marker":null,"#,
+            r#""prompt":"","skiplist":[],"skiplist_rule":"KnownId","keep_only":[]},"expansion":{"length":32,"#,
+            r#""attend":true,"token":null,"replace_pad":false},"strip":true,"lowercase":false,"projection":[{"#,
+            r#""folder":"","weight":"linear.weight","in_features":24,"out_features":16,"bias":false,"#,
+            r#""activation":"Identity","residual":false}]}"#
+        );
+        assert_eq!(serde_json::to_string(&text_rules).unwrap(), expected);
     }
 }

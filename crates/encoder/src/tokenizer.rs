@@ -1,4 +1,4 @@
-//! Text to token ids: `tokenizer.json`, or a WordPiece `vocab.txt`, and the special tokens that the settings name.
+//! The tokenizer of a checkpoint: `tokenizer.json` or a WordPiece `vocab.txt`, and the special tokens of the settings.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +14,24 @@ use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 
-/// A tokenizer that neither pads nor truncates by itself.
+/// A tokenizer that neither pads nor truncates.
 pub(crate) struct TextTokenizer {
     inner: Tokenizer,
-    /// Tokens that the tokenizer itself adds to every text, such as `[CLS]` and `[SEP]`.
+    /// Number of tokens that the tokenizer adds to every text, such as `[CLS]` and `[SEP]`.
     pub(crate) num_added: usize,
     pub(crate) special: SpecialTokens,
-    /// Bytes at the end of a prefix in which one of the added tokens may be cut in two.
+    /// Number of bytes at the end of a prefix in which an added token may have been cut.
     margin: usize,
 }
 
-/// Words at the end of a prefix that what follows may still change. Pre-tokenizers look a word ahead at most: `'r` is two
-/// words, `'re` is one.
+/// Number of words at the end of a prefix that the following text may still change. Pre-tokenizers look at most one
+/// word ahead: `'r` is two words, `'re` is one.
 const UNSURE_WORDS: u32 = 4;
 
-/// The least bytes of [`TextTokenizer::margin`].
+/// Lower bound of [`TextTokenizer::margin`].
 const LEAST_MARGIN: usize = 64;
 
-/// Ids of the special tokens; `None` where the vocabulary has none.
+/// Ids of the special tokens; `None` if the vocabulary lacks one.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct SpecialTokens {
     pub(crate) mask: Option<u32>,
@@ -41,6 +41,7 @@ pub(crate) struct SpecialTokens {
 }
 
 impl TextTokenizer {
+    /// Loads the tokenizer and adds its files to the fingerprint.
     pub(crate) fn load(checkpoint: &Checkpoint, fingerprint: &mut Fingerprint) -> Result<Self> {
         let config = checkpoint.json("tokenizer_config.json")?;
         check_truncation(config.as_ref())?;
@@ -51,7 +52,7 @@ impl TextTokenizer {
                 let path = checkpoint.describe("tokenizer.json");
                 Error::MalformedJson { path, reason: error.to_string() }
             })?;
-            overrule(&mut inner, checkpoint, config.as_ref(), fingerprint)?;
+            override_normalizer(&mut inner, checkpoint, config.as_ref(), fingerprint)?;
             inner
         } else if checkpoint.has("vocab.txt")? {
             word_piece(checkpoint, config.as_ref(), fingerprint)?
@@ -69,8 +70,8 @@ impl TextTokenizer {
         Ok(Self { inner, num_added, special, margin })
     }
 
-    /// Makes whole tokens of these words of the vocabulary wherever a text has them literally, as the library does that
-    /// the checkpoint is of. Words that the vocabulary lacks are left alone.
+    /// Makes each of these words one token wherever it occurs in a text, as PyLate does with its prefixes. Words that
+    /// the vocabulary lacks are ignored.
     pub(crate) fn add_tokens<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
         let known = words.into_iter().filter(|word| self.inner.token_to_id(word).is_some());
         let tokens: Vec<AddedToken> = known.map(|word| AddedToken::from(word, false)).collect();
@@ -80,7 +81,7 @@ impl TextTokenizer {
         Ok(())
     }
 
-    /// Lowercases every text before anything else, but for the special tokens that it has literally.
+    /// Lowercases every text before any other normalization, except special tokens that occur in it.
     pub(crate) fn lowercase(&mut self) -> Result<()> {
         let mut steps = vec![NormalizerWrapper::from(Lowercase)];
         steps.extend(self.inner.get_normalizer().cloned());
@@ -88,21 +89,21 @@ impl TextTokenizer {
         Ok(())
     }
 
-    /// Tokens of a text alone, with neither words nor offsets.
+    /// Tokenizes a text without special tokens, words and offsets.
     pub(crate) fn tokens(&self, text: &str) -> Result<Encoding> {
         self.inner.encode_fast(text, false).map_err(failure)
     }
 
-    /// Tokens of a text alone, with their words and their byte offsets.
+    /// Tokenizes a text without special tokens, with words and byte offsets.
     pub(crate) fn tokens_with_offsets(&self, text: &str) -> Result<Encoding> {
         self.inner.encode(text, false).map_err(failure)
     }
 
-    /// Number of a prefix's tokens that the whole text begins with too, whatever follows the prefix.
+    /// Number of a prefix's tokens that stay the same whatever text follows the prefix.
     ///
-    /// Tokenizing is local: a word (of the pre-tokenizer) is made into tokens alone, and where a word ends is seen within
-    /// a few words. So tokens are sure that lie before the last words, the last white space, and the bytes that an added
-    /// token could begin in.
+    /// Tokenizing is local: each word of the pre-tokenizer is tokenized alone, and the end of a word depends on a few
+    /// following words. A token is therefore certain if it is before the last words, the last whitespace and the last
+    /// bytes, in which an added token could begin.
     pub(crate) fn num_sure(&self, tokens: &Encoding, prefix: &str) -> usize {
         let words = tokens.get_word_ids();
         let Some(&last) = words.iter().rev().flatten().next() else { return 0 };
@@ -116,24 +117,24 @@ impl TextTokenizer {
         tokens.take_while(|&(&word, &offsets)| is_sure(word, offsets)).count()
     }
 
-    /// The first `room` of a text's tokens, with the special tokens that the tokenizer adds to every text.
-    pub(crate) fn complete(&self, mut tokens: Encoding, room: usize) -> Result<Encoding> {
-        tokens.truncate(room, 0, TruncationDirection::Right);
+    /// Truncates to the first `capacity` tokens and adds the special tokens of every text.
+    pub(crate) fn complete(&self, mut tokens: Encoding, capacity: usize) -> Result<Encoding> {
+        tokens.truncate(capacity, 0, TruncationDirection::Right);
         tokens.take_overflowing();
         self.inner.post_process(tokens, None, true).map_err(failure)
     }
 
-    /// The ids of a text alone.
+    /// Token ids of a text without special tokens.
     pub(crate) fn pieces(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.inner.encode_fast(text, false).map_err(failure)?.get_ids().to_vec())
     }
 
-    /// A token's spelling.
+    /// Spelling of a token.
     pub(crate) fn spelling(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The vocabulary of a WordPiece tokenizer, by id; none of any other kind.
+    /// Vocabulary of a WordPiece tokenizer, by id; `None` for any other tokenizer.
     pub(crate) fn word_pieces(&self) -> Option<Vec<String>> {
         let ModelWrapper::WordPiece(model) = self.inner.get_model() else { return None };
         let mut vocabulary: Vec<(u32, String)> = model.get_vocab().into_iter().map(|(token, id)| (id, token)).collect();
@@ -141,14 +142,14 @@ impl TextTokenizer {
         Some(vocabulary.into_iter().map(|(_, token)| token).collect())
     }
 
-    /// The id of a token by its exact spelling.
+    /// Id of a token by its exact spelling.
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 }
 
 impl SpecialTokens {
-    /// Looks in the settings first; then for the usual spellings, which the settings of old checkpoints leave out.
+    /// Finds special tokens in the settings, else by the usual spellings, which the settings of old checkpoints omit.
     fn find(tokenizer: &Tokenizer, settings: [Option<&Json>; 2]) -> Self {
         let named = |role: &str| {
             settings
@@ -167,14 +168,14 @@ impl SpecialTokens {
     }
 }
 
-/// Bytes at the end of a prefix that an added token may reach over. A normalizer may write a character in fewer bytes than
-/// the text has for it: one for at most four.
+/// Number of bytes at the end of a prefix in which an added token may have been cut. A normalizer shortens a character
+/// to no less than a quarter of its bytes, hence the factor of 4.
 fn margin(tokenizer: &Tokenizer) -> usize {
     let longest = tokenizer.get_added_tokens_decoder().values().map(|token| 4 * token.content.len()).max();
     longest.unwrap_or(0).max(LEAST_MARGIN)
 }
 
-/// Refuses a checkpoint whose long texts lose their beginning: they are cut at their end here.
+/// Refuses a checkpoint that truncates long texts at the beginning: this crate truncates at the end.
 fn check_truncation(config: Option<&Json>) -> Result<()> {
     let Some(config) = config else { return Ok(()) };
     match config.string("truncation_side")? {
@@ -185,10 +186,10 @@ fn check_truncation(config: Option<&Json>) -> Result<()> {
     }
 }
 
-/// Lets the settings of BERT's tokenizer class overrule `tokenizer.json`, as transformers does: `BertTokenizer` and
-/// `DistilBertTokenizer`, which also stand for a class that is not named, take their flags from `tokenizer_config.json`, or by
-/// default. The fingerprint knows only of what differs.
-fn overrule(
+/// Replaces the normalizer of `tokenizer.json` with that of the settings, as transformers does: `BertTokenizer` and
+/// `DistilBertTokenizer`, which are also the default classes of those models, take their flags from
+/// `tokenizer_config.json` or from their defaults. Only flags that differ are added to the fingerprint.
+fn override_normalizer(
     tokenizer: &mut Tokenizer,
     checkpoint: &Checkpoint,
     config: Option<&Json>,
@@ -211,18 +212,18 @@ fn overrule(
     if flags == BertFlags::of(&listed) {
         return Ok(());
     }
-    tracing::debug!(model = checkpoint.model(), ?flags, "tokenizer_config.json overrules tokenizer.json");
+    tracing::debug!(model = checkpoint.model(), ?flags, "tokenizer_config.json overrides tokenizer.json");
     fingerprint.json("normalizer", &(flags.lowercase, flags.strip_accents, flags.chinese));
     let normalizer = flags.normalizer(listed.clean_text);
     tokenizer.with_normalizer(Some(normalizer)).map_err(failure)?;
     Ok(())
 }
 
-/// What the settings of BERT's tokenizer say of its normalizer.
+/// Flags of BERT's normalizer in `tokenizer_config.json`.
 #[derive(Debug, PartialEq)]
 struct BertFlags {
     lowercase: bool,
-    /// `None` does as `lowercase` does.
+    /// `None` follows `lowercase`.
     strip_accents: Option<bool>,
     chinese: bool,
 }
@@ -247,8 +248,8 @@ impl BertFlags {
     }
 }
 
-/// Adds the special tokens that only the settings list: transformers makes one token of each that a text has literally.
-/// Those that the vocabulary lacks would have rows of random numbers, and are left out.
+/// Adds the special tokens that only the settings list: transformers makes one token of each that occurs in a text.
+/// Words that the vocabulary lacks would have random embeddings and are left out.
 fn add_special_tokens(tokenizer: &mut Tokenizer, settings: [Option<&Json>; 2]) -> Result<()> {
     let mut words = Vec::new();
     for settings in settings.into_iter().flatten() {
@@ -268,19 +269,19 @@ fn add_special_tokens(tokenizer: &mut Tokenizer, settings: [Option<&Json>; 2]) -
     Ok(())
 }
 
-/// A token in the settings: a string, or an object that has one.
+/// Spelling of a token in the settings: a string, or the `content` of an object.
 fn spelling(token: &Value) -> Option<String> {
     Some(token.as_str().or_else(|| token.get("content")?.as_str())?.to_owned())
 }
 
-/// Tokens that are not among a tokenizer's added ones, each once.
+/// Returns the tokens that are not among the tokenizer's added ones, each once.
 fn unlisted(tokenizer: &Tokenizer, tokens: Vec<AddedToken>) -> Vec<AddedToken> {
     let listed = tokenizer.get_added_tokens_decoder();
     let mut seen: BTreeSet<String> = listed.into_values().map(|token| token.content).collect();
     tokens.into_iter().filter(|token| seen.insert(token.content.clone())).collect()
 }
 
-/// BERT's tokenizer out of its vocabulary, for checkpoints from before `tokenizer.json`.
+/// Builds BERT's tokenizer from its vocabulary, for checkpoints older than `tokenizer.json`.
 fn word_piece(checkpoint: &Checkpoint, config: Option<&Json>, fingerprint: &mut Fingerprint) -> Result<Tokenizer> {
     let vocabulary = checkpoint.read("vocab.txt")?;
     fingerprint.bytes("vocab.txt", &vocabulary);

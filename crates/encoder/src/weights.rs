@@ -1,8 +1,8 @@
 //! Reads safetensors, one file or shards, as checked f32 values.
 //!
-//! In: a checkpoint and tensor names with the shapes that the configuration calls for. Out: contiguous f32.
-//! A tensor is read when it is asked for, piece by piece, and f16 and bf16 are widened on the way, so that nothing is in
-//! memory twice while it is read: no memory map, no unsafe code. Every tensor that an encoder takes passes through its fingerprint.
+//! In: a checkpoint and tensor names with the shapes that the configuration implies. Out: contiguous f32. A tensor is
+//! read on demand, in pieces of 64 KiB that are widened from f16 or bf16, so that no tensor is in memory twice: no
+//! memory map, no unsafe code. Every tensor that an encoder reads is added to its fingerprint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, SeekFrom};
@@ -13,19 +13,20 @@ use safetensors::{Dtype, tensor::Metadata};
 use crate::checkpoint::{Checkpoint, ReadSeek};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::paths::is_inside;
 
-/// Bytes of a tensor that are read at a time: whole values of every type.
+/// Number of bytes of a tensor that are read at a time: a multiple of every element size.
 const PIECE: usize = 1 << 16;
-/// The longest header that is read, as the safetensors crate has it.
+/// Largest accepted header, as in the safetensors crate.
 const MOST_HEADER_BYTES: u64 = 100_000_000;
 
-/// The tensors of one module, by name.
+/// Tensors of one module, by name.
 pub struct Weights<'a> {
-    /// What a missing tensor's error names: the single file, or the index of the shards.
+    /// Path in errors about missing tensors: the single file, or the index of the shards.
     path: PathBuf,
     files: Vec<File>,
     entries: BTreeMap<String, Entry>,
-    /// Hash over the tensors that are handed out, where someone asks for one.
+    /// Hash to which every tensor that is read is added.
     fingerprint: Option<&'a mut Fingerprint>,
 }
 
@@ -34,12 +35,12 @@ struct File {
     from: Box<dyn ReadSeek>,
 }
 
-/// Where a tensor lies.
+/// Type, shape and place of a tensor.
 struct Entry {
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Where in the file it begins.
+    /// Offset in the file, in bytes.
     start: u64,
     num_bytes: usize,
 }
@@ -54,14 +55,16 @@ impl Weights<'static> {
     /// Opens `model.safetensors`, or its shards, in a local folder.
     ///
     /// # Errors
-    /// If there is none, or it is not valid safetensors.
+    /// - The folder has no safetensors: [`Error::MissingFile`], [`Error::PickledWeights`], [`Error::LfsPointer`].
+    /// - They are not valid: [`Error::MalformedWeights`], [`Error::MalformedJson`].
+    /// - Reading them fails: [`Error::Io`].
     pub fn open_folder(folder: &Path) -> Result<Self> {
         Self::open(&Checkpoint::folder(folder), "", None)
     }
 }
 
 impl<'a> Weights<'a> {
-    /// Reads `model.safetensors`, or the shards of `model.safetensors.index.json`, under `folder` ("" for the root).
+    /// Opens `model.safetensors`, or the shards of `model.safetensors.index.json`, under `folder` ("" for the root).
     pub(crate) fn open(
         checkpoint: &Checkpoint,
         folder: &str,
@@ -76,7 +79,11 @@ impl<'a> Weights<'a> {
             let map = index.value.get("weight_map").and_then(|map| map.as_object());
             let map = index.required("weight_map", map)?;
             let shards = map.values().map(|shard| shard.as_str().map(within)).collect::<Option<_>>();
-            let shards = shards.ok_or_else(|| index.malformed("a shard in \"weight_map\" is not a file name"))?;
+            let shards: BTreeSet<String> =
+                shards.ok_or_else(|| index.malformed("a shard in \"weight_map\" is not a file name"))?;
+            if let Some(shard) = shards.iter().find(|shard| !is_inside(shard)) {
+                return Err(index.malformed(format!("shard {shard:?} leads out of the checkpoint")));
+            }
             (index.path, shards)
         } else {
             let pickle = within("pytorch_model.bin");
@@ -92,6 +99,7 @@ impl<'a> Weights<'a> {
         Ok(weights)
     }
 
+    /// Adds the tensors of a file.
     fn push(&mut self, mut file: File) -> Result<()> {
         let (start, header) = file.header()?;
         for (name, info) in header.tensors() {
@@ -105,19 +113,20 @@ impl<'a> Weights<'a> {
         Ok(())
     }
 
-    /// Whether there is a tensor of that name.
+    /// Whether a tensor of that name exists.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
-    /// The names of all tensors, in order.
+    /// Names of all tensors, sorted.
     pub fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
 
-    /// The part of the names before `anchor`: "" or, say, "bert."; the shortest where there are several.
+    /// Prefix of the tensor name that ends with `anchor`: "" or, for example, "bert.". If several names end with it,
+    /// the shortest prefix.
     ///
-    /// A checkpoint saved from a class with heads carries the transformer under a prefix of its own.
+    /// A checkpoint saved from a class with heads has such a prefix before all names of the transformer.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if no name ends with `anchor`.
@@ -125,7 +134,7 @@ impl<'a> Weights<'a> {
         shortest_prefix(self.entries.keys(), anchor).ok_or_else(|| self.missing(anchor))
     }
 
-    /// A tensor's shape, where it is not known beforehand.
+    /// Shape of a tensor.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if there is no tensor of that name.
@@ -133,10 +142,13 @@ impl<'a> Weights<'a> {
         Ok(&self.entries.get(name).ok_or_else(|| self.missing(name))?.shape)
     }
 
-    /// The values of a tensor of the given shape, row-major: f32, f16 or bf16 in the file, checked to be finite.
+    /// Reads a tensor of the given shape, row-major. It is f32, f16 or bf16 in the file, and checked to be finite.
     ///
     /// # Errors
-    /// If the tensor is missing, has another shape or element type, or holds a NaN or an infinity; if reading fails.
+    /// - The tensor does not exist: [`Error::MissingTensor`].
+    /// - Its shape or element type differs: [`Error::ShapeMismatch`], [`Error::UnsupportedDtype`].
+    /// - It contains a NaN or an infinity: [`Error::NonFinite`].
+    /// - Reading fails: [`Error::Io`].
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
         let file = &mut self.files[entry.file];
@@ -175,10 +187,11 @@ impl<'a> Weights<'a> {
 }
 
 impl File {
-    /// The header, checked against the file's length, and where the tensors' offsets count from.
+    /// Reads the header and checks it against the file's length; returns the start of the tensors' bytes and the
+    /// header.
     fn header(&mut self) -> Result<(u64, Metadata)> {
         let len = self.from.seek(SeekFrom::End(0)).map_err(|source| self.io(source))?;
-        // Eight bytes, the header's length, come first.
+        // The first eight bytes are the length of the header.
         let mut header_bytes = [0; size_of::<u64>()];
         let start = header_bytes.len() as u64;
         if len < start {
@@ -187,7 +200,7 @@ impl File {
         self.pieces(0, header_bytes.len(), |piece| header_bytes.copy_from_slice(piece))?;
         let header_bytes = u64::from_le_bytes(header_bytes);
         if header_bytes > MOST_HEADER_BYTES.min(len - start) {
-            return Err(self.malformed(format!("a header of {header_bytes} bytes in a file of {len}")));
+            return Err(self.malformed(format!("a header of {header_bytes} bytes in a file of {len} bytes")));
         }
         let mut header = Vec::new();
         self.pieces(start, header_bytes as usize, |piece| header.extend_from_slice(piece))?;
@@ -195,12 +208,12 @@ impl File {
         let start = start + header_bytes;
         let (expected, found) = (header.data_len() as u64, len - start);
         if expected != found {
-            return Err(self.malformed(format!("{found} bytes of tensors where its header has {expected}")));
+            return Err(self.malformed(format!("{found} bytes of tensors; the header describes {expected}")));
         }
         Ok((start, header))
     }
 
-    /// Reads `num_bytes` from `start` on, piece by piece.
+    /// Reads `num_bytes` from `start` on and passes them to `visit` piece by piece.
     fn pieces(&mut self, start: u64, num_bytes: usize, mut visit: impl FnMut(&[u8])) -> Result<()> {
         let mut piece = vec![0; PIECE.min(num_bytes)];
         self.from.seek(SeekFrom::Start(start)).map_err(|source| self.io(source))?;
@@ -223,17 +236,17 @@ impl File {
     }
 }
 
-/// The part of the names before `anchor`, the shortest where there are several.
+/// Shortest prefix of a name before `anchor`, empty or ending with a dot; `None` if there is no such name.
 fn shortest_prefix<'a>(names: impl Iterator<Item = &'a String>, anchor: &str) -> Option<String> {
     let prefixes = names.filter_map(|name| name.strip_suffix(anchor));
     let prefixes = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
     prefixes.min_by_key(|prefix| prefix.len()).map(str::to_owned)
 }
 
-/// Appends little-endian values as f32.
+/// Appends little-endian values to a vector as f32.
 type Widen = fn(&[u8], &mut Vec<f32>);
 
-/// From f32, f16 or bf16 to f32; `None` for any other type.
+/// Conversion of f32, f16 or bf16 to f32; `None` for any other type.
 fn widening(dtype: Dtype) -> Option<Widen> {
     match dtype {
         Dtype::F32 => Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)))),
@@ -252,7 +265,7 @@ mod tests {
     use super::*;
     use safetensors::tensor::TensorView;
 
-    /// More than two pieces, and no whole number of them, behind a tensor that ends within a piece.
+    /// A tensor of more than two pieces, not a whole number of them, after a tensor that ends within a piece.
     #[test]
     fn long_tensors_come_back_whole() {
         let values: Vec<f32> = (0..PIECE + 3).map(|at| (at % 97) as f32 - 48.0).collect();
@@ -263,7 +276,7 @@ mod tests {
             (Dtype::BF16, stored(|x| half::bf16::from_f32(x).to_le_bytes().to_vec())),
         ] {
             let folder = tempfile::tempdir().unwrap();
-            // Wider types come first in a file, then names in their order.
+            // A file is sorted by the width of the types, then by name.
             let views = [
                 ("first", TensorView::new(dtype, vec![5], &bytes[..bytes.len() / (PIECE + 3) * 5]).unwrap()),
                 ("long", TensorView::new(dtype, vec![PIECE + 3], &bytes).unwrap()),

@@ -1,46 +1,23 @@
-//! What a damaged checkpoint is reported as, and what other weight types give.
+//! Errors of damaged checkpoints, and weights of other types and in shards.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use selvedge_encoder::{Encoder, Error, LoadOptions, Precision};
+use support::{copy, golden, load, replace};
 use tempfile::TempDir;
 
-fn golden(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case)
-}
-
-/// A copy of a golden checkpoint, to be damaged.
-fn copy(case: &str) -> TempDir {
-    let dir = TempDir::new().unwrap();
-    copy_folder(&golden(case), dir.path());
-    dir
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn load(dir: &TempDir) -> Result<Encoder, Error> {
-    Encoder::load(dir.path().to_str().unwrap(), &LoadOptions { passage_maxlen: Some(40), ..LoadOptions::default() })
-}
-
-/// A tensor as it is stored.
+/// Type, shape and bytes of a tensor.
 type Stored = (Dtype, Vec<usize>, Vec<u8>);
 
-/// Rewrites a folder's weights.
+/// Rewrites the weights of a folder.
 fn rewrite(dir: &Path, change: impl FnOnce(&mut BTreeMap<String, Stored>)) {
     let path = dir.join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
@@ -52,12 +29,6 @@ fn rewrite(dir: &Path, change: impl FnOnce(&mut BTreeMap<String, Stored>)) {
         .iter()
         .map(|(name, (dtype, shape, data))| (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
     serialize_to_file(views, None, &path).unwrap();
-}
-
-fn replace(path: PathBuf, from: &str, to: &str) {
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from} is not in {text}");
-    std::fs::write(path, text.replace(from, to)).unwrap();
 }
 
 #[test]
@@ -137,7 +108,9 @@ fn files_are_checked() {
         "no json",
         r#"{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}"#,
         r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}"#,
-        r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]}}"#,
+        // Overlapping tensors.
+        r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]}}"#,
     ] {
         std::fs::write(&weights, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat()).unwrap();
         let error = load(&dir).unwrap_err();
@@ -196,7 +169,7 @@ fn sizes_that_cannot_be_computed_are_named() {
     replace(dir.path().join("1_Dense/config.json"), "\"out_features\": 32", "\"out_features\": 0");
     assert!(matches!(load(&dir).unwrap_err(), Error::DimNotMultipleOf8 { dim: 0, .. }));
 
-    // In f32 the tensors are found to be missing; in int8 nothing so wide is computed at all.
+    // In f32 the next tensor has the wrong shape; in int8 a layer of that width is refused before.
     let wide = 1 << 16;
     let dir = copy("plain_bert");
     replace(dir.path().join("config.json"), "\"intermediate_size\": 32", &format!("\"intermediate_size\": {wide}"));
@@ -214,7 +187,7 @@ fn sizes_that_cannot_be_computed_are_named() {
 }
 
 #[test]
-fn what_is_not_computed_is_refused() {
+fn unsupported_features_are_refused() {
     let refused = |dir: &TempDir, expected: &str| {
         let error = load(dir).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what, .. } if what == expected), "{error}");
@@ -277,7 +250,7 @@ fn settings_are_checked() {
     assert!(matches!(load(&dir).unwrap_err(), Error::DimNotMultipleOf8 { dim: 20, .. }));
 }
 
-/// Rewrites every tensor of a checkpoint's transformer with two bytes a value.
+/// Rewrites every tensor of a checkpoint's transformer with two bytes per value.
 fn narrow(dir: &TempDir, dtype: Dtype, to: impl Fn(f32) -> [u8; 2]) {
     rewrite(dir.path(), |tensors| {
         for (kind, _, data) in tensors.values_mut() {
@@ -290,7 +263,7 @@ fn narrow(dir: &TempDir, dtype: Dtype, to: impl Fn(f32) -> [u8; 2]) {
 #[test]
 fn half_weights_are_accepted() {
     let texts = ["the woven edge keeps a cloth from fraying", "late interaction"];
-    let full = load(&copy("plain_modernbert")).unwrap();
+    let full = load(copy("plain_modernbert")).unwrap();
     let expected = full.encode_passages(&texts).unwrap();
     for (dtype, tolerance) in [(Dtype::F16, 1e-2), (Dtype::BF16, 6e-2)] {
         let dir = copy("plain_modernbert");
@@ -331,8 +304,8 @@ fn shards_are_one_checkpoint() {
 
 #[test]
 fn the_fingerprint_follows_what_changes_vectors() {
-    let original = load(&copy("pylate_bert")).unwrap();
-    assert_eq!(original.fingerprint(), load(&copy("pylate_bert")).unwrap().fingerprint(), "the path shows");
+    let original = load(copy("pylate_bert")).unwrap();
+    assert_eq!(original.fingerprint(), load(copy("pylate_bert")).unwrap().fingerprint(), "the path shows");
 
     let shorter = LoadOptions { passage_maxlen: Some(20), ..LoadOptions::default() };
     let dir = copy("pylate_bert");
@@ -344,5 +317,5 @@ fn the_fingerprint_follows_what_changes_vectors() {
 
     let dir = copy("pylate_bert");
     replace(dir.path().join("config_sentence_transformers.json"), "\"[D] \"", "\"[Q] \"");
-    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "the marker does not show");
+    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "the prefix token does not show");
 }

@@ -1,5 +1,5 @@
-//! Every architecture against candle-transformers' own model of it: random configurations, random weights, texts of unlike
-//! length. Both read one file of weights, and hidden states agree as unit rows.
+//! Compares every architecture with its model in candle-transformers: random configurations, random weights, texts of
+//! different lengths. Both read the same weights, and the normalized hidden states agree.
 
 #![allow(missing_docs)]
 
@@ -14,11 +14,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
-/// Distance allowed, per component of a unit row.
+/// Largest accepted difference of a component of a unit-norm row.
 const TOLERANCE: f32 = 1e-4;
-/// More tokens than any of the texts has.
+/// Maximum length, above that of every text.
 const MAX_LEN: usize = 120;
-/// Configurations of each architecture.
+/// Number of configurations of each architecture.
 const ROUNDS: u64 = 4;
 const TEXTS: [&str; 5] = [
     "a",
@@ -36,7 +36,7 @@ fn golden(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case)
 }
 
-/// The configuration of a golden checkpoint with other sizes.
+/// Configuration of a golden checkpoint with other sizes.
 fn config(case: &str, sizes: Value) -> Value {
     let mut config: Value = serde_json::from_slice(&std::fs::read(golden(case).join("config.json")).unwrap()).unwrap();
     config.as_object_mut().unwrap().extend(sizes.as_object().unwrap().clone());
@@ -48,12 +48,12 @@ fn parsed<C: serde::de::DeserializeOwned>(config: &Value) -> C {
     serde_json::from_value(config.clone()).unwrap()
 }
 
-/// Random values for every weight that `load` asks for, but for those named in `but`.
+/// Random values for every weight that `load` reads, except the one named `but`.
 fn weights(rng: &mut impl Rng, but: &str, load: impl FnOnce(VarBuilder<'_>)) -> Weights {
-    let asked = VarMap::new();
-    load(VarBuilder::from_varmap(&asked, DType::F32, &Device::Cpu));
+    let read = VarMap::new();
+    load(VarBuilder::from_varmap(&read, DType::F32, &Device::Cpu));
     let mut shapes: Vec<_> =
-        asked.data().lock().unwrap().iter().map(|(name, var)| (name.clone(), var.dims().to_vec())).collect();
+        read.data().lock().unwrap().iter().map(|(name, var)| (name.clone(), var.dims().to_vec())).collect();
     shapes.sort();
     let mut random = |(name, shape): (String, Vec<usize>)| {
         let is_norm = shape.len() == 1 && name.ends_with("weight");
@@ -73,7 +73,7 @@ fn row(ids: &[u32]) -> candle_core::Result<Tensor> {
     Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)
 }
 
-/// Loads both, and compares the hidden states of each text.
+/// Loads both models and compares the hidden states of each text.
 fn compare(case: &str, config: &Value, weights: &Weights, theirs: &Forward) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
@@ -103,7 +103,7 @@ fn compare(case: &str, config: &Value, weights: &Weights, theirs: &Forward) {
     }
 }
 
-/// Heads, hidden width, intermediate width, layers.
+/// Random sizes: heads, hidden width, intermediate width, layers.
 fn sizes(rng: &mut impl Rng) -> (usize, usize, usize, usize) {
     let heads = rng.random_range(1..=4);
     let hidden = heads * 8 * rng.random_range(1..=3);
@@ -135,14 +135,14 @@ fn distilbert() {
     for seed in 0..ROUNDS {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (heads, hidden, intermediate, layers) = sizes(&mut rng);
-        // Its GELU is the tanh approximation, the checkpoints' is not.
+        // candle's GELU is the tanh approximation, that of the checkpoints is not.
         let sizes = json!({"n_heads": heads, "dim": hidden, "hidden_dim": intermediate, "n_layers": layers,
             "activation": "relu"});
         let json = config("plain_distilbert", sizes);
         let parsed: distilbert::Config = parsed(&json);
         let weights = weights(&mut rng, "", |vb| _ = distilbert::DistilBertModel::load(vb, &parsed).unwrap());
         let model = distilbert::DistilBertModel::load(builder(&weights), &parsed).unwrap();
-        // Its mask says what is hidden.
+        // candle's mask marks the hidden tokens.
         let forward: Forward = Box::new(move |ids| {
             let nothing = Tensor::zeros((ids.len(), ids.len()), DType::U8, &Device::Cpu)?;
             model.forward(&row(ids)?, &nothing)?.squeeze(0)

@@ -1,14 +1,14 @@
-//! Every family against the vectors of its own reference library: see tests/golden/make.py at the workspace's root.
+//! Compares every family with the embeddings of its reference library: see `tests/golden/make.py`.
 
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use selvedge_encoder::{Architecture, Embeddings, Encoder, Family, LoadOptions, Precision, TextKind};
 
-/// Distance allowed to the reference, per component of a unit row.
+/// Largest accepted difference from the reference, per component of a unit-norm embedding.
 const TOLERANCE: f32 = 1e-4;
 
-/// (folder, family, architecture, D).
+/// Cases: (folder, family, architecture, D).
 const CASES: [(&str, Family, Architecture, usize); 12] = [
     ("plain_bert", Family::Plain, Architecture::Bert, 24),
     ("plain_distilbert", Family::Plain, Architecture::DistilBert, 24),
@@ -33,7 +33,7 @@ fn load(case: &str) -> Encoder {
 }
 
 fn load_in(case: &str, precision: Precision) -> Encoder {
-    // The references cut plain texts where make.py says.
+    // The references cut plain texts at the lengths in make.py.
     let cut = |len| case.starts_with("plain").then_some(len);
     let (query_maxlen, passage_maxlen) = (cut(12), cut(40));
     let precision = Some(precision);
@@ -48,20 +48,20 @@ fn texts(case: &str) -> Vec<String> {
 }
 
 /// Compares every text that the reference encoded; the others have to be empty. Returns the largest difference.
-fn compare(case: &str, side: &str, ours: &Embeddings) -> f32 {
+fn compare(case: &str, kind: &str, ours: &Embeddings) -> f32 {
     let bytes = std::fs::read(folder(case).join("golden.safetensors")).unwrap();
     let golden = SafeTensors::deserialize(&bytes).unwrap();
     let mut worst = 0f32;
     for (i, ours_rows) in ours.iter().enumerate() {
-        let Ok(theirs) = golden.tensor(&format!("{side}.{i}")) else {
-            assert!(ours_rows.is_empty(), "{case} {side} {i}: the text is empty, but has rows");
+        let Ok(theirs) = golden.tensor(&format!("{kind}.{i}")) else {
+            assert!(ours_rows.is_empty(), "{case} {kind} {i}: the text is empty, but has rows");
             continue;
         };
-        assert_eq!([ours_rows.len() / ours.dim, ours.dim], theirs.shape(), "{case} {side} {i}");
+        assert_eq!([ours_rows.len() / ours.dim, ours.dim], theirs.shape(), "{case} {kind} {i}");
         let theirs = theirs.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
         for (at, (ours, theirs)) in ours_rows.iter().zip(theirs).enumerate() {
             let difference = (ours - theirs).abs();
-            assert!(difference <= TOLERANCE, "{case} {side} {i} at {at}: {ours} for {theirs}");
+            assert!(difference <= TOLERANCE, "{case} {kind} {i} at {at}: {ours} for {theirs}");
             worst = worst.max(difference);
         }
     }
@@ -80,7 +80,7 @@ fn every_family_matches_its_reference() {
     }
 }
 
-/// Cosines of whole texts' embeddings; these checkpoints are 32 wide, so rounding weighs more than it does in real ones.
+/// Cosines of all embeddings. These checkpoints are 24 wide, so rounding has a larger effect than in real ones.
 #[test]
 fn int8_is_nearly_f32() {
     for (case, ..) in CASES {
@@ -118,7 +118,7 @@ fn dense_vectors_are_means_over_tokens() {
 }
 
 #[test]
-fn rows_do_not_depend_on_their_batch() {
+fn embeddings_do_not_depend_on_their_batch() {
     for (case, ..) in CASES {
         let encoder = load(case);
         let texts = texts(case);
@@ -139,7 +139,7 @@ fn rows_do_not_depend_on_their_batch() {
 }
 
 #[test]
-fn rows_have_unit_norm() {
+fn embeddings_have_unit_norm() {
     let passages = load("pylate_bert").encode_passages(&texts("pylate_bert")).unwrap();
     assert!(passages.num_embeddings() > 50);
     for row in passages.data.chunks_exact(passages.dim) {

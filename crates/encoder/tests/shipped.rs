@@ -1,4 +1,4 @@
-//! The model that ships in this crate: small, whole, and better than chance.
+//! The shipped model: it is complete, small enough to publish, and ranks paraphrases first.
 
 #![allow(missing_docs)]
 
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use selvedge_encoder::{Embeddings, Encoder, LoadOptions, shipped};
 
-/// crates.io takes 10 MB, sources included.
+/// Largest accepted size of the model: crates.io accepts 10 MB, sources included.
 const MOST_BYTES: u64 = 8_500_000;
 
 fn maxsim(query: &[f32], passage: &[f32], dim: usize) -> f32 {
@@ -38,7 +38,7 @@ fn it_is_loaded_by_its_name_and_finds_what_shares_no_word_with_the_question() {
     }
 }
 
-/// Bytes of all files under `folder`.
+/// Number of bytes of all files under `folder`.
 fn size(folder: &Path) -> u64 {
     let of = |entry: std::fs::DirEntry| {
         let metadata = entry.metadata().unwrap();

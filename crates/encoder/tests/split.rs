@@ -1,22 +1,32 @@
-//! Long texts in parts that fit, and the bytes that tokens cover.
+//! Splitting long texts into parts that fit, and the byte ranges of tokens.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
 
 use std::ops::Range;
-use std::path::Path;
 
-use selvedge_encoder::{Encoder, Error, LoadOptions, shipped};
+use selvedge_encoder::{Encoder, Error, LoadOptions, TextKind, TokenizedText, shipped};
+use support::{copy, golden};
 
-/// Checkpoints of each kind of tokenizer: WordPiece, Unigram, byte-level BPE; with and without markers and skiplists.
+/// Checkpoints of each kind of tokenizer: WordPiece, Unigram, byte-level BPE; with and without prefix tokens and
+/// skiplists.
 const MODELS: [&str; 6] =
     ["plain_bert", "pylate_bert", "stanford_xlm_roberta", "plain_modernbert", "pylate_modernbert", shipped::NAME];
 
 fn load(model: &str, passage_maxlen: usize) -> Encoder {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(model);
+    let folder = golden(model);
     let model = if model == shipped::NAME { model } else { folder.to_str().unwrap() };
     let options = LoadOptions { passage_maxlen: Some(passage_maxlen), ..LoadOptions::default() };
     Encoder::load(model, &options).unwrap()
 }
 
-/// Texts in which bytes, characters and tokens go different ways.
+/// Tokens of a passage, as the encoder reads them: what is truncated and kept does not depend on the transformer.
+fn tokenize(encoder: &Encoder, text: &str) -> TokenizedText {
+    encoder.pipeline().tokenize(&[text], TextKind::Passage).unwrap().remove(0)
+}
+
+/// Texts in which bytes, characters and tokens differ.
 fn texts() -> Vec<String> {
     let prose = "The selvedge keeps a cloth from fraying. Is it woven? It is!\nSee page 12.\n\n";
     vec![
@@ -31,8 +41,8 @@ fn texts() -> Vec<String> {
     ]
 }
 
-/// What the parts leave out.
-fn left_out(text: &str, parts: &[Range<usize>]) -> String {
+/// Text outside all parts.
+fn outside(text: &str, parts: &[Range<usize>]) -> String {
     let (mut rest, mut at) = (String::new(), 0);
     for part in parts {
         rest.push_str(&text[at.min(part.start)..part.start]);
@@ -50,16 +60,16 @@ fn parts_are_encoded_whole_and_lose_nothing() {
     for model in MODELS {
         let encoder = load(model, 24);
         for text in texts() {
-            let is_long = encoder.encode_passages(&[&text]).unwrap().num_truncated == 1;
-            // A long word is one token to WordPiece.
+            let is_long = tokenize(&encoder, &text).is_truncated;
+            // WordPiece makes one token of a long word.
             assert!(is_long || !text.contains(char::is_whitespace), "{model}: {text}");
             for overlap in [0, 5, 1000] {
                 let parts = encoder.split_passage(&text, overlap).unwrap();
                 let passages: Vec<&str> = parts.iter().map(|part| &text[part.clone()]).collect();
                 assert!(if is_long { parts.len() > 1 } else { parts.len() == 1 }, "{model}: {parts:?} of {text}");
-                let encoded = encoder.encode_passages(&passages).unwrap();
-                assert_eq!(encoded.num_truncated, 0, "{model}: {passages:?}");
-                assert!(is_blank(&left_out(&text, &parts)), "{model}: {:?}", left_out(&text, &parts));
+                let is_cut = passages.iter().any(|passage| tokenize(&encoder, passage).is_truncated);
+                assert!(!is_cut, "{model}: {passages:?}");
+                assert!(is_blank(&outside(&text, &parts)), "{model}: {:?}", outside(&text, &parts));
                 for pair in parts.windows(2) {
                     assert!(pair[0].start < pair[1].start && pair[0].end < pair[1].end, "{model}: {pair:?}");
                     assert!(overlap > 0 || pair[0].end <= pair[1].start, "{model}: {pair:?}");
@@ -106,12 +116,7 @@ fn a_text_of_one_word_is_split_in_bounded_windows() {
 
 #[test]
 fn a_prompt_that_leaves_no_room_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/plain_bert")).unwrap()
-    {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
+    let folder = copy("plain_bert");
     let modules = r#"[{"type": "sentence_transformers.models.Transformer", "path": ""}]"#;
     std::fs::write(folder.path().join("modules.json"), modules).unwrap();
     let settings = r#"{"prompts": {"document": "the cloth: "}}"#;
@@ -128,23 +133,26 @@ fn a_prompt_that_leaves_no_room_is_an_error() {
 }
 
 #[test]
-fn every_row_has_its_bytes() {
+fn every_embedding_has_its_bytes() {
     for model in MODELS {
         let encoder = load(model, 24);
+        let prose = "The selvedge keeps a cloth from fraying.";
+        let encoded = encoder.encode_passages(&[prose]).unwrap();
+        assert_eq!(encoder.passage_token_spans(prose).unwrap().len(), encoded.num_embeddings(), "{model}");
         for text in texts().into_iter().chain(["", " \n", "a", "Zoë"].map(String::from)) {
             let spans = encoder.passage_token_spans(&text).unwrap();
-            assert_eq!(spans.len(), encoder.encode_passages(&[&text]).unwrap().num_embeddings(), "{model}: {text}");
+            assert_eq!(spans.len(), tokenize(&encoder, &text).kept.len(), "{model}: {text}");
             assert!(spans.iter().all(|span| text.get(span.clone()).is_some()), "{model}: {spans:?}");
             let covering: Vec<_> = spans.iter().filter(|span| !span.is_empty()).collect();
             assert!(covering.is_sorted_by_key(|span| (span.start, span.end)), "{model}: {spans:?}");
-            // A skiplist may drop all that these texts have.
+            // A skiplist may drop all tokens of the other texts.
             let has_words = text.contains("cloth") || text == "a";
             assert!(!has_words || !covering.is_empty(), "{model}: {text}");
         }
     }
 }
 
-/// The text under each row, for a text that fits.
+/// Text of each embedding, for a text that fits.
 fn covered<'a>(encoder: &Encoder, text: &'a str) -> Vec<&'a str> {
     encoder.passage_token_spans(text).unwrap().into_iter().map(|span| &text[span]).collect()
 }
@@ -156,6 +164,6 @@ fn spans_follow_accents_case_and_bytes() {
     assert_eq!(covered(&encoder, "Zoë's CAFÉ,  東京"), ["", "Zoë", "s", "CAFÉ", "東", "京", ""]);
     let encoder = load("plain_modernbert", 24);
     let spans = covered(&encoder, "é 東 cloth");
-    // The three bytes of a character are three tokens.
+    // Each of the three bytes of a character is a token.
     assert_eq!(spans, ["", "é", " ", "東", "東", "東", " ", "c", "l", "o", "th", ""]);
 }

@@ -1,39 +1,28 @@
-//! Settings that overrule `tokenizer.json`, and words that are one token only because the settings say so.
+//! Settings that override `tokenizer.json`, and words that are one token only because the settings list them.
 
-use std::path::Path;
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
-use selvedge_encoder::{Encoder, LoadOptions};
+mod support;
+
+use selvedge_encoder::Encoder;
+use support::copy;
 use tempfile::TempDir;
 
-/// A copy of a golden checkpoint in which files have other text: (file, from, to), a file without `from` being new.
+/// Copies a golden checkpoint and replaces texts in its files: (file, from, to). Without `from` the file is new.
 fn changed(case: &str, changes: &[(&str, &str, &str)]) -> TempDir {
-    let dir = TempDir::new().unwrap();
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(case), dir.path());
+    let dir = copy(case);
     for (file, from, to) in changes {
         let path = dir.path().join(file);
-        let text = if from.is_empty() { String::new() } else { std::fs::read_to_string(&path).unwrap() };
-        assert!(text.contains(from), "{from} is not in {text}");
-        std::fs::write(path, if from.is_empty() { (*to).to_owned() } else { text.replace(from, to) }).unwrap();
+        match from.is_empty() {
+            true => std::fs::write(path, to).unwrap(),
+            false => support::replace(path, from, to),
+        }
     }
     dir
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 fn load(dir: &TempDir) -> Encoder {
-    let options = LoadOptions { passage_maxlen: Some(40), ..LoadOptions::default() };
-    Encoder::load(dir.path().to_str().unwrap(), &options).unwrap()
+    support::load(dir).unwrap()
 }
 
 fn count(encoder: &Encoder, text: &str) -> usize {
@@ -42,13 +31,13 @@ fn count(encoder: &Encoder, text: &str) -> usize {
 
 const CLASS: &str = "\"tokenizer_class\": \"TokenizersBackend\"";
 
-/// A `tokenizer_config.json` of the class, with more settings.
+/// Change that gives `tokenizer_config.json` another class and more settings.
 fn with_class(class: &str, settings: &str) -> (&'static str, &'static str, String) {
     ("tokenizer_config.json", CLASS, format!("\"tokenizer_class\": \"{class}\"{settings}"))
 }
 
 #[test]
-fn settings_of_bert_tokenizers_overrule_the_normalizer() {
+fn settings_of_bert_tokenizers_override_the_normalizer() {
     let original = load(&changed("plain_bert", &[]));
     let of = |case: &str, (file, from, to): (&str, &str, String)| load(&changed(case, &[(file, from, &to)]));
     let cased = ", \"do_lower_case\": false";
@@ -63,12 +52,12 @@ fn settings_of_bert_tokenizers_overrule_the_normalizer() {
     }
     let distil = of("plain_distilbert", with_class("DistilBertTokenizer", cased));
     assert_eq!(counts(&distil), [11, 13]);
-    // Other classes read tokenizer.json alone.
+    // Other classes read only tokenizer.json.
     for class in ["PreTrainedTokenizerFast", "TokenizersBackend"] {
         let encoder = of("plain_bert", with_class(class, cased));
         assert_eq!((counts(&encoder), encoder.fingerprint()), ([13, 13], original.fingerprint()), "{class}");
     }
-    // The class that is not named is that of the model; settings that agree leave the fingerprint alone.
+    // Without a class the model type decides; settings that agree do not change the fingerprint.
     let unnamed = changed("plain_bert", &[("tokenizer_config.json", CLASS, "\"do_lower_case\": false")]);
     assert_eq!(counts(&load(&unnamed)), [11, 13]);
     let agreeing = of("plain_bert", with_class("BertTokenizer", ", \"do_lower_case\": true, \"strip_accents\": null"));
@@ -78,7 +67,7 @@ fn settings_of_bert_tokenizers_overrule_the_normalizer() {
     assert!(count(&original, "clóth") > 3 && count(&accents, "clóth") == 3, "{}", count(&accents, "clóth"));
     let chinese = of("plain_bert", with_class("BertTokenizer", ", \"tokenize_chinese_chars\": false"));
     assert_eq!([count(&original, "東京東京"), count(&chinese, "東京東京")], [6, 3]);
-    // A default overrules too: a normalizer that keeps case, in a checkpoint whose settings say nothing of it.
+    // A default overrides as well: here the normalizer keeps case, and the settings have no flag for it.
     let keeps = changed(
         "plain_bert",
         &[

@@ -1,7 +1,7 @@
-//! A checkpoint's settings files to its [`TextRules`], whichever family wrote them.
+//! Reads the settings of any family into one [`TextRules`].
 //!
-//! In: the settings of a checkpoint. Out: a [`TextRules`]. One file per family, each with the family's rules and defaults;
-//! here the family is recognized. `modules` holds the formats that several families share.
+//! In: the settings files of a checkpoint. Out: a [`TextRules`]. Each family's rules and defaults have a file of their
+//! own; this file recognizes the family, and `modules` reads the formats that several families share.
 
 mod modules;
 mod plain;
@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::text_rules::TextRules;
 pub(crate) use modules::Module;
 
-/// Reads whichever family the checkpoint is of. `positions` is the longest sequence that its transformer takes.
+/// Reads the settings of a checkpoint. `hidden` is the width of its transformer, `positions` the longest sequence.
 pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positions: usize) -> Result<TextRules> {
-    let Some(modules) = checkpoint.json("modules.json")? else {
+    let Some(modules) = checkpoint.decisive_json("modules.json")? else {
         return if is_stanford(checkpoint, config)? {
             stanford::read(checkpoint, hidden)
         } else {
@@ -24,7 +24,7 @@ pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positi
         };
     };
     let modules = Module::list(&modules)?;
-    let settings = checkpoint.json("config_sentence_transformers.json")?;
+    let settings = checkpoint.decisive_json("config_sentence_transformers.json")?;
     if sentence_transformers::recognizes(&modules, settings.as_ref())? {
         sentence_transformers::read(checkpoint, &modules, settings.as_ref(), positions)
     } else if pylate::recognizes(&modules, settings.as_ref())? {
@@ -36,5 +36,6 @@ pub(crate) fn read(checkpoint: &Checkpoint, config: &Json, hidden: usize, positi
 
 fn is_stanford(checkpoint: &Checkpoint, config: &Json) -> Result<bool> {
     let architectures = config.strings("architectures")?.unwrap_or_default();
-    Ok(architectures.iter().any(|name| name == "HF_ColBERT") || checkpoint.has("artifact.metadata")?)
+    Ok(architectures.iter().any(|name| name == "HF_ColBERT")
+        || checkpoint.decisive_json("artifact.metadata")?.is_some())
 }

@@ -1,20 +1,25 @@
-//! The files that sentence-transformers writes and several families share: `modules.json` with its modules, and prompts.
+//! Files of sentence-transformers that several families share: `modules.json` with its modules, and prompts.
 
 use crate::checkpoint::{Checkpoint, Json};
 use crate::error::{Error, Result};
+use crate::paths::is_inside;
 use crate::text_rules::{Activation, DenseSpec};
 
-/// One entry of `modules.json`.
+/// Entry of `modules.json`.
 pub(crate) struct Module {
-    /// The last part of the class's dotted name.
+    /// Last part of the class's dotted name.
     pub(crate) class: String,
-    /// The class's full dotted name.
+    /// Full dotted name of the class.
     pub(crate) full_class: String,
-    /// Its folder; empty for the checkpoint's root.
+    /// Folder of the module inside the checkpoint; empty for the root.
     pub(crate) folder: String,
 }
 
 impl Module {
+    /// Reads the list of modules.
+    ///
+    /// # Errors
+    /// [`Error::MalformedJson`] if it is not a list of modules, or if a path leads out of the checkpoint.
     pub(crate) fn list(modules: &Json) -> Result<Vec<Self>> {
         let list = modules.value.as_array().ok_or_else(|| modules.malformed("not a list of modules"))?;
         let module = |entry: &serde_json::Value| {
@@ -23,10 +28,17 @@ impl Module {
             Some(Self { class, full_class, folder: entry.get("path")?.as_str()?.to_owned() })
         };
         let list = list.iter().map(module).collect::<Option<Vec<_>>>();
-        list.ok_or_else(|| modules.malformed("a module lacks \"type\" or \"path\""))
+        let list = list.ok_or_else(|| modules.malformed("a module lacks \"type\" or \"path\""))?;
+        match list.iter().find(|module| !is_inside(&module.folder)) {
+            Some(module) => {
+                Err(modules.malformed(format!("module path {:?} leads out of the checkpoint", module.folder)))
+            }
+            None => Ok(list),
+        }
     }
 
-    /// The transformer's own folder; only the root is read.
+    /// Checks that the first module is a transformer in the checkpoint's root; a transformer in a subfolder is not
+    /// supported.
     pub(super) fn check_transformer(checkpoint: &Checkpoint, modules: &[Self]) -> Result<()> {
         match modules.first() {
             Some(first) if first.class == "Transformer" && first.folder.is_empty() => Ok(()),
@@ -37,12 +49,13 @@ impl Module {
         }
     }
 
-    /// Reads a Dense module: `config.json` and `model.safetensors` in a folder of its own.
+    /// Reads the `config.json` of a Dense module.
     pub(super) fn dense(&self, checkpoint: &Checkpoint) -> Result<DenseSpec> {
         let folder = self.folder.as_str();
         let config = checkpoint.require_json(&format!("{folder}/config.json"))?;
         if let Some(input) = config.string("module_input_name")?.filter(|input| input != "token_embeddings") {
-            // PyLate applies every Dense to token embeddings; the name only means something beside a Pooling.
+            // PyLate applies every Dense layer to the token embeddings. The name would matter only in a model that also
+            // has a Pooling module.
             tracing::debug!(folder, input, "a Dense layer is applied to token embeddings");
         }
         let name = config.string("activation_function")?.unwrap_or_else(|| "Tanh".into());
@@ -67,7 +80,7 @@ impl Module {
     }
 }
 
-/// The prompt that `config_sentence_transformers.json` keeps under the first of `names` that it knows.
+/// Returns the prompt that `config_sentence_transformers.json` has under the first of `names`; "" if it has none.
 pub(super) fn prompt(settings: Option<&Json>, names: &[&str]) -> Result<String> {
     let Some(settings) = settings else { return Ok(String::new()) };
     let Some(prompts) = settings.get("prompts") else { return Ok(String::new()) };
@@ -79,5 +92,5 @@ pub(super) fn prompt(settings: Option<&Json>, names: &[&str]) -> Result<String> 
     }
 }
 
-/// The names that sentence-transformers tries for a passage's prompt, in its order.
+/// Names that sentence-transformers tries for a passage's prompt, in order.
 pub(super) const PASSAGE_PROMPTS: [&str; 3] = ["document", "passage", "corpus"];

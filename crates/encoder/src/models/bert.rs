@@ -1,11 +1,11 @@
-//! BERT: sizes and names for the shared encoder.
+//! BERT: sizes and tensor names for the shared encoder.
 
-use super::parts::{Architecture, activation, head_dim, num_layers, width};
+use super::parts::{Architecture, activation, head_dim, num_layers, num_positions, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::{Error, Result};
 
-/// The names of BERT's tensors; XLM-RoBERTa has the same.
+/// Names of BERT's tensors, shared with XLM-RoBERTa.
 pub(super) const NAMES: TensorNames = TensorNames {
     word: "embeddings.word_embeddings.weight",
     position: "embeddings.position_embeddings.weight",
@@ -28,7 +28,7 @@ pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
     if let Some(kind) = json.string("position_embedding_type")?.filter(|kind| kind != "absolute") {
         return Err(Error::Unsupported { path: json.path.clone(), what: format!("position_embedding_type {kind}") });
     }
-    let hidden = count("hidden_size")?;
+    let hidden = width(json, "hidden_size")?;
     let num_heads = count("num_attention_heads")?;
     head_dim(json, hidden, num_heads)?;
     Ok(PostNormConfig {
@@ -38,7 +38,7 @@ pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
         num_layers: num_layers(json, "num_hidden_layers")?,
         num_heads,
         intermediate: width(json, "intermediate_size")?,
-        table_positions: count("max_position_embeddings")?,
+        table_positions: num_positions(json, "max_position_embeddings")?,
         activation: activation(json, "hidden_act")?,
         eps: json.f64("layer_norm_eps")?.unwrap_or(1e-12),
         positions: Positions::FromZero,

@@ -1,6 +1,6 @@
-//! DistilBERT: sizes and names for the shared encoder.
+//! DistilBERT: sizes and tensor names for the shared encoder.
 
-use super::parts::{Architecture, activation, head_dim, num_layers, width};
+use super::parts::{Architecture, activation, head_dim, num_layers, num_positions, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};
 use crate::checkpoint::Json;
 use crate::error::Result;
@@ -24,7 +24,7 @@ const NAMES: TensorNames = TensorNames {
 /// Reads `config.json`.
 pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
     let count = |key| json.required(key, json.usize(key)?);
-    let hidden = count("dim")?;
+    let hidden = width(json, "dim")?;
     let num_heads = count("n_heads")?;
     head_dim(json, hidden, num_heads)?;
     Ok(PostNormConfig {
@@ -34,9 +34,9 @@ pub(super) fn config(json: &Json) -> Result<PostNormConfig> {
         num_layers: num_layers(json, "n_layers")?,
         num_heads,
         intermediate: width(json, "hidden_dim")?,
-        table_positions: count("max_position_embeddings")?,
+        table_positions: num_positions(json, "max_position_embeddings")?,
         activation: activation(json, "activation")?,
-        // The reference has it as a constant.
+        // A constant in the reference.
         eps: 1e-12,
         positions: Positions::FromZero,
         names: NAMES,

@@ -1,4 +1,4 @@
-//! The parts that all architectures share: matrix product, norm, embedding table.
+//! Layers that all architectures share: matrix product, norm, embedding table.
 
 use selvedge_backend::Cpu;
 use selvedge_backend::cpu::{LinearF32, LinearInt8, RoundedRows};
@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 use crate::ops::{self, Elementwise, NormWeights};
 use crate::weights::Weights;
 
-/// What products are computed by and in.
+/// Backend and number format of the products.
 #[derive(Clone, Copy)]
 pub(crate) struct Arithmetic {
     pub(crate) cpu: Cpu,
     pub(crate) precision: Precision,
 }
 
-/// `x W^T + b`. The bias is kept apart so that callers can fuse it with what follows.
+/// `x W^T + b`. The bias is separate so that callers can fuse it with the next operation.
 pub(crate) struct Linear {
     weight: Weight,
     bias: Option<Vec<f32>>,
@@ -39,7 +39,7 @@ impl Linear {
         Self::stacked(weights, arithmetic, &[weight], &Vec::from_iter(bias), width_in, width_out)
     }
 
-    /// Several products of the same input as one: `width_out` rows each, stacked in the order of the names.
+    /// Loads several products of the same input as one: `width_out` outputs each, stacked in the order of the names.
     pub(crate) fn stacked(
         weights: &mut Weights<'_>,
         Arithmetic { cpu, precision }: Arithmetic,
@@ -66,7 +66,7 @@ impl Linear {
         Ok(Self { weight, bias: (!bias.is_empty()).then_some(bias) })
     }
 
-    /// `x W^T`; (N, in) to (N, out).
+    /// Computes `x W^T`; (N, in) to (N, out).
     pub(crate) fn product(&self, x: &[f32], y: &mut Vec<f32>, rounded: &mut RoundedRows) {
         let (inputs, outputs) = self.widths();
         y.resize(x.len() / inputs * outputs, 0.0);
@@ -76,7 +76,7 @@ impl Linear {
         }
     }
 
-    /// `f(x W^T + b)`.
+    /// Computes `f(x W^T + b)`; (N, in) to (N, out).
     pub(crate) fn forward(&self, x: &[f32], f: Elementwise, y: &mut Vec<f32>, rounded: &mut RoundedRows) {
         self.product(x, y, rounded);
         ops::bias_activation(y, self.widths().1, self.bias(), f);
@@ -86,13 +86,13 @@ impl Linear {
         self.bias.as_deref()
     }
 
-    /// Those of one row.
+    /// Number of multiply-adds per row.
     pub(super) fn multiply_adds(&self) -> usize {
         let (inputs, outputs) = self.widths();
         inputs * outputs
     }
 
-    /// Values of a row of x, and of y.
+    /// Numbers of inputs and outputs.
     fn widths(&self) -> (usize, usize) {
         match &self.weight {
             Weight::F32(weight) => (weight.inputs(), weight.outputs()),
@@ -101,7 +101,7 @@ impl Linear {
     }
 }
 
-/// A norm's gain and shift; BERT checkpoints of the first days call them gamma and beta.
+/// Loads the gain and shift of a norm; the oldest BERT checkpoints call them gamma and beta.
 pub(super) fn load_norm(
     weights: &mut Weights<'_>,
     name: &str,
@@ -116,28 +116,29 @@ pub(super) fn load_norm(
     Ok(NormWeights { gain, shift, eps: eps as f32 })
 }
 
-/// Rows of a table, looked up by id.
+/// Table of embeddings, looked up by id.
 pub(super) struct Table {
     rows: Vec<f32>,
     width: usize,
 }
 
 impl Table {
-    /// Loads (rows, width); the number of rows may exceed what the configuration says (added tokens), not fall short.
+    /// Loads a table (rows, width) of at least `least` rows, the number in the configuration. More rows are accepted:
+    /// they are of added tokens.
     pub(super) fn load(weights: &mut Weights<'_>, name: &str, least: usize, width: usize) -> Result<Self> {
         let rows = weights.shape(name)?.first().copied().unwrap_or_default();
         let rows = weights.values(name, &[rows.max(least), width])?;
         Ok(Self { rows, width })
     }
 
-    /// Adds one row to all.
+    /// Adds a row to every row of the table.
     pub(super) fn add(&mut self, row: &[f32]) {
         for own in self.rows.chunks_exact_mut(self.width) {
             own.iter_mut().zip(row).for_each(|(own, row)| *own += row);
         }
     }
 
-    /// The row of an id.
+    /// Row of an id.
     pub(super) fn row(&self, id: u32) -> Result<&[f32]> {
         let start = id as usize * self.width;
         self.rows

@@ -1,4 +1,4 @@
-//! The transformers: token ids of a ragged batch to hidden states.
+//! Transformers: token ids of a ragged batch to hidden states.
 //!
 //! In: a [`Batch`] of N tokens. Out: hidden states (N, H) f32, one row per kept token, in the batch's order.
 
@@ -32,7 +32,7 @@ pub(crate) enum Transformer {
     ModernBert(ModernBert),
 }
 
-/// A transformer as `config.json` describes it, by the way that it is computed.
+/// Configuration of a transformer, as `config.json` describes it.
 #[derive(Debug, Clone)]
 pub enum Config {
     /// BERT, DistilBERT and XLM-RoBERTa.
@@ -42,7 +42,7 @@ pub enum Config {
 }
 
 impl Config {
-    /// Reads `config.json`, whatever its `model_type`.
+    /// Reads `config.json` by its `model_type`.
     pub(crate) fn read(json: &Json) -> Result<Self> {
         let model_type = json.required("model_type", json.string("model_type")?)?;
         Ok(match model_type.as_str() {
@@ -54,7 +54,7 @@ impl Config {
         })
     }
 
-    /// The transformer's kind.
+    /// Architecture of the transformer.
     pub fn architecture(&self) -> Architecture {
         match self {
             Self::PostNorm(config) => config.architecture,
@@ -70,7 +70,7 @@ impl Config {
         }
     }
 
-    /// Tokens of a sequence at most.
+    /// Maximum number of tokens of a sequence.
     pub fn positions(&self) -> usize {
         match self {
             Self::PostNorm(config) => config.longest(),
@@ -78,7 +78,7 @@ impl Config {
         }
     }
 
-    /// Name of the word embeddings' table, without the prefix that the checkpoint may put before all its names.
+    /// Name of the word embeddings' table, without the prefix that a checkpoint may have before all names.
     pub fn word_table(&self) -> &'static str {
         match self {
             Self::PostNorm(config) => config.names.word,
@@ -103,7 +103,7 @@ impl Config {
 }
 
 impl Transformer {
-    /// Multiply-adds of the layers' products for one token.
+    /// Number of multiply-adds of the layers' products per token.
     pub(crate) fn multiply_adds(&self) -> usize {
         match self {
             Self::PostNorm(model) => model.multiply_adds(),
@@ -111,7 +111,7 @@ impl Transformer {
         }
     }
 
-    /// The last hidden states of the tokens that a batch keeps, (N, H), into `scratch.x`.
+    /// Computes the last hidden states of the tokens that a batch keeps, (N, H), into `scratch.x`.
     pub(crate) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         match self {
             Self::PostNorm(model) => model.forward(batch, scratch),

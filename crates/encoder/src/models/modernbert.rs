@@ -5,37 +5,37 @@
 //! each layer: x = x + out(attention(rotate(qkv(norm(x))))); x = x + out(f(a) b) where (a, b) = in(norm(x))
 //! x = norm(x)
 //! ```
-//! The first layer has no norm of its own before attention: the embedding's just precedes it. Local layers see
-//! `local_attention / 2` tokens on each side and turn by a base of their own.
+//! The first layer has no norm before attention, because the embeddings' norm precedes it. Local layers attend to
+//! `local_attention / 2` tokens on each side and have a rotary base of their own.
 
 use serde::Serialize;
 
 use super::layers::{Arithmetic, Linear, Table, load_norm};
-use super::parts::{Scratch, activation, head_dim, keep_rows, num_layers, width};
+use super::parts::{Scratch, activation, head_dim, keep_rows, num_layers, num_positions, width};
 use crate::batch::Batch;
 use crate::checkpoint::Json;
 use crate::error::{Error, Result};
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
-/// One checkpoint's sizes and rules.
+/// Sizes and rules of a ModernBERT.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModernBertConfig {
-    /// Rows of the word embeddings' table at least.
+    /// Least number of rows of the word embeddings' table.
     pub vocabulary: usize,
     /// Width of a hidden state (H).
     pub hidden: usize,
-    /// Heads of attention; they divide H.
+    /// Number of attention heads; it divides H.
     pub num_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
     /// Width of a gated unit (I).
     pub intermediate: usize,
-    /// Tokens of a sequence at most.
+    /// Maximum number of tokens of a sequence.
     pub positions: usize,
-    /// The function of a gated unit.
+    /// Activation of a gated unit.
     pub activation: Elementwise,
-    /// Added to the variance in every norm.
+    /// Term that is added to the variance in every norm.
     pub eps: f64,
     /// Whether norms have a shift.
     pub norm_bias: bool,
@@ -47,9 +47,9 @@ pub struct ModernBertConfig {
     pub global_theta: f64,
     /// Rotary base of local layers.
     pub local_theta: f64,
-    /// Tokens seen on each side in a local layer.
+    /// Number of tokens on each side that a local layer attends to.
     pub window: usize,
-    /// Whether a layer sees the whole text; one per layer.
+    /// Whether a layer attends to the whole text, per layer.
     pub is_global: Vec<bool>,
 }
 
@@ -57,10 +57,11 @@ impl ModernBertConfig {
     /// Name of the word embeddings' table.
     pub const WORD_TABLE: &'static str = "embeddings.tok_embeddings.weight";
 
+    /// Reads `config.json`.
     pub(super) fn read(json: &Json) -> Result<Self> {
         let count = |key| json.required(key, json.usize(key)?);
-        let flag = |key| Ok::<_, crate::error::Error>(json.bool(key)?.unwrap_or(false));
-        let hidden = count("hidden_size")?;
+        let flag = |key| Ok::<_, Error>(json.bool(key)?.unwrap_or(false));
+        let hidden = width(json, "hidden_size")?;
         let num_heads = count("num_attention_heads")?;
         let head_dim = head_dim(json, hidden, num_heads)?;
         if !head_dim.is_multiple_of(2) {
@@ -74,7 +75,7 @@ impl ModernBertConfig {
             num_heads,
             head_dim,
             intermediate: width(json, "intermediate_size")?,
-            positions: count("max_position_embeddings")?,
+            positions: num_positions(json, "max_position_embeddings")?,
             activation: activation(json, "hidden_activation")?,
             eps: json.f64("norm_eps")?.unwrap_or(1e-5),
             norm_bias: flag("norm_bias")?,
@@ -88,7 +89,8 @@ impl ModernBertConfig {
     }
 }
 
-/// Refuses rotary positions that are scaled: for both kinds of layers, for one, or as older configurations have it.
+/// Refuses scaled rotary positions, whether for all layers, for one kind of layer, or in the form of older
+/// configurations.
 fn check_rope(json: &Json) -> Result<()> {
     let parameters = json.get("rope_parameters");
     let of_kinds = parameters.and_then(|all| all.as_object()).into_iter().flat_map(|all| all.values());
@@ -102,7 +104,7 @@ fn check_rope(json: &Json) -> Result<()> {
     Ok(())
 }
 
-/// A rotary base: newer configurations keep it under `rope_parameters`, older ones at the top.
+/// Rotary base: under `rope_parameters` in newer configurations, at the top level in older ones.
 fn theta(json: &Json, kind: &str, flat: &str, default: f64) -> Result<f64> {
     let nested = json.get("rope_parameters").and_then(|all| all.get(kind)).and_then(|one| one.get("rope_theta"));
     match nested {
@@ -111,7 +113,7 @@ fn theta(json: &Json, kind: &str, flat: &str, default: f64) -> Result<f64> {
     }
 }
 
-/// Which layers see the whole text: listed by name, or every n-th.
+/// Whether each layer attends to the whole text: by `layer_types`, or every n-th.
 fn layer_types(json: &Json, num_layers: usize) -> Result<Vec<bool>> {
     match json.strings("layer_types")? {
         Some(types) if types.len() == num_layers => Ok(types.iter().map(|kind| kind == "full_attention").collect()),
@@ -123,7 +125,7 @@ fn layer_types(json: &Json, num_layers: usize) -> Result<Vec<bool>> {
     }
 }
 
-/// The loaded encoder.
+/// The loaded transformer.
 pub(crate) struct ModernBert {
     config: ModernBertConfig,
     word: Table,
@@ -164,7 +166,7 @@ impl ModernBert {
         self.layers.iter().flat_map(of).sum()
     }
 
-    /// (N) ids to (N, H).
+    /// Computes hidden states: ids (N) to `scratch.x` (N, H).
     pub(super) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         let config = &self.config;
         scratch.x.clear();
@@ -213,7 +215,7 @@ impl Layer {
         })
     }
 
-    /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
+    /// Computes one layer in `scratch.x`; after the last layer's attention only for the tokens that are kept.
     fn forward(&self, batch: &Batch, config: &ModernBertConfig, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, gated, attention, rounded, rotary: [global, local] } = scratch;
         let ModernBertConfig { hidden, intermediate, num_heads, .. } = *config;

@@ -1,4 +1,6 @@
-//! The parts of a transformer beside its layers: its name, the buffers of a forward pass, and fields of `config.json`.
+//! Parts of a transformer beside its layers: its name, the buffers of a forward pass, and fields of `config.json`.
+
+use std::ops::RangeInclusive;
 
 use selvedge_backend::cpu::RoundedRows;
 use serde::Serialize;
@@ -7,41 +9,41 @@ use crate::checkpoint::Json;
 use crate::error::{Error, Result};
 use crate::ops::{Elementwise, RotaryTable, attention};
 
-/// Which transformer a checkpoint holds.
+/// Architecture of a checkpoint's transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Architecture {
     /// Learned positions, norm after each block.
     Bert,
     /// BERT without token types.
     DistilBert,
-    /// BERT whose positions skip padding and start after it; RoBERTa is computed the same way.
+    /// BERT whose positions start after the padding token's id; also used for RoBERTa.
     XlmRoberta,
     /// Rotary positions, gated units, norm before each block, most layers local.
     ModernBert,
 }
 
-/// What a forward pass writes on its way. Kept from batch to batch: once it has seen the largest, nothing is allocated.
+/// Buffers of a forward pass. They are reused: after the largest batch, nothing more is allocated.
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// Hidden states; (N, H).
     pub(crate) x: Vec<f32>,
-    /// What a block adds to them, or gets of them; (N, H).
+    /// Input or output of a block; (N, H).
     pub(crate) y: Vec<f32>,
-    /// (N, 3H).
+    /// Queries, keys and values; (N, 3H).
     pub(super) qkv: Vec<f32>,
-    /// What attention makes of it; (N, H).
+    /// Output of attention; (N, H).
     pub(super) context: Vec<f32>,
-    /// Between a block's two products: (N, I), of gated units (N, 2I).
+    /// Values between the two products of a block: (N, I), or (N, 2I) for gated units.
     pub(crate) wide: Vec<f32>,
-    /// What gates leave; (N, I).
+    /// Output of gated units; (N, I).
     pub(super) gated: Vec<f32>,
     pub(super) attention: attention::Scratch,
-    /// Of global and of local layers; its positions are those of the longest text so far.
+    /// Rotary tables of global and of local layers, for the longest text so far.
     pub(super) rotary: [RotaryTable; 2],
     pub(crate) rounded: RoundedRows,
 }
 
-/// The rows of x (N, W) that are kept, ascending.
+/// Keeps only the rows `kept`, ascending, of x (N, W).
 pub(super) fn keep_rows(x: &mut Vec<f32>, width: usize, kept: &[usize]) {
     for (to, from) in kept.iter().enumerate().filter(|(to, from)| to != *from) {
         x.copy_within(from * width..(from + 1) * width, to * width);
@@ -49,26 +51,41 @@ pub(super) fn keep_rows(x: &mut Vec<f32>, width: usize, kept: &[usize]) {
     x.truncate(kept.len() * width);
 }
 
-/// Layers of a model at most: a configuration with more is a slip, and would fill the memory with their settings.
+/// Largest accepted number of layers. A larger number is a mistake in the configuration, and the settings of that many
+/// layers could fill the memory.
 const MOST_LAYERS: usize = 10_000;
+/// Largest accepted number of positions: a query may be expanded to that many tokens, whose ids and hidden states have
+/// to fit in memory. Published models have up to 2^17.
+const MOST_POSITIONS: usize = 1 << 20;
+/// Largest accepted width of a layer. Queries, keys and values are stacked, so three times the width must not
+/// overflow.
+const MOST_WIDTH: usize = 1 << 30;
 
-/// The number of layers that `key` names.
+/// Number of layers under `key`.
 pub(super) fn num_layers(json: &Json, key: &str) -> Result<usize> {
-    match json.required(key, json.usize(key)?)? {
-        count if count <= MOST_LAYERS => Ok(count),
-        count => Err(json.malformed(format!("field {key:?} is {count}; at most {MOST_LAYERS} layers are read"))),
-    }
+    count_within(json, key, 0..=MOST_LAYERS)
 }
 
-/// The width that `key` names: at least 1.
+/// Number of positions under `key`: rows of a table, or the longest sequence.
+pub(super) fn num_positions(json: &Json, key: &str) -> Result<usize> {
+    count_within(json, key, 1..=MOST_POSITIONS)
+}
+
+/// Width of a layer under `key`, at least 1.
 pub(super) fn width(json: &Json, key: &str) -> Result<usize> {
+    count_within(json, key, 1..=MOST_WIDTH)
+}
+
+fn count_within(json: &Json, key: &str, accepted: RangeInclusive<usize>) -> Result<usize> {
     match json.required(key, json.usize(key)?)? {
-        0 => Err(json.malformed(format!("field {key:?} is 0"))),
-        width => Ok(width),
+        count if accepted.contains(&count) => Ok(count),
+        count => {
+            Err(json.malformed(format!("field {key:?} is {count}, outside {}..={}", accepted.start(), accepted.end())))
+        }
     }
 }
 
-/// How many heads of which width; they have to fill H exactly.
+/// Width of a head. The heads have to fill H exactly.
 pub(super) fn head_dim(json: &Json, hidden: usize, num_heads: usize) -> Result<usize> {
     match hidden.checked_div(num_heads) {
         Some(head_dim) if head_dim * num_heads == hidden && head_dim > 0 => Ok(head_dim),
@@ -76,7 +93,7 @@ pub(super) fn head_dim(json: &Json, hidden: usize, num_heads: usize) -> Result<u
     }
 }
 
-/// The activation that `key` names; GELU where it is left out.
+/// Activation under `key`; GELU if it is missing.
 pub(super) fn activation(json: &Json, key: &str) -> Result<Elementwise> {
     let name = json.string(key)?.unwrap_or_else(|| "gelu".into());
     let unsupported = || Error::Unsupported { path: json.path.clone(), what: format!("{key} {name}") };

@@ -1,10 +1,10 @@
-//! The encoder that BERT, DistilBERT and XLM-RoBERTa share: learned positions, norm after each block.
+//! The encoder of BERT, DistilBERT and XLM-RoBERTa: learned positions, norm after each block.
 //!
 //! ```text
 //! x = norm(word[id] + position[p] + type[0])
 //! each layer: x = norm(x + attention(x)); x = norm(x + down(f(up(x))))
 //! ```
-//! The three differ in the names of their tensors and in the rule of positions: [`TensorNames`] and [`Positions`].
+//! The three differ in their tensor names and in the rule of positions: [`TensorNames`] and [`Positions`].
 
 use serde::Serialize;
 
@@ -15,45 +15,45 @@ use crate::error::Result;
 use crate::ops::{self, Attention, Elementwise, NormWeights};
 use crate::weights::Weights;
 
-/// One checkpoint's sizes, names and rules.
+/// Sizes, tensor names and rules of a transformer with a norm after each block.
 #[derive(Debug, Clone, Serialize)]
 pub struct PostNormConfig {
-    /// The transformer's kind.
+    /// Architecture of the transformer.
     pub architecture: Architecture,
-    /// Rows of the word embeddings' table at least.
+    /// Least number of rows of the word embeddings' table.
     pub vocabulary: usize,
     /// Width of a hidden state (H).
     pub hidden: usize,
-    /// Blocks of attention and two products.
+    /// Number of layers, each of attention and two products.
     pub num_layers: usize,
-    /// Heads of attention; they divide H.
+    /// Number of attention heads; it divides H.
     pub num_heads: usize,
-    /// Width between a block's two products (I).
+    /// Width between the two products of a layer (I).
     pub intermediate: usize,
-    /// Rows of the position table.
+    /// Number of rows of the position table.
     pub table_positions: usize,
-    /// The function between a block's two products.
+    /// Activation between the two products of a layer.
     pub activation: Elementwise,
-    /// Added to the variance in every norm.
+    /// Term that is added to the variance in every norm.
     pub eps: f64,
-    /// The rule of positions.
+    /// Rule by which a token's row of the position table is chosen.
     pub positions: Positions,
+    /// Names of the tensors.
     #[serde(skip)]
-    /// The names of its tensors.
     pub names: TensorNames,
 }
 
-/// The rule by which a token finds its row of the position table.
+/// Rule by which a token's row of the position table is chosen.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub enum Positions {
-    /// 0, 1, 2, ...
+    /// Rows 0, 1, 2, ...
     FromZero,
-    /// Padding has the row of its id; other tokens are counted from the row after it.
+    /// Padding tokens have the row of their id; other tokens are numbered from the row after it.
     AfterPadding(u32),
 }
 
 impl Positions {
-    /// The row of the position table of each token of a text.
+    /// Iterates over the position table's row of each token of a text.
     pub fn rows(self, ids: &[u32]) -> impl Iterator<Item = u32> {
         let mut counted = 0;
         (0..).zip(ids).map(move |(at, &id)| match self {
@@ -67,18 +67,19 @@ impl Positions {
     }
 }
 
-/// Tensor names; those of a layer follow the layer's own prefix, and all but tables lack `.weight` and `.bias`.
+/// Tensor names. The name of a layer's tensor follows the prefix and number of the layer. Names of tables are
+/// complete; all others omit `.weight` and `.bias`.
 #[derive(Debug, Clone)]
 pub struct TensorNames {
-    /// The word embeddings' table.
+    /// Table of word embeddings.
     pub word: &'static str,
-    /// The position table.
+    /// Table of positions.
     pub position: &'static str,
-    /// The table of token types; DistilBERT has none.
+    /// Table of token types; DistilBERT has none.
     pub token_type: Option<&'static str>,
-    /// The embeddings' norm.
+    /// Norm of the embeddings.
     pub norm: &'static str,
-    /// The prefix of a layer, before its number.
+    /// Prefix of a layer, before its number.
     pub layer: &'static str,
     /// Product that makes the queries.
     pub query: &'static str,
@@ -99,7 +100,7 @@ pub struct TensorNames {
 }
 
 impl PostNormConfig {
-    /// The longest sequence.
+    /// Length of the longest sequence.
     pub(super) fn longest(&self) -> usize {
         match self.positions {
             Positions::FromZero => self.table_positions,
@@ -108,11 +109,11 @@ impl PostNormConfig {
     }
 }
 
-/// The loaded encoder.
+/// The loaded transformer.
 pub(crate) struct PostNorm {
     config: PostNormConfig,
     word: Table,
-    /// The token type's row is added in already: it is the same for every token.
+    /// Position table. The row of token type 0 is added to each of its rows, because all tokens have that type.
     position: Table,
     norm: NormWeights,
     layers: Vec<Layer>,
@@ -150,7 +151,7 @@ impl PostNorm {
         self.layers.iter().flat_map(of).sum()
     }
 
-    /// (N) ids to (N, H).
+    /// Computes hidden states: ids (N) to `scratch.x` (N, H).
     pub(super) fn forward(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
         self.embed(batch, &mut scratch.x)?;
         if self.layers.is_empty() {
@@ -204,7 +205,7 @@ impl Layer {
         })
     }
 
-    /// `scratch.x` to `scratch.x`; behind the last layer's attention only of the tokens that are kept.
+    /// Computes one layer in `scratch.x`; after the last layer's attention only for the tokens that are kept.
     fn forward(&self, batch: &Batch, config: &PostNormConfig, is_last: bool, scratch: &mut Scratch) {
         let Scratch { x, y, qkv, context, wide, attention, rounded, .. } = scratch;
         self.qkv.forward(x, Elementwise::Identity, qkv, rounded);

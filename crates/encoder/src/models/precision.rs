@@ -1,10 +1,10 @@
-//! The number format that a transformer's products are computed in.
+//! Number format of a transformer's matrix products.
 
-/// What a transformer's products are computed in; everything between them, and a projection, is f32.
+/// Number format of a transformer's matrix products. The projection and all other operations are computed in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// As the checkpoint's own library does.
+    /// 32-bit floating point, as in the checkpoint's own library.
     F32,
-    /// Weights rounded once for each output, inputs for each token; sums are exact.
+    /// 8-bit integers with one scale per output of the weights and per token of the inputs; sums are exact.
     Int8,
 }

@@ -2,10 +2,10 @@
 //!
 //! `out_t = sum_s softmax_s(q_t . k_s / sqrt(d)) v_s` per head, over the attended tokens s of the same text, and in
 //! local layers only those with |s - t| <= window. In: (N, 3H), queries then keys then values, each head after head.
-//! Out: (N, H). No mask is ever materialized: what may not be seen is not computed.
+//! Out: (N, H). There is no T x T mask: tiles outside the window are not computed.
 //!
-//! Lanes of registers are query tokens: a tile of scores is `L` keys by `L` queries, so that maxima and sums of a softmax are taken
-//! lane by lane, and weights lie as the second product reads them.
+//! The lanes of a register are query tokens: a tile of scores is `L` keys by `L` queries. The maxima and sums of the
+//! softmax are therefore computed lane by lane, and the weights are already in the layout of the second product.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use pulp::{Simd, WithSimd};
 use super::span::Span;
 use super::{arch, math};
 
-/// The settings of attention: which tokens see which.
+/// Settings of attention: which tokens attend to which.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention<'a> {
-    /// The texts of the batch, end to end.
+    /// Texts of the batch, in order and contiguous.
     pub spans: &'a [Span],
-    /// Heads; they divide H.
+    /// Number of heads; it divides H.
     pub num_heads: usize,
-    /// Tokens to see on each side; `None` sees the whole text.
+    /// Number of tokens on each side to attend to; `None` for the whole text.
     pub window: Option<usize>,
 }
 
-/// `qkv` (N, 3H) to `out` (N, H), which is resized.
+/// Computes attention: `qkv` (N, 3H) to `out` (N, H), which is resized.
 pub fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
     let num_tokens = settings.spans.last().map_or(0, |span| span.start + span.len);
     let hidden = qkv.len() / 3 / num_tokens.max(1);
@@ -37,29 +37,29 @@ pub fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, ou
     }
 }
 
-/// One text, all heads.
+/// Arguments of attention within one text, all heads.
 struct Text<'a> {
-    /// (T, 3H).
+    /// Queries, keys and values; (T, 3H).
     qkv: &'a [f32],
-    /// (T, H).
+    /// Output; (T, H).
     out: &'a mut [f32],
-    /// The first so many tokens are seen.
+    /// Number of leading tokens of the text, which are attended to; the others are not.
     keys: usize,
     hidden: usize,
     settings: Attention<'a>,
     scratch: &'a mut Scratch,
 }
 
-/// Buffers of one head's numbers as the kernels read them. Kept from call to call.
+/// Buffers of one head in the layout of the kernels, reused from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// (keys, head_dim).
+    /// Keys; (keys, head_dim).
     keys: Vec<f32>,
-    /// Panels (keys, L), for `L` components each; zeros behind the last.
+    /// Values in panels (keys, L) of `L` components each; the last panel is padded with zeros.
     values: Vec<f32>,
-    /// A block's queries, scaled; (head_dim, L).
+    /// Scaled queries of a block; (head_dim, L).
     queries: Vec<f32>,
-    /// Scores of a block, then weights; (keys, L), and room for a whole tile behind the last.
+    /// Scores of a block, then weights; (keys, L), with space for a whole tile after the last key.
     weights: Vec<f32>,
 }
 
@@ -78,7 +78,7 @@ impl WithSimd for Text<'_> {
 }
 
 impl Text<'_> {
-    /// `L` query tokens at a time, in `V` registers.
+    /// Processes `L` query tokens at a time, in `V` registers.
     #[inline(always)]
     fn run<S: Simd, const L: usize, const V: usize>(self, simd: S) {
         let Text { qkv, out, keys, hidden, settings, scratch } = self;
@@ -109,7 +109,8 @@ impl Text<'_> {
                     let column = column + panel * L;
                     let width = L.min(head_dim - panel * L);
                     for (token, (means, sum)) in block.clone().zip(means.iter().zip(&sums)) {
-                        // The best score alone has a weight of 1. A token whose window holds nothing attended gets zeros.
+                        // The best score has weight 1, so a sum below 0.5 means that no token in the window is
+                        // attended.
                         let scale = if *sum >= 0.5 { 1.0 / sum } else { 0.0 };
                         let out = &mut out[token * hidden + column..][..width];
                         out.iter_mut().zip(means).for_each(|(out, mean)| *out = mean * scale);
@@ -138,7 +139,7 @@ impl Scratch {
         }
     }
 
-    /// Copies a block of queries, transposed and scaled by 1 / sqrt(head_dim); lanes behind the last keep what they had.
+    /// Copies a block of queries, transposed and scaled by 1 / sqrt(head_dim). Lanes after the last query are stale.
     #[inline(always)]
     fn load_queries<const L: usize>(
         &mut self,
@@ -159,7 +160,7 @@ impl Scratch {
     }
 }
 
-/// Which of the first `keys` tokens are within the window around `token`.
+/// Range of the first `keys` tokens that are within the window around `token`.
 #[inline(always)]
 fn near(token: usize, window: Option<usize>, keys: usize) -> Range<usize> {
     match window {
@@ -171,13 +172,13 @@ fn near(token: usize, window: Option<usize>, keys: usize) -> Range<usize> {
     }
 }
 
-/// Scores of the keys `used`, a row each.
+/// Computes the scores of the keys `used`, one row per key.
 #[inline(always)]
 fn score<S: Simd, const L: usize, const V: usize>(simd: S, scratch: &mut Scratch, head_dim: usize, used: Range<usize>) {
     let queries = S::as_simd_f32s(&scratch.queries).0.as_chunks::<V>().0;
     let last = scratch.keys.len() - head_dim;
     for first in used.step_by(L) {
-        // Where keys run out, the last one stands in for them; nobody looks at its scores there.
+        // A tile past the last key repeats that key; the scores of the repeats are not read.
         let row = |r: usize| &scratch.keys[((first + r) * head_dim).min(last)..][..queries.len()];
         let rows: [&[f32]; L] = std::array::from_fn(row);
         let mut sums = [[simd.splat_f32s(0.0); V]; L];
@@ -185,7 +186,7 @@ fn score<S: Simd, const L: usize, const V: usize>(simd: S, scratch: &mut Scratch
             for (sums, row) in sums.iter_mut().zip(rows) {
                 let key = simd.splat_f32s(row[component]);
                 for (sum, &query) in sums.iter_mut().zip(queries) {
-                    // Where nothing is fused, two roundings, no call of libm.
+                    // Without a fused multiply-add this is two roundings, not a call of libm.
                     *sum = simd.mul_add_e_f32s(key, query, *sum);
                 }
             }
@@ -195,21 +196,21 @@ fn score<S: Simd, const L: usize, const V: usize>(simd: S, scratch: &mut Scratch
     }
 }
 
-/// Puts `what` where a key, the first of which is token `start`, lies outside the window around a query, the first of which is
+/// Writes `value` where a key is outside the window around a query. The first key is token `start`, the first query
 /// token `first`.
 #[inline(always)]
-fn mask<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, window: usize, what: f32) {
+fn mask<const L: usize>(weights: &mut [[f32; L]], start: usize, first: usize, window: usize, value: f32) {
     for (key, lanes) in (start..).zip(weights) {
         let seen = key.saturating_sub(first + window).min(L)..(key + window + 1).saturating_sub(first).min(L);
-        lanes[..seen.start].fill(what);
-        lanes[seen.end.max(seen.start)..].fill(what);
+        lanes[..seen.start].fill(value);
+        lanes[seen.end.max(seen.start)..].fill(value);
     }
 }
 
-/// `exp(x - max)` in each lane, in place; returns the lanes' sums.
+/// Computes `exp(x - max)` in each lane, in place; returns the lanes' sums.
 #[inline(always)]
 fn softmax_in_place<S: Simd, const L: usize>(scores: &mut [[f32; L]]) -> [f32; L] {
-    // A lane that sees nothing stays at the lowest number, from which -infinity can be told.
+    // A lane without attended keys keeps f32::MIN, so that -infinity minus it is -infinity and not NaN.
     let mut tops = [f32::MIN; L];
     for scores in scores.iter() {
         tops.iter_mut().zip(scores).for_each(|(top, x)| *top = if *x > *top { *x } else { *top });
@@ -224,7 +225,7 @@ fn softmax_in_place<S: Simd, const L: usize>(scores: &mut [[f32; L]]) -> [f32; L
     sums
 }
 
-/// `sums[lane] = sum over rows of weights[row][lane] * values[row]`; weights and values (n, L).
+/// Computes `sums[lane] = sum over rows of weights[row][lane] * values[row]`; weights and values (n, L).
 #[inline(always)]
 fn product<S: Simd, const L: usize, const V: usize>(simd: S, weights: &[[f32; L]], values: &[f32]) -> [[f32; L]; L] {
     let values = S::as_simd_f32s(values).0.as_chunks::<V>().0;
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
     use pulp::Arch;
 
-    /// The formula, in f64; (T, H).
+    /// Attention by its formula, in f64; (T, H).
     fn naive(qkv: &[f32], hidden: usize, keys: usize, settings: Attention<'_>) -> Vec<f64> {
         let (tokens, head_dim) = (qkv.len() / 3 / hidden, hidden / settings.num_heads);
         let at = |token: usize, part: usize, column: usize| f64::from(qkv[(3 * token + part) * hidden + column]);
@@ -269,7 +270,8 @@ mod tests {
         out
     }
 
-    /// Lengths around a tile, windows from none to more than a text, and `[MASK]`s that see and are not seen.
+    /// The cases have lengths around a tile's, no window or windows from 1 to more than a text, and `[MASK]`s that are
+    /// not attended to.
     #[test]
     fn every_instruction_set_is_near_the_formula() {
         let mut archs = vec![Arch::Scalar, Arch::new()];

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{arch, math};
 
-/// A function of one value.
+/// Activation function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Elementwise {
     /// `x`.
@@ -25,7 +25,7 @@ pub enum Elementwise {
 }
 
 impl Elementwise {
-    /// By the name that transformers' configurations use.
+    /// Function by its name in the configurations of transformers.
     pub(crate) fn by_name(name: &str) -> Option<Self> {
         Some(match name {
             "gelu" | "gelu_python" => Self::Gelu,
@@ -37,7 +37,7 @@ impl Elementwise {
         })
     }
 
-    /// Calls `visit` with the function as a type of its own, so that each loop over it is compiled for it.
+    /// Calls `visit` with the function as a type, so that its loop is compiled for each function.
     #[inline(always)]
     fn visit<V: Visit, const FUSED: bool>(self, visit: V) {
         match self {
@@ -52,26 +52,26 @@ impl Elementwise {
     }
 }
 
-/// What GELU's approximation takes the tangent of.
+/// Argument of the hyperbolic tangent in [`Elementwise::GeluTanh`].
 #[inline(always)]
 fn gelu_inner(x: f32) -> f32 {
     0.797_884_6 * (x + 0.044_715 * x * x * x)
 }
 
-/// A loop over any function.
+/// A loop that is generic over an activation function.
 trait Visit {
-    /// Runs it.
+    /// Runs the loop with `f`.
     fn run(self, f: impl Fn(f32) -> f32);
 }
 
-/// `x = f(x + bias)` in place; x (N, W), bias (W).
+/// Computes `x = f(x + bias)` in place; x (N, W), bias (W).
 pub fn bias_activation(x: &mut [f32], width: usize, bias: Option<&[f32]>, f: Elementwise) {
     if bias.is_some() || f != Elementwise::Identity {
         arch().dispatch(BiasRows { x, width, bias, f });
     }
 }
 
-/// `x = f(x + bias)` of every row.
+/// Arguments of [`bias_activation`].
 struct BiasRows<'a> {
     x: &'a mut [f32],
     width: usize,
@@ -100,12 +100,13 @@ impl Visit for BiasRows<'_> {
     }
 }
 
-/// `f(x[:W]) x[W:]` of each row; x (N, 2W) with its bias, out (N, W).
+/// Computes `f(x[:W]) x[W:]` of each row; x (N, 2W) with its bias added, out (N, W).
 pub(crate) fn gated(x: &[f32], width: usize, f: Elementwise, out: &mut Vec<f32>) {
     out.resize(x.len() / 2, 0.0);
     arch().dispatch(GatedRows { out, x, width, f });
 }
 
+/// Arguments of [`gated`].
 struct GatedRows<'a> {
     out: &'a mut [f32],
     x: &'a [f32],
@@ -134,11 +135,12 @@ impl Visit for GatedRows<'_> {
     }
 }
 
-/// `x = x + y + bias` in place; x and y (N, W), bias (W).
+/// Computes `x = x + y + bias` in place; x and y (N, W), bias (W).
 pub(crate) fn add(x: &mut [f32], y: &[f32], width: usize, bias: Option<&[f32]>) {
     arch().dispatch(AddRows { x, y, width, bias });
 }
 
+/// Arguments of [`add`].
 struct AddRows<'a> {
     x: &'a mut [f32],
     y: &'a [f32],

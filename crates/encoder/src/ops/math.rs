@@ -1,20 +1,19 @@
-//! `exp` and `erf` in f32 as short polynomials: loops over them become vector code, which calls of libm would not.
+//! `exp` and `erf` in f32 as short polynomials: loops over them compile to vector code, unlike calls of libm.
 //!
-//! `FUSED`: whether a multiplication and an addition are one instruction. Where they are not, asking for one is a call of
-//! libm.
+//! `FUSED`: whether the instruction set has a fused multiply-add. Without one, `f32::mul_add` would be a call of libm.
 
-/// `a b + c`, rounded once or twice.
+/// Computes `a b + c`, rounded once if `FUSED`, else twice.
 #[inline(always)]
 fn mul_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// `exp(x)` for `x` in -87..=88, clamped there; relative error below 2e-7.
+/// Computes `exp(x)`, with `x` clamped to -87..=88; relative error below 2e-7.
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; a polynomial gives exp(r), the exponent's bits give 2^n (Cephes `expf`).
 #[inline(always)]
 pub fn exp<const FUSED: bool>(x: f32) -> f32 {
-    /// 1.5 * 2^23: adding it rounds to an integer, which then sits in the low bits.
+    /// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
     const MAGIC: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -32,8 +31,8 @@ pub fn exp<const FUSED: bool>(x: f32) -> f32 {
     (mul_add::<FUSED>(p * r, r, r) + 1.0) * f32::from_bits(exponent)
 }
 
-/// `erf(x)`, absolute error below 5e-7: a minimax ratio of polynomials in x^2 on -4..=4, outside of which erf is
-/// +-1 in f32.
+/// Computes `erf(x)`, absolute error below 5e-7: a minimax ratio of polynomials in x^2 on -4..=4, outside of which erf
+/// is +-1 in f32.
 #[inline(always)]
 pub fn erf<const FUSED: bool>(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -53,17 +52,17 @@ pub fn erf<const FUSED: bool>(x: f32) -> f32 {
     x * p / q
 }
 
-/// `tanh(x)`, absolute error below 3e-7.
+/// Computes `tanh(x)`, absolute error below 3e-7.
 #[inline(always)]
 pub fn tanh<const FUSED: bool>(x: f32) -> f32 {
-    // Near zero the difference below would cancel; there tanh is its series.
+    // Near zero the difference below cancels, so the Taylor series is used.
     let x2 = x * x;
     let series = x * (1.0 + x2 * (-1.0 / 3.0 + x2 * (2.0 / 15.0 - x2 * (17.0 / 315.0))));
     let ratio = 1.0 - 2.0 / (exp::<FUSED>(2.0 * x.clamp(-40.0, 40.0)) + 1.0);
     if x2 < 0.04 { series } else { ratio }
 }
 
-/// `1 / (1 + exp(-x))`, absolute error below 2e-7.
+/// Computes `1 / (1 + exp(-x))`, absolute error below 2e-7.
 #[inline(always)]
 pub fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FUSED>(-x))
@@ -73,7 +72,7 @@ pub fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Both ways.
+    /// Checks a function with and without fused multiply-adds.
     macro_rules! each {
         ($f:ident, $x:expr, $check:expr) => {
             for y in [$f::<false>($x), $f::<true>($x)] {
@@ -86,7 +85,7 @@ mod tests {
         (-40_000..=40_000).map(|i| i as f32 * 5e-4)
     }
 
-    /// erf by its Taylor series (small x) or by complementary continued fraction, in f64.
+    /// erf by its Taylor series, in f64.
     fn erf_f64(x: f64) -> f64 {
         let mut term = x;
         let mut sum = x;

@@ -1,10 +1,9 @@
-//! The transformer's work between the matrix products, in f32.
+//! Operations of the transformer between the matrix products, in f32.
 //!
-//! On plain slices and the calling thread. Each is a plain loop that `pulp` compiles once per instruction set; what would be five
-//! passes over (N, H) activations is one.
+//! They work on slices and on the calling thread. Each is a plain loop that `pulp` compiles once per instruction set,
+//! and fuses up to five passes over (N, H) activations into one.
 //!
-//! The public items are those that a backward pass needs besides its own formulas, so that training and inference
-//! compute the same numbers.
+//! The public items are those that a backward pass needs, so that training and inference compute the same numbers.
 //!
 //! | op | formula | shape |
 //! |---|---|---|
@@ -36,14 +35,14 @@ pub use rotary::RotaryTable;
 pub(crate) use rotary::rotate;
 pub use span::Span;
 
-/// The instruction set of these loops: that of the backend's.
+/// Instruction set of these loops, the same as the backend's.
 pub(crate) fn arch() -> Arch {
     static ARCH: OnceLock<Arch> = OnceLock::new();
     *ARCH.get_or_init(|| match Isa::from_env() {
         Ok(Isa::Portable) => Arch::Scalar,
         #[cfg(target_arch = "x86_64")]
         Ok(Isa::Avx2 | Isa::AvxVnni) => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
-        // A wrong name is an error to whoever loads a model, which asks for the backend's.
+        // An unknown instruction set is not reported here: loading a model creates the backend, which refuses it.
         Ok(_) | Err(_) => Arch::new(),
     })
 }

@@ -1,25 +1,25 @@
-//! Layer norm, with the bias and the residual that precede it.
+//! Layer norm, fused with the preceding bias and residual.
 
 use pulp::{Simd, WithSimd};
 
 use super::arch;
 
-/// The parameters of one layer norm.
+/// Parameters of a layer norm.
 pub(crate) struct NormWeights {
-    /// Multiplies the normalized row; (H).
+    /// Factor of the normalized row; (H).
     pub(crate) gain: Vec<f32>,
-    /// Is added after; (H).
+    /// Term that is added after the factor; (H).
     pub(crate) shift: Option<Vec<f32>>,
-    /// Is added to the variance.
+    /// Term that is added to the variance.
     pub(crate) eps: f32,
 }
 
-/// `x = norm(x + bias + residual)` in place; x and residual (N, H), bias (H).
+/// Computes `x = norm(x + bias + residual)` in place; x and residual (N, H), bias (H).
 pub(crate) fn add_norm(x: &mut [f32], bias: Option<&[f32]>, residual: &[f32], weights: &NormWeights) {
     arch().dispatch(NormRows { x, bias, residual: Some(residual), weights });
 }
 
-/// `x = norm(x)` in place; x (N, H).
+/// Computes `x = norm(x)` in place; x (N, H).
 pub(crate) fn norm(x: &mut [f32], weights: &NormWeights) {
     arch().dispatch(NormRows { x, bias: None, residual: None, weights });
 }
@@ -57,7 +57,7 @@ impl WithSimd for NormRows<'_> {
     }
 }
 
-/// The sum of `f` over a row, in sixteen lanes: a fixed order that vector code can follow.
+/// Sums `f` over a row in sixteen lanes: a fixed order that compiles to vector code.
 #[inline(always)]
 pub fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let (blocks, rest) = x.as_chunks::<16>();
@@ -70,7 +70,7 @@ pub fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
 }
 
-/// The sum of products of two rows, in the same lanes.
+/// Computes the dot product of two rows in sixteen lanes, as [`sum`] does.
 #[inline(always)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<16>(), y.as_chunks::<16>());

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-/// The place of a text in its batch.
+/// Place of a text in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Its first token.
+    /// Index in the batch of the text's first token.
     pub start: usize,
-    /// Number of its tokens.
+    /// Number of tokens of the text.
     pub len: usize,
-    /// Number of tokens that attention may look at, counted from the first.
+    /// Number of leading tokens of the text, which are attended to; the others are not.
     pub attended: usize,
 }
 
 impl Span {
-    /// Its tokens' places in the batch.
+    /// Range of the text's tokens in the batch.
     pub fn tokens(&self) -> Range<usize> {
         self.start..self.start + self.len
     }

@@ -7,7 +7,7 @@ fn strip_follows_python() {
     assert!(!TextPipeline::is_empty("."));
 }
 
-/// Pieces of text whose tokens depend on what is next to them.
+/// Pieces of text whose tokens depend on their neighbours.
 const PIECES: [&str; 30] = [
     "the",
     "woven",
@@ -51,7 +51,7 @@ fn a_prefix_gives_the_tokens_of_the_whole() {
     {
         let options = LoadOptions { passage_maxlen: Some(16), query_maxlen: Some(8), ..LoadOptions::default() };
         let encoder = Encoder::load(model, &options).unwrap();
-        let rows = encoder.pipeline();
+        let pipeline = encoder.pipeline();
         let mut state = 1u64;
         for _ in 0..12 {
             let mut text = String::new();
@@ -59,18 +59,18 @@ fn a_prefix_gives_the_tokens_of_the_whole() {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 text.push_str(PIECES[(state >> 33) as usize % PIECES.len()]);
             }
-            let side = &rows.passage;
-            let whole = rows.tokenizer.tokens(&rows.prepare(&text, side)).unwrap();
-            let room = side.room(&rows.tokenizer);
+            let config = &pipeline.passage;
+            let whole = pipeline.tokenizer.tokens(&pipeline.prepare(&text, config)).unwrap();
+            let capacity = config.capacity(&pipeline.tokenizer);
             for end in text.char_indices().map(|(at, _)| at).step_by(11) {
-                let prepared = rows.prepare(&text[..end], side);
-                let tokens = rows.tokenizer.tokens_with_offsets(&prepared).unwrap();
-                let sure = rows.tokenizer.num_sure(&tokens, &prepared);
+                let prepared = pipeline.prepare(&text[..end], config);
+                let tokens = pipeline.tokenizer.tokens_with_offsets(&prepared).unwrap();
+                let sure = pipeline.tokenizer.num_sure(&tokens, &prepared);
                 assert_eq!(tokens.get_ids()[..sure], whole.get_ids()[..sure], "{model}: {:?}", &text[..end]);
             }
-            cut += usize::from(first_prefix(room) < text.len());
-            let expected = rows.tokenizer.complete(whole, room).unwrap();
-            let found = rows.tokens(&text, side, false).unwrap();
+            cut += usize::from(first_prefix(capacity) < text.len());
+            let expected = pipeline.tokenizer.complete(whole, capacity).unwrap();
+            let found = pipeline.tokens(&text, config, false).unwrap();
             assert_eq!((found.0.get_ids(), found.1), (expected.get_ids(), true), "{model}: {text:?}");
         }
     }
