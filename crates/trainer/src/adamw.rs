@@ -1,4 +1,4 @@
-//! AdamW (Loshchilov and Hutter, 2019), with the gradient's norm cut.
+//! AdamW (Loshchilov and Hutter, 2019), with clipped gradients.
 //!
 //! ```text
 //! g = gradient * min(1, clip / |gradients|)
@@ -13,18 +13,18 @@ use candle_core::{Tensor, Var, backprop::GradStore};
 use crate::error::Result;
 use crate::params::{Params, tensor};
 
-/// Its constants.
+/// Constants of AdamW.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWOptions {
-    /// Decay of the mean.
+    /// Decay of the running mean of the gradient.
     pub beta1: f64,
-    /// Decay of the mean square.
+    /// Decay of the running mean of the gradient's square.
     pub beta2: f64,
-    /// Added to the root of the mean square.
+    /// Term that is added to the divisor, the root of the running mean of the square.
     pub eps: f64,
-    /// Decay of weights, not of biases and norms.
+    /// Weight decay of matrices; biases and the weights of norms do not decay.
     pub weight_decay: f64,
-    /// The largest norm of all gradients together.
+    /// Maximum norm of the gradient of all weights; a gradient with a larger norm is scaled down to it.
     pub clip: f64,
 }
 
@@ -34,14 +34,14 @@ impl Default for AdamWOptions {
     }
 }
 
-/// A variable's running means.
+/// Running means of one variable's gradient and of its square.
 #[derive(Clone, Default)]
 struct Means {
     mean: Vec<f32>,
     square: Vec<f32>,
 }
 
-/// The optimizer and what it remembers.
+/// The optimizer with its state.
 pub(crate) struct AdamW {
     options: AdamWOptions,
     steps: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Gradients {
 }
 
 impl Gradients {
-    /// Adds `share` times those of a batch.
+    /// Adds `share` times the gradients of a batch or shard.
     pub(crate) fn add(&mut self, params: &Params, of_batch: &GradStore, share: f64) -> Result<()> {
         for (name, var) in params.all() {
             let Some(gradient) = of_batch.get(var.as_tensor()) else { continue };
@@ -66,13 +66,13 @@ impl Gradients {
         Ok(())
     }
 
-    /// All of them, by variable.
+    /// Returns all sums, by variable.
     #[cfg(test)]
     pub(crate) fn sums(&self) -> &BTreeMap<String, Vec<f32>> {
         &self.sums
     }
 
-    /// The length of all of them together.
+    /// Returns the Euclidean norm of all gradients together.
     pub(crate) fn norm(&self) -> f64 {
         self.sums.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()
     }
@@ -83,7 +83,7 @@ impl AdamW {
         Self { options, steps: 0, means: BTreeMap::new() }
     }
 
-    /// One step at a learning `rate`; `norm` is the gradients'.
+    /// Makes one step at a learning `rate`; `norm` is the norm of `gradients`.
     pub(crate) fn step(&mut self, params: &Params, gradients: &Gradients, norm: f64, rate: f64) -> Result<()> {
         let AdamWOptions { beta1, beta2, eps, weight_decay, clip } = self.options;
         self.steps += 1;
@@ -110,12 +110,12 @@ impl AdamW {
         Ok(())
     }
 
-    /// Steps so far.
+    /// Returns the number of steps made.
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// All that it remembers, by name.
+    /// Returns the running means, by name.
     pub(crate) fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = Vec::new();
         for (name, means) in &self.means {
@@ -126,7 +126,7 @@ impl AdamW {
         Ok(state)
     }
 
-    /// Remembers again what [`AdamW::state`] gave, behind `steps`.
+    /// Restores the running means that [`AdamW::state`] returned after `steps` steps.
     pub(crate) fn restore(&mut self, steps: u64, state: impl IntoIterator<Item = (String, Vec<f32>)>) {
         self.steps = steps;
         for (name, values) in state {
@@ -139,7 +139,7 @@ impl AdamW {
     }
 }
 
-/// Matrices decay; biases and gains do not.
+/// Returns whether a variable decays: matrices do, biases and gains do not.
 fn decays(var: &Var) -> bool {
     var.dims().len() > 1
 }

@@ -1,4 +1,4 @@
-//! The parts of a transformer as candle's own operations, which know their gradients. Shapes: (B, T, H), padded.
+//! Parts of a transformer in candle's operations, which have gradients. Shapes: (B, T, H), padded.
 
 use candle_core::{D, Tensor};
 use selvedge_encoder::ops::Elementwise;
@@ -6,12 +6,12 @@ use selvedge_encoder::ops::Elementwise;
 use crate::error::Result;
 use crate::params::Params;
 
-/// The floor under a row's length.
-pub(crate) const LEAST: f64 = 1e-12;
-/// Added to similarities that must not win: no real one is as low.
-pub(crate) const NEVER: f64 = -1e4;
+/// Minimum length that a row is divided by.
+pub(crate) const MIN_LENGTH: f64 = 1e-12;
+/// Number added to masked similarities: far below every real one.
+pub(crate) const MASKED: f64 = -1e4;
 
-/// The root's parameters, under a prefix.
+/// Parameters of the root folder whose names begin with a prefix.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     pub(crate) params: &'a Params,
@@ -23,12 +23,12 @@ impl<'a> Scope<'a> {
         self.params.get("", &format!("{}{name}", self.prefix))
     }
 
-    /// A product's weight.
+    /// Returns the weight of a linear layer.
     pub(crate) fn weight(self, name: &str) -> Result<&'a Tensor> {
         self.get(&format!("{name}.weight"))
     }
 
-    /// What is added to a product, where that must be.
+    /// Returns the bias of a linear layer that must have one.
     pub(crate) fn bias(self, name: &str) -> Result<&'a Tensor> {
         self.get(&format!("{name}.bias"))
     }
@@ -37,19 +37,19 @@ impl<'a> Scope<'a> {
         self.get(name).ok()
     }
 
-    /// `x W^T + b`, the bias where there is one.
+    /// Computes `x W^T + b`, or `x W^T` for a layer without a bias.
     pub(crate) fn linear(self, name: &str, x: &Tensor) -> Result<Tensor> {
         linear(x, self.weight(name)?, self.find(&format!("{name}.bias")))
     }
 
-    /// A norm's gain, and its shift where it has one; the first BERT checkpoints call them gamma and beta.
+    /// Returns the gain of a norm, and its shift if it has one. The first BERT checkpoints call them gamma and beta.
     pub(crate) fn norm_weights(self, name: &str) -> Result<(&'a Tensor, Option<&'a Tensor>)> {
         let gain = self.find(&format!("{name}.weight"));
         let gain = gain.map_or_else(|| self.get(&format!("{name}.gamma")), Ok)?;
         Ok((gain, self.find(&format!("{name}.bias")).or_else(|| self.find(&format!("{name}.beta")))))
     }
 
-    /// `(x - mean) / sqrt(variance + eps) g + s`.
+    /// Computes `(x - mean) / sqrt(variance + eps) g + s`.
     pub(crate) fn norm(self, name: &str, x: &Tensor, eps: f64) -> Result<Tensor> {
         let (gain, shift) = self.norm_weights(name)?;
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
@@ -61,13 +61,13 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Rows of a table: `ids (N) u32` to (N, H).
+    /// Returns the rows `ids (N) u32` of a table: (N, H).
     pub(crate) fn rows(self, name: &str, ids: &Tensor) -> Result<Tensor> {
         Ok(self.get(name)?.index_select(ids, 0)?)
     }
 }
 
-/// `x W^T + b`; x (.., in), weight (out, in).
+/// Computes `x W^T + b`; x (.., in), weight (out, in).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (out, width) = weight.dims2()?;
     let mut shape = x.dims().to_vec();
@@ -80,7 +80,7 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     Ok(y.reshape(shape)?)
 }
 
-/// `f(x)`.
+/// Computes `f(x)`.
 pub(crate) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
     Ok(match f {
         Elementwise::Identity => x.clone(),
@@ -93,37 +93,37 @@ pub(crate) fn activate(x: &Tensor, f: Elementwise) -> Result<Tensor> {
     })
 }
 
-/// `softmax(q k^T / sqrt(d) + mask) v`; q, k, v (B, T, H), mask (B or 1, 1, T or 1, T).
+/// Computes `softmax(q k^T / sqrt(d) + mask) v`; q, k, v (B, T, H), mask (B or 1, 1, T or 1, T).
 pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, num_heads: usize, mask: &Tensor) -> Result<Tensor> {
     let (texts, tokens, hidden) = q.dims3()?;
     let head_dim = hidden / num_heads;
     let heads = |x: &Tensor| x.reshape((texts, tokens, num_heads, head_dim))?.transpose(1, 2)?.contiguous();
     let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
     let scores = (q.matmul(&k.t()?.contiguous()?)? * (1.0 / (head_dim as f64).sqrt()))?.broadcast_add(mask)?;
-    // A token that may look at nothing gets zeros.
-    let allowed = mask.ge(NEVER / 2.0)?.to_dtype(scores.dtype())?;
+    // A token whose keys are all masked gets zeros.
+    let allowed = mask.ge(MASKED / 2.0)?.to_dtype(scores.dtype())?;
     let weights = softmax(&scores)?.broadcast_mul(&allowed)?;
     Ok(weights.matmul(&v)?.transpose(1, 2)?.reshape((texts, tokens, hidden))?)
 }
 
-/// Over the last dimension.
+/// Computes the softmax over the last dimension.
 pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
     let exponentials = shifted(x)?.exp()?;
     Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?)
 }
 
-/// Logarithms of the same.
+/// Computes the logarithm of the softmax over the last dimension.
 pub(crate) fn log_softmax(x: &Tensor) -> Result<Tensor> {
     let x = shifted(x)?;
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
 }
 
-/// So that the largest is 0. What is taken off changes neither a softmax nor its gradient.
+/// Subtracts the maximum of each row, which changes neither the softmax nor its gradient.
 fn shifted(x: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?)
 }
 
-/// Rows of unit length.
+/// Scales rows to unit length.
 pub(crate) fn unit(x: &Tensor) -> Result<Tensor> {
-    Ok(x.broadcast_div(&(x.sqr()?.sum_keepdim(D::Minus1)? + LEAST * LEAST)?.sqrt()?)?)
+    Ok(x.broadcast_div(&(x.sqr()?.sum_keepdim(D::Minus1)? + MIN_LENGTH * MIN_LENGTH)?.sqrt()?)?)
 }

@@ -1,25 +1,47 @@
-//! Failures of training; every variant carries the values that broke.
+//! Errors of training; every variant carries the values at fault.
 
 use std::path::PathBuf;
 
-/// The result of every fallible call of this crate.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A fact about a checkpoint, an example or a machine that kept a run from going on.
+/// Error of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The checkpoint, or a text, is not what the encoder takes.
+    /// Checkpoint or text that the encoder refuses.
     #[error(transparent)]
     Encoder(#[from] selvedge_encoder::Error),
 
-    /// The operating system refused a file.
+    /// I/O error of the operating system.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         source: std::io::Error,
+    },
+
+    /// Option out of its range.
+    #[error("{option} is {value}: {reason}")]
+    BadOption {
+        /// Field of the options.
+        option: &'static str,
+        /// Value of the option.
+        value: String,
+        /// The values that are allowed.
+        reason: &'static str,
+    },
+
+    /// Training data without an example.
+    #[error("there is no example to train on")]
+    NoExample,
+
+    /// Folder of a new run that holds a checkpoint of an earlier one.
+    #[error("{path}: holds a checkpoint of an earlier run; resume that run, or name another folder")]
+    EarlierRun {
+        /// The newest checkpoint.
+        path: PathBuf,
     },
 
     /// Tensors that do not form a safetensors file.
@@ -27,49 +49,49 @@ pub enum Error {
     UnwritableWeights {
         /// The file.
         path: PathBuf,
-        /// The reason of the safetensors library.
+        /// Error of the safetensors library.
         reason: String,
     },
 
-    /// A loss, or a gradient, that is no number: the run stops before it changes a weight.
+    /// Loss or gradient that is not finite: the run stops before it changes a weight.
     #[error("step {step}: the loss is {loss}, or a gradient is not finite; the batch was {}", examples.join(", "))]
     NonFiniteLoss {
-        /// The step.
+        /// The step, from 1.
         step: u64,
         /// The loss.
         loss: f64,
-        /// The examples of the batch.
+        /// Names of the batch's examples.
         examples: Vec<String>,
     },
 
-    /// Embeddings that are compared one by one, of unequal dimensions.
+    /// Teacher's embeddings of another dimension than the student's, for a loss that compares them token by token.
     #[error(
         "the teacher's embeddings have {teacher} dimensions, the student's {student}: losses by token need the same"
     )]
     TeacherDim {
-        /// The student's.
+        /// Dimension of the student's embeddings.
         student: usize,
-        /// The teacher's.
+        /// Dimension of the teacher's embeddings.
         teacher: usize,
     },
 
-    /// A new model takes its vocabulary from a teacher that has another kind of it.
+    /// Teacher whose tokenizer is not WordPiece, so that a new model cannot take its vocabulary.
     #[error("{model}: a new model takes its vocabulary from a WordPiece tokenizer, and this is none")]
     NotWordPiece {
         /// The teacher.
         model: String,
     },
 
-    /// Sizes of a new model that do not go together.
+    /// Number of attention heads that does not divide the dimension of a new model.
     #[error("{heads} heads do not divide the {dim} dimensions of the teacher's embeddings, which a new model shares")]
     Heads {
-        /// The heads asked for.
+        /// Requested number of heads.
         heads: usize,
-        /// The teacher's dimension.
+        /// Dimension of the teacher's embeddings.
         dim: usize,
     },
 
-    /// The tensor library failed; no input that passed the checks above should cause it.
+    /// Failure of the tensor library, which no input that passed the other checks should cause.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }

@@ -1,5 +1,5 @@
-//! The forward pass of the encoder's `models/post_norm.rs` with gradients, on ragged batches: no padding, and
-//! [`crate::ops`] between the products. `forward.rs` has the same in candle's own operations, which is what this is tested against.
+//! Forward pass of the encoder's `models/post_norm.rs` with gradients, on ragged batches: no padding, and
+//! [`crate::ops`] between the products. It is tested against `forward.rs`, the same pass in candle's operations.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::ops;
 use crate::params::Params;
 
-/// Hidden states (N, H).
+/// Computes hidden states (N, H).
 pub(crate) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch) -> Result<Tensor> {
     let names = &config.names;
     let prefix = params.prefix();
@@ -33,6 +33,7 @@ pub(crate) fn post_norm(config: &PostNormConfig, params: &Params, batch: &Batch)
     Ok(x)
 }
 
+/// Computes one layer: (N, H) to (N, H).
 fn layer(config: &PostNormConfig, layer: Scope<'_>, x: &Tensor, spans: &Arc<[Span]>) -> Result<Tensor> {
     let names = &config.names;
     let product = |x: &Tensor, name: &str| Ok::<_, Error>(x.matmul(&layer.weight(name)?.t()?)?);
@@ -50,10 +51,10 @@ fn layer(config: &PostNormConfig, layer: Scope<'_>, x: &Tensor, spans: &Arc<[Spa
     Ok(ops::add_norm(&z, layer.bias(names.down)?, &y, weights_of(layer, names.output_norm)?, config.eps)?)
 }
 
-/// Gain and shift.
+/// Returns the gain and the shift of a norm.
 fn weights_of<'a>(scope: Scope<'a>, name: &str) -> Result<(&'a Tensor, &'a Tensor)> {
     let (gain, shift) = scope.norm_weights(name)?;
-    // Where there is none, the error names it.
+    // The error of a norm without a shift names the missing tensor.
     Ok((gain, shift.map_or_else(|| scope.bias(name), Ok)?))
 }
 

@@ -1,22 +1,22 @@
-//! The forward passes of the encoder's `models/`, written as operations that know their gradients, on padded batches.
+//! Forward passes of the encoder's `models/` in candle's operations, which have gradients, on padded batches.
 
 use candle_core::{DType, Device, Tensor};
 use selvedge_encoder::ops::{RotaryTable, Span};
 use selvedge_encoder::{Config, ModernBertConfig, PostNormConfig, TokenizedText};
 
-use crate::blocks::{NEVER, Scope, activate, attention};
+use crate::blocks::{MASKED, Scope, activate, attention};
 use crate::error::Result;
 use crate::params::Params;
 
-/// Texts of unequal lengths, padded to the longest.
+/// Texts padded to the longest.
 pub(crate) struct Padded {
-    /// Token ids (B * T), 0 behind a text's end.
+    /// Token ids (B * T), 0 after the end of a text.
     ids: Vec<u32>,
     texts: usize,
     tokens: usize,
-    /// 0 where attention may look, [`NEVER`] elsewhere: (B, 1, 1, T).
+    /// Attention mask (B, 1, 1, T): 0 for tokens that are attended to, [`MASKED`] for others.
     mask: Tensor,
-    /// 1 for tokens whose embeddings are kept, 0 elsewhere: (B, T).
+    /// Mask of the kept embeddings (B, T): 1 for kept ones, 0 for others.
     pub(crate) kept: Tensor,
 }
 
@@ -24,7 +24,7 @@ impl Padded {
     pub(crate) fn new(rows: &[TokenizedText], dtype: DType) -> Result<Self> {
         let tokens = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0).max(1);
         let cells = rows.len() * tokens;
-        let (mut ids, mut mask, mut kept) = (vec![0; cells], vec![NEVER as f32; cells], vec![0f32; cells]);
+        let (mut ids, mut mask, mut kept) = (vec![0; cells], vec![MASKED as f32; cells], vec![0f32; cells]);
         for (at, row) in rows.iter().enumerate() {
             let start = at * tokens;
             ids[start..start + row.ids.len()].copy_from_slice(&row.ids);
@@ -40,8 +40,8 @@ impl Padded {
         })
     }
 
-    /// Rows end to end (N, D) as (B, T, D); what is padded repeats the first row.
-    pub(crate) fn of_ragged(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
+    /// Pads rows (N, D), the texts end to end, to (B, T, D); the padding repeats the first row.
+    pub(crate) fn pad(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
         let row = |span: &Span, at: usize| if at < span.len { (span.start + at) as u32 } else { 0 };
         let rows: Vec<u32> = spans.iter().flat_map(|span| (0..self.tokens).map(|at| row(span, at))).collect();
         let rows = x.index_select(&Tensor::new(rows.as_slice(), &Device::Cpu)?, 0)?;
@@ -53,7 +53,7 @@ impl Padded {
     }
 }
 
-/// Hidden states (B, T, H).
+/// Computes hidden states (B, T, H).
 pub(crate) fn forward(config: &Config, params: &Params, batch: &Padded) -> Result<Tensor> {
     match config {
         Config::PostNorm(config) => post_norm(config, params, batch),
@@ -61,7 +61,7 @@ pub(crate) fn forward(config: &Config, params: &Params, batch: &Padded) -> Resul
     }
 }
 
-/// BERT, DistilBERT and XLM-RoBERTa: `post_norm.rs` there.
+/// Computes the hidden states of BERT, DistilBERT and XLM-RoBERTa, as the encoder's `models/post_norm.rs` does.
 fn post_norm(config: &PostNormConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
     let names = &config.names;
     let prefix = params.prefix();
@@ -86,13 +86,13 @@ fn post_norm(config: &PostNormConfig, params: &Params, batch: &Padded) -> Result
     Ok(x)
 }
 
-/// The row of the position table of each token.
+/// Returns each token's row of the position table.
 fn positions(config: &PostNormConfig, batch: &Padded) -> Result<Tensor> {
     let all: Vec<u32> = batch.ids.chunks_exact(batch.tokens).flat_map(|ids| config.positions.rows(ids)).collect();
     Ok(Tensor::new(all.as_slice(), &Device::Cpu)?)
 }
 
-/// ModernBERT: `modernbert.rs` there.
+/// Computes the hidden states of ModernBERT, as the encoder's `models/modernbert.rs` does.
 fn modern_bert(config: &ModernBertConfig, params: &Params, batch: &Padded) -> Result<Tensor> {
     let prefix = params.prefix();
     let root = Scope { params, prefix };
@@ -120,14 +120,14 @@ fn modern_bert(config: &ModernBertConfig, params: &Params, batch: &Padded) -> Re
     root.norm("final_norm", &x, config.eps)
 }
 
-/// 0 within `window` tokens on each side, [`NEVER`] elsewhere: (1, 1, T, T).
+/// Returns the mask of local attention (1, 1, T, T): 0 within `window` tokens on each side, [`MASKED`] elsewhere.
 fn window(tokens: usize, window: usize) -> Result<Tensor> {
-    let cell = |at: usize| if (at / tokens).abs_diff(at % tokens) <= window { 0.0 } else { NEVER as f32 };
+    let cell = |at: usize| if (at / tokens).abs_diff(at % tokens) <= window { 0.0 } else { MASKED as f32 };
     let cells: Vec<f32> = (0..tokens * tokens).map(cell).collect();
     Ok(Tensor::from_vec(cells, (1, 1, tokens, tokens), &Device::Cpu)?)
 }
 
-/// Rotary positions, as `ops::rotate` has them: x (B, T, H).
+/// Applies rotary positions to x (B, T, H), as the encoder's `ops::rotate`.
 fn rotate(x: &Tensor, num_heads: usize, theta: f64) -> Result<Tensor> {
     let (texts, tokens, hidden) = x.dims3()?;
     let head_dim = hidden / num_heads;

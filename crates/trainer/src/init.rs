@@ -1,12 +1,13 @@
-//! A new, small checkpoint: the teacher's words, each beginning with what the teacher makes of it alone.
+//! New, small checkpoint whose token embeddings start as the teacher's embeddings of the single tokens.
 //!
 //! ```text
 //! x = norm(word[id] + position[p]);  word[id] = the teacher's embedding of that token alone, position = 0
-//! each layer: as BERT's, with weights near 0, so that at first its output is its input
+//! each layer: as in BERT, with weights near 0, so that at first its output is close to its input
 //! ```
 //!
-//! So before a single step it is a table of static embeddings, and what training adds is what a word's neighbours make of
-//! it. It is as wide as the teacher's embeddings (D) and has no projection. Format: sentence-transformers.
+//! Before the first step the model is a table of static embeddings; training adds the influence of a token's neighbors.
+//! Its hidden width is the dimension D of the teacher's embeddings, and it has no projection. The format is that of
+//! sentence-transformers.
 
 use std::path::Path;
 
@@ -19,50 +20,54 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::params::{StoredAs, tensor, write_tensors};
 
-/// Sizes and rules of a new model.
+/// Sizes and token rules of a new model.
 #[derive(Debug, Clone)]
-pub struct FreshOptions {
-    /// Blocks of attention and two products.
+pub struct InitOptions {
+    /// Number of layers, each of attention and a feed-forward network.
     pub layers: usize,
-    /// Heads of a block's attention; they divide D.
+    /// Number of attention heads per layer, a divisor of D.
     pub heads: usize,
-    /// Width between a block's two products.
+    /// Width of a layer's feed-forward network.
     pub intermediate: usize,
-    /// Tokens of a query at most.
+    /// Maximum number of tokens of a query.
     pub query_maxlen: usize,
-    /// Tokens of a passage at most.
+    /// Maximum number of tokens of a passage.
     pub passage_maxlen: usize,
-    /// Tokens that neither queries nor passages keep.
+    /// Tokens whose embeddings are dropped, in queries and in passages.
     pub skiplist: Vec<String>,
     /// Seed of the weights.
     pub seed: u64,
 }
 
-impl Default for FreshOptions {
-    /// One small layer, ColBERT's length of queries, its skiplist for both kinds of text.
+impl Default for InitOptions {
+    /// Returns the options of one small layer, with ColBERT's query length and its skiplist for both kinds of text.
     fn default() -> Self {
         let (query_maxlen, passage_maxlen) = (32, 512);
         Self { layers: 1, heads: 4, intermediate: 256, query_maxlen, passage_maxlen, skiplist: punctuation(), seed: 42 }
     }
 }
 
-/// What BERT begins its weights with: a normal distribution of this width.
+/// Standard deviation of the normal distribution that BERT draws its initial weights from.
 const WIDTH: f64 = 0.02;
 
-/// Writes such a checkpoint into `folder`.
+/// Writes a new checkpoint into `folder`.
 ///
-/// The vocabulary is the teacher's without what English does not need: tokens beyond ASCII, and BERT's unused ones.
+/// The vocabulary is the teacher's without the tokens that English does not need: those with characters outside ASCII,
+/// and BERT's unused ones.
 ///
 /// # Errors
-/// [`Error::NotWordPiece`], [`Error::Heads`], what the file system says.
-pub fn fresh(teacher: &Encoder, options: &FreshOptions, folder: &Path) -> Result<()> {
+/// - [`Error::Heads`] if the number of heads does not divide the dimension of the teacher's embeddings.
+/// - [`Error::NotWordPiece`] if the teacher's tokenizer is not WordPiece.
+/// - [`Error::Encoder`] if the teacher cannot encode its vocabulary.
+/// - [`Error::Io`] and [`Error::UnwritableWeights`] if a file cannot be written.
+pub fn init(teacher: &Encoder, options: &InitOptions, folder: &Path) -> Result<()> {
     let dim = teacher.dim();
     if options.heads == 0 || !dim.is_multiple_of(options.heads) {
         return Err(Error::Heads { heads: options.heads, dim });
     }
     let vocabulary = teacher.pipeline().word_pieces();
     let vocabulary = vocabulary.ok_or_else(|| Error::NotWordPiece { model: teacher.model().to_owned() })?;
-    let kept = (0..).zip(&vocabulary).filter(|(_, token)| is_wanted(token));
+    let kept = (0..).zip(&vocabulary).filter(|(_, token)| is_kept(token));
     let (ids, tokens): (Vec<u32>, Vec<&str>) = kept.map(|(id, token): (u32, _)| (id, token.as_str())).unzip();
     let words = teacher.encode_tokens(ids)?.data;
     let positions = options.query_maxlen.max(options.passage_maxlen);
@@ -114,11 +119,11 @@ pub fn fresh(teacher: &Encoder, options: &FreshOptions, folder: &Path) -> Result
     )
 }
 
-/// The folder of the skiplist.
+/// Folder of the module that holds the skiplist.
 const MASK: &str = "1_MultiVectorMask";
 
-/// Plain ASCII, and no `[unused7]`.
-fn is_wanted(token: &str) -> bool {
+/// Returns whether a token is plain ASCII and not unused, such as `[unused7]`.
+fn is_kept(token: &str) -> bool {
     token.is_ascii() && !token.starts_with("[unused")
 }
 
@@ -129,16 +134,16 @@ fn tokenizer_config(positions: usize) -> Value {
     })
 }
 
-/// BERT's tensors, by their names.
+/// Returns BERT's tensors with their names.
 fn weights(
     words: Vec<f32>,
     num_tokens: usize,
     dim: usize,
     positions: usize,
-    options: &FreshOptions,
+    options: &InitOptions,
 ) -> Result<Vec<(String, Tensor)>> {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    // A sum of twelve is as good as normal here.
+    // The sum of 12 uniform numbers has variance 1 and is close enough to a normal distribution here.
     let mut normal = || WIDTH as f32 * ((0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0);
     let mut all = vec![
         ("embeddings.word_embeddings.weight".to_owned(), tensor(words, &[num_tokens, dim])?),
@@ -175,6 +180,6 @@ fn weights(
 
 fn write(path: &Path, text: &str) -> Result<()> {
     let io = |source| Error::Io { path: path.into(), source };
-    std::fs::create_dir_all(path.parent().expect("it lies in the folder")).map_err(io)?;
+    std::fs::create_dir_all(path.parent().expect("a file in the folder")).map_err(io)?;
     std::fs::write(path, text).map_err(io)
 }

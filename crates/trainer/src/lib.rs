@@ -1,21 +1,21 @@
-//! Training: the weights of a checkpoint of any family are moved so that its scores become a teacher's.
+//! Training of checkpoints: moves the weights of a checkpoint of any family so that its scores approach a teacher's.
 //!
-//! **In:** a [`Student`], [`Examples`] (a query, the passage that answers it, negatives, a teacher's scores), perhaps a
-//! teacher. **Out:** a checkpoint of the same family, and checkpoints on the way.
+//! **In:** a [`Student`], [`Examples`] (a query, the passage that answers it, negatives, a teacher's scores), and
+//! optionally a teacher. **Out:** a checkpoint of the same family, and checkpoints of the unfinished run.
 //!
-//! | step | file | what happens |
+//! | stage | file | task |
 //! |---|---|---|
-//! | begin | `fresh` | a new, small checkpoint whose words begin with a teacher's embeddings of them |
-//! | weights | `params`, `student` | a checkpoint's tensors as variables; saved under the same names |
-//! | forward | `forward`, `blocks` | the encoder's passes as candle's operations, which know their gradients; padded |
-//! | the same, fast | `ragged`, `ops` | in f32, of BERT's family: operations of our own with gradients; ragged |
+//! | new model | `init` | a new, small checkpoint whose token embeddings start as a teacher's |
+//! | weights | `params`, `student` | the tensors of a checkpoint as variables; saved under the same names |
+//! | forward | `forward`, `blocks` | the encoder's forward passes in candle's operations, which have gradients; padded |
+//! | fast forward | `fast_forward`, `ops` | BERT's family in f32: this crate's operations with gradients, without padding |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
-//! | shards | `shards` | a batch's forward and backward passes, texts of like length together, on all threads |
-//! | step | `adamw` | AdamW, with the gradient's norm cut |
-//! | run | `run`, `state` | order, rate, accumulation; what is kept, and going on from it |
+//! | shards | `shards` | forward and backward passes of a batch on all threads; a shard has texts of similar length |
+//! | optimizer | `adamw` | AdamW with clipped gradients |
+//! | run | `options`, `run`, `state` | order of examples, learning rate, accumulation, checkpoints and resuming |
 //!
-//! ColBERTv2 (Santhanam and others, 2022, section 3.2) trains by the divergence from a cross-encoder's scores over n
-//! passages a query, negatives mined with the model itself.
+//! ColBERTv2 (Santhanam and others, 2022, section 3.2) minimizes the divergence from a cross-encoder's scores over
+//! n passages per query, with negatives that are mined with the model itself.
 //!
 //! ```no_run
 //! use selvedge_encoder::LoadOptions;
@@ -36,6 +36,7 @@ mod forward;
 mod init;
 mod loss;
 mod ops;
+mod options;
 mod params;
 mod run;
 mod shards;
@@ -46,8 +47,10 @@ mod tests;
 
 pub use adamw::AdamWOptions;
 pub use error::{Error, Result};
-pub use init::{FreshOptions, fresh};
+pub use init::{InitOptions, init};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
+pub use options::{Losses, MAX_BATCH, TrainOptions};
 pub use params::StoredAs;
-pub use run::{Example, Examples, Losses, StepReport, TrainOptions, train};
+pub use run::{Example, Examples, StepReport, train};
+pub use state::check_no_earlier_run;
 pub use student::Student;

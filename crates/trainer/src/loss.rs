@@ -1,47 +1,67 @@
-//! What is minimized. Scores are MaxSim over unit rows, as the encoder gives them.
+//! Losses. Scores are MaxSim over unit-norm embeddings, as in the search.
 
 use candle_core::{D, Device, Tensor};
 use selvedge_encoder::{Embeddings, TextPipeline, TokenizedText};
 
-use crate::blocks::{NEVER, log_softmax, softmax};
+use crate::blocks::{MASKED, log_softmax, softmax};
 use crate::error::{Error, Result};
 
-/// Texts in a batch: unit rows (B, T, D), and 1 for rows that count, 0 for others (B, T).
+/// Embeddings of a batch of texts, padded.
 #[derive(Debug, Clone)]
 pub struct Encoded {
-    /// One row a token, unit length.
+    /// Unit-norm embedding of each token: (B, T, D).
     pub embeddings: Tensor,
-    /// Which of them are kept.
+    /// Mask of the kept embeddings: 1 for kept ones, 0 for others and for padding; (B, T).
     pub kept: Tensor,
 }
 
-/// MaxSim of every query with every passage, `sum over i of max over t of <q_i, x_t>`: (B queries, P passages).
+/// Computes the MaxSim of every query with every passage, `sum over i of max over t of <q_i, x_t>`: (B queries, P
+/// passages).
+///
+/// # Errors
+/// [`Error::Tensor`] if the dimensions of the embeddings differ.
 pub fn maxsim(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
     let (num_queries, query_tokens, dim) = queries.embeddings.dims3()?;
     let (num_passages, tokens, _) = passages.embeddings.dims3()?;
     let q = queries.embeddings.reshape((num_queries * query_tokens, dim))?;
     let x = passages.embeddings.reshape((num_passages * tokens, dim))?;
     let sims = q.matmul(&x.t()?)?.reshape((num_queries * query_tokens, num_passages, tokens))?;
-    let never = ((1.0 - &passages.kept)? * NEVER)?.reshape((1, num_passages, tokens))?;
-    let best = sims.broadcast_add(&never)?.max(D::Minus1)?;
+    let mask = ((1.0 - &passages.kept)? * MASKED)?.reshape((1, num_passages, tokens))?;
+    let best = sims.broadcast_add(&mask)?.max(D::Minus1)?;
     let best = best.broadcast_mul(&queries.kept.reshape((num_queries * query_tokens, 1))?)?;
     Ok(best.reshape((num_queries, query_tokens, num_passages))?.sum(1)?)
 }
 
-/// MaxSim of every query with its own passages alone, which come in its order: (B queries, B * n passages) to (B, n).
-/// The same as [`own`] of [`maxsim`], for a B-th of the products.
+/// Computes the MaxSim of every query with its own passages: (B queries, B * n passages) to (B, n).
+///
+/// The passages are in the order of the queries. The result equals [`own`] of [`maxsim`], with 1 / B of the
+/// multiply-adds.
+///
+/// # Errors
+/// [`Error::Tensor`] if there are not n passages per query, or the dimensions of the embeddings differ.
+///
+/// # Panics
+/// If there is no query.
 pub fn own_maxsim(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
     let (num_queries, query_tokens, dim) = queries.embeddings.dims3()?;
     let (num_passages, tokens, _) = passages.embeddings.dims3()?;
     let n = num_passages / num_queries;
     let x = passages.embeddings.reshape((num_queries, n * tokens, dim))?;
     let sims = queries.embeddings.matmul(&x.t()?)?.reshape((num_queries, query_tokens, n, tokens))?;
-    let never = ((1.0 - &passages.kept)? * NEVER)?.reshape((num_queries, 1, n, tokens))?;
-    let best = sims.broadcast_add(&never)?.max(D::Minus1)?;
+    let mask = ((1.0 - &passages.kept)? * MASKED)?.reshape((num_queries, 1, n, tokens))?;
+    let best = sims.broadcast_add(&mask)?.max(D::Minus1)?;
     Ok(best.broadcast_mul(&queries.kept.unsqueeze(2)?)?.sum(1)?)
 }
 
-/// Of all scores (B, B * n) those of a query's own passages, which come in its order: (B, n).
+/// Selects the scores of each query's own passages from all scores: (B, B * n) to (B, n).
+///
+/// The passages are in the order of the queries.
+///
+/// # Errors
+/// [`Error::Tensor`] if the scores are not a matrix, or there are not n passages per query.
+///
+/// # Panics
+/// If there is no query, or there are fewer passages than queries.
 pub fn own(scores: &Tensor) -> Result<Tensor> {
     let (num_queries, all) = scores.dims2()?;
     let n = all / num_queries;
@@ -50,16 +70,22 @@ pub fn own(scores: &Tensor) -> Result<Tensor> {
     Ok(scores.flatten_all()?.index_select(&at, 0)?.reshape((num_queries, n))?)
 }
 
-/// Distillation: `KL(teacher || student)` of the distributions that scores (B, n) give over a query's own passages,
-/// mean over queries (ColBERTv2, section 3.2).
+/// Computes the loss of distillation, `KL(teacher || student)` of the softmax of the scores (B, n) over a query's
+/// passages, mean over queries (ColBERTv2, section 3.2).
+///
+/// # Errors
+/// [`Error::Tensor`] if the shapes of the scores differ.
 pub fn divergence(scores: &Tensor, teacher: &Tensor) -> Result<Tensor> {
-    let wanted = softmax(teacher)?;
+    let target = softmax(teacher)?;
     let gap = (log_softmax(teacher)? - log_softmax(scores)?)?;
-    Ok((wanted * gap)?.sum(D::Minus1)?.mean_all()?)
+    Ok((target * gap)?.sum(D::Minus1)?.mean_all()?)
 }
 
-/// In-batch negatives: cross entropy of each query's first own passage among the passages of all, scores (B, B * n)
-/// over `temperature`.
+/// Computes the loss of in-batch negatives: the cross entropy of each query's first own passage among the passages of
+/// all queries, for scores (B, B * n) divided by `temperature`; mean over queries.
+///
+/// # Errors
+/// [`Error::Tensor`] if the scores are not a matrix.
 pub fn in_batch(scores: &Tensor, temperature: f64) -> Result<Tensor> {
     let (num_queries, all) = scores.dims2()?;
     let first: Vec<u32> = (0..num_queries as u32).map(|q| q * all as u32 + q * (all / num_queries) as u32).collect();
@@ -67,11 +93,17 @@ pub fn in_batch(scores: &Tensor, temperature: f64) -> Result<Tensor> {
     Ok(logs.index_select(&Tensor::new(first.as_slice(), &Device::Cpu)?, 0)?.mean_all()?.neg()?)
 }
 
-/// Token by token: `1 - cos` between rows of a student and of its teacher, mean over `pairs` of them: a text, a position
-/// in the student's row of it, and the number of the teacher's embedding. 0 where there is no pair.
+/// Computes the loss by token: `1 - cos` between the student's and the teacher's embeddings, mean over `pairs`.
+///
+/// A pair is the index of a text, a position in the student's tokens of that text, and the index of the teacher's
+/// embedding, counted over all texts. Without a pair the loss is 0.
 ///
 /// # Errors
-/// [`Error::TeacherDim`] where the teacher's embeddings have another dimension.
+/// - [`Error::TeacherDim`] if the teacher's embeddings have another dimension.
+/// - [`Error::Tensor`] if a pair names a position that the student does not have.
+///
+/// # Panics
+/// If a pair names an embedding that the teacher does not have.
 pub fn token_distance(student: &Encoded, teacher: &Embeddings, pairs: &[(usize, usize, usize)]) -> Result<Tensor> {
     let (texts, tokens, dim) = student.embeddings.dims3()?;
     if dim != teacher.dim {
@@ -83,14 +115,16 @@ pub fn token_distance(student: &Encoded, teacher: &Embeddings, pairs: &[(usize, 
     let rows: Vec<u32> = pairs.iter().map(|&(text, position, _)| (text * tokens + position) as u32).collect();
     let own = student.embeddings.reshape((texts * tokens, dim))?;
     let own = own.index_select(&Tensor::new(rows.as_slice(), &Device::Cpu)?, 0)?;
-    let wanted: Vec<f32> = pairs.iter().flat_map(|&(_, _, at)| &teacher.data[at * dim..][..dim]).copied().collect();
-    let wanted = Tensor::from_vec(wanted, (rows.len(), dim), &Device::Cpu)?;
-    let mean = ((own * wanted)?.sum_all()? / rows.len() as f64)?;
+    let target: Vec<f32> = pairs.iter().flat_map(|&(_, _, at)| &teacher.data[at * dim..][..dim]).copied().collect();
+    let target = Tensor::from_vec(target, (rows.len(), dim), &Device::Cpu)?;
+    let mean = ((own * target)?.sum_all()? / rows.len() as f64)?;
     Ok((1.0 - mean)?)
 }
 
-/// The tokens that both keep of each text, as far as both cut it into the same ones: markers, augmentation and skiplists
-/// may differ. For [`token_distance`].
+/// Pairs the tokens of each text that student and teacher keep, for [`token_distance`].
+///
+/// A text is paired up to the first token in which the two tokenizations differ. Prefix tokens, expansion and skiplists
+/// may differ.
 pub(crate) fn shared_tokens(
     own: (&TextPipeline, &[TokenizedText]),
     teacher: (&TextPipeline, &[TokenizedText]),
@@ -110,7 +144,7 @@ pub(crate) fn shared_tokens(
     pairs
 }
 
-/// A teacher's ragged rows, padded.
+/// Pads a teacher's embeddings.
 pub(crate) fn padded(embeddings: &Embeddings) -> Result<Encoded> {
     let (dim, texts) = (embeddings.dim, embeddings.lens.len());
     let tokens = embeddings.lens.iter().copied().max().unwrap_or(0).max(1) as usize;

@@ -1,4 +1,4 @@
-//! A checkpoint's weights as variables: the same names, in the same files.
+//! Weights of a checkpoint as variables, with the same names and in the same files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 /// Variables by folder and name.
 pub(crate) struct Params {
     by_folder: BTreeMap<String, BTreeMap<String, Var>>,
-    /// The part before the transformer's names in the root's.
+    /// Beginning of the names of the transformer's tensors in the root folder.
     prefix: String,
-    /// The type that is computed in: f32, except where gradients are checked.
+    /// Type of the computation: f32, or f64 to check gradients.
     pub(crate) dtype: DType,
 }
 
@@ -23,7 +23,7 @@ impl Params {
         let prefix = checkpoint.weights("")?.prefix_of(checkpoint.config().word_table())?;
         let mut params = Self { by_folder: BTreeMap::new(), prefix, dtype };
         params.read_folder(checkpoint, "")?;
-        for spec in &checkpoint.recipe().projection {
+        for spec in &checkpoint.text_rules().projection {
             params.read_folder(checkpoint, &spec.folder)?;
         }
         Ok(params)
@@ -40,7 +40,7 @@ impl Params {
             let shape = weights.shape(&name)?.to_vec();
             match weights.values(&name, &shape) {
                 Ok(values) => drop(vars.insert(name, Var::from_tensor(&self.tensor(values, &shape)?)?)),
-                // Position ids and the like, which no model reads.
+                // Integer tensors such as position ids, which no model reads.
                 Err(EncoderError::UnsupportedDtype { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -49,7 +49,7 @@ impl Params {
         Ok(())
     }
 
-    /// Gives every variable the value that the checkpoint in `root`, of the same form, has.
+    /// Sets every variable to its value in the checkpoint `root`, which has the same tensors.
     pub(crate) fn overwrite(&self, root: &Path) -> Result<()> {
         for (folder, vars) in &self.by_folder {
             let mut weights = Weights::open_folder(&root.join(folder))?;
@@ -64,7 +64,7 @@ impl Params {
         Ok(tensor(values, shape)?.to_dtype(self.dtype)?)
     }
 
-    /// A variable, as it stands.
+    /// Returns the current value of a variable.
     pub(crate) fn get(&self, folder: &str, name: &str) -> Result<&Tensor> {
         let var = self.by_folder.get(folder).and_then(|vars| vars.get(name));
         let missing =
@@ -72,17 +72,17 @@ impl Params {
         Ok(var.ok_or_else(missing)?.as_tensor())
     }
 
-    /// Whether there is one.
+    /// Returns whether a variable exists.
     pub(crate) fn contains(&self, folder: &str, name: &str) -> bool {
         self.by_folder.get(folder).is_some_and(|vars| vars.contains_key(name))
     }
 
-    /// The part before the transformer's names in the root's.
+    /// Returns the beginning of the names of the transformer's tensors in the root folder.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// All of them, by a name that says the folder too.
+    /// Returns all variables, by a name that includes the folder.
     pub(crate) fn all(&self) -> impl Iterator<Item = (String, &Var)> {
         self.by_folder.iter().flat_map(|(folder, vars)| {
             vars.iter().map(move |(name, var)| {
@@ -91,7 +91,7 @@ impl Params {
         })
     }
 
-    /// Writes every folder's `model.safetensors` under `root`; the folders exist.
+    /// Writes the `model.safetensors` of every folder under `root`; the folders exist.
     pub(crate) fn save(&self, root: &Path, stored_as: StoredAs) -> Result<()> {
         for (folder, vars) in &self.by_folder {
             let path = root.join(folder).join("model.safetensors");
@@ -101,17 +101,17 @@ impl Params {
     }
 }
 
-/// The number format that weights are written in.
+/// Number format of saved weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StoredAs {
-    /// As they were trained.
+    /// f32, the format of the training.
     #[default]
     F32,
-    /// Rounded, in half of the space.
+    /// f16: rounded, half as large.
     F16,
 }
 
-/// Writes tensors as safetensors, whole or not at all.
+/// Writes tensors as safetensors; the file appears under its name when it is complete.
 pub(crate) fn write_tensors<'a>(
     path: &Path,
     stored_as: StoredAs,
@@ -135,7 +135,7 @@ pub(crate) fn write_tensors<'a>(
         .map_err(|error| Error::UnwritableWeights { path: path.into(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new();
-    // Readable by whoever may read its folder, as any file.
+    // A temporary file is private by default; the checkpoint is readable as usual.
     #[cfg(unix)]
     new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = new.tempfile_in(folder).map_err(io)?;
@@ -144,7 +144,7 @@ pub(crate) fn write_tensors<'a>(
     Ok(())
 }
 
-/// A tensor of these values.
+/// Makes a tensor of `values`.
 pub(crate) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

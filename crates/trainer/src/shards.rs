@@ -1,11 +1,12 @@
-//! A batch's embeddings in shards: texts of like length together, so that little is padded, all threads at work.
+//! Embeddings of a batch in shards, which are computed on all threads; a shard has texts of similar length, which need
+//! little padding.
 //!
 //! ```text
 //! rows --forward, a shard at a time--> embeddings --copied--> leaves --loss--> gradients of the leaves
 //!     --backward, a shard at a time, from the leaf's gradient--> gradients of the weights
 //! ```
 //!
-//! The chain rule cut in two, so that a loss may look at all texts of a batch while each shard's graph is its own (Gao and
+//! The chain rule is cut in two: a loss can read all texts of a batch, while each shard has a graph of its own (Gao and
 //! others, 2021, "Scaling deep contrastive learning batch size under memory limited setup").
 
 use std::ops::Range;
@@ -20,29 +21,31 @@ use crate::loss::Encoded;
 use crate::ops;
 use crate::student::Student;
 
-/// Tokens of a shard: enough for the products, and few enough for two cores to have one each at usual batches. Each shard
-/// also costs a gradient as large as the vocabulary's table.
+/// Maximum number of tokens per shard: enough for efficient products, and few enough that a usual batch has a shard
+/// for each of two cores. Each shard needs a gradient as large as the table of word embeddings.
 const SHARD_TOKENS: usize = 2048;
 
-/// The embeddings of all texts, with what their gradients need.
+/// Embeddings of all texts of a batch, with the graphs of their gradients.
 pub(crate) struct Shards {
+    /// Number of tokens of each text.
     lens: Vec<usize>,
     shards: Vec<Shard>,
 }
 
+/// Texts that are embedded together.
 struct Shard {
-    /// Which texts.
+    /// Indices of the texts.
     texts: Vec<usize>,
     encoded: Encoded,
 }
 
 impl Shards {
-    /// Embeds every row. How it is cut does not depend on the number of threads.
+    /// Embeds every text. The division into shards does not depend on the number of threads.
     pub(crate) fn new(student: &Student, rows: &[TokenizedText]) -> Result<Self> {
         Self::of_tokens(student, rows, SHARD_TOKENS)
     }
 
-    /// The same with shards of so many tokens.
+    /// Embeds every text, in shards of at most `shard_tokens` tokens.
     pub(crate) fn of_tokens(student: &Student, rows: &[TokenizedText], shard_tokens: usize) -> Result<Self> {
         let lens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
         let embed = |texts: Vec<usize>| {
@@ -54,7 +57,7 @@ impl Shards {
         Ok(Self { lens, shards })
     }
 
-    /// The embeddings of some of the texts, as a variable of their own: (B, T, D), and which are kept.
+    /// Returns the embeddings of some texts as a new variable (B, T, D), and the mask of the kept ones.
     pub(crate) fn leaf(&self, texts: Range<usize>) -> Result<(Var, Encoded)> {
         let tokens = self.lens[texts.clone()].iter().copied().max().unwrap_or(0).max(1);
         let dim = self.shards.first().map_or(Ok(1), |shard| shard.encoded.embeddings.dim(2))?;
@@ -75,8 +78,8 @@ impl Shards {
         Ok((var, encoded))
     }
 
-    /// Gradients of the weights, a shard at a time, given those of leaves: the texts of each, and (B, T, D), none where no
-    /// loss depends on them.
+    /// Computes the gradients of the weights, by shard, from the gradients of leaves: the texts of each leaf, and its
+    /// gradient (B, T, D), `None` if no loss depends on the leaf.
     pub(crate) fn backward(&self, leaves: &[(Range<usize>, Option<&Tensor>)]) -> Result<Vec<GradStore>> {
         let mut gradients = Vec::new();
         for (texts, gradient) in leaves {

@@ -1,4 +1,4 @@
-//! A checkpoint whose weights can change: the same texts to the same embeddings as the encoder, with gradients.
+//! Checkpoint whose weights can change: computes the embeddings of the encoder, with gradients.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::loss::Encoded;
 use crate::params::{Params, StoredAs};
 use crate::{fast_forward, ops};
 
-/// A checkpoint in training.
+/// Checkpoint in training.
 pub struct Student {
     checkpoint: OpenCheckpoint,
     pub(crate) params: Params,
@@ -27,70 +27,72 @@ impl std::fmt::Debug for Student {
 }
 
 impl Student {
-    /// Loads a folder or a hub id, of any family and architecture that [`Encoder::load`](selvedge_encoder::Encoder::load) takes.
+    /// Loads a folder or a hub id, of any family and architecture that
+    /// [`Encoder::load`](selvedge_encoder::Encoder::load) supports.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Encoder`](crate::Error::Encoder) with the errors of `Encoder::load`.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
         Self::load_as(model, options, DType::F32)
     }
 
-    /// The same, to compute in another type.
+    /// Loads a checkpoint to compute in `dtype`.
     pub(crate) fn load_as(model: &str, options: &LoadOptions, dtype: DType) -> Result<Self> {
         let checkpoint = OpenCheckpoint::open(model, options)?;
         let params = Params::read(&checkpoint, dtype)?;
         Ok(Self { checkpoint, params })
     }
 
-    /// The pipeline from texts to token ids.
+    /// Returns the pipeline from texts to token ids.
     pub(crate) fn pipeline(&self) -> &TextPipeline {
         self.checkpoint.pipeline()
     }
 
-    /// Embeddings of texts; an empty text has no row that is kept.
+    /// Computes the embeddings of texts. An empty text has no kept embedding.
     ///
     /// # Errors
-    /// If the tokenizer fails on a text, or the checkpoint lacks a tensor.
+    /// - [`Error::Encoder`](crate::Error::Encoder) if the tokenizer fails on a text, or the checkpoint lacks a tensor.
+    /// - [`Error::Tensor`](crate::Error::Tensor) if a tensor has the wrong shape.
     pub fn encode(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Encoded> {
         self.embed(&self.pipeline().tokenize(texts, kind)?)
     }
 
-    /// Embeddings of rows.
+    /// Computes the embeddings of tokenized texts.
     pub(crate) fn embed(&self, rows: &[TokenizedText]) -> Result<Encoded> {
         match self.checkpoint.config() {
-            Config::PostNorm(config) if self.params.dtype == DType::F32 => self.embed_ragged(config, rows),
+            Config::PostNorm(config) if self.params.dtype == DType::F32 => self.embed_fast(config, rows),
             _ => self.embed_padded(rows),
         }
     }
 
-    /// By candle's own operations: in f64, too, and of every architecture.
+    /// Computes embeddings in candle's operations, for every architecture, in f32 and f64.
     pub(crate) fn embed_padded(&self, rows: &[TokenizedText]) -> Result<Encoded> {
         let batch = Padded::new(rows, self.params.dtype)?;
         let x = self.project(forward(self.checkpoint.config(), &self.params, &batch)?)?;
         Ok(Encoded { embeddings: unit(&x)?, kept: batch.kept })
     }
 
-    /// By `ops`, without padding; the result is padded.
-    fn embed_ragged(&self, config: &PostNormConfig, rows: &[TokenizedText]) -> Result<Encoded> {
+    /// Computes embeddings with `ops`, without padding; the result is padded.
+    fn embed_fast(&self, config: &PostNormConfig, rows: &[TokenizedText]) -> Result<Encoded> {
         let batch = Batch::new(rows.iter());
         let padded = Padded::new(rows, DType::F32)?;
         if batch.ids.is_empty() {
             return self.embed_padded(rows);
         }
         let x = self.project(fast_forward::post_norm(config, &self.params, &batch)?)?;
-        let embeddings = padded.of_ragged(&ops::unit(&x)?, &batch.spans)?;
+        let embeddings = padded.pad(&ops::unit(&x)?, &batch.spans)?;
         Ok(Encoded { embeddings, kept: padded.kept })
     }
 
-    /// Hidden states (.., H) to (.., D).
+    /// Projects hidden states (.., H) to (.., D).
     fn project(&self, mut x: Tensor) -> Result<Tensor> {
-        for spec in &self.checkpoint.recipe().projection {
+        for spec in &self.checkpoint.text_rules().projection {
             x = self.dense(spec, &x)?;
         }
         Ok(x)
     }
 
-    /// One layer of the projection, as the encoder's `projection.rs` has it.
+    /// Computes one layer of the projection, as the encoder's `projection.rs` does.
     fn dense(&self, spec: &DenseSpec, x: &Tensor) -> Result<Tensor> {
         let get = |name: &str| self.params.get(&spec.folder, name);
         let bias = if spec.bias { Some(get("linear.bias")?) } else { None };
@@ -104,10 +106,12 @@ impl Student {
         })
     }
 
-    /// Writes the checkpoint as it stands: its settings and tokenizer as they were, its weights last.
+    /// Writes the checkpoint into `folder`: the settings and the tokenizer unchanged, then the current weights.
     ///
     /// # Errors
-    /// If a file cannot be read or written.
+    /// - [`Error::Encoder`](crate::Error::Encoder) if the settings cannot be copied.
+    /// - [`Error::Io`](crate::Error::Io) and [`Error::UnwritableWeights`](crate::Error::UnwritableWeights) if the
+    ///   weights cannot be written.
     pub fn save(&self, folder: &Path, stored_as: StoredAs) -> Result<()> {
         self.checkpoint.copy_settings(folder)?;
         self.params.save(folder, stored_as)

@@ -1,4 +1,4 @@
-//! Gradients against finite differences, in f64, for every family and architecture there are golden checkpoints of.
+//! Gradients are compared to finite differences in f64, for the family and architecture of every golden checkpoint.
 
 use super::*;
 use crate::adamw::Gradients;
@@ -37,7 +37,7 @@ fn student(case: &str, dtype: DType) -> Student {
     Student::load_as(folder.to_str().unwrap(), &options, dtype).unwrap()
 }
 
-/// All losses of two queries with two passages each.
+/// Computes all losses of two queries with two passages each.
 fn losses(student: &Student) -> Result<Tensor> {
     losses_of(&student.encode(&QUERIES, TextKind::Query)?, &student.encode(&PASSAGES, TextKind::Passage)?)
 }
@@ -56,12 +56,13 @@ fn gradients_are_those_of_finite_differences() {
         let student = student(case, DType::F64);
         let gradients = losses(&student).unwrap().backward().unwrap();
         let (mut checked, mut moved) = (0, 0);
-        // Every second variable; an architecture's other half is checked in another family's checkpoint.
+        // Every second variable is checked. The others of the same architecture are checked in another family's
+        // checkpoint.
         for (name, var) in student.params.all().skip(number / 4 % 2).step_by(2) {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
             let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let values = var.as_tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-            // The largest component, and for some one that has nothing to do with it.
+            // The largest component, and in every fourth variable an arbitrary one.
             let largest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
             let other = (checked % 4 == 0).then_some(gradient.len() * 2 / 3);
             for at in [largest].into_iter().chain(other) {
@@ -100,9 +101,9 @@ fn own_maxsim_is_a_part_of_all_maxsim() {
     assert!(part.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-4), "{part:?} {alone:?}");
 }
 
-/// `ops` against candle's own operations, which are held to finite differences in f64.
+/// `ops` against candle's operations, whose gradients are compared to finite differences above.
 #[test]
-fn ragged_passes_are_those_of_candle() {
+fn fast_forward_passes_equal_those_in_candle_s_operations() {
     for case in CASES.iter().filter(|case| !case.ends_with("modernbert")) {
         let student = student(case, DType::F32);
         let rows = student.pipeline().tokenize(&QUERIES, TextKind::Query).unwrap();
@@ -120,13 +121,13 @@ fn ragged_passes_are_those_of_candle() {
         for ((name, found), expected) in found.sums().iter().zip(expected.sums().values()) {
             let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
             let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-            // The bias of keys has no gradient but rounding.
+            // The gradient of the keys' bias is exactly 0 in theory and rounding error here: hence the absolute term.
             assert!(worst <= 1e-3 * largest + 1e-5, "{case} {name}: {worst} of {largest}");
         }
     }
 }
 
-/// Texts of different kinds and lengths share shards.
+/// Shards hold texts of different kinds and lengths.
 #[test]
 fn shards_give_the_gradients_of_the_whole() {
     let student = student("pylate_bert", DType::F32);

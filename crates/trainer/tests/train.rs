@@ -1,4 +1,4 @@
-//! The student computes what the encoder does, and its checkpoints are what the encoder loads.
+//! The student computes the encoder's embeddings, the encoder loads the student's checkpoints, and runs can be resumed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::{SafeTensors, tensor::TensorView};
 use selvedge_encoder::{Embeddings, Encoder, LoadOptions, TextKind};
 use selvedge_trainer::{
-    AdamWOptions, Error, Example, Examples, FreshOptions, Losses, Result, StepReport, StoredAs, Student, TrainOptions,
-    fresh, train,
+    AdamWOptions, Error, Example, Examples, InitOptions, Losses, Result, StepReport, StoredAs, Student, TrainOptions,
+    init, train,
 };
 
 const TOLERANCE: f32 = 1e-4;
@@ -21,7 +21,7 @@ fn options(case: &str) -> LoadOptions {
     LoadOptions { query_maxlen: cut(12), passage_maxlen: cut(40), ..LoadOptions::default() }
 }
 
-/// Kept rows of the student, one text after the other.
+/// Returns the student's kept embeddings, text by text.
 fn kept(student: &Student, texts: &[&str], kind: TextKind) -> Vec<f32> {
     let encoded = student.encode(texts, kind).unwrap();
     let kept = encoded.kept.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -55,7 +55,7 @@ fn the_student_computes_what_the_encoder_does_before_and_after_it_is_saved() {
     }
 }
 
-/// Two queries with two passages each, as tests/golden/make_steps.py has them.
+/// Two queries with two passages each, the same as in tests/golden/make_steps.py.
 struct Two;
 
 impl Examples for Two {
@@ -96,7 +96,7 @@ fn run_options(steps: u64) -> TrainOptions {
         rate: 0.01,
         warm_up: 0.0,
         losses: Losses { divergence: 1.0, in_batch: 1.0, temperature: 0.5, tokens: 0.0 },
-        // What has no gradient but by rounding would move by the whole rate with the usual eps.
+        // With the usual eps, a weight whose gradient is rounding error alone would move by the whole rate.
         adamw: AdamWOptions { eps: 1e-4, ..AdamWOptions::default() },
         seed: 7,
         save_every: 2,
@@ -104,7 +104,7 @@ fn run_options(steps: u64) -> TrainOptions {
     }
 }
 
-/// Weights of a checkpoint, by name.
+/// Reads the weights of a checkpoint by name.
 fn weights(path: &Path) -> BTreeMap<String, Vec<f32>> {
     let bytes = std::fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -144,7 +144,7 @@ fn steps_are_those_of_pytorch() {
 fn a_run_that_was_cut_short_goes_on_to_the_same_numbers() {
     let run = |out: &Path, steps: u64, stop: u64, resume: bool| {
         let student = Student::load(&folder("stanford_bert"), &LoadOptions::default()).unwrap();
-        // The way an interruption looks from within: the report fails.
+        // A failing report stops the run as an interruption does.
         let mut report = |step: &StepReport| {
             if step.step <= stop {
                 return Ok(());
@@ -156,12 +156,19 @@ fn a_run_that_was_cut_short_goes_on_to_the_same_numbers() {
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     run(whole.path(), 5, 5, false).unwrap();
     run(cut.path(), 5, 2, false).unwrap_err();
-    assert!(cut.path().join("checkpoints/2/model.safetensors").exists());
+    let checkpoints = cut.path().join("checkpoints");
+    match run(cut.path(), 5, 5, false) {
+        Err(Error::EarlierRun { path }) => assert_eq!(path, checkpoints.join("2")),
+        other => panic!("a new run would replace the interrupted one: {other:?}"),
+    }
+    assert!(checkpoints.join("2/model.safetensors").exists());
+    // The folder of a checkpoint whose writing was interrupted.
+    std::fs::create_dir(checkpoints.join(".new-abc")).unwrap();
     run(cut.path(), 5, 5, true).unwrap();
     let file = "model.safetensors";
     assert!(weights(&whole.path().join(file)) == weights(&cut.path().join(file)));
-    // Only the last checkpoint is kept, and nothing half-written.
-    let left: Vec<_> = std::fs::read_dir(cut.path().join("checkpoints")).unwrap().flatten().collect();
+    // The last checkpoint is kept; older and incomplete ones are removed.
+    let left: Vec<_> = std::fs::read_dir(checkpoints).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");
     Encoder::load(cut.path().to_str().unwrap(), &LoadOptions::default()).unwrap();
 }
@@ -171,7 +178,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
     let student = Student::load(&folder("plain_bert"), &options("plain_bert")).unwrap();
     let out = tempfile::tempdir().unwrap();
     let mut options = run_options(3);
-    options.losses.temperature = 0.0;
+    // Scores divided by it are infinite in f32.
+    options.losses.temperature = 1e-300;
     match train(&student, &Two, None, &options, out.path(), false, &mut |_| Ok(())) {
         Err(Error::NonFiniteLoss { step: 1, mut examples, .. }) => {
             examples.sort();
@@ -182,12 +190,58 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
     assert!(!out.path().join("model.safetensors").exists());
 }
 
-/// A model that begins with the words of a teacher of another family, with other markers, moves to the teacher's vectors,
-/// and is half as large in f16.
+/// Source without an example.
+struct Empty;
+
+impl Examples for Empty {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn get(&self, _: usize) -> Result<Example> {
+        unreachable!("there is no example")
+    }
+}
+
+#[test]
+fn a_run_without_examples_and_options_out_of_range_are_refused() {
+    let student = Student::load(&folder("plain_bert"), &options("plain_bert")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let run = |examples: &dyn Examples, options: &TrainOptions| {
+        train(&student, examples, None, options, out.path(), false, &mut |_| Ok(()))
+    };
+    assert!(matches!(run(&Empty, &run_options(1)), Err(Error::NoExample)));
+    let no_batch = TrainOptions { batch: 0, ..run_options(1) };
+    assert!(matches!(run(&Two, &no_batch), Err(Error::BadOption { option: "batch", .. })));
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn passages_that_are_cut_at_the_maximum_length_are_counted() {
+    let shorter = LoadOptions { query_maxlen: Some(12), passage_maxlen: Some(8), ..LoadOptions::default() };
+    let student = Student::load(&folder("plain_bert"), &shorter).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut counts = Vec::new();
+    let mut report = |step: &StepReport| {
+        counts.push((step.passages, step.truncated));
+        Ok(())
+    };
+    let run_options = TrainOptions { accumulate: 2, ..run_options(1) };
+    train(&student, &Two, None, &run_options, out.path(), false, &mut report).unwrap();
+    let encoder = Encoder::load(&folder("plain_bert"), &shorter).unwrap();
+    let passages: Vec<String> = (0..2).flat_map(|at| Two.get(at).unwrap().passages).collect();
+    let truncated = encoder.encode_passages(&passages).unwrap().num_truncated;
+    assert!(truncated > 0);
+    // Both batches hold both examples.
+    assert_eq!(counts, [(8, 2 * truncated)]);
+}
+
+/// The teacher is of another family and has other prefix tokens. The new model approaches the teacher's embeddings,
+/// and is half as large in f16 as in f32.
 #[test]
 fn a_new_model_learns_its_teacher_s_vectors() {
     let teacher = Encoder::load(&folder("pylate_bert"), &options("pylate_bert")).unwrap();
-    let fresh_options = FreshOptions {
+    let init_options = InitOptions {
         layers: 1,
         heads: 2,
         intermediate: 16,
@@ -198,7 +252,7 @@ fn a_new_model_learns_its_teacher_s_vectors() {
     };
     let dir = tempfile::tempdir().unwrap();
     let (new, out) = (dir.path().join("new"), dir.path().join("out"));
-    fresh(&teacher, &fresh_options, &new).unwrap();
+    init(&teacher, &init_options, &new).unwrap();
     let new = new.to_str().unwrap();
     let encoder = Encoder::load(new, &LoadOptions::default()).unwrap();
     assert_eq!(encoder.dim(), teacher.dim());
@@ -222,8 +276,8 @@ fn a_new_model_learns_its_teacher_s_vectors() {
     assert!((0.45..0.65).contains(&ratio), "{ratio}");
     Encoder::load(out.to_str().unwrap(), &LoadOptions::default()).unwrap();
 
-    let heads = FreshOptions { heads: 5, ..fresh_options.clone() };
-    assert!(matches!(fresh(&teacher, &heads, dir.path()), Err(Error::Heads { heads: 5, .. })));
+    let heads = InitOptions { heads: 5, ..init_options.clone() };
+    assert!(matches!(init(&teacher, &heads, dir.path()), Err(Error::Heads { heads: 5, .. })));
     let teacher = Encoder::load(&folder("pylate_xlm_roberta"), &options("pylate_xlm_roberta")).unwrap();
-    assert!(matches!(fresh(&teacher, &fresh_options, dir.path()), Err(Error::NotWordPiece { .. })));
+    assert!(matches!(init(&teacher, &init_options, dir.path()), Err(Error::NotWordPiece { .. })));
 }

@@ -1,15 +1,16 @@
-//! What a model is trained on: queries with their passages, in the formats that the field has.
+//! Training data: queries with their passages, in the usual file formats.
 //!
-//! | file | a line | |
+//! | file | line | |
 //! |---|---|---|
 //! | `.jsonl` | `[query, [passage, score], [passage, score], ...]` | Stanford's n-way tuples; scores may be left out |
 //! | `.tsv`, 3 columns | `query<TAB>passage<TAB>negative` | triples |
 //! | `.tsv`, 2 columns | `query<TAB>passage` | pairs |
-//! | `.tsv`, 1 column | `passage` | texts alone, whose tokens a teacher knows |
+//! | `.tsv`, 1 column | `passage` | texts alone, for the loss by token |
 //!
-//! The first passage of a line answers its query. A query is an id of `--queries`, or its text where that is not given; a
-//! passage is an id of `--collection`, or its text likewise.
+//! The first passage of a line answers its query. A query is an id of `--queries`, or without `--queries` its text; a
+//! passage is an id of `--collection`, or without `--collection` its text.
 
+use crate::index::{note_header, note_left_out};
 use crate::{Error, Result};
 use selvedge::collection::{self, ReadOptions};
 use selvedge::lines::Lines;
@@ -17,24 +18,28 @@ use selvedge::query_file;
 use selvedge_trainer::{Example, Examples};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
-/// Lines of a training file, by number; texts are kept once.
+/// Training file and its texts, which the lines share.
 pub(crate) struct TrainingData {
+    /// Path of the file, for messages.
     name: String,
     texts: Vec<String>,
-    /// Of each line its number, its query, its passages and their scores.
     lines: Vec<Line>,
 }
 
+/// Line of a training file; its texts are indices into [`TrainingData::texts`].
 struct Line {
+    /// Number of the line, from 1.
     number: usize,
     query: u32,
     passages: Vec<u32>,
+    /// Score of each passage, or empty.
     scores: Vec<f32>,
 }
 
-/// Texts by id, or texts that name themselves.
+/// Texts, and their indices by id where a file of ids is given.
 struct Texts {
     all: Vec<String>,
     queries: Option<HashMap<String, u32>>,
@@ -42,7 +47,13 @@ struct Texts {
 }
 
 impl TrainingData {
-    /// Reads `data`, at most `ways` passages a line.
+    /// Reads `data`, at most `ways` passages per line.
+    ///
+    /// # Errors
+    /// - [`selvedge::Error::Line`] for a line that is malformed, has an unknown id or fewer than `ways` passages.
+    /// - [`selvedge::Error::RefusedLine`] for a line of the collection with the id of an earlier one.
+    /// - [`Error::Usage`] if there is no example.
+    /// - Errors of [`query_file::read`] and [`collection::read`].
     pub(crate) fn read(
         data: &Path,
         queries: Option<&Path>,
@@ -51,16 +62,12 @@ impl TrainingData {
     ) -> Result<Self> {
         let mut texts = Texts { all: Vec::new(), queries: None, passages: None };
         if let Some(path) = queries {
-            texts.queries =
-                Some(query_file::read(path)?.into_iter().map(|(id, text)| (id, texts.push(text))).collect());
+            let file = query_file::read(path)?;
+            note_header(file.had_header);
+            texts.queries = Some(file.queries.into_iter().map(|(id, text)| (id, texts.push(text))).collect());
         }
         if let Some(path) = passages {
-            let mut ids = HashMap::new();
-            collection::read(path, None, &ReadOptions::default(), |document| {
-                ids.insert(document.id, texts.push(document.text));
-                Ok(())
-            })?;
-            texts.passages = Some(ids);
+            texts.passages = Some(read_collection(path, &mut texts)?);
         }
         let mut lines = Lines::open(data)?;
         let is_json = lines.peek()? == Some(b'[');
@@ -74,37 +81,37 @@ impl TrainingData {
         let Some(fewest) = fewest else {
             return Err(Error::Usage(format!("{}: holds no example", data.display())));
         };
-        let asks = |line: &Line| !texts.all[line.query as usize].is_empty();
-        if let Some(mute) = read.iter().find(|line| !asks(line))
-            && read.iter().any(asks)
+        let has_query = |line: &Line| !texts.all[line.query as usize].is_empty();
+        if let Some(without) = read.iter().find(|line| !has_query(line))
+            && read.iter().any(has_query)
         {
             let reason = "has no query, but other lines have one: expected query<TAB>passage";
-            return Err(selvedge::Error::line(data, mute.number, reason).into());
+            return Err(selvedge::Error::line(data, without.number, reason).into());
         }
-        // A batch has as many passages of each query.
-        let most = ways.unwrap_or(fewest);
-        if let Some(short) = read.iter().find(|line| line.passages.len() < most) {
-            let reason = format!("has {} passages, but --ways {most} are asked for", short.passages.len());
+        // All queries of a batch have the same number of passages.
+        let ways = ways.unwrap_or(fewest);
+        if let Some(short) = read.iter().find(|line| line.passages.len() < ways) {
+            let reason = format!("has {} passages, but --ways {ways} requests more", short.passages.len());
             return Err(selvedge::Error::line(data, short.number, reason).into());
         }
         for line in &mut read {
-            line.passages.truncate(most);
-            line.scores.truncate(most);
+            line.passages.truncate(ways);
+            line.scores.truncate(ways);
         }
         Ok(Self { name: data.display().to_string(), texts: texts.all, lines: read })
     }
 
-    /// Whether every line has a teacher's scores.
+    /// Returns whether every line has a teacher's scores.
     pub(crate) fn has_scores(&self) -> bool {
         self.lines.iter().all(|line| line.scores.len() == line.passages.len())
     }
 
-    /// Whether every line has a query.
+    /// Returns whether every line has a query.
     pub(crate) fn has_queries(&self) -> bool {
         self.lines.iter().all(|line| !self.texts[line.query as usize].is_empty())
     }
 
-    /// Passages of a query.
+    /// Returns the number of passages per query.
     pub(crate) fn ways(&self) -> usize {
         self.lines[0].passages.len()
     }
@@ -127,13 +134,34 @@ impl Examples for TrainingData {
     }
 }
 
+/// Reads the passages of a collection into `texts`; returns their indices by id. Notes skipped files and a header.
+fn read_collection(path: &Path, texts: &mut Texts) -> Result<HashMap<String, u32>> {
+    // Position in the collection and index of each id's text.
+    let mut ids: HashMap<String, (u32, u32)> = HashMap::new();
+    let mut pid = 0;
+    let report = collection::read(path, None, &ReadOptions::default(), |document| {
+        match ids.entry(document.id) {
+            Entry::Occupied(known) => {
+                let (id, (first, _)) = (known.key().clone(), *known.get());
+                return Err(selvedge_index::Error::DuplicateId { id, first, second: pid }.into());
+            }
+            Entry::Vacant(new) => new.insert((pid, texts.push(document.text))),
+        };
+        pid += 1;
+        Ok(())
+    })?;
+    note_left_out(&report);
+    Ok(ids.into_iter().map(|(id, (_, text))| (id, text)).collect())
+}
+
 impl Texts {
+    /// Adds a text; returns its index.
     fn push(&mut self, text: String) -> u32 {
         self.all.push(text);
         self.all.len() as u32 - 1
     }
 
-    /// A line's names as texts; the error says which there is none of.
+    /// Looks up the ids of a line, or adds its texts; the error names an unknown id.
     fn line(&mut self, number: usize, query: &str, passages: Vec<(String, Option<f32>)>) -> Result<Line, String> {
         let known = |ids: &Option<HashMap<String, u32>>, name: &str| ids.as_ref().map(|ids| ids.get(name).copied());
         let query = match known(&self.queries, query).filter(|_| !query.is_empty()) {
@@ -155,6 +183,7 @@ impl Texts {
     }
 }
 
+/// Query of a line, and its passages with their scores: ids or texts.
 type Names = (String, Vec<(String, Option<f32>)>);
 
 fn from_tsv(line: &str) -> Result<Names, String> {
@@ -228,7 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn an_id_that_the_collection_repeats_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let collection = write(dir.path(), "c.tsv", "a\tA\nb\tB\na\tC\n");
+        let data = write(dir.path(), "t.tsv", "q\ta\n");
+        let error = TrainingData::read(&data, None, Some(&collection), None).err().unwrap().to_string();
+        assert!(error.contains("c.tsv, line 3: id \"a\" is used twice, by passages 0 and 2"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let collection = write(dir.path(), "c.tsv", "a\tA\nb\tB\n");
         for (name, text, ways, reason) in [

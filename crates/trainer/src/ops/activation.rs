@@ -6,7 +6,7 @@ use selvedge_encoder::ops::{self, Elementwise, math};
 
 use super::{tensor, values, with_values};
 
-/// `f(x + b)`; x (N, W), b (W).
+/// Computes `f(x + b)`; x (N, W), b (W).
 pub(crate) fn bias_activation(x: &Tensor, bias: &Tensor, f: Elementwise) -> Result<Tensor> {
     x.apply_op2(bias, BiasActivation(f))
 }
@@ -36,7 +36,7 @@ impl CustomOp2 for BiasActivation {
 }
 
 struct Backward<'a> {
-    /// x before, its gradient after.
+    /// Input x, replaced by its gradient.
     dx: &'a mut [f32],
     bias: &'a [f32],
     dy: &'a [f32],
@@ -54,7 +54,7 @@ impl WithSimd for Backward<'_> {
 }
 
 impl Backward<'_> {
-    /// Runs the loop with the slope as a type of its own, so that it is compiled for each.
+    /// Calls [`Self::run`] with the derivative of `f`; the loop is compiled once per activation.
     #[inline(always)]
     fn visit_slope<const FUSED: bool>(self) {
         match self.f {
@@ -106,7 +106,7 @@ mod tests {
     fn slopes_are_those_of_differences() {
         use Elementwise::{Gelu, GeluTanh, Identity, Relu, Sigmoid, Silu, Tanh};
         const STEP: f32 = 1.0 / 64.0;
-        // None of them within a step of 0, where ReLU has a corner.
+        // No point is within a step of 0, where ReLU is not differentiable.
         let points: Vec<f32> = (-100..100).map(|i| (i as f32 + 0.5) * 0.05).collect();
         let tensor = |by: f32| {
             let moved: Vec<f32> = points.iter().map(|x| x + by).collect();

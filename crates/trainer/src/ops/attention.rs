@@ -5,7 +5,7 @@
 //! dp_ts = dy_t . v_s;  dz_ts = p_ts (dp_ts - sum over s of p_ts dp_ts) / sqrt(d)
 //! dq_t = sum of dz_ts k_s;  dk_s = sum of dz_ts q_t;  dv_s = sum of p_ts dy_t
 //! ```
-//! per head. The weights are computed again on the way back: keeping them would take T numbers a token and head.
+//! per head. The backward pass computes the weights again: storing them would take T numbers per token and head.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const ROWS: usize = 6;
 /// Columns per kernel call: one AVX-512 register, two of AVX2.
 const LANES: usize = 16;
 
-/// (N, 3H), queries then keys then values, to (N, H).
+/// Computes attention inside each text: (N, 3H), queries then keys then values, to (N, H).
 pub(crate) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
     qkv.apply_op1(Trained { spans: spans.clone(), num_heads })
 }
@@ -65,33 +65,33 @@ impl CustomOp1 for Trained {
     }
 }
 
-/// One text.
+/// Backward pass of one text.
 struct Task<'a> {
-    /// (T, 3H).
+    /// Queries, keys and values (T, 3H).
     qkv: &'a [f32],
-    /// (T, H).
+    /// Gradient of the result (T, H).
     dy: &'a [f32],
-    /// (T, 3H).
+    /// Gradient of `qkv` (T, 3H).
     gradient: &'a mut [f32],
-    /// The first so many tokens are seen.
+    /// Number of tokens, from the first, that are attended to.
     keys: usize,
     hidden: usize,
     num_heads: usize,
 }
 
-/// One head's numbers, in panels of [`LANES`] columns, one after another.
+/// Scratch matrices of one head, in panels of [`LANES`] columns.
 struct Scratch {
-    /// A block's queries, scaled, and gradients of its results; (ROWS, d).
+    /// Scaled queries of a block and gradients of its results; (ROWS, d).
     q: Vec<f32>,
     dy: Vec<f32>,
     /// Keys and values, transposed; a panel is (d, LANES).
     k: Vec<[f32; LANES]>,
     v: Vec<[f32; LANES]>,
-    /// Keys once more, and the gradients of keys and values; a panel is (keys, LANES).
+    /// Keys, not transposed, and the gradients of keys and values; a panel is (keys, LANES).
     k_rows: Vec<[f32; LANES]>,
     dk: Vec<[f32; LANES]>,
     dv: Vec<[f32; LANES]>,
-    /// A block's weights, and the gradients of its scores; (ROWS, keys rounded up to LANES).
+    /// Weights of a block and gradients of its scores; (ROWS, keys rounded up to LANES).
     p: Vec<[f32; LANES]>,
     dz: Vec<[f32; LANES]>,
 }
@@ -111,7 +111,7 @@ impl WithSimd for Task<'_> {
 }
 
 impl Task<'_> {
-    /// `V` registers per panel's row.
+    /// Computes the gradient of `qkv`, with `V` registers per row of a panel.
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
         let Task { qkv, dy, gradient, keys, hidden, num_heads } = self;
@@ -166,7 +166,7 @@ impl Scratch {
         }
     }
 
-    /// One head's keys and values; their gradients begin at 0.
+    /// Loads one head's keys and values, and sets their gradients to 0.
     #[inline(always)]
     fn load_keys(&mut self, qkv: &[f32], hidden: usize, column: usize, d: usize, keys: usize) {
         for (s, row) in qkv.chunks_exact(3 * hidden).take(keys).enumerate() {
@@ -179,7 +179,7 @@ impl Scratch {
         self.dv.fill([0.0; LANES]);
     }
 
-    /// Some tokens' queries and gradients; behind the last there are zeros, which add nothing to any sum.
+    /// Loads the queries and gradients of a block; rows after its last token are 0, which add nothing to any sum.
     #[inline(always)]
     fn load_block(
         &mut self,
@@ -199,7 +199,7 @@ impl Scratch {
         }
     }
 
-    /// A block's weights, and the gradients of its scores before they are scaled.
+    /// Computes the weights of a block, and the gradients of its scores before scaling.
     #[inline(always)]
     fn weigh<S: Simd, const V: usize>(&mut self, simd: S, d: usize, keys: usize) {
         let num_panels = self.p.len() / ROWS;
@@ -221,14 +221,15 @@ impl Scratch {
     }
 }
 
-/// The first `width` values of each of a block's rows.
+/// Returns the first `width` values of each row of a block.
 #[inline(always)]
 fn rows_of(x: &[f32], width: usize) -> [&[f32]; ROWS] {
     let stride = x.len() / ROWS;
     std::array::from_fn(|row| &x[row * stride..][..width])
 }
 
-/// `sums[s] += sum over rows of weights[row][s] * rows[row]`: panels (keys, LANES); weights (ROWS, ..), rows (ROWS, d).
+/// Adds `sum over rows of weights[row][s] * rows[row]` to `sums[s]`: panels (keys, LANES); weights (ROWS, ..), rows
+/// (ROWS, d).
 #[inline(always)]
 fn accumulate<S: Simd>(sums: &mut [[f32; LANES]], weights: &[[f32; LANES]], rows: &[f32], keys: usize) {
     let [a, b, c, d, e, f] = rows_of(weights.as_flattened(), keys);
@@ -241,7 +242,7 @@ fn accumulate<S: Simd>(sums: &mut [[f32; LANES]], weights: &[[f32; LANES]], rows
         for ((((((sums, a), b), c), d), e), f) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d).zip(e).zip(f) {
             for (values, weight) in values.iter().zip([a, b, c, d, e, f]) {
                 for (sum, value) in sums.iter_mut().zip(values) {
-                    // Without a fused instruction `mul_add` is a call of libm.
+                    // Without a fused instruction, `mul_add` would call libm.
                     *sum = if S::IS_SCALAR { weight * *value + *sum } else { weight.mul_add(*value, *sum) };
                 }
             }
@@ -249,7 +250,7 @@ fn accumulate<S: Simd>(sums: &mut [[f32; LANES]], weights: &[[f32; LANES]], rows
     }
 }
 
-/// Row `at` of a matrix of `rows` rows in panels.
+/// Copies row `at` of a matrix of `rows` rows in panels to `row`.
 #[inline(always)]
 fn copy_out(panels: &[[f32; LANES]], rows: usize, at: usize, row: &mut [f32]) {
     for (panel, part) in row.chunks_mut(LANES).enumerate() {
@@ -272,8 +273,8 @@ fn copy_into(panels: &mut [[f32; LANES]], rows: usize, at: usize, row: &[f32]) {
     }
 }
 
-/// `exp(x - max)` of a row's scores, the first `keys`, in place; returns their sum. Those behind become e^-87 at most, which no sum
-/// above 1 feels.
+/// Replaces the first `keys` scores of a row by `exp(x - max)`, and returns their sum. The padding after them becomes
+/// e^-87 at most, which does not change the f32 sum: it is at least 1.
 #[inline(always)]
 fn softmax_in_place(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
     scores.as_flattened_mut()[keys..].fill(f32::NEG_INFINITY);
@@ -292,18 +293,18 @@ fn softmax_in_place(scores: &mut [[f32; LANES]], keys: usize) -> f32 {
     sums.iter().sum()
 }
 
-/// `left * right`: (ROWS, n) times a panel (n, LANES), in `V` registers a row.
+/// Computes `left * right`: (ROWS, n) times a panel (n, LANES), with `V` registers per row.
 #[inline(always)]
 fn product<S: Simd, const V: usize>(simd: S, left: [&[f32]; ROWS], right: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
     let right = S::as_simd_f32s(right.as_flattened()).0.as_chunks::<V>().0;
-    // All of one length, so that nothing is checked on the way.
+    // Equal lengths, so that the compiler removes the bounds checks.
     let left = left.map(|left| &left[..right.len()]);
     let mut sums = [[simd.splat_f32s(0.0); V]; ROWS];
     for (at, right) in right.iter().enumerate() {
         for (sums, left) in sums.iter_mut().zip(left) {
             let left = simd.splat_f32s(left[at]);
             for (sum, &right) in sums.iter_mut().zip(right) {
-                // Where nothing is fused, as two roundings, not as a call of libm.
+                // Without a fused instruction this rounds twice instead of calling libm.
                 *sum = simd.mul_add_e_f32s(left, right, *sum);
             }
         }

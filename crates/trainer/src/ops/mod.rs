@@ -1,7 +1,8 @@
-//! The passes of the encoder's `ops` with their gradients, on contiguous f32 tensors: (N, ..) rows, a batch's texts end to end.
+//! Operations of the encoder's `ops` with gradients, on contiguous f32 tensors: (N, ..) rows, the texts of a batch end
+//! to end.
 //!
-//! candle's own operations know their gradients too, and `blocks` is made of them, but a norm is eleven of theirs
-//! and attention seventeen, each a pass over memory. `blocks` is what these are tested against.
+//! `blocks` has the same operations in candle's, which have gradients too. But a norm takes eleven of candle's
+//! operations and attention seventeen, each a pass over memory. These operations are tested against `blocks`.
 //!
 //! | op | formula | shape |
 //! |---|---|---|
@@ -9,7 +10,7 @@
 //! | [`add_norm`] | `norm(x + b + r) g + s` | (N, H) to (N, H) |
 //! | [`attention`] | `softmax(q k^T / sqrt(d)) v`, inside each text | (N, 3H) to (N, H) |
 //! | [`unit`] | `x / |x|` | (N, D) to (N, D) |
-//! | [`seed`] | none: what a gradient begins with | any to a scalar |
+//! | [`seed`] | none: the gradient that a backward pass starts with | any to a scalar |
 
 mod activation;
 mod attention;
@@ -25,7 +26,7 @@ pub(crate) use norm::add_norm;
 pub(crate) use seed::seed;
 pub(crate) use unit::unit;
 
-/// Calls `f` with the values of some tensors, each of which is copied first where it is not contiguous.
+/// Calls `f` with the values of some tensors; a tensor that is not contiguous is copied first.
 fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> T) -> Result<T> {
     let tensors = tensors.map(Tensor::contiguous);
     let mut contiguous = Vec::with_capacity(N);
@@ -41,7 +42,7 @@ fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32];
     Ok(f(values))
 }
 
-/// The values of a contiguous f32 tensor.
+/// Returns the values of a contiguous f32 tensor.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
@@ -49,7 +50,7 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// A tensor of these values.
+/// Makes a tensor of `values` with the shape of `like`.
 fn tensor(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), &Device::Cpu)
 }

@@ -1,4 +1,4 @@
-//! Layer norm, with the bias and the residual that precede it.
+//! Layer norm, including the addition of the bias and the residual before it.
 //!
 //! ```text
 //! z = x + b + r;  n = (z - mean) / sqrt(variance + eps);  y = n g + s
@@ -12,7 +12,7 @@ use selvedge_encoder::ops::{dot, sum};
 
 use super::{tensor, values, with_values};
 
-/// `norm(x + b + r) g + s`; x and r (N, H), b, g and s (H).
+/// Computes `norm(x + b + r) g + s`; x and r (N, H), b, g and s (H).
 pub(crate) fn add_norm(
     x: &Tensor,
     bias: &Tensor,
@@ -60,7 +60,7 @@ impl CustomOp3 for Norm {
     }
 }
 
-/// `weights`: gain, shift and bias; (3, H).
+/// Computes the norm; `weights` are gain, shift and bias, (3, H).
 fn forward(eps: f32, width: usize, x: &[f32], residual: &[f32], weights: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();
     Arch::new().dispatch(Forward { eps, width, y: &mut y, residual, weights });
@@ -92,7 +92,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// The gradients of x, which are those of the residual, and of the weights.
+/// Computes the gradient of x, which is also the gradient of the residual, and that of the weights.
 fn backward(eps: f32, x: &[f32], residual: &[f32], weights: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut dz, mut dw) = (x.to_vec(), vec![0.0; weights.len()]);
     let width = weights.len() / 3;
@@ -103,7 +103,7 @@ fn backward(eps: f32, x: &[f32], residual: &[f32], weights: &[f32], dy: &[f32]) 
 struct Backward<'a> {
     eps: f32,
     width: usize,
-    /// x before, its gradient after.
+    /// Input x, replaced by its gradient.
     dz: &'a mut [f32],
     residual: &'a [f32],
     weights: &'a [f32],
@@ -138,13 +138,13 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// `x += r + b`.
+/// Computes `x += r + b`.
 #[inline(always)]
 fn add(x: &mut [f32], residual: &[f32], bias: &[f32]) {
     x.iter_mut().zip(residual).zip(bias).for_each(|((x, r), b)| *x += *r + *b);
 }
 
-/// A row's mean, and what its distance from it is multiplied by.
+/// Returns the mean of a row, and `1 / sqrt(variance + eps)`.
 #[inline(always)]
 fn moments(x: &[f32], eps: f32) -> (f32, f32) {
     let mean = sum(x, |x| x) / x.len() as f32;

@@ -1,8 +1,8 @@
-//! Where a backward pass begins with a gradient that is known already.
+//! Start of a backward pass from a known gradient.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-/// A scalar whose gradient with respect to `x` is `gradient`, of the same shape; its value means nothing.
+/// Makes a scalar whose gradient with respect to `x` is `gradient`, of the same shape. Its value has no meaning.
 pub(crate) fn seed(x: &Tensor, gradient: Tensor) -> Result<Tensor> {
     x.apply_op1(Seed(gradient))
 }

@@ -5,9 +5,9 @@ use pulp::{Arch, Simd, WithSimd};
 use selvedge_encoder::ops::dot;
 
 use super::{tensor, values, with_values};
-use crate::blocks::LEAST;
+use crate::blocks::MIN_LENGTH;
 
-/// (N, D) to (N, D).
+/// Scales rows to unit length: (N, D) to (N, D).
 pub(crate) fn unit(x: &Tensor) -> Result<Tensor> {
     x.apply_op1(Unit)
 }
@@ -37,7 +37,7 @@ impl CustomOp1 for Unit {
     }
 }
 
-/// x becomes the unit rows, or with `dy` its gradient.
+/// Rows `x`, which become the unit rows, or with `dy` the gradient of x.
 struct Rows<'a> {
     x: &'a mut [f32],
     width: usize,
@@ -49,9 +49,9 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let least = (LEAST * LEAST) as f32;
+        let min_square = (MIN_LENGTH * MIN_LENGTH) as f32;
         for (row, x) in self.x.chunks_exact_mut(self.width).enumerate() {
-            let scale = 1.0 / (dot(x, x) + least).sqrt();
+            let scale = 1.0 / (dot(x, x) + min_square).sqrt();
             x.iter_mut().for_each(|x| *x *= scale);
             if let Some(dy) = self.dy {
                 let dy = &dy[row * self.width..][..self.width];
