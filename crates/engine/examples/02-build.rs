@@ -1,11 +1,13 @@
 //! Builds an index of documents in memory, with progress: `cargo run --release --example 02-build -- my.index`.
+//!
+//! `Engine::build` does the same for a folder or a file.
 
 use selvedge::build::from_documents;
 use selvedge::{
     BuildOptions, Document, Encoder, Engine, LoadOptions, OpenOptions, Progress, Result, SearchOptions, Step,
 };
 
-/// Prints each stage's end.
+/// Prints each stage when it ends.
 struct Stages;
 
 impl Progress for Stages {
@@ -26,8 +28,9 @@ fn main() -> Result<()> {
         ("selvedge", "A selvedge is the woven edge that keeps a cloth from fraying."),
         ("shuttle", "A shuttle carries the weft across the loom."),
     ];
-    let documents = texts.map(|(id, text)| {
-        let metadata = serde_json::json!({"letters": text.len()});
+    // Documents can also come from a database or a stream: the iterator yields `Result`s.
+    let documents = texts.into_iter().map(|(id, text)| {
+        let metadata = serde_json::json!({"characters": text.len()});
         Ok(Document { id: id.into(), text: text.into(), metadata: Some(metadata) })
     });
     let encoder = Encoder::load("shipped", &LoadOptions::default())?;

@@ -1,14 +1,15 @@
-//! The device that computes, chosen at run time, and the one place where a backend is made of it.
+//! Devices, chosen at run time, and the one place that makes a backend from one.
 
 use std::str::FromStr;
 
-/// A device that computes, the encoder aside; written `cpu`, `cuda`, `cuda/1`.
+/// Device that trains codecs, compresses and scores; the encoder stays on the CPU. Written `cpu`, `cuda` (the first
+/// GPU), `cuda/1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The CPU.
     #[default]
     Cpu,
-    /// A GPU, by its number in `selvedge devices`.
+    /// NVIDIA GPU, by its CUDA ordinal, which `selvedge devices` lists.
     Cuda(usize),
 }
 
@@ -16,12 +17,12 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |number: &str| number.parse().map_err(|_| format!("{number:?} is no number of a GPU"));
+        let number = |number: &str| number.parse().map_err(|_| format!("{number:?} is not the number of a GPU"));
         match (text, text.strip_prefix("cuda/")) {
             ("cpu", _) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda(0)),
             (_, Some(given)) => number(given).map(Self::Cuda),
-            _ => Err("it can be cpu, cuda, or cuda/1, cuda/2, ... as `selvedge devices` lists them".into()),
+            _ => Err("expected cpu, cuda, or cuda/1, cuda/2, ... as `selvedge devices` lists them".into()),
         }
     }
 }
@@ -35,7 +36,8 @@ impl std::fmt::Display for Device {
     }
 }
 
-/// Evaluates an expression with the backend of a device under a name; what is asked for is had, or the error said why.
+/// Evaluates an expression with a name bound to the backend of a device. There is no fallback: a device that is not
+/// available is an error.
 macro_rules! on_device {
     ($device:expr, $backend:ident => $body:expr) => {
         match $device {

@@ -1,4 +1,4 @@
-//! Embeddings of a collection, or of queries, without an index: NumPy arrays for other programs and for other settings.
+//! Embeddings of a collection or of queries, written as NumPy arrays for other programs and later builds.
 //!
 //! **In:** a collection as [`build`](mod@crate::build) reads it, or queries. **Out:** a folder with one row per token
 //! `(total_tokens, D)`, tokens per text and ids, in the order of the input:
@@ -11,45 +11,53 @@
 
 use crate::collection::{ReadOptions, ReadReport};
 use crate::progress::{Progress, Stage};
+use crate::query_file::QueryFile;
 use crate::save::Saver;
+use crate::source::TextBlock;
 use crate::{Result, collection, query_file};
 use selvedge_encoder::{Encoder, TextKind};
 use selvedge_index::Document;
 use std::path::Path;
 
-/// Texts that are encoded at a time.
+/// Maximum number of texts that are encoded at a time: it limits the memory of the embeddings, as [`TextBlock`] limits
+/// that of the tokenizer.
 const BLOCK_TEXTS: usize = 1024;
 
 /// Options of [`encode()`].
 #[derive(Clone, Debug, Default)]
 pub struct EncodeOptions {
-    /// Whether the texts are queries, as [`query_file::read`] reads them, rather than a collection.
+    /// Whether the input is queries, as [`query_file::read`] reads them, rather than a collection.
     pub queries: bool,
     /// Whether rows are f32 rather than f16.
     pub is_f32: bool,
-    /// Options of reading a folder.
+    /// Options of reading a collection that is a folder.
     pub read: ReadOptions,
 }
 
 /// Counts of what was encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct EncodeReport {
-    /// Texts read.
+    /// Number of texts.
     pub texts: usize,
-    /// Rows written.
+    /// Number of rows written.
     pub tokens: u64,
-    /// Components of a row.
+    /// Number of components of a row.
     pub dim: usize,
-    /// Number of texts that have more tokens than the encoder reads.
+    /// Number of texts that were cut at the encoder's maximum length.
     pub truncated: usize,
-    /// Files and lines of the collection that were left out; none of queries.
+    /// Files and lines of the input that were skipped. Of queries, only a header is reported.
     pub read: ReadReport,
 }
 
-/// Encodes the texts at `input` into files of the folder `out`; each file appears when it is complete.
+/// Encodes the texts at `input` into files of the folder `out`. Each file appears when it is complete; the folder is
+/// created when the first texts are encoded.
 ///
 /// # Errors
-/// If the input or a line of it cannot be read, the encoder fails, or the folder cannot be written.
+/// - The errors of [`query_file::read`] or [`collection::read`].
+/// - [`Error::FolderOption`](crate::Error::FolderOption) if the input is queries and an option of reading folders is
+///   given.
+/// - [`Error::Encoder`](crate::Error::Encoder) if the encoder fails, [`Error::Io`](crate::Error::Io) if the folder
+///   cannot be written, [`Error::Cancelled`](crate::Error::Cancelled) if `progress` stops the operation.
 pub fn encode(
     input: &Path,
     out: &Path,
@@ -61,36 +69,39 @@ pub fn encode(
     let mut blocks = Blocks {
         encoder,
         kind,
-        saver: Saver::create(out, kind, encoder.dim(), options.is_f32)?,
+        out,
+        is_f32: options.is_f32,
+        saver: None,
         stage: Stage::new(progress, "encode", "texts", None),
         ids: Vec::new(),
-        texts: Vec::new(),
+        block: TextBlock::default(),
         tokens: 0,
         truncated: 0,
     };
     let mut read = ReadReport::default();
     if options.queries {
-        query_file::read(input)?.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
+        let QueryFile { queries, had_header } = query_file::read(input)?;
+        options.read.check_unused(input)?;
+        read = ReadReport { had_header, ..read };
+        queries.into_iter().try_for_each(|(id, text)| blocks.push(id, text))?;
     } else {
         let each = |document: Document| blocks.push(document.id, document.text);
         read = collection::read(input, Some(encoder), &options.read, each)?;
     }
-    blocks.flush()?;
-    let Blocks { saver, stage, ids, tokens, truncated, .. } = blocks;
-    stage.finish();
-    let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim(), truncated, read };
-    saver.finish(ids.into_iter().map(Ok))?;
-    Ok(report)
+    blocks.finish(read)
 }
 
-/// Texts on their way, a block at a time.
+/// Texts that are encoded and written block by block.
 struct Blocks<'a> {
     encoder: &'a Encoder,
     kind: TextKind,
-    saver: Saver,
+    out: &'a Path,
+    is_f32: bool,
+    /// Created by the first block, when the input is known to be readable.
+    saver: Option<Saver>,
     stage: Stage<'a>,
     ids: Vec<String>,
-    texts: Vec<String>,
+    block: TextBlock,
     tokens: u64,
     truncated: usize,
 }
@@ -98,21 +109,39 @@ struct Blocks<'a> {
 impl Blocks<'_> {
     fn push(&mut self, id: String, text: String) -> Result<()> {
         self.ids.push(id);
-        self.texts.push(text);
-        if self.texts.len() < BLOCK_TEXTS { Ok(()) } else { self.flush() }
+        self.block.push(text);
+        if self.block.is_full() || self.block.texts().len() == BLOCK_TEXTS {
+            self.saver = Some(self.flush()?);
+        }
+        Ok(())
     }
 
-    /// Encodes and writes the texts that wait.
-    fn flush(&mut self) -> Result<()> {
-        let embeddings = match self.kind {
-            TextKind::Query => self.encoder.encode_queries(&self.texts)?,
-            TextKind::Passage => self.encoder.encode_passages(&self.texts)?,
+    /// Encodes and writes the current block; returns the writer.
+    fn flush(&mut self) -> Result<Saver> {
+        let mut saver = match self.saver.take() {
+            Some(saver) => saver,
+            None => Saver::create(self.out, self.kind, self.encoder.dim(), self.is_f32)?,
         };
-        self.saver.push(&embeddings)?;
+        let texts = self.block.texts();
+        let embeddings = match self.kind {
+            TextKind::Query => self.encoder.encode_queries(texts)?,
+            TextKind::Passage => self.encoder.encode_passages(texts)?,
+        };
+        saver.push(&embeddings)?;
         self.truncated += embeddings.num_truncated;
         self.tokens += embeddings.num_embeddings() as u64;
-        self.stage.add(self.texts.len() as u64)?;
-        self.texts.clear();
-        Ok(())
+        self.stage.add(texts.len() as u64)?;
+        self.block.clear();
+        Ok(saver)
+    }
+
+    /// Encodes the last block and completes the files.
+    fn finish(mut self, read: ReadReport) -> Result<EncodeReport> {
+        let saver = self.flush()?;
+        self.stage.finish();
+        let Self { encoder, ids, tokens, truncated, .. } = self;
+        let report = EncodeReport { texts: ids.len(), tokens, dim: encoder.dim(), truncated, read };
+        saver.finish(ids.into_iter().map(Ok))?;
+        Ok(report)
     }
 }

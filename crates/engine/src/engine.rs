@@ -1,4 +1,4 @@
-//! An open index with its encoder and its device: what a program asks.
+//! An open index with its encoder and its device: the object that a program holds and queries.
 
 use crate::device::on_device;
 use crate::queries::{Queries, QuerySource, encoder_of};
@@ -12,10 +12,16 @@ use selvedge_search::{Ranking, Search, Searcher, StageTimes};
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// An index below this size has every checksum checked before it is searched; it takes well under a second.
+/// Size below which every checksum of an index is verified when it is opened; that takes well under a second.
 const CHECKED_BYTES: u64 = 1 << 30;
 
-/// An open index, ready to answer from any thread.
+/// An open index, searched by any number of threads at the same time.
+///
+/// **In:** queries as texts or as embeddings `(Q, D) f32`. **Out:** a [`SearchOutput`] per query.
+///
+/// An engine is `Send + Sync`: share it by reference or in an [`Arc`](std::sync::Arc), without a lock. Calls block, and
+/// their parallel work runs on the current rayon pool. The index on disk is opened once; a later build or
+/// [`Engine::tune`] does not change an open engine.
 pub struct Engine {
     index: Index,
     search: Box<dyn Search>,
@@ -23,59 +29,71 @@ pub struct Engine {
     encoder: OnceLock<Encoder>,
 }
 
-/// A passage that was found.
+/// A passage found for a query.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Hit {
-    /// Number of the passage in the index, from 0.
+    /// Number of the passage in the index, from 0, in the order of the collection.
     #[serde(skip)]
     pub pid: u32,
-    /// The passage's id.
+    /// Id of the passage, as the collection has it.
     pub id: String,
-    /// Sum over query tokens of their best similarity.
+    /// MaxSim: the sum over query tokens of the largest inner product with a passage token. Higher is better.
     pub score: f32,
-    /// The text, where it was asked for and the index has it.
+    /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The part of the text that matched best, where it was asked for.
+    /// Part of the text that matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<Snippet>,
-    /// The metadata, where it was asked for and the passage has some.
+    /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
 }
 
-/// The answer to one query.
+/// Result of one query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchOutput {
-    /// At most `k` passages, best first; ties in the order of the collection.
+    /// At most `k` passages, best first; ties in the order of the collection. Empty for a query without a token.
     pub hits: Vec<Hit>,
     /// Number of passages whose residuals were read.
     pub num_scored: usize,
-    /// Microseconds of each stage, query encoding aside.
+    /// Time of each stage in microseconds, without query encoding.
     pub stages_us: StageTimes,
 }
 
 impl Engine {
-    /// Builds the index of a collection (a folder, JSONL, TSV or `-`) at `path`.
+    /// Builds the index of a collection (a folder, a JSONL or TSV file, or `-` for standard input) at `path`. Documents
+    /// in memory are indexed by [`build::from_documents`], arrays by [`build::from_arrays`].
     ///
     /// # Errors
-    /// If the model does not load, the collection or a line of it cannot be read, `path` is taken, the memory budget is
-    /// too small, or the disk is full. Nothing is left at `path` then.
+    /// Nothing is left at `path` after an error:
+    /// - [`Error::BadOption`] if an option is out of range.
+    /// - [`Error::Encoder`] if the model does not load or fails.
+    /// - [`Error::Io`], [`Error::Utf8`], [`Error::Line`], [`Error::BadFile`], [`Error::Glob`] if the collection or a
+    ///   line of it cannot be read.
+    /// - [`Error::EmptyCollection`], [`Error::NoTokens`] if there is nothing to index.
+    /// - [`Error::Budget`] if the memory budget is too small.
+    /// - [`Error::Index`] if `path` exists, an id is repeated, or the disk is full.
+    /// - [`Error::Backend`] if the device is not available or fails, [`Error::Codec`] if the codec cannot be trained.
+    /// - [`Error::Cancelled`] if `progress` asks to stop.
     pub fn build(
         collection: &Path,
         path: &Path,
         options: &BuildOptions,
         progress: &dyn Progress,
     ) -> Result<BuildReport> {
+        options.check()?;
         let encoder = Encoder::load(&options.model, &options.encoder)?;
         build::from_text(collection, path, &encoder, options, progress)
     }
 
-    /// Opens the index at `path` on a device.
+    /// Opens the index at `path` on a device. Files are mapped, not read: only an index below 1 GiB is read once, to
+    /// verify its checksums.
     ///
     /// # Errors
-    /// If a file of the index is missing, damaged or of another format version, the device cannot be had, or (with
-    /// [`OpenOptions::load_model`]) the encoder does not load or is not the one that made the index.
+    /// - [`Error::Index`] if a file of the index is missing, corrupt or of another format version.
+    /// - [`Error::Backend`] or [`Error::Search`] if the device is not available, or lacks the memory.
+    /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
         let index = open_index(path)?;
         let search = on_device!(options.device, backend => {
@@ -88,79 +106,104 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The index.
+    /// The index, for its documents and its manifest.
     pub fn index(&self) -> &Index {
         &self.index
     }
 
-    /// The searcher, for embeddings made elsewhere and for stages by themselves.
+    /// The searcher, which returns pids and scores without ids and texts.
     pub fn searcher(&self) -> &dyn Search {
         &*self.search
     }
 
-    /// The encoder of queries, loaded by the first call.
+    /// Returns the encoder of queries, which is loaded by the first call.
     ///
     /// # Errors
-    /// If it does not load, or is not the one that made the index.
+    /// - [`Error::NoEncoder`] if the index was made from embeddings and [`OpenOptions::model`] names no encoder.
+    /// - [`Error::RememberedModel`] if the encoder that made the index does not load by the name that the index
+    ///   stores.
+    /// - [`Error::Encoder`] if a named encoder does not load.
+    /// - [`Error::OtherEncoder`] if its fingerprint is not the index's; with [`OpenOptions::any_model`], only
+    ///   [`Error::Search`] if its dimension is not the index's.
     pub fn encoder(&self) -> Result<&Encoder> {
         if let Some(encoder) = self.encoder.get() {
             return Ok(encoder);
         }
-        // Two threads may both load it; one of the two is kept.
+        // If two threads load it at the same time, one of the two encoders is kept.
         let encoder = encoder_of(&self.index, &self.options)?;
         Ok(self.encoder.get_or_init(|| encoder))
     }
 
-    /// Answers a question.
+    /// Answers a query given as text.
     ///
     /// # Errors
-    /// If the encoder does not load or fails, or the index cannot be read.
+    /// The errors of [`Engine::encoder`] and of [`Engine::search_embeddings`].
     pub fn search(&self, text: &str, options: &SearchOptions) -> Result<SearchOutput> {
+        options.check()?;
         let query = self.encoder()?.encode_queries(&[text])?;
         self.search_embeddings(&query.data, options)
     }
 
-    /// Answers questions, one core of the current rayon pool each.
+    /// Answers queries given as texts, in order. Queries share the threads of the current rayon pool.
     ///
     /// # Errors
-    /// As [`Engine::search`].
+    /// As [`Engine::search`]; one bad query fails the batch.
     pub fn search_batch(&self, texts: &[impl AsRef<str> + Sync], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
+        options.check()?;
         let queries = self.encoder()?.encode_queries(texts)?;
         self.search_embeddings_batch(&queries.iter().collect::<Vec<_>>(), options)
     }
 
-    /// Answers a query `(Q, D) f32`.
+    /// Answers a query given as embeddings `(Q, D) f32`, row-major.
     ///
     /// # Errors
-    /// If the embeddings do not fit the index, the device fails, or the index cannot be read.
+    /// - [`Error::BadOption`] if an option is out of range.
+    /// - [`Error::Search`] if the embeddings do not fit the index or are not finite, or the device fails.
+    /// - [`Error::Index`] if an id, a text or metadata cannot be read.
+    /// - [`Error::Encoder`] if a snippet is requested and the text cannot be tokenized.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
+        options.check()?;
         let params = options.params(self.searcher());
         self.output(query, self.search.search(query, &params, options.subset.as_deref())?, options)
     }
 
-    /// Answers queries `(Q, D) f32`, one core of the current rayon pool each.
+    /// Answers queries given as embeddings `(Q, D) f32` each, in order. Queries share the threads of the current rayon
+    /// pool.
     ///
     /// # Errors
-    /// As [`Engine::search_embeddings`].
+    /// As [`Engine::search_embeddings`]; one bad query fails the batch.
     pub fn search_embeddings_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
+        options.check()?;
         let params = options.params(self.searcher());
-        let outcomes = self.search.search_batch(queries, &params, options.subset.as_deref())?;
-        queries.par_iter().zip(outcomes).map(|(query, outcome)| self.output(query, outcome, options)).collect()
+        let rankings = self.search.search_batch(queries, &params, options.subset.as_deref())?;
+        queries.par_iter().zip(rankings).map(|(query, ranking)| self.output(query, ranking, options)).collect()
     }
 
-    /// Reads queries and encodes those that are texts.
+    /// Reads queries from a file, an array or texts, and encodes those that are texts.
     ///
     /// # Errors
-    /// If a file or a line of it cannot be read, arrays do not fit the index or each other, or the encoder fails.
+    /// - [`Error::Io`], [`Error::Utf8`], [`Error::Line`] if a file of texts or a line of it cannot be read.
+    /// - [`Error::Empty`] if there is no query.
+    /// - [`Error::Npy`], [`Error::NotFinite`], [`Error::Count`] if an array is malformed, or does not fit the index or
+    ///   the other files.
+    /// - The errors of [`Engine::encoder`] if texts have to be encoded.
     pub fn queries(&self, source: &QuerySource) -> Result<Queries> {
         queries::load(source, self)
     }
 
-    /// Measures quality and speed: see [`mod@eval`].
+    /// Measures quality against judgments, and speed: see [`mod@eval`].
     ///
     /// # Errors
-    /// If no query has a judgment, the embeddings given do not fit the index, or the encoder, the device or the index
-    /// fails.
+    /// Before the first search:
+    /// - [`Error::BadOption`] if a search option is out of range.
+    /// - [`Error::NothingJudged`] if no query has a judgment.
+    /// - [`Error::Count`] if lists of `queries` differ in length, or the uncompressed embeddings are of another number
+    ///   of passages; [`Error::Npy`], [`Error::Search`] if these are malformed or of another dimension.
+    /// - [`Error::NoText`] if text has to be encoded and the index was made from embeddings, [`Error::NoQueryTexts`] if
+    ///   [`EvalOptions::dense`] is set and the queries have no texts, and the errors of [`Engine::encoder`].
+    ///
+    /// Later [`Error::Search`], [`Error::Backend`], [`Error::Encoder`] or [`Error::Index`] if a part fails, and
+    /// [`Error::Cancelled`] if `progress` asks to stop.
     pub fn eval(
         &self,
         queries: &Queries,
@@ -171,24 +214,29 @@ impl Engine {
         eval::eval(self, queries, qrels, options, progress)
     }
 
-    /// Finds the fastest search parameters for a recall, and stores them in the index. This engine keeps the parameters
-    /// that it was opened with.
+    /// Finds the fastest search parameters for a recall, and stores them in the index; stored parameters for other `k`
+    /// are kept. This engine keeps the parameters that it was opened with.
     ///
     /// # Errors
-    /// If no query finds a passage, or the index cannot be written.
+    /// The index is left as it was after an error:
+    /// - [`Error::BadOption`] if an option is out of range.
+    /// - [`Error::NothingFound`] if no query finds a passage.
+    /// - [`Error::Search`] if a query does not fit the index, or the device fails.
+    /// - [`Error::Index`] if the index cannot be written.
+    /// - [`Error::Cancelled`] if `progress` asks to stop.
     pub fn tune(&self, queries: &Queries, options: &TuneOptions, progress: &dyn Progress) -> Result<TuneReport> {
         tune::tune(self, queries, options, progress)
     }
 
-    /// Adds ids, and what else is asked for of each hit.
-    fn output(&self, query: &[f32], outcome: Ranking, options: &SearchOptions) -> Result<SearchOutput> {
-        let hits = outcome.found.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
-        Ok(SearchOutput { hits, num_scored: outcome.num_scored, stages_us: outcome.stages_us })
+    /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
+    fn output(&self, query: &[f32], ranking: Ranking, options: &SearchOptions) -> Result<SearchOutput> {
+        let hits = ranking.found.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
+        Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us })
     }
 
     fn hit(&self, query: &[f32], found: &selvedge_search::Hit, options: &SearchOptions) -> Result<Hit> {
         let &selvedge_search::Hit { pid, score, .. } = found;
-        // An index of embeddings has ids alone.
+        // An index made from embeddings has ids only.
         let has_text = self.index.manifest().encoder.is_some();
         let wants_text = has_text && (options.text || options.snippet.is_some());
         if !(wants_text || options.metadata) {
@@ -206,8 +254,8 @@ impl Engine {
         })
     }
 
-    /// The part of a passage that a query matched, or its beginning where rows and tokens cannot be paired: of a pooled
-    /// index, and where no encoder is loaded.
+    /// Returns the part of a passage that a query matched. In a pooled index, or without a loaded encoder, embeddings
+    /// cannot be paired with tokens, and the part is the beginning.
     fn snippet(&self, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
         let is_pooled = self.index.manifest().build.pool.is_some();
         let Some(encoder) = self.encoder.get().filter(|_| !is_pooled) else {
@@ -228,7 +276,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Opens an index, with every checksum checked where that is quick.
+/// Opens an index, and verifies its checksums if it is small.
 fn open_index(path: &Path) -> Result<Index> {
     let index = Index::open(path, Check::Structure)?;
     let bytes: u64 = index.bytes_on_disk().values().sum();

@@ -1,203 +1,259 @@
-//! Failures, with the file, the line or the value concerned and the way out.
+//! Errors: each names the file, line or value that caused it, and the remedy if there is one.
 
 use std::path::{Path, PathBuf};
 
-/// A `Result` of this crate.
+/// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong.
+/// Failure of an operation of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A path that cannot be read or written.
+    /// File or folder that cannot be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// Text that is no text.
+    /// Line that is not valid UTF-8.
     #[error("{path}, line {line}: not valid UTF-8")]
     Utf8 {
         /// The file.
         path: PathBuf,
-        /// Its line.
+        /// The line, from 1.
         line: usize,
     },
-    /// A line that does not have the format.
+    /// Line that does not have the format of its file.
     #[error("{path}, line {line}: {reason}")]
     Line {
         /// The file.
         path: PathBuf,
-        /// Its line.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Fault of the line.
         reason: String,
     },
-    /// A file of a folder that cannot be read as text.
+    /// Line whose document the index refuses.
+    #[error("{path}, line {line}: {source}")]
+    RefusedLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Error of the index.
+        source: selvedge_index::Error,
+    },
+    /// File of a folder that cannot be read as text, with
+    /// [`ReadOptions::strict`](crate::collection::ReadOptions::strict).
     #[error("{path}: {reason}")]
     BadFile {
         /// The file.
         path: PathBuf,
-        /// Why it cannot be read.
+        /// Reason why it cannot be read.
         reason: String,
     },
-    /// A glob that cannot be parsed.
+    /// Glob that cannot be parsed.
     #[error("the glob {glob:?}: {reason}")]
     Glob {
         /// The glob.
         glob: String,
-        /// What is wrong with it.
+        /// Fault of the glob.
         reason: String,
     },
-    /// A collection without a passage.
+    /// Option out of its range.
+    #[error("{option} is {value}: {reason}")]
+    BadOption {
+        /// Field of the options.
+        option: &'static str,
+        /// Value of the option.
+        value: String,
+        /// The values that are allowed.
+        reason: &'static str,
+    },
+    /// Option of reading folders that is given for a collection that is a file.
+    #[error("{path}: not a folder of text files, the only kind of collection that {option} applies to")]
+    FolderOption {
+        /// The collection.
+        path: PathBuf,
+        /// Name of the option.
+        option: &'static str,
+    },
+    /// Build without a document.
+    #[error("no document was given: there is nothing to index")]
+    NoDocuments,
+    /// Collection without a passage.
     #[error("{path}: holds no passage")]
     EmptyCollection {
         /// The collection.
         path: PathBuf,
     },
-    /// A file without a thing that it should hold.
+    /// File without an entry.
     #[error("{path}: holds no {of}")]
     Empty {
         /// The file.
         path: PathBuf,
-        /// The thing, such as "query".
+        /// Kind of the entries, such as "query".
         of: &'static str,
     },
-    /// Judgments that are of other queries than those asked.
+    /// Judgments of other queries than those that are evaluated.
     #[error("{qrels}: judges none of the queries of {queries}: it begins with {judged:?}, they with {asked:?}")]
     NothingJudged {
-        /// The judgments.
+        /// File of the judgments.
         qrels: PathBuf,
-        /// The query that they judge first.
+        /// Id of the query that is judged first.
         judged: String,
-        /// The queries.
+        /// File of the queries.
         queries: PathBuf,
-        /// The first of them.
+        /// Id of the first query.
         asked: String,
     },
-    /// An id that does not fit into a TREC run, whose columns are parted by white space.
-    #[error("the id {id:?} is empty or holds white space, which a TREC run cannot tell from its columns")]
+    /// Id that a TREC run cannot contain, since white space separates its columns.
+    #[error("the id {id:?} is empty or contains white space, which separates the columns of a TREC run")]
     TrecId {
         /// The id.
         id: String,
     },
-    /// A collection whose every passage came out without a token.
+    /// Collection whose passages have no token.
     #[error("no passage has a token left after tokenizing: there is nothing to index")]
     NoTokens,
-    /// A NumPy file that is none, or of another shape.
+    /// NumPy file that is malformed, or has another type or shape than expected.
     #[error("{path}: {reason}")]
     Npy {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault of the file.
         reason: String,
     },
-    /// A component that is NaN or infinite.
+    /// Component of an embedding that is NaN or infinite.
     #[error("{path}: row {row} has a component that is not finite")]
     NotFinite {
-        /// The file, or what stands for it.
+        /// The file, or a name of the source.
         path: PathBuf,
-        /// The row.
+        /// Row of the embedding, from 0.
         row: usize,
     },
-    /// Two inputs that should have the same number of entries.
+    /// Inputs that should have the same number of entries, and do not.
     #[error("{path}: has {found} entries, expected {expected}")]
     Count {
         /// The file.
         path: PathBuf,
-        /// Entries that the other input asks for.
+        /// Number of entries of the other input.
         expected: usize,
-        /// Entries found.
+        /// Number of entries of the file.
         found: usize,
     },
-    /// Queries by another model.
+    /// Encoder of queries that is not the one that made the index.
     #[error(
         "the index was made with {expected_model} (fingerprint {expected}), but {found_model} has fingerprint {found}: \
-         the bytes of its weights or its tokenizer, or its settings, are others; name the model that made the index, or \
-         take any model if these files are the same model saved again"
+         its weights, its tokenizer or its settings differ; name the model that made the index, or allow any model if \
+         these files are the same model saved again"
     )]
     OtherEncoder {
-        /// Model of the index.
+        /// Model that made the index.
         expected_model: String,
-        /// Its fingerprint.
+        /// Fingerprint of the model that made the index.
         expected: String,
-        /// Model at hand.
+        /// Model that was loaded.
         found_model: String,
-        /// Its fingerprint.
+        /// Fingerprint of the model that was loaded.
         found: String,
     },
-    /// The model that an index remembers, which does not load any more.
+    /// Encoder that made an index and does not load by the name that the index stores.
     #[error("the index was made with the model {model:?}, which cannot be loaded: {source}; name it where it is now")]
     RememberedModel {
-        /// Name or path of the model, as the index has it.
+        /// Name or path of the model, as the index stores it.
         model: String,
-        /// Failure of loading it.
+        /// Error of loading the model.
         source: Box<selvedge_encoder::Error>,
     },
-    /// A budget that cannot hold even the fixed parts.
+    /// Embedding of the training sample that the codec refuses; its number is its place in the sample.
+    #[error("of the embeddings sampled for training: {source}")]
+    Sample {
+        /// Error of the codec.
+        source: selvedge_codec::Error,
+    },
+    /// Memory budget that is smaller than the fixed parts of a build.
     #[error("the memory budget of {budget_bytes} bytes is too small: {needed_bytes} bytes are needed for {what}")]
     Budget {
-        /// The budget.
+        /// Budget in bytes.
         budget_bytes: u64,
-        /// What the fixed parts take.
+        /// Bytes of the fixed parts.
         needed_bytes: u64,
-        /// Which parts.
+        /// Names of the fixed parts.
         what: String,
     },
-    /// An index made from embeddings, asked with a text.
+    /// Query given as text to an index made from embeddings.
     #[error(
         "the index was made from embeddings, so it names no encoder: give embeddings of the queries, or name the model"
     )]
     NoEncoder,
-    /// An index without text, where text has to be encoded again.
-    #[error("the index holds no text: recall against exact f32 needs the uncompressed embeddings and their lengths")]
+    /// Index without text, where stored text has to be encoded again.
+    #[error(
+        "the index holds no text to encode again: exact f32 MaxSim needs the uncompressed embeddings and their \
+         lengths, and a single vector per passage cannot be measured"
+    )]
     NoText,
-    /// Queries that are embeddings, where their texts are needed.
-    #[error("a single vector per passage is compared with the queries' texts: give the texts too")]
+    /// Queries given as embeddings, where their texts are needed.
+    #[error("a single vector per passage is measured with the texts of the queries: give the texts too")]
     NoQueryTexts,
-    /// No search setting reaches the recall.
-    #[error("no setting tried finds {recall} of the top {k}; one finds {most:.4}: ask for less recall")]
+    /// Recall that no search setting reaches.
+    #[error("no setting tried finds {recall} of the top {k}; one finds {most:.4}: request less recall")]
     NothingTuned {
         /// Number of results.
         k: usize,
-        /// Share of the exhaustive top k that was asked for.
+        /// Share of the exhaustive top k that was requested.
         recall: f64,
-        /// The largest share that a setting finds.
+        /// Largest share that a setting finds.
         most: f64,
     },
-    /// Queries none of which finds a passage.
+    /// Queries of which none finds a passage.
     #[error("no query finds a passage: give queries that find something")]
     NothingFound,
-    /// An operation whose [`Progress`](crate::Progress) asked it to stop.
+    /// Operation that its [`Progress`](crate::Progress) asked to stop.
     #[error("cancelled")]
     Cancelled,
-    /// The encoder.
+    /// Error of the encoder.
     #[error(transparent)]
     Encoder(#[from] selvedge_encoder::Error),
-    /// The codec.
+    /// Error of the codec.
     #[error(transparent)]
-    Codec(#[from] selvedge_codec::Error),
-    /// The index.
+    Codec(selvedge_codec::Error),
+    /// Error of the index.
     #[error(transparent)]
     Index(#[from] selvedge_index::Error),
-    /// The search.
+    /// Error of the search.
     #[error(transparent)]
     Search(#[from] selvedge_search::Error),
-    /// The backend.
+    /// Error of the backend.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
 }
 
 impl Error {
-    /// An I/O error at `path`.
+    /// Returns a function that makes an I/O error at `path`, for `map_err`.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.into(), source }
     }
 
-    /// A malformed line.
+    /// Makes the error of an option out of its range.
+    pub(crate) fn option(option: &'static str, value: impl std::fmt::Display, reason: &'static str) -> Self {
+        Self::BadOption { option, value: value.to_string(), reason }
+    }
+
+    /// Makes the error of a malformed line.
     pub fn line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
         Self::Line { path: path.into(), line, reason: reason.into() }
+    }
+}
+
+/// A cancelled training is [`Error::Cancelled`], like every other stage.
+impl From<selvedge_codec::Error> for Error {
+    fn from(error: selvedge_codec::Error) -> Self {
+        match error {
+            selvedge_codec::Error::Cancelled => Self::Cancelled,
+            error => Self::Codec(error),
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! ColBERTv2 late-interaction retrieval as a library: the parts that a program embeds.
+//! ColBERTv2 late-interaction retrieval as a library.
 //!
-//! **In:** text, or token embeddings. **Out:** ranked passages with their ids, scores, texts and metadata.
+//! **In:** texts, or token embeddings made elsewhere. **Out:** ranked passages with their ids, scores, texts and
+//! metadata.
 //!
 //! ```no_run
 //! use selvedge::{Engine, OpenOptions, SearchOptions};
@@ -15,11 +16,13 @@
 //! }
 //! ```
 //!
-//! | to | call |
+//! | task | call |
 //! |---|---|
-//! | make an index | [`Engine::build`], or the parts of [`mod@build`] |
-//! | open one, with its model | [`Engine::open`] |
-//! | ask it | [`Engine::search`], [`Engine::search_batch`], [`Engine::search_embeddings`] |
+//! | build an index of files | [`Engine::build`] |
+//! | build an index of documents in memory, or of arrays | [`build::from_documents`], [`build::from_arrays`] |
+//! | open an index with its encoder | [`Engine::open`] |
+//! | search by text | [`Engine::search`], [`Engine::search_batch`] |
+//! | search by embeddings | [`Engine::search_embeddings`], [`Engine::search_embeddings_batch`] |
 //! | measure quality and speed | [`Engine::eval`] |
 //! | choose search parameters for a recall | [`Engine::tune`] |
 //! | write embeddings as NumPy arrays | [`encode()`] |
@@ -27,10 +30,17 @@
 //!
 //! # Threads
 //!
-//! Nothing here owns a thread. An [`Engine`] is `Send + Sync` and is shared by reference or `Arc`; its calls block until
-//! they are answered, and their parallel work runs on the current rayon pool. So a server hands in its own pool, and
-//! calls from where blocking is allowed: `pool.install(|| engine.search(text, &options))`. Nothing is printed: long
-//! operations report to a [`Progress`], warnings go to [`tracing`].
+//! The library keeps no thread. An [`Engine`] is `Send + Sync`: share it by reference or in an `Arc`, without
+//! a lock. A call blocks until its result is complete, and its parallel work runs on the current rayon pool.
+//! (Two calls start threads of their own: a download of a model, and the first lookup of an id in an index.)
+//! A server therefore makes a pool of its own, and calls the engine from a thread that may block, inside
+//! `pool.install`. The example `03-server` answers async clients in this way, in batches.
+//!
+//! # Progress, warnings and errors
+//!
+//! Nothing is printed. Long operations report to a [`Progress`], which can also cancel them: the operation then returns
+//! [`Error::Cancelled`] and removes the file or index that it was writing. `&()` ignores progress. Warnings go to
+//! [`tracing`]. Options are checked before the work begins: [`Error::BadOption`].
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -48,12 +58,20 @@ mod progress;
 pub mod qrels;
 pub mod queries;
 pub mod query_file;
+mod records;
 pub mod save;
 mod snippet;
 pub mod source;
+mod staged;
+mod stored_texts;
 mod text;
 pub mod trec;
 mod tune;
+
+/// The programs of the README, compiled as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
 
 pub use build::{BuildOptions, BuildReport};
 pub use device::Device;

@@ -1,28 +1,36 @@
-//! Text files line by line, each line with its number, invalid UTF-8 as an error that names it.
+//! Text files read by lines. Errors name the file and the line.
 
 use crate::text::{self, MOST_PASSAGE_BYTES};
 use crate::{Error, Result};
+use selvedge_index::Document;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-/// An open file or standard input; gzip and Zstandard are undone.
+/// Reader of the lines of a file or of standard input. gzip and Zstandard are decompressed.
 pub struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
     line: usize,
     buffer: Vec<u8>,
-    /// Whether the buffer holds a line that [`Self::next`] has not given yet.
+    /// Whether the buffer holds a line that [`Self::next`] has not returned yet.
     is_held: bool,
 }
 
 impl Lines {
     /// Opens `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be opened or its compression is corrupt.
     pub fn open(path: &Path) -> Result<Self> {
         let reader = text::open(path).map_err(Error::io(path))?;
         Ok(Self { path: path.into(), reader, line: 0, buffer: Vec::new(), is_held: false })
     }
 
-    /// First byte of the next line that is no white space, if any, without taking the line.
+    /// Returns the first byte, white space skipped, of the next line that is not blank, without consuming the
+    /// line. `None` at the end of the file.
+    ///
+    /// # Errors
+    /// As [`Lines::next`], except that UTF-8 is not checked.
     pub fn peek(&mut self) -> Result<Option<u8>> {
         if !self.is_held {
             self.is_held = self.advance()?;
@@ -31,7 +39,11 @@ impl Lines {
         Ok(first.filter(|_| self.is_held))
     }
 
-    /// The next line that is not blank, without its end.
+    /// Returns the next line that is not blank, without its line break; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Utf8`] if the line is not UTF-8, [`Error::Line`] if it is
+    /// longer than 64 MiB or the file is UTF-16.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<&str>> {
         if !std::mem::take(&mut self.is_held) && !self.advance()? {
@@ -43,7 +55,7 @@ impl Lines {
         }
     }
 
-    /// Reads the next line that is not blank into the buffer; false at the end of the file.
+    /// Reads the next line that is not blank into the buffer; returns false at the end of the file.
     fn advance(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
@@ -68,7 +80,7 @@ impl Lines {
         }
     }
 
-    /// Takes a byte order mark off the first line.
+    /// Removes a byte order mark from the first line.
     fn drop_mark(&mut self) -> Result<()> {
         match self.buffer.as_slice() {
             [0xef, 0xbb, 0xbf, ..] => drop(self.buffer.drain(..3)),
@@ -78,40 +90,37 @@ impl Lines {
         Ok(())
     }
 
-    /// Number of the line that [`Self::next`] gave last, from 1.
+    /// Path of the file, as it was given.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of the line that [`Self::next`] or [`Self::peek`] read last, from 1, blank lines counted; 0 before
+    /// the first.
     pub fn number(&self) -> usize {
         self.line
     }
 
-    /// An error about the line that [`Self::next`] gave last.
+    /// Returns an [`Error::Line`] about the line of [`Self::number`], with the reason as the rest of its message.
     pub fn error(&self, reason: impl Into<String>) -> Error {
         Error::line(&self.path, self.line, reason)
     }
-}
 
-/// Id and text of a line `id<TAB>text`.
-pub(crate) fn split_tsv(line: &str) -> Result<(&str, &str), String> {
-    let (id, text) = line.split_once('\t').ok_or("expected id<TAB>text, found no tab")?;
-    check_id(id)?;
-    Ok((id, text))
-}
-
-/// Whether the fields of a file's first line are names of columns.
-pub(crate) fn is_tsv_header(id: &str, text: &str) -> bool {
-    id.eq_ignore_ascii_case("id") && text.trim_end().eq_ignore_ascii_case("text")
-}
-
-/// Checks that an id is one that an index takes.
-pub(crate) fn check_id(id: &str) -> Result<(), String> {
-    if id.is_empty() {
-        Err("the id is empty".into())
-    } else if id.trim().is_empty() {
-        Err(format!("the id {id:?} is blank"))
-    } else if id.contains(['\n', '\r', '\0']) {
-        Err(format!("the id {id:?} holds a line break or a NUL"))
-    } else {
-        Ok(())
+    /// Adds file and line to an error that refuses the document on the line that [`Self::next`] returned last.
+    pub(crate) fn refused(&self, error: Error) -> Error {
+        use selvedge_index::Error::{DocumentTooLarge, DuplicateId, InvalidId, Metadata};
+        match error {
+            Error::Index(
+                source @ (DuplicateId { .. } | InvalidId { .. } | Metadata { .. } | DocumentTooLarge { .. }),
+            ) => Error::RefusedLine { path: self.path.clone(), line: self.line, source },
+            other => other,
+        }
     }
+}
+
+/// Checks an id; the error names it.
+pub(crate) fn check_id(id: &str) -> Result<(), String> {
+    Document::check_id(id).map_err(|reason| format!("the id {id:?} {reason}"))
 }
 
 #[cfg(test)]
@@ -130,6 +139,22 @@ mod tests {
         assert_eq!(lines.number(), 3);
         assert_eq!(lines.next().unwrap(), Some("two"));
         assert_eq!((lines.peek().unwrap(), lines.next().unwrap()), (None, None));
+    }
+
+    /// The mark is on a line with text, where a mark that is kept would become part of the id.
+    #[test]
+    fn a_byte_order_mark_is_dropped_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "\u{feff}one\n\u{feff}two").unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        assert_eq!(lines.next().unwrap(), Some("one"));
+        assert_eq!(lines.next().unwrap(), Some("\u{feff}two"), "a mark elsewhere is text");
+        for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
+            std::fs::write(&path, mark).unwrap();
+            let error = Lines::open(&path).unwrap().next().unwrap_err();
+            assert!(matches!(&error, Error::Line { line: 1, reason, .. } if reason.contains("UTF-16")), "{error}");
+        }
     }
 
     #[test]

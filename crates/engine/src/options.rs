@@ -1,55 +1,62 @@
-//! Options of opening and of searching; `Default` is right for most programs.
+//! Options of opening an index and of searching it. `Default` suits most programs.
 
-use crate::Device;
+use crate::{Device, Error, Result};
 use selvedge_encoder::LoadOptions;
 use selvedge_search::{Mode, Search, SearchParams, Subset};
 use std::sync::Arc;
 
-/// The encoder that an opened index takes its queries from.
+/// Encoder of the queries of an open index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Model {
-    /// The one that made the index, where the index remembers it.
+    /// The encoder that made the index, found by the name that the index stores.
     #[default]
     OfIndex,
-    /// A local folder or a hub id, which has to be the model that made the index.
+    /// A local folder or a hub id. It must be the encoder that made the index, unless [`OpenOptions::any_model`] is
+    /// set.
     Named(String),
 }
 
 /// Options of [`Engine::open`](crate::Engine::open).
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
-    /// The encoder of queries.
+    /// Encoder of the queries.
     pub model: Model,
-    /// Whether an encoder of another fingerprint than the index remembers is taken, with a warning.
+    /// Whether an encoder whose fingerprint is not the index's is accepted, with a warning.
     pub any_model: bool,
-    /// Options of loading the encoder; lengths that are not given are those of the index.
+    /// Options of loading the encoder. For a maximum length that is `None`, the one stored in the index is used.
     pub encoder: LoadOptions,
-    /// The device that scores passages. The encoder stays on the CPU.
+    /// Device that scores passages. The encoder stays on the CPU.
     pub device: Device,
-    /// Whether the encoder is loaded with the index rather than by the first text that needs it.
+    /// Whether the encoder is loaded with the index, rather than by the first text that needs it.
     pub load_model: bool,
 }
 
 /// Options of a search.
+///
+/// ```
+/// use selvedge::SearchOptions;
+///
+/// let options = SearchOptions { k: 3, text: true, ..SearchOptions::default() };
+/// ```
 #[derive(Clone, Debug)]
 pub struct SearchOptions {
-    /// Number of results.
+    /// Number of results, at least 1.
     pub k: usize,
-    /// Whether every passage is scored: the ground truth of the index.
+    /// Whether every passage is scored, instead of the candidates of an approximate search.
     pub exact: bool,
-    /// Cells opened for each query token; by `k` and by what was tuned, where not given.
+    /// Number of cells probed per query token, at least 1. `None`: as tuned for `k`, or else by default.
     pub nprobe: Option<usize>,
-    /// Candidates ranked by their centroids.
+    /// Number of candidates ranked by their centroids, at least 1; raised to `num_rescored`. `None`: as for `nprobe`.
     pub ndocs: Option<usize>,
-    /// Candidates scored with their residuals.
+    /// Number of candidates scored with their residuals, at least 1; raised to `k`. `None`: as for `nprobe`.
     pub num_rescored: Option<usize>,
-    /// Passages that may be found; all, where not given.
+    /// Passages that may be found. `None`: all.
     pub subset: Option<Arc<Subset>>,
-    /// Whether hits carry their text.
+    /// Whether hits carry the text of their passage.
     pub text: bool,
-    /// Whether hits carry their metadata.
+    /// Whether hits carry the metadata of their passage.
     pub metadata: bool,
-    /// Characters of the part of the text that matched best; none where not given.
+    /// Maximum length in characters of the part of the text that matched best. `None`: hits carry no such part.
     pub snippet: Option<usize>,
 }
 
@@ -70,7 +77,8 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
-    /// The search's parameters: as given, or else as tuned on the index, or else the defaults.
+    /// Returns the parameters of a search by these options: as given, or else as tuned on the index, or else the
+    /// defaults.
     pub fn params(&self, search: &dyn Search) -> SearchParams {
         let mut params = if self.exact { SearchParams::exact(self.k) } else { search.params(self.k) };
         if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
@@ -79,5 +87,15 @@ impl SearchOptions {
             *num_rescored = self.num_rescored.unwrap_or(*num_rescored);
         }
         params
+    }
+
+    /// Checks that every number is at least 1.
+    pub(crate) fn check(&self) -> Result<()> {
+        let numbers =
+            [("k", Some(self.k)), ("nprobe", self.nprobe), ("ndocs", self.ndocs), ("num_rescored", self.num_rescored)];
+        match numbers.into_iter().find(|&(_, number)| number == Some(0)) {
+            Some((option, _)) => Err(Error::option(option, 0, "expected at least 1")),
+            None => Ok(()),
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! Judgments: the grade of a passage for a query.
 //!
-//! **In:** a file, one judgment a line, or a BEIR folder, whose `qrels/test.tsv` is read. **Out:** [`Qrels`], or the
-//! judgments in the order of the file. Every command that takes judgments reads them here.
+//! **In:** a file with one judgment per line, or a BEIR folder, whose `qrels/test.tsv` is read; either may be
+//! compressed by gzip or Zstandard. **Out:** [`Qrels`], or the judgments in the order of the file. Every command that
+//! takes judgments reads them here.
 //!
 //! | columns | format |
 //! |---|---|
 //! | query, passage, grade | the usual one; BEIR's begins with a header, `query-id corpus-id score`, which is skipped |
-//! | query, anything, passage, grade | TREC's |
-//! | query, passage | where the caller takes a pair for an answer |
+//! | query, any, passage, grade | TREC's |
+//! | query, passage | pairs of a query and its answer, where the caller accepts them |
 //!
-//! A line with a tab is cut at its tabs, so that ids may hold spaces; any other line is cut at white space. A grade is a
-//! whole number; a passage counts as relevant where it is above 0.
+//! A line with a tab is split at its tabs, so that ids may contain spaces; any other line is split at white space. A
+//! grade is a whole number; a passage is relevant if it is above 0.
 
+use crate::collection::beir;
 use crate::lines::Lines;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -20,21 +22,21 @@ use std::path::{Path, PathBuf};
 
 /// First line of BEIR's judgments.
 const BEIR_HEADER: [&str; 3] = ["query-id", "corpus-id", "score"];
-/// Judgments of a BEIR folder.
+/// Path of the judgments in a BEIR folder.
 const BEIR_FILE: &str = "qrels/test.tsv";
 
-/// One line of a file of judgments.
+/// Grade of one passage for one query: a line of a file of judgments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgment {
     /// Id of the query.
     pub query: String,
     /// Id of the passage.
     pub passage: String,
-    /// Grade; above 0 where the passage is relevant.
+    /// Grade; above 0 if the passage is relevant.
     pub grade: i32,
 }
 
-/// Grades of passages, by query and passage.
+/// Grades of passages, by query and passage; collected from [`Judgment`]s or read from a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qrels {
     path: PathBuf,
@@ -46,25 +48,27 @@ impl Qrels {
     /// Reads judgments with a grade.
     ///
     /// # Errors
-    /// If the file cannot be read, holds no judgment, or a line has another number of columns, a grade that is no whole
-    /// number, or another grade than an earlier line gave to the same passage.
+    /// - [`Error::Io`], [`Error::Utf8`] if the file cannot be read.
+    /// - [`Error::Line`] for a line with another number of columns, a grade that is no whole number, or a grade that
+    ///   contradicts an earlier line.
+    /// - [`Error::Empty`] if the file has no judgment.
     pub fn read(path: &Path) -> Result<Self> {
         let path = file_of(path);
         let judgments = read(&path, None)?;
         Ok(Self { path, ..judgments.into_iter().collect() })
     }
 
-    /// The file that was read.
+    /// Path of the file that was read; empty if the judgments were collected.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Id of the query that is judged first in the file.
+    /// Id of the query that is judged first in the file; empty without a judgment.
     pub fn first_query(&self) -> &str {
         &self.first
     }
 
-    /// Grades of the passages that are judged for a query, by passage id; none where the query is not judged.
+    /// Returns the grades of the passages judged for a query, by passage id; `None` if the query is not judged.
     pub fn of_query(&self, query: &str) -> Option<&HashMap<String, i32>> {
         self.grades.get(query)
     }
@@ -85,7 +89,7 @@ impl FromIterator<Judgment> for Qrels {
 
 /// Reads judgments in the order of the file, each once.
 ///
-/// `grade_of_pair`: grade of a line of two columns; where it is not given, such a line is an error.
+/// `grade_of_pair`: grade of a line of two columns; without it, such a line is an error.
 ///
 /// # Errors
 /// As [`Qrels::read`].
@@ -119,9 +123,12 @@ pub fn read(path: &Path, grade_of_pair: Option<i32>) -> Result<Vec<Judgment>> {
     if judgments.is_empty() { Err(Error::Empty { path: path.clone(), of: "judgment" }) } else { Ok(judgments) }
 }
 
-/// The file itself, or that of a BEIR folder.
+/// Returns the file itself, or the judgments of a BEIR folder.
 fn file_of(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(BEIR_FILE) } else { path.into() }
+    if !path.is_dir() {
+        return path.into();
+    }
+    beir::file(path, BEIR_FILE).unwrap_or_else(|| path.join(BEIR_FILE))
 }
 
 fn columns(line: &str) -> Vec<&str> {
@@ -133,9 +140,9 @@ fn parse(columns: &[&str], grade_of_pair: Option<i32>) -> Result<Judgment, Strin
         (&[query, passage, grade], _) | (&[query, _, passage, grade], _) => (query, passage, parse_grade(grade)?),
         (&[query, passage], Some(grade)) => (query, passage, grade),
         (_, grade) => {
-            let wanted =
+            let expected =
                 if grade.is_some() { "query and passage, and perhaps a grade" } else { "query, passage and grade" };
-            return Err(format!("expected {wanted}, found {} columns", columns.len()));
+            return Err(format!("expected {expected}, found {} columns", columns.len()));
         }
     };
     if query.is_empty() || passage.is_empty() {
@@ -144,7 +151,7 @@ fn parse(columns: &[&str], grade_of_pair: Option<i32>) -> Result<Judgment, Strin
     Ok(Judgment { query: query.into(), passage: passage.into(), grade })
 }
 
-/// A whole number, also written as 2.0: trec_eval would cut 0.5 to 0 without a word.
+/// Parses a whole number, which may be written as `2.0`. (trec_eval truncates 0.5 to 0 without an error.)
 fn parse_grade(text: &str) -> Result<i32, String> {
     let text = text.trim();
     let grade: f64 = text.parse().map_err(|_| format!("the grade {text:?} is not a number"))?;
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn tabs_part_columns_where_there_are_any() {
+    fn tabs_separate_columns_where_there_are_any() {
         let text = "q1\tmy cat.txt\t1\nq 2\t0\tnotes/two  spaces.md\t-3\r\n\nq3 Q0 d 2\nq4\td\t 2.0 \nq5  d 0\n";
         let expected = [
             judgment("q1", "my cat.txt", 1),
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_answers_only_where_they_are_asked_for() {
+    fn pairs_are_answers_only_where_they_are_accepted() {
         assert_eq!(read_text("q\ta b\n", Some(1)).unwrap(), [judgment("q", "a b", 1)]);
         assert!(read_text("q\ta b\n", None).is_err());
         let once = [judgment("q", "b", 2), judgment("q", "a", 2)];
@@ -223,9 +230,15 @@ mod tests {
     fn a_folder_is_one_of_beir() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("qrels")).unwrap();
-        std::fs::write(dir.path().join("qrels/test.tsv"), "query-id\tcorpus-id\tscore\nq1\td 1\t2\n").unwrap();
-        let qrels = Qrels::read(dir.path()).unwrap();
-        assert_eq!(qrels.of_query("q1").unwrap()["d 1"], 2);
-        assert_eq!((qrels.path(), qrels.first_query()), (dir.path().join("qrels/test.tsv").as_path(), "q1"));
+        assert!(Qrels::read(dir.path()).unwrap_err().to_string().contains("test.tsv"));
+        let text = "query-id\tcorpus-id\tscore\nq1\td 1\t2\n";
+        let compressed = zstd::stream::encode_all(text.as_bytes(), 1).unwrap();
+        for (name, bytes) in [("qrels/test.tsv.zst", compressed.as_slice()), ("qrels/test.tsv", text.as_bytes())] {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+            let qrels = Qrels::read(dir.path()).unwrap();
+            assert_eq!(qrels.of_query("q1").unwrap()["d 1"], 2);
+            assert_eq!((qrels.path(), qrels.first_query()), (dir.path().join(name).as_path(), "q1"));
+            assert_eq!(read(dir.path(), None).unwrap().len(), 1);
+        }
     }
 }

@@ -1,67 +1,84 @@
-//! Queries from texts, a TSV file or an array, as embeddings.
+//! Queries as embeddings, from texts, a file or an array.
+//!
+//! **In:** a [`QuerySource`]. **Out:** [`Queries`]: an id and embeddings per query.
 
 use crate::npy::{NpyFloats, read_lens};
+use crate::query_file::QueryFile;
 use crate::{Engine, Error, Model, OpenOptions, Result, query_file};
 use selvedge_encoder::{Encoder, LoadOptions};
 use selvedge_index::Index;
 use std::path::{Path, PathBuf};
 
-/// A place that queries come from.
+/// Place that queries come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuerySource {
     /// Texts; their ids are numbers from 1.
     Texts(Vec<String>),
-    /// A file of ids and texts, as [`query_file::read`] reads it.
+    /// File of ids and texts, as [`query_file::read`] reads it.
     File(PathBuf),
     /// Embeddings made elsewhere.
     Arrays {
-        /// `(queries, tokens, D)`, or `(total_tokens, D)` with `lens`; f16 or f32.
+        /// NumPy array `(queries, tokens, D)`, whose queries end before their trailing zero rows, or `(total_tokens,
+        /// D)` with `lens`; f16 or f32.
         embeddings: PathBuf,
-        /// Tokens of each query.
+        /// NumPy array of the number of tokens of each query, i32.
         lens: Option<PathBuf>,
-        /// Ids and texts, as [`query_file::read`] reads them; ids are numbers from 0 without it.
+        /// File of ids and texts, as [`query_file::read`] reads it; without it, ids are numbers from 0.
         texts: Option<PathBuf>,
     },
 }
 
-/// Queries ready to search with.
+/// Queries ready to search with. All lists have one entry per query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queries {
-    /// One id per query.
+    /// Id of each query.
     pub ids: Vec<String>,
-    /// `(Q, D) f32` per query; empty for a query without a token.
+    /// Embeddings `(Q, D) f32` of each query; empty for a query without a token.
     pub embeddings: Vec<Vec<f32>>,
-    /// Texts, where the queries were texts.
+    /// Text of each query, if known.
     pub texts: Option<Vec<String>>,
-    /// File that the ids came from; empty where there is none.
+    /// File that the ids came from; empty if there is none.
     pub path: PathBuf,
+    /// Whether the first line of that file is a header, which is not among the queries.
+    pub had_header: bool,
 }
 
 impl Queries {
-    /// The embeddings of each query, as searches take them.
+    /// Returns the embeddings of each query as a slice, for [`Engine::search_embeddings_batch`].
     pub fn rows(&self) -> Vec<&[f32]> {
         self.embeddings.iter().map(Vec::as_slice).collect()
+    }
+
+    /// Checks that all lists have the same length.
+    pub(crate) fn check(&self) -> Result<()> {
+        let expected = self.ids.len();
+        let texts = self.texts.as_ref().map_or(expected, Vec::len);
+        match [self.embeddings.len(), texts].into_iter().find(|&found| found != expected) {
+            Some(found) => Err(Error::Count { path: self.path.clone(), expected, found }),
+            None => Ok(()),
+        }
     }
 }
 
 /// Reads and, where they are texts, encodes queries.
 pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
-    let (ids, texts): (Vec<String>, Vec<String>) = match source {
+    let (path, file) = match source {
         QuerySource::Arrays { embeddings, lens, texts } => {
             return from_array(embeddings, lens.as_deref(), texts.as_deref(), engine.index());
         }
-        QuerySource::File(path) => query_file::read(path)?.into_iter().unzip(),
+        QuerySource::File(path) => (path.clone(), query_file::read(path)?),
         QuerySource::Texts(texts) => {
-            texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone())).unzip()
+            let numbered = texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone()));
+            (PathBuf::new(), QueryFile { queries: numbered.collect(), had_header: false })
         }
     };
+    let (ids, texts): (Vec<String>, Vec<String>) = file.queries.into_iter().unzip();
     let encoded = engine.encoder()?.encode_queries(&texts)?;
     let embeddings = encoded.iter().map(<[f32]>::to_vec).collect();
-    let path = if let QuerySource::File(path) = source { path.clone() } else { PathBuf::new() };
-    Ok(Queries { ids, embeddings, texts: Some(texts), path })
+    Ok(Queries { ids, embeddings, texts: Some(texts), path, had_header: file.had_header })
 }
 
-/// Loads the encoder that made `index`, or the one that `options` name in its place, and checks that it is the same.
+/// Loads the encoder that made `index`, or the one that `options` name, and checks that its fingerprint is the index's.
 pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder> {
     let model = match &options.model {
         Model::OfIndex => None,
@@ -70,7 +87,7 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
     let Some(made_by) = &index.manifest().encoder else {
         let Some(model) = model else { return Err(Error::NoEncoder) };
         let encoder = fitting(index, Encoder::load(model, &options.encoder)?)?;
-        tracing::warn!("the index was made from embeddings; nothing tells whether {model} made them");
+        tracing::warn!("the index was made from embeddings; whether {model} made them is unknown");
         return Ok(encoder);
     };
     let load = LoadOptions {
@@ -78,17 +95,17 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen)),
         ..options.encoder.clone()
     };
-    let remembered = |source| Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) };
+    let not_loaded = |source| Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) };
     let encoder = match model {
         Some(model) => Encoder::load(model, &load)?,
-        None => Encoder::load(&made_by.model, &load).map_err(remembered)?,
+        None => Encoder::load(&made_by.model, &load).map_err(not_loaded)?,
     };
     if encoder.fingerprint() == made_by.fingerprint {
         return Ok(encoder);
     }
     let model = model.unwrap_or(&made_by.model);
     if options.any_model {
-        tracing::warn!("the index was made with {}; {model} is taken although it differs", made_by.model);
+        tracing::warn!("the index was made with {}; {model} differs, and is used as requested", made_by.model);
         return fitting(index, encoder);
     }
     Err(Error::OtherEncoder {
@@ -99,13 +116,13 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
     })
 }
 
-/// Returns the encoder, if its embeddings are as wide as those of the index.
+/// Returns the encoder, if its dimension is the index's.
 fn fitting(index: &Index, encoder: Encoder) -> Result<Encoder> {
     let (expected, found) = (index.codec().params.dim, encoder.dim());
     if found == expected { Ok(encoder) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
 }
 
-/// Ids of the queries of an array: those of a TSV file beside it, or numbers from 0.
+/// Reads the queries of an array; ids come from a file of texts, or are numbers from 0.
 fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &Index) -> Result<Queries> {
     let mut npy = NpyFloats::open(path)?;
     let (dim, expected) = (npy.dim(), index.codec().params.dim);
@@ -122,28 +139,32 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
         }
         (None, &[queries, tokens, _]) => vec![tokens; queries],
         (None, shape) => {
-            let reason = format!("has shape {shape:?}, expected (queries, tokens, D), or --query-lens beside it");
+            let reason = format!(
+                "has shape {shape:?}, expected (queries, tokens, D), or the number of tokens of each query beside it"
+            );
             return Err(Error::Npy { path: path.into(), reason });
         }
     };
     let embeddings = cut(path, &npy.shape, dim, &rows, &lens)?;
-    let (ids, texts) = match queries {
-        None => ((0..embeddings.len()).map(|i| i.to_string()).collect(), None),
-        Some(tsv) => {
-            let (ids, texts): (Vec<String>, Vec<String>) = query_file::read(tsv)?.into_iter().unzip();
+    let (ids, texts, had_header) = match queries {
+        None => ((0..embeddings.len()).map(|i| i.to_string()).collect(), None, false),
+        Some(file) => {
+            let QueryFile { queries, had_header } = query_file::read(file)?;
+            let (ids, texts): (Vec<String>, Vec<String>) = queries.into_iter().unzip();
             if ids.len() != embeddings.len() {
-                return Err(Error::Count { path: tsv.into(), expected: embeddings.len(), found: ids.len() });
+                return Err(Error::Count { path: file.into(), expected: embeddings.len(), found: ids.len() });
             }
-            (ids, Some(texts))
+            (ids, Some(texts), had_header)
         }
     };
     if embeddings.is_empty() {
         return Err(Error::Empty { path: path.into(), of: "query" });
     }
-    Ok(Queries { ids, embeddings, texts, path: queries.unwrap_or(path).into() })
+    Ok(Queries { ids, embeddings, texts, path: queries.unwrap_or(path).into(), had_header })
 }
 
-/// Cuts rows into queries: ragged for two axes; for three, the first rows of each, zero tails dropped.
+/// Splits rows into queries: of `lens` rows each for two axes; for three, the first rows of each without trailing zero
+/// rows.
 fn cut(path: &Path, shape: &[usize], dim: usize, rows: &[f32], lens: &[usize]) -> Result<Vec<Vec<f32>>> {
     let (stride, expected) = match shape {
         &[queries, tokens, _] => (Some(tokens), queries * tokens),

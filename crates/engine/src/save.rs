@@ -1,39 +1,42 @@
-//! Uncompressed embeddings as NumPy arrays in a folder: for other settings, other programs and ground truth.
+//! Writer of uncompressed embeddings, as NumPy arrays in a folder.
 
 use crate::npy::NpyWriter;
+use crate::staged::Staged;
 use crate::{Error, Result};
 use half::f16;
 use selvedge_encoder::{Embeddings, TextKind};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Writes embeddings `(total_tokens, D)`, tokens per text and ids into a folder: `docs.npy`, `doclens.npy` and `ids.txt`
-/// of passages; `queries.npy`, `querylens.npy` and `queryids.txt` of queries.
+/// Writes embeddings `(total_tokens, D)`, tokens per text and ids into a folder: `docs.npy`, `doclens.npy` and
+/// `ids.txt` of passages; `queries.npy`, `querylens.npy` and `queryids.txt` of queries. Each file appears when it is
+/// complete.
 pub struct Saver {
-    folder: PathBuf,
     kind: TextKind,
     rows: NpyWriter,
     dim: usize,
     is_f32: bool,
     lens: Vec<u32>,
+    /// Dropped after the files.
+    folder: OutFolder,
 }
 
 impl Saver {
-    /// Makes the folder and opens the file of rows, f32 or f16.
+    /// Creates the folder and the file of rows. f16 is for rows of unit norm: it saturates at 65,504 and rounds to zero
+    /// below 3e-8.
     ///
     /// # Errors
-    /// If the folder cannot be made or written.
+    /// [`Error::Io`] if the folder cannot be created or written.
     pub fn create(folder: &Path, kind: TextKind, dim: usize, is_f32: bool) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let folder = OutFolder::create(folder)?;
         let name = if kind == TextKind::Query { "queries.npy" } else { "docs.npy" };
-        let rows = NpyWriter::create(&folder.join(name))?;
-        Ok(Self { folder: folder.into(), kind, rows, dim, is_f32, lens: Vec::new() })
+        let rows = NpyWriter::create(&folder.path.join(name))?;
+        Ok(Self { kind, rows, dim, is_f32, lens: Vec::new(), folder })
     }
 
     /// Appends texts.
     ///
     /// # Errors
-    /// If the disk is full.
+    /// [`Error::Io`], such as a full disk.
     pub fn push(&mut self, embeddings: &Embeddings) -> Result<()> {
         let bytes: Vec<u8> = if self.is_f32 {
             embeddings.data.iter().flat_map(|x| x.to_le_bytes()).collect()
@@ -47,23 +50,79 @@ impl Saver {
     /// Writes the headers, the lengths and the ids.
     ///
     /// # Errors
-    /// The first that `ids` yields, or if the disk is full.
+    /// The first error that `ids` yields, and [`Error::Io`].
     pub fn finish(self, ids: impl Iterator<Item = Result<String>>) -> Result<()> {
-        let tokens = self.lens.iter().map(|&l| l as usize).sum();
-        self.rows.finish(if self.is_f32 { "<f4" } else { "<f2" }, &[tokens, self.dim])?;
         let is_query = self.kind == TextKind::Query;
         let (lens_name, ids_name) =
             if is_query { ("querylens.npy", "queryids.txt") } else { ("doclens.npy", "ids.txt") };
-        let mut lens = NpyWriter::create(&self.folder.join(lens_name))?;
+        let mut lens = NpyWriter::create(&self.folder.path.join(lens_name))?;
         for len in &self.lens {
             lens.write(&len.to_le_bytes())?;
         }
-        lens.finish("<i4", &[self.lens.len()])?;
-        let path = self.folder.join(ids_name);
-        let mut file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(Error::io(&path))?);
+        let mut file = Staged::create(&self.folder.path.join(ids_name))?;
         for id in ids {
-            writeln!(file, "{}", id?).map_err(Error::io(&path))?;
+            file.write_line(&id?)?;
         }
-        file.flush().map_err(Error::io(&path))
+        let tokens = self.lens.iter().map(|&l| l as usize).sum();
+        self.rows.finish(if self.is_f32 { "<f4" } else { "<f2" }, &[tokens, self.dim])?;
+        lens.finish("<i4", &[self.lens.len()])?;
+        file.finish()
+    }
+}
+
+/// Output folder. It is removed at the end if it was created here and is still empty.
+struct OutFolder {
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl OutFolder {
+    fn create(path: &Path) -> Result<Self> {
+        let is_new = !path.is_dir();
+        std::fs::create_dir_all(path).map_err(Error::io(path))?;
+        Ok(Self { path: path.into(), is_new })
+    }
+}
+
+impl Drop for OutFolder {
+    fn drop(&mut self) {
+        if self.is_new {
+            // Fails if the folder holds a file.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A failure at the last id leaves no file under its final name, and no folder that was not there before.
+    #[test]
+    fn files_appear_when_all_are_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = Embeddings { dim: 8, data: vec![0.5; 16], lens: vec![2, 0], num_truncated: 0 };
+        let saver = |folder: &Path| {
+            let mut saver = Saver::create(folder, TextKind::Passage, 8, false).unwrap();
+            saver.push(&rows).unwrap();
+            saver
+        };
+        let ids = |last| [Ok("a".to_owned()), last].into_iter();
+        let (new, old) = (dir.path().join("new"), dir.path().join("old"));
+        std::fs::create_dir(&old).unwrap();
+        for folder in [&new, &old] {
+            assert!(matches!(saver(folder).finish(ids(Err(Error::NoTokens))), Err(Error::NoTokens)));
+        }
+        assert_eq!((names(dir.path()), names(&old)), (vec!["old".to_owned()], vec![]));
+        saver(&new).finish(ids(Ok("b".into()))).unwrap();
+        assert_eq!(names(&new), ["doclens.npy", "docs.npy", "ids.txt"]);
+        assert_eq!(std::fs::read_to_string(new.join("ids.txt")).unwrap(), "a\nb\n");
     }
 }

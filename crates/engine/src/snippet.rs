@@ -1,29 +1,29 @@
-//! The part of a passage that a query matched.
+//! Snippets: the part of a passage that a query matched.
 //!
-//! **In:** a passage's text, the bytes that each of its tokens covers, and the similarities of query tokens with passage
-//! tokens. **Out:** a window of the text. Each query token points to the passage token that it scored with, and weighs as
-//! much as that one stands out:
+//! **In:** a passage's text, the byte span of each of its tokens, and the similarities of query tokens with passage
+//! tokens. **Out:** a window of the text. Each query token adds weight to the passage token of its largest similarity,
+//! by how far that similarity exceeds the mean:
 //!
 //! ```text
 //! weight(t) = sum over i with argmax_t' sim(i, t') = t of  sim(i, t) - mean over t' of sim(i, t')
 //! ```
 //!
-//! The window is the one with the largest sum of weights, the first of several. Query tokens that resemble every passage
-//! token alike, such as separators and masks, weigh next to nothing.
+//! The window has the largest sum of weights; of several, it is the first one. Query tokens that are about as similar
+//! to every passage token, such as separators and masks, add next to nothing.
 
 use std::ops::Range;
 
-/// Share of a window that is text before its first matched token.
+/// Divisor of a window's length that gives the length of the text before the first matched token.
 const LEAD: usize = 8;
 
-/// A part of a passage's text.
+/// Part of a passage's text that a query matched best.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Snippet {
-    /// The part, as it is in the text.
+    /// The part, unchanged, with ends at white space where possible.
     pub text: String,
-    /// The first byte of the part in the text.
+    /// Byte offset of the part in the text of the passage.
     pub start: usize,
-    /// Whether text follows the part.
+    /// Whether the passage goes on after the part.
     pub is_cut: bool,
 }
 
@@ -34,14 +34,14 @@ pub(crate) struct Similarities {
 }
 
 impl Similarities {
-    /// The inner products of `query (Q, D)` and `rows (L, D)`.
+    /// Computes the inner products of `query (Q, D)` and `rows (L, D)`.
     pub(crate) fn new(dim: usize, query: &[f32], rows: &[f32]) -> Self {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let of_query = |q| rows.chunks_exact(dim).map(move |row| dot(q, row));
         Self { len: rows.len() / dim, data: query.chunks_exact(dim).flat_map(of_query).collect() }
     }
 
-    /// The weight of each passage token.
+    /// Returns the weight of each passage token.
     fn weights(&self) -> Vec<f32> {
         let mut weights = vec![0.0; self.len];
         for row in self.data.chunks_exact(self.len.max(1)) {
@@ -56,12 +56,13 @@ impl Similarities {
 }
 
 impl Snippet {
-    /// The first `chars` characters.
+    /// Returns the first `chars` characters.
     pub(crate) fn beginning(text: &str, chars: usize) -> Self {
         Self::window(text, text.len() - text.trim_start().len(), chars)
     }
 
-    /// The window of `chars` characters with the best matches; `spans` are the bytes of each passage token.
+    /// Returns the window of `chars` characters with the best matches; `spans` are the byte spans of the passage
+    /// tokens.
     pub(crate) fn of_match(text: &str, chars: usize, spans: &[Range<usize>], similarities: &Similarities) -> Self {
         if spans.len() != similarities.len {
             return Self::beginning(text, chars);
@@ -82,13 +83,13 @@ impl Snippet {
                 best = (found, candidate);
             }
         }
-        // The beginning reads best where it has as much.
+        // Of equal windows, the beginning is the easiest to read.
         let first = Self::beginning(text, chars);
         let at_first = value(first.start, first.start + first.text.len());
         if at_first >= best.0 { first } else { best.1 }
     }
 
-    /// A window that begins a little before byte `at`, with a word.
+    /// Returns a window that begins with a word a little before byte `at`.
     fn around(text: &str, at: usize, chars: usize) -> Self {
         let lead = text[..at].char_indices().rev().nth(chars / LEAD).map_or(0, |(start, _)| start);
         let word = text[lead..at].char_indices().find(|(_, c)| c.is_whitespace()).map(|(start, _)| lead + start);
@@ -97,7 +98,7 @@ impl Snippet {
         Self::window(text, start + blank, chars)
     }
 
-    /// At most `chars` characters from byte `start` on, ending with a word where one ends.
+    /// Returns at most `chars` characters from byte `start` on, up to the end of a word if that is in the second half.
     fn window(text: &str, start: usize, chars: usize) -> Self {
         let rest = text[start..].trim_end();
         let Some((limit, _)) = rest.char_indices().nth(chars) else {
@@ -115,7 +116,7 @@ impl Snippet {
 mod tests {
     use super::*;
 
-    /// One span per word; each query token resembles the words named most.
+    /// Makes one span per word; each query token is most similar to the word of its name.
     fn snippet_of(text: &str, chars: usize, queries: &[&str]) -> Snippet {
         let mut spans = vec![0..0];
         let mut at = 0;

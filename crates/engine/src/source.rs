@@ -1,33 +1,67 @@
-//! Where a collection's embeddings come from: text through an encoder, or arrays made elsewhere.
+//! Sources of a collection's embeddings: text through an encoder, or arrays.
 
 use crate::npy::{NpyFloats, read_lens};
 use crate::{Error, Result};
 use selvedge_encoder::{Embeddings, Encoder, pool};
 use std::path::Path;
 
-/// Bytes of text that are encoded at a time, unless one passage alone has more: the tokenizer needs some hundred times
-/// as much.
+/// Bytes of text that are encoded at a time. The tokenizer needs about a hundred times as much memory.
 const TEXT_BYTES: usize = 1 << 20;
 
 /// Embeddings of a collection's passages, by pid.
 pub trait Source: Send {
-    /// Components of an embedding.
+    /// Number of components of an embedding.
     fn dim(&self) -> usize;
     /// Number of passages.
     fn num_passages(&self) -> usize;
-    /// Tokens of a passage, at most.
+    /// Upper bound of the number of tokens of a passage.
     fn max_doclen(&self) -> usize;
-    /// Tokens of all passages, at most.
+    /// Upper bound of the tokens of all passages.
     fn most_tokens(&self) -> usize {
         self.num_passages().saturating_mul(self.max_doclen())
     }
-    /// Whether making embeddings costs so much that they are kept rather than made twice.
+    /// Whether embeddings should be kept rather than computed twice.
     fn is_costly(&self) -> bool;
-    /// The embeddings of `pids`, in that order.
+    /// Whether f16 cannot hold the embeddings; it can if they are of unit norm or came as f16.
+    fn needs_f32(&self) -> bool {
+        false
+    }
+    /// Returns the embeddings of `pids`, in that order.
+    ///
+    /// # Errors
+    /// If a passage cannot be read or encoded.
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings>;
 }
 
-/// Text, encoded on demand.
+/// Texts that are encoded together: about 1 MiB, or one longer text.
+#[derive(Default)]
+pub(crate) struct TextBlock {
+    texts: Vec<String>,
+    bytes: usize,
+}
+
+impl TextBlock {
+    pub(crate) fn push(&mut self, text: String) {
+        self.bytes += text.len();
+        self.texts.push(text);
+    }
+
+    /// Whether the block is to be encoded before another text is pushed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= TEXT_BYTES
+    }
+
+    pub(crate) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.texts.clear();
+        self.bytes = 0;
+    }
+}
+
+/// Source that encodes text on demand.
 pub struct TextSource<'a, F> {
     encoder: &'a Encoder,
     num_passages: usize,
@@ -36,12 +70,12 @@ pub struct TextSource<'a, F> {
 }
 
 impl<'a, F: FnMut(u32) -> Result<String>> TextSource<'a, F> {
-    /// `text` gives the text of a pid.
+    /// Creates a source of passages whose texts `text` returns by pid.
     pub fn new(encoder: &'a Encoder, num_passages: usize, text: F) -> Self {
         Self { encoder, num_passages, text, num_truncated: 0 }
     }
 
-    /// Number of passages that were longer than the encoder's maximum, of those fetched so far.
+    /// Number of fetched passages that were cut at the encoder's maximum length.
     pub fn num_truncated(&self) -> usize {
         self.num_truncated
     }
@@ -57,7 +91,7 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     }
 
     fn max_doclen(&self) -> usize {
-        self.encoder.recipe().passage.max_len
+        self.encoder.text_rules().passage.max_len
     }
 
     fn is_costly(&self) -> bool {
@@ -66,15 +100,12 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
         let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
-        let (mut texts, mut bytes) = (Vec::new(), 0);
+        let mut block = TextBlock::default();
         for (at, &pid) in pids.iter().enumerate() {
-            let text = (self.text)(pid)?;
-            bytes += text.len();
-            texts.push(text);
-            if bytes >= TEXT_BYTES || at + 1 == pids.len() {
-                append(&mut out, self.encoder.encode_passages(&texts)?);
-                texts.clear();
-                bytes = 0;
+            block.push((self.text)(pid)?);
+            if block.is_full() || at + 1 == pids.len() {
+                append(&mut out, self.encoder.encode_passages(block.texts())?);
+                block.clear();
             }
         }
         self.num_truncated += out.num_truncated;
@@ -82,15 +113,19 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     }
 }
 
-/// Another source, each passage's tokens pooled by a factor.
+/// Source that pools the tokens of each passage of another source, by a factor.
 pub struct Pooled<'a> {
     inner: &'a mut dyn Source,
     factor: usize,
 }
 
 impl<'a> Pooled<'a> {
-    /// `factor` is at least 1, which changes nothing.
+    /// Pools the tokens of `inner`; a factor of 1 changes nothing.
+    ///
+    /// # Panics
+    /// If `factor` is 0.
     pub fn new(inner: &'a mut dyn Source, factor: usize) -> Self {
+        assert_ne!(factor, 0, "a factor is at least 1");
         Self { inner, factor }
     }
 }
@@ -116,9 +151,13 @@ impl Source for Pooled<'_> {
         self.factor > 1 || self.inner.is_costly()
     }
 
+    fn needs_f32(&self) -> bool {
+        self.inner.needs_f32()
+    }
+
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
         let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
-        // As many passages at a time that their tokens before pooling are no more than the caller's afterwards.
+        // A block is sized by its tokens after pooling. One piece has about that number of tokens before pooling.
         for piece in pids.chunks(pids.len().div_ceil(self.factor).max(1)) {
             append(&mut out, pool(self.inner.fetch(piece)?, self.factor)?);
         }
@@ -129,7 +168,7 @@ impl Source for Pooled<'_> {
 /// Appends the embeddings of more passages.
 fn append(to: &mut Embeddings, mut more: Embeddings) {
     if to.data.is_empty() {
-        // The first, and often the only ones: they are not copied.
+        // The first embeddings are often the only ones: they are moved, not copied.
         std::mem::swap(&mut to.data, &mut more.data);
     }
     to.data.append(&mut more.data);
@@ -137,14 +176,18 @@ fn append(to: &mut Embeddings, mut more: Embeddings) {
     to.num_truncated += more.num_truncated;
 }
 
-/// A `.npy` array of all embeddings and one of doclens.
+/// Source that reads a `.npy` array of all embeddings and one of doclens.
 pub struct ArraySource {
     npy: NpyFloats,
     offsets: Vec<u64>,
 }
 
 impl ArraySource {
-    /// Opens both arrays and checks that they fit each other.
+    /// Opens both arrays.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if an array cannot be read, [`Error::Npy`] if it is malformed or does not fit the other, and
+    /// [`Error::EmptyCollection`] if there is no passage.
     pub fn open(embeddings: &Path, doclens: &Path) -> Result<Self> {
         let npy = NpyFloats::open(embeddings)?;
         let bad = |reason: String| Error::Npy { path: embeddings.into(), reason };
@@ -193,9 +236,13 @@ impl Source for ArraySource {
         false
     }
 
+    fn needs_f32(&self) -> bool {
+        self.npy.is_f32()
+    }
+
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
         let mut out = Embeddings { dim: self.npy.dim(), lens: Vec::with_capacity(pids.len()), ..Embeddings::default() };
-        // Runs of neighbours are one read.
+        // A run of consecutive passages is one read.
         for run in pids.chunk_by(|a, b| a + 1 == *b) {
             let (first, last) = (run[0] as usize, run[run.len() - 1] as usize);
             let (start, end) = (self.offsets[first] as usize, self.offsets[last + 1] as usize);
@@ -210,7 +257,7 @@ impl Source for ArraySource {
 mod tests {
     use super::*;
 
-    /// Passages of 6 tokens, a component of each being its pid; remembers how many were asked for at once.
+    /// Passages of 6 tokens whose components are the pid; records the most passages fetched at once.
     struct Counted {
         most_at_once: usize,
     }
@@ -239,9 +286,9 @@ mod tests {
         }
     }
 
-    /// A block is sized by the tokens that are left, so fewer passages are fetched at a time.
+    /// A block is sized by the tokens after pooling, so fewer passages are fetched at a time.
     #[test]
-    fn pooling_never_holds_more_tokens_than_it_was_asked_for() {
+    fn pooling_holds_no_more_tokens_than_a_block() {
         let mut counted = Counted { most_at_once: 0 };
         let mut pooled = Pooled::new(&mut counted, 3);
         let pids: Vec<u32> = (10..30).collect();

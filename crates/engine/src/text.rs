@@ -1,22 +1,22 @@
-//! Text files as people have them, opened and decoded.
+//! Text files, decompressed and decoded.
 //!
 //! ```text
-//! path or `-` --> gzip or Zstandard undone, by the first bytes --> UTF-8, or UTF-16 with its mark --> pieces of text
+//! path or `-` --> gzip or Zstandard, by the first bytes --> UTF-8, or UTF-16 with a byte order mark --> pieces of text
 //! ```
 //!
-//! A file is never whole in memory: what a compressed file expands to costs time, not memory.
+//! A file is read in pieces: a small compressed file that expands to terabytes takes time, not memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-/// Bytes of a file among which a zero says that it is no text, as for git.
+/// Number of bytes at the start of a file among which a zero marks it as binary, as git does.
 const LOOKED_AT: usize = 8000;
 
-/// Most bytes of one passage: far beyond any model's tokens, and small enough to be copied a few times.
+/// Largest size of a passage: far beyond any model's maximum length, and small enough to be copied a few times.
 pub(crate) const MOST_PASSAGE_BYTES: usize = 64 << 20;
 
-/// Opens a file, or standard input for `-`; gzip and Zstandard are undone, whatever the name says.
+/// Opens a file, or standard input for `-`. Gzip and Zstandard are decompressed, whatever the name of the file.
 pub(crate) fn open(path: &Path) -> std::io::Result<Box<dyn BufRead + Send>> {
     let mut input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
@@ -44,7 +44,7 @@ fn buffered(input: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(1 << 16, input))
 }
 
-/// Why a file cannot be read as text.
+/// Reason why a file cannot be read as text.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotText {
     #[error(transparent)]
@@ -64,17 +64,17 @@ enum Encoding {
     Utf16Big,
 }
 
-/// An open text file, read in pieces.
+/// Open text file, read in pieces.
 pub(crate) struct TextReader {
     input: Box<dyn BufRead + Send>,
     encoding: Encoding,
-    /// Bytes that are read and not decoded: at most the beginning of one character.
+    /// Bytes that are read and not decoded yet: at most the beginning of one character.
     rest: Vec<u8>,
     line: usize,
 }
 
 impl TextReader {
-    /// Opens a file and looks at its beginning; a byte order mark is dropped.
+    /// Opens a file and detects its encoding; a byte order mark is dropped.
     pub(crate) fn open(path: &Path) -> Result<Self, NotText> {
         let mut input = open(path)?;
         let mut head = Vec::new();
@@ -115,7 +115,7 @@ impl TextReader {
 fn take_utf8(bytes: &mut Vec<u8>, text: &mut String, is_last: bool) -> bool {
     let (valid, is_valid) = match std::str::from_utf8(bytes) {
         Ok(_) => (bytes.len(), true),
-        // A character that goes on in the next piece.
+        // The last character may continue in the next piece.
         Err(error) => (error.valid_up_to(), error.error_len().is_none() && !is_last),
     };
     text.push_str(std::str::from_utf8(&bytes[..valid]).expect("checked just now"));
@@ -126,7 +126,7 @@ fn take_utf8(bytes: &mut Vec<u8>, text: &mut String, is_last: bool) -> bool {
 /// Moves the valid UTF-16 at the start of `bytes` to `text`; false if something invalid follows it.
 fn take_utf16(bytes: &mut Vec<u8>, unit: fn([u8; 2]) -> u16, text: &mut String, is_last: bool) -> bool {
     let units: Vec<u16> = bytes.chunks_exact(2).map(|b| unit([b[0], b[1]])).collect();
-    // The first half of a pair may go on in the next piece.
+    // The second half of a surrogate pair may be in the next piece.
     let held = usize::from(!is_last && matches!(units.last(), Some(0xd800..=0xdbff)));
     let whole = &units[..units.len() - held];
     for c in char::decode_utf16(whole.iter().copied()) {
@@ -158,7 +158,7 @@ mod tests {
         ['\u{feff}'].into_iter().chain(text.chars()).collect::<String>().encode_utf16().flat_map(unit).collect()
     }
 
-    /// The text is longer than what is looked at first, so that pieces end inside characters.
+    /// The text is longer than the bytes read first, so that pieces end inside characters.
     #[test]
     fn every_encoding_and_compression_gives_the_same_text() {
         let text = "naïve 𝄞 café\n".repeat(1500);

@@ -1,22 +1,23 @@
-//! Runs as TREC writes them: `query Q0 passage rank score tag`, one result a line.
+//! Runs in the format of TREC: `query Q0 passage rank score tag`, one result per line.
 //!
-//! trec_eval ignores the rank: it sorts by score, which it keeps in 32 bits, and passages of one score by their id, from
-//! last to first. A score is therefore printed as the next smaller f32 where it would not be below the one before, and in
-//! digits enough for exactly this f32; so the order survives, in trec_eval and in judges that keep 64 bits.
+//! **In:** the results of each query, best first. **Out:** a file that trec_eval and other evaluation tools read.
+//!
+//! trec_eval ignores the rank: it sorts by score, as f32, and orders passages of one score by their id, descending. A
+//! score that is not below the one before it is therefore written as the next smaller f32, with enough digits to
+//! identify this f32. The order survives in trec_eval and in tools that sort by f64.
 
+use crate::staged::Staged;
 use crate::{Error, Result};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Last column: the name of the run.
 const TAG: &str = "selvedge";
 
-/// Lines of one query's results, best first; none where nothing was found.
+/// Formats the results of one query, best first, as lines of a run; an empty string for a query without results.
 ///
 /// # Errors
-/// If an id is empty or holds white space, which parts the columns.
+/// [`Error::TrecId`] if an id is empty or contains white space, which separates the columns.
 pub fn lines<S: AsRef<str>>(query: &str, results: impl IntoIterator<Item = (S, f32)>) -> Result<String> {
     let query = checked(query)?;
     let mut lines = String::new();
@@ -34,21 +35,36 @@ fn checked(id: &str) -> Result<&str> {
     if id.is_empty() || id.contains(char::is_whitespace) { Err(Error::TrecId { id: id.into() }) } else { Ok(id) }
 }
 
-/// Writes a run of such lines, one entry a query, whole or not at all.
+/// File of a run, created before the searches and complete after [`Run::finish`].
 ///
-/// # Errors
-/// If an entry is an error, or the file cannot be written.
-pub fn save(path: &Path, queries: impl IntoIterator<Item = Result<String>>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
-    // A file of its own folder gets the usual permissions, which a temporary file does not have.
-    let staging = tempfile::tempdir_in(folder).map_err(Error::io(folder))?;
-    let new = staging.path().join("run");
-    let mut out = BufWriter::new(File::create(&new).map_err(Error::io(&new))?);
-    for lines in queries {
-        out.write_all(lines?.as_bytes()).map_err(Error::io(path))?;
+/// The file appears under its name when it is finished; dropped before, it leaves the target as it was. A target that
+/// is no regular file, such as a pipe, is written directly, and `-` is standard output.
+pub struct Run(Staged);
+
+impl Run {
+    /// Creates the file, so that a place that cannot be written is found before the searches.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder of `path`, or a special file at `path`, cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(Self(Staged::create_or_stdout(path)?))
     }
-    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(Error::io(path))?;
-    std::fs::rename(&new, path).map_err(Error::io(path))
+
+    /// Appends the results of one query, best first.
+    ///
+    /// # Errors
+    /// [`Error::TrecId`] as for [`lines`], [`Error::Io`] if the file cannot be written.
+    pub fn push<S: AsRef<str>>(&mut self, query: &str, results: impl IntoIterator<Item = (S, f32)>) -> Result<()> {
+        self.0.write(lines(query, results)?.as_bytes())
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn finish(self) -> Result<()> {
+        self.0.finish()
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_a_run_cannot_hold_is_an_error() {
+    fn an_id_that_a_run_cannot_contain_is_an_error() {
         for id in ["my cat.txt", "tab\tid", "no\u{a0}break", ""] {
             assert!(matches!(lines("q", [(id, 1.0)]), Err(Error::TrecId { id: found }) if found == id));
             assert!(matches!(lines::<&str>(id, []), Err(Error::TrecId { .. })));
@@ -99,11 +115,23 @@ mod tests {
     fn a_run_is_written_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.txt");
-        let bad = [lines("q", [("a", 1.0)]), lines("q2", [("a b", 1.0)])];
-        assert!(save(&path, bad).is_err());
+        let mut bad = Run::create(&path).unwrap();
+        bad.push("q", [("a", 1.0)]).unwrap();
+        assert!(matches!(bad.push("q2", [("a b", 1.0)]), Err(Error::TrecId { .. })));
+        drop(bad);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
-        save(&path, [lines("q", [("a", 1.0)]), lines::<&str>("q2", [])]).unwrap();
+        let mut run = Run::create(&path).unwrap();
+        run.push("q", [("a", 1.0)]).unwrap();
+        run.push::<&str>("q2", []).unwrap();
+        run.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "q Q0 a 1 1 selvedge\n");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_found_before_the_first_result() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Run::create(&dir.path().join("none/run.txt")), Err(Error::Io { .. })));
+        assert!(matches!(Run::create(dir.path()), Err(Error::Io { .. })));
     }
 }

@@ -1,46 +1,16 @@
-//! The library as a program embeds it: documents in memory, questions from many threads, progress, cancelling.
+//! The library as a program embeds it: documents in memory, queries from many threads, bad input.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
 
 use selvedge::build::from_documents;
-use selvedge::{
-    BuildOptions, BuildReport, Document, Encoder, Engine, Error, LoadOptions, OpenOptions, Progress, Result,
-    SearchOptions, Step, Subset,
-};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
-
-static ENCODER: LazyLock<Encoder> =
-    LazyLock::new(|| Encoder::load("shipped", &LoadOptions::default()).expect("it is in the crate"));
-
-const TEXTS: [(&str, &str); 5] = [
-    ("edge", "A selvedge is the woven edge that keeps a cloth from fraying."),
-    ("weft", "The weft is drawn over and under the warp."),
-    ("rotate", "Old log files are compressed and rotated every night."),
-    ("empty", ""),
-    ("mail", "The mail server delivers messages to the mailboxes of its users."),
-];
-
-fn documents() -> impl Iterator<Item = Result<Document>> {
-    TEXTS.into_iter().enumerate().map(|(number, (id, text))| {
-        let metadata = (number == 0).then(|| serde_json::json!({"chapter": 3}));
-        Ok(Document { id: id.into(), text: text.into(), metadata })
-    })
-}
-
-fn build(path: &Path, progress: &dyn Progress) -> Result<BuildReport> {
-    from_documents(documents(), path, &ENCODER, &BuildOptions { nbits: 4, ..BuildOptions::default() }, progress)
-}
-
-fn engine(dir: &Path) -> Engine {
-    let path = dir.join("i");
-    build(&path, &()).unwrap();
-    Engine::open(&path, OpenOptions { load_model: true, ..OpenOptions::default() }).unwrap()
-}
+use selvedge::{BuildOptions, Engine, Error, OpenOptions, SearchOptions, Subset};
+use std::sync::Arc;
+use support::{ENCODER, TEXTS, build, engine};
 
 #[test]
-fn hits_carry_as_much_as_is_asked_for() {
+fn hits_carry_as_much_as_is_requested() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
     let found = |options: &SearchOptions| engine.search("what keeps a cloth from fraying", options).unwrap().hits;
@@ -100,40 +70,24 @@ fn many_threads_ask_one_engine_on_a_pool_of_their_own() {
     });
 }
 
-/// Records stages; asks to stop at the `n`-th report.
-struct Watch {
-    stages: Mutex<Vec<&'static str>>,
-    reports: AtomicU64,
-    most: u64,
-}
-
-impl Progress for Watch {
-    fn report(&self, step: Step) {
-        let mut stages = self.stages.lock().unwrap();
-        if stages.last() != Some(&step.stage) {
-            stages.push(step.stage);
-        }
-        assert!(step.total.is_none_or(|total| step.done <= total), "{step:?}");
-        self.reports.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.reports.load(Ordering::Relaxed) >= self.most
-    }
-}
-
 #[test]
-fn a_build_reports_its_stages_and_stops_wherever_it_is_asked_to() {
-    let watch = |most| Watch { stages: Mutex::default(), reports: AtomicU64::new(0), most };
+fn numbers_that_make_no_sense_are_refused_before_the_search() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = watch(u64::MAX);
-    build(&dir.path().join("whole"), &whole).unwrap();
-    assert_eq!(*whole.stages.lock().unwrap(), ["encode", "k-means", "index"]);
-    for most in 1..=3 {
-        let path = dir.path().join("stopped");
-        assert!(matches!(build(&path, &watch(most)), Err(Error::Cancelled)), "{most}");
-        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["whole"], "{most}");
+    let engine = engine(dir.path());
+    let none = SearchOptions { k: 0, ..SearchOptions::default() };
+    let no_cell = SearchOptions { nprobe: Some(0), ..SearchOptions::default() };
+    let no_candidate = SearchOptions { ndocs: Some(0), ..SearchOptions::default() };
+    let no_score = SearchOptions { num_rescored: Some(0), ..SearchOptions::default() };
+    for (options, name) in [(none, "k"), (no_cell, "nprobe"), (no_candidate, "ndocs"), (no_score, "num_rescored")] {
+        let refused = [
+            engine.search("cloth", &options).map(|_| ()),
+            engine.search_batch(&["cloth"], &options).map(|_| ()),
+            engine.search_embeddings(&[], &options).map(|_| ()),
+            engine.search_embeddings_batch(&[], &options).map(|_| ()),
+        ];
+        for refused in refused {
+            assert!(matches!(&refused, Err(Error::BadOption { option, .. }) if *option == name), "{name}: {refused:?}");
+        }
     }
 }
 
@@ -143,7 +97,7 @@ fn failures_are_told_apart() {
     let path = dir.path().join("i");
     assert!(matches!(Engine::open(&path, OpenOptions::default()), Err(Error::Index(_))));
     let none = from_documents(std::iter::empty(), &path, &ENCODER, &BuildOptions::default(), &());
-    assert!(matches!(none, Err(Error::EmptyCollection { .. })), "{none:?}");
+    assert!(matches!(none, Err(Error::NoDocuments)), "{none:?}");
     build(&path, &()).unwrap();
     assert!(matches!(build(&path, &()), Err(Error::Index(_))));
     let engine = Engine::open(&path, OpenOptions::default()).unwrap();

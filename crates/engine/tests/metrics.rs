@@ -1,5 +1,5 @@
-//! Our measures against trec_eval's, query by query, on stored rankings and judgments: `tests/golden/metrics.py` says how
-//! these were made.
+//! Our measures against trec_eval's, query by query, on stored rankings and judgments: `tests/golden/metrics.py` says
+//! how these were made.
 
 #![allow(missing_docs)]
 
@@ -73,7 +73,7 @@ fn every_measure_is_that_of_trec_eval() {
     }
 }
 
-/// Each kind of oddity is there, so that the comparison is not one of the usual alone.
+/// Each unusual case occurs, so that the comparison covers more than usual rankings.
 #[test]
 fn the_odd_case_is_odd() {
     let (qrels, run) = (Qrels::read(&path("odd.qrels")).unwrap(), run("odd"));
@@ -88,7 +88,8 @@ fn the_odd_case_is_odd() {
     assert!(qrels.of_query("not asked").is_some() && run.iter().all(|(query, _)| query != "not asked"));
 }
 
-/// trec_eval sorted the stored run by score and id: seven passages share each score, yet its values are those of our order.
+/// trec_eval sorted the stored run by score and id. Seven passages share each score, and its values are still the
+/// values of our order.
 #[test]
 fn a_run_with_ties_keeps_its_order_in_trec_eval() {
     let stored = lines("ties.trec");

@@ -1,26 +1,27 @@
-//! How a build divides the memory that it may use.
+//! Division of a build's memory budget.
 //!
-//! | what | bytes | share |
+//! | memory | bytes | share |
 //! |---|---|---|
-//! | sample that k-means sees | `4 D + 12` a row: the row, its code, its place in the counting sort | half |
-//! | centroids: current and summed (f32), int8 and the copies that `assign` interleaves, at most | `17 K D` | must fit a quarter |
-//! | two blocks of embeddings on their way through | about `32 D` a token of one, encoder's output and copies | an eighth |
-//! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] a token | a quarter, after the sample is gone |
+//! | sample that k-means sees: rows, codes, places in the counting sort | `4 D + 12` per row | half |
+//! | centroids: current and summed (f32), int8, and the copies that `assign` interleaves | at most `17 K D` | must fit a quarter |
+//! | two blocks of embeddings: the encoder's output and copies | about `32 D` per token of one block | an eighth |
+//! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] per token | a quarter, after the sample is freed |
+//! | hashes of the ids while documents are read | `Writer::bytes_held` | all, before the rest is allocated |
 //!
-//! The model's weights and activations come on top (activations: `LoadOptions::batch_tokens`).
+//! The model's weights and activations are not part of the budget (activations: `LoadOptions::batch_tokens`).
 
 use crate::{Error, Result};
 
-/// Bytes a token and component while one block is made and the one before is compressed.
+/// Bytes per token and component while one block is encoded and the one before is compressed.
 const BLOCK_BYTES: u64 = 32;
-/// Bytes a token while a segment's lists are inverted.
+/// Bytes per token while a segment's lists are inverted.
 const LIST_BYTES: u64 = 8;
-/// More tokens than this in a segment gain nothing, and keep every offset inside a u32.
+/// Maximum tokens of a segment: more bring no gain, and offsets stay below 2^32.
 const MAX_SEGMENT_TOKENS: u64 = 1 << 30;
-/// More tokens than this in a block gain nothing.
+/// Maximum tokens of a block: more bring no gain.
 const MAX_BLOCK_TOKENS: u64 = 1 << 18;
 
-/// What the budget allows.
+/// Memory budget of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
     total_bytes: u64,
@@ -28,30 +29,30 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A budget for embeddings of `dim` components.
+    /// Creates a budget for embeddings of `dim` components.
     pub(crate) fn new(total_bytes: u64, dim: usize) -> Self {
         Self { total_bytes, dim: dim as u64 }
     }
 
-    /// Rows of the sample that fit.
+    /// Number of rows of the sample.
     pub(crate) fn sample_rows(self) -> usize {
         (self.total_bytes / 2 / (4 * self.dim + 12)) as usize
     }
 
-    /// Tokens of a block.
+    /// Number of tokens of a block.
     pub(crate) fn block_tokens(self) -> usize {
         (self.total_bytes / 8 / (BLOCK_BYTES * self.dim)).min(MAX_BLOCK_TOKENS) as usize
     }
 
-    /// Tokens of a segment.
+    /// Number of tokens of a segment.
     pub(crate) fn segment_tokens(self) -> u32 {
         (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
     }
 
     /// Checks that the fixed parts fit: centroids, and one passage of `max_doclen` tokens as a block.
     pub(crate) fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
-        let centroids = 17 * num_centroids as u64 * self.dim;
-        let needed = (4 * centroids).max(8 * BLOCK_BYTES * self.dim * max_doclen as u64);
+        let centroids = (4 * 17 * self.dim).saturating_mul(num_centroids as u64);
+        let needed = (8 * BLOCK_BYTES * self.dim).saturating_mul(max_doclen as u64).max(centroids);
         if needed <= self.total_bytes {
             return Ok(());
         }
@@ -66,15 +67,15 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// Each number against the table above, by hand.
+    /// Expected numbers are computed by hand from the table above.
     #[test]
     fn every_share_is_that_of_the_table() {
         let budget = Budget::new(GIB, 128);
-        // 512 MiB at 4 * 128 + 12 = 524 bytes a row.
+        // 512 MiB at 4 * 128 + 12 = 524 bytes per row.
         assert_eq!(budget.sample_rows(), 1_024_562);
-        // 128 MiB at 32 * 128 = 4096 bytes a token.
+        // 128 MiB at 32 * 128 = 4096 bytes per token.
         assert_eq!(budget.block_tokens(), 32_768);
-        // 256 MiB at 8 bytes a token.
+        // 256 MiB at 8 bytes per token.
         assert_eq!(budget.segment_tokens(), 33_554_432);
     }
 
@@ -85,13 +86,18 @@ mod tests {
         assert_eq!((little.sample_rows(), little.block_tokens(), little.segment_tokens()), (0, 0, 1));
     }
 
-    /// 1,000 centroids take 17 * 128,000 bytes, a quarter of what is needed; a passage of 300 tokens 4096 each, an eighth.
+    /// 1,000 centroids take 17 * 128,000 bytes, a quarter of the budget; a passage of 300 tokens takes 300 * 4096, an
+    /// eighth.
     #[test]
     fn a_budget_holds_its_fixed_parts_to_the_byte() {
         for (centroids, doclen, needed) in [(1000, 1, 8_704_000), (1, 300, 9_830_400), (1000, 300, 9_830_400)] {
             assert!(Budget::new(needed, 128).check(centroids, doclen).is_ok());
             let refused = Budget::new(needed - 1, 128).check(centroids, doclen);
             assert!(matches!(refused, Err(Error::Budget { needed_bytes, .. }) if needed_bytes == needed));
+        }
+        for (centroids, doclen) in [(usize::MAX, 1), (1, usize::MAX)] {
+            let refused = Budget::new(GIB, 128).check(centroids, doclen);
+            assert!(matches!(refused, Err(Error::Budget { needed_bytes: u64::MAX, .. })));
         }
     }
 }

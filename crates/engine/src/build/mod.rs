@@ -1,8 +1,10 @@
-//! Making an index: of a collection of text, of documents in memory, or of embeddings made elsewhere.
+//! Building an index from a collection of text, from documents in memory, or from embeddings.
 //!
 //! ```text
-//! collection --read--> documents, stored --encode--> embeddings --pipeline--> codes, residuals, lists --> manifest, last
+//! collection --read--> stored documents --encode--> embeddings --pipeline--> codes, residuals, lists --> manifest
 //! ```
+//!
+//! The index appears at its path when it is complete: the manifest is written last.
 
 mod budget;
 pub mod pipeline;
@@ -10,14 +12,15 @@ mod reservoir;
 
 use crate::collection::{ReadOptions, ReadReport};
 use crate::device::on_device;
+use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Device, Error, Result, collection, lines};
+use crate::{Device, Error, Result, collection};
 use selvedge_backend::Backend;
 use selvedge_codec::CodecKind;
 use selvedge_encoder::{Encoder, LoadOptions, TextKind, shipped};
-use selvedge_index::{BuildInfo, Check, Document, EncoderInfo, Index, ManifestInfo, Writer};
+use selvedge_index::{BuildInfo, Check, Document, Documents, EncoderInfo, Index, ManifestInfo, Writer};
 use std::path::{Path, PathBuf};
 
 /// Options of a build.
@@ -25,25 +28,25 @@ use std::path::{Path, PathBuf};
 pub struct BuildOptions {
     /// The encoder of [`Engine::build`](crate::Engine::build): a local folder, a hub id, or `shipped`.
     pub model: String,
-    /// Options of loading it.
+    /// Options of loading the encoder.
     pub encoder: LoadOptions,
-    /// The device that trains the codec and compresses. The encoder stays on the CPU.
+    /// The device that trains the codec and compresses. The encoder runs on the CPU.
     pub device: Device,
-    /// The codec.
+    /// Kind of codec.
     pub codec: CodecKind,
-    /// Bits of a residual component: 0 (centroids only), 1, 2, 4 or 8.
+    /// Bits per residual component: 0 (centroids only), 1, 2, 4 or 8.
     pub nbits: u8,
-    /// Number of centroids; `2^floor(log2(16 sqrt(tokens)))` where not given (ColBERTv2).
+    /// Number of centroids, 1 to 2^24. `None` is ColBERTv2's rule, `2^floor(log2(16 sqrt(tokens)))`.
     pub num_centroids: Option<usize>,
-    /// Tokens of a passage that are pooled to one, hierarchically; 1 keeps them all.
+    /// Factor by which the tokens of a passage are pooled, hierarchically; 1 keeps all tokens.
     pub pool: usize,
-    /// Bytes of memory that the build may use, the model's weights aside.
+    /// Bytes of memory that the build may use, without the model's weights and activations.
     pub memory_budget: u64,
-    /// Seed of everything random: the same seed and input give the same index.
+    /// Seed of the random numbers. The same seed and input give the same index.
     pub seed: u64,
-    /// Options of reading a folder.
+    /// Options of reading a collection that is a folder.
     pub read: ReadOptions,
-    /// A folder that the uncompressed embeddings are written to as well.
+    /// Folder that the uncompressed embeddings are also written to: f16, or the type of the array they come from.
     pub save_embeddings: Option<PathBuf>,
 }
 
@@ -65,18 +68,39 @@ impl Default for BuildOptions {
     }
 }
 
-/// Embeddings made elsewhere, as files.
+/// Maximum number of centroids.
+const MAX_CENTROIDS: usize = 1 << 24;
+
+impl BuildOptions {
+    /// Checks the options that have a range of their own.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !matches!(self.nbits, 0 | 1 | 2 | 4 | 8) {
+            return Err(Error::option("nbits", self.nbits, "expected 0, 1, 2, 4 or 8"));
+        }
+        if self.pool == 0 {
+            return Err(Error::option("pool", self.pool, "expected at least 1"));
+        }
+        match self.num_centroids {
+            Some(count) if !(1..=MAX_CENTROIDS).contains(&count) => {
+                Err(Error::option("num_centroids", count, "expected 1 to 2^24"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Embeddings in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrays {
-    /// Embeddings of all passages, one after the other: `(total_tokens, D)`, f16 or f32.
+    /// Embeddings of all passages in order: `(total_tokens, D)`, f16 or f32.
     pub embeddings: PathBuf,
-    /// Tokens of each passage: `(passages)`, i32.
+    /// Number of tokens of each passage: `(passages)`, i32.
     pub doclens: PathBuf,
-    /// Ids of the passages, one per line; without it they are numbers from 0.
+    /// Ids of the passages, one per line. `None` numbers them from 0.
     pub ids: Option<PathBuf>,
 }
 
-/// Sizes of an index that was built.
+/// Counts and sizes of an index that was built.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct BuildReport {
     /// Number of passages.
@@ -85,20 +109,20 @@ pub struct BuildReport {
     pub tokens: u64,
     /// Number of centroids.
     pub centroids: usize,
-    /// Bytes on disk per embedding, stored text aside.
+    /// Bytes on disk per embedding, without the stored text.
     pub bytes_per_vector: f64,
-    /// Number of passages that have more tokens than the encoder reads: the rest of their text cannot be found.
+    /// Number of passages that were cut at the encoder's maximum length: the rest of their text is not searched.
     pub truncated: usize,
-    /// Tokens of a passage that the encoder reads; 0 for arrays.
+    /// The encoder's maximum length of a passage in tokens; 0 for arrays.
     pub passage_maxlen: usize,
-    /// Files and lines of the collection that were left out; none of documents and arrays.
+    /// Files and lines of the collection that were skipped; empty for documents and arrays.
     pub read: ReadReport,
 }
 
 /// Builds the index of the collection at `collection` (a folder, JSONL, TSV or `-`) at `path`.
 ///
 /// # Errors
-/// As [`Engine::build`](crate::Engine::build).
+/// The errors of [`collection::read`], and the errors of [`from_documents`] except [`Error::NoDocuments`].
 pub fn from_text(
     collection: &Path,
     path: &Path,
@@ -106,20 +130,30 @@ pub fn from_text(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
+    options.check()?;
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     let read = collection::read(collection, Some(encoder), &options.read, |document| {
         stage.add(1)?;
-        Ok(writer.push_document(&document)?)
+        push_document(&mut writer, &document, options)
     })?;
     stage.finish();
     Ok(BuildReport { read, ..from_written(path, writer, encoder, options, progress)? })
 }
 
-/// Builds the index of documents that a program has at `path`, a passage each.
+/// Builds the index of `documents`, one passage each, at `path`.
 ///
 /// # Errors
-/// As [`Engine::build`](crate::Engine::build), and the first error that `documents` yields.
+/// Nothing is left at `path` after an error.
+/// - [`Error::BadOption`] if an option is out of range, [`Error::Budget`] if the memory budget is too small.
+/// - [`Error::Index`] if `path` is taken, the index refuses a document (an id that is blank or repeated, metadata that
+///   is not an object), or the disk is full.
+/// - [`Error::NoDocuments`] and [`Error::NoTokens`] if there is nothing to index.
+/// - [`Error::Encoder`], [`Error::Codec`], [`Error::Sample`] and [`Error::Backend`] if a passage cannot be encoded or
+///   compressed, or the device is not available.
+/// - [`Error::Io`] if [`BuildOptions::save_embeddings`] cannot be written, [`Error::Cancelled`] if `progress` stops the
+///   build.
+/// - The first error that `documents` yields.
 pub fn from_documents(
     documents: impl IntoIterator<Item = Result<Document>>,
     path: &Path,
@@ -127,31 +161,49 @@ pub fn from_documents(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
+    options.check()?;
     let mut writer = Writer::create(path)?;
+    let mut stage = Stage::new(progress, "read", "passages", None);
     for document in documents {
-        writer.push_document(&document?)?;
+        push_document(&mut writer, &document?, options)?;
+        stage.add(1)?;
     }
+    stage.finish();
     from_written(path, writer, encoder, options, progress)
 }
 
-/// Builds the index of embeddings made elsewhere at `path`.
+/// Builds the index of embeddings in files at `path`.
 ///
 /// # Errors
-/// If an array is malformed or does not fit the others, an id is repeated, `path` is taken, the memory budget is too
-/// small, or the disk is full. Nothing is left at `path` then.
+/// Nothing is left at `path` after an error.
+/// - [`Error::Npy`], [`Error::NotFinite`], [`Error::EmptyCollection`] or [`Error::Io`] if an array cannot be read.
+/// - [`Error::Count`] if the number of ids is not that of the passages, [`Error::RefusedLine`] if an id is blank or
+///   repeated.
+/// - The errors of [`from_documents`] except the encoder's.
 pub fn from_arrays(
     arrays: &Arrays,
     path: &Path,
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
+    options.check()?;
     let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
     let mut writer = Writer::create(path)?;
-    push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages())?;
-    from_source(path, writer, &mut source, None, options, progress)
+    let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options)?;
+    from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
 }
 
-/// Builds the index of the documents that the writer has been given.
+/// Stores a document. The index's table of ids counts against the memory budget.
+fn push_document(writer: &mut Writer, document: &Document, options: &BuildOptions) -> Result<()> {
+    writer.push_document(document)?;
+    let (needed_bytes, budget_bytes) = (writer.bytes_held() as u64, options.memory_budget);
+    if needed_bytes <= budget_bytes {
+        return Ok(());
+    }
+    Err(Error::Budget { budget_bytes, needed_bytes, what: "the ids of the passages read so far".into() })
+}
+
+/// Builds the index of the documents in the writer.
 fn from_written(
     path: &Path,
     mut writer: Writer,
@@ -161,25 +213,31 @@ fn from_written(
 ) -> Result<BuildReport> {
     let documents = writer.finish_documents()?;
     if documents.is_empty() {
-        return Err(Error::EmptyCollection { path: path.into() });
+        return Err(Error::NoDocuments);
     }
     let mut reader = documents.reader();
     let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
-    let report = from_source(path, writer, &mut source, Some(encoder_info(encoder)), options, progress)?;
-    Ok(BuildReport { truncated: source.num_truncated(), passage_maxlen: encoder.recipe().passage.max_len, ..report })
+    let info = Some(encoder_info(encoder));
+    let report = from_source(path, writer, &mut source, Some(&documents), info, options, progress)?;
+    Ok(BuildReport {
+        truncated: source.num_truncated(),
+        passage_maxlen: encoder.text_rules().passage.max_len,
+        ..report
+    })
 }
 
-/// Builds the index of a source whose documents the writer has.
+/// Builds the index of a source; `documents` are those in the writer, if there are any.
 fn from_source(
     path: &Path,
     mut writer: Writer,
     source: &mut dyn Source,
+    documents: Option<&Documents>,
     encoder: Option<EncoderInfo>,
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    let dim = source.dim();
-    let save = |folder: &PathBuf| Saver::create(folder, TextKind::Passage, dim, false);
+    let (dim, num_passages, is_f32) = (source.dim(), source.num_passages() as u32, source.needs_f32());
+    let save = |folder: &PathBuf| Saver::create(folder, TextKind::Passage, dim, is_f32);
     let mut saver = options.save_embeddings.as_ref().map(save).transpose()?;
     let mut source = Pooled::new(source, options.pool);
     let (counts, backend) = on_device!(options.device, backend => {
@@ -195,11 +253,16 @@ fn from_source(
         kmeans_rounds: counts.kmeans_rounds as u32,
         pool: Some(options.pool).filter(|&factor| factor > 1),
     };
+    // Completed before the index, so that no index appears if this fails.
+    if let Some(saver) = saver {
+        let mut reader = documents.map(Documents::reader);
+        saver.finish((0..num_passages).map(|pid| match &mut reader {
+            Some(reader) => Ok(reader.id(pid)?),
+            None => Ok(pid.to_string()),
+        }))?;
+    }
     writer.finish(ManifestInfo { encoder, build, search: None })?;
     let index = Index::open(path, Check::Structure)?;
-    if let Some(saver) = saver {
-        saver.finish(index.ids().map(|id| Ok(id?)))?;
-    }
     Ok(BuildReport {
         passages: index.num_passages(),
         tokens: counts.num_tokens,
@@ -209,32 +272,41 @@ fn from_source(
     })
 }
 
-/// Stores the ids of passages that come as embeddings; without a file they are their numbers.
-fn push_ids(writer: &mut Writer, ids: Option<&Path>, num_passages: usize) -> Result<()> {
-    let Some(path) = ids else { return Ok(()) };
-    let mut lines = lines::Lines::open(path)?;
+/// Stores the ids of passages that come as embeddings; without a file they are the pids.
+fn push_ids(
+    writer: &mut Writer,
+    ids: Option<&Path>,
+    num_passages: usize,
+    options: &BuildOptions,
+) -> Result<Option<Documents>> {
+    let Some(path) = ids else { return Ok(None) };
+    let mut lines = Lines::open(path)?;
     let mut found = 0;
     while let Some(id) = lines.next()? {
-        writer.push_document(&Document { id: id.to_owned(), text: String::new(), metadata: None })?;
+        let document = Document { id: id.to_owned(), text: String::new(), metadata: None };
+        push_document(writer, &document, options).map_err(|error| lines.refused(error))?;
         found += 1;
     }
     if found != num_passages {
         return Err(Error::Count { path: path.into(), expected: num_passages, found });
     }
-    writer.finish_documents()?;
-    Ok(())
+    Ok(Some(writer.finish_documents()?))
 }
 
 fn encoder_info(encoder: &Encoder) -> EncoderInfo {
-    // A folder is remembered so that it is found from anywhere; a path that is no text stays as it was given.
-    let folder = std::fs::canonicalize(encoder.model()).ok().filter(|path| path.is_dir());
-    let folder = folder.and_then(|path| path.into_os_string().into_string().ok());
     EncoderInfo {
-        model: folder.unwrap_or_else(|| encoder.model().to_owned()),
+        model: lasting_name(encoder.model()),
         fingerprint: encoder.fingerprint().to_owned(),
         family: encoder.family().to_string(),
         dim: encoder.dim(),
-        query_maxlen: encoder.recipe().query.max_len,
-        passage_maxlen: encoder.recipe().passage.max_len,
+        query_maxlen: encoder.text_rules().query.max_len,
+        passage_maxlen: encoder.text_rules().passage.max_len,
     }
+}
+
+/// Returns the name under which a model is found from any working directory: a folder becomes an absolute path, unless
+/// that is not UTF-8. The shipped model's name is never a folder's, as for [`Encoder::load`].
+fn lasting_name(model: &str) -> String {
+    let folder = std::fs::canonicalize(model).ok().filter(|path| model != shipped::NAME && path.is_dir());
+    folder.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| model.to_owned())
 }

@@ -1,14 +1,13 @@
-//! The first trip: embeddings to an index, in two passes over the collection and inside a memory budget.
+//! Embeddings to an index, in two passes over the collection and within a memory budget.
 //!
 //! ```text
 //! pass 1  sampled passages --fetch--> embeddings --> rows for k-means (reservoir), and a spool
 //!         train: centroids, levels, weights
 //! pass 2  every passage, in order --spool or fetch--> codes + packed residuals --> segment files
-//!         manifest, last and atomically
 //! ```
 //!
-//! A block is encoded while the one before is compressed and written. Every passage is encoded once: what pass 1 had to
-//! encode waits in the spool, a file beside the new index's, which never holds more than ColBERTv2's sample
+//! A block is encoded while the one before is compressed and written. Every passage is encoded once: embeddings of pass
+//! 1 are kept in the spool, a file beside the index's files. It holds at most ColBERTv2's sample
 //! (`plan::sampled_passages`).
 
 use super::BuildOptions;
@@ -26,23 +25,28 @@ use selvedge_encoder::Embeddings;
 use selvedge_index::{Limits, SpoolReader, Writer};
 use std::ops::Range;
 
-/// Counts of a build that the manifest keeps.
+/// Counts of a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Passages sampled for training.
+    /// Number of passages sampled for training.
     pub sampled_passages: usize,
-    /// Embeddings that k-means and the levels saw.
+    /// Number of embeddings that the codec was trained on.
     pub sampled_tokens: usize,
-    /// Embeddings of the whole collection.
+    /// Number of embeddings of the collection.
     pub num_tokens: u64,
-    /// Rounds of k-means that ran.
+    /// Number of k-means iterations.
     pub kmeans_rounds: usize,
 }
 
-/// Fills `writer` with everything but the manifest.
+/// Trains the codec and writes it and all passages to `writer`, which then lacks only the manifest.
 ///
 /// # Errors
-/// If the memory budget is too small, no passage has a token, the source or the backend fails, or the disk is full.
+/// - [`Error::Budget`] if the memory budget is too small, [`Error::NoTokens`] if no passage has a token.
+/// - [`Error::Sample`], [`Error::Codec`] and [`Error::Backend`] if an embedding cannot be compressed or the device
+///   fails.
+/// - [`Error::Index`] and [`Error::Io`] if the index or `saver` cannot be written, such as a full disk.
+/// - [`Error::Cancelled`] if `progress` stops the build.
+/// - The errors of the source.
 pub fn run<B: Backend>(
     backend: &B,
     writer: &mut Writer,
@@ -62,7 +66,7 @@ pub fn run<B: Backend>(
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
     let mut sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
     if sample.seen == 0 && sampled.len() < num_passages {
-        // Nearly every passage is empty: the few that are not may all have been missed.
+        // No sampled passage has a token: nearly every passage is empty.
         sampled = (0..num_passages as u32).collect();
         sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
     }
@@ -79,7 +83,8 @@ pub fn run<B: Backend>(
     budget.check(num_centroids.min(counts.sampled_tokens), max_doclen)?;
     let mut train_options = TrainOptions::new(options.nbits, num_centroids);
     (train_options.kind, train_options.seed) = (options.codec, options.seed);
-    let codec = train(backend, source.dim(), sample.rows, &train_options, progress)?;
+    let trained = train(backend, source.dim(), sample.rows, &train_options, progress);
+    let codec = trained.map_err(of_sample)?;
     counts.kmeans_rounds = train_options.iterations;
     writer.set_codec(&codec)?;
 
@@ -103,7 +108,16 @@ pub fn run<B: Backend>(
     Ok(counts)
 }
 
-/// Fetches each block and has it consumed, in order; the next one is fetched while one is consumed.
+/// Error of training. The number of an embedding is that within the sample, so the message has to say so.
+fn of_sample(source: selvedge_codec::Error) -> Error {
+    use selvedge_codec::Error::{Length, NotOfUnitLength};
+    match source {
+        Length { .. } | NotOfUnitLength { .. } => Error::Sample { source },
+        other => other.into(),
+    }
+}
+
+/// Fetches and consumes each block, in order. A block is fetched while the one before is consumed.
 fn overlapped<P: Send, E: Send>(
     blocks: impl Iterator<Item = P>,
     mut fetch: impl FnMut(P) -> Result<E> + Send,
@@ -119,11 +133,10 @@ fn overlapped<P: Send, E: Send>(
     Ok(())
 }
 
-/// Passages to sample, ascending: ColBERTv2's number of them, drawn without repetition.
+/// Draws the passages to sample, ascending and without repetition. Their number is ColBERTv2's.
 fn sample_pids(num_passages: usize, seed: u64) -> Vec<u32> {
-    let wanted = plan::sampled_passages(num_passages);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7069_6473);
-    let mut left = wanted;
+    let mut left = plan::sampled_passages(num_passages);
     // Selection sampling (Knuth, TAOCP vol. 2, 3.4.2, algorithm S): ascending, exact, no memory.
     let chosen = (0..num_passages as u32).filter(|&pid| {
         let take = rng.random_range(0..num_passages - pid as usize) < left;
@@ -133,14 +146,18 @@ fn sample_pids(num_passages: usize, seed: u64) -> Vec<u32> {
     chosen.collect()
 }
 
+/// Embeddings of the sampled passages.
 struct Sample {
-    /// At most the capacity's rows, a uniform choice of all that were seen.
+    /// Uniform choice of at most `capacity` embeddings `(N, D)`.
     rows: Vec<f32>,
+    /// Number of embeddings that the choice was made from.
     seen: usize,
     lens: Vec<u32>,
+    /// All embeddings, if the source is costly.
     spool: Option<SpoolReader>,
 }
 
+/// Fetches the passages `pids` block by block, and keeps at most `capacity` of their embeddings.
 fn collect_sample(
     writer: &mut Writer,
     source: &mut dyn Source,
@@ -174,7 +191,7 @@ fn collect_sample(
     Ok(Sample { seen: reservoir.seen(), rows: reservoir.into_rows(), lens, spool })
 }
 
-/// The sampled passages' embeddings, read back in order.
+/// Embeddings of the sampled passages, read back in order.
 struct Spooled<'a> {
     pids: &'a [u32],
     lens: Vec<u32>,
@@ -183,7 +200,7 @@ struct Spooled<'a> {
 }
 
 impl Spooled<'_> {
-    /// Embeddings of ascending `pids`: from the spool where it has them, from `source` otherwise.
+    /// Returns the embeddings of ascending `pids`: from the spool if it has them, from `source` otherwise.
     fn fetch(&mut self, source: &mut dyn Source, pids: &[u32]) -> Result<Embeddings> {
         let Some(reader) = &mut self.reader else { return source.fetch(pids) };
         let dim = source.dim();

@@ -1,9 +1,9 @@
-//! A uniform sample of rows that come one after the other, in bounded memory.
+//! Uniform sample of a stream of rows, in bounded memory.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Reservoir sampling (algorithm R): of all rows that were pushed, each is kept with the same probability.
+/// Reservoir sampling (algorithm R): each of the pushed rows is in the sample with the same probability.
 pub(crate) struct Reservoir {
     rows: Vec<f32>,
     dim: usize,
@@ -13,10 +13,10 @@ pub(crate) struct Reservoir {
 }
 
 impl Reservoir {
-    /// An empty reservoir that keeps at most `capacity` rows of `dim` components.
+    /// Creates a reservoir of at most `capacity` rows of `dim` components.
     ///
-    /// `expected` rows are reserved at once, as far as they fit: growing by doubling would hold two copies, and pages that
-    /// are never touched cost nothing.
+    /// Memory for `expected` rows, at most `capacity`, is reserved at once: growth by doubling would hold two copies,
+    /// and pages that are never touched cost nothing.
     pub(crate) fn new(dim: usize, capacity: usize, expected: usize, rng: ChaCha8Rng) -> Self {
         Self { rows: Vec::with_capacity(capacity.min(expected) * dim), dim, capacity, seen: 0, rng }
     }
@@ -27,7 +27,7 @@ impl Reservoir {
             if self.seen < self.capacity {
                 self.rows.extend_from_slice(row);
             } else {
-                // The new row is one of `seen + 1`, and its slot one of as many.
+                // With this row, `seen + 1` rows were offered: it is kept if its slot is below the capacity.
                 let slot = self.rng.random_range(0..=self.seen);
                 if slot < self.capacity {
                     self.rows[slot * self.dim..][..self.dim].copy_from_slice(row);
@@ -70,8 +70,8 @@ mod tests {
         assert!(sample(0, 5, 1).is_empty());
     }
 
-    /// Of 4 rows 3 are kept: each in 3 of 4 samples. The last one would be kept in all of them if its slot were drawn from
-    /// one place too few; the limits are some 6 standard deviations away from three quarters.
+    /// The reservoir keeps 3 of 4 rows, so each is in 3 of 4 samples. If the last row's slot were drawn from one place
+    /// too few, it would be in all samples. The limits are about 6 standard deviations from three quarters.
     #[test]
     fn every_row_is_kept_as_often() {
         const SAMPLES: usize = 20_000;

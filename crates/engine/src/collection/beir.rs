@@ -1,33 +1,35 @@
-//! BEIR's folders: a corpus, its queries and their judgments.
+//! Folders in BEIR's layout: a corpus, its queries and their judgments.
 
 use std::path::{Path, PathBuf};
 
-/// Endings of a file that is compressed, or not.
+/// Endings of a file name: none, gzip, Zstandard.
 const ENDINGS: [&str; 3] = ["", ".gz", ".zst"];
 
-/// The files of a data set in BEIR's layout.
+/// Files of a data set in BEIR's layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beir {
-    /// `corpus.jsonl`, perhaps compressed: the collection.
+    /// The collection: `corpus.jsonl`, which may be compressed.
     pub corpus: PathBuf,
-    /// `queries.jsonl`, perhaps compressed.
+    /// `queries.jsonl`, which may be compressed.
     pub queries: Option<PathBuf>,
-    /// `qrels/*.tsv`, in order of their names, such as `dev`, `test`, `train`.
+    /// `qrels/*.tsv`, sorted by name, such as `dev`, `test`, `train`.
     pub qrels: Vec<PathBuf>,
 }
 
 impl Beir {
-    /// Looks for BEIR's files in `folder`; `None` without a corpus and queries or judgments beside it.
+    /// Finds BEIR's files in `folder`. `None` if there is no corpus, or neither queries nor judgments beside it.
     pub fn find(folder: &Path) -> Option<Self> {
-        let file = |name: &str| {
-            ENDINGS.iter().map(|ending| folder.join(format!("{name}{ending}"))).find(|path| path.is_file())
-        };
-        let (corpus, queries) = (file("corpus.jsonl")?, file("queries.jsonl"));
+        let (corpus, queries) = (file(folder, "corpus.jsonl")?, file(folder, "queries.jsonl"));
         let entries = std::fs::read_dir(folder.join("qrels")).into_iter().flatten().flatten();
         let mut qrels: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_tsv(path)).collect();
         qrels.sort();
         (queries.is_some() || !qrels.is_empty()).then_some(Self { corpus, queries, qrels })
     }
+}
+
+/// Finds the file `name` of a folder, perhaps compressed.
+pub(crate) fn file(folder: &Path, name: &str) -> Option<PathBuf> {
+    ENDINGS.iter().map(|ending| folder.join(format!("{name}{ending}"))).find(|path| path.is_file())
 }
 
 fn is_tsv(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! A file of a folder to its passages, a piece of the file at a time.
+//! Passages of one file of a folder, read piece by piece.
 
 use super::folder::FoundFile;
 use super::split::Split;
@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use std::ops::Range;
 use std::path::Path;
 
-/// Bytes of a file that are split at a time; the tokenizer needs some hundred times as much memory meanwhile.
+/// Bytes of a file that are split at a time. The tokenizer needs about a hundred times as much memory.
 const PIECE_BYTES: usize = 256 << 10;
+/// Maximum bytes of a piece that is extended because it holds no border between passages.
+const MOST_PIECE_BYTES: usize = 16 * PIECE_BYTES;
 
-/// Why a file is skipped.
+/// Reason for skipping a file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error(transparent)]
@@ -21,7 +23,8 @@ pub(super) enum Unreadable {
     TooLong,
 }
 
-/// Calls `each` with the passages of a file. The inner error is the file's, and no passage of it was given out then.
+/// Calls `each` with the passages of a file. The inner error says that the file was skipped: `each` has not been
+/// called.
 pub(super) fn read(
     file: &FoundFile,
     split: Split<'_>,
@@ -34,24 +37,51 @@ pub(super) fn read(
     let mut parts = Parts { file, count: 0, first: None, line: 1, each };
     loop {
         let mut ranges = split.ranges(&text)?;
-        let done = match ranges.as_slice() {
-            // The last passage may go on in the next piece.
-            [_, .., last] if rest.is_some() => last.start,
-            _ => text.len(),
-        };
+        let mut done = text.len();
+        if let Some(reader) = &mut rest {
+            match ranges.as_slice() {
+                // The last passage may continue in the next piece.
+                [_, .., last] => done = last.start,
+                _ if text.len() < MOST_PIECE_BYTES && last_space(&text).is_some() => {
+                    if read_on(reader, &mut text, &file.path)? {
+                        rest = None;
+                    }
+                    continue;
+                }
+                // A passage of more bytes than a piece: it ends at a space, or at the piece's end within a word.
+                _ => {
+                    done = last_space(&text).unwrap_or(text.len());
+                    ranges = vec![0..done];
+                }
+            }
+        }
         ranges.retain(|range| done == text.len() || range.start < done);
         parts.push(&text, &ranges, done)?;
         let Some(reader) = &mut rest else { return parts.finish().map(Ok) };
         text.drain(..done);
-        // It was read to its end before: an error now means that the file has changed.
-        let changed = |error: NotText| Error::BadFile { path: file.path.clone(), reason: error.to_string() };
-        if reader.read(&mut text, PIECE_BYTES).map_err(changed)? {
+        if read_on(reader, &mut text, &file.path)? {
             rest = None;
         }
     }
 }
 
-/// The beginning of a file, and the reader of the rest where there is more; all of the file is known to be text then.
+/// Appends a piece of the file; returns whether the file has ended.
+fn read_on(reader: &mut TextReader, text: &mut String, path: &Path) -> Result<bool> {
+    // The file was read to its end before: an error now means that it has changed.
+    let changed = |error: NotText| Error::BadFile { path: path.into(), reason: error.to_string() };
+    reader.read(text, PIECE_BYTES).map_err(changed)
+}
+
+/// Returns the byte after the last white space among the last [`PIECE_BYTES`] bytes of a text. Without any, the text
+/// ends in a word that is too long to wait for its end.
+fn last_space(text: &str) -> Option<usize> {
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(PIECE_BYTES));
+    let (at, space) = text[tail..].char_indices().rfind(|(_, c)| c.is_whitespace())?;
+    Some(tail + at + space.len_utf8())
+}
+
+/// Opens a file and reads its first piece. Returns a reader of the rest if there is more, after checking that all of
+/// the file is text.
 fn open(path: &Path, split: Split<'_>) -> Result<(String, Option<TextReader>), Unreadable> {
     let (mut reader, mut text) = (TextReader::open(path)?, String::new());
     if reader.read(&mut text, PIECE_BYTES)? {
@@ -72,19 +102,19 @@ fn open(path: &Path, split: Split<'_>) -> Result<(String, Option<TextReader>), U
     Ok((text, Some(reader)))
 }
 
-/// The passages of one file: named by its path alone if there is only one, numbered from 1 otherwise.
+/// Passages of one file. A single passage has the file's id; several are numbered from 1.
 struct Parts<'a> {
     file: &'a FoundFile,
     count: usize,
-    /// The first one and its line, until it is known whether there are more.
+    /// Line and text of the first passage, held until it is known whether there are more.
     first: Option<(usize, String)>,
-    /// Line on which the piece begins.
+    /// Line number at the start of the piece.
     line: usize,
     each: &'a mut dyn FnMut(Document) -> Result<()>,
 }
 
 impl Parts<'_> {
-    /// Adds the passages at `ranges` of a piece; the next piece begins at `done`.
+    /// Adds the passages at `ranges` of a piece. The next piece begins at byte `done`.
     fn push(&mut self, text: &str, ranges: &[Range<usize>], done: usize) -> Result<()> {
         let (mut at, mut line) = (0, self.line);
         for range in ranges {
@@ -119,7 +149,7 @@ impl Parts<'_> {
         (self.each)(Document { id: format!("{id}{mark}{number}"), text, metadata: Some(Value::Object(metadata)) })
     }
 
-    /// Gives out the only passage, empty if the file is blank.
+    /// Passes on the only passage, which is empty if the file is blank.
     fn finish(self) -> Result<()> {
         match (self.count, self.first) {
             (0, _) => (self.each)(Document { id: self.file.id.clone(), text: String::new(), metadata: None }),

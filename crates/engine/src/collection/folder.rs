@@ -1,8 +1,8 @@
-//! The files of a folder, as the walk finds them.
+//! Walk over the files of a folder.
 //!
-//! In order of their paths; hidden files, those that `.gitignore` and `.ignore` name, and whole indexes are left out.
-//! Links are followed. A linked folder is read once, however many links lead to it, and not at all where the walk
-//! comes to it without the link; so a loop of links ends.
+//! Files are sorted by path. Hidden files, files that `.gitignore` and `.ignore` name, and index folders are skipped.
+//! Links are followed. A linked folder is read once, under its real path if the walk reaches it without a link, else
+//! under the first link by path. A loop of links therefore ends.
 
 use super::{ReadOptions, Skipped};
 use crate::lines::check_id;
@@ -17,17 +17,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A file to be read.
+/// A file of the collection.
 pub(super) struct FoundFile {
     pub(super) path: PathBuf,
-    /// Its path in the folder, with `/` between names.
+    /// Path within the folder, with `/` between names.
     pub(super) id: String,
-    /// What stands between the id and the number of a part: `#`, or `/#` where another file is named like a part. No
-    /// file has an id that begins with another file's and a `/`.
+    /// Separator between the id and the number of a part: `#`, or `/#` if another file is named like a part. No file's
+    /// id begins with another file's id and a `/`, so `/#` is always unambiguous.
     pub(super) mark: &'static str,
 }
 
-/// InvertedLists the files of a folder; what cannot be listed goes to `skipped`.
+/// Lists the files of a folder. Entries that cannot be listed are added to `skipped`.
 pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
     let root = folder.canonicalize().map_err(Error::io(folder))?;
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
@@ -37,7 +37,7 @@ pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped)
     walk.walk(folder, skipped)?;
     while let Some(link) = walk.next_link() {
         match link.canonicalize() {
-            // Gone into already, or holds the folder itself.
+            // Visited already, or an ancestor of the folder.
             Ok(target) if root.starts_with(&target) || lock(&walk.seen).contains(&target) => (),
             Ok(_) => walk.walk(&link, skipped)?,
             Err(error) => skipped.push(&link, error)?,
@@ -47,20 +47,20 @@ pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped)
     named(folder, walk.files, skipped)
 }
 
-/// The walk, and what it has come across.
+/// State of the walk.
 struct Walk<'a> {
     options: &'a ReadOptions,
     globs: Arc<Override>,
     in_repository: bool,
-    /// Real folders that were gone into.
+    /// Real paths of the visited folders.
     seen: Arc<Mutex<HashSet<PathBuf>>>,
     files: Vec<PathBuf>,
-    /// Links to folders, not yet followed.
+    /// Links to folders that are not followed yet.
     links: Vec<PathBuf>,
 }
 
 impl Walk<'_> {
-    /// Walks everything below `root`; links to folders are noted, not followed.
+    /// Walks everything below `root`. Links to folders are noted, not followed.
     fn walk(&mut self, root: &Path, skipped: &mut Skipped) -> Result<()> {
         let (globs, seen) = (self.globs.clone(), self.seen.clone());
         lock(&seen).extend(root.canonicalize());
@@ -73,7 +73,7 @@ impl Walk<'_> {
             .git_global(false)
             .require_git(false)
             .parents(heeds_ignore && self.in_repository)
-            .filter_entry(move |entry| entry.depth() == 0 || is_wanted(entry, &globs, &seen))
+            .filter_entry(move |entry| entry.depth() == 0 || is_included(entry, &globs, &seen))
             .build();
         for entry in walker {
             match entry {
@@ -99,15 +99,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The first link by its path, so that the order in which the system lists a folder changes nothing.
+    /// Removes and returns the first link by path, so that the result does not depend on the order of directory
+    /// entries.
     fn next_link(&mut self) -> Option<PathBuf> {
         let first = (0..self.links.len()).min_by_key(|&at| &self.links[at])?;
         Some(self.links.swap_remove(first))
     }
 }
 
-/// Whether the walk takes a file, or goes into a folder.
-fn is_wanted(entry: &DirEntry, globs: &Override, seen: &Mutex<HashSet<PathBuf>>) -> bool {
+/// Whether the walk reads a file or enters a folder; marks the folder as visited.
+fn is_included(entry: &DirEntry, globs: &Override, seen: &Mutex<HashSet<PathBuf>>) -> bool {
     let path = entry.path();
     let is_folder = path.is_dir();
     if globs.matched(path, is_folder).is_ignore() || is_unfinished(entry.file_name()) {
@@ -119,19 +120,20 @@ fn is_wanted(entry: &DirEntry, globs: &Override, seen: &Mutex<HashSet<PathBuf>>)
     !is_index(path) && path.canonicalize().is_ok_and(|real| lock(seen).insert(real))
 }
 
-/// Whether a folder is an index: the text in it was indexed from elsewhere.
+/// Whether a folder is an index. Its text belongs to another collection.
 fn is_index(folder: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     File::open(folder.join("manifest")).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
 }
 
-/// Whether a name is that of a file or folder in the making, such as the index that this collection goes into.
+/// Whether a name is that of an incomplete file or folder, such as the index that is being built.
 fn is_unfinished(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with(".selvedge.") || name.starts_with('.') && name.ends_with(".partial")
 }
 
-/// Include and exclude globs: what matches any of the first, where there are some, and none of the second.
+/// Compiles the globs. A file is read if it matches no exclude glob and, if there are include globs, one of
+/// these.
 fn globs(folder: &Path, options: &ReadOptions) -> Result<Override> {
     let mut builder = OverrideBuilder::new(folder);
     let excluded = options.exclude.iter().map(|glob| format!("!{glob}"));
@@ -141,7 +143,7 @@ fn globs(folder: &Path, options: &ReadOptions) -> Result<Override> {
     builder.build().map_err(|error| Error::Glob { glob: String::new(), reason: error.to_string() })
 }
 
-/// The path and the reason of an error, without the walk's own words around them.
+/// Returns the path and the reason of an error without the prefixes that the walk adds.
 fn explain(error: &ignore::Error) -> (Option<&Path>, String) {
     match error {
         ignore::Error::WithPath { path, err } => (Some(path), explain(err).1),
@@ -150,7 +152,8 @@ fn explain(error: &ignore::Error) -> (Option<&Path>, String) {
     }
 }
 
-/// Gives each path its id; two that look alike as text, and names that no id can hold, are skipped.
+/// Gives each path its id. A path whose id is invalid or taken is skipped; two names that are not UTF-8 may
+/// have the same id.
 fn named(folder: &Path, paths: Vec<PathBuf>, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
     let mut files: Vec<FoundFile> = Vec::with_capacity(paths.len());
     let mut ids = HashSet::new();
@@ -175,13 +178,13 @@ fn named(folder: &Path, paths: Vec<PathBuf>, skipped: &mut Skipped) -> Result<Ve
     Ok(files)
 }
 
-/// What stands before `#` and a number at the end of an id.
+/// Returns the part of an id before a `#` and a number at its end.
 fn whole_of(id: &str) -> Option<&str> {
     let (whole, number) = id.rsplit_once('#')?;
     number.bytes().all(|b| b.is_ascii_digit()).then_some(whole)
 }
 
-/// A lock; nothing that is done under it panics.
+/// Locks the set. No code panics while it holds the lock, so a poisoned lock is valid.
 fn lock(seen: &Mutex<HashSet<PathBuf>>) -> MutexGuard<'_, HashSet<PathBuf>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

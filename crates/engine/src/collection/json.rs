@@ -1,13 +1,13 @@
-//! One line of JSONL: a passage with its id, its text and whatever else it holds.
+//! Parser of one line of JSONL: id, text and metadata of a passage.
 
 use crate::lines::check_id;
 use selvedge_index::Document;
 use serde_json::Value;
 
-/// Parses one line.
+/// Parses one line. The error is a reason without file and line.
 ///
-/// A number as id is kept as it is written. An object with `_id` in the place of `id` is BEIR's: its `title` goes
-/// before the text, as BEIR's own programs have it, and stays in the metadata.
+/// An id that is a number is kept as it is written. An object with `_id` instead of `id` has BEIR's layout: its `title`
+/// is put before the text, as BEIR's own programs do, and is also kept in the metadata.
 pub(crate) fn parse(line: &str) -> Result<Document, String> {
     let Value::Object(mut fields) = serde_json::from_str(line).map_err(|e| malformed(&e))? else {
         return Err("expected a JSON object".into());
@@ -34,8 +34,8 @@ pub(crate) fn parse(line: &str) -> Result<Document, String> {
     Ok(Document { id, text, metadata: (!fields.is_empty()).then_some(Value::Object(fields)) })
 }
 
-/// Refuses what a parsed object would not show: a field that is given twice, and an integer that 64 bits cannot hold,
-/// which would come back rounded.
+/// Refuses a field that is given twice and an integer that 64 bits cannot hold. The parsed object would show neither:
+/// it keeps the last field and rounds the integer.
 fn check_fields(fields: &[(String, &str)]) -> Result<(), String> {
     for (at, (name, value)) in fields.iter().enumerate() {
         if fields[..at].iter().any(|(earlier, _)| earlier == name) {
@@ -51,7 +51,7 @@ fn check_fields(fields: &[(String, &str)]) -> Result<(), String> {
     Ok(())
 }
 
-/// The fields of a well-formed JSON object, in order, each value as it is written.
+/// Returns the fields of a well-formed JSON object, in order, each value as it is written.
 fn written_fields(object: &str) -> Vec<(String, &str)> {
     let mut fields = Vec::new();
     let mut rest = object.trim_start().strip_prefix('{').unwrap_or_default();
@@ -68,7 +68,7 @@ fn written_fields(object: &str) -> Vec<(String, &str)> {
     }
 }
 
-/// Bytes of the value that well-formed JSON begins with.
+/// Returns the length in bytes of the value at the start of well-formed JSON.
 fn value_bytes(json: &str) -> usize {
     let bytes = json.as_bytes();
     let (mut at, mut depth) = (0, 0);
@@ -76,7 +76,7 @@ fn value_bytes(json: &str) -> usize {
         match bytes[at] {
             b'"' => at += string_bytes(&json[at..]) - 1,
             b'{' | b'[' => depth += 1,
-            // The end of the object around a number.
+            // End of the object that holds a number.
             b'}' | b']' if depth == 0 => return at,
             b'}' | b']' => depth -= 1,
             b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return at,
@@ -93,7 +93,7 @@ fn value_bytes(json: &str) -> usize {
     at
 }
 
-/// The first integer in well-formed JSON that is neither an i64 nor a u64.
+/// Returns the first integer in well-formed JSON that is neither an i64 nor a u64.
 fn large_integer(json: &str) -> Option<&str> {
     let mut rest = json;
     while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
@@ -113,7 +113,7 @@ fn large_integer(json: &str) -> Option<&str> {
     None
 }
 
-/// Bytes of the JSON string that `json` begins with, quotes included.
+/// Returns the length in bytes of the JSON string at the start of `json`, quotes included.
 fn string_bytes(json: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in json.bytes().enumerate().skip(1) {
@@ -125,7 +125,7 @@ fn string_bytes(json: &str) -> usize {
     json.len()
 }
 
-/// What serde_json says, without its line, which is always the first.
+/// Returns serde_json's message without its line number, which is always 1.
 fn malformed(error: &serde_json::Error) -> String {
     let said = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// BEIR's own programs encode title and text with a space between; elsewhere a title is metadata alone.
+    /// BEIR's own programs encode title and text with a space between. In other files a title is only metadata.
     #[test]
     fn the_title_of_a_beir_corpus_goes_before_its_text() {
         let d = parse(r#"{"_id": "1", "title": "Foxes", "text": "are red.", "metadata": {}}"#).unwrap();
@@ -183,9 +183,9 @@ mod tests {
         for (line, reason) in [
             (r#"{"id": "x"}"#, "\"text\" is missing"),
             (r#"{"text": "x"}"#, "\"id\" is missing"),
-            (r#"{"id": "", "text": "x"}"#, "the id is empty"),
+            (r#"{"id": "", "text": "x"}"#, "the id \"\" is blank"),
             (r#"{"id": " ", "text": "x"}"#, "the id \" \" is blank"),
-            (r#"{"id": "a\nb", "text": "x"}"#, "the id \"a\\nb\" holds a line break or a NUL"),
+            (r#"{"id": "a\nb", "text": "x"}"#, "the id \"a\\nb\" holds a line break"),
             (r#"{"id": null, "text": "x"}"#, "the id is neither a string nor a number"),
             (r#"{"id": "a", "text": 1}"#, "\"text\" is not a string"),
             (r#"{"id": "a", "text": "x", "id": "b"}"#, "\"id\" is given twice"),

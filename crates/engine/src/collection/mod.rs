@@ -1,15 +1,15 @@
-//! Collections of text: a folder, JSONL, TSV or standard input, passage by passage, never whole in memory.
+//! Collections of text, read passage by passage: a folder, JSONL, TSV or standard input.
 //!
 //! ```text
-//! folder       --walk--> files --decoded--> text --split--> passages     (folder, file, split)
+//! folder       --walk--> files --decode--> text --split--> passages      (folder, file, split)
 //! BEIR folder  --> its corpus.jsonl                                      (beir)
-//! JSONL, TSV   --> one passage a line                                    (json)
+//! JSONL, TSV   --> one passage per line                                  (records, json)
 //! ```
 //!
-//! A file of a folder that cannot be read as text is skipped, counted and named in the report; a line of JSONL or TSV
-//! that cannot be read is an error, since whoever made the file meant every line.
+//! A file of a folder that is not text is skipped, counted and named in the report. A line of JSONL or TSV that cannot
+//! be read is an error, because every line of such a file is meant to be a passage.
 
-mod beir;
+pub(crate) mod beir;
 mod file;
 mod folder;
 pub(crate) mod json;
@@ -19,47 +19,63 @@ mod tests;
 
 pub use beir::Beir;
 
-use crate::lines::{Lines, is_tsv_header, split_tsv};
-use crate::{Error, Result};
+use crate::lines::Lines;
+use crate::{Error, Result, records};
 use selvedge_encoder::Encoder;
 use selvedge_index::Document;
 use split::Split;
 use std::path::{Path, PathBuf};
 
-/// Part of a passage's length that it shares with the next passage of its file: an eighth of 512 tokens is two or three
-/// sentences, so one that a border cuts is whole in one of the two; the index grows by a seventh.
+/// Divisor of a passage's length that gives its overlap with the next passage of the file. An eighth of 512 tokens is
+/// two or three sentences, so a sentence that a border cuts is whole in one of the two passages. The index grows by a
+/// seventh.
 const OVERLAP: usize = 8;
 
-/// How a folder is read; other collections have nothing to choose.
+/// Options of reading a folder of text files.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
-    /// Words after which a file is split into passages, 0 for never. If not given, a passage has as many tokens as the
-    /// encoder reads, and shares an eighth of them with the next.
+    /// Number of words after which a file is split into passages; 0 makes each file one passage. `None` splits by the
+    /// encoder's maximum length in tokens, with an overlap of an eighth.
     pub split_words: Option<usize>,
-    /// Globs of the files to read, as `.gitignore` has them; all where there is none.
+    /// Globs of the files to read, in the syntax of `.gitignore`; all files if there is none.
     pub include: Vec<String>,
-    /// Globs of the files and folders to leave out.
+    /// Globs of the files and folders to skip.
     pub exclude: Vec<String>,
-    /// Whether hidden files and folders, whose names begin with a dot, are read.
+    /// Whether files and folders whose names begin with a dot are read.
     pub hidden: bool,
-    /// Whether `.gitignore` and `.ignore` files are not heeded.
+    /// Whether files that `.gitignore` and `.ignore` name are read.
     pub no_ignore: bool,
-    /// Whether a file that cannot be read as text is an error, and not skipped.
+    /// Whether a file that is not text is an error rather than skipped.
     pub strict: bool,
 }
 
-/// What came of reading a collection.
+impl ReadOptions {
+    /// Checks that no option is given that applies only to a folder of files; `path` is the collection.
+    pub(crate) fn check_unused(&self, path: &Path) -> Result<()> {
+        let options = [
+            ("split", self.split_words.is_some_and(|words| words > 0)),
+            ("include", !self.include.is_empty()),
+            ("exclude", !self.exclude.is_empty()),
+        ];
+        match options.into_iter().find(|&(_, is_given)| is_given) {
+            Some((option, _)) => Err(Error::FolderOption { path: path.into(), option }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts of a collection that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReadReport {
-    /// Passages.
+    /// Number of passages.
     pub passages: usize,
-    /// Files of a folder that cannot be read as text.
+    /// Files of a folder that are not text.
     pub skipped: Skipped,
-    /// Whether the first line of a TSV file was a header, `id<TAB>text`, and left out.
+    /// Whether the first line of a TSV file was a header, `id<TAB>text`, and skipped.
     pub had_header: bool,
 }
 
-/// Files that were left out, and why.
+/// Files that were skipped, and the reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Skipped {
     /// Number of files, and of folders that cannot be listed.
@@ -70,20 +86,20 @@ pub struct Skipped {
     is_error: bool,
 }
 
-/// A file that was left out.
+/// A file that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SkippedFile {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl Skipped {
-    /// Files that are named, at most.
+    /// Maximum number of files that are named.
     pub const MOST_NAMED: usize = 20;
 
-    /// Counts and names a file, unless that is an error.
+    /// Counts and names a file, or fails if skipped files are errors.
     fn push(&mut self, path: &Path, reason: impl ToString) -> Result<()> {
         let (path, reason) = (path.to_owned(), reason.to_string());
         if self.is_error {
@@ -99,12 +115,18 @@ impl Skipped {
 
 /// Calls `each` with every passage of the collection at `path`, in order.
 ///
-/// The files of a folder are split for `encoder`; without one, and without [`ReadOptions::split_words`], each is one
-/// passage.
+/// The files of a folder are split for `encoder`. Without an encoder and without [`ReadOptions::split_words`], each
+/// file is one passage.
 ///
 /// # Errors
-/// If the collection cannot be read, holds a malformed line or no passage, or if `each` fails; with
-/// [`ReadOptions::strict`], also at the first file that would be skipped.
+/// - [`Error::Io`], [`Error::Utf8`], [`Error::Line`] if the collection or a line of it cannot be read.
+/// - [`Error::EmptyCollection`] if it holds no passage.
+/// - [`Error::FolderOption`] if it is not a folder of files and an option applies only to those.
+/// - [`Error::Glob`] if a glob is malformed.
+/// - [`Error::BadFile`] at the first file that would be skipped, with [`ReadOptions::strict`], and if a file changes
+///   while it is read.
+/// - [`Error::Encoder`] if the encoder cannot split a file.
+/// - The first error of `each`. If an index refuses the document of a line, it becomes [`Error::RefusedLine`].
 pub fn read(
     path: &Path,
     encoder: Option<&Encoder>,
@@ -115,7 +137,7 @@ pub fn read(
         (Some(0), _) | (None, None) => read_split(path, Split::Never, options, each),
         (Some(words), _) => read_split(path, Split::Words(words), options, each),
         (None, Some(encoder)) => {
-            let overlap = encoder.recipe().passage.max_len / OVERLAP;
+            let overlap = encoder.text_rules().passage.max_len / OVERLAP;
             let by_tokens = |text: &str| Ok(encoder.split_passage(text, overlap)?);
             read_split(path, Split::By(&by_tokens), options, each)
         }
@@ -135,54 +157,22 @@ fn read_split(
         passages += 1;
         each(document)
     };
-    if !path.is_dir() {
-        report.had_header = read_lines(path, &mut counted)?;
-    } else if let Some(beir) = Beir::find(path) {
-        read_lines(&beir.corpus, &mut counted)?;
-    } else {
+    let beir = Beir::find(path);
+    if path.is_dir() && beir.is_none() {
         for found in folder::files(path, options, &mut report.skipped)? {
             if let Err(not_text) = file::read(&found, split, &mut counted)? {
                 report.skipped.push(&found.path, not_text)?;
             }
         }
+    } else {
+        let lines = Lines::open(beir.as_ref().map_or(path, |beir| &beir.corpus))?;
+        options.check_unused(path)?;
+        report.had_header =
+            records::read(lines, |document, lines| counted(document).map_err(|error| lines.refused(error)))?;
     }
     report.passages = passages;
     if passages == 0 {
         return Err(Error::EmptyCollection { path: path.into() });
     }
     Ok(report)
-}
-
-/// Reads JSONL or TSV; returns whether it began with a header.
-fn read_lines(path: &Path, each: &mut dyn FnMut(Document) -> Result<()>) -> Result<bool> {
-    let mut lines = Lines::open(path)?;
-    let is_json = match format_of(path).as_str() {
-        "jsonl" | "ndjson" | "json" => true,
-        "tsv" | "txt" | "tab" => false,
-        _ => lines.peek()? == Some(b'{'),
-    };
-    let mut had_header = false;
-    while let Some(line) = lines.next()? {
-        let parsed = if is_json { json::parse(line) } else { from_tsv(line) };
-        match parsed {
-            Ok(row) if !is_json && lines.number() == 1 && is_tsv_header(&row.id, &row.text) => had_header = true,
-            Ok(document) => each(document)?,
-            Err(reason) => return Err(lines.error(reason)),
-        }
-    }
-    Ok(had_header)
-}
-
-/// The last extension of a name that says no compression, in lower case.
-pub(crate) fn format_of(path: &Path) -> String {
-    let extension = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    match extension(path).as_str() {
-        "gz" | "zst" => extension(&path.with_extension("")),
-        other => other.to_owned(),
-    }
-}
-
-fn from_tsv(line: &str) -> Result<Document, String> {
-    let (id, text) = split_tsv(line)?;
-    Ok(Document { id: id.into(), text: text.into(), metadata: None })
 }

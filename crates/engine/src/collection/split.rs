@@ -1,24 +1,24 @@
-//! Where a long text is cut into passages.
+//! Borders between the passages of a long text.
 
 use crate::Result;
 use std::ops::Range;
 
-/// Finds the passages of a text: ascending ranges of its bytes, which may overlap.
+/// Function from a text to its passages: ascending ranges of bytes, which may overlap.
 pub(super) type Splitter<'a> = &'a dyn Fn(&str) -> Result<Vec<Range<usize>>>;
 
-/// How a file of a folder becomes passages.
+/// Rule that splits a file of a folder into passages.
 #[derive(Clone, Copy)]
 pub(super) enum Split<'a> {
-    /// One passage a file.
+    /// One passage per file.
     Never,
-    /// Passages of about this many words, cut at a blank line, a sentence's end or a space.
+    /// Passages of about this many words, cut at a blank line, the end of a sentence or a space.
     Words(usize),
-    /// Passages that a function finds, such as those that fill a model's length.
+    /// Passages that a function finds, such as passages of a model's maximum length.
     By(Splitter<'a>),
 }
 
 impl Split<'_> {
-    /// The passages of a text.
+    /// Returns the passages of a text.
     pub(super) fn ranges(self, text: &str) -> Result<Vec<Range<usize>>> {
         match self {
             Self::Never => Ok(vec![0..text.len()]),
@@ -33,7 +33,8 @@ impl Split<'_> {
     }
 }
 
-/// Cuts a text into passages of about `words` words, at the last blank line, sentence end or space before it runs over.
+/// Cuts a text into passages of at most `words` words, at the best boundary in the second half of each. The
+/// last passage may have a quarter more.
 fn by_words(text: &str, words: usize) -> Vec<Range<usize>> {
     let (mut ranges, mut start) = (Vec::new(), 0);
     let end = text.trim_end().len();
@@ -46,7 +47,8 @@ fn by_words(text: &str, words: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Where to cut: after the best boundary between half of `words` and `words`.
+/// Returns the byte after the best boundary between word `words / 2` and word `words`: a blank line, else the end of a
+/// sentence, else a space; of equal ones the last.
 fn cut_before(text: &str, words: usize) -> usize {
     let (mut count, mut best, mut best_rank) = (0, 0, 0);
     let mut in_word = false;

@@ -1,4 +1,4 @@
-//! Folders, as people have them.
+//! Tests of reading collections: skipped files, ignore files, links, encodings, long files.
 
 use super::*;
 use serde_json::json;
@@ -160,7 +160,7 @@ fn names_that_no_id_can_hold_are_skipped_and_named() {
     assert_eq!(documents[0].id, "x\u{fffd}.txt");
     let reasons: Vec<&str> = report.skipped.named.iter().map(|file| file.reason.as_str()).collect();
     let look_alike = "its name is not valid UTF-8, and looks like that of another file";
-    assert_eq!(reasons, ["the id \"a\\nb\" holds a line break or a NUL", look_alike]);
+    assert_eq!(reasons, ["the id \"a\\nb\" holds a line break", look_alike]);
 }
 
 #[test]
@@ -278,6 +278,23 @@ fn a_long_file_that_turns_bad_is_skipped_whole() {
     }
 }
 
+/// A compressed file is known to be complete only at its end.
+#[test]
+fn a_long_compressed_file_that_is_cut_off_is_skipped_whole() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&b"some words and \n".repeat(60_000)).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut flipped = gzip.clone();
+    let checksum = gzip.len() - 8;
+    flipped[checksum] ^= 1;
+    let dir = folder(&[("a.gz", &gzip[..gzip.len() - 1]), ("b.gz", &flipped), ("c.gz", &gzip)]);
+    for split in [Split::Never, Split::Words(100)] {
+        let (documents, report) = read_all(dir.path(), split, &ReadOptions::default()).unwrap();
+        assert!(documents.iter().all(|document| document.id.starts_with("c.gz")));
+        assert_eq!((documents.is_empty(), report.skipped.total), (false, 2));
+    }
+}
+
 /// A megabyte without a space has no boundary to split at; it is cut, and nothing of it is lost.
 #[test]
 fn a_long_word_is_not_held_whole() {
@@ -286,4 +303,55 @@ fn a_long_word_is_not_held_whole() {
     let (documents, _) = read_all(dir.path(), Split::Words(100), &ReadOptions::default()).unwrap();
     assert!(documents.len() > 2 && documents.iter().all(|d| d.text.len() < 600 << 10));
     assert_eq!(documents.iter().map(|d| d.text.replace(' ', "").len()).sum::<usize>(), (1 << 20) + 3);
+}
+
+/// Passages of more bytes than a piece of a file: long words, and many words.
+#[test]
+fn words_are_whole_across_pieces() {
+    let long = (0..300).map(|number| format!("{number:05000} ")).collect::<String>();
+    let many = "word ".repeat(150_000);
+    for (text, words) in [(long, 100), (many, 100_000)] {
+        let dir = folder(&[("a.txt", text.as_bytes())]);
+        let (documents, _) = read_all(dir.path(), Split::Words(words), &ReadOptions::default()).unwrap();
+        let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+        assert_eq!(texts.join(" "), text.trim_end());
+        let counts: Vec<usize> = texts.iter().map(|text| text.split(' ').count()).collect();
+        let whole = |&count: &usize| (words / 2..=words + words / 4).contains(&count);
+        assert!(counts.len() > 1 && counts.iter().all(whole), "{counts:?}");
+    }
+}
+
+/// 5 MiB without a border between passages: the cut is at a space.
+#[test]
+fn a_passage_that_never_ends_is_cut_at_a_space() {
+    let text = (0..5 << 10).map(|number| format!("{number:01000} ")).collect::<String>();
+    let dir = folder(&[("a.txt", text.as_bytes())]);
+    let (documents, _) = read_all(dir.path(), Split::Words(1 << 20), &ReadOptions::default()).unwrap();
+    assert!(documents.len() > 1);
+    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+    assert_eq!(texts.join(" "), text.trim_end());
+}
+
+#[test]
+fn options_of_folders_are_refused_for_other_collections() {
+    let line = b"{\"_id\": \"1\", \"text\": \"are red.\"}\n";
+    let dir = folder(&[("beir/corpus.jsonl", line), ("beir/queries.jsonl", line), ("c.jsonl", line)]);
+    let default = ReadOptions::default;
+    for (options, name) in [
+        (ReadOptions { split_words: Some(100), ..default() }, "split"),
+        (ReadOptions { include: globs(&["*.md"]), ..default() }, "include"),
+        (ReadOptions { exclude: globs(&["*.md"]), ..default() }, "exclude"),
+    ] {
+        for collection in ["beir", "c.jsonl"] {
+            let error = read(&dir.path().join(collection), None, &options, |_| Ok(())).unwrap_err();
+            let is_right = |path: &Path, option: &str| path.ends_with(collection) && option == name;
+            assert!(matches!(&error, Error::FolderOption { path, option } if is_right(path, option)), "{error}");
+        }
+        // A missing file is reported before an option that does not apply.
+        let error = read(&dir.path().join("none"), None, &options, |_| Ok(())).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
+    // 0 words, which never split a file, is allowed: other collections are not split either.
+    let never = ReadOptions { split_words: Some(0), ..default() };
+    assert_eq!(read(&dir.path().join("c.jsonl"), None, &never, |_| Ok(())).unwrap().passages, 1);
 }

@@ -1,25 +1,25 @@
-//! Ranking quality against judgments, as trec_eval defines it.
+//! Ranking quality against judgments, by the definitions of trec_eval.
 //!
 //! | name | trec_eval | definition |
 //! |---|---|---|
-//! | nDCG@10 | `ndcg_cut_10` | sum of `grade / log2(rank + 1)` over the first 10, divided by that of the best ranking; grades below 0 count as 0 |
-//! | MRR@10 | `recip_rank` of a run cut at 10 | `1 / rank` of the first relevant passage among the first 10, else 0 |
+//! | nDCG@10 | `ndcg_cut_10` | sum of `grade / log2(rank + 1)` over the first 10, divided by the sum of the best ranking; grades below 0 count as 0 |
+//! | MRR@10 | `recip_rank` of a run cut at 10 | `1 / rank` of the first relevant passage among the first 10, or 0 |
 //! | Recall@100 | `recall_100` | share of the relevant passages that are among the first 100 |
-//! | MAP | `map` | mean, over all relevant passages, of the precision at their rank; 0 for one that is not in the ranking |
-//! | success@k | `success_k` | 1 if a relevant passage is among the first k, else 0 |
+//! | MAP | `map` | mean, over all relevant passages, of the precision at their rank; 0 for a passage that is not in the ranking |
+//! | success@k | `success_k` | 1 if a relevant passage is among the first k, or 0 |
 //!
-//! A passage is relevant where its grade is above 0; relevant passages that the index does not have count, too. Means run
-//! over the queries that have a judgment. Of these, a query without a relevant passage counts as 0, as in trec_eval, and
-//! so does one that finds nothing, as in `trec_eval -c`. A query without a judgment, and judgments of a query that is not
-//! asked, count for nothing.
+//! A passage is relevant if its grade is above 0; relevant passages that are not in the index count, too. Means run
+//! over the queries that have a judgment. Of these, a query without a relevant passage counts as 0, as in trec_eval,
+//! and so does a query that finds nothing, as in `trec_eval -c`. A query without a judgment, and judgments of other
+//! queries, are ignored.
 //!
-//! A ranking is taken as it stands: passages of one score are in the order of the collection. trec_eval sorts a run anew,
-//! by score and then by id from last to first; [`crate::trec`] writes runs that keep their order there.
+//! Rankings are not sorted again: passages of one score are in the order of the collection. trec_eval sorts a run by
+//! score and then by id, descending; [`crate::trec`] writes runs that keep their order there.
 
 use crate::qrels::Qrels;
 use std::collections::{HashMap, HashSet};
 
-/// Quality of one ranking, or the mean over queries.
+/// Quality of one ranking, or the mean over queries; every measure is between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Quality {
     /// nDCG@10.
@@ -46,7 +46,7 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Quality of a ranking (passage ids, best first) against the grades of its query.
+    /// Computes the quality of a ranking (passage ids, best first) against the grades of its query by passage id.
     pub fn of<S: AsRef<str>>(ranking: &[S], grades: &HashMap<String, i32>) -> Self {
         let grade_of = |id: &S| grades.get(id.as_ref()).copied().unwrap_or(0);
         let relevant = grades.values().filter(|&&grade| grade > 0).count();
@@ -71,12 +71,12 @@ impl Quality {
         }
     }
 
-    /// Sum of two, number by number.
+    /// Adds two qualities, measure by measure.
     fn plus(self, other: Self) -> Self {
         self.each(other, |a, b| a + b)
     }
 
-    /// Each number divided by `count`.
+    /// Divides each measure by `count`.
     fn divided_by(self, count: f64) -> Self {
         self.each(self, |a, _| a / count)
     }
@@ -94,18 +94,19 @@ impl Quality {
     }
 }
 
-/// Sum of the grades above 0, each divided by the logarithm of its rank.
+/// Returns the sum of the grades above 0, each divided by the base-2 logarithm of its rank plus 1.
 fn dcg(grades: impl Iterator<Item = i32>) -> f64 {
     (2..).zip(grades).map(|(place, grade)| f64::from(grade.max(0)) / f64::from(place).log2()).sum()
 }
 
 impl Qrels {
-    /// Number of queries with a judgment: those that the means run over.
+    /// Counts the queries with a judgment, over which means run.
     pub fn num_judged<'a>(&self, query_ids: impl IntoIterator<Item = &'a String>) -> usize {
         query_ids.into_iter().filter(|query| self.of_query(query).is_some()).count()
     }
 
-    /// Mean quality of rankings (passage ids, best first), one for each query; zeros where no query is judged.
+    /// Computes the mean quality of rankings (passage ids, best first), one for each query; zeros if no query is
+    /// judged.
     pub fn quality<S: AsRef<str>>(&self, query_ids: &[String], rankings: &[Vec<S>]) -> Quality {
         let judged =
             query_ids.iter().zip(rankings).filter_map(|(query, ranking)| Some((ranking, self.of_query(query)?)));
@@ -118,7 +119,8 @@ impl Qrels {
     }
 }
 
-/// Mean share of the first `k` of each of `truth` that is among the first `k` of `found`.
+/// Computes the mean share of the first `k` of each ranking of `truth` that is among the first `k` of `found`; empty
+/// rankings of `truth` are ignored.
 pub fn overlap(found: &[Vec<u32>], truth: &[Vec<u32>], k: usize) -> f64 {
     let mut sum = 0.0;
     let mut queries = 0.0f64;
@@ -139,7 +141,7 @@ mod tests {
         grades.iter().map(|&(passage, grade)| (passage.to_owned(), grade)).collect()
     }
 
-    /// Worked by hand: grades 3, 2 and 1 exist; the ranking has the 2 first, a stranger, then the 3.
+    /// Values computed by hand: grades 3, 2 and 1 exist; the ranking has the 2, an unjudged passage, and the 3.
     #[test]
     fn every_measure_by_hand() {
         let found = Quality::of(&["b", "x", "a"], &grades(&[("a", 3), ("b", 2), ("c", 1), ("d", 0)]));
@@ -151,7 +153,7 @@ mod tests {
         assert_eq!((found.mrr_10, found.success_1, found.success_5, found.success_10), (1.0, 1.0, 1.0, 1.0));
     }
 
-    /// A relevant passage at the last place of each cut-off, and at the one after it.
+    /// A relevant passage at the last rank of each cut-off, and at the rank after it.
     #[test]
     fn every_measure_is_cut_at_its_depth() {
         let at = |rank: usize| {
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!((at(5).success_5, at(6).success_5), (1.0, 0.0));
         assert_eq!((at(10).success_10, at(11).success_10), (1.0, 0.0));
         assert_eq!(at(150).map, 1.0 / 150.0, "the whole ranking counts");
-        // Twelve of grade 1: the best ten are all that ten places can hold.
+        // Of twelve passages of grade 1, ten fill the first ten ranks.
         let many: Vec<String> = (0..12).map(|i| format!("r{i}")).collect();
         let grades = many.iter().map(|id| (id.clone(), 1)).collect();
         assert_eq!(Quality::of(&many, &grades).ndcg_10, 1.0);

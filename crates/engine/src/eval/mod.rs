@@ -1,48 +1,57 @@
-//! `selvedge eval`: what the model loses, what the index loses, what the funnel loses, and how fast.
+//! Quality and speed of an index, and the losses of each layer: the model, the compression, the approximate search.
+//!
+//! | ranking | computed from | its loss against the one above |
+//! |---|---|---|
+//! | exact f32 MaxSim | uncompressed embeddings, given or encoded again from the stored text | |
+//! | exhaustive search | compressed embeddings of every passage | by compression |
+//! | search | as the options say | by the approximate search |
+//! | dense | a single vector per passage | |
 
+mod dense;
 pub mod metrics;
+mod passes;
 pub mod truth;
 
-use crate::progress::Stage;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Engine, Error, Progress, Qrels, Queries, Result, SearchOptions};
 use metrics::{Quality, overlap};
+use passes::Passes;
 use selvedge_backend::Cpu;
-use selvedge_encoder::TextKind;
 use selvedge_index::Index;
-use selvedge_search::{Mode, Ranking, Search, SearchParams};
+use selvedge_search::{Mode, SearchParams, Subset};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The least depth of a ranking that is measured: that of Recall@100.
+/// Least depth of a ranking that is measured: the depth of Recall@100.
 const LEAST_DEPTH: usize = 100;
 
 /// Options of [`Engine::eval`].
 #[derive(Clone, Debug, Default)]
 pub struct EvalOptions {
-    /// Depth (at least 100) and parameters of the ranking that is measured.
+    /// Depth (raised to 100), parameters and subset of the ranking that is measured. Within a subset, every ranking has
+    /// passages of the subset alone; a relevant passage outside of it counts as not found.
     pub search: SearchOptions,
     /// Uncompressed embeddings of the passages `(total_tokens, D)` and tokens of each: the ground truth. Without them
     /// the stored text is encoded again.
     pub embeddings: Option<(PathBuf, PathBuf)>,
-    /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured too.
+    /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured, too.
     pub dense: bool,
 }
 
-/// Everything that `eval` measures; field names are the JSON's.
+/// Measurements of [`Engine::eval`]; field names are the JSON's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Queries with a judgment, which the means run over.
+    /// Number of queries with a judgment, over which the means run.
     pub judged_queries: usize,
-    /// All queries.
+    /// Number of queries.
     pub queries: usize,
-    /// Judgments of these queries.
+    /// Number of judgments of these queries.
     pub judgments: usize,
-    /// Judgments of these queries whose passage is not in the index.
+    /// Number of judgments of these queries whose passage is not in the index.
     pub judgments_not_indexed: usize,
-    /// A passage of such a judgment.
+    /// Id of a judged passage that is not in the index, the first in order of ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_not_indexed: Option<String>,
     /// Quality of the index's ranking.
@@ -54,30 +63,30 @@ pub struct Report {
     /// Share of exact f32 MaxSim's top 100 among the index's top 100.
     #[serde(rename = "recall_vs_exact@100")]
     pub recall_vs_exact_100: f64,
-    /// Share of the exact compressed top 10 that the funnel found; 1 with `--exact`.
+    /// Share of the exhaustive top 10 that the search found; 1 for [`SearchOptions::exact`].
     #[serde(rename = "funnel_vs_exhaustive@10")]
     pub funnel_10: f64,
-    /// Share of the exact compressed top 100 that the funnel found; 1 with `--exact`.
+    /// Share of the exhaustive top 100 that the search found; 1 for [`SearchOptions::exact`].
     #[serde(rename = "funnel_vs_exhaustive@100")]
     pub funnel_100: f64,
-    /// Quality of exact f32 MaxSim on the uncompressed vectors: what the model allows.
+    /// Quality of exact f32 MaxSim over uncompressed embeddings: the limit that the model sets.
     pub exact_f32: Quality,
-    /// Quality of a single vector a passage.
+    /// Quality of a single vector per passage, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dense: Option<Quality>,
-    /// How the index was searched.
+    /// Parameters of the search that was measured.
     pub params: SearchParams,
-    /// Time of one query, query encoding aside, one query at a time.
+    /// Time of one query in milliseconds, one query at a time, without query encoding.
     pub latency_ms: Latency,
-    /// All queries as one batch on all threads, query encoding aside.
+    /// Throughput of all queries as one batch on all threads, without query encoding.
     pub queries_per_second: f64,
-    /// Threads.
+    /// Number of threads of the current rayon pool.
     pub threads: usize,
-    /// What computed.
+    /// Name of the backend, such as `cpu/avx2`.
     pub backend: String,
 }
 
-/// Percentiles over the queries.
+/// Percentiles of the time of a query, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
     /// Median.
@@ -88,7 +97,7 @@ pub struct Latency {
     pub p99: f64,
 }
 
-/// Measures an index.
+/// Measures an index: see [`Engine::eval`].
 pub(crate) fn eval(
     engine: &Engine,
     queries: &Queries,
@@ -96,36 +105,34 @@ pub(crate) fn eval(
     options: &EvalOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let judged_queries = qrels.num_judged(&queries.ids);
-    if judged_queries == 0 {
-        return Err(nothing_judged(qrels, queries));
-    }
-    let (index, searcher) = (engine.index(), engine.searcher());
+    let arrays = check(engine, queries, qrels, options)?;
+    let (index, search) = (engine.index(), engine.searcher());
     let k = options.search.k.max(LEAST_DEPTH);
-    let params = SearchOptions { k, ..options.search.clone() }.params(searcher);
-    let rows = queries.rows();
+    let params = SearchOptions { k, ..options.search.clone() }.params(search);
+    let subset = options.search.subset.as_deref();
+    let passes = Passes { search, queries: &queries.rows(), subset, progress };
     let started = Instant::now();
-    let outcomes = searcher.search_batch(&rows, &params, None)?;
+    let found = passes.rankings("search", &params)?;
     let batch_seconds = started.elapsed().as_secs_f64();
-    let latency_ms = latency(searcher, queries, &params)?;
-    let found = pids(&outcomes);
+    let latency_ms = passes.latency(&params)?;
     let exhaustive = match params.mode {
         Mode::Exact => found.clone(),
-        Mode::Approximate { .. } => pids(&searcher.search_batch(&rows, &SearchParams::exact(k), None)?),
+        Mode::Approximate { .. } => passes.rankings("exhaustive search", &SearchParams::exact(k))?,
     };
-    let exact = exact_f32(engine, queries, options, k, progress)?;
-    let dense = if options.dense { Some(dense(engine, queries, k, progress)?) } else { None };
+    let exact = exact_f32(engine, queries, arrays, subset, k, progress)?;
+    let texts = queries.texts.as_deref().filter(|_| options.dense);
+    let dense = texts.map(|texts| dense::rankings(engine, texts, subset, k, progress)).transpose()?;
     let ids = all_ids(index)?;
     let quality = |rankings: &[Vec<u32>]| {
-        let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].clone()).collect();
-        qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<String>>>())
+        let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
+        qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
     };
     let indexed: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let judged = queries.ids.iter().filter_map(|query| qrels.of_query(query)).flat_map(HashMap::keys);
     let judged: Vec<&str> = judged.map(String::as_str).collect();
     let not_indexed = judged.iter().copied().filter(|&passage| !indexed.contains(passage));
     Ok(Report {
-        judged_queries,
+        judged_queries: qrels.num_judged(&queries.ids),
         queries: queries.ids.len(),
         judgments: judged.len(),
         judgments_not_indexed: not_indexed.clone().count(),
@@ -141,80 +148,68 @@ pub(crate) fn eval(
         latency_ms,
         queries_per_second: queries.ids.len() as f64 / batch_seconds,
         threads: rayon::current_num_threads(),
-        backend: searcher.backend_name(),
+        backend: search.backend_name(),
     })
 }
 
-fn nothing_judged(qrels: &Qrels, queries: &Queries) -> Error {
-    Error::NothingJudged {
-        qrels: qrels.path().into(),
-        judged: qrels.first_query().into(),
-        queries: queries.path.clone(),
-        asked: queries.ids.first().cloned().unwrap_or_default(),
+/// Refuses, before the first search, inputs that do not fit each other, and opens the arrays of the ground truth.
+fn check(engine: &Engine, queries: &Queries, qrels: &Qrels, options: &EvalOptions) -> Result<Option<ArraySource>> {
+    options.search.check()?;
+    queries.check()?;
+    if qrels.num_judged(&queries.ids) == 0 {
+        return Err(Error::NothingJudged {
+            qrels: qrels.path().into(),
+            judged: qrels.first_query().into(),
+            queries: queries.path.clone(),
+            asked: queries.ids.first().cloned().unwrap_or_default(),
+        });
     }
-}
-
-fn pids(outcomes: &[Ranking]) -> Vec<Vec<u32>> {
-    outcomes.iter().map(|o| o.found.iter().map(|f| f.pid).collect()).collect()
-}
-
-fn latency(searcher: &dyn Search, queries: &Queries, params: &SearchParams) -> Result<Latency> {
-    let mut times = Vec::with_capacity(queries.embeddings.len());
-    for query in &queries.embeddings {
-        let started = Instant::now();
-        searcher.search(query, params, None)?;
-        times.push(started.elapsed().as_secs_f64() * 1e3);
+    if options.embeddings.is_none() || options.dense {
+        // An index of embeddings has an empty text for each passage.
+        if engine.index().manifest().encoder.is_none() {
+            return Err(Error::NoText);
+        }
+        if options.dense && queries.texts.is_none() {
+            return Err(Error::NoQueryTexts);
+        }
+        engine.encoder()?;
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times.get(((times.len() as f64 - 1.0) * share).round() as usize).copied().unwrap_or(0.0);
-    Ok(Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+    let open = |(embeddings, doclens): &(PathBuf, PathBuf)| open_arrays(engine.index(), embeddings, doclens);
+    options.embeddings.as_ref().map(open).transpose()
 }
 
-/// Exact f32 MaxSim over the vectors given, or over the stored text encoded again.
+/// Opens the uncompressed embeddings of an index.
+fn open_arrays(index: &Index, embeddings: &Path, doclens: &Path) -> Result<ArraySource> {
+    let source = ArraySource::open(embeddings, doclens)?;
+    let (expected, found) = (index.num_passages() as usize, source.num_passages());
+    if expected != found {
+        return Err(Error::Count { path: doclens.into(), expected, found });
+    }
+    let (expected, found) = (index.codec().params.dim, source.dim());
+    if expected != found {
+        return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
+    }
+    Ok(source)
+}
+
+/// Ranks by exact f32 MaxSim over the arrays given, or over the stored text encoded again.
 fn exact_f32(
     engine: &Engine,
     queries: &Queries,
-    options: &EvalOptions,
+    arrays: Option<ArraySource>,
+    subset: Option<&Subset>,
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
     let (index, backend) = (engine.index(), Cpu::new()?);
-    if let Some((embeddings, doclens)) = &options.embeddings {
-        let mut source = ArraySource::open(embeddings, doclens)?;
-        let (expected, found) = (index.num_passages() as usize, source.num_passages());
-        if expected != found {
-            return Err(Error::Count { path: doclens.clone(), expected, found });
-        }
-        if source.dim() != index.codec().params.dim {
-            let (expected, found) = (index.codec().params.dim, source.dim());
-            return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
-        }
-        return truth::exact(&backend, &mut source, &queries.embeddings, k, progress);
-    }
-    if index.manifest().encoder.is_none() {
-        return Err(Error::NoText);
+    if let Some(mut source) = arrays {
+        return truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress);
     }
     let mut documents = index.documents().reader();
     let text = |pid| Ok(documents.text(pid)?);
     let mut source = TextSource::new(engine.encoder()?, index.num_passages() as usize, text);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
-    truth::exact(&backend, &mut source, &queries.embeddings, k, progress)
-}
-
-/// The single-vector baseline: mean pooling, cosine.
-fn dense(engine: &Engine, queries: &Queries, k: usize, progress: &dyn Progress) -> Result<Vec<Vec<u32>>> {
-    let Some(texts) = &queries.texts else { return Err(Error::NoQueryTexts) };
-    let (index, encoder) = (engine.index(), engine.encoder()?);
-    let encoded = encoder.encode_dense(texts, TextKind::Query)?;
-    let mut stage = Stage::new(progress, "dense", "passages", Some(index.num_passages().into()));
-    let (mut passages, mut documents) = (Vec::new(), index.documents().reader());
-    let pids: Vec<u32> = (0..index.num_passages()).collect();
-    for block in pids.chunks(1024) {
-        let texts: Vec<String> = block.iter().map(|&pid| Ok(documents.text(pid)?)).collect::<Result<_>>()?;
-        passages.extend(encoder.encode_dense(&texts, TextKind::Passage)?.data);
-        stage.add(block.len() as u64)?;
-    }
-    Ok(truth::nearest(encoded.dim, &encoded.data, &passages, k))
+    truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress)
 }
 
 fn all_ids(index: &Index) -> Result<Vec<String>> {

@@ -1,57 +1,60 @@
-//! Ground truth: exact f32 MaxSim over the uncompressed vectors, streamed block by block.
+//! Ground truth: exact f32 MaxSim over uncompressed embeddings, block by block.
 
 use crate::Result;
 use crate::progress::{Progress, Stage};
 use crate::source::Source;
 use selvedge_backend::Backend;
+use selvedge_search::Subset;
 
 /// Passages of a block.
 const BLOCK_PASSAGES: usize = 1024;
 
-/// The best `k` passages of each query, best first; ties by pid. A passage without tokens is never found.
+/// Returns the pids of the best `k` passages of each query, best first; ties in order of pid. A passage without tokens
+/// is never found.
 ///
-/// `queries`: `(Q, D) f32` each.
+/// `queries`: `(Q, D) f32` each. `subset`: passages that may be found; all without it.
+///
+/// # Errors
+/// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` asks to stop, or the error of `source` or of the
+/// backend.
 pub fn exact<B: Backend>(
     backend: &B,
     source: &mut dyn Source,
     queries: &[Vec<f32>],
+    subset: Option<&Subset>,
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
     let dim = source.dim();
     let rows: Vec<f32> = queries.concat();
     let offsets = offsets(queries.iter().map(|q| q.len() / dim));
-    let mut best: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len()];
-    let num_passages = source.num_passages();
-    let mut stage = Stage::new(progress, "ground truth", "passages", Some(num_passages as u64));
-    for start in (0..num_passages).step_by(BLOCK_PASSAGES) {
-        let pids: Vec<u32> = (start as u32..num_passages.min(start + BLOCK_PASSAGES) as u32).collect();
-        let block = source.fetch(&pids)?;
+    let mut best: Vec<BestK> = queries.iter().map(|_| BestK::new(k)).collect();
+    let pids = pids_of(subset, source.num_passages());
+    let mut stage = Stage::new(progress, "ground truth", "passages", Some(pids.len() as u64));
+    for pids in pids.chunks(BLOCK_PASSAGES) {
+        let block = source.fetch(pids)?;
         let block_offsets = self::offsets(block.lens.iter().map(|&l| l as usize));
         let scores = backend.maxsim_f32(dim, &rows, &offsets, &block.data, &block_offsets)?;
         for (query, (best, scores)) in best.iter_mut().zip(scores.chunks_exact(pids.len())).enumerate() {
             if !queries[query].is_empty() {
-                keep_best(best, scores.iter().copied().zip(pids.iter().copied()), k);
+                best.add(scores.iter().copied().zip(pids.iter().copied()));
             }
         }
         stage.add(pids.len() as u64)?;
     }
-    Ok(best.into_iter().map(|b| b.into_iter().map(|(_, pid)| pid).collect()).collect())
+    Ok(best.into_iter().map(BestK::into_pids).collect())
 }
 
-/// The best `k` rows of `passages (P, D)` for each row of `queries`, by inner product.
-pub fn nearest(dim: usize, queries: &[f32], passages: &[f32], k: usize) -> Vec<Vec<u32>> {
-    let one = |query: &[f32]| {
-        let dot = |row: &[f32]| row.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
-        let mut best = Vec::new();
-        keep_best(&mut best, passages.chunks_exact(dim).map(dot).zip(0..), k);
-        best.into_iter().map(|(_, pid)| pid).collect()
-    };
-    queries.chunks_exact(dim).map(one).collect()
+/// Returns the pids of `subset` that exist, or all, ascending.
+pub(crate) fn pids_of(subset: Option<&Subset>, num_passages: usize) -> Vec<u32> {
+    match subset {
+        Some(subset) => subset.local(0, num_passages).pids(),
+        None => (0..num_passages as u32).collect(),
+    }
 }
 
-/// 0, and where each ends.
-pub fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
+/// Returns the prefix sums of `lens`, from 0.
+pub(crate) fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut offsets = vec![0];
     offsets.extend(lens.scan(0, |end, len| {
         *end += len;
@@ -60,8 +63,26 @@ pub fn offsets(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     offsets
 }
 
-fn keep_best(best: &mut Vec<(f32, u32)>, scored: impl Iterator<Item = (f32, u32)>, k: usize) {
-    best.extend(scored.filter(|(score, _)| *score > f32::NEG_INFINITY));
-    best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    best.truncate(k);
+/// The best `k` passages so far, best first; ties in order of pid.
+#[derive(Clone)]
+pub(crate) struct BestK {
+    k: usize,
+    best: Vec<(f32, u32)>,
+}
+
+impl BestK {
+    pub(crate) fn new(k: usize) -> Self {
+        Self { k, best: Vec::new() }
+    }
+
+    /// Adds scores of more passages; a score of negative infinity is none.
+    pub(crate) fn add(&mut self, scored: impl Iterator<Item = (f32, u32)>) {
+        self.best.extend(scored.filter(|(score, _)| *score > f32::NEG_INFINITY));
+        self.best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        self.best.truncate(self.k);
+    }
+
+    pub(crate) fn into_pids(self) -> Vec<u32> {
+        self.best.into_iter().map(|(_, pid)| pid).collect()
+    }
 }

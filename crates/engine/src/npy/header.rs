@@ -1,22 +1,22 @@
-//! The header of a `.npy` file: a Python dict, as text.
+//! Parser of the header of a `.npy` file: a Python dict as text.
 //!
-//! In: the text. Out: `descr`, `fortran_order` and `shape`. White space, the order of the keys, either kind of quotes
-//! and trailing commas are as free as in Python. Of Python's literals these suffice: strings without escapes, `True`,
-//! `False`, integers (with Python 2's `L`), tuples, lists and dicts.
+//! **In:** the text. **Out:** `descr`, `fortran_order` and `shape`. White space, order of keys, kind of quotes and
+//! trailing commas are free, as in Python. The supported literals are strings without escapes, `True`, `False`,
+//! integers (with Python 2's `L`), tuples, lists and dicts.
 
-/// What the header says.
+/// Fields of the header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Type of an element; a structured type is given as it is written.
+    /// Type of an element. A structured type is kept as it is written.
     pub(super) descr: String,
     pub(super) is_fortran: bool,
     pub(super) shape: Vec<usize>,
 }
 
-/// Deepest nesting that a header may have; NumPy's have three levels.
+/// Maximum depth of nesting. NumPy writes three levels.
 const MOST_DEPTH: usize = 16;
 
-/// Parses a header; the error is the rest of "has a header that ...".
+/// Parses a header. The error is the rest of a sentence that begins with "has a header that".
 pub(super) fn parse(text: &str) -> Result<Header, String> {
     let mut parser = Parser { text, rest: text, depth: 0 };
     let Literal::Dict(entries) = parser.literal()? else {
@@ -59,7 +59,7 @@ enum Literal<'a> {
     Int(usize),
     /// A tuple or a list.
     Sequence(Vec<Literal<'a>>),
-    /// Keys, values, and the values as they are written.
+    /// Keys, values, and the text of the values.
     Dict(Vec<(String, Literal<'a>, &'a str)>),
 }
 
@@ -143,7 +143,7 @@ impl<'a> Parser<'a> {
         Ok(entries)
     }
 
-    /// Takes a closing bracket if it is the next thing.
+    /// Consumes a closing bracket if it comes next; returns whether it did.
     fn closes(&mut self, close: char) -> bool {
         self.skip_space();
         let tail = self.rest.strip_prefix(close);
@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
         tail.is_some()
     }
 
-    /// Takes the comma between two items; none is due before a closing bracket.
+    /// Consumes the comma after an item; before a closing bracket it is optional.
     fn separate(&mut self, close: char) -> Result<(), String> {
         self.skip_space();
         match self.rest.strip_prefix(',') {

@@ -1,28 +1,28 @@
-//! NumPy's `.npy` files: f16 or f32 matrices read by rows, and i32 or i64 vectors.
+//! NumPy's `.npy` files: f16 or f32 matrices read by rows, and integer vectors.
 //!
-//! Format: magic `\x93NUMPY`, version, header length, a Python dict as text, then the raw array
-//! (NumPy Enhancement Proposal 1). The crates that parse the dict pull in a Python grammar; `header.rs` has
-//! the few literals that it needs.
+//! Format: magic `\x93NUMPY`, version, header length, a Python dict as text, then the raw array (NumPy Enhancement
+//! Proposal 1). `header.rs` parses the few literals that the dict has; a crate for it would bring a Python grammar.
 
 mod header;
 
+use crate::staged::Staged;
 use crate::{Error, Result};
 use half::f16;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// An open array of floats, read in pieces.
+/// Array of f16 or f32, read in pieces.
 pub struct NpyFloats {
     path: PathBuf,
     file: File,
-    /// Shape as written.
+    /// Shape, as the header has it.
     pub shape: Vec<usize>,
-    half: bool,
+    is_half: bool,
     data_start: u64,
 }
 
-/// What a header says of an array in C order, and where its data begins.
+/// Header of an array in C order, and the offset of its data.
 struct Header {
     descr: String,
     shape: Vec<usize>,
@@ -31,36 +31,47 @@ struct Header {
 
 impl NpyFloats {
     /// Opens an f16 or f32 array.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Npy`] if it is malformed or of another type.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, header) = open(path)?;
-        let half = match header.descr.as_str() {
+        let is_half = match header.descr.as_str() {
             "<f2" => true,
             "<f4" => false,
             other => return Err(bad(path, format!("holds {}, expected f16 (<f2) or f32 (<f4)", describe(other)))),
         };
-        check_length(path, &file, &header, if half { 2 } else { 4 })?;
-        Ok(Self { path: path.into(), file, shape: header.shape, half, data_start: header.data_start })
+        check_length(path, &file, &header, if is_half { 2 } else { 4 })?;
+        Ok(Self { path: path.into(), file, shape: header.shape, is_half, data_start: header.data_start })
     }
 
     /// Length of the last axis.
     pub fn dim(&self) -> usize {
-        *self.shape.last().expect("a shape is never empty")
+        self.shape.last().copied().unwrap_or_default()
     }
 
-    /// Rows of the last axis.
+    /// Number of rows: the product of all axes but the last.
     pub fn num_rows(&self) -> usize {
         self.shape[..self.shape.len() - 1].iter().product()
     }
 
-    /// Reads rows `start..start + count` of the last axis, appending to `out`; NaN and infinity are errors.
+    /// Whether components are f32; f16 otherwise.
+    pub fn is_f32(&self) -> bool {
+        !self.is_half
+    }
+
+    /// Reads rows `start..start + count` and appends them to `out`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the rows cannot be read, [`Error::NotFinite`] if a component is NaN or infinite.
     pub fn read_rows(&mut self, start: usize, count: usize, out: &mut Vec<f32>) -> Result<()> {
-        let (dim, size) = (self.dim(), if self.half { 2 } else { 4 });
+        let (dim, size) = (self.dim(), if self.is_half { 2 } else { 4 });
         let mut bytes = vec![0u8; count * dim * size];
         let at = self.data_start + (start * dim * size) as u64;
         self.file.seek(SeekFrom::Start(at)).map_err(Error::io(&self.path))?;
         self.file.read_exact(&mut bytes).map_err(Error::io(&self.path))?;
         let before = out.len();
-        if self.half {
+        if self.is_half {
             out.extend(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()));
         } else {
             out.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
@@ -72,7 +83,12 @@ impl NpyFloats {
     }
 }
 
-/// Reads a vector of i32 or i64 counts.
+/// Reads a vector of counts: i32, u32, i64 or u64.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read, [`Error::Npy`] if it is malformed, of another type or shape, or holds a
+/// number that is not a u32.
+#[expect(clippy::missing_panics_doc, reason = "the chunks have the size of an entry")]
 pub fn read_lens(path: &Path) -> Result<Vec<u32>> {
     let (mut file, header) = open(path)?;
     let value: fn(&[u8]) -> i128 = match header.descr.as_str() {
@@ -95,11 +111,9 @@ pub fn read_lens(path: &Path) -> Result<Vec<u32>> {
         .collect()
 }
 
-/// Writes an array whose length is known only at the end: the header leaves room for it. The file appears
-/// under its name when it is finished, and not at all otherwise.
+/// Writer of an array whose length is known only at the end. The file appears under its name when it is finished.
 pub struct NpyWriter {
-    path: PathBuf,
-    file: std::io::BufWriter<tempfile::NamedTempFile>,
+    file: Staged,
 }
 
 /// Bytes of the header that [`NpyWriter`] writes.
@@ -107,24 +121,29 @@ const HEADER_BYTES: usize = 128;
 
 impl NpyWriter {
     /// Creates the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its folder cannot be written, or `path` is a pipe or another special file.
     pub fn create(path: &Path) -> Result<Self> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".partial");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).map_err(Error::io(path))?;
-        let mut writer = Self { path: path.into(), file: std::io::BufWriter::new(file) };
-        writer.write(&[0u8; HEADER_BYTES])?;
-        Ok(writer)
+        let mut file = Staged::create(path)?;
+        // The header is filled in at the end: a target that cannot be rewound is refused now.
+        file.rewind()?;
+        file.write(&[0u8; HEADER_BYTES])?;
+        Ok(Self { file })
     }
 
     /// Appends raw bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as a full disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.path))
+        self.file.write(bytes)
     }
 
-    /// Writes the header: `descr` such as `<f2`, and the shape.
+    /// Writes the header, `descr` such as `<f2` and the shape, and gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as a full disk.
     pub fn finish(mut self, descr: &str, shape: &[usize]) -> Result<()> {
         let axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
         let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end());
@@ -133,11 +152,9 @@ impl NpyWriter {
         header.extend(dict.as_bytes());
         header.resize(HEADER_BYTES - 1, b' ');
         header.push(b'\n');
-        self.file.seek(SeekFrom::Start(0)).map_err(Error::io(&self.path))?;
-        self.write(&header)?;
-        let file = self.file.into_inner().map_err(|e| Error::Io { path: self.path.clone(), source: e.into_error() })?;
-        file.persist(&self.path).map_err(|e| Error::Io { path: self.path, source: e.error })?;
-        Ok(())
+        self.file.rewind()?;
+        self.file.write(&header)?;
+        self.file.finish()
     }
 }
 
@@ -178,7 +195,7 @@ fn open(path: &Path) -> Result<(File, Header)> {
     Ok((file, Header { descr: parsed.descr, shape, data_start: (before + length) as u64 }))
 }
 
-/// The type of an element, in words before its code.
+/// Returns the type of an element in words, then its code in brackets.
 fn describe(descr: &str) -> String {
     let (order, code) = descr.split_at(descr.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0));
     let bits = code.get(1..).and_then(|bytes| bytes.parse::<usize>().ok()).unwrap_or(0).saturating_mul(8);
@@ -203,7 +220,7 @@ fn check_length(path: &Path, file: &File, header: &Header, size: usize) -> Resul
         return Ok(());
     }
     let expected = expected.map_or("more than a file can have".into(), |bytes| bytes.to_string());
-    Err(bad(path, format!("has {found} bytes, its shape {:?} asks for {expected}", header.shape)))
+    Err(bad(path, format!("has {found} bytes, its shape {:?} needs {expected}", header.shape)))
 }
 
 #[cfg(test)]
@@ -231,7 +248,7 @@ mod tests {
         }
     }
 
-    /// A file with a header in any spelling, and its data.
+    /// A file with this header and this data.
     fn file(dict: &str, data: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.npy");
@@ -286,10 +303,10 @@ mod tests {
     fn sizes_are_shown_as_numbers() {
         let (_dir, path) = file("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 8)}", &[0; 99]);
         let said = NpyFloats::open(&path).err().unwrap().to_string();
-        assert!(said.contains("has 166 bytes, its shape [3, 8] asks for 163"), "{said}");
+        assert!(said.contains("has 166 bytes, its shape [3, 8] needs 163"), "{said}");
         let huge = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 8)}}", usize::MAX);
         let (_dir, path) = file(&huge, &[]);
-        assert!(NpyFloats::open(&path).err().unwrap().to_string().contains("asks for more than a file can have"));
+        assert!(NpyFloats::open(&path).err().unwrap().to_string().contains("needs more than a file can have"));
         let (_dir, path) = file("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", &[0; 4]);
         assert!(NpyFloats::open(&path).err().unwrap().to_string().contains("holds a single number"));
     }

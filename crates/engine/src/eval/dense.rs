@@ -1,0 +1,34 @@
+//! Single-vector baseline: mean pooling and cosine, by the encoder of the index.
+
+use super::truth::{BestK, pids_of};
+use crate::progress::{Progress, Stage};
+use crate::stored_texts::for_each_block;
+use crate::{Engine, Result};
+use rayon::prelude::*;
+use selvedge_encoder::TextKind;
+use selvedge_search::Subset;
+
+/// Returns the pids of the best `k` passages for each query text, best first, by the inner product of their vectors.
+pub(super) fn rankings(
+    engine: &Engine,
+    queries: &[String],
+    subset: Option<&Subset>,
+    k: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Vec<u32>>> {
+    let (index, encoder) = (engine.index(), engine.encoder()?);
+    let pids = pids_of(subset, index.num_passages() as usize);
+    let mut stage = Stage::new(progress, "dense", "passages", Some(pids.len() as u64));
+    let queries = encoder.encode_dense(queries, TextKind::Query)?;
+    let dim = queries.dim;
+    let mut best: Vec<BestK> = queries.data.chunks_exact(dim).map(|_| BestK::new(k)).collect();
+    for_each_block(index, &pids, |pids, texts| {
+        let passages = encoder.encode_dense(texts, TextKind::Passage)?.data;
+        best.par_iter_mut().zip(queries.data.par_chunks_exact(dim)).for_each(|(best, query)| {
+            let dot = |row: &[f32]| row.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
+            best.add(passages.chunks_exact(dim).map(dot).zip(pids.iter().copied()));
+        });
+        stage.add(pids.len() as u64)
+    })?;
+    Ok(best.into_iter().map(BestK::into_pids).collect())
+}

@@ -1,0 +1,31 @@
+//! Texts that an index stores, read in blocks of bounded size.
+
+use crate::Result;
+use crate::source::TextBlock;
+use selvedge_index::Index;
+
+/// Maximum number of texts of a block: it limits the memory of the embeddings, as [`TextBlock`] limits that of the
+/// tokenizer.
+const BLOCK_TEXTS: usize = 1024;
+
+/// Calls `each` with the pids and texts of blocks of `pids`, in order.
+///
+/// # Errors
+/// [`Error::Index`](crate::Error::Index) if a text cannot be read, or the error of `each`.
+pub(crate) fn for_each_block(
+    index: &Index,
+    pids: &[u32],
+    mut each: impl FnMut(&[u32], &[String]) -> Result<()>,
+) -> Result<()> {
+    let mut documents = index.documents().reader();
+    let (mut block, mut start) = (TextBlock::default(), 0);
+    for (end, &pid) in (1..).zip(pids) {
+        block.push(documents.text(pid)?);
+        if block.is_full() || end - start == BLOCK_TEXTS || end == pids.len() {
+            each(&pids[start..end], block.texts())?;
+            block.clear();
+            start = end;
+        }
+    }
+    Ok(())
+}
