@@ -1,27 +1,27 @@
-//! `selvedge devices`: what this machine can compute with.
+//! `selvedge devices`: the instruction sets and CUDA devices of this machine.
 
 #[cfg(feature = "cuda")]
 mod cuda;
 
 #[cfg(feature = "cuda")]
-use cuda::look;
+use cuda::inspect;
 
 use crate::{Result, args::DevicesArgs, output};
 use selvedge_backend::Isa;
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// What there is of CUDA.
+/// CUDA on this machine: the driver, NVRTC and the devices.
 struct Report {
-    /// As the command's JSON has it: the driver, NVRTC, the devices.
+    /// JSON of the report.
     json: Value,
-    /// For a reader: names, and what there is to say of each.
+    /// Text of the report: lines of a name and a description.
     lines: Vec<(String, String)>,
 }
 
-/// In a build that cannot use any of it.
+/// Reports that this build cannot use CUDA.
 #[cfg(not(feature = "cuda"))]
-fn look() -> Report {
+fn inspect() -> Report {
     let missing = "this build has no CUDA; build selvedge with its feature cuda (the default has it)";
     Report {
         json: json!({"driver": {"missing": missing}, "nvrtc": {"missing": missing}, "devices": []}),
@@ -29,9 +29,9 @@ fn look() -> Report {
     }
 }
 
-/// Prints them.
+/// Prints the CPU's instruction sets and the CUDA devices.
 pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
-    let (isa, found) = (Isa::from_env()?, look());
+    let (isa, found) = (Isa::from_env()?, inspect());
     let mut out = std::io::stdout().lock();
     if args.json { output::print(writeln!(out, "{}", to_json(isa, found))) } else { text(&mut out, isa, &found) }
 }

@@ -1,24 +1,26 @@
-//! `selvedge encode`: texts to NumPy arrays.
+//! `selvedge encode`: embeddings of texts as NumPy arrays.
 
-use crate::Result;
-use crate::args::EncodeTextsArgs;
+use crate::args::EncodeArgs;
 use crate::index::note_left_out;
 use crate::log::note;
 use crate::progress::Bars;
-use selvedge::{EncodeOptions, Encoder};
+use crate::{Error, Result};
+use selvedge::{Device, EncodeOptions, Encoder};
 
-/// Encodes a collection or queries, and says how many.
-pub(crate) fn encode(args: &EncodeTextsArgs) -> Result<()> {
+/// Encodes a collection or queries, and notes the counts.
+pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
+    if args.encode.device != Device::Cpu {
+        return Err(Error::Usage(format!("the model runs on the CPU: leave --device {} out", args.encode.device)));
+    }
+    if args.encode.query_maxlen.is_some() && !args.queries {
+        return Err(Error::Usage("--query-maxlen needs --queries".into()));
+    }
     let encoder = Encoder::load(&args.model, &args.encode.load_options())?;
     let options = EncodeOptions { queries: args.queries, is_f32: args.f32, read: args.read.read_options() };
     let report = selvedge::encode(&args.input, &args.out, &encoder, &options, &Bars::default())?;
     note_left_out(&report.read);
     if report.truncated > 0 {
-        note!(
-            "{} of {} texts are longer than the model reads; the rest of them is not encoded",
-            report.truncated,
-            report.texts
-        );
+        note!("{} of {} texts are longer than the model reads; they are cut", report.truncated, report.texts);
     }
     note!("{}: {} texts, {} rows of {} dims", args.out.display(), report.texts, report.tokens, report.dim);
     Ok(())

@@ -2,49 +2,52 @@
 
 use std::path::PathBuf;
 
-/// A `Result` of this crate.
+/// Result with this crate's error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A command line that asks for something impossible.
+    /// Command line whose arguments contradict each other or cannot be satisfied.
     #[error("{0}")]
     Usage(String),
-    /// An index that `verify` found broken; each file's reason is in its report.
-    #[error("{path}: {broken} of {files} files are broken; make the index again from its collection")]
+    /// Broken index; `verify` has printed the reason for each file.
+    #[error("{path}: {broken} of {files} files are broken; build the index again from its collection")]
     Broken {
-        /// The index.
+        /// Folder of the index.
         path: PathBuf,
-        /// Files that are broken.
+        /// Number of broken files.
         broken: usize,
-        /// Files in all.
+        /// Number of all files.
         files: usize,
     },
     /// Standard output that cannot be written.
     #[error("standard output: {0}")]
     Output(std::io::Error),
-    /// The library.
+    /// Standard output whose reader closed the pipe early, such as `head`: not a failure.
+    #[error("standard output: its reader closed the pipe")]
+    ClosedPipe,
+    /// Error of the library.
     #[error(transparent)]
     Engine(#[from] selvedge::Error),
-    /// The trainer.
+    /// Error of the trainer.
     #[error(transparent)]
     Trainer(#[from] selvedge_trainer::Error),
 }
 
 impl Error {
-    /// The process' exit code: 2 for usage, 1 for bad input and failures.
+    /// Returns the exit code of the process: 2 for wrong usage, 1 for bad input and failures.
     pub(crate) fn exit_code(&self) -> u8 {
-        use selvedge::Error::{NoEncoder, NoQueryTexts, NoText, NothingFound, NothingTuned};
+        use selvedge::Error::{BadOption, NoEncoder, NoQueryTexts, NoText, NothingFound, NothingTuned};
         match self {
-            Self::Usage(_) | Self::Engine(NoEncoder | NoText | NoQueryTexts | NothingFound | NothingTuned { .. }) => 2,
+            Self::Usage(_) | Self::Engine(BadOption { .. } | NoEncoder | NoText | NoQueryTexts) => 2,
+            Self::Engine(NothingFound | NothingTuned { .. }) => 2,
+            Self::Trainer(selvedge_trainer::Error::BadOption { .. } | selvedge_trainer::Error::EarlierRun { .. }) => 2,
             _ => 1,
         }
     }
-}
 
-impl Error {
-    /// The flags that help, where the library's message cannot name them.
+    /// Returns the flags that help, which the library's message cannot name.
     pub(crate) fn flags(&self) -> Option<&'static str> {
         use selvedge::Error as E;
         match self {
@@ -55,12 +58,14 @@ impl Error {
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),
             Self::Engine(E::NoQueryTexts) => Some("--queries"),
             Self::Engine(E::NothingTuned { .. }) => Some("--recall"),
+            Self::Trainer(selvedge_trainer::Error::EarlierRun { .. }) => Some("--resume"),
+            Self::Trainer(selvedge_trainer::Error::BadOption { option: "rate", .. }) => Some("--lr"),
             _ => None,
         }
     }
 }
 
-/// The errors of the crates below, as the library's.
+/// Converts the errors of lower crates to the library's error.
 macro_rules! from_below {
     ($($error:ty),*) => {
         $(impl From<$error> for Error {

@@ -1,6 +1,6 @@
-//! `selvedge index`: a collection, or embeddings made elsewhere, to an index.
+//! `selvedge index`: an index from a collection, or from embeddings made elsewhere.
 
-use crate::args::IndexArgs;
+use crate::args::{IndexArgs, check_output};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
@@ -8,7 +8,7 @@ use selvedge::build::{Arrays, from_arrays};
 use selvedge::collection::ReadReport;
 use selvedge::{BuildOptions, Engine};
 
-/// Builds an index, and says what came out.
+/// Builds an index, and notes its sizes.
 pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     let options = BuildOptions {
         read: args.read.read_options(),
@@ -16,6 +16,9 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         ..args.build.build_options(&args.model, &args.encode)
     };
     let progress = Bars::default();
+    if let Some(path) = args.paths.last() {
+        check_output(path).map_err(|reason| Error::Usage(format!("INDEX: {reason}")))?;
+    }
     let (path, report) = match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
         (Some(embeddings), Some(doclens), [path]) => {
             let arrays = Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: args.ids.clone() };
@@ -32,7 +35,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     note_left_out(&report.read);
     if report.truncated > 0 {
         note!(
-            "{} of {} passages are longer than the model's {} tokens; the rest of them is not searched: \
+            "{} of {} passages are longer than the model's {} tokens; the text after them is not searched: \
              give shorter passages",
             report.truncated,
             report.passages,
@@ -50,7 +53,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
     Ok(())
 }
 
-/// Says what was left out of a collection.
+/// Notes the files and lines of a collection that were skipped.
 pub(crate) fn note_left_out(report: &ReadReport) {
     for file in &report.skipped.named {
         note!("skipped {}: {}", file.path.display(), file.reason);
@@ -58,7 +61,12 @@ pub(crate) fn note_left_out(report: &ReadReport) {
     if report.skipped.total > report.skipped.named.len() {
         note!("skipped {} files in all", report.skipped.total);
     }
-    if report.had_header {
+    note_header(report.had_header);
+}
+
+/// Notes that the header of a TSV file is not among its passages or queries.
+pub(crate) fn note_header(had_header: bool) {
+    if had_header {
         note!("skipped line 1, which names the columns");
     }
 }

@@ -1,11 +1,11 @@
-//! `selvedge info` and `selvedge verify`: what an index holds, and whether its bytes are whole.
+//! `selvedge info` and `selvedge verify`: the contents of an index, and a check of its files.
 
 use crate::args::{InfoArgs, VerifyArgs};
 use crate::{Error, Result, output};
-use selvedge_index::{Check, Index};
+use selvedge_index::{Check, Index, Report};
 use std::io::Write;
 
-/// Prints what an index holds.
+/// Prints the contents of an index.
 pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     let index = Index::open(&args.index, Check::Structure)?;
     let info = output::info_json(&index);
@@ -13,18 +13,19 @@ pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     if args.json { output::print(writeln!(out, "{info}")) } else { output::info_text(&mut out, &info) }
 }
 
-/// Checks every byte of an index.
+/// Checks every byte of an index, and prints the state of each file.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<()> {
     let report = selvedge_index::verify(&args.index)?;
-    let mut out = std::io::stdout().lock();
-    for file in &report.files {
+    output::unless_closed(print_files(&mut std::io::stdout().lock(), &report))?;
+    match report.broken().count() {
+        0 => Ok(()),
+        broken => Err(Error::Broken { path: args.index.clone(), broken, files: report.files.len() }),
+    }
+}
+
+fn print_files(out: &mut impl Write, report: &Report) -> Result<()> {
+    report.files.iter().try_for_each(|file| {
         let state = file.status.as_ref().err().map_or("ok".to_owned(), |e| format!("BROKEN: {e}"));
-        output::print(writeln!(out, "{:<24} {:>14} bytes  {state}", file.file.name(), file.bytes))?;
-    }
-    let broken = report.broken().count();
-    if broken == 0 {
-        Ok(())
-    } else {
-        Err(Error::Broken { path: args.index.clone(), broken, files: report.files.len() })
-    }
+        output::print(writeln!(out, "{:<24} {:>14} bytes  {state}", file.file.name(), file.bytes))
+    })
 }

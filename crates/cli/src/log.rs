@@ -1,24 +1,45 @@
-//! Messages on standard error: notes of the commands, and the library's log.
+//! Messages on standard error: notes and errors of the commands, and the library's log.
 //!
-//! Standard error may be full or closed; a message that cannot be written is dropped, never a failure.
+//! Standard error may be full or closed. A message that cannot be written is dropped; it never fails a command.
 
+use std::fmt::Arguments;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// The environment variable that chooses what is logged, such as `debug` or `selvedge_encoder=debug,warn`.
+/// Environment variable with the filter of the log, such as `debug` or `selvedge_encoder=debug,warn`.
 const VARIABLE: &str = "SELVEDGE_LOG";
 
-/// Writes a line to standard error, if it can be written.
+/// Whether notes and progress bars are suppressed.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Writes a note to standard error, unless the program is quiet.
 macro_rules! note {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
-    }};
+    ($($words:tt)*) => { $crate::log::write_note(format_args!($($words)*)) };
 }
 pub(crate) use note;
 
-/// Starts logging to standard error: warnings, more with each `-v`, errors alone with `-q`; [`VARIABLE`] overrules both.
+/// Returns whether only errors are written.
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a line, unless the program is quiet: the function of [`note!`].
+pub(crate) fn write_note(line: Arguments<'_>) {
+    if !is_quiet() {
+        write_error(line);
+    }
+}
+
+/// Writes a line, even if the program is quiet.
+pub(crate) fn write_error(line: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels.
 pub(crate) fn start(verbose: u8, quiet: bool) {
+    IS_QUIET.store(quiet, Ordering::Relaxed);
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::ERROR,
         (_, 0) => LevelFilter::WARN,
@@ -26,11 +47,11 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
         (_, 2) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let ours = Targets::new().with_target("selvedge", level).with_default(level.min(LevelFilter::WARN));
-    let (filter, refused) = match std::env::var(VARIABLE).map(|words| words.parse::<Targets>()) {
+    let by_flags = Targets::new().with_target("selvedge", level).with_default(level.min(LevelFilter::WARN));
+    let (filter, malformed) = match std::env::var(VARIABLE).map(|words| words.parse::<Targets>()) {
         Ok(Ok(filter)) => (filter, None),
-        Ok(Err(error)) => (ours, Some(error)),
-        Err(_) => (ours, None),
+        Ok(Err(error)) => (by_flags, Some(error)),
+        Err(_) => (by_flags, None),
     };
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -39,7 +60,7 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .log_internal_errors(false);
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-    if let Some(error) = refused {
+    if let Some(error) = malformed {
         tracing::warn!("{VARIABLE} is ignored: {error}");
     }
 }

@@ -1,6 +1,7 @@
-//! The `selvedge` program: parses arguments; exit code 0, 1 (bad input or failure) or 2 (usage).
+//! The `selvedge` program. It exits with 0, 1 (bad input or failure) or 2 (wrong usage).
 //!
-//! Each command is one function of its own file; all that computes is in the library.
+//! Each command is one function in its own file: it turns arguments into options of the library, calls the library, and
+//! prints the result.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -22,7 +23,6 @@ mod tune;
 use args::{Cli, Command};
 use clap::Parser;
 use error::{Error, Result};
-use log::note;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -32,18 +32,19 @@ fn main() -> ExitCode {
         signals::listen();
     }
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        // A reader that closes the pipe early, such as `head`, has all the lines that it needs.
+        Ok(()) | Err(Error::ClosedPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            // What the command had begun is removed by now.
-            signals::end_as_asked();
+            // The command has removed its unfinished files by now.
+            signals::end_by_signal();
             let flags = error.flags().map(|flags| format!(" ({flags})")).unwrap_or_default();
-            note!("selvedge: {error}{flags}");
+            log::write_error(format_args!("selvedge: {error}{flags}"));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// Does what the command line asks for, on a pool of as many threads as it asks for.
+/// Runs the command on a pool of the requested number of threads.
 fn run(cli: &Cli) -> Result<()> {
     let threads = cli.command.threads();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();

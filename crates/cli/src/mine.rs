@@ -1,28 +1,31 @@
 //! `selvedge mine`: hard negatives for training.
 
 use crate::args::MineArgs;
+use crate::index::{note_header, note_left_out};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
-use selvedge::collection::ReadOptions;
 use selvedge::{BuildOptions, MineOptions, MineReport, Teacher};
 use std::io::Write;
 
-/// Mines tuples, and says how many of what.
+/// Mines tuples, and prints the counts.
 pub(crate) fn mine(args: &MineArgs) -> Result<()> {
     let teacher = match (&args.teacher, &args.scores) {
         (Some(model), _) => Teacher::Model { model: model.clone(), dense: args.dense },
         (None, Some(scores)) => Teacher::Scores(scores.clone()),
         (None, None) => unreachable!("the arguments demand one of them"),
     };
-    let whole = ReadOptions { split_words: Some(0), ..ReadOptions::default() };
+    let defaults = MineOptions::new(teacher);
     let options = MineOptions {
         answers: args.answers.clone(),
         depth: args.depth,
         negatives: args.negatives,
         margin: args.margin,
-        build: BuildOptions { read: whole, ..args.build.build_options(&args.model, &args.encode) },
-        ..MineOptions::new(teacher)
+        build: BuildOptions {
+            read: defaults.build.read.clone(),
+            ..args.build.build_options(&args.model, &args.encode)
+        },
+        ..defaults
     };
     let report = selvedge::mine(&args.queries, &args.collection, &args.out, &options, &Bars::default())?;
     say(args, &report)
@@ -33,15 +36,20 @@ fn say(args: &MineArgs, report: &MineReport) -> Result<()> {
         let line = serde_json::to_string(report).expect("a report is plain numbers");
         return output::print(writeln!(std::io::stdout().lock(), "{line}"));
     }
-    let MineReport { queries, tuples, dropped, unanswered, unscored, few_negatives, answers_found } = report;
+    let MineReport { queries, tuples, dropped, unanswered, unscored, few_negatives, answers_found, .. } = report;
+    note_left_out(&report.read);
+    note_header(report.queries_had_header);
+    if report.truncated > 0 {
+        note!("{} of {} passages are longer than the model reads", report.truncated, report.read.passages);
+    }
     note!("{}: {tuples} tuples of {queries} queries; {dropped} passages dropped as too good", args.out.display());
     if args.answers.is_some() {
         note!("the answer is among the {} found for {:.1} % of them", args.depth, 100.0 * answers_found);
     }
     if tuples < queries {
         note!(
-            "left out: {unanswered} without an answer in the collection, {unscored} without a score, {few_negatives} with \
-             fewer than {} negatives (a larger --depth finds more)",
+            "left out: {unanswered} without an answer in the collection, {unscored} without a score, \
+             {few_negatives} with fewer than {} negatives (a larger --depth finds more)",
             args.negatives
         );
     }

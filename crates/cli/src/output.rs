@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::io::Write;
 
-/// Characters of a passage that a terminal shows.
+/// Number of characters of a passage that are printed.
 pub(crate) const SNIPPET_CHARS: usize = 160;
 
-/// One query's results as a line of JSON.
+/// Prints the results of one query as a line of JSON.
 pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchOutput) -> Result<()> {
     let stages = &answer.stages_us;
     let line = json!({
@@ -23,7 +23,7 @@ pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchO
     print(writeln!(out, "{line}"))
 }
 
-/// One query's results for a reader.
+/// Prints the results of one query as text, after the query itself if there are `many`.
 pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutput, many: bool) -> Result<()> {
     if many {
         print(writeln!(out, "\n{}", printable(query)))?;
@@ -41,7 +41,8 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
     Ok(())
 }
 
-/// Text as a terminal may show it: control characters, and those that change the direction of writing, are escaped.
+/// Escapes control characters and characters that change the direction of writing, so that a text cannot control the
+/// terminal.
 fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| {
         !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -52,7 +53,7 @@ fn printable(text: &str) -> Cow<'_, str> {
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
-/// `eval` for a reader.
+/// Prints the report of `eval` as text.
 pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
     let row = |name: &str, q: &Quality| {
         let columns = [q.ndcg_10, q.mrr_10, q.recall_100, q.map, q.success_1, q.success_5, q.success_10];
@@ -67,7 +68,7 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
         row("this index", &r.quality),
         row("exact f32 MaxSim, uncompressed", &r.exact_f32),
     ];
-    lines.extend(r.dense.iter().map(|q| row("one vector a passage (mean, cosine)", q)));
+    lines.extend(r.dense.iter().map(|q| row("one vector per passage", q)));
     lines.push(format!(
         "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
         r.recall_vs_exact_10, r.recall_vs_exact_100
@@ -80,7 +81,7 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
     lines.iter().try_for_each(|line| print(writeln!(out, "{line}")))
 }
 
-/// What an index holds.
+/// Returns the contents of an index as JSON.
 pub(crate) fn info_json(index: &Index) -> Value {
     let manifest = index.manifest();
     let codec = &index.codec().params;
@@ -108,7 +109,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
     })
 }
 
-/// `info` for a reader: the same, a line each.
+/// Prints the contents of an index as text, one entry per line.
 pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
     let object = info.as_object().expect("info is an object");
     for (key, value) in object {
@@ -134,11 +135,18 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A closed pipe is the reader's wish, not a failure.
+/// Converts the result of writing to standard output.
 pub(crate) fn print(result: std::io::Result<()>) -> Result<()> {
-    match result {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(e) => Err(Error::Output(e)),
-        Ok(()) => Ok(()),
+    result.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::ClosedPipe,
+        _ => Error::Output(error),
+    })
+}
+
+/// Ignores [`Error::ClosedPipe`], so that a command whose exit code says more than its output still returns it.
+pub(crate) fn unless_closed(printed: Result<()>) -> Result<()> {
+    match printed {
+        Err(Error::ClosedPipe) => Ok(()),
+        other => other,
     }
 }

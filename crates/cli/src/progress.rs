@@ -1,13 +1,14 @@
-//! Progress bars of long work on standard error: rate and time left; silent when that is no terminal.
+//! Progress bars on standard error, with rate and remaining time. Hidden if it is not a terminal, and with `-q`.
 
-use crate::signals;
+use crate::{log, signals};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use selvedge::{Progress, Step};
 use std::sync::Mutex;
 
-/// A bar over `total` things, such as passages; a counter where their number is unknown.
+/// Returns a bar over `total` units, such as passages, or a counter if their number is unknown.
 pub(crate) fn bar(stage: &'static str, unit: &str, total: Option<u64>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    let target = if log::is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(total, target);
     let style = match total {
         Some(_) => format!("{{prefix:>12}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{msg}} {{eta}} left"),
         None => format!("{{prefix:>12}} {{spinner}} {{pos}} {unit}"),
@@ -17,7 +18,7 @@ pub(crate) fn bar(stage: &'static str, unit: &str, total: Option<u64>) -> Progre
     bar
 }
 
-/// Shows the library's progress, one bar per stage.
+/// Progress of the library, shown as one bar per stage. A signal cancels the operation.
 #[derive(Default)]
 pub(crate) struct Bars(Mutex<Option<(&'static str, ProgressBar)>>);
 

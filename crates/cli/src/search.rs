@@ -1,26 +1,30 @@
-//! `selvedge search` and `selvedge eval`: queries to passages, and how good these are.
+//! `selvedge search` and `selvedge eval`: the best passages of queries, and their quality.
 
 use crate::args::{EvalArgs, SearchArgs};
+use crate::index::note_header;
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
-use selvedge::{Engine, EvalOptions, Qrels, SearchOptions, trec};
+use selvedge::queries::QuerySource;
+use selvedge::{Engine, EvalOptions, Qrels, Queries, SearchOptions, trec};
 use std::io::Write;
 
-/// Answers queries, best passage first.
+/// Prints the best passages of each query, or writes them as a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let source = args.source.source(&args.texts)?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
-    let queries = engine.queries(&source)?;
+    let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
+    let queries = read_queries(&engine, &source)?;
     let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.funnel.search_options(args.k) };
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
     let outputs = engine.search_embeddings_batch(&queries.rows(), &options)?;
-    if let Some(path) = &args.trec {
-        let blocks = queries.ids.iter().zip(&outputs);
-        let blocks = blocks.map(|(id, answer)| trec::lines(id, answer.hits.iter().map(|hit| (&hit.id, hit.score))));
-        return Ok(trec::save(path, blocks)?);
+    if let Some(mut run) = run {
+        for (id, answer) in queries.ids.iter().zip(&outputs) {
+            run.push(id, answer.hits.iter().map(|hit| (&hit.id, hit.score)))?;
+        }
+        return Ok(run.finish()?);
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, (id, answer)) in queries.ids.iter().zip(&outputs).enumerate() {
@@ -34,12 +38,19 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     output::print(out.flush())
 }
 
-/// Measures an index.
+/// Reads queries, and notes a header that was skipped.
+pub(crate) fn read_queries(engine: &Engine, source: &QuerySource) -> Result<Queries> {
+    let queries = engine.queries(source)?;
+    note_header(queries.had_header);
+    Ok(queries)
+}
+
+/// Measures the quality and speed of an index, and prints the report.
 pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     let source = args.source.source(&[])?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
     let qrels = Qrels::read(&args.qrels)?;
-    let queries = engine.queries(&source)?;
+    let queries = read_queries(&engine, &source)?;
     let options = EvalOptions {
         search: args.funnel.search_options(args.k),
         embeddings: args.embeddings.clone().zip(args.doclens.clone()),

@@ -1,4 +1,4 @@
-//! `selvedge completions` and `selvedge man`: files for shells and for `man`, made from the arguments themselves.
+//! `selvedge completions` and `selvedge man`: completion scripts and manual pages, generated from the arguments.
 
 use crate::args::{Cli, CompletionsArgs, ManArgs};
 use crate::log::note;
@@ -6,14 +6,14 @@ use crate::{Result, output};
 use clap::CommandFactory;
 use std::io::Write;
 
-/// Prints the completions of a shell.
+/// Prints the completion script of a shell.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "selvedge", &mut script);
     output::print(std::io::stdout().lock().write_all(&script))
 }
 
-/// Writes the manual: `selvedge.1`, and a page for each command.
+/// Writes the manual pages: `selvedge.1`, and one page per command.
 pub(crate) fn man(args: &ManArgs) -> Result<()> {
     let io = || selvedge::Error::io(&args.out);
     std::fs::create_dir_all(&args.out).map_err(io())?;

@@ -1,22 +1,23 @@
-//! `selvedge tune`: the fastest search parameters for a recall.
+//! `selvedge tune`: the fastest search parameters that reach a recall.
 
 use crate::args::TuneArgs;
 use crate::log::note;
 use crate::progress::Bars;
+use crate::search::read_queries;
 use crate::{Result, output};
 use selvedge::{Engine, Error, TuneOptions, TuneReport};
 use std::io::Write;
 
-/// Fewer queries than this, and the recall found may be far from that of queries to come.
+/// Number of queries below which the recall measured may be far from that of other queries.
 const FEW_QUERIES: usize = 100;
 
-/// Tunes an index for each number of results, and prints the settings.
+/// Tunes an index for each number of results, and prints the parameters.
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     let source = args.source.source(&[])?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
-    let queries = engine.queries(&source)?;
+    let queries = read_queries(&engine, &source)?;
     if queries.embeddings.len() < FEW_QUERIES {
-        note!("note: {} queries are few; what they show may not hold for others", queries.embeddings.len());
+        note!("note: {} queries are few; the recall of other queries may differ", queries.embeddings.len());
     }
     let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: args.dry_run };
     let report = engine.tune(&queries, &options, &Bars::default())?;
@@ -26,21 +27,20 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
             "k = {k}: the index has {passages} passages, so every search scores all of them; there is nothing to tune"
         );
     }
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        let line = serde_json::to_string(&report.best).expect("settings are plain numbers");
-        output::print(writeln!(out, "{line}"))?;
-    } else {
-        print(&mut out, &report)?;
-    }
+    output::unless_closed(print(&report, args.json))?;
     match report.missed.first() {
         None => Ok(()),
         Some(&(k, most)) => Err(Error::NothingTuned { k, recall: args.recall, most }.into()),
     }
 }
 
-/// A table for each number of results.
-fn print(out: &mut impl Write, report: &TuneReport) -> Result<()> {
+/// Prints JSON, or one table per number of results.
+fn print(report: &TuneReport, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let line = serde_json::to_string(&report.best).expect("parameters are plain numbers");
+        return output::print(writeln!(out, "{line}"));
+    }
     for tried in &report.tried {
         output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
         for (number, t) in tried.iter().enumerate() {

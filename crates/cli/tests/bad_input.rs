@@ -1,4 +1,4 @@
-//! Bad input gets an error that names the file, line or value, a non-zero exit, and nothing half-written.
+//! Bad input gets an error that names the file, line or value, a non-zero exit code, and leaves no unfinished file.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -17,6 +17,49 @@ fn usage_errors_exit_with_2() {
     c.index("i", "");
     assert!(c.fails("search i", 2).contains("no query"));
     assert!(c.fails("search i words", 2).contains("--query-embeddings"));
+}
+
+/// An option that would have no effect is refused by name, with the option that makes it so.
+#[test]
+fn options_without_effect_are_refused() {
+    let c = Collection::new();
+    let refused = |words: &str, flags: [&str; 2]| {
+        let complaint = c.fails(words, 2);
+        assert!(flags.iter().all(|flag| complaint.contains(flag)), "selvedge {words}: {complaint}");
+        c.nothing_made("i");
+    };
+    let arrays = "index --embeddings docs.npy --doclens lens.npy i";
+    let reading = ["--split 5", "--include *.md", "--exclude drafts", "--hidden", "--no-ignore", "--strict"];
+    let encoder = ["--query-maxlen 8", "--passage-maxlen 8", "--precision f32", "--model shipped"];
+    for flag in reading.into_iter().chain(encoder) {
+        refused(&format!("{arrays} {flag}"), ["--embeddings", flag.split(' ').next().unwrap()]);
+    }
+    for flag in reading.into_iter().chain(["--passage-maxlen 8"]) {
+        refused(&format!("encode --queries {flag} queries.tsv i"), ["--queries", flag.split(' ').next().unwrap()]);
+    }
+    refused("encode --query-maxlen 8 queries.tsv i", ["--query-maxlen", "--queries"]);
+    refused("encode --device cuda queries.tsv i", ["the model runs on the CPU", "--device cuda/0"]);
+    refused("encode --query-maxlen 8 --split 5 queries.tsv i", ["--query-maxlen", "--queries"]);
+    refused("mine i --queries queries.tsv --collection c.tsv --scores s.tsv --dense", ["--dense", "--scores"]);
+    refused("search i words --query-lens lens.npy", ["--query-lens", "--query-embeddings"]);
+    refused("train i --data queries.tsv --model m --precision int8", ["--precision", "--teacher"]);
+    for command in ["search i", "tune i"] {
+        for flag in ["--model m", "--any-model", "--query-maxlen 8", "--passage-maxlen 8", "--precision f32"] {
+            let words = format!("{command} --query-embeddings queries.npy {flag}");
+            refused(&words, ["--query-embeddings", flag.split(' ').next().unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_standard_output_is_refused() {
+    let c = Collection::new();
+    c.write("c.tsv", "a\tthe woven edge\n");
+    let outputs = ["index c.tsv -", "index c.tsv i --save-embeddings -", "encode c.tsv -", "man -"];
+    for words in outputs.into_iter().chain(["mine - --queries queries.tsv --collection c.tsv --teacher shipped"]) {
+        assert!(c.fails(words, 2).contains("cannot be standard output"), "{words}");
+        c.nothing_made("-");
+    }
 }
 
 #[test]
@@ -63,7 +106,7 @@ fn a_budget_that_cannot_hold_the_centroids() {
     c.nothing_made("i");
 }
 
-/// The passages that are sampled for training have no token; the one that has is found all the same.
+/// The passages that are sampled to train the codec have no token; the passage with tokens is found nevertheless.
 #[test]
 fn one_passage_with_tokens_among_very_many_without() {
     let c = Collection::new();
@@ -142,10 +185,12 @@ fn queries_that_ask_for_nothing_or_for_too_much() {
     for options in ["-k 301", "-k 18446744073709551615", "-k 300 --nprobe 17", "-k 300 --nprobe 18446744073709551615"] {
         assert!(search(options) == all, "{options}");
     }
-    assert!(search("-k 0").iter().all(Vec::is_empty));
-    assert!(search("-k 0 --exact").iter().all(Vec::is_empty));
-    assert_eq!(search("-k 4 --nprobe 0 --ndocs 0 --nfull 0"), search("-k 4 --nprobe 1 --ndocs 4 --nfull 4"));
-    // Zero rows at the end of a query are padding: what is left has no token.
+    for options in ["-k 0", "-k 0 --exact", "-k 4 --nprobe 0", "-k 4 --ndocs 0", "-k 4 --nfull 0"] {
+        let refused = c.fails(&format!("search i --query-embeddings queries.npy {options}"), 2);
+        assert!(refused.contains("is 0: expected at least 1"), "{options}: {refused}");
+    }
+    assert_eq!(search("-k 4 --nprobe 1 --ndocs 1 --nfull 1"), search("-k 4 --nprobe 1 --ndocs 4 --nfull 4"));
+    // Zero rows at the end of a query are padding, so these queries have no token.
     write_floats(&c.path("zeros.npy"), &vec![vec![0.0; DIM]; 6], &[2, 3, DIM]);
     write_lens(&c.path("none.npy"), &[0, 0, 0]);
     write_floats(&c.path("no-rows.npy"), &[], &[0, DIM]);

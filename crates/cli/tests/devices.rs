@@ -1,4 +1,4 @@
-//! `selvedge devices` with a CUDA driver, without one, and with something else in its place.
+//! `selvedge devices` with a CUDA driver, without one, and with another file in its place.
 #![cfg(feature = "cuda")]
 #![allow(missing_docs, unreachable_pub)]
 
@@ -66,7 +66,7 @@ fn an_emulated_driver_is_believed() {
     // A driver without a device, and a library that is not a driver.
     let none = json(&[driver, ("EMULATED_DEVICES", Path::new("0"))]);
     let missing = none["cuda"]["driver"]["missing"].as_str().unwrap();
-    assert!(missing.contains("cuInit failed with code 100 (there is no device"), "{missing}");
+    assert!(missing.contains("cuInit failed with code 100 (the driver has no usable device"), "{missing}");
     let other = json(&[("SELVEDGE_NVRTC", driver.1)]);
     let missing = other["cuda"]["nvrtc"]["missing"].as_str().unwrap();
     assert!(missing.contains("no nvrtcVersion in it"), "{missing}");

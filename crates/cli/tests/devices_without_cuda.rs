@@ -1,4 +1,4 @@
-//! `selvedge devices` in a build that was made without CUDA: it says so, in the shape of all others.
+//! `selvedge devices` in a build without CUDA: it reports that, in the shape of every other report.
 #![cfg(not(feature = "cuda"))]
 #![allow(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! `selvedge encode`: its arrays are those of `index --save-embeddings`, and `index` and `search` read them.
+//! `selvedge encode` writes the same arrays as `index --save-embeddings`, and `index` and `search` read them.
 
 #![allow(missing_docs)]
 

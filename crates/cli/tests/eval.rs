@@ -1,4 +1,4 @@
-//! Queries and judgments through the binary: formats that people have, and files that do not fit each other.
+//! Queries and judgments through the binary: common formats, and files that do not fit each other.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -7,7 +7,7 @@ mod support;
 use serde_json::Value;
 use support::Collection;
 
-/// A folder with a collection, its index `i`, and files of queries and judgments as given.
+/// Creates a folder with a collection, its index `i`, and the given files of queries and judgments.
 fn collection(files: &[(&str, &str)]) -> Collection {
     let c = Collection::new();
     for folder in ["notes", "beir", "beir/qrels"] {
@@ -107,6 +107,8 @@ fn a_run_is_printed_in_our_order_or_not_at_all() {
     assert_eq!(c.ok(&format!("search i {queries} -k 20 --trec run.txt")), "");
     let run = std::fs::read_to_string(c.path("run.txt")).unwrap();
     let columns: Vec<Vec<&str>> = run.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!(c.ok(&format!("search i {queries} -k 20 --trec -")), run);
+    c.nothing_made("-");
     let found = c.ok(&format!("search i {queries} -k 20 --json"));
     let mut at = 0;
     for line in found.lines() {
@@ -128,6 +130,32 @@ fn a_run_is_printed_in_our_order_or_not_at_all() {
     assert!(refused.contains("\"my cat.txt\""), "{refused}");
     assert!(!c.path("run.txt").exists());
     assert!(c.fails("search i --queries q.tsv --trec run.txt --json", 2).contains("--json"));
+    // A place that cannot be written is found before the queries are read.
+    let refused = c.fails("search i --queries none.tsv --trec none/run.txt", 1);
+    assert!(refused.contains("none/run.txt"), "{refused}");
+}
+
+/// A link to a device, so that a write beside the target would replace the link and not the device.
+#[cfg(unix)]
+#[test]
+fn a_run_goes_to_a_device_without_replacing_it() {
+    let c = Collection::new();
+    c.index("i", "");
+    std::os::unix::fs::symlink("/dev/null", c.path("run")).unwrap();
+    let search = "search i --query-embeddings queries.npy --trec";
+    c.ok(&format!("{search} run"));
+    assert_eq!(std::fs::read_link(c.path("run")).unwrap().as_os_str(), "/dev/null");
+    assert!(c.ok(&format!("{search} -")).starts_with("0 Q0 passage-0 1 "));
+}
+
+#[test]
+fn a_header_of_queries_is_reported() {
+    let c = collection(&[("q.tsv", &format!("id\ttext\n{QUERIES}")), ("r.tsv", "q1\tdogs.txt\t1\n")]);
+    for command in ["search i", "eval i --qrels r.tsv", "tune i"] {
+        let said = c.run(&format!("{command} --queries q.tsv"));
+        let said = String::from_utf8_lossy(&said.stderr);
+        assert!(said.contains("skipped line 1, which names the columns"), "{command}: {said}");
+    }
 }
 
 #[test]

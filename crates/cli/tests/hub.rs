@@ -1,4 +1,4 @@
-//! A model by its hub id: fetched from a hub of our own on this machine, cached, and found again without it.
+//! Models by hub id: fetched from a test server on this machine, cached, and found again without it.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -13,24 +13,30 @@ use std::time::Duration;
 use support::Collection;
 
 const MODEL: &str = "selvedge/tiny";
+/// A commit's name that is a path: seen from `.no_exist` of the model, a folder beside the cache.
+const OUTSIDE: &str = "../../../../outside";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What a hub does beside answering.
+/// Behaviour of the test server.
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
     Good,
-    /// Takes connections, and says nothing.
+    /// Accepts connections and never answers.
     Silent,
-    /// Says nothing any more inside the weights.
+    /// Stops sending within the weights.
     Stalling,
-    /// Takes its time for the weights.
+    /// Answers requests for the weights after a second.
     Slow,
+    /// Lists the files after four seconds.
+    Late,
+    /// Names a commit that is a path out of the cache.
+    Lying,
 }
 
-/// A hub with one model, on a port of its own; it serves until the test ends.
+/// A hub with one model on a free port, which serves until the test ends.
 struct Hub {
     endpoint: String,
-    /// Request lines and authorizations so far.
+    /// Request lines and authorization headers so far.
     requests: Arc<Mutex<Vec<(String, String)>>>,
 }
 
@@ -49,7 +55,7 @@ impl Hub {
             for stream in listener.incoming() {
                 let (folder, log) = (folder.clone(), Arc::clone(&log));
                 std::thread::spawn(move || {
-                    // A client that hangs up has what it wanted.
+                    // The client may hang up early.
                     let _ = stream.and_then(|stream| answer(stream, &folder, mood, &log));
                 });
             }
@@ -83,17 +89,21 @@ fn answer(mut stream: TcpStream, folder: &Path, mood: Mood, log: &Mutex<Vec<(Str
     let path = request.split(' ').nth(1).unwrap_or_default();
     let is_of_weights =
         path.ends_with("main/model.safetensors") || path.ends_with(&format!("{COMMIT}/model.safetensors"));
-    // The first byte is asked for to learn a file's size.
+    // The client requests the first byte to learn a file's size.
     let is_of_bytes = is_of_weights && header("range") != "bytes=0-0";
     match mood {
         Mood::Silent => hold(),
+        Mood::Late if path.starts_with("/api") => std::thread::sleep(Duration::from_secs(4)),
         Mood::Slow if is_of_bytes => std::thread::sleep(Duration::from_secs(1)),
         _ => {}
     }
     let (mut status, mut body, mut range) = ("200 OK", Vec::new(), String::new());
     if path.starts_with(&format!("/api/models/{MODEL}")) {
-        let files: Vec<_> = files(folder, "").iter().map(|file| serde_json::json!({ "rfilename": file })).collect();
-        body = serde_json::json!({ "sha": COMMIT, "siblings": files }).to_string().into_bytes();
+        let sha = if mood == Mood::Lying { OUTSIDE } else { COMMIT };
+        let mut files: Vec<_> = files(folder, "").iter().map(|file| serde_json::json!({ "rfilename": file })).collect();
+        // A file that the commit lacks is noted in the cache, in a folder of the commit's name.
+        files.retain(|_| mood != Mood::Lying);
+        body = serde_json::json!({ "sha": sha, "siblings": files }).to_string().into_bytes();
     } else {
         let of = |revision: &str| path.strip_prefix(&format!("/{MODEL}/resolve/{revision}/"));
         match of("main").or_else(|| of(COMMIT)).map(|file| std::fs::read(folder.join(file))) {
@@ -115,7 +125,8 @@ fn answer(mut stream: TcpStream, folder: &Path, mood: Mood, log: &Mutex<Vec<(Str
     let tag = tag(path);
     write!(
         stream,
-        "HTTP/1.1 {status}\r\nETag: \"{tag}\"\r\nX-Repo-Commit: {COMMIT}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nETag: \"{tag}\"\r\nX-Repo-Commit: {COMMIT}\r\n{range}\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
     if mood == Mood::Stalling && is_of_bytes {
@@ -125,12 +136,12 @@ fn answer(mut stream: TcpStream, folder: &Path, mood: Mood, log: &Mutex<Vec<(Str
     stream.write_all(&body)
 }
 
-/// A name for a file's contents: one for each path will do.
+/// Tag of a file's contents: a hash of its path.
 fn tag(path: &str) -> u64 {
     path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Every file below a folder, by its path from there.
+/// Paths of all files below a folder, relative to it.
 fn files(folder: &Path, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -216,7 +227,7 @@ fn a_silent_hub_is_not_waited_for() {
     let fetched = index(&c, &good, "a.index", "cache", &[]);
     assert!(fetched.status.success(), "{}", message(&fetched));
     let quick = [("HF_HUB_ETAG_TIMEOUT", "1")];
-    // As a cache is that another program has filled: without notes of the files that the model does not have.
+    // A cache that another program filled has no notes of the files that the model lacks.
     std::fs::remove_dir_all(c.path("cache/hub/models--selvedge--tiny/.no_exist")).unwrap();
     let cached = index(&c, &silent, "b.index", "cache", &quick);
     assert!(cached.status.success() && silent.num_requests() == 1, "{}", message(&cached));
@@ -226,9 +237,61 @@ fn a_silent_hub_is_not_waited_for() {
     assert_eq!(nothing.status.code(), Some(1));
     assert!(message(&nothing).contains(MODEL) && message(&nothing).contains("timeout"), "{}", message(&nothing));
 
+    // Four seconds are within the default timeout, and not within this one.
+    let late = index(&c, &Hub::of(Mood::Late), "c.index", "other-cache", &quick);
+    assert!(late.status.code() == Some(1) && message(&late).contains("timeout"), "{}", message(&late));
+
     let stalling = index(&c, &Hub::of(Mood::Stalling), "d.index", "third-cache", &[("HF_HUB_DOWNLOAD_TIMEOUT", "1")]);
     assert_eq!(stalling.status.code(), Some(1));
-    assert!(message(&stalling).contains("model.safetensors: the hub sent nothing"), "{}", message(&stalling));
+    assert!(
+        message(&stalling).contains("model.safetensors: the hub sent nothing for 1 seconds"),
+        "{}",
+        message(&stalling)
+    );
+}
+
+/// Settings files decide how texts are encoded, so a cache that neither has one nor notes its absence is an error.
+#[test]
+fn a_settings_file_of_unknown_presence_is_an_error() {
+    let c = collection();
+    let (good, silent) = (Hub::good(), Hub::of(Mood::Silent));
+    let fetched = index(&c, &good, "a.index", "cache", &[]);
+    assert!(fetched.status.success(), "{}", message(&fetched));
+    let model = "cache/hub/models--selvedge--tiny";
+    let snapshot = format!("{model}/snapshots/{COMMIT}");
+    for file in ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"] {
+        let cached = c.path(&snapshot).join(file);
+        let bytes = std::fs::read(&cached).unwrap();
+        std::fs::remove_file(&cached).unwrap();
+        let offline = ("HF_HUB_OFFLINE", "1");
+        for (name, hub, environment) in
+            [("b.index", &good, offline), ("c.index", &silent, ("HF_HUB_ETAG_TIMEOUT", "1"))]
+        {
+            let unknown = index(&c, hub, name, "cache", &[environment]);
+            assert_eq!((unknown.status.code(), c.path(name).exists()), (Some(1), false), "{file}: {environment:?}");
+            let message = message(&unknown);
+            assert!(message.contains(&format!("{MODEL}: {file} is neither in the cache")), "{message}");
+            assert!(message.contains(&snapshot), "the folder to name instead is not in {message}");
+        }
+        std::fs::write(&cached, bytes).unwrap();
+    }
+
+    // A note that the commit has no such file is an answer: without modules this is a plain transformer.
+    std::fs::remove_file(c.path(&snapshot).join("modules.json")).unwrap();
+    for file in ["modules.json", "artifact.metadata", "sentence_bert_config.json"] {
+        c.write(&format!("{model}/.no_exist/{COMMIT}/{file}"), "");
+    }
+    let plain = index(&c, &good, "d.index", "cache", &[("HF_HUB_OFFLINE", "1")]);
+    assert!(plain.status.success(), "{}", message(&plain));
+}
+
+#[test]
+fn a_commit_that_is_a_path_is_refused() {
+    let c = collection();
+    let refused = index(&c, &Hub::of(Mood::Lying), "a.index", "cache/hf", &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", message(&refused));
+    assert!(message(&refused).contains(&format!("names a commit {OUTSIDE:?}")), "{}", message(&refused));
+    assert!(!c.path("cache/outside").exists(), "a file was written outside the cache");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `selvedge mine` through the binary: tuples that `train` reads, answers first, nothing near the answer among the
-//! negatives; and what is wrong with its input by name.
+//! `selvedge mine` through the binary: tuples that `train` reads, the answer first, no negative with a score near the
+//! answer's; and malformed input is named.
 
 #![allow(missing_docs)]
 
@@ -19,7 +19,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with `q.tsv`, `c.tsv` and `a.tsv`.
+/// Creates a folder with `q.tsv`, `c.tsv` and `a.tsv`.
 fn data() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
@@ -96,7 +96,7 @@ fn a_teacher_scores_what_is_mined_and_train_reads_it() {
     assert!(trained.status.success(), "{}", said(&trained));
 }
 
-/// Judgments as `eval` reads them: TREC's columns and a header of BEIR.
+/// Answers may be judgments as `eval` reads them: with TREC's columns, or with BEIR's header.
 #[test]
 fn answers_are_judgments_in_any_format() {
     let dir = data();
@@ -119,7 +119,8 @@ fn answers_are_judgments_in_any_format() {
     assert_eq!(mined("query-id\tcorpus-id\tscore\nq1\tp1\t1\nq2\tp2\t1\n"), pairs);
 }
 
-/// p4 is scored like the answer of q1, and p5 nearly: no negatives. What has no score is none, either.
+/// Passages p4 and p5 score as high or nearly as high as the answer of q1, so they are no negatives. Passages without
+/// a score are no negatives either.
 #[test]
 fn what_scores_near_the_answer_is_dropped() {
     let dir = data();

@@ -1,4 +1,4 @@
-//! The model that an index remembers: found from any folder, missed with a way out, refused or taken where it differs.
+//! The model whose name an index stores: found from any folder, reported if missing, refused or accepted if it differs.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::Path;
 use support::Collection;
 
-/// A folder with the checkpoint `mymodel` and an index that was made with it by this name.
+/// Creates a folder with the checkpoint `mymodel` and an index that was built with it under this name.
 fn indexed() -> Collection {
     let c = Collection::new();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pylate_bert");
@@ -31,7 +31,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Exit status and messages of a search from another folder.
+/// Searches from another folder; returns whether that succeeded, and the messages.
 fn search_from_sub(c: &Collection, more: &str) -> (bool, String) {
     let output = c.command(&format!("search ../i woven {more}"), &[]).current_dir(c.path("sub")).output().unwrap();
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
@@ -67,7 +67,7 @@ fn a_model_that_was_saved_again_is_taken_where_that_is_asked_for() {
         "{refused}"
     );
     let (taken, said) = search_from_sub(&c, "--any-model");
-    assert!(taken && said.contains("is taken although it differs"), "{said}");
+    assert!(taken && said.contains("differs, and is used as requested"), "{said}");
     let results = |line: &str| serde_json::from_str::<Value>(line).unwrap()["results"].clone();
     assert_eq!(results(&before), results(&c.ok("search i woven --any-model --json")));
 }

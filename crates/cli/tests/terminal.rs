@@ -1,5 +1,4 @@
-//! The program among others: a terminal that text must not control, standard error that is full, signals, and the files
-//! for shells.
+//! The program and its surroundings: a terminal, full or closed streams, signals, the log, and files for shells.
 
 #![allow(missing_docs)]
 
@@ -51,6 +50,62 @@ fn standard_error_that_is_full_changes_nothing() {
     printed(&mut selvedge(dir.path(), &["verify", "i"]));
 }
 
+#[test]
+fn quiet_prints_errors_only() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("docs")).unwrap();
+    fs::write(dir.path().join("docs/a.txt"), "red paint").unwrap();
+    fs::write(dir.path().join("docs/picture"), b"\x89PNG\0\0").unwrap();
+    let run = |words: &[&str]| {
+        let output = selvedge(dir.path(), words).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, notes) = run(&["index", "docs", "loud"]);
+    assert!(code == Some(0) && notes.contains("skipped docs/picture") && notes.contains("loud: 1 passages"), "{notes}");
+    assert_eq!(run(&["-q", "index", "docs", "quiet"]), (Some(0), String::new()));
+    let (code, errors) = run(&["index", "docs", "quiet", "--quiet"]);
+    assert!(code == Some(1) && errors.contains("exists"), "{errors}");
+}
+
+/// The test is skipped without the program `script` of util-linux, which gives a command a terminal.
+#[test]
+#[cfg(target_os = "linux")]
+fn quiet_hides_progress_bars() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
+    let shown = |words: &str| {
+        let command = format!("{} {words}", env!("CARGO_BIN_EXE_selvedge"));
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).current_dir(dir.path()).env("TERM", "xterm").stdin(Stdio::null());
+        let output = script.output().ok()?;
+        assert!(output.status.success(), "{output:?}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    };
+    let Some(loud) = shown("index c.tsv loud") else { return };
+    assert!(loud.contains("        read "), "{loud:?}");
+    assert_eq!(shown("index c.tsv quiet -q").unwrap(), "");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_closes_the_pipe_does_not_hide_a_broken_index() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
+    let into_closed_pipe = |words: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = selvedge(dir.path(), words).stdout(writer).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for words in [&["verify", "i"][..], &["info", "i"], &["search", "i", "red"]] {
+        assert_eq!(into_closed_pipe(words), (Some(0), String::new()), "{words:?}");
+    }
+    fs::write(dir.path().join("i/residuals-0000"), "cut").unwrap();
+    let (code, errors) = into_closed_pipe(&["verify", "i"]);
+    assert!(code == Some(1) && errors.contains("files are broken"), "{errors}");
+}
+
 /// Files and folders below `folder` that an unfinished command would leave.
 fn left_over(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
@@ -59,7 +114,7 @@ fn left_over(folder: &Path) -> Vec<String> {
 
 #[test]
 #[cfg(unix)]
-fn a_signal_takes_what_was_begun_with_it() {
+fn a_signal_ends_a_build_and_removes_its_files() {
     use std::os::unix::process::ExitStatusExt;
     let dir = tempfile::tempdir().unwrap();
     let words = "about the weather of one day and another in the city of plenty ".repeat(4);
@@ -70,17 +125,16 @@ fn a_signal_takes_what_was_begun_with_it() {
         fs::create_dir(&out).unwrap();
         let words = ["index", "c.tsv", "out/i", "--threads", "1", "--save-embeddings", "out/vectors"];
         let mut child = selvedge(dir.path(), &words).spawn().unwrap();
-        // The embeddings' file is made once the passages are read; encoding them takes far longer than the test waits.
+        // The embeddings' file is created after the passages are read; encoding them takes longer than the test waits.
         let begun = Instant::now();
         while !out.join("vectors").exists() {
-            assert!(begun.elapsed() < Duration::from_secs(120), "nothing was begun");
+            assert!(begun.elapsed() < Duration::from_secs(120), "nothing was created");
             std::thread::sleep(Duration::from_millis(5));
         }
         Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(signal), "SIG{name}");
         assert_eq!(left_over(dir.path()), Vec::<String>::new(), "SIG{name}");
-        assert_eq!(left_over(&out), ["vectors"], "SIG{name}");
-        assert_eq!(left_over(&out.join("vectors")), Vec::<String>::new(), "SIG{name}");
+        assert_eq!(left_over(&out), Vec::<String>::new(), "SIG{name}");
         fs::remove_dir_all(&out).unwrap();
     }
 }
@@ -90,18 +144,32 @@ fn a_signal_takes_what_was_begun_with_it() {
 fn a_command_with_nothing_to_clean_up_ends_at_the_first_signal() {
     use std::os::unix::process::ExitStatusExt;
     let dir = tempfile::tempdir().unwrap();
-    // Its queries come from a pipe that nobody writes to: it waits until the signal.
+    // The search reads queries from a pipe that stays open and empty, so it waits until the signal.
     fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
     printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
     let mut search = selvedge(dir.path(), &["search", "i", "--queries", "-", "-vv"]);
     let mut child = search.stdin(Stdio::piped()).spawn().unwrap();
+    // `wait` would close the pipe, and the command would end without a signal.
+    let _queries = child.stdin.take().unwrap();
     let mut said = String::new();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     while !said.contains("index opened") {
         assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
     }
-    Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    // Not SIGINT, which a shell makes its background commands ignore.
+    Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap();
+    let sent = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if sent.elapsed() > Duration::from_secs(20) => {
+                child.kill().unwrap();
+                panic!("the signal did not end the command");
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    assert_eq!(status.signal(), Some(15));
 }
 
 #[test]
@@ -119,7 +187,7 @@ fn completions_and_manual_pages_name_every_command() {
 }
 
 #[test]
-fn what_is_logged_is_chosen_by_flags_and_by_the_environment() {
+fn flags_and_the_environment_choose_the_log() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("c.tsv"), "a\tred paint\nb\tblue paint\n").unwrap();
     printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));

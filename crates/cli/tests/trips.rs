@@ -1,4 +1,4 @@
-//! Both trips through the binary: embeddings to index to results, at every nbits.
+//! Indexing and searching through the binary at every nbits: embeddings to an index, queries to results.
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -65,7 +65,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_threads() {
 fn a_small_budget_gives_the_same_best_passages() {
     let c = Collection::new();
     c.index("roomy", "--centroids 64");
-    // Room for some 550 rows of the sample, so that k-means sees a choice of them.
+    // The budget holds about 550 rows of the sample, so that k-means sees only a part of it.
     c.index("tight", "--centroids 64 --memory-budget 152k");
     let sampled = |i: &str| lines(&c.ok(&format!("info {i} --json")))[0]["build"]["sample_tokens"].as_u64().unwrap();
     assert!(sampled("tight") < sampled("roomy"), "the budget was not felt");
@@ -90,7 +90,7 @@ fn eval_tells_losses_apart() {
     assert!(report["recall_vs_exact@10"].as_f64().unwrap() > 0.8, "{report}");
     assert!(report["funnel_vs_exhaustive@10"].as_f64().unwrap() > 0.95, "{report}");
     assert!(report["latency_ms"]["p50"].is_number() && report["queries_per_second"].is_number());
-    // The centroids alone lose more, and `eval` must say so.
+    // Centroids alone lose more, and `eval` must show it.
     c.index("coarse", "--nbits 0 --centroids 16");
     let out = c.ok("eval coarse --query-embeddings queries.npy --queries queries.tsv --qrels qrels.tsv \
          --embeddings docs.npy --doclens lens.npy --json");
@@ -115,7 +115,7 @@ fn what_tune_finds_is_what_search_uses() {
     assert_eq!(report["params"]["mode"]["funnel"]["nprobe"], tuned["nprobe"], "{report}");
     assert_eq!(report["params"]["mode"]["funnel"]["ndocs"], tuned["ndocs"], "{report}");
     assert_eq!(report["params"]["mode"]["funnel"]["nfull"], tuned["nfull"], "{report}");
-    // Rounding up the number of candidates can only find more.
+    // `tune` rounds the number of candidates up, which can only find more.
     assert!(report["funnel_vs_exhaustive@100"].as_f64().unwrap() >= tuned["recall"].as_f64().unwrap() - 1e-9);
     assert!(tuned["recall"].as_f64().unwrap() >= 0.9);
     c.ok("verify i");
@@ -128,7 +128,7 @@ fn more_results_than_passages_gives_all_that_can_match() {
     c.index("i", "");
     for mode in ["", "--exact"] {
         let out = c.ok(&format!("search i --query-embeddings queries.npy --json -k 100000 {mode}"));
-        // One passage is empty: it is kept and never matches.
+        // One passage is empty: it is stored and never matches.
         assert!(lines(&out).iter().all(|l| l["results"].as_array().unwrap().len() == PASSAGES - 1), "{mode}");
     }
     let info = &lines(&c.ok("info i --json"))[0];

@@ -1,15 +1,31 @@
-//! Texts that `--help` shows after the flags.
+//! Texts that `--help` shows after the flags. Lines have at most 100 columns, the width at which help is wrapped.
+
+pub(super) const ROOT_HELP: &str = "\
+Examples
+  selvedge index notes/ notes.index
+  selvedge search notes.index \"how do I rotate a log file\"
+  selvedge index --help                                     (every command has examples)
+
+Environment
+  SELVEDGE_LOG     filter of the log, such as debug or selvedge_encoder=trace,warn; overrides -v, -q
+  SELVEDGE_ISA     CPU kernels: portable, avx2, avxvnni or avx512 [default: the best of this CPU]
+  HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE
+                   cache and access of the Hugging Face hub, as in Python's huggingface_hub
+
+Exit status: 0 success, 1 bad input or failure, 2 wrong usage.";
 
 pub(super) const INDEX_HELP: &str = "\
 COLLECTION is one of
-  a folder         every file is text; a long file becomes several passages (see --split); the id is its path.
-                   Hidden files, those that .gitignore names and other indexes are left out, links are followed;
-                   a file that is not text is skipped and named
-  FILE.jsonl       one object a line: \"id\", \"text\"; whatever else it holds is kept as metadata
-  FILE.tsv         one passage a line: id<TAB>text; a first line \"id<TAB>text\" is a header
-  a BEIR folder    its corpus.jsonl: \"_id\", \"title\" and \"text\", the title before the text
-  -                JSONL or TSV from standard input
-All may be compressed by gzip or Zstandard.
+  a folder         Every text file is read; a long file becomes several passages (see --split), and
+                   its path is their id. Hidden files, files that .gitignore lists and indexes are
+                   left out. A file that is not text is skipped with a note. Links are followed.
+  FILE.jsonl       One object per line: \"id\", \"text\"; other fields are kept as metadata.
+  FILE.tsv         One passage per line: id<TAB>text; a first line \"id<TAB>text\" is a header.
+  a BEIR folder    Its corpus.jsonl is read: \"_id\", \"title\" and \"text\"; the title precedes the text.
+  -                JSONL or TSV from standard input.
+Files may be compressed with gzip or Zstandard.
+
+INDEX is a new folder. It appears when it is complete; an existing one is never overwritten.
 
 Examples
   selvedge index notes/ notes.index
@@ -18,20 +34,128 @@ Examples
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
 
 pub(super) const ENCODE_HELP: &str = "\
-OUT_DIR gets docs.npy (total_tokens, D), doclens.npy (passages) and ids.txt; with --queries queries.npy, querylens.npy
-and queryids.txt. `index --embeddings` and `search --query-embeddings` read them.
+OUT_DIR gets three files:
+                                       passages       with --queries
+  embeddings (total_tokens, D)         docs.npy       queries.npy
+  tokens per text (texts), i32         doclens.npy    querylens.npy
+  ids, one per line                    ids.txt        queryids.txt
+`index --embeddings` and `search --query-embeddings` read them.
 
 Examples
-  selvedge encode docs.tsv vectors/ --model ./my-colbert
-  selvedge encode queries.tsv vectors/ --queries --model ./my-colbert
-  selvedge index --embeddings vectors/docs.npy --doclens vectors/doclens.npy --ids vectors/ids.txt my.index
-  selvedge search my.index --query-embeddings vectors/queries.npy --query-lens vectors/querylens.npy";
+  selvedge encode docs.tsv out/ --model ./my-colbert
+  selvedge encode queries.tsv out/ --queries --model ./my-colbert
+  selvedge index my.index --embeddings out/docs.npy --doclens out/doclens.npy --ids out/ids.txt
+  selvedge search my.index --query-embeddings out/queries.npy --query-lens out/querylens.npy";
+
+pub(super) const SEARCH_HELP: &str = "\
+A score is the sum over the query's tokens of their best similarity with a token of the passage
+(MaxSim); higher is better. Without --json, each result is a rank, a score, an id and the part of
+the passage that matched best.
+
+A search probes --nprobe cells per query token, keeps the best --ndocs candidates by an approximate
+score, and scores --num-rescored of them in full. `selvedge tune` finds good values and stores them
+in the index.
+
+--trec writes `query Q0 passage rank score selvedge`. trec_eval sorts a run by score and id; equal
+scores are therefore written as distinct numbers that keep the order of this search.
+
+Examples
+  selvedge search notes.index \"how do I rotate a log file\"   (quotes make several words one query)
+  selvedge search my.index --queries queries.tsv -k 100 --json
+  selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
+  selvedge search my.index --query-embeddings q.npy --exact";
+
+pub(super) const EVAL_HELP: &str = "\
+Three losses are reported apart: of the model (exact f32 MaxSim on uncompressed embeddings), of the
+compression (this index against it), and of the approximate search (against --exact on this index).
+
+nDCG@10, MRR@10, Recall@100, MAP and success@k are defined as in trec_eval; the gain of nDCG is the
+grade. A passage is relevant if its grade is above 0. Means run over the queries that have a
+judgment; a query without a relevant passage, or without a result, counts as 0 (trec_eval -c).
+Passages of equal score rank in the order of the collection; trec_eval ranks them by id, descending,
+but keeps the order of a run of `search --trec`. A passage whose id is the query's is ranked like
+any other.
+
+Latency is the time of one query at a time, in ms, without encoding the query.
+
+Examples
+  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
+  selvedge eval my.index --queries beir/scifact --qrels beir/scifact   (a BEIR folder has both)
+  selvedge eval my.index --queries q.tsv --qrels r.tsv --embeddings docs.npy --doclens lens.npy";
+
+pub(super) const TUNE_HELP: &str = "\
+Recall is the share of the exhaustive top k that is found, on this index and these queries. Use a
+few hundred queries that resemble those of later searches, which use the stored parameters unless
+--nprobe, --ndocs or --num-rescored is given. An index of at most K passages is searched
+exhaustively for K results, so there is nothing to tune.
+
+Exit status: 2 if no parameters reach the recall.
+
+Examples
+  selvedge tune my.index --queries queries.tsv --recall 0.99
+  selvedge tune my.index --queries queries.tsv -k 10,100,1000 --dry-run";
+
+pub(super) const TRAIN_HELP: &str = "\
+TRAIN is one of
+  FILE.jsonl     [query, [passage, score], [passage, score], ...] per line, with a teacher's scores
+  FILE.tsv       query<TAB>passage<TAB>negative, or query<TAB>passage, or (with --teacher) passage
+The first passage of a line answers its query. A query is an id of --queries, or a text without
+--queries; a passage is an id of --collection, or a text without --collection.
+
+OUT_DIR becomes a checkpoint that every command takes as --model. It also holds checkpoints/, from
+which --resume continues, and log.csv: one line per step with loss, learning rate, gradient norm and
+examples per second.
+
+Training runs on the CPU in f32; --precision is that of the teacher.
+
+Examples
+  selvedge train trained/ --data pairs.tsv --collection docs.tsv --model shipped
+  selvedge train trained/ --data tuples.jsonl --queries q.tsv --collection docs.tsv --model ./mine
+  selvedge train small/ --data texts.tsv --teacher ./large --lr 1e-3
+  selvedge train trained/ --data pairs.tsv --collection docs.tsv --model small/ --teacher ./large";
+
+pub(super) const MINE_HELP: &str = "\
+The model indexes the collection and searches it for each query; the teacher scores the passages
+found. Passages that it scores above the answer, or nearly as high, are dropped: they are probably
+answers without a label. OUT.jsonl gets one line per query, which `selvedge train` reads:
+  [query, [passage, score], [passage, score], ...]      (the answer first)
+To repeat the loop of ColBERTv2, train on the tuples, mine with the trained model, train again.
+
+--answers FILE has query<TAB>passage per line, or judgments as `eval --qrels` reads them: the first
+passage with a grade above 0 answers its query. Without it, the passage with the teacher's highest
+score is the answer.
+--scores FILE has query<TAB>passage<TAB>score per line, made by any other model.
+
+Examples
+  selvedge mine tuples.jsonl --queries q.tsv --collection docs.tsv --teacher ./large
+  selvedge mine tuples.jsonl --queries q.tsv --collection docs.tsv --scores s.tsv --answers a.tsv
+  selvedge train again/ --data tuples.jsonl --queries q.tsv --collection docs.tsv --model trained/";
+
+pub(super) const INFO_HELP: &str = "\
+Sizes are in bytes. bytes_per_vector counts everything but the stored text.
+
+Examples
+  selvedge info my.index
+  selvedge info my.index --json";
+
+pub(super) const VERIFY_HELP: &str = "\
+Prints one line per file: name, bytes, and ok or the reason why it is broken.
+
+Exit status: 0 if every file is whole, 1 if one is broken or missing.
+
+Examples
+  selvedge verify my.index";
 
 pub(super) const DEVICES_HELP: &str = "\
-The CUDA driver and NVRTC are looked for when the command runs, unless this build was made without the feature cuda.
-Where they are elsewhere, say so:
+The CUDA driver and NVRTC are found when a command runs; the program also runs without them. Name
+their files if they are in an unusual place:
   SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
-CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES mean what they mean elsewhere.";
+CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES have their usual meaning.
+
+Examples
+  selvedge devices
+  selvedge index notes/ notes.index --device cuda
+  selvedge search notes.index \"how do I rotate a log file\" --device cuda/1";
 
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples
@@ -39,31 +163,8 @@ Examples
   selvedge completions zsh > ~/.zfunc/_selvedge
   selvedge completions fish > ~/.config/fish/completions/selvedge.fish";
 
-pub(super) const SEARCH_HELP: &str = "\
-Examples
-  selvedge search notes.index \"how do I rotate a log file\"        (quote a query of several words)
-  selvedge search my.index --queries queries.tsv -k 100 --json
-  selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
-  selvedge search my.index --query-embeddings q.npy --exact";
-
-pub(super) const EVAL_HELP: &str = "\
-nDCG@10, MRR@10, Recall@100, MAP and success@k are those of trec_eval; nDCG's gain is the grade. A passage is relevant
-where its grade is above 0. Means run over the queries that have a judgment; a query with no relevant passage counts as
-0, and so does one that finds nothing (trec_eval -c). Passages of one score rank in the order of the collection; trec_eval
-ranks them by id, from last to first, but keeps the order of a run of `search --trec`. A passage whose id is the query's
-is ranked like any other. JSON names the number of judgments whose passage is not in the index.
-
-Recall against exact f32 MaxSim needs the uncompressed vectors: given with --embeddings and --doclens, or
-else made again from the stored text with the index's own model.
+pub(super) const MAN_HELP: &str = "\
+OUT_DIR gets selvedge.1 and one page per command, such as selvedge-index.1.
 
 Examples
-  selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
-  selvedge eval my.index --queries beir/scifact --qrels beir/scifact      (queries.jsonl and qrels/test.tsv in it)";
-
-pub(super) const TUNE_HELP: &str = "\
-Recall is the share of the exhaustive top k, on this index and these queries; use some hundred queries like those
-to come. Searches then use what was found, but for what they name: --nprobe, --ndocs, --nfull. An index of at most K
-passages is searched whole for K results, whatever the setting: there nothing is tuned.
-
-Example
-  selvedge tune my.index --queries queries.tsv --recall 0.99";
+  selvedge man ~/.local/share/man/man1";

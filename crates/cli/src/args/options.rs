@@ -1,12 +1,12 @@
-//! Flags as the library's options.
+//! Conversion of flags to the library's options.
 
-use super::{BuildArgs, CodecArg, EncodeArgs, FunnelArgs, PrecisionArg, QueryArgs};
+use super::{BuildArgs, CodecArg, EncoderArgs, FunnelArgs, PrecisionArg, QueryArgs};
 use crate::{Error, Result};
 use selvedge::queries::QuerySource;
 use selvedge::{BuildOptions, CodecKind, LoadOptions, Model, OpenOptions, Precision, SearchOptions};
 
-impl EncodeArgs {
-    /// Options of loading an encoder.
+impl EncoderArgs {
+    /// Returns the options of loading an encoder.
     pub(crate) fn load_options(&self) -> LoadOptions {
         let precision = self.precision.map(|precision| match precision {
             PrecisionArg::F32 => Precision::F32,
@@ -16,12 +16,7 @@ impl EncodeArgs {
         LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
     }
 
-    /// Options of loading a teacher, which keeps its own lengths.
-    pub(crate) fn teacher_options(&self) -> LoadOptions {
-        LoadOptions { precision: self.load_options().precision, ..LoadOptions::default() }
-    }
-
-    /// Options of opening an index, with the model that `queries` names.
+    /// Returns the options of opening an index with the model that `queries` names.
     pub(crate) fn open_options(&self, queries: &QueryArgs) -> OpenOptions {
         let model = queries.model.clone().map_or(Model::OfIndex, Model::Named);
         let any_model = queries.any_model;
@@ -30,8 +25,8 @@ impl EncodeArgs {
 }
 
 impl BuildArgs {
-    /// Options of a build with `model`.
-    pub(crate) fn build_options(&self, model: &str, encode: &EncodeArgs) -> BuildOptions {
+    /// Returns the options of a build with `model`.
+    pub(crate) fn build_options(&self, model: &str, encode: &EncoderArgs) -> BuildOptions {
         BuildOptions {
             model: model.to_owned(),
             encoder: encode.load_options(),
@@ -51,7 +46,7 @@ impl BuildArgs {
 }
 
 impl FunnelArgs {
-    /// Options of a search for `k` results.
+    /// Returns the options of a search for `k` results.
     pub(crate) fn search_options(&self, k: usize) -> SearchOptions {
         let Self { exact, nprobe, ndocs, num_rescored } = *self;
         SearchOptions { k, exact, nprobe, ndocs, num_rescored, ..SearchOptions::default() }
@@ -59,8 +54,12 @@ impl FunnelArgs {
 }
 
 impl QueryArgs {
-    /// The place that queries come from; `texts` are those on the command line.
+    /// Returns the source of queries; `texts` are the queries on the command line.
     pub(crate) fn source(&self, texts: &[String]) -> Result<QuerySource> {
+        // clap's `requires` does not hold where another flag conflicts with the required one.
+        if self.query_lens.is_some() && self.query_embeddings.is_none() {
+            return Err(Error::Usage("--query-lens needs --query-embeddings".into()));
+        }
         match (&self.query_embeddings, &self.queries) {
             (Some(embeddings), texts) => Ok(QuerySource::Arrays {
                 embeddings: embeddings.clone(),

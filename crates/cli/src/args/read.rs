@@ -3,32 +3,32 @@
 use clap::Args;
 use selvedge::collection::ReadOptions;
 
-/// How a folder is read.
+/// Flags of reading a folder.
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
-    /// Words after which a file of a folder is split into passages, 0 for never [default: as many tokens as the model
-    /// reads; a passage shares an eighth of them with the next].
+    /// Words per passage of a file; 0 makes each file one passage [default: the model's maximum of tokens per passage,
+    /// an eighth of which the next passage repeats].
     #[arg(long, value_name = "WORDS")]
     pub(crate) split: Option<usize>,
-    /// Read only these files of a folder, such as "*.md"; may be given several times.
+    /// Read only the files that match, such as "*.md"; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
-    /// Leave out these files and folders, such as "drafts"; may be given several times.
+    /// Skip the files and folders that match, such as "drafts"; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Also read hidden files and folders.
+    /// Also read files and folders whose names begin with a dot.
     #[arg(long)]
     pub(crate) hidden: bool,
-    /// Also read files that .gitignore and .ignore name.
+    /// Also read files that .gitignore and .ignore list.
     #[arg(long)]
     pub(crate) no_ignore: bool,
-    /// Fail at a file of a folder that is not text, rather than skip it.
+    /// Fail at a file that is not text, instead of skipping it.
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
 impl ReadArgs {
-    /// The options that the flags stand for.
+    /// Returns the library's options.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
             split_words: self.split,

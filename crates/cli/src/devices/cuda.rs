@@ -1,12 +1,12 @@
-//! What the backend finds of CUDA, in JSON and in words.
+//! CUDA as the backend finds it on this machine, as JSON and as text.
 
 use super::Report;
 use selvedge_backend::cuda::{self, Device, Unavailable};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Looks for the driver, its devices and NVRTC.
-pub(super) fn look() -> Report {
+/// Finds the driver, its devices and NVRTC.
+pub(super) fn inspect() -> Report {
     let found = cuda::devices();
     Report { json: to_json(&found), lines: lines(&found) }
 }

@@ -1,4 +1,4 @@
-//! Compiled kernels on disk, from process to process. How a file is read and written: crates/backend/src/cuda/cubins.rs.
+//! Compiled kernels that processes share on disk; crates/backend/src/cuda/cubins.rs reads and writes the files.
 
 use crate::gpu::Gpu;
 use crate::{collection, lines, support::Collection};
@@ -13,7 +13,7 @@ fn indexed() -> Collection {
     c
 }
 
-/// All files of the folder `cubins`.
+/// Reads all files of the folder `cubins`.
 fn kept(c: &Collection) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = std::fs::read_dir(c.path("cubins")).unwrap().map(|file| file.unwrap().path());
     files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
@@ -33,11 +33,11 @@ fn processes_that_start_at_once_share_what_they_compile() {
         lines(&String::from_utf8(output.stdout).unwrap())
     });
     assert!(printed[0].len() == 6 && printed.iter().all(|lines| *lines == printed[0]));
-    // The centroid table, maxsim and top_k, whole; nothing that was on its way.
+    // The centroid table, maxsim and top_k, complete; no temporary file.
     let kept_before = kept(&c);
     assert_eq!(kept_before.len(), 3, "{:?}", kept_before.keys());
 
-    // The emulated NVRTC needs a compiler only for what is not there.
+    // The emulated NVRTC needs a compiler only for kernels that are not stored.
     let idle = gpu.clone().with("CXX", "/nowhere/c++");
     assert_eq!(lines(&idle.ok(&c, SEARCH)), printed[0]);
     assert_eq!(kept(&c), kept_before);
@@ -55,7 +55,7 @@ fn files_that_are_damaged_or_no_cubin_at_all_are_compiled_anew() {
         bytes
     };
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
-    // The right key, and the right checksum of something that no driver takes: 4,096 times the letter x.
+    // The right key, and the right checksum of bytes that no driver accepts: 4,096 times the letter x.
     let foreign = |bytes: &[u8]| [&bytes[..32], &SHA_256_OF_X, &[b'x'; 4096]].concat();
     for (what, damage) in [("flipped", &flipped as &dyn Fn(&[u8]) -> Vec<u8>), ("cut", &cut), ("foreign", &foreign)] {
         for (path, bytes) in &whole {

@@ -1,7 +1,8 @@
 //! `--device cuda`: the same rankings as the CPU's, or an error that says why not; never the CPU in its place.
 //!
-//! On this machine's GPU, or where there is none on the emulated driver of `tests/emulator/`. What asks for faults always
-//! has the emulated one. Without a C++ compiler what needs it is left out, unless `SELVEDGE_REQUIRE_CUDA=1`.
+//! The tests run on this machine's GPU, or without one on the emulated driver of `tests/emulator/`. Tests that inject
+//! faults always use the emulated driver. Without a C++ compiler the tests that need it are left out, unless
+//! `SELVEDGE_REQUIRE_CUDA=1`.
 #![cfg(all(unix, feature = "cuda"))]
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
@@ -15,15 +16,15 @@ use gpu::Gpu;
 use serde_json::Value;
 use support::Collection;
 
-/// Passages of the collections here. The emulated GPU takes its time: rings of more than 32 components, on which a
-/// trellis' search is short, and few of them.
+/// Number of passages of the collections: few, because the emulated GPU is slow. For the same reason embeddings have
+/// 40 dimensions: a trellis of up to 32 components tries every state, which takes longer.
 const PASSAGES: usize = 60;
 
 fn collection() -> Collection {
     Collection::of(40, PASSAGES, 6)
 }
 
-/// What was printed, line by line, without times and what computed.
+/// Parses the printed lines, without times and the name of the backend.
 fn lines(printed: &str) -> Vec<Value> {
     let line = |line| {
         let mut object: Value = serde_json::from_str(line).unwrap();
@@ -35,9 +36,9 @@ fn lines(printed: &str) -> Vec<Value> {
     printed.lines().map(line).collect()
 }
 
-/// Who searches an index makes no difference to the ids, the scores or how many passages were looked at, whoever built
-/// it. What is not promised is that both build the same bytes: where a sum of floats lies at the edge between two levels
-/// or two weights the two may choose differently, each of them always the same way.
+/// The device that searches changes neither ids nor scores nor the number of passages scored, on an index of either
+/// device. The bytes of the two indexes may differ: where a sum of floats is at the edge between two levels or two
+/// weights, the devices may choose differently, each of them always in the same way.
 #[test]
 fn an_index_of_either_gives_the_same_rankings_on_both() {
     let c = collection();
@@ -77,7 +78,7 @@ fn eval_and_tune_work_on_both() {
     let [cpu, cuda] = ["cpu", "cuda"].map(|device| gpu.ok(&c, &format!("{eval} {device}")));
     assert!(cuda.contains("\"backend\":\"cuda/0\"") && !cpu.contains("cuda"), "{cuda}{cpu}");
     assert_eq!(lines(&cpu), lines(&cuda));
-    // Times decide between parameters that find as much, so that these may differ.
+    // Times decide between parameters of equal recall, so the parameters may differ.
     let tune = "tune i --query-embeddings queries.npy -k 5 --recall 0.9 --dry-run --json --device";
     for device in ["cpu", "cuda"] {
         let found: Value = serde_json::from_str(&gpu.ok(&c, &format!("{tune} {device}"))).unwrap();

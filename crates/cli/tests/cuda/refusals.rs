@@ -1,12 +1,13 @@
-//! What is missing, too little or broken ends the command with a message and leaves nothing behind. The CPU never stands in.
+//! Missing libraries, too little memory and broken kernels end the command with a message and leave no file; the CPU is
+//! never used instead.
 
 use crate::gpu::{self, Gpu};
 use crate::{collection, support::Collection};
 
-/// A search that asks for every stage.
+/// Search that runs every stage.
 const FUNNEL: &str = "search there --query-embeddings queries.npy -k 5 --nprobe 2 --ndocs 20 --nfull 10 --device cuda";
 
-/// Indexing and searching are refused alike, with each of `parts` in the complaint, and no index is left.
+/// Asserts that indexing and searching fail with each of `parts` in the message, and leave no index.
 fn both_refused(c: &Collection, gpu: &Gpu, device: &str, parts: &[&str]) {
     let search = format!("search there --query-embeddings queries.npy --exact --device {device}");
     for words in [gpu::index("i", &format!("--nbits 4 --centroids 32 --device {device}")), search] {
@@ -18,7 +19,7 @@ fn both_refused(c: &Collection, gpu: &Gpu, device: &str, parts: &[&str]) {
     }
 }
 
-/// A collection with an index `there`.
+/// Creates a collection with an index `there`.
 fn indexed() -> Collection {
     let c = collection();
     c.index("there", "--nbits 4 --centroids 32");
@@ -37,14 +38,14 @@ fn what_is_missing_is_named_and_the_way_out() {
     let of = |number| gpu.clone().with("EMULATED_DEVICES", number);
     both_refused(&c, &of("1"), "cuda/7", &["no CUDA device 7: this machine has 1,", "cuda/0", way_out]);
     both_refused(&c, &of("2"), "cuda/2", &["no CUDA device 2: this machine has 2,", "cuda/0 to cuda/1", way_out]);
-    both_refused(&c, &of("0"), "cuda", &["cuInit failed with code 100 (there is no device", way_out]);
+    both_refused(&c, &of("0"), "cuda", &["cuInit failed with code 100 (the driver has no usable device", way_out]);
 }
 
 #[test]
 fn too_little_memory_says_how_much_there_was() {
     let c = indexed();
     let Some(gpu) = Gpu::emulated(&c) else { return };
-    // A codec's centroids, some 1,300 bytes, fit; embeddings and passages do not.
+    // The centroids of a codec, about 1,300 bytes, fit; embeddings and passages do not.
     let gpu = gpu.with("EMULATED_MEMORY", "8000");
     both_refused(
         &c,
@@ -74,21 +75,21 @@ fn a_kernel_that_does_not_compile_comes_with_its_log() {
     c.nothing_made("i");
 }
 
-/// After a kernel went wrong the driver answers every call with its error: each of them is passed on, and what is let go
-/// on the way out does not matter.
+/// After a kernel has failed, the driver answers every call with its error. The first error ends the command; errors of
+/// the clean-up are ignored.
 #[test]
 fn a_kernel_that_fails_ends_the_command() {
     let c = indexed();
     let Some(gpu) = Gpu::emulated(&c) else { return };
     let faults = [
-        // One thread does not come where all the others wait.
+        // One thread misses a barrier at which all others wait.
         ("top_k\n__syncthreads(); // all are counted\nif (digit != 3) __syncthreads();", 719),
-        // One writes far behind the end of what it was given.
+        // One thread writes far after the end of its buffer.
         ("top_k\nfound[atomicAdd(&selection.better, 1u)] = key;\nfound[1u << 28] = key;", 700),
         ("approx_scores\nint score = 0;\nint score = num_selected / (shift - shift);", 719),
     ];
     for (number, (mutation, code)) in faults.into_iter().enumerate() {
-        // What was compiled with one of them is nothing for the next.
+        // A CUBIN compiled with one fault must not be loaded for the next.
         let gpu = gpu.clone().with("SELVEDGE_CUBINS", c.path(&format!("broken{number}")));
         let gpu = gpu.with("EMULATED_MUTATION", mutation);
         let complaint = gpu.refused(&c, FUNNEL);

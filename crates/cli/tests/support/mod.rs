@@ -1,4 +1,4 @@
-//! A small made-up collection, and the binary under test.
+//! A small synthetic collection, and the binary under test.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ pub const DIM: usize = 32;
 pub const PASSAGES: usize = 300;
 pub const QUERIES: usize = 12;
 
-/// Embeddings around 40 topics: files of a collection and of queries, each query made from passage `7 * i`.
+/// Folder with embeddings around 40 topics, of passages and of queries: query `i` is a copy of passage `7 * i`.
 pub struct Collection {
     pub dir: tempfile::TempDir,
 }
@@ -21,7 +21,7 @@ impl Collection {
         Self::of(DIM, PASSAGES, QUERIES)
     }
 
-    /// The same of other sizes; there is a passage `7 * i` for each query.
+    /// Creates a collection of other sizes; `passages` is above `7 * (num_queries - 1)`.
     pub fn of(dim: usize, passages: usize, num_queries: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -64,12 +64,12 @@ impl Collection {
         self.path(name)
     }
 
-    /// Runs `selvedge` in the folder, with words split at spaces.
+    /// Runs `selvedge` in the folder; `words` are split at spaces.
     pub fn run(&self, words: &str) -> Output {
         self.command(words, &[]).output().unwrap()
     }
 
-    /// What `run` runs, with more variables in its environment.
+    /// Returns the command of [`Self::run`] with more environment variables.
     pub fn command(&self, words: &str, variables: &[(&str, &OsStr)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
         command.args(words.split_whitespace()).current_dir(self.dir.path());
@@ -77,14 +77,14 @@ impl Collection {
         command
     }
 
-    /// The same, and it must succeed; gives back what it printed.
+    /// Runs a command that must succeed, and returns its output.
     pub fn ok(&self, words: &str) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "selvedge {words}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The same, and it must fail with `code`; gives back what it complained about.
+    /// Runs a command that must fail with `code`, and returns its messages.
     pub fn fails(&self, words: &str, code: i32) -> String {
         let output = self.run(words);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -93,7 +93,7 @@ impl Collection {
         stderr
     }
 
-    /// The folder holds no index `name`, and nothing left over from making one.
+    /// Asserts that the folder has no `name` and no unfinished files.
     pub fn nothing_made(&self, name: &str) {
         let left: Vec<String> = std::fs::read_dir(self.dir.path())
             .unwrap()
@@ -103,7 +103,7 @@ impl Collection {
         assert_eq!(left, Vec::<String>::new());
     }
 
-    /// Makes an index of the embeddings.
+    /// Builds an index of the embeddings.
     pub fn index(&self, name: &str, options: &str) {
         self.ok(&format!("index --embeddings docs.npy --doclens lens.npy --ids ids.txt {name} {options}"));
     }

@@ -1,0 +1,147 @@
+//! Arguments of `selvedge index` and `selvedge encode`, and flags of every command that encodes.
+
+use super::ReadArgs;
+use super::parse::{output_path, parse_nbits, parse_positive, parse_size, parse_threads};
+use clap::Args;
+use selvedge::Device;
+use selvedge_encoder::shipped;
+use std::path::PathBuf;
+
+/// Flags that only text has a use for: they conflict with embeddings made elsewhere.
+const TEXT_FLAGS: [&str; 11] = [
+    "model",
+    "split",
+    "include",
+    "exclude",
+    "hidden",
+    "no_ignore",
+    "strict",
+    "save_embeddings",
+    "query_maxlen",
+    "passage_maxlen",
+    "precision",
+];
+
+/// Flags that only passages have a use for: they conflict with `encode --queries`.
+const PASSAGE_FLAGS: [&str; 7] = ["split", "include", "exclude", "hidden", "no_ignore", "strict", "passage_maxlen"];
+
+/// Arguments of `selvedge index`.
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// Collection to read (see below), and folder of the new index; with --embeddings, the folder alone.
+    #[arg(value_name = "COLLECTION> <INDEX", num_args = 1..=2, required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Model: a local checkpoint folder, a Hugging Face hub id, or "shipped", a small English model without a download.
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
+    pub(crate) model: String,
+    /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt.
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
+    pub(crate) save_embeddings: Option<PathBuf>,
+    /// Settings of the codec and of the build.
+    #[command(flatten, next_help_heading = "Compression")]
+    pub(crate) build: BuildArgs,
+    /// Token embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
+    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with_all = TEXT_FLAGS)]
+    #[arg(help_heading = "Embeddings made elsewhere")]
+    pub(crate) embeddings: Option<PathBuf>,
+    /// Number of tokens of each passage: (passages), i32.
+    #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
+    pub(crate) doclens: Option<PathBuf>,
+    /// Ids of the passages, one per line [default: 0, 1, 2, ...].
+    #[arg(long, value_name = "IDS.txt", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Options of reading a folder.
+    #[command(flatten, next_help_heading = "Reading a folder")]
+    pub(crate) read: ReadArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
+
+/// Arguments of `selvedge encode`.
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArgs {
+    /// Collection as `index` reads it; with --queries, queries as `search --queries` reads them.
+    #[arg(value_name = "COLLECTION")]
+    pub(crate) input: PathBuf,
+    /// Folder of the arrays; created if it does not exist.
+    #[arg(value_name = "OUT_DIR", value_parser = output_path())]
+    pub(crate) out: PathBuf,
+    /// Model: a local checkpoint folder, a Hugging Face hub id, or "shipped", a small English model without a download.
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
+    pub(crate) model: String,
+    /// Encode queries instead of passages.
+    #[arg(long, conflicts_with_all = PASSAGE_FLAGS)]
+    pub(crate) queries: bool,
+    /// Write f32 arrays [default: f16].
+    #[arg(long)]
+    pub(crate) f32: bool,
+    /// Options of reading a folder.
+    #[command(flatten, next_help_heading = "Reading a folder")]
+    pub(crate) read: ReadArgs,
+    /// Lengths, precision and threads.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
+
+/// Flags of a build.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Bits per residual component: 0 (centroids only), 1, 2, 4 or 8. A token takes about D * N / 8 + 4 bytes.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = parse_nbits)]
+    pub(crate) nbits: u8,
+    /// Codec of the embeddings.
+    #[arg(long, value_enum, default_value_t = CodecArg::Selvedge)]
+    pub(crate) codec: CodecArg,
+    /// Number of centroids, at most 2^24 [default: 2^floor(log2(16 sqrt(tokens)))].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
+    pub(crate) centroids: Option<u32>,
+    /// Pool similar tokens of each passage, one for FACTOR: a smaller index of lower quality. 1 keeps every token.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
+    pub(crate) pool: usize,
+    /// Seed of sampling and k-means: on one kind of device, the same seed and input give the same index.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Maximum memory of the build, apart from the model: 4GiB (powers of 1024), 4GB (powers of 1000), or bytes.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size, help_heading = "Resources")]
+    pub(crate) memory_budget: u64,
+}
+
+/// Codec as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CodecArg {
+    /// Rotation, then a trellis (1 and 2 bits) or Lloyd-Max levels (4 and 8 bits), with weights per vector.
+    Selvedge,
+    /// ColBERTv2's quantile buckets; decompressed vectors are normalized.
+    Colbertv2,
+}
+
+/// Precision of a model as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PrecisionArg {
+    /// 32-bit floats, as in the checkpoint's own library.
+    F32,
+    /// 8-bit integers: weights are rounded per output, activations per token.
+    Int8,
+}
+
+/// Flags of every command that encodes or searches.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct EncoderArgs {
+    /// Maximum tokens of a query; longer ones are cut [default: the index's, or the checkpoint's without an index].
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) query_maxlen: Option<usize>,
+    /// Maximum tokens of a passage; longer ones are cut [default: the index's, or the checkpoint's without an index].
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) passage_maxlen: Option<usize>,
+    /// Arithmetic of the model's matrix products; int8 is faster and nearly as good [default: int8 for the shipped
+    /// model, f32 for any other].
+    #[arg(long, value_enum)]
+    pub(crate) precision: Option<PrecisionArg>,
+    /// Number of threads [default: one per core].
+    #[arg(long, value_name = "N", value_parser = parse_threads, help_heading = "Resources")]
+    pub(crate) threads: Option<usize>,
+    /// Device of k-means, compression and search, as `selvedge devices` lists it. The model always runs on the CPU.
+    #[arg(long, value_name = "cpu|cuda|cuda/N", default_value_t = Device::Cpu, help_heading = "Resources")]
+    pub(crate) device: Device,
+}

@@ -1,0 +1,134 @@
+//! Arguments of the commands that search: `selvedge search`, `eval` and `tune`.
+
+use super::EncoderArgs;
+use super::parse::{parse_positive, parse_share};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of the source of queries and of their encoder.
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// File of queries, one per line: `id<TAB>text`, or JSONL with "id" (or "_id") and "text". A BEIR folder stands for
+    /// its queries.jsonl, - for standard input.
+    #[arg(long, value_name = "FILE|BEIR_DIR", help_heading = "Queries")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Embeddings of the queries, f16 or f32: (queries, tokens, D), or (total_tokens, D) with --query-lens. Then
+    /// --queries gives their ids and texts [default ids: 0, 1, 2, ...].
+    #[arg(long, value_name = "Q.npy", help_heading = "Queries")]
+    pub(crate) query_embeddings: Option<PathBuf>,
+    /// Number of tokens of each query: (queries), i32.
+    #[arg(long, value_name = "L.npy", requires = "query_embeddings", help_heading = "Queries")]
+    pub(crate) query_lens: Option<PathBuf>,
+    /// Checkpoint that made the index: a local folder or a hub id [default: as stored in the index].
+    #[arg(long, value_name = "DIR|HUB_ID", help_heading = "Encoder")]
+    pub(crate) model: Option<String>,
+    /// Accept a checkpoint whose fingerprint is not that of the index, such as the same model saved again.
+    #[arg(long, help_heading = "Encoder")]
+    pub(crate) any_model: bool,
+}
+
+/// Flags of the depth of a search.
+#[derive(Debug, Args)]
+pub(crate) struct FunnelArgs {
+    /// Score every passage instead of searching approximately.
+    #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "num_rescored"])]
+    pub(crate) exact: bool,
+    /// Cells (inverted lists) probed per query token [default: as tuned, else by k].
+    #[arg(long, value_name = "P")]
+    pub(crate) nprobe: Option<usize>,
+    /// Candidates kept after approximate scoring by centroids alone [default: as tuned, else by k].
+    #[arg(long, value_name = "N")]
+    pub(crate) ndocs: Option<usize>,
+    /// Candidates scored with their residuals, the last stage [default: as tuned, else by k].
+    #[arg(long, visible_alias = "nfull", value_name = "N")]
+    pub(crate) num_rescored: Option<usize>,
+}
+
+/// Arguments of `selvedge search`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Text of a query; each argument is one query.
+    #[arg(value_name = "QUERY", conflicts_with_all = ["queries", "query_embeddings"])]
+    pub(crate) texts: Vec<String>,
+    /// Number of results per query.
+    #[arg(short, default_value_t = 10)]
+    pub(crate) k: usize,
+    /// Print one JSON object per query.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the results as a TREC run to the file RUN, or to standard output if it is -; print nothing else.
+    #[arg(long, value_name = "RUN", conflicts_with = "json")]
+    pub(crate) trec: Option<PathBuf>,
+    /// Source of queries.
+    #[command(flatten)]
+    pub(crate) source: QueryArgs,
+    /// Depth of the search.
+    #[command(flatten, next_help_heading = "Depth of the search")]
+    pub(crate) funnel: FunnelArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
+
+/// Arguments of `selvedge eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Relevance judgments, one per line: `query<TAB>passage<TAB>grade`, or the four columns of TREC. A BEIR folder
+    /// stands for its qrels/test.tsv.
+    #[arg(long, value_name = "FILE|BEIR_DIR")]
+    pub(crate) qrels: PathBuf,
+    /// Depth of the measured ranking; below 100 it counts as 100.
+    #[arg(short, default_value_t = 100)]
+    pub(crate) k: usize,
+    /// Also measure one vector per passage (mean pooling, cosine) of the same model.
+    #[arg(long)]
+    pub(crate) dense: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Uncompressed embeddings of the passages, (total_tokens, D): the ground truth of recall [default: the stored text
+    /// is encoded again].
+    #[arg(long, value_name = "DOCS.npy", requires = "doclens", help_heading = "Ground truth")]
+    pub(crate) embeddings: Option<PathBuf>,
+    /// Number of tokens of each passage: (passages), i32.
+    #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Ground truth")]
+    pub(crate) doclens: Option<PathBuf>,
+    /// Source of queries.
+    #[command(flatten)]
+    pub(crate) source: QueryArgs,
+    /// Depth of the search.
+    #[command(flatten, next_help_heading = "Depth of the search")]
+    pub(crate) funnel: FunnelArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
+
+/// Arguments of `selvedge tune`.
+#[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Share of the exhaustive top k to find: above 0, at most 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.99, value_parser = parse_share)]
+    pub(crate) recall: f64,
+    /// Numbers of results to tune for, separated by commas.
+    #[arg(short, value_delimiter = ',', default_values_t = [10, 100], value_parser = parse_positive)]
+    pub(crate) k: Vec<usize>,
+    /// Print the parameters without storing them in the index.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Source of queries.
+    #[command(flatten)]
+    pub(crate) source: QueryArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
