@@ -1,31 +1,24 @@
-//! Nearest centroid: throughput in multiply-adds, one thread. A GPU's time has the way of the embeddings there in it.
+//! Nearest centroid of each embedding: multiply-adds per second.
 
-#![allow(missing_docs, unreachable_pub, dead_code)]
-
-mod support;
-
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use crate::each_backend;
+use crate::support::Bench;
+use crate::support::backends::Timed;
+use crate::support::data::{DIM, embeddings};
+use crate::support::report::Work;
 use selvedge_backend::{Backend, round_to_int8};
-use support::{DIM, Timed, Work, bench, embeddings};
 
-fn assign(c: &mut Criterion) {
-    let mut group = c.benchmark_group("assign");
-    group.sample_size(10);
-    let k = 4096;
-    let reals = embeddings(k, 1000, 2);
-    let mut centroids = vec![0; reals.len()];
-    round_to_int8(&reals, &mut centroids);
-    each_backend!(backend => {
-        let n = backend.size(4096, 1 << 17);
-        let rows = embeddings(n, 1000, 1);
-        let macs = n * k * DIM;
-        let what = format!("N{n}xK{k}xD{DIM}");
-        let resident = backend.load_centroids(DIM, &centroids).expect("there is room");
-        bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {
-            backend.assign(&resident, &rows).expect("it does not fail")
-        });
+pub fn run(bench: &mut Bench<'_>) {
+    each_backend!(bench, backend => {
+        for (num, log_k) in bench.shapes(&[(4096, 12), (1024, 16)], &[(2048, 14)]) {
+            let (n, k) = (backend.size(num, 32 * num), 1 << log_k);
+            let Some(row) = bench.row("assign", backend, format!("N={n} K=2^{log_k} D={DIM}")) else { continue };
+            let reals = embeddings(k, 1000, 2);
+            let mut centroids = vec![0; reals.len()];
+            round_to_int8(&reals, &mut centroids);
+            let resident = backend.load_centroids(DIM, &centroids).expect("enough memory");
+            let rows = embeddings(n, 1000, 1);
+            let work = Work::int8(n * k * DIM);
+            row.time(backend, work.units(), work, || backend.assign(&resident, &rows).expect("it does not fail"));
+        }
     });
 }
-
-criterion_group!(benches, assign);
-criterion_main!(benches);

@@ -1,30 +1,24 @@
-//! The centroid table of one query: throughput in multiply-adds, one thread.
+//! The centroid table of one query: multiply-adds per second.
 
-#![allow(missing_docs, unreachable_pub, dead_code)]
-
-mod support;
-
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use crate::each_backend;
+use crate::support::Bench;
+use crate::support::data::{DIM, codec, query, wide};
+use crate::support::report::Work;
 use selvedge_backend::Backend;
-use support::{DIM, Timed, Work, bench, codec, query, wide};
 
-fn centroid_table(c: &mut Criterion) {
-    let mut group = c.benchmark_group("centroid_table");
-    group.sample_size(20);
-    let codec = codec(2, 1024);
-    each_backend!(backend => {
-        for (query_len, log_k) in [(32, 12), (32, 14), (32, 16), (12, 14), (12, 16), (12, 18)] {
-            let k = backend.size(1 << log_k, 1 << log_k);
-            let resident = backend.load_codec(wide(&codec.params, k)).expect("valid");
+pub fn run(bench: &mut Bench<'_>) {
+    each_backend!(bench, backend => {
+        let more = [(32, 12), (12, 14), (12, 16), (12, 18)];
+        for (query_len, log_k) in bench.shapes(&[(32, 10), (32, 14), (32, 16)], &more) {
+            let shape = format!("Q={query_len} K=2^{log_k} D={DIM}");
+            let Some(row) = bench.row("centroid_table", backend, shape) else { continue };
+            let k = 1 << log_k;
+            let resident = backend.load_codec(wide(&codec(2, 1024).params, k)).expect("valid");
             let query = query(backend, &resident, query_len);
-            let macs = query_len * k * DIM;
-            let what = format!("Q{query_len}xK2^{}xD{DIM}", k.ilog2());
-            bench(&mut group, backend, what, Throughput::Elements(macs as u64), Work::Products(macs), || {
+            let work = Work::int8(query_len * k * DIM);
+            row.time(backend, work.units(), work, || {
                 backend.centroid_table(&resident, &query).expect("it does not fail")
             });
         }
     });
 }
-
-criterion_group!(benches, centroid_table);
-criterion_main!(benches);

@@ -1,54 +1,51 @@
-//! Residuals to bytes, and embeddings to codes and bytes (rotation, assignment and compression in one): embeddings per
-//! second, one thread. A GPU's time has their way there in it, and the host's rotation.
+//! Residuals to bytes (`compress`), and embeddings to codes and bytes (`assign_compress`: rotation, assignment and
+//! compression in one pass, as a build does it): embeddings per second.
 
-#![allow(missing_docs, unreachable_pub, dead_code)]
-
-mod support;
-
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use crate::each_backend;
+use crate::support::Bench;
+use crate::support::backends::Timed;
+use crate::support::data::{DIM, codec, embeddings};
+use crate::support::report::{Units, Work};
 use selvedge_backend::Backend;
-use support::{DIM, Timed, Work, bench, codec, embeddings};
 
-fn compress(c: &mut Criterion) {
-    let mut group = c.benchmark_group("compress");
-    group.sample_size(10);
-    for nbits in [1u8, 2, 4] {
-        let codec = codec(nbits, 1024);
-        each_backend!(backend => {
-            let n = backend.size(8192, 1 << 16);
-            let rows = embeddings(n, 1000, 1);
-            let resident = backend.load_codec(codec.params.clone()).expect("there is room");
-            let centroids = backend.load_centroids(DIM, &codec.params.centroids).expect("there is room");
-            let codes = backend.assign(&centroids, &rows).expect("it does not fail");
-            let (what, read) = (format!("{nbits}bitxD{DIM}"), Work::Moved(size_of_val(&rows[..])));
-            bench(&mut group, backend, what, Throughput::Elements(n as u64), read, || {
-                backend.compress(&resident, &rows, &codes).expect("it does not fail")
-            });
-        });
-    }
+pub fn run(bench: &mut Bench<'_>) {
+    compress(bench);
+    assign_compress(bench);
 }
 
-/// What a build does with each embedding, and a copy of it, at as many centroids as the peers were measured with.
-fn assign_compress(c: &mut Criterion) {
-    let mut group = c.benchmark_group("assign_compress");
-    group.sample_size(10);
-    let k = 4096;
-    for nbits in [1u8, 2, 4] {
-        let codec = codec(nbits, k);
-        each_backend!(backend => {
-            let compressor = codec.compressor(backend).expect("there is room");
+fn compress(bench: &mut Bench<'_>) {
+    each_backend!(bench, backend => {
+        for nbits in bench.shapes(&[2, 4], &[1]) {
             let n = backend.size(8192, 1 << 16);
+            let Some(row) = bench.row("compress", backend, format!("N={n} D={DIM} nbits={nbits}")) else { continue };
+            let (codec, rows) = (codec(nbits, 1024), embeddings(n, 1000, 1));
+            let resident = backend.load_codec(codec.params.clone()).expect("enough memory");
+            let centroids = backend.load_centroids(DIM, &codec.params.centroids).expect("enough memory");
+            let codes = backend.assign(&centroids, &rows).expect("it does not fail");
+            let (units, read) = (Units { amount: n, unit: "embeddings" }, Work::memory(size_of_val(&rows[..])));
+            row.time(backend, units, read, || {
+                backend.compress(&resident, &rows, &codes).expect("it does not fail")
+            });
+        }
+    });
+}
+
+/// The time includes a copy of the embeddings, which the rotation overwrites.
+fn assign_compress(bench: &mut Bench<'_>) {
+    let k = 4096;
+    each_backend!(bench, backend => {
+        for nbits in bench.shapes(&[2], &[1, 4]) {
+            let n = backend.size(8192, 1 << 16);
+            let shape = format!("N={n} K=2^12 D={DIM} nbits={nbits}");
+            let Some(row) = bench.row("assign_compress", backend, shape) else { continue };
+            let codec = codec(nbits, k);
+            let compressor = codec.compressor(backend).expect("enough memory");
             let rows = embeddings(n, 1000, 1);
-            let (what, products) = (format!("{nbits}bitxK{k}xD{DIM}"), Work::Products(n * k * DIM));
             let mut rotated = rows.clone();
-            bench(&mut group, backend, what, Throughput::Elements(n as u64), products, || {
+            row.time(backend, Units { amount: n, unit: "embeddings" }, Work::int8(n * k * DIM), || {
                 rotated.copy_from_slice(&rows);
                 compressor.compress(backend, &mut rotated).expect("it does not fail")
             });
-        });
-    }
-    group.finish();
+        }
+    });
 }
-
-criterion_group!(benches, compress, assign_compress);
-criterion_main!(benches);

@@ -1,7 +1,8 @@
 //! The stock engine: candle-transformers' own model of a checkpoint, in f32, over the same token ids.
 //!
-//! A batch is padded to its longest text and masked, as its examples do. Projection, unit length and tokenizing are not in
-//! its time. It takes one thread per core, or as many as `RAYON_NUM_THREADS` says, whatever rayon pool it is called from.
+//! A batch is padded to its longest text and masked, as its examples do. Its time excludes projection, unit length and
+//! tokenizing. It splits products into one part per core, or `RAYON_NUM_THREADS` parts, and runs them on the current
+//! rayon pool.
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -25,12 +26,13 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Loads `config.json` and `model.safetensors` of a folder. None if it has not both, or another architecture.
+    /// Loads `config.json` and `model.safetensors` of a folder. `None` if one of them is missing, or if no
+    /// variant of `Model` has the architecture.
     pub fn load(folder: &Path) -> Option<Self> {
         let config = std::fs::read(folder.join("config.json")).ok()?;
         let weights = std::fs::read(folder.join("model.safetensors")).ok()?;
         let mut config: Value = serde_json::from_slice(&config).expect("a configuration");
-        // Fields that candle's configurations do not have a default for, and inference does not need.
+        // Fields that candle's configurations require, although inference does not use them.
         for (key, value) in [("hidden_dropout_prob", json!(0.0)), ("initializer_range", json!(0.02))] {
             config.as_object_mut().expect("an object").entry(key).or_insert(value);
         }

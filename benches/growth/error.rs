@@ -1,14 +1,14 @@
-//! What can stop a run.
+//! Errors of a run.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong.
+/// Error that ends a run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Files of embeddings, or the build.
+    /// Error of reading embeddings, or of the build.
     #[error(transparent)]
     Selvedge(#[from] selvedge::Error),
     #[error(transparent)]
@@ -21,7 +21,7 @@ pub enum Error {
     Search(#[from] selvedge_search::Error),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    /// A result that another version kept.
+    /// Result file of another version of this benchmark.
     #[error("{path}: {source}; delete it, and it is measured again")]
     Kept { path: PathBuf, source: serde_json::Error },
     #[error("{path}: made from another source ({found} vectors, expected {expected}); delete its folder")]
@@ -30,13 +30,13 @@ pub enum Error {
     NoQueries { path: PathBuf },
     #[error("{path}: holds {found} tokens, too few to make clusters of")]
     TooSmall { path: PathBuf, found: usize },
-    /// A process said by itself what was wrong.
+    /// Failure of a stage's process, which has printed its own message.
     #[error("stage {stage} for {passages} passages ended with {status}")]
     Stage { stage: &'static str, passages: usize, status: ExitStatus },
 }
 
 impl Error {
-    /// Wraps what the system said of `path`.
+    /// Wraps an I/O error of `path`.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }

@@ -1,6 +1,6 @@
-//! A power law through points: least squares of `ln y` over `ln x`.
+//! Fit of a power law: least squares of `ln y` over `ln x`.
 
-/// `y = factor * x^exponent`.
+/// Power law `y = factor * x^exponent`.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit {
     pub exponent: f64,
@@ -10,7 +10,7 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// The power law nearest to `points`; none through fewer than two sizes.
+    /// Returns the power law nearest to `points`, or `None` for fewer than two values of x.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let n = points.len() as f64;
         let logs: Vec<(f64, f64)> = points.iter().map(|&(x, y)| (x.ln(), y.ln())).collect();
@@ -23,7 +23,7 @@ impl Fit {
         (xx > 0.0 && exponent.is_finite()).then(|| Self { exponent, factor: (y - exponent * x).exp(), r2 })
     }
 
-    /// The law at `x`.
+    /// Returns the value of the law at `x`.
     pub fn at(&self, x: f64) -> f64 {
         self.factor * x.powf(self.exponent)
     }

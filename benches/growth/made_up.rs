@@ -1,7 +1,7 @@
-//! A collection for a machine without real embeddings, in the same files: unit vectors around topics with
-//! residuals about as long as real ones, as in `benches/support`, and passages that keep to a few topics.
+//! Synthetic collection in place of real embeddings, in the same files: unit vectors around topics, with residuals
+//! about as long as real ones, as in `benches/support`, and few topics per passage.
 //!
-//! Its numbers show that the benchmark runs and roughly how things grow; recall is that of made-up data.
+//! Times, bytes and memory grow roughly as with real embeddings; recall does not carry over.
 
 use crate::error::{Error, Result};
 use half::f16;
@@ -14,9 +14,9 @@ const DIM: usize = 128;
 const TOPICS: usize = 2000;
 const PASSAGES: usize = 4000;
 const QUERIES: usize = 500;
-/// Rows that a query takes in its file, whatever its length.
+/// Rows of a query in its file, padding included.
 const QUERY_ROWS: usize = 32;
-/// Topics of a passage: a run of them, so that passages have neighbours.
+/// Number of topics of a passage: consecutive ones, so that passages overlap and have neighbours.
 const TOPICS_OF_PASSAGE: usize = 24;
 
 /// Writes the four files into `folder`.
@@ -43,14 +43,14 @@ pub fn write(folder: &Path) -> Result<()> {
     write_counts(&folder.join("qlens.i32.npy"), &qlens)
 }
 
-/// Writes a vector of i32.
+/// Writes a one-dimensional array of i32.
 pub fn write_counts(path: &Path, counts: &[u32]) -> Result<()> {
     let mut npy = NpyWriter::create(path)?;
     npy.write(&counts.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>())?;
     Ok(npy.finish("<i4", &[counts.len()])?)
 }
 
-/// A unit row around one of the topics from `first` on, as f16.
+/// Returns a unit row near one of the topics from `first` on, as f16 bytes.
 fn near(topics: &[f32], first: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let topic = (first + rng.random_range(0..TOPICS_OF_PASSAGE)) % TOPICS;
     let row: Vec<f32> = topics[topic * DIM..][..DIM].iter().map(|t| t + 0.6 * normal(rng)).collect();
@@ -58,6 +58,7 @@ fn near(topics: &[f32], first: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     row.iter().flat_map(|x| f16::from_f32(x / norm).to_le_bytes()).collect()
 }
 
+/// Returns a nearly normal number of variance 0.5.
 fn normal(rng: &mut ChaCha8Rng) -> f32 {
     (0..6).map(|_| rng.random::<f32>() - 0.5).sum()
 }

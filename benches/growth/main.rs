@@ -1,28 +1,30 @@
-//! How query time, build time, bytes and memory grow with the collection, from ten thousand passages to a million.
+//! Growth of query time, build time, bytes and memory with the collection, from 10,000 passages to a million.
 //!
 //! ```text
 //! cargo bench --bench growth -- --sizes 10000,30000,100000 --mean-len 32 --embeddings DIR
 //! ```
 //!
-//! In: a folder of real embeddings (`--embeddings` or SELVEDGE_EMBEDDINGS), or clusters made up. Collections of each
-//! size are made after them (`synth.rs`), streamed and never stored. Out: CSV on standard output and a plot.
+//! In: a folder of real embeddings (`--embeddings` or SELVEDGE_EMBEDDINGS), or synthetic clusters. Collections of each
+//! size with the statistics of these embeddings are generated (`synth.rs`), streamed and never stored. Out: CSV on
+//! standard output and a plot.
 //!
-//! What the columns mean:
+//! Columns:
 //!
-//! * **build_s**: wall time of the function behind `selvedge index`, on rayon's pool (RAYON_NUM_THREADS), from the
-//!   sample to the index in place. Making the passages, which alternates with it, is not in it.
-//! * **peak_mb**: largest resident size of the process that built, the embeddings it held at a time included.
-//! * **p50_ms, p95_ms**: one query at a time on one thread, index warm, query encoding aside; each query's best of
-//!   three. Row `growth`: the cheapest setting of the funnel whose recall@10 of exact f32 MaxSim reaches `--recall`;
-//!   `reached` is 0 where none does, and the row is then the setting with the best recall. Row `growth-default`:
-//!   the defaults. Row `growth-exhaustive`: every passage scored, one pass.
-//! * **table_ms, candidates_ms, score_ms**: means of the funnel's stages.
-//! * **query_peak_mb**: largest resident size of the process that asked, mapped pages included.
+//! * **build_s**: wall time of the build that `selvedge index` runs, on rayon's pool (RAYON_NUM_THREADS), from the
+//!   sample to the index in place. Generating the passages, which alternates with it, is excluded.
+//! * **peak_mb**: largest resident size of the building process, including the embeddings that it held at a time.
+//! * **p50_ms, p95_ms**: one query at a time on one thread, index warm, without query encoding; best of three per
+//!   query. Row `growth`: the fastest search parameters whose recall@10 of exact f32 MaxSim reaches `--recall`; if none
+//!   does, `reached` is 0 and the row has the best recall. Row `growth-default`: the defaults. Row `growth-exhaustive`:
+//!   every passage scored, one pass.
+//! * **table_ms, candidates_ms, score_ms**: mean times of the stages of the search: centroid table and probe;
+//!   candidates and their approximate scores; MaxSim.
+//! * **query_peak_mb**: largest resident size of the searching process, including mapped pages.
 //!
-//! Builds, truths and queries each run in a process of their own. Indexes are kept (`options.rs`); a size that has
-//! one is only asked again.
+//! The build, the ground truth and the queries of a size run in separate processes. Indexes are kept (`options.rs`); a
+//! size that has one is only searched again.
 
-#![allow(missing_docs, unreachable_pub)] // a benchmark has no outside
+#![allow(missing_docs, unreachable_pub)] // a benchmark exports nothing
 
 mod error;
 mod fit;
@@ -39,14 +41,14 @@ use fit::Fit;
 use options::{Options, Stage};
 use plot::{Panel, Series};
 use selvedge_backend::{Backend, Cpu};
-use stages::{Answered, Built, Queried};
+use stages::{Built, Measured, Queried};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let result = match (options.stage, options.of) {
         (Some(stage), Some(passages)) => run(&options, stage, passages),
-        // `cargo test --benches` runs benchmarks without --bench: minutes are not a test's business.
+        // `cargo test --benches` runs benchmarks without --bench; this one takes minutes.
         _ if !options.bench => {
             println!("growth: run by `cargo bench --bench growth`");
             Ok(())
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does one stage in this process.
+/// Runs one stage in this process.
 fn run(options: &Options, stage: Stage, passages: usize) -> Result<()> {
     match stage {
         Stage::Recipe => stages::prepare(options),
@@ -72,7 +74,7 @@ fn run(options: &Options, stage: Stage, passages: usize) -> Result<()> {
     }
 }
 
-/// Does one stage in a process of its own.
+/// Runs one stage in a new process.
 fn spawn(stage: Stage, passages: usize) -> Result<()> {
     let this = std::env::current_exe().map_err(|source| Error::Io { path: "growth".into(), source })?;
     let mut command = Command::new(&this);
@@ -81,7 +83,7 @@ fn spawn(stage: Stage, passages: usize) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::Stage { stage: stage.name(), passages, status }) }
 }
 
-/// Every size, from what is missing to a line of figures; then the fits and the plot.
+/// Runs the missing stages of every size, prints its rows, and then the fits and the plot.
 fn measure(options: &Options) -> Result<()> {
     if !recipe::is_kept(&options.source_dir()) {
         spawn(Stage::Recipe, 0)?;
@@ -109,25 +111,25 @@ fn measure(options: &Options) -> Result<()> {
     finish(options, &rows)
 }
 
-/// Says what is measured, and names the columns.
+/// Prints the settings and the names of the columns.
 fn head(options: &Options) -> Result<()> {
     let Options { nbits, mean_len, queries, recall, seed, memory_budget_mib, .. } = options;
     println!(
-        "# growth: {}, passages of {mean_len} tokens, {nbits} bits, {queries} queries, recall@10 >= {recall}, seed {seed}, \
-         memory budget {memory_budget_mib} MiB, {}",
+        "# growth: {}, passages of {mean_len} tokens, {nbits} bits, {queries} queries, recall@10 >= {recall}, \
+         seed {seed}, memory budget {memory_budget_mib} MiB, {}",
         options.source_name(),
         Cpu::new()?.name(),
     );
     println!(
-        "what,passages,tokens,K,build_s,peak_mb,bytes_per_vector,open_ms,nprobe,num_rescored,recall@10,p50_ms,p95_ms,reached,\
-         table_ms,candidates_ms,score_ms,query_peak_mb,build_threads,making_s"
+        "what,passages,tokens,K,build_s,peak_mb,bytes_per_vector,open_ms,nprobe,num_rescored,recall@10,p50_ms,p95_ms,\
+         reached,table_ms,candidates_ms,score_ms,query_peak_mb,build_threads,making_s"
     );
     Ok(())
 }
 
-/// The lines of one size.
+/// Prints the rows of one size.
 fn print((built, queried): &(Built, Queried), recall: f64) {
-    let line = |what: &str, a: &Answered| {
+    let line = |what: &str, a: &Measured| {
         println!(
             "{what},{},{},{},{:.2},{:.0},{:.2},{:.2},{},{},{:.4},{:.3},{:.3},{},{:.3},{:.3},{:.3},{:.0},{},{:.1}",
             queried.passages,
@@ -158,7 +160,7 @@ fn print((built, queried): &(Built, Queried), recall: f64) {
     }
 }
 
-/// Fits and plots what grows. Times at equal recall are those of the sizes that reach it.
+/// Prints the fits and writes the plot. Times at equal recall exclude the sizes that do not reach it.
 fn finish(options: &Options, rows: &[(Built, Queried)]) -> Result<()> {
     let series = |name: &str, color, of: &dyn Fn(&Built, &Queried) -> Option<f64>| {
         let point = |(built, queried): &(Built, Queried)| Some((queried.passages as f64, of(built, queried)?));
@@ -169,7 +171,7 @@ fn finish(options: &Options, rows: &[(Built, Queried)]) -> Result<()> {
         }
         Series { name: name.into(), color, points, fit }
     };
-    let reached = |a: &Answered, ms: f64| (a.recall >= options.recall).then_some(ms);
+    let reached = |a: &Measured, ms: f64| (a.recall >= options.recall).then_some(ms);
     let times = vec![
         series("median", "#2f81f7", &|_, q| reached(&q.cheapest, q.cheapest.p50_ms)),
         series("p95", "#d29922", &|_, q| reached(&q.cheapest, q.cheapest.p95_ms)),

@@ -1,85 +1,85 @@
-//! What a run may be told, and where it keeps what it makes.
+//! Options of a run, and the paths of the files that it keeps.
 //!
 //! ```text
-//! DIR/SOURCE/               codes, means and neighbours of the real collection        recipe.rs
-//! DIR/SOURCE/len64-seed0/   one collection of each size:
+//! DIR/SOURCE/               clusters, means and neighbours of the real collection (recipe.rs)
+//! DIR/SOURCE/len64-seed0/   one folder for each size:
 //!     PASSAGES/index-2bit         the index, kept from run to run
-//!     PASSAGES/build-2bit.json    what making it took
-//!     PASSAGES/truth-100q.json    exact f32 MaxSim's top 10
-//!     PASSAGES/query-2bit.json    what asking it took, measured anew by every run
+//!     PASSAGES/build-2bit.json    time and memory of its build
+//!     PASSAGES/truth-100q.json    top 10 of exact f32 MaxSim
+//!     PASSAGES/query-2bit.json    time and memory of searches, measured again by every run
 //!     growth-2bit.svg             the plot
 //! ```
 //!
-//! What is kept is not made again: after a change of the codec, the index, the memory budget or the
-//! number of threads, delete `PASSAGES`.
+//! Files that exist are used as they are: after a change of the codec, the index, the memory budget or the number of
+//! threads, delete `PASSAGES`.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-/// How query time, build time, bytes and memory grow with the collection.
+/// Measures the growth of query time, build time, bytes and memory with the collection.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "growth")]
 pub struct Options {
     /// Sizes of the collections, in passages
     #[arg(long, value_delimiter = ',', default_values_t = [10_000usize, 30_000, 100_000, 300_000, 1_000_000])]
     pub sizes: Vec<usize>,
-    /// Bits of a residual component
+    /// Bits per residual component
     #[arg(long, default_value_t = 2)]
     pub nbits: u8,
-    /// Tokens of a passage on average
+    /// Mean number of tokens of a passage
     #[arg(long, default_value_t = 64)]
     pub mean_len: usize,
-    /// Queries, spread evenly over those of the source
+    /// Number of queries, evenly spaced in the source
     #[arg(long, default_value_t = 100)]
     pub queries: usize,
-    /// The recall@10 of exact f32 MaxSim at which times of different sizes are compared
+    /// Recall@10 of exact f32 MaxSim at which times of different sizes are compared
     #[arg(long, default_value_t = 0.9)]
     pub recall: f64,
-    /// Passages up to which the exhaustive search is measured too
+    /// Largest number of passages for which the exhaustive search is measured, too
     #[arg(long, default_value_t = 100_000)]
     pub exhaustive_up_to: usize,
-    /// Memory that a build may use, in MiB, as `selvedge index --memory-budget` has it
+    /// Maximum memory of a build in MiB, as of `selvedge index --memory-budget`
     #[arg(long, default_value_t = 4096)]
     pub memory_budget_mib: u64,
     /// Seed of the collections
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Real embeddings: a folder with docs.f16.npy, doclens.i32.npy, queries.f16.npy and qlens.i32.npy;
-    /// SELVEDGE_EMBEDDINGS where it is not given, clusters made up where that is not set either
+    /// Real embeddings: a folder with docs.f16.npy, doclens.i32.npy, queries.f16.npy and qlens.i32.npy [default:
+    /// SELVEDGE_EMBEDDINGS, or synthetic clusters if that is not set]
     #[arg(long)]
     pub embeddings: Option<PathBuf>,
-    /// Where indexes are kept
+    /// Folder of the indexes and results
     #[arg(long, default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/growth"))]
     pub dir: PathBuf,
-    /// The plot; in the folder of the collections where it is not given
+    /// File of the plot [default: in the folder of the collections]
     #[arg(long)]
     pub svg: Option<PathBuf>,
-    /// What cargo gives to a benchmark
+    /// Flag that cargo passes to a benchmark
     #[arg(long, hide = true)]
     pub bench: bool,
-    /// What this process does for its parent
+    /// Stage that this process runs for its parent
     #[arg(long, hide = true, requires = "of")]
     pub stage: Option<Stage>,
-    /// The size that it does it for; any for the recipe
+    /// Number of passages of the stage; any for the recipe
     #[arg(long, hide = true)]
     pub of: Option<usize>,
 }
 
-/// What is done in a process of its own, so that peaks of memory do not mix.
+/// Part of a run that has its own process, so that peaks of memory are separate.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The source's clusters and neighbours.
+    /// Clusters and neighbours of the source.
     Recipe,
-    /// A collection's index.
+    /// Index of a collection.
     Build,
-    /// Its exact ranking.
+    /// Exact ranking of a collection.
     Truth,
-    /// The queries.
+    /// Searches of an index.
     Query,
 }
 
 impl Stage {
-    /// The stage as its process is told it.
+    /// Returns the value of `--stage` for this stage.
     pub fn name(self) -> &'static str {
         match self {
             Self::Recipe => "recipe",
@@ -91,58 +91,58 @@ impl Stage {
 }
 
 impl Options {
-    /// The folder of real embeddings, where there is one.
+    /// Returns the folder of real embeddings, if there is one.
     pub fn real_embeddings(&self) -> Option<PathBuf> {
         self.embeddings.clone().or_else(|| std::env::var_os("SELVEDGE_EMBEDDINGS").map(PathBuf::from))
     }
 
-    /// The source's name: that of its folder.
+    /// Returns the name of the source: its folder's name, or `made-up`.
     pub fn source_name(&self) -> String {
         let name = self.real_embeddings().and_then(|folder| Some(folder.file_name()?.to_owned()));
         name.as_deref().unwrap_or(OsStr::new("made-up")).to_string_lossy().into_owned()
     }
 
-    /// What is kept of the source.
+    /// Folder of the statistics of the source.
     pub fn source_dir(&self) -> PathBuf {
         self.dir.join(self.source_name())
     }
 
-    /// The folder of embeddings to start from; made-up ones lie beside what is kept of them.
+    /// Folder of the source embeddings; synthetic ones are in the folder of their statistics.
     pub fn embeddings_dir(&self) -> PathBuf {
         self.real_embeddings().unwrap_or_else(|| self.source_dir())
     }
 
-    /// The collections of all sizes.
+    /// Folder of the collections of all sizes.
     fn collections_dir(&self) -> PathBuf {
         self.source_dir().join(format!("len{}-seed{}", self.mean_len, self.seed))
     }
 
-    /// The collection of `passages`.
+    /// Folder of the collection of `passages`.
     pub fn size_dir(&self, passages: usize) -> PathBuf {
         self.collections_dir().join(passages.to_string())
     }
 
-    /// The index of `passages`.
+    /// Path of the index of `passages`.
     pub fn index(&self, passages: usize) -> PathBuf {
         self.size_dir(passages).join(format!("index-{}bit", self.nbits))
     }
 
-    /// What the index took to make.
+    /// File of the measurements of the build.
     pub fn built(&self, passages: usize) -> PathBuf {
         self.size_dir(passages).join(format!("build-{}bit.json", self.nbits))
     }
 
-    /// The exact ranking.
+    /// File of the exact ranking.
     pub fn truth(&self, passages: usize) -> PathBuf {
         self.size_dir(passages).join(format!("truth-{}q.json", self.queries))
     }
 
-    /// What the queries took.
+    /// File of the measurements of the searches.
     pub fn queried(&self, passages: usize) -> PathBuf {
         self.size_dir(passages).join(format!("query-{}bit.json", self.nbits))
     }
 
-    /// The plot.
+    /// File of the plot.
     pub fn plot(&self) -> PathBuf {
         let kept = || self.collections_dir().join(format!("growth-{}bit.svg", self.nbits));
         self.svg.clone().unwrap_or_else(kept)

@@ -1,20 +1,20 @@
-//! Two log-log panels as an SVG. No background, and text of a grey that reads on white and on dark pages
-//! alike (contrast 4.3 to 1 on white, 4.9 on black).
+//! Plot of log-log panels as SVG. There is no background; text is of a grey that is readable on white and on dark pages
+//! (contrast 4.3 to 1 on white, 4.9 on black).
 
 use crate::fit::Fit;
 use std::fmt::Write;
 
-/// Grey of text and axes; fainter lines are the same with opacity.
+/// Grey of text and axes; grid lines are the same with opacity.
 const INK: &str = "#7a7a7a";
-/// Size of a panel's frame, and where the first one begins.
+/// Size of a panel's frame, and its offset from the panel's left and top.
 const WIDTH: f64 = 310.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 44.0;
-/// From one panel's left edge to the next.
+/// Distance between the left edges of two panels.
 const PITCH: f64 = 425.0;
 
-/// Points of one colour, and the power law through them.
+/// Points of one color, and the power law through them.
 pub struct Series {
     pub name: String,
     pub color: &'static str,
@@ -22,22 +22,24 @@ pub struct Series {
     pub fit: Option<Fit>,
 }
 
-/// One pair of axes; x is passages.
+/// Pair of axes; x is the number of passages.
 pub struct Panel {
     pub title: String,
     pub series: Vec<Series>,
 }
 
-/// A logarithmic axis from a power of ten to another.
+/// Logarithmic axis between two powers of ten.
 struct Axis {
+    /// Exponents of ten at the ends.
     low: f64,
     high: f64,
+    /// Coordinates of the ends.
     from: f64,
     to: f64,
 }
 
 impl Axis {
-    /// Whole decades around `values`.
+    /// Creates an axis of whole decades around `values`.
     fn new(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
         let low = values.clone().fold(f64::INFINITY, f64::min).log10().floor();
         let high = values.fold(f64::MIN_POSITIVE, f64::max).log10().ceil();
@@ -53,7 +55,7 @@ impl Axis {
     }
 }
 
-/// The picture.
+/// Draws the panels side by side.
 pub fn svg(panels: &[Panel]) -> String {
     let (width, height) = (PITCH * panels.len() as f64, TOP + HEIGHT + 44.0);
     let mut out = String::new();
@@ -109,7 +111,7 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
             series.color
         );
         text(out, legend + 12.0, TOP - 8.0, "start", &escape(&name));
-        // About the width of a character at this size: nobody measures text in a string.
+        // 7 is about the width of a character at this size; the exact width depends on the reader's font.
         legend += 22.0 + 7.0 * name.len() as f64;
     }
 }
@@ -124,7 +126,7 @@ fn text(out: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>");
 }
 
-/// A power of ten, as one writes it on an axis.
+/// Formats a power of ten as a label.
 fn short(tick: f64) -> String {
     match tick {
         t if t >= 1e6 => format!("{} M", t / 1e6),

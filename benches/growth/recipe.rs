@@ -1,8 +1,8 @@
-//! What must be known of a real collection before others can be made after it: the cluster of each of its
-//! tokens, each cluster's mean, and the passages nearest to each passage.
+//! Statistics of a real collection that `synth.rs` generates others from: the cluster of each token, the mean of each
+//! cluster, and the passages nearest to each passage.
 //!
-//! Computed once and kept, by a process of its own, so that k-means is not in the peak of a build. The vectors
-//! themselves stay on disk and are read row by row: the page cache is not in a process's peak either.
+//! They are computed once in a separate process and kept, so that k-means does not count in the peak memory of a build.
+//! Embeddings stay on disk and are read row by row: the page cache does not count in the peak of a process either.
 
 use crate::error::{Error, Result};
 use crate::made_up::{self, write_counts};
@@ -15,34 +15,34 @@ use selvedge_backend::Cpu;
 use selvedge_codec::{Codec, CodecKind, TrainOptions, train};
 use std::path::{Path, PathBuf};
 
-/// Clusters of the source, and tokens that k-means sees.
+/// Numbers of clusters and of tokens sampled for k-means.
 const CLUSTERS: usize = 2048;
 const SAMPLE: usize = 60_000;
-/// Passages nearest to a passage, itself among them.
+/// Number of nearest passages kept per passage, itself included.
 pub const NEAR: usize = 9;
-/// Passages that are read at a time.
+/// Number of passages read at a time.
 const BLOCK: usize = 1024;
 
-/// A real collection, known well enough to make others after it.
+/// Real collection with its clusters and neighbours.
 pub struct Recipe {
-    /// Its embeddings, `(N, D)`.
+    /// File of the embeddings, `(N, D)`.
     pub embeddings: PathBuf,
     pub dim: usize,
-    /// First token of each passage, and the end of the last.
+    /// First token of each passage, and the number of tokens.
     pub offsets: Vec<usize>,
     /// Cluster of each token.
     pub codes: Vec<u32>,
-    /// Tokens of cluster `c`: `members[starts[c]..starts[c + 1]]`.
+    /// Tokens sorted by cluster; cluster `c` has `members[starts[c]..starts[c + 1]]`.
     pub members: Vec<u32>,
     pub starts: Vec<usize>,
-    /// Mean of each cluster, not of unit length: residuals must have zero mean, or a mixture of two shrinks.
+    /// Mean of each cluster, not normalized: residuals must have zero mean, or a mixture of two is too short.
     pub means: Vec<f32>,
-    /// [`NEAR`] passages for each passage.
+    /// The [`NEAR`] nearest passages of each passage.
     pub near: Vec<u32>,
 }
 
 impl Recipe {
-    /// Reads what [`prepare`] has kept in `kept`.
+    /// Reads the collection in `folder` and the results of [`prepare`] in `kept`.
     pub fn open(folder: &Path, kept: &Path) -> Result<Self> {
         let embeddings = folder.join("docs.f16.npy");
         let offsets = offsets(&read_lens(&folder.join("doclens.i32.npy"))?);
@@ -58,13 +58,13 @@ impl Recipe {
         Ok(Self { embeddings, dim, offsets, codes, members, starts, means, near: read_lens(&kept.join("near.npy"))? })
     }
 
-    /// Tokens of a passage on average.
+    /// Returns the mean number of tokens of a passage.
     pub fn mean_len(&self) -> f64 {
         self.codes.len() as f64 / (self.offsets.len() - 1) as f64
     }
 }
 
-/// Whether [`prepare`] has been here.
+/// Returns whether `kept` has the results of [`prepare`].
 pub fn is_kept(kept: &Path) -> bool {
     kept.join("near.npy").exists()
 }
@@ -107,12 +107,12 @@ pub fn prepare(folder: &Path, kept: &Path) -> Result<()> {
     let mut npy = NpyWriter::create(&kept.join("means.npy"))?;
     npy.write(&means.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
     npy.finish("<f4", &[num_clusters, dim])?;
-    // Last: it stands for all three.
+    // Written last: its existence shows that all three are complete.
     write_counts(&kept.join("near.npy"), &nearest(dim, &of_passages))
 }
 
-/// Clusters as the centroids of a codec without residuals and without a rotation: whoever assigns vectors to
-/// centroids, and in which type, is then the codec's business alone.
+/// Trains the clusters as the centroids of a codec without residuals and rotation, so that the codec alone decides how
+/// embeddings are assigned to centroids.
 fn clusters(backend: &Cpu, docs: &Path) -> Result<Codec> {
     let mut npy = NpyFloats::open(docs)?;
     let (dim, num_rows) = (npy.dim(), npy.num_rows());
@@ -128,20 +128,20 @@ fn clusters(backend: &Cpu, docs: &Path) -> Result<Codec> {
     Ok(train(backend, dim, sample, &options, &())?)
 }
 
-/// The [`NEAR`] rows with the largest inner product with each row, itself among them. Time grows with the square of
-/// the number of rows: seconds for 16,500, an hour for a million.
+/// Returns, for each row, the [`NEAR`] rows with the largest inner product, itself included. Time grows with the square
+/// of the number of rows: seconds for 16,500, an hour for a million.
 fn nearest(dim: usize, rows: &[f32]) -> Vec<u32> {
     let near = |row: &[f32]| {
         let mut scored: Vec<(f32, u32)> = rows.chunks_exact(dim).map(|other| dot(row, other)).zip(0..).collect();
         let take = NEAR.min(scored.len());
         scored.select_nth_unstable_by(take - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        // A collection of fewer passages repeats them: places are counted by NEAR.
+        // A collection of fewer passages repeats them, since every passage has NEAR entries.
         (0..NEAR).map(|i| scored[i % take].1).collect::<Vec<u32>>()
     };
     rows.par_chunks_exact(dim).flat_map_iter(near).collect()
 }
 
-/// Inner product in eight partial sums, so that the compiler may use a vector's lanes.
+/// Inner product in eight partial sums, which the compiler can vectorize.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0f32; 8];
     for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
@@ -162,7 +162,7 @@ fn offsets(lens: &[u32]) -> Vec<usize> {
     std::iter::once(0).chain(ends).collect()
 }
 
-/// Tokens by cluster, by counting sort, and where each cluster's begin.
+/// Sorts tokens by cluster (counting sort); returns them and the first position of each cluster.
 fn members(codes: &[u32], num_clusters: usize) -> (Vec<u32>, Vec<usize>) {
     let mut starts = vec![0usize; num_clusters + 1];
     codes.iter().for_each(|&code| starts[code as usize + 1] += 1);

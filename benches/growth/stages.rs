@@ -1,4 +1,4 @@
-//! What is measured, one function a stage, each run in a process of its own.
+//! Stages of the measurement: one function each, and each in its own process.
 
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -14,47 +14,48 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-/// Results that recall is counted over.
+/// Number of results requested, and depth of recall.
 const K: usize = 10;
-/// Passes over the queries, of which each query's best counts.
+/// Number of passes over the queries; the fastest of each query counts.
 const PASSES: usize = 3;
-/// Settings that are measured with all passes; one pass chooses them.
+/// Number of settings measured with all passes, after one pass has selected them.
 const FINALISTS: usize = 3;
-/// The settings that compete: at each nprobe, the fewest full scores that reach the recall.
+/// Grid of settings. For each `nprobe`, values of `num_rescored` are tried from the least on, until one reaches the
+/// recall or takes too long.
 const NPROBES: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
-const NFULL: [usize; 15] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048];
-/// Candidates that the centroids rank for each one that is scored.
+const NUM_RESCORED: [usize; 15] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048];
+/// Ratio of `ndocs` to `num_rescored`.
 const RANKED_FOR_ONE: usize = 4;
 
-/// What making an index took.
+/// Measurements of a build.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Built {
-    /// Wall time without that of making the passages.
+    /// Wall time, without the time of generating passages.
     pub seconds: f64,
-    /// Time of making the passages, the sampled ones twice.
+    /// Time of generating passages; the sampled ones are generated twice.
     pub making_seconds: f64,
-    /// Peak of the process.
+    /// Largest resident size of the process.
     pub peak_mb: f64,
     pub threads: usize,
 }
 
-/// How one setting answered.
+/// Measurements of one setting.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Answered {
+pub struct Measured {
     pub nprobe: usize,
     #[serde(rename = "nfull")]
     pub num_rescored: usize,
-    /// Share of exact f32 MaxSim's top 10 found.
+    /// Fraction of the top 10 of exact f32 MaxSim that is found.
     pub recall: f64,
     pub p50_ms: f64,
     pub p95_ms: f64,
-    /// Mean of the stages: centroid table and probe, candidates and their ranking by centroids, score.
+    /// Means of the stages: centroid table and probe; candidates and their approximate scores; MaxSim.
     pub probe_ms: f64,
     pub candidates_ms: f64,
     pub score_ms: f64,
 }
 
-/// How an index answered.
+/// Measurements of an index.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Queried {
     pub passages: usize,
@@ -62,26 +63,26 @@ pub struct Queried {
     pub centroids: usize,
     pub bytes_per_vector: f64,
     pub open_ms: f64,
-    /// Peak of the process that asked, the touched pages of the mapped index among it.
+    /// Largest resident size of the searching process, including the touched pages of the mapped index.
     pub peak_mb: f64,
-    /// The cheapest setting that reaches the wanted recall, or the best where none does.
-    pub cheapest: Answered,
-    /// The defaults.
-    pub default: Answered,
-    /// Every passage scored, where that was asked for.
-    pub exhaustive: Option<Answered>,
+    /// Fastest setting that reaches the target recall, or the one with the best recall if none does.
+    pub cheapest: Measured,
+    /// Default setting.
+    pub default: Measured,
+    /// Exhaustive search, up to `--exhaustive-up-to` passages.
+    pub exhaustive: Option<Measured>,
 }
 
-/// Clusters and neighbours of the source.
+/// Computes the clusters and neighbours of the source.
 pub fn prepare(options: &Options) -> Result<()> {
     recipe::prepare(&options.embeddings_dir(), &options.source_dir())
 }
 
-/// Makes the index of `passages` by the very function behind `selvedge index`.
+/// Builds the index of `passages` by the function that `selvedge index` runs.
 pub fn build(options: &Options, passages: usize) -> Result<()> {
     let path = options.index(passages);
     if path.exists() {
-        // Whole, but its figures were never written: it is measured again.
+        // The index is complete, but its measurements are missing.
         fs::remove_dir_all(&path).map_err(Error::io(&path))?;
     }
     let mut source = collection(options, passages)?;
@@ -101,10 +102,10 @@ pub fn build(options: &Options, passages: usize) -> Result<()> {
     keep(&options.built(passages), &built)
 }
 
-/// The exact ranking of `passages`.
+/// Computes the exact ranking of `passages`.
 pub fn truth(options: &Options, passages: usize) -> Result<()> {
     let queries = synth::queries(&options.embeddings_dir(), options.queries)?;
-    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, K, &())?;
+    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, None, K, &())?;
     keep(&options.truth(passages), &truth)
 }
 
@@ -113,9 +114,9 @@ fn collection(options: &Options, passages: usize) -> Result<Synth> {
     Ok(Synth::new(recipe, passages, options.mean_len, options.seed))
 }
 
-/// Asks the index of `passages`, one query at a time on one thread.
+/// Searches the index of `passages`, one query at a time on one thread.
 pub fn query(options: &Options, passages: usize) -> Result<()> {
-    let asked = Asked {
+    let workload = Workload {
         queries: synth::queries(&options.embeddings_dir(), options.queries)?,
         truth: kept(&options.truth(passages))?,
     };
@@ -129,12 +130,12 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
     let (third, index, searcher) = open()?;
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be had");
     let (cheapest, default, peak_mb, exhaustive) = one_thread.install(|| -> Result<_> {
-        // The first pass brings the pages in.
-        asked.ask(&searcher, SearchParams::approximate(K), 1)?;
-        let default = asked.ask(&searcher, SearchParams::approximate(K), PASSES)?;
-        let cheapest = asked.cheapest(&searcher, options.recall)?;
-        let (peak_mb, is_wanted) = (peak_mb(), passages <= options.exhaustive_up_to);
-        let exhaustive = is_wanted.then(|| asked.ask(&searcher, SearchParams::exact(K), 1)).transpose()?;
+        // The first pass makes the pages of the index resident.
+        workload.measure(&searcher, SearchParams::approximate(K), 1)?;
+        let default = workload.measure(&searcher, SearchParams::approximate(K), PASSES)?;
+        let cheapest = workload.cheapest(&searcher, options.recall)?;
+        let (peak_mb, is_measured) = (peak_mb(), passages <= options.exhaustive_up_to);
+        let exhaustive = is_measured.then(|| workload.measure(&searcher, SearchParams::exact(K), 1)).transpose()?;
         Ok((cheapest, default, peak_mb, exhaustive))
     })?;
     let bytes: u64 = index.bytes_on_disk().values().sum();
@@ -153,17 +154,17 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
 }
 
 /// Queries and their exact top 10.
-struct Asked {
+struct Workload {
     queries: Vec<Vec<f32>>,
     truth: Vec<Vec<u32>>,
 }
 
-/// The setting of the funnel, here and nowhere else.
+/// Returns the search parameters of a setting.
 fn funnel(nprobe: usize, num_rescored: usize) -> SearchParams {
     SearchParams { k: K, mode: Mode::Approximate { nprobe, ndocs: RANKED_FOR_ONE * num_rescored, num_rescored } }
 }
 
-/// What [`funnel`] was told; zeros for the exhaustive search.
+/// Returns the arguments of [`funnel`]; zeros for the exhaustive search.
 fn setting(params: &SearchParams) -> (usize, usize) {
     match params.mode {
         Mode::Approximate { nprobe, num_rescored, .. } => (nprobe, num_rescored),
@@ -171,9 +172,9 @@ fn setting(params: &SearchParams) -> (usize, usize) {
     }
 }
 
-impl Asked {
-    /// Asks every query `passes` times.
-    fn ask(&self, searcher: &Searcher<Cpu>, params: SearchParams, passes: usize) -> Result<Answered> {
+impl Workload {
+    /// Searches for every query `passes` times.
+    fn measure(&self, searcher: &Searcher<Cpu>, params: SearchParams, passes: usize) -> Result<Measured> {
         let num_queries = self.queries.len();
         let mut best = vec![f64::INFINITY; num_queries];
         let mut stages = vec![[0f64; 3]; num_queries];
@@ -194,7 +195,7 @@ impl Asked {
         let at = |share: f64| best[((num_queries - 1) as f64 * share).round() as usize];
         let mean_ms = |stage: usize| stages.iter().map(|s| s[stage]).sum::<f64>() / num_queries as f64 / 1e3;
         let (nprobe, num_rescored) = setting(&params);
-        Ok(Answered {
+        Ok(Measured {
             nprobe,
             num_rescored,
             recall: overlap(&found, &self.truth, K),
@@ -206,21 +207,21 @@ impl Asked {
         })
     }
 
-    /// The cheapest setting that finds `recall`, or the one that finds most where none does.
-    fn cheapest(&self, searcher: &Searcher<Cpu>, recall: f64) -> Result<Answered> {
+    /// Returns the fastest setting that reaches `recall`, or the one with the best recall if none does.
+    fn cheapest(&self, searcher: &Searcher<Cpu>, recall: f64) -> Result<Measured> {
         let (mut reached, mut others) = (Vec::new(), Vec::new());
         let mut quickest = f64::INFINITY;
         for nprobe in NPROBES {
-            for num_rescored in NFULL {
-                let answered = self.ask(searcher, funnel(nprobe, num_rescored), 1)?;
-                if answered.recall >= recall {
-                    quickest = quickest.min(answered.p50_ms);
-                    reached.push(answered);
+            for num_rescored in NUM_RESCORED {
+                let candidate = self.measure(searcher, funnel(nprobe, num_rescored), 1)?;
+                if candidate.recall >= recall {
+                    quickest = quickest.min(candidate.p50_ms);
+                    reached.push(candidate);
                     break;
                 }
-                others.push(answered);
-                // More candidates take longer still. Half as much again is room for a noisy machine.
-                if answered.p50_ms > 1.5 * quickest {
+                others.push(candidate);
+                // More candidates take longer still. The factor allows for noise.
+                if candidate.p50_ms > 1.5 * quickest {
                     break;
                 }
             }
@@ -228,31 +229,31 @@ impl Asked {
         reached.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
         others.sort_by(|a, b| b.recall.total_cmp(&a.recall).then(a.p50_ms.total_cmp(&b.p50_ms)));
         let finalists = if reached.is_empty() { &others[..1] } else { &reached[..reached.len().min(FINALISTS)] };
-        let mut measured: Vec<Answered> = finalists
+        let mut measured: Vec<Measured> = finalists
             .iter()
-            .map(|a| self.ask(searcher, funnel(a.nprobe, a.num_rescored), PASSES))
+            .map(|a| self.measure(searcher, funnel(a.nprobe, a.num_rescored), PASSES))
             .collect::<Result<_>>()?;
         measured.sort_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
         Ok(measured[0])
     }
 }
 
-/// Writes a result down.
+/// Writes a result as JSON.
 fn keep<T: Serialize>(path: &Path, result: &T) -> Result<()> {
     let json = serde_json::to_vec_pretty(result).expect("results are plain numbers");
-    // Under its own name only when it is whole: a file that exists is not made again.
+    // Renamed when it is complete, since a file that exists is not computed again.
     let partial = path.with_extension("partial");
     fs::write(&partial, json).map_err(Error::io(&partial))?;
     fs::rename(&partial, path).map_err(Error::io(path))
 }
 
-/// Reads a result that was written down.
+/// Reads a result that [`keep`] wrote.
 pub fn kept<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let json = fs::read(path).map_err(Error::io(path))?;
     serde_json::from_slice(&json).map_err(|source| Error::Kept { path: path.into(), source })
 }
 
-/// Largest resident size of this process so far, in 10^6 bytes; NaN where the system does not tell.
+/// Returns the largest resident size of this process so far, in 10^6 bytes; NaN if the system does not report it.
 fn peak_mb() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,14 +1,14 @@
-//! Passages with the statistics of a real collection, made on demand: any passage from the seed and its pid alone,
-//! so that a collection of any size takes no memory, and is the same for whoever asks, in whatever order.
+//! Passages with the statistics of a real collection, generated on demand. A passage depends only on the seed and its
+//! pid: a collection of any size takes no memory, and is the same in any order of reading.
 //!
 //! ```text
-//! passage  a real passage is its topic; its length is a real one, scaled to the wanted mean
-//! token    70 %: x, a token of the topic;  30 %: of one of the 9 passages nearest to it, itself among them
+//! passage  its topic is a real passage; its length is a real one, scaled to the requested mean
+//! token    x = a token of the topic (70 %), or of one of the 9 passages nearest to it, itself included (30 %)
 //!          m = mean of x's cluster, y = another token of the same cluster
-//!          m + sqrt(1 - a^2) (x - m) + a (y - m), at unit length, a = .6
+//!          m + sqrt(1 - a^2) (x - m) + a (y - m), at unit length, a = 0.6
 //! ```
 //!
-//! So every token is new, while clusters, residuals and what stands together in a passage are those of real text.
+//! Every token is new, while clusters, residuals and the co-occurrence of tokens in a passage match real text.
 
 use crate::error::Result;
 use crate::recipe::{NEAR, Recipe};
@@ -20,17 +20,17 @@ use selvedge::source::Source;
 use selvedge_encoder::Embeddings;
 use std::time::{Duration, Instant};
 
-/// Share of the other token's residual; the squares of both shares sum to one, which keeps the residuals' length.
+/// Share `a` of the other token's residual. The squares of both shares sum to 1, which keeps the length of residuals.
 const MIXED: f32 = 0.6;
 /// Share of tokens drawn from near passages.
 const FROM_NEAR: f64 = 0.3;
-/// Lengths stay within these.
+/// Bounds of a passage's length in tokens.
 const SHORTEST: f64 = 8.0;
 const LONGEST: f64 = 180.0;
-/// Passages that share one open file.
+/// Number of passages generated with one open file.
 const RUN: usize = 64;
 
-/// A collection that is made while it is read.
+/// Collection that is generated while it is read.
 pub struct Synth {
     recipe: Recipe,
     num_passages: usize,
@@ -39,7 +39,7 @@ pub struct Synth {
     spent: Duration,
 }
 
-/// A passage that is being made.
+/// Passage that is being generated.
 struct Passage<'a> {
     topic: usize,
     rng: ChaCha8Rng,
@@ -47,17 +47,17 @@ struct Passage<'a> {
 }
 
 impl Synth {
-    /// `num_passages` of about `mean_len` tokens.
+    /// Creates a collection of `num_passages` with about `mean_len` tokens each.
     pub fn new(recipe: Recipe, num_passages: usize, mean_len: usize, seed: u64) -> Self {
         Self { recipe, num_passages, mean_len, seed, spent: Duration::ZERO }
     }
 
-    /// Time that making passages has taken so far, to be taken off whoever asked for them.
+    /// Returns the time spent on generating passages, which callers subtract from their own.
     pub fn spent(&self) -> Duration {
         self.spent
     }
 
-    /// Topic and length of passage `pid`, and the generator that its tokens come from.
+    /// Returns topic and length of passage `pid`, and the random number generator of its tokens.
     fn plan(&self, pid: u32) -> (usize, usize, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::from(pid));
@@ -69,14 +69,14 @@ impl Synth {
         (topic, len as usize, rng)
     }
 
-    /// A token of passage `real`, or of any where that has none.
+    /// Returns a random token of passage `real`, or of the collection if the passage is empty.
     fn token_of(&self, real: usize, rng: &mut ChaCha8Rng) -> usize {
         let tokens = self.recipe.offsets[real]..self.recipe.offsets[real + 1];
         let tokens = if tokens.is_empty() { 0..self.recipe.codes.len() } else { tokens };
         rng.random_range(tokens)
     }
 
-    /// Makes the tokens of a passage.
+    /// Generates the tokens of a passage.
     fn fill(&self, npy: &mut NpyFloats, passage: &mut Passage<'_>) -> selvedge::Result<()> {
         let Passage { topic, rng, out } = passage;
         let (recipe, dim) = (&self.recipe, self.recipe.dim);
@@ -96,7 +96,7 @@ impl Synth {
     }
 }
 
-/// The token between two rows of a cluster, at unit length.
+/// Mixes two rows of a cluster into `out`, at unit length.
 fn mix(rows: &[f32], mean: &[f32], out: &mut [f32]) {
     let (own, other) = rows.split_at(mean.len());
     let kept = (1.0 - MIXED * MIXED).sqrt();
@@ -145,7 +145,7 @@ impl Source for Synth {
     }
 }
 
-/// `count` queries, `(Q, D) f32` each, spread evenly over those in `folder`.
+/// Reads `count` queries, `(Q, D) f32` each, evenly spaced in the file of `folder`.
 pub fn queries(folder: &std::path::Path, count: usize) -> Result<Vec<Vec<f32>>> {
     let path = folder.join("queries.f16.npy");
     let mut npy = NpyFloats::open(&path)?;

@@ -1,66 +1,144 @@
-//! What this core, and a GPU, can do at most: int8 products and f32 multiply-adds that never leave the registers, and
-//! bytes copied from memory to memory. `benches/peak.rs` measures the same at length.
+//! Limits of one core and of a GPU: int8 products and f32 multiply-adds that stay in registers, and bytes copied from
+//! memory to memory.
 
-use super::Timed;
+use super::backends::Timed;
+use super::sampler::{Sample, sample};
 use selvedge_backend::Cuda;
 use std::hint::black_box;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rounds of a loop over registers.
-pub const ROUNDS: usize = 1 << 12;
-/// Bytes that are copied: more than any cache is said to hold for one core.
-pub const COPIED: usize = 1 << 28;
-/// How long each limit is measured, where it is not a bench's own subject.
-const SHORT: Duration = Duration::from_millis(200);
+const ROUNDS: usize = 1 << 12;
+/// Bytes that are copied: more than the caches of one core.
+const COPIED: usize = 1 << 28;
+/// Time to measure one limit.
+const BUDGET: Duration = Duration::from_millis(500);
 
-/// Amounts a second, none where it is not known how to measure it.
-#[derive(Clone, Copy)]
-pub struct Limits {
-    pub products: Option<f64>,
-    pub multiply_adds: Option<f64>,
-    /// Bytes copied: each is read and written.
-    pub copied: f64,
+/// Resource that bounds an op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Products of int8 numbers, each with its addition.
+    Int8,
+    /// Multiply-adds of f32 numbers.
+    F32,
+    /// Bytes read and written. Reads that caches serve can exceed it.
+    Memory,
+}
+
+impl Limit {
+    /// Name of the limit in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::F32 => "f32",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// Unit of the amounts that the limit bounds.
+    pub fn unit(self) -> &'static str {
+        if self == Self::Memory { "B" } else { "MAC" }
+    }
+}
+
+/// A loop that reaches a limit, measured.
+pub struct Peak {
+    pub name: &'static str,
+    pub limit: Limit,
+    /// Multiply-adds or bytes of one call.
+    pub amount: usize,
+    pub sample: Sample,
+}
+
+impl Peak {
+    fn measure(name: &'static str, limit: Limit, amount: usize, call: impl FnMut()) -> Self {
+        Self { name, limit, amount, sample: sample(BUDGET, call) }
+    }
+
+    /// Most multiply-adds or bytes per second.
+    fn rate(&self) -> f64 {
+        self.amount as f64 / self.sample.least
+    }
+}
+
+/// Largest rate of the loops for `limit`, whichever instruction set they use. None if no loop measures it here.
+pub fn rate(peaks: &[Peak], limit: Limit) -> Option<f64> {
+    peaks.iter().filter(|peak| peak.limit == limit).map(Peak::rate).reduce(f64::max)
+}
+
+/// Limits of one core: every loop whose instructions it has, and a copy.
+pub fn of_one_core() -> &'static [Peak] {
+    static PEAKS: OnceLock<Vec<Peak>> = OnceLock::new();
+    PEAKS.get_or_init(|| {
+        let registers =
+            loops().into_iter().map(|body| Peak::measure(body.name, body.limit, body.amount, || body.run()));
+        let mut peaks: Vec<Peak> = registers.collect();
+        let (from, mut to) = (vec![1u8; COPIED], vec![0u8; COPIED]);
+        let copy = || black_box(&mut to).copy_from_slice(black_box(&from));
+        // A copied byte is read and written.
+        peaks.push(Peak::measure("limit_copy", Limit::Memory, 2 * COPIED, copy));
+        peaks
+    })
+}
+
+/// Limits of a GPU: products in its tensor cores (`mma.sync`), multiply-adds, and copies within its memory.
+pub fn of_gpu(cuda: &Cuda) -> &'static [Peak] {
+    static PEAKS: OnceLock<Vec<Peak>> = OnceLock::new();
+    PEAKS.get_or_init(|| {
+        let rounds = cuda.size(ROUNDS, 4 * ROUNDS);
+        let peak = cuda.peak(&vec![1; cuda.size(COPIED, 4 * COPIED)]).expect("it does not fail");
+        let (products, multiply_adds) = (peak.num_products() * rounds, peak.num_multiply_adds() * rounds);
+        vec![
+            Peak::measure("limit_mma", Limit::Int8, products, || {
+                peak.products(rounds as u32).expect("it does not fail")
+            }),
+            Peak::measure("limit_fma_f32", Limit::F32, multiply_adds, || {
+                peak.multiply_adds(rounds as u32).expect("it does not fail");
+            }),
+            Peak::measure("limit_copy", Limit::Memory, 2 * peak.num_bytes(), || peak.copy().expect("it does not fail")),
+        ]
+    })
 }
 
 /// Work of known amount over registers.
-pub struct Loop {
-    pub name: &'static str,
-    /// Multiply-adds, or products of bytes.
-    pub amount: usize,
-    pub of_bytes: bool,
+struct Loop {
+    name: &'static str,
+    limit: Limit,
+    /// Multiply-adds of one call.
+    amount: usize,
     body: unsafe fn(),
 }
 
 impl Loop {
-    pub fn run(&self) {
-        // SAFETY: `loops` names none whose instructions are not there.
+    fn run(&self) {
+        // SAFETY: `loops` returns only loops whose instructions this machine has.
         unsafe { (self.body)() }
     }
 }
 
-/// Those whose instructions are there.
+/// Loops whose instructions this machine has.
 #[cfg(target_arch = "x86_64")]
-pub fn loops() -> Vec<Loop> {
+fn loops() -> Vec<Loop> {
     use registers::*;
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let avxvnni = avx2 && is_x86_feature_detected!("avxvnni");
     let avx512 = is_x86_feature_detected!("avx512f");
     let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
-    let body = |name, amount, of_bytes, body: unsafe fn()| Loop { name, amount, of_bytes, body };
+    let body = |name, limit, amount, body: unsafe fn()| Loop { name, limit, amount, body };
     let all = [
-        (avx2, body("fma_256", CHAINS_256 * ROUNDS * 8, false, fma_256)),
-        (avx512, body("fma_512", CHAINS * ROUNDS * 16, false, fma_512)),
-        (avx2, body("dot_products_256", CHAINS_256 * ROUNDS * 32, true, dot_products_256)),
-        (avxvnni, body("dot_products_256_vnni", CHAINS_256 * ROUNDS * 32, true, dot_products_256_vnni)),
-        (vnni, body("dot_products_512", CHAINS * ROUNDS * 64, true, dot_products_512)),
+        (avx2, body("limit_fma_f32_256", Limit::F32, CHAINS_256 * ROUNDS * 8, fma_256)),
+        (avx512, body("limit_fma_f32_512", Limit::F32, CHAINS * ROUNDS * 16, fma_512)),
+        (avx2, body("limit_vpmaddubsw_256", Limit::Int8, CHAINS_256 * ROUNDS * 32, maddubs_256)),
+        (avxvnni, body("limit_vpdpbusd_256", Limit::Int8, CHAINS_256 * ROUNDS * 32, dpbusd_256)),
+        (vnni, body("limit_vpdpbusd_512", Limit::Int8, CHAINS * ROUNDS * 64, dpbusd_512)),
     ];
-    all.into_iter().filter_map(|(is_there, body)| is_there.then_some(body)).collect()
+    all.into_iter().filter_map(|(available, body)| available.then_some(body)).collect()
 }
 
-/// Peaks of arithmetic are measured on x86-64 only.
+/// No loops: limits of arithmetic are measured on x86-64 only.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn loops() -> Vec<Loop> {
+fn loops() -> Vec<Loop> {
     Vec::new()
 }
 
@@ -70,9 +148,9 @@ mod registers {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Sums that are added to in turn: more than the latency of an addition times the units that add.
+    /// Independent sums: more than the latency of an addition times the units that add.
     pub const CHAINS: usize = 16;
-    /// The same where there are sixteen registers, some of which hold what is multiplied.
+    /// Independent sums of 256 bits: sixteen registers, less two factors and a temporary.
     pub const CHAINS_256: usize = 12;
 
     /// `CHAINS_256 * ROUNDS * 8` multiply-adds.
@@ -97,10 +175,10 @@ mod registers {
         black_box(sums);
     }
 
-    /// `CHAINS_256 * ROUNDS * 32` products of bytes, as AVX2 has them: pairs to 16 bits, pairs of these to 32, a sum. The
-    /// left side depends on the sum, or the compiler would multiply once.
+    /// `CHAINS_256 * ROUNDS * 32` products of bytes by AVX2: pairs to 16 bits, pairs of these to 32, a sum. The left
+    /// side depends on the sum, or the compiler would multiply once.
     #[target_feature(enable = "avx2")]
-    pub fn dot_products_256() {
+    pub fn maddubs_256() {
         let (a, b, ones) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(-5)), _mm256_set1_epi16(1));
         let mut sums = [a; CHAINS_256];
         for _ in 0..ROUNDS {
@@ -114,7 +192,7 @@ mod registers {
 
     /// `CHAINS_256 * ROUNDS * 32` products of bytes.
     #[target_feature(enable = "avx2,avxvnni")]
-    pub fn dot_products_256_vnni() {
+    pub fn dpbusd_256() {
         let (a, b) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(-5)));
         let mut sums = [a; CHAINS_256];
         for _ in 0..ROUNDS {
@@ -125,7 +203,7 @@ mod registers {
 
     /// `CHAINS * ROUNDS * 64` products of bytes.
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub fn dot_products_512() {
+    pub fn dpbusd_512() {
         let (a, b) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(-5)));
         let mut sums = [a; CHAINS];
         for _ in 0..ROUNDS {
@@ -133,44 +211,4 @@ mod registers {
         }
         black_box(sums);
     }
-}
-
-/// `amount` over the least of the times that `run` takes.
-fn most(amount: usize, mut run: impl FnMut()) -> f64 {
-    let started = Instant::now();
-    let mut least = Duration::MAX;
-    while least == Duration::MAX || started.elapsed() < SHORT {
-        let started = Instant::now();
-        run();
-        least = least.min(started.elapsed());
-    }
-    amount as f64 / least.as_secs_f64()
-}
-
-/// The larger of the limits of all instruction sets, whichever a backend uses.
-pub fn of_this_core() -> Limits {
-    static LIMITS: OnceLock<Limits> = OnceLock::new();
-    *LIMITS.get_or_init(|| {
-        let best = |of_bytes: bool| {
-            let loops = loops().into_iter().filter(|body| body.of_bytes == of_bytes);
-            loops.map(|body| most(body.amount, || body.run())).reduce(f64::max)
-        };
-        let (from, mut to) = (vec![1u8; COPIED], vec![0u8; COPIED]);
-        let copied = most(COPIED, || black_box(&mut to).copy_from_slice(black_box(&from)));
-        Limits { products: best(true), multiply_adds: best(false), copied }
-    })
-}
-
-/// The same of a GPU: products in its tensor cores (`mma.sync`), copies from its memory to its memory.
-pub fn of_gpu(cuda: &Cuda) -> Limits {
-    static LIMITS: OnceLock<Limits> = OnceLock::new();
-    *LIMITS.get_or_init(|| {
-        let rounds = cuda.size(ROUNDS, 4 * ROUNDS) as u32;
-        let peak = cuda.peak(&vec![1; cuda.size(COPIED, 4 * COPIED)]).expect("it does not fail");
-        let products = most(peak.num_products() * rounds as usize, || peak.products(rounds).expect("it does not fail"));
-        let multiply_adds =
-            most(peak.num_multiply_adds() * rounds as usize, || peak.multiply_adds(rounds).expect("it does not fail"));
-        let copied = most(peak.num_bytes(), || peak.copy().expect("it does not fail"));
-        Limits { products: Some(products), multiply_adds: Some(multiply_adds), copied }
-    })
 }
