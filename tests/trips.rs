@@ -1,4 +1,4 @@
-//! Both trips through the libraries: embeddings to an index on disk to results, stage by stage.
+//! Build and search through the libraries, without the engine: embeddings, codec, index on disk, results.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,28 +8,34 @@ use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
 use selvedge_search::{Mode, SearchParams, Searcher, Subset, candidates};
 
 const DIM: usize = 64;
+/// Enough passages that the approximate search leaves most of them out.
 const PASSAGES: usize = 500;
 
+/// Embeddings of passages and queries.
 struct Corpus {
     doclens: Vec<u32>,
+    /// Embeddings of all passages, `(N, DIM) f32`.
     rows: Vec<f32>,
+    /// Queries, `(Q, DIM) f32` each.
     queries: Vec<Vec<f32>>,
 }
 
-/// Passages of 0 to 30 tokens around 60 topics, and queries of 1 to 40 tokens around the same.
+/// Creates passages of 0 to 29 tokens around 60 topics, and queries around the same topics. Every 50th passage is
+/// empty. Query lengths are around tiles of 8 and 32 tokens.
 fn corpus() -> Corpus {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let topics: Vec<Vec<f32>> = (0..60).map(|_| row(&mut rng, None)).collect();
     let doclens: Vec<u32> = (0..PASSAGES).map(|p| if p % 50 == 7 { 0 } else { rng.random_range(1..30) }).collect();
     let tokens = doclens.iter().sum::<u32>() as usize;
-    let mut some = |n: usize| -> Vec<f32> {
+    let mut around_topics = |n: usize| -> Vec<f32> {
         let topic = |rng: &mut ChaCha8Rng| rng.random_range(0..topics.len());
         (0..n).flat_map(|_| topics.get(topic(&mut rng)).map(|t| row(&mut rng, Some(t))).expect("in range")).collect()
     };
-    let rows = some(tokens);
-    Corpus { doclens, rows, queries: [1, 2, 3, 8, 31, 32, 33, 40].map(some).to_vec() }
+    let rows = around_topics(tokens);
+    Corpus { doclens, rows, queries: [1, 2, 3, 8, 31, 32, 33, 40].map(around_topics).to_vec() }
 }
 
+/// Returns a random unit row; with `around`, one near that topic.
 fn row(rng: &mut ChaCha8Rng, around: Option<&Vec<f32>>) -> Vec<f32> {
     let mut row: Vec<f32> = (0..DIM).map(|_| rng.random::<f32>() + rng.random::<f32>() - 1.0).collect();
     if let Some(topic) = around {
@@ -39,7 +45,7 @@ fn row(rng: &mut ChaCha8Rng, around: Option<&Vec<f32>>) -> Vec<f32> {
     row.into_iter().map(|x| x / norm).collect()
 }
 
-/// An index of the corpus, in segments of at most `segment_tokens`.
+/// Writes an index of the corpus, in segments of at most `segment_tokens`, and opens it.
 fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (tempfile::TempDir, Index) {
     let backend = Cpu::new().unwrap();
     let mut options = TrainOptions::new(nbits, 128);
@@ -56,6 +62,7 @@ fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (t
     (dir, Index::open(&path, Check::Checksums).unwrap())
 }
 
+/// Returns pid and integer score of each hit, per query.
 fn hits<B: Backend>(
     searcher: &Searcher<B>,
     corpus: &Corpus,
@@ -66,8 +73,10 @@ fn hits<B: Backend>(
     found.iter().map(|o| o.found.iter().map(|f| (f.pid, f.raw)).collect()).collect()
 }
 
+/// Hits and integer scores equal the reference's, in both modes; the approximate one leaves out passages at each stage
+/// (8 of 128 cells, 90 candidates, 60 scored).
 #[test]
-fn every_backend_ranks_alike_for_every_codec() {
+fn every_backend_gives_the_same_ranking_for_every_codec() {
     let corpus = corpus();
     for (kind, nbits) in [
         (CodecKind::Selvedge, 0),
@@ -94,8 +103,10 @@ fn every_backend_ranks_alike_for_every_codec() {
     }
 }
 
+/// Segments of 700 tokens split the corpus into more than 5. With all cells probed and all candidates kept, the
+/// approximate mode equals the exact one.
 #[test]
-fn an_open_funnel_is_exact_and_segments_do_not_show() {
+fn a_funnel_that_keeps_everything_is_exact_and_segments_do_not_matter() {
     let corpus = corpus();
     let (_one, one) = index(&corpus, CodecKind::Selvedge, 2, u32::MAX);
     let (_many, many) = index(&corpus, CodecKind::Selvedge, 2, 700);
@@ -111,8 +122,9 @@ fn an_open_funnel_is_exact_and_segments_do_not_show() {
     assert_eq!(hits(&one, &corpus, &narrow, None), hits(&many, &corpus, &narrow, None));
 }
 
+/// A third of the passages, listed twice and in reverse; then three passages, a pid out of range, and no passage.
 #[test]
-fn a_subset_restricts_either_mode() {
+fn a_subset_restricts_both_modes() {
     let corpus = corpus();
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 2, 3000);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
@@ -125,7 +137,7 @@ fn a_subset_restricts_either_mode() {
     let open = SearchParams { k: 15, mode: Mode::Approximate { nprobe: 128, ndocs: 150, num_rescored: 100 } };
     let found = hits(&searcher, &corpus, &open, Some(&subset));
     assert!(found.iter().flatten().all(|(pid, _)| pid % 3 == 1) && found.iter().all(|h| h.len() == 15));
-    // A subset that the funnel would score whole anyway is scored whole.
+    // A subset of at most `num_rescored` passages is scored exactly.
     let few = Subset::new(vec![1, 4, 400], PASSAGES).unwrap();
     let found = hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&few));
     assert!(found.iter().all(|h| h.len() == 3 || h.len() == 2), "{found:?}");
@@ -135,8 +147,9 @@ fn a_subset_restricts_either_mode() {
     );
 }
 
+/// No token, zeros, an incomplete row, NaN, too many tokens; then more results requested than passages exist.
 #[test]
-fn empty_and_odd_queries() {
+fn empty_and_invalid_queries() {
     let corpus = corpus();
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 4, u32::MAX);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
@@ -146,7 +159,7 @@ fn empty_and_odd_queries() {
         assert!(searcher.search(&[0.5; DIM - 1], &params, None).is_err());
         assert!(searcher.search(&[f32::NAN; DIM], &params, None).is_err());
         assert!(searcher.search(&vec![0.1; 5000 * DIM], &params, None).is_err());
-        // All that can match: passages without tokens never do.
+        // Every passage but the empty ones, which are never found.
         let everything = SearchParams { k: 10 * PASSAGES, mode: params.mode };
         let found = searcher.search(&corpus.queries[3], &everything, None).unwrap().found;
         assert_eq!(found.len(), corpus.doclens.iter().filter(|&&l| l > 0).count());
@@ -154,6 +167,7 @@ fn empty_and_odd_queries() {
     }
 }
 
+/// One thread and three give the same codec, bit for bit.
 #[test]
 fn training_does_not_depend_on_threads() {
     let corpus = corpus();
@@ -171,8 +185,8 @@ fn training_does_not_depend_on_threads() {
     assert_eq!(one.params.residual_weight_step.to_bits(), three.params.residual_weight_step.to_bits());
 }
 
-/// Candidates carry what their definition says: for each query token the best probed cell that holds the passage,
-/// or else the imputed entry.
+/// The approximate score of a candidate is the sum over the query tokens of the best probed cell that holds the
+/// passage, or of the missing score where no cell does.
 #[test]
 fn approximate_scores_follow_their_definition() {
     let corpus = corpus();
@@ -191,7 +205,7 @@ fn approximate_scores_follow_their_definition() {
             kept.into_sorted()
         };
         let mut found = gather(PASSAGES);
-        let imputed: i32 = probed.missing.iter().sum();
+        let missing: i32 = probed.missing.iter().sum();
         let mut expected = Vec::new();
         for pid in 0..PASSAGES as u32 {
             let holds = |code: u32| {
@@ -204,7 +218,7 @@ fn approximate_scores_follow_their_definition() {
             let tokens = 0..probed.missing.len();
             if tokens.clone().any(|i| best(i).is_some()) {
                 let approx: i32 = tokens.map(|i| best(i).unwrap_or(probed.missing[i])).sum();
-                expected.push((pid, approx - imputed));
+                expected.push((pid, approx - missing));
             }
         }
         assert_eq!(found.iter().map(|c| (c.pid, c.approx)).collect::<Vec<_>>(), expected);
