@@ -30,14 +30,14 @@ fn tokenize(encoder: &Encoder, text: &str) -> TokenizedText {
 fn texts() -> Vec<String> {
     let prose = "The selvedge keeps a cloth from fraying. Is it woven? It is!\nSee page 12.\n\n";
     vec![
-        prose.repeat(20),
-        "Déjà vu: Ça coûte 12 €, naïve Zoë — ÀÉÎÕÜ e\u{301}e\u{308} ﬁn. ".repeat(15),
-        "東京都は日本の首都である。人口は約千四百万人！".repeat(15),
-        "word".repeat(400),
-        "...!?".repeat(200),
-        "👩‍🚀🏳️‍🌈".repeat(60),
-        format!("{}{}", "a\tb  c\r\n \u{a0}".repeat(80), "\u{1c}\n x".repeat(90)),
-        "İSTANBUL ΣΊΣΥΦΟΣ Straße [MASK] [unused0] <mask> don't we'll ".repeat(25),
+        prose.repeat(8),
+        "Déjà vu: Ça coûte 12 €, naïve Zoë — ÀÉÎÕÜ e\u{301}e\u{308} ﬁn. ".repeat(6),
+        "東京都は日本の首都である。人口は約千四百万人！".repeat(6),
+        "word".repeat(120),
+        "...!?".repeat(60),
+        "👩‍🚀🏳️‍🌈".repeat(24),
+        format!("{}{}", "a\tb  c\r\n \u{a0}".repeat(30), "\u{1c}\n x".repeat(40)),
+        "İSTANBUL ΣΊΣΥΦΟΣ Straße [MASK] [unused0] <mask> don't we'll ".repeat(10),
     ]
 }
 

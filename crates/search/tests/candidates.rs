@@ -1,4 +1,4 @@
-//! Candidates compared with their definition in the hard cases: several blocks of passages, more query tokens than
+//! Candidates compared with their definition in the hard cases: two blocks of passages, more query tokens than
 //! marks, gains whose sum needs a shift, floors with ties.
 
 #![allow(unreachable_pub)] // nothing imports a test crate
@@ -14,7 +14,7 @@ use selvedge_search::{
 use support::index;
 
 const CENTROIDS: u32 = 128;
-const PASSAGES: usize = 2 * BLOCK_PASSAGES + 1000;
+const PASSAGES: usize = BLOCK_PASSAGES + 1000;
 
 /// Cells `(query_len, nprobe)` spread over the codes, with entries that descend from `top` by `step`. With `nprobe` 1,
 /// all tokens but every 254th have the first cell, so that a passage meets the same mark twice in a row.
