@@ -17,7 +17,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::api::{Progress, RepoInfo};
@@ -179,8 +179,13 @@ impl HubModel {
         let revision = self.cached_commit.as_deref().unwrap_or(&self.revision);
         let request = api.repo(self.repo(revision)).info_request();
         let timeout = timeout("HF_HUB_ETAG_TIMEOUT");
-        let mut response =
-            request.config().timeout_global(Some(timeout)).build().call().map_err(|error| error.to_string())?;
+        let sent = Instant::now();
+        let mut response = request.config().timeout_global(Some(timeout)).build().call().map_err(|error| {
+            if sent.elapsed() < timeout {
+                return error.to_string();
+            }
+            format!("the hub did not answer within {} seconds (HF_HUB_ETAG_TIMEOUT changes that)", timeout.as_secs())
+        })?;
         let info: RepoInfo = response.body_mut().read_json().map_err(|error| error.to_string())?;
         if !is_commit(&info.sha) {
             return Err(format!("the hub names a commit {:?}, which is not a hexadecimal number", info.sha));
@@ -253,7 +258,10 @@ fn download(api: &Api, repo: &Repo, name: &str) -> std::result::Result<PathBuf, 
             Ok(Event::Bytes) => wait = timeout,
             Ok(Event::End(ended)) => return ended.map_err(|error| format!("{name}: {error}")),
             Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("{name}: the hub sent nothing for {} seconds", wait.as_secs()));
+                return Err(format!(
+                    "{name}: the hub sent nothing for {} seconds (HF_HUB_DOWNLOAD_TIMEOUT changes that)",
+                    wait.as_secs()
+                ));
             }
             Err(RecvTimeoutError::Disconnected) => return Err(format!("{name}: the download broke off")),
         }
