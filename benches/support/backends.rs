@@ -83,7 +83,7 @@ pub fn gpu_name() -> Option<String> {
     devices().devices.into_iter().next().and_then(Result::ok).map(|device| device.name)
 }
 
-/// Whether the first GPU is that of tests/emulator.
+/// Returns whether the first GPU is the emulated one of tests/emulator.
 fn gpu_is_emulated() -> bool {
     static EMULATED: OnceLock<bool> = OnceLock::new();
     *EMULATED.get_or_init(|| gpu_name().is_some_and(|name| name.starts_with("Emulated")))

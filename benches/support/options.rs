@@ -21,13 +21,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether the row of this name is selected.
+    /// Returns whether these options select the row `name`.
     pub fn select(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
     }
 }
 
-/// Whether everything is measured: every shape on every instruction set.
+/// Returns whether the mode is `full`, which measures every shape on every instruction set.
 ///
 /// # Errors
 /// [`Error::Mode`] if `SELVEDGE_BENCH` is neither `default` nor `full`.

@@ -19,10 +19,6 @@ use selvedge_encoder::{Encoder, TextKind};
 use selvedge_index::Document;
 use std::path::Path;
 
-/// Maximum number of texts that are encoded at a time: it limits the memory of the embeddings, as [`TextBlock`] limits
-/// that of the tokenizer.
-const BLOCK_TEXTS: usize = 1024;
-
 /// Options of [`encode()`].
 #[derive(Clone, Debug, Default)]
 pub struct EncodeOptions {
@@ -110,7 +106,7 @@ impl Blocks<'_> {
     fn push(&mut self, id: String, text: String) -> Result<()> {
         self.ids.push(id);
         self.block.push(text);
-        if self.block.is_full() || self.block.texts().len() == BLOCK_TEXTS {
+        if self.block.is_full() {
             self.saver = Some(self.flush()?);
         }
         Ok(())

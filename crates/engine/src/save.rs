@@ -96,13 +96,7 @@ impl Drop for OutFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
+    use crate::staged::tests::names;
 
     /// A failure at the last id leaves no file under its final name, and no folder that was not there before.
     #[test]

@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// Bytes of text that are encoded at a time. The tokenizer needs about a hundred times as much memory.
 const TEXT_BYTES: usize = 1 << 20;
+/// Maximum number of texts that are encoded at a time: it limits the memory of the embeddings.
+const BLOCK_TEXTS: usize = 1024;
 
 /// Embeddings of a collection's passages, by pid.
 pub trait Source: Send {
@@ -33,7 +35,7 @@ pub trait Source: Send {
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings>;
 }
 
-/// Texts that are encoded together: about 1 MiB, or one longer text.
+/// Texts that are encoded together: about 1 MiB or one longer text, and at most 1,024 texts.
 #[derive(Default)]
 pub(crate) struct TextBlock {
     texts: Vec<String>,
@@ -48,7 +50,7 @@ impl TextBlock {
 
     /// Whether the block is to be encoded before another text is pushed.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= TEXT_BYTES
+        self.bytes >= TEXT_BYTES || self.texts.len() >= BLOCK_TEXTS
     }
 
     pub(crate) fn texts(&self) -> &[String] {

@@ -4,10 +4,6 @@ use crate::Result;
 use crate::source::TextBlock;
 use selvedge_index::Index;
 
-/// Maximum number of texts of a block: it limits the memory of the embeddings, as [`TextBlock`] limits that of the
-/// tokenizer.
-const BLOCK_TEXTS: usize = 1024;
-
 /// Calls `each` with the pids and texts of blocks of `pids`, in order.
 ///
 /// # Errors
@@ -21,7 +17,7 @@ pub(crate) fn for_each_block(
     let (mut block, mut start) = (TextBlock::default(), 0);
     for (end, &pid) in (1..).zip(pids) {
         block.push(documents.text(pid)?);
-        if block.is_full() || end - start == BLOCK_TEXTS || end == pids.len() {
+        if block.is_full() || end == pids.len() {
             each(&pids[start..end], block.texts())?;
             block.clear();
             start = end;

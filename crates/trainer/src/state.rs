@@ -3,7 +3,7 @@
 //! ```text
 //! checkpoints/STEP/                           a checkpoint that the encoder loads
 //! checkpoints/STEP/train/model.safetensors    the optimizer's state
-//! checkpoints/.new-XXXXXX/                    a checkpoint that is being written
+//! checkpoints/.new-*/                         a checkpoint that is being written
 //! ```
 //!
 //! A checkpoint is renamed to its step when it is complete; then the older ones are removed.

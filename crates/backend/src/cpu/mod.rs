@@ -25,7 +25,7 @@ macro_rules! dispatch {
 }
 
 /// Declares bodies `avx2` and `avx512` of the calling module: its `portable::run`, compiled for these instruction sets.
-/// For loops that the compiler vectorizes by itself.
+/// Use it if the compiler vectorizes the loops of `run` by itself.
 macro_rules! autovectorize {
     (fn run($($argument:ident: $type:ty),* $(,)?) $(-> $out:ty)?) => {
         #[cfg(target_arch = "x86_64")]

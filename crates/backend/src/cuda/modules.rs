@@ -21,7 +21,7 @@ pub struct KernelVariant {
     pub dim: usize,
     /// Bits of a component in a packed row.
     pub nbits: u8,
-    /// Whether packed rows are coded by a trellis.
+    /// Flag for rows that are coded by a trellis, not by buckets.
     pub trellis: bool,
 }
 

@@ -59,7 +59,7 @@ struct WeightReader {
     last: __m512i,
     /// Centroid weight and, 16 bits higher, residual weight of each weight index; zeros after the last.
     pairs: [i32; 256],
-    /// Whether weight indices have at most 5 bits.
+    /// Flag for codecs whose weight indices have at most 5 bits, so that the pairs fit two registers.
     few: bool,
 }
 
