@@ -30,7 +30,8 @@ fn compress(bench: &mut Bench<'_>) {
     });
 }
 
-/// The time includes a copy of the embeddings, which the rotation overwrites.
+/// Times rotation, assignment and compression in one. The time includes a copy of the embeddings, which the rotation
+/// overwrites.
 fn assign_compress(bench: &mut Bench<'_>) {
     let k = 4096;
     each_backend!(bench, backend => {

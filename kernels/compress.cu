@@ -31,7 +31,7 @@
 
 // How rows and weights are chosen: `RulesArgument` of crates/backend/src/cuda/rules.rs.
 struct Rules {
-    // Real centroid and residual weight of each weight index, (entries) f32.
+    // Centroid weight and residual weight of each weight index, times their steps, (entries) f32.
     const float* centroid_weights;
     const float* residual_weights;
     // Edges between buckets, and midpoints between levels, (2^NBITS - 1) f32.
@@ -45,7 +45,7 @@ struct Rules {
     // Factor of the squared error along the vector, which is added to the squared error.
     float radial_weight;
     u32 entries;
-    // Whether components are taken of the part orthogonal to the centroid.
+    // Whether components belong to the part of x - c that is orthogonal to the centroid.
     u32 orthogonal;
     // KEEP_LENGTH, KEEP_LENGTH_REFIT or UNIT_NORM.
     u32 rule;

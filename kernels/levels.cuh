@@ -72,7 +72,7 @@ private:
     static __device__ __forceinline__ u32 names(u32 bits) {
         constexpr u32 fields = NBITS == 2 ? 0x3333 : 0x1111;
         if (!TRELLIS) return bits & fields;
-        // A label: bits i, i + 1 and, where it is in the window of 8, bit 8 - NBITS + i.
+        // Bit i of a label is the XOR of bits i, i + 1 and, if the window of 8 bits has it, 8 - NBITS + i.
         return (bits ^ bits >> 1 ^ (bits >> (8 - NBITS) & fields)) & 0xffff;
     }
 

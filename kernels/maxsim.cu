@@ -18,7 +18,7 @@
 //                   clocks at 62 % of the int8 peak)
 //
 // Versions
-//   v1  token numbers may exceed 2^32 where a passage's offsets claim it. 80 registers, 1,038 instructions in all
+//   v1  token numbers overflow u32 where a passage's offsets are corrupt. 80 registers, 1,038 instructions in all
 //       (sm_90, D = 128, 2 bits, trellis). Time not yet measured.
 //   v2  this one: sums stay within the passage's tokens. 80 registers, 6 instructions more in all; no gain in time was
 //       intended, and none is measured yet.
@@ -30,7 +30,7 @@ struct TokenPair {
 };
 
 __device__ __forceinline__ TokenPair token_pair(u32 first, u32 end) {
-    // No sum exceeds the last token: the tokens that a passage claims may be nearly 2^32.
+    // No sum exceeds the last token, since corrupt offsets may put it near 2^32.
     const u32 row = lane_number() / 4, last = end - 1 - first;
     return {first + min(row, last), first + min(row + 8, last)};
 }

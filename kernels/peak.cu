@@ -6,7 +6,7 @@
 //   thread every `stride`-th unit, where `stride` is the number of threads
 //   bound  memory
 // products: int8 products that never leave registers
-//   out    out (threads) i32, the sum of all products
+//   out    out (threads) i32, the sum of all products and of the chains' start values
 //   sizes  rounds
 //   warp   CHAINS chains of `rounds` products of 16 x 8 x 32 each
 //   bound  compute: int8 tensor cores by mma.sync

@@ -1,5 +1,4 @@
-// Rows of int8 as fragments of matrix products, in chunks of 8 bytes: each of the four lanes that share a row
-// has a run of STEPS chunks.
+// Rows of int8 as fragments of matrix products, in chunks of 8 bytes.
 //
 // A row of DIM bytes is CHUNKS chunks. A product takes 32 bytes of a row at a time, one chunk from each of the four
 // lanes that share the row: at step s lane t has chunk t * STEPS + s, so that over all steps a lane reads one run of

@@ -1,4 +1,4 @@
-//! The reports of the benchmarks: statistics, table, CSV and chart of rows that were not measured.
+//! The reports of the benchmarks: statistics, table, CSV and chart of made-up rows.
 
 #![allow(dead_code, unreachable_pub)] // a test crate exports nothing
 

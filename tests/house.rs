@@ -36,7 +36,7 @@ fn manifests() -> Graph {
     graph.filter(|(name, _)| name != "house").collect()
 }
 
-/// Whether `from` uses `to`, itself or through others.
+/// Whether `from` uses `to`, directly or through other crates.
 fn reaches(graph: &Graph, from: &str, to: &str) -> bool {
     graph[from].iter().any(|next| next == to || reaches(graph, next, to))
 }

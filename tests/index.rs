@@ -1,5 +1,5 @@
-//! Round trip of embeddings through a codec and an index: mapped passages must equal the compressed ones. Searches of
-//! forged indexes, whose checksums are valid. Corrupt files are tested in `crates/index`.
+//! Round trip of embeddings through a codec and an index: mapped passages must equal the compressed ones. Forged
+//! indexes, whose checksums are valid, are searched too. Corrupt files are tested in `crates/index`.
 
 use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_weights};
 use selvedge_codec::{CodecKind, TrainOptions, train};
@@ -119,8 +119,8 @@ fn a_token_costs_its_code_its_row_its_weight_and_little_else() {
     std::fs::remove_dir_all(&path).unwrap();
 }
 
-/// Equal embeddings give a codec that saturates no centroid and can be opened: training ends exactly at the bound of
-/// the centroid table where all components of a centroid have the same magnitude.
+/// Equal embeddings give a codec that saturates no centroid and can be opened. If all components of a centroid have the
+/// same magnitude, training ends exactly at the bound of the centroid table.
 #[test]
 fn a_codec_of_equal_embeddings_is_opened() {
     let cpu = Cpu::new().unwrap();

@@ -51,7 +51,7 @@ impl Shape {
         match self {
             // One common word per token; the encoder cuts them at exactly this number of tokens.
             Equal { texts, tokens } => vec!["the ".repeat(tokens); texts],
-            // As long as "passages" in `throughput.py`, but for special tokens.
+            // As long as the texts of "passages" in `throughput.py`, apart from special tokens.
             Ragged => (0..PASSAGES).map(|at| "the ".repeat(20 + 37 * at % 181)).collect(),
             Prose => {
                 let words: Vec<&str> = include_str!("../support/prose.txt").split_whitespace().collect();

@@ -8,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Error that ends a run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Error of reading embeddings, or of the build.
+    /// Failure to read embeddings or to build the index.
     #[error(transparent)]
     Selvedge(#[from] selvedge::Error),
     #[error(transparent)]
@@ -22,13 +22,13 @@ pub enum Error {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     /// Result file of another version of this benchmark.
-    #[error("{path}: {source}; delete it, and it is measured again")]
+    #[error("{path}: {source}; delete the file to measure again")]
     Kept { path: PathBuf, source: serde_json::Error },
     #[error("{path}: made from another source ({found} vectors, expected {expected}); delete its folder")]
     OtherSource { path: PathBuf, found: usize, expected: usize },
     #[error("{path}: holds no queries")]
     NoQueries { path: PathBuf },
-    #[error("{path}: holds {found} tokens, too few to make clusters of")]
+    #[error("{path}: holds {found} tokens, too few to form clusters")]
     TooSmall { path: PathBuf, found: usize },
     /// Failure of a stage's process, which has printed its own message.
     #[error("stage {stage} for {passages} passages ended with {status}")]

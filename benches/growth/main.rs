@@ -181,7 +181,7 @@ fn finish(options: &Options, rows: &[(Built, Queried)]) -> Result<()> {
         series("build s", "#a371f7", &|b, _| Some(b.seconds)),
         series("peak MB", "#db6d28", &|b, _| Some(b.peak_mb).filter(|mb| mb.is_finite())),
     ];
-    let title = format!("ms a query, one thread; median, p95 at recall@10 >= {}", options.recall);
+    let title = format!("ms per query, one thread; median, p95 at recall@10 >= {}", options.recall);
     let picture =
         plot::svg(&[Panel { title, series: times }, Panel { title: "build, seconds and MB".into(), series: costs }]);
     let path = options.plot();

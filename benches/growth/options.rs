@@ -38,7 +38,7 @@ pub struct Options {
     /// Largest number of passages for which the exhaustive search is measured, too
     #[arg(long, default_value_t = 100_000)]
     pub exhaustive_up_to: usize,
-    /// Maximum memory of a build in MiB, as of `selvedge index --memory-budget`
+    /// Maximum memory of a build in MiB, as in `selvedge index --memory-budget`
     #[arg(long, default_value_t = 4096)]
     pub memory_budget_mib: u64,
     /// Seed of the collections

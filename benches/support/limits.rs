@@ -62,7 +62,7 @@ impl Peak {
     }
 }
 
-/// Largest rate of the loops for `limit`, whichever instruction set they use. None if no loop measures it here.
+/// Largest rate of the loops for `limit`, whichever instruction set they use. `None` if no loop measures it here.
 pub fn rate(peaks: &[Peak], limit: Limit) -> Option<f64> {
     peaks.iter().filter(|peak| peak.limit == limit).map(Peak::rate).reduce(f64::max)
 }

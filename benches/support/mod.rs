@@ -60,7 +60,7 @@ pub struct Bench<'a> {
     options: &'a Options,
     cpus: Vec<Cpu>,
     full: bool,
-    /// Time of a row; None while rows are listed.
+    /// Time of a row; `None` while rows are listed.
     budget: Option<Duration>,
     /// Names of all rows of the ops, and number of those selected.
     names: Vec<String>,
@@ -87,17 +87,17 @@ impl<'a> Bench<'a> {
         self.cpus.clone()
     }
 
-    /// Shapes to measure: the first, or all if everything is measured.
+    /// Shapes to measure: `default`, and also `more` if everything is measured.
     pub fn shapes<T: Clone>(&self, default: &[T], more: &[T]) -> Vec<T> {
         if self.full { [default, more].concat() } else { default.to_vec() }
     }
 
-    /// The row of an op on one thread. None if it is not selected: its data is then not needed.
+    /// The row of an op on one thread. `None` if it is not selected; the caller then makes no data for it.
     pub fn row(&mut self, op: &str, backend: &impl Backend, shape: String) -> Option<Selected<'_>> {
         self.row_of(Subject { op: op.to_owned(), engine: "selvedge", backend: backend.name(), threads: 1, shape })
     }
 
-    /// The row of a subject. None if it is not selected.
+    /// The row of a subject. `None` if it is not selected.
     pub fn row_of(&mut self, subject: Subject) -> Option<Selected<'_>> {
         let name = subject.name();
         let selected = self.options.select(&name);
@@ -122,7 +122,8 @@ impl<'a> Bench<'a> {
 }
 
 impl Selected<'_> {
-    /// Times `call` until its result is there. `units` is the throughput of a call, `work` its bound.
+    /// Times `call` until its result is complete. `units` is the output of a call, for the throughput; `work` is
+    /// the amount of the resource that bounds it.
     pub fn time<O>(self, backend: &impl Timed, units: Units, work: Work, mut call: impl FnMut() -> O) {
         let sample = sampler::sample(self.budget, || {
             let out = call();

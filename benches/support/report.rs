@@ -178,7 +178,7 @@ pub fn csv(rows: &[Row], machine: &str, commit: &str) -> String {
     out
 }
 
-/// A CSV field after RFC 4180.
+/// A CSV field, quoted as in RFC 4180.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }

@@ -45,7 +45,7 @@ pub fn check_compress(backend: &impl Backend, shape: &Shape, num: usize) {
         let mut embeddings = rng.unit_rows(num, shape.dim);
         let codes: Vec<u32> = (0..num).map(|_| rng.below(shape.num_centroids) as u32).collect();
         if num > 2 {
-            // The first residual is zero, and the second embedding.
+            // The first residual and the second embedding are zero.
             let centroid = &codec.centroids[codes[0] as usize * shape.dim..][..shape.dim];
             embeddings.iter_mut().zip(centroid).for_each(|(x, &c)| *x = codec.centroid_scale * f32::from(c));
             embeddings[shape.dim..2 * shape.dim].fill(0.0);

@@ -47,8 +47,8 @@ fn embeddings_on_the_device_give_the_same_query() {
     }
 }
 
-/// Each op panics on handles of another [`Cuda`]: two of one device have a stream each, so that one does not wait for
-/// the other's kernels.
+/// Each op panics on handles of another [`Cuda`]: even two backends of one device have separate streams, and one stream
+/// does not wait for the kernels of the other.
 #[test]
 fn handles_of_another_backend_are_refused() {
     use crate::cases::{Case, Fill, Shape};

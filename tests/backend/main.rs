@@ -86,8 +86,8 @@ fn a_little_of_everything() {
     });
 }
 
-/// All dims with all nbits: both decide which kernel runs. Weights of 0, 4, 5 and 8 bits are absent, aligned to half a
-/// byte, across bytes, and whole bytes.
+/// All dims with all nbits: both decide which kernel runs. Weight indices have 0 bits (absent), 4 bits (aligned to half
+/// bytes), 5 bits (crossing bytes) and 8 bits (whole bytes).
 #[test]
 fn integer_ops_at_every_dim_and_width() {
     each_backend!(backend, sweep => {

@@ -7,7 +7,7 @@
 //! ptxas info    : Used 77 registers, used 1 barriers, 1025 bytes smem
 //! ```
 
-/// The numbers that the log has of a kernel.
+/// Numbers of one kernel in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelLog {
     pub kernel: String,

@@ -12,7 +12,7 @@ const COMPILER: &str = "# made by NVRTC ";
 /// A row's name and its numbers.
 pub type Row = (Vec<String>, Vec<usize>);
 
-/// Numbers of all compiled kernels, and the compiler that they are of.
+/// Numbers of all compiled kernels, and the version of the compiler that made them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     pub compiler: String,

@@ -94,7 +94,7 @@ EMULATED_MIN_MAX(unsigned long)
 EMULATED_MIN_MAX(long long)
 EMULATED_MIN_MAX(unsigned long long)
 #undef EMULATED_MIN_MAX
-// Of a number and NaN, these return the number.
+// Given a number and NaN, these return the number.
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }

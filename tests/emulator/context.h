@@ -46,13 +46,13 @@ inline unsigned long long number(const char* variable, unsigned long long otherw
     return text && *text ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
-// The value of EMULATED_DEVICES, or one without it.
+// The value of EMULATED_DEVICES, or 1 if it is not set.
 inline int number_of_devices() {
     const auto devices = number("EMULATED_DEVICES", 1);
     return static_cast<int>(devices < MAX_DEVICES ? devices : MAX_DEVICES);
 }
 
-// Memory of each device: the value of EMULATED_MEMORY, or 1 GiB without it.
+// Memory of each device in bytes: the value of EMULATED_MEMORY, or 1 GiB if it is not set.
 inline std::size_t memory_bytes() { return static_cast<std::size_t>(number("EMULATED_MEMORY", 1ull << 30)); }
 
 inline int known(int device) {

@@ -121,7 +121,7 @@ void compiler() {
     check(good.log.find("registers") != std::string::npos, "statistics are in the log");
     check(compile("k.cu", KERNELS, {times, sm}).cubin == good.cubin, "twice the same");
     check(compile("k.cu", KERNELS, {"--gpu-architecture=sm_80", times}).cubin != good.cubin, "not for another GPU");
-    check(compile("k.cu", KERNELS, {"--gpu-architecture=compute_90", times}).cubin.empty(), "no CUBIN of no real one");
+    check(compile("k.cu", KERNELS, {"--gpu-architecture=compute_90", times}).cubin.empty(), "no CUBIN without sm_..");
     const Compiled wrong = compile("k.cu", KERNELS, {sm});
     check(wrong.code == 6 && wrong.log.find("k.cu(14): error: ") != std::string::npos && wrong.cubin.empty(),
           wrong.log.c_str());
@@ -208,10 +208,10 @@ void kernels() {
     check(launch(kernel, 0, 32, 128, arguments) == 1, "a grid of nothing");
     check(launch(kernel, 1, 0, 128, arguments) == 1, "a block of nothing");
     check(launch(kernel, 1, 1025, 8192, arguments) == 1, "too many threads");
-    check(launch(kernel, 1, 1, 60000, arguments) == 1, "much dynamic shared memory has to be asked for");
-    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 60000) == 0, "asked for");
-    check(launch(kernel, 1, 1, 60000, arguments) == 0, "and got");
-    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 232449) == 1, "there is no more than that");
+    check(launch(kernel, 1, 1, 60000, arguments) == 1, "over 48 KiB of shared memory needs the attribute");
+    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 60000) == 0, "the attribute is set");
+    check(launch(kernel, 1, 1, 60000, arguments) == 0, "then it is allowed");
+    check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 232449) == 1, "more than a block can have");
     check(call<Pointer>("cuMemFree_v2", out) == 0, "freed");
     check(launch(kernel, 1, 1, 4, arguments) == 700, "used after it was freed");
     end();
@@ -254,17 +254,17 @@ void host() {
     const char* text = nullptr;
     check(call<int, const char**>("cuGetErrorName", 719, &text) == 0, "the name of a code");
     check(text && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), text);
-    check(call<int, const char**>("cuGetErrorString", 12345, &text) == 1 && !text, "no text of no code");
+    check(call<int, const char**>("cuGetErrorString", 12345, &text) == 1 && !text, "no text for an unknown code");
     int code = 0;
     std::thread([&] { code = call("cuCtxSynchronize"); }).join();
     check(code == 201, "another thread has not set it");
     Pointer pointer = 0;
-    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, 0) == 1, "nothing is allocated");
-    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, (Size{1} << 30) + 1) == 2, "more than there is");
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, 0) == 1, "an allocation of 0 bytes is invalid");
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, (Size{1} << 30) + 1) == 2, "more than the device has");
     pointer = allocate(Size{1} << 20);
     Size free = 0, total = 0;
-    check(call<Size*, Size*>("cuMemGetInfo_v2", &free, &total) == 0 && total - free == 1 << 20, "what is left");
-    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, Size{1} << 30) == 2, "more than is left");
+    check(call<Size*, Size*>("cuMemGetInfo_v2", &free, &total) == 0 && total - free == 1 << 20, "memory in use");
+    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, Size{1} << 30) == 2, "more than the free memory");
     check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 4, 5, 3, nullptr) == 0, "words");
     check(call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", pointer + 2, 5, 3, nullptr) == 1, "aligned words");
     const Size too_many = (1 << 20) + 1;
@@ -282,7 +282,7 @@ void host() {
     const std::string no_elf(64, '?');
     check(call<void**, const void*>("cuModuleLoadData", &module, no_elf.data()) == 200, "no module");
     end();
-    check(call("cuCtxSynchronize") == 201, "a context that is no more");
+    check(call("cuCtxSynchronize") == 201, "a released context");
 }
 
 } // namespace

@@ -5,8 +5,8 @@
 //
 //   EMULATED_DEVICES   number of devices; 1 by default
 //   EMULATED_MEMORY    bytes of memory of each device; 1 GiB by default
-//   EMULATED_SEED      order of threads and blocks in all launches; 0 is by their numbers. Without it, every launch has
-//                      another order.
+//   EMULATED_SEED      seed of the order of threads and blocks in all launches; 0: in order of their numbers. If it is
+//                      not set, every launch has another seed.
 #include "context.h"
 
 #include <cstddef>
@@ -84,9 +84,9 @@ const char* too_much(const Function& function, dim3 grid, dim3 threads, std::siz
     const std::size_t fixed = function.module->shared_bytes(), all = fixed + dynamic_shared;
     if (fixed > SHARED_BYTES) return "more than 48 KiB of shared variables";
     if (all > SHARED_BYTES && dynamic_shared > static_cast<std::size_t>(function.asked_for)) {
-        return "more shared memory than 48 KiB, and than cuFuncSetAttribute allowed";
+        return "more than 48 KiB of shared memory, without cuFuncSetAttribute allowing it";
     }
-    return all > SHARED_BYTES_OPTIN ? "more shared memory than there is" : nullptr;
+    return all > SHARED_BYTES_OPTIN ? "more shared memory than a block can have" : nullptr;
 }
 
 int report(Context& context, const Function& function, std::uint64_t seed, const Fault& fault) {

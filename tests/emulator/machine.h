@@ -195,7 +195,7 @@ inline bool in_shared(const unsigned char* at, std::size_t bytes) {
 }
 
 inline void copy_later(void* to, const void* from) {
-    if (!in_shared(static_cast<unsigned char*>(to), 16)) fail("cp.async to what is not shared memory", true);
+    if (!in_shared(static_cast<unsigned char*>(to), 16)) fail("cp.async to memory that is not shared", true);
     if ((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % 16 != 0) {
         fail("cp.async of 16 bytes that are not aligned");
     }

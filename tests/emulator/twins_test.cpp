@@ -215,7 +215,7 @@ void copies() {
         check(seed ? late > 30 : late == 64, "a missing wait is found out");
     }
     const emulator::Fault wild = run_with(64, nullptr, wild_copy, {}, {1, 1, 1}, 0, &in[0], &in[32], 0);
-    check(wild.what.find("cp.async to what is not shared memory") != std::string::npos, wild.what.c_str());
+    check(wild.what.find("cp.async to memory that is not shared") != std::string::npos, wild.what.c_str());
     const std::string crooked = run_with(64, nullptr, crooked_copy, {}, {1, 1, 1}, 0, &in[0], 1).what;
     check(crooked.find("16 bytes that are not aligned") != std::string::npos, crooked.c_str());
     const std::string row = run_with(64, nullptr, crooked_row, {}, {32, 1, 1}, 0, 1).what;

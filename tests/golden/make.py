@@ -36,7 +36,7 @@ TEXTS = [
     "supercalifragilisticexpialidocious pneumonoultramicroscopicsilicovolcanoconiosis",
     "warp and weft, line by line: the loom holds the threads; the shuttle runs. " * 2,
 ]
-# What the vocabularies are trained on. The symbols ~ ^ | ` are left out: the skiplists' unknown-token trap.
+# Training text of the vocabularies. Without the symbols ~ ^ | `, whose entries in a skiplist become the unknown token.
 CORPUS = TEXTS[:1] + TEXTS[6:8] + TEXTS[9:11] + TEXTS[13:] + [
     "a selvedge is the self finished edge of a fabric, which keeps it from unravelling and fraying.",
     "late interaction keeps one vector per token! does it pay? yes: (mostly) it does, says the paper.",

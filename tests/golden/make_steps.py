@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Three steps of AdamW on the checkpoint plain_bert, in PyTorch: plain_bert/steps.safetensors, its weights behind them.
+"""Makes plain_bert/steps.safetensors: the weights of the checkpoint plain_bert after three steps of AdamW in PyTorch.
 
     ./make_steps.py        # with torch 2.11, tokenizers 0.23, safetensors; nothing is downloaded
 
-Two queries with two passages each; the loss is the divergence from fixed teacher scores over a query's own passages, plus
-the cross entropy of its first passage among all four at temperature 0.5. Gradients are cut to length 1, the rate is .01
-times 1, 2/3, 1/3; matrices decay by .01, vectors do not. BERT is written out here, so that transformers is not needed.
+Two queries with two passages each. The loss is the divergence from fixed teacher scores over a query's own passages,
+plus the cross entropy of its first passage among all four at temperature 0.5. Gradients are clipped to norm 1. The
+learning rate is 0.01 times 1, 2/3 and 1/3. Weight decay is 0.01 for matrices and 0 for vectors. BERT is written out
+here, so that transformers is not needed.
 """
 import pathlib
 import torch
@@ -65,7 +66,7 @@ def loss():
 
 matrices = [w for w in weights.values() if w.dim() > 1]
 vectors = [w for w in weights.values() if w.dim() == 1]
-# What has no gradient but by rounding (biases of keys) would move by the whole rate with the usual eps.
+# With the default eps, parameters whose gradient is only rounding noise (biases of keys) would move by the full rate.
 groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
 optimizer = torch.optim.AdamW(groups, eps=1e-4)
 for share in (1, 2 / 3, 1 / 3):

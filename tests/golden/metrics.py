@@ -5,10 +5,10 @@
     ./metrics.py odd                                   # made-up rankings and judgments with everything that is unusual
     ./metrics.py judge                                 # with pytrec-eval-terrier 0.5.11, which is trec_eval's C code
 
-DATA/NAME has collection.tsv or collection.tsv.gz (id TAB text), queries.tsv (id TAB text) and qrels.tsv (query, passage,
-grade). Only ids are kept here. metrics/NAME.run has a query a line, its id TAB the passages' ids, best first; NAME.qrels
-the judgments; NAME.expected the values, a query a line, "all" for the mean. ties.trec is a run with many equal scores as
-`selvedge search --trec` prints it; its order is that of odd.run, of which it has the first queries.
+DATA/NAME has collection.tsv or collection.tsv.gz (id TAB text), queries.tsv (id TAB text) and qrels.tsv (query,
+passage, grade). Only ids are kept here. metrics/NAME.run has one query per line: its id TAB the passages' ids, best
+first. NAME.qrels has the judgments, NAME.expected the values, one query per line and "all" for the mean. ties.trec is
+a run with many equal scores as `selvedge search --trec` prints it: the first queries of odd.run, in the same order.
 """
 import collections, gzip, math, pathlib, random, re, sys
 
@@ -82,7 +82,7 @@ def odd():
 
 
 def write_ties(run):
-    """Seven passages a score, printed as the next smaller f32 each, as a run has to be to keep its order."""
+    """Writes ties.trec: seven passages per score, each tie printed as the next smaller f32, which keeps the order."""
     import numpy
 
     with open(HERE / "ties.trec", "w") as out:

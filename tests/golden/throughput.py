@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Tokens a second of PyTorch, and of ONNX Runtime where it is installed, on a plain checkpoint: ./throughput.py MODEL [THREADS]
+"""Tokens per second of PyTorch, and of ONNX Runtime if it is installed, on a plain checkpoint.
 
-JSON, by engine and shape (texts x tokens), of the forward pass alone on ready-made ids without padding; `cargo bench --bench
-encode`, which has the same shapes, tokenizes and normalizes too. "passages": 128 texts of 20 to 200 tokens, sorted by length, in
-batches of 32 padded to the longest, as sentence-transformers does it; only what is no padding counts.
+    ./throughput.py MODEL [THREADS]
 
-ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 keep PyTorch to AVX2. onnx and onnxscript are needed to
-make the models of ONNX Runtime, whose int8 is its dynamic quantization, weights per channel.
+Prints JSON by engine and shape (texts x tokens). Only the forward pass is timed, on ready-made ids without padding.
+`cargo bench --bench encode`, which has the same shapes, tokenizes and normalizes too. The shape "passages" is 128 texts
+of 20 to 200 tokens, sorted by length, in batches of 32 padded to the longest, as sentence-transformers does it; padding
+is not counted.
+
+ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 keep PyTorch to AVX2. onnx and onnxscript
+are needed to make the models of ONNX Runtime, whose int8 is its dynamic quantization with weights per channel.
 """
 import contextlib, json, os, statistics, sys, tempfile, time
 import torch, transformers
@@ -26,7 +29,7 @@ def batch(lens):
 
 
 def batches():
-    """Name, batches, tokens."""
+    """Yields the name, batches and number of tokens of each shape."""
     for texts, tokens in SHAPES:
         yield f"{texts}x{tokens}", [batch([tokens] * texts)], texts * tokens
     lens = sorted((20 + (37 * at) % 181 for at in range(128)), reverse=True)

@@ -16,7 +16,7 @@ pub enum Error {
         dim: usize,
     },
     /// A codec whose numbers break a bound.
-    #[error("codec: {what} is out of range: {value}")]
+    #[error("codec: invalid {what}: {value}")]
     BadCodec {
         /// Name of the number.
         what: &'static str,
@@ -28,7 +28,7 @@ pub enum Error {
     ArrayLength {
         /// Name of the array.
         array: &'static str,
-        /// Bytes that follow from the other arrays.
+        /// Bytes that follow from the other arrays and the codec.
         expected: usize,
         /// Bytes of the array.
         found: usize,
@@ -81,8 +81,8 @@ pub enum Error {
     },
     /// An allocation for which the device has too little free memory.
     #[error(
-        "out of device memory: {wanted_bytes} bytes are needed, {free_bytes} are free; free some, take another device, \
-         or compute on the CPU"
+        "out of device memory: {wanted_bytes} bytes are needed, {free_bytes} are free; free some memory, use another \
+         device, or compute on the CPU"
     )]
     OutOfDeviceMemory {
         /// Bytes of the allocation.

@@ -33,7 +33,7 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
-            _ if cfg!(miri) => false, // it interprets plain Rust, whatever the machine has
+            _ if cfg!(miri) => false, // Miri interprets plain Rust only, whatever the machine has
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]

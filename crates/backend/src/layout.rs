@@ -1,10 +1,11 @@
 //! Layout of codes, residuals and weight indices in memory and on disk, defined here only.
 //!
-//! - **Residual row**, `W = D * nbits / 8` bytes: the row is cut into `8 / nbits` planes of `W`
-//!   components; byte `j`, bits `k*nbits .. (k+1)*nbits` (from the low end) holds the bucket of
-//!   component `k * W + j`. One shift and one mask of a whole register give consecutive components.
-//! - **Residual row of a trellis**: the same bytes, read as a ring of `8 W` bits, low end first. The 8 bits from
-//!   component `k * W + j`'s own on (bit `8 j + k * nbits`) are its window, and name its level: [`trellis_label`].
+//! - **Residual row**, `W = D * nbits / 8` bytes: the components are divided into `8 / nbits` planes of `W`;
+//!   bits `k * nbits .. (k + 1) * nbits` of byte `j`, from the low end, hold the bucket of component `k * W + j`. One
+//!   shift and one mask of a whole register give consecutive components.
+//! - **Residual row of a trellis**: the same bytes, read as a ring of `8 W` bits, low end first. The window of
+//!   component `k * W + j` is the 8 bits from bit `8 j + k * nbits` on, the component's own first. It names the
+//!   component's level: [`trellis_label`].
 //! - **Codes**: `code_bits` each, little-endian bit order, one after the other, then
 //!   [`CODE_PADDING`] zero bytes, so that any code can be read with one 8-byte load.
 //! - **Weight indices**: `weight_bits` (at most 8) each, in the same bit order, without padding.
@@ -49,7 +50,7 @@ pub fn packed_weights_bytes(num: usize, weight_bits: u8) -> usize {
     (num * weight_bits as usize).div_ceil(8)
 }
 
-/// Packs weight indices `(N) u8` to `weight_bits` each.
+/// Packs weight indices `(N) u8` to `weight_bits` bits each.
 ///
 /// # Panics
 /// If an index needs more bits.
@@ -69,7 +70,10 @@ pub fn pack_weights(weights: &[u8], weight_bits: u8) -> Vec<u8> {
     bytes
 }
 
-/// Weight index of token `t`.
+/// Weight index of token `t`, from indices that [`pack_weights`] packed.
+///
+/// # Panics
+/// If the bytes end before the index.
 #[inline]
 pub fn read_weight(weights: &[u8], weight_bits: u8, t: usize) -> usize {
     if weight_bits == 0 {
@@ -80,7 +84,7 @@ pub fn read_weight(weights: &[u8], weight_bits: u8, t: usize) -> usize {
     (pair >> (bit % 8) & ((1 << weight_bits) - 1)) as usize
 }
 
-/// Packs `codes (N) u32` to `code_bits` each.
+/// Packs `codes (N) u32` to `code_bits` bits each, at most 32.
 ///
 /// # Panics
 /// If a code needs more bits.
@@ -97,7 +101,7 @@ pub fn pack_codes(codes: &[u32], code_bits: u32) -> Vec<u8> {
     bytes
 }
 
-/// Reads packed codes by number.
+/// Random access to packed codes.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeReader<'a> {
     bytes: &'a [u8],

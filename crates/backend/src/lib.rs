@@ -88,8 +88,8 @@ pub use types::{
 /// [`Error::OutOfDeviceMemory`], and with [`Error::KernelCompile`] at the first use of a kernel.
 ///
 /// # Panics
-/// A method panics if a slice has the wrong length, or if an argument was made with another codec or backend
-/// and its size shows that.
+/// A method panics if a slice has the wrong length. Arguments must have been made with the same codec and backend;
+/// a method panics if their sizes differ, and does not notice other differences.
 pub trait Backend: Send + Sync {
     /// Resident centroids, to which embeddings are assigned.
     type Centroids: Send + Sync;
@@ -159,14 +159,14 @@ pub trait Backend: Send + Sync {
     ///     + (residual_weight_step * residual_weights[j]) * w8
     /// ```
     ///
-    /// Each step is rounded to f32 and nothing is contracted, so that every backend gives the same bits. `tokens` are
-    /// numbers within the segment.
+    /// Each operation is rounded to f32, and none is fused into a multiply-add, so that every backend gives the same
+    /// bits. `tokens` is a range of token numbers within the segment.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`].
     fn decompress(&self, passages: &Self::Passages, tokens: std::ops::Range<usize>) -> Result<Vec<f32>>;
 
-    /// Copies a query that is already rounded into the backend's memory.
+    /// Copies a rounded query into the backend's memory.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`].
@@ -211,7 +211,8 @@ pub trait Backend: Send + Sync {
     /// The missing score is computed from the maxima of the token's column over groups of eight centroids. Of the
     /// `G = ceil(K / 8)` groups every `ceil(G / 256)`-th is sampled, `S` in all. The missing score is the `r`-th
     /// largest maximum of the sample, `r = ceil(8 * nprobe * S / G)` within `1..=S`, or the best entry of the
-    /// column that was not probed if that is less. If all were probed, the last of them takes its place.
+    /// column that was not probed, if that is less. If all entries were probed, the smallest one is used instead of
+    /// the best that was not.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`].

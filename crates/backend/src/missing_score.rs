@@ -1,8 +1,8 @@
 //! Missing score: the table entry that stands for a query token in passages that are in none of its opened cells.
 //!
 //! The best entry outside the opened cells is an upper bound for such a passage. Few passages reach it, so a
-//! search that uses it ranks passages that are in few cells too high. An entry about eight times as deep in
-//! the token's column is a better estimate. It is found among maxima of the table without sorting the column:
+//! search that uses it overrates passages that are in few cells. The entry of rank `8 * nprobe` or so in the token's
+//! column is a better estimate. It is found among maxima of the table without sorting the column:
 //!
 //! ```text
 //! group maxima   m_g = max of T[c][i] over the 8 centroids c of group g, G = ceil(K / 8) groups
@@ -22,8 +22,7 @@
 //! | synthetic, 10 | 8, 512, 256 | 0.838 | 0.910 |
 //! | synthetic, 100 | 24, 2048, 768 | 0.892 | 0.931 |
 //!
-//! XTR and WARP estimate missing similarities too. A depth of four lost 0.004 of recall on the synthetic set
-//! and
+//! XTR and WARP estimate missing similarities too. Rank `4 * nprobe` lost 0.004 of recall on the synthetic set and
 //! nothing on Debian; samples of 512 and 1,024 groups gained nothing and took longer; extrapolating from the opened
 //! cells, with entries that fall with the logarithm of their rank, gave a third of the gain.
 
@@ -31,7 +30,7 @@
 pub(crate) const GROUP: usize = 8;
 /// Maximum number of sampled groups.
 const SAMPLE: usize = 256;
-/// Depth of the entry in its column, in multiples of `nprobe`.
+/// Rank of the entry in its column, in multiples of `nprobe`.
 const DEPTH: usize = 8;
 
 /// Position of the missing score among the maxima of groups.
@@ -44,7 +43,7 @@ pub(crate) struct MissingScore {
 }
 
 impl MissingScore {
-    /// Returns the position for `nprobe` of `num_centroids` centroids, of which there is at least one.
+    /// Returns the position for `nprobe` of `num_centroids` centroids; `num_centroids` is at least 1.
     pub(crate) fn new(nprobe: usize, num_centroids: usize) -> Self {
         let groups = num_centroids.div_ceil(GROUP);
         let step = groups.div_ceil(SAMPLE);

@@ -61,7 +61,10 @@ impl QuantizedQuery {
         self.data.is_empty()
     }
 
-    /// Token `i`, `(D) i8`.
+    /// Embedding of token `i`, `(D) i8`.
+    ///
+    /// # Panics
+    /// If the query has no token `i`.
     pub fn row(&self, i: usize) -> &[i8] {
         &self.data[i * self.dim..(i + 1) * self.dim]
     }
@@ -78,10 +81,7 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// Cells of query token `i`.
-    ///
-    /// # Panics
-    /// If the query has no token `i`.
+    /// Cells (code, table entry) of query token `i`, best first, `(min(nprobe, K))`.
     ///
     /// # Panics
     /// If the query has no token `i`.

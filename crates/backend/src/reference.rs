@@ -1,8 +1,8 @@
 //! Every op as naive loops: the oracle that the fast bodies are compared with, and the textbook.
 //!
-//! Sums of floats are f64 and sums of integers i64, so that nothing overflows, or rounds where the contract
-//! forbids it. The loops are slow and serve tests only. [`Reference`] is a [`Backend`](crate::Backend) made
-//! of them, so that one suite of tests runs on all backends.
+//! Sums of floats are f64, and sums of integers are i64 wherever i32 could overflow. Results are rounded only where the
+//! contract says so. The loops are slow and serve tests only. [`Reference`] is a [`Backend`](crate::Backend) made of
+//! them, so that one suite of tests runs on all backends.
 
 mod backend;
 mod build;
@@ -80,8 +80,8 @@ pub fn centroid_table(codec: &CodecParams, query: &QuantizedQuery) -> Vec<i32> {
     table
 }
 
-/// The `nprobe` best centroids of each query token, and its missing score: sorts each column `T[..][i]` by entry
-/// descending, then code ascending, and the maxima of each group of eight centroids likewise.
+/// The `nprobe` best centroids of each query token, and its missing score, from `table (K, Q) i32`: sorts each column
+/// `T[..][i]` by entry descending, then code ascending, and the maxima of its groups of eight centroids descending.
 ///
 /// # Panics
 /// If the table has no row.
@@ -122,7 +122,8 @@ fn scores(
     (0..select.len(passages.num_passages())).map(|i| score(select.pid(i), &mut sims)).collect()
 }
 
-/// Scores from the table alone: `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
+/// Scores from `table (K, Q) i32` alone, one per selected passage:
+/// `sum over i of (max over t of T[code_t][i]) >> ceil(log2(Q))`.
 pub fn approx_scores(
     codec: &CodecParams,
     passages: &CompressedPassages,
@@ -136,7 +137,8 @@ pub fn approx_scores(
     })
 }
 
-/// The score of the contract: `sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8)`,
+/// The [contract](crate)'s score of each selected passage, with `table (K, Q) i32`:
+/// `sim(i, t) = centroid_weights[j] * T[c][i] + residual_weights[j] * dot(q8[i], w8)`,
 /// maximum over the tokens of the passage, shifted, summed over the tokens of the query.
 pub fn maxsim(
     codec: &CodecParams,
@@ -195,7 +197,8 @@ pub fn top_k(scores: &[i32], select: Select<'_>, k: usize) -> Vec<RawHit> {
 /// Linear layer in int8 ([`crate::cpu::LinearInt8`]), `y = x W^T`: `x (N, in)`, `weight (out, in)` -> `(N, out)`.
 ///
 /// `x` and `weight` are rounded row by row, so that the largest absolute value of a row becomes 127. With
-/// `narrow`, the sums of two neighbours of one sign in a row of `weight` count as values of the row too.
+/// `narrow`, as in the AVX2 body, the largest value of a row of `weight` is also taken over the sums of its neighbours
+/// `(w[2i], w[2i + 1])` of one sign.
 pub fn linear_int8(inputs: usize, x: &[f32], weight: &[f32], narrow: bool) -> Vec<f32> {
     let round = |row: &[f32], most: f32| {
         let inverse = if most > 0.0 { (127.0 / most).min(f32::MAX) } else { 0.0 };

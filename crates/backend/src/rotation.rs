@@ -1,9 +1,9 @@
-//! A random rotation that costs `D log D` and stores nothing but a seed.
+//! A random rotation that takes `D log D` operations per row and is defined by a seed alone.
 //!
 //! It rotates rows `(N, D) f32` in place; `D` is a multiple of 8.
-//! Each round flips signs at random and applies a Walsh-Hadamard transform to the first or, in turn,
-//! the last `p` components, where `p` is the largest power of two that is at most `D`. If `p < D`, the
-//! overlap of the two windows mixes all components. The rotation is as good as a dense random orthogonal
+//! Each round flips signs at random and applies a Walsh-Hadamard transform to a window of `p` components, where `p` is
+//! the largest power of two that is at most `D`: to the first `p` in even rounds, to the last `p` in odd ones. If
+//! `p < D`, the overlap of the two windows mixes all components. The rotation is as good as a dense random orthogonal
 //! matrix: on Cranfield at 2 bits the mean squared error is 0.0292, and 0.0293 with a dense matrix.
 //!
 //! After a rotation residuals have the same, nearly normal distribution in every dimension. So the levels are constants
@@ -32,7 +32,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// The rotation of `dim` components that `seed` names.
+    /// The rotation of `dim` components that is defined by `seed`.
     pub fn new(dim: usize, seed: u64) -> Self {
         let window = if dim.is_power_of_two() { dim } else { dim.next_power_of_two() / 2 };
         let rounds = if window == dim { ROUNDS.0 } else { ROUNDS.1 };
@@ -41,7 +41,7 @@ impl Rotation {
         Self { dim, window, signs }
     }
 
-    /// Rotates every row in place.
+    /// Rotates every row of `rows (N, D) f32` in place. The result does not depend on the number of threads.
     pub fn apply(&self, rows: &mut [f32]) {
         self.for_each_row(rows, |row| {
             for round in 0..self.rounds() {
@@ -51,7 +51,7 @@ impl Rotation {
         });
     }
 
-    /// Undoes [`Self::apply`].
+    /// Undoes [`Self::apply`], up to rounding: rotates every row of `rows (N, D) f32` back, in place.
     pub fn undo(&self, rows: &mut [f32]) {
         self.for_each_row(rows, |row| {
             for round in (0..self.rounds()).rev() {

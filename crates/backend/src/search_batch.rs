@@ -4,12 +4,12 @@ use crate::{Backend, RawHit, Result, Select};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 
-/// The part of a resident segment that a search looks at.
+/// The passages of a resident segment that a search scores.
 #[derive(Debug)]
 pub struct SegmentView<'a, P> {
     /// The segment's passages.
     pub passages: &'a P,
-    /// Passages that may be found.
+    /// The passages that may be results.
     pub select: Select<'a>,
 }
 
@@ -23,8 +23,8 @@ pub struct SegmentHit {
 }
 
 /// Searches query by query: `centroid_table`, then `maxsim` and `top_k` of each segment, then a merge. Several queries
-/// share the threads of the current rayon pool; a single query stays on the caller's thread, except where an op does
-/// not.
+/// share the threads of the current rayon pool; a single query runs on the caller's thread, and only the ops that are
+/// parallel themselves use the pool.
 pub(crate) fn each_query<B: Backend + ?Sized>(
     backend: &B,
     codec: &B::Codec,

@@ -1,32 +1,33 @@
-//! The cost that the search for a trellis row minimizes: the distance of a component from a level as a small integer,
-//! so that sums are exact in any order and every backend finds the same row.
+//! The cost that the search for a trellis row minimizes: the squared distance of a component from a level as a small
+//! integer, so that sums are exact in any order and every backend finds the same row.
 //!
 //! ```text
 //! target(component) = round(clamp(component * factor, -bound, bound)), one f32 multiplication, ties to even
 //! cost(target, label) = (target - levels[label])^2 >> (16 + nbits)
 //! ```
 //!
-//! **Range.** The cost of a path is a sum of up to `2^15` of these. A search keeps its difference from the least cost
-//! of all states, updated once per byte, that is every `K = 8 / nbits` components. With `B` the largest cost of a
-//! component ([`largest_cost`]), these differences need at most `16 - nbits` bits, so a u16 also holds the last `nbits`
-//! of a path:
+//! **Range.** A state is the `8 - nbits` bits that two neighbouring windows share. The cost of a path is a sum of up to
+//! `2^15` costs of components. A search keeps the difference between the cost of a path and the least cost of all
+//! states; the least cost is updated once per byte, that is every `M = 8 / nbits` components. With `B` the largest cost
+//! of a component ([`largest_cost`]), these differences need at most `16 - nbits` bits, so a u16 also holds the last
+//! `nbits` bits of a path:
 //!
-//! - Any state leads to any other in `K - 1` components, because that many shift all its `8 - nbits` bits out. So a
-//!   state's cost is at most the least cost `K - 1` components ago plus `(K - 1) B`, and no cost is below that least:
-//!   after `K - 1` components or more all costs are within `(K - 1) B` of each other.
-//! - A search that begins in one state gives the others an initial cost of `(K - 1) B + 1` ([`unreachable_cost`]).
-//!   After `K - 1` components the right beginning reaches every state for less, so no path from a wrong one survives
-//!   the first byte: the result is that of an infinite cost.
-//! - So a byte begins with costs of `(K - 1) B + 1` at most and ends with `(2 K - 1) B + 1` at most, which by the
+//! - Any state leads to any other in `M - 1` components, because these shift out all its `8 - nbits` bits. So a state's
+//!   cost is at most `(M - 1) B` above the least cost of `M - 1` components before, and no cost is below that least
+//!   cost: after `M - 1` components or more all costs are within `(M - 1) B` of each other.
+//! - A search that begins in one state gives the other states an initial cost of `(M - 1) B + 1`
+//!   ([`unreachable_cost`]). After `M - 1` components paths from that one state reach every state for less, so no path
+//!   from another state survives the first byte: the result is the same as with an infinite initial cost.
+//! - So a byte begins with costs of `(M - 1) B + 1` at most and ends with `(2 M - 1) B + 1` at most, which by the
 //!   choice of `B` is below `2^(16 - nbits)`.
 //!
 //! The bound does not depend on `D`. Infinite and NaN components have targets within the bound like all others.
 
 use crate::{TRELLIS_LEVELS, layout::window_label};
 
-/// Components on each side of a ring's joint that decide in which state it begins. At 128 dimensions and 2 bits, 40 of
-/// them find rows that are 0.8 % farther than the nearest rows, and 64 find rows that are 0.3 % farther; neither
-/// changes rankings.
+/// Number of components on each side of a ring's joint, where its end meets its beginning, that decide in which state
+/// it begins. At 128 dimensions and 2 bits, 40 components find rows that are 0.8 % farther from the components than the
+/// nearest rows are, and 64 find rows that are 0.3 % farther; neither changes rankings.
 pub(crate) const JOINT: usize = 40;
 /// Largest number of components of a ring for which every state is tried at its joint.
 pub(crate) const SHORT_RING: usize = 32;
@@ -59,7 +60,7 @@ pub(crate) struct TrellisMetric {
 }
 
 impl TrellisMetric {
-    /// The metric of a trellis of `nbits`, whose `levels (16) i8` are steps of `step`.
+    /// The metric of a trellis of `nbits`, whose `levels (16) i8` are in units of `step`.
     pub(crate) fn new(nbits: u8, levels: &[i8], step: f32) -> Self {
         let nbits = usize::from(nbits);
         let largest = levels.iter().map(|level| level.unsigned_abs()).max().unwrap_or(0).max(1);

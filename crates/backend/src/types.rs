@@ -11,7 +11,8 @@ pub type Pid = u32;
 /// The score of a passage that has no tokens: below every real score, never a result.
 pub const NO_MATCH: i32 = i32::MIN;
 
-/// Bound of the centroid table's entries: `255 * 2^22 < 2^30`.
+/// Largest absolute value of a centroid table entry: its product with a centroid weight is at most
+/// `255 * 2^22 < 2^30`.
 pub const TABLE_LIMIT: i32 = 1 << 22;
 
 /// Right shift of the best similarity of each query token before the sum: `ceil(log2(Q))`.
@@ -59,8 +60,7 @@ impl Select<'_> {
     }
 }
 
-/// The form of a residual whose components are coded by buckets or by a trellis, for an embedding `x` with
-/// centroid `c`.
+/// The residual of an embedding `x` with centroid `c`: the vector whose components are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResidualForm {
     /// The residual `x - c` as it is (ColBERTv2).
@@ -70,18 +70,18 @@ pub enum ResidualForm {
     Orthogonal,
 }
 
-/// How the bits of a packed residual row name levels.
+/// Coding of packed residual rows: the way in which their bits name levels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowCoding {
-    /// Component by component: a bucket of `nbits` names its level. `2^nbits` levels, ascending.
+    /// Each component by itself: its `nbits` bits are a bucket, the index of a level. `2^nbits` levels, ascending.
     Buckets,
-    /// By a trellis, at 1 and 2 bits: the level of a component is named by a window of 8 bits of the row, the
-    /// component's own and those after it. Neighbours share bits, so a row is chosen as a whole.
+    /// A trellis, at 1 and 2 bits: the level of a component is named by a window of 8 bits of the row, which begins
+    /// with the component's own bits. Neighbours share bits, so a row is chosen as a whole.
     /// [`TRELLIS_LEVELS`] levels, in the order of their labels; formula: [`trellis_label`](crate::trellis_label).
     ///
-    /// Codes in which each word is the previous one, shifted, are due to Mao, Gray and Linder, "Rate-constrained
+    /// Codes in which each window is the previous one, shifted, are due to Mao, Gray and Linder, "Rate-constrained
     /// simulation and source coding iid sources" (2010), and QTIP (Tseng and others, 2024). A small set of levels,
-    /// chosen by sums of bits, comes from trellis coded quantization (Marcellin and Fischer, 1990).
+    /// chosen by XOR of bits, comes from trellis coded quantization (Marcellin and Fischer, 1990).
     Trellis {
         /// One step of a level, in units of the components that [`ResidualForm`] defines.
         step: f32,
@@ -92,24 +92,25 @@ pub enum RowCoding {
 pub const TRELLIS_LEVELS: usize = 16;
 
 /// Penalty of a weight entry's error along the vector, relative to its error across it: a vector that is too long wins
-/// maxima for every query alike. Chosen by a sweep on Debian; `crates/codec/README.md` has the table.
+/// maxima for every query alike. Chosen by a sweep on Debian; `crates/codec/README.md` has the errors of other values.
 pub const RADIAL_WEIGHT: f32 = 10.0;
 
-/// How the weight index of a vector is chosen, for levels `w`. An entry is a pair `(n, g)` of centroid weight and
-/// residual weight.
+/// Rule by which compression chooses the weight index of an embedding `x` with centroid `c` and levels `w`. The index
+/// names an entry, a pair `(n, g)` of centroid weight and residual weight; the decompressed vector is `n c + g w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightRule {
-    /// The entry nearest to the pair that keeps the parts' proportion and the vector's length. With
+    /// The entry nearest to the pair `(n*, g*)` that keeps the proportion of the two parts and the length of `x`. With
     /// `a = <x, c> / <c, c>` and `s = |x - a c| / |w|`:
-    /// `(n*, g*) = (a, s) * |x| / |a c + s w|`, negative `n*` taken as 0. The nearest entry changes
-    /// `y = n* c + g* w` least, with changes of its length counted [`RADIAL_WEIGHT`] times more:
-    /// `|e|^2 + RADIAL_WEIGHT <e, y>^2` for `e = (n - n*) c + (g - g*) w`; ties to the lower index.
+    /// `(n*, g*) = (a, s) * |x| / |a c + s w|`; a negative `n*` counts as 0. With `y = n* c + g* w` and
+    /// `e = (n - n*) c + (g - g*) w`, the nearest entry minimizes `|e|^2 + RADIAL_WEIGHT <e, y>^2`, in which
+    /// [`RADIAL_WEIGHT`] is the penalty of a change of length; ties go to the lower index.
     KeepLength,
     /// [`KeepLength`](Self::KeepLength), after which the levels are chosen anew for that entry: in each component
     /// the level nearest to `(x - n c) / g`. It needs buckets, so a trellis cannot use it. From 4 bits on, the
     /// rounding of the entry would otherwise be the largest error.
     KeepLengthRefit,
-    /// The entry whose centroid weight is nearest to `1 / |c + w|`, so that the result has unit length (ColBERTv2).
+    /// The entry whose centroid weight is nearest to `1 / |c + (g / n) w|`, with `(n, g)` the entry of the largest
+    /// centroid weight, so that the decompressed vector has unit length (ColBERTv2).
     UnitNorm,
 }
 
@@ -182,7 +183,7 @@ impl CodecParams {
         }
     }
 
-    /// Numbers of levels and of cutoffs that a codec of `nbits` and `coding` must have.
+    /// Numbers that a codec of `nbits` and `coding` must have: (levels, cutoffs).
     pub fn num_levels(nbits: u8, coding: RowCoding) -> (usize, usize) {
         match (nbits, coding) {
             (0, _) => (0, 0),
@@ -192,7 +193,7 @@ impl CodecParams {
     }
 
     /// Factor that turns an int8 dot product with a centroid into a table entry. Entries saturate at
-    /// [`TABLE_LIMIT`], and saturated ones have no order; training keeps the factor so small that no entry
+    /// [`TABLE_LIMIT`], and saturated entries are all equal; training keeps the factor so small that no entry
     /// saturates.
     pub fn table_factor(&self) -> f32 {
         (self.centroid_scale * self.centroid_weight_step) / self.residual_weight_step
@@ -204,6 +205,9 @@ impl CodecParams {
     }
 
     /// The largest residual weight `g` with `D * 127 * max|level| * g <= 2^30`, at most 255.
+    ///
+    /// # Panics
+    /// If `dim` is 0.
     pub fn residual_weight_limit(dim: usize, levels: &[i8]) -> u8 {
         let level = levels.iter().map(|l| l.unsigned_abs() as usize).max().unwrap_or(1).max(1);
         ((1usize << 30) / (dim * 127 * level)).min(255) as u8
@@ -279,8 +283,8 @@ impl CodecParams {
     }
 }
 
-/// Rounds reals to int8, `round_ties_even(x * (127 / max|x|))`, and returns the scale `max|x| / 127`.
-/// NaN and infinity are not checked.
+/// Rounds reals to int8, `round_ties_even(x * (127 / max|x|))`, and returns the scale `max|x| / 127`. `out` has the
+/// length of `reals`. NaN and infinity are not detected: their results are unspecified.
 #[inline(always)]
 pub fn round_to_int8(reals: &[f32], out: &mut [i8]) -> f32 {
     let max = reals.iter().fold(0f32, |m, x| m.max(x.abs()));
@@ -292,8 +296,8 @@ pub fn round_to_int8(reals: &[f32], out: &mut [i8]) -> f32 {
     max / 127.0
 }
 
-/// `x.round_ties_even()` for `|x| <= 2^22`, and NaN for NaN: adds a number at which f32 has no fractions and subtracts
-/// it. On x86-64 without SSE4.1 the method itself calls the C library for each number.
+/// `x.round_ties_even()` for `|x| <= 2^22`, and NaN for NaN: adds and subtracts `3 * 2^22`, around which f32 has no
+/// fractions. On x86-64 without SSE4.1 `round_ties_even` calls the C library for each number.
 #[inline(always)]
 pub(crate) fn round_small(x: f32) -> f32 {
     const WHOLE: f32 = (3 << 22) as f32;

@@ -42,9 +42,13 @@ fn say(args: &MineArgs, report: &MineReport) -> Result<()> {
     if report.truncated > 0 {
         note!("{} of {} passages are longer than the model reads", report.truncated, report.read.passages);
     }
-    note!("{}: {tuples} tuples of {queries} queries; {dropped} passages dropped as too good", args.out.display());
+    note!(
+        "{}: {tuples} tuples of {queries} queries; {dropped} passages dropped, scored near the answer or above it",
+        args.out.display()
+    );
     if args.answers.is_some() {
-        note!("the answer is among the {} found for {:.1} % of them", args.depth, 100.0 * answers_found);
+        let percent = 100.0 * answers_found;
+        note!("an answer is among the {} passages found for {percent:.1} % of the queries", args.depth);
     }
     if tuples < queries {
         note!(

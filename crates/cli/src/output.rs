@@ -73,7 +73,7 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
         "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
         r.recall_vs_exact_10, r.recall_vs_exact_100
     ));
-    lines.push(format!("funnel against exhaustive, same index @10 {:.4}   @100 {:.4}", r.funnel_10, r.funnel_100));
+    lines.push(format!("approximate against exhaustive      @10 {:.4}   @100 {:.4}", r.funnel_10, r.funnel_100));
     lines.push(format!(
         "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}, {:?}",
         r.latency_ms.p50, r.latency_ms.p95, r.latency_ms.p99, r.queries_per_second, r.threads, r.backend, r.params.mode

@@ -18,6 +18,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<()> {
     let io = || selvedge::Error::io(&args.out);
     std::fs::create_dir_all(&args.out).map_err(io())?;
     clap_mangen::generate_to(Cli::command(), &args.out).map_err(io())?;
-    note!("{}: read with man -l {}", args.out.display(), args.out.join("selvedge.1").display());
+    let page = args.out.join("selvedge.1");
+    note!("manual pages are in {}; show one with: man -l {}", args.out.display(), page.display());
     Ok(())
 }

@@ -4,17 +4,17 @@
 //! cargo run --release -p selvedge-codec --example trellis [STARTS]      # two minutes at 1500
 //! ```
 //!
-//! Lloyd's algorithm, with Viterbi's in place of the nearest level: quantize noise `(N, 128)`, move each of the 16
-//! levels to the mean of the components that were coded by it, repeat. The result depends on the initial order of the
-//! levels, so random orders by the hundred run for a few rounds, and the best one continues. Levels are then rounded to
-//! integers within -6..=6 with the step of least error.
+//! Lloyd's algorithm, with Viterbi's algorithm instead of the choice of the nearest level: quantize noise `(N, 128)`,
+//! move each of the 16 levels to the mean of the components that were coded by it, repeat. The result depends on the
+//! initial order of the levels, so `STARTS` random orders run for 8 rounds each, and the best one runs for 20 more.
+//! Levels are then rounded to integers within -6..=6 with the step of least error.
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, CheckedCodec, CodecParams, Cpu, ResidualForm, RowCoding, TRELLIS_LEVELS, WeightRule};
 
 const DIM: usize = 128;
-/// Step of the levels during training, before they are rounded to [`LARGEST`].
+/// Step of the levels during training, before they are rounded to integers of at most [`LARGEST`].
 const FINE_STEP: f32 = 2.5 / 127.0;
 /// Largest rounded level. Two levels differ by at most 12, so `maxsim` with AVX2 can add ten pairs of
 /// products with int8 query components in an i16. Finer levels have no smaller error (see "Tried without
@@ -71,7 +71,7 @@ fn quantize(nbits: u8, levels: [i8; TRELLIS_LEVELS], step: f32, rows: &[f32]) ->
     (error / rows.len() as f64, std::array::from_fn(mean))
 }
 
-/// Rounds values to levels.
+/// Rounds values to multiples of `step`, clamped to `-largest..=largest` steps.
 fn round(values: [f64; TRELLIS_LEVELS], step: f32, largest: f32) -> [i8; TRELLIS_LEVELS] {
     values.map(|v| (v as f32 / step).round().clamp(-largest, largest) as i8)
 }
@@ -89,7 +89,7 @@ fn lloyd(nbits: u8, mut values: [f64; TRELLIS_LEVELS], rounds: usize, rows: &[f3
     best
 }
 
-/// Absolute values of the initial levels: roughly the sixteenths of the normal distribution, without their signs.
+/// Absolute values of the initial levels: about the positive ones of 16 equally probable normal values.
 const QUANTILES: [f64; TRELLIS_LEVELS / 2] = [0.08, 0.24, 0.40, 0.58, 0.78, 1.01, 1.32, 1.86];
 
 fn main() {

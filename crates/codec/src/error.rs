@@ -8,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Dim that is zero or not a multiple of 8.
-    #[error("embeddings have dim {dim}, which is not a multiple of 8")]
+    #[error("embeddings have dim {dim}; it must be a positive multiple of 8")]
     Dim {
         /// Components of an embedding.
         dim: usize,
@@ -43,7 +43,7 @@ pub enum Error {
         embedding: usize,
     },
     /// Embedding whose length is out of the codec's range.
-    #[error("embedding {embedding} has length {length}; lengths here can be {least} to {most}")]
+    #[error("embedding {embedding} has length {length}; supported lengths are {least} to {most}")]
     Length {
         /// Number of the embedding among those given.
         embedding: usize,
@@ -56,8 +56,8 @@ pub enum Error {
     },
     /// Embedding for ColBERTv2's codec that is not of unit length.
     #[error(
-        "embedding {embedding} has length {length}; ColBERTv2's codec decodes every vector to length 1: scale \
-         embeddings to it, or take the other codec"
+        "embedding {embedding} has length {length}; ColBERTv2's codec decodes every vector to length 1: scale the \
+         embeddings to length 1, or use the codec selvedge"
     )]
     NotOfUnitLength {
         /// Number of the embedding among those given.

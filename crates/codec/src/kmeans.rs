@@ -21,13 +21,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
-/// the sample has fewer of them.
+/// the sample has fewer of them. The sample must be in random order, since its first distinct rows are the initial
+/// centroids. `seed` selects the rows at which empty cells restart.
 ///
 /// # Errors
 /// [`Error::Cancelled`] if `progress` cancels after a round; [`Error::Backend`] if the device fails.
 ///
 /// # Panics
-/// If the sample is empty or not a whole number of rows.
+/// If `dim` is 0, or the sample is empty or not a whole number of rows.
 pub fn kmeans<B: Backend>(
     backend: &B,
     dim: usize,
@@ -67,12 +68,12 @@ pub fn kmeans<B: Backend>(
     Ok(round(&centroids))
 }
 
-/// Centroids as an index stores them.
+/// Int8 centroids with their scale, as an index stores them.
 #[derive(Clone, Debug)]
 pub struct Rounded {
     /// Int8 centroids, `(K, D) i8`, within -127..=127.
     pub centroids: Arc<[i8]>,
-    /// Size of one int8 step as a real number.
+    /// Size of one int8 step as a real number: a component is `centroids[i] * scale`.
     pub scale: f32,
 }
 
@@ -83,7 +84,7 @@ fn round(centroids: &[f32]) -> Rounded {
     Rounded { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
 }
 
-/// Returns the first `num` rows of the sample that differ in int8, or all of those if there are fewer.
+/// Returns the first `num` rows of the sample that differ in int8, or all of them if there are fewer.
 fn distinct_rows(dim: usize, sample: &[f32], num: usize) -> Vec<f32> {
     let mut rows = Vec::with_capacity(num.min(sample.len() / dim) * dim);
     let mut seen = HashSet::new();

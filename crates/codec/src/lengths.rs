@@ -13,7 +13,8 @@ use crate::{CodecKind, Error, Result};
 use selvedge_backend::CodecParams;
 
 /// Range of the median length in which f32 scores neither overflow nor vanish; `selvedge-search` bounds queries alike.
-const MEDIANS: (f64, f64) = (1e-12, 1e12);
+/// Range of the median length in which f32 scores neither overflow nor vanish. `selvedge-search` limits the components
+/// of queries to the same maximum (`query::MAX_COMPONENT`).
 /// Longest supported embedding, in units.
 const LONGEST: f64 = 16.0;
 /// Largest distance of a length from 1 for ColBERTv2's codec: a few percent, the error of vectors stored as int8.
@@ -104,7 +105,7 @@ mod tests {
         let check = |kind, lengths: &[f32]| check(kind, 8, &rows(lengths), 1.0);
         assert!(check(CodecKind::Selvedge, &[1.0, 0.0, 15.0]).is_ok());
         let error = check(CodecKind::Selvedge, &[1.0, 17.0]).unwrap_err();
-        assert_eq!(error.to_string(), "embedding 1 has length 17; lengths here can be 0 to 16");
+        assert_eq!(error.to_string(), "embedding 1 has length 17; supported lengths are 0 to 16");
         let huge = check(CodecKind::Selvedge, &[1.0, 1.0, f32::MAX]);
         assert!(matches!(huge, Err(Error::Length { embedding: 2, length, .. }) if length.is_finite()));
         assert!(check(CodecKind::Selvedge, &[f32::NAN]).is_err());

@@ -67,8 +67,9 @@ fn even_levels() -> Levels {
     Levels { coding: RowCoding::Buckets, levels, step: NORMAL_8_BITS_STEP, cutoffs }
 }
 
-/// Returns the levels of a trellis for the standard normal distribution, by label. They are the output of
-/// `examples/trellis.rs`; its test compares each level with the mean of the components that are coded by it.
+/// Returns the 16 levels of a trellis for the standard normal distribution, in the order of their labels
+/// ([`selvedge_backend::trellis_label`]). They are the output of `examples/trellis.rs`; its test compares each level
+/// with the mean of the components that are coded by it.
 ///
 /// # Panics
 /// If `nbits` is not 1 or 2.

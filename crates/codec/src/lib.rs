@@ -9,11 +9,11 @@
 //! - [`Compressor::compress`]: a block `(N, D) f32` in; codes `(N) u32`, packed residuals `(N, W) u8` and weight
 //!   indices `(N) u8` out.
 //! - Decoding is an op of the backend, either by itself (`Backend::decompress`) or fused into a score
-//!   (`Backend::maxsim`). With code `k`, weight index `j` and the levels `w8 (D) i8` of its packed residual, an
+//!   (`Backend::maxsim`). With code `c`, weight index `j` and the levels `w8 (D) i8` of its packed residual, an
 //!   embedding is decoded as
 //!
 //! ```text
-//! y = centroid_weights[j] * centroid_weight_step * centroid_scale * c8[k]
+//! y = centroid_weights[j] * centroid_weight_step * centroid_scale * c8[c]
 //!   + residual_weights[j] * residual_weight_step * w8
 //! ```
 //!
@@ -33,8 +33,9 @@
 //!    are then chosen again for this pair.
 //!
 //! [`CodecKind::ColbertV2`] (Santhanam et al., "ColBERTv2: Effective and Efficient Retrieval via Lightweight Late
-//! Interaction", section 3.3, and its reference implementation, `codecs/residual.py`): residual `x - c`, buckets at its
-//! quantiles, the decoded vector scaled to unit length. The weight index selects its inverse length.
+//! Interaction", section 3.3, and its reference implementation, `codecs/residual.py`): the residual is `x - c`, its
+//! components are coded by buckets at their quantiles, and the decoded vector is scaled to unit length. The weight
+//! index selects the inverse of the length before scaling.
 //!
 //! Recall of both at every nbits, and the variants that were tried, are in the crate's `README.md`.
 //!
@@ -75,13 +76,13 @@ pub struct Step {
     pub unit: &'static str,
     /// Number of units that are done; it grows within a stage.
     pub done: u64,
-    /// Number of units of the whole stage, or none if it is unknown.
+    /// Number of units of the whole stage; `None` if it is unknown.
     pub total: Option<u64>,
 }
 
 /// Receiver of the progress of a long operation, which can also cancel it.
 ///
-/// An operation calls [`report`](Self::report) after each unit or block of units, and then asks
+/// An operation calls [`report`](Self::report) after each unit or block of units, and then
 /// [`is_cancelled`](Self::is_cancelled). Both are called often and from any thread, so they should return quickly. The
 /// unit type `()` ignores progress and never cancels.
 ///
@@ -110,8 +111,8 @@ pub trait Progress: Sync {
     /// reported.
     fn report(&self, step: Step);
 
-    /// Returns whether the operation should stop; asked after each report. A cancelled operation returns the error
-    /// `Cancelled` of its crate and removes the files that it has written.
+    /// Returns whether the operation should stop. It is called after each report. A cancelled operation returns the
+    /// error `Cancelled` of its crate and removes the files that it has written.
     fn is_cancelled(&self) -> bool {
         false
     }

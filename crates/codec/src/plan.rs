@@ -13,13 +13,13 @@ pub const POINTS_PER_CENTROID: usize = 48;
 /// Largest number of held-out embeddings.
 pub const MAX_HELD_OUT: usize = 50_000;
 
-/// Number of passages to sample out of `num_passages`.
+/// Number of passages to sample out of `num_passages`: `1 + floor(16 sqrt(120 P))`, at most all.
 pub fn sampled_passages(num_passages: usize) -> usize {
     let target = 1 + (16.0 * (120.0 * num_passages as f64).sqrt()) as usize;
     target.min(num_passages)
 }
 
-/// Number of centroids for about `num_embeddings` embeddings.
+/// Number of centroids for about `num_embeddings` embeddings: `2^floor(log2(16 sqrt(N)))`, at least 16.
 pub fn num_centroids(num_embeddings: usize) -> usize {
     let target = 16.0 * (num_embeddings.max(1) as f64).sqrt();
     1 << (target.log2().floor() as u32)
@@ -32,7 +32,7 @@ pub fn sampled_embeddings(num_centroids: usize) -> usize {
     num_centroids.saturating_mul(POINTS_PER_CENTROID).saturating_mul(20) / 19
 }
 
-/// Number of sampled embeddings to hold out of k-means.
+/// Number of sampled embeddings to hold out of k-means: a twentieth, at most [`MAX_HELD_OUT`].
 pub fn held_out(num_sampled: usize) -> usize {
     (num_sampled / 20).min(MAX_HELD_OUT)
 }

@@ -201,7 +201,7 @@ fn stats<B: Backend>(
     Ok(rows.chunks_exact(dim).zip(codes).enumerate().map(of_row).collect())
 }
 
-/// ColBERTv2's weights: inverse lengths of the reconstructions `c + step * w`, the same factor for both parts.
+/// Returns ColBERTv2's weights: inverse lengths of the reconstructions `c + step * w`, the same factor for both parts.
 fn unit_norm_pairs(stats: &[Stats], step: f64, entries: usize) -> Vec<WeightPair> {
     let length = |s: &Stats| (s.cc + 2.0 * step * s.cw + step * step * s.ww).sqrt();
     let mut inverse_lengths: Vec<f64> = stats.iter().map(|s| 1.0 / length(s).max(1e-6)).collect();
@@ -210,8 +210,8 @@ fn unit_norm_pairs(stats: &[Stats], step: f64, entries: usize) -> Vec<WeightPair
 }
 
 /// Lower bound of `residual_weight_step / centroid_weight_step`, with which no entry of a centroid table reaches
-/// [`TABLE_LIMIT`] for any query: `|dot(c8, q8)| <= 127 * sum |c8|`. It matters only if residuals are nearly zero: then
-/// residual weights lose their last bits instead of the table losing its ranking.
+/// [`TABLE_LIMIT`] for any query: `|dot(c8, q8)| <= 127 * sum |c8|`. It takes effect only if residuals are nearly zero:
+/// residual weights then lose their last bits, but no entry of the table is clamped.
 fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
     let sum = |row: &[i8]| row.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
     let largest = 127.0 * f64::from(centroids.chunks_exact(dim).map(sum).max().unwrap_or(0));
@@ -238,8 +238,9 @@ fn set_weights(codec: &mut CodecParams, pairs: &[WeightPair], weight_bits: u8, l
     (codec.residual_weights, codec.residual_weight_step) = to_integers(&residual_weights, limit, least_step);
 }
 
-/// Least residual weight step of a codec without residuals, where any step within the bounds would do. One step of a
-/// query (about 1 / 360) times this is about 2^-24, so that the sums of unit vectors are near 2^24.
+/// Least residual weight step of a codec without residuals, for which any step within the bounds is valid. One step of
+/// a query (about 1 / 360) times this is about 2^-24, so that the integer similarity of equal unit vectors is about
+/// 2^24.
 const NO_RESIDUAL_STEP: f32 = 2.5e-5;
 
 /// Returns all components of all residuals `x - c`, for the quantiles.

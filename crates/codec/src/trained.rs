@@ -25,7 +25,8 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Checks `params` and makes a codec of `kind` from them; `kind` and `seed` decide the rotation.
+    /// Checks `params` and makes a codec of `kind` from them. The rotation follows from `kind` and `seed`;
+    /// `params.rotation` is ignored.
     ///
     /// # Errors
     /// [`BadDim`](selvedge_backend::Error::BadDim) or [`BadCodec`](selvedge_backend::Error::BadCodec) with the first
@@ -41,7 +42,7 @@ impl Codec {
     /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     pub fn compressor<B: Backend>(&self, backend: &B) -> Result<Compressor<B>> {
         let unit = lengths::unit_of_codec(self.kind, &self.params);
-        // The steps of a codec made elsewhere may underflow or overflow in this unit; it then compresses without one.
+        // The steps of a codec read from a file may underflow or overflow in this unit; it then works in units of 1.
         let other = Some(unit).filter(|&unit| unit != 1.0);
         let (unit, params) = match other.and_then(|unit| CheckedCodec::new(in_units(&self.params, 1.0 / unit)).ok()) {
             Some(params) => (unit, params),

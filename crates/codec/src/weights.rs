@@ -13,8 +13,8 @@
 //! residual, and the unbiased factor, which stretches it. Least squares has the smaller error and the worse ranking:
 //! MaxSim takes maxima, and shrunken vectors lose them.
 //!
-//! For unit vectors `t` and `|x - t c|` are on a circle, so the best pairs are near one curve, and a few jointly
-//! trained pairs keep most of the quality of two floats per embedding (table in the crate's README).
+//! For unit vectors `x` and `c` the pair `(t, |x - t c|)` is on the unit circle, so the best pairs are near one curve,
+//! and a few jointly trained pairs keep most of the quality of two floats per embedding (table in the crate's README).
 //!
 //! Training is a k-means in the space of pairs. The distance of a pair from the best one measures how it
 //! changes the vector `y` that the best pair decodes:
@@ -23,7 +23,7 @@
 //! |e|^2 + RADIAL_WEIGHT * <e, y>^2        e = (alpha - alpha*) c + (beta - beta*) w
 //! ```
 //!
-//! The second term makes an error along the vector count more than one across it ([`RADIAL_WEIGHT`]).
+//! The second term counts an error along the vector more than an error across it ([`RADIAL_WEIGHT`]).
 
 use selvedge_backend::RADIAL_WEIGHT;
 
@@ -80,7 +80,7 @@ impl Stats {
         WeightPair { centroid: (t * factor).max(0.0), residual: s * factor }
     }
 
-    /// Returns the distance of pairs from `best` as a quadratic form.
+    /// Returns the quadratic form that measures the distance of a pair from `best` (see the module docs).
     fn form(&self, best: WeightPair) -> Form {
         let weight = f64::from(RADIAL_WEIGHT);
         let along_centroid = best.centroid * self.cc + best.residual * self.cw;
@@ -253,7 +253,8 @@ mod tests {
         }
     }
 
-    /// The weighted mean of pairs can be outside the quadrant if one form leans left and another right.
+    /// The weighted mean of pairs can have a negative weight if `<c, w>` is negative for one embedding and positive for
+    /// another.
     #[test]
     fn no_weight_is_negative() {
         let along_centroid = |length: f64, cw| Stats { xx: length * length, xc: length, cc: 1.0, cw, ww: 1.0 };

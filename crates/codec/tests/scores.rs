@@ -106,8 +106,8 @@ fn ranking(scores: &[f32]) -> Vec<usize> {
     order
 }
 
-/// Sum of the exact scores of the `k` passages found, relative to the `k` best ones: 1 for a perfect ranking, in
-/// whichever order equal passages are.
+/// Sum of the exact scores of the `k` passages found, relative to that of the `k` best ones: 1 for a perfect ranking,
+/// whatever the order of passages with equal scores.
 fn quality(exact: &[Vec<f32>], found: &[Vec<f32>], k: usize) -> f32 {
     let sum = |scores: &[f32], by: &[f32]| ranking(by).iter().take(k).map(|&pid| scores[pid]).sum::<f32>();
     let share = |(exact, found): (&Vec<f32>, &Vec<f32>)| sum(exact, found) / sum(exact, exact);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the shipped model: its texts, five rounds of training, what is mined on the way, a mean of two rounds, and its cut.
+"""Makes the shipped model: its texts, five rounds of training with mined passages, the mean of two rounds, and the cut
+of its vocabulary.
 
     make.py --selvedge BINARY --data DATA --teacher TEACHER --scorer SCORER --work WORK
 
@@ -7,15 +8,15 @@ BINARY   a release build of selvedge
 DATA     a folder with debian/collection.tsv.gz (id TAB text) and debian/train_pairs.tsv.gz (query TAB id)
 TEACHER  all-MiniLM-L6-v2 as a PyLate checkpoint, projected to 128 dimensions, that reads 512 tokens
 SCORER   all-MiniLM-L6-v2 as it is: 384 dimensions, which score better
-WORK     where everything goes; WORK/shipped is the checkpoint
+WORK     the folder of all results; WORK/shipped is the checkpoint
 
-Needs apt-get, for PACKAGES: an English dictionary and a lexical database, for words that Debian's descriptions lack, and manuals, for
-technical prose. How much each helps was not measured.
+Needs apt-get, for PACKAGES (an English dictionary and a lexical database, for words that Debian's descriptions lack)
+and MANUALS (technical prose). The gain of each was not measured.
 """
 import argparse, collections, gzip, html, json, math, pathlib, random, re, shutil, struct, subprocess
 
 PACKAGES = ["dict-gcide", "wordnet-base"]
-# Where a manual does not lie under its package's name.
+# Folders of manuals that do not have their package's name.
 FOLDERS = {"python3.11-doc": "python3.11", "octave-doc": "octave"}
 MANUALS = ["python3.11-doc", "python-scipy-doc", "octave-doc", "postgresql-doc-15", "maxima-doc"]
 PASSAGE_WORDS = 110
@@ -25,8 +26,9 @@ ROUND_2 = dict(steps=320, lr="5e-4", batch=32)
 ROUND_3 = dict(epochs=1, lr="1e-3", batch=32)
 ROUND_4 = dict(steps=580, lr="7e-4", batch=32)
 ROUND_5 = dict(steps=1000, lr="7e-4", batch=32)
-# What a unit of BM25 adds to a scorer's MaxSim. Judged on passages held out, Debian's and a dictionary's (FOLDOC, first
-# sentence as query), nDCG@10: MaxSim alone .927 and .532, with .1 .930 and .549, with .2 .933 and .552, with .3 .932 and .554.
+# Factor of BM25 in its sum with a scorer's MaxSim. nDCG@10 on held-out passages, Debian's and FOLDOC's (a
+# dictionary, first sentence as query): 0.927 and 0.532 for MaxSim alone, 0.930 and 0.549 with 0.1, 0.933 and 0.552 with
+# 0.2, 0.932 and 0.554 with 0.3.
 BM25_WEIGHT = 0.2
 WAYS = 8
 
@@ -52,7 +54,7 @@ def dictionary(room):
     """GCIDE's entries in their order, without pronunciation and etymology, in passages."""
     raw = gzip.open(room / "usr/share/dictd/gcide.dict.dz").read().decode("utf8", "replace")
     passages, words = [], []
-    for entry in re.split(r"\n(?=\S)", raw)[60:]:  # behind the preface
+    for entry in re.split(r"\n(?=\S)", raw)[60:]:  # after the preface
         entry = re.sub(r"\[[^\]]*\]", "", re.sub(r"\\[^\\]*\\", "", entry))
         entry = clean(entry.replace("{", "").replace("}", "")).split()
         if len(entry) < 4:
@@ -126,7 +128,7 @@ def texts(descriptions, in_order, shuffled, synsets):
 
 
 def pairs(data, by_package, passages, synsets):
-    """Round 2: 11,000 synopses with their descriptions, and 9,000 spans of passages with what is left of these."""
+    """Round 2: 11,000 synopses with their descriptions, and 9,000 spans of passages with the rest of each passage."""
     rng = random.Random(11)
     known = synopses(data, by_package)
     rng.shuffle(known)
@@ -154,7 +156,7 @@ def with_spans(rng, kind, queries, collection, others):
         at = rng.randint(0, len(words) - length)
         queries.append(" ".join(words[at : at + length]))
         collection.append(" ".join(words[:at] + words[at + length :]))
-    numbered = lambda kind, texts: [f"{kind}{at}\t{text}" for at, text in enumerate(text.replace("\t", " ") for text in texts)]
+    numbered = lambda kind, texts: [f"{kind}{at}\t" + text.replace("\t", " ") for at, text in enumerate(texts)]
     return numbered(kind[0], queries), numbered(kind[1], collection)
 
 
@@ -182,7 +184,7 @@ def to_mine_again(data, by_package, passages, synsets, room):
 
 
 class BM25:
-    """k1 1.2, b .75; a plural's s is dropped."""
+    """BM25 with k1 = 1.2 and b = 0.75; a plural's s is dropped."""
 
     def __init__(self, texts):
         self.counts = {key: collections.Counter(self.words(text)) for key, text in texts.items()}
@@ -202,7 +204,7 @@ class BM25:
 
 
 def mixed(mined, queries, collection, seed):
-    """Of each query's tuple WAYS passages, the scorer's best among them in every second, with BM25 added to the scores."""
+    """WAYS passages of each query's tuple, with BM25 added to the scores; about half keep the scorer's best passage."""
     rng = random.Random(seed)
     bm25 = BM25(dict(line.split("\t", 1) for line in collection))
     queries = {key: BM25.words(text) for key, text in (line.split("\t", 1) for line in queries)}
@@ -229,7 +231,7 @@ def write_tensors(path, header, data):
 
 
 def average(one, other):
-    """Puts the mean of two checkpoints' weights in the place of the other's."""
+    """Replaces the weights of the file `other` with the mean of both files'."""
     (header, data), (_, data_too) = tensors(one), tensors(other)
     halves = f"<{len(data) // 2}e"
     mean = [(a + b) / 2 for a, b in zip(struct.unpack(halves, data), struct.unpack(halves, data_too))]
@@ -241,7 +243,7 @@ def change(path, **settings):
 
 
 def cut(folder):
-    """Drops the rarest words until the checkpoint is small enough: BERT numbered its words by how often they come."""
+    """Drops the rarest words until the checkpoint has MOST_BYTES; the order of BERT's vocabulary is by frequency."""
     weights, vocab = folder / "model.safetensors", folder / "vocab.txt"
     (header, data), words = tensors(weights), vocab.read_text().splitlines()
     table = header["embeddings.word_embeddings.weight"]
@@ -323,7 +325,8 @@ def main():
     run("train", "again", tuples("mined3.jsonl", 4, *old) | dict(model=work("ranked")) | texts_by_id | ROUND_4, "--f16")
     new = to_mine_again(args.data, by_package, passages, synsets, room)
     texts_by_id = mine(5, "again", *new, "--precision", "int8")
-    run("train", "shipped", tuples("mined5.jsonl", 5, *new) | dict(model=work("again")) | texts_by_id | ROUND_5, "--f16")
+    last = tuples("mined5.jsonl", 5, *new) | dict(model=work("again"))
+    run("train", "shipped", last | texts_by_id | ROUND_5, "--f16")
 
     for extra in ["checkpoints", "log.csv"]:
         path = work("shipped") / extra

@@ -10,7 +10,8 @@ pub struct Batch {
     pub ids: Vec<u32>,
     /// Place of each text in the batch, in input order.
     pub spans: Vec<Span>,
-    /// Tokens whose last hidden states are returned, ascending. The last layer skips all others after its attention.
+    /// Indices in the batch of the tokens whose last hidden states are returned, ascending. The last layer skips all
+    /// others after its attention.
     pub kept: Vec<usize>,
 }
 
@@ -37,8 +38,8 @@ impl Batch {
     }
 }
 
-/// Groups texts, given their `lens` in tokens, into batches of text numbers. A batch has at most `batch_tokens` tokens
-/// or is a single text; texts without tokens are in no batch.
+/// Groups texts, given their `lens` in tokens, into batches; a batch is a list of indices into `lens`. It has at most
+/// `batch_tokens` tokens or is a single text; texts without tokens are in no batch.
 ///
 /// The longest texts come first: texts of similar length share a batch, and the expensive batches start early, which
 /// balances the threads.

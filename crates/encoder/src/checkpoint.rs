@@ -56,7 +56,7 @@ impl Checkpoint {
         Self { model: path.display().to_string(), source: Source::Folder(path.to_owned()) }
     }
 
-    /// Folder or hub id, as requested.
+    /// Folder, hub id or name of the shipped model, as requested.
     pub(crate) fn model(&self) -> &str {
         &self.model
     }

@@ -48,7 +48,7 @@ pub struct Encoder {
 enum Keep {
     /// All tokens.
     All,
-    /// [`TokenizedText::kept`].
+    /// The tokens of [`TokenizedText::kept`].
     Kept,
 }
 
@@ -156,7 +156,7 @@ impl Encoder {
         &self.pipeline
     }
 
-    /// Encodes each token id as a passage of that token alone: (tokens, D).
+    /// Encodes each token id as a passage of that token alone, into one embedding per id: (ids, D).
     ///
     /// # Errors
     /// [`Error::TokenOutOfRange`] if the transformer has no embedding for an id.
@@ -164,7 +164,8 @@ impl Encoder {
         self.embed(&ids.into_iter().map(|id| self.pipeline.single_token(id)).collect::<Vec<_>>())
     }
 
-    /// Counts the tokens that the transformer reads of these passages, including tokens whose embeddings are not kept.
+    /// Counts the tokens that the transformer reads of these passages, after truncation, including tokens whose
+    /// embeddings are not kept.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer fails on a text.
@@ -220,7 +221,8 @@ impl Encoder {
     }
 
     /// Encodes each text into one vector, as a single-vector baseline: the mean of the last hidden states over the
-    /// attended tokens, before the projection, with unit norm. `dim` is [`Encoder::hidden_dim`], every len is 1.
+    /// attended tokens, before the projection, with unit norm. The result's `dim` is [`Encoder::hidden_dim`], and every
+    /// entry of its `lens` is 1.
     ///
     /// # Errors
     /// The errors of [`Encoder::encode_passages`].

@@ -158,7 +158,7 @@ pub enum Error {
     },
 
     /// The tokenizer's vocabulary lacks a token that the checkpoint's settings name.
-    #[error("{model}: the vocabulary has no token {token:?}, which {role} needs")]
+    #[error("{model}: the vocabulary has no token {token:?}, needed for {role}")]
     UnknownToken {
         /// The model.
         model: String,

@@ -1,10 +1,10 @@
 //! A hub repository and its local cache.
 //!
-//! **The cache has priority.** If the cache has a commit for the revision, the files of that commit are used
-//! without asking the hub, and so are notes that the commit lacks a file. A model that was loaded once therefore
-//! needs the hub no more and does not change when the hub's branch moves on; another revision or an emptied cache
-//! gets the new commit. The hub is asked once, at the first file that is neither cached nor noted as missing. If it
-//! does not answer within `HF_HUB_ETAG_TIMEOUT` seconds, the cached files are used with a warning, or loading fails.
+//! **The cache has priority.** If the cache has a commit for the revision, the files of that commit are used without
+//! asking the hub, as are the cache's notes of files that the commit lacks. A model that was loaded once therefore no
+//! longer needs the hub, and does not change when the hub's branch moves on; another revision or an emptied cache gets
+//! the new commit. The hub is asked once, at the first file that is neither cached nor noted as missing. If it does not
+//! answer within `HF_HUB_ETAG_TIMEOUT` seconds, the cached files are used with a warning; without any, loading fails.
 //!
 //! **Unknown is not missing.** A cache that another program filled has no notes, so a file that it lacks may exist on
 //! the hub. [`HubModel::check_missing`] makes that an error for the files that decide how texts are encoded.
@@ -39,7 +39,7 @@ pub(crate) struct HubModel {
     cache: Cache,
     /// Commit that the cache has for the revision.
     cached_commit: Option<String>,
-    /// The hub's answer, once it was asked.
+    /// Answer or failure of the hub; empty until it is asked.
     hub: OnceLock<std::result::Result<Hub, String>>,
 }
 

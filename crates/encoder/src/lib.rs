@@ -3,20 +3,23 @@
 //! **In:** a folder, a hub id or the shipped model's name, and texts. **Out:** [`Embeddings`], one unit-norm vector per
 //! kept token, ragged.
 //!
-//! The steps of encoding a text, one file per step:
+//! The steps from a checkpoint and texts to embeddings:
 //!
-//! | step | file | result |
+//! | step | files | result |
 //! |---|---|---|
-//! | find | `checkpoint`, `hub`, `paths`, `shipped` | the files: in this crate, in a local folder, or on the hub with its cache, token and offline mode |
+//! | find | `checkpoint`, `hub`, `paths`, `shipped` | the files: in this crate, in a local folder, or on the hub |
 //! | read | `families/`, `text_rules` | the settings of any family as one [`TextRules`] |
-//! | open | `open_checkpoint`, `options` | settings and tokenizer checked against each other; [`Weights`] by name on demand |
+//! | open | `open_checkpoint`, `options` | settings checked against the tokenizer; [`Weights`] on demand |
 //! | split | `split` | on request: a long text in parts that each fit a passage |
-//! | tokenize | `tokenizer`, `skiplist`, `pipeline` | ids, prefix tokens, `[MASK]` expansion; which tokens are attended, which are kept |
+//! | tokenize | `tokenizer`, `skiplist`, `pipeline` | token ids with prefix tokens and `[MASK]` expansion |
 //! | batch | `batch` | texts sorted by length, batches cut by token count |
-//! | transform | `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged; matrix products by the backend |
+//! | transform | `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
 //! | project | `projection` | the chain of Dense layers to (N, D), then unit norm |
 //! | collect | `encoder`, `embeddings` | input order restored; `fingerprint` hashes everything that changes a number |
 //! | pool | `pool` | on request: fewer embeddings per passage by hierarchical clustering |
+//!
+//! A token is *attended* if other tokens of its text attend to it, and *kept* if its embedding is returned. The backend
+//! computes the matrix products.
 //!
 //! Batches are ragged: the tokens of all texts of a batch are stored end to end, and attention stays inside each text.
 //! No padding is computed, and the embeddings of a text do not depend on the other texts of its batch.

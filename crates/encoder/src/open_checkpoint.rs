@@ -65,8 +65,8 @@ impl OpenCheckpoint {
         let positions = config.positions();
         let mut text_rules = families::read(&files, &json, config.hidden(), positions)?;
         // The checkpoint's own lengths are hashed, not the caller's: another maximum length changes which tokens are
-        // encoded, not their embeddings' meaning, and an index stores its lengths by itself. The part's name is part of
-        // the hash and does not change.
+        // encoded, not their embeddings' meaning, and an index stores its lengths by itself. The name "recipe" is part
+        // of the hash: another name would make existing indexes refuse their model.
         let mut fingerprint = Fingerprint::new();
         fingerprint.json("recipe", &text_rules);
         text_rules.set_max_lens(options.query_maxlen, options.passage_maxlen);
@@ -107,7 +107,7 @@ impl OpenCheckpoint {
     }
 
     /// Copies all files except the weights into `folder`, and creates the folder of every
-    /// [`DenseSpec`](crate::DenseSpec). Once `folder` and each of these folders has a `model.safetensors`, `folder` is
+    /// [`DenseSpec`](crate::DenseSpec). Once `folder` and each of these folders have a `model.safetensors`, `folder` is
     /// a complete checkpoint.
     ///
     /// # Errors

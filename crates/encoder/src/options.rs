@@ -10,8 +10,8 @@ pub struct LoadOptions {
     /// Maximum number of tokens of a passage, prefix token included; `None` for the checkpoint's own.
     pub passage_maxlen: Option<usize>,
     /// Maximum number of tokens of a batch; a longer text is a batch of its own. Each thread computes one batch at a
-    /// time and needs up to about `4 bytes * batch_tokens * (6 H + 3 I)` for it, H and I being the transformer's hidden
-    /// and intermediate widths: 4 to 7 MB per thread for a MiniLM (384, 1536) at 256.
+    /// time and needs about `4 bytes * batch_tokens * (6 H + I)` for it, with 3 I instead of I for ModernBERT. H and I
+    /// are the transformer's hidden and intermediate widths: 4 MB per thread for a MiniLM (384, 1536) at 256.
     pub batch_tokens: usize,
     /// Number format of the layers' products; `None` for int8 with the shipped model and f32 with any other.
     pub precision: Option<Precision>,

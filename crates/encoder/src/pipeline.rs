@@ -18,7 +18,8 @@ use crate::tokenizer::TextTokenizer;
 pub struct TokenizedText {
     /// Special tokens, prefix token, text and expansion.
     pub ids: Vec<u32>,
-    /// Number of leading tokens, which are attended to. The others are `[MASK]`s: they attend, but are not attended to.
+    /// Number of attended tokens, which come first. The tokens after them are `[MASK]`s, which attend to them but are
+    /// not attended to.
     pub attended: usize,
     /// Positions whose embeddings are returned, ascending.
     pub kept: Vec<usize>,
@@ -75,7 +76,7 @@ struct ResolvedExpansion {
     length: usize,
     attend: bool,
     id: u32,
-    /// Id of the padding token, if it is replaced as well.
+    /// Id of the padding token, if it is replaced with `id` in a query's text.
     replaces: Option<u32>,
 }
 
@@ -126,7 +127,8 @@ impl TextPipeline {
         strip(text).is_empty()
     }
 
-    /// Tokenizes texts; a blank text has no tokens.
+    /// Tokenizes texts as queries or as passages: one result per text, in order, truncated to the maximum length of its
+    /// kind. A blank text has no tokens.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer fails on a text.
@@ -286,7 +288,8 @@ impl TextPipeline {
     }
 }
 
-/// Byte positions of each character before and after lowercasing, which changes the length of some characters.
+/// Start of each character in the lowercased text and in the text itself, in bytes, and the end of both. Lowercasing
+/// changes the length of some characters.
 struct Lowered(Vec<(usize, usize)>);
 
 impl Lowered {
@@ -347,7 +350,8 @@ fn prefix_token_id(model: &str, prefix: &PrefixToken, tokenizer: &TextTokenizer)
     })
 }
 
-/// Strips a text as Python's `str.strip()` does: Unicode whitespace and four ASCII separators that Rust does not count.
+/// Strips a text as Python's `str.strip()` does: of Unicode whitespace, and of four ASCII separators (U+001C to U+001F)
+/// that are not whitespace in Rust.
 fn strip(text: &str) -> &str {
     text.trim_matches(is_blank)
 }

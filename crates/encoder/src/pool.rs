@@ -19,7 +19,11 @@ use crate::error::{Error, Result};
 /// Maximum number of embeddings that are compared with each other.
 const LONGEST_WINDOW: usize = 2048;
 
-/// Pools every text by `factor`; a factor of 1 returns the input. Embeddings that are not of unit norm are normalized
+/// Pools the embeddings of each text: T embeddings become `ceil(T / factor)`, the means of their clusters by Ward's
+/// linkage, scaled to unit norm.
+///
+/// The means are in the order of each cluster's first embedding. Texts of more than 2,048 embeddings are pooled in
+/// windows of at most that many. A factor of 1 returns the input. Embeddings whose norms are far from 1 are normalized
 /// first.
 ///
 /// # Errors
@@ -53,7 +57,7 @@ fn pool_text(rows: &[f32], dim: usize, factor: usize) -> Vec<f32> {
     pooled
 }
 
-/// Normalizes rows; returns the input where all are nearly of unit norm.
+/// Normalizes rows; returns the input if every norm is between 0.5 and 2, or 0.
 fn of_unit_norm(rows: &[f32], dim: usize) -> Cow<'_, [f32]> {
     // A row of zeros has no direction; its distance to any other row is that row's norm.
     let is_fit =
@@ -172,7 +176,7 @@ mod tests {
             Embeddings { dim: 2, data: data[..window].to_vec(), lens: vec![LONGEST_WINDOW as u32], num_truncated: 0 };
         let whole = Embeddings { dim: 2, data, lens: vec![len as u32], num_truncated: 0 };
         let (alone, whole) = (pool(alone, 2).unwrap(), pool(whole, 2).unwrap());
-        assert_eq!(alone.data[..], whole.data[..alone.data.len()], "a window sees what is beyond it");
+        assert_eq!(alone.data[..], whole.data[..alone.data.len()], "a window depends on rows outside it");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Training, data and quality: `crates/encoder/shipped/README.md`.
 
-/// Name of the shipped model, where a folder or hub id is expected.
+/// Name of the shipped model, accepted in place of a folder or hub id.
 pub const NAME: &str = "shipped";
 
 macro_rules! files {

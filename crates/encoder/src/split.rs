@@ -38,7 +38,7 @@ pub(crate) fn split(model: &str, pipeline: &TextPipeline, text: &str, overlap: u
     Ok(parts)
 }
 
-/// A part of a text, from the text's beginning.
+/// First part of a text; all positions count from the start of that text.
 struct Part {
     /// Number of bytes.
     len: usize,

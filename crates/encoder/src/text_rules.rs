@@ -51,7 +51,7 @@ pub enum TextKind {
     Passage,
 }
 
-/// Settings of a checkpoint, beside its transformer, that decide which embeddings a text has.
+/// Settings of a checkpoint, besides its transformer's, that decide which embeddings a text has.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextRules {
     /// Library whose format and rules the settings follow.
@@ -192,7 +192,7 @@ impl TextRules {
     }
 }
 
-/// Returns ASCII punctuation, the skiplist of the ColBERT papers.
+/// Returns the 32 ASCII punctuation characters, one per string: the skiplist of the ColBERT papers.
 pub fn punctuation() -> Vec<String> {
     ('!'..='~').filter(char::is_ascii_punctuation).map(String::from).collect()
 }

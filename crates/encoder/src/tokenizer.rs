@@ -31,7 +31,7 @@ const UNSURE_WORDS: u32 = 4;
 /// Lower bound of [`TextTokenizer::margin`].
 const LEAST_MARGIN: usize = 64;
 
-/// Ids of the special tokens; `None` if the vocabulary lacks one.
+/// Ids of the special tokens; `None` for a token that the vocabulary lacks.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct SpecialTokens {
     pub(crate) mask: Option<u32>,
@@ -89,12 +89,12 @@ impl TextTokenizer {
         Ok(())
     }
 
-    /// Tokenizes a text without special tokens, words and offsets.
+    /// Tokenizes a text without adding special tokens. The result has neither word numbers nor offsets.
     pub(crate) fn tokens(&self, text: &str) -> Result<Encoding> {
         self.inner.encode_fast(text, false).map_err(failure)
     }
 
-    /// Tokenizes a text without special tokens, with words and byte offsets.
+    /// Tokenizes a text without adding special tokens. The result has word numbers and byte offsets.
     pub(crate) fn tokens_with_offsets(&self, text: &str) -> Result<Encoding> {
         self.inner.encode(text, false).map_err(failure)
     }
@@ -102,8 +102,8 @@ impl TextTokenizer {
     /// Number of a prefix's tokens that stay the same whatever text follows the prefix.
     ///
     /// Tokenizing is local: each word of the pre-tokenizer is tokenized alone, and the end of a word depends on a few
-    /// following words. A token is therefore certain if it is before the last words, the last whitespace and the last
-    /// bytes, in which an added token could begin.
+    /// following words. A token is therefore certain if it is before the last [`UNSURE_WORDS`] words, before the last
+    /// whitespace, and before the last `margin` bytes, in which an added token could begin.
     pub(crate) fn num_sure(&self, tokens: &Encoding, prefix: &str) -> usize {
         let words = tokens.get_word_ids();
         let Some(&last) = words.iter().rev().flatten().next() else { return 0 };

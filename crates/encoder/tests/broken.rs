@@ -305,17 +305,17 @@ fn shards_are_one_checkpoint() {
 #[test]
 fn the_fingerprint_follows_what_changes_vectors() {
     let original = load(copy("pylate_bert")).unwrap();
-    assert_eq!(original.fingerprint(), load(copy("pylate_bert")).unwrap().fingerprint(), "the path shows");
+    assert_eq!(original.fingerprint(), load(copy("pylate_bert")).unwrap().fingerprint(), "it depends on the path");
 
     let shorter = LoadOptions { passage_maxlen: Some(20), ..LoadOptions::default() };
     let dir = copy("pylate_bert");
     let shorter = Encoder::load(dir.path().to_str().unwrap(), &shorter).unwrap();
-    assert_eq!(original.fingerprint(), shorter.fingerprint(), "the caller's length shows");
+    assert_eq!(original.fingerprint(), shorter.fingerprint(), "it depends on the caller's length");
 
     rewrite(&dir.path().join("2_Dense"), |tensors| tensors.get_mut("linear.weight").unwrap().2[0] ^= 1);
-    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "a bit of the weights does not show");
+    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "a bit of the weights is not covered");
 
     let dir = copy("pylate_bert");
     replace(dir.path().join("config_sentence_transformers.json"), "\"[D] \"", "\"[Q] \"");
-    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "the prefix token does not show");
+    assert_ne!(original.fingerprint(), load(&dir).unwrap().fingerprint(), "the prefix token is not covered");
 }

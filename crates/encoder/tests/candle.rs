@@ -142,7 +142,7 @@ fn distilbert() {
         let parsed: distilbert::Config = parsed(&json);
         let weights = weights(&mut rng, "", |vb| _ = distilbert::DistilBertModel::load(vb, &parsed).unwrap());
         let model = distilbert::DistilBertModel::load(builder(&weights), &parsed).unwrap();
-        // candle's mask marks the hidden tokens.
+        // candle's mask is 1 for tokens that are not attended to.
         let forward: Forward = Box::new(move |ids| {
             let nothing = Tensor::zeros((ids.len(), ids.len()), DType::U8, &Device::Cpu)?;
             model.forward(&row(ids)?, &nothing)?.squeeze(0)

@@ -41,12 +41,12 @@ pub struct EncodeReport {
     pub dim: usize,
     /// Number of texts that were cut at the encoder's maximum length.
     pub truncated: usize,
-    /// Files and lines of the input that were skipped. Of queries, only a header is reported.
+    /// Files and lines of the input that were skipped. For queries, only a header is reported.
     pub read: ReadReport,
 }
 
-/// Encodes the texts at `input` into files of the folder `out`. Each file appears when it is complete; the folder is
-/// created when the first texts are encoded.
+/// Encodes the texts at `input` into NumPy arrays and a list of ids in the folder `out`; [`Saver`] names the files.
+/// Each file appears when it is complete; the folder is created when the first texts are encoded.
 ///
 /// # Errors
 /// - The errors of [`query_file::read`] or [`collection::read`].

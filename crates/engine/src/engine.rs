@@ -12,7 +12,7 @@ use selvedge_search::{Ranking, Search, Searcher, StageTimes};
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// Size below which every checksum of an index is verified when it is opened; that takes well under a second.
+/// Size in bytes up to which all checksums of an index are verified when it is opened; that takes well under a second.
 const CHECKED_BYTES: u64 = 1 << 30;
 
 /// An open index, searched by any number of threads at the same time.
@@ -42,7 +42,7 @@ pub struct Hit {
     /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Part of the text that matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
+    /// Part of the text that the query matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<Snippet>,
     /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
@@ -87,8 +87,8 @@ impl Engine {
         build::from_text(collection, path, &encoder, options, progress)
     }
 
-    /// Opens the index at `path` on a device. Files are mapped, not read: only an index below 1 GiB is read once, to
-    /// verify its checksums.
+    /// Opens the index at `path` on a device. Files are mapped, not read: only an index of at most 1 GiB is read once,
+    /// to verify its checksums.
     ///
     /// # Errors
     /// - [`Error::Index`] if a file of the index is missing, corrupt or of another format version.
@@ -106,12 +106,12 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The index, for its documents and its manifest.
+    /// Returns the open index, which holds the documents and the manifest.
     pub fn index(&self) -> &Index {
         &self.index
     }
 
-    /// The searcher, which returns pids and scores without ids and texts.
+    /// Returns the searcher, whose results are pids and scores without ids and texts.
     pub fn searcher(&self) -> &dyn Search {
         &*self.search
     }
@@ -123,8 +123,8 @@ impl Engine {
     /// - [`Error::RememberedModel`] if the encoder that made the index does not load by the name that the index
     ///   stores.
     /// - [`Error::Encoder`] if a named encoder does not load.
-    /// - [`Error::OtherEncoder`] if its fingerprint is not the index's; with [`OpenOptions::any_model`], only
-    ///   [`Error::Search`] if its dimension is not the index's.
+    /// - [`Error::OtherEncoder`] if its fingerprint is not the index's and [`OpenOptions::any_model`] is not set.
+    /// - [`Error::Search`] if its dimension is not the index's.
     pub fn encoder(&self) -> Result<&Encoder> {
         if let Some(encoder) = self.encoder.get() {
             return Ok(encoder);
@@ -197,13 +197,18 @@ impl Engine {
     /// Before the first search:
     /// - [`Error::BadOption`] if a search option is out of range.
     /// - [`Error::NothingJudged`] if no query has a judgment.
-    /// - [`Error::Count`] if lists of `queries` differ in length, or the uncompressed embeddings are of another number
-    ///   of passages; [`Error::Npy`], [`Error::Search`] if these are malformed or of another dimension.
+    /// - [`Error::Count`] if lists of `queries` differ in length, or the number of passages of the uncompressed
+    ///   embeddings is not the index's.
+    /// - [`Error::Io`], [`Error::Npy`] if the uncompressed embeddings cannot be read, [`Error::Search`] if their
+    ///   dimension is not the index's.
     /// - [`Error::NoText`] if text has to be encoded and the index was made from embeddings, [`Error::NoQueryTexts`] if
     ///   [`EvalOptions::dense`] is set and the queries have no texts, and the errors of [`Engine::encoder`].
     ///
-    /// Later [`Error::Search`], [`Error::Backend`], [`Error::Encoder`] or [`Error::Index`] if a part fails, and
-    /// [`Error::Cancelled`] if `progress` asks to stop.
+    /// Later:
+    /// - [`Error::Search`], [`Error::Backend`], [`Error::Encoder`], [`Error::Index`] if a search, the encoder or the
+    ///   index fails.
+    /// - [`Error::Io`], [`Error::NotFinite`] if rows of the uncompressed embeddings cannot be read or are not finite.
+    /// - [`Error::Cancelled`] if `progress` asks to stop.
     pub fn eval(
         &self,
         queries: &Queries,

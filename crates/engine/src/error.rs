@@ -98,7 +98,10 @@ pub enum Error {
         of: &'static str,
     },
     /// Judgments of other queries than those that are evaluated.
-    #[error("{qrels}: judges none of the queries of {queries}: it begins with {judged:?}, they with {asked:?}")]
+    #[error(
+        "{qrels}: judges none of the queries of {queries}: the first query judged is {judged:?}, the first query is \
+         {asked:?}"
+    )]
     NothingJudged {
         /// File of the judgments.
         qrels: PathBuf,
@@ -116,7 +119,7 @@ pub enum Error {
         id: String,
     },
     /// Collection whose passages have no token.
-    #[error("no passage has a token left after tokenizing: there is nothing to index")]
+    #[error("no passage has a token: there is nothing to index")]
     NoTokens,
     /// NumPy file that is malformed, or has another type or shape than expected.
     #[error("{path}: {reason}")]
@@ -129,7 +132,7 @@ pub enum Error {
     /// Component of an embedding that is NaN or infinite.
     #[error("{path}: row {row} has a component that is not finite")]
     NotFinite {
-        /// The file, or a name of the source.
+        /// The file.
         path: PathBuf,
         /// Row of the embedding, from 0.
         row: usize,
@@ -161,7 +164,10 @@ pub enum Error {
         found: String,
     },
     /// Encoder that made an index and does not load by the name that the index stores.
-    #[error("the index was made with the model {model:?}, which cannot be loaded: {source}; name it where it is now")]
+    #[error(
+        "the index was made with the model {model:?}, which cannot be loaded: {source}; if it has moved, give its \
+         present folder or hub id"
+    )]
     RememberedModel {
         /// Name or path of the model, as the index stores it.
         model: String,
@@ -199,7 +205,7 @@ pub enum Error {
     #[error("a single vector per passage is measured with the texts of the queries: give the texts too")]
     NoQueryTexts,
     /// Recall that no search setting reaches.
-    #[error("no setting tried finds {recall} of the top {k}; one finds {most:.4}: request less recall")]
+    #[error("no setting tried finds {recall} of the top {k}; the best finds {most:.4}: request a lower recall")]
     NothingTuned {
         /// Number of results.
         k: usize,

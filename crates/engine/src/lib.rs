@@ -32,7 +32,7 @@
 //!
 //! The library keeps no thread. An [`Engine`] is `Send + Sync`: share it by reference or in an `Arc`, without
 //! a lock. A call blocks until its result is complete, and its parallel work runs on the current rayon pool.
-//! (Two calls start threads of their own: a download of a model, and the first lookup of an id in an index.)
+//! (Two operations start threads of their own: a download of a model, and the first lookup of an id in an index.)
 //! A server therefore makes a pool of its own, and calls the engine from a thread that may block, inside
 //! `pool.install`. The example `03-server` answers async clients in this way, in batches.
 //!

@@ -42,7 +42,8 @@ pub struct OpenOptions {
 pub struct SearchOptions {
     /// Number of results, at least 1.
     pub k: usize,
-    /// Whether every passage is scored, instead of the candidates of an approximate search.
+    /// Whether every passage is scored, instead of the candidates of an approximate search; `nprobe`, `ndocs` and
+    /// `num_rescored` then have no effect.
     pub exact: bool,
     /// Number of cells probed per query token, at least 1. `None`: as tuned for `k`, or else by default.
     pub nprobe: Option<usize>,
@@ -56,10 +57,12 @@ pub struct SearchOptions {
     pub text: bool,
     /// Whether hits carry the metadata of their passage.
     pub metadata: bool,
-    /// Maximum length in characters of the part of the text that matched best. `None`: hits carry no such part.
+    /// Maximum length in characters of the part of the text that matched best. `None`: hits carry no such part. In a
+    /// pooled index, or before the encoder is loaded, the part is the beginning of the text.
     pub snippet: Option<usize>,
 }
 
+/// 10 results of an approximate search over all passages, without text, metadata or snippet.
 impl Default for SearchOptions {
     fn default() -> Self {
         Self {

@@ -7,7 +7,7 @@
 //! | columns | format |
 //! |---|---|
 //! | query, passage, grade | the usual one; BEIR's begins with a header, `query-id corpus-id score`, which is skipped |
-//! | query, any, passage, grade | TREC's |
+//! | query, an ignored column, passage, grade | TREC's |
 //! | query, passage | pairs of a query and its answer, where the caller accepts them |
 //!
 //! A line with a tab is split at its tabs, so that ids may contain spaces; any other line is split at white space. A
@@ -111,7 +111,8 @@ pub fn read(path: &Path, grade_of_pair: Option<i32>) -> Result<Vec<Judgment>> {
             Entry::Occupied(before) => {
                 let Judgment { query, passage, grade } = judgment;
                 let before = before.get();
-                let reason = format!("{passage:?} has the grade {grade} for {query:?}, and {before} in a line before");
+                let reason =
+                    format!("{passage:?} has the grade {grade} for {query:?}, but {before} in an earlier line");
                 return Err(lines.error(reason));
             }
             Entry::Vacant(vacant) => {
@@ -210,7 +211,7 @@ mod tests {
             ("q\ta b 1\n", "expected query, passage and grade, found 2 columns"),
             ("q Q0 a 1 12.5 run\n", "found 6 columns"),
             ("q\t\t1\n", "an id is empty"),
-            ("q a 1\nq b 1\nq a 2\n", "line 3: \"a\" has the grade 2 for \"q\", and 1 in a line before"),
+            ("q a 1\nq b 1\nq a 2\n", "line 3: \"a\" has the grade 2 for \"q\", but 1 in an earlier line"),
             ("\n \n", "holds no judgment"),
         ] {
             let error = read_text(text, None).unwrap_err().to_string();

@@ -60,7 +60,7 @@ impl Queries {
     }
 }
 
-/// Reads and, where they are texts, encodes queries.
+/// Reads queries, and encodes them if they are texts.
 pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
     let (path, file) = match source {
         QuerySource::Arrays { embeddings, lens, texts } => {
@@ -140,7 +140,7 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
         (None, &[queries, tokens, _]) => vec![tokens; queries],
         (None, shape) => {
             let reason = format!(
-                "has shape {shape:?}, expected (queries, tokens, D), or the number of tokens of each query beside it"
+                "has shape {shape:?}, expected (queries, tokens, D), or (total_tokens, D) with an array of lengths"
             );
             return Err(Error::Npy { path: path.into(), reason });
         }
@@ -163,8 +163,8 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
     Ok(Queries { ids, embeddings, texts, path: queries.unwrap_or(path).into(), had_header })
 }
 
-/// Splits rows into queries: of `lens` rows each for two axes; for three, the first rows of each without trailing zero
-/// rows.
+/// Splits the rows of an array into queries. With two axes, each query has the next `len` rows, by `lens`. With three,
+/// it has the first `len` rows of its entry, without trailing zero rows.
 fn cut(path: &Path, shape: &[usize], dim: usize, rows: &[f32], lens: &[usize]) -> Result<Vec<Vec<f32>>> {
     let (stride, expected) = match shape {
         &[queries, tokens, _] => (Some(tokens), queries * tokens),

@@ -22,7 +22,7 @@ pub struct QueryFile {
     pub had_header: bool,
 }
 
-/// Reads ids and texts.
+/// Reads the ids and texts of a file of queries; `-` is standard input.
 ///
 /// # Errors
 /// - [`Error::Io`], [`Error::Utf8`] if the file cannot be read.

@@ -2,10 +2,9 @@
 //!
 //! **In:** an open file. **Out:** id, text and metadata of each line that is not blank.
 //!
-//! The file name determines the format (`.jsonl`, `.ndjson`, `.json`; `.tsv`, `.txt`, `.tab`; a final `.gz`
-//! or `.zst` is ignored).
-//! Under any other name, a file whose first line starts with `{` is JSONL. The first line of a TSV file may name the
-//! columns, `id<TAB>text`.
+//! The file name determines the format: `.jsonl`, `.ndjson` and `.json` are JSONL, `.tsv`, `.txt` and `.tab` are TSV; a
+//! final `.gz` or `.zst` is ignored. Under any other name, a file whose first line starts with `{` is JSONL, and any
+//! other file is TSV. The first line of a TSV file may name the columns, `id<TAB>text`.
 
 use crate::Result;
 use crate::collection::json;
@@ -38,7 +37,7 @@ pub(crate) fn read(mut lines: Lines, mut each: impl FnMut(Document, &Lines) -> R
     Ok(had_header)
 }
 
-/// Returns the last extension of a name, in lower case, that is not one of a compression.
+/// Returns the extension of a file name in lower case; a final `.gz` or `.zst` is ignored.
 fn format_of(path: &Path) -> String {
     let extension = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     match extension(path).as_str() {

@@ -21,8 +21,8 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// Creates the folder and the file of rows. f16 is for rows of unit norm: it saturates at 65,504 and rounds to zero
-    /// below 3e-8.
+    /// Creates the folder and the file of rows, of `dim` components in f32 or f16. f16 is for rows of unit norm: a
+    /// component above 65,504 becomes infinite, and one below 3e-8 becomes zero.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be created or written.
@@ -33,7 +33,7 @@ impl Saver {
         Ok(Self { kind, rows, dim, is_f32, lens: Vec::new(), folder })
     }
 
-    /// Appends texts.
+    /// Appends the embeddings of more texts.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.
@@ -47,7 +47,7 @@ impl Saver {
         self.rows.write(&bytes)
     }
 
-    /// Writes the headers, the lengths and the ids.
+    /// Completes the files: writes the headers, the lengths, and `ids`, one for each text in the order of pushing.
     ///
     /// # Errors
     /// The first error that `ids` yields, and [`Error::Io`].

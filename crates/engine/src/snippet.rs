@@ -83,7 +83,7 @@ impl Snippet {
                 best = (found, candidate);
             }
         }
-        // Of equal windows, the beginning is the easiest to read.
+        // Of windows with equal sums of weights, the beginning is the easiest to read.
         let first = Self::beginning(text, chars);
         let at_first = value(first.start, first.start + first.text.len());
         if at_first >= best.0 { first } else { best.1 }

@@ -18,7 +18,7 @@ pub trait Source: Send {
     fn num_passages(&self) -> usize;
     /// Upper bound of the number of tokens of a passage.
     fn max_doclen(&self) -> usize;
-    /// Upper bound of the tokens of all passages.
+    /// Upper bound of the number of tokens of all passages together.
     fn most_tokens(&self) -> usize {
         self.num_passages().saturating_mul(self.max_doclen())
     }
@@ -72,7 +72,7 @@ pub struct TextSource<'a, F> {
 }
 
 impl<'a, F: FnMut(u32) -> Result<String>> TextSource<'a, F> {
-    /// Creates a source of passages whose texts `text` returns by pid.
+    /// Creates a source of `num_passages` passages; `text` returns the text of a pid.
     pub fn new(encoder: &'a Encoder, num_passages: usize, text: F) -> Self {
         Self { encoder, num_passages, text, num_truncated: 0 }
     }
@@ -185,7 +185,8 @@ pub struct ArraySource {
 }
 
 impl ArraySource {
-    /// Opens both arrays.
+    /// Opens `embeddings`, an array `(total_tokens, D)` of f16 or f32 with D a multiple of 8, and `doclens`, an array
+    /// of the number of tokens of each passage.
     ///
     /// # Errors
     /// [`Error::Io`] if an array cannot be read, [`Error::Npy`] if it is malformed or does not fit the other, and

@@ -22,7 +22,7 @@ const PREFIX: &str = ".selvedge-";
 /// End of the name of a hidden file.
 const SUFFIX: &str = ".partial";
 
-/// Names of open files of the process: a shell may have redirected them to a regular file, which is appended to.
+/// Paths of the process's open files, which are written directly even if a shell redirected one to a regular file.
 const DESCRIPTORS: [&str; 3] = ["/dev/stdout", "/dev/stderr", "/dev/fd"];
 
 /// A file that is being written. Dropped before [`Staged::finish`], it leaves its target as it was.
@@ -101,7 +101,7 @@ impl Staged {
         rewound.map_err(Error::io(&self.path))
     }
 
-    /// Gives the file its name.
+    /// Completes the file, which then appears under its name.
     ///
     /// # Errors
     /// [`Error::Io`], which names the target.

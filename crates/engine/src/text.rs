@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-/// Number of bytes at the start of a file among which a zero marks it as binary, as git does.
+/// Number of bytes at the start of a file that are searched for a zero byte, which marks a binary file, as in git.
 const LOOKED_AT: usize = 8000;
 
 /// Largest size of a passage: far beyond any model's maximum length, and small enough to be copied a few times.

@@ -58,7 +58,7 @@ impl Run {
         self.0.write(lines(query, results)?.as_bytes())
     }
 
-    /// Gives the file its name.
+    /// Completes the run: the file appears under its name.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.

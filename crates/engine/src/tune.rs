@@ -41,7 +41,7 @@ impl TuneOptions {
                 return Err(Error::option("k", k, "expected at least 1"));
             }
             if !seen.insert(k) {
-                return Err(Error::option("k", k, "expected once"));
+                return Err(Error::option("k", k, "expected each number of results once"));
             }
         }
         Ok(())

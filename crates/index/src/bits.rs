@@ -12,7 +12,7 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends `value` in `bits` bits; its higher bits are zero.
+    /// Appends the low `bits` bits of `value`; the bits above them must be zero.
     pub(crate) fn push(&mut self, value: u64, bits: u32) {
         debug_assert!(bits <= MAX_BITS && value >> bits == 0);
         self.word |= value << self.filled;

@@ -36,8 +36,8 @@ const KINDS: [CodecKind; 2] = [CodecKind::Selvedge, CodecKind::ColbertV2];
 const FORMS: [ResidualForm; 2] = [ResidualForm::Raw, ResidualForm::Orthogonal];
 const RULES: [WeightRule; 3] = [WeightRule::KeepLength, WeightRule::UnitNorm, WeightRule::KeepLengthRefit];
 
-// The numbers in the file are indices into the arrays above. The matches are exhaustive, so that a new variant needs
-// one.
+// The numbers in the file are indices into the arrays above. The matches are exhaustive, so that a new variant does not
+// compile without a number.
 
 fn kind_number(kind: CodecKind) -> u8 {
     match kind {
@@ -122,7 +122,7 @@ pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
         return Err(too_short(end));
     }
     if bytes.len() > end {
-        return Err(bad(file, "bytes after the centroids", (bytes.len() - end) as u64));
+        return Err(bad(file, "number of bytes after the centroids", (bytes.len() - end) as u64));
     }
     let f32_at = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let params = CodecParams {
@@ -135,7 +135,7 @@ pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
         cutoffs: (cutoffs..levels).step_by(4).map(f32_at).collect(),
         form: *pick(file, "residual form", &FORMS, 11)?,
         rule: *pick(file, "weight rule", &RULES, 12)?,
-        rotation: None, // the kind says whether there is one
+        rotation: None, // set by `Codec::new` from the kind and the seed
         weight_bits: sizes.weight_bits,
         centroid_weights: bytes[centroid_weights..residual_weights].to_vec(),
         residual_weights: bytes[residual_weights..centroids].to_vec(),
@@ -177,7 +177,7 @@ impl Sizes {
         Ok(sizes)
     }
 
-    /// Offsets of cutoffs, levels, centroid weights, residual weights and centroids, and the end of the file.
+    /// Offsets of cutoffs, levels, centroid weights, residual weights and centroids, and the end of the payload.
     fn ends(&self) -> [usize; 6] {
         let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.weight_bits;

@@ -10,7 +10,8 @@ use crate::files::IndexFile;
 use crate::manifest::Manifest;
 use std::path::Path;
 
-/// Replaces the search parameters in the manifest of the index at `path` by the value that `change` returns.
+/// Replaces the search parameters in the manifest of the index at `path` by the value that `change` returns, in the
+/// format of [`Manifest::search`].
 ///
 /// `change` gets the stored parameters, `None` if there are none. It runs under the lock of the directory: of
 /// two concurrent calls, the second gets the parameters that the first one wrote.

@@ -86,9 +86,9 @@ pub enum Error {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that its contents state.
+        /// Bytes that the header states, or that a codec's sizes require of its payload.
         expected_bytes: u64,
-        /// Bytes on disk.
+        /// Bytes of the file, or of the codec's payload.
         found_bytes: u64,
     },
     /// Bytes follow the end of the file's contents.
@@ -96,7 +96,7 @@ pub enum Error {
     TrailingBytes {
         /// The file.
         path: PathBuf,
-        /// Bytes that its contents state.
+        /// Bytes that the header states, the header included.
         expected_bytes: u64,
         /// Bytes on disk.
         found_bytes: u64,
@@ -148,7 +148,7 @@ pub enum Error {
         reason: String,
     },
     /// A number of the codec file is out of range.
-    #[error("{}: {what} is {value}", path.display())]
+    #[error("{}: invalid {what}: {value}", path.display())]
     CodecFile {
         /// The codec file.
         path: PathBuf,
@@ -173,7 +173,7 @@ pub enum Error {
     Contents {
         /// The file.
         path: PathBuf,
-        /// Bound that they break.
+        /// Bound that the contents break.
         source: selvedge_backend::Error,
     },
     /// A lists file whose parts contradict each other.
@@ -197,7 +197,8 @@ pub enum Error {
     Documents {
         /// The documents file.
         path: PathBuf,
-        /// Offset in its payload, in bytes.
+        /// Offset of the block in the payload, in bytes; the end of the blocks or of the payload
+        /// if the error is not in a block.
         at: u64,
         /// Rule that is broken.
         what: &'static str,
@@ -238,12 +239,12 @@ pub enum Error {
         /// Largest number of bytes allowed.
         limit: usize,
     },
-    /// More passages than pids can number.
-    #[error("{what}: {found} is more than {limit}")]
+    /// More passages than there are pids.
+    #[error("{found} {what}, but an index can have at most {limit}")]
     TooMany {
-        /// Name of the things counted.
+        /// Name of the things counted, in the plural.
         what: &'static str,
-        /// Number of them.
+        /// Number of the things counted.
         found: u64,
         /// Largest number allowed.
         limit: u64,
@@ -260,13 +261,13 @@ pub enum Error {
         passages: u64,
     },
     /// The index has no codec and cannot be finished.
-    #[error("the index has no codec")]
+    #[error("the index has no codec, so it cannot be finished")]
     NoCodec,
     /// A write failed earlier, so that the index cannot be finished.
     #[error("an earlier step failed, so the index cannot be finished")]
     Unfinished,
     /// A pid that is out of range.
-    #[error("passage {pid} does not exist: the index has {num_passages}")]
+    #[error("passage {pid} does not exist: the index has {num_passages} passages")]
     NoSuchPassage {
         /// The pid.
         pid: u32,

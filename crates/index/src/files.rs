@@ -24,7 +24,7 @@ pub enum FileKind {
     Codes,
     /// Packed residual of each token of a segment.
     Residuals,
-    /// Packed weight index of each token of a segment. Its word in the format is `scales`.
+    /// Packed weight index of each token of a segment; in file names, manifest and messages the word is `scales`.
     #[serde(rename = "scales")]
     Weights,
     /// Passages of each centroid of a segment.
@@ -88,7 +88,7 @@ impl fmt::Display for FileKind {
 /// One file of an index.
 ///
 /// Its name is `manifest`, `codec`, or the kind and the number: `documents-0000`, `offsets-0000`, ...
-/// The five files of segment `n` carry the number `n`; documents files are numbered on their own.
+/// The five files of segment `n` have the number `n`; documents files are numbered independently of segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexFile {
     /// Kind of the file.
@@ -113,7 +113,7 @@ impl IndexFile {
         if self.kind.is_numbered() { format!("{}-{:04}", self.kind, self.number) } else { self.kind.to_string() }
     }
 
-    /// Index file of this name; `None` if no index file has such a name.
+    /// Index file that has this name; `None` if it is not the name of an index file.
     pub fn from_name(name: &str) -> Option<Self> {
         let (word, number) = match name.split_once('-') {
             Some((word, number)) => (word, number.parse().ok()?),

@@ -34,7 +34,7 @@ pub const HEADER_BYTES: usize = 64;
 /// Size of the write buffer: large, so that the disk sees few writes.
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Bytes per parallel checksum task: large against the cost of combining two checksums.
+/// Bytes per parallel checksum task: large, so that combining the checksums costs little in comparison.
 const CHECKSUM_CHUNK: usize = 8 << 20;
 
 /// Length and checksum of a file, as the manifest records them.
@@ -217,8 +217,8 @@ fn map_file(path: &Path) -> Result<Bytes> {
         return Ok(Bytes::new());
     }
     // SAFETY: the mapping is read-only, and files of an index never change once they are written: the writer fills them
-    // in a hidden directory and moves them into place when all of them are complete. Changing or truncating a file in
-    // place breaks the one rule of the format.
+    // in a hidden directory and moves them into place when all of them are complete. The format forbids any other
+    // process to change or truncate a file in place.
     let mapped = unsafe { memmap2::Mmap::map(&handle) }.map_err(io_at(path))?;
     Ok(Bytes::from_owner(mapped))
 }

@@ -1,16 +1,16 @@
 //! The index on disk: segments, documents, codec, manifest, checksums; its reader and its writer.
 //!
-//! In: documents, a codec, codes and packed residuals. Out: a directory of immutable files, and, mapped into memory
-//! without a copy, the arrays that the ops and the search read. No other crate knows a file name.
+//! In: documents, a codec, codes and packed residuals. Out: a directory of immutable files. They are mapped into
+//! memory, and the ops and the search read the mapped arrays without a copy. No other crate knows a file name.
 //!
 //! ```text
 //! index/
 //!   manifest         table of contents; written last                    JSON
 //!   codec            centroids, levels, weight entries                  one per index
-//!   documents-0000   ids | texts and metadata                           zstd blocks, any run of passages
+//!   documents-0000   ids | texts and metadata                           zstd blocks, one file per 4 GiB
 //!   offsets-0000     first token of each passage      \
 //!   codes-0000       code of each token                \
-//!   residuals-0000   packed residual of each token      > one segment:  any run of passages
+//!   residuals-0000   packed residual of each token      > one segment per 2^27 tokens
 //!   scales-0000      weight index of each token        /
 //!   lists-0000       passages of each centroid        /
 //! ```

@@ -36,11 +36,11 @@ pub struct BuildInfo {
     pub sample_passages: u64,
     /// Number of tokens that the codec was trained on.
     pub sample_tokens: u64,
-    /// Number of k-means iterations.
+    /// Number of rounds of k-means.
     pub kmeans_rounds: u32,
     /// Backend that computed the index.
     pub backend: String,
-    /// Pooling factor: about this many tokens of a passage were merged into one; `None` if all were kept.
+    /// Pooling factor: about this many tokens of a passage were merged into one; `None` if tokens were not merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<usize>,
 }
@@ -52,7 +52,7 @@ pub struct ManifestInfo {
     pub encoder: Option<EncoderInfo>,
     /// Record of how the index was built.
     pub build: BuildInfo,
-    /// Search parameters tuned for this index, in the format of the crate `selvedge-search`.
+    /// Search parameters tuned for this index, in the format of [`Manifest::search`].
     pub search: Option<serde_json::Value>,
 }
 
@@ -138,7 +138,8 @@ pub struct Manifest {
     pub encoder: Option<EncoderInfo>,
     /// Record of how the index was built.
     pub build: BuildInfo,
-    /// Search parameters tuned for this index, in the format of the crate `selvedge-search`.
+    /// Search parameters tuned for this index: an array of `Tuned` of the crate `selvedge-search`; `None`
+    /// before tuning.
     pub search: Option<serde_json::Value>,
     /// Documents files in pid order; empty where ids are the decimal pids and there is no text.
     pub documents: Vec<DocumentsEntry>,
@@ -189,7 +190,7 @@ impl Manifest {
         }
         end = 0;
         for documents in &self.documents {
-            end = follow("documents", documents.number, documents.first_pid, documents.count, end)?;
+            end = follow("documents file", documents.number, documents.first_pid, documents.count, end)?;
         }
         if !self.documents.is_empty() && end != self.num_passages {
             return Err(format!("there are {end} documents, but {} passages", self.num_passages));
@@ -203,10 +204,10 @@ impl Manifest {
     }
 }
 
-/// End of a run of passages, which must start at `end`, the end of the run before it.
+/// Returns the end of a run of passages, which must start at `end`, the end of the run before it.
 fn follow(what: &str, number: u32, first_pid: u32, count: u32, end: u32) -> Result<u32, String> {
     if first_pid != end {
         return Err(format!("{what} {number} starts at passage {first_pid}, not at {end}"));
     }
-    first_pid.checked_add(count).ok_or_else(|| format!("{what} {number} ends beyond the last possible passage"))
+    first_pid.checked_add(count).ok_or_else(|| format!("{what} {number} ends after the largest possible pid"))
 }

@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 /// Extent of the checks that opening an index makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Every header and length, all of the manifest and the codec, the start of each inverted list. The time grows with
-    /// files and centroids, not with passages. Corrupt bytes elsewhere are not detected.
+    /// Every header and length, all of the manifest and the codec, the head of each inverted list. The time grows with
+    /// the number of files and centroids, not of passages. Corrupt bytes elsewhere are not detected.
     Structure,
-    /// The structure, every byte of every file against its checksum, every offset and code against its bounds.
+    /// All of `Structure`, every byte of every file against its checksum, every offset and code against its bounds.
     Checksums,
 }
 
@@ -38,10 +38,10 @@ impl Index {
     /// Opens the index at `path`.
     ///
     /// # Errors
-    /// The first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], one of the header's
-    /// ([`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
+    /// The first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], an error of the header (the
+    /// variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
     /// [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`], [`Error::Documents`];
-    /// [`Error::Saturated`] where no centroid can be told from its neighbours.
+    /// [`Error::Saturated`] if all centroids saturate.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
         let (manifest, manifest_bytes) = Manifest::read(path)?;
         let codec = open_codec(path, &manifest)?;
@@ -156,7 +156,7 @@ impl Index {
         })
     }
 
-    /// Passage that has this id, if there is one. [`Documents::pid`] states the cost of the first call.
+    /// Pid of the passage that has this id, if there is one. [`Documents::pid`] states the cost of the first call.
     ///
     /// # Errors
     /// [`Error::Documents`] where a block of ids is corrupt.
@@ -167,7 +167,7 @@ impl Index {
         // Decimal as `id` writes it: no sign, no leading zeros.
         Ok(id.parse().ok().filter(|&pid: &u32| pid < self.num_passages() && pid.to_string() == id))
     }
-
+    /// Bytes on disk per embedding, over all files except the documents.
     /// Bytes on disk per embedding of all files that search reads: all but the documents.
     pub fn bytes_per_vector(&self) -> f64 {
         let bytes = self.bytes_on_disk().into_iter().filter(|&(kind, _)| kind != FileKind::Documents);
@@ -197,7 +197,7 @@ pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
         && params.nbits == entry.nbits
         && params.weight_bits == entry.weight_bits;
     if !is_named {
-        let reason = "the codec has other sizes than the manifest says".to_owned();
+        let reason = "the codec file has another kind or other sizes than the manifest says".to_owned();
         return Err(Error::Manifest { path: path.join(IndexFile::MANIFEST.name()), reason });
     }
     let (saturated, num_centroids) = (saturated_centroids(params), params.num_centroids());

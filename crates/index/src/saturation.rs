@@ -2,17 +2,17 @@
 //!
 //! An entry of the table is `clamp(dot(c8, q8) * table_factor, -TABLE_LIMIT, TABLE_LIMIT)`. A centroid whose entry is
 //! clamped for a query in its own direction cannot be told from its neighbours: its passages are misranked. Training
-//! bounds the factor so that no entry is clamped. Codecs trained before that bound existed may exceed it 10
-//! to 100 times if residuals are nearly zero.
+//! bounds the factor so that no entry is clamped. Codecs trained without that bound may exceed it 10 to 100 times
+//! if residuals are nearly zero.
 
 use rayon::prelude::*;
 use selvedge_backend::{CodecParams, TABLE_LIMIT};
 
-/// Entry, before clamping, from which on a centroid counts as saturated. It is 0.1 % above the limit, because
-/// training may end at the limit, up to the rounding of f32.
+/// Least entry, before clamping, of a saturated centroid. It is 0.1 % above the limit, because training may end at the
+/// limit, up to the rounding of f32.
 const SATURATED: f64 = TABLE_LIMIT as f64 * 1.001;
 
-/// Centroids per thread and step: 128 KiB at 128 dimensions.
+/// Centroids per parallel task: 128 KiB at 128 dimensions.
 const CENTROIDS_PER_STEP: usize = 1 << 10;
 
 /// Number of centroids whose entry saturates for a query in their own direction: one pass over `(K, D) i8`.

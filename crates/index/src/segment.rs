@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 /// One segment of an open index.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// First passage; pids within the segment count from it.
+    /// Pid of the first passage. Pids within the segment start at 0 and are relative to it.
     pub first_pid: u32,
-    /// Codes, residuals and weight indices, in passage order.
+    /// Offsets, codes, residuals and weight indices, in passage order.
     pub passages: CompressedPassages,
     /// Passages of each centroid, by pids within the segment.
     pub lists: InvertedLists,

@@ -46,7 +46,7 @@ impl Spool {
         self.len == 0
     }
 
-    /// Ends writing and returns a reader at the first value.
+    /// Ends writing and returns a reader of the values, which starts at the first one.
     ///
     /// # Errors
     /// [`Error::Io`] where the last values cannot be written or the file cannot be rewound.

@@ -24,7 +24,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Index that is being written, and its target. Dropped before it is finished, it leaves the target as it
+/// Index that is being written, and its target. If it is dropped before [`Staging::finish`], the target is left as it
 /// was.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -47,7 +47,7 @@ impl Staging {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let is_new = make_directory(path)?;
         let partial = path.join(PARTIAL_NAME);
-        // Where no other writer has left a hidden directory, foreign files are refused before a lock file is created.
+        // Without a hidden directory of an earlier writer, foreign files are refused before a lock file is created.
         if fs::symlink_metadata(&partial).is_err() {
             check_empty(path)?;
         }

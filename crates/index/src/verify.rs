@@ -1,9 +1,9 @@
 //! Verification: every byte of an index is read and every corrupt file is named.
 //!
-//! For each file: header, length, checksum, and that it is the one the manifest names. Then the meaning of the
-//! bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted list holds exactly the
-//! passages that have its code; that every document unpacks. Without a readable manifest, the files are those that the
-//! directory lists.
+//! For each file, verification checks header, length and checksum, and that the manifest names this very file. Then it
+//! checks the meaning of the bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted
+//! list holds exactly the passages that have its code; that every document unpacks. Without a readable manifest, it
+//! checks each index file in the directory by itself.
 
 use crate::documents::Documents;
 use crate::error::{Error, Result, io_at};

@@ -21,12 +21,12 @@ pub struct Limits {
     /// Maximum number of tokens per segment. Building its lists takes about 6 bytes of memory per token. A passage with
     /// more tokens gets a segment of its own.
     pub segment_tokens: u32,
-    /// Bytes after which a documents file is closed.
+    /// Number of bytes in a documents file after which the next document starts a new file.
     pub documents_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 128 Mi tokens per segment, hence 0.8 GB of memory, and 4 GiB per documents file.
+    /// Returns limits of 128 Mi tokens per segment, hence about 0.8 GB of memory, and of 4 GiB per documents file.
     fn default() -> Self {
         Self { segment_tokens: 1 << 27, documents_bytes: 4 << 30 }
     }
@@ -34,8 +34,8 @@ impl Default for Limits {
 
 /// Writer of a new index: documents, then the codec, then passages, each in pid order, then [`Writer::finish`].
 ///
-/// Without documents, ids are the decimal pids. A call that fails while writing (a full disk) makes [`Writer::finish`]
-/// fail; a call that refuses its input leaves the writer as it was.
+/// Without documents, ids are the decimal pids. After a call that fails while writing (such as to a full disk),
+/// [`Writer::finish`] fails too. A call that refuses its input leaves the writer as it was.
 pub struct Writer {
     staging: Staging,
     limits: Limits,

@@ -8,21 +8,21 @@
 //! |---|---|---|
 //! | `v2-selvedge-2` | `--nbits 2` | yes |
 //! | `v2-colbertv2-4` | `--nbits 4 --codec colbertv2` | yes |
-//! | `v2-saturated` | as above; by a build that did not bound the table, so that entries are 8.7 to 13 times the limit | no |
+//! | `v2-saturated` | as `v2-colbertv2-4`; table entries are 8.7 to 13 times the limit | no: refused as saturated |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
 use selvedge_index::{Check, Error, FORMAT_VERSION, FileKind, Index, verify, write_search};
 use std::path::{Path, PathBuf};
 
-/// Directory, codec and code of the second token of each index.
+/// Directory, kind of codec, nbits, and code of the second token of each index.
 const INDEXES: [(&str, CodecKind, u8, u32); 2] =
     [("v2-selvedge-2", CodecKind::Selvedge, 2, 4), ("v2-colbertv2-4", CodecKind::ColbertV2, 4, 21)];
 
 /// Number of tokens of each passage.
 const DOCLENS: [usize; 3] = [6, 6, 10];
 
-/// Code of each token, the same in all indexes but for that of the second one.
+/// Codes of the tokens, which are the same in all indexes except that of the second token.
 fn codes(second: u32) -> [u32; 22] {
     [18, second, 0, 11, 6, 4, 7, 9, 20, 3, 10, 16, 19, 8, 14, 17, 1, 15, 13, 2, 12, 5]
 }

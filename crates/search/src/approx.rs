@@ -4,13 +4,13 @@
 //! approx(passage) = sum over query tokens i of max over tokens t of the passage of T[code_t][i]
 //! ```
 //!
-//! The candidates stage knows only the probed cells. This stage reads an entry for every token of a passage
-//! at little cost: 14 bits of code and one row of the table per token. A full score also reads 64 bytes of
-//! residual per token and computes all products. PLAID prunes in the same way (section 4, centroid
-//! interaction).
+//! The candidates stage knows only the probed cells. This stage also takes the other tokens of a passage into account,
+//! at little cost: it reads 14 bits of code and one row of the table per token (at K = 2^14). A full score also reads
+//! 64 bytes of residual per token (at 4 bits and 128 dims) and computes all products. PLAID prunes in the same way
+//! (section 4, centroid interaction).
 //!
 //! On Debian (4 bits, 16 cells per query token), 0.98 of the exhaustive top 10 are among the first 281 candidates by
-//! the probed cells, and among the first 80 after 512 of those are ranked by their centroids. In this
+//! the probed cells. They are among the first 80 after 512 of those are ranked by all their centroids. In this
 //! measurement the missing score is the best entry outside the probed cells; that of `Backend::probe` is
 //! lower.
 

@@ -141,8 +141,9 @@ fn gain(entry: i32, missing: i32) -> u32 {
 
 /// Adds the candidates of one segment of `num_passages` to `kept`.
 ///
-/// `segment` is the number of the segment, `subset` the part of a subset in it (`None`: all passages). The
-/// approximate score of a candidate is the sum of the gains in the module docs, shifted by [`gain_shift`].
+/// `lists` are the inverted lists of the segment, `segment` is its number, and `subset` the part of a subset in it
+/// (`None`: all passages). `probed` has the cells and missing scores of the query. The approximate score of a candidate
+/// is the sum of the gains in the module docs, each shifted right by [`gain_shift`].
 pub fn gather(
     scratch: &mut Scratch,
     lists: &InvertedLists,

@@ -38,7 +38,7 @@ pub enum Error {
         limit: usize,
     },
     /// Passage that the index does not have.
-    #[error("passage {pid} does not exist: the index has {num_passages}")]
+    #[error("passage {pid} does not exist: the index has {num_passages} passages")]
     NoSuchPassage {
         /// Pid that is out of range.
         pid: u32,

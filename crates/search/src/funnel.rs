@@ -29,8 +29,8 @@ impl Depth {
 impl<B: Backend> Searcher<B> {
     /// Returns the best `k` hits of each segment, and the number of passages scored.
     ///
-    /// While the probed cells hold fewer than `k` passages, four times as many cells are probed. If that would be
-    /// every cell, every passage is scored instead, which is less work.
+    /// While the probed cells hold fewer than `k` passages (of the subset), four times as many cells are probed. If
+    /// that would be every cell, every passage is scored instead, which is less work.
     pub(crate) fn funnel(
         &self,
         query: &B::Query,

@@ -54,8 +54,7 @@
 //! - [`Searcher::search_batch`] with [`Mode::Approximate`] uses one core per query.
 //! - [`Searcher::search`] with [`Mode::Approximate`] or a subset computes on the calling thread, as long as at most
 //!   16,384 passages of a segment are scored (`ndocs`, or the length of the subset).
-//! - [`Mode::Exact`] without a subset uses the pool for a single query too, and hands a batch to the backend in one
-//!   call.
+//! - [`Mode::Exact`] without a subset uses the pool for a single query too. A batch is one call of the backend.
 //!
 //! Outside of any pool, parallel work runs on rayon's global pool, which starts a thread per core at first use. All
 //! calls block; from async code, call them where blocking is allowed. A [`Searcher`] can be shared by reference between
@@ -63,9 +62,10 @@
 //!
 //! # Unusual queries
 //!
-//! Another dim, a component that is not finite or too large, and too many tokens are [`Error`]s ([`query::check`]). A
-//! query without tokens, `k = 0`, an empty subset and an empty index find nothing. `k`, `nprobe`, `ndocs` and
-//! `num_rescored` out of range are clamped. If every component is 0, every score is 0 and the lowest pids are found.
+//! Embeddings of another dim, a component that is not finite or too large, and too many tokens are [`Error`]s
+//! ([`query::check`]). A query without tokens, `k = 0`, an empty subset and an empty index give no hits. `k`, `nprobe`,
+//! `ndocs` and `num_rescored` out of range are clamped. If every component is 0, every score is 0, and the hits are the
+//! lowest pids (in an approximate search, those in the probed cells).
 #![forbid(unsafe_code)]
 
 pub mod approx;

@@ -9,12 +9,13 @@ pub enum Mode {
     /// Approximate: cells are probed, and the best of their passages are scored.
     #[serde(rename = "funnel")]
     Approximate {
-        /// Cells probed per query token; at least one, at most all.
+        /// Number of cells probed per query token; at least one, at most all.
         nprobe: usize,
-        /// Best candidates by the probed cells, which get an approximate score from all their centroids; at least
-        /// `num_rescored`.
+        /// Number of candidates, the best by the probed cells, that get an approximate score from all their centroids;
+        /// at least `num_rescored`.
         ndocs: usize,
-        /// Best of these candidates by approximate score, which are scored with their residuals; at least `k`.
+        /// Number of these candidates, the best by approximate score, that are scored with their residuals; at least
+        /// `k`.
         #[serde(rename = "nfull")]
         num_rescored: usize,
     },

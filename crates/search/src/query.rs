@@ -9,8 +9,8 @@ use crate::{Error, Result};
 /// `ceil(log2 Q)`; the limit bounds that loss of precision to 12 bits.
 pub const MAX_QUERY_TOKENS: usize = 4096;
 
-/// Largest absolute value of a component. Embeddings have about unit length; f32 overflows in rotation and scores from
-/// about 1e25 on.
+/// Largest absolute value of a component. Embeddings have about unit length; from about 1e25 on, rotation and scores
+/// would overflow f32.
 pub const MAX_COMPONENT: f32 = 1e12;
 
 /// Checks `embeddings (Q, D) f32` of a query.

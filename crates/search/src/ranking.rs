@@ -3,12 +3,12 @@
 use selvedge_backend::Pid;
 use std::time::Instant;
 
-/// One result.
+/// Passage found by a search, with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     /// Pid of the passage in the whole index.
     pub pid: Pid,
-    /// Score: sum over query tokens of the best similarity; higher is better.
+    /// MaxSim: sum over query tokens of the best similarity; higher is better.
     pub score: f32,
     /// Score as the integer that passages are ranked by; comparable within one query.
     pub raw: i32,
@@ -19,7 +19,7 @@ pub struct Hit {
 pub struct Ranking {
     /// Hits, best first; at most `k`.
     pub found: Vec<Hit>,
-    /// Number of passages whose residuals were read.
+    /// Number of passages scored with MaxSim.
     pub num_scored: usize,
     /// Time of each stage.
     pub stages_us: StageTimes,
@@ -27,8 +27,8 @@ pub struct Ranking {
 
 /// Time of each stage of a search, in microseconds.
 ///
-/// An exhaustive search has only `quantize_query`, `score` and `topk`. In a batch of exhaustive searches each query has
-/// the mean of the batch.
+/// An exhaustive search has only `quantize_query`, `score` and `topk`; the others are 0. Each query of an exhaustive
+/// batch has the mean times of the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct StageTimes {
     /// Rotation and rounding of the query.

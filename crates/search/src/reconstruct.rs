@@ -3,7 +3,7 @@
 use crate::{Error, Result, Searcher};
 use selvedge_backend::{Backend, Pid};
 
-/// Largest number of components of one reconstructed passage, `L * D`: 1 GiB of f32, 2 M tokens of 128 dims.
+/// Largest number of components of one reconstructed passage, `L * D`: 1 GiB of f32, 2 Mi tokens at 128 dims.
 /// A stored token may take no bytes (one centroid, 0 bits), so a small corrupt index can claim 2^32 of them.
 const MAX_COMPONENTS: usize = 1 << 28;
 

@@ -15,9 +15,9 @@ pub struct ResidentSegment<B: Backend> {
     pub first_pid: Pid,
     /// Number of passages.
     pub num_passages: usize,
-    /// Codes, residuals and weights in the backend's memory.
+    /// Offsets, codes, residuals and weight indices in the backend's memory.
     pub passages: B::Passages,
-    /// Codes, residuals and weights in the host's memory; they share their bytes with the index.
+    /// Offsets, codes, residuals and weight indices in the host's memory; they share their bytes with the index.
     pub compressed: CompressedPassages,
     /// Inverted lists: the passages of each cell.
     pub lists: InvertedLists,
@@ -38,7 +38,7 @@ pub struct Searcher<B: Backend> {
     num_passages: usize,
     /// Parameters tuned on this index, ascending by `k`.
     tuned: Vec<Tuned>,
-    /// Buffers of finished searches, for the next ones.
+    /// Buffers that finished searches have returned, for reuse.
     pub(crate) scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -99,7 +99,7 @@ impl<B: Backend> Searcher<B> {
         &self.backend
     }
 
-    /// Segments, for callers of single stages.
+    /// Segments in pid order, for callers of single stages.
     pub fn segments(&self) -> &[ResidentSegment<B>] {
         &self.segments
     }
@@ -163,7 +163,7 @@ impl<B: Backend> Searcher<B> {
         Ok(self.backend.quantize_query(&self.resident, Embeddings::Host(embeddings))?)
     }
 
-    /// Converts integer scores to similarities.
+    /// Converts integer scores to MaxSim scores.
     pub(crate) fn hits(&self, query: &B::Query, hits: Vec<RawHit>) -> Result<Vec<Hit>> {
         let unit = self.backend.score_unit(query)?;
         let hit = |hit: RawHit| Hit { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
@@ -171,7 +171,8 @@ impl<B: Backend> Searcher<B> {
     }
 }
 
-/// Parameters that `selvedge tune` stored in the manifest, ascending by `k`; none if they cannot be read.
+/// Parameters that `selvedge tune` stored in the manifest, ascending by `k`; empty if there are none or they cannot be
+/// read.
 fn tuned(index: &Index) -> Vec<Tuned> {
     let Some(search) = &index.manifest().search else { return Vec::new() };
     let mut tuned: Vec<Tuned> = serde_json::from_value(search.clone()).unwrap_or_else(|error| {

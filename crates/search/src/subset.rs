@@ -10,7 +10,7 @@ pub struct Subset {
     pids: Vec<Pid>,
 }
 
-/// Part of a subset that is in one segment; its methods take and return local pids.
+/// Part of a subset that is in one segment. Its methods take and return pids within the segment ("local pids").
 #[derive(Clone, Debug)]
 pub struct Local<'a> {
     pids: &'a [Pid],

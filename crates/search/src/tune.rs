@@ -16,21 +16,21 @@ use std::time::Instant;
 const NPROBES: [usize; 13] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 /// Number of times that each setting answers each query; the fastest time counts.
 const ROUNDS: usize = 3;
-/// Smallest value of `ndocs` that is tried; it is then doubled.
+/// Smallest value of `ndocs` that is tried, unless `k` is larger; it is then doubled.
 const LEAST_NDOCS: usize = 64;
-/// Largest value of `ndocs` that is tried, unless `k` is larger.
+/// Largest value of `ndocs` that is tried; for `k` above 8,192 it is twice the smallest value.
 const MOST_NDOCS: usize = 16384;
 /// Number of approximate scores that take about as long as one full score; used to estimate the work of a
 /// setting.
 const APPROX_PER_SCORE: usize = 4;
-/// Largest `ndocs` that is tried, as a multiple of `k`.
+/// Multiple of `k` at which the doubling of `ndocs` ends.
 const MOST_PER_RESULT: usize = 64;
 /// Largest number of queries that settings are tried on, taken evenly from all.
 const MOST_QUERIES: usize = 300;
 /// Number of queries of one exhaustive batch; cancellation is checked after each batch.
 const EXHAUSTIVE_QUERIES: usize = 16;
-/// Part of the estimated work of the last setting kept that a setting must stay below to be kept too, since
-/// it probes more cells.
+/// Largest estimated work of a setting, as a share of the work of the setting kept before it. A setting that saves less
+/// is dropped, since it probes more cells.
 const WORTH: f64 = 0.95;
 
 /// Search parameters that were measured on an index.
@@ -52,7 +52,7 @@ pub struct Tuned {
     pub recall: f64,
     /// Median time of a query, one at a time, in microseconds.
     pub p50_us: f64,
-    /// Number of queries that it was measured with.
+    /// Number of queries of the measurement.
     pub queries: usize,
 }
 
@@ -85,15 +85,15 @@ pub enum Tuning {
     },
     /// No query finds any passage.
     NothingFound,
-    /// The [`Progress`] asked to stop; nothing was decided.
+    /// The tuning was stopped by [`Progress::is_cancelled`], without a result.
     Cancelled,
 }
 
 /// Finds settings that reach a recall on an index, and measures their time.
 ///
-/// The recall is the share `target` of the exhaustive top `k`, such as 0.99. `queries` are embeddings `(Q, D)
-/// f32`; at most 300 of them, taken evenly, are used. `k` is at least 1. `progress` can cancel after every 16
-/// exhaustive searches, after each `nprobe`, and after each query of each timing round.
+/// `target` is the recall to reach: the share of the exhaustive top `k` that is found, such as 0.99. `queries` are
+/// embeddings `(Q, D) f32`; at most 300 of them, taken evenly, are used. `k` is at least 1. `progress` can cancel after
+/// every 16 exhaustive searches, after each `nprobe`, and after each query of each timing round.
 ///
 /// # Errors
 /// The errors of [`Search::search_batch`].

@@ -19,7 +19,7 @@ fn threads() -> usize {
 fn a_search_computes_on_the_callers_threads_and_no_others() {
     let before = threads();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    // More passages than a scan by one thread, and more centroids than one block of a table.
+    // More passages than the backend scores on one thread, and more centroids than one block of a table.
     let doclens = vec![2; 1500];
     let queries: Vec<Vec<f32>> = [1, 8, 9, 40, 700].map(rows).to_vec();
     let (_dir, index) = pool.install(|| index(&doclens, 1024));

@@ -66,7 +66,8 @@ pub enum Error {
 
     /// Teacher's embeddings of another dimension than the student's, for a loss that compares them token by token.
     #[error(
-        "the teacher's embeddings have {teacher} dimensions, the student's {student}: losses by token need the same"
+        "the teacher's embeddings have {teacher} dimensions, the student's {student}; \
+         a loss by token needs equal dimensions"
     )]
     TeacherDim {
         /// Dimension of the student's embeddings.
@@ -76,7 +77,7 @@ pub enum Error {
     },
 
     /// Teacher whose tokenizer is not WordPiece, so that a new model cannot take its vocabulary.
-    #[error("{model}: a new model takes its vocabulary from a WordPiece tokenizer, and this is none")]
+    #[error("{model}: the tokenizer is not WordPiece, from which a new model takes its vocabulary")]
     NotWordPiece {
         /// The teacher.
         model: String,
@@ -91,7 +92,7 @@ pub enum Error {
         dim: usize,
     },
 
-    /// Failure of the tensor library, which no input that passed the other checks should cause.
+    /// Failure of the tensor library, such as shapes that do not fit.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }

@@ -25,7 +25,7 @@ use crate::params::{StoredAs, tensor, write_tensors};
 pub struct InitOptions {
     /// Number of layers, each of attention and a feed-forward network.
     pub layers: usize,
-    /// Number of attention heads per layer, a divisor of D.
+    /// Number of attention heads per layer, a divisor of the dimension of the teacher's embeddings.
     pub heads: usize,
     /// Width of a layer's feed-forward network.
     pub intermediate: usize,
@@ -50,10 +50,11 @@ impl Default for InitOptions {
 /// Standard deviation of the normal distribution that BERT draws its initial weights from.
 const WIDTH: f64 = 0.02;
 
-/// Writes a new checkpoint into `folder`.
+/// Writes a new, small BERT checkpoint into `folder`, in the format of sentence-transformers.
 ///
-/// The vocabulary is the teacher's without the tokens that English does not need: those with characters outside ASCII,
-/// and BERT's unused ones.
+/// Its embedding of each token starts as the teacher's embedding of that token alone, and has the same dimension. The
+/// vocabulary is the teacher's without the tokens that English does not need: those with characters outside ASCII, and
+/// BERT's unused ones.
 ///
 /// # Errors
 /// - [`Error::Heads`] if the number of heads does not divide the dimension of the teacher's embeddings.
@@ -122,7 +123,7 @@ pub fn init(teacher: &Encoder, options: &InitOptions, folder: &Path) -> Result<(
 /// Folder of the module that holds the skiplist.
 const MASK: &str = "1_MultiVectorMask";
 
-/// Returns whether a token is plain ASCII and not unused, such as `[unused7]`.
+/// Returns whether a token is plain ASCII and not one of BERT's unused tokens, such as `[unused7]`.
 fn is_kept(token: &str) -> bool {
     token.is_ascii() && !token.starts_with("[unused")
 }

@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | new model | `init` | a new, small checkpoint whose token embeddings start as a teacher's |
 //! | weights | `params`, `student` | the tensors of a checkpoint as variables; saved under the same names |
-//! | forward | `forward`, `blocks` | the encoder's forward passes in candle's operations, which have gradients; padded |
-//! | fast forward | `fast_forward`, `ops` | BERT's family in f32: this crate's operations with gradients, without padding |
+//! | forward | `forward`, `blocks` | the encoder's forward passes in candle's differentiable operations; padded |
+//! | fast forward | `fast_forward`, `ops` | BERT's family in f32, in this crate's differentiable operations; ragged |
 //! | losses | `loss` | MaxSim, divergence from a teacher's scores, in-batch negatives, distance token by token |
 //! | shards | `shards` | forward and backward passes of a batch on all threads; a shard has texts of similar length |
 //! | optimizer | `adamw` | AdamW with clipped gradients |

@@ -15,8 +15,9 @@ pub struct Encoded {
     pub kept: Tensor,
 }
 
-/// Computes the MaxSim of every query with every passage, `sum over i of max over t of <q_i, x_t>`: (B queries, P
-/// passages).
+/// Computes the MaxSim of every query with every passage: B queries and P passages to scores (B, P).
+///
+/// A score is `sum over i of max over t of <q_i, x_t>` over the kept embeddings q of the query and x of the passage.
 ///
 /// # Errors
 /// [`Error::Tensor`] if the dimensions of the embeddings differ.
@@ -121,7 +122,7 @@ pub fn token_distance(student: &Encoded, teacher: &Embeddings, pairs: &[(usize, 
     Ok((1.0 - mean)?)
 }
 
-/// Pairs the tokens of each text that student and teacher keep, for [`token_distance`].
+/// Pairs the tokens of each text that both student and teacher keep, for [`token_distance`].
 ///
 /// A text is paired up to the first token in which the two tokenizations differ. Prefix tokens, expansion and skiplists
 /// may differ.

@@ -55,7 +55,7 @@ pub struct StepReport {
     pub step: u64,
     /// Weighted sum of the losses, mean over the step's batches.
     pub loss: f64,
-    /// Learning rate.
+    /// Learning rate of the step.
     pub rate: f64,
     /// Norm of the gradients before clipping.
     pub gradient_norm: f64,
@@ -68,6 +68,9 @@ pub struct StepReport {
 }
 
 /// Trains `student`, saves checkpoints in `folder/checkpoints`, and writes the trained checkpoint into `folder`.
+///
+/// The `teacher` encodes the texts of a batch for the loss by token, and for the divergence if the examples have no
+/// scores; without a teacher these losses are left out. `report` is called after each step.
 ///
 /// With `resume` the run continues after the last checkpoint in `folder`, and its result equals that of an
 /// uninterrupted run.

@@ -14,7 +14,7 @@ use crate::loss::Encoded;
 use crate::params::{Params, StoredAs};
 use crate::{fast_forward, ops};
 
-/// Checkpoint in training.
+/// Checkpoint in training: its weights are variables, and its embeddings have gradients.
 pub struct Student {
     checkpoint: OpenCheckpoint,
     pub(crate) params: Params,
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Student {
 }
 
 impl Student {
-    /// Loads a folder or a hub id, of any family and architecture that
+    /// Loads a folder, a hub id or the shipped model, of any family and architecture that
     /// [`Encoder::load`](selvedge_encoder::Encoder::load) supports.
     ///
     /// # Errors

@@ -258,7 +258,7 @@ fn a_new_model_learns_its_teacher_s_vectors() {
     assert_eq!(encoder.dim(), teacher.dim());
     let dropped = encoder.encode_queries(&["."]).unwrap();
     let kept = encoder.encode_queries(&["a"]).unwrap();
-    assert_eq!(dropped.num_embeddings() + 1, kept.num_embeddings(), "the skiplist is heeded");
+    assert_eq!(dropped.num_embeddings() + 1, kept.num_embeddings(), "the skiplist drops no token");
 
     let student = Student::load(new, &LoadOptions::default()).unwrap();
     let losses = Losses { divergence: 0.0, in_batch: 0.0, temperature: 1.0, tokens: 1.0 };

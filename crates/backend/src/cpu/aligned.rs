@@ -1,6 +1,6 @@
-//! A vector aligned to a cache line of 64 bytes, and prefetching of cache lines. Loads of 64 bytes from an
-//! aligned vector never cross a line; large blocks of glibc's allocator begin 16 bytes after the start of
-//! one.
+//! A vector aligned to a cache line of 64 bytes, and prefetching of cache lines. Loads of 64 bytes at multiples of 64
+//! from the start of an aligned vector never cross a line. A plain `Vec` does not ensure that: large blocks of glibc's
+//! allocator begin 16 bytes after the start of a line.
 
 use std::ops::{Deref, DerefMut};
 
@@ -39,14 +39,15 @@ impl<T: Copy + Default> AlignedVec<T> {
 
 impl<T> AlignedVec<T> {
     /// Returns `num` elements from `at` on, with a single bounds check against the allocation. `vec[at..][..num]`
-    /// would first compute the slice of the whole vector, which cost `maxsim` at 0 bits a third of its speed. The
+    /// would first compute the slice of the whole vector, which costs `maxsim` at 0 bits a third of its speed. The
     /// result may reach one line past the end of the vector, where elements are zeros or old ones.
     #[inline(always)]
     pub(super) fn part(&self, at: usize, num: usize) -> &[T] {
         &self.memory[self.first + at..][..num]
     }
 
-    /// Prefetches the cache line of element `at`. No bound is checked: the check cost `maxsim` more than it gained.
+    /// Prefetches the cache line of element `at`. No bound is checked: a check costs `maxsim` more time than the
+    /// prefetch saves.
     #[inline(always)]
     pub(super) fn prefetch(&self, at: usize) {
         prefetch_at(self.memory.as_ptr().wrapping_add(self.first + at));

@@ -2,7 +2,7 @@
 
 /// The `keep` largest of the keys that were pushed, in any order.
 ///
-/// Keys are collected in a buffer of twice the size. When it is full, a selection halves it, and the smallest
+/// Keys are collected in a buffer of `2 * keep` keys. When it is full, a selection halves it, and the smallest
 /// remaining key becomes the floor: later keys below it are rejected.
 pub(super) struct Best {
     keep: usize,

@@ -1,7 +1,7 @@
 //! Sums of the embeddings of each code: the second half of a k-means step.
 //!
-//! Embeddings are sorted by code (a counting sort, so the order within a code stays), then the members of each
-//! centroid are added in f64, in that order. Threads divide the centroids, never the members of one centroid, so the
+//! Embeddings are sorted by code (a counting sort, which keeps the order within a code), then the embeddings of each
+//! code are added in f64, in that order. Threads divide the centroids, never the embeddings of one centroid, so the
 //! number of threads does not change a sum.
 
 use rayon::prelude::*;
@@ -42,8 +42,8 @@ pub(super) fn centroid_sums(
     (sums, counts)
 }
 
-/// Returns the numbers of the embeddings, code by code and ascending within a code, and the place of each
-/// code's first number, `(K + 1)`.
+/// Returns the indices of the embeddings, `(N)`, code by code and ascending within a code, and the position of each
+/// code's first index, `(K + 1)`.
 fn sort_by_code(codes: &[u32], counts: &[u32]) -> (Vec<u32>, Vec<usize>) {
     let mut starts = vec![0usize; counts.len() + 1];
     for (code, &count) in counts.iter().enumerate() {

@@ -2,9 +2,9 @@
 //! set), and each instruction set has a file with its body.
 //!
 //! Parallel work runs on the current rayon pool; no result depends on the number of threads. The ops of one query in an
-//! approximate search (`centroid_table`, `probe`, scores of up to 16,384 picked passages) stay on the calling thread:
-//! many queries at once fill the cores better than one query that is split. The instruction set is chosen once per
-//! block of work, never per vector.
+//! approximate search (`centroid_table`, `probe`, scores of up to 16,384 passages picked by [`Select::Pids`]) stay on
+//! the calling thread: many queries at once fill the cores better than one query that is split. The instruction set is
+//! chosen once per block of work, never per vector.
 // Some helpers are used by SIMD bodies only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 

@@ -52,8 +52,8 @@ impl Passages {
         read_weight(&self.bytes.weights, self.codec.weight_bits, t)
     }
 
-    /// One score per selected passage. `score_block(first, out)` scores the selected passages from the `first` on;
-    /// `out` is filled with [`NO_MATCH`].
+    /// One score per selected passage. `score_block(first, out)` scores the selected passages from number `first` on
+    /// into `out`, which is initially filled with [`NO_MATCH`].
     pub(super) fn score(&self, select: Select<'_>, score_block: impl Fn(usize, &mut [i32]) + Sync) -> HostScores {
         let mut scores = vec![NO_MATCH; select.len(self.bytes.num_passages())];
         let alone = match select {
@@ -88,8 +88,8 @@ impl Codes<'_> {
 /// Number of centroids per row of the table's `maxima`.
 pub(super) use crate::missing_score::GROUP;
 
-/// The centroid table of one query, `(K, stride) i32`. `stride` is `Q` rounded up to 8, and the padding is zero, so
-/// that a row is read in whole registers.
+/// The centroid table of one query, `(K, stride) i32`. `stride` is `Q` rounded up to a multiple of 8, and the padding
+/// is zero, so that a row is read in whole registers.
 #[derive(Clone, Debug)]
 pub struct Table {
     query_len: usize,
@@ -119,8 +119,9 @@ impl Drop for Table {
     }
 }
 
-/// Number of entries (1 MiB) of a table that stays in L2, where prefetching its rows costs `maxsim` 4 to 15 %. For a
-/// larger table it gains up to 12 % when other cores use the memory too, and nothing otherwise (Zen 5; 1 and 2 MiB).
+/// Number of entries (1 MiB) up to which a table stays in L2, where prefetching its rows costs `maxsim` 4 to 15 %. For
+/// a larger table prefetching gains up to 12 % while other cores use the memory too, and nothing otherwise (Zen 5,
+/// tables of 1 and 2 MiB).
 const CACHED: usize = 1 << 18;
 
 impl Table {
@@ -143,7 +144,7 @@ impl Table {
         self.num_centroids
     }
 
-    /// Entries of one centroid, `(Q) i32`.
+    /// Entries of the centroid `code`, `(Q) i32`; `code` must be below `K`.
     pub fn row(&self, code: usize) -> &[i32] {
         &self.padded_row(code)[..self.query_len]
     }
@@ -164,7 +165,7 @@ impl Table {
         }
     }
 
-    /// `Q` rounded up to 8.
+    /// `Q` rounded up to a multiple of 8.
     pub(super) fn stride(&self) -> usize {
         self.stride
     }

@@ -36,12 +36,12 @@ impl Query {
         }
     }
 
-    /// The rounded rows.
+    /// The query as int8 rows in their plain order, with their scale.
     pub fn rounded(&self) -> &QuantizedQuery {
         &self.rounded
     }
 
-    /// Factor between integer scores and similarities.
+    /// Factor that turns an integer score into a real MaxSim score.
     pub(super) fn score_unit(&self) -> f32 {
         self.score_unit
     }

@@ -225,7 +225,7 @@ fn linear_layers_in_f32_are_near_the_reference_and_equal_where_products_are_fuse
             assert_eq!((layer.inputs(), layer.outputs()), (inputs, outputs));
             let mut y = vec![f32::NAN; rows * outputs];
             layer.forward(&x, &mut y);
-            // Noise of unit size: sums of n terms are off by some n^.5 roundings of values near n^.5.
+            // Noise of unit size: a sum of n terms is off by about sqrt(n) roundings of values near sqrt(n).
             let margin = 1e-6 * inputs as f64;
             for (y, expected) in y.iter().zip(&expected) {
                 assert!((f64::from(*y) - expected).abs() <= margin, "{:?} {rows} {inputs} {outputs}", cpu.isa());

@@ -12,7 +12,7 @@ use selvedge_kernels::Op;
 /// Launches [`crate::Backend::approx_scores`].
 ///
 /// # Panics
-/// If the table is of another codec, or anything resident is of another `Cuda`.
+/// If the table has another number of centroids than the codec, or an argument belongs to another `Cuda`.
 pub(super) fn approx_scores(
     cuda: &Cuda,
     passages: &LoadedPassages,

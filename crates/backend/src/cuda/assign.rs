@@ -30,7 +30,7 @@ impl Centroids {
     /// Uploads `centroids (K, D) i8`.
     ///
     /// # Panics
-    /// If `dim` is not a multiple of 4, they are not whole rows, or a component is -128.
+    /// If `dim` is not a multiple of 4, `centroids` are not whole rows, or a component is -128.
     pub(super) fn new(cuda: &Cuda, dim: usize, centroids: &[i8]) -> Result<Self> {
         assert_centroids(dim, centroids);
         let rows = cuda.context.upload(&padded(dim, pitch(dim), centroids))?;

@@ -9,7 +9,7 @@ pub(super) type Handle = *mut c_void;
 /// `CUdeviceptr` of cuda.h.
 pub(super) type Pointer = u64;
 
-/// `CUresult` of cuda.h.
+/// `CUDA_ERROR_OUT_OF_MEMORY`, a `CUresult` of cuda.h.
 const OUT_OF_MEMORY: c_int = 2;
 
 /// Declares [`Calls`]: a field for each function, with its name in the library and its parameters.

@@ -42,7 +42,8 @@ pub(super) fn centroid_sums(
     Ok((sums.download()?.into_iter().map(|sum| sum as f32).collect(), counts))
 }
 
-/// Returns the numbers of `codes` by code and then by number, and the start of each code's numbers, `(K + 1)`.
+/// Returns the positions in `codes`, sorted by code and then ascending, `(N)`, and the start of each code's positions
+/// in that list, `(K + 1)`.
 fn by_code(codes: &[u32], num_centroids: usize) -> (Vec<u32>, Vec<u32>) {
     let mut starts = vec![0u32; num_centroids + 1];
     codes.iter().for_each(|&code| starts[code as usize + 1] += 1);

@@ -144,7 +144,8 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.enter().is_ok() {
-            // SAFETY: the stream is not used any more: every buffer and module keeps the context.
+            // SAFETY: the stream is not used any more, since every buffer and module that uses it
+            // keeps the context alive.
             unsafe {
                 if !self.stream.is_null() {
                     (self.calls.destroy_stream)(self.stream);
@@ -171,11 +172,11 @@ impl<T: Pod> Buffer<T> {
         self.len
     }
 
-    /// Checks that the buffer is of `context`.
+    /// Checks that the buffer belongs to `context`.
     ///
     /// # Panics
-    /// If it is of another context: a device cannot access the memory of another one, and a stream waits neither for
-    /// the writes nor for the frees of another one.
+    /// If it belongs to another context: a device cannot access the memory of another device, and a stream does not
+    /// wait for the writes and frees of another stream.
     pub(super) fn assert_of(&self, context: &Arc<Context>) {
         assert!(Arc::ptr_eq(&self.context, context), "resident data is used by the `Cuda` that made it");
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Version of the cache format: to be changed when older files must not be read.
+/// Version of the cache format, changed whenever older files must not be read. It is part of every key.
 const SCHEMA: &str = "selvedge cubin 1";
 
 /// Hash of all inputs of the compiler.
@@ -85,7 +85,7 @@ impl Cubins {
         Ok(cubin)
     }
 
-    /// Removes the CUBIN of `key`, for one that the driver rejects.
+    /// Removes the CUBIN of `key` from the cache, so that it is compiled again. For a CUBIN that the driver rejects.
     pub fn remove(&self, key: &Key) {
         if let Some(folder) = &self.folder {
             let _ = std::fs::remove_file(folder.join(key.file_name()));

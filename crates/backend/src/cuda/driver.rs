@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// `CUdevice_attribute` in cuda.h.
+/// Attributes of a device: values of `CUdevice_attribute` in cuda.h.
 const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
@@ -29,7 +29,7 @@ pub struct Driver {
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Number of the device, among those that `CUDA_VISIBLE_DEVICES` leaves.
+    /// Number of the device, from 0, among those that `CUDA_VISIBLE_DEVICES` leaves visible.
     pub ordinal: usize,
     /// Product name.
     pub name: String,
@@ -93,8 +93,8 @@ impl Driver {
         Calls::load(self.library)
     }
 
-    /// Returns the devices in the driver's order; in place of one that cannot be described, the reason. If they
-    /// cannot be counted, the reason is the only element.
+    /// Returns the devices in the driver's order, with the error in place of a device that cannot be described. If the
+    /// devices cannot be counted, that error is the only element.
     pub fn devices(&self) -> Vec<Result<Device, Unavailable>> {
         match self.number_of_devices() {
             Ok(number) => (0..number).map(|ordinal| self.device(ordinal)).collect(),

@@ -2,8 +2,8 @@
 
 use super::{constants::WARP, context::Context};
 
-/// Bytes of embeddings that an op of the build has on the device at a time: small compared with the memory of
-/// any device. Other sizes were not measured.
+/// Bytes of embeddings that `assign`, `centroid_sums`, `compress` and `decompress` have on the device at a time: small
+/// compared with the memory of any device. Other sizes were not measured.
 const BATCH_BYTES: usize = 256 << 20;
 
 /// Returns the number of embeddings in a batch.

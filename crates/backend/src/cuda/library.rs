@@ -17,7 +17,7 @@ pub enum Unavailable {
         tried: Vec<(PathBuf, String)>,
     },
     /// The library lacks a function.
-    #[error("{}: {symbol} is missing; an older version, or another library of that name", path.display())]
+    #[error("{}: {symbol} is missing; the library is too old, or another one of that name", path.display())]
     MissingSymbol {
         /// Path of the library.
         path: PathBuf,

@@ -13,7 +13,7 @@ use selvedge_kernels::Op;
 /// Launches [`crate::Backend::maxsim`].
 ///
 /// # Panics
-/// If query, table and passages do not belong together, as far as their sizes tell, or are of another `Cuda`.
+/// If the sizes of query, table and passages do not fit together, or one of them belongs to another `Cuda`.
 pub(super) fn maxsim(
     cuda: &Cuda,
     passages: &LoadedPassages,

@@ -15,7 +15,7 @@ pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
 /// Launches [`crate::Backend::maxsim_f32`].
 ///
 /// # Panics
-/// If offsets do not ascend to at most the number of rows, of queries or of embeddings.
+/// If `query_offsets` or `passage_offsets` is empty, descends, or ends after the last row.
 pub(super) fn maxsim_f32(
     cuda: &Cuda,
     dim: usize,
@@ -27,7 +27,7 @@ pub(super) fn maxsim_f32(
     let fits = |rows: &[f32], offsets: &[usize]| {
         offsets.is_sorted() && offsets.last().is_some_and(|&end| end * dim <= rows.len())
     };
-    assert!(fits(queries, query_offsets) && fits(embeddings, passage_offsets), "offsets of rows");
+    assert!(fits(queries, query_offsets) && fits(embeddings, passage_offsets), "offsets ascend within the rows");
     let num_scores = (query_offsets.len() - 1) * (passage_offsets.len() - 1);
     let (num_passages, width) = (passage_offsets.len() as u32 - 1, dim as u32);
     let kernel = cuda.modules.kernel(Op::MaxsimF32, KernelVariant::NONE, "maxsim_f32")?;

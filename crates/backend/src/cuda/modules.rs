@@ -80,8 +80,9 @@ unsafe impl Sync for Module {}
 impl Drop for Module {
     fn drop(&mut self) {
         if let Ok(calls) = self.context.enter() {
-            // SAFETY: the module was loaded once, and no kernel of it runs: every `Kernel` keeps its module, so none is
-            // left to launch, and launches are waited for. Their errors belong to the ops that launched them.
+            // SAFETY: the module was loaded once, and none of its kernels runs: every `Kernel` keeps its module loaded,
+            // so no more can be launched, and earlier launches are waited for. Errors of the launches are ignored here,
+            // because they belong to the ops that made them.
             unsafe {
                 (calls.synchronize)(self.context.stream());
                 (calls.unload_module)(self.module);
@@ -164,7 +165,7 @@ impl Modules {
             }
             Err(error) => return Err(error),
         };
-        // The first one stays: a kernel of it may be running.
+        // If another thread has stored the same module meanwhile, that one stays: one of its kernels may be running.
         let mut loaded = self.loaded.lock().expect("no holder panics");
         Ok(Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::new(module))))
     }

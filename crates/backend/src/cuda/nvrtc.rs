@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// Name of the library in messages.
 const LIBRARY: &str = "NVRTC";
 
-/// `nvrtcResult` in nvrtc.h.
+/// Values of `nvrtcResult` in nvrtc.h.
 const SUCCESS: c_int = 0;
 const COMPILATION: c_int = 6;
 
@@ -80,7 +80,7 @@ impl Nvrtc {
     ///
     /// # Errors
     /// [`Unavailable::NotFound`] if no place has it, [`Unavailable::MissingSymbol`] if the library lacks a function,
-    /// [`Unavailable::Failed`] if it does not tell its version.
+    /// [`Unavailable::Failed`] if the call for its version or for its architectures fails.
     pub fn get() -> Result<Self, Unavailable> {
         static NVRTC: OnceLock<Result<Nvrtc, Unavailable>> = OnceLock::new();
         NVRTC.get_or_init(Self::open).clone()
@@ -90,7 +90,7 @@ impl Nvrtc {
     ///
     /// # Errors
     /// [`Unavailable::NotFound`] if the file does not load, [`Unavailable::MissingSymbol`] if it lacks a function,
-    /// [`Unavailable::Failed`] if it does not tell its version.
+    /// [`Unavailable::Failed`] if the call for its version or for its architectures fails.
     pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
         Self::of(load_file(LIBRARY, file)?)
     }
@@ -123,8 +123,8 @@ impl Nvrtc {
                 destroy: *library.symbol("nvrtcDestroyProgram")?,
             }
         };
-        // NVRTC opens this library by name when it compiles. The loader does not find that of the PyPI package, whose
-        // folder is not on its path.
+        // NVRTC opens this library by name when it compiles. The loader does not find the copy in the PyPI package,
+        // because the package's folder is not on the loader's path.
         library.load_neighbour(&format!("libnvrtc-builtins.so.{}.{}", version.0, version.1));
         Ok(Self { library, version, architectures: architectures.leak(), calls })
     }
@@ -139,9 +139,9 @@ impl Nvrtc {
         (self.version.0 as u32, self.version.1 as u32)
     }
 
-    /// Returns the architecture to compile for, such as `sm_90`, given a GPU's compute capability. It is the
-    /// GPU's own one or, if the compiler does not support that, the newest older one of the same major number,
-    /// whose CUBINs the GPU runs too. `None` if the compiler supports neither.
+    /// Returns the architecture to compile for, such as `sm_90`, given the compute capability (major, minor) of a GPU.
+    /// It is the GPU's own architecture if the compiler supports it, and otherwise the newest older one of the same
+    /// major number, whose CUBINs the GPU runs too. `None` if the compiler supports neither.
     pub fn architecture(&self, (major, minor): (u32, u32)) -> Option<String> {
         let own = (10 * major + minor) as c_int;
         let runs = |&&known: &&c_int| known <= own && known / 10 == major as c_int;
@@ -149,7 +149,7 @@ impl Nvrtc {
     }
 
     /// Compiles `source` with `options`, one of which has to name a real architecture (`--gpu-architecture=sm_90`).
-    /// `kernel` is its name in messages.
+    /// `kernel` is the name of the source in messages.
     ///
     /// # Errors
     /// [`CompileError::Refused`] if the source or an option is wrong, or no real architecture is named;

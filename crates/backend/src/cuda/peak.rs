@@ -43,7 +43,7 @@ impl Cuda {
     /// # Panics
     /// If the length of `data` is not a multiple of 16.
     pub fn peak(&self, data: &[u8]) -> Result<Peak<'_>> {
-        assert_eq!(data.len() % UNIT_BYTES, 0, "whole units");
+        assert_eq!(data.len() % UNIT_BYTES, 0, "the data is whole units of 16 bytes");
         let blocks = self.context.device().multiprocessors as usize * BLOCKS;
         let threads = blocks * THREADS as usize;
         let (from, to) = (self.context.upload(data)?, self.context.zeros(data.len())?);
@@ -72,7 +72,7 @@ impl Peak<'_> {
         self.from.len()
     }
 
-    /// Downloads the copy.
+    /// Downloads the bytes that [`copy`](Self::copy) has written; zeros before its first call.
     ///
     /// # Errors
     /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.
@@ -98,7 +98,7 @@ impl Peak<'_> {
         self.products.len() / WARP * CHAINS * (TILE_ROWS * TILE_COLUMNS * TILE_DEPTH)
     }
 
-    /// Downloads the sum of the products, over all threads.
+    /// Downloads the sum of the products over all threads, plus the constant initial values of the sums.
     ///
     /// # Errors
     /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.

@@ -27,7 +27,7 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed>
         return Ok(Probed::default());
     }
     table.entries.assert_of(&cuda.context);
-    // One more than are probed, if there is one: the best of the others.
+    // Selects one centroid more than are probed, if there is one: the best centroid that is not probed.
     let probed = nprobe.min(num_centroids);
     let columns = Columns {
         entries: &table.entries,

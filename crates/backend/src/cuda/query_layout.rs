@@ -52,7 +52,7 @@ impl Query {
         self.len
     }
 
-    /// Factor between integer scores and similarities.
+    /// Factor that turns an integer score into a real MaxSim score.
     pub(super) fn score_unit(&self) -> f32 {
         self.score_unit
     }
@@ -62,10 +62,10 @@ impl Query {
         Ok(QuantizedQuery { dim: self.dim, data: self.rows.download()?, scale: self.scale })
     }
 
-    /// Checks that the query is for passages of `codec`, and of `context`.
+    /// Checks that the query fits passages of `codec` and belongs to `context`.
     ///
     /// # Panics
-    /// If it is of another codec, as far as dim and bits tell, or of another context.
+    /// If its dim or nbits differ from the codec's, or it belongs to another context.
     pub(super) fn assert_for(&self, context: &Arc<Context>, codec: &CodecParams) {
         self.rows.assert_of(context);
         assert_eq!((self.dim, self.nbits), (codec.dim, codec.nbits), "the query's dim and bits are the codec's");

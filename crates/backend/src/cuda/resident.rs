@@ -150,7 +150,7 @@ pub struct Table {
     pub(super) entries: Buffer<i32>,
     pub(super) num_centroids: usize,
     pub(super) query_len: usize,
-    /// `Q` rounded up to whole tiles.
+    /// Entries per row: `Q` rounded up to a multiple of 8, the width of a tile.
     pub(super) pitch: usize,
 }
 

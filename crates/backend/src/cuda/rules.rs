@@ -71,7 +71,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Uploads the rules of `codec`, whose `levels` stay in device memory for as long as the rules are used.
+    /// Uploads the rules of `codec`. `levels`, the codec's levels in device memory, must outlive the rules.
     pub(super) fn new(context: &Arc<Context>, codec: &CodecParams, levels: &Buffer<i8>) -> Result<Self> {
         let centroid_weights: Vec<f32> =
             codec.centroid_weights.iter().map(|&n| codec.centroid_weight_step * f32::from(n)).collect();

@@ -19,7 +19,7 @@ pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
 /// Launches the kernel of `op`, which has the op's name and takes `query` if there is one.
 ///
 /// # Panics
-/// If the table is of another codec, or anything resident is of another `Cuda`.
+/// If the table has another number of centroids than the codec, or an argument belongs to another `Cuda`.
 pub(super) fn scores(
     cuda: &Cuda,
     (op, variant): (Op, KernelVariant),
@@ -41,8 +41,8 @@ pub(super) fn scores(
     arguments.extend([selected.argument(), value(&num_selected), value(&pitch), value(&query_len), value(&shift)]);
     let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
     // SAFETY: the arguments match the kernel's parameters; the table is (K, pitch), the query, if there is one, is
-    // arranged for this codec, and there is a pid, or none at all, and a score for each selected passage. The kernel
-    // checks whatever the bytes of the passages say.
+    // arranged for this codec; there is a score for each selected passage, and a pid for each or no pids at all. The
+    // kernel checks the offsets and codes that it reads, so the bytes of the passages may be corrupt.
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
     Ok(Scores { scores, selected })
 }

@@ -55,8 +55,8 @@ pub(super) struct Columns<'a> {
     pub(super) ids_end: u64,
 }
 
-/// Returns the best `most` entries of each column (all, if there are fewer) as `(id, entry)`, best first. The
-/// kernels belong to `op`.
+/// Returns the best `most` entries of each column (all, if there are fewer) as `(id, entry)`, best first. Entries equal
+/// to `NO_MATCH` are left out. `op` is the op whose source includes kernels/select.cuh.
 pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> Result<Vec<Vec<(u32, i32)>>> {
     let most = most.min(columns.num);
     if most == 0 {

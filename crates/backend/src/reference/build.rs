@@ -6,7 +6,8 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Nearest centroid by inner product with the embedding rounded to int8; ties go to the lower code.
+/// Nearest centroid of each embedding, by inner product with the embedding rounded to int8; ties go to the lower code.
+/// `embeddings (N, D) f32`, `centroids (K, D) i8` -> `(N) u32`.
 pub fn assign(dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
     let nearest = |x: &[f32]| {
         let x = QuantizedQuery::new(dim, x).data;
@@ -29,10 +30,10 @@ pub fn centroid_sums(dim: usize, embeddings: &[f32], codes: &[u32], num_centroid
     (sums.into_iter().map(|sum| sum as f32).collect(), counts)
 }
 
-/// Compresses embeddings one by one to packed residuals and weight indices.
+/// Compresses embeddings one by one to packed residuals and weight indices. `embeddings (N, D) f32`, `codes (N) u32`.
 ///
 /// # Panics
-/// If the codec has no weight entry.
+/// If the codec has no weight entry, or a code is not below `K`.
 pub fn compress(codec: &CodecParams, embeddings: &[f32], codes: &[u32]) -> Packed {
     let mut packed = Packed::default();
     for (x, &code) in embeddings.chunks_exact(codec.dim).zip(codes) {
@@ -55,8 +56,8 @@ pub fn compress(codec: &CodecParams, embeddings: &[f32], codes: &[u32]) -> Packe
     packed
 }
 
-/// Components that are compared with [`midpoints`] when levels are chosen anew for a weight entry:
-/// `(x - centroid_weight * c) / residual_weight`, or zeros if the residual weight is 0.
+/// Components that are compared with [`midpoints`] when levels are chosen anew for the weight entry `weight`,
+/// `(D) f64`: `(x - centroid_weight * c) / residual_weight`, or zeros if the residual weight is 0.
 pub fn refit_components(codec: &CodecParams, x: &[f32], centroid: &[i8], weight: usize) -> Vec<f64> {
     let centroid_weight = f64::from(codec.centroid_weight_step) * f64::from(codec.centroid_weights[weight]);
     let residual_weight = f64::from(codec.residual_weight_step) * f64::from(codec.residual_weights[weight]);
@@ -72,7 +73,7 @@ pub fn midpoints(codec: &CodecParams) -> Vec<f32> {
     codec.levels.windows(2).map(|pair| (f32::from(pair[0]) + f32::from(pair[1])) / 2.0).collect()
 }
 
-/// Components that are compared with the cutoffs: see [`ResidualForm`].
+/// Components that are coded, `(D) f64`, for embedding `x (D) f32` and `centroid (D) i8`: see [`ResidualForm`].
 pub fn components(codec: &CodecParams, x: &[f32], centroid: &[i8]) -> Vec<f64> {
     let c = real_centroid(codec, centroid);
     let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -127,8 +128,8 @@ fn pack(codec: &CodecParams, buckets: &[u8]) -> Vec<u8> {
 
 /// Error of each weight entry, `(2^weight_bits) f64`; `levels (D) i8`, or none at 0 bits.
 ///
-/// [`WeightRule::KeepLength`]: the squared change of the vector that the entry has in place of the best pair,
-/// and [`RADIAL_WEIGHT`] times the square of its part along the vector.
+/// [`WeightRule::KeepLength`]: `|e|^2 + RADIAL_WEIGHT <e, y>^2`, with `y` the vector of the best pair and `e` its
+/// change if the entry replaces that pair.
 /// [`WeightRule::UnitNorm`]: the distance of the entry's centroid weight from `1 / |c + w g / n|`, with `(n, g)` the
 /// entry whose centroid weight is largest.
 ///

@@ -14,7 +14,7 @@ pub fn quantize_query(codec: &CheckedCodec, embeddings: &[f32]) -> QuantizedQuer
     QuantizedQuery { dim: codec.dim, data, scale: largest / 127.0 }
 }
 
-/// One row, `(D) f32`: in each round signs are flipped, and a window of the components is transformed.
+/// Rotates one row, `(D) f32`: in each round signs are flipped, and a window of the components is transformed.
 fn rotate(rotation: &Rotation, row: &[f32]) -> Vec<f32> {
     let mut row = row.to_vec();
     for round in 0..rotation.rounds() {
@@ -27,7 +27,7 @@ fn rotate(rotation: &Rotation, row: &[f32]) -> Vec<f32> {
     row
 }
 
-/// `H(low, high) = (H(low) + H(high), H(low) - H(high))`.
+/// Walsh-Hadamard transform without its scale: `H(low, high) = (H(low) + H(high), H(low) - H(high))`.
 fn hadamard(x: &[f32]) -> Vec<f32> {
     if x.len() < 2 {
         return x.to_vec();

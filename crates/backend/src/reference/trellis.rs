@@ -8,8 +8,9 @@ use crate::{
 /// Bits of a window.
 const WINDOW_BITS: usize = 8;
 
-/// The row `(W) u8` that a search finds for `components (D) f64`: the nearest row that begins with the state of the
-/// best free path through the ring's joint; for a short ring, the nearest of all rows.
+/// The row `(W) u8` that `compress` finds for `components (D) f64`. It is the nearest row that begins with a likely
+/// state: that of the best free path through the ring's joint, where the end of a row meets its beginning. For up to 32
+/// components it is the nearest of all rows.
 ///
 /// # Panics
 /// If the codec has no trellis.
@@ -66,8 +67,9 @@ fn likely_beginning(codec: &CodecParams, components: &[f64]) -> usize {
     trace(&taken, end)[JOINT] % num_states(codec)
 }
 
-/// The cost of the best way to each state, `None` where there is none, after all of `targets`, and for each target the
-/// last window of the best way to each state; among equals the lowest.
+/// Starts with the costs `before` and follows all paths over `targets`. Returns the cost of the best path to each
+/// state, `None` where there is none, and for each target the last window of the best path to each state; among equals
+/// the lowest.
 fn walk(codec: &CodecParams, targets: &[i16], before: Vec<Option<u64>>) -> (Vec<Option<u64>>, Vec<Vec<usize>>) {
     let (metric, states) = (metric(codec), num_states(codec));
     let (mut costs, mut taken) = (before, Vec::new());
@@ -86,7 +88,7 @@ fn walk(codec: &CodecParams, targets: &[i16], before: Vec<Option<u64>>) -> (Vec<
     (costs, taken)
 }
 
-/// The windows of the best way to `state`.
+/// The windows of the best path to `state`, first to last.
 fn trace(taken: &[Vec<usize>], mut state: usize) -> Vec<usize> {
     let mut windows = Vec::new();
     for taken in taken.iter().rev() {
@@ -102,11 +104,11 @@ fn num_states(codec: &CodecParams) -> usize {
 }
 
 fn metric(codec: &CodecParams) -> TrellisMetric {
-    let RowCoding::Trellis { step } = codec.coding else { panic!("the codec of a trellis") };
+    let RowCoding::Trellis { step } = codec.coding else { panic!("the codec has no trellis") };
     TrellisMetric::new(codec.nbits, &codec.levels, step)
 }
 
-/// The targets of components, in the order in which their bits come in a row: rows are bytes of planes.
+/// The targets of components, in the order of their bits in a row: byte `j` has component `j` of every plane.
 fn targets(codec: &CodecParams, components: &[f64]) -> Vec<i16> {
     let (planes, width) = (8 / codec.nbits as usize, packed_row_bytes(codec.dim, codec.nbits));
     let (metric, component) = (metric(codec), |step: usize| components[step % planes * width + step / planes]);

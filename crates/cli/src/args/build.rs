@@ -7,7 +7,7 @@ use selvedge::Device;
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
-/// Flags that only text has a use for: they conflict with embeddings made elsewhere.
+/// Flags that apply to text only: they conflict with embeddings made elsewhere.
 const TEXT_FLAGS: [&str; 11] = [
     "model",
     "split",
@@ -22,7 +22,7 @@ const TEXT_FLAGS: [&str; 11] = [
     "precision",
 ];
 
-/// Flags that only passages have a use for: they conflict with `encode --queries`.
+/// Flags that apply to passages only: they conflict with `encode --queries`.
 const PASSAGE_FLAGS: [&str; 7] = ["split", "include", "exclude", "hidden", "no_ignore", "strict", "passage_maxlen"];
 
 /// Arguments of `selvedge index`.
@@ -87,7 +87,8 @@ pub(crate) struct EncodeArgs {
 /// Flags of a build.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// Bits per residual component: 0 (centroids only), 1, 2, 4 or 8. A token takes about D * N / 8 + 4 bytes.
+    /// Bits per residual component: 0 (centroids only), 1, 2, 4 or 8. A token of D dimensions takes about
+    /// D * N / 8 + 4 bytes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = parse_nbits)]
     pub(crate) nbits: u8,
     /// Codec of the embeddings.
@@ -96,7 +97,7 @@ pub(crate) struct BuildArgs {
     /// Number of centroids, at most 2^24 [default: 2^floor(log2(16 sqrt(tokens)))].
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
     pub(crate) centroids: Option<u32>,
-    /// Pool similar tokens of each passage, one for FACTOR: a smaller index of lower quality. 1 keeps every token.
+    /// Pool similar tokens of each passage, FACTOR into one: a smaller index of lower quality. 1 keeps every token.
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
     pub(crate) pool: usize,
     /// Seed of sampling and k-means: on one kind of device, the same seed and input give the same index.
@@ -121,7 +122,7 @@ pub(crate) enum CodecArg {
 pub(crate) enum PrecisionArg {
     /// 32-bit floats, as in the checkpoint's own library.
     F32,
-    /// 8-bit integers: weights are rounded per output, activations per token.
+    /// 8-bit integers, with one scale per output of the weights and per token of the inputs.
     Int8,
 }
 

@@ -16,9 +16,10 @@ Exit status: 0 success, 1 bad input or failure, 2 wrong usage.";
 
 pub(super) const INDEX_HELP: &str = "\
 COLLECTION is one of
-  a folder         Every text file is read; a long file becomes several passages (see --split), and
-                   its path is their id. Hidden files, files that .gitignore lists and indexes are
-                   left out. A file that is not text is skipped with a note. Links are followed.
+  a folder         Every text file is read; its path is the id of its passage. A long file becomes
+                   several passages (see --split): PATH#1, PATH#2, ... Hidden files, files that
+                   .gitignore lists and indexes are left out. A file that is not text is skipped
+                   with a note. Links are followed.
   FILE.jsonl       One object per line: \"id\", \"text\"; other fields are kept as metadata.
   FILE.tsv         One passage per line: id<TAB>text; a first line \"id<TAB>text\" is a header.
   a BEIR folder    Its corpus.jsonl is read: \"_id\", \"title\" and \"text\"; the title precedes the text.
@@ -66,8 +67,9 @@ Examples
   selvedge search my.index --query-embeddings q.npy --exact";
 
 pub(super) const EVAL_HELP: &str = "\
-Three losses are reported apart: of the model (exact f32 MaxSim on uncompressed embeddings), of the
-compression (this index against it), and of the approximate search (against --exact on this index).
+Three losses are reported separately: of the model (exact f32 MaxSim on uncompressed embeddings), of
+the compression (this index against exact f32 MaxSim), and of the approximate search (against
+--exact on this index).
 
 nDCG@10, MRR@10, Recall@100, MAP and success@k are defined as in trec_eval; the gain of nDCG is the
 grade. A passage is relevant if its grade is above 0. Means run over the queries that have a
@@ -99,8 +101,8 @@ pub(super) const TRAIN_HELP: &str = "\
 TRAIN is one of
   FILE.jsonl     [query, [passage, score], [passage, score], ...] per line, with a teacher's scores
   FILE.tsv       query<TAB>passage<TAB>negative, or query<TAB>passage, or (with --teacher) passage
-The first passage of a line answers its query. A query is an id of --queries, or a text without
---queries; a passage is an id of --collection, or a text without --collection.
+The first passage of a line answers its query. A query is an id of --queries or, without --queries,
+a text; a passage is an id of --collection or, without --collection, a text.
 
 OUT_DIR becomes a checkpoint that every command takes as --model. It also holds checkpoints/, from
 which --resume continues, and log.csv: one line per step with loss, learning rate, gradient norm and
@@ -147,8 +149,8 @@ Examples
   selvedge verify my.index";
 
 pub(super) const DEVICES_HELP: &str = "\
-The CUDA driver and NVRTC are found when a command runs; the program also runs without them. Name
-their files if they are in an unusual place:
+The CUDA driver and NVRTC are looked up when a command runs; the program also runs without them.
+Name their files if they are in an unusual place:
   SELVEDGE_CUDA_DRIVER=/path/to/libcuda.so.1 SELVEDGE_NVRTC=/path/to/libnvrtc.so.13 selvedge devices
 CUDA_HOME, CUDA_PATH and CUDA_VISIBLE_DEVICES have their usual meaning.
 

@@ -38,7 +38,7 @@ pub(super) fn parse_nbits(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Parses `4GiB`, `512MiB`, `2G`, `1000000`: powers of 1024 with or without the `i`, powers of 1000 with `B` alone.
+/// Parses a size in bytes such as `4GiB`, `2G` or `1000000`: `K` and `KiB` are 1024 bytes, `KB` is 1000 bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     const EXPECTED: &str = "expected a size such as 4GiB, 512MiB or 4GB";
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -6,8 +6,8 @@ use selvedge::collection::ReadOptions;
 /// Flags of reading a folder.
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
-    /// Words per passage of a file; 0 makes each file one passage [default: the model's maximum of tokens per passage,
-    /// an eighth of which the next passage repeats].
+    /// Maximum words per passage of a file; 0 makes each file one passage [default: passages of the model's maximum
+    /// number of tokens, each overlapping the next by an eighth].
     #[arg(long, value_name = "WORDS")]
     pub(crate) split: Option<usize>,
     /// Read only the files that match, such as "*.md"; may be repeated.

@@ -15,17 +15,18 @@ pub(crate) struct TrainArgs {
     /// Training data (see below).
     #[arg(long, value_name = "TRAIN")]
     pub(crate) data: PathBuf,
-    /// Queries by id, as `search --queries` reads them [default: TRAIN has texts].
+    /// Queries by id, as `search --queries` reads them [default: TRAIN has texts instead of ids].
     #[arg(long, value_name = "FILE|BEIR_DIR")]
     pub(crate) queries: Option<PathBuf>,
-    /// Passages by id, as `index` reads them [default: TRAIN has texts].
+    /// Passages by id, as `index` reads them [default: TRAIN has texts instead of ids].
     #[arg(long, value_name = "COLLECTION")]
     pub(crate) collection: Option<PathBuf>,
     /// Checkpoint to start from: a local folder, a hub id or "shipped" [default: a new, small model with the vocabulary
     /// of --teacher].
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub(crate) model: Option<String>,
-    /// Checkpoint that scores the passages of each batch, if TRAIN has no scores, and whose embeddings --tokens learns.
+    /// Checkpoint that scores the passages of each batch if TRAIN has no scores; its embeddings are the target of
+    /// --tokens.
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub(crate) teacher: Option<String>,
     /// Continue from the last checkpoint in OUT_DIR.
@@ -93,7 +94,7 @@ pub(crate) struct InitArgs {
     /// Number of layers.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "model")]
     pub(crate) layers: usize,
-    /// Number of attention heads per layer; it divides the dim.
+    /// Number of attention heads per layer, a divisor of the teacher's embedding dimension.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = parse_positive, conflicts_with = "model")]
     pub(crate) heads: usize,
     /// Width of a layer's feed-forward network.

@@ -1,11 +1,11 @@
 //! Training data: queries with their passages, in the usual file formats.
 //!
-//! | file | line | |
+//! | file | line | contents |
 //! |---|---|---|
 //! | `.jsonl` | `[query, [passage, score], [passage, score], ...]` | Stanford's n-way tuples; scores may be left out |
 //! | `.tsv`, 3 columns | `query<TAB>passage<TAB>negative` | triples |
 //! | `.tsv`, 2 columns | `query<TAB>passage` | pairs |
-//! | `.tsv`, 1 column | `passage` | texts alone, for the loss by token |
+//! | `.tsv`, 1 column | `passage` | texts alone, for the loss of `--tokens` |
 //!
 //! The first passage of a line answers its query. A query is an id of `--queries`, or without `--queries` its text; a
 //! passage is an id of `--collection`, or without `--collection` its text.
@@ -194,7 +194,7 @@ fn from_tsv(line: &str) -> Result<Names, String> {
             Ok(((*query).to_owned(), passages.iter().map(|&passage| (passage.to_owned(), None)).collect()))
         }
         columns => Err(format!(
-            "has {} columns; passage, query<TAB>passage and query<TAB>passage<TAB>negative are read",
+            "has {} columns, expected passage, query<TAB>passage or query<TAB>passage<TAB>negative",
             columns.len()
         )),
     }

@@ -33,7 +33,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<()> {
         (None, Some(teacher)) => new_model(args, teacher)?,
         (None, None) => {
             return Err(Error::Usage(
-                "a new model takes its vocabulary from --teacher; or name --model to start from".into(),
+                "expected --model to start from, or --teacher, whose vocabulary a new model takes".into(),
             ));
         }
     };

@@ -58,7 +58,8 @@ pub(super) fn read(
         add(checkpoint, module, &mut text_rules)?;
     }
     let masks = modules.iter().any(|module| module.class == "MultiVectorMask");
-    // Without the mask module the added tokens' embeddings are not kept, so they matter only if they are attended.
+    // Without the mask module the library keeps the embeddings of attended tokens only. Added tokens that are not
+    // attended therefore have no effect, and are not added.
     text_rules.expansion = text_rules.expansion.filter(|expansion| masks || expansion.attend);
     Ok(text_rules)
 }

@@ -1,4 +1,4 @@
-//! BERT: sizes and tensor names for the shared encoder.
+//! BERT: sizes and tensor names for the transformer of `post_norm`.
 
 use super::parts::{Architecture, activation, head_dim, num_layers, num_positions, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};

@@ -1,4 +1,4 @@
-//! DistilBERT: sizes and tensor names for the shared encoder.
+//! DistilBERT: sizes and tensor names for the transformer of `post_norm`.
 
 use super::parts::{Architecture, activation, head_dim, num_layers, num_positions, width};
 use super::post_norm::{Positions, PostNormConfig, TensorNames};

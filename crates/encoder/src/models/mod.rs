@@ -35,7 +35,7 @@ pub(crate) enum Transformer {
 /// Configuration of a transformer, as `config.json` describes it.
 #[derive(Debug, Clone)]
 pub enum Config {
-    /// BERT, DistilBERT and XLM-RoBERTa.
+    /// BERT, DistilBERT, XLM-RoBERTa and RoBERTa.
     PostNorm(PostNormConfig),
     /// ModernBERT.
     ModernBert(ModernBertConfig),

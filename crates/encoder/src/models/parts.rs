@@ -1,4 +1,5 @@
-//! Parts of a transformer beside its layers: its name, the buffers of a forward pass, and fields of `config.json`.
+//! Parts of a transformer other than its layers: the architecture, the buffers of a forward pass, and checks of
+//! `config.json`.
 
 use std::ops::RangeInclusive;
 

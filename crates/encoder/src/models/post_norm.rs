@@ -1,10 +1,10 @@
-//! The encoder of BERT, DistilBERT and XLM-RoBERTa: learned positions, norm after each block.
+//! The transformer of BERT, DistilBERT, XLM-RoBERTa and RoBERTa: learned positions, norm after each block.
 //!
 //! ```text
 //! x = norm(word[id] + position[p] + type[0])
 //! each layer: x = norm(x + attention(x)); x = norm(x + down(f(up(x))))
 //! ```
-//! The three differ in their tensor names and in the rule of positions: [`TensorNames`] and [`Positions`].
+//! They differ in their tensor names and in the rule of positions: [`TensorNames`] and [`Positions`].
 
 use serde::Serialize;
 
@@ -48,12 +48,13 @@ pub struct PostNormConfig {
 pub enum Positions {
     /// Rows 0, 1, 2, ...
     FromZero,
-    /// Padding tokens have the row of their id; other tokens are numbered from the row after it.
+    /// The value is the id of the padding token: padding tokens have the row of that number, other tokens are numbered
+    /// from the row after it.
     AfterPadding(u32),
 }
 
 impl Positions {
-    /// Iterates over the position table's row of each token of a text.
+    /// Iterates over the tokens of a text, given their ids: the row of the position table for each.
     pub fn rows(self, ids: &[u32]) -> impl Iterator<Item = u32> {
         let mut counted = 0;
         (0..).zip(ids).map(move |(at, &id)| match self {

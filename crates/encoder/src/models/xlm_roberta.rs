@@ -1,4 +1,4 @@
-//! XLM-RoBERTa and RoBERTa: BERT's encoder with positions that start after the padding token's id.
+//! XLM-RoBERTa and RoBERTa: BERT with positions that start after the padding token's id.
 
 use super::bert;
 use super::parts::Architecture;

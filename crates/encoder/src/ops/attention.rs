@@ -25,7 +25,7 @@ pub struct Attention<'a> {
     pub window: Option<usize>,
 }
 
-/// Computes attention: `qkv` (N, 3H) to `out` (N, H), which is resized.
+/// Computes attention: `qkv` (N, 3H), in each row the query, the key and the value, to `out` (N, H), which is resized.
 pub fn attention(qkv: &[f32], settings: Attention<'_>, scratch: &mut Scratch, out: &mut Vec<f32>) {
     let num_tokens = settings.spans.last().map_or(0, |span| span.start + span.len);
     let hidden = qkv.len() / 3 / num_tokens.max(1);
@@ -43,7 +43,7 @@ struct Text<'a> {
     qkv: &'a [f32],
     /// Output; (T, H).
     out: &'a mut [f32],
-    /// Number of leading tokens of the text, which are attended to; the others are not.
+    /// Number of attended tokens, which come first in the text; no token attends to the others.
     keys: usize,
     hidden: usize,
     settings: Attention<'a>,
@@ -139,7 +139,8 @@ impl Scratch {
         }
     }
 
-    /// Copies a block of queries, transposed and scaled by 1 / sqrt(head_dim). Lanes after the last query are stale.
+    /// Copies a block of queries, transposed and scaled by 1 / sqrt(head_dim). Lanes after the last query keep old
+    /// values; their results are not read.
     #[inline(always)]
     fn load_queries<const L: usize>(
         &mut self,

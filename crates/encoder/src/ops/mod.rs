@@ -1,9 +1,11 @@
 //! Operations of the transformer between the matrix products, in f32.
 //!
-//! They work on slices and on the calling thread. Each is a plain loop that `pulp` compiles once per instruction set,
+//! They take slices and run on the calling thread. Each is a plain loop that `pulp` compiles once per instruction set,
 //! and fuses up to five passes over (N, H) activations into one.
 //!
 //! The public items are those that a backward pass needs, so that training and inference compute the same numbers.
+//!
+//! Symbols: x input, b bias, f activation, r residual, g gain and s shift of a norm.
 //!
 //! | op | formula | shape |
 //! |---|---|---|

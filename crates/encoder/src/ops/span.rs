@@ -9,7 +9,7 @@ pub struct Span {
     pub start: usize,
     /// Number of tokens of the text.
     pub len: usize,
-    /// Number of leading tokens of the text, which are attended to; the others are not.
+    /// Number of attended tokens, which come first in the text; no token attends to the others.
     pub attended: usize,
 }
 

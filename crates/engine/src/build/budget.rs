@@ -3,9 +3,9 @@
 //! | memory | bytes | share |
 //! |---|---|---|
 //! | sample that k-means sees: rows, codes, places in the counting sort | `4 D + 12` per row | half |
-//! | centroids: current and summed (f32), int8, and the copies that `assign` interleaves | at most `17 K D` | must fit a quarter |
+//! | centroids: current, summed (f32), int8, copies interleaved by `assign` | at most `17 K D` | must fit a quarter |
 //! | two blocks of embeddings: the encoder's output and copies | about `32 D` per token of one block | an eighth |
-//! | codes and pids of a segment while its lists are inverted | [`LIST_BYTES`] per token | a quarter, after the sample is freed |
+//! | codes and pids of a segment, for its lists | [`LIST_BYTES`] per token | a quarter, once the sample is freed |
 //! | hashes of the ids while documents are read | `Writer::bytes_held` | all, before the rest is allocated |
 //!
 //! The model's weights and activations are not part of the budget (activations: `LoadOptions::batch_tokens`).

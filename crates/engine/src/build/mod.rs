@@ -42,7 +42,7 @@ pub struct BuildOptions {
     pub pool: usize,
     /// Bytes of memory that the build may use, without the model's weights and activations.
     pub memory_budget: u64,
-    /// Seed of the random numbers. The same seed and input give the same index.
+    /// Seed of the random numbers. On one kind of device, the same seed and input give the same index.
     pub seed: u64,
     /// Options of reading a collection that is a folder.
     pub read: ReadOptions,
@@ -50,6 +50,7 @@ pub struct BuildOptions {
     pub save_embeddings: Option<PathBuf>,
 }
 
+/// The shipped model, the CPU, `CodecKind::Selvedge` with 2 bits, all tokens, 4 GiB of memory and seed 42.
 impl Default for BuildOptions {
     fn default() -> Self {
         Self {
@@ -146,7 +147,7 @@ pub fn from_text(
 /// # Errors
 /// Nothing is left at `path` after an error.
 /// - [`Error::BadOption`] if an option is out of range, [`Error::Budget`] if the memory budget is too small.
-/// - [`Error::Index`] if `path` is taken, the index refuses a document (an id that is blank or repeated, metadata that
+/// - [`Error::Index`] if `path` exists, the index refuses a document (an id that is blank or repeated, metadata that
 ///   is not an object), or the disk is full.
 /// - [`Error::NoDocuments`] and [`Error::NoTokens`] if there is nothing to index.
 /// - [`Error::Encoder`], [`Error::Codec`], [`Error::Sample`] and [`Error::Backend`] if a passage cannot be encoded or
@@ -172,7 +173,7 @@ pub fn from_documents(
     from_written(path, writer, encoder, options, progress)
 }
 
-/// Builds the index of embeddings in files at `path`.
+/// Builds an index at `path` from embeddings in NumPy arrays.
 ///
 /// # Errors
 /// Nothing is left at `path` after an error.

@@ -40,6 +40,9 @@ pub struct Counts {
 
 /// Trains the codec and writes it and all passages to `writer`, which then lacks only the manifest.
 ///
+/// `options`: codec, bits, centroids, memory budget and seed are used; the source is already pooled. `saver` receives
+/// the uncompressed embeddings of all passages.
+///
 /// # Errors
 /// - [`Error::Budget`] if the memory budget is too small, [`Error::NoTokens`] if no passage has a token.
 /// - [`Error::Sample`], [`Error::Codec`] and [`Error::Backend`] if an embedding cannot be compressed or the device
@@ -108,7 +111,7 @@ pub fn run<B: Backend>(
     Ok(counts)
 }
 
-/// Error of training. The number of an embedding is that within the sample, so the message has to say so.
+/// Converts an error of training. It numbers an embedding within the sample, so the message has to say so.
 fn of_sample(source: selvedge_codec::Error) -> Error {
     use selvedge_codec::Error::{Length, NotOfUnitLength};
     match source {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Bytes of a file that are split at a time. The tokenizer needs about a hundred times as much memory.
 const PIECE_BYTES: usize = 256 << 10;
-/// Maximum bytes of a piece that is extended because it holds no border between passages.
+/// Maximum bytes of a piece that is extended because it holds no boundary between passages.
 const MOST_PIECE_BYTES: usize = 16 * PIECE_BYTES;
 
 /// Reason for skipping a file.

@@ -27,7 +27,7 @@ use split::Split;
 use std::path::{Path, PathBuf};
 
 /// Divisor of a passage's length that gives its overlap with the next passage of the file. An eighth of 512 tokens is
-/// two or three sentences, so a sentence that a border cuts is whole in one of the two passages. The index grows by a
+/// two or three sentences, so a sentence that a boundary cuts is whole in one of the two passages. The index grows by a
 /// seventh.
 const OVERLAP: usize = 8;
 
@@ -50,7 +50,8 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// Checks that no option is given that applies only to a folder of files; `path` is the collection.
+    /// Checks that no option is given that applies only to a folder of files; `path` is the collection. `hidden`,
+    /// `no_ignore` and `strict` are not checked: they are ignored.
     pub(crate) fn check_unused(&self, path: &Path) -> Result<()> {
         let options = [
             ("split", self.split_words.is_some_and(|words| words > 0)),
@@ -115,13 +116,13 @@ impl Skipped {
 
 /// Calls `each` with every passage of the collection at `path`, in order.
 ///
-/// The files of a folder are split for `encoder`. Without an encoder and without [`ReadOptions::split_words`], each
-/// file is one passage.
+/// The files of a folder are split at the maximum length of `encoder`. Without an encoder and without
+/// [`ReadOptions::split_words`], each file is one passage.
 ///
 /// # Errors
 /// - [`Error::Io`], [`Error::Utf8`], [`Error::Line`] if the collection or a line of it cannot be read.
 /// - [`Error::EmptyCollection`] if it holds no passage.
-/// - [`Error::FolderOption`] if it is not a folder of files and an option applies only to those.
+/// - [`Error::FolderOption`] if it is not a folder of files, and words per passage or globs are given.
 /// - [`Error::Glob`] if a glob is malformed.
 /// - [`Error::BadFile`] at the first file that would be skipped, with [`ReadOptions::strict`], and if a file changes
 ///   while it is read.

@@ -1,4 +1,4 @@
-//! Borders between the passages of a long text.
+//! Boundaries between the passages of a long text.
 
 use crate::Result;
 use std::ops::Range;
@@ -33,8 +33,8 @@ impl Split<'_> {
     }
 }
 
-/// Cuts a text into passages of at most `words` words, at the best boundary in the second half of each. The
-/// last passage may have a quarter more.
+/// Cuts a text into passages of at most `words` words, at the best boundary in the second half of each. The last
+/// passage may have a quarter more.
 fn by_words(text: &str, words: usize) -> Vec<Range<usize>> {
     let (mut ranges, mut start) = (Vec::new(), 0);
     let end = text.trim_end().len();

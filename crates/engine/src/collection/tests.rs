@@ -321,7 +321,7 @@ fn words_are_whole_across_pieces() {
     }
 }
 
-/// 5 MiB without a border between passages: the cut is at a space.
+/// 5 MiB without a boundary between passages: the cut is at a space.
 #[test]
 fn a_passage_that_never_ends_is_cut_at_a_space() {
     let text = (0..5 << 10).map(|number| format!("{number:01000} ")).collect::<String>();

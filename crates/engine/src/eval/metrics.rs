@@ -2,16 +2,16 @@
 //!
 //! | name | trec_eval | definition |
 //! |---|---|---|
-//! | nDCG@10 | `ndcg_cut_10` | sum of `grade / log2(rank + 1)` over the first 10, divided by the sum of the best ranking; grades below 0 count as 0 |
+//! | nDCG@10 | `ndcg_cut_10` | sum of `grade / log2(rank + 1)` over the first 10, divided by that of the best ranking |
 //! | MRR@10 | `recip_rank` of a run cut at 10 | `1 / rank` of the first relevant passage among the first 10, or 0 |
 //! | Recall@100 | `recall_100` | share of the relevant passages that are among the first 100 |
-//! | MAP | `map` | mean, over all relevant passages, of the precision at their rank; 0 for a passage that is not in the ranking |
+//! | MAP | `map` | mean, over all relevant passages, of the precision at their rank, or 0 for one that is not found |
 //! | success@k | `success_k` | 1 if a relevant passage is among the first k, or 0 |
 //!
-//! A passage is relevant if its grade is above 0; relevant passages that are not in the index count, too. Means run
-//! over the queries that have a judgment. Of these, a query without a relevant passage counts as 0, as in trec_eval,
-//! and so does a query that finds nothing, as in `trec_eval -c`. A query without a judgment, and judgments of other
-//! queries, are ignored.
+//! A grade below 0 counts as 0. A passage is relevant if its grade is above 0; relevant passages that are not in the
+//! index count, too. Means run over the queries that have a judgment. Of these, a query without a relevant passage
+//! counts as 0, as in trec_eval, and so does a query that finds nothing, as in `trec_eval -c`. A query without a
+//! judgment, and judgments of other queries, are ignored.
 //!
 //! Rankings are not sorted again: passages of one score are in the order of the collection. trec_eval sorts a run by
 //! score and then by id, descending; [`crate::trec`] writes runs that keep their order there.

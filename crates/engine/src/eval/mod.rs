@@ -1,11 +1,11 @@
 //! Quality and speed of an index, and the losses of each layer: the model, the compression, the approximate search.
 //!
-//! | ranking | computed from | its loss against the one above |
+//! | ranking | computed from | cause of its loss against the row above |
 //! |---|---|---|
 //! | exact f32 MaxSim | uncompressed embeddings, given or encoded again from the stored text | |
-//! | exhaustive search | compressed embeddings of every passage | by compression |
-//! | search | as the options say | by the approximate search |
-//! | dense | a single vector per passage | |
+//! | exhaustive search | compressed embeddings of every passage | compression |
+//! | search | compressed embeddings of the candidates that the options allow | approximate search |
+//! | dense | a single vector per passage, a baseline | |
 
 mod dense;
 pub mod metrics;
@@ -33,8 +33,8 @@ pub struct EvalOptions {
     /// Depth (raised to 100), parameters and subset of the ranking that is measured. Within a subset, every ranking has
     /// passages of the subset alone; a relevant passage outside of it counts as not found.
     pub search: SearchOptions,
-    /// Uncompressed embeddings of the passages `(total_tokens, D)` and tokens of each: the ground truth. Without them
-    /// the stored text is encoded again.
+    /// NumPy arrays of the ground truth: the uncompressed embeddings of the passages `(total_tokens, D)`, and the
+    /// number of tokens of each passage. `None`: the stored text is encoded again.
     pub embeddings: Option<(PathBuf, PathBuf)>,
     /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured, too.
     pub dense: bool,

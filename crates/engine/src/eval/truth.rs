@@ -75,7 +75,7 @@ impl BestK {
         Self { k, best: Vec::new() }
     }
 
-    /// Adds scores of more passages; a score of negative infinity is none.
+    /// Adds scores of more passages. A passage without tokens, whose score is negative infinity, is left out.
     pub(crate) fn add(&mut self, scored: impl Iterator<Item = (f32, u32)>) {
         self.best.extend(scored.filter(|(score, _)| *score > f32::NEG_INFINITY));
         self.best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! index the collection with the model --> the best `depth` passages of each query
-//!     --> scores of a teacher, of these and of the answer --> negatives: below the answer by a margin, best first
+//!     --> a teacher scores these and the answer --> negatives: below the answer by a margin, best first
 //! ```
 //!
 //! **In:** files of queries and of a collection, and perhaps of answers. **Out:** JSONL, one line per query:
@@ -41,7 +41,7 @@ pub struct MineOptions {
     /// Number of negatives of each query, at least 1. A query with fewer is left out.
     pub negatives: usize,
     /// Margin below the answer's score, as a share of the distance from it to the lowest score for the query; at
-    /// least 0 and below 1. A passage within the margin is not a negative.
+    /// least 0 and below 1. A passage within the margin, or above the answer, is not a negative.
     pub margin: f64,
     /// Options of the temporary index, among them the model that finds the passages.
     pub build: BuildOptions,
@@ -78,7 +78,8 @@ pub struct MineReport {
     pub queries: usize,
     /// Number of tuples written, one per query at most.
     pub tuples: usize,
-    /// Number of passages within the margin that are not known as answers, and are not used as negatives.
+    /// Number of passages within the margin or above the answer that are not known answers: they are not used as
+    /// negatives.
     pub dropped: usize,
     /// Number of queries without an answer in the collection.
     pub unanswered: usize,
@@ -97,7 +98,7 @@ pub struct MineReport {
 }
 
 /// Mines tuples for the queries of a file (as [`query_file::read`] reads it) over a collection, and writes them to
-/// `out`.
+/// `out`: one line of JSON per query, `[query, [passage, score], ...]` with ids, the answer first.
 ///
 /// `out` appears when it is complete; a target that is no regular file, such as a pipe, is written directly, and `-` is
 /// standard output. The index of the collection is made in the folder of `out`, or in the system's folder of temporary

@@ -36,7 +36,7 @@ impl Teacher {
     }
 }
 
-/// A [`Teacher`], loaded.
+/// Loaded [`Teacher`].
 pub(super) enum Judge {
     Model { encoder: Box<Encoder>, dense: bool },
     Scores(Scores),
@@ -69,7 +69,7 @@ impl Judge {
     }
 }
 
-/// Scores by a checkpoint: each passage found is encoded once, block by block.
+/// Scores the passages found with a checkpoint: each is encoded once, block by block.
 fn encode(
     teacher: &Encoder,
     dense: bool,

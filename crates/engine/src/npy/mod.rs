@@ -132,7 +132,7 @@ impl NpyWriter {
         Ok(Self { file })
     }
 
-    /// Appends raw bytes.
+    /// Appends elements of the array as bytes: little-endian, in C order.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.
@@ -140,7 +140,8 @@ impl NpyWriter {
         self.file.write(bytes)
     }
 
-    /// Writes the header, `descr` such as `<f2` and the shape, and gives the file its name.
+    /// Writes the header (the type `descr`, such as `<f2`, and the shape of all elements written), and completes the
+    /// file, which then appears under its name.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.

@@ -1,16 +1,17 @@
 //! Block sizes and directory entries.
 
-/// Bytes after which a block of ids is full: small, as every result unpacks one, in microseconds.
+/// Largest unpacked size of a block of ids with more than one document: small, because every result unpacks a whole
+/// block to read one id, which takes microseconds.
 pub(super) const ID_BLOCK_BYTES: usize = 4 << 10;
 
-/// Bytes after which a block of bodies is full: large enough for zstd to exploit similarities between texts.
+/// Largest unpacked size of a block of bodies with more than one document: large enough for zstd to exploit
+/// similarities between texts.
 pub(super) const BODY_BLOCK_BYTES: usize = 64 << 10;
 
-/// Largest block, and hence largest document, in bytes: the directory has 32 bits for it.
+/// Largest block, and hence largest document, in bytes: a directory entry stores its size in 32 bits.
 pub(super) const BLOCK_LIMIT: usize = 1 << 31;
 
-/// Default level of zstd: higher levels take much longer and save a few percent in blocks this small.
-pub(super) const ZSTD_LEVEL: i32 = 3;
+/// Compression level of zstd, its default: higher levels take much longer and save a few percent in blocks this small.
 
 /// Size of a directory entry.
 pub(super) const ENTRY_BYTES: usize = 24;

@@ -88,7 +88,7 @@ impl DocumentsFile {
         Error::Documents { path: self.path.clone(), at: block.start, what }
     }
 
-    /// Block of `column` that holds document `at`, counted from the file's first, by binary search.
+    /// Finds the block of `column` that holds document `at`, counted from the file's first document, by binary search.
     pub(super) fn find(&self, column: &Bytes, at: u32) -> Result<Block> {
         let entry = |i: usize| Block::from_bytes(&column[i * ENTRY_BYTES..(i + 1) * ENTRY_BYTES]);
         let (mut low, mut high) = (0, column.len() / ENTRY_BYTES);

@@ -10,14 +10,14 @@ use std::hash::{BuildHasher, RandomState};
 /// one of the 64 grows at a time.
 const SHARDS: usize = 64;
 
-/// Least number of ids per thread. They fill many blocks, and only the first and the last block are also
-/// unpacked by another thread.
+/// Least number of ids per thread. They fill many blocks, so that few blocks are unpacked twice: only the first and the
+/// last block of a run may be shared with another thread.
 const LEAST_RUN: usize = 1 << 15;
 
-/// Hash of an id, 96 bits: the probability of a collision among 10^8 ids is about 10^-13.
+/// Hash of an id, 96 bits: the probability of any collision among 10^8 ids is about 10^-13.
 type IdHash = [u32; 3];
 
-/// Ids of the documents written so far and their passages.
+/// Ids of the documents written so far, with their pids. Ids are compared by their hashes only.
 #[derive(Default)]
 pub(super) struct IdSet {
     /// 17 bytes per slot, independent of the ids' lengths; at most 7 of 8 slots are taken.
@@ -90,7 +90,7 @@ impl IdTable {
             let threads: Vec<_> = runs.map(|(first, entries)| scope.spawn(move || fill(first, entries))).collect();
             threads.into_iter().try_for_each(|thread| thread.join().expect("reading ids does not panic"))
         })?;
-        // The stable sort merges runs that are sorted.
+        // The stable sort detects the sorted runs and merges them.
         entries.sort();
         Ok(Self { hasher, entries })
     }

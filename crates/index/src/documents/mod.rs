@@ -3,7 +3,7 @@
 //! In: documents in pid order. Out: any one of them, or a run of them in order.
 //!
 //! Ids and bodies (text and metadata) are two columns with blocks of different sizes, since a list of results needs
-//! a hundred ids and perhaps ten texts. A file covers a run of passages:
+//! for example a hundred ids and ten texts. A file covers a run of passages:
 //!
 //! | bytes | contents |
 //! |---|---|

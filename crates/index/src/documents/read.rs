@@ -54,10 +54,10 @@ impl Documents {
         self.reader().id(pid)
     }
 
-    /// Passage whose document has this id, if there is one.
+    /// Pid of the passage whose document has this id, if there is one.
     ///
     /// The first call reads all ids, on as many threads as the current rayon pool has, and keeps 12 bytes per passage,
-    /// shared by all clones; calls that start meanwhile wait for it. Later calls unpack one or two blocks of ids.
+    /// shared by all clones. Calls that start meanwhile wait for it. Later calls unpack one or two blocks of ids.
     ///
     /// # Errors
     /// [`Error::Documents`](crate::Error::Documents) where a block of ids is corrupt.
@@ -73,8 +73,8 @@ impl Documents {
         table.find(id, &mut self.reader())
     }
 
-    /// Reader that keeps the last unpacked block of each column. Passages read in order unpack each block once; in any
-    /// other order it costs no more than [`Documents::get`].
+    /// Reader that keeps the last unpacked block of each column. Passages read in ascending order unpack each block
+    /// once. In any other order a read costs no more than [`Documents::get`].
     pub fn reader(&self) -> DocumentsReader {
         DocumentsReader::new(self.files.clone())
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Reader of documents that keeps the last unpacked block of each column.
 ///
-/// It holds one block of ids and one of bodies, 4 and 64 KiB unless a document is larger.
+/// It holds one block of ids and one of bodies, unpacked: at most 4 and 64 KiB, unless a single document is larger.
 #[derive(Debug)]
 pub struct DocumentsReader {
     files: DocumentsFiles,

@@ -20,7 +20,7 @@ pub(crate) struct DocumentsStage {
 
 impl DocumentsStage {
     /// Checks the next document and makes its records. Refuses an invalid or duplicate id, metadata that is not an
-    /// object, and a document or a pid that is out of range.
+    /// object, a document that is too large, and a document for which there is no pid.
     pub(crate) fn admit(&self, document: &Document) -> Result<Records> {
         assert!(!self.is_closed, "documents come before finish_documents");
         check_id(&document.id, self.count)?;

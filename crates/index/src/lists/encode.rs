@@ -81,8 +81,8 @@ fn gaps(pids: &[u32]) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// Number of low bits that makes the list shortest, found by descent from the number that is best for equal
-/// gaps.
+/// Number of low bits that makes the list shortest. The search starts at the number that is best for equal gaps and
+/// goes down or up while the list gets shorter.
 fn best_low_bits(pids: &[u32]) -> u32 {
     let bits = |low: u32| pids.len() as u64 * u64::from(low) + gaps(pids).map(|gap| gap >> low).sum::<u64>();
     let mean = gaps(pids).sum::<u64>() / pids.len() as u64;

@@ -1,8 +1,8 @@
 //! Inverted lists of a segment: for each centroid the passages that have a token of its code, ascending, without
-//! duplicates, numbered from the segment's first.
+//! duplicates. Pids are relative to the first passage of the segment.
 //!
 //! In: the payload of a mapped lists file. Out: pids, decoded from the mapped bytes: a whole list at once, or
-//! many lists side by side, one range of pids after the other.
+//! several lists in parallel, one range of pids after the other.
 //!
 //! # Coding
 //!
@@ -11,14 +11,14 @@
 //!
 //! ```text
 //! remainder_i = g_i mod 2^b              b bits, one after the other
-//! quotient_i  = g_i >> b                 in unary: that many zero bits and a one
-//! pid_i       = (zeros before the i-th one << b) + (sum of remainders up to i) + i
+//! quotient_i  = g_i >> b                 in unary: `quotient_i` zero bits and a one bit
+//! pid_i       = ((zero bits before one bit i) << b) + (sum of remainders 0 to i) + i
 //! ```
 //!
-//! `b` is the one that makes each list shortest. Compared with Elias-Fano coding of the pids, this saves
-//! about half a bit per entry at the same speed, because each gap is rounded down before gaps are summed. It
-//! saves more where neighbouring passages share a centroid. There is no random access within a list; the
-//! search does not need it.
+//! `b` is chosen for each list so that the list is shortest. Compared with Elias-Fano coding of the pids, this saves
+//! about half a bit per entry at the same speed, because the quotients have `sum of (g_i >> b)` zero bits instead of
+//! `pid >> b`. It saves more where neighbouring passages share a centroid. There is no random access within a list;
+//! the search does not need it.
 //!
 //! # Payload
 //!
@@ -169,7 +169,7 @@ impl InvertedLists {
         self.visit(&mut self.cursor(code), self.num_passages, visit);
     }
 
-    /// Cursor at the start of the list of `code`; at the end for a code that is out of range.
+    /// Cursor at the start of the list of `code`; at the end of an empty list if `code` is out of range.
     #[inline]
     pub fn cursor(&self, code: u32) -> Cursor {
         let head = self.heads.get(code as usize).copied().unwrap_or_default();
@@ -191,7 +191,7 @@ impl InvertedLists {
 
     /// Calls `visit` for each passage from `cursor` on that is below `end` and below `P`, ascending, and moves `cursor`
     /// past them. The cursor must come from [`InvertedLists::cursor`] of these lists. Corrupt bytes give other
-    /// pids, or fewer of them, never a panic.
+    /// pids, or fewer of them, never a panic or a pid that is out of range.
     #[inline]
     pub fn visit(&self, cursor: &mut Cursor, end: u32, mut visit: impl FnMut(u32)) {
         let end = u64::from(end.min(self.num_passages));
@@ -244,21 +244,20 @@ impl InvertedLists {
 /// Next passage of a cursor at the end of its list: above every pid.
 const NONE: u64 = u64::MAX;
 
-/// Position in one list of a segment, for [`InvertedLists::visit`]. It holds the next passage already, so that creating
-/// many cursors in a row overlaps the cache misses of many lists.
+/// Position in one list of a segment, for [`InvertedLists::visit`]. A cursor has already decoded its next passage. When
+/// many cursors are created in a row, the cache misses of their lists therefore overlap.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     /// Unread quotient bits of word `word_at`.
     word: u64,
     word_at: u64,
-    /// `sum_i` of the pid after the next one, still without the remainder of that pid; see
-    /// [`InvertedLists::cursor`].
+    /// `sum_i` of [`InvertedLists::cursor`] for the pid after `next`, without the remainder of that pid.
     sum: u64,
-    /// First bit of that pid's remainder.
+    /// First bit of the remainder of the pid after `next`.
     remainder_at: u64,
-    /// Next passage.
+    /// Next passage; [`NONE`] at the end of the list.
     next: u64,
-    /// Number of passages after it.
+    /// Number of passages after `next`.
     left: u32,
     low_bits: u32,
 }

@@ -241,7 +241,7 @@ fn list_entropy(p: u32, n: usize) -> f64 {
 fn a_pid_beyond_the_last_passage_is_never_handed_out() {
     let mut payload = encode(8, &[vec![7], vec![3, 7]]).to_vec();
     payload[4..8].copy_from_slice(&7u32.to_le_bytes());
-    let lists = InvertedLists::parse(&payload.into()).expect("the heads alone cannot tell");
+    let lists = InvertedLists::parse(&payload.into()).expect("the heads do not show it");
     for end in [4, 7, 8, u32::MAX] {
         let mut visited = Vec::new();
         lists.visit(&mut lists.cursor(0), end, |pid| visited.push(pid));

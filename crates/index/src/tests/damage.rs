@@ -324,7 +324,7 @@ fn lists_that_are_not_those_of_the_codes_are_noticed() {
         encoder.push(if code < 2 || !list.is_empty() { &[] } else { &[0] });
     }
     forge(&path, file, |payload| *payload = encoder.into_payload().to_vec());
-    assert!(Index::open(&path, Check::Checksums).is_ok(), "nothing but the codes can tell");
+    assert!(Index::open(&path, Check::Checksums).is_ok(), "only a comparison with the codes detects it");
     let report = verify(&path).unwrap();
     let broken: Vec<_> = report.broken().collect();
     assert_eq!(broken.len(), 1);

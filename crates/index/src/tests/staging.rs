@@ -79,9 +79,9 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
     fs::create_dir(&path).unwrap();
     let before = identity(&path);
     drop(Writer::create(&path).unwrap());
-    assert_eq!(names(&path), [""; 0], "a directory of somebody else is left, empty");
+    assert_eq!(names(&path), [""; 0], "a directory that existed before is left, empty");
     write_index(&path, &codec, &passages, None);
-    assert_eq!(identity(&path), before, "whoever stands in the directory sees the index");
+    assert_eq!(identity(&path), before, "the directory is the same one, not a replacement");
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
     assert_eq!(names(&path).len(), 8, "the refused writer has changed nothing");
     let file = directory.path().join("file");

@@ -73,7 +73,7 @@ struct Task<'a> {
     dy: &'a [f32],
     /// Gradient of `qkv` (T, 3H).
     gradient: &'a mut [f32],
-    /// Number of tokens, from the first, that are attended to.
+    /// Number of attended tokens, which come first in the text; no token attends to the others.
     keys: usize,
     hidden: usize,
     num_heads: usize,

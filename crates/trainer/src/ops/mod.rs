@@ -1,8 +1,8 @@
 //! Operations of the encoder's `ops` with gradients, on contiguous f32 tensors: (N, ..) rows, the texts of a batch end
 //! to end.
 //!
-//! `blocks` has the same operations in candle's, which have gradients too. But a norm takes eleven of candle's
-//! operations and attention seventeen, each a pass over memory. These operations are tested against `blocks`.
+//! `blocks` composes the same operations from candle's, which have gradients too. A norm then takes eleven of candle's
+//! operations and attention seventeen, each a pass over memory. The operations here are tested against `blocks`.
 //!
 //! | op | formula | shape |
 //! |---|---|---|
@@ -36,7 +36,7 @@ fn with_values<T, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32];
     let stored: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
     let mut values = [[].as_slice(); N];
     for (values, (storage, layout)) in values.iter_mut().zip(&stored) {
-        let Storage::Cpu(storage) = &**storage else { bail!("expected a tensor of the CPU") };
+        let Storage::Cpu(storage) = &**storage else { bail!("expected a tensor on the CPU") };
         *values = self::values(storage, layout)?;
     }
     Ok(f(values))

@@ -20,8 +20,8 @@ use super::{
 use crate::{Isa, int8_rows::assert_centroids, round_to_int8};
 use rayon::prelude::*;
 
-/// Bytes of rows per block: a quarter of a 32 KiB L1. Their best products take as much with AVX-512 and 128
-/// dims.
+/// Bytes of rows per block: a quarter of a 32 KiB L1. With AVX-512 and 128 dimensions, the best products of these rows
+/// take another quarter.
 const BLOCK_BYTES: usize = 1 << 13;
 /// Blocks per task.
 const BLOCKS: usize = 8;

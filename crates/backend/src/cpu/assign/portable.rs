@@ -10,7 +10,7 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
     let mut best = vec![i32::MIN; codes.len()];
     for (p, panel) in centroids.data.chunks_exact(lanes * dim).enumerate() {
         for lane in 0..lanes {
-            // One centroid out of its panel, which is laid out for registers that this body does not have.
+            // Copies one centroid out of its panel, whose layout is for SIMD registers.
             for (step, four) in panel.chunks_exact(4 * lanes).enumerate() {
                 centroid.set(0, 4 * step, &four[4 * lane..][..4]);
             }

@@ -1,12 +1,12 @@
-//! The centroid part of every similarity: int8 dot products of all centroids with all query tokens,
-//! in units of the residual part, rounded. `centroids (K, D) i8`, `query (Q, D) i8` -> `(K, Q) i32`:
+//! The centroid part of every similarity: int8 dot products of all centroids with all query tokens, converted to the
+//! unit of the residual part and rounded. `centroids (K, D) i8`, `query (Q, D) i8` -> `(K, Q) i32`:
 //!
 //! ```text
 //! T[c][i] = clamp(round_ties_even(f32(dot(c8[c], q8[i])) * table_factor), -2^22, 2^22)
 //! ```
 //!
-//! All `K` rows are computed. A search of two levels, which computes fewer, was simulated and does not pay at
-//! the sizes that were indexed (`crates/search/README.md`).
+//! All `K` rows are computed. A search of two levels computes fewer rows, but did not pay in a simulation at the sizes
+//! that were indexed (`crates/search/README.md`).
 //!
 //! The product is clamped before it is rounded: the bounds are integers, so the order does not matter.
 
@@ -31,7 +31,7 @@ struct Job<'a> {
     codec: &'a CodecParams,
     query: &'a QuantizedQuery,
     panels: &'a Panels,
-    /// `Q` rounded up to 8.
+    /// `Q` rounded up to a multiple of 8.
     stride: usize,
 }
 

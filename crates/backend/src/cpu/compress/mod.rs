@@ -1,9 +1,10 @@
 //! Compression of embeddings to packed residuals and weight indices. `embeddings (N, D) f32`, `codes (N) u32` ->
 //! `residuals (N, W) u8`, `weights (N) u8`. For each embedding `x` with centroid `c`:
 //!
-//! 1. components: the residual, or its unit part orthogonal to `c` ([`crate::ResidualForm`]);
+//! 1. components: the residual, or the part of `x` orthogonal to `c`, scaled to length `sqrt(D)`
+//!    ([`crate::ResidualForm`]);
 //! 2. bucket of each component: the number of cutoffs below it; or, for a trellis, the row nearest to all components;
-//! 3. the weight index, by the codec's rule ([`crate::WeightRule`]), after which some rules choose the buckets anew;
+//! 3. the weight index, by the codec's rule ([`crate::WeightRule`]); one rule then chooses the buckets anew;
 //! 4. buckets to bytes, plane by plane (see [`crate::packed_row_bytes`]).
 //!
 //! Each step is a function in `steps.rs`, for one embedding; the trellis is in `trellis.rs`, for 32 at once.

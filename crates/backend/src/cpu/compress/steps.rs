@@ -7,8 +7,7 @@ use std::array;
 /// Lanes of a sum.
 const LANES: usize = 8;
 
-/// Maximum number of cutoffs that are compared with a component one by one; more cutoffs are searched by
-/// halving.
+/// Maximum number of cutoffs that are compared with a component one by one; with more cutoffs, a binary search is used.
 const FEW_CUTOFFS: usize = 15;
 
 /// The real centroid of `code`, `(D) f32`.
@@ -18,7 +17,7 @@ pub(super) fn centroid(codec: &CodecParams, code: u32, centroid: &mut [f32]) {
     centroid.iter_mut().zip(row).for_each(|(c, &c8)| *c = codec.centroid_scale * f32::from(c8));
 }
 
-/// Components that are compared with the cutoffs, `(D) f32`, for embedding `x` and centroid `c`.
+/// Components that are coded, `(D) f32`, for embedding `x` and centroid `c`: see [`ResidualForm`].
 #[inline(always)]
 pub(super) fn components(form: ResidualForm, x: &[f32], c: &[f32], out: &mut [f32]) {
     let share = match form {

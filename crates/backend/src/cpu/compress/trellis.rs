@@ -7,8 +7,9 @@
 //!             w = s' << nbits | a,  s = w mod 2^(8 - nbits)
 //! ```
 //!
-//! A row is a ring, so its path must end in the state that it began in. That state is found first, as the one
-//! that the best free path through the ring's joint takes there; the best path from it to itself is the row.
+//! A row is a ring, so its path must end in the state in which it began. That state is found first: it is the one that
+//! the best free path takes at the joint, where the ring's end meets its beginning. The best path from this state to
+//! itself is the row.
 //!
 //! Costs are the integers of [`crate::trellis`], whose docs prove that they fit u16. A lane of a register is one
 //! embedding, so states are addressed in memory and nothing is shuffled. A cost is stored above the bits of its state

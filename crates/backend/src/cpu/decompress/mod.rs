@@ -5,7 +5,7 @@
 //!     + (residual_weight_step * residual_weights[j]) * w8
 //! ```
 //!
-//! Each step is rounded to f32 and nothing is contracted, so every body gives the same bits.
+//! Each operation is rounded to f32, and none is fused into a multiply-add, so every body gives the same bits.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -25,7 +25,7 @@ pub(super) struct Panels {
     lanes: usize,
     /// `(ceil(Q / lanes), width / 4, lanes, 4) i8`; zeros after the last row.
     data: AlignedVec<i8>,
-    /// Sum of each row's components, `(Q rounded up to lanes) i32`.
+    /// Sum of each row's components, `(Q rounded up to a multiple of lanes) i32`.
     sums: Vec<i32>,
 }
 
@@ -44,7 +44,7 @@ impl Panels {
     /// If a component is -128, which the proofs of the kernels exclude, if rows are not whole, or if the length of
     /// `order` is not a multiple of 4.
     pub(super) fn in_order(isa: Isa, dim: usize, rows: &[i8], order: &[Option<usize>]) -> Self {
-        assert!(order.len().is_multiple_of(4), "an order of {} components", order.len());
+        assert!(order.len().is_multiple_of(4), "order of {} components, not a multiple of 4", order.len());
         assert_int8_rows(dim, rows);
         let (lanes, width) = (lanes(isa), order.len());
         let padded = (rows.len() / dim).next_multiple_of(lanes);

@@ -44,8 +44,8 @@ impl Wide {
         &self.data[i * self.stride..][..self.stride]
     }
 
-    /// Calls `visit` with the number of each row and its exact dot product with `other`, a row of the same length. Up
-    /// to 2^15 products within `128 * 128` are less than `2^30`.
+    /// Calls `visit` with the number of each row and its exact dot product with `other`, a row of the same length. A
+    /// sum of up to 2^15 products, each at most `128 * 128` in absolute value, is at most `2^29`.
     #[inline(always)]
     pub(in crate::cpu) fn dots(&self, other: &[i16], mut visit: impl FnMut(usize, i32)) {
         let four = self.data.chunks_exact(ROWS * self.stride);

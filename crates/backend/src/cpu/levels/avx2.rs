@@ -9,12 +9,12 @@ use std::arch::x86_64::*;
 /// Components that a register holds.
 const STEP: usize = 32;
 
-/// The steps of a row's planes, one register each.
+/// A packed row in steps of [`STEP`] bytes, one register each.
 struct Steps<'a> {
     row: &'a [u8],
     /// Start of the last step, which may be partial.
     last: usize,
-    /// Bytes that the last step reads: bytes of the row, then undefined ones.
+    /// The [`STEP`] bytes that the last step reads: bytes of the row, then arbitrary ones.
     tail: *const u8,
 }
 
@@ -50,7 +50,7 @@ impl Steps<'_> {
     }
 }
 
-/// Bytes of which one is set: the 32 bytes from `STEP - n` on have it as their `n`-th, counted from 1.
+/// Masks of the last byte of a step of `n` bytes: of the 32 bytes from `STEP - n` on, only byte `n - 1` is set.
 const LAST: [u8; 2 * STEP - 1] = {
     let mut mask = [0; 2 * STEP - 1];
     mask[STEP - 1] = 0xff;
@@ -71,7 +71,7 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     if table.nbits == 8 || width == 0 {
         return portable::unpack(table, row, &mut out[..dim]);
     }
-    // The last step of a row, partial or whole, may read past it, which at the end of the array requires a copy.
+    // The last step reads 32 bytes even if fewer of the row remain. At the end of the array it reads a copy.
     let last = (width - 1) / STEP * STEP;
     let mut copy = [0u8; STEP];
     let tail = if rows.len() < last + STEP {
@@ -108,8 +108,9 @@ pub(in crate::cpu) fn unpack(table: &LevelTable, rows: &[u8], width: usize, t: u
     }
 }
 
-/// Windows from bit `bit` of each byte on: its own bits from there, already `shifted` down (16 bits at a time,
-/// so that bits of a neighbour are above them), and the lowest `bit` bits of the byte that follows.
+/// Windows that begin at bit `bit` of each byte: the byte's upper bits, then the lowest `bit` bits of the byte that
+/// follows. `shifted` holds the bytes shifted right by `bit` as 16-bit words, so bits of a neighbouring byte are above
+/// the byte's own and are masked out.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn window(shifted: __m256i, following: __m256i, bit: usize) -> __m256i {

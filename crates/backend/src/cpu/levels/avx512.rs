@@ -1,8 +1,9 @@
 //! Unpacking with AVX-512, up to 128 components at a time, in a permuted order: see [`order`].
 //!
-//! At 1 and 2 bits one `vpermb` moves the eight bytes from every fourth byte on into a quadword, `vpmultishiftqb`
-//! extracts the windows of eight components, `gf2p8affineqb` turns them into labels (the sums of bits of
-//! [`crate::trellis_label`], or the lowest bits for buckets), and `vpshufb` looks up the levels.
+//! At 1 and 2 bits one `vpermb` fills each quadword with eight consecutive bytes, which begin at every fourth byte of
+//! the row; `vpmultishiftqb` extracts the windows of eight components from a quadword, `gf2p8affineqb` turns them into
+//! labels (by the XOR of bits of [`crate::trellis_label`], or the lowest bits for buckets), and `vpshufb` looks up the
+//! levels.
 
 use super::LevelTable;
 use std::arch::x86_64::*;
@@ -45,7 +46,7 @@ pub(in crate::cpu) fn order(nbits: u8, dim: usize) -> Vec<Option<usize>> {
     order
 }
 
-/// Byte of the step and plane of the window that byte `out` of a register holds, at 1 and 2 bits.
+/// The window that byte `out` of a register holds, at 1 and 2 bits, as the byte of the step and the plane.
 fn window_of(nbits: u8, register: usize, out: usize) -> (usize, usize) {
     let (quad, lane) = (out / 8, out % 8);
     match nbits {
@@ -63,9 +64,9 @@ pub(in crate::cpu) struct Unpacker {
     gather: [u8; 64],
     /// [`Self::gather`] for a row of one step, whose first bytes follow its last.
     ring: [u8; 64],
-    /// First bit of each window of the two registers in its quadword.
+    /// Position of each window's first bit in its quadword, for the windows of the two registers.
     shifts: [[u8; 64]; 2],
-    /// The matrix that makes a label of a window: [`label_matrix`].
+    /// The matrix that turns a window into a label: [`label_matrix`].
     matrix: u64,
     bytes: [u8; 256],
 }
@@ -103,10 +104,10 @@ impl Unpacker {
         let num = rows.len() / self.width;
         let per_byte = 8 / self.nbits as usize;
         assert!(self.width.next_multiple_of(4) * per_byte <= stride, "unpacked rows do not overlap");
-        assert!(out.len() >= num * stride + SLACK, "room for what stores spill");
+        assert!(out.len() >= num * stride + SLACK, "stores end within the output");
         let out = out.as_mut_ptr();
         if matches!(self.nbits, 1 | 2) && self.width <= step(self.nbits) {
-            // SAFETY: rows of at most `stride` bytes and the spill of the last store end within `out`.
+            // SAFETY: rows of at most `stride` bytes, and the bytes that the last store writes past them, are in `out`.
             return unsafe { self.rings(rows, stride, out) };
         }
         for (t, row) in rows.chunks_exact(self.width).enumerate() {
@@ -237,8 +238,8 @@ impl Unpacker {
     }
 }
 
-/// The matrix by which `gf2p8affineqb` makes a label of a window: bit `i` of the label is the XOR of those
-/// bits of the window that byte `7 - i` of the matrix selects.
+/// The matrix by which `gf2p8affineqb` turns a window into a label: bit `i` of the label is the XOR of the window's
+/// bits that byte `7 - i` of the matrix selects.
 fn label_matrix(table: &LevelTable) -> u64 {
     let bits = |i: usize| match (table.trellis, table.nbits as usize) {
         (true, nbits) if i < 4 => 0b11 << i | 1 << (i + 8 - nbits),
@@ -256,7 +257,7 @@ fn load(bytes: &[u8; 64]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// The first 64 bytes, or as many as there are and zeros.
+/// The first 64 bytes, padded with zeros if there are fewer.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
 fn load_part(bytes: &[u8]) -> __m512i {

@@ -1,7 +1,7 @@
 //! Unpacking of residual rows to one byte per component, for `maxsim` and `decompress`.
 //!
-//! A row's planes (see [`crate::packed_row_bytes`]) come out as consecutive components, each bucket, or each
-//! window's label ([`crate::trellis_label`]), replaced by its entry of a table of bytes.
+//! A row's planes (`layout.rs`) become consecutive components. Each bucket, or each window's label
+//! ([`crate::trellis_label`]), is replaced by its entry of a table of bytes.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -11,7 +11,7 @@ pub(super) mod portable;
 
 use crate::{CodecParams, Isa, RowCoding};
 
-/// Bytes past an unpacked row that the widest store may overwrite.
+/// Bytes past an unpacked row that the AVX2 body may overwrite.
 pub(super) const SLACK: usize = 32;
 
 /// The component at each byte of a row that `isa` unpacks, empty at 0 bits; `None` for holes.
@@ -28,7 +28,7 @@ pub(super) fn order(isa: Isa, codec: &CodecParams) -> Vec<Option<usize>> {
 pub(super) struct LevelTable {
     /// Bits of a component: 1, 2, 4 or 8.
     pub(super) nbits: u8,
-    /// Whether windows name levels, not buckets.
+    /// Whether rows are coded by a trellis: levels are named by windows instead of buckets.
     pub(super) trellis: bool,
     /// One byte per bucket or label; zeros after the last.
     pub(super) bytes: [u8; 256],

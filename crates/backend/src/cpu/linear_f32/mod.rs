@@ -20,7 +20,7 @@ use super::{
 };
 use crate::Isa;
 
-/// The weights of a linear layer, packed.
+/// The weights of a linear layer in f32, packed into panels.
 pub struct LinearF32 {
     isa: Isa,
     inputs: usize,
@@ -30,10 +30,10 @@ pub struct LinearF32 {
 }
 
 impl LinearF32 {
-    /// Packs `weight (out, in)`.
+    /// Packs `weight (out, in) f32` for the instruction set of `cpu`.
     ///
     /// # Panics
-    /// If `weight` is not whole rows of `inputs`.
+    /// If `weight` is not whole rows of `inputs`, or `inputs` is 0.
     pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
         assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let packed = pack_panels(inputs, weight);
@@ -52,17 +52,17 @@ impl LinearF32 {
         self.outputs
     }
 
-    /// Computes `y = x W^T` on the calling thread.
+    /// Computes `y = x W^T` on the calling thread, `x (N, in) f32` -> `y (N, out) f32`.
     ///
     /// # Panics
     /// If `x` and `y` are not whole rows, or differ in their number of rows.
     pub fn forward(&self, x: &[f32], y: &mut [f32]) {
         assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
-        assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);
+        assert!(y.len() == x.len() / self.inputs * self.outputs, "a row of {} for each row of x", self.outputs);
         if y.is_empty() {
             return;
         }
-        // Whole tiles of every body, of which 24 is a multiple.
+        // A multiple of 24 rows is whole tiles of every body.
         let block = (BLOCK_FLOATS / self.inputs).max(1).next_multiple_of(24);
         for (y, x) in y.chunks_mut(block * self.outputs).zip(x.chunks(block * self.inputs)) {
             dispatch!(self.isa, x, self, y);

@@ -9,7 +9,7 @@
 //!
 //! The larger `s` lets AVX2 multiply inputs as unsigned bytes, exactly: two neighbours of one sign in `w8`
 //! add up to at most 128, so the sum of their products with `x8 + 128` is at most `255 * 128 = 32640 < 2^15`.
-//! It costs that body a little precision (`crates/encoder/README.md`).
+//! The larger `s` costs the AVX2 body a little precision (`crates/encoder/README.md`).
 //!
 //! `x (N, in) f32`, `W (out, in) f32` -> `y (N, out) f32`. The dot products are exact, and two multiplications of f32
 //! follow them, so every body except that of AVX2 gives the same bits.
@@ -43,12 +43,13 @@ mod portable;
 use super::{Cpu, dots::Panels};
 use crate::Isa;
 
-/// Bytes of rows per block: half of a 32 KiB L1, in whole tiles of every body, of which 24 rows are a multiple.
+/// Bytes of rows per block: half of a 32 KiB L1. The number of rows is rounded up to a multiple of 24, which are whole
+/// tiles of every body.
 const BLOCK_BYTES: usize = 1 << 14;
 /// The largest number of inputs: more could overflow an i32 sum.
 const MAX_INPUTS: usize = 1 << 15;
 
-/// The weights of a linear layer, rounded.
+/// The weights of a linear layer, rounded to int8.
 pub struct LinearInt8 {
     isa: Isa,
     inputs: usize,
@@ -58,7 +59,7 @@ pub struct LinearInt8 {
     scales: Vec<f32>,
 }
 
-/// Rounded inputs, in memory that is kept from call to call.
+/// Reusable memory for the rounded inputs of [`LinearInt8::forward`], kept from call to call.
 #[derive(Default)]
 pub struct RoundedRows {
     /// `(n, width) i8`; rows are padded with zeros.
@@ -98,8 +99,8 @@ fn largest(x: &[f32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |max, x| max.max(x.abs().to_bits())))
 }
 
-/// The largest sum of two neighbours of one sign (a neighbour of the other sign counts as zero): at least the largest
-/// absolute value, at most twice that; infinity or NaN if there is one.
+/// The largest absolute sum of two neighbours `(w[2i], w[2i + 1])` of one sign (of two neighbours of different signs,
+/// one counts as zero): at least the largest absolute value, at most twice that; infinity or NaN if there is one.
 fn largest_of_neighbours(weights: &[f32]) -> f32 {
     let most = largest(weights);
     if !most.is_finite() {
@@ -128,13 +129,13 @@ fn round(x: &[f32], most: f32, out: &mut [i8]) -> f32 {
 }
 
 impl LinearInt8 {
-    /// Maximum number of inputs of a layer.
+    /// Maximum number of inputs of a layer, 2^15.
     pub const MAX_INPUTS: usize = MAX_INPUTS;
 
-    /// Rounds `weight (out, in)`.
+    /// Rounds `weight (out, in) f32` for the instruction set of `cpu`.
     ///
     /// # Panics
-    /// If `weight` is not whole rows of `inputs`, or there are more than 2^15 inputs.
+    /// If `weight` is not whole rows of `inputs`, or `inputs` is 0 or more than [`Self::MAX_INPUTS`].
     pub fn new(cpu: &Cpu, inputs: usize, weight: &[f32]) -> Self {
         assert!(inputs > 0 && inputs <= MAX_INPUTS && weight.len().is_multiple_of(inputs), "whole rows of {inputs}");
         let mut rows = vec![0i8; weight.len()];
@@ -158,13 +159,14 @@ impl LinearInt8 {
         self.outputs
     }
 
-    /// Computes `y = x W^T` on the calling thread. A row of `x` with a NaN gives a row of NaN.
+    /// Computes `y = x W^T` on the calling thread, `x (N, in) f32` -> `y (N, out) f32`. A row of `x` with a NaN or an
+    /// infinity gives a row of NaN. `rounded` is overwritten; any layer may use it next.
     ///
     /// # Panics
     /// If `x` and `y` are not whole rows, or differ in their number of rows.
     pub fn forward(&self, x: &[f32], y: &mut [f32], rounded: &mut RoundedRows) {
         assert!(x.len().is_multiple_of(self.inputs), "whole rows of {}", self.inputs);
-        assert!(y.len() == x.len() / self.inputs * self.outputs, "as many rows of {}", self.outputs);
+        assert!(y.len() == x.len() / self.inputs * self.outputs, "a row of {} for each row of x", self.outputs);
         if y.is_empty() {
             return;
         }

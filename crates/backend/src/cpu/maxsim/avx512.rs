@@ -59,7 +59,7 @@ struct WeightReader {
     last: __m512i,
     /// Centroid weight and, 16 bits higher, residual weight of each weight index; zeros after the last.
     pairs: [i32; 256],
-    /// Flag for codecs whose weight indices have at most 5 bits, so that the pairs fit two registers.
+    /// Whether weight indices have at most 5 bits, so that the pairs fit two registers.
     few: bool,
 }
 
@@ -166,9 +166,9 @@ struct Panels<const V: usize> {
     starts: [__m512i; V],
     /// Lanes for which a row of the table has entries.
     masks: [u16; V],
-    /// Entries of the first query token in the first row of the table, `(K, stride) i32`.
+    /// Entry of the panels' first query token in the first row of the table, `(K, stride) i32`.
     entries: *const i32,
-    /// Distance of the rows of the table.
+    /// Distance between rows of the table, in entries.
     stride: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Fused decompress + MaxSim, straight from the compressed bytes. `(selected) i32`:
+//! Fused decompression and MaxSim, straight from the compressed bytes: one score per selected passage, `i32`.
 //!
 //! ```text
 //! sim(i, t) = centroid_weights[j] * T[code_t][i] + residual_weights[j] * dot(q8[i], w8[t])
@@ -23,9 +23,11 @@
 //!     score = sum(best[i] >> ceil(log2(Q)))
 //! ```
 //!
-//! 1. One thread scores a block of passages; picked passages stay on the caller's thread ([`Passages::score`]).
-//! 2. An unpacked tile takes half of L1, so that it stays there while all panels are multiplied with it. Unpacking has
-//!    a loop of its own: its constants stay in registers, and no vector is ever written to memory beyond L1.
+//! 1. One thread scores a block of passages; up to 16,384 passages that are picked by pid stay on the caller's thread
+//!    ([`Passages::score`]).
+//! 2. An unpacked tile takes at most half of L1 (up to 2,048 dimensions), so that it stays there while all panels are
+//!    multiplied with it. Unpacking has a loop of its own: its constants stay in registers, and no vector is ever
+//!    written to memory beyond L1.
 //! 3. Picked passages are anywhere in the index, and table rows anywhere in a table that may exceed L2. A core tracks
 //!    few cache misses at a time, so prefetches are spread between the products.
 //! 4. Unpacking is a table lookup per component (`cpu/levels`): a level, or its difference from the lowest level.

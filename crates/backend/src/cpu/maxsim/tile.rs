@@ -4,7 +4,7 @@ use super::{Job, sum};
 use crate::cpu::aligned::{AlignedVec, LINE, prefetch};
 use std::ops::Range;
 
-/// Bytes of unpacked levels: half of a 32 KiB L1.
+/// Bytes of unpacked levels in a tile: half of a 32 KiB L1.
 const TILE_BYTES: usize = 1 << 14;
 /// Maximum number of tokens of a tile.
 pub(super) const TILE_TOKENS: usize = 32;
@@ -25,7 +25,8 @@ pub(super) struct Tile<'a> {
     pub(super) residual_weights: [i32; TILE_TOKENS],
     /// Best similarity of each query token so far, in whole registers.
     pub(super) best: Vec<i32>,
-    /// Packed rows of as many tokens of the next passage, to be prefetched.
+    /// Packed rows of the next passage's tokens at the same places, to be prefetched; at most one for each token of the
+    /// tile.
     ahead: &'a [u8],
 }
 
@@ -102,8 +103,8 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Prefetches the first table rows of the tile, and codes and weights of `num` tokens of the next passage
-    /// `start..end`.
+    /// Prefetches the first table rows of the tile, and codes and weights of the next passage's tokens `start..end`, at
+    /// most the first `num`. Keeps the packed rows of these tokens for [`Self::prefetch_ahead`].
     #[inline(always)]
     fn prefetch_next_passage(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
         job.table.prefetch_rows(&self.codes[..num.min(LEAST_TOKENS)]);
@@ -119,8 +120,9 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Prefetches for the tokens after the `num` from `slot` on: their table rows, and the packed rows of the next
-    /// passage at the same distance. A few lines at a time, between products, since a core tracks few cache misses.
+    /// Prefetches the table rows of the tile's next group of `num` tokens, from `slot + num` on, and the packed rows of
+    /// the next passage's tokens from `slot` to `slot + num`. A few lines at a time, between products, since a core
+    /// tracks few cache misses.
     #[inline(always)]
     pub(super) fn prefetch_ahead(&self, job: &Job<'_>, slot: usize, num: usize) {
         if let Some(codes) = self.codes.get(slot + num..slot + 2 * num) {

@@ -1,9 +1,9 @@
 //! The best centroids of each query token, from its column of the centroid table: `table (K, Q) i32` -> the best
 //! `min(nprobe, K)` of each column.
 //!
-//! Eight columns are read at a time. The table's maxima tell which groups of rows can be skipped: most groups
-//! have no entry above the floor of its column and cost one comparison of maxima; in the others each row
-//! costs one.
+//! Eight columns are read at a time. The floor of a column is an entry that later ones must exceed to be among the
+//! best. The table keeps the maxima of groups of rows: most groups have no entry above the floor of its column and cost
+//! one comparison of maxima; in the others each row costs one.
 
 mod portable;
 
