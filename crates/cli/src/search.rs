@@ -63,8 +63,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     }
     let mut out = std::io::stdout().lock();
     if args.json {
-        let line = serde_json::to_string(&report).expect("a report is plain numbers");
-        return output::print(writeln!(out, "{line}"));
+        return output::report_json(&mut out, &report);
     }
     output::eval_text(&mut out, &report)
 }

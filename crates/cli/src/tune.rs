@@ -38,8 +38,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
 fn print(report: &TuneReport, json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        let line = serde_json::to_string(&report.best).expect("parameters are plain numbers");
-        return output::print(writeln!(out, "{line}"));
+        return output::report_json(&mut out, &report.best);
     }
     for tried in &report.tried {
         output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
