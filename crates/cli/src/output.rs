@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use selvedge::metrics::Quality;
-use selvedge::{Index, Mode, Report, SearchOutput};
+use selvedge::{Index, Mode, Report, SearchOutput, Tuned};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Value, json};
@@ -137,6 +137,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
         "scale_bits": codec.weight_bits,
         "encoder": manifest.encoder,
         "build": manifest.build,
+        "search": manifest.search,
         "format_version": selvedge_index::FORMAT_VERSION,
         "bytes": total,
         "bytes_by_file": by_kind,
@@ -155,10 +156,22 @@ pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
                     print(writeln!(out, "  {key:<18} {}", plain(value)))?;
                 }
             }
+            Value::Array(entries) => {
+                print(writeln!(out, "{key}"))?;
+                entries.iter().try_for_each(|entry| print(writeln!(out, "  {}", tuned(entry))))?;
+            }
             _ => print(writeln!(out, "{key:<20} {}", plain(value)))?,
         }
     }
     Ok(())
+}
+
+/// Describes parameters that `tune` stored.
+fn tuned(entry: &Value) -> String {
+    let Ok(tuned) = serde_json::from_value::<Tuned>(entry.clone()) else { return plain(entry) };
+    let Tuned { k, target, recall, queries, .. } = tuned;
+    let mode = mode_words(tuned.params().mode);
+    format!("k {k:<16} {mode}; recall {recall:.4} of {queries} queries, at least {target} requested")
 }
 
 fn plain(value: &Value) -> String {

@@ -169,6 +169,9 @@ fn a_small_index_is_tuned_where_there_is_something_to_tune() {
     assert!(said.contains("k = 100: the index has 40 passages, so every search scores all of them"), "{said}");
     let best: Value = serde_json::from_slice(&both.stdout).unwrap();
     assert!(best.as_array().unwrap().len() == 1 && best[0]["k"] == 10, "{best}");
+    let shown: Value = serde_json::from_str(&c.ok("info i --json")).unwrap();
+    assert_eq!(shown["search"][0]["nfull"], best[0]["nfull"], "{shown}");
+    assert!(c.ok("info i").contains("\nsearch\n  k 10 "), "{}", c.ok("info i"));
     let whole = tune("-k 20000");
     assert!(whole.status.success() && whole.stdout == b"[]\n", "{:?}", whole.stdout);
     assert!(c.fails("tune i --query-embeddings queries.npy -k 0", 2).contains("at least 1"));
