@@ -41,11 +41,11 @@ fn print(report: &TuneReport, json: bool) -> Result<()> {
         return output::report_json(&mut out, &report.best);
     }
     for tried in &report.tried {
-        output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
+        output::print(writeln!(out, "  k  nprobe  ndocs  num-rescored  recall   p50 ms"))?;
         for (number, t) in tried.iter().enumerate() {
             let taken = if number == 0 { "  <- taken" } else { "" };
             let ms = t.p50_us / 1e3;
-            let setting = format!("{:>3}  {:>6}  {:>5}  {:>5}", t.k, t.nprobe, t.ndocs, t.num_rescored);
+            let setting = format!("{:>3}  {:>6}  {:>5}  {:>12}", t.k, t.nprobe, t.ndocs, t.num_rescored);
             output::print(writeln!(out, "{setting}  {:.4}  {ms:>7.3}{taken}", t.recall))?;
         }
     }
