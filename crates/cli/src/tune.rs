@@ -15,11 +15,15 @@ const FEW_QUERIES: usize = 100;
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     let source = args.source.source(&[])?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
+    if !args.dry_run {
+        selvedge_index::check_writable(&args.index)?;
+    }
     let queries = read_queries(&engine, &source)?;
     if queries.embeddings.len() < FEW_QUERIES {
         note!("note: {} queries are few; the recall of other queries may differ", queries.embeddings.len());
     }
-    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: args.dry_run };
+    // The parameters are stored after they are printed, so that an output that cannot be written changes no index.
+    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
     for k in &report.whole {
         let passages = engine.index().num_passages();
@@ -28,6 +32,9 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         );
     }
     output::unless_closed(print(&report, args.json))?;
+    if !args.dry_run {
+        engine.store_tuned(&report.best)?;
+    }
     match report.missed.first() {
         None => Ok(()),
         Some(&(k, most)) => Err(Error::NothingTuned { k, recall: args.recall, most }.into()),

@@ -175,4 +175,8 @@ fn a_small_index_is_tuned_where_there_is_something_to_tune() {
     let whole = tune("-k 20000");
     assert!(whole.status.success() && whole.stdout == b"[]\n", "{:?}", whole.stdout);
     assert!(c.fails("tune i --query-embeddings queries.npy -k 0", 2).contains("at least 1"));
+    // No folder can be locked in which a folder has the name of the lock. That is found before the queries are read.
+    std::fs::create_dir(c.path("i/.selvedge.lock")).unwrap();
+    assert!(c.fails("tune i --query-embeddings none.npy", 1).contains(".selvedge.lock"));
+    assert!(c.fails("tune i --query-embeddings none.npy --dry-run", 1).contains("none.npy"));
 }

@@ -50,6 +50,23 @@ fn standard_error_that_is_full_changes_nothing() {
     printed(&mut selvedge(dir.path(), &["verify", "i"]));
 }
 
+/// `tune` stores nothing that it could not print.
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_output_that_is_full_leaves_the_index_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..40).map(|n| format!("{n}\tpassage number {n} about paint\n")).collect();
+    fs::write(dir.path().join("c.tsv"), lines).unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
+    let words = ["tune", "i", "--queries", "c.tsv", "-k", "10", "--recall", "0.1"];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(selvedge(dir.path(), &words).stdout(full).status().unwrap().code(), Some(1));
+    let stored = || printed(&mut selvedge(dir.path(), &["info", "i", "--json"])).contains("p50_us");
+    assert!(!stored());
+    printed(&mut selvedge(dir.path(), &words));
+    assert!(stored());
+}
+
 #[test]
 fn quiet_prints_errors_only() {
     let dir = tempfile::tempdir().unwrap();

@@ -22,6 +22,16 @@ pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>)
     update(path, |manifest| manifest.search = Some(change(manifest.search.as_ref())))
 }
 
+/// Checks that the index at `path` can be changed, and leaves it as it is.
+///
+/// # Errors
+/// As [`write_search`].
+pub fn check_writable(path: &Path) -> Result<()> {
+    Manifest::read(path)?;
+    let lock = FolderLock::wait(path)?;
+    PartialFolder::create(path, &lock).map(drop)
+}
+
 /// Replaces the manifest of the index at `path` by a changed one, under the lock of the directory.
 pub(crate) fn update(path: &Path, change: impl FnOnce(&mut Manifest)) -> Result<()> {
     // Read before the lock is taken, so that no lock file is created in a directory without an index.
