@@ -50,9 +50,12 @@ impl Error {
     /// Returns the flags that help, which the library's message cannot name.
     pub(crate) fn flags(&self) -> Option<&'static str> {
         use selvedge::Error as E;
+        use selvedge_encoder::{Error as Encoder, TextKind};
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
+            Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
+            Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),
             Self::Engine(E::OtherEncoder { .. }) => Some("--model, --any-model"),
             Self::Engine(E::RememberedModel { .. }) => Some("--model"),
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::text_rules::TextKind;
+
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -145,10 +147,12 @@ pub enum Error {
     },
 
     /// A maximum length leaves no space for text or exceeds the transformer's positions.
-    #[error("{model}: a maximum length of {requested} tokens is outside {least}..={most}")]
+    #[error("{model}: the maximum length of a {kind} is {requested} tokens, and must be from {least} to {most}")]
     MaxLength {
         /// The model.
         model: String,
+        /// Kind of text that the length is for.
+        kind: TextKind,
         /// The length that the caller or the checkpoint requests.
         requested: usize,
         /// The least length: special tokens, the prefix token and one token of text.
