@@ -67,6 +67,7 @@ fn judgments_that_do_not_fit_are_said() {
     let c = collection(&[
         ("q.tsv", QUERIES),
         ("of-others.tsv", "PLAIN-1\tdogs.txt\t1\n"),
+        ("gone.tsv", "q1\tgone.txt\t1\nq2\tlost.txt\t1\n"),
         ("half.tsv", "q1\tgone.txt\t1\nq1\tdogs.txt\t0\nq2\tdogs.txt\t1\n"),
         ("fractions.tsv", "q1\tdogs.txt\t1\nq2\tdogs.txt\t0.5\n"),
         ("empty.tsv", "\n"),
@@ -76,6 +77,9 @@ fn judgments_that_do_not_fit_are_said() {
     for part in ["of-others.tsv", "q.tsv", "\"PLAIN-1\"", "\"q1\""] {
         assert!(refused.contains(part), "{refused}");
     }
+    let refused = c.fails(&eval("gone.tsv"), 1);
+    assert!(refused.contains("gone.tsv: none of the 2 judged passages is in the index"), "{refused}");
+    assert!(refused.contains("\"gone.txt\"") && refused.contains("\"dogs.txt\""), "{refused}");
     assert!(c.fails(&eval("fractions.tsv"), 1).contains("fractions.tsv, line 2: the grade 0.5 is not a whole number"));
     assert!(c.fails(&eval("empty.tsv"), 1).contains("empty.tsv: holds no judgment"));
     let half = c.run(&eval("half.tsv"));
