@@ -136,7 +136,8 @@ fn a_run_is_printed_in_our_order_or_not_at_all() {
     assert!(c.fails("search i --queries q.tsv --trec run.txt --json", 2).contains("--json"));
     // A place that cannot be written is found before the queries are read.
     let refused = c.fails("search i --queries none.tsv --trec none/run.txt", 1);
-    assert!(refused.contains("none/run.txt"), "{refused}");
+    assert!(refused.contains("none/run.txt: the folder none does not exist; create it first"), "{refused}");
+    assert!(!refused.contains(".partial"), "{refused}");
 }
 
 /// A link to a device, so that a write beside the target would replace the link and not the device.
