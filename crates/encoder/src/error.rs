@@ -189,7 +189,7 @@ pub enum Error {
     },
 
     /// A file of a hub model could not be fetched.
-    #[error("{model}: {reason}")]
+    #[error("{model}: no such folder; from the hub: {reason}")]
     Hub {
         /// The hub id.
         model: String,
@@ -198,7 +198,7 @@ pub enum Error {
     },
 
     /// Offline mode is on and the model is not in the cache.
-    #[error("{model}: not in the cache, and HF_HUB_OFFLINE forbids fetching it")]
+    #[error("{model}: no such folder, and as a hub id not in the cache; HF_HUB_OFFLINE forbids fetching it")]
     Offline {
         /// The hub id.
         model: String,
