@@ -47,12 +47,13 @@ impl Error {
         }
     }
 
-    /// Returns the flags that help, which the library's message cannot name.
+    /// Returns the flags or the command that help, which the library's message cannot name.
     pub(crate) fn flags(&self) -> Option<&'static str> {
         use selvedge::Error as E;
         use selvedge_encoder::{Error as Encoder, TextKind};
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
+            Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),

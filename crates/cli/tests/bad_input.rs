@@ -262,6 +262,11 @@ fn every_flipped_or_missing_byte_is_noticed() {
         }
     }
     c.ok("verify i");
-    let complaint = c.fails("search nowhere --query-embeddings queries.npy", 1);
-    assert!(complaint.contains("nowhere"), "{complaint}");
+    for words in
+        ["search nowhere words", "tune nowhere --query-embeddings queries.npy", "info nowhere", "verify nowhere"]
+    {
+        let complaint = c.fails(words, 1);
+        assert!(complaint.contains("nowhere: there is no index at this path (`selvedge index`"), "{complaint}");
+    }
+    assert!(c.fails("search docs.npy words", 1).contains("docs.npy: there is no index"));
 }

@@ -217,7 +217,10 @@ fn a_hub_id_is_fetched_once_and_found_again() {
     let nobody = Hub { endpoint: "http://127.0.0.1:9".to_owned(), requests: Arc::default() };
     let refused = index(&c, &nobody, "c.index", "other-cache", &[]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no such folder; from the hub: ") && !c.path("c.index").exists());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("no such folder; from the hub: ")
+            && !c.path("c.index").exists()
+    );
 }
 
 #[test]

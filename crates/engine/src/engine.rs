@@ -91,7 +91,7 @@ impl Engine {
     /// verify its checksums.
     ///
     /// # Errors
-    /// - [`Error::Index`] if a file of the index is missing, corrupt or of another format version.
+    /// - [`Error::Index`] if there is no index, or if a file of it is missing, corrupt or of another format version.
     /// - [`Error::Backend`] or [`Error::Search`] if the device is not available, or lacks the memory.
     /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {

@@ -16,7 +16,7 @@ use std::path::Path;
 /// two concurrent calls, the second gets the parameters that the first one wrote.
 ///
 /// # Errors
-/// [`Error::MissingFile`](crate::Error::MissingFile) or another error of reading the manifest if there is no sound
+/// [`Error::NoIndex`](crate::Error::NoIndex) or another error of reading the manifest if there is no sound
 /// index, [`Error::Io`](crate::Error::Io) if the directory cannot be written; the index is then as it was.
 pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>) -> serde_json::Value) -> Result<()> {
     update(path, |manifest| manifest.search = Some(change(manifest.search.as_ref())))

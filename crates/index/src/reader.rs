@@ -38,8 +38,8 @@ impl Index {
     /// Opens the index at `path`.
     ///
     /// # Errors
-    /// The first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], one of the header's
-    /// ([`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
+    /// [`Error::NoIndex`], or the first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], one of the
+    /// header's ([`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
     /// [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`], [`Error::Documents`];
     /// [`Error::Saturated`] where no centroid can be told from its neighbours.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
