@@ -48,7 +48,7 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
 
 /// Escapes control characters and characters that change the direction of writing, so that a text cannot control the
 /// terminal.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| {
         !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
@@ -176,7 +176,7 @@ fn tuned(entry: &Value) -> String {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text).into_owned(),
         Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
         Value::Null => "-".into(),
         other => other.to_string(),
