@@ -114,8 +114,8 @@ impl Command {
         match self {
             Self::Index(args) => args.encode.threads,
             Self::Encode(args) => args.encode.threads,
-            Self::Search(args) => args.encode.threads,
-            Self::Eval(args) => args.encode.threads,
+            Self::Search(args) => args.rank.encode.threads,
+            Self::Eval(args) => args.rank.encode.threads,
             Self::Tune(args) => args.encode.threads,
             Self::Train(args) => args.encode.threads,
             Self::Mine(args) => args.encode.threads,
