@@ -51,6 +51,7 @@ impl Error {
     pub(crate) fn flags(&self) -> Option<&'static str> {
         use selvedge::Error as E;
         use selvedge_encoder::{Error as Encoder, TextKind};
+        use selvedge_trainer::LOSS_WEIGHTS;
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
@@ -64,6 +65,9 @@ impl Error {
             Self::Engine(E::NothingTuned { .. }) => Some("--recall"),
             Self::Trainer(selvedge_trainer::Error::EarlierRun { .. }) => Some("--resume"),
             Self::Trainer(selvedge_trainer::Error::BadOption { option: "rate", .. }) => Some("--lr"),
+            Self::Trainer(selvedge_trainer::Error::BadOption { option: LOSS_WEIGHTS, .. }) => {
+                Some("--divergence, --in-batch, --tokens")
+            }
             _ => None,
         }
     }
