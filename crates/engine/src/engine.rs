@@ -196,7 +196,8 @@ impl Engine {
     /// # Errors
     /// Before the first search:
     /// - [`Error::BadOption`] if a search option is out of range.
-    /// - [`Error::NothingJudged`] if no query has a judgment, [`Error::NoneIndexed`] if the index has no judged passage.
+    /// - [`Error::NothingJudged`] if no query has a judgment, [`Error::NoneIndexed`] if the index has no judged
+    ///   passage.
     /// - [`Error::Count`] if lists of `queries` differ in length, or the uncompressed embeddings are of another number
     ///   of passages; [`Error::Npy`], [`Error::Search`] if these are malformed or of another dimension.
     /// - [`Error::NoText`] if text has to be encoded and the index was made from embeddings, [`Error::NoQueryTexts`] if

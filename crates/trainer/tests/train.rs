@@ -229,9 +229,9 @@ fn a_run_without_examples_and_options_out_of_range_are_refused() {
     };
     assert!(matches!(run(&Empty, &run_options(1)), Err(Error::NoExample)));
     let uneven = |change: fn(&mut Example)| run(&Uneven(change), &run_options(1)).unwrap_err();
-    let error = uneven(|example| drop(example.passages.pop()));
+    let error = uneven(|example| example.passages.truncate(1));
     assert!(matches!(error, Error::PassageCount { .. }), "{error}");
-    let error = uneven(|example| drop(example.scores.pop()));
+    let error = uneven(|example| example.scores.truncate(1));
     assert!(matches!(error, Error::ScoreCount { found: 1, expected: 2, .. }), "{error}");
     let error = uneven(|example| example.passages.clear());
     assert!(matches!(error, Error::NoPassage { .. } | Error::PassageCount { .. }), "{error}");

@@ -49,8 +49,8 @@ impl Budget {
         (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
     }
 
-    /// Checks that the fixed parts fit: centroids, if their number is known, and one passage of `max_doclen` tokens as a
-    /// block.
+    /// Checks that the fixed parts fit: centroids, if their number is known, and one passage of `max_doclen` tokens as
+    /// a block.
     pub(crate) fn check(self, num_centroids: Option<usize>, max_doclen: usize) -> Result<()> {
         let centroids = (4 * 17 * self.dim).saturating_mul(num_centroids.unwrap_or(0) as u64);
         let needed = (8 * BLOCK_BYTES * self.dim).saturating_mul(max_doclen as u64).max(centroids);
