@@ -28,6 +28,8 @@
 
 mod error;
 mod fit;
+#[path = "../support/ink.rs"]
+mod ink;
 mod made_up;
 mod options;
 mod plot;

@@ -2,10 +2,9 @@
 //! (contrast 4.3 to 1 on white, 4.9 on black).
 
 use crate::fit::Fit;
+use crate::ink::INK;
 use std::fmt::Write;
 
-/// Grey of text and axes; grid lines are the same with opacity.
-const INK: &str = "#7a7a7a";
 /// Size of a panel's frame, and its offset from the panel's left and top.
 const WIDTH: f64 = 310.0;
 const HEIGHT: f64 = 240.0;

@@ -2,12 +2,11 @@
 //!
 //! No background, and grey text that is legible on white and on dark pages alike.
 
+use super::ink::INK;
 use super::limits::Limit;
 use super::report::Row;
 use std::fmt::Write;
 
-/// Grey of text and axes.
-const INK: &str = "#7a7a7a";
 /// Height of a row, width of the labels and of a bar that reaches the limit.
 const PITCH: usize = 18;
 const LABELS: usize = 430;

@@ -28,6 +28,7 @@
 pub mod backends;
 pub mod chart;
 pub mod data;
+pub mod ink;
 pub mod limits;
 mod machine;
 pub mod options;

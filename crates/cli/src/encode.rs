@@ -5,7 +5,9 @@ use crate::index::note_left_out;
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
+use selvedge::save::existing;
 use selvedge::{Device, EncodeOptions, Encoder};
+use selvedge_encoder::TextKind;
 
 /// Encodes a collection or queries, and notes the counts.
 pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
@@ -14,6 +16,10 @@ pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
     }
     if args.encode.query_maxlen.is_some() && !args.queries {
         return Err(Error::Usage("--query-maxlen needs --queries".into()));
+    }
+    let kind = if args.queries { TextKind::Query } else { TextKind::Passage };
+    if let Some(path) = existing(&args.out, kind).filter(|_| !args.force) {
+        return Err(Error::Usage(format!("{}: exists already; name another folder, or --force", path.display())));
     }
     let encoder = Encoder::load(&args.model, &args.encode.load_options())?;
     let options = EncodeOptions { queries: args.queries, is_f32: args.f32, read: args.read.read_options() };

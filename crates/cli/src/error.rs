@@ -47,12 +47,17 @@ impl Error {
         }
     }
 
-    /// Returns the flags that help, which the library's message cannot name.
+    /// Returns the flags or the command that help, which the library's message cannot name.
     pub(crate) fn flags(&self) -> Option<&'static str> {
         use selvedge::Error as E;
+        use selvedge_encoder::{Error as Encoder, TextKind};
+        use selvedge_trainer::LOSS_WEIGHTS;
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
+            Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
+            Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
+            Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),
             Self::Engine(E::OtherEncoder { .. }) => Some("--model, --any-model"),
             Self::Engine(E::RememberedModel { .. }) => Some("--model"),
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),
@@ -60,6 +65,9 @@ impl Error {
             Self::Engine(E::NothingTuned { .. }) => Some("--recall"),
             Self::Trainer(selvedge_trainer::Error::EarlierRun { .. }) => Some("--resume"),
             Self::Trainer(selvedge_trainer::Error::BadOption { option: "rate", .. }) => Some("--lr"),
+            Self::Trainer(selvedge_trainer::Error::BadOption { option: LOSS_WEIGHTS, .. }) => {
+                Some("--divergence, --in-batch, --tokens")
+            }
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use crate::progress::Bars;
 use crate::{Error, Result};
 use selvedge::build::{Arrays, from_arrays};
 use selvedge::collection::ReadReport;
+use selvedge::save::existing;
 use selvedge::{BuildOptions, Engine};
+use selvedge_encoder::TextKind;
 
 /// Builds an index, and notes its sizes.
 pub(crate) fn index(args: &IndexArgs) -> Result<()> {
@@ -15,6 +17,9 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         save_embeddings: args.save_embeddings.clone(),
         ..args.build.build_options(&args.model, &args.encode)
     };
+    if let Some(path) = args.save_embeddings.as_deref().and_then(|folder| existing(folder, TextKind::Passage)) {
+        return Err(Error::Usage(format!("--save-embeddings: {} exists already; name another folder", path.display())));
+    }
     let progress = Bars::default();
     if let Some(path) = args.paths.last() {
         check_output(path).map_err(|reason| Error::Usage(format!("INDEX: {reason}")))?;

@@ -2,6 +2,7 @@
 //!
 //! Standard error may be full or closed. A message that cannot be written is dropped; it never fails a command.
 
+use crate::output::printable;
 use std::fmt::Arguments;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,9 +33,9 @@ pub(crate) fn write_note(line: Arguments<'_>) {
     }
 }
 
-/// Writes a line, even if the program is quiet.
+/// Writes a line, even if the program is quiet. Names of files and models in it cannot control the terminal.
 pub(crate) fn write_error(line: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
 }
 
 /// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels.

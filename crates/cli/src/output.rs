@@ -2,13 +2,18 @@
 
 use crate::{Error, Result};
 use selvedge::metrics::Quality;
-use selvedge::{Index, Report, SearchOutput};
+use selvedge::{Index, Mode, Report, SearchOutput, Tuned};
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::io::Write;
 
 /// Number of characters of a passage that are printed.
 pub(crate) const SNIPPET_CHARS: usize = 160;
+
+/// Number of decimals of measurements in JSON: more digits are rounding errors and noise.
+const DECIMALS: i32 = 6;
 
 /// Prints the results of one query as a line of JSON.
 pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchOutput) -> Result<()> {
@@ -43,7 +48,7 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
 
 /// Escapes control characters and characters that change the direction of writing, so that a text cannot control the
 /// terminal.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| {
         !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
@@ -75,10 +80,40 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
     ));
     lines.push(format!("approximate against exhaustive      @10 {:.4}   @100 {:.4}", r.funnel_10, r.funnel_100));
     lines.push(format!(
-        "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}, {:?}",
-        r.latency_ms.p50, r.latency_ms.p95, r.latency_ms.p99, r.queries_per_second, r.threads, r.backend, r.params.mode
+        "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}",
+        r.latency_ms.p50, r.latency_ms.p95, r.latency_ms.p99, r.queries_per_second, r.threads, r.backend
     ));
+    lines.push(format!("search {}", mode_words(r.params.mode)));
     lines.iter().try_for_each(|line| print(writeln!(out, "{line}")))
+}
+
+/// Describes how passages are searched, in the words of the flags.
+fn mode_words(mode: Mode) -> String {
+    match mode {
+        Mode::Exact => "exact: every passage is scored".into(),
+        Mode::Approximate { nprobe, ndocs, num_rescored } => {
+            format!("approximate: nprobe {nprobe}, ndocs {ndocs}, num-rescored {num_rescored}")
+        }
+    }
+}
+
+/// Prints a report as one line of JSON, with measurements rounded to [`DECIMALS`] decimals.
+pub(crate) fn report_json(out: &mut impl Write, report: &impl Serialize) -> Result<()> {
+    let mut line = Vec::new();
+    let mut writer = serde_json::Serializer::with_formatter(&mut line, Rounded);
+    report.serialize(&mut writer).expect("a report is plain numbers");
+    line.push(b'\n');
+    print(out.write_all(&line))
+}
+
+/// Format of JSON whose `f64` are rounded.
+struct Rounded;
+
+impl Formatter for Rounded {
+    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> std::io::Result<()> {
+        let scale = 10f64.powi(DECIMALS);
+        CompactFormatter.write_f64(out, (value * scale).round() / scale)
+    }
 }
 
 /// Returns the contents of an index as JSON.
@@ -102,6 +137,7 @@ pub(crate) fn info_json(index: &Index) -> Value {
         "scale_bits": codec.weight_bits,
         "encoder": manifest.encoder,
         "build": manifest.build,
+        "search": manifest.search,
         "format_version": selvedge_index::FORMAT_VERSION,
         "bytes": total,
         "bytes_by_file": by_kind,
@@ -120,15 +156,27 @@ pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
                     print(writeln!(out, "  {key:<18} {}", plain(value)))?;
                 }
             }
+            Value::Array(entries) => {
+                print(writeln!(out, "{key}"))?;
+                entries.iter().try_for_each(|entry| print(writeln!(out, "  {}", tuned(entry))))?;
+            }
             _ => print(writeln!(out, "{key:<20} {}", plain(value)))?,
         }
     }
     Ok(())
 }
 
+/// Describes parameters that `tune` stored.
+fn tuned(entry: &Value) -> String {
+    let Ok(tuned) = serde_json::from_value::<Tuned>(entry.clone()) else { return plain(entry) };
+    let Tuned { k, target, recall, queries, .. } = tuned;
+    let mode = mode_words(tuned.params().mode);
+    format!("k {k:<16} {mode}; recall {recall:.4} of {queries} queries, at least {target} requested")
+}
+
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text).into_owned(),
         Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
         Value::Null => "-".into(),
         other => other.to_string(),

@@ -11,11 +11,11 @@ use std::io::Write;
 
 /// Prints the best passages of each query, or writes them as a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<()> {
-    let source = args.source.source(&args.texts)?;
-    let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
+    let source = args.rank.source.source(&args.texts)?;
+    let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
     let queries = read_queries(&engine, &source)?;
-    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.funnel.search_options(args.k) };
+    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.rank.funnel.search_options(args.k) };
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
@@ -47,12 +47,12 @@ pub(crate) fn read_queries(engine: &Engine, source: &QuerySource) -> Result<Quer
 
 /// Measures the quality and speed of an index, and prints the report.
 pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
-    let source = args.source.source(&[])?;
-    let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
+    let source = args.rank.source.source(&[])?;
+    let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let qrels = Qrels::read(&args.qrels)?;
     let queries = read_queries(&engine, &source)?;
     let options = EvalOptions {
-        search: args.funnel.search_options(args.k),
+        search: args.rank.funnel.search_options(args.k),
         embeddings: args.embeddings.clone().zip(args.doclens.clone()),
         dense: args.dense,
     };
@@ -63,8 +63,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     }
     let mut out = std::io::stdout().lock();
     if args.json {
-        let line = serde_json::to_string(&report).expect("a report is plain numbers");
-        return output::print(writeln!(out, "{line}"));
+        return output::report_json(&mut out, &report);
     }
     output::eval_text(&mut out, &report)
 }

@@ -15,11 +15,15 @@ const FEW_QUERIES: usize = 100;
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     let source = args.source.source(&[])?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
+    if !args.dry_run {
+        selvedge_index::check_writable(&args.index)?;
+    }
     let queries = read_queries(&engine, &source)?;
     if queries.embeddings.len() < FEW_QUERIES {
         note!("note: {} queries are few; the recall of other queries may differ", queries.embeddings.len());
     }
-    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: args.dry_run };
+    // The parameters are stored after they are printed, so that an output that cannot be written changes no index.
+    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
     for k in &report.whole {
         let passages = engine.index().num_passages();
@@ -28,6 +32,9 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         );
     }
     output::unless_closed(print(&report, args.json))?;
+    if !args.dry_run {
+        engine.store_tuned(&report.best)?;
+    }
     match report.missed.first() {
         None => Ok(()),
         Some(&(k, most)) => Err(Error::NothingTuned { k, recall: args.recall, most }.into()),
@@ -38,15 +45,14 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
 fn print(report: &TuneReport, json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        let line = serde_json::to_string(&report.best).expect("parameters are plain numbers");
-        return output::print(writeln!(out, "{line}"));
+        return output::report_json(&mut out, &report.best);
     }
     for tried in &report.tried {
-        output::print(writeln!(out, "  k  nprobe  ndocs  nfull  recall   p50 ms"))?;
+        output::print(writeln!(out, "  k  nprobe  ndocs  num-rescored  recall   p50 ms"))?;
         for (number, t) in tried.iter().enumerate() {
             let taken = if number == 0 { "  <- taken" } else { "" };
             let ms = t.p50_us / 1e3;
-            let setting = format!("{:>3}  {:>6}  {:>5}  {:>5}", t.k, t.nprobe, t.ndocs, t.num_rescored);
+            let setting = format!("{:>3}  {:>6}  {:>5}  {:>12}", t.k, t.nprobe, t.ndocs, t.num_rescored);
             output::print(writeln!(out, "{setting}  {:.4}  {ms:>7.3}{taken}", t.recall))?;
         }
     }

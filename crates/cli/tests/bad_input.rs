@@ -102,8 +102,13 @@ fn an_index_that_exists_is_left_alone() {
 fn a_budget_that_cannot_hold_the_centroids() {
     let c = Collection::new();
     let complaint = c.fails("index --embeddings docs.npy --doclens lens.npy i --memory-budget 10k", 1);
-    assert!(complaint.contains("--memory-budget"), "{complaint}");
+    assert!(complaint.contains("--memory-budget") && !complaint.contains("0 centroids"), "{complaint}");
     c.nothing_made("i");
+    // The budget that the message names is enough.
+    c.write("c.tsv", "a\tthe woven edge\n");
+    let complaint = c.fails("index c.tsv i --memory-budget 1", 1);
+    let needed = complaint.split(' ').rev().skip_while(|&word| word != "bytes").nth(1).unwrap();
+    c.ok(&format!("index c.tsv i --memory-budget {needed}"));
 }
 
 /// The passages that are sampled to train the codec have no token; the passage with tokens is found nevertheless.
@@ -257,6 +262,11 @@ fn every_flipped_or_missing_byte_is_noticed() {
         }
     }
     c.ok("verify i");
-    let complaint = c.fails("search nowhere --query-embeddings queries.npy", 1);
-    assert!(complaint.contains("nowhere"), "{complaint}");
+    for words in
+        ["search nowhere words", "tune nowhere --query-embeddings queries.npy", "info nowhere", "verify nowhere"]
+    {
+        let complaint = c.fails(words, 1);
+        assert!(complaint.contains("nowhere: there is no index at this path (`selvedge index`"), "{complaint}");
+    }
+    assert!(c.fails("search docs.npy words", 1).contains("docs.npy: there is no index"));
 }

@@ -28,6 +28,15 @@ fn arrays_that_index_and_search_read() {
     assert!(read("wide/docs.npy").len() > 3 * read("vectors/docs.npy").len() / 2);
 
     selvedge(dir.path(), "encode q.tsv vectors --queries");
+    let before = read("vectors/docs.npy");
+    for words in ["encode c.tsv vectors --f32", "index c.tsv j --save-embeddings vectors"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        let output = command.args(words.split_whitespace()).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("vectors/docs.npy"), "{words}: {said}");
+    }
+    assert_eq!(read("vectors/docs.npy"), before);
+    selvedge(dir.path(), "encode c.tsv vectors --force");
     selvedge(dir.path(), "index --embeddings vectors/docs.npy --doclens vectors/doclens.npy --ids vectors/ids.txt i");
     let found = selvedge(
         dir.path(),

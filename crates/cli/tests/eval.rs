@@ -67,6 +67,7 @@ fn judgments_that_do_not_fit_are_said() {
     let c = collection(&[
         ("q.tsv", QUERIES),
         ("of-others.tsv", "PLAIN-1\tdogs.txt\t1\n"),
+        ("gone.tsv", "q1\tgone.txt\t1\nq2\tlost.txt\t1\n"),
         ("half.tsv", "q1\tgone.txt\t1\nq1\tdogs.txt\t0\nq2\tdogs.txt\t1\n"),
         ("fractions.tsv", "q1\tdogs.txt\t1\nq2\tdogs.txt\t0.5\n"),
         ("empty.tsv", "\n"),
@@ -76,6 +77,9 @@ fn judgments_that_do_not_fit_are_said() {
     for part in ["of-others.tsv", "q.tsv", "\"PLAIN-1\"", "\"q1\""] {
         assert!(refused.contains(part), "{refused}");
     }
+    let refused = c.fails(&eval("gone.tsv"), 1);
+    assert!(refused.contains("gone.tsv: none of the 2 judged passages is in the index"), "{refused}");
+    assert!(refused.contains("\"gone.txt\"") && refused.contains("\"dogs.txt\""), "{refused}");
     assert!(c.fails(&eval("fractions.tsv"), 1).contains("fractions.tsv, line 2: the grade 0.5 is not a whole number"));
     assert!(c.fails(&eval("empty.tsv"), 1).contains("empty.tsv: holds no judgment"));
     let half = c.run(&eval("half.tsv"));
@@ -132,7 +136,8 @@ fn a_run_is_printed_in_our_order_or_not_at_all() {
     assert!(c.fails("search i --queries q.tsv --trec run.txt --json", 2).contains("--json"));
     // A place that cannot be written is found before the queries are read.
     let refused = c.fails("search i --queries none.tsv --trec none/run.txt", 1);
-    assert!(refused.contains("none/run.txt"), "{refused}");
+    assert!(refused.contains("none/run.txt: the folder none does not exist; create it first"), "{refused}");
+    assert!(!refused.contains(".partial"), "{refused}");
 }
 
 /// A link to a device, so that a write beside the target would replace the link and not the device.
@@ -169,7 +174,14 @@ fn a_small_index_is_tuned_where_there_is_something_to_tune() {
     assert!(said.contains("k = 100: the index has 40 passages, so every search scores all of them"), "{said}");
     let best: Value = serde_json::from_slice(&both.stdout).unwrap();
     assert!(best.as_array().unwrap().len() == 1 && best[0]["k"] == 10, "{best}");
+    let shown: Value = serde_json::from_str(&c.ok("info i --json")).unwrap();
+    assert_eq!(shown["search"][0]["nfull"], best[0]["nfull"], "{shown}");
+    assert!(c.ok("info i").contains("\nsearch\n  k 10 "), "{}", c.ok("info i"));
     let whole = tune("-k 20000");
     assert!(whole.status.success() && whole.stdout == b"[]\n", "{:?}", whole.stdout);
     assert!(c.fails("tune i --query-embeddings queries.npy -k 0", 2).contains("at least 1"));
+    // No folder can be locked in which a folder has the name of the lock. That is found before the queries are read.
+    std::fs::create_dir(c.path("i/.selvedge.lock")).unwrap();
+    assert!(c.fails("tune i --query-embeddings none.npy", 1).contains(".selvedge.lock"));
+    assert!(c.fails("tune i --query-embeddings none.npy --dry-run", 1).contains("none.npy"));
 }

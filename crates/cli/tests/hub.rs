@@ -198,7 +198,7 @@ fn a_hub_id_is_fetched_once_and_found_again() {
     let offline = index(&c, &hub, "none.index", "cache", &[("HF_HUB_OFFLINE", "1")]);
     assert_eq!((offline.status.code(), requests()), (Some(1), 0), "nothing is cached and the hub is not asked");
     let message = String::from_utf8_lossy(&offline.stderr).into_owned();
-    assert!(message.contains(MODEL) && message.contains("HF_HUB_OFFLINE"), "{message}");
+    assert!(message.contains(&format!("{MODEL}: no such folder")) && message.contains("HF_HUB_OFFLINE"), "{message}");
 
     let fetched = index(&c, &hub, "a.index", "cache", &[("HF_TOKEN", " hf_secret\n")]);
     assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
@@ -217,7 +217,10 @@ fn a_hub_id_is_fetched_once_and_found_again() {
     let nobody = Hub { endpoint: "http://127.0.0.1:9".to_owned(), requests: Arc::default() };
     let refused = index(&c, &nobody, "c.index", "other-cache", &[]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains(MODEL) && !c.path("c.index").exists());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("no such folder; from the hub: ")
+            && !c.path("c.index").exists()
+    );
 }
 
 #[test]

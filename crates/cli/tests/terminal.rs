@@ -29,6 +29,14 @@ fn control_characters_do_not_reach_a_terminal() {
     let shown = printed(&mut selvedge(dir.path(), &["search", "i", "red \u{1b}[1m", "paint"]));
     assert!(shown.contains("red") && shown.contains(r"\u{1b}]0;title"), "{shown}");
     assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
+    // A file that is skipped, an index that is not there.
+    fs::create_dir(dir.path().join("docs")).unwrap();
+    fs::write(dir.path().join("docs/a.txt"), "red paint").unwrap();
+    fs::write(dir.path().join("docs/two\nlines \u{1b}[2J"), b"\x89PNG\0\0").unwrap();
+    for words in [["index", "docs", "j"], ["search", "no\u{1b}[2J", "red"]] {
+        let said = String::from_utf8(selvedge(dir.path(), &words).output().unwrap().stderr).unwrap();
+        assert!(said.contains(r"\u{1b}[2J") && !said.contains('\u{1b}') && !said.contains("\nlines"), "{said:?}");
+    }
     // JSON has escapes of its own.
     let json = printed(&mut selvedge(dir.path(), &["search", "i", "red", "--json"]));
     assert!(json.contains(r"a\u001b]0;title\u0007b"), "{json}");
@@ -48,6 +56,23 @@ fn standard_error_that_is_full_changes_nothing() {
     assert_eq!(run(&["search", "i", "red", "--model", "no/such/model", "-vv"]), Some(1));
     assert_eq!(run(&["frobnicate"]), Some(2));
     printed(&mut selvedge(dir.path(), &["verify", "i"]));
+}
+
+/// `tune` stores nothing that it could not print.
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_output_that_is_full_leaves_the_index_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..40).map(|n| format!("{n}\tpassage number {n} about paint\n")).collect();
+    fs::write(dir.path().join("c.tsv"), lines).unwrap();
+    printed(&mut selvedge(dir.path(), &["index", "c.tsv", "i"]));
+    let words = ["tune", "i", "--queries", "c.tsv", "-k", "10", "--recall", "0.1"];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(selvedge(dir.path(), &words).stdout(full).status().unwrap().code(), Some(1));
+    let stored = || printed(&mut selvedge(dir.path(), &["info", "i", "--json"])).contains("p50_us");
+    assert!(!stored());
+    printed(&mut selvedge(dir.path(), &words));
+    assert!(stored());
 }
 
 #[test]

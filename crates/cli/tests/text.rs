@@ -145,6 +145,9 @@ fn another_model_is_refused() {
     assert!(c.fails("index c.tsv j --model no/such/model", 1).contains("no/such/model"));
     // The maximum query length is not part of the fingerprint: another one is not another model.
     c.ok("search i woven --query-maxlen 8");
+    let refused = c.fails("search i woven --query-maxlen 5000", 1);
+    assert!(refused.contains("length of a query is 5000 tokens") && refused.contains("(--query-maxlen)"), "{refused}");
+    assert!(!refused.contains("cannot be loaded"), "{refused}");
 }
 
 /// Pooling keeps a third of the tokens. Ground truth that is encoded again is pooled, too: pooled embeddings rank these

@@ -89,6 +89,7 @@ fn losses_without_data_and_options_out_of_range_are_refused() {
         (&["--ways", "3"], "line 1: has 2 passages, but --ways 3"),
         (&["--ways", "1", "--batch", "1"], "has no negatives"),
         (&["--batch", "0"], "at least 1"),
+        (&["--in-batch", "0"], "nothing would be learned (--divergence, --in-batch, --tokens)"),
         (&["--batch", "4294967296", "--accumulate", "4294967296"], "the product is too large"),
         (&["--batch", "4294967296"], "batch is 4294967296: expected 1 to 16384"),
         (&["--lr", "nan"], "rate is NaN: expected a finite number above 0 (--lr)"),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::text_rules::TextKind;
+
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -145,10 +147,12 @@ pub enum Error {
     },
 
     /// A maximum length leaves no space for text or exceeds the transformer's positions.
-    #[error("{model}: a maximum length of {requested} tokens is outside {least}..={most}")]
+    #[error("{model}: the maximum length of a {kind} is {requested} tokens, and must be from {least} to {most}")]
     MaxLength {
         /// The model.
         model: String,
+        /// Kind of text that the length is for.
+        kind: TextKind,
         /// The length that the caller or the checkpoint requests.
         requested: usize,
         /// The least length: special tokens, the prefix token and one token of text.
@@ -185,7 +189,7 @@ pub enum Error {
     },
 
     /// A file of a hub model could not be fetched.
-    #[error("{model}: {reason}")]
+    #[error("{model}: no such folder; from the hub: {reason}")]
     Hub {
         /// The hub id.
         model: String,
@@ -194,7 +198,7 @@ pub enum Error {
     },
 
     /// Offline mode is on and the model is not in the cache.
-    #[error("{model}: not in the cache, and HF_HUB_OFFLINE forbids fetching it")]
+    #[error("{model}: no such folder, and as a hub id not in the cache; HF_HUB_OFFLINE forbids fetching it")]
     Offline {
         /// The hub id.
         model: String,

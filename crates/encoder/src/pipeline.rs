@@ -60,6 +60,8 @@ pub struct TextPipeline {
     expansion: Option<ResolvedExpansion>,
     /// Special tokens that the tokenizer adds to every text.
     added: Vec<u32>,
+    /// Length of the longest sequence of the transformer.
+    pub(crate) most_tokens: usize,
 }
 
 /// A [`TextConfig`] with ids in place of words.
@@ -99,8 +101,8 @@ impl TextPipeline {
             Family::SentenceTransformers if std::mem::take(&mut lowercase) => tokenizer.lowercase()?,
             _ => {}
         }
-        let query = resolve(model, &text_rules.query, &tokenizer, most)?;
-        let passage = resolve(model, &text_rules.passage, &tokenizer, most)?;
+        let query = resolve((model, TextKind::Query), &text_rules.query, &tokenizer, most)?;
+        let passage = resolve((model, TextKind::Passage), &text_rules.passage, &tokenizer, most)?;
         let expansion = match &text_rules.expansion {
             None => None,
             Some(expansion) => {
@@ -118,7 +120,7 @@ impl TextPipeline {
             }
         };
         let added = tokenizer.complete(tokenizer.tokens("")?, 0)?.get_ids().to_vec();
-        Ok(Self { tokenizer, strip: text_rules.strip, lowercase, query, passage, expansion, added })
+        Ok(Self { tokenizer, strip: text_rules.strip, lowercase, query, passage, expansion, added, most_tokens: most })
     }
 
     /// Whether a text is blank. A blank text has no embeddings here; the reference libraries return the rows of its
@@ -325,12 +327,17 @@ impl ResolvedConfig {
 }
 
 /// Looks up the words of a [`TextConfig`] and checks its maximum length.
-fn resolve(model: &str, config: &TextConfig, tokenizer: &TextTokenizer, most: usize) -> Result<ResolvedConfig> {
+fn resolve(
+    (model, kind): (&str, TextKind),
+    config: &TextConfig,
+    tokenizer: &TextTokenizer,
+    most: usize,
+) -> Result<ResolvedConfig> {
     let prefix_token =
         config.prefix_token.as_ref().map(|prefix| prefix_token_id(model, prefix, tokenizer)).transpose()?;
     let least = tokenizer.num_added + usize::from(prefix_token.is_some()) + 1;
     if !(least..=most).contains(&config.max_len) {
-        return Err(Error::MaxLength { model: model.to_owned(), requested: config.max_len, least, most });
+        return Err(Error::MaxLength { model: model.to_owned(), kind, requested: config.max_len, least, most });
     }
     Ok(ResolvedConfig {
         max_len: config.max_len,

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::pipeline::{TextPipeline, first_prefix, is_blank, longest_prefix, prefix};
+use crate::text_rules::TextKind;
 
 /// Splits `text`; each part begins about `overlap` tokens before the end of the previous one.
 pub(crate) fn split(model: &str, pipeline: &TextPipeline, text: &str, overlap: usize) -> Result<Vec<Range<usize>>> {
@@ -15,8 +16,13 @@ pub(crate) fn split(model: &str, pipeline: &TextPipeline, text: &str, overlap: u
     let num_prompt = pipeline.num_tokens("")?;
     if num_prompt >= capacity {
         let taken = pipeline.passage_maxlen() - capacity;
-        let (requested, most) = (pipeline.passage_maxlen(), usize::MAX);
-        return Err(Error::MaxLength { model: model.to_owned(), requested, least: taken + num_prompt + 1, most });
+        return Err(Error::MaxLength {
+            model: model.to_owned(),
+            kind: TextKind::Passage,
+            requested: pipeline.passage_maxlen(),
+            least: taken + num_prompt + 1,
+            most: pipeline.most_tokens,
+        });
     }
     let end = text.trim_end_matches(is_blank).len();
     let mut parts = Vec::new();

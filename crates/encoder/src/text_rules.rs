@@ -51,6 +51,15 @@ pub enum TextKind {
     Passage,
 }
 
+impl std::fmt::Display for TextKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Query => "query",
+            Self::Passage => "passage",
+        })
+    }
+}
+
 /// Settings of a checkpoint, besides its transformer's, that decide which embeddings a text has.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextRules {

@@ -8,7 +8,7 @@ use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
 use selvedge_index::{Check, Document, Index};
-use selvedge_search::{Ranking, Search, Searcher, StageTimes};
+use selvedge_search::{Ranking, Search, Searcher, StageTimes, Tuned};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -91,7 +91,7 @@ impl Engine {
     /// to verify its checksums.
     ///
     /// # Errors
-    /// - [`Error::Index`] if a file of the index is missing, corrupt or of another format version.
+    /// - [`Error::Index`] if there is no index, or if a file of it is missing, corrupt or of another format version.
     /// - [`Error::Backend`] or [`Error::Search`] if the device is not available, or lacks the memory.
     /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
@@ -196,7 +196,8 @@ impl Engine {
     /// # Errors
     /// Before the first search:
     /// - [`Error::BadOption`] if a search option is out of range.
-    /// - [`Error::NothingJudged`] if no query has a judgment.
+    /// - [`Error::NothingJudged`] if no query has a judgment, [`Error::NoneIndexed`] if the index has no judged
+    ///   passage.
     /// - [`Error::Count`] if lists of `queries` differ in length, or the number of passages of the uncompressed
     ///   embeddings is not the index's.
     /// - [`Error::Io`], [`Error::Npy`] if the uncompressed embeddings cannot be read, [`Error::Search`] if their
@@ -225,12 +226,20 @@ impl Engine {
     /// # Errors
     /// The index is left as it was after an error:
     /// - [`Error::BadOption`] if an option is out of range.
+    /// - [`Error::Index`] if the index cannot be written, before the first search.
     /// - [`Error::NothingFound`] if no query finds a passage.
     /// - [`Error::Search`] if a query does not fit the index, or the device fails.
-    /// - [`Error::Index`] if the index cannot be written.
     /// - [`Error::Cancelled`] if `progress` asks to stop.
     pub fn tune(&self, queries: &Queries, options: &TuneOptions, progress: &dyn Progress) -> Result<TuneReport> {
         tune::tune(self, queries, options, progress)
+    }
+
+    /// Stores search parameters that a dry run of [`Engine::tune`] found, as [`Engine::tune`] does.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if the index cannot be written.
+    pub fn store_tuned(&self, best: &[Tuned]) -> Result<()> {
+        tune::store(self, best)
     }
 
     /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.

@@ -112,6 +112,21 @@ pub enum Error {
         /// Id of the first query.
         asked: String,
     },
+    /// Judgments of passages of which the index has none.
+    #[error(
+        "{qrels}: none of the {judgments} judged passages is in the index: their ids are such as {judged:?}, those of \
+         the index such as {indexed:?}; give judgments with the ids of the collection"
+    )]
+    NoneIndexed {
+        /// File of the judgments.
+        qrels: PathBuf,
+        /// Number of judgments of the queries.
+        judgments: usize,
+        /// Id of a judged passage.
+        judged: String,
+        /// Id of the first passage of the index.
+        indexed: String,
+    },
     /// Id that a TREC run cannot contain, since white space separates its columns.
     #[error("the id {id:?} is empty or contains white space, which separates the columns of a TREC run")]
     TrecId {

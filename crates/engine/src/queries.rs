@@ -95,7 +95,11 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen)),
         ..options.encoder.clone()
     };
-    let not_loaded = |source| Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) };
+    let not_loaded = |source| match source {
+        // The fault of the caller's length, not of the model's name.
+        source @ selvedge_encoder::Error::MaxLength { .. } => Error::Encoder(source),
+        source => Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) },
+    };
     let encoder = match model {
         Some(model) => Encoder::load(model, &load)?,
         None => Encoder::load(&made_by.model, &load).map_err(not_loaded)?,

@@ -7,6 +7,19 @@ use half::f16;
 use selvedge_encoder::{Embeddings, TextKind};
 use std::path::{Path, PathBuf};
 
+/// Returns the names of the arrays and of the ids of texts: embeddings, tokens per text, ids.
+fn names(kind: TextKind) -> [&'static str; 3] {
+    match kind {
+        TextKind::Query => ["queries.npy", "querylens.npy", "queryids.txt"],
+        TextKind::Passage => ["docs.npy", "doclens.npy", "ids.txt"],
+    }
+}
+
+/// Returns the first file of `folder` that a [`Saver`] of texts of this kind would replace.
+pub fn existing(folder: &Path, kind: TextKind) -> Option<PathBuf> {
+    names(kind).map(|name| folder.join(name)).into_iter().find(|path| path.exists())
+}
+
 /// Writes embeddings `(total_tokens, D)`, tokens per text and ids into a folder: `docs.npy`, `doclens.npy` and
 /// `ids.txt` of passages; `queries.npy`, `querylens.npy` and `queryids.txt` of queries. Each file appears when it is
 /// complete.
@@ -28,8 +41,8 @@ impl Saver {
     /// [`Error::Io`] if the folder cannot be created or written.
     pub fn create(folder: &Path, kind: TextKind, dim: usize, is_f32: bool) -> Result<Self> {
         let folder = OutFolder::create(folder)?;
-        let name = if kind == TextKind::Query { "queries.npy" } else { "docs.npy" };
-        let rows = NpyWriter::create(&folder.path.join(name))?;
+        let [rows_name, ..] = names(kind);
+        let rows = NpyWriter::create(&folder.path.join(rows_name))?;
         Ok(Self { kind, rows, dim, is_f32, lens: Vec::new(), folder })
     }
 
@@ -52,9 +65,7 @@ impl Saver {
     /// # Errors
     /// The first error that `ids` yields, and [`Error::Io`].
     pub fn finish(self, ids: impl Iterator<Item = Result<String>>) -> Result<()> {
-        let is_query = self.kind == TextKind::Query;
-        let (lens_name, ids_name) =
-            if is_query { ("querylens.npy", "queryids.txt") } else { ("doclens.npy", "ids.txt") };
+        let [_, lens_name, ids_name] = names(self.kind);
         let mut lens = NpyWriter::create(&self.folder.path.join(lens_name))?;
         for len in &self.lens {
             lens.write(&len.to_le_bytes())?;
@@ -96,7 +107,7 @@ impl Drop for OutFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::staged::tests::names;
+    use crate::staged::tests::names as files;
 
     /// A failure at the last id leaves no file under its final name, and no folder that was not there before.
     #[test]
@@ -114,9 +125,12 @@ mod tests {
         for folder in [&new, &old] {
             assert!(matches!(saver(folder).finish(ids(Err(Error::NoTokens))), Err(Error::NoTokens)));
         }
-        assert_eq!((names(dir.path()), names(&old)), (vec!["old".to_owned()], vec![]));
+        assert!(existing(&new, TextKind::Passage).is_none());
+        assert_eq!((files(dir.path()), files(&old)), (vec!["old".to_owned()], vec![]));
         saver(&new).finish(ids(Ok("b".into()))).unwrap();
-        assert_eq!(names(&new), ["doclens.npy", "docs.npy", "ids.txt"]);
+        assert_eq!(files(&new), ["doclens.npy", "docs.npy", "ids.txt"]);
+        assert_eq!(existing(&new, TextKind::Passage), Some(new.join("docs.npy")));
+        assert_eq!(existing(&new, TextKind::Query), None);
         assert_eq!(std::fs::read_to_string(new.join("ids.txt")).unwrap(), "a\nb\n");
     }
 }

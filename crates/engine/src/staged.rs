@@ -146,7 +146,7 @@ fn hidden_file(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     loop {
-        let file = builder.tempfile_in(folder)?;
+        let file = builder.tempfile_in(folder).map_err(|error| of_folder(folder, &error))?;
         // Before the file is locked, another process may take it for stale and remove it; then another file is
         // created. Without locks no file counts as stale, because locking it fails.
         let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
@@ -154,6 +154,15 @@ fn hidden_file(path: &Path) -> io::Result<NamedTempFile> {
             return Ok(file);
         }
     }
+}
+
+/// Returns the error of a hidden file in the words of its folder, the path that the caller knows.
+fn of_folder(folder: &Path, error: &io::Error) -> io::Error {
+    if folder.is_dir() {
+        return error.kind().into();
+    }
+    let reason = format!("the folder {} does not exist; create it first", folder.display());
+    io::Error::new(io::ErrorKind::NotFound, reason)
 }
 
 /// Removes hidden files that no process holds locked. A failure leaves them for the next time.

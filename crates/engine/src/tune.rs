@@ -70,6 +70,9 @@ pub(crate) fn tune(
     progress: &dyn Progress,
 ) -> Result<TuneReport> {
     options.check()?;
+    if !options.dry_run {
+        selvedge_index::check_writable(engine.index().path())?;
+    }
     let mut report = TuneReport::default();
     for &k in &options.k {
         match tune_for(engine.searcher(), &queries.embeddings, k, options.recall, progress)? {
@@ -83,10 +86,18 @@ pub(crate) fn tune(
             Tuning::Cancelled => return Err(Error::Cancelled),
         }
     }
-    if !options.dry_run && !report.best.is_empty() {
-        selvedge_index::write_search(engine.index().path(), |stored| merged(stored, &report.best))?;
+    if !options.dry_run {
+        store(engine, &report.best)?;
     }
     Ok(report)
+}
+
+/// Stores settings: see [`Engine::store_tuned`].
+pub(crate) fn store(engine: &Engine, best: &[Tuned]) -> Result<()> {
+    if !best.is_empty() {
+        selvedge_index::write_search(engine.index().path(), |stored| merged(stored, best))?;
+    }
+    Ok(())
 }
 
 /// Returns the stored settings in order of `k`, with `best` in place of settings of the same `k`.

@@ -17,10 +17,20 @@ use std::path::Path;
 /// two concurrent calls, the second gets the parameters that the first one wrote.
 ///
 /// # Errors
-/// [`Error::MissingFile`](crate::Error::MissingFile) or another error of reading the manifest if there is no sound
+/// [`Error::NoIndex`](crate::Error::NoIndex) or another error of reading the manifest if there is no sound
 /// index, [`Error::Io`](crate::Error::Io) if the directory cannot be written; the index is then as it was.
 pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>) -> serde_json::Value) -> Result<()> {
     update(path, |manifest| manifest.search = Some(change(manifest.search.as_ref())))
+}
+
+/// Checks that the index at `path` can be changed, and leaves it as it is.
+///
+/// # Errors
+/// As [`write_search`].
+pub fn check_writable(path: &Path) -> Result<()> {
+    Manifest::read(path)?;
+    let lock = FolderLock::wait(path)?;
+    PartialFolder::create(path, &lock).map(drop)
 }
 
 /// Replaces the manifest of the index at `path` by a changed one, under the lock of the directory.

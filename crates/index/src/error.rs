@@ -37,6 +37,12 @@ pub enum Error {
         /// Lock file that the other writer holds.
         lock: PathBuf,
     },
+    /// There is no index at a path.
+    #[error("{}: there is no index at this path", path.display())]
+    NoIndex {
+        /// Path of a folder without the files of an index, of a file, or of nothing.
+        path: PathBuf,
+    },
     /// A file of the index is missing.
     #[error("{}: missing", path.display())]
     MissingFile {
@@ -283,6 +289,7 @@ impl Error {
             Self::Io { path, .. }
             | Self::Exists { path }
             | Self::Locked { path, .. }
+            | Self::NoIndex { path }
             | Self::MissingFile { path }
             | Self::BadMagic { path, .. }
             | Self::FormatVersion { path, .. }

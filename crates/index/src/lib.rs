@@ -46,7 +46,7 @@ mod tests;
 mod verify;
 mod writer;
 
-pub use commit::write_search;
+pub use commit::{check_writable, write_search};
 pub use documents::{Document, DocumentIter, Documents, DocumentsReader};
 pub use error::{Error, Result};
 pub use files::{FileKind, IndexFile};

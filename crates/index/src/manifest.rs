@@ -166,7 +166,13 @@ impl Manifest {
 
     /// Reads and checks the manifest of `directory`; also returns the size of its file.
     pub(crate) fn read(directory: &Path) -> Result<(Self, u64)> {
-        let file = FramedFile::open(directory, IndexFile::MANIFEST)?;
+        let file = FramedFile::open(directory, IndexFile::MANIFEST).map_err(|error| match error {
+            // A damaged index has a codec at least.
+            Error::MissingFile { .. } | Error::Io { .. } if !directory.join(IndexFile::CODEC.name()).exists() => {
+                Error::NoIndex { path: directory.to_owned() }
+            }
+            error => error,
+        })?;
         file.check()?;
         let bad = |reason: String| Error::Manifest { path: file.path.clone(), reason };
         let manifest: Self = serde_json::from_slice(&file.payload).map_err(|error| bad(error.to_string()))?;

@@ -38,10 +38,10 @@ impl Index {
     /// Opens the index at `path`.
     ///
     /// # Errors
-    /// The first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], an error of the header (the
-    /// variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`], [`Error::Replaced`],
-    /// [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`], [`Error::Documents`];
-    /// [`Error::Saturated`] if all centroids saturate.
+    /// [`Error::NoIndex`], or the first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], an error of
+    /// the header (the variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`],
+    /// [`Error::Replaced`], [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`],
+    /// [`Error::Documents`]; [`Error::Saturated`] if all centroids saturate.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
         let (manifest, manifest_bytes) = Manifest::read(path)?;
         let codec = open_codec(path, &manifest)?;

@@ -54,8 +54,11 @@ impl Report {
 /// Verifies the index at `path`: reads every byte of every file. Defects are part of the report.
 ///
 /// # Errors
-/// [`Error::Io`] where the directory cannot be read.
+/// [`Error::NoIndex`] where `path` is no directory, [`Error::Io`] where it cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
+    if !path.is_dir() {
+        return Err(Error::NoIndex { path: path.to_owned() });
+    }
     let names = fs::read_dir(path).map_err(io_at(path))?;
     let manifest = match Manifest::read(path) {
         Ok((manifest, _)) => manifest,

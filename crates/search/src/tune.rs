@@ -128,7 +128,7 @@ pub fn tune<Q: AsRef<[f32]>>(
                 ranks[at].iter().flatten().map(move |&rank| (rank, share))
             });
             let shares: Vec<(usize, f64)> = shares.collect();
-            most = most.max(shares.iter().map(|&(_, share)| share).sum());
+            most = most.max(rounded(shares.iter().map(|&(_, share)| share).sum()));
             let (num_rescored, recall) = least_num_rescored(shares, target)?;
             let (num_rescored, queries) = (round_up(num_rescored.max(k)), queries.len());
             Some(Tuned {
@@ -217,7 +217,12 @@ fn least_num_rescored(mut shares: Vec<(usize, f64)>, target: f64) -> Option<(usi
             enough = Some(rank + 1);
         }
     }
-    enough.map(|num_rescored| (num_rescored, sum))
+    enough.map(|num_rescored| (num_rescored, rounded(sum)))
+}
+
+/// Rounds a sum of shares to nine digits, so that the sum of all shares is 1.
+fn rounded(recall: f64) -> f64 {
+    (recall * 1e9).round() / 1e9
 }
 
 /// Rounds up to a multiple of 8 or of a sixteenth of the next power of two, so that a setting does not depend on one
@@ -261,6 +266,9 @@ mod tests {
         assert_eq!(least_num_rescored(shares.clone(), 0.5), Some((6, 0.75)));
         assert_eq!(least_num_rescored(shares.clone(), 1.0), Some((10, 1.0)));
         assert_eq!(least_num_rescored(shares[..3].to_vec(), 1.0), None);
+        // A sum of ten shares of 0.1 is 0.9999999999999999.
+        let tenths = (0..10).map(|rank| (rank, 0.1)).collect();
+        assert_eq!(least_num_rescored(tenths, 1.0), Some((10, 1.0)));
     }
 
     #[test]

@@ -37,6 +37,37 @@ pub enum Error {
     #[error("there is no example to train on")]
     NoExample,
 
+    /// Example of another number of passages than the first one of its batch.
+    #[error("{name}: has {found} passages, but {first} has {expected}; give every example as many")]
+    PassageCount {
+        /// Name of the example.
+        name: String,
+        /// Number of its passages.
+        found: usize,
+        /// Name of the first example of the batch.
+        first: String,
+        /// Number of that example's passages.
+        expected: usize,
+    },
+
+    /// Example without a passage.
+    #[error("{name}: has no passage")]
+    NoPassage {
+        /// Name of the example.
+        name: String,
+    },
+
+    /// Example with scores of some of its passages only.
+    #[error("{name}: has {found} scores, expected one for each of {expected} passages, or none")]
+    ScoreCount {
+        /// Name of the example.
+        name: String,
+        /// Number of its scores.
+        found: usize,
+        /// Number of its passages.
+        expected: usize,
+    },
+
     /// Folder of a new run that holds a checkpoint of an earlier one.
     #[error("{path}: holds a checkpoint of an earlier run; resume that run, or name another folder")]
     EarlierRun {

@@ -49,7 +49,7 @@ pub use adamw::AdamWOptions;
 pub use error::{Error, Result};
 pub use init::{InitOptions, init};
 pub use loss::{Encoded, divergence, in_batch, maxsim, own, own_maxsim, token_distance};
-pub use options::{Losses, MAX_BATCH, TrainOptions};
+pub use options::{LOSS_WEIGHTS, Losses, MAX_BATCH, TrainOptions};
 pub use params::StoredAs;
 pub use run::{Example, Examples, StepReport, train};
 pub use state::check_no_earlier_run;

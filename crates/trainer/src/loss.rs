@@ -66,7 +66,7 @@ pub fn own_maxsim(queries: &Encoded, passages: &Encoded) -> Result<Tensor> {
 pub fn own(scores: &Tensor) -> Result<Tensor> {
     let (num_queries, all) = scores.dims2()?;
     let n = all / num_queries;
-    let rows: Vec<u32> = (0..all as u32).map(|at| at / n as u32 * all as u32 + at).collect();
+    let rows: Vec<i64> = (0..all).map(|at| (at / n * all + at) as i64).collect();
     let at = Tensor::new(rows.as_slice(), &Device::Cpu)?;
     Ok(scores.flatten_all()?.index_select(&at, 0)?.reshape((num_queries, n))?)
 }
@@ -89,9 +89,15 @@ pub fn divergence(scores: &Tensor, teacher: &Tensor) -> Result<Tensor> {
 /// [`Error::Tensor`] if the scores are not a matrix.
 pub fn in_batch(scores: &Tensor, temperature: f64) -> Result<Tensor> {
     let (num_queries, all) = scores.dims2()?;
-    let first: Vec<u32> = (0..num_queries as u32).map(|q| q * all as u32 + q * (all / num_queries) as u32).collect();
+    let first = answers(num_queries, all);
     let logs = log_softmax(&(scores / temperature)?)?.flatten_all()?;
     Ok(logs.index_select(&Tensor::new(first.as_slice(), &Device::Cpu)?, 0)?.mean_all()?.neg()?)
+}
+
+/// Positions of each query's first own passage in the scores of all queries with `all` passages, row-major. They are
+/// i64, since the scores of a batch may be more than 2^32.
+fn answers(num_queries: usize, all: usize) -> Vec<i64> {
+    (0..num_queries).map(|q| (q * all + q * (all / num_queries)) as i64).collect()
 }
 
 /// Computes the loss by token: `1 - cos` between the student's and the teacher's embeddings, mean over `pairs`.
@@ -161,4 +167,17 @@ pub(crate) fn padded(embeddings: &Embeddings) -> Result<Encoded> {
         embeddings: Tensor::from_vec(rows, (texts, tokens, dim), &Device::Cpu)?,
         kept: Tensor::from_vec(kept, (texts, tokens), &Device::Cpu)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of 16,384 queries with 32 passages each has 2^33 scores.
+    #[test]
+    fn positions_of_answers_do_not_overflow() {
+        assert_eq!(answers(3, 6), [0, 8, 16]);
+        let positions = answers(1 << 14, 1 << 19);
+        assert_eq!(positions.last(), Some(&(((1 << 14) - 1) * ((1 << 19) + 32))));
+    }
 }

@@ -8,6 +8,9 @@ use crate::params::StoredAs;
 /// passages of a batch take 1 GiB.
 pub const MAX_BATCH: usize = 1 << 14;
 
+/// Name in [`Error::BadOption`] of the weights of the losses, of which at least one is above 0.
+pub const LOSS_WEIGHTS: &str = "divergence, in_batch, tokens";
+
 /// Weight of each loss; 0 leaves it out.
 #[derive(Debug, Clone, Copy)]
 pub struct Losses {
@@ -70,6 +73,9 @@ impl TrainOptions {
         check("divergence", divergence, is_weight(divergence), WEIGHT)?;
         check("in_batch", in_batch, is_weight(in_batch), WEIGHT)?;
         check("tokens", tokens, is_weight(tokens), WEIGHT)?;
+        let weights = format!("{divergence}, {in_batch}, {tokens}");
+        let has_loss = divergence > 0.0 || in_batch > 0.0 || tokens > 0.0;
+        check(LOSS_WEIGHTS, weights, has_loss, "expected one above 0: nothing would be learned")?;
         check("temperature", temperature, is_positive(temperature), POSITIVE)?;
         check("beta1", beta1, (0.0..1.0).contains(&beta1), "expected at least 0 and less than 1")?;
         check("beta2", beta2, (0.0..1.0).contains(&beta2), "expected at least 0 and less than 1")?;
@@ -133,6 +139,7 @@ mod tests {
             (losses(|losses| losses.divergence = -1.0), "divergence", "-1"),
             (losses(|losses| losses.in_batch = f64::NAN), "in_batch", "NaN"),
             (losses(|losses| losses.tokens = f64::INFINITY), "tokens", "inf"),
+            (losses(|losses| losses.divergence = 0.0), "divergence, in_batch, tokens", "0, 0, 0"),
             (losses(|losses| losses.temperature = 0.0), "temperature", "0"),
             (adamw(|adamw| adamw.beta1 = 1.0), "beta1", "1"),
             (adamw(|adamw| adamw.beta2 = -0.5), "beta2", "-0.5"),

@@ -78,6 +78,8 @@ pub struct StepReport {
 /// # Errors
 /// - [`Error::BadOption`] for an option that [`TrainOptions::check`] refuses.
 /// - [`Error::NoExample`] if there is no example.
+/// - [`Error::NoPassage`], [`Error::PassageCount`], [`Error::ScoreCount`] for a batch whose examples differ in their
+///   number of passages, or in which an example has no passage or scores of some passages only.
 /// - [`Error::EarlierRun`] without `resume`, if `folder` holds the checkpoint of an earlier run.
 /// - [`Error::NonFiniteLoss`] if a loss or a gradient is not finite; the step changes no weight.
 /// - [`Error::TeacherDim`] for a loss by token and a teacher whose embeddings have another dimension.
@@ -132,6 +134,7 @@ fn step(
     for number in 0..accumulate {
         let batch = order.batch(before * accumulate + number, options.batch);
         let batch = batch.into_iter().map(|at| examples.get(at)).collect::<Result<Vec<_>>>()?;
+        check_batch(&batch)?;
         let found = batch_gradients(student, teacher, &batch, &options.losses)?;
         let share = 1.0 / options.accumulate as f64;
         for of_shard in &found.gradients {
@@ -149,6 +152,24 @@ fn step(
     optimizer.step(&student.params, &gradients, gradient_norm, rate)?;
     let examples_per_second = (options.batch as f64 * options.accumulate as f64) / started.elapsed().as_secs_f64();
     Ok(StepReport { step: before + 1, loss, rate, gradient_norm, examples_per_second, passages, truncated })
+}
+
+/// Checks that the examples of a batch have as many passages as the first one, and a score of each or none.
+fn check_batch(batch: &[Example]) -> Result<()> {
+    for Example { name, passages, scores, .. } in batch {
+        let (first, expected) = (&batch[0].name, batch[0].passages.len());
+        if passages.is_empty() {
+            return Err(Error::NoPassage { name: name.clone() });
+        }
+        if passages.len() != expected {
+            let (name, first) = (name.clone(), first.clone());
+            return Err(Error::PassageCount { name, found: passages.len(), first, expected });
+        }
+        if !scores.is_empty() && scores.len() != expected {
+            return Err(Error::ScoreCount { name: name.clone(), found: scores.len(), expected });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the share of the maximum rate after `step` steps: a linear rise, then a linear fall.

@@ -203,6 +203,23 @@ impl Examples for Empty {
     }
 }
 
+/// The examples of [`Two`], the second of them changed.
+struct Uneven(fn(&mut Example));
+
+impl Examples for Uneven {
+    fn len(&self) -> usize {
+        2
+    }
+
+    fn get(&self, at: usize) -> Result<Example> {
+        let mut example = Two.get(at)?;
+        if at == 1 {
+            (self.0)(&mut example);
+        }
+        Ok(example)
+    }
+}
+
 #[test]
 fn a_run_without_examples_and_options_out_of_range_are_refused() {
     let student = Student::load(&folder("plain_bert"), &options("plain_bert")).unwrap();
@@ -211,6 +228,13 @@ fn a_run_without_examples_and_options_out_of_range_are_refused() {
         train(&student, examples, None, options, out.path(), false, &mut |_| Ok(()))
     };
     assert!(matches!(run(&Empty, &run_options(1)), Err(Error::NoExample)));
+    let uneven = |change: fn(&mut Example)| run(&Uneven(change), &run_options(1)).unwrap_err();
+    let error = uneven(|example| example.passages.truncate(1));
+    assert!(matches!(error, Error::PassageCount { .. }), "{error}");
+    let error = uneven(|example| example.scores.truncate(1));
+    assert!(matches!(error, Error::ScoreCount { found: 1, expected: 2, .. }), "{error}");
+    let error = uneven(|example| example.passages.clear());
+    assert!(matches!(error, Error::NoPassage { .. } | Error::PassageCount { .. }), "{error}");
     let no_batch = TrainOptions { batch: 0, ..run_options(1) };
     assert!(matches!(run(&Two, &no_batch), Err(Error::BadOption { option: "batch", .. })));
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is written");

@@ -76,6 +76,9 @@ pub(crate) struct EncodeArgs {
     /// Write f32 arrays [default: f16].
     #[arg(long)]
     pub(crate) f32: bool,
+    /// Replace arrays that OUT_DIR holds already.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Options of reading a folder.
     #[command(flatten, next_help_heading = "Reading a folder")]
     pub(crate) read: ReadArgs,

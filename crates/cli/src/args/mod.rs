@@ -53,10 +53,19 @@ pub(crate) enum Command {
     #[command(after_help = SEARCH_HELP, mut_arg("query_embeddings", without_encoder))]
     Search(SearchArgs),
     /// Measure search quality against relevance judgments and exact f32 MaxSim, and search speed.
-    #[command(after_help = EVAL_HELP)]
+    #[command(
+        after_help = EVAL_HELP,
+        override_usage = "selvedge eval [OPTIONS] --queries <FILE|BEIR_DIR> --qrels <FILE|BEIR_DIR> INDEX\n       \
+                          selvedge eval [OPTIONS] --query-embeddings <Q.npy> --qrels <FILE|BEIR_DIR> INDEX"
+    )]
     Eval(EvalArgs),
     /// Find the fastest search parameters that reach a recall, and store them in the index.
-    #[command(after_help = TUNE_HELP, mut_arg("query_embeddings", without_encoder))]
+    #[command(
+        after_help = TUNE_HELP,
+        mut_arg("query_embeddings", without_encoder),
+        override_usage = "selvedge tune [OPTIONS] --queries <FILE|BEIR_DIR> INDEX\n       \
+                          selvedge tune [OPTIONS] --query-embeddings <Q.npy> INDEX"
+    )]
     Tune(TuneArgs),
     /// Write embeddings of passages or queries as NumPy arrays.
     #[command(after_help = ENCODE_HELP, mut_arg("device", hidden))]
@@ -105,8 +114,8 @@ impl Command {
         match self {
             Self::Index(args) => args.encode.threads,
             Self::Encode(args) => args.encode.threads,
-            Self::Search(args) => args.encode.threads,
-            Self::Eval(args) => args.encode.threads,
+            Self::Search(args) => args.rank.encode.threads,
+            Self::Eval(args) => args.rank.encode.threads,
             Self::Tune(args) => args.encode.threads,
             Self::Train(args) => args.encode.threads,
             Self::Mine(args) => args.encode.threads,

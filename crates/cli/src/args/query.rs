@@ -44,6 +44,20 @@ pub(crate) struct FunnelArgs {
     pub(crate) num_rescored: Option<usize>,
 }
 
+/// Flags of every command that ranks passages for queries.
+#[derive(Debug, Args)]
+pub(crate) struct RankArgs {
+    /// Source of queries.
+    #[command(flatten)]
+    pub(crate) source: QueryArgs,
+    /// Depth of the search.
+    #[command(flatten, next_help_heading = "Depth of the search")]
+    pub(crate) funnel: FunnelArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+}
+
 /// Arguments of `selvedge search`.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
@@ -61,15 +75,9 @@ pub(crate) struct SearchArgs {
     /// Write the results as a TREC run to the file RUN, or to standard output if it is -; print nothing else.
     #[arg(long, value_name = "RUN", conflicts_with = "json")]
     pub(crate) trec: Option<PathBuf>,
-    /// Source of queries.
+    /// Queries, and the depth of their search.
     #[command(flatten)]
-    pub(crate) source: QueryArgs,
-    /// Depth of the search.
-    #[command(flatten, next_help_heading = "Depth of the search")]
-    pub(crate) funnel: FunnelArgs,
-    /// Lengths, precision, threads and device.
-    #[command(flatten, next_help_heading = "Encoder")]
-    pub(crate) encode: EncoderArgs,
+    pub(crate) rank: RankArgs,
 }
 
 /// Arguments of `selvedge eval`.
@@ -97,15 +105,9 @@ pub(crate) struct EvalArgs {
     /// Number of tokens of each passage: (passages), i32.
     #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Ground truth")]
     pub(crate) doclens: Option<PathBuf>,
-    /// Source of queries.
+    /// Queries, and the depth of their search.
     #[command(flatten)]
-    pub(crate) source: QueryArgs,
-    /// Depth of the search.
-    #[command(flatten, next_help_heading = "Depth of the search")]
-    pub(crate) funnel: FunnelArgs,
-    /// Lengths, precision, threads and device.
-    #[command(flatten, next_help_heading = "Encoder")]
-    pub(crate) encode: EncoderArgs,
+    pub(crate) rank: RankArgs,
 }
 
 /// Arguments of `selvedge tune`.

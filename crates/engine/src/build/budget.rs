@@ -49,14 +49,16 @@ impl Budget {
         (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
     }
 
-    /// Checks that the fixed parts fit: centroids, and one passage of `max_doclen` tokens as a block.
-    pub(crate) fn check(self, num_centroids: usize, max_doclen: usize) -> Result<()> {
-        let centroids = (4 * 17 * self.dim).saturating_mul(num_centroids as u64);
+    /// Checks that the fixed parts fit: centroids, if their number is known, and one passage of `max_doclen` tokens as
+    /// a block.
+    pub(crate) fn check(self, num_centroids: Option<usize>, max_doclen: usize) -> Result<()> {
+        let centroids = (4 * 17 * self.dim).saturating_mul(num_centroids.unwrap_or(0) as u64);
         let needed = (8 * BLOCK_BYTES * self.dim).saturating_mul(max_doclen as u64).max(centroids);
         if needed <= self.total_bytes {
             return Ok(());
         }
-        let what = format!("{num_centroids} centroids of {} dims and passages of {max_doclen} tokens", self.dim);
+        let passages = format!("passages of {max_doclen} tokens, {} dims each", self.dim);
+        let what = num_centroids.map_or(passages.clone(), |count| format!("{count} centroids and {passages}"));
         Err(Error::Budget { budget_bytes: self.total_bytes, needed_bytes: needed, what })
     }
 }
@@ -91,12 +93,14 @@ mod tests {
     #[test]
     fn a_budget_holds_its_fixed_parts_to_the_byte() {
         for (centroids, doclen, needed) in [(1000, 1, 8_704_000), (1, 300, 9_830_400), (1000, 300, 9_830_400)] {
-            assert!(Budget::new(needed, 128).check(centroids, doclen).is_ok());
-            let refused = Budget::new(needed - 1, 128).check(centroids, doclen);
+            assert!(Budget::new(needed, 128).check(Some(centroids), doclen).is_ok());
+            let refused = Budget::new(needed - 1, 128).check(Some(centroids), doclen);
             assert!(matches!(refused, Err(Error::Budget { needed_bytes, .. }) if needed_bytes == needed));
         }
+        let refused = Budget::new(1, 128).check(None, 300).unwrap_err().to_string();
+        assert!(refused.contains("9830400 bytes are needed for passages of 300 tokens"), "{refused}");
         for (centroids, doclen) in [(usize::MAX, 1), (1, usize::MAX)] {
-            let refused = Budget::new(GIB, 128).check(centroids, doclen);
+            let refused = Budget::new(GIB, 128).check(Some(centroids), doclen);
             assert!(matches!(refused, Err(Error::Budget { needed_bytes: u64::MAX, .. })));
         }
     }

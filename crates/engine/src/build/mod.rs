@@ -10,6 +10,7 @@ mod budget;
 pub mod pipeline;
 mod reservoir;
 
+use self::budget::Budget;
 use crate::collection::{ReadOptions, ReadReport};
 use crate::device::on_device;
 use crate::lines::Lines;
@@ -132,6 +133,7 @@ pub fn from_text(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
+    check_budget(encoder, options)?;
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     let read = collection::read(collection, Some(encoder), &options.read, |document| {
@@ -163,6 +165,7 @@ pub fn from_documents(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
+    check_budget(encoder, options)?;
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     for document in documents {
@@ -192,6 +195,12 @@ pub fn from_arrays(
     let mut writer = Writer::create(path)?;
     let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options)?;
     from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
+}
+
+/// Refuses, before the collection is read, a memory budget that cannot hold a passage.
+fn check_budget(encoder: &Encoder, options: &BuildOptions) -> Result<()> {
+    let max_doclen = encoder.text_rules().passage.max_len.div_ceil(options.pool).max(1);
+    Budget::new(options.memory_budget, encoder.dim()).check(options.num_centroids, max_doclen)
 }
 
 /// Stores a document. The index's table of ids counts against the memory budget.

@@ -60,7 +60,7 @@ pub fn run<B: Backend>(
 ) -> Result<Counts> {
     let budget = Budget::new(options.memory_budget, source.dim());
     let (num_passages, max_doclen) = (source.num_passages(), source.max_doclen().max(1));
-    budget.check(options.num_centroids.unwrap_or(0), max_doclen)?;
+    budget.check(options.num_centroids, max_doclen)?;
     let block = (budget.block_tokens() / max_doclen).clamp(1, 1 << 14);
     writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
 
@@ -83,7 +83,7 @@ pub fn run<B: Backend>(
     }
     let estimate = (sample.seen as f64 * num_passages as f64 / sampled.len() as f64) as usize;
     let num_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(estimate));
-    budget.check(num_centroids.min(counts.sampled_tokens), max_doclen)?;
+    budget.check(Some(num_centroids.min(counts.sampled_tokens)), max_doclen)?;
     let mut train_options = TrainOptions::new(options.nbits, num_centroids);
     (train_options.kind, train_options.seed) = (options.codec, options.seed);
     let trained = train(backend, source.dim(), sample.rows, &train_options, progress);

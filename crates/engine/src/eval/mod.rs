@@ -107,6 +107,8 @@ pub(crate) fn eval(
 ) -> Result<Report> {
     let arrays = check(engine, queries, qrels, options)?;
     let (index, search) = (engine.index(), engine.searcher());
+    let ids = all_ids(index)?;
+    let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
     let params = SearchOptions { k, ..options.search.clone() }.params(search);
     let subset = options.search.subset.as_deref();
@@ -122,21 +124,16 @@ pub(crate) fn eval(
     let exact = exact_f32(engine, queries, arrays, subset, k, progress)?;
     let texts = queries.texts.as_deref().filter(|_| options.dense);
     let dense = texts.map(|texts| dense::rankings(engine, texts, subset, k, progress)).transpose()?;
-    let ids = all_ids(index)?;
     let quality = |rankings: &[Vec<u32>]| {
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
     };
-    let indexed: HashSet<&str> = ids.iter().map(String::as_str).collect();
-    let judged = queries.ids.iter().filter_map(|query| qrels.of_query(query)).flat_map(HashMap::keys);
-    let judged: Vec<&str> = judged.map(String::as_str).collect();
-    let not_indexed = judged.iter().copied().filter(|&passage| !indexed.contains(passage));
     Ok(Report {
         judged_queries: qrels.num_judged(&queries.ids),
         queries: queries.ids.len(),
-        judgments: judged.len(),
-        judgments_not_indexed: not_indexed.clone().count(),
-        first_not_indexed: not_indexed.min().map(str::to_owned),
+        judgments: coverage.judgments,
+        judgments_not_indexed: coverage.not_indexed,
+        first_not_indexed: coverage.first_not_indexed,
         quality: quality(&found),
         recall_vs_exact_10: overlap(&found, &exact, 10),
         recall_vs_exact_100: overlap(&found, &exact, 100),
@@ -150,6 +147,37 @@ pub(crate) fn eval(
         threads: rayon::current_num_threads(),
         backend: search.backend_name(),
     })
+}
+
+/// Number of judged passages that the index has.
+struct Coverage {
+    /// Number of judgments of the queries.
+    judgments: usize,
+    /// Number of these whose passage is not in the index.
+    not_indexed: usize,
+    /// Id of such a passage, the first in order of ids.
+    first_not_indexed: Option<String>,
+}
+
+impl Coverage {
+    /// Counts the judgments of `queries` whose passage is among `ids`, at least one.
+    fn new(queries: &Queries, qrels: &Qrels, ids: &[String]) -> Result<Self> {
+        let indexed: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let judged = queries.ids.iter().filter_map(|query| qrels.of_query(query)).flat_map(HashMap::keys);
+        let (known, missing): (Vec<&str>, Vec<&str>) =
+            judged.map(String::as_str).partition(|&passage| indexed.contains(passage));
+        let judgments = known.len() + missing.len();
+        let first_not_indexed = missing.iter().min().map(|&id| id.to_owned());
+        match first_not_indexed {
+            Some(judged) if known.is_empty() => Err(Error::NoneIndexed {
+                qrels: qrels.path().into(),
+                judgments,
+                judged,
+                indexed: ids.first().cloned().unwrap_or_default(),
+            }),
+            first_not_indexed => Ok(Self { judgments, not_indexed: missing.len(), first_not_indexed }),
+        }
+    }
 }
 
 /// Refuses, before the first search, inputs that do not fit each other, and opens the arrays of the ground truth.

@@ -155,7 +155,7 @@ fn all_broken_files_are_reported() {
     expected.extend(broken);
     assert_eq!(named().iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
     assert!(matches!(verify(&path.join("nowhere")), Err(Error::Io { .. })));
-    assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::MissingFile { .. })));
+    assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::NoIndex { .. })));
 }
 
 /// Changes a payload and corrects every checksum, as an attacker would.

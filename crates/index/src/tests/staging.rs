@@ -191,7 +191,7 @@ fn changes_of_one_index_at_the_same_time_are_all_kept() {
 
     let nowhere = directory.path().join("empty");
     fs::create_dir(&nowhere).unwrap();
-    assert!(matches!(crate::write_search(&nowhere, |_| 1.into()), Err(Error::MissingFile { .. })));
+    assert!(matches!(crate::write_search(&nowhere, |_| 1.into()), Err(Error::NoIndex { .. })));
     assert_eq!(names(&nowhere), [""; 0]);
 }
 
