@@ -77,7 +77,7 @@ impl Op {
     }
 
     /// Returns the macros by which the op's kernels are specialized.
-    pub fn options(self) -> Defines {
+    pub fn defines(self) -> Defines {
         match self {
             Self::Assign | Self::CentroidTable => Defines::Dim,
             Self::Compress | Self::Decompress | Self::Maxsim => Defines::Coding,

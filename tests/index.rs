@@ -186,7 +186,7 @@ fn search_everything(path: &Path, query: &[f32]) -> bool {
     let approximate = Mode::Approximate { nprobe: 2, ndocs: 6, num_rescored: 4 };
     for mode in [Mode::Exact, approximate] {
         if let Ok(ranking) = searcher.search(query, &SearchParams { k: 3, mode }, None) {
-            assert!(ranking.found.iter().all(|hit| hit.pid < index.num_passages()), "{ranking:?}");
+            assert!(ranking.hits.iter().all(|hit| hit.pid < index.num_passages()), "{ranking:?}");
         }
     }
     (0..index.num_passages()).for_each(|pid| drop(searcher.reconstruct(pid)));

@@ -70,7 +70,7 @@ fn hits<B: Backend>(
     subset: Option<&Subset>,
 ) -> Vec<Vec<(u32, i32)>> {
     let found = searcher.search_batch(&corpus.queries, params, subset).unwrap();
-    found.iter().map(|o| o.found.iter().map(|f| (f.pid, f.raw)).collect()).collect()
+    found.iter().map(|o| o.hits.iter().map(|f| (f.pid, f.raw)).collect()).collect()
 }
 
 /// Hits and integer scores equal the reference's, in both modes; the approximate one leaves out passages at each stage
@@ -154,14 +154,14 @@ fn empty_and_invalid_queries() {
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 4, u32::MAX);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     for params in [SearchParams::exact(10), SearchParams::approximate(10)] {
-        assert!(searcher.search(&[], &params, None).unwrap().found.is_empty());
+        assert!(searcher.search(&[], &params, None).unwrap().hits.is_empty());
         assert!(searcher.search(&vec![0.0; 3 * DIM], &params, None).is_ok());
         assert!(searcher.search(&[0.5; DIM - 1], &params, None).is_err());
         assert!(searcher.search(&[f32::NAN; DIM], &params, None).is_err());
         assert!(searcher.search(&vec![0.1; 5000 * DIM], &params, None).is_err());
         // Every passage but the empty ones, which are never found.
         let everything = SearchParams { k: 10 * PASSAGES, mode: params.mode };
-        let found = searcher.search(&corpus.queries[3], &everything, None).unwrap().found;
+        let found = searcher.search(&corpus.queries[3], &everything, None).unwrap().hits;
         assert_eq!(found.len(), corpus.doclens.iter().filter(|&&l| l > 0).count());
         assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)));
     }

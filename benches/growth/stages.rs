@@ -25,7 +25,7 @@ const FINALISTS: usize = 3;
 const NPROBES: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 const NUM_RESCORED: [usize; 15] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048];
 /// Ratio of `ndocs` to `num_rescored`.
-const RANKED_FOR_ONE: usize = 4;
+const NDOCS_PER_RESCORED: usize = 4;
 
 /// Measurements of a build.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ struct Workload {
 
 /// Returns the search parameters of a setting.
 fn funnel(nprobe: usize, num_rescored: usize) -> SearchParams {
-    SearchParams { k: K, mode: Mode::Approximate { nprobe, ndocs: RANKED_FOR_ONE * num_rescored, num_rescored } }
+    SearchParams { k: K, mode: Mode::Approximate { nprobe, ndocs: NDOCS_PER_RESCORED * num_rescored, num_rescored } }
 }
 
 /// Returns the arguments of [`funnel`]; zeros for the exhaustive search.
@@ -188,7 +188,7 @@ impl Workload {
                     let us = outcome.stages_us;
                     (best[i], stages[i]) = (ms, [us.probe, us.candidates + us.approx, us.score]);
                 }
-                found[i] = outcome.found.iter().map(|hit| hit.pid).collect();
+                found[i] = outcome.hits.iter().map(|hit| hit.pid).collect();
             }
         }
         best.sort_by(f64::total_cmp);

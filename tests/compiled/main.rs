@@ -66,8 +66,8 @@ impl Job {
     fn all() -> Vec<Self> {
         let mut jobs = Vec::new();
         for op in Op::ALL {
-            let dims = if op.options() == Defines::None { &DIMS[..1] } else { &DIMS[..] };
-            let codings = if op.options() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
+            let dims = if op.defines() == Defines::None { &DIMS[..1] } else { &DIMS[..] };
+            let codings = if op.defines() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
             for &dim in dims {
                 for &(nbits, trellis) in codings {
                     let variant = KernelVariant { dim, nbits, trellis };
@@ -89,7 +89,7 @@ impl Job {
         let KernelVariant { dim, nbits, trellis } = self.variant;
         let (dim, nbits, trellis) = (dim.to_string(), nbits.to_string(), u8::from(trellis).to_string());
         let dash = || "-".to_owned();
-        let parameters = match self.op.options() {
+        let parameters = match self.op.defines() {
             Defines::None => [dash(), dash(), dash()],
             Defines::Dim => [dim, dash(), dash()],
             Defines::Coding => [dim, nbits, trellis],

@@ -17,7 +17,7 @@ struct Function {
     void (*entry)(void**);
     std::string name;
     // Bytes of dynamic shared memory that `cuFuncSetAttribute` allowed.
-    int asked_for = 0;
+    int allowed_shared_bytes = 0;
 };
 
 // The primary context of a device, alive while it is retained. The host's handles point to objects that it owns.

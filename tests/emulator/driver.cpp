@@ -83,7 +83,7 @@ const char* too_much(const Function& function, dim3 grid, dim3 threads, std::siz
     if (!within(threads, 1024, 1024, 64) || threads.x * threads.y * threads.z > MAX_THREADS) return "no such block";
     const std::size_t fixed = function.module->shared_bytes(), all = fixed + dynamic_shared;
     if (fixed > SHARED_BYTES) return "more than 48 KiB of shared variables";
-    if (all > SHARED_BYTES && dynamic_shared > static_cast<std::size_t>(function.asked_for)) {
+    if (all > SHARED_BYTES && dynamic_shared > static_cast<std::size_t>(function.allowed_shared_bytes)) {
         return "more than 48 KiB of shared memory, without cuFuncSetAttribute allowing it";
     }
     return all > SHARED_BYTES_OPTIN ? "more shared memory than a block can have" : nullptr;
@@ -293,7 +293,7 @@ int cuFuncGetAttribute(int* value, int attribute, void* handle) {
     case 1: *value = static_cast<int>(function->module->shared_bytes()); break;      // SHARED_SIZE_BYTES
     case 2: case 3: *value = 0; break;                                               // CONST_, LOCAL_SIZE_BYTES
     case 4: *value = 32; break;                                                      // NUM_REGS
-    case 8: *value = function->asked_for; break;                                     // MAX_DYNAMIC_SHARED_SIZE_BYTES
+    case 8: *value = function->allowed_shared_bytes; break; // MAX_DYNAMIC_SHARED_SIZE_BYTES
     default: return INVALID_VALUE;
     }
     return SUCCESS;
@@ -307,7 +307,7 @@ int cuFuncSetAttribute(void* handle, int attribute, int value) {
     if (attribute == 9) return SUCCESS; // PREFERRED_SHARED_MEMORY_CARVEOUT
     const int most = SHARED_BYTES_OPTIN - static_cast<int>(function->module->shared_bytes());
     if (attribute != 8 || value < 0 || value > most) return INVALID_VALUE;
-    function->asked_for = value;
+    function->allowed_shared_bytes = value;
     return SUCCESS;
 }
 

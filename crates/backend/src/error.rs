@@ -50,24 +50,24 @@ pub enum Error {
         num_centroids: usize,
     },
     /// `SELVEDGE_ISA` names an instruction set that is unknown or that this machine lacks.
-    #[error("SELVEDGE_ISA={wanted}: {reason} (known: portable, avx2, avxvnni, avx512)")]
+    #[error("SELVEDGE_ISA={requested}: {reason} (known: portable, avx2, avxvnni, avx512)")]
     BadIsa {
         /// Value of the variable.
-        wanted: String,
+        requested: String,
         /// Reason why it cannot be used.
         reason: &'static str,
     },
     /// An instruction set that this machine lacks.
-    #[error("this machine lacks the instruction set {} (it has {})", .wanted.name(), available())]
+    #[error("this machine lacks the instruction set {} (it has {})", .requested.name(), available())]
     UnavailableIsa {
         /// The instruction set.
-        wanted: Isa,
+        requested: Isa,
     },
     /// A GPU that was requested and cannot be used.
-    #[error("no CUDA device {wanted}: {reason} (`selvedge devices` lists the devices)")]
+    #[error("no CUDA device {requested}: {reason} (`selvedge devices` lists the devices)")]
     NoCudaDevice {
         /// Number of the device, from 0.
-        wanted: usize,
+        requested: usize,
         /// Reason why it cannot be used.
         reason: String,
     },

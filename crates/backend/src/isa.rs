@@ -65,9 +65,9 @@ impl Isa {
     pub fn from_env() -> Result<Self> {
         match std::env::var("SELVEDGE_ISA") {
             Err(_) => Ok(Self::best()),
-            Ok(wanted) => match Self::ALL.into_iter().find(|isa| isa.name() == wanted) {
-                None => Err(Error::BadIsa { wanted, reason: "no such instruction set" }),
-                Some(isa) if !isa.is_available() => Err(Error::BadIsa { wanted, reason: "this machine lacks it" }),
+            Ok(requested) => match Self::ALL.into_iter().find(|isa| isa.name() == requested) {
+                None => Err(Error::BadIsa { requested, reason: "no such instruction set" }),
+                Some(isa) if !isa.is_available() => Err(Error::BadIsa { requested, reason: "this machine lacks it" }),
                 Some(isa) => Ok(isa),
             },
         }

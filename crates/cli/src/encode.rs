@@ -1,7 +1,7 @@
 //! `selvedge encode`: embeddings of texts as NumPy arrays.
 
 use crate::args::EncodeArgs;
-use crate::index::note_left_out;
+use crate::index::note_skipped;
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
     let encoder = Encoder::load(&args.model, &args.encode.load_options())?;
     let options = EncodeOptions { queries: args.queries, is_f32: args.f32, read: args.read.read_options() };
     let report = selvedge::encode(&args.input, &args.out, &encoder, &options, &Bars::default())?;
-    note_left_out(&report.read);
+    note_skipped(&report.read);
     if report.truncated > 0 {
         note!("{} of {} texts are longer than the model reads; they are cut", report.truncated, report.texts);
     }

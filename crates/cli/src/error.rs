@@ -59,7 +59,7 @@ impl Error {
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),
             Self::Engine(E::OtherEncoder { .. }) => Some("--model, --any-model"),
-            Self::Engine(E::RememberedModel { .. }) => Some("--model"),
+            Self::Engine(E::StoredModel { .. }) => Some("--model"),
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),
             Self::Engine(E::NoQueryTexts) => Some("--queries"),
             Self::Engine(E::NothingTuned { .. }) => Some("--recall"),

@@ -37,7 +37,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         (None, ..) => return Err(Error::Usage("expected COLLECTION and INDEX".into())),
         (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
     };
-    note_left_out(&report.read);
+    note_skipped(&report.read);
     if report.truncated > 0 {
         note!(
             "{} of {} passages are longer than the model's {} tokens; the text after them is not searched: \
@@ -59,7 +59,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
 }
 
 /// Notes the files and lines of a collection that were skipped.
-pub(crate) fn note_left_out(report: &ReadReport) {
+pub(crate) fn note_skipped(report: &ReadReport) {
     for file in &report.skipped.named {
         note!("skipped {}: {}", file.path.display(), file.reason);
     }

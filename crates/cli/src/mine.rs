@@ -1,7 +1,7 @@
 //! `selvedge mine`: hard negatives for training.
 
 use crate::args::MineArgs;
-use crate::index::{note_header, note_left_out};
+use crate::index::{note_header, note_skipped};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
@@ -37,7 +37,7 @@ fn say(args: &MineArgs, report: &MineReport) -> Result<()> {
         return output::print(writeln!(std::io::stdout().lock(), "{line}"));
     }
     let MineReport { queries, tuples, dropped, unanswered, unscored, few_negatives, answers_found, .. } = report;
-    note_left_out(&report.read);
+    note_skipped(&report.read);
     note_header(report.queries_had_header);
     if report.truncated > 0 {
         note!("{} of {} passages are longer than the model reads", report.truncated, report.read.passages);

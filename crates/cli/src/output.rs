@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use selvedge::metrics::Quality;
-use selvedge::{Index, Mode, Report, SearchOutput, Tuned};
+use selvedge::{EvalReport, Index, Mode, SearchOutput, Tuned};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Prints the report of `eval` as text.
-pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
+pub(crate) fn eval_text(out: &mut impl Write, r: &EvalReport) -> Result<()> {
     let row = |name: &str, q: &Quality| {
         let columns = [q.ndcg_10, q.mrr_10, q.recall_100, q.map, q.success_1, q.success_5, q.success_10];
         let columns: Vec<String> = columns.iter().map(|x| format!("{x:>10.4}")).collect();
@@ -78,7 +78,10 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &Report) -> Result<()> {
         "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
         r.recall_vs_exact_10, r.recall_vs_exact_100
     ));
-    lines.push(format!("approximate against exhaustive      @10 {:.4}   @100 {:.4}", r.funnel_10, r.funnel_100));
+    lines.push(format!(
+        "approximate against exhaustive      @10 {:.4}   @100 {:.4}",
+        r.approximate_10, r.approximate_100
+    ));
     lines.push(format!(
         "latency p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms; batch {:.0} queries/s; {} threads, {}",
         r.latency_ms.p50, r.latency_ms.p95, r.latency_ms.p99, r.queries_per_second, r.threads, r.backend

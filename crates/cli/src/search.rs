@@ -15,7 +15,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
     let queries = read_queries(&engine, &source)?;
-    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.rank.funnel.search_options(args.k) };
+    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.rank.depth.search_options(args.k) };
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
@@ -52,7 +52,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     let qrels = Qrels::read(&args.qrels)?;
     let queries = read_queries(&engine, &source)?;
     let options = EvalOptions {
-        search: args.rank.funnel.search_options(args.k),
+        search: args.rank.depth.search_options(args.k),
         embeddings: args.embeddings.clone().zip(args.doclens.clone()),
         dense: args.dense,
     };

@@ -25,7 +25,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     // The parameters are stored after they are printed, so that an output that cannot be written changes no index.
     let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
-    for k in &report.whole {
+    for k in &report.exhaustive {
         let passages = engine.index().num_passages();
         note!(
             "k = {k}: the index has {passages} passages, so every search scores all of them; there is nothing to tune"
@@ -35,9 +35,9 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     if !args.dry_run {
         engine.store_tuned(&report.best)?;
     }
-    match report.missed.first() {
+    match report.unreached.first() {
         None => Ok(()),
-        Some(&(k, most)) => Err(Error::NothingTuned { k, recall: args.recall, most }.into()),
+        Some(&(k, best_recall)) => Err(Error::NothingTuned { k, recall: args.recall, best_recall }.into()),
     }
 }
 

@@ -37,7 +37,7 @@ pub fn kmeans<B: Backend>(
     iterations: usize,
     seed: u64,
     progress: &dyn Progress,
-) -> Result<Rounded> {
+) -> Result<RoundedCentroids> {
     let n = sample.len() / dim;
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -70,7 +70,7 @@ pub fn kmeans<B: Backend>(
 
 /// Int8 centroids with their scale, as an index stores them.
 #[derive(Clone, Debug)]
-pub struct Rounded {
+pub struct RoundedCentroids {
     /// Int8 centroids, `(K, D) i8`, within -127..=127.
     pub centroids: Arc<[i8]>,
     /// Size of one int8 step as a real number: a component is `centroids[i] * scale`.
@@ -78,10 +78,10 @@ pub struct Rounded {
 }
 
 /// Rounds centroids to int8 with one scale. Residuals are taken from the rounded centroids, so rounding loses nothing.
-fn round(centroids: &[f32]) -> Rounded {
+fn round(centroids: &[f32]) -> RoundedCentroids {
     let mut rounded = vec![0; centroids.len()];
     let scale = round_to_int8(centroids, &mut rounded);
-    Rounded { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
+    RoundedCentroids { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
 }
 
 /// Returns the first `num` rows of the sample that differ in int8, or all of them if there are fewer.

@@ -12,9 +12,9 @@
 use crate::{CodecKind, Error, Result};
 use selvedge_backend::CodecParams;
 
-/// Range of the median length in which f32 scores neither overflow nor vanish; `selvedge-search` bounds queries alike.
 /// Range of the median length in which f32 scores neither overflow nor vanish. `selvedge-search` limits the components
 /// of queries to the same maximum (`query::MAX_COMPONENT`).
+const MEDIAN_RANGE: (f64, f64) = (1e-12, 1e12);
 /// Longest supported embedding, in units.
 const LONGEST: f64 = 16.0;
 /// Largest distance of a length from 1 for ColBERTv2's codec: a few percent, the error of vectors stored as int8.
@@ -31,7 +31,7 @@ pub(crate) fn unit_of_rows(kind: CodecKind, dim: usize, rows: &[f32]) -> Result<
     }
     let middle = lengths.len() / 2;
     let median = *lengths.select_nth_unstable_by(middle, f64::total_cmp).1;
-    let (least, most) = MEDIANS;
+    let (least, most) = MEDIAN_RANGE;
     if (least..=most).contains(&median) {
         return Ok(power_of_two(median));
     }

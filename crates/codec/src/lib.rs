@@ -61,7 +61,7 @@ mod trained;
 pub mod weights;
 
 pub use error::{Error, Result};
-pub use kmeans::{Rounded, kmeans};
+pub use kmeans::{RoundedCentroids, kmeans};
 pub use train::{TrainOptions, train};
 pub use trained::{Codec, CodecKind, Compressor};
 

@@ -5,10 +5,10 @@
 //! held-out rows --assign, residual, levels--> stats --> 2^weight_bits weight pairs, rounded to integers
 //! ```
 
-use crate::kmeans::{Rounded, kmeans};
+use crate::kmeans::{RoundedCentroids, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::trained::in_units;
-use crate::weights::{Stats, WeightPair, to_integers, train_centroid_weights, train_pairs};
+use crate::weights::{InnerProducts, WeightPair, to_integers, train_centroid_weights, train_pairs};
 use crate::{Codec, CodecKind, Error, Progress, Result, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +135,7 @@ fn fit<B: Backend>(
     backend: &B,
     dim: usize,
     rows: &[f32],
-    Rounded { centroids, scale: centroid_scale }: Rounded,
+    RoundedCentroids { centroids, scale: centroid_scale }: RoundedCentroids,
     options: &TrainOptions,
 ) -> Result<CodecParams> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
@@ -182,28 +182,28 @@ fn fit<B: Backend>(
     Ok(codec)
 }
 
-/// Compresses `rows (N, D) f32` and computes the [`Stats`] of each; `centroids (K, D)` are real numbers.
+/// Compresses `rows (N, D) f32` and computes the [`InnerProducts`] of each; `centroids (K, D)` are real numbers.
 fn stats<B: Backend>(
     backend: &B,
     codec: &CodecParams,
     rows: &[f32],
     centroids: &[f32],
     codes: &[u32],
-) -> Result<Vec<Stats>> {
+) -> Result<Vec<InnerProducts>> {
     let (dim, row_bytes) = (codec.dim, codec.row_bytes());
     let packed = backend.compress(&backend.load_codec(CheckedCodec::new(codec.clone())?)?, rows, codes)?;
     let mut w = vec![0i8; if codec.nbits == 0 { 0 } else { dim }];
     let of_row = |(i, (x, &code)): (usize, (&[f32], &u32))| {
         let row = &packed.residuals[i * row_bytes..][..row_bytes];
         w.iter_mut().enumerate().for_each(|(d, level)| *level = codec.level(row, d));
-        Stats::new(x, &centroids[code as usize * dim..][..dim], &w)
+        InnerProducts::new(x, &centroids[code as usize * dim..][..dim], &w)
     };
     Ok(rows.chunks_exact(dim).zip(codes).enumerate().map(of_row).collect())
 }
 
 /// Returns ColBERTv2's weights: inverse lengths of the reconstructions `c + step * w`, the same factor for both parts.
-fn unit_norm_pairs(stats: &[Stats], step: f64, entries: usize) -> Vec<WeightPair> {
-    let length = |s: &Stats| (s.cc + 2.0 * step * s.cw + step * step * s.ww).sqrt();
+fn unit_norm_pairs(stats: &[InnerProducts], step: f64, entries: usize) -> Vec<WeightPair> {
+    let length = |s: &InnerProducts| (s.cc + 2.0 * step * s.cw + step * step * s.ww).sqrt();
     let mut inverse_lengths: Vec<f64> = stats.iter().map(|s| 1.0 / length(s).max(1e-6)).collect();
     let weights = train_centroid_weights(&mut inverse_lengths, entries);
     weights.into_iter().map(|weight| WeightPair { centroid: weight, residual: weight * step }).collect()

@@ -38,7 +38,7 @@ pub struct WeightPair {
 
 /// Inner products that the best [`WeightPair`] of one embedding depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stats {
+pub struct InnerProducts {
     /// `<x, x>`.
     pub xx: f64,
     /// `<x, c>`.
@@ -51,7 +51,7 @@ pub struct Stats {
     pub ww: f64,
 }
 
-impl Stats {
+impl InnerProducts {
     /// Computes the inner products of embedding `x (D)`, centroid `c (D)` and levels `w (D)`; `w` is empty at 0 bits.
     pub fn new(x: &[f32], c: &[f32], w: &[i8]) -> Self {
         let mut s = Self::default();
@@ -112,10 +112,10 @@ impl Form {
 const ROUNDS: usize = 20;
 
 /// Trains `entries` pairs on held-out embeddings; the pairs ascend by residual weight.
-pub fn train_pairs(stats: &[Stats], entries: usize) -> Vec<WeightPair> {
+pub fn train_pairs(stats: &[InnerProducts], entries: usize) -> Vec<WeightPair> {
     let by_residual =
         |a: &WeightPair, b: &WeightPair| a.residual.total_cmp(&b.residual).then(a.centroid.total_cmp(&b.centroid));
-    let best: Vec<WeightPair> = stats.iter().map(Stats::best_pair).collect();
+    let best: Vec<WeightPair> = stats.iter().map(InnerProducts::best_pair).collect();
     let forms: Vec<Form> = stats.iter().zip(&best).map(|(s, &best)| s.form(best)).collect();
     let mut order: Vec<usize> = (0..stats.len()).collect();
     order.sort_by(|&a, &b| by_residual(&best[a], &best[b]).then(a.cmp(&b)));
@@ -231,7 +231,7 @@ mod tests {
     fn the_best_pair_keeps_length_and_proportion() {
         let x = [0.6f32, 0.0, 0.64, 0.48];
         let (c, w) = ([1.0f32, 0.0, 0.0, 0.0], [0i8, 0, 2, 1]);
-        let s = Stats::new(&x, &c, &w);
+        let s = InnerProducts::new(&x, &c, &w);
         let pair = s.best_pair();
         let back: Vec<f64> =
             (0..4).map(|d| pair.centroid * f64::from(c[d]) + pair.residual * f64::from(w[d])).collect();
@@ -243,9 +243,9 @@ mod tests {
     /// With as many pairs as kinds of embedding, each kind gets its own.
     #[test]
     fn pairs_settle_on_the_kinds_there_are() {
-        let kind = |angle: f64| Stats { xx: 1.0, xc: angle.cos(), cc: 1.0, cw: 0.0, ww: 128.0 };
+        let kind = |angle: f64| InnerProducts { xx: 1.0, xc: angle.cos(), cc: 1.0, cw: 0.0, ww: 128.0 };
         let angles = [0.2, 0.5, 0.9, 1.2];
-        let stats: Vec<Stats> = (0..400).map(|i| kind(angles[i % 4])).collect();
+        let stats: Vec<InnerProducts> = (0..400).map(|i| kind(angles[i % 4])).collect();
         let pairs = train_pairs(&stats, 4);
         for (pair, angle) in pairs.iter().zip(angles) {
             let errors = (pair.centroid - angle.cos(), pair.residual - angle.sin() / 128f64.sqrt());
@@ -257,8 +257,8 @@ mod tests {
     /// another.
     #[test]
     fn no_weight_is_negative() {
-        let along_centroid = |length: f64, cw| Stats { xx: length * length, xc: length, cc: 1.0, cw, ww: 1.0 };
-        let across = |length: f64, cw| Stats { xx: length * length, xc: 0.0, cc: 1.0, cw, ww: 1.0 };
+        let along_centroid = |length: f64, cw| InnerProducts { xx: length * length, xc: length, cc: 1.0, cw, ww: 1.0 };
+        let across = |length: f64, cw| InnerProducts { xx: length * length, xc: 0.0, cc: 1.0, cw, ww: 1.0 };
         for (kind, stats) in [
             ("residual weight", [along_centroid(1.0, -0.9), along_centroid(0.2, 0.9)]),
             ("centroid weight", [across(1.0, -0.9), across(0.2, 0.9)]),
@@ -269,7 +269,7 @@ mod tests {
                 "{kind}: {centroid}, {residual}"
             );
         }
-        let opposite = Stats { xx: 1.0, xc: -1.0, cc: 1.0, cw: 0.0, ww: 1.0 };
+        let opposite = InnerProducts { xx: 1.0, xc: -1.0, cc: 1.0, cw: 0.0, ww: 1.0 };
         assert_eq!(opposite.best_pair(), WeightPair { centroid: 0.0, residual: 0.0 });
     }
 

@@ -221,13 +221,13 @@ impl HubModel {
 }
 
 /// Message of a running download: bytes have arrived, or it has ended.
-enum Event {
+enum DownloadEvent {
     Bytes,
     End(std::result::Result<PathBuf, ApiError>),
 }
 
 /// Sends a message for every piece of a download.
-struct Pulse(Sender<Event>);
+struct Pulse(Sender<DownloadEvent>);
 
 impl Progress for Pulse {
     fn init(&mut self, _: usize, _: &str) {
@@ -236,7 +236,7 @@ impl Progress for Pulse {
 
     fn update(&mut self, _: usize) {
         // After a timeout the receiver is gone.
-        let _ = self.0.send(Event::Bytes);
+        let _ = self.0.send(DownloadEvent::Bytes);
     }
 
     fn finish(&mut self) {}
@@ -249,14 +249,14 @@ fn download(api: &Api, repo: &Repo, name: &str) -> std::result::Result<PathBuf, 
     let (repo, file) = (api.repo(repo.clone()), name.to_owned());
     std::thread::spawn(move || {
         let ended = repo.download_with_progress(&file, Pulse(sender.clone()));
-        let _ = sender.send(Event::End(ended));
+        let _ = sender.send(DownloadEvent::End(ended));
     });
     let timeout = timeout("HF_HUB_DOWNLOAD_TIMEOUT");
     let mut wait = timeout + LOCK_WAIT;
     loop {
         match events.recv_timeout(wait) {
-            Ok(Event::Bytes) => wait = timeout,
-            Ok(Event::End(ended)) => return ended.map_err(|error| format!("{name}: {error}")),
+            Ok(DownloadEvent::Bytes) => wait = timeout,
+            Ok(DownloadEvent::End(ended)) => return ended.map_err(|error| format!("{name}: {error}")),
             Err(RecvTimeoutError::Timeout) => {
                 return Err(format!(
                     "{name}: the hub sent nothing for {} seconds (HF_HUB_DOWNLOAD_TIMEOUT changes that)",

@@ -61,7 +61,7 @@ pub struct TextPipeline {
     /// Special tokens that the tokenizer adds to every text.
     added: Vec<u32>,
     /// Length of the longest sequence of the transformer.
-    pub(crate) most_tokens: usize,
+    pub(crate) max_tokens: usize,
 }
 
 /// A [`TextConfig`] with ids in place of words.
@@ -120,12 +120,12 @@ impl TextPipeline {
             }
         };
         let added = tokenizer.complete(tokenizer.tokens("")?, 0)?.get_ids().to_vec();
-        Ok(Self { tokenizer, strip: text_rules.strip, lowercase, query, passage, expansion, added, most_tokens: most })
+        Ok(Self { tokenizer, strip: text_rules.strip, lowercase, query, passage, expansion, added, max_tokens: most })
     }
 
     /// Whether a text is blank. A blank text has no embeddings here; the reference libraries return the rows of its
     /// special tokens.
-    pub(crate) fn is_empty(text: &str) -> bool {
+    pub(crate) fn is_blank(text: &str) -> bool {
         strip(text).is_empty()
     }
 
@@ -135,7 +135,7 @@ impl TextPipeline {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer fails on a text.
     pub fn tokenize(&self, texts: &[impl AsRef<str> + Sync], kind: TextKind) -> Result<Vec<TokenizedText>> {
-        let tokenize = |text: &str| match Self::is_empty(text) {
+        let tokenize = |text: &str| match Self::is_blank(text) {
             true => Ok(TokenizedText::default()),
             false => self.tokenize_one(text, kind),
         };
@@ -150,7 +150,7 @@ impl TextPipeline {
 
     /// Byte ranges of a passage's kept tokens; empty for special tokens, the prefix token and prompts.
     pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
-        if Self::is_empty(text) {
+        if Self::is_blank(text) {
             return Ok(Vec::new());
         }
         let config = &self.passage;

@@ -21,7 +21,7 @@ pub(crate) fn split(model: &str, pipeline: &TextPipeline, text: &str, overlap: u
             kind: TextKind::Passage,
             requested: pipeline.passage_maxlen(),
             least: taken + num_prompt + 1,
-            most: pipeline.most_tokens,
+            most: pipeline.max_tokens,
         });
     }
     let end = text.trim_end_matches(is_blank).len();

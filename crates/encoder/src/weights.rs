@@ -18,7 +18,7 @@ use crate::paths::is_inside;
 /// Number of bytes of a tensor that are read at a time: a multiple of every element size.
 const PIECE: usize = 1 << 16;
 /// Largest accepted header, as in the safetensors crate.
-const MOST_HEADER_BYTES: u64 = 100_000_000;
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Tensors of one module, by name.
 pub struct Weights<'a> {
@@ -199,7 +199,7 @@ impl File {
         }
         self.pieces(0, header_bytes.len(), |piece| header_bytes.copy_from_slice(piece))?;
         let header_bytes = u64::from_le_bytes(header_bytes);
-        if header_bytes > MOST_HEADER_BYTES.min(len - start) {
+        if header_bytes > MAX_HEADER_BYTES.min(len - start) {
             return Err(self.malformed(format!("a header of {header_bytes} bytes in a file of {len} bytes")));
         }
         let mut header = Vec::new();

@@ -51,8 +51,8 @@ macro_rules! on_device {
                 $body
             }
             #[cfg(not(feature = "cuda"))]
-            $crate::device::Device::Cuda(wanted) => Err(selvedge_backend::Error::NoCudaDevice {
-                wanted,
+            $crate::device::Device::Cuda(requested) => Err(selvedge_backend::Error::NoCudaDevice {
+                requested,
                 reason: "this build has no CUDA; build selvedge with its feature cuda (the default has it)".into(),
             }
             .into()),

@@ -3,7 +3,7 @@
 use crate::device::on_device;
 use crate::queries::{Queries, QuerySource, encoder_of};
 use crate::snippet::{Similarities, Snippet};
-use crate::{BuildOptions, BuildReport, Error, EvalOptions, OpenOptions, Progress, Qrels, Report, Result};
+use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
 use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
@@ -120,7 +120,7 @@ impl Engine {
     ///
     /// # Errors
     /// - [`Error::NoEncoder`] if the index was made from embeddings and [`OpenOptions::model`] names no encoder.
-    /// - [`Error::RememberedModel`] if the encoder that made the index does not load by the name that the index
+    /// - [`Error::StoredModel`] if the encoder that made the index does not load by the name that the index
     ///   stores.
     /// - [`Error::Encoder`] if a named encoder does not load.
     /// - [`Error::OtherEncoder`] if its fingerprint is not the index's and [`OpenOptions::any_model`] is not set.
@@ -216,7 +216,7 @@ impl Engine {
         qrels: &Qrels,
         options: &EvalOptions,
         progress: &dyn Progress,
-    ) -> Result<Report> {
+    ) -> Result<EvalReport> {
         eval::eval(self, queries, qrels, options, progress)
     }
 
@@ -244,7 +244,7 @@ impl Engine {
 
     /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
     fn output(&self, query: &[f32], ranking: Ranking, options: &SearchOptions) -> Result<SearchOutput> {
-        let hits = ranking.found.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
+        let hits = ranking.hits.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
         Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us })
     }
 

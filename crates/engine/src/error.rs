@@ -183,7 +183,7 @@ pub enum Error {
         "the index was made with the model {model:?}, which cannot be loaded: {source}; if it has moved, give its \
          present folder or hub id"
     )]
-    RememberedModel {
+    StoredModel {
         /// Name or path of the model, as the index stores it.
         model: String,
         /// Error of loading the model.
@@ -220,14 +220,14 @@ pub enum Error {
     #[error("a single vector per passage is measured with the texts of the queries: give the texts too")]
     NoQueryTexts,
     /// Recall that no search setting reaches.
-    #[error("no setting tried finds {recall} of the top {k}; the best finds {most:.4}: request a lower recall")]
+    #[error("no setting tried finds {recall} of the top {k}; the best finds {best_recall:.4}: request a lower recall")]
     NothingTuned {
         /// Number of results.
         k: usize,
         /// Share of the exhaustive top k that was requested.
         recall: f64,
         /// Largest share that a setting finds.
-        most: f64,
+        best_recall: f64,
     },
     /// Queries of which none finds a passage.
     #[error("no query finds a passage: give queries that find something")]

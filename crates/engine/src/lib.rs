@@ -78,7 +78,7 @@ pub use device::Device;
 pub use encode::{EncodeOptions, EncodeReport, encode};
 pub use engine::{Engine, Hit, SearchOutput};
 pub use error::{Error, Result};
-pub use eval::{EvalOptions, Report, metrics, truth};
+pub use eval::{EvalOptions, EvalReport, metrics, truth};
 pub use mine::{MineOptions, MineReport, Teacher, mine};
 pub use options::{Model, OpenOptions, SearchOptions};
 pub use progress::{Progress, Step};

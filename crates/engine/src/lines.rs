@@ -1,6 +1,6 @@
 //! Text files read by lines. Errors name the file and the line.
 
-use crate::text::{self, MOST_PASSAGE_BYTES};
+use crate::text::{self, MAX_PASSAGE_BYTES};
 use crate::{Error, Result};
 use selvedge_index::Document;
 use std::io::{BufRead, Read};
@@ -59,14 +59,14 @@ impl Lines {
     fn advance(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
-            let mut reader = self.reader.by_ref().take(MOST_PASSAGE_BYTES as u64 + 1);
+            let mut reader = self.reader.by_ref().take(MAX_PASSAGE_BYTES as u64 + 1);
             let read = reader.read_until(b'\n', &mut self.buffer).map_err(Error::io(&self.path))?;
             if read == 0 {
                 return Ok(false);
             }
             self.line += 1;
-            if read > MOST_PASSAGE_BYTES {
-                return Err(self.error(format!("is longer than {MOST_PASSAGE_BYTES} bytes")));
+            if read > MAX_PASSAGE_BYTES {
+                return Err(self.error(format!("is longer than {MAX_PASSAGE_BYTES} bytes")));
             }
             while matches!(self.buffer.last(), Some(b'\n' | b'\r')) {
                 self.buffer.pop();

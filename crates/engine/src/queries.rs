@@ -98,7 +98,7 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
     let not_loaded = |source| match source {
         // The fault of the caller's length, not of the model's name.
         source @ selvedge_encoder::Error::MaxLength { .. } => Error::Encoder(source),
-        source => Error::RememberedModel { model: made_by.model.clone(), source: Box::new(source) },
+        source => Error::StoredModel { model: made_by.model.clone(), source: Box::new(source) },
     };
     let encoder = match model {
         Some(model) => Encoder::load(model, &load)?,

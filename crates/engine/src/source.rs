@@ -19,7 +19,7 @@ pub trait Source: Send {
     /// Upper bound of the number of tokens of a passage.
     fn max_doclen(&self) -> usize;
     /// Upper bound of the number of tokens of all passages together.
-    fn most_tokens(&self) -> usize {
+    fn max_tokens(&self) -> usize {
         self.num_passages().saturating_mul(self.max_doclen())
     }
     /// Whether embeddings should be kept rather than computed twice.
@@ -145,8 +145,8 @@ impl Source for Pooled<'_> {
         self.inner.max_doclen().div_ceil(self.factor)
     }
 
-    fn most_tokens(&self) -> usize {
-        self.inner.most_tokens().div_ceil(self.factor) + self.num_passages()
+    fn max_tokens(&self) -> usize {
+        self.inner.max_tokens().div_ceil(self.factor) + self.num_passages()
     }
 
     fn is_costly(&self) -> bool {
@@ -231,7 +231,7 @@ impl Source for ArraySource {
         self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize
     }
 
-    fn most_tokens(&self) -> usize {
+    fn max_tokens(&self) -> usize {
         self.offsets.last().map_or(0, |&end| end as usize)
     }
 

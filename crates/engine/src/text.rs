@@ -11,10 +11,10 @@ use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 /// Number of bytes at the start of a file that are searched for a zero byte, which marks a binary file, as in git.
-const LOOKED_AT: usize = 8000;
+const BINARY_CHECK_BYTES: usize = 8000;
 
 /// Largest size of a passage: far beyond any model's maximum length, and small enough to be copied a few times.
-pub(crate) const MOST_PASSAGE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_PASSAGE_BYTES: usize = 64 << 20;
 
 /// Opens a file, or standard input for `-`. Gzip and Zstandard are decompressed, whatever the name of the file.
 pub(crate) fn open(path: &Path) -> std::io::Result<Box<dyn BufRead + Send>> {
@@ -78,7 +78,7 @@ impl TextReader {
     pub(crate) fn open(path: &Path) -> Result<Self, NotText> {
         let mut input = open(path)?;
         let mut head = Vec::new();
-        input.by_ref().take(LOOKED_AT as u64).read_to_end(&mut head)?;
+        input.by_ref().take(BINARY_CHECK_BYTES as u64).read_to_end(&mut head)?;
         let (encoding, mark_bytes) = match head.as_slice() {
             [0xef, 0xbb, 0xbf, ..] => (Encoding::Utf8, 3),
             [0xff, 0xfe, ..] => (Encoding::Utf16Little, 2),

@@ -57,9 +57,9 @@ pub struct TuneReport {
     pub tried: Vec<Vec<Tuned>>,
     /// Each `k` that is at least the number of passages: a search for that many results scores every passage,
     /// whatever its setting.
-    pub whole: Vec<usize>,
+    pub exhaustive: Vec<usize>,
     /// Each `k` for which no setting reaches the recall, with the largest recall of a setting tried.
-    pub missed: Vec<(usize, f64)>,
+    pub unreached: Vec<(usize, f64)>,
 }
 
 /// Measures and stores settings: see [`Engine::tune`].
@@ -80,8 +80,8 @@ pub(crate) fn tune(
                 report.best.push(tried[0]);
                 report.tried.push(tried);
             }
-            Tuning::SearchedWhole => report.whole.push(k),
-            Tuning::OutOfReach { most } => report.missed.push((k, most)),
+            Tuning::SearchedWhole => report.exhaustive.push(k),
+            Tuning::OutOfReach { best_recall } => report.unreached.push((k, best_recall)),
             Tuning::NothingFound => return Err(Error::NothingFound),
             Tuning::Cancelled => return Err(Error::Cancelled),
         }

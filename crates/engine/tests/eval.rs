@@ -38,7 +38,7 @@ fn every_ranking_of_a_measurement_is_within_the_subset() {
     let within = eval(Some(vec![0, 1, 4]));
     let recalls = (within.quality.recall_100, within.exact_f32.recall_100, within.dense.unwrap().recall_100);
     assert_eq!(recalls, (0.5, 0.5, 0.5));
-    assert_eq!((within.recall_vs_exact_100, within.funnel_100), (1.0, 1.0));
+    assert_eq!((within.recall_vs_exact_100, within.approximate_100), (1.0, 1.0));
 }
 
 /// An index of arrays has an empty text for each passage, which an encoder that is named would encode.

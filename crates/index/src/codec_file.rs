@@ -117,7 +117,7 @@ pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
         return Err(too_short(PRELUDE_BYTES));
     }
     let sizes = Sizes::read(file)?;
-    let [cutoffs, levels, centroid_weights, residual_weights, centroids, end] = sizes.ends();
+    let [cutoffs, levels, centroid_weights, residual_weights, centroids, end] = sizes.offsets();
     if bytes.len() < end {
         return Err(too_short(end));
     }
@@ -178,7 +178,7 @@ impl Sizes {
     }
 
     /// Offsets of cutoffs, levels, centroid weights, residual weights and centroids, and the end of the payload.
-    fn ends(&self) -> [usize; 6] {
+    fn offsets(&self) -> [usize; 6] {
         let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.weight_bits;
         let mut ends = [PRELUDE_BYTES; 6];

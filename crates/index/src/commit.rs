@@ -4,7 +4,7 @@
 //! opens the index meanwhile reads the old manifest or the new one. Concurrent changes run one after the
 //! other.
 
-use crate::disk::{FolderLock, PartialFolder, sync_directory};
+use crate::disk::{DirectoryLock, PartialDirectory, sync_directory};
 use crate::error::{Result, io_at};
 use crate::files::IndexFile;
 use crate::manifest::Manifest;
@@ -29,18 +29,18 @@ pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>)
 /// As [`write_search`].
 pub fn check_writable(path: &Path) -> Result<()> {
     Manifest::read(path)?;
-    let lock = FolderLock::wait(path)?;
-    PartialFolder::create(path, &lock).map(drop)
+    let lock = DirectoryLock::wait(path)?;
+    PartialDirectory::create(path, &lock).map(drop)
 }
 
 /// Replaces the manifest of the index at `path` by a changed one, under the lock of the directory.
 pub(crate) fn update(path: &Path, change: impl FnOnce(&mut Manifest)) -> Result<()> {
     // Read before the lock is taken, so that no lock file is created in a directory without an index.
     Manifest::read(path)?;
-    let lock = FolderLock::wait(path)?;
+    let lock = DirectoryLock::wait(path)?;
     let (mut manifest, _) = Manifest::read(path)?;
     change(&mut manifest);
-    let partial = PartialFolder::create(path, &lock)?;
+    let partial = PartialDirectory::create(path, &lock)?;
     manifest.write(partial.path())?;
     let (name, to) = (IndexFile::MANIFEST.name(), path.join(IndexFile::MANIFEST.name()));
     std::fs::rename(partial.path().join(name), &to).map_err(io_at(&to))?;

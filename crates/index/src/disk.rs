@@ -1,8 +1,8 @@
 //! File system primitives of an index: durable file names, and a lock so that one writer at a time changes a
 //! directory.
 //!
-//! In: the directory of an index. Out: its lock ([`FolderLock`]), and in it a hidden directory for incomplete files
-//! ([`PartialFolder`]). Only the holder of the lock uses the hidden directory, so the next holder may delete its
+//! In: the directory of an index. Out: its lock ([`DirectoryLock`]), and in it a hidden directory for incomplete files
+//! ([`PartialDirectory`]). Only the holder of the lock uses the hidden directory, so the next holder may delete its
 //! contents.
 
 use crate::error::{Error, Result, io_at};
@@ -36,13 +36,13 @@ pub(crate) fn parent_of(path: &Path) -> PathBuf {
 /// machines exclude each other where the file system shares its locks, as NFS does unless mounted with `nolock` or
 /// `local_lock`.
 #[derive(Debug)]
-pub(crate) struct FolderLock {
+pub(crate) struct DirectoryLock {
     path: PathBuf,
     /// Closing the file releases the lock.
     _file: File,
 }
 
-impl FolderLock {
+impl DirectoryLock {
     /// Takes the lock of `folder`; [`Error::Locked`] where another writer, of this process or another, holds it.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         Self::acquire(folder, File::try_lock)
@@ -72,7 +72,7 @@ impl FolderLock {
     }
 }
 
-impl Drop for FolderLock {
+impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // Deleted before the lock is released: the next holder sees that the file is gone and creates another.
         let _ = fs::remove_file(&self.path);
@@ -123,13 +123,13 @@ fn is_still_at(file: &File, path: &Path) -> bool {
 
 /// Hidden directory for incomplete files; deleted with its contents when dropped.
 #[derive(Debug)]
-pub(crate) struct PartialFolder {
+pub(crate) struct PartialDirectory {
     path: PathBuf,
 }
 
-impl PartialFolder {
+impl PartialDirectory {
     /// Creates the directory, empty, in `folder`. The lock proves that an existing one is unused.
-    pub(crate) fn create(folder: &Path, _lock: &FolderLock) -> Result<Self> {
+    pub(crate) fn create(folder: &Path, _lock: &DirectoryLock) -> Result<Self> {
         let path = folder.join(PARTIAL_NAME);
         match fs::remove_dir_all(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Io { path, source }),
@@ -145,7 +145,7 @@ impl PartialFolder {
     }
 }
 
-impl Drop for PartialFolder {
+impl Drop for PartialDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
@@ -156,9 +156,9 @@ mod tests {
     use super::*;
 
     /// Takes the lock as on a file system without locks.
-    fn take_without_locks(folder: &Path) -> Result<FolderLock> {
+    fn take_without_locks(folder: &Path) -> Result<DirectoryLock> {
         let unsupported = |_: &File| Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
-        FolderLock::acquire(folder, unsupported)
+        DirectoryLock::acquire(folder, unsupported)
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
     fn a_link_to_nothing_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("nowhere", directory.path().join(LOCK_NAME)).unwrap();
-        let error = FolderLock::take(directory.path()).unwrap_err();
+        let error = DirectoryLock::take(directory.path()).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
     }
 }

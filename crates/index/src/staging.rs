@@ -15,7 +15,7 @@
 //! of it. It recognizes those by the length and checksum in the manifest of the hidden directory, and touches
 //! nothing else.
 
-use crate::disk::{FolderLock, PartialFolder, parent_of, sync_directory};
+use crate::disk::{DirectoryLock, PartialDirectory, parent_of, sync_directory};
 use crate::error::{Error, Result, io_at};
 use crate::files::{IndexFile, LOCK_NAME, PARTIAL_NAME};
 use crate::framed_file::FramedFile;
@@ -38,8 +38,8 @@ pub(crate) struct Staging {
 /// Directory and lock that a writer holds in the target; dropped in this order.
 #[derive(Debug)]
 struct Held {
-    partial: PartialFolder,
-    _lock: FolderLock,
+    partial: PartialDirectory,
+    _lock: DirectoryLock,
 }
 
 impl Staging {
@@ -51,9 +51,9 @@ impl Staging {
         if fs::symlink_metadata(&partial).is_err() {
             check_empty(path)?;
         }
-        let lock = FolderLock::take(path)?;
+        let lock = DirectoryLock::take(path)?;
         undo_moves(path, &partial);
-        let held = Held { partial: PartialFolder::create(path, &lock)?, _lock: lock };
+        let held = Held { partial: PartialDirectory::create(path, &lock)?, _lock: lock };
         let staging = Self { target: path.to_owned(), is_new, held: Some(held) };
         check_empty(path)?;
         Ok(staging)

@@ -25,7 +25,7 @@
 //! Every probed cell is read to its end, so that a search which probes all cells finds the same passages as the
 //! exhaustive search. The crate's README has the cost.
 
-use crate::subset::Local;
+use crate::subset::LocalSubset;
 use selvedge_backend::{Pid, Probed};
 use selvedge_index::{Cursor, InvertedLists};
 
@@ -44,7 +44,7 @@ const MARKS: usize = MARK as usize - 1;
 /// Largest number of cursors that stay allocated between queries: 3 MiB, about a hundred times the default of
 /// a query. After a query with more, such as one that probes every cell of a large index, the memory is
 /// freed.
-const MOST_CURSORS: usize = 1 << 16;
+const MAX_CURSORS: usize = 1 << 16;
 
 /// Number of states that are compared with the floor together: one cache line.
 const STEP: usize = 16;
@@ -150,7 +150,7 @@ pub fn gather(
     num_passages: usize,
     segment: u32,
     probed: &Probed,
-    subset: Option<&Local<'_>>,
+    subset: Option<&LocalSubset<'_>>,
     kept: &mut Kept,
 ) {
     let Scratch { states, cursors } = scratch;
@@ -180,13 +180,13 @@ pub fn gather(
         }
         drain(states, start, segment, subset, kept);
     }
-    if cursors.capacity() > MOST_CURSORS {
+    if cursors.capacity() > MAX_CURSORS {
         *cursors = Vec::new();
     }
 }
 
 /// Adds the candidates of the block that starts at pid `start` to `kept`, and zeroes the states.
-fn drain(states: &mut [u32], start: usize, segment: u32, subset: Option<&Local<'_>>, kept: &mut Kept) {
+fn drain(states: &mut [u32], start: usize, segment: u32, subset: Option<&LocalSubset<'_>>, kept: &mut Kept) {
     for (number, step) in states.chunks(STEP).enumerate() {
         // States above this have a sum above the floor or, without a floor, any mark.
         let floor = kept.floor.map_or(0, |floor| (floor as u32) << MARK_BITS | MARK);

@@ -24,8 +24,8 @@ impl<B: Backend> Searcher<B> {
         let (hits, num_scored) = self.exact(&rounded, k.min(self.num_passages()), subset)?;
         stages.score = clock.lap();
         for ((&number, query), hits) in numbers.iter().zip(&rounded).zip(hits) {
-            let found = self.hits(query, hits)?;
-            rankings[number] = Ranking { found, num_scored, ..Ranking::default() };
+            let hits = self.hits(query, hits)?;
+            rankings[number] = Ranking { hits, num_scored, ..Ranking::default() };
         }
         stages.topk = clock.lap();
         let mean = stages.divided(queries.len().max(1));

@@ -18,7 +18,7 @@ pub struct Hit {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
     /// Hits, best first; at most `k`.
-    pub found: Vec<Hit>,
+    pub hits: Vec<Hit>,
     /// Number of passages scored with MaxSim.
     pub num_scored: usize,
     /// Time of each stage.

@@ -153,9 +153,9 @@ impl<B: Backend> Searcher<B> {
             }
         };
         stages.score += clock.lap();
-        let found = self.hits(&query, topk::topk(hits, k))?;
+        let hits = self.hits(&query, topk::topk(hits, k))?;
         stages.topk = clock.lap();
-        Ok(Ranking { found, num_scored, stages_us: stages })
+        Ok(Ranking { hits, num_scored, stages_us: stages })
     }
 
     /// Rotates and rounds a query `(Q, D) f32` that has been checked.

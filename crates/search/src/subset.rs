@@ -12,7 +12,7 @@ pub struct Subset {
 
 /// Part of a subset that is in one segment. Its methods take and return pids within the segment ("local pids").
 #[derive(Clone, Debug)]
-pub struct Local<'a> {
+pub struct LocalSubset<'a> {
     pids: &'a [Pid],
     first_pid: Pid,
 }
@@ -42,20 +42,20 @@ impl Subset {
     }
 
     /// Returns the part in the segment of pids `first_pid..first_pid + num_passages`.
-    pub fn local(&self, first_pid: Pid, num_passages: usize) -> Local<'_> {
+    pub fn local(&self, first_pid: Pid, num_passages: usize) -> LocalSubset<'_> {
         let start = self.pids.partition_point(|&p| p < first_pid);
         let end = self.pids.partition_point(|&p| (p as usize) < first_pid as usize + num_passages);
-        Local { pids: &self.pids[start..end], first_pid }
+        LocalSubset { pids: &self.pids[start..end], first_pid }
     }
 }
 
-impl Local<'_> {
+impl LocalSubset<'_> {
     /// Whether the passage of the local `pid` is in the subset.
     pub fn contains(&self, pid: Pid) -> bool {
         self.pids.binary_search(&(pid + self.first_pid)).is_ok()
     }
 
-    /// Local pids, ascending.
+    /// LocalSubset pids, ascending.
     pub fn pids(&self) -> Vec<Pid> {
         self.pids.iter().map(|p| p - self.first_pid).collect()
     }

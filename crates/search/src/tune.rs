@@ -19,19 +19,19 @@ const ROUNDS: usize = 3;
 /// Smallest value of `ndocs` that is tried, unless `k` is larger; it is then doubled.
 const LEAST_NDOCS: usize = 64;
 /// Largest value of `ndocs` that is tried; for `k` above 8,192 it is twice the smallest value.
-const MOST_NDOCS: usize = 16384;
+const MAX_NDOCS: usize = 16384;
 /// Number of approximate scores that take about as long as one full score; used to estimate the work of a
 /// setting.
 const APPROX_PER_SCORE: usize = 4;
 /// Multiple of `k` at which the doubling of `ndocs` ends.
-const MOST_PER_RESULT: usize = 64;
+const MAX_PER_RESULT: usize = 64;
 /// Largest number of queries that settings are tried on, taken evenly from all.
-const MOST_QUERIES: usize = 300;
+const MAX_QUERIES: usize = 300;
 /// Number of queries of one exhaustive batch; cancellation is checked after each batch.
 const EXHAUSTIVE_QUERIES: usize = 16;
 /// Largest estimated work of a setting, as a share of the work of the setting kept before it. A setting that saves less
 /// is dropped, since it probes more cells.
-const WORTH: f64 = 0.95;
+const MOST_WORK: f64 = 0.95;
 
 /// Search parameters that were measured on an index.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -81,7 +81,7 @@ pub enum Tuning {
     /// No setting tried reaches the target recall.
     OutOfReach {
         /// Largest recall of a setting tried.
-        most: f64,
+        best_recall: f64,
     },
     /// No query finds any passage.
     NothingFound,
@@ -107,7 +107,7 @@ pub fn tune<Q: AsRef<[f32]>>(
     if k >= searcher.num_passages() {
         return Ok(Tuning::SearchedWhole);
     }
-    let step = queries.len().div_ceil(MOST_QUERIES).max(1);
+    let step = queries.len().div_ceil(MAX_QUERIES).max(1);
     let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
     let Some(exact) = exhaustive(searcher, &queries, k, progress)? else { return Ok(Tuning::Cancelled) };
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
@@ -116,7 +116,7 @@ pub fn tune<Q: AsRef<[f32]>>(
     }
     let all_ndocs = all_ndocs(k, searcher.num_passages());
     let mut tried: Vec<Tuned> = Vec::new();
-    let mut most = 0f64;
+    let mut best_recall = 0f64;
     for (number, nprobe) in (1..).zip(NPROBES) {
         let ranks = queries.par_iter().zip(&exact);
         let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top));
@@ -128,7 +128,7 @@ pub fn tune<Q: AsRef<[f32]>>(
                 ranks[at].iter().flatten().map(move |&rank| (rank, share))
             });
             let shares: Vec<(usize, f64)> = shares.collect();
-            most = most.max(rounded(shares.iter().map(|&(_, share)| share).sum()));
+            best_recall = best_recall.max(rounded(shares.iter().map(|&(_, share)| share).sum()));
             let (num_rescored, recall) = least_num_rescored(shares, target)?;
             let (num_rescored, queries) = (round_up(num_rescored.max(k)), queries.len());
             Some(Tuned {
@@ -144,7 +144,7 @@ pub fn tune<Q: AsRef<[f32]>>(
         });
         let least = settings.min_by_key(Tuned::work);
         if let Some(least) = least
-            && tried.last().is_none_or(|last| (least.work() as f64) < WORTH * last.work() as f64)
+            && tried.last().is_none_or(|last| (least.work() as f64) < MOST_WORK * last.work() as f64)
         {
             tried.push(least);
         }
@@ -158,7 +158,7 @@ pub fn tune<Q: AsRef<[f32]>>(
         }
     }
     if tried.is_empty() {
-        return Ok(Tuning::OutOfReach { most });
+        return Ok(Tuning::OutOfReach { best_recall });
     }
     if !time(searcher, &queries, &mut tried, progress)? {
         return Ok(Tuning::Cancelled);
@@ -183,7 +183,7 @@ fn exhaustive(
     let mut found: Vec<Vec<u32>> = Vec::with_capacity(queries.len());
     for block in queries.chunks(EXHAUSTIVE_QUERIES) {
         let rankings = searcher.search_batch(block, &SearchParams::exact(k), None)?;
-        found.extend(rankings.iter().map(|ranking| ranking.found.iter().map(|hit| hit.pid).collect()));
+        found.extend(rankings.iter().map(|ranking| ranking.hits.iter().map(|hit| hit.pid).collect()));
         let (done, total) = (found.len() as u64, Some(queries.len() as u64));
         if is_stopped(progress, Step { stage: "exhaustive search", unit: "queries", done, total }) {
             return Ok(None);
@@ -195,9 +195,9 @@ fn exhaustive(
 /// Values of `ndocs` to try for `k` results of `num_passages` (more than `k`); at least one.
 fn all_ndocs(k: usize, num_passages: usize) -> Vec<usize> {
     let least = k.next_power_of_two().max(LEAST_NDOCS);
-    let most = MOST_NDOCS.max(2 * least);
+    let most = MAX_NDOCS.max(2 * least);
     let doubled = std::iter::successors(Some(2 * least), |ndocs| ndocs.checked_mul(2));
-    let worth = |&ndocs: &usize| ndocs <= most && ndocs / 2 < num_passages.min(MOST_PER_RESULT.saturating_mul(k));
+    let worth = |&ndocs: &usize| ndocs <= most && ndocs / 2 < num_passages.min(MAX_PER_RESULT.saturating_mul(k));
     std::iter::once(least).chain(doubled.take_while(worth)).collect()
 }
 

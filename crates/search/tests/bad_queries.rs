@@ -28,7 +28,7 @@ macro_rules! each_searcher {
 
 /// Pids of the hits, after a check of scores and order.
 fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Vec<u32> {
-    let found = searcher.search(query, params, subset).unwrap().found;
+    let found = searcher.search(query, params, subset).unwrap().hits;
     assert!(found.iter().all(|f| f.score.is_finite()), "{params:?}: {found:?}");
     assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)), "{params:?}: {found:?}");
     found.iter().map(|f| f.pid).collect()
@@ -141,8 +141,8 @@ fn a_search_for_more_results_than_the_cells_hold_is_exhaustive() {
     each_searcher!(&index, searcher => {
         let (query, k) = (rows(4), DOCLENS.len());
         let outcome = searcher.search(&query, &funnel(k, 1, 1), None).unwrap();
-        assert_eq!(outcome.found, searcher.search(&query, &SearchParams::exact(k), None).unwrap().found);
-        assert_eq!(outcome.found.len(), FILLED);
+        assert_eq!(outcome.hits, searcher.search(&query, &SearchParams::exact(k), None).unwrap().hits);
+        assert_eq!(outcome.hits.len(), FILLED);
         // The passage without tokens is counted too: all passages were scored, not only the candidates.
         assert_eq!(outcome.num_scored, DOCLENS.len());
     });
@@ -150,8 +150,8 @@ fn a_search_for_more_results_than_the_cells_hold_is_exhaustive() {
     let subset = Subset::new(vec![0, 1, 2, 3], 5).unwrap();
     each_searcher!(&index, searcher => {
         let outcome = searcher.search(&rows(4), &funnel(3, 1, 1), Some(&subset)).unwrap();
-        assert_eq!(outcome.found, searcher.search(&rows(4), &SearchParams::exact(3), Some(&subset)).unwrap().found);
-        assert_eq!((outcome.found.len(), outcome.num_scored), (2, 4));
+        assert_eq!(outcome.hits, searcher.search(&rows(4), &SearchParams::exact(3), Some(&subset)).unwrap().hits);
+        assert_eq!((outcome.hits.len(), outcome.num_scored), (2, 4));
     });
 }
 

@@ -46,7 +46,7 @@ fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
         (SearchParams::exact(7), Some(&subset)),
     ] {
         let found = |outcomes: Vec<selvedge_search::Ranking>| -> Vec<(Vec<Hit>, usize)> {
-            outcomes.into_iter().map(|outcome| (outcome.found, outcome.num_scored)).collect()
+            outcomes.into_iter().map(|outcome| (outcome.hits, outcome.num_scored)).collect()
         };
         let together = many.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();
         let alone = one.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();

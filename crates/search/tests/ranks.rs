@@ -36,7 +36,7 @@ fn a_rank_is_the_largest_num_rescored_that_does_not_find_the_passage() {
                 let params = SearchParams { k: 1, mode: Mode::Approximate { nprobe: NPROBE, ndocs, num_rescored } };
                 // k = num_rescored, so that every scored passage is found.
                 let outcome = searcher.search(&query, &SearchParams { k: num_rescored, ..params }, None).unwrap();
-                let mut found: Vec<u32> = outcome.found.iter().map(|f| f.pid).collect();
+                let mut found: Vec<u32> = outcome.hits.iter().map(|f| f.pid).collect();
                 found.sort_unstable();
                 let by_rank = |&pid: &u32| ranks[pid as usize].is_some_and(|rank| rank < num_rescored);
                 let expected: Vec<u32> = pids.iter().copied().filter(by_rank).collect();
@@ -74,7 +74,7 @@ fn an_index_that_is_searched_whole_gives_every_passage() {
     for k in [PASSAGES, 10 * PASSAGES] {
         let narrow = SearchParams { k, mode: Mode::Approximate { nprobe: 1, ndocs: 1, num_rescored: 1 } };
         for query in queries() {
-            assert_eq!(searcher.search(&query, &narrow, None).unwrap().found.len(), PASSAGES);
+            assert_eq!(searcher.search(&query, &narrow, None).unwrap().hits.len(), PASSAGES);
         }
     }
 }
@@ -87,6 +87,6 @@ fn failures_to_tune_are_told_apart() {
     assert_eq!(tune(&searcher, &nothing, 5, 0.9, &()).unwrap(), Tuning::NothingFound);
     assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, &()).unwrap(), Tuning::NothingFound);
     // No setting finds more than everything.
-    let Tuning::OutOfReach { most } = tune(&searcher, &queries(), 5, 1.5, &()).unwrap() else { panic!() };
-    assert!((most - 1.0).abs() < 1e-9, "{most}");
+    let Tuning::OutOfReach { best_recall } = tune(&searcher, &queries(), 5, 1.5, &()).unwrap() else { panic!() };
+    assert!((best_recall - 1.0).abs() < 1e-9, "{best_recall}");
 }

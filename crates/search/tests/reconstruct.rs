@@ -19,7 +19,7 @@ fn maxsim_of_reconstructed_rows_is_the_score() {
     assert!(stored.iter().zip(doclens).all(|(rows, len)| rows.len() == len as usize * DIM));
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let query = rows(5);
-    for found in searcher.search(&query, &SearchParams::exact(6), None).unwrap().found {
+    for found in searcher.search(&query, &SearchParams::exact(6), None).unwrap().hits {
         let best = |q| stored[found.pid as usize].chunks(DIM).map(|row| dot(q, row)).fold(f32::MIN, f32::max);
         let expected: f32 = query.chunks(DIM).map(best).sum();
         assert!((found.score - expected).abs() < 0.02 * 5.0, "{}: {} for {expected}", found.pid, found.score);

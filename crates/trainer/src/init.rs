@@ -48,7 +48,7 @@ impl Default for InitOptions {
 }
 
 /// Standard deviation of the normal distribution that BERT draws its initial weights from.
-const WIDTH: f64 = 0.02;
+const STD_DEV: f64 = 0.02;
 
 /// Writes a new, small BERT checkpoint into `folder`, in the format of sentence-transformers.
 ///
@@ -145,7 +145,7 @@ fn weights(
 ) -> Result<Vec<(String, Tensor)>> {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     // The sum of 12 uniform numbers has variance 1 and is close enough to a normal distribution here.
-    let mut normal = || WIDTH as f32 * ((0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0);
+    let mut normal = || STD_DEV as f32 * ((0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0);
     let mut all = vec![
         ("embeddings.word_embeddings.weight".to_owned(), tensor(words, &[num_tokens, dim])?),
         ("embeddings.position_embeddings.weight".to_owned(), tensor(vec![0.0; positions * dim], &[positions, dim])?),

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 pub(super) const NUM: usize = 16;
 
 /// Maximum width in bits: up to seven bits of another number may precede it in its four bytes.
-pub(super) const MOST_BITS: u32 = 25;
+pub(super) const MAX_BITS: u32 = 25;
 
 /// Unpacks numbers of one width.
 #[derive(Clone, Copy)]
@@ -22,12 +22,12 @@ pub(super) struct BitUnpacker {
 }
 
 impl BitUnpacker {
-    /// An unpacker for `bits` bits; `None` if they are more than [`MOST_BITS`].
+    /// An unpacker for `bits` bits; `None` if they are more than [`MAX_BITS`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
     pub(super) fn new(bits: u32) -> Option<Self> {
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        (bits <= MOST_BITS).then(|| Self {
+        (bits <= MAX_BITS).then(|| Self {
             bits: bits as usize,
             starts: _mm512_mullo_epi32(lanes, _mm512_set1_epi32(bits as i32)),
             mask: _mm512_set1_epi32((1 << bits) - 1),
@@ -71,7 +71,7 @@ mod tests {
             eprintln!("skipped: no AVX-512 here");
             return;
         }
-        for bits in 0..=MOST_BITS {
+        for bits in 0..=MAX_BITS {
             let codes: Vec<u32> = (0..77u32).map(|i| i.wrapping_mul(2_654_435_761) & ((1 << bits) - 1)).collect();
             let bytes = pack_codes(&codes, bits);
             let reader = CodeReader::new(&bytes, bits);
@@ -88,6 +88,6 @@ mod tests {
             }
         }
         // SAFETY: this machine has AVX-512.
-        assert!(unsafe { BitUnpacker::new(MOST_BITS + 1) }.is_none());
+        assert!(unsafe { BitUnpacker::new(MAX_BITS + 1) }.is_none());
     }
 }

@@ -105,7 +105,7 @@ impl Cpu {
     /// # Errors
     /// [`Error::UnavailableIsa`] if this machine lacks it.
     pub fn with_isa(isa: Isa) -> Result<Self> {
-        if isa.is_available() { Ok(Self { isa }) } else { Err(Error::UnavailableIsa { wanted: isa }) }
+        if isa.is_available() { Ok(Self { isa }) } else { Err(Error::UnavailableIsa { requested: isa }) }
     }
 
     /// The instruction set that the ops use.

@@ -107,11 +107,11 @@ thread_local! {
 }
 
 /// Largest table whose memory is kept, in entries: 64 MiB, that is 2^18 centroids and 64 query tokens.
-const MOST_SPARE: usize = 1 << 24;
+const MAX_SPARE: usize = 1 << 24;
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if self.entries.capacity() <= MOST_SPARE {
+        if self.entries.capacity() <= MAX_SPARE {
             let memory = (std::mem::take(&mut self.entries), std::mem::take(&mut self.maxima));
             // A thread that is ending keeps nothing.
             let _ = SPARE.try_with(|spare| spare.set(memory));

@@ -167,9 +167,9 @@ fn passages_of_other_bits_are_refused() {
 #[test]
 fn an_instruction_set_that_is_missing_is_named() {
     for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
-        assert!(matches!(Cpu::with_isa(isa), Err(Error::UnavailableIsa { wanted }) if wanted == isa));
+        assert!(matches!(Cpu::with_isa(isa), Err(Error::UnavailableIsa { requested }) if requested == isa));
     }
-    let message = Error::UnavailableIsa { wanted: Isa::Avx512 }.to_string();
+    let message = Error::UnavailableIsa { requested: Isa::Avx512 }.to_string();
     assert!(
         message.contains("avx512") && message.contains("portable") && !message.contains("SELVEDGE_ISA"),
         "{message}"

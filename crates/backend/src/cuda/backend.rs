@@ -40,7 +40,7 @@ impl Cuda {
     /// [`Error::NoCudaDevice`] if there is no driver, no such device or no NVRTC, if the device is too old (compute
     /// capability below 8.0) or newer than NVRTC; [`Error::Cuda`] if a call of the driver fails.
     pub fn new(ordinal: usize) -> Result<Self> {
-        let refused = |error: Unavailable| Error::NoCudaDevice { wanted: ordinal, reason: error.to_string() };
+        let refused = |error: Unavailable| Error::NoCudaDevice { requested: ordinal, reason: error.to_string() };
         Self::with(Driver::get().map_err(refused)?, Nvrtc::get().map_err(refused)?, Cubins::of_user(), ordinal)
     }
 

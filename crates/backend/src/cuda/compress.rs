@@ -16,7 +16,7 @@ use selvedge_kernels::Op;
 const THREADS: u32 = 128;
 const WARPS: usize = THREADS as usize / WARP;
 /// Limit on the scratch memory of trellis searches, unless one block needs more.
-const TAKEN_BYTES: usize = 256 << 20;
+const SCRATCH_BYTES: usize = 256 << 20;
 
 pub(super) const CONSTANTS: [Constant; 4] = [
     ("THREADS", THREADS as i64),
@@ -47,7 +47,7 @@ pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], co
         if rules.metric.is_some() {
             // A byte per lane and component of the longest walk.
             let of_block = codec.dim.max(2 * JOINT) * WARP * WARPS;
-            blocks.0 = blocks.0.min((TAKEN_BYTES / of_block).max(1));
+            blocks.0 = blocks.0.min((SCRATCH_BYTES / of_block).max(1));
             taken = blocks.0 * of_block;
         }
         let taken = cuda.context.allocate::<u8>(taken)?;

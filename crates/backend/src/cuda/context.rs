@@ -44,7 +44,7 @@ impl Context {
     /// [`Error::NoCudaDevice`] if there is no such device, it is too old, or the driver lacks a function;
     /// [`Error::Cuda`] if a call of the driver fails.
     pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
-        let refused = |reason: String| Error::NoCudaDevice { wanted: ordinal, reason };
+        let refused = |reason: String| Error::NoCudaDevice { requested: ordinal, reason };
         let devices = driver.devices();
         let there_are = match devices.len() {
             0 => "this machine has none".to_owned(),

@@ -44,10 +44,10 @@ impl KernelVariant {
     pub fn compiler_options(self, op: Op, arch: &str) -> Vec<String> {
         let mut options = vec![format!("--gpu-architecture={arch}"), "--std=c++17".into()];
         options.extend(constants::defines(op));
-        if op.options() != Defines::None {
+        if op.defines() != Defines::None {
             options.push(format!("-DDIM={}", self.dim));
         }
-        if op.options() == Defines::Coding {
+        if op.defines() == Defines::Coding {
             options.push(format!("-DNBITS={}", self.nbits));
             options.push(format!("-DTRELLIS={}", u8::from(self.trellis)));
         }
@@ -112,7 +112,7 @@ impl Modules {
         let device = context.device();
         let ((major, minor), (of, release)) = (device.capability, nvrtc.version());
         let too_old = || Error::NoCudaDevice {
-            wanted: device.ordinal,
+            requested: device.ordinal,
             reason: format!(
                 "NVRTC {of}.{release} ({}) does not support {}, of compute capability {major}.{minor}: a newer one \
                  is needed",
@@ -141,7 +141,7 @@ impl Modules {
 
     fn module(&self, op: Op, variant: KernelVariant) -> Result<Arc<Module>> {
         // Parameters that the op ignores must not lead to modules of their own.
-        let variant = match op.options() {
+        let variant = match op.defines() {
             Defines::None => KernelVariant::NONE,
             Defines::Dim => KernelVariant::dim(variant.dim),
             Defines::Coding => variant,

@@ -12,15 +12,15 @@ use selvedge_kernels::Op;
 use std::mem::offset_of;
 
 /// Number of values of a digit; a block has one thread for each of them.
-const DIGITS: usize = 256;
-const THREADS: u32 = DIGITS as u32;
+const DIGIT_VALUES: usize = 256;
+const THREADS: u32 = DIGIT_VALUES as u32;
 /// Minimum number of entries per block, unless there is only one block.
 const BLOCK_ENTRIES: usize = 4096;
 /// Bits of a digit, and of an entry.
-const DIGIT: u32 = DIGITS.ilog2();
-const ENTRY: u32 = 32;
+const DIGIT_BITS: u32 = DIGIT_VALUES.ilog2();
+const ENTRY_BITS: u32 = 32;
 
-pub(super) const CONSTANTS: [Constant; 1] = [("DIGITS", DIGITS as i64)];
+pub(super) const CONSTANTS: [Constant; 1] = [("DIGITS", DIGIT_VALUES as i64)];
 
 /// The state of a column: `Selection` of kernels/select.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -31,12 +31,12 @@ struct Selection {
     done: u32,
     better: u32,
     equal: u32,
-    counts: [u32; DIGITS],
+    counts: [u32; DIGIT_VALUES],
 }
 
 // kernels/select.cuh asserts the same.
 const _: () = {
-    assert!(size_of::<Selection>() == 24 + 4 * DIGITS);
+    assert!(size_of::<Selection>() == 24 + 4 * DIGIT_VALUES);
     assert!(offset_of!(Selection, remaining) == 8 && offset_of!(Selection, done) == 12);
     assert!(offset_of!(Selection, better) == 16 && offset_of!(Selection, equal) == 20);
     assert!(offset_of!(Selection, counts) == 24);
@@ -62,9 +62,9 @@ pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> R
     if most == 0 {
         return Ok(vec![Vec::new(); columns.columns]);
     }
-    let digits_of_id = (u64::BITS - columns.ids_end.saturating_sub(1).leading_zeros()).div_ceil(DIGIT);
+    let digits_of_id = (u64::BITS - columns.ids_end.saturating_sub(1).leading_zeros()).div_ceil(DIGIT_BITS);
     // Ids are below 2^(8 * digits), so the digits above them are ones in every key.
-    let prefix = u64::from(u32::MAX) & !((1 << (DIGIT * digits_of_id)) - 1);
+    let prefix = u64::from(u32::MAX) & !((1 << (DIGIT_BITS * digits_of_id)) - 1);
     let start = Selection { prefix, remaining: most as u32, ..Selection::zeroed() };
     let selections = cuda.context.upload(&vec![start; columns.columns])?;
     let best = cuda.context.zeros::<u64>(columns.columns * most)?;
@@ -75,8 +75,8 @@ pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> R
     let blocks = (columns.num.div_ceil(BLOCK_ENTRIES).min(per_column), columns.columns);
     let (num, stride, width) = (columns.num as u32, columns.stride as u32, most as u32);
     let (entries, ids) = (columns.entries.argument(), columns.ids);
-    let shifts = (0..ENTRY / DIGIT).map(|digit| 2 * ENTRY - DIGIT * (digit + 1));
-    for shift in shifts.chain((0..digits_of_id).rev().map(|digit| DIGIT * digit)) {
+    let shifts = (0..ENTRY_BITS / DIGIT_BITS).map(|digit| 2 * ENTRY_BITS - DIGIT_BITS * (digit + 1));
+    for shift in shifts.chain((0..digits_of_id).rev().map(|digit| DIGIT_BITS * digit)) {
         let arguments = [selections.argument(), entries, ids, value(&num), value(&stride), value(&shift)];
         // SAFETY: the arguments match the kernel's parameters; the caller has entries for all columns, and each has a
         // selection.
@@ -90,7 +90,7 @@ pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> R
         keys.sort_unstable_by(|a, b| b.cmp(a));
         keys.iter()
             .filter(|&&key| key != 0)
-            .map(|&key| (!(key as u32), ((key >> ENTRY) as u32 ^ 1 << 31) as i32))
+            .map(|&key| (!(key as u32), ((key >> ENTRY_BITS) as u32 ^ 1 << 31) as i32))
             .collect()
     };
     Ok(best.chunks_exact_mut(most).map(in_order).collect())

@@ -15,7 +15,7 @@ mod train;
 
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use parse::check_output;
-pub(crate) use query::{EvalArgs, FunnelArgs, QueryArgs, SearchArgs, TuneArgs};
+pub(crate) use query::{DepthArgs, EvalArgs, QueryArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 

@@ -1,6 +1,6 @@
 //! Conversion of flags to the library's options.
 
-use super::{BuildArgs, CodecArg, EncoderArgs, FunnelArgs, PrecisionArg, QueryArgs};
+use super::{BuildArgs, CodecArg, DepthArgs, EncoderArgs, PrecisionArg, QueryArgs};
 use crate::{Error, Result};
 use selvedge::queries::QuerySource;
 use selvedge::{BuildOptions, CodecKind, LoadOptions, Model, OpenOptions, Precision, SearchOptions};
@@ -45,7 +45,7 @@ impl BuildArgs {
     }
 }
 
-impl FunnelArgs {
+impl DepthArgs {
     /// Returns the options of a search for `k` results.
     pub(crate) fn search_options(&self, k: usize) -> SearchOptions {
         let Self { exact, nprobe, ndocs, num_rescored } = *self;

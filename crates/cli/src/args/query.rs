@@ -29,7 +29,7 @@ pub(crate) struct QueryArgs {
 
 /// Flags of the depth of a search.
 #[derive(Debug, Args)]
-pub(crate) struct FunnelArgs {
+pub(crate) struct DepthArgs {
     /// Score every passage instead of searching approximately.
     #[arg(long, conflicts_with_all = ["nprobe", "ndocs", "num_rescored"])]
     pub(crate) exact: bool,
@@ -52,7 +52,7 @@ pub(crate) struct RankArgs {
     pub(crate) source: QueryArgs,
     /// Depth of the search.
     #[command(flatten, next_help_heading = "Depth of the search")]
-    pub(crate) funnel: FunnelArgs,
+    pub(crate) depth: DepthArgs,
     /// Lengths, precision, threads and device.
     #[command(flatten, next_help_heading = "Encoder")]
     pub(crate) encode: EncoderArgs,

@@ -10,7 +10,7 @@
 //! The first passage of a line answers its query. A query is an id of `--queries`, or without `--queries` its text; a
 //! passage is an id of `--collection`, or without `--collection` its text.
 
-use crate::index::{note_header, note_left_out};
+use crate::index::{note_header, note_skipped};
 use crate::{Error, Result};
 use selvedge::collection::{self, ReadOptions};
 use selvedge::lines::Lines;
@@ -150,7 +150,7 @@ fn read_collection(path: &Path, texts: &mut Texts) -> Result<HashMap<String, u32
         pid += 1;
         Ok(())
     })?;
-    note_left_out(&report);
+    note_skipped(&report);
     Ok(ids.into_iter().map(|(id, (_, text))| (id, text)).collect())
 }
 

@@ -55,7 +55,7 @@ fn too_little_memory_says_how_much_there_was() {
     );
     let complaint = gpu.refused(&c, &gpu::index("i", "--nbits 4 --centroids 32 --device cuda"));
     let numbers: Vec<u64> = complaint.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    assert!(matches!(numbers[..], [wanted, free] if wanted > free && free <= 8000), "{complaint}");
+    assert!(matches!(numbers[..], [requested, free] if requested > free && free <= 8000), "{complaint}");
 }
 
 #[test]

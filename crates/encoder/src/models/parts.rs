@@ -54,27 +54,27 @@ pub(super) fn keep_rows(x: &mut Vec<f32>, width: usize, kept: &[usize]) {
 
 /// Largest accepted number of layers. A larger number is a mistake in the configuration, and the settings of that many
 /// layers could fill the memory.
-const MOST_LAYERS: usize = 10_000;
+const MAX_LAYERS: usize = 10_000;
 /// Largest accepted number of positions: a query may be expanded to that many tokens, whose ids and hidden states have
 /// to fit in memory. Published models have up to 2^17.
-const MOST_POSITIONS: usize = 1 << 20;
+const MAX_POSITIONS: usize = 1 << 20;
 /// Largest accepted width of a layer. Queries, keys and values are stacked, so three times the width must not
 /// overflow.
-const MOST_WIDTH: usize = 1 << 30;
+const MAX_WIDTH: usize = 1 << 30;
 
 /// Number of layers under `key`.
 pub(super) fn num_layers(json: &Json, key: &str) -> Result<usize> {
-    count_within(json, key, 0..=MOST_LAYERS)
+    count_within(json, key, 0..=MAX_LAYERS)
 }
 
 /// Number of positions under `key`: rows of a table, or the longest sequence.
 pub(super) fn num_positions(json: &Json, key: &str) -> Result<usize> {
-    count_within(json, key, 1..=MOST_POSITIONS)
+    count_within(json, key, 1..=MAX_POSITIONS)
 }
 
 /// Width of a layer under `key`, at least 1.
 pub(super) fn width(json: &Json, key: &str) -> Result<usize> {
-    count_within(json, key, 1..=MOST_WIDTH)
+    count_within(json, key, 1..=MAX_WIDTH)
 }
 
 fn count_within(json: &Json, key: &str, accepted: RangeInclusive<usize>) -> Result<usize> {

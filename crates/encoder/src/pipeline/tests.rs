@@ -3,8 +3,8 @@ use super::*;
 #[test]
 fn strip_follows_python() {
     assert_eq!(strip("\u{1c} a b\u{2003}\n"), "a b");
-    assert!(TextPipeline::is_empty(" \t\u{1f}\u{a0}"));
-    assert!(!TextPipeline::is_empty("."));
+    assert!(TextPipeline::is_blank(" \t\u{1f}\u{a0}"));
+    assert!(!TextPipeline::is_blank("."));
 }
 
 /// Pieces of text whose tokens depend on their neighbours.

@@ -65,7 +65,7 @@ pub fn run<B: Backend>(
     writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
 
     let mut sampled = sample_pids(num_passages, options.seed);
-    let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.most_tokens()));
+    let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.max_tokens()));
     let capacity = budget.sample_rows().min(plan::sampled_embeddings(most_centroids));
     let mut sample = collect_sample(writer, source, &sampled, block, capacity, options.seed, progress)?;
     if sample.seen == 0 && sampled.len() < num_passages {

@@ -2,7 +2,7 @@
 
 use super::folder::FoundFile;
 use super::split::Split;
-use crate::text::{MOST_PASSAGE_BYTES, NotText, TextReader};
+use crate::text::{MAX_PASSAGE_BYTES, NotText, TextReader};
 use crate::{Error, Result};
 use selvedge_index::Document;
 use serde_json::{Map, Value};
@@ -12,14 +12,14 @@ use std::path::Path;
 /// Bytes of a file that are split at a time. The tokenizer needs about a hundred times as much memory.
 const PIECE_BYTES: usize = 256 << 10;
 /// Maximum bytes of a piece that is extended because it holds no boundary between passages.
-const MOST_PIECE_BYTES: usize = 16 * PIECE_BYTES;
+const MAX_PIECE_BYTES: usize = 16 * PIECE_BYTES;
 
 /// Reason for skipping a file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error(transparent)]
     NotText(#[from] NotText),
-    #[error("longer than {MOST_PASSAGE_BYTES} bytes, and not split")]
+    #[error("longer than {MAX_PASSAGE_BYTES} bytes, and not split")]
     TooLong,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn read(
             match ranges.as_slice() {
                 // The last passage may continue in the next piece.
                 [_, .., last] => done = last.start,
-                _ if text.len() < MOST_PIECE_BYTES && last_space(&text).is_some() => {
+                _ if text.len() < MAX_PIECE_BYTES && last_space(&text).is_some() => {
                     if read_on(reader, &mut text, &file.path)? {
                         rest = None;
                     }
@@ -89,7 +89,7 @@ fn open(path: &Path, split: Split<'_>) -> Result<(String, Option<TextReader>), U
     }
     if split.is_never() {
         while !reader.read(&mut text, PIECE_BYTES)? {
-            if text.len() > MOST_PASSAGE_BYTES {
+            if text.len() > MAX_PASSAGE_BYTES {
                 return Err(Unreadable::TooLong);
             }
         }

@@ -81,7 +81,7 @@ pub struct ReadReport {
 pub struct Skipped {
     /// Number of files, and of folders that cannot be listed.
     pub total: usize,
-    /// The first of them, at most [`Skipped::MOST_NAMED`].
+    /// The first of them, at most [`Skipped::MAX_NAMED`].
     pub named: Vec<SkippedFile>,
     #[serde(skip)]
     is_error: bool,
@@ -98,7 +98,7 @@ pub struct SkippedFile {
 
 impl Skipped {
     /// Maximum number of files that are named.
-    pub const MOST_NAMED: usize = 20;
+    pub const MAX_NAMED: usize = 20;
 
     /// Counts and names a file, or fails if skipped files are errors.
     fn push(&mut self, path: &Path, reason: impl ToString) -> Result<()> {
@@ -107,7 +107,7 @@ impl Skipped {
             return Err(Error::BadFile { path, reason });
         }
         self.total += 1;
-        if self.named.len() < Self::MOST_NAMED {
+        if self.named.len() < Self::MAX_NAMED {
             self.named.push(SkippedFile { path, reason });
         }
         Ok(())

@@ -62,11 +62,11 @@ fn a_bad_file_is_skipped_and_named_or_an_error() {
 #[test]
 fn only_the_first_skipped_files_are_named_and_all_are_counted() {
     let dir = folder(&[("text", b"fine")]);
-    for number in 0..Skipped::MOST_NAMED + 5 {
+    for number in 0..Skipped::MAX_NAMED + 5 {
         fs::write(dir.path().join(format!("{number}.bin")), b"\0").unwrap();
     }
     let skipped = read_all(dir.path(), Split::Never, &ReadOptions::default()).unwrap().1.skipped;
-    assert_eq!((skipped.total, skipped.named.len()), (Skipped::MOST_NAMED + 5, Skipped::MOST_NAMED));
+    assert_eq!((skipped.total, skipped.named.len()), (Skipped::MAX_NAMED + 5, Skipped::MAX_NAMED));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct EvalOptions {
 
 /// Measurements of [`Engine::eval`]; field names are the JSON's.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct EvalReport {
     /// Number of queries with a judgment, over which the means run.
     pub judged_queries: usize,
     /// Number of queries.
@@ -65,10 +65,10 @@ pub struct Report {
     pub recall_vs_exact_100: f64,
     /// Share of the exhaustive top 10 that the search found; 1 for [`SearchOptions::exact`].
     #[serde(rename = "funnel_vs_exhaustive@10")]
-    pub funnel_10: f64,
+    pub approximate_10: f64,
     /// Share of the exhaustive top 100 that the search found; 1 for [`SearchOptions::exact`].
     #[serde(rename = "funnel_vs_exhaustive@100")]
-    pub funnel_100: f64,
+    pub approximate_100: f64,
     /// Quality of exact f32 MaxSim over uncompressed embeddings: the limit that the model sets.
     pub exact_f32: Quality,
     /// Quality of a single vector per passage, if requested.
@@ -104,7 +104,7 @@ pub(crate) fn eval(
     qrels: &Qrels,
     options: &EvalOptions,
     progress: &dyn Progress,
-) -> Result<Report> {
+) -> Result<EvalReport> {
     let arrays = check(engine, queries, qrels, options)?;
     let (index, search) = (engine.index(), engine.searcher());
     let ids = all_ids(index)?;
@@ -128,7 +128,7 @@ pub(crate) fn eval(
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
     };
-    Ok(Report {
+    Ok(EvalReport {
         judged_queries: qrels.num_judged(&queries.ids),
         queries: queries.ids.len(),
         judgments: coverage.judgments,
@@ -137,8 +137,8 @@ pub(crate) fn eval(
         quality: quality(&found),
         recall_vs_exact_10: overlap(&found, &exact, 10),
         recall_vs_exact_100: overlap(&found, &exact, 100),
-        funnel_10: overlap(&found, &exhaustive, 10),
-        funnel_100: overlap(&found, &exhaustive, 100),
+        approximate_10: overlap(&found, &exhaustive, 10),
+        approximate_100: overlap(&found, &exhaustive, 100),
         exact_f32: quality(&exact),
         dense: dense.as_deref().map(quality),
         params,

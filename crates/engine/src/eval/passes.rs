@@ -32,7 +32,7 @@ impl Passes<'_> {
         let mut found = Vec::with_capacity(self.queries.len());
         for block in self.queries.chunks(per_thread * rayon::current_num_threads()) {
             let rankings = self.search.search_batch(block, params, self.subset)?;
-            found.extend(rankings.iter().map(|ranking| ranking.found.iter().map(|hit| hit.pid).collect()));
+            found.extend(rankings.iter().map(|ranking| ranking.hits.iter().map(|hit| hit.pid).collect()));
             stage.add(block.len() as u64)?;
         }
         Ok(found)

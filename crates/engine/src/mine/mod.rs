@@ -179,7 +179,7 @@ fn find(
         let encoded = encoder.encode_queries(block)?;
         let rankings = engine.searcher().search_batch(&encoded.iter().collect::<Vec<_>>(), &params, None)?;
         for ranking in rankings {
-            let pids = ranking.found.iter().map(|hit| hit.pid).collect();
+            let pids = ranking.hits.iter().map(|hit| hit.pid).collect();
             mined.push(Mined { pids, ..Mined::default() });
         }
         stage.add(block.len() as u64)?;

@@ -14,7 +14,7 @@ pub(super) struct Header {
 }
 
 /// Maximum depth of nesting. NumPy writes three levels.
-const MOST_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Parses a header. The error is the rest of a sentence that begins with "has a header that".
 pub(super) fn parse(text: &str) -> Result<Header, String> {
@@ -73,8 +73,8 @@ impl<'a> Parser<'a> {
     fn literal(&mut self) -> Result<Literal<'a>, String> {
         self.skip_space();
         self.depth += 1;
-        if self.depth > MOST_DEPTH {
-            return Err(format!("is nested more than {MOST_DEPTH} deep"));
+        if self.depth > MAX_DEPTH {
+            return Err(format!("is nested more than {MAX_DEPTH} deep"));
         }
         let literal = match self.rest.bytes().next() {
             Some(b'\'' | b'"') => Literal::Text(self.string()?),

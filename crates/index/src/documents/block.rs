@@ -12,6 +12,7 @@ pub(super) const BODY_BLOCK_BYTES: usize = 64 << 10;
 pub(super) const BLOCK_LIMIT: usize = 1 << 31;
 
 /// Compression level of zstd, its default: higher levels take much longer and save a few percent in blocks this small.
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// Size of a directory entry.
 pub(super) const ENTRY_BYTES: usize = 24;

@@ -25,15 +25,15 @@ const LANES: usize = 16;
 
 /// Computes attention inside each text: (N, 3H), queries then keys then values, to (N, H).
 pub(crate) fn attention(qkv: &Tensor, spans: &Arc<[Span]>, num_heads: usize) -> Result<Tensor> {
-    qkv.apply_op1(Trained { spans: spans.clone(), num_heads })
+    qkv.apply_op1(AttentionOp { spans: spans.clone(), num_heads })
 }
 
-struct Trained {
+struct AttentionOp {
     spans: Arc<[Span]>,
     num_heads: usize,
 }
 
-impl CustomOp1 for Trained {
+impl CustomOp1 for AttentionOp {
     fn name(&self) -> &'static str {
         "attention"
     }

@@ -9,7 +9,7 @@ const TILE_BYTES: usize = 1 << 14;
 /// Maximum number of tokens of a tile.
 pub(super) const TILE_TOKENS: usize = 32;
 /// Minimum capacity of a tile, a multiple of the rows of every kernel.
-const LEAST_TOKENS: usize = 8;
+const GROUP_TOKENS: usize = 8;
 
 /// A few unpacked tokens.
 pub(super) struct Tile<'a> {
@@ -27,13 +27,13 @@ pub(super) struct Tile<'a> {
     pub(super) best: Vec<i32>,
     /// Packed rows of the next passage's tokens at the same places, to be prefetched; at most one for each token of the
     /// tile.
-    ahead: &'a [u8],
+    next_rows: &'a [u8],
 }
 
 impl<'a> Tile<'a> {
     /// A tile for tokens of `width` unpacked bytes, followed by `slack` bytes, and the best of `lanes` query tokens.
     pub(super) fn new(width: usize, slack: usize, lanes: usize) -> Self {
-        let capacity = (TILE_BYTES / width.max(1) / LEAST_TOKENS * LEAST_TOKENS).clamp(LEAST_TOKENS, TILE_TOKENS);
+        let capacity = (TILE_BYTES / width.max(1) / GROUP_TOKENS * GROUP_TOKENS).clamp(GROUP_TOKENS, TILE_TOKENS);
         Self {
             width,
             levels: AlignedVec::zeros(capacity * width + slack),
@@ -42,7 +42,7 @@ impl<'a> Tile<'a> {
             centroid_weights: [0; TILE_TOKENS],
             residual_weights: [0; TILE_TOKENS],
             best: vec![0; lanes],
-            ahead: &[],
+            next_rows: &[],
         }
     }
 
@@ -95,7 +95,7 @@ impl<'a> Tile<'a> {
     #[inline(always)]
     fn pad_tail(&mut self, num_tokens: usize) {
         let (last, width) = (num_tokens - 1, self.width);
-        for slot in num_tokens..num_tokens.next_multiple_of(LEAST_TOKENS) {
+        for slot in num_tokens..num_tokens.next_multiple_of(GROUP_TOKENS) {
             self.codes[slot] = self.codes[last];
             self.centroid_weights[slot] = self.centroid_weights[last];
             self.residual_weights[slot] = self.residual_weights[last];
@@ -107,14 +107,15 @@ impl<'a> Tile<'a> {
     /// most the first `num`. Keeps the packed rows of these tokens for [`Self::prefetch_ahead`].
     #[inline(always)]
     fn prefetch_next_passage(&mut self, job: &Job<'a>, num: usize, start: usize, end: usize) {
-        job.table.prefetch_rows(&self.codes[..num.min(LEAST_TOKENS)]);
+        job.table.prefetch_rows(&self.codes[..num.min(GROUP_TOKENS)]);
         let (codec, bytes) = (job.passages.codec(), job.passages.bytes());
-        let ahead = start..end.min(start + num).max(start);
+        let next_rows = start..end.min(start + num).max(start);
         let row_bytes = codec.row_bytes();
-        self.ahead = bytes.residuals.get(ahead.start * row_bytes..ahead.end * row_bytes).unwrap_or_default();
+        self.next_rows =
+            bytes.residuals.get(next_rows.start * row_bytes..next_rows.end * row_bytes).unwrap_or_default();
         for (array, bits) in [(&bytes.codes, codec.code_bits() as usize), (&bytes.weights, codec.weight_bits as usize)]
         {
-            if let Some(array) = array.get(ahead.start * bits / 8..ahead.end * bits / 8) {
+            if let Some(array) = array.get(next_rows.start * bits / 8..next_rows.end * bits / 8) {
                 array.chunks(LINE).for_each(prefetch);
             }
         }
@@ -129,7 +130,7 @@ impl<'a> Tile<'a> {
             job.table.prefetch_rows(codes);
         }
         let row_bytes = job.passages.codec().row_bytes();
-        let end = self.ahead.len().min((slot + num) * row_bytes);
-        self.ahead.get(slot * row_bytes..end).unwrap_or_default().chunks(LINE).for_each(prefetch);
+        let end = self.next_rows.len().min((slot + num) * row_bytes);
+        self.next_rows.get(slot * row_bytes..end).unwrap_or_default().chunks(LINE).for_each(prefetch);
     }
 }
