@@ -289,11 +289,11 @@ int cuFuncGetAttribute(int* value, int attribute, void* handle) {
     if (locked.code != SUCCESS) return locked.code;
     if (const int code = find(locked.context->functions, handle, &function)) return code;
     switch (attribute) {
-    case 0: *value = MAX_THREADS; break;                                             // MAX_THREADS_PER_BLOCK
-    case 1: *value = static_cast<int>(function->module->shared_bytes()); break;      // SHARED_SIZE_BYTES
-    case 2: case 3: *value = 0; break;                                               // CONST_, LOCAL_SIZE_BYTES
-    case 4: *value = 32; break;                                                      // NUM_REGS
-    case 8: *value = function->allowed_shared_bytes; break; // MAX_DYNAMIC_SHARED_SIZE_BYTES
+    case 0: *value = MAX_THREADS; break;                                         // MAX_THREADS_PER_BLOCK
+    case 1: *value = static_cast<int>(function->module->shared_bytes()); break;  // SHARED_SIZE_BYTES
+    case 2: case 3: *value = 0; break;                                           // CONST_, LOCAL_SIZE_BYTES
+    case 4: *value = 32; break;                                                  // NUM_REGS
+    case 8: *value = function->allowed_shared_bytes; break;                      // MAX_DYNAMIC_SHARED_SIZE_BYTES
     default: return INVALID_VALUE;
     }
     return SUCCESS;

@@ -2,7 +2,7 @@
 //
 // Uninitialized memory is all ones: a NaN, or a conspicuous number. An allocation has pages of its own. The rest of
 // these pages is a guard zone: a write there is reported after the launch, with its position, and a read returns a
-// pattern. The pages around them, and those of freed allocations, are inaccessible.
+// pattern. The pages around them and around freed allocations are inaccessible.
 #pragma once
 #include "pages.h"
 

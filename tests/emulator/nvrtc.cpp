@@ -89,7 +89,7 @@ std::string read(const std::string& option, Options& options) {
                               "--extra-device-vectorization", "--device-as-default-execution-space", "--restrict"}) {
         if (option == known) return {};
     }
-    // Supported by NVRTC, but its divisions and roots would differ from those of this compiler.
+    // Supported by NVRTC, but its divisions and roots would differ from the results of this compiler.
     if (option == "--use_fast_math") return "emulated nvrtc: error: --use_fast_math is not emulated\n";
     return "nvrtc: error: unrecognized option " + option + " found\n";
 }

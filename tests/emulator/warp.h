@@ -86,7 +86,7 @@ template <class T> T __shfl_sync(unsigned mask, T value, int source, int width =
 template <class T> T __shfl_xor_sync(unsigned mask, T value, int with, int width = 32) {
     EMULATED_OPERATION("__shfl_xor_sync", emulator::Shuffled<T>, T, emulator::shuffle<T>);
     const unsigned lane = emulator::machine->lane, from = lane ^ static_cast<unsigned>(with);
-    // Lanes of earlier parts can be read, those of later parts cannot.
+    // Lanes of earlier parts can be read, lanes of later parts cannot.
     const unsigned end = (lane | (static_cast<unsigned>(width) - 1)) + 1;
     return emulator::shuffle_from(operation, mask, value, from < end ? from : lane);
 }
