@@ -77,14 +77,14 @@ fn options_out_of_range_are_refused_with_their_value() {
     folder.build(&BuildOptions { pool: 1, num_centroids: Some(1 << 24), memory_budget: 1 << 40, ..default() }).unwrap();
 }
 
-/// 5 ids take 5 tables of at least 4 places of 17 bytes.
+/// 3,000 ids take places of 17 bytes, more than the 32 KiB in which passages that are pooled to one token fit.
 #[test]
 fn ids_count_against_the_memory_budget() {
     let dir = tempfile::tempdir().unwrap();
-    let options = BuildOptions { memory_budget: 200, ..BuildOptions::default() };
-    let documents = ["a", "b", "c", "d", "e"].map(document);
+    let options = BuildOptions { memory_budget: 32 << 10, pool: 512, ..BuildOptions::default() };
+    let documents = (0..3000).map(|number| document(&number.to_string()));
     let error = from_documents(documents, &dir.path().join("index"), &ENCODER, &options, &()).unwrap_err();
-    assert!(matches!(&error, Error::Budget { budget_bytes: 200, what, .. } if what.contains("ids")), "{error}");
+    assert!(matches!(&error, Error::Budget { budget_bytes: 32_768, what, .. } if what.contains("ids")), "{error}");
 }
 
 /// 110,851 of 400,000 passages are sampled, and the only one with a token is not among them.

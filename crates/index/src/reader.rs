@@ -167,7 +167,7 @@ impl Index {
         // Decimal as `id` writes it: no sign, no leading zeros.
         Ok(id.parse().ok().filter(|&pid: &u32| pid < self.num_passages() && pid.to_string() == id))
     }
-    /// Bytes on disk per embedding, over all files except the documents.
+
     /// Bytes on disk per embedding of all files that search reads: all but the documents.
     pub fn bytes_per_vector(&self) -> f64 {
         let bytes = self.bytes_on_disk().into_iter().filter(|&(kind, _)| kind != FileKind::Documents);
