@@ -9,7 +9,7 @@ Examples
 Environment
   SELVEDGE_LOG     filter of the log, such as debug or selvedge_encoder=trace,warn; overrides -v, -q
   SELVEDGE_ISA     CPU kernels: portable, avx2, avxvnni or avx512 [default: the best of this CPU]
-  SELVEDGE_CUBINS  folder of compiled GPU kernels [default: selvedge/cubins in the user's cache folder]
+  SELVEDGE_CUBINS  compiled GPU kernels [default: selvedge/cubins in the user's cache folder]
   HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_ETAG_TIMEOUT,
   HF_HUB_DOWNLOAD_TIMEOUT
                    cache and access of the Hugging Face hub, as in Python's huggingface_hub
