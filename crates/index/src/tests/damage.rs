@@ -154,7 +154,7 @@ fn all_broken_files_are_reported() {
     let mut expected = vec![IndexFile::MANIFEST];
     expected.extend(broken);
     assert_eq!(named().iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
-    assert!(matches!(verify(&path.join("nowhere")), Err(Error::Io { .. })));
+    assert!(matches!(verify(&path.join("nowhere")), Err(Error::NoIndex { .. })));
     assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::NoIndex { .. })));
 }
 
