@@ -2,7 +2,7 @@
 //!
 //! Kernels are compiled at run time, from one text without includes: [`source`] concatenates the files that an op
 //! needs, `prelude.cuh` first. The compiler options define the constants that kernels share with launchers, and the
-//! macros `DIM`, `NBITS` and `TRELLIS`, as far as [`Op::options`] names them.
+//! macros `DIM`, `NBITS` and `TRELLIS`, as far as [`Op::defines`] names them.
 #![forbid(unsafe_code)]
 
 /// An op that has kernels.
