@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex};
 
-/// The parameters that a kernel is specialized for; those that [`Op::options`] does not name are ignored.
+/// The parameters that a kernel is specialized for; those that [`Op::defines`] does not name are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelVariant {
     /// Components of an embedding.
