@@ -1,5 +1,6 @@
-//! The ops on a CPU. Each folder is one op: `mod.rs` is its safe entry (lengths, threads, choice of the instruction
-//! set), and each instruction set has a file with its body.
+//! The ops on a CPU. An op is a folder, or a file if it has a single body: `mod.rs` is its safe entry (lengths,
+//! threads, choice of the instruction set), and each instruction set has a file with its body. `dots`, `levels` and
+//! `tile` are shared by ops.
 //!
 //! Parallel work runs on the current rayon pool; no result depends on the number of threads. The ops of one query in an
 //! approximate search (`centroid_table`, `probe`, scores of up to 16,384 passages picked by [`Select::Pids`]) stay on

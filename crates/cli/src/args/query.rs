@@ -119,7 +119,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.99, value_parser = parse_share)]
     pub(crate) recall: f64,
     /// Numbers of results to tune for, separated by commas.
-    #[arg(short, value_delimiter = ',', default_values_t = [10, 100], value_parser = parse_positive)]
+    #[arg(short, value_delimiter = ',', default_value = "10,100", value_parser = parse_positive)]
     pub(crate) k: Vec<usize>,
     /// Print the parameters without storing them in the index.
     #[arg(long)]
