@@ -166,12 +166,17 @@ impl Manifest {
 
     /// Reads and checks the manifest of `directory`; also returns the size of its file.
     pub(crate) fn read(directory: &Path) -> Result<(Self, u64)> {
-        let file = FramedFile::open(directory, IndexFile::MANIFEST).map_err(|error| match error {
+        let file = FramedFile::open(directory, IndexFile::MANIFEST).map_err(|error| {
+            let is_absent = match &error {
+                Error::MissingFile { .. } => true,
+                Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotADirectory,
+                _ => false,
+            };
             // A damaged index has a codec at least.
-            Error::MissingFile { .. } | Error::Io { .. } if !directory.join(IndexFile::CODEC.name()).exists() => {
-                Error::NoIndex { path: directory.to_owned() }
+            if is_absent && !directory.join(IndexFile::CODEC.name()).exists() {
+                return Error::NoIndex { path: directory.to_owned() };
             }
-            error => error,
+            error
         })?;
         file.check()?;
         let bad = |reason: String| Error::Manifest { path: file.path.clone(), reason };

@@ -156,6 +156,10 @@ fn all_broken_files_are_reported() {
     assert_eq!(named().iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
     assert!(matches!(verify(&path.join("nowhere")), Err(Error::NoIndex { .. })));
     assert!(matches!(Index::open(&path.join("nowhere"), Check::Structure), Err(Error::NoIndex { .. })));
+    assert!(matches!(Index::open(&path.join("codec"), Check::Structure), Err(Error::NoIndex { .. })));
+    let strange = path.join("strange");
+    fs::create_dir_all(strange.join("manifest")).unwrap();
+    assert!(matches!(Index::open(&strange, Check::Structure), Err(Error::Io { .. })), "it is not absent, but strange");
 }
 
 /// Changes a payload and corrects every checksum, as an attacker would.
