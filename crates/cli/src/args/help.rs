@@ -136,9 +136,9 @@ Examples
   selvedge train again/ --data tuples.jsonl --queries q.tsv --collection docs.tsv --model trained/";
 
 pub(super) const INFO_HELP: &str = "\
-Sizes are in bytes. bytes_per_vector counts everything but the stored text. The files scales hold the
-weight indices of the tokens (scale_bits each), the files lists the passages of each cell. The entry
-search has the parameters that `selvedge tune` stored.
+Sizes are in bytes. bytes_per_vector counts everything but the stored text. The files scales hold
+the weight indices of the tokens (scale_bits each), the files lists the passages of each cell. The
+entry search has the parameters that `selvedge tune` stored.
 
 Examples
   selvedge info my.index
