@@ -49,9 +49,9 @@ fn every_kind_of_collection_for_every_family() {
             c.ok(&format!("index {collection} {index} --model {model} --nbits 4"));
             c.write("q.tsv", &format!("q\t{}\nnothing\t\n", TEXTS[1].1));
             let found = results(&c.ok(&format!("search {index} --queries q.tsv --json -k 50")));
-            let requested = if collection == "folder" { "deep/b" } else { "b" };
+            let expected = if collection == "folder" { "deep/b" } else { "b" };
             // The models are tiny and random: the passage is found, not always first.
-            let hit = found[0].iter().find(|r| r["id"] == requested).unwrap_or_else(|| panic!("{family} {collection}"));
+            let hit = found[0].iter().find(|r| r["id"] == expected).unwrap_or_else(|| panic!("{family} {collection}"));
             assert_eq!(hit["text"], TEXTS[1].1);
             assert!(found[0].iter().all(|r| r["id"] != "empty"), "an empty passage never matches");
             assert!(found[1].is_empty(), "an empty query returns nothing");

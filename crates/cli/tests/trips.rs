@@ -26,8 +26,8 @@ fn every_nbits_finds_the_passage_that_a_query_was_made_from() {
                 let results = line["results"].as_array().unwrap();
                 let rank = results.iter().position(|r| r["id"] == format!("passage-{}", 7 * q));
                 // Centroids alone cannot tell passages of the same cells apart.
-                let requested = if nbits == 0 { rank.is_some() } else { rank == Some(0) };
-                assert!(requested, "{nbits} bits {mode}: query {q} has rank {rank:?}");
+                let is_right = if nbits == 0 { rank.is_some() } else { rank == Some(0) };
+                assert!(is_right, "{nbits} bits {mode}: query {q} has rank {rank:?}");
                 assert!(results[0]["score"].as_f64().unwrap() > 0.5 && line["latency_us"].is_number());
                 let stages = line["stages_us"].as_object().unwrap().values().map(|us| us.as_f64().unwrap());
                 assert!((stages.sum::<f64>() - line["latency_us"].as_f64().unwrap()).abs() < 1e-6);

@@ -115,6 +115,11 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
     }
 }
 
+/// Upper bound of the number of tokens of a passage of at most `max_doclen` tokens that are pooled by `factor`.
+pub(crate) fn pooled_doclen(max_doclen: usize, factor: usize) -> usize {
+    max_doclen.div_ceil(factor)
+}
+
 /// Source that pools the tokens of each passage of another source, by a factor.
 pub struct Pooled<'a> {
     inner: &'a mut dyn Source,
@@ -142,7 +147,7 @@ impl Source for Pooled<'_> {
     }
 
     fn max_doclen(&self) -> usize {
-        self.inner.max_doclen().div_ceil(self.factor)
+        pooled_doclen(self.inner.max_doclen(), self.factor)
     }
 
     fn max_tokens(&self) -> usize {

@@ -181,12 +181,12 @@ impl Sizes {
     fn offsets(&self) -> [usize; 6] {
         let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
         let entries = 1usize << self.weight_bits;
-        let mut ends = [PRELUDE_BYTES; 6];
+        let mut offsets = [PRELUDE_BYTES; 6];
         let lengths = [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
         for (i, length) in lengths.into_iter().enumerate() {
-            ends[i + 1] = ends[i].saturating_add(length);
+            offsets[i + 1] = offsets[i].saturating_add(length);
         }
-        ends
+        offsets
     }
 }
 

@@ -31,7 +31,7 @@ const MAX_QUERIES: usize = 300;
 const EXHAUSTIVE_QUERIES: usize = 16;
 /// Largest estimated work of a setting, as a share of the work of the setting kept before it. A setting that saves less
 /// is dropped, since it probes more cells.
-const MOST_WORK: f64 = 0.95;
+const MAX_WORK_SHARE: f64 = 0.95;
 
 /// Search parameters that were measured on an index.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -144,7 +144,7 @@ pub fn tune<Q: AsRef<[f32]>>(
         });
         let least = settings.min_by_key(Tuned::work);
         if let Some(least) = least
-            && tried.last().is_none_or(|last| (least.work() as f64) < MOST_WORK * last.work() as f64)
+            && tried.last().is_none_or(|last| (least.work() as f64) < MAX_WORK_SHARE * last.work() as f64)
         {
             tried.push(least);
         }

@@ -234,7 +234,7 @@ fn a_run_without_examples_and_options_out_of_range_are_refused() {
     let error = uneven(|example| example.scores.truncate(1));
     assert!(matches!(error, Error::ScoreCount { found: 1, expected: 2, .. }), "{error}");
     let error = uneven(|example| example.passages.clear());
-    assert!(matches!(error, Error::NoPassage { .. } | Error::PassageCount { .. }), "{error}");
+    assert!(matches!(error, Error::NoPassage { .. }), "{error}");
     let no_batch = TrainOptions { batch: 0, ..run_options(1) };
     assert!(matches!(run(&Two, &no_batch), Err(Error::BadOption { option: "batch", .. })));
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is written");

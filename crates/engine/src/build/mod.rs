@@ -16,7 +16,7 @@ use crate::device::on_device;
 use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
-use crate::source::{ArraySource, Pooled, Source, TextSource};
+use crate::source::{ArraySource, Pooled, Source, TextSource, pooled_doclen};
 use crate::{Device, Error, Result, collection};
 use selvedge_backend::Backend;
 use selvedge_codec::CodecKind;
@@ -199,7 +199,7 @@ pub fn from_arrays(
 
 /// Refuses, before the collection is read, a memory budget that cannot hold a passage.
 fn check_budget(encoder: &Encoder, options: &BuildOptions) -> Result<()> {
-    let max_doclen = encoder.text_rules().passage.max_len.div_ceil(options.pool).max(1);
+    let max_doclen = pooled_doclen(encoder.text_rules().passage.max_len, options.pool).max(1);
     Budget::new(options.memory_budget, encoder.dim()).check(options.num_centroids, max_doclen)
 }
 
