@@ -25,9 +25,9 @@
 use crate::error::{Error, Result};
 use crate::files::IndexFile;
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
+use crate::storage::Storage;
 use selvedge_backend::{CodecParams, ResidualForm, RowCoding, WeightRule};
 use selvedge_codec::{Codec, CodecKind};
-use std::path::Path;
 
 /// Size of the numbers before the cutoffs.
 const PRELUDE_BYTES: usize = 40;
@@ -69,9 +69,9 @@ fn coding_numbers(coding: RowCoding) -> (u8, f32) {
     }
 }
 
-/// Writes the codec file into `directory`.
-pub(crate) fn write(directory: &Path, codec: &Codec) -> Result<FileEntry> {
-    let mut out = FramedFileWriter::create(directory, IndexFile::CODEC)?;
+/// Writes the codec file into `storage`.
+pub(crate) fn write(storage: &dyn Storage, codec: &Codec) -> Result<FileEntry> {
+    let mut out = FramedFileWriter::create(storage, IndexFile::CODEC)?;
     let params = &codec.params;
     out.write(&prelude(codec))?;
     params.cutoffs.iter().try_for_each(|cutoff| out.write(&cutoff.to_le_bytes()))?;

@@ -27,13 +27,16 @@ pub enum Error {
     },
     /// Another writer holds the lock of this directory.
     #[error(
-        "{}: another process is building or changing an index here (if none is, remove {})",
+        "{}: {} is building or changing an index here (if none is, remove {})",
         path.display(),
+        if holder.is_empty() { "another process" } else { holder },
         lock.display()
     )]
     Locked {
         /// The directory.
         path: PathBuf,
+        /// Number and program of the process that holds the lock; empty where they are unknown.
+        holder: String,
         /// Lock file that the other writer holds.
         lock: PathBuf,
     },

@@ -5,8 +5,8 @@ use std::fmt;
 /// Lock file of a directory that is being changed.
 pub(crate) const LOCK_NAME: &str = ".selvedge.lock";
 
-/// Hidden directory for incomplete files, inside the directory of the index.
-pub(crate) const PARTIAL_NAME: &str = ".selvedge.partial";
+/// Start of the hidden names of incomplete files, before their final names.
+pub(crate) const PARTIAL_PREFIX: &str = ".selvedge.partial-";
 
 /// Kind of a file, by its contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -16,10 +16,10 @@
 
 use crate::error::{Error, Result, io_at};
 use crate::files::IndexFile;
+use crate::storage::{Storage, StoredFile};
 use bytes::Bytes;
 use rayon::prelude::*;
-use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// First bytes of every index file.
@@ -81,16 +81,16 @@ pub(crate) fn header(file: IndexFile, payload_bytes: u64, crc32: u32) -> [u8; HE
 pub(crate) struct FramedFileWriter {
     file: IndexFile,
     path: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<Box<dyn StoredFile>>,
     hasher: crc32fast::Hasher,
     payload_bytes: u64,
 }
 
 impl FramedFileWriter {
-    /// Creates `file` in `directory`, where it must not exist.
-    pub(crate) fn create(directory: &Path, file: IndexFile) -> Result<Self> {
-        let path = directory.join(file.name());
-        let handle = File::options().write(true).create_new(true).open(&path).map_err(io_at(&path))?;
+    /// Creates `file` in `storage`, where it must not exist.
+    pub(crate) fn create(storage: &dyn Storage, file: IndexFile) -> Result<Self> {
+        let path = storage.path(&file.name());
+        let handle = storage.create(&file.name()).map_err(io_at(&path))?;
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, handle);
         out.write_all(&[0; HEADER_BYTES]).map_err(io_at(&path))?;
         Ok(Self { file, path, out, hasher: crc32fast::Hasher::new(), payload_bytes: 0 })
@@ -114,9 +114,8 @@ impl FramedFileWriter {
         let crc32 = self.hasher.finalize();
         let finish = || -> io::Result<()> {
             let mut handle = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-            handle.seek(SeekFrom::Start(0))?;
-            handle.write_all(&header(self.file, self.payload_bytes, crc32))?;
-            handle.sync_all()
+            handle.write_at(0, &header(self.file, self.payload_bytes, crc32))?;
+            handle.sync()
         };
         finish().map_err(io_at(&self.path))?;
         Ok(FileEntry { bytes: HEADER_BYTES as u64 + self.payload_bytes, crc32 })
@@ -135,17 +134,20 @@ pub(crate) struct FramedFile {
 }
 
 impl FramedFile {
-    /// Maps `file` of `directory` and checks its header and its length.
-    pub(crate) fn open(directory: &Path, file: IndexFile) -> Result<Self> {
-        let path = directory.join(file.name());
-        let mapped = map_file(&path)?;
+    /// Maps `file` of `storage` and checks its header and its length.
+    pub(crate) fn open(storage: &dyn Storage, file: IndexFile) -> Result<Self> {
+        let path = storage.path(&file.name());
+        let mapped = storage.map(&file.name()).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::MissingFile { path: path.clone() },
+            _ => Error::Io { path: path.clone(), source },
+        })?;
         let entry = check_header(&path, file, &mapped)?;
         Ok(Self { path, payload: mapped.slice(HEADER_BYTES..), entry })
     }
 
     /// Maps `file`, checks its header and its length, and that it is the one that the manifest names.
-    pub(crate) fn open_named(directory: &Path, file: IndexFile, named: FileEntry) -> Result<Self> {
-        let opened = Self::open(directory, file)?;
+    pub(crate) fn open_named(storage: &dyn Storage, file: IndexFile, named: FileEntry) -> Result<Self> {
+        let opened = Self::open(storage, file)?;
         if opened.entry == named {
             return Ok(opened);
         }
@@ -199,28 +201,6 @@ fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry
         std::cmp::Ordering::Greater => Err(Error::TrailingBytes { path: path(), expected_bytes, found_bytes }),
         std::cmp::Ordering::Equal => Ok(FileEntry { bytes: found_bytes, crc32: word(20) }),
     }
-}
-
-/// Maps a whole file into memory, read-only.
-#[allow(unsafe_code)]
-fn map_file(path: &Path) -> Result<Bytes> {
-    let handle = File::open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::MissingFile { path: path.to_owned() },
-        _ => Error::Io { path: path.to_owned(), source },
-    })?;
-    let metadata = handle.metadata().map_err(io_at(path))?;
-    if !metadata.is_file() {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(Error::Io { path: path.to_owned(), source });
-    }
-    if metadata.len() == 0 {
-        return Ok(Bytes::new());
-    }
-    // SAFETY: the mapping is read-only, and files of an index never change once they are written: the writer fills them
-    // in a hidden directory and moves them into place when all of them are complete. The format forbids any other
-    // process to change or truncate a file in place.
-    let mapped = unsafe { memmap2::Mmap::map(&handle) }.map_err(io_at(path))?;
-    Ok(Bytes::from_owner(mapped))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@
 //!
 //! Every file has the same header ([`HEADER_BYTES`]: magic, version, kind, number, length, checksums). The manifest
 //! repeats the length and the checksum of each file, so that a file of another index is detected.
-//! [`Writer`] fills a hidden directory and moves its files into place, the manifest last: the index is either complete
+//! [`Writer`] completes all files under hidden names and renames them, the manifest last: the index is either complete
 //! or absent. A process that changes an index holds `.selvedge.lock` in its directory.
 //! [`Index::open`] reads as little as [`Check`] allows; [`verify()`] reads everything.
 //!
@@ -29,7 +29,6 @@
 mod bits;
 mod codec_file;
 mod commit;
-mod disk;
 mod documents;
 mod error;
 mod files;
@@ -41,6 +40,7 @@ mod saturation;
 mod segment;
 mod spool;
 mod staging;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -56,5 +56,6 @@ pub use manifest::{BuildInfo, CodecEntry, DocumentsEntry, EncoderInfo, Manifest,
 pub use reader::{Check, Index};
 pub use segment::Segment;
 pub use spool::{Spool, SpoolReader};
-pub use verify::{FileReport, Report, verify};
+pub use storage::{Directory, Lock, Memory, Storage, StoredFile, Temporary};
+pub use verify::{FileReport, Report, verify, verify_in};
 pub use writer::{Limits, Writer};

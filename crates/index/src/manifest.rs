@@ -3,9 +3,9 @@
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
+use crate::storage::Storage;
 use selvedge_codec::CodecKind;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// Model that made the embeddings, and its input lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,26 +155,26 @@ impl Manifest {
         std::iter::once((IndexFile::CODEC, self.codec.file)).chain(documents).chain(segments).collect()
     }
 
-    /// Writes the manifest into `directory`.
-    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let mut out = FramedFileWriter::create(directory, IndexFile::MANIFEST)?;
-        let path = directory.join(IndexFile::MANIFEST.name());
+    /// Writes the manifest into `storage`.
+    pub(crate) fn write(&self, storage: &dyn Storage) -> Result<()> {
+        let mut out = FramedFileWriter::create(storage, IndexFile::MANIFEST)?;
+        let path = storage.path(&IndexFile::MANIFEST.name());
         let json = serde_json::to_vec_pretty(self).map_err(|error| io_at(&path)(error.into()))?;
         out.write(&json)?;
         out.finish().map(|_| ())
     }
 
-    /// Reads and checks the manifest of `directory`; also returns the size of its file.
-    pub(crate) fn read(directory: &Path) -> Result<(Self, u64)> {
-        let file = FramedFile::open(directory, IndexFile::MANIFEST).map_err(|error| {
+    /// Reads and checks the manifest of `storage`; also returns the size of its file.
+    pub(crate) fn read(storage: &dyn Storage) -> Result<(Self, u64)> {
+        let file = FramedFile::open(storage, IndexFile::MANIFEST).map_err(|error| {
             let is_absent = match &error {
                 Error::MissingFile { .. } => true,
                 Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotADirectory,
                 _ => false,
             };
             // A damaged index has a codec at least.
-            if is_absent && !directory.join(IndexFile::CODEC.name()).exists() {
-                return Error::NoIndex { path: directory.to_owned() };
+            if is_absent && storage.map(&IndexFile::CODEC.name()).is_err() {
+                return Error::NoIndex { path: storage.root() };
             }
             error
         })?;

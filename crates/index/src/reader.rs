@@ -8,6 +8,7 @@ use crate::framed_file::FramedFile;
 use crate::manifest::{EncoderInfo, Manifest};
 use crate::saturation::saturated_centroids;
 use crate::segment::{Segment, check_contents};
+use crate::storage::{Directory, Storage};
 use rayon::prelude::*;
 use selvedge_codec::Codec;
 use std::collections::BTreeMap;
@@ -43,13 +44,21 @@ impl Index {
     /// [`Error::Replaced`], [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`],
     /// [`Error::Documents`]; [`Error::Saturated`] if all centroids saturate.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
-        let (manifest, manifest_bytes) = Manifest::read(path)?;
-        let codec = open_codec(path, &manifest)?;
-        let (documents, mut files) = Documents::open(path, &manifest.documents)?;
+        Self::open_in(&Directory::new(path), check)
+    }
+
+    /// Opens the index in `storage`.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_in(storage: &dyn Storage, check: Check) -> Result<Self> {
+        let (manifest, manifest_bytes) = Manifest::read(storage)?;
+        let codec = open_codec(storage, &manifest)?;
+        let (documents, mut files) = Documents::open(storage, &manifest.documents)?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         let mut segment_files = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            let (segment, files_of_segment) = Segment::open(path, entry, &codec.params)?;
+            let (segment, files_of_segment) = Segment::open(storage, entry, &codec.params)?;
             files.extend_from_slice(&files_of_segment);
             segment_files.push(files_of_segment);
             segments.push(segment);
@@ -60,8 +69,9 @@ impl Index {
             contents.try_for_each(|(segment, files)| check_contents(&segment.passages, files, &codec.params))?;
         }
         let (passages, num_segments) = (manifest.num_passages, segments.len());
+        let path = storage.root();
         tracing::debug!(path = %path.display(), passages, segments = num_segments, "index opened");
-        Ok(Self { path: path.to_owned(), manifest, manifest_bytes, codec, documents, segments })
+        Ok(Self { path, manifest, manifest_bytes, codec, documents, segments })
     }
 
     /// Directory of the index.
@@ -186,8 +196,8 @@ impl Index {
 
 /// Reads the codec, checks its checksum and compares it with the manifest. Refuses a codec whose centroids
 /// all saturate.
-pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
-    let file = FramedFile::open_named(path, IndexFile::CODEC, manifest.codec.file)?;
+pub(crate) fn open_codec(storage: &dyn Storage, manifest: &Manifest) -> Result<Codec> {
+    let file = FramedFile::open_named(storage, IndexFile::CODEC, manifest.codec.file)?;
     file.check()?;
     let codec = codec_file::read(&file)?;
     let (params, entry) = (&codec.params, &manifest.codec);
@@ -198,7 +208,7 @@ pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
         && params.weight_bits == entry.weight_bits;
     if !is_named {
         let reason = "the codec file has another kind or other sizes than the manifest says".to_owned();
-        return Err(Error::Manifest { path: path.join(IndexFile::MANIFEST.name()), reason });
+        return Err(Error::Manifest { path: storage.path(&IndexFile::MANIFEST.name()), reason });
     }
     let (saturated, num_centroids) = (saturated_centroids(params), params.num_centroids());
     if saturated == num_centroids {
@@ -206,7 +216,7 @@ pub(crate) fn open_codec(path: &Path, manifest: &Manifest) -> Result<Codec> {
     }
     if saturated > 0 {
         tracing::warn!(
-            path = %path.display(),
+            path = %storage.root().display(),
             "{saturated} of {num_centroids} centroids saturate, so that their passages may be misranked; \
              build the index anew"
         );

@@ -19,10 +19,11 @@ use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::lists::{InvertedLists, ListsEncoder};
 use crate::manifest::SegmentEntry;
+use crate::storage::Storage;
 use selvedge_backend::{
     CheckedCodec, CodeReader, CodecParams, CompressedPassages, pack_codes, pack_weights, packed_codes_bytes,
 };
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One segment of an open index.
 #[derive(Clone, Debug)]
@@ -37,8 +38,12 @@ pub struct Segment {
 
 impl Segment {
     /// Maps the files of a segment and checks their lengths against each other and the codec.
-    pub(crate) fn open(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<(Self, [FramedFile; 5])> {
-        let open = |(file, named)| FramedFile::open_named(directory, file, named);
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        entry: &SegmentEntry,
+        codec: &CodecParams,
+    ) -> Result<(Self, [FramedFile; 5])> {
+        let open = |(file, named)| FramedFile::open_named(storage, file, named);
         let [offsets, codes, residuals, weights, lists] = entry.files();
         let files = [open(offsets)?, open(codes)?, open(residuals)?, open(weights)?, open(lists)?];
         let passages = CompressedPassages {
@@ -159,7 +164,7 @@ fn each_code_once(passages: &CompressedPassages, codec: &CodecParams, mut visit:
 
 /// Writer of one segment.
 pub(crate) struct SegmentWriter {
-    directory: PathBuf,
+    storage: Arc<dyn Storage>,
     number: u32,
     first_pid: u32,
     codec: CheckedCodec,
@@ -177,12 +182,12 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Creates the files of segment `number`, whose first passage is `first_pid`.
-    pub(crate) fn create(directory: &Path, number: u32, first_pid: u32, codec: CheckedCodec) -> Result<Self> {
-        let create = |kind| FramedFileWriter::create(directory, IndexFile::new(kind, number));
+    pub(crate) fn create(storage: &Arc<dyn Storage>, number: u32, first_pid: u32, codec: CheckedCodec) -> Result<Self> {
+        let create = |kind| FramedFileWriter::create(&**storage, IndexFile::new(kind, number));
         let mut offsets = create(FileKind::Offsets)?;
         offsets.write(&0u32.to_le_bytes())?;
         Ok(Self {
-            directory: directory.to_owned(),
+            storage: Arc::clone(storage),
             number,
             first_pid,
             codec,
@@ -252,17 +257,17 @@ impl SegmentWriter {
             weights: self.weights.finish()?,
             lists: FileEntry { bytes: 0, crc32: 0 },
         };
-        entry.lists = write_lists(&self.directory, &entry, &self.codec)?;
+        entry.lists = write_lists(&*self.storage, &entry, &self.codec)?;
         Ok(entry)
     }
 }
 
 /// Builds the inverted lists of a segment whose arrays are written.
-fn write_lists(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<FileEntry> {
+fn write_lists(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams) -> Result<FileEntry> {
     let [(offsets, _), (codes, _), _, _, (lists, _)] = entry.files();
     let passages = CompressedPassages {
-        offsets: FramedFile::open(directory, offsets)?.payload,
-        codes: FramedFile::open(directory, codes)?.payload,
+        offsets: FramedFile::open(storage, offsets)?.payload,
+        codes: FramedFile::open(storage, codes)?.payload,
         residuals: bytes::Bytes::new(),
         weights: bytes::Bytes::new(),
     };
@@ -270,7 +275,7 @@ fn write_lists(directory: &Path, entry: &SegmentEntry, codec: &CodecParams) -> R
     let mut encoder = ListsEncoder::new(entry.count);
     (0..codec.num_centroids()).for_each(|code| encoder.push(inverted.list(code)));
     drop(inverted);
-    let mut out = FramedFileWriter::create(directory, lists)?;
+    let mut out = FramedFileWriter::create(storage, lists)?;
     encoder.write(&mut out)?;
     out.finish()
 }

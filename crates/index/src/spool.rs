@@ -4,9 +4,9 @@
 //! becomes part of an index.
 
 use crate::error::{Error, Result, io_at};
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use crate::storage::{Storage, Temporary};
+use std::io::{self, BufReader, BufWriter, Read, SeekFrom, Write};
+use std::path::PathBuf;
 
 /// Size of the read and write buffers.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -15,15 +15,16 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<Box<dyn Temporary>>,
     len: u64,
 }
 
 impl Spool {
-    /// Creates the file on the file system of `directory`.
-    pub(crate) fn create(directory: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(directory).map_err(io_at(directory))?;
-        Ok(Self { directory: directory.to_owned(), out: BufWriter::with_capacity(BUFFER_BYTES, file), len: 0 })
+    /// Creates the file in `storage`.
+    pub(crate) fn create(storage: &dyn Storage) -> Result<Self> {
+        let directory = storage.root();
+        let file = storage.temporary().map_err(io_at(&directory))?;
+        Ok(Self { directory, out: BufWriter::with_capacity(BUFFER_BYTES, file), len: 0 })
     }
 
     /// Appends values.
@@ -51,7 +52,7 @@ impl Spool {
     /// # Errors
     /// [`Error::Io`] where the last values cannot be written or the file cannot be rewound.
     pub fn into_reader(self) -> Result<SpoolReader> {
-        let rewind = || -> io::Result<File> {
+        let rewind = || -> io::Result<Box<dyn Temporary>> {
             let mut file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.seek(SeekFrom::Start(0))?;
             Ok(file)
@@ -69,7 +70,7 @@ impl Spool {
 #[derive(Debug)]
 pub struct SpoolReader {
     directory: PathBuf,
-    input: BufReader<File>,
+    input: BufReader<Box<dyn Temporary>>,
     remaining: u64,
 }
 
@@ -98,11 +99,12 @@ impl SpoolReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Directory;
 
     #[test]
     fn bits_come_back_in_order_and_no_file_is_seen() {
         let directory = tempfile::tempdir().unwrap();
-        let mut spool = Spool::create(directory.path()).unwrap();
+        let mut spool = Spool::create(&Directory::new(directory.path())).unwrap();
         let values: Vec<f32> = (0..300_000u32).map(|i| f32::from_bits(i.wrapping_mul(2_654_435_761))).collect();
         for chunk in values.chunks(777) {
             spool.push(chunk).unwrap();

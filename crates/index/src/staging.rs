@@ -1,149 +1,145 @@
-//! Staging of a new index: files are completed in a hidden directory and then moved into place.
+//! Staging of a new index: files are completed under hidden names and then given their own.
 //!
-//! In: the target of the index. Out: a hidden directory in it to write into, then the index.
+//! In: the storage of the index. Out: hidden files in it, then the index. The order of all writes, and why each sync is
+//! there:
 //!
-//! ```text
-//! target/                     created here, or an existing empty directory, which is kept (it may be a mount point)
-//!   .selvedge.lock            held from the first step to the last
-//!   .selvedge.partial/        every file until all are complete, the manifest written last
-//!   codec, codes-0000, ...    moved here one by one, their names synced to disk
-//!   manifest                  moved last: the index exists from this step on
-//! ```
+//! | step | why |
+//! |---|---|
+//! | 1. create the directory, sync its parent | else the whole index could vanish with the directory's name |
+//! | 2. take `.selvedge.lock` | one writer at a time; it is held to the last step |
+//! | 3. delete what a dead writer left | its hidden files, and the files that it had renamed |
+//! | 4. write each file as `.selvedge.partial-NAME`, sync it | a renamed file must be whole |
+//! | 5. write the manifest as `.selvedge.partial-manifest`, sync it and the names | step 3 needs it to know renamed files |
+//! | 6. rename all files but the manifest, sync the names | the manifest must not be there before them |
+//! | 7. rename the manifest, sync the names | the index exists from the rename on, and for good from the sync on |
 //!
-//! Readers open the manifest first, so the index is either complete or absent. The next writer that takes the
-//! lock deletes the leftovers of a dead process: the hidden directory, and the files that had been moved out
-//! of it. It recognizes those by the length and checksum in the manifest of the hidden directory, and touches
-//! nothing else.
+//! Readers open the manifest first, so the index is either complete or absent. Step 3 recognizes renamed files by the
+//! length and the checksum in the hidden manifest, and touches nothing else. The directory may have been there before,
+//! empty; then it is kept, as it may be a mount point.
 
-use crate::disk::{DirectoryLock, PartialDirectory, parent_of, sync_directory};
 use crate::error::{Error, Result, io_at};
-use crate::files::{IndexFile, LOCK_NAME, PARTIAL_NAME};
+use crate::files::{IndexFile, LOCK_NAME, PARTIAL_PREFIX};
 use crate::framed_file::FramedFile;
 use crate::manifest::Manifest;
-use std::fs;
+use crate::storage::{Hidden, Lock, Storage};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Index that is being written, and its target. If it is dropped before [`Staging::finish`], the target is left as it
+/// Index that is being written, and its storage. If it is dropped before [`Staging::finish`], the storage is left as it
 /// was.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    target: PathBuf,
-    /// Whether the target directory was created here.
+    target: Arc<dyn Storage>,
+    hidden: Arc<Hidden>,
+    /// `hidden` as a storage, for the writers of files.
+    files: Arc<dyn Storage>,
+    /// Whether the directory was created here.
     is_new: bool,
     /// `None` once the index is finished.
-    held: Option<Held>,
-}
-
-/// Directory and lock that a writer holds in the target; dropped in this order.
-#[derive(Debug)]
-struct Held {
-    partial: PartialDirectory,
-    _lock: DirectoryLock,
+    lock: Option<Box<dyn Lock>>,
 }
 
 impl Staging {
-    /// Prepares an index at `path`, which must be absent or an empty directory.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let is_new = make_directory(path)?;
-        let partial = path.join(PARTIAL_NAME);
-        // Without a hidden directory of an earlier writer, foreign files are refused before a lock file is created.
-        if fs::symlink_metadata(&partial).is_err() {
-            check_empty(path)?;
+    /// Prepares an index in `target`, which must be absent or hold no file.
+    pub(crate) fn create(target: Arc<dyn Storage>) -> Result<Self> {
+        let root = target.root();
+        let is_new = target.create_root().map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => Error::Exists { path: root.clone() },
+            _ => Error::Io { path: root.clone(), source },
+        })?;
+        let names = target.list().map_err(io_at(&root))?;
+        // Without hidden files of an earlier writer, foreign files are refused before a lock file is created.
+        if !names.iter().any(|name| name.starts_with(PARTIAL_PREFIX)) {
+            check_empty(&*target)?;
         }
-        let lock = DirectoryLock::take(path)?;
-        undo_moves(path, &partial);
-        let held = Held { partial: PartialDirectory::create(path, &lock)?, _lock: lock };
-        let staging = Self { target: path.to_owned(), is_new, held: Some(held) };
-        check_empty(path)?;
+        let lock = take_lock(&*target, false)?;
+        let hidden = Arc::new(Hidden(Arc::clone(&target)));
+        let files: Arc<dyn Storage> = hidden.clone();
+        let staging = Self { target, hidden, files, is_new, lock: Some(lock) };
+        staging.undo();
+        check_empty(&*staging.target)?;
         Ok(staging)
     }
 
-    /// Directory of the finished index.
-    pub(crate) fn target(&self) -> &Path {
+    /// Storage of the finished index.
+    pub(crate) fn target(&self) -> &Arc<dyn Storage> {
         &self.target
     }
 
-    /// Hidden directory for incomplete files.
-    ///
-    /// # Panics
-    /// After [`Staging::finish`].
-    pub(crate) fn path(&self) -> &Path {
-        self.held.as_ref().expect("the index is not finished").partial.path()
+    /// Storage for incomplete files.
+    pub(crate) fn hidden(&self) -> &Arc<dyn Storage> {
+        &self.files
     }
 
-    /// Moves the files of `manifest`, then the manifest itself, into the target and syncs the directory.
+    /// Renames the files of `manifest`, then the manifest itself, and syncs the names.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<()> {
-        check_empty(&self.target)?;
-        let move_file = |file: IndexFile| {
-            let to = self.target.join(file.name());
-            fs::rename(self.path().join(file.name()), &to).map_err(io_at(&to))
+        check_empty(&*self.target)?;
+        let reveal = |file: IndexFile| {
+            let name = file.name();
+            self.hidden.reveal(&name).map_err(io_at(&self.target.path(&name)))
         };
+        sync_names(&*self.target)?;
         for (file, _) in manifest.files() {
-            move_file(file)?;
+            reveal(file)?;
         }
-        if self.is_new {
-            sync_directory(&parent_of(&self.target))?;
-        }
-        sync_directory(&self.target)?;
-        move_file(IndexFile::MANIFEST)?;
-        sync_directory(&self.target)?;
-        self.held = None;
+        sync_names(&*self.target)?;
+        reveal(IndexFile::MANIFEST)?;
+        sync_names(&*self.target)?;
+        self.lock = None;
         Ok(())
+    }
+
+    /// Deletes the hidden files, and those that an unfinished writer had renamed. The manifest, which is renamed last
+    /// and is still hidden, names them.
+    fn undo(&self) {
+        // With a manifest in place there is an index, and a hidden one is an unfinished change of it.
+        if self.target.map(&IndexFile::MANIFEST.name()).is_err()
+            && let Ok((manifest, _)) = Manifest::read(&*self.hidden)
+        {
+            for (file, named) in manifest.files() {
+                if FramedFile::open_named(&*self.target, file, named).is_ok() {
+                    let _ = self.target.remove(&file.name());
+                }
+            }
+            // Before the hidden manifest goes: the next writer needs it if the names come back.
+            let _ = self.target.sync_names();
+        }
+        let _ = self.hidden.clear();
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            undo_moves(&self.target, held.partial.path());
-            drop(held);
+        if let Some(lock) = self.lock.take() {
+            self.undo();
+            drop(lock);
             if self.is_new {
-                // Fails, as it should, if the directory holds foreign files.
-                let _ = fs::remove_dir(&self.target);
+                self.target.remove_root();
             }
         }
     }
 }
 
-/// Creates the directory at `path` if it is absent; returns whether it was created.
-fn make_directory(path: &Path) -> Result<bool> {
-    if path.is_dir() {
-        return Ok(false);
-    }
-    match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match path.is_dir() {
-            true => Ok(false),
-            false => Err(Error::Exists { path: path.to_owned() }),
-        },
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
+/// Takes the lock of an index; [`Error::Locked`] where another writer, of this process or another, holds it and this
+/// one does not wait.
+pub(crate) fn take_lock(storage: &dyn Storage, wait: bool) -> Result<Box<dyn Lock>> {
+    let path = storage.path(LOCK_NAME);
+    let lock = storage.lock(LOCK_NAME, wait).map_err(io_at(&path))?;
+    lock.map_err(|holder| Error::Locked { path: storage.root(), holder, lock: path })
 }
 
-/// Checks that a directory is empty, apart from the lock and the hidden directory of a writer and `lost+found`, which a
+/// Makes the names of `storage` durable.
+pub(crate) fn sync_names(storage: &dyn Storage) -> Result<()> {
+    storage.sync_names().map_err(io_at(&storage.root()))
+}
+
+/// Checks that a storage has no file, apart from the lock and the hidden files of a writer and `lost+found`, which a
 /// new volume has.
-fn check_empty(directory: &Path) -> Result<()> {
-    for entry in fs::read_dir(directory).map_err(io_at(directory))? {
-        let name = entry.map_err(io_at(directory))?.file_name();
-        if ![LOCK_NAME, PARTIAL_NAME, "lost+found"].iter().any(|known| name == *known) {
-            return Err(Error::Exists { path: directory.to_owned() });
-        }
-    }
-    Ok(())
-}
-
-/// Deletes the files that an unfinished writer had moved from `partial` to `target`. The manifest, which moves last and
-/// is still in `partial`, names them.
-fn undo_moves(target: &Path, partial: &Path) {
-    // With a manifest in place there is an index, and the manifest in `partial` is an unfinished change of it.
-    if fs::symlink_metadata(target.join(IndexFile::MANIFEST.name())).is_ok() {
-        return;
-    }
-    let Ok((manifest, _)) = Manifest::read(partial) else { return };
-    for (file, named) in manifest.files() {
-        if FramedFile::open_named(target, file, named).is_ok() {
-            let _ = fs::remove_file(target.join(file.name()));
-        }
+fn check_empty(storage: &dyn Storage) -> Result<()> {
+    let root = storage.root();
+    let is_known = |name: &String| name == LOCK_NAME || name == "lost+found" || name.starts_with(PARTIAL_PREFIX);
+    match storage.list().map_err(io_at(&root))?.iter().all(is_known) {
+        true => Ok(()),
+        false => Err(Error::Exists { path: root }),
     }
 }

@@ -6,16 +6,17 @@
 //! checks each index file in the directory by itself.
 
 use crate::documents::Documents;
-use crate::error::{Error, Result, io_at};
+use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
 use crate::manifest::{DocumentsEntry, Manifest, SegmentEntry};
 use crate::reader::open_codec;
 use crate::segment::{Inverted, Segment, check_contents};
+use crate::storage::{Directory, Storage};
 use rayon::prelude::*;
 use selvedge_backend::CodecParams;
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Result of verifying one file.
@@ -56,45 +57,50 @@ impl Report {
 /// # Errors
 /// [`Error::NoIndex`] where `path` is no directory, [`Error::Io`] where it cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
-    if !path.is_dir() {
-        return Err(Error::NoIndex { path: path.to_owned() });
-    }
-    let names = fs::read_dir(path).map_err(io_at(path))?;
-    let manifest = match Manifest::read(path) {
+    verify_in(&Directory::new(path))
+}
+
+/// Verifies the index in `storage`.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(storage: &dyn Storage) -> Result<Report> {
+    let names = storage.list().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NoIndex { path: storage.root() },
+        _ => Error::Io { path: storage.root(), source },
+    })?;
+    let manifest = match Manifest::read(storage) {
         Ok((manifest, _)) => manifest,
-        Err(error) => return verify_without_manifest(path, error, names),
+        Err(error) => return Ok(verify_without_manifest(storage, error, &names)),
     };
     let files = manifest.files();
-    let statuses =
-        files.par_iter().map(|&(file, named)| FramedFile::open_named(path, file, named).and_then(|file| file.check()));
+    let statuses = files
+        .par_iter()
+        .map(|&(file, named)| FramedFile::open_named(storage, file, named).and_then(|file| file.check()));
     let statuses: Vec<_> = statuses.collect();
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
     found.insert(IndexFile::MANIFEST, Ok(()));
-    for (file, error) in check_structure(path, &manifest, &found) {
+    for (file, error) in check_structure(storage, &manifest, &found) {
         found.insert(file, Err(error));
     }
     let all = std::iter::once(IndexFile::MANIFEST).chain(files.iter().map(|&(file, _)| file));
-    Ok(report(path, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
+    Ok(report(storage, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
 }
 
 /// Checks every index file of the directory on its own.
-fn verify_without_manifest(path: &Path, error: Error, names: fs::ReadDir) -> Result<Report> {
-    let mut files = Vec::new();
-    for name in names {
-        let name = name.map_err(io_at(path))?.file_name();
-        files.extend(name.to_str().and_then(IndexFile::from_name));
-    }
+fn verify_without_manifest(storage: &dyn Storage, error: Error, names: &[String]) -> Report {
+    let mut files: Vec<IndexFile> = names.iter().filter_map(|name| IndexFile::from_name(name)).collect();
     files.sort_unstable();
     files.retain(|&file| file != IndexFile::MANIFEST);
-    let check = |&file: &IndexFile| (file, FramedFile::open(path, file).and_then(|file| file.check()));
+    let check = |&file: &IndexFile| (file, FramedFile::open(storage, file).and_then(|file| file.check()));
     let statuses: Vec<_> = files.par_iter().map(check).collect();
-    Ok(report(path, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses)))
+    report(storage, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses))
 }
 
-fn report(path: &Path, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> Report {
+fn report(storage: &dyn Storage, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> Report {
     let one = |(file, status): (IndexFile, _)| {
-        let path = path.join(file.name());
-        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let path = storage.path(&file.name());
+        let bytes = storage.map(&file.name()).map_or(0, |mapped| mapped.len() as u64);
         FileReport { file, path, bytes, status }
     };
     Report { files: files.map(one).collect() }
@@ -102,7 +108,7 @@ fn report(path: &Path, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> 
 
 /// Checks the meaning of files whose bytes are sound, unless they depend on a corrupt file.
 fn check_structure(
-    path: &Path,
+    storage: &dyn Storage,
     manifest: &Manifest,
     found: &BTreeMap<IndexFile, Result<()>>,
 ) -> Vec<(IndexFile, Error)> {
@@ -112,13 +118,13 @@ fn check_structure(
     for entry in &manifest.documents {
         let file = IndexFile::new(FileKind::Documents, entry.number);
         if is_sound(&file) {
-            note(file, check_documents(path, entry));
+            note(file, check_documents(storage, entry));
         }
     }
     if !is_sound(&IndexFile::CODEC) {
         return errors;
     }
-    let codec = match open_codec(path, manifest) {
+    let codec = match open_codec(storage, manifest) {
         Ok(codec) => codec,
         Err(error) => {
             let file = if matches!(error, Error::Manifest { .. }) { IndexFile::MANIFEST } else { IndexFile::CODEC };
@@ -129,11 +135,11 @@ fn check_structure(
     for entry in &manifest.segments {
         let files = entry.files().map(|(file, _)| file);
         if files.iter().all(is_sound) {
-            let result = check_segment(path, entry, &codec.params);
+            let result = check_segment(storage, entry, &codec.params);
             let blamed = result
                 .as_ref()
                 .err()
-                .and_then(|error| files.into_iter().find(|file| error.path() == Some(&path.join(file.name()))));
+                .and_then(|error| files.into_iter().find(|file| error.path() == Some(&storage.path(&file.name()))));
             note(blamed.unwrap_or(files[0]), result);
         }
     }
@@ -141,15 +147,15 @@ fn check_structure(
 }
 
 /// Reads every document of one documents file.
-fn check_documents(path: &Path, entry: &DocumentsEntry) -> Result<()> {
+fn check_documents(storage: &dyn Storage, entry: &DocumentsEntry) -> Result<()> {
     let alone = DocumentsEntry { first_pid: 0, ..*entry };
-    let (documents, _) = Documents::open(path, &[alone])?;
+    let (documents, _) = Documents::open(storage, &[alone])?;
     documents.iter(0..entry.count).try_for_each(|document| document.map(|_| ()))
 }
 
 /// Checks offsets and codes, then rebuilds the inverted lists and compares them.
-fn check_segment(path: &Path, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
-    let (segment, files) = Segment::open(path, entry, codec)?;
+fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
+    let (segment, files) = Segment::open(storage, entry, codec)?;
     check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();

@@ -1,6 +1,6 @@
 //! Writer of a new index, which is invisible until it is complete.
 //!
-//! All files are written into a hidden directory of the target, synced to disk, and moved into place, the manifest last
+//! All files are written under hidden names in the target, synced to disk, and renamed, the manifest last
 //! (see `staging.rs`). A writer that is dropped before [`Writer::finish`] leaves the target as it was. The leftovers of
 //! a process that dies are deleted by the next writer to the same target.
 
@@ -11,9 +11,11 @@ use crate::manifest::{CodecEntry, Manifest, ManifestInfo, SegmentEntry};
 use crate::segment::SegmentWriter;
 use crate::spool::Spool;
 use crate::staging::Staging;
+use crate::storage::{Directory, Storage};
 use selvedge_backend::Packed;
 use selvedge_codec::Codec;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Sizes at which the writer starts a new segment or a new documents file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +58,16 @@ impl Writer {
     /// [`Error::Exists`] where `path` is a file or a directory that is not empty, [`Error::Locked`] where another
     /// writer holds its lock, [`Error::Io`] where nothing can be written.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::create_in(Arc::new(Directory::new(path)))
+    }
+
+    /// Prepares an index in `storage`, which must hold no file.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub fn create_in(storage: Arc<dyn Storage>) -> Result<Self> {
         Ok(Self {
-            staging: Staging::create(path)?,
+            staging: Staging::create(storage)?,
             limits: Limits::default(),
             documents: DocumentsStage::default(),
             codec: None,
@@ -90,7 +100,7 @@ impl Writer {
     /// After [`Writer::finish_documents`].
     pub fn push_document(&mut self, document: &Document) -> Result<()> {
         let records = self.documents.admit(document)?;
-        let result = self.documents.push(self.staging.path(), self.limits.documents_bytes, &document.id, &records);
+        let result = self.documents.push(&**self.staging.hidden(), self.limits.documents_bytes, &document.id, &records);
         self.note(result)
     }
 
@@ -101,7 +111,7 @@ impl Writer {
     pub fn finish_documents(&mut self) -> Result<Documents> {
         let result = self.documents.close();
         self.note(result)?;
-        self.documents.open(self.staging.path())
+        self.documents.open(&**self.staging.hidden())
     }
 
     /// Writes the codec.
@@ -113,7 +123,7 @@ impl Writer {
     /// If called twice.
     pub fn set_codec(&mut self, codec: &Codec) -> Result<()> {
         assert!(self.codec.is_none(), "an index has one codec");
-        let result = codec_file::write(self.staging.path(), codec);
+        let result = codec_file::write(&**self.staging.hidden(), codec);
         let file = self.note(result)?;
         let params = &codec.params;
         let entry = CodecEntry {
@@ -148,7 +158,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Io`] where it cannot be created.
     pub fn spool(&self) -> Result<Spool> {
-        Spool::create(self.staging.path())
+        Spool::create(&**self.staging.hidden())
     }
 
     /// Closes all files, writes the manifest and moves the index into place.
@@ -178,7 +188,7 @@ impl Writer {
             documents,
             segments: std::mem::take(&mut self.segments),
         };
-        manifest.write(self.staging.path())?;
+        manifest.write(&**self.staging.hidden())?;
         self.staging.finish(&manifest)?;
         Ok(manifest)
     }
@@ -229,7 +239,7 @@ impl Writer {
                 Some(segment) => segment,
                 open @ None => {
                     let number = self.segments.len() as u32;
-                    open.insert(SegmentWriter::create(self.staging.path(), number, self.num_passages, codec.clone())?)
+                    open.insert(SegmentWriter::create(self.staging.hidden(), number, self.num_passages, codec.clone())?)
                 }
             };
             let num_weights = tokens.min(weights.len());
@@ -274,7 +284,7 @@ impl Writer {
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer")
-            .field("target", &self.staging.target())
+            .field("target", &self.staging.target().root())
             .field("num_passages", &self.num_passages)
             .finish()
     }

@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
 use crate::manifest::DocumentsEntry;
+use crate::storage::Storage;
 use bytes::Bytes;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// All documents files of an index. Clones share the bytes.
@@ -18,11 +19,11 @@ pub(super) struct DocumentsFiles {
 }
 
 impl DocumentsFiles {
-    /// Maps the files of `directory` that `entries` name, in pid order without gaps.
-    pub(super) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
+    /// Maps the files of `storage` that `entries` name, in pid order without gaps.
+    pub(super) fn open(storage: &dyn Storage, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
         let open = |entry: &DocumentsEntry| {
             let name = IndexFile::new(FileKind::Documents, entry.number);
-            let framed = FramedFile::open_named(directory, name, entry.file)?;
+            let framed = FramedFile::open_named(storage, name, entry.file)?;
             Ok((DocumentsFile::open(&framed, entry)?, framed))
         };
         let (files, framed): (Vec<_>, Vec<_>) =

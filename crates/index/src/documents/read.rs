@@ -7,8 +7,8 @@ use super::reader::DocumentsReader;
 use crate::error::Result;
 use crate::framed_file::FramedFile;
 use crate::manifest::DocumentsEntry;
+use crate::storage::Storage;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Documents of an index, or of one that is being built. Clones share the bytes.
@@ -20,9 +20,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Maps the files of `directory` that `entries` name, in pid order without gaps.
-    pub(crate) fn open(directory: &Path, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
-        let (files, framed) = DocumentsFiles::open(directory, entries)?;
+    /// Maps the files of `storage` that `entries` name, in pid order without gaps.
+    pub(crate) fn open(storage: &dyn Storage, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
+        let (files, framed) = DocumentsFiles::open(storage, entries)?;
         Ok((Self { files, table: Arc::default() }, framed))
     }
 

@@ -6,7 +6,7 @@ use super::read::Documents;
 use super::write::{DocumentsWriter, Records, records};
 use crate::error::{Error, Result};
 use crate::manifest::DocumentsEntry;
-use std::path::Path;
+use crate::storage::Storage;
 
 /// Documents files, finished and open, and the ids written so far.
 #[derive(Default)]
@@ -35,13 +35,13 @@ impl DocumentsStage {
     }
 
     /// Writes an admitted document, after closing a file that has reached `file_bytes`.
-    pub(crate) fn push(&mut self, directory: &Path, file_bytes: u64, id: &str, records: &Records) -> Result<()> {
+    pub(crate) fn push(&mut self, storage: &dyn Storage, file_bytes: u64, id: &str, records: &Records) -> Result<()> {
         if self.open.as_ref().is_some_and(|open| open.bytes() >= file_bytes) {
             self.close_file()?;
         }
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(DocumentsWriter::create(directory, self.files.len() as u32, self.count)?),
+            none => none.insert(DocumentsWriter::create(storage, self.files.len() as u32, self.count)?),
         };
         open.push(records)?;
         self.ids.insert(id, self.count);
@@ -69,8 +69,8 @@ impl DocumentsStage {
     }
 
     /// Opens the closed files.
-    pub(crate) fn open(&self, directory: &Path) -> Result<Documents> {
-        Ok(Documents::open(directory, &self.files)?.0)
+    pub(crate) fn open(&self, storage: &dyn Storage) -> Result<Documents> {
+        Ok(Documents::open(storage, &self.files)?.0)
     }
 
     /// Takes the entries of the closed files, for the manifest.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFileWriter;
 use crate::manifest::DocumentsEntry;
+use crate::storage::Storage;
 use std::path::{Path, PathBuf};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
@@ -75,16 +76,16 @@ impl Column {
 
 impl DocumentsWriter {
     /// Starts documents file `number`, whose first document belongs to passage `first_pid`.
-    pub(super) fn create(directory: &Path, number: u32, first_pid: u32) -> Result<Self> {
+    pub(super) fn create(storage: &dyn Storage, number: u32, first_pid: u32) -> Result<Self> {
         let file = IndexFile::new(FileKind::Documents, number);
-        let path = directory.join(file.name());
+        let path = storage.path(&file.name());
         let zstd = || {
             let mut zstd = Compressor::new(ZSTD_LEVEL)?;
             zstd.set_parameter(CParameter::ChecksumFlag(true))?;
             Ok(zstd)
         };
         Ok(Self {
-            out: FramedFileWriter::create(directory, file)?,
+            out: FramedFileWriter::create(storage, file)?,
             zstd: zstd().map_err(io_at(&path))?,
             path,
             number,

@@ -171,7 +171,7 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
     if file == IndexFile::MANIFEST {
         return;
     }
-    let (mut manifest, _) = crate::Manifest::read(path).unwrap();
+    let (mut manifest, _) = crate::Manifest::read(&crate::Directory::new(path)).unwrap();
     for segment in manifest.segments.iter_mut().filter(|segment| segment.number == file.number) {
         match file.kind {
             FileKind::Offsets => segment.offsets = entry,
@@ -235,7 +235,7 @@ fn a_list_of_the_right_length_with_another_passage_is_noticed() {
 fn a_manifest_that_names_a_file_twice_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = tiny(directory.path());
-    let (sound, _) = crate::Manifest::read(&path).unwrap();
+    let (sound, _) = crate::Manifest::read(&crate::Directory::new(&path)).unwrap();
     let mut segments = sound.clone();
     segments.segments[1].number = 0;
     let mut documents = sound;

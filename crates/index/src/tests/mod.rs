@@ -1,5 +1,6 @@
 //! Small whole indexes: written, read back, and corrupted byte by byte.
 
+mod crash;
 mod damage;
 mod roundtrip;
 mod size;

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::Error;
-use crate::files::{LOCK_NAME, PARTIAL_NAME};
+use crate::files::{LOCK_NAME, PARTIAL_PREFIX};
+use crate::storage::Directory;
 use std::fs;
+use std::sync::Arc;
 
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -30,7 +32,8 @@ fn nothing_is_seen_before_the_end_and_nothing_is_left_behind() {
     };
     let (writer, spool) = start();
     assert!(Index::open(&path, crate::Check::Structure).is_err());
-    assert_eq!(names(&path), [LOCK_NAME, PARTIAL_NAME], "no file is visible");
+    let is_hidden = |name: &String| name == LOCK_NAME || name.starts_with(PARTIAL_PREFIX);
+    assert!(names(&path).iter().all(is_hidden), "no file is visible");
     drop((writer, spool));
     assert_eq!(names(directory.path()), [""; 0]);
 
@@ -108,16 +111,19 @@ fn what_appears_at_the_target_meanwhile_stays() {
     }
 }
 
+/// Hidden name of a file.
+fn hidden(name: &str) -> String {
+    format!("{PARTIAL_PREFIX}{name}")
+}
+
 /// Leftovers of a process that was killed while moving files into place: all complete, the first `moved` in place.
 fn killed_while_moving(path: &Path, moved: usize) {
     let codec = codec(8, 3, 2, 4);
     let index = write_index(path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
-    let partial = path.join(PARTIAL_NAME);
-    fs::create_dir(&partial).unwrap();
     fs::write(path.join(LOCK_NAME), "").unwrap();
     let files = index.manifest().files().into_iter().map(|(file, _)| file).skip(moved);
     for file in files.chain([crate::IndexFile::MANIFEST]) {
-        fs::rename(path.join(file.name()), partial.join(file.name())).unwrap();
+        fs::rename(path.join(file.name()), path.join(hidden(&file.name()))).unwrap();
     }
 }
 
@@ -150,8 +156,7 @@ fn a_change_that_was_not_made_costs_no_index() {
     let codec = codec(8, 3, 2, 4);
     write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
     let before = names(&path);
-    fs::create_dir(path.join(PARTIAL_NAME)).unwrap();
-    fs::copy(path.join("manifest"), path.join(PARTIAL_NAME).join("manifest")).unwrap();
+    fs::copy(path.join("manifest"), path.join(hidden("manifest"))).unwrap();
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
     assert_eq!(names(&path), before);
     Index::open(&path, crate::Check::Checksums).unwrap();
@@ -162,10 +167,10 @@ fn one_writer_at_a_time_works_in_a_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
     let mut first = Writer::create(&path).unwrap();
+    first.set_codec(&codec(8, 3, 2, 4)).unwrap();
     let error = Writer::create(&path).unwrap_err();
     assert!(matches!(&error, Error::Locked { path: locked, .. } if *locked == path), "{error}");
-    assert_eq!(names(&path), [LOCK_NAME, PARTIAL_NAME], "the second has removed nothing of the first");
-    first.set_codec(&codec(8, 3, 2, 4)).unwrap();
+    assert_eq!(names(&path), [LOCK_NAME, &hidden("codec")], "the second has removed nothing of the first");
     first.finish(ManifestInfo::default()).unwrap();
     assert_eq!(names(&path), ["codec", "manifest"]);
 }
@@ -180,7 +185,8 @@ fn changes_of_one_index_at_the_same_time_are_all_kept() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..10 {
-                    crate::commit::update(&path, |manifest| manifest.build.seed += 1).unwrap();
+                    crate::commit::update(Arc::new(Directory::new(&path)), |manifest| manifest.build.seed += 1)
+                        .unwrap();
                     Index::open(&path, crate::Check::Structure).unwrap();
                 }
             });
@@ -236,10 +242,10 @@ fn a_failed_write_cannot_be_finished() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
     let mut writer = Writer::create(&path).unwrap();
-    let staging = path.join(PARTIAL_NAME);
-    fs::write(staging.join("codec"), "in the way").unwrap();
+    let in_the_way = path.join(hidden("codec"));
+    fs::write(&in_the_way, "in the way").unwrap();
     assert!(matches!(writer.set_codec(&codec(8, 3, 2, 4)), Err(Error::Io { .. })));
-    fs::remove_file(staging.join("codec")).unwrap();
+    fs::remove_file(in_the_way).unwrap();
     writer.set_codec(&codec(8, 3, 2, 4)).unwrap();
     assert!(matches!(writer.finish(ManifestInfo::default()), Err(Error::Unfinished)));
     assert!(!path.exists());
