@@ -50,7 +50,7 @@ fn mapped_passages_equal_the_compressed_ones() {
 
         let path = place(&format!("{kind:?}-{nbits}"));
         let mut writer = Writer::create(&path).unwrap();
-        writer.set_limits(Limits { segment_tokens: 500, ..Limits::default() });
+        writer.set_limits(Limits { segment_tokens: 500 });
         writer.set_codec(&codec).unwrap();
         writer.push_passages(&doclens, &codes, &packed).unwrap();
         writer.finish(ManifestInfo::default()).unwrap();
@@ -165,17 +165,21 @@ fn replace_payload(path: &Path, file: IndexFile, payload: &[u8]) -> FileEntry {
 fn forge(path: &Path, manifest: &Manifest, file: IndexFile, payload: &[u8]) {
     let entry = replace_payload(path, file, payload);
     let mut manifest = manifest.clone();
-    let segment = manifest.segments.iter_mut().find(|segment| segment.number == file.number).unwrap();
+    let segment = manifest.segments.iter_mut().find(|segment| segment.number == file.number);
+    let segment = || segment.expect("a segment of this number");
     match file.kind {
         FileKind::Codec => manifest.codec.file = entry,
-        FileKind::Offsets => segment.offsets = entry,
-        FileKind::Codes => segment.codes = entry,
-        FileKind::Residuals => segment.residuals = entry,
-        FileKind::Weights => segment.weights = entry,
-        FileKind::InvertedLists => segment.lists = entry,
-        FileKind::Manifest | FileKind::Documents => return,
+        FileKind::Offsets => segment().offsets = entry,
+        FileKind::Codes => segment().codes = entry,
+        FileKind::Residuals => segment().residuals = entry,
+        FileKind::Weights => segment().weights = entry,
+        FileKind::InvertedLists => segment().lists = entry,
+        FileKind::Documents => segment().documents = entry,
+        FileKind::Ids => segment().ids = entry,
+        FileKind::Manifest => return,
+        FileKind::Deleted | FileKind::OldDocuments | FileKind::Sources => unreachable!("this index has no {file}"),
     }
-    replace_payload(path, IndexFile::MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+    replace_payload(path, manifest.file(), &serde_json::to_vec(&manifest).unwrap());
 }
 
 /// Searches an index in both modes and decompresses all passages; returns whether it could be opened. Errors are
@@ -186,10 +190,10 @@ fn search_everything(path: &Path, query: &[f32]) -> bool {
     let approximate = Mode::Approximate { nprobe: 2, ndocs: 6, num_rescored: 4 };
     for mode in [Mode::Exact, approximate] {
         if let Ok(ranking) = searcher.search(query, &SearchParams { k: 3, mode }, None) {
-            assert!(ranking.hits.iter().all(|hit| hit.pid < index.num_passages()), "{ranking:?}");
+            assert!(ranking.hits.iter().all(|hit| hit.pid < index.num_pids()), "{ranking:?}");
         }
     }
-    (0..index.num_passages()).for_each(|pid| drop(searcher.reconstruct(pid)));
+    (0..index.num_pids()).for_each(|pid| drop(searcher.reconstruct(pid)));
     true
 }
 
@@ -203,7 +207,7 @@ fn a_search_of_a_forged_index_never_panics() {
     let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
     let path = place("forged");
     let mut writer = Writer::create(&path).unwrap();
-    writer.set_limits(Limits { segment_tokens: 14, ..Limits::default() });
+    writer.set_limits(Limits { segment_tokens: 14 });
     writer.set_codec(&codec).unwrap();
     writer.push_passages(&doclens, &codes, &packed).unwrap();
     let manifest = writer.finish(ManifestInfo::default()).unwrap();
@@ -211,7 +215,7 @@ fn a_search_of_a_forged_index_never_panics() {
     let query = &rows[..4 * DIM];
     assert!(search_everything(&path, query));
 
-    for file in manifest.files().into_iter().map(|(file, _)| file).chain([IndexFile::MANIFEST]) {
+    for file in manifest.files().into_iter().map(|(file, _)| file).chain([manifest.file()]) {
         let sound = std::fs::read(path.join(file.name())).unwrap()[HEADER_BYTES..].to_vec();
         let mut num_opened = 0;
         for (at, &byte) in sound.iter().enumerate() {

@@ -54,7 +54,7 @@ fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (t
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     let mut writer = Writer::create(&path).unwrap();
-    writer.set_limits(Limits { segment_tokens, ..Limits::default() });
+    writer.set_limits(Limits { segment_tokens });
     writer.set_codec(&codec).unwrap();
     let (codes, packed) = codec.compressor(&backend).unwrap().compress(&backend, &mut corpus.rows.clone()).unwrap();
     writer.push_passages(&corpus.doclens, &codes, &packed).unwrap();
@@ -201,7 +201,7 @@ fn approximate_scores_follow_their_definition() {
         let probed = backend.probe(&backend.centroid_table(&resident, &query).unwrap(), 5).unwrap();
         let mut gather = |ndocs| {
             let mut kept = candidates::Kept::new(ndocs);
-            candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut kept);
+            candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, |_| true, &mut kept);
             kept.into_sorted()
         };
         let mut found = gather(PASSAGES);

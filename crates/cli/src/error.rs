@@ -55,6 +55,9 @@ impl Error {
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
+            Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
+            Self::Engine(E::MadeFromEmbeddings { .. }) => Some("--embeddings, --doclens"),
+            Self::Engine(E::IdsNeeded { .. }) => Some("--ids"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),

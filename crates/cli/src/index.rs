@@ -1,29 +1,78 @@
-//! `selvedge index`: an index from a collection, or from embeddings made elsewhere.
+//! `selvedge index`: an index from a collection, or from embeddings made elsewhere, and its updates.
 
 use crate::args::{IndexArgs, check_output};
+use crate::change::{note_drift, print_change};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
 use selvedge::build::{Arrays, from_arrays};
 use selvedge::collection::ReadReport;
 use selvedge::save::existing;
-use selvedge::{BuildOptions, Engine};
-use selvedge_encoder::TextKind;
+use selvedge::{AddOptions, BuildOptions, Engine, FolderReport, Model, change};
+use selvedge_encoder::{TextKind, shipped};
+
+/// Builds an index, or brings one up to date.
+pub(crate) fn index(args: &IndexArgs) -> Result<()> {
+    if let Some(path) = args.paths.last() {
+        check_output(path).map_err(|reason| Error::Usage(format!("INDEX: {reason}")))?;
+    }
+    if args.update { update(args) } else { build(args) }
+}
+
+/// Brings an index up to date with the folder that it was made from, and notes what changed; builds it if there is
+/// none.
+fn update(args: &IndexArgs) -> Result<()> {
+    let [folder, path] = args.paths.as_slice() else {
+        return Err(Error::Usage("with --update, expected FOLDER and INDEX".into()));
+    };
+    let options = AddOptions {
+        model: args.model.clone().map_or(Model::OfIndex, Model::Named),
+        any_model: args.any_model,
+        encoder: args.encode.load_options(),
+        device: args.encode.device,
+        memory_budget: args.build.memory_budget,
+        read: args.read.read_options(),
+        ..AddOptions::default()
+    };
+    let report = match change::update_folder(folder, path, &options, &Bars::default()) {
+        Err(selvedge::Error::Index(selvedge_index::Error::NoIndex { .. })) => return build(args),
+        report => report?,
+    };
+    let FolderReport { files, change } = &report;
+    note_skipped(&change.read);
+    note_truncated(change.truncated, change.added as usize, change.passage_maxlen);
+    note!(
+        "{}: of the files, {} added, {} changed, {} deleted, {} touched, {} unchanged, {} skipped; \
+         {} passages added, {} deleted; {} passages, {} tokens, {} segments",
+        path.display(),
+        files.added,
+        files.changed,
+        files.deleted,
+        files.touched,
+        files.unchanged,
+        files.skipped,
+        change.added,
+        change.deleted,
+        change.passages,
+        change.tokens,
+        change.segments
+    );
+    note_drift(change);
+    print_change(&report, change.generation, args.json)
+}
 
 /// Builds an index, and notes its sizes.
-pub(crate) fn index(args: &IndexArgs) -> Result<()> {
+fn build(args: &IndexArgs) -> Result<()> {
+    let model = args.model.as_deref().unwrap_or(shipped::NAME);
     let options = BuildOptions {
         read: args.read.read_options(),
         save_embeddings: args.save_embeddings.clone(),
-        ..args.build.build_options(&args.model, &args.encode)
+        ..args.build.build_options(model, &args.encode)
     };
     if let Some(path) = args.save_embeddings.as_deref().and_then(|folder| existing(folder, TextKind::Passage)) {
         return Err(Error::Usage(format!("--save-embeddings: {} exists already; name another folder", path.display())));
     }
     let progress = Bars::default();
-    if let Some(path) = args.paths.last() {
-        check_output(path).map_err(|reason| Error::Usage(format!("INDEX: {reason}")))?;
-    }
     let (path, report) = match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
         (Some(embeddings), Some(doclens), [path]) => {
             let arrays = Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: args.ids.clone() };
@@ -38,15 +87,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
     };
     note_skipped(&report.read);
-    if report.truncated > 0 {
-        note!(
-            "{} of {} passages are longer than the model's {} tokens; the text after them is not searched: \
-             give shorter passages",
-            report.truncated,
-            report.passages,
-            report.passage_maxlen
-        );
-    }
+    note_truncated(report.truncated, report.passages as usize, report.passage_maxlen);
     note!(
         "{}: {} passages, {} tokens, {} centroids, {:.2} bytes per vector",
         path.display(),
@@ -55,7 +96,20 @@ pub(crate) fn index(args: &IndexArgs) -> Result<()> {
         report.centroids,
         report.bytes_per_vector
     );
-    Ok(())
+    match args.update || args.json {
+        true => print_change(&report, report.generation, args.json),
+        false => Ok(()),
+    }
+}
+
+/// Notes that passages were cut at the model's maximum length, if any were.
+pub(crate) fn note_truncated(truncated: usize, passages: usize, maxlen: usize) {
+    if truncated > 0 {
+        note!(
+            "{truncated} of {passages} passages are longer than the model's {maxlen} tokens; the text after them is \
+             not searched: give shorter passages"
+        );
+    }
 }
 
 /// Notes the files and lines of a collection that were skipped.

@@ -8,7 +8,10 @@ use std::io::Write;
 /// Prints the contents of an index.
 pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     let index = Index::open(&args.index, Check::Structure)?;
-    let info = output::info_json(&index);
+    let mut generations = selvedge_index::generations_at(&args.index)?;
+    let this = std::process::id();
+    generations.iter_mut().for_each(|generation| generation.processes.retain(|&process| process != this));
+    let info = output::info_json(&index, &generations);
     let mut out = std::io::stdout().lock();
     if args.json { output::print(writeln!(out, "{info}")) } else { output::info_text(&mut out, &info) }
 }

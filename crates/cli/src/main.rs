@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod change;
 mod devices;
 mod encode;
 mod error;
@@ -51,6 +52,11 @@ fn run(cli: &Cli) -> Result<()> {
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;
     pool.install(|| match &cli.command {
         Command::Index(args) => index::index(args),
+        Command::Add(args) => change::add(args, false),
+        Command::Update(args) => change::add(args, true),
+        Command::Delete(args) => change::delete(args),
+        Command::Compact(args) => change::compact(args),
+        Command::Upgrade(args) => change::upgrade(args),
         Command::Encode(args) => encode::encode(args),
         Command::Search(args) => search::search(args),
         Command::Eval(args) => search::eval(args),

@@ -3,6 +3,7 @@
 use crate::{Error, Result};
 use selvedge::metrics::Quality;
 use selvedge::{EvalReport, Index, Mode, SearchOutput, Tuned};
+use selvedge_index::{Generation, SegmentEntry};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Value, json};
@@ -119,8 +120,8 @@ impl Formatter for Rounded {
     }
 }
 
-/// Returns the contents of an index as JSON.
-pub(crate) fn info_json(index: &Index) -> Value {
+/// Returns the contents of an index as JSON; `generations` are on disk.
+pub(crate) fn info_json(index: &Index, generations: &[Generation]) -> Value {
     let manifest = index.manifest();
     let codec = &index.codec().params;
     let tokens = index.num_tokens();
@@ -128,10 +129,25 @@ pub(crate) fn info_json(index: &Index) -> Value {
     let total: u64 = files.values().sum();
     let by_kind: serde_json::Map<String, Value> =
         files.iter().map(|(kind, bytes)| (kind.word().to_owned(), (*bytes).into())).collect();
+    let segment = |entry: &SegmentEntry| {
+        json!({
+            "segment": entry.number,
+            "passages": entry.num_alive(),
+            "deleted": entry.count - entry.num_alive(),
+            "tokens": entry.num_alive_tokens(),
+            "bytes": entry.files().map(|(_, file)| file.bytes).sum::<u64>(),
+            "drift": manifest.drift(entry),
+        })
+    };
+    let segments: Vec<Value> = manifest.segments.iter().map(segment).collect();
     json!({
+        "generation": index.generation(),
+        "generations": generations,
         "passages": index.num_passages(),
+        "deleted": index.num_pids() - index.num_passages(),
         "tokens": tokens,
         "segments": index.segments().len(),
+        "by_segment": segments,
         "dim": codec.dim,
         "nbits": codec.nbits,
         "codec": index.codec().kind,
@@ -161,7 +177,7 @@ pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
             }
             Value::Array(entries) => {
                 print(writeln!(out, "{key}"))?;
-                entries.iter().try_for_each(|entry| print(writeln!(out, "  {}", tuned(entry))))?;
+                entries.iter().try_for_each(|entry| print(writeln!(out, "  {}", entry_words(entry))))?;
             }
             _ => print(writeln!(out, "{key:<20} {}", plain(value)))?,
         }
@@ -169,9 +185,14 @@ pub(crate) fn info_text(out: &mut impl Write, info: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Describes parameters that `tune` stored.
-fn tuned(entry: &Value) -> String {
-    let Ok(tuned) = serde_json::from_value::<Tuned>(entry.clone()) else { return plain(entry) };
+/// Describes an entry of a list: parameters that `tune` stored, or names with their values.
+fn entry_words(entry: &Value) -> String {
+    let Ok(tuned) = serde_json::from_value::<Tuned>(entry.clone()) else {
+        let words = |object: &serde_json::Map<String, Value>| {
+            object.iter().map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(", ")
+        };
+        return entry.as_object().map_or_else(|| plain(entry), words);
+    };
     let Tuned { k, target, recall, queries, .. } = tuned;
     let mode = mode_words(tuned.params().mode);
     format!("k {k:<16} {mode}; recall {recall:.4} of {queries} queries, at least {target} requested")

@@ -26,7 +26,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
     for k in &report.exhaustive {
-        let passages = engine.index().num_passages();
+        let passages = engine.snapshot().index().num_passages();
         note!(
             "k = {k}: the index has {passages} passages, so every search scores all of them; there is nothing to tune"
         );

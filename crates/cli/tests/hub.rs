@@ -211,7 +211,7 @@ fn a_hub_id_is_fetched_once_and_found_again() {
     assert!(cached.status.success(), "{}", String::from_utf8_lossy(&cached.stderr));
     assert!(index(&c, &hub, "d.index", "cache", &[]).status.success());
     assert_eq!(requests(), so_far, "the cache has all of it");
-    let residuals = |index: &str| std::fs::read(c.path(index).join("residuals-0000")).unwrap();
+    let residuals = |index: &str| std::fs::read(c.path(index).join("residuals-0001")).unwrap();
     assert_eq!(residuals("a.index"), residuals("b.index"));
 
     let nobody = Hub { endpoint: "http://127.0.0.1:9".to_owned(), requests: Arc::default() };

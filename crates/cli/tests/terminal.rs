@@ -126,7 +126,7 @@ fn a_reader_that_closes_the_pipe_does_not_hide_a_broken_index() {
     for words in [&["verify", "i"][..], &["info", "i"], &["search", "i", "red"]] {
         assert_eq!(into_closed_pipe(words), (Some(0), String::new()), "{words:?}");
     }
-    fs::write(dir.path().join("i/residuals-0000"), "cut").unwrap();
+    fs::write(dir.path().join("i/residuals-0001"), "cut").unwrap();
     let (code, errors) = into_closed_pipe(&["verify", "i"]);
     assert!(code == Some(1) && errors.contains("files are broken"), "{errors}");
 }

@@ -98,4 +98,22 @@ impl<B: Backend> Compressor<B> {
         let packed = backend.compress(&self.codec, embeddings, &codes)?;
         Ok((codes, packed))
     }
+
+    /// Length of the part of an embedding that is orthogonal to its centroid, as a share of the embedding's length (the
+    /// sine of their angle), for every `step`-th of the embeddings that [`Compressor::compress`] has scaled and
+    /// rotated: the share that is left to the residual. Embeddings of zeros are left out.
+    ///
+    /// # Panics
+    /// If `step` is 0, or there is not one code in range for each embedding.
+    pub fn residual_shares(&self, embeddings: &[f32], codes: &[u32], step: usize) -> impl Iterator<Item = f32> {
+        let params = self.codec.as_ref();
+        let rows = embeddings.chunks_exact(params.dim).zip(codes).step_by(step);
+        rows.filter_map(move |(row, &code)| {
+            let centroid = &params.centroids[code as usize * params.dim..][..params.dim];
+            let dot: f32 = row.iter().zip(centroid).map(|(x, &c)| x * f32::from(c)).sum();
+            let squares =
+                row.iter().map(|x| x * x).sum::<f32>() * centroid.iter().map(|&c| f32::from(c).powi(2)).sum::<f32>();
+            (squares > 0.0).then(|| (1.0 - dot * dot / squares).max(0.0).sqrt())
+        })
+    }
 }

@@ -1,30 +1,27 @@
 //! An open index with its encoder and its device: the object that a program holds and queries.
 
-use crate::device::on_device;
 use crate::queries::{Queries, QuerySource, encoder_of};
 use crate::snippet::{Similarities, Snippet};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
-use crate::{SearchOptions, TuneOptions, TuneReport, build, eval, queries, tune};
+use crate::{SearchOptions, Snapshot, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
-use selvedge_index::{Check, Document, Index};
-use selvedge_search::{Ranking, Search, Searcher, StageTimes, Tuned};
+use selvedge_index::Document;
+use selvedge_search::{Ranking, StageTimes, Tuned};
 use std::path::Path;
-use std::sync::OnceLock;
-
-/// Size in bytes up to which all checksums of an index are verified when it is opened; that takes well under a second.
-const CHECKED_BYTES: u64 = 1 << 30;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// An open index, searched by any number of threads at the same time.
 ///
 /// **In:** queries as texts or as embeddings `(Q, D) f32`. **Out:** a [`SearchOutput`] per query.
 ///
 /// An engine is `Send + Sync`: share it by reference or in an [`Arc`](std::sync::Arc), without a lock. Calls block, and
-/// their parallel work runs on the current rayon pool. The index on disk is opened once; a later build or
-/// [`Engine::tune`] does not change an open engine.
+/// their parallel work runs on the current rayon pool. An engine answers from the generation of the index that it
+/// opened, whatever is committed meanwhile, until [`Engine::refresh`].
 pub struct Engine {
-    index: Index,
-    search: Box<dyn Search>,
+    snapshot: RwLock<Arc<Snapshot>>,
+    /// Held by the thread that follows to another generation.
+    refreshing: Mutex<()>,
     options: OpenOptions,
     encoder: OnceLock<Encoder>,
 }
@@ -32,7 +29,7 @@ pub struct Engine {
 /// A passage found for a query.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Hit {
-    /// Number of the passage in the index, from 0, in the order of the collection.
+    /// Number of the passage in this generation of the index. Its id is the name that lasts.
     #[serde(skip)]
     pub pid: u32,
     /// Id of the passage, as the collection has it.
@@ -95,25 +92,36 @@ impl Engine {
     /// - [`Error::Backend`] or [`Error::Search`] if the device is not available, or lacks the memory.
     /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
-        let index = open_index(path)?;
-        let search = on_device!(options.device, backend => {
-            Ok::<_, Error>(Box::new(Searcher::new(backend, &index)?) as Box<dyn Search>)
-        })?;
-        let engine = Self { index, search, options, encoder: OnceLock::new() };
+        let snapshot = RwLock::new(Arc::new(Snapshot::open(path, options.device)?));
+        let engine = Self { snapshot, refreshing: Mutex::new(()), options, encoder: OnceLock::new() };
         if engine.options.load_model {
             engine.encoder()?;
         }
         Ok(engine)
     }
 
-    /// Returns the open index, which holds the documents and the manifest.
-    pub fn index(&self) -> &Index {
-        &self.index
+    /// Returns the generation that the engine answers from. It stays as it is: several calls on it see the same pids.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns the searcher, whose results are pids and scores without ids and texts.
-    pub fn searcher(&self) -> &dyn Search {
-        &*self.search
+    /// Follows to the newest generation of the index, and returns its number. Only segments that are new are opened
+    /// and loaded to the device. Searches that run meanwhile end on the generation on which they began.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; [`Error::OtherModel`] if the index was replaced by one of another model. The engine then
+    /// stays on its generation.
+    pub fn refresh(&self) -> Result<u32> {
+        let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot();
+        if let Some(followed) = before.followed()? {
+            let encoder = |snapshot: &Snapshot| snapshot.index().encoder().map(|encoder| encoder.fingerprint.clone());
+            if encoder(&before) != encoder(&followed) {
+                return Err(Error::OtherModel { path: before.index().path().into() });
+            }
+            *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(followed);
+        }
+        Ok(self.snapshot().generation())
     }
 
     /// Returns the encoder of queries, which is loaded by the first call.
@@ -130,7 +138,7 @@ impl Engine {
             return Ok(encoder);
         }
         // If two threads load it at the same time, one of the two encoders is kept.
-        let encoder = encoder_of(&self.index, &self.options)?;
+        let encoder = encoder_of(self.snapshot().index(), &self.options)?;
         Ok(self.encoder.get_or_init(|| encoder))
     }
 
@@ -163,8 +171,10 @@ impl Engine {
     /// - [`Error::Encoder`] if a snippet is requested and the text cannot be tokenized.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
         options.check()?;
-        let params = options.params(self.searcher());
-        self.output(query, self.search.search(query, &params, options.subset.as_deref())?, options)
+        let snapshot = self.snapshot();
+        let params = options.params(snapshot.searcher());
+        let ranking = snapshot.searcher().search(query, &params, options.subset.as_deref())?;
+        self.output(&snapshot, query, ranking, options)
     }
 
     /// Answers queries given as embeddings `(Q, D) f32` each, in order. Queries share the threads of the current rayon
@@ -174,9 +184,14 @@ impl Engine {
     /// As [`Engine::search_embeddings`]; one bad query fails the batch.
     pub fn search_embeddings_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
-        let params = options.params(self.searcher());
-        let rankings = self.search.search_batch(queries, &params, options.subset.as_deref())?;
-        queries.par_iter().zip(rankings).map(|(query, ranking)| self.output(query, ranking, options)).collect()
+        let snapshot = self.snapshot();
+        let params = options.params(snapshot.searcher());
+        let rankings = snapshot.searcher().search_batch(queries, &params, options.subset.as_deref())?;
+        queries
+            .par_iter()
+            .zip(rankings)
+            .map(|(query, ranking)| self.output(&snapshot, query, ranking, options))
+            .collect()
     }
 
     /// Reads queries from a file, an array or texts, and encodes those that are texts.
@@ -243,21 +258,36 @@ impl Engine {
     }
 
     /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
-    fn output(&self, query: &[f32], ranking: Ranking, options: &SearchOptions) -> Result<SearchOutput> {
-        let hits = ranking.hits.iter().map(|found| self.hit(query, found, options)).collect::<Result<_>>()?;
+    fn output(
+        &self,
+        snapshot: &Snapshot,
+        query: &[f32],
+        ranking: Ranking,
+        options: &SearchOptions,
+    ) -> Result<SearchOutput> {
+        let hit = |found| self.hit(snapshot, query, found, options);
+        let hits = ranking.hits.iter().map(hit).collect::<Result<_>>()?;
         Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us })
     }
 
-    fn hit(&self, query: &[f32], found: &selvedge_search::Hit, options: &SearchOptions) -> Result<Hit> {
+    fn hit(
+        &self,
+        snapshot: &Snapshot,
+        query: &[f32],
+        found: &selvedge_search::Hit,
+        options: &SearchOptions,
+    ) -> Result<Hit> {
         let &selvedge_search::Hit { pid, score, .. } = found;
+        let index = snapshot.index();
         // An index made from embeddings has ids only.
-        let has_text = self.index.manifest().encoder.is_some();
+        let has_text = index.manifest().encoder.is_some();
         let wants_text = has_text && (options.text || options.snippet.is_some());
         if !(wants_text || options.metadata) {
-            return Ok(Hit { pid, id: self.index.id(pid)?, score, text: None, snippet: None, metadata: None });
+            return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None });
         }
-        let Document { id, text, metadata } = self.index.document(pid)?;
-        let snippet = options.snippet.filter(|_| has_text).map(|chars| self.snippet(query, pid, &text, chars));
+        let Document { id, text, metadata } = index.document(pid)?;
+        let snippet =
+            options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
         Ok(Hit {
             pid,
             id,
@@ -270,29 +300,23 @@ impl Engine {
 
     /// Returns the part of a passage that a query matched. In a pooled index, or without a loaded encoder, embeddings
     /// cannot be paired with tokens, and the part is the beginning.
-    fn snippet(&self, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
-        let is_pooled = self.index.manifest().build.pool.is_some();
+    fn snippet(&self, snapshot: &Snapshot, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
+        let is_pooled = snapshot.index().manifest().build.pool.is_some();
         let Some(encoder) = self.encoder.get().filter(|_| !is_pooled) else {
             return Ok(Snippet::beginning(text, chars));
         };
         let spans = encoder.passage_token_spans(text)?;
-        let rows = self.search.reconstruct(pid)?;
-        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(self.search.dim(), query, &rows)))
+        let search = snapshot.searcher();
+        let rows = search.reconstruct(pid)?;
+        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(search.dim(), query, &rows)))
     }
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("path", &self.index.path())
+            .field("snapshot", &self.snapshot())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-/// Opens an index, and verifies its checksums if it is small.
-fn open_index(path: &Path) -> Result<Index> {
-    let index = Index::open(path, Check::Structure)?;
-    let bytes: u64 = index.bytes_on_disk().values().sum();
-    if bytes > CHECKED_BYTES { Ok(index) } else { Ok(Index::open(path, Check::Checksums)?) }
 }

@@ -189,6 +189,59 @@ pub enum Error {
         /// Error of loading the model.
         source: Box<selvedge_encoder::Error>,
     },
+    /// Ids to delete that the index does not have.
+    #[error("{total} of the ids are not in the index, such as {first:?}: nothing is deleted")]
+    UnknownIds {
+        /// Number of such ids.
+        total: usize,
+        /// The first of them, at most 20.
+        first: Vec<String>,
+    },
+    /// Text for an index that was made from embeddings.
+    #[error("{path}: the index was made from embeddings, so it names no encoder of text: add embeddings")]
+    MadeFromEmbeddings {
+        /// The index.
+        path: PathBuf,
+    },
+    /// Index to update that does not say which files it was made from.
+    #[error(
+        "{path}: the index does not say which files it was made from: it was not made from a folder, or by an earlier \
+         version; build it anew from the folder"
+    )]
+    NoSources {
+        /// The index.
+        path: PathBuf,
+    },
+    /// Index to update whose record of the files it was made from cannot be read.
+    #[error("{path}: the record of the files that it was made from cannot be read: {reason}; build the index anew")]
+    Sources {
+        /// The index.
+        path: PathBuf,
+        /// Fault of the record.
+        reason: String,
+    },
+    /// Index to update that was made from another folder.
+    #[error("{path}: the index was made from the folder {expected}, not from {found}: build an index of {found}")]
+    OtherFolder {
+        /// The index.
+        path: PathBuf,
+        /// Folder that the index was made from.
+        expected: String,
+        /// Folder that was given.
+        found: String,
+    },
+    /// Embeddings that replace others, without the ids of those.
+    #[error("{path}: embeddings replace those of the passages with their ids: give the ids")]
+    IdsNeeded {
+        /// The embeddings.
+        path: PathBuf,
+    },
+    /// Index that was replaced by one of another model while it was open.
+    #[error("{path}: the index was made anew with another model; open it again")]
+    OtherModel {
+        /// The index.
+        path: PathBuf,
+    },
     /// Embedding of the training sample that the codec refuses; its number is its place in the sample.
     #[error("of the embeddings sampled for training: {source}")]
     Sample {
@@ -253,6 +306,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Error of ids that the index does not have.
+    pub(crate) fn unknown_ids(missing: &[&str]) -> Self {
+        let first = missing.iter().take(20).map(|&id| id.to_owned()).collect();
+        Self::UnknownIds { total: missing.len(), first }
+    }
+
     /// Returns a function that makes an I/O error at `path`, for `map_err`.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.into(), source }

@@ -20,7 +20,10 @@
 //! |---|---|
 //! | build an index of files | [`Engine::build`] |
 //! | build an index of documents in memory, or of arrays | [`build::from_documents`], [`build::from_arrays`] |
+//! | add, replace and delete passages, merge segments | [`change::add`], [`change::delete`], [`change::compact`] |
+//! | bring an index up to date with its folder | [`change::update_folder`] |
 //! | open an index with its encoder | [`Engine::open`] |
+//! | follow an index that others change | [`Engine::refresh`] |
 //! | search by text | [`Engine::search`], [`Engine::search_batch`] |
 //! | search by embeddings | [`Engine::search_embeddings`], [`Engine::search_embeddings_batch`] |
 //! | measure quality and speed | [`Engine::eval`] |
@@ -32,7 +35,7 @@
 //!
 //! The library keeps no thread. An [`Engine`] is `Send + Sync`: share it by reference or in an `Arc`, without
 //! a lock. A call blocks until its result is complete, and its parallel work runs on the current rayon pool.
-//! (Two operations start threads of their own: a download of a model, and the first lookup of an id in an index.)
+//! (A download of a model starts threads of its own.)
 //! A server therefore makes a pool of its own, and calls the engine from a thread that may block, inside
 //! `pool.install`. The example `03-server` answers async clients in this way, in batches.
 //!
@@ -44,6 +47,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod change;
 pub mod collection;
 mod device;
 mod encode;
@@ -60,6 +64,7 @@ pub mod queries;
 pub mod query_file;
 mod records;
 pub mod save;
+mod snapshot;
 mod snippet;
 pub mod source;
 mod staged;
@@ -74,6 +79,9 @@ mod tune;
 mod readme {}
 
 pub use build::{BuildOptions, BuildReport};
+pub use change::{
+    AddOptions, Additions, ChangeReport, CompactOptions, CompactReport, FileCounts, FolderReport, Retrain,
+};
 pub use device::Device;
 pub use encode::{EncodeOptions, EncodeReport, encode};
 pub use engine::{Engine, Hit, SearchOutput};
@@ -88,5 +96,6 @@ pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index};
 pub use selvedge_search::{Mode, SearchParams, StageTimes, Subset, Tuned};
+pub use snapshot::Snapshot;
 pub use snippet::Snippet;
 pub use tune::{TuneOptions, TuneReport};

@@ -108,10 +108,14 @@ impl Lines {
 
     /// Adds file and line to an error that refuses the document on the line that [`Self::next`] returned last.
     pub(crate) fn refused(&self, error: Error) -> Error {
-        use selvedge_index::Error::{DocumentTooLarge, DuplicateId, InvalidId, Metadata};
+        use selvedge_index::Error::{DocumentTooLarge, DuplicateId, IdExists, InvalidId, Metadata};
         match error {
             Error::Index(
-                source @ (DuplicateId { .. } | InvalidId { .. } | Metadata { .. } | DocumentTooLarge { .. }),
+                source @ (DuplicateId { .. }
+                | IdExists { .. }
+                | InvalidId { .. }
+                | Metadata { .. }
+                | DocumentTooLarge { .. }),
             ) => Error::RefusedLine { path: self.path.clone(), line: self.line, source },
             other => other,
         }

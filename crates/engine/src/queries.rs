@@ -64,7 +64,8 @@ impl Queries {
 pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
     let (path, file) = match source {
         QuerySource::Arrays { embeddings, lens, texts } => {
-            return from_array(embeddings, lens.as_deref(), texts.as_deref(), engine.index());
+            let snapshot = engine.snapshot();
+            return from_array(embeddings, lens.as_deref(), texts.as_deref(), snapshot.index());
         }
         QuerySource::File(path) => (path.clone(), query_file::read(path)?),
         QuerySource::Texts(texts) => {

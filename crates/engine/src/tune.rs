@@ -70,12 +70,13 @@ pub(crate) fn tune(
     progress: &dyn Progress,
 ) -> Result<TuneReport> {
     options.check()?;
+    let snapshot = engine.snapshot();
     if !options.dry_run {
-        selvedge_index::check_writable(engine.index().path())?;
+        selvedge_index::check_writable(snapshot.index().path())?;
     }
     let mut report = TuneReport::default();
     for &k in &options.k {
-        match tune_for(engine.searcher(), &queries.embeddings, k, options.recall, progress)? {
+        match tune_for(snapshot.searcher(), &queries.embeddings, k, options.recall, progress)? {
             Tuning::Found(tried) => {
                 report.best.push(tried[0]);
                 report.tried.push(tried);
@@ -95,7 +96,8 @@ pub(crate) fn tune(
 /// Stores settings: see [`Engine::store_tuned`].
 pub(crate) fn store(engine: &Engine, best: &[Tuned]) -> Result<()> {
     if !best.is_empty() {
-        selvedge_index::write_search(engine.index().path(), |stored| merged(stored, best))?;
+        let snapshot = engine.snapshot();
+        selvedge_index::write_search(snapshot.index().path(), |stored| merged(stored, best))?;
     }
     Ok(())
 }

@@ -78,7 +78,8 @@ fn tuning_keeps_the_settings_of_other_numbers_of_results() {
     };
     let stored = || -> Vec<usize> {
         let engine = Engine::open(&dir.path().join("i"), OpenOptions::default()).unwrap();
-        let stored: Vec<Tuned> = serde_json::from_value(engine.index().manifest().search.clone().unwrap()).unwrap();
+        let stored: Vec<Tuned> =
+            serde_json::from_value(engine.snapshot().index().manifest().search.clone().unwrap()).unwrap();
         stored.iter().map(|tuned| tuned.k).collect()
     };
     tune(&[3]);

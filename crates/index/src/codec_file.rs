@@ -23,7 +23,7 @@
 //! | | i8 | centroids, `(K, D)` |
 
 use crate::error::{Error, Result};
-use crate::files::IndexFile;
+use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::storage::Storage;
 use selvedge_backend::{CodecParams, ResidualForm, RowCoding, WeightRule};
@@ -69,9 +69,9 @@ fn coding_numbers(coding: RowCoding) -> (u8, f32) {
     }
 }
 
-/// Writes the codec file into `storage`.
-pub(crate) fn write(storage: &dyn Storage, codec: &Codec) -> Result<FileEntry> {
-    let mut out = FramedFileWriter::create(storage, IndexFile::CODEC)?;
+/// Writes codec file `number` into `storage`.
+pub(crate) fn write(storage: &dyn Storage, number: u32, codec: &Codec) -> Result<FileEntry> {
+    let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Codec, number))?;
     let params = &codec.params;
     out.write(&prelude(codec))?;
     params.cutoffs.iter().try_for_each(|cutoff| out.write(&cutoff.to_le_bytes()))?;

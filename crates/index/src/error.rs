@@ -40,6 +40,14 @@ pub enum Error {
         /// Lock file that the other writer holds.
         lock: PathBuf,
     },
+    /// An index of an earlier format.
+    #[error("{}: an index of format {found}; convert it: selvedge upgrade {}", path.display(), path.display())]
+    OldFormat {
+        /// Directory of the index.
+        path: PathBuf,
+        /// Format version of the index.
+        found: u32,
+    },
     /// There is no index at a path.
     #[error("{}: there is no index at this path", path.display())]
     NoIndex {
@@ -61,13 +69,13 @@ pub enum Error {
         found: [u8; 8],
     },
     /// The format version of the file is unsupported.
-    #[error("{}: format version {found}, but this program reads version {supported}", path.display())]
+    #[error("{}: format version {found}, but this program reads up to version {supported}", path.display())]
     FormatVersion {
         /// The file.
         path: PathBuf,
         /// Version of the file.
         found: u32,
-        /// Version that this build reads.
+        /// Newest version that this build reads.
         supported: u32,
     },
     /// The file is of another kind than its name says.
@@ -212,6 +220,28 @@ pub enum Error {
         /// Rule that is broken.
         what: &'static str,
     },
+    /// A table of ids that contradicts the ids, or itself.
+    #[error("{}: {what}", path.display())]
+    IdTable {
+        /// The file.
+        path: PathBuf,
+        /// Rule that is broken.
+        what: &'static str,
+    },
+    /// A set of deleted passages that does not fit its segment.
+    #[error("{}: {what}", path.display())]
+    Deleted {
+        /// The file.
+        path: PathBuf,
+        /// Rule that is broken.
+        what: &'static str,
+    },
+    /// An id that the index has, given to a passage that is added.
+    #[error("id {id:?} exists in the index already; to replace its passage, update it")]
+    IdExists {
+        /// The id.
+        id: String,
+    },
     /// Two documents with one id.
     #[error("id {id:?} is used twice, by passages {first} and {second}")]
     DuplicateId {
@@ -293,6 +323,9 @@ impl Error {
             | Self::Exists { path }
             | Self::Locked { path, .. }
             | Self::NoIndex { path }
+            | Self::OldFormat { path, .. }
+            | Self::IdTable { path, .. }
+            | Self::Deleted { path, .. }
             | Self::MissingFile { path }
             | Self::BadMagic { path, .. }
             | Self::FormatVersion { path, .. }

@@ -12,12 +12,14 @@ pub(crate) const PARTIAL_PREFIX: &str = ".selvedge.partial-";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
-    /// Table of contents of the index, in JSON; written last.
+    /// Table of contents of one generation of the index, in JSON; written last.
     Manifest,
-    /// The trained codec: centroids, levels, weight entries.
+    /// A trained codec: centroids, levels, weight entries.
     Codec,
-    /// Ids, texts and metadata of a run of passages.
-    Documents,
+    /// Ids, texts and metadata of a run of passages that need not be a segment's: format 2 only, which
+    /// [`upgrade`](crate::upgrade()) reads.
+    #[serde(rename = "documents")]
+    OldDocuments,
     /// First token of each passage of a segment.
     Offsets,
     /// Packed code of each token of a segment.
@@ -30,19 +32,32 @@ pub enum FileKind {
     /// Passages of each centroid of a segment.
     #[serde(rename = "lists")]
     InvertedLists,
+    /// Ids, texts and metadata of the passages of a segment; in file names, manifest and messages the word is `texts`.
+    #[serde(rename = "texts")]
+    Documents,
+    /// Passages of a segment by the hashes of their ids.
+    Ids,
+    /// Passages of a segment that are deleted.
+    Deleted,
+    /// Record of what the passages were read from: bytes that only the caller of [`Writer`](crate::Writer) reads.
+    Sources,
 }
 
 impl FileKind {
     /// All kinds.
-    pub const ALL: [FileKind; 8] = [
+    pub const ALL: [FileKind; 12] = [
         Self::Manifest,
         Self::Codec,
-        Self::Documents,
+        Self::OldDocuments,
         Self::Offsets,
         Self::Codes,
         Self::Residuals,
         Self::Weights,
         Self::InvertedLists,
+        Self::Documents,
+        Self::Ids,
+        Self::Deleted,
+        Self::Sources,
     ];
 
     /// Number of this kind in a file's header.
@@ -50,12 +65,16 @@ impl FileKind {
         match self {
             Self::Manifest => 1,
             Self::Codec => 2,
-            Self::Documents => 3,
+            Self::OldDocuments => 3,
             Self::Offsets => 4,
             Self::Codes => 5,
             Self::Residuals => 6,
             Self::Weights => 7,
             Self::InvertedLists => 8,
+            Self::Documents => 9,
+            Self::Ids => 10,
+            Self::Deleted => 11,
+            Self::Sources => 12,
         }
     }
 
@@ -64,18 +83,22 @@ impl FileKind {
         match self {
             Self::Manifest => "manifest",
             Self::Codec => "codec",
-            Self::Documents => "documents",
+            Self::OldDocuments => "documents",
             Self::Offsets => "offsets",
             Self::Codes => "codes",
             Self::Residuals => "residuals",
             Self::Weights => "scales",
             Self::InvertedLists => "lists",
+            Self::Documents => "texts",
+            Self::Ids => "ids",
+            Self::Deleted => "deleted",
+            Self::Sources => "sources",
         }
     }
 
-    /// Whether an index has one file of this kind per run of passages, rather than a single one.
-    fn is_numbered(self) -> bool {
-        !matches!(self, Self::Manifest | Self::Codec)
+    /// Whether a search reads files of this kind, rather than only the output of its results.
+    pub fn is_searched(self) -> bool {
+        !matches!(self, Self::OldDocuments | Self::Documents | Self::Ids | Self::Sources)
     }
 }
 
@@ -87,41 +110,55 @@ impl fmt::Display for FileKind {
 
 /// One file of an index.
 ///
-/// Its name is `manifest`, `codec`, or the kind and the number: `documents-0000`, `offsets-0000`, ...
-/// The five files of segment `n` have the number `n`; documents files are numbered independently of segments.
+/// Its name is the kind and the number: `codes-0003`. A manifest has the number of its generation. The files of a
+/// segment have the segment's number; no two files of an index ever have the same kind and number, not even after one
+/// of them was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexFile {
     /// Kind of the file.
     pub kind: FileKind,
-    /// Number among the files of its kind; 0 for the manifest and the codec.
+    /// Number among the files of its kind.
     pub number: u32,
 }
 
 impl IndexFile {
-    /// The manifest.
-    pub const MANIFEST: Self = Self { kind: FileKind::Manifest, number: 0 };
-    /// The codec file.
-    pub const CODEC: Self = Self { kind: FileKind::Codec, number: 0 };
-
     /// File `number` of a kind.
     pub fn new(kind: FileKind, number: u32) -> Self {
         Self { kind, number }
     }
 
+    /// Manifest of a generation.
+    pub fn manifest(generation: u32) -> Self {
+        Self::new(FileKind::Manifest, generation)
+    }
+
     /// Name of the file in the directory of the index.
     pub fn name(self) -> String {
-        if self.kind.is_numbered() { format!("{}-{:04}", self.kind, self.number) } else { self.kind.to_string() }
+        format!("{}-{:04}", self.kind, self.number)
+    }
+
+    /// Name of the file in an index of format 2, in which manifest and codec have no number.
+    pub(crate) fn old_name(self) -> String {
+        match self.kind {
+            FileKind::Manifest | FileKind::Codec => self.kind.to_string(),
+            _ => self.name(),
+        }
     }
 
     /// Index file that has this name; `None` if it is not the name of an index file.
     pub fn from_name(name: &str) -> Option<Self> {
-        let (word, number) = match name.split_once('-') {
-            Some((word, number)) => (word, number.parse().ok()?),
-            None => (name, 0),
-        };
+        let (word, number) = name.split_once('-')?;
+        let number = number.parse().ok()?;
         let kind = FileKind::ALL.into_iter().find(|kind| kind.word() == word)?;
         let file = Self { kind, number };
         (file.name() == name).then_some(file)
+    }
+
+    /// Whether a file name is one of an index of format 2 and of no other.
+    pub(crate) fn is_old_name(name: &str) -> bool {
+        name == Self::manifest(0).old_name()
+            || name == Self::new(FileKind::Codec, 0).old_name()
+            || Self::from_name(name).is_some_and(|file| file.kind == FileKind::OldDocuments)
     }
 }
 
@@ -140,14 +177,29 @@ mod tests {
         let mut names = std::collections::HashSet::new();
         for kind in FileKind::ALL {
             for number in [0, 1, 9999, 10_000, u32::MAX] {
-                let file = IndexFile::new(kind, if kind.is_numbered() { number } else { 0 });
+                let file = IndexFile::new(kind, number);
                 assert_eq!(IndexFile::from_name(&file.name()), Some(file));
                 names.insert(file.name());
             }
         }
-        assert_eq!(names.len(), 6 * 5 + 2);
-        for stranger in ["", "manifest-0000", "codes", "codes-1", "codes-00001", "codes-+001", "lists-0000.bak"] {
+        assert_eq!(names.len(), FileKind::ALL.len() * 5);
+        for stranger in ["", "manifest", "codec", "codes", "codes-1", "codes-00001", "codes-+001", "lists-0000.bak"] {
             assert_eq!(IndexFile::from_name(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn names_of_format_2_are_told_apart() {
+        for (name, is_old) in [
+            ("manifest", true),
+            ("codec", true),
+            ("documents-0000", true),
+            ("manifest-0001", false),
+            ("codec-0000", false),
+            ("codes-0000", false),
+            ("texts-0000", false),
+        ] {
+            assert_eq!(IndexFile::is_old_name(name), is_old, "{name}");
         }
     }
 

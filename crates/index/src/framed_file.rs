@@ -3,7 +3,7 @@
 //! | bytes | type | contents |
 //! |---|---|---|
 //! | 0..8 | `[u8; 8]` | magic, `SELVEDGE` |
-//! | 8..12 | u32 | format version, 2 |
+//! | 8..12 | u32 | format version, 2 or 3 |
 //! | 12..16 | u32 | kind of the file ([`FileKind::number`](crate::FileKind::number)) |
 //! | 16..20 | u32 | number of the file among its kind |
 //! | 20..24 | u32 | CRC-32 of the payload |
@@ -25,8 +25,13 @@ use std::path::{Path, PathBuf};
 /// First bytes of every index file.
 pub const MAGIC: [u8; 8] = *b"SELVEDGE";
 
-/// Format version that is written and read. Version 2 added trellis rows and weight indices of any width.
-pub const FORMAT_VERSION: u32 = 2;
+/// Format version that is written. Version 2 added trellis rows and weight indices of any width, version 3 generations:
+/// numbered manifests and codecs, documents and ids per segment, deleted passages, and lists without their empty heads.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// Oldest format version of a file that is read. An index whose manifest has it is converted by
+/// [`upgrade`](crate::upgrade()), which keeps most of its files as they are.
+pub(crate) const OLD_VERSION: u32 = 2;
 
 /// Size of a header.
 pub const HEADER_BYTES: usize = 64;
@@ -111,13 +116,22 @@ impl FramedFileWriter {
 
     /// Writes the header and syncs the file to disk.
     pub(crate) fn finish(self) -> Result<FileEntry> {
+        self.close(true)
+    }
+
+    /// Writes the header of a file that need not survive the process.
+    pub(crate) fn finish_temporary(self) -> Result<FileEntry> {
+        self.close(false)
+    }
+
+    fn close(self, is_synced: bool) -> Result<FileEntry> {
         let crc32 = self.hasher.finalize();
-        let finish = || -> io::Result<()> {
+        let close = || -> io::Result<()> {
             let mut handle = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
             handle.write_at(0, &header(self.file, self.payload_bytes, crc32))?;
-            handle.sync()
+            if is_synced { handle.sync() } else { Ok(()) }
         };
-        finish().map_err(io_at(&self.path))?;
+        close().map_err(io_at(&self.path))?;
         Ok(FileEntry { bytes: HEADER_BYTES as u64 + self.payload_bytes, crc32 })
     }
 }
@@ -131,32 +145,43 @@ pub(crate) struct FramedFile {
     pub(crate) payload: Bytes,
     /// Length and checksum that the header states.
     pub(crate) entry: FileEntry,
+    /// Format version of the payload.
+    pub(crate) version: u32,
 }
 
 impl FramedFile {
     /// Maps `file` of `storage` and checks its header and its length.
     pub(crate) fn open(storage: &dyn Storage, file: IndexFile) -> Result<Self> {
-        let path = storage.path(&file.name());
-        let mapped = storage.map(&file.name()).map_err(|source| match source.kind() {
+        Self::open_as(storage, file, &file.name())
+    }
+
+    /// Maps `file`, which has this name in `storage`, and checks its header and its length.
+    pub(crate) fn open_as(storage: &dyn Storage, file: IndexFile, name: &str) -> Result<Self> {
+        let path = storage.path(name);
+        let mapped = storage.map(name).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::MissingFile { path: path.clone() },
             _ => Error::Io { path: path.clone(), source },
         })?;
-        let entry = check_header(&path, file, &mapped)?;
-        Ok(Self { path, payload: mapped.slice(HEADER_BYTES..), entry })
+        let (version, entry) = check_header(&path, file, &mapped)?;
+        Ok(Self { path, payload: mapped.slice(HEADER_BYTES..), entry, version })
     }
 
     /// Maps `file`, checks its header and its length, and that it is the one that the manifest names.
     pub(crate) fn open_named(storage: &dyn Storage, file: IndexFile, named: FileEntry) -> Result<Self> {
-        let opened = Self::open(storage, file)?;
-        if opened.entry == named {
-            return Ok(opened);
+        Self::open(storage, file)?.check_named(named)
+    }
+
+    /// Checks that this is the file that the manifest names.
+    pub(crate) fn check_named(self, named: FileEntry) -> Result<Self> {
+        if self.entry == named {
+            return Ok(self);
         }
         Err(Error::Replaced {
-            path: opened.path,
+            path: self.path,
             expected_bytes: named.bytes,
-            found_bytes: opened.entry.bytes,
+            found_bytes: self.entry.bytes,
             expected: named.crc32,
-            found: opened.entry.crc32,
+            found: self.entry.crc32,
         })
     }
 
@@ -170,8 +195,8 @@ impl FramedFile {
     }
 }
 
-/// Checks the header of a mapped file against its name and its length.
-fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry> {
+/// Checks the header of a mapped file against its name and its length. Returns its version, length and checksum.
+fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<(u32, FileEntry)> {
     let path = || path.to_owned();
     let found_bytes = mapped.len() as u64;
     let word = |at: usize| u32::from_le_bytes(mapped[at..at + 4].try_into().expect("four bytes"));
@@ -181,7 +206,7 @@ fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry
     if mapped[..8] != MAGIC {
         return Err(Error::BadMagic { path: path(), found: mapped[..8].try_into().expect("eight bytes") });
     }
-    if word(8) != FORMAT_VERSION {
+    if !(OLD_VERSION..=FORMAT_VERSION).contains(&word(8)) {
         return Err(Error::FormatVersion { path: path(), found: word(8), supported: FORMAT_VERSION });
     }
     let found = crc32fast::hash(&mapped[..60]);
@@ -199,7 +224,7 @@ fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<FileEntry
     match found_bytes.cmp(&expected_bytes) {
         std::cmp::Ordering::Less => Err(Error::Truncated { path: path(), expected_bytes, found_bytes }),
         std::cmp::Ordering::Greater => Err(Error::TrailingBytes { path: path(), expected_bytes, found_bytes }),
-        std::cmp::Ordering::Equal => Ok(FileEntry { bytes: found_bytes, crc32: word(20) }),
+        std::cmp::Ordering::Equal => Ok((word(8), FileEntry { bytes: found_bytes, crc32: word(20) })),
     }
 }
 
@@ -211,7 +236,7 @@ mod tests {
     #[test]
     fn header_bytes_are_frozen() {
         let file = IndexFile::new(FileKind::Codes, 7);
-        let expected = "53454c5645444745 02000000 05000000 07000000 efbeadde 0807060504030201 \
+        let expected = "53454c5645444745 03000000 05000000 07000000 efbeadde 0807060504030201 \
             00000000000000000000000000000000000000000000000000000000 ";
         let found = header(file, 0x0102_0304_0506_0708, 0xdead_beef);
         let hex: String = found.iter().map(|b| format!("{b:02x}")).collect();

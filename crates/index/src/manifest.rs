@@ -57,8 +57,10 @@ pub struct ManifestInfo {
 }
 
 /// Sizes of the codec, and its file. Opening checks them against the codec file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodecEntry {
+    /// Number in the file's name.
+    pub number: u32,
     /// Kind of codec.
     pub kind: CodecKind,
     /// Components per embedding, `D`.
@@ -70,34 +72,26 @@ pub struct CodecEntry {
     /// Bits per weight index.
     #[serde(rename = "scale_bits")]
     pub weight_bits: u8,
+    /// Mean share of an embedding that its residual has, among the passages that the codec was trained on; `None` if
+    /// unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<f32>,
     /// Length and checksum of the codec file.
     pub file: FileEntry,
 }
 
-/// One documents file: ids, texts and metadata of a run of passages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentsEntry {
-    /// Number in the file's name.
-    pub number: u32,
-    /// First passage of the run.
-    pub first_pid: u32,
-    /// Number of passages.
-    pub count: u32,
-    /// Length and checksum of the file.
-    pub file: FileEntry,
-}
-
-/// One segment: five files with the compressed tokens of a run of passages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One segment: the files with everything of a run of passages. They never change.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SegmentEntry {
     /// Number in the files' names.
     pub number: u32,
-    /// First passage of the run.
-    pub first_pid: u32,
-    /// Number of passages.
+    /// Number of passages, deleted ones included.
     pub count: u32,
-    /// Number of tokens.
+    /// Number of tokens; deleted passages have theirs.
     pub num_tokens: u32,
+    /// Mean share of an embedding that its residual has; `None` if unknown. See [`Manifest::drift`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<f32>,
     /// File of the first token of each passage.
     pub offsets: FileEntry,
     /// File of the packed codes.
@@ -109,29 +103,76 @@ pub struct SegmentEntry {
     pub weights: FileEntry,
     /// File of the inverted lists.
     pub lists: FileEntry,
+    /// File of ids, texts and metadata.
+    #[serde(rename = "texts")]
+    pub documents: FileEntry,
+    /// File of the hashes of the ids.
+    pub ids: FileEntry,
+    /// File of the deleted passages; `None` if none is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeletedEntry>,
+}
+
+/// Record of what the passages were read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesEntry {
+    /// Number in the file's name.
+    pub number: u32,
+    /// Length and checksum of the file.
+    pub file: FileEntry,
+}
+
+/// Deleted passages of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedEntry {
+    /// Number in the file's name.
+    pub number: u32,
+    /// Number of deleted passages.
+    pub count: u32,
+    /// Number of their tokens.
+    pub num_tokens: u32,
+    /// Length and checksum of the file.
+    pub file: FileEntry,
 }
 
 impl SegmentEntry {
-    /// Files of the segment: offsets, codes, residuals, weights, lists.
-    pub fn files(&self) -> [(IndexFile, FileEntry); 5] {
+    /// Number of passages that are not deleted.
+    pub fn num_alive(&self) -> u32 {
+        self.count - self.deleted.map_or(0, |deleted| deleted.count)
+    }
+
+    /// Number of tokens of passages that are not deleted.
+    pub fn num_alive_tokens(&self) -> u32 {
+        self.num_tokens - self.deleted.map_or(0, |deleted| deleted.num_tokens)
+    }
+
+    /// Files of the segment: offsets, codes, residuals, weights, lists, documents, ids, and deleted passages if there
+    /// are any.
+    pub fn files(&self) -> impl Iterator<Item = (IndexFile, FileEntry)> + use<> {
         let file = |kind| IndexFile::new(kind, self.number);
-        [
+        let of_segment = [
             (file(FileKind::Offsets), self.offsets),
             (file(FileKind::Codes), self.codes),
             (file(FileKind::Residuals), self.residuals),
             (file(FileKind::Weights), self.weights),
             (file(FileKind::InvertedLists), self.lists),
-        ]
+            (file(FileKind::Documents), self.documents),
+            (file(FileKind::Ids), self.ids),
+        ];
+        let deleted = self.deleted.map(|deleted| (IndexFile::new(FileKind::Deleted, deleted.number), deleted.file));
+        of_segment.into_iter().chain(deleted)
     }
 }
 
-/// Table of contents of an index: sizes, files, model, build and search parameters.
+/// Table of contents of one generation of an index: sizes, files, model, build and search parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Number of passages of the index.
-    pub num_passages: u32,
-    /// Number of tokens of the index.
-    pub num_tokens: u64,
+    /// Number of the generation: 1 for a new index, one more after each change.
+    pub generation: u32,
+    /// Number that the next new file gets: above the numbers of all files of this generation and of earlier ones.
+    pub next_number: u32,
+    /// Number of passages that were ever added. A passage without an id gets this number as its id.
+    pub num_added: u64,
     /// Codec of all segments.
     pub codec: CodecEntry,
     /// Model that made the embeddings; `None` for ready-made embeddings.
@@ -141,84 +182,89 @@ pub struct Manifest {
     /// Search parameters tuned for this index: an array of `Tuned` of the crate `selvedge-search`; `None`
     /// before tuning.
     pub search: Option<serde_json::Value>,
-    /// Documents files in pid order; empty where ids are the decimal pids and there is no text.
-    pub documents: Vec<DocumentsEntry>,
+    /// Record of what the passages were read from; `None` if the caller stored none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<SourcesEntry>,
     /// Segments in pid order.
     pub segments: Vec<SegmentEntry>,
 }
 
 impl Manifest {
-    /// All files that the manifest names: codec, documents, segments.
+    /// Number of passages that are not deleted.
+    pub fn num_passages(&self) -> u32 {
+        self.segments.iter().map(SegmentEntry::num_alive).sum()
+    }
+
+    /// Number of tokens of passages that are not deleted.
+    pub fn num_tokens(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.num_alive_tokens())).sum()
+    }
+
+    /// Number of pids; deleted passages have theirs.
+    pub fn num_pids(&self) -> u32 {
+        self.segments.iter().map(|segment| segment.count).sum()
+    }
+
+    /// How badly a segment's embeddings fit the codec: the ratio of their residuals to the residuals of the passages
+    /// that the codec was trained on. About 1 for text of the same kind; `None` if unknown.
+    pub fn drift(&self, segment: &SegmentEntry) -> Option<f32> {
+        Some(segment.residual? / self.codec.residual.filter(|&residual| residual > 0.0)?)
+    }
+
+    /// All files that the manifest names: the codec, then each segment's, then the sources if there are any.
     pub fn files(&self) -> Vec<(IndexFile, FileEntry)> {
-        let documents = self.documents.iter().map(|d| (IndexFile::new(FileKind::Documents, d.number), d.file));
-        let segments = self.segments.iter().flat_map(SegmentEntry::files);
-        std::iter::once((IndexFile::CODEC, self.codec.file)).chain(documents).chain(segments).collect()
+        let codec = (IndexFile::new(FileKind::Codec, self.codec.number), self.codec.file);
+        let sources = self.sources.map(|sources| (IndexFile::new(FileKind::Sources, sources.number), sources.file));
+        std::iter::once(codec).chain(self.segments.iter().flat_map(SegmentEntry::files)).chain(sources).collect()
+    }
+
+    /// The file that this manifest is written to.
+    pub fn file(&self) -> IndexFile {
+        IndexFile::manifest(self.generation)
     }
 
     /// Writes the manifest into `storage`.
     pub(crate) fn write(&self, storage: &dyn Storage) -> Result<()> {
-        let mut out = FramedFileWriter::create(storage, IndexFile::MANIFEST)?;
-        let path = storage.path(&IndexFile::MANIFEST.name());
+        let mut out = FramedFileWriter::create(storage, self.file())?;
+        let path = storage.path(&self.file().name());
         let json = serde_json::to_vec_pretty(self).map_err(|error| io_at(&path)(error.into()))?;
         out.write(&json)?;
         out.finish().map(|_| ())
     }
 
-    /// Reads and checks the manifest of `storage`; also returns the size of its file.
-    pub(crate) fn read(storage: &dyn Storage) -> Result<(Self, u64)> {
-        let file = FramedFile::open(storage, IndexFile::MANIFEST).map_err(|error| {
-            let is_absent = match &error {
-                Error::MissingFile { .. } => true,
-                Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotADirectory,
-                _ => false,
-            };
-            // A damaged index has a codec at least.
-            if is_absent && storage.map(&IndexFile::CODEC.name()).is_err() {
-                return Error::NoIndex { path: storage.root() };
-            }
-            error
-        })?;
+    /// Reads and checks the manifest of a generation; also returns the size of its file.
+    pub(crate) fn read(storage: &dyn Storage, generation: u32) -> Result<(Self, u64)> {
+        let file = FramedFile::open(storage, IndexFile::manifest(generation))?;
         file.check()?;
         let bad = |reason: String| Error::Manifest { path: file.path.clone(), reason };
         let manifest: Self = serde_json::from_slice(&file.payload).map_err(|error| bad(error.to_string()))?;
+        if manifest.generation != generation {
+            return Err(bad(format!("is of generation {}", manifest.generation)));
+        }
         manifest.validate().map_err(bad)?;
         Ok((manifest, file.entry.bytes))
     }
 
-    /// Checks that segments and documents each cover all passages in order, that the sums are right and that no file is
-    /// named twice.
+    /// Checks that there are not more passages than pids, that no segment has more deleted passages than passages, and
+    /// that no file is named twice.
     fn validate(&self) -> Result<(), String> {
-        let mut end = 0u32;
-        for segment in &self.segments {
-            end = follow("segment", segment.number, segment.first_pid, segment.count, end)?;
-        }
-        if end != self.num_passages {
-            return Err(format!("the segments have {end} passages, the index has {}", self.num_passages));
-        }
-        let num_tokens: u64 = self.segments.iter().map(|s| u64::from(s.num_tokens)).sum();
-        if num_tokens != self.num_tokens {
-            return Err(format!("the segments have {num_tokens} tokens, the index has {}", self.num_tokens));
-        }
-        end = 0;
-        for documents in &self.documents {
-            end = follow("documents file", documents.number, documents.first_pid, documents.count, end)?;
-        }
-        if !self.documents.is_empty() && end != self.num_passages {
-            return Err(format!("there are {end} documents, but {} passages", self.num_passages));
+        let mut num_pids = 0u32;
+        for SegmentEntry { number, count, num_tokens, deleted, .. } in &self.segments {
+            num_pids = num_pids.checked_add(*count).ok_or("the segments have more passages than there are pids")?;
+            if let Some(deleted) = deleted
+                && (deleted.count > *count || deleted.num_tokens > *num_tokens)
+            {
+                return Err(format!("of segment {number} more is deleted than it has"));
+            }
         }
         let mut files: Vec<_> = self.files().into_iter().map(|(file, _)| file).collect();
         files.sort_unstable();
+        if let Some(file) = files.iter().find(|file| file.number >= self.next_number) {
+            return Err(format!("{file} has a number above the last, {}", self.next_number));
+        }
         match files.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(format!("{} is named twice", pair[0])),
             None => Ok(()),
         }
     }
-}
-
-/// Returns the end of a run of passages, which must start at `end`, the end of the run before it.
-fn follow(what: &str, number: u32, first_pid: u32, count: u32, end: u32) -> Result<u32, String> {
-    if first_pid != end {
-        return Err(format!("{what} {number} starts at passage {first_pid}, not at {end}"));
-    }
-    first_pid.checked_add(count).ok_or_else(|| format!("{what} {number} ends after the largest possible pid"))
 }

@@ -1,18 +1,22 @@
 //! Opening an index: every file is mapped, only the codec is copied.
 
 use crate::codec_file;
-use crate::documents::{Document, Documents};
+use crate::deleted::Deleted;
+use crate::documents::{Document, Documents, DocumentsFile, DocumentsPart, IdTable};
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
-use crate::manifest::{EncoderInfo, Manifest};
+use crate::manifest::{EncoderInfo, Manifest, SegmentEntry, SourcesEntry};
 use crate::saturation::saturated_centroids;
-use crate::segment::{Segment, check_contents};
+use crate::segment::{Segment, SegmentFiles, check_contents};
+use crate::snapshot::{Snapshot, newest_generation};
 use crate::storage::{Directory, Storage};
+use bytes::Bytes;
 use rayon::prelude::*;
 use selvedge_codec::Codec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Extent of the checks that opening an index makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,54 +28,104 @@ pub enum Check {
     Checksums,
 }
 
-/// An open index. Its files are mapped and never change.
+/// An open index: one generation of it, which stays as it is while writers commit others. Its files are mapped. Clones
+/// share them.
 #[derive(Clone, Debug)]
 pub struct Index {
+    storage: Arc<dyn Storage>,
     path: PathBuf,
-    manifest: Manifest,
-    manifest_bytes: u64,
+    snapshot: Snapshot,
     codec: Codec,
     documents: Documents,
     segments: Vec<Segment>,
+    sources: Option<FramedFile>,
+}
+
+/// A segment with its documents, and the files that opening it has mapped.
+struct Opened {
+    segment: Segment,
+    documents: DocumentsPart,
+    /// The segment's files and its documents' files, to check; none if the segment was open before.
+    files: Option<(SegmentFiles, Vec<FramedFile>)>,
 }
 
 impl Index {
-    /// Opens the index at `path`.
+    /// Opens the newest generation of the index at `path`.
     ///
     /// # Errors
-    /// [`Error::NoIndex`], or the first defect found, with its file: [`Error::MissingFile`], [`Error::Io`], an error of
-    /// the header (the variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]), [`Error::Checksum`],
-    /// [`Error::Replaced`], [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`], [`Error::InvertedLists`],
-    /// [`Error::Documents`]; [`Error::Saturated`] if all centroids saturate.
+    /// [`Error::NoIndex`], [`Error::OldFormat`], or the first defect found, with its file: [`Error::MissingFile`],
+    /// [`Error::Io`], an error of the header (the variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]),
+    /// [`Error::Checksum`], [`Error::Replaced`], [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`],
+    /// [`Error::InvertedLists`], [`Error::Documents`], [`Error::IdTable`], [`Error::Deleted`]; [`Error::Saturated`] if
+    /// all centroids saturate.
     pub fn open(path: &Path, check: Check) -> Result<Self> {
-        Self::open_in(&Directory::new(path), check)
+        Self::open_in(Arc::new(Directory::new(path)), check)
     }
 
-    /// Opens the index in `storage`.
+    /// Opens the newest generation of the index in `storage`.
     ///
     /// # Errors
     /// As [`Index::open`].
-    pub fn open_in(storage: &dyn Storage, check: Check) -> Result<Self> {
-        let (manifest, manifest_bytes) = Manifest::read(storage)?;
-        let codec = open_codec(storage, &manifest)?;
-        let (documents, mut files) = Documents::open(storage, &manifest.documents)?;
-        let mut segments = Vec::with_capacity(manifest.segments.len());
-        let mut segment_files = Vec::with_capacity(manifest.segments.len());
+    pub fn open_in(storage: Arc<dyn Storage>, check: Check) -> Result<Self> {
+        Self::newest(storage, None, check)
+    }
+
+    /// Opens the newest generation if it is not this one: `None` if it is. Only segments that this generation lacks are
+    /// opened and checked; the others are shared.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn refreshed(&self, check: Check) -> Result<Option<Self>> {
+        if newest_generation(&*self.storage)? == self.generation() {
+            return Ok(None);
+        }
+        Self::newest(Arc::clone(&self.storage), Some(self), check).map(Some)
+    }
+
+    fn newest(storage: Arc<dyn Storage>, before: Option<&Self>, check: Check) -> Result<Self> {
+        loop {
+            let snapshot = Snapshot::newest(&*storage)?;
+            let generation = snapshot.manifest.generation;
+            match Self::of_snapshot(Arc::clone(&storage), snapshot, before, check) {
+                // On a file system without locks, a writer may delete the files of a generation that is being opened.
+                Err(Error::MissingFile { .. }) if newest_generation(&*storage)? != generation => {}
+                opened => return opened,
+            }
+        }
+    }
+
+    fn of_snapshot(storage: Arc<dyn Storage>, snapshot: Snapshot, before: Option<&Self>, check: Check) -> Result<Self> {
+        let manifest = &snapshot.manifest;
+        let before = before.filter(|before| before.manifest().codec == manifest.codec);
+        let codec = before.map_or_else(|| open_codec(&*storage, manifest), |before| Ok(before.codec.clone()))?;
+        let mut first_pid = 0;
+        let mut opened = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            let (segment, files_of_segment) = Segment::open(storage, entry, &codec.params)?;
-            files.extend_from_slice(&files_of_segment);
-            segment_files.push(files_of_segment);
-            segments.push(segment);
+            opened.push(open_segment(&*storage, entry, first_pid, before, &codec)?);
+            first_pid += entry.count;
         }
+        let sources = open_sources(&*storage, manifest)?;
         if check == Check::Checksums {
-            files.par_iter().try_for_each(FramedFile::check)?;
-            let contents = segments.par_iter().zip(&segment_files);
-            contents.try_for_each(|(segment, files)| check_contents(&segment.passages, files, &codec.params))?;
+            sources.iter().try_for_each(FramedFile::check)?;
+            opened.par_iter().try_for_each(|opened| check_segment_files(opened, &codec))?;
         }
-        let (passages, num_segments) = (manifest.num_passages, segments.len());
         let path = storage.root();
-        tracing::debug!(path = %path.display(), passages, segments = num_segments, "index opened");
-        Ok(Self { path, manifest, manifest_bytes, codec, documents, segments })
+        let (generation, passages, num_segments) = (manifest.generation, manifest.num_passages(), opened.len());
+        tracing::debug!(path = %path.display(), generation, passages, segments = num_segments, "index opened");
+        let (segments, documents) = opened.into_iter().map(|opened| (opened.segment, opened.documents)).unzip();
+        Ok(Self { storage, path, snapshot, codec, documents: Documents::new(documents), segments, sources })
+    }
+
+    /// The segment that has all files of `entry`, and its documents; its deleted passages may be others.
+    fn part(&self, entry: &SegmentEntry) -> Option<(&Segment, &DocumentsPart)> {
+        let is_same = |before: &SegmentEntry| SegmentEntry { deleted: entry.deleted, ..*before } == *entry;
+        let at = self.manifest().segments.iter().position(is_same)?;
+        Some((&self.segments[at], &self.documents.parts()[at]))
+    }
+
+    /// Number of this generation; it grows with each commit.
+    pub fn generation(&self) -> u32 {
+        self.manifest().generation
     }
 
     /// Directory of the index.
@@ -81,7 +135,11 @@ impl Index {
 
     /// Manifest of the index: sizes, files, model, build and search parameters.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.snapshot.manifest
+    }
+
+    pub(crate) fn manifest_mut(&mut self) -> &mut Manifest {
+        &mut self.snapshot.manifest
     }
 
     /// Codec that all segments share.
@@ -103,7 +161,7 @@ impl Index {
 
     /// Model that made the embeddings; `None` for an index of ready-made embeddings.
     pub fn encoder(&self) -> Option<&EncoderInfo> {
-        self.manifest.encoder.as_ref()
+        self.manifest().encoder.as_ref()
     }
 
     /// Segments, in pid order.
@@ -111,35 +169,32 @@ impl Index {
         &self.segments
     }
 
-    /// Number of passages.
+    /// Number of passages that are not deleted.
     pub fn num_passages(&self) -> u32 {
-        self.manifest.num_passages
+        self.manifest().num_passages()
     }
 
-    /// Number of tokens.
+    /// Number of pids, above every pid; deleted passages have theirs.
+    pub fn num_pids(&self) -> u32 {
+        self.documents.len() as u32
+    }
+
+    /// Number of tokens of passages that are not deleted.
     pub fn num_tokens(&self) -> u64 {
-        self.manifest.num_tokens
+        self.manifest().num_tokens()
     }
 
-    /// Whether ids, texts and metadata are stored. Without them the id of a passage is its decimal pid.
-    pub fn has_documents(&self) -> bool {
-        !self.documents.is_empty()
-    }
-
-    /// Stored documents; empty where [`Index::has_documents`] is false.
+    /// Stored documents; deleted passages have theirs.
     pub fn documents(&self) -> &Documents {
         &self.documents
     }
 
-    /// Document of passage `pid`; its text is empty where the index stores no documents.
+    /// Document of passage `pid`.
     ///
     /// # Errors
     /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its blocks are corrupt.
     pub fn document(&self, pid: u32) -> Result<Document> {
-        if self.has_documents() {
-            return self.documents.get(pid);
-        }
-        Ok(Document { id: self.id(pid)?, text: String::new(), metadata: None })
+        self.documents.get(pid)
     }
 
     /// Id of passage `pid`.
@@ -147,57 +202,108 @@ impl Index {
     /// # Errors
     /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its block is corrupt.
     pub fn id(&self, pid: u32) -> Result<String> {
-        if self.has_documents() {
-            return self.documents.id(pid);
-        }
-        if pid >= self.num_passages() {
-            return Err(Error::NoSuchPassage { pid, num_passages: self.num_passages() });
-        }
-        Ok(pid.to_string())
+        self.documents.id(pid)
     }
 
-    /// Ids of all passages, in pid order. Each block of ids is unpacked once; [`Index::id`] unpacks one per call. An
-    /// item is [`Error::Documents`] where its block is corrupt.
-    pub fn ids(&self) -> impl Iterator<Item = Result<String>> + Send + use<> {
-        let mut documents = self.has_documents().then(|| self.documents.reader());
-        (0..self.num_passages()).map(move |pid| match &mut documents {
-            Some(documents) => documents.id(pid),
-            None => Ok(pid.to_string()),
-        })
+    /// Pids of the passages that are not deleted, ascending.
+    pub fn pids(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_segment = |segment: &Segment| {
+            let first = segment.first_pid;
+            segment.deleted.alive(segment.passages.num_passages() as u32).map(move |pid| first + pid)
+        };
+        self.segments.iter().flat_map(of_segment)
     }
 
-    /// Pid of the passage that has this id, if there is one. [`Documents::pid`] states the cost of the first call.
+    /// Ids of the passages that are not deleted, in pid order. Each block of ids is unpacked once; [`Index::id`]
+    /// unpacks one per call. An item is [`Error::Documents`] where its block is corrupt.
+    pub fn ids(&self) -> impl Iterator<Item = Result<String>> + '_ {
+        let mut documents = self.documents.reader();
+        self.pids().map(move |pid| documents.id(pid))
+    }
+
+    /// Pid of the passage that has this id, if there is one that is not deleted.
     ///
     /// # Errors
     /// [`Error::Documents`] where a block of ids is corrupt.
     pub fn pid(&self, id: &str) -> Result<Option<u32>> {
-        if self.has_documents() {
-            return self.documents.pid(id);
-        }
-        // Decimal as `id` writes it: no sign, no leading zeros.
-        Ok(id.parse().ok().filter(|&pid: &u32| pid < self.num_passages() && pid.to_string() == id))
+        self.documents.pid(id)
     }
 
-    /// Bytes on disk per embedding of all files that search reads: all but the documents.
+    /// Record of what the passages were read from, as given to [`Writer::set_sources`](crate::Writer::set_sources);
+    /// `None` if none was given.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`] where the bytes are corrupt.
+    pub fn sources(&self) -> Result<Option<Bytes>> {
+        let Some(file) = &self.sources else { return Ok(None) };
+        file.check()?;
+        Ok(Some(file.payload.clone()))
+    }
+
+    /// Bytes on disk per embedding of all files that search reads: all but documents, ids and sources.
     pub fn bytes_per_vector(&self) -> f64 {
-        let bytes = self.bytes_on_disk().into_iter().filter(|&(kind, _)| kind != FileKind::Documents);
+        let bytes = self.bytes_on_disk().into_iter().filter(|(kind, _)| kind.is_searched());
         bytes.map(|(_, bytes)| bytes).sum::<u64>() as f64 / self.num_tokens().max(1) as f64
     }
 
-    /// Bytes on disk by kind of file, headers included.
+    /// Bytes on disk of this generation by kind of file, headers included.
     pub fn bytes_on_disk(&self) -> BTreeMap<FileKind, u64> {
-        let mut bytes = BTreeMap::from([(FileKind::Manifest, self.manifest_bytes)]);
-        for (file, entry) in self.manifest.files() {
+        let mut bytes = BTreeMap::from([(FileKind::Manifest, self.snapshot.manifest_bytes)]);
+        for (file, entry) in self.manifest().files() {
             *bytes.entry(file.kind).or_default() += entry.bytes;
         }
         bytes
     }
 }
 
+/// Opens a segment, or shares what is open of it in the generation `before`, which has the same codec.
+fn open_segment(
+    storage: &dyn Storage,
+    entry: &SegmentEntry,
+    first_pid: u32,
+    before: Option<&Index>,
+    codec: &Codec,
+) -> Result<Opened> {
+    let (deleted, deleted_file) = Deleted::open(storage, entry)?;
+    let open = before.and_then(|before| before.part(entry));
+    if let Some((segment, documents)) = open {
+        let segment = Segment { first_pid, deleted: deleted.clone(), ..segment.clone() };
+        return Ok(Opened {
+            segment,
+            documents: DocumentsPart { first_pid, deleted, ..documents.clone() },
+            files: None,
+        });
+    }
+    let (segment, segment_files) = Segment::open(storage, entry, first_pid, deleted.clone(), &codec.params)?;
+    let name = IndexFile::new(FileKind::Documents, entry.number);
+    let framed = FramedFile::open_named(storage, name, entry.documents)?;
+    let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
+    let (ids, ids_file) = IdTable::open(storage, entry)?;
+    let documents = DocumentsPart { first_pid, count: entry.count, file, ids, deleted };
+    let others = [framed, ids_file].into_iter().chain(deleted_file).collect();
+    Ok(Opened { segment, documents, files: Some((segment_files, others)) })
+}
+
+/// Checks every byte of the files of a segment that was opened, and every offset and code.
+fn check_segment_files(opened: &Opened, codec: &Codec) -> Result<()> {
+    let Some((files, others)) = &opened.files else { return Ok(()) };
+    files.par_iter().chain(others).try_for_each(FramedFile::check)?;
+    check_contents(&opened.segment.passages, files, &codec.params)
+}
+
+/// Opens the record of what the passages were read from, if there is one.
+fn open_sources(storage: &dyn Storage, manifest: &Manifest) -> Result<Option<FramedFile>> {
+    let open = |entry: SourcesEntry| {
+        FramedFile::open_named(storage, IndexFile::new(FileKind::Sources, entry.number), entry.file)
+    };
+    manifest.sources.map(open).transpose()
+}
+
 /// Reads the codec, checks its checksum and compares it with the manifest. Refuses a codec whose centroids
 /// all saturate.
 pub(crate) fn open_codec(storage: &dyn Storage, manifest: &Manifest) -> Result<Codec> {
-    let file = FramedFile::open_named(storage, IndexFile::CODEC, manifest.codec.file)?;
+    let name = IndexFile::new(FileKind::Codec, manifest.codec.number);
+    let file = FramedFile::open_named(storage, name, manifest.codec.file)?;
     file.check()?;
     let codec = codec_file::read(&file)?;
     let (params, entry) = (&codec.params, &manifest.codec);
@@ -208,7 +314,7 @@ pub(crate) fn open_codec(storage: &dyn Storage, manifest: &Manifest) -> Result<C
         && params.weight_bits == entry.weight_bits;
     if !is_named {
         let reason = "the codec file has another kind or other sizes than the manifest says".to_owned();
-        return Err(Error::Manifest { path: storage.path(&IndexFile::MANIFEST.name()), reason });
+        return Err(Error::Manifest { path: storage.path(&manifest.file().name()), reason });
     }
     let (saturated, num_centroids) = (saturated_centroids(params), params.num_centroids());
     if saturated == num_centroids {

@@ -1,41 +1,51 @@
-//! Staging of a new index: files are completed under hidden names and then given their own.
+//! Staging of a change: files are completed under hidden names and then given their own.
 //!
-//! In: the storage of the index. Out: hidden files in it, then the index. The order of all writes, and why each sync is
-//! there:
+//! In: the storage of the index. Out: hidden files in it, then another generation of the index. The order of all
+//! writes, and why each sync is there:
 //!
 //! | step | why |
 //! |---|---|
-//! | 1. create the directory, sync its parent | else the whole index could vanish with the directory's name |
+//! | 1. of a new index: create the directory, sync its parent | else the whole index could vanish with the directory's name |
 //! | 2. take `.selvedge.lock` | one writer at a time; it is held to the last step |
 //! | 3. delete what a dead writer left | its hidden files, and the files that it had renamed |
 //! | 4. write each file as `.selvedge.partial-NAME`, sync it | a renamed file must be whole |
-//! | 5. write the manifest as `.selvedge.partial-manifest`, sync it and the names | step 3 needs it to know renamed files |
-//! | 6. rename all files but the manifest, sync the names | the manifest must not be there before them |
-//! | 7. rename the manifest, sync the names | the index exists from the rename on, and for good from the sync on |
+//! | 5. write the manifest as `.selvedge.partial-manifest-GENERATION`, sync it | the same |
+//! | 6. of a new index: sync the names | step 3 needs the hidden manifest to know files that were renamed |
+//! | 7. rename all files but the manifest, sync the names | the manifest must not be there before them |
+//! | 8. rename the manifest, sync the names | the generation exists from the rename on, and for good from the sync on |
+//! | 9. delete the files of earlier generations that no reader holds | nothing needs them; after a crash the next writer does it |
 //!
-//! Readers open the manifest first, so the index is either complete or absent. Step 3 recognizes renamed files by the
-//! length and the checksum in the hidden manifest, and touches nothing else. The directory may have been there before,
-//! empty; then it is kept, as it may be a mount point.
+//! Readers open the manifest of the highest generation, so they see a change whole or not at all. In an existing
+//! index, step 3 deletes every file that no manifest names. In an unfinished new one, it recognizes renamed files by
+//! the length and the checksum in the hidden manifest, and touches nothing else. The directory may have been there
+//! before, empty; then it is kept, as it may be a mount point.
 
 use crate::error::{Error, Result, io_at};
 use crate::files::{IndexFile, LOCK_NAME, PARTIAL_PREFIX};
 use crate::framed_file::FramedFile;
 use crate::manifest::Manifest;
+use crate::snapshot;
 use crate::storage::{Hidden, Lock, Storage};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-/// Index that is being written, and its storage. If it is dropped before [`Staging::finish`], the storage is left as it
-/// was.
+/// Generation of a new index.
+pub(crate) const FIRST_GENERATION: u32 = 1;
+
+/// A change that is being written, and the storage of its index. If it is dropped before [`Staging::finish`], the index
+/// is left as it was.
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: Arc<dyn Storage>,
     hidden: Arc<Hidden>,
     /// `hidden` as a storage, for the writers of files.
     files: Arc<dyn Storage>,
+    /// Whether there was no index before.
+    is_first: bool,
     /// Whether the directory was created here.
-    is_new: bool,
-    /// `None` once the index is finished.
+    is_new_directory: bool,
+    /// `None` once the change is finished.
     lock: Option<Box<dyn Lock>>,
 }
 
@@ -43,7 +53,7 @@ impl Staging {
     /// Prepares an index in `target`, which must be absent or hold no file.
     pub(crate) fn create(target: Arc<dyn Storage>) -> Result<Self> {
         let root = target.root();
-        let is_new = target.create_root().map_err(|source| match source.kind() {
+        let is_new_directory = target.create_root().map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => Error::Exists { path: root.clone() },
             _ => Error::Io { path: root.clone(), source },
         })?;
@@ -53,15 +63,51 @@ impl Staging {
             check_empty(&*target)?;
         }
         let lock = take_lock(&*target, false)?;
-        let hidden = Arc::new(Hidden(Arc::clone(&target)));
-        let files: Arc<dyn Storage> = hidden.clone();
-        let staging = Self { target, hidden, files, is_new, lock: Some(lock) };
+        let staging = Self::new(target, true, is_new_directory, lock);
         staging.undo();
         check_empty(&*staging.target)?;
         Ok(staging)
     }
 
-    /// Storage of the finished index.
+    /// Prepares a change of the index in `target`, and deletes what dead writers left there. Where another writer is at
+    /// work, waits for its end or fails.
+    pub(crate) fn open(target: Arc<dyn Storage>, wait: bool) -> Result<Self> {
+        // Before the lock is taken, so that no lock file is created in a directory without an index.
+        snapshot::newest_generation(&*target)?;
+        let lock = take_lock(&*target, wait)?;
+        let staging = Self::new(target, false, false, lock);
+        staging.hidden.clear().map_err(io_at(&staging.target.root()))?;
+        snapshot::delete_unused(&*staging.target)?;
+        Ok(staging)
+    }
+
+    /// Prepares the conversion of the index of format 2 in `target`; `None` if it is of the present format.
+    pub(crate) fn open_old(target: Arc<dyn Storage>) -> Result<Option<Self>> {
+        let is_old = || match snapshot::newest_generation(&*target) {
+            Ok(_) => Ok(false),
+            Err(Error::OldFormat { .. }) => Ok(true),
+            Err(error) => Err(error),
+        };
+        if !is_old()? {
+            return Ok(None);
+        }
+        let lock = take_lock(&*target, false)?;
+        // Another process may have converted it before the lock was taken.
+        if !is_old()? {
+            return Ok(None);
+        }
+        let staging = Self::new(target, false, false, lock);
+        staging.hidden.clear().map_err(io_at(&staging.target.root()))?;
+        Ok(Some(staging))
+    }
+
+    fn new(target: Arc<dyn Storage>, is_first: bool, is_new_directory: bool, lock: Box<dyn Lock>) -> Self {
+        let hidden = Arc::new(Hidden(Arc::clone(&target)));
+        let files: Arc<dyn Storage> = hidden.clone();
+        Self { target, hidden, files, is_first, is_new_directory, lock: Some(lock) }
+    }
+
+    /// Storage of the index.
     pub(crate) fn target(&self) -> &Arc<dyn Storage> {
         &self.target
     }
@@ -71,40 +117,55 @@ impl Staging {
         &self.files
     }
 
-    /// Renames the files of `manifest`, then the manifest itself, and syncs the names.
+    /// Writes the manifest and makes it the newest generation.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<()> {
-        check_empty(&*self.target)?;
+        let target = Arc::clone(&self.target);
+        manifest.write(&*self.files)?;
+        if self.is_first {
+            check_empty(&*target)?;
+            sync_names(&*target)?;
+        }
         let reveal = |file: IndexFile| {
             let name = file.name();
-            self.hidden.reveal(&name).map_err(io_at(&self.target.path(&name)))
+            self.hidden.reveal(&name).map_err(io_at(&target.path(&name)))
         };
-        sync_names(&*self.target)?;
-        for (file, _) in manifest.files() {
+        let hidden: BTreeSet<String> = self.hidden.list().map_err(io_at(&target.root()))?.into_iter().collect();
+        for (file, _) in manifest.files().into_iter().filter(|(file, _)| hidden.contains(&file.name())) {
             reveal(file)?;
         }
-        sync_names(&*self.target)?;
-        reveal(IndexFile::MANIFEST)?;
-        sync_names(&*self.target)?;
+        sync_names(&*target)?;
+        reveal(manifest.file())?;
+        sync_names(&*target)?;
+        if let Err(error) = snapshot::delete_unused(&*target) {
+            tracing::warn!(%error, "files of earlier generations are left to the next change");
+        }
         self.lock = None;
         Ok(())
     }
 
-    /// Deletes the hidden files, and those that an unfinished writer had renamed. The manifest, which is renamed last
-    /// and is still hidden, names them.
+    /// Deletes the hidden files, and those that an unfinished writer had renamed.
     fn undo(&self) {
-        // With a manifest in place there is an index, and a hidden one is an unfinished change of it.
-        if self.target.map(&IndexFile::MANIFEST.name()).is_err()
-            && let Ok((manifest, _)) = Manifest::read(&*self.hidden)
-        {
-            for (file, named) in manifest.files() {
-                if FramedFile::open_named(&*self.target, file, named).is_ok() {
-                    let _ = self.target.remove(&file.name());
-                }
+        match snapshot::newest_generation(&*self.target) {
+            Ok(_) => {
+                let _ = snapshot::delete_unused(&*self.target);
             }
-            // Before the hidden manifest goes: the next writer needs it if the names come back.
-            let _ = self.target.sync_names();
+            // Files that were renamed beside the files of format 2 are replaced by the next conversion.
+            Err(Error::OldFormat { .. }) => {}
+            Err(_) => self.undo_first(),
         }
         let _ = self.hidden.clear();
+    }
+
+    /// Deletes the renamed files of a new index. Its manifest, which is renamed last and is still hidden, names them.
+    fn undo_first(&self) {
+        let Ok((manifest, _)) = Manifest::read(&*self.hidden, FIRST_GENERATION) else { return };
+        for (file, named) in manifest.files() {
+            if FramedFile::open_named(&*self.target, file, named).is_ok() {
+                let _ = self.target.remove(&file.name());
+            }
+        }
+        // Before the hidden manifest goes: the next writer needs it if the names come back.
+        let _ = self.target.sync_names();
     }
 }
 
@@ -113,7 +174,7 @@ impl Drop for Staging {
         if let Some(lock) = self.lock.take() {
             self.undo();
             drop(lock);
-            if self.is_new {
+            if self.is_new_directory {
                 self.target.remove_root();
             }
         }
@@ -122,14 +183,14 @@ impl Drop for Staging {
 
 /// Takes the lock of an index; [`Error::Locked`] where another writer, of this process or another, holds it and this
 /// one does not wait.
-pub(crate) fn take_lock(storage: &dyn Storage, wait: bool) -> Result<Box<dyn Lock>> {
+fn take_lock(storage: &dyn Storage, wait: bool) -> Result<Box<dyn Lock>> {
     let path = storage.path(LOCK_NAME);
     let lock = storage.lock(LOCK_NAME, wait).map_err(io_at(&path))?;
     lock.map_err(|holder| Error::Locked { path: storage.root(), holder, lock: path })
 }
 
 /// Makes the names of `storage` durable.
-pub(crate) fn sync_names(storage: &dyn Storage) -> Result<()> {
+fn sync_names(storage: &dyn Storage) -> Result<()> {
     storage.sync_names().map_err(io_at(&storage.root()))
 }
 

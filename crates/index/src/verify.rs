@@ -2,22 +2,29 @@
 //!
 //! For each file, verification checks header, length and checksum, and that the manifest names this very file. Then it
 //! checks the meaning of the bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted
-//! list holds exactly the passages that have its code; that every document unpacks. Without a readable manifest, it
-//! checks each index file in the directory by itself.
+//! list holds exactly the passages that have its code; that every document unpacks; that the table of ids is that of
+//! the documents. Without a readable manifest, it checks each index file in the directory by itself.
 
-use crate::documents::Documents;
+use crate::deleted::Deleted;
+use crate::documents::{Documents, DocumentsFile, DocumentsPart, IdTable, hash_of};
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
-use crate::manifest::{DocumentsEntry, Manifest, SegmentEntry};
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::reader::open_codec;
 use crate::segment::{Inverted, Segment, check_contents};
+use crate::snapshot::{Snapshot, generations, names};
+use crate::staging::FIRST_GENERATION;
 use crate::storage::{Directory, Storage};
 use rayon::prelude::*;
 use selvedge_backend::CodecParams;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files of a segment that are checked against each other.
+const SEARCHED: [FileKind; 5] =
+    [FileKind::Offsets, FileKind::Codes, FileKind::Residuals, FileKind::Weights, FileKind::InvertedLists];
 
 /// Result of verifying one file.
 #[derive(Debug)]
@@ -52,49 +59,51 @@ impl Report {
     }
 }
 
-/// Verifies the index at `path`: reads every byte of every file. Defects are part of the report.
+/// Verifies the newest generation of the index at `path`: reads every byte of every file. Defects are part of the
+/// report.
 ///
 /// # Errors
-/// [`Error::NoIndex`] where `path` is no directory, [`Error::Io`] where it cannot be read.
+/// [`Error::NoIndex`] where `path` is no directory or holds no index, [`Error::OldFormat`], [`Error::Io`] where it
+/// cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
     verify_in(&Directory::new(path))
 }
 
-/// Verifies the index in `storage`.
+/// Verifies the newest generation of the index in `storage`.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn verify_in(storage: &dyn Storage) -> Result<Report> {
-    let names = storage.list().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NoIndex { path: storage.root() },
-        _ => Error::Io { path: storage.root(), source },
-    })?;
-    let manifest = match Manifest::read(storage) {
-        Ok((manifest, _)) => manifest,
-        Err(error) => return Ok(verify_without_manifest(storage, error, &names)),
+    let snapshot = match Snapshot::newest(storage) {
+        Ok(snapshot) => snapshot,
+        Err(error @ (Error::NoIndex { .. } | Error::OldFormat { .. })) => return Err(error),
+        Err(error) => return verify_without_manifest(storage, error),
     };
+    let manifest = &snapshot.manifest;
     let files = manifest.files();
     let statuses = files
         .par_iter()
         .map(|&(file, named)| FramedFile::open_named(storage, file, named).and_then(|file| file.check()));
     let statuses: Vec<_> = statuses.collect();
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
-    found.insert(IndexFile::MANIFEST, Ok(()));
-    for (file, error) in check_structure(storage, &manifest, &found) {
+    found.insert(manifest.file(), Ok(()));
+    for (file, error) in check_structure(storage, manifest, &found) {
         found.insert(file, Err(error));
     }
-    let all = std::iter::once(IndexFile::MANIFEST).chain(files.iter().map(|&(file, _)| file));
+    let all = std::iter::once(manifest.file()).chain(files.iter().map(|&(file, _)| file));
     Ok(report(storage, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
 }
 
-/// Checks every index file of the directory on its own.
-fn verify_without_manifest(storage: &dyn Storage, error: Error, names: &[String]) -> Report {
+/// Checks every index file of the directory on its own, after the error of its newest manifest.
+fn verify_without_manifest(storage: &dyn Storage, error: Error) -> Result<Report> {
+    let names = names(storage)?;
+    let newest = IndexFile::manifest(generations(&names).max().unwrap_or(FIRST_GENERATION));
     let mut files: Vec<IndexFile> = names.iter().filter_map(|name| IndexFile::from_name(name)).collect();
     files.sort_unstable();
-    files.retain(|&file| file != IndexFile::MANIFEST);
+    files.retain(|&file| file != newest);
     let check = |&file: &IndexFile| (file, FramedFile::open(storage, file).and_then(|file| file.check()));
     let statuses: Vec<_> = files.par_iter().map(check).collect();
-    report(storage, std::iter::once((IndexFile::MANIFEST, Err(error))).chain(statuses))
+    Ok(report(storage, std::iter::once((newest, Err(error))).chain(statuses)))
 }
 
 fn report(storage: &dyn Storage, files: impl Iterator<Item = (IndexFile, Result<()>)>) -> Report {
@@ -115,25 +124,35 @@ fn check_structure(
     let is_sound = |file: &IndexFile| found.get(file).is_some_and(Result::is_ok);
     let mut errors = Vec::new();
     let mut note = |file: IndexFile, result: Result<()>| errors.extend(result.err().map(|error| (file, error)));
-    for entry in &manifest.documents {
-        let file = IndexFile::new(FileKind::Documents, entry.number);
-        if is_sound(&file) {
-            note(file, check_documents(storage, entry));
+    for entry in &manifest.segments {
+        let [documents, ids] = [FileKind::Documents, FileKind::Ids].map(|kind| IndexFile::new(kind, entry.number));
+        if is_sound(&documents) {
+            match check_documents(storage, entry) {
+                Ok(hashes) if is_sound(&ids) => note(ids, check_ids(storage, entry, &hashes)),
+                checked => note(documents, checked.map(drop)),
+            }
+        }
+        if let Some(deleted) = entry.deleted {
+            let file = IndexFile::new(FileKind::Deleted, deleted.number);
+            if is_sound(&file) {
+                note(file, Deleted::open(storage, entry).map(drop));
+            }
         }
     }
-    if !is_sound(&IndexFile::CODEC) {
+    let codec_file = IndexFile::new(FileKind::Codec, manifest.codec.number);
+    if !is_sound(&codec_file) {
         return errors;
     }
     let codec = match open_codec(storage, manifest) {
         Ok(codec) => codec,
         Err(error) => {
-            let file = if matches!(error, Error::Manifest { .. }) { IndexFile::MANIFEST } else { IndexFile::CODEC };
+            let file = if matches!(error, Error::Manifest { .. }) { manifest.file() } else { codec_file };
             note(file, Err(error));
             return errors;
         }
     };
     for entry in &manifest.segments {
-        let files = entry.files().map(|(file, _)| file);
+        let files = SEARCHED.map(|kind| IndexFile::new(kind, entry.number));
         if files.iter().all(is_sound) {
             let result = check_segment(storage, entry, &codec.params);
             let blamed = result
@@ -146,16 +165,27 @@ fn check_structure(
     errors
 }
 
-/// Reads every document of one documents file.
-fn check_documents(storage: &dyn Storage, entry: &DocumentsEntry) -> Result<()> {
-    let alone = DocumentsEntry { first_pid: 0, ..*entry };
-    let (documents, _) = Documents::open(storage, &[alone])?;
-    documents.iter(0..entry.count).try_for_each(|document| document.map(|_| ()))
+/// Reads every document of a segment; returns the hashes of their ids.
+fn check_documents(storage: &dyn Storage, entry: &SegmentEntry) -> Result<Vec<u32>> {
+    let framed = FramedFile::open_named(storage, IndexFile::new(FileKind::Documents, entry.number), entry.documents)?;
+    let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
+    let (ids, deleted) = (IdTable::default(), Deleted::default());
+    let documents = Documents::new(vec![DocumentsPart { first_pid: 0, count: entry.count, file, ids, deleted }]);
+    documents.iter(0..entry.count).map(|document| Ok(hash_of(document?.id.as_bytes()))).collect()
+}
+
+/// Checks the table of a segment's ids, whose hashes are these.
+fn check_ids(storage: &dyn Storage, entry: &SegmentEntry, hashes: &[u32]) -> Result<()> {
+    let (table, file) = IdTable::open(storage, entry)?;
+    match table.is_of(hashes) {
+        true => Ok(()),
+        false => Err(Error::IdTable { path: file.path, what: "does not hold the hashes of the segment's ids" }),
+    }
 }
 
 /// Checks offsets and codes, then rebuilds the inverted lists and compares them.
 fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
-    let (segment, files) = Segment::open(storage, entry, codec)?;
+    let (segment, files) = Segment::open(storage, entry, 0, Deleted::default(), codec)?;
     check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();

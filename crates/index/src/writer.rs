@@ -1,54 +1,93 @@
-//! Writer of a new index, which is invisible until it is complete.
+//! Writer of a new index, or of a change of one, which is invisible until it is complete.
 //!
 //! All files are written under hidden names in the target, synced to disk, and renamed, the manifest last
-//! (see `staging.rs`). A writer that is dropped before [`Writer::finish`] leaves the target as it was. The leftovers of
-//! a process that dies are deleted by the next writer to the same target.
+//! (see `staging.rs`). A writer that is dropped before its end leaves the target as it was. The leftovers of a process
+//! that dies are deleted by the next writer to the same target.
 
+use crate::change::Base;
 use crate::codec_file;
-use crate::documents::{Document, Documents, DocumentsStage};
+use crate::documents::{Document, Documents, DocumentsReader, DocumentsStage, RawDocument};
 use crate::error::{Error, Result};
-use crate::manifest::{CodecEntry, Manifest, ManifestInfo, SegmentEntry};
-use crate::segment::SegmentWriter;
+use crate::files::{FileKind, IndexFile};
+use crate::framed_file::{FileEntry, FramedFileWriter};
+use crate::manifest::{CodecEntry, Manifest, ManifestInfo, SourcesEntry};
+use crate::segment::{PassageRows, SegmentRun, SegmentWriter};
 use crate::spool::Spool;
-use crate::staging::Staging;
+use crate::staging::{FIRST_GENERATION, Staging};
 use crate::storage::{Directory, Storage};
-use selvedge_backend::Packed;
+use selvedge_backend::{CodecParams, Packed};
 use selvedge_codec::Codec;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Sizes at which the writer starts a new segment or a new documents file.
+/// Sizes at which the writer starts a new segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of tokens per segment. Building its lists takes about 6 bytes of memory per token. A passage with
     /// more tokens gets a segment of its own.
     pub segment_tokens: u32,
-    /// Number of bytes in a documents file after which the next document starts a new file.
-    pub documents_bytes: u64,
 }
 
 impl Default for Limits {
-    /// Returns limits of 128 Mi tokens per segment, hence about 0.8 GB of memory, and of 4 GiB per documents file.
+    /// Returns a limit of 128 Mi tokens per segment, hence about 0.8 GB of memory.
     fn default() -> Self {
-        Self { segment_tokens: 1 << 27, documents_bytes: 4 << 30 }
+        Self { segment_tokens: 1 << 27 }
     }
 }
 
-/// Writer of a new index: documents, then the codec, then passages, each in pid order, then [`Writer::finish`].
+/// Documents of passages that come.
+pub(crate) struct Incoming {
+    reader: DocumentsReader,
+    pids: std::vec::IntoIter<u32>,
+    count: u64,
+}
+
+impl Incoming {
+    /// The documents of these pids, in this order.
+    pub(crate) fn new(reader: DocumentsReader, pids: Vec<u32>) -> Self {
+        Self { reader, count: pids.len() as u64, pids: pids.into_iter() }
+    }
+
+    /// The next document.
+    fn next(&mut self) -> Result<RawDocument<'_>> {
+        let (documents, passages) = (self.count, self.count + 1);
+        let pid = self.pids.next().ok_or(Error::PassageCount { documents, passages })?;
+        self.reader.raw(pid)
+    }
+}
+
+/// Writer of a new index ([`Writer::create`]) or of a change of one ([`Writer::open`]).
 ///
-/// Without documents, ids are the decimal pids. After a call that fails while writing (such as to a full disk),
-/// [`Writer::finish`] fails too. A call that refuses its input leaves the writer as it was.
+/// A new index gets documents, then the codec, then passages, each in pid order, then [`Writer::finish`]. A change has
+/// a codec already, may also delete and merge passages, and ends with [`Writer::commit`].
+///
+/// Without documents, passages get numbers as ids: the number of passages that were added to the index before. After a
+/// call that fails while writing (such as to a full disk), the last one fails too. A call that refuses its input leaves
+/// the writer as it was.
 pub struct Writer {
-    staging: Staging,
-    limits: Limits,
+    pub(crate) staging: Staging,
+    pub(crate) limits: Limits,
+    /// The index that is changed; `None` for a new one.
+    pub(crate) base: Option<Base>,
+    /// Number of the next file.
+    pub(crate) next_number: u32,
+    pub(crate) num_added: u64,
     documents: DocumentsStage,
-    codec: Option<(Codec, CodecEntry)>,
-    segment: Option<SegmentWriter>,
-    segments: Vec<SegmentEntry>,
-    num_passages: u32,
-    num_tokens: u64,
+    /// Documents of the passages that come; `None` if they get numbers as ids.
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) codec: Option<(Codec, CodecEntry)>,
+    added: Option<SegmentRun>,
+    num_passages: u64,
+    /// Record of what the passages were read from: the index's own, until another one is set.
+    pub(crate) sources: Option<SourcesEntry>,
+    /// Whether other sources were set.
+    has_sources: bool,
+    /// Whether the passages that come are the passages of the index, compressed anew.
+    pub(crate) is_rebuilt: bool,
+    /// Sum and number of the residuals of passages that came.
+    residuals: (f64, u64),
     /// Whether a write has failed.
-    is_broken: bool,
+    pub(crate) is_broken: bool,
 }
 
 impl Writer {
@@ -66,26 +105,38 @@ impl Writer {
     /// # Errors
     /// As [`Writer::create`].
     pub fn create_in(storage: Arc<dyn Storage>) -> Result<Self> {
-        Ok(Self {
-            staging: Staging::create(storage)?,
-            limits: Limits::default(),
-            documents: DocumentsStage::default(),
-            codec: None,
-            segment: None,
-            segments: Vec::new(),
-            num_passages: 0,
-            num_tokens: 0,
-            is_broken: false,
-        })
+        Ok(Self::new(Staging::create(storage)?, None))
     }
 
-    /// Sets the limits for all later documents and passages.
+    pub(crate) fn new(staging: Staging, base: Option<Base>) -> Self {
+        let manifest = base.as_ref().map(|base| base.index.manifest());
+        let next_number = manifest.map_or(0, |manifest| manifest.next_number);
+        Self {
+            staging,
+            limits: Limits::default(),
+            next_number,
+            num_added: manifest.map_or(0, |manifest| manifest.num_added),
+            documents: DocumentsStage::default(),
+            incoming: None,
+            is_rebuilt: false,
+            sources: manifest.and_then(|manifest| manifest.sources),
+            has_sources: false,
+            codec: base.as_ref().map(|base| (base.index.codec().clone(), base.index.manifest().codec)),
+            base,
+            added: None,
+            num_passages: 0,
+            residuals: (0.0, 0),
+            is_broken: false,
+        }
+    }
+
+    /// Sets the limits for all later passages.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
     /// Memory that grows with the documents, in bytes: 17 to 40 per id until [`Writer::finish_documents`], and 24 per
-    /// block of the open documents file.
+    /// block.
     pub fn bytes_held(&self) -> usize {
         self.documents.bytes_held()
     }
@@ -94,47 +145,82 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::InvalidId`], [`Error::DuplicateId`], [`Error::Metadata`], [`Error::DocumentTooLarge`] and
-    /// [`Error::TooMany`] refuse the document and leave the writer as it was. [`Error::Io`] where it cannot be written.
+    /// [`Error::TooMany`] refuse the document and leave the writer as it was, as does [`Error::IdExists`] where the
+    /// index has a passage of this id and [`Writer::replace_existing`] was not called. [`Error::Io`] where it cannot be
+    /// written.
     ///
     /// # Panics
     /// After [`Writer::finish_documents`].
     pub fn push_document(&mut self, document: &Document) -> Result<()> {
-        let records = self.documents.admit(document)?;
-        let result = self.documents.push(&**self.staging.hidden(), self.limits.documents_bytes, &document.id, &records);
+        let metadata = self.documents.admit(document)?;
+        if let Some(base) = &mut self.base {
+            base.admit(&document.id)?;
+        }
+        let result = self.documents.push(&**self.staging.hidden(), document, &metadata);
         self.note(result)
     }
 
     /// Ends the documents and opens them for reading, so that their texts can be encoded.
     ///
     /// # Errors
-    /// [`Error::Io`] where the last file cannot be written or mapped.
+    /// [`Error::Io`] where the last block cannot be written or the file cannot be mapped.
     pub fn finish_documents(&mut self) -> Result<Documents> {
-        let result = self.documents.close();
-        self.note(result)?;
-        self.documents.open(&**self.staging.hidden())
+        let result = self.documents.close(&**self.staging.hidden());
+        let documents = self.note(result)?;
+        if !documents.is_empty() {
+            self.incoming = Some(Incoming::new(documents.reader(), (0..documents.len() as u32).collect()));
+        }
+        Ok(documents)
     }
 
-    /// Writes the codec.
+    /// Writes the codec of a new index, or of one whose passages are compressed anew.
     ///
     /// # Errors
     /// [`Error::Io`] where its file cannot be written.
     ///
     /// # Panics
-    /// If called twice.
+    /// If the index has a codec.
     pub fn set_codec(&mut self, codec: &Codec) -> Result<()> {
         assert!(self.codec.is_none(), "an index has one codec");
-        let result = codec_file::write(&**self.staging.hidden(), codec);
+        let number = self.next_number;
+        self.next_number += 1;
+        let result = codec_file::write(&**self.staging.hidden(), number, codec);
         let file = self.note(result)?;
         let params = &codec.params;
         let entry = CodecEntry {
+            number,
             kind: codec.kind,
             dim: params.dim,
             num_centroids: params.num_centroids(),
             nbits: params.nbits,
             weight_bits: params.weight_bits,
+            residual: None,
             file,
         };
         self.codec = Some((codec.clone(), entry));
+        Ok(())
+    }
+
+    /// Stores what the passages were read from, as bytes in a format of the caller ([`Index::sources`]). A change that
+    /// sets none keeps what the index has.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where their file cannot be written.
+    ///
+    /// # Panics
+    /// If this writer has set them before.
+    ///
+    /// [`Index::sources`]: crate::Index::sources
+    pub fn set_sources(&mut self, bytes: &[u8]) -> Result<()> {
+        assert!(!self.has_sources, "a generation has one record of its sources");
+        let number = self.next_number;
+        self.next_number += 1;
+        let result = write_sources(&**self.staging.hidden(), number, bytes);
+        let file = self.note(result)?;
+        (self.sources, self.has_sources) = (Some(SourcesEntry { number, file }), true);
+        if let Some(base) = &mut self.base {
+            base.is_changed = true;
+        }
         Ok(())
     }
 
@@ -142,15 +228,33 @@ impl Writer {
     /// [`selvedge_backend::Backend::compress`]. Weight indices may be omitted if the codec has 0 weight bits.
     ///
     /// # Errors
-    /// [`Error::Backend`] where a code is out of range and [`Error::TooMany`] where there are more passages than
-    /// pids; the writer is then as it was. [`Error::Io`] where the passages cannot be written.
+    /// [`Error::Backend`] where a code is out of range, [`Error::TooMany`] where there are more passages than pids, and
+    /// [`Error::IdExists`] where a number that a passage would get as its id is taken; the writer is then as it was.
+    /// [`Error::PassageCount`] where there are more passages than documents. [`Error::Io`] where the passages cannot be
+    /// written.
     ///
     /// # Panics
-    /// Before [`Writer::set_codec`], if the lengths contradict each other, or if a weight index exceeds its bits.
+    /// Before the codec is set, if the lengths contradict each other, or if a weight index exceeds its bits.
     pub fn push_passages(&mut self, doclens: &[u32], codes: &[u32], packed: &Packed) -> Result<()> {
-        self.check_passages(doclens, codes, packed)?;
-        let result = self.write_passages(doclens, codes, packed);
+        let rows = PassageRows { doclens, codes, residuals: &packed.residuals, weights: &packed.weights };
+        self.check_passages(rows)?;
+        let result = self.write_passages(rows);
         self.note(result)
+    }
+
+    /// Notes shares that residuals have of the embeddings of passages that come, or of a part of them. Their mean says
+    /// how well the passages fit the codec ([`Manifest::drift`]).
+    pub fn note_residuals(&mut self, shares: impl IntoIterator<Item = f32>) {
+        for share in shares {
+            self.residuals.0 += f64::from(share);
+            self.residuals.1 += 1;
+        }
+    }
+
+    /// Mean of the noted residuals.
+    pub(crate) fn mean_residual(&self) -> Option<f32> {
+        let (sum, count) = self.residuals;
+        (count > 0).then(|| (sum / count as f64) as f32)
     }
 
     /// Creates a temporary file for embeddings, on the file system of the index.
@@ -161,36 +265,51 @@ impl Writer {
         Spool::create(&**self.staging.hidden())
     }
 
-    /// Closes all files, writes the manifest and moves the index into place.
+    /// Closes all files, writes the manifest and moves the new index into place.
     ///
     /// # Errors
     /// [`Error::Unfinished`] after a failed write, [`Error::NoCodec`], [`Error::PassageCount`], [`Error::Exists`] where
     /// foreign files have appeared in the target, [`Error::Io`]. The target is then as it was.
+    ///
+    /// # Panics
+    /// If the writer changes an index: [`Writer::commit`] is its last call.
     pub fn finish(mut self, info: ManifestInfo) -> Result<Manifest> {
-        if self.is_broken {
-            return Err(Error::Unfinished);
-        }
-        self.documents.close()?;
-        self.close_segment()?;
-        let (_, codec) = self.codec.take().ok_or(Error::NoCodec)?;
-        let documents = self.documents.take_files();
-        let num_documents = documents.iter().map(|file| u64::from(file.count)).sum();
-        if !documents.is_empty() && num_documents != u64::from(self.num_passages) {
-            return Err(Error::PassageCount { documents: num_documents, passages: self.num_passages.into() });
-        }
+        assert!(self.base.is_none(), "a change is committed");
+        let segments = self.close()?;
+        let codec = self.codec.take().ok_or(Error::NoCodec)?.1;
         let manifest = Manifest {
-            num_passages: self.num_passages,
-            num_tokens: self.num_tokens,
-            codec,
+            generation: FIRST_GENERATION,
+            next_number: self.next_number,
+            num_added: self.num_added,
+            codec: CodecEntry { residual: self.mean_residual(), ..codec },
             encoder: info.encoder,
             build: info.build,
             search: info.search,
-            documents,
-            segments: std::mem::take(&mut self.segments),
+            sources: self.sources,
+            segments,
         };
-        manifest.write(&**self.staging.hidden())?;
         self.staging.finish(&manifest)?;
         Ok(manifest)
+    }
+
+    /// Ends documents and passages, and returns the segments of the latter.
+    pub(crate) fn close(&mut self) -> Result<Vec<crate::SegmentEntry>> {
+        if self.is_broken {
+            return Err(Error::Unfinished);
+        }
+        let staged = self.documents.count();
+        let documents = self.incoming.as_ref().map_or(u64::from(staged), |incoming| incoming.count);
+        if documents != self.num_passages && (documents > 0 || self.incoming.is_some()) {
+            return Err(Error::PassageCount { documents, passages: self.num_passages });
+        }
+        self.incoming = None;
+        if staged > 0 {
+            self.documents.remove(&**self.staging.hidden())?;
+        }
+        let mut segments = self.added.take().map_or(Ok(Vec::new()), SegmentRun::finish)?;
+        let residual = self.mean_residual();
+        segments.iter_mut().for_each(|segment| segment.residual = residual);
+        Ok(segments)
     }
 
     /// Records a failed write.
@@ -199,85 +318,70 @@ impl Writer {
         result
     }
 
-    /// Checks lengths, weight indices, codes and the number of passages, before anything is written.
-    fn check_passages(&self, doclens: &[u32], codes: &[u32], packed: &Packed) -> Result<()> {
+    /// Checks lengths, weight indices, codes, the number of passages and their ids, before anything is written.
+    fn check_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
         let params = &self.codec.as_ref().expect("the codec is set before passages are pushed").0.params;
-        let num_tokens = doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
-        assert_eq!(num_tokens, codes.len(), "one code for each token");
-        assert_eq!(num_tokens * params.row_bytes(), packed.residuals.len(), "one residual row for each token");
-        let has_weights = packed.weights.len() == num_tokens;
-        assert!(has_weights || params.weight_bits == 0 && packed.weights.is_empty(), "one weight index for each token");
-        assert!(
-            packed.weights.iter().all(|&weight| u32::from(weight) >> params.weight_bits == 0),
-            "weight indices in range"
-        );
-        let num_centroids = params.num_centroids();
-        if let Some(embedding) = codes.iter().position(|&code| code as usize >= num_centroids) {
-            let code = codes[embedding];
-            return Err(selvedge_backend::Error::CodeOutOfRange { embedding, code, num_centroids }.into());
-        }
-        let found = u64::from(self.num_passages) + doclens.len() as u64;
-        let limit = u64::from(u32::MAX);
+        check_rows(rows, params)?;
+        assert!(self.incoming.is_some() || self.documents.count() == 0, "documents are finished before their passages");
+        let kept = self.base.as_ref().filter(|_| !self.is_rebuilt).map_or(0, |base| u64::from(base.num_pids()));
+        let before = kept + self.num_passages;
+        let (found, limit) = (before + rows.doclens.len() as u64, u64::from(u32::MAX));
         if found > limit {
             return Err(Error::TooMany { what: "passages", found, limit });
         }
+        if self.incoming.is_none()
+            && let Some(base) = &mut self.base
+        {
+            let numbers = self.num_added..self.num_added + rows.doclens.len() as u64;
+            numbers.into_iter().try_for_each(|number| base.admit(&number.to_string()))?;
+        }
         Ok(())
     }
 
-    /// Writes passages; a new segment starts before a passage that would exceed the limit.
-    fn write_passages(&mut self, mut doclens: &[u32], mut codes: &[u32], packed: &Packed) -> Result<()> {
-        let codec = self.codec.as_ref().expect("checked before").0.params.clone();
-        let row_bytes = codec.row_bytes();
-        let (mut residuals, mut weights) = (&packed.residuals[..], &packed.weights[..]);
-        while !doclens.is_empty() {
-            let (passages, tokens) = self.fitting(doclens);
-            if passages == 0 {
-                self.close_segment()?;
-                continue;
-            }
-            let segment = match &mut self.segment {
-                Some(segment) => segment,
-                open @ None => {
-                    let number = self.segments.len() as u32;
-                    open.insert(SegmentWriter::create(self.staging.hidden(), number, self.num_passages, codec.clone())?)
+    fn write_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
+        let Self { staging, limits, codec, incoming, added, next_number, num_added, num_passages, .. } = self;
+        let codec = &codec.as_ref().expect("checked before").0.params;
+        let added = added.get_or_insert_with(|| SegmentRun::new(staging.hidden(), codec.clone()));
+        let is_rebuilt = self.is_rebuilt;
+        let document = |segment: &mut SegmentWriter| {
+            match incoming {
+                Some(incoming) => segment.push_document(incoming.next()?)?,
+                None => {
+                    let number = num_added.to_string();
+                    segment.push_document(RawDocument { id: number.as_bytes(), text: &[], metadata: &[] })?;
                 }
-            };
-            let num_weights = tokens.min(weights.len());
-            segment.push(
-                take(&mut doclens, passages),
-                take(&mut codes, tokens),
-                take(&mut residuals, tokens * row_bytes),
-                take(&mut weights, num_weights),
-            )?;
-            self.num_passages += passages as u32;
-            self.num_tokens += tokens as u64;
-        }
-        Ok(())
-    }
-
-    /// Number of passages that fit into the open segment, and number of their tokens. At least one passage fits
-    /// into a new segment.
-    fn fitting(&self, doclens: &[u32]) -> (usize, usize) {
-        let mut total = self.segment.as_ref().map_or(0, |segment| u64::from(segment.num_tokens()));
-        let before = total;
-        let mut passages = 0;
-        for &doclen in doclens {
-            let fits = total + u64::from(doclen) <= u64::from(self.limits.segment_tokens);
-            let is_first = passages == 0 && self.segment.is_none();
-            if !fits && !is_first {
-                break;
             }
-            total += u64::from(doclen);
-            passages += 1;
-        }
-        (passages, (total - before) as usize)
+            *num_added += u64::from(!is_rebuilt);
+            *num_passages += 1;
+            Ok(())
+        };
+        added.push(rows, limits.segment_tokens, next_number, document)
     }
+}
 
-    fn close_segment(&mut self) -> Result<()> {
-        if let Some(segment) = self.segment.take() {
-            self.segments.push(segment.finish()?);
+/// Writes the sources as file `number`.
+fn write_sources(storage: &dyn Storage, number: u32, bytes: &[u8]) -> Result<FileEntry> {
+    let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Sources, number))?;
+    out.write(bytes)?;
+    out.finish()
+}
+
+/// Checks that lengths fit each other, and that weight indices and codes are in range.
+fn check_rows(rows: PassageRows<'_>, params: &CodecParams) -> Result<()> {
+    let num_tokens = rows.doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
+    assert_eq!(num_tokens, rows.codes.len(), "one code for each token");
+    assert_eq!(num_tokens * params.row_bytes(), rows.residuals.len(), "one residual row for each token");
+    let has_weights = rows.weights.len() == num_tokens;
+    assert!(has_weights || params.weight_bits == 0 && rows.weights.is_empty(), "one weight index for each token");
+    let is_in_range = |&weight: &u8| u32::from(weight) >> params.weight_bits == 0;
+    assert!(rows.weights.iter().all(is_in_range), "weight indices in range");
+    let num_centroids = params.num_centroids();
+    match rows.codes.iter().position(|&code| code as usize >= num_centroids) {
+        Some(embedding) => {
+            let code = rows.codes[embedding];
+            Err(selvedge_backend::Error::CodeOutOfRange { embedding, code, num_centroids }.into())
         }
-        Ok(())
+        None => Ok(()),
     }
 }
 
@@ -288,11 +392,4 @@ impl std::fmt::Debug for Writer {
             .field("num_passages", &self.num_passages)
             .finish()
     }
-}
-
-/// Takes `count` elements off the front.
-fn take<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
-    let (front, back) = rest.split_at(count);
-    *rest = back;
-    front
 }

@@ -1,23 +1,31 @@
 //! Indexes written by earlier builds are still read, to the last bit.
 //!
-//! The directories under `frozen/` were made once, by `selvedge index frozen/passages.jsonl INDEX` with these options,
-//! and do not change. If a test fails here, the format has changed: raise `FORMAT_VERSION` and say how an old index
-//! becomes a new one, or keep reading the old one.
+//! The directories under `frozen/` were made once, from `frozen/passages.jsonl`, and do not change. `v2` is format 2,
+//! made by `selvedge index frozen/passages.jsonl INDEX` with these options, and refused until `selvedge upgrade` has
+//! converted it; `v3` is format 3. If a test fails here, the format has changed: raise `FORMAT_VERSION` and say how an
+//! old index becomes a new one, or keep reading the old one.
 //!
-//! | directory | options | opens |
+//! | directory | made | opens |
 //! |---|---|---|
-//! | `v2-selvedge-2` | `--nbits 2` | yes |
-//! | `v2-colbertv2-4` | `--nbits 4 --codec colbertv2` | yes |
+//! | `v2-selvedge-2` | with `--nbits 2` | once upgraded |
+//! | `v2-colbertv2-4` | with `--nbits 4 --codec colbertv2` | once upgraded |
 //! | `v2-saturated` | as `v2-colbertv2-4`; table entries are 8.7 to 13 times the limit | no: refused as saturated |
+//! | `v3-selvedge-2` | by `Writer`, with codec, documents, codes, residuals and weights of `v2-selvedge-2` | yes |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
-use selvedge_index::{Check, Error, FORMAT_VERSION, FileKind, Index, verify, write_search};
+use selvedge_index::{
+    Check, Error, FORMAT_VERSION, FileKind, Index, Manifest, Writer, is_index, upgrade, verify, write_search,
+};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Directory, kind of codec, nbits, and code of the second token of each index.
-const INDEXES: [(&str, CodecKind, u8, u32); 2] =
-    [("v2-selvedge-2", CodecKind::Selvedge, 2, 4), ("v2-colbertv2-4", CodecKind::ColbertV2, 4, 21)];
+const INDEXES: [(&str, CodecKind, u8, u32); 3] = [
+    ("v2-selvedge-2", CodecKind::Selvedge, 2, 4),
+    ("v2-colbertv2-4", CodecKind::ColbertV2, 4, 21),
+    ("v3-selvedge-2", CodecKind::Selvedge, 2, 4),
+];
 
 /// Number of tokens of each passage.
 const DOCLENS: [usize; 3] = [6, 6, 10];
@@ -31,15 +39,70 @@ fn frozen(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(name)
 }
 
+fn names(path: &Path) -> Vec<String> {
+    let name = |file: std::io::Result<std::fs::DirEntry>| file.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
+/// A copy of a frozen index, as it is.
+fn copy(name: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    std::fs::create_dir(&path).unwrap();
+    for file in names(&frozen(name)) {
+        std::fs::copy(frozen(name).join(&file), path.join(&file)).unwrap();
+    }
+    (directory, path)
+}
+
+/// A copy of a frozen index in the present format. One of format 2 is refused by every door before it is upgraded, and
+/// is then complete and holds nothing of format 2.
+fn present(name: &str) -> (TempDir, PathBuf) {
+    let (directory, path) = copy(name);
+    assert!(is_index(&path), "{name}");
+    if !name.starts_with("v2") {
+        assert_eq!(upgrade(&path).unwrap(), None, "{name}");
+        assert_eq!(names(&path), names(&frozen(name)), "{name}");
+        return (directory, path);
+    }
+    let refusals = [
+        Index::open(&path, Check::Structure).map(drop),
+        Index::open(&path, Check::Checksums).map(drop),
+        verify(&path).map(drop),
+        Writer::open(&path).map(drop),
+        write_search(&path, |_| 1.into()),
+    ];
+    for refusal in refusals {
+        let error = refusal.unwrap_err();
+        assert!(matches!(&error, Error::OldFormat { found: 2, .. }), "{error}");
+        assert!(error.to_string().ends_with(&format!("convert it: selvedge upgrade {}", path.display())), "{error}");
+    }
+    assert_eq!(names(&path), names(&frozen(name)), "a refusal leaves {name} as it is");
+    let manifest = upgrade(&path).unwrap().expect("a conversion");
+    let mut expected: Vec<_> = manifest.files().into_iter().map(|(file, _)| file.name()).collect();
+    expected.push(manifest.file().name());
+    expected.sort();
+    assert_eq!(names(&path), expected, "{name}");
+    let is_old = |file: &&str| names(&path).iter().any(|name| name == file || name.starts_with('.'));
+    assert_eq!(["manifest", "codec", "documents-0000"].iter().find(|file| is_old(file)), None, "{name}");
+    assert_eq!(upgrade(&path).unwrap(), None, "{name}");
+    assert_eq!(names(&path), expected, "{name}");
+    assert!(is_index(&path), "{name}");
+    (directory, path)
+}
+
 #[test]
 fn frozen_indexes_are_read() {
     for (name, kind, nbits, second) in INDEXES {
-        let path = frozen(name);
+        let (_directory, path) = present(name);
         let report = verify(&path).unwrap();
         assert!(report.is_sound(), "{name}: {report:?}");
         let index = Index::open(&path, Check::Checksums).unwrap();
         assert_eq!((index.codec().kind, index.codec().params.nbits), (kind, nbits), "{name}");
         assert_eq!((index.num_passages(), index.num_tokens(), index.segments().len()), (3, 22, 1), "{name}");
+        assert_eq!((index.generation(), index.manifest().num_added, index.num_pids()), (1, 3, 3), "{name}");
         assert!(index.ids().map(Result::unwrap).eq(["pie", "cup of tea", "Himmel"]), "{name}");
         let cup = index.document(1).unwrap();
         assert_eq!(cup.text, "A green tea cup.");
@@ -47,6 +110,7 @@ fn frozen_indexes_are_read() {
         let sky = index.document(2).unwrap();
         assert_eq!((sky.text.as_str(), sky.metadata), ("Blauer Himmel über uns", None));
         assert_eq!(index.pid("Himmel").unwrap(), Some(2));
+        assert_eq!(index.sources().unwrap(), None, "{name} was made before sources were stored");
         let segment = &index.segments()[0];
         assert_eq!([0, 1, 2].map(|pid| segment.passages.tokens(pid).len()), DOCLENS, "{name}");
         let reader = CodeReader::new(&segment.passages.codes, index.codec().params.code_bits());
@@ -57,12 +121,23 @@ fn frozen_indexes_are_read() {
         segment.lists.decode(5, &mut list);
         assert_eq!(list, [2], "{name}");
     }
-    assert_eq!(FORMAT_VERSION, 2, "a new format needs frozen indexes of its own beside these");
+    assert_eq!(FORMAT_VERSION, 3, "a new format needs frozen indexes of its own beside these");
+}
+
+#[test]
+fn frozen_bytes_are_kept_by_an_upgrade() {
+    for name in ["v2-selvedge-2", "v2-colbertv2-4", "v2-saturated"] {
+        let (_directory, path) = present(name);
+        for file in ["codes-0000", "lists-0000", "offsets-0000", "residuals-0000", "scales-0000"] {
+            let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+            assert_eq!(read(&path), read(&frozen(name)), "{file} of {name}");
+        }
+    }
 }
 
 #[test]
 fn a_frozen_index_that_misranks_is_refused_with_the_way_out() {
-    let path = frozen("v2-saturated");
+    let (_directory, path) = present("v2-saturated");
     for check in [Check::Structure, Check::Checksums] {
         let error = Index::open(&path, check).unwrap_err();
         assert!(matches!(&error, Error::Saturated { num_centroids: 21, .. }), "{error}");
@@ -74,17 +149,14 @@ fn a_frozen_index_that_misranks_is_refused_with_the_way_out() {
 
 #[test]
 fn a_frozen_index_takes_new_search_parameters() {
-    let directory = tempfile::tempdir().unwrap();
     for (name, ..) in INDEXES {
-        let copy = directory.path().join(name);
-        std::fs::create_dir(&copy).unwrap();
-        for file in std::fs::read_dir(frozen(name)).unwrap().map(Result::unwrap) {
-            std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-        }
-        let before = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
-        write_search(&copy, |_| serde_json::json!([{ "k": 10 }])).unwrap();
-        let after = Index::open(&copy, Check::Checksums).unwrap().manifest().clone();
+        let (_directory, path) = present(name);
+        let before = Index::open(&path, Check::Checksums).unwrap().manifest().clone();
+        write_search(&path, |_| serde_json::json!([{ "k": 10 }])).unwrap();
+        let after = Index::open(&path, Check::Checksums).unwrap().manifest().clone();
         assert_eq!(after.search, Some(serde_json::json!([{ "k": 10 }])));
-        assert_eq!(selvedge_index::Manifest { search: before.search.clone(), ..after }, before, "nothing else changed");
+        assert_eq!(after.generation, before.generation + 1);
+        let restored = Manifest { search: before.search.clone(), generation: before.generation, ..after };
+        assert_eq!(restored, before, "nothing else changed");
     }
 }

@@ -25,7 +25,6 @@
 //! Every probed cell is read to its end, so that a search which probes all cells finds the same passages as the
 //! exhaustive search. The crate's README has the cost.
 
-use crate::subset::LocalSubset;
 use selvedge_backend::{Pid, Probed};
 use selvedge_index::{Cursor, InvertedLists};
 
@@ -141,8 +140,8 @@ fn gain(entry: i32, missing: i32) -> u32 {
 
 /// Adds the candidates of one segment of `num_passages` to `kept`.
 ///
-/// `lists` are the inverted lists of the segment, `segment` is its number, and `subset` the part of a subset in it
-/// (`None`: all passages). `probed` has the cells and missing scores of the query. The approximate score of a candidate
+/// `lists` are the inverted lists of the segment, `segment` is its number, and `is_included` says which of its passages
+/// may be candidates. `probed` has the cells and missing scores of the query. The approximate score of a candidate
 /// is the sum of the gains in the module docs, each shifted right by [`gain_shift`].
 pub fn gather(
     scratch: &mut Scratch,
@@ -150,7 +149,7 @@ pub fn gather(
     num_passages: usize,
     segment: u32,
     probed: &Probed,
-    subset: Option<&LocalSubset<'_>>,
+    is_included: impl Fn(Pid) -> bool,
     kept: &mut Kept,
 ) {
     let Scratch { states, cursors } = scratch;
@@ -178,7 +177,7 @@ pub fn gather(
                 });
             }
         }
-        drain(states, start, segment, subset, kept);
+        drain(states, start, segment, &is_included, kept);
     }
     if cursors.capacity() > MAX_CURSORS {
         *cursors = Vec::new();
@@ -186,7 +185,7 @@ pub fn gather(
 }
 
 /// Adds the candidates of the block that starts at pid `start` to `kept`, and zeroes the states.
-fn drain(states: &mut [u32], start: usize, segment: u32, subset: Option<&LocalSubset<'_>>, kept: &mut Kept) {
+fn drain(states: &mut [u32], start: usize, segment: u32, is_included: &impl Fn(Pid) -> bool, kept: &mut Kept) {
     for (number, step) in states.chunks(STEP).enumerate() {
         // States above this have a sum above the floor or, without a floor, any mark.
         let floor = kept.floor.map_or(0, |floor| (floor as u32) << MARK_BITS | MARK);
@@ -195,7 +194,7 @@ fn drain(states: &mut [u32], start: usize, segment: u32, subset: Option<&LocalSu
         }
         for (pid, &state) in (start + number * STEP..).zip(step) {
             let (pid, approx) = (pid as Pid, (state >> MARK_BITS) as i32);
-            if state > floor && subset.is_none_or(|s| s.contains(pid)) {
+            if state > floor && is_included(pid) {
                 kept.push(Candidate { pid, segment, approx });
             }
         }

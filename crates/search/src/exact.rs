@@ -45,8 +45,8 @@ impl<B: Backend> Searcher<B> {
         let views: Vec<SegmentView<'_, B::Passages>> = self
             .segments
             .iter()
-            .zip(&pids)
-            .map(|(segment, pids)| SegmentView { passages: &segment.passages, select: select(pids) })
+            .enumerate()
+            .map(|(at, segment)| SegmentView { passages: &*segment.passages, select: select(segment, &pids, at) })
             .collect();
         let num_scored = self.segments.iter().zip(&views).map(|(s, view)| view.select.len(s.num_passages)).sum();
         let found = self.backend.search_batch(&self.resident, &views, queries, k)?;
@@ -63,22 +63,25 @@ impl<B: Backend> Searcher<B> {
         k: usize,
         subset: Option<&Subset>,
     ) -> Result<(Vec<RawHit>, usize)> {
+        let pids = self.local_pids(subset);
         let (mut hits, mut num_scored) = (Vec::new(), 0);
-        for (segment, pids) in self.segments.iter().zip(self.local_pids(subset)) {
-            let select = select(&pids);
+        for (at, segment) in self.segments.iter().enumerate() {
+            let select = select(segment, &pids, at);
             num_scored += select.len(segment.num_passages);
-            hits.extend(score::segment(&self.backend, segment, query, table, select, k)?);
+            hits.extend(score::segment(self.backend(), segment, query, table, select, k)?);
         }
         Ok((hits, num_scored))
     }
 
-    /// Local pids of the subset in each segment; `None` for all passages.
-    fn local_pids(&self, subset: Option<&Subset>) -> Vec<Option<Vec<Pid>>> {
-        let local = |s: &ResidentSegment<B>| subset.map(|subset| subset.local(s.first_pid, s.num_passages).pids());
-        self.segments.iter().map(local).collect()
+    /// Local pids of the subset in each segment; `None` without a subset.
+    fn local_pids(&self, subset: Option<&Subset>) -> Option<Vec<Vec<Pid>>> {
+        let local =
+            |subset: &Subset| self.segments.iter().map(|s| subset.local(s.first_pid, s.num_passages).pids()).collect();
+        subset.map(local)
     }
 }
 
-fn select(pids: &Option<Vec<Pid>>) -> Select<'_> {
-    pids.as_deref().map_or(Select::All, Select::Pids)
+/// Passages of the segment at a place that may be results: `pids` of the subset, or all that are not deleted.
+fn select<'a, B: Backend>(segment: &'a ResidentSegment<B>, pids: &'a Option<Vec<Vec<Pid>>>, at: usize) -> Select<'a> {
+    pids.as_ref().map_or_else(|| segment.alive(), |pids| Select::Pids(&pids[at]))
 }

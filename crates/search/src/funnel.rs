@@ -54,9 +54,9 @@ impl<B: Backend> Searcher<B> {
                 return self.exact_with_table(query, &table, k, subset);
             }
         };
-        let kept = approx::rank(&self.backend, &self.segments, &table, candidates, num_rescored)?;
+        let kept = approx::rank(self.backend(), &self.segments, &table, candidates, num_rescored)?;
         stages.approx = clock.lap();
-        let hits = score::score(&self.backend, &self.segments, query, &table, &kept, k)?;
+        let hits = score::score(self.backend(), &self.segments, query, &table, &kept, k)?;
         Ok((hits, kept.len()))
     }
 
@@ -83,7 +83,7 @@ impl<B: Backend> Searcher<B> {
         }
         let table = self.backend.centroid_table(&self.resident, &query)?;
         let mut listed = self.candidates(&self.backend.probe(&table, nprobe)?, None, most);
-        let mut ranked = approx::score(&self.backend, &self.segments, &table, &listed, listed.len())?;
+        let mut ranked = approx::score(self.backend(), &self.segments, &table, &listed, listed.len())?;
         let best_first = |c: &Candidate| (Reverse(c.approx), c.segment, c.pid);
         listed.sort_unstable_by_key(best_first);
         ranked.sort_unstable_by_key(best_first);
@@ -107,13 +107,18 @@ impl<B: Backend> Searcher<B> {
         let mut kept = candidates::Kept::new(ndocs);
         for (number, segment) in self.segments.iter().enumerate() {
             let local = subset.map(|s| s.local(segment.first_pid, segment.num_passages));
+            // A subset has no deleted passage.
+            let is_included = |pid| match &local {
+                Some(local) => local.contains(pid),
+                None => !segment.deleted.contains(pid),
+            };
             candidates::gather(
                 &mut scratch,
                 &segment.lists,
                 segment.num_passages,
                 number as u32,
                 probed,
-                local.as_ref(),
+                is_included,
                 &mut kept,
             );
         }

@@ -33,6 +33,14 @@
 //! ground truth for the recall of [`Mode::Approximate`]. A [`Subset`] restricts both. [`tune`] finds the fastest
 //! parameters for a target recall on an index.
 //!
+//! # Generations
+//!
+//! A [`Searcher`] answers from the generation of the index that it was made of. [`Searcher::followed`] makes one of
+//! another generation, which shares all segments that both have: only new ones are loaded. Deleted passages are left
+//! out before anything is selected: of the candidates by a bitmap, of an exhaustive search by a list of the other
+//! passages. So the ranking is the same as if they had never been added. Segments do not matter either: scores are
+//! compared across them, and ties go to the lower pid.
+//!
 //! # Threads
 //!
 //! This crate owns no thread. Parallel work runs on the current rayon pool, so a server can use its own:

@@ -16,7 +16,7 @@ impl<B: Backend> Searcher<B> {
     /// - [`Error::PassageTooLong`] if the embeddings would take more than 1 GiB.
     /// - [`Error::Backend`] if the device fails.
     pub fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {
-        let num_passages = self.num_passages();
+        let num_passages = self.num_pids();
         if pid as usize >= num_passages {
             return Err(Error::NoSuchPassage { pid, num_passages });
         }

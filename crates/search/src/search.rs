@@ -2,18 +2,25 @@
 
 use crate::{Ranking, Result, SearchParams, Searcher, Subset};
 use selvedge_backend::{Backend, Pid};
+use selvedge_index::Index;
 
 /// Open index on any backend. The trait is object-safe: `Box<dyn Search>` is a searcher on any device.
 ///
 /// [`Searcher`] implements it; its methods of the same names have more detail.
 pub trait Search: Send + Sync {
+    /// Follows an index to another generation: loads only the segments that this searcher lacks.
+    ///
+    /// # Errors
+    /// As [`Searcher::new`].
+    fn followed(&self, index: &Index) -> Result<Box<dyn Search>>;
+
     /// Name of the backend that computes, such as `cpu/avx2` or `cuda/0`.
     fn backend_name(&self) -> String;
 
     /// Components of an embedding, `D`.
     fn dim(&self) -> usize;
 
-    /// Number of passages, `P`.
+    /// Number of passages that are not deleted, `P`.
     fn num_passages(&self) -> usize;
 
     /// Number of centroids, `K`.
@@ -58,7 +65,11 @@ pub trait Search: Send + Sync {
     ) -> Result<Vec<Vec<Option<usize>>>>;
 }
 
-impl<B: Backend> Search for Searcher<B> {
+impl<B: Backend + 'static> Search for Searcher<B> {
+    fn followed(&self, index: &Index) -> Result<Box<dyn Search>> {
+        Ok(Box::new(self.followed(index)?))
+    }
+
     fn backend_name(&self) -> String {
         self.backend().name()
     }

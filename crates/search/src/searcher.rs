@@ -5,25 +5,60 @@ use crate::funnel::Depth;
 use crate::ranking::Clock;
 use crate::{Hit, Mode, Ranking, Result, SearchParams, StageTimes, Subset, Tuned, query, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, RawHit};
-use selvedge_index::{Index, InvertedLists};
-use std::sync::Mutex;
+use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, RawHit, Select};
+use selvedge_index::{CodecEntry, Deleted, Index, InvertedLists, Segment};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
 
-/// Segment that is loaded into the backend's memory.
+/// Segment that is loaded into the backend's memory. Generations of an index share the segments that they have in
+/// common.
 pub struct ResidentSegment<B: Backend> {
     /// Pid of its first passage.
     pub first_pid: Pid,
-    /// Number of passages.
+    /// Number of passages, deleted ones included.
     pub num_passages: usize,
     /// Offsets, codes, residuals and weight indices in the backend's memory.
-    pub passages: B::Passages,
+    pub passages: Arc<B::Passages>,
     /// Offsets, codes, residuals and weight indices in the host's memory; they share their bytes with the index.
     pub compressed: CompressedPassages,
     /// Inverted lists: the passages of each cell.
     pub lists: InvertedLists,
+    /// Deleted passages, by local pids.
+    pub deleted: Deleted,
+    /// Local pids of the passages that are not deleted; `None` if no passage is.
+    alive: Option<Arc<[Pid]>>,
 }
 
 impl<B: Backend> ResidentSegment<B> {
+    /// Describes a segment of an index whose arrays are loaded.
+    fn new(segment: &Segment, passages: Arc<B::Passages>, before: Option<&Self>) -> Self {
+        let num_passages = segment.passages.num_passages();
+        let alive = match before.filter(|before| before.deleted == segment.deleted) {
+            Some(before) => before.alive.clone(),
+            None if segment.deleted.is_empty() => None,
+            None => Some(segment.deleted.alive(num_passages as u32).collect()),
+        };
+        Self {
+            first_pid: segment.first_pid,
+            num_passages,
+            passages,
+            compressed: segment.passages.clone(),
+            lists: segment.lists.clone(),
+            deleted: segment.deleted.clone(),
+            alive,
+        }
+    }
+
+    /// Whether these are the arrays of `segment`.
+    fn holds(&self, segment: &Segment) -> bool {
+        self.compressed.offsets.as_ptr() == segment.passages.offsets.as_ptr()
+    }
+
+    /// Passages that are not deleted.
+    pub(crate) fn alive(&self) -> Select<'_> {
+        self.alive.as_deref().map_or(Select::All, Select::Pids)
+    }
+
     /// Converts the local pid of a hit to the pid in the index.
     pub(crate) fn global(&self, hit: RawHit) -> RawHit {
         RawHit { pid: hit.pid + self.first_pid, ..hit }
@@ -32,8 +67,9 @@ impl<B: Backend> ResidentSegment<B> {
 
 /// Open index on a backend.
 pub struct Searcher<B: Backend> {
-    pub(crate) backend: B,
-    pub(crate) resident: B::Codec,
+    pub(crate) backend: Arc<B>,
+    pub(crate) resident: Arc<B::Codec>,
+    codec: CodecEntry,
     pub(crate) segments: Vec<ResidentSegment<B>>,
     num_passages: usize,
     /// Parameters tuned on this index, ascending by `k`.
@@ -48,38 +84,60 @@ impl<B: Backend> Searcher<B> {
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) if the arrays of a segment do not fit each other, or the device fails.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        let resident = backend.load_codec(index.codec().params.clone())?;
-        let segments = index
-            .segments()
-            .iter()
-            .map(|s| {
-                Ok(ResidentSegment {
-                    first_pid: s.first_pid,
-                    num_passages: s.passages.num_passages(),
-                    passages: backend.load_passages(&resident, s.passages.clone())?,
-                    compressed: s.passages.clone(),
-                    lists: s.lists.clone(),
-                })
-            })
-            .collect::<Result<_>>()?;
-        let num_passages = index.num_passages() as usize;
-        let tuned = tuned(index);
-        Ok(Self { backend, resident, segments, num_passages, tuned, scratch: Mutex::default() })
+        let resident = Arc::new(backend.load_codec(index.codec().params.clone())?);
+        Self::of_index(Arc::new(backend), resident, index, &[])
+    }
+
+    /// Follows an index to another generation: loads only the segments that this searcher lacks, and shares the others.
+    /// This searcher stays as it is.
+    ///
+    /// # Errors
+    /// As [`Searcher::new`].
+    pub fn followed(&self, index: &Index) -> Result<Self> {
+        if index.manifest().codec == self.codec {
+            return Self::of_index(Arc::clone(&self.backend), Arc::clone(&self.resident), index, &self.segments);
+        }
+        let resident = Arc::new(self.backend.load_codec(index.codec().params.clone())?);
+        Self::of_index(Arc::clone(&self.backend), resident, index, &[])
+    }
+
+    fn of_index(
+        backend: Arc<B>,
+        resident: Arc<B::Codec>,
+        index: &Index,
+        before: &[ResidentSegment<B>],
+    ) -> Result<Self> {
+        let load = |segment: &Segment| {
+            let before = before.iter().find(|before| before.holds(segment));
+            let passages = match before {
+                Some(before) => Arc::clone(&before.passages),
+                None => Arc::new(backend.load_passages(&resident, segment.passages.clone())?),
+            };
+            Ok(ResidentSegment::new(segment, passages, before))
+        };
+        let segments = index.segments().iter().map(load).collect::<Result<_>>()?;
+        let (codec, num_passages) = (index.manifest().codec, index.num_passages() as usize);
+        Ok(Self { backend, resident, codec, segments, num_passages, tuned: tuned(index), scratch: Mutex::default() })
     }
 
     /// Components of an embedding, `D`.
     pub fn dim(&self) -> usize {
-        self.resident.as_ref().dim
+        self.codec().dim
     }
 
-    /// Number of passages, `P`.
+    /// Number of passages that are not deleted, `P`.
     pub fn num_passages(&self) -> usize {
         self.num_passages
     }
 
+    /// Number of pids; deleted passages have theirs.
+    pub(crate) fn num_pids(&self) -> usize {
+        self.segments.last().map_or(0, |last| last.first_pid as usize + last.num_passages)
+    }
+
     /// Number of centroids, `K`.
     pub fn num_centroids(&self) -> usize {
-        self.resident.as_ref().num_centroids()
+        self.codec().num_centroids()
     }
 
     /// Returns parameters for `k` results: those tuned on this index for the least `k` at or above this one, or else
@@ -91,7 +149,7 @@ impl<B: Backend> Searcher<B> {
 
     /// Codec of the index.
     pub fn codec(&self) -> &CheckedCodec {
-        self.resident.as_ref()
+        (*self.resident).as_ref()
     }
 
     /// Backend that computes.
@@ -110,7 +168,7 @@ impl<B: Backend> Searcher<B> {
     /// The errors of [`query::check`]; [`Error::Backend`](crate::Error::Backend) if the device fails.
     pub fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
         query::check(self.dim(), embeddings)?;
-        self.answer(embeddings, params, subset)
+        self.answer(embeddings, params, self.alive(subset).as_deref())
     }
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool: approximate searches one core per query, exhaustive
@@ -126,6 +184,8 @@ impl<B: Backend> Searcher<B> {
         subset: Option<&Subset>,
     ) -> Result<Vec<Ranking>> {
         queries.iter().try_for_each(|query| query::check(self.dim(), query.as_ref()))?;
+        let alive = self.alive(subset);
+        let subset = alive.as_deref();
         match params.mode {
             Mode::Exact => self.exact_batch(queries, params.k, subset),
             Mode::Approximate { .. } => {
@@ -134,7 +194,23 @@ impl<B: Backend> Searcher<B> {
         }
     }
 
-    /// Answers one query `(Q, D) f32` that has been checked.
+    /// Passages of a subset that are not deleted.
+    fn alive<'a>(&self, subset: Option<&'a Subset>) -> Option<Cow<'a, Subset>> {
+        let subset = subset?;
+        let is_deleted = |segment: &ResidentSegment<B>| !segment.deleted.is_empty();
+        if !self.segments.iter().any(is_deleted) {
+            return Some(Cow::Borrowed(subset));
+        }
+        let of_segment = |segment: &ResidentSegment<B>| {
+            let first = segment.first_pid;
+            let mut pids = subset.local(first, segment.num_passages).pids();
+            pids.retain(|&pid| !segment.deleted.contains(pid));
+            pids.into_iter().map(move |pid| pid + first)
+        };
+        Some(Cow::Owned(Subset::ascending(self.segments.iter().flat_map(of_segment).collect())))
+    }
+
+    /// Answers one query `(Q, D) f32` that has been checked; the subset has no deleted passage.
     fn answer(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
         let mut clock = Clock::start();
         let mut stages = StageTimes::default();

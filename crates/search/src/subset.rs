@@ -18,7 +18,7 @@ pub struct LocalSubset<'a> {
 }
 
 impl Subset {
-    /// Makes a subset of `pids`, in any order and with any repetitions, of an index of `num_passages`.
+    /// Makes a subset of `pids`, in any order and with any repetitions, of an index with `num_passages` pids.
     ///
     /// # Errors
     /// [`Error::NoSuchPassage`] with the largest pid if it is not below `num_passages`.
@@ -29,6 +29,11 @@ impl Subset {
             Some(&pid) if pid as usize >= num_passages => Err(Error::NoSuchPassage { pid, num_passages }),
             _ => Ok(Self { pids }),
         }
+    }
+
+    /// Makes a subset of `pids` that ascend without repetitions.
+    pub(crate) fn ascending(pids: Vec<Pid>) -> Self {
+        Self { pids }
     }
 
     /// Number of passages.

@@ -61,7 +61,8 @@ fn candidates_follow_their_definition() {
         let mut best = |ndocs: usize, subset: Option<&Subset>| {
             let local = subset.map(|s| s.local(0, PASSAGES));
             let mut kept = Kept::new(ndocs);
-            gather(&mut scratch, lists, PASSAGES, 3, &probed, local.as_ref(), &mut kept);
+            let is_included = |pid| local.as_ref().is_none_or(|local| local.contains(pid));
+            gather(&mut scratch, lists, PASSAGES, 3, &probed, is_included, &mut kept);
             kept.into_sorted()
         };
         let expected = naive(lists, &probed);

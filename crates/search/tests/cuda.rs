@@ -10,7 +10,8 @@ mod support;
 use rayon::ThreadPoolBuilder;
 use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
 use selvedge_backend::{Cpu, Cuda};
-use selvedge_search::{Hit, SearchParams, Searcher, Subset};
+use selvedge_index::{Check, Writer};
+use selvedge_search::{Hit, Mode, Ranking, SearchParams, Searcher, Subset};
 use support::{index, rows};
 
 fn cuda() -> Option<Cuda> {
@@ -24,8 +25,32 @@ fn cuda() -> Option<Cuda> {
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).unwrap())
 }
 
+/// Searches in both modes, with and without a subset, on four threads, on one and on the CPU, and compares the hits.
+fn compare(on_gpu: &Searcher<Cuda>, on_cpu: &Searcher<Cpu>, queries: &[Vec<f32>]) {
+    let subset = Subset::new((0..120).step_by(2).collect(), 120).unwrap();
+    let [many, one] = [4, 1].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let funnel = SearchParams { k: 5, mode: Mode::Approximate { nprobe: 2, ndocs: 40, num_rescored: 15 } };
+    for (params, subset) in [
+        (funnel, None),
+        (SearchParams::exact(7), None),
+        (funnel, Some(&subset)),
+        (SearchParams::exact(7), Some(&subset)),
+    ] {
+        let found = |outcomes: Vec<Ranking>| -> Vec<(Vec<Hit>, usize)> {
+            outcomes.into_iter().map(|outcome| (outcome.hits, outcome.num_scored)).collect()
+        };
+        let together = many.install(|| on_gpu.search_batch(queries, &params, subset)).unwrap();
+        let alone = one.install(|| on_gpu.search_batch(queries, &params, subset)).unwrap();
+        let cpu = one.install(|| on_cpu.search_batch(queries, &params, subset)).unwrap();
+        let [together, alone, cpu] = [together, alone, cpu].map(found);
+        assert_eq!(together, alone, "{params:?}");
+        assert_eq!(alone, cpu, "{params:?}");
+        assert!(cpu.iter().zip(queries).all(|((found, _), query)| found.is_empty() == query.is_empty()));
+    }
+}
+
 /// The first thread compiles the kernels, tables and scores of different queries are allocated and freed in turn, and
-/// another thread frees the index.
+/// another thread frees the index. Then passages are deleted and added, and the searchers follow.
 #[test]
 fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
     let Some(cuda) = cuda() else { return };
@@ -34,28 +59,20 @@ fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
     let on_cpu = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let queries: Vec<Vec<f32>> =
         (0..24).map(|q| rows(32)[q * support::DIM..][..q % 9 * support::DIM].to_vec()).collect();
-    let subset = Subset::new((0..120).step_by(2).collect(), 120).unwrap();
-    let [many, one] = [4, 1].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    compare(&on_gpu, &on_cpu, &queries);
 
-    let funnel =
-        SearchParams { k: 5, mode: selvedge_search::Mode::Approximate { nprobe: 2, ndocs: 40, num_rescored: 15 } };
-    for (params, subset) in [
-        (funnel, None),
-        (SearchParams::exact(7), None),
-        (funnel, Some(&subset)),
-        (SearchParams::exact(7), Some(&subset)),
-    ] {
-        let found = |outcomes: Vec<selvedge_search::Ranking>| -> Vec<(Vec<Hit>, usize)> {
-            outcomes.into_iter().map(|outcome| (outcome.hits, outcome.num_scored)).collect()
-        };
-        let together = many.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();
-        let alone = one.install(|| on_gpu.search_batch(&queries, &params, subset)).unwrap();
-        let cpu = one.install(|| on_cpu.search_batch(&queries, &params, subset)).unwrap();
-        let [together, alone, cpu] = [together, alone, cpu].map(found);
-        assert_eq!(together, alone, "{params:?}");
-        assert_eq!(alone, cpu, "{params:?}");
-        assert!(cpu.iter().zip(&queries).all(|((found, _), query)| found.is_empty() == query.is_empty()));
+    let mut writer = Writer::open(index.path()).unwrap();
+    for id in [0, 1, 3, 50, 51, 118] {
+        assert!(writer.delete(&id.to_string()).unwrap());
     }
+    let cpu = Cpu::new().unwrap();
+    let (codes, packed) = index.codec().compressor(&cpu).unwrap().compress(&cpu, &mut rows(20)).unwrap();
+    writer.push_passages(&[4; 5], &codes, &packed).unwrap();
+    writer.commit().unwrap();
+    let changed = index.refreshed(Check::Checksums).unwrap().unwrap();
+    compare(&on_gpu.followed(&changed).unwrap(), &on_cpu.followed(&changed).unwrap(), &queries);
+    // The searchers of the generation before answer as before.
+    compare(&on_gpu, &on_cpu, &queries);
     // Dropped on a thread that has not used the device before.
     std::thread::spawn(move || drop(on_gpu)).join().unwrap();
 }

@@ -22,6 +22,9 @@ const TEXT_FLAGS: [&str; 11] = [
     "precision",
 ];
 
+/// Flags of a build that an existing index cannot follow: they conflict with `index --update`.
+const BUILD_FLAGS: [&str; 7] = ["nbits", "codec", "centroids", "pool", "seed", "save_embeddings", "embeddings"];
+
 /// Flags that apply to passages only: they conflict with `encode --queries`.
 const PASSAGE_FLAGS: [&str; 7] = ["split", "include", "exclude", "hidden", "no_ignore", "strict", "passage_maxlen"];
 
@@ -31,9 +34,19 @@ pub(crate) struct IndexArgs {
     /// Collection to read (see below), and folder of the new index; with --embeddings, the folder alone.
     #[arg(value_name = "COLLECTION> <INDEX", num_args = 1..=2, required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Model: a local checkpoint folder, a Hugging Face hub id, or "shipped", a small English model without a download.
-    #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
-    pub(crate) model: String,
+    /// Add, update and delete what changed in the folder that INDEX was made from (see below); build a missing INDEX.
+    #[arg(long, conflicts_with_all = BUILD_FLAGS)]
+    pub(crate) update: bool,
+    /// Print one JSON object with the counts.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Model: a local checkpoint folder, a Hugging Face hub id, or "shipped", a small English model without a download
+    /// [default: shipped; with --update, the model that made INDEX].
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub(crate) model: Option<String>,
+    /// With --update, accept a model whose files differ from those that made INDEX.
+    #[arg(long, requires = "update")]
+    pub(crate) any_model: bool,
     /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt.
     #[arg(long, value_name = "DIR", value_parser = output_path())]
     pub(crate) save_embeddings: Option<PathBuf>,

@@ -28,13 +28,70 @@ COLLECTION is one of
   -                JSONL or TSV from standard input.
 Files may be compressed with gzip or Zstandard.
 
-INDEX is a new folder. It appears when it is complete; an existing one is never overwritten.
+INDEX is a new folder. It appears when it is complete; an existing one is never overwritten, but
+--update changes it.
+
+--update FOLDER INDEX compares each file of the folder with what INDEX holds of it. A file of the
+same size and time is not opened; any other one is read if its content differs (SHA-256). Passages
+that changed are added, replaced and deleted in one commit, and its generation is printed; if
+nothing changed, it is that of before. Give the same flags each time: INDEX holds what a build with
+the flags of reading would hold. The codec stays, so --update takes none of the flags that a codec
+or embeddings need; to choose them, build INDEX without --update first.
 
 Examples
   selvedge index notes/ notes.index
   selvedge index notes/ notes.index --model ./my-colbert
+  selvedge index --update notes/ notes.index
+  selvedge -q index --update src/ src.index --include \"*.rs\" > /dev/null
+                                            (a command for the save hook of an editor)
   selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+
+pub(super) const ADD_HELP: &str = "\
+Passages are compressed with the codec of the index and added as a new segment: all of them at once,
+or none after an error. An id that the index has is refused; `selvedge update` replaces its passage.
+Programs that have the index open keep their generation until they refresh. Small segments are then
+merged, at most eight neighbours of a size; `selvedge compact` merges all of them.
+
+Examples
+  selvedge add my.index new.jsonl
+  selvedge add my.index --embeddings docs.npy --doclens lens.npy --ids ids.txt
+  selvedge add notes.index more/";
+
+pub(super) const UPDATE_HELP: &str = "\
+A passage with an id that the index has takes the place of that passage; any other one is added.
+Passages of the index whose ids are not in the collection stay as they are.
+
+Examples
+  selvedge update my.index changed.jsonl
+  selvedge update my.index --embeddings docs.npy --doclens lens.npy --ids ids.txt";
+
+pub(super) const DELETE_HELP: &str = "\
+The passages are marked as deleted and are no longer found. Their bytes are freed when their segment
+is merged: see `selvedge compact`. If the index lacks one of the ids, nothing is deleted.
+
+Examples
+  selvedge delete my.index doc-17 doc-18
+  selvedge delete my.index --ids ids.txt --ignore-missing";
+
+pub(super) const COMPACT_HELP: &str = "\
+Neighbouring segments become one, as large as --memory-budget allows, and the bytes of deleted
+passages are freed. Each merge is a commit of its own. Searches go on meanwhile.
+
+Text of another kind than the index was built from fits its codec badly; `selvedge info` shows the
+drift of each segment, about 1 for text that fits. --retrain trains another codec on all passages.
+
+Examples
+  selvedge compact my.index
+  selvedge compact my.index --retrain
+  selvedge compact my.index --memory-budget 1GiB";
+
+pub(super) const UPGRADE_HELP: &str = "\
+The index keeps its passages, ids and parameters. It is in the old format until the last step, and
+in the new one from then on.
+
+Examples
+  selvedge upgrade my.index";
 
 pub(super) const ENCODE_HELP: &str = "\
 OUT_DIR gets three files:

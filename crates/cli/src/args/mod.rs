@@ -4,6 +4,7 @@
 //! described in the imperative, and a flag with a value by a noun phrase that names the value.
 
 mod build;
+mod change;
 mod help;
 mod options;
 mod parse;
@@ -14,6 +15,7 @@ mod tests;
 mod train;
 
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
+pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
 pub(crate) use parse::check_output;
 pub(crate) use query::{DepthArgs, EvalArgs, QueryArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
@@ -46,9 +48,30 @@ pub(crate) enum Command {
     #[command(
         after_help = INDEX_HELP,
         override_usage = "selvedge index [OPTIONS] COLLECTION INDEX\n       \
+                          selvedge index [OPTIONS] --update FOLDER INDEX\n       \
                           selvedge index [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy INDEX"
     )]
     Index(IndexArgs),
+    /// Add passages to an index, and print the generation that was committed.
+    #[command(
+        after_help = ADD_HELP,
+        override_usage = "selvedge add [OPTIONS] INDEX COLLECTION\n       \
+                          selvedge add [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy [--ids IDS.txt] INDEX"
+    )]
+    Add(AddArgs),
+    /// Replace the passages of an index that have the ids of a collection's, and add the others.
+    #[command(
+        after_help = UPDATE_HELP,
+        override_usage = "selvedge update [OPTIONS] INDEX COLLECTION\n       \
+                          selvedge update [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy --ids IDS.txt INDEX"
+    )]
+    Update(AddArgs),
+    /// Delete passages of an index by their ids.
+    #[command(after_help = DELETE_HELP)]
+    Delete(DeleteArgs),
+    /// Merge the segments of an index, without their deleted passages.
+    #[command(after_help = COMPACT_HELP)]
+    Compact(CompactArgs),
     /// Search an index: print the best passages of each query.
     #[command(after_help = SEARCH_HELP, mut_arg("query_embeddings", without_encoder))]
     Search(SearchArgs),
@@ -82,6 +105,9 @@ pub(crate) enum Command {
     /// Check every byte of an index against its checksums.
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Convert an index of an earlier format, in place.
+    #[command(after_help = UPGRADE_HELP)]
+    Upgrade(UpgradeArgs),
     /// List the CPU's instruction sets and the CUDA devices, and the reason why one cannot be used.
     #[command(after_help = DEVICES_HELP)]
     Devices(DevicesArgs),
@@ -106,13 +132,18 @@ fn hidden(device: Arg) -> Arg {
 impl Command {
     /// Whether unfinished files must be removed when a signal ends the command. Any other command ends at once.
     pub(crate) fn has_to_clean_up(&self) -> bool {
-        matches!(self, Self::Index(_) | Self::Encode(_) | Self::Mine(_))
+        matches!(
+            self,
+            Self::Index(_) | Self::Add(_) | Self::Update(_) | Self::Compact(_) | Self::Encode(_) | Self::Mine(_)
+        )
     }
 
     /// Number of threads that compute; `None` for one per core.
     pub(crate) fn threads(&self) -> Option<usize> {
         match self {
             Self::Index(args) => args.encode.threads,
+            Self::Add(args) | Self::Update(args) => args.encode.threads,
+            Self::Compact(args) => args.threads,
             Self::Encode(args) => args.encode.threads,
             Self::Search(args) => args.rank.encode.threads,
             Self::Eval(args) => args.rank.encode.threads,
@@ -120,7 +151,9 @@ impl Command {
             Self::Train(args) => args.encode.threads,
             Self::Mine(args) => args.encode.threads,
             Self::Verify(args) => args.threads,
-            Self::Info(_) | Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1), // they compute nothing
+            // They compute nothing.
+            Self::Delete(_) | Self::Info(_) | Self::Upgrade(_) => Some(1),
+            Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1),
         }
     }
 }

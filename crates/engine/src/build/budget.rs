@@ -18,6 +18,8 @@ const BLOCK_BYTES: u64 = 32;
 const LIST_BYTES: u64 = 8;
 /// Maximum tokens of a segment: more bring no gain, and offsets stay below 2^32.
 const MAX_SEGMENT_TOKENS: u64 = 1 << 30;
+/// Maximum passages of a block.
+const MAX_BLOCK_PASSAGES: usize = 1 << 14;
 /// Maximum tokens of a block: more bring no gain.
 const MAX_BLOCK_TOKENS: u64 = 1 << 18;
 
@@ -42,6 +44,11 @@ impl Budget {
     /// Number of tokens of a block.
     pub(crate) fn block_tokens(self) -> usize {
         (self.total_bytes / 8 / (BLOCK_BYTES * self.dim)).min(MAX_BLOCK_TOKENS) as usize
+    }
+
+    /// Number of passages of a block, whose longest has `max_doclen` tokens.
+    pub(crate) fn block_passages(self, max_doclen: usize) -> usize {
+        (self.block_tokens() / max_doclen).clamp(1, MAX_BLOCK_PASSAGES)
     }
 
     /// Number of tokens of a segment.

@@ -10,7 +10,7 @@ mod budget;
 pub mod pipeline;
 mod reservoir;
 
-use self::budget::Budget;
+pub(crate) use self::budget::Budget;
 use crate::collection::{ReadOptions, ReadReport};
 use crate::device::on_device;
 use crate::lines::Lines;
@@ -105,6 +105,8 @@ pub struct Arrays {
 /// Counts and sizes of an index that was built.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct BuildReport {
+    /// Generation of the index.
+    pub generation: u32,
     /// Number of passages.
     pub passages: u32,
     /// Number of embeddings.
@@ -136,11 +138,14 @@ pub fn from_text(
     check_budget(encoder, options)?;
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
-    let read = collection::read(collection, Some(encoder), &options.read, |document| {
+    let (read, sources) = collection::read_recorded(collection, encoder, &options.read, |document| {
         stage.add(1)?;
-        push_document(&mut writer, &document, options)
+        push_document(&mut writer, &document, options.memory_budget)
     })?;
     stage.finish();
+    if let Some(sources) = sources {
+        writer.set_sources(&sources.to_bytes())?;
+    }
     Ok(BuildReport { read, ..from_written(path, writer, encoder, options, progress)? })
 }
 
@@ -169,7 +174,7 @@ pub fn from_documents(
     let mut writer = Writer::create(path)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     for document in documents {
-        push_document(&mut writer, &document?, options)?;
+        push_document(&mut writer, &document?, options.memory_budget)?;
         stage.add(1)?;
     }
     stage.finish();
@@ -193,7 +198,7 @@ pub fn from_arrays(
     options.check()?;
     let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
     let mut writer = Writer::create(path)?;
-    let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options)?;
+    let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
     from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
 }
 
@@ -204,9 +209,9 @@ fn check_budget(encoder: &Encoder, options: &BuildOptions) -> Result<()> {
 }
 
 /// Stores a document. The index's table of ids counts against the memory budget.
-fn push_document(writer: &mut Writer, document: &Document, options: &BuildOptions) -> Result<()> {
+pub(crate) fn push_document(writer: &mut Writer, document: &Document, budget_bytes: u64) -> Result<()> {
     writer.push_document(document)?;
-    let (needed_bytes, budget_bytes) = (writer.bytes_held() as u64, options.memory_budget);
+    let needed_bytes = writer.bytes_held() as u64;
     if needed_bytes <= budget_bytes {
         return Ok(());
     }
@@ -274,6 +279,7 @@ fn from_source(
     writer.finish(ManifestInfo { encoder, build, search: None })?;
     let index = Index::open(path, Check::Structure)?;
     Ok(BuildReport {
+        generation: index.generation(),
         passages: index.num_passages(),
         tokens: counts.num_tokens,
         centroids: index.codec().params.num_centroids(),
@@ -282,19 +288,19 @@ fn from_source(
     })
 }
 
-/// Stores the ids of passages that come as embeddings; without a file they are the pids.
-fn push_ids(
+/// Stores the ids of passages that come as embeddings; without a file they are numbered.
+pub(crate) fn push_ids(
     writer: &mut Writer,
     ids: Option<&Path>,
     num_passages: usize,
-    options: &BuildOptions,
+    memory_budget: u64,
 ) -> Result<Option<Documents>> {
     let Some(path) = ids else { return Ok(None) };
     let mut lines = Lines::open(path)?;
     let mut found = 0;
     while let Some(id) = lines.next()? {
         let document = Document { id: id.to_owned(), text: String::new(), metadata: None };
-        push_document(writer, &document, options).map_err(|error| lines.refused(error))?;
+        push_document(writer, &document, memory_budget).map_err(|error| lines.refused(error))?;
         found += 1;
     }
     if found != num_passages {

@@ -20,10 +20,13 @@ use crate::{Error, Progress, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::Backend;
-use selvedge_codec::{TrainOptions, plan, train};
+use selvedge_codec::{Codec, TrainOptions, plan, train};
 use selvedge_encoder::Embeddings;
 use selvedge_index::{Limits, SpoolReader, Writer};
 use std::ops::Range;
+
+/// Embeddings per block whose residuals are measured at most: enough for a mean, and a small part of the work.
+const MEASURED_ROWS: usize = 4096;
 
 /// Counts of a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,14 +58,14 @@ pub fn run<B: Backend>(
     writer: &mut Writer,
     source: &mut dyn Source,
     options: &BuildOptions,
-    mut saver: Option<&mut Saver>,
+    saver: Option<&mut Saver>,
     progress: &dyn Progress,
 ) -> Result<Counts> {
     let budget = Budget::new(options.memory_budget, source.dim());
     let (num_passages, max_doclen) = (source.num_passages(), source.max_doclen().max(1));
     budget.check(options.num_centroids, max_doclen)?;
-    let block = (budget.block_tokens() / max_doclen).clamp(1, 1 << 14);
-    writer.set_limits(Limits { segment_tokens: budget.segment_tokens(), ..Limits::default() });
+    let block = budget.block_passages(max_doclen);
+    writer.set_limits(Limits { segment_tokens: budget.segment_tokens() });
 
     let mut sampled = sample_pids(num_passages, options.seed);
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.max_tokens()));
@@ -91,24 +94,66 @@ pub fn run<B: Backend>(
     counts.kmeans_rounds = train_options.iterations;
     writer.set_codec(&codec)?;
 
+    let spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
+    counts.num_tokens = compress(backend, &codec, writer, source, spooled, block, saver, progress)?;
+    Ok(counts)
+}
+
+/// Compresses all passages with the codec of an index, and appends them to `writer`; returns the number of embeddings.
+/// `source` is already pooled.
+///
+/// # Errors
+/// As [`run`].
+pub fn append<B: Backend>(
+    backend: &B,
+    codec: &Codec,
+    writer: &mut Writer,
+    source: &mut dyn Source,
+    memory_budget: u64,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let budget = Budget::new(memory_budget, source.dim());
+    let max_doclen = source.max_doclen().max(1);
+    budget.check(Some(codec.params.num_centroids()), max_doclen)?;
+    writer.set_limits(Limits { segment_tokens: budget.segment_tokens() });
+    let none = Spooled { pids: &[], lens: Vec::new(), next: 0, reader: None };
+    compress(backend, codec, writer, source, none, budget.block_passages(max_doclen), None, progress)
+}
+
+/// Fetches and compresses all passages of `source`, `block` at a time, and appends them to `writer`. Embeddings that
+/// are spooled are not fetched again.
+#[allow(clippy::too_many_arguments)] // the state of one loop, which has two callers
+fn compress<B: Backend>(
+    backend: &B,
+    codec: &Codec,
+    writer: &mut Writer,
+    source: &mut dyn Source,
+    mut spooled: Spooled<'_>,
+    block: usize,
+    mut saver: Option<&mut Saver>,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let num_passages = source.num_passages();
     let compressor = codec.compressor(backend)?;
-    let mut spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
+    let mut num_tokens = 0;
     let mut stage = Stage::new(progress, "index", "passages", Some(num_passages as u64));
     let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);
     let fetch = |pids: Range<u32>| spooled.fetch(source, &pids.collect::<Vec<_>>());
     overlapped(blocks, fetch, |mut embeddings| {
-        let first = counts.num_tokens as usize;
-        counts.num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
+        let first = num_tokens as usize;
+        num_tokens += embeddings.lens.iter().map(|&l| u64::from(l)).sum::<u64>();
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
         let compressed = compressor.compress(backend, &mut embeddings.data);
         let (codes, packed) = compressed.map_err(|error| error.numbered_from(first))?;
+        let step = codes.len().div_ceil(MEASURED_ROWS).max(1);
+        writer.note_residuals(compressor.residual_shares(&embeddings.data, &codes, step));
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
         stage.add(embeddings.lens.len() as u64)?;
         Ok(())
     })?;
-    Ok(counts)
+    Ok(num_tokens)
 }
 
 /// Converts an error of training. It numbers an embedding within the sample, so the message has to say so.

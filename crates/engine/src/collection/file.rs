@@ -146,7 +146,7 @@ impl Parts<'_> {
     fn give(&mut self, number: usize, line: usize, text: String) -> Result<()> {
         let FoundFile { id, mark, .. } = self.file;
         let metadata = Map::from_iter([("file".to_owned(), id.clone().into()), ("line".to_owned(), line.into())]);
-        (self.each)(Document { id: format!("{id}{mark}{number}"), text, metadata: Some(Value::Object(metadata)) })
+        (self.each)(Document { id: part_id(id, mark, number), text, metadata: Some(Value::Object(metadata)) })
     }
 
     /// Passes on the only passage, which is empty if the file is blank.
@@ -157,6 +157,11 @@ impl Parts<'_> {
             (_, None) => Ok(()),
         }
     }
+}
+
+/// Id of a part of the file `id`.
+pub(super) fn part_id(id: &str, mark: &str, number: usize) -> String {
+    format!("{id}{mark}{number}")
 }
 
 fn lines_in(text: &str) -> usize {

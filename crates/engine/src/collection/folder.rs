@@ -9,26 +9,51 @@ use crate::lines::check_id;
 use crate::{Error, Result};
 use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder};
-use selvedge_index::MAGIC;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file of the collection.
-pub(super) struct FoundFile {
-    pub(super) path: PathBuf,
+pub(crate) struct FoundFile {
+    pub(crate) path: PathBuf,
+    /// Size and time when the folder was listed.
+    pub(crate) stamp: Stamp,
     /// Path within the folder, with `/` between names.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Separator between the id and the number of a part: `#`, or `/#` if another file is named like a part. No file's
     /// id begins with another file's id and a `/`, so `/#` is always unambiguous.
-    pub(super) mark: &'static str,
+    pub(crate) mark: &'static str,
+}
+
+/// Size and time of a file, which tell that it has changed without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Time of the last change in nanoseconds from 1970 on; 0 if it is unknown.
+    pub(crate) modified: i64,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { size: metadata.len(), modified: metadata.modified().map_or(0, Self::nanoseconds) }
+    }
+
+    /// Nanoseconds from 1970 on; 0 for a time that is centuries away.
+    pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
+        let nanoseconds = match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map(|nanoseconds| -nanoseconds),
+        };
+        nanoseconds.unwrap_or(0)
+    }
 }
 
 /// Lists the files of a folder. Entries that cannot be listed are added to `skipped`.
-pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
+pub(crate) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
     let root = folder.canonicalize().map_err(Error::io(folder))?;
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
     let in_repository = root.ancestors().any(|above| above.join(".git").exists());
@@ -43,7 +68,7 @@ pub(super) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped)
             Err(error) => skipped.push(&link, error)?,
         }
     }
-    walk.files.sort();
+    walk.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     named(folder, walk.files, skipped)
 }
 
@@ -54,7 +79,7 @@ struct Walk<'a> {
     in_repository: bool,
     /// Real paths of the visited folders.
     seen: Arc<Mutex<HashSet<PathBuf>>>,
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, Stamp)>,
     /// Links to folders that are not followed yet.
     links: Vec<PathBuf>,
 }
@@ -91,7 +116,7 @@ impl Walk<'_> {
     fn note(&mut self, entry: &DirEntry, skipped: &mut Skipped) -> Result<()> {
         let path = entry.path();
         match path.metadata() {
-            Ok(found) if found.is_file() => self.files.push(path.to_owned()),
+            Ok(found) if found.is_file() => self.files.push((path.to_owned(), Stamp::of(&found))),
             Ok(found) if found.is_dir() => self.links.extend(entry.path_is_symlink().then(|| path.to_owned())),
             Ok(_) => skipped.push(path, "neither a file nor a folder")?,
             Err(error) => skipped.push(path, error)?,
@@ -110,20 +135,19 @@ impl Walk<'_> {
 /// Whether the walk reads a file or enters a folder; marks the folder as visited.
 fn is_included(entry: &DirEntry, globs: &Override, seen: &Mutex<HashSet<PathBuf>>) -> bool {
     let path = entry.path();
-    let is_folder = path.is_dir();
+    // The listing of the folder above tells what the entry is, except of a link.
+    let is_folder = match entry.file_type() {
+        Some(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => path.is_dir(),
+    };
     if globs.matched(path, is_folder).is_ignore() || is_unfinished(entry.file_name()) {
         return false;
     }
     if entry.file_type().is_none_or(|kind| !kind.is_dir()) {
         return true;
     }
-    !is_index(path) && path.canonicalize().is_ok_and(|real| lock(seen).insert(real))
-}
-
-/// Whether a folder is an index. Its text belongs to another collection.
-fn is_index(folder: &Path) -> bool {
-    let mut start = [0; MAGIC.len()];
-    File::open(folder.join("manifest")).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+    // The text of an index belongs to another collection.
+    !selvedge_index::is_index(path) && path.canonicalize().is_ok_and(|real| lock(seen).insert(real))
 }
 
 /// Whether a name is that of an incomplete file or folder, such as the index that is being built.
@@ -154,10 +178,10 @@ fn explain(error: &ignore::Error) -> (Option<&Path>, String) {
 
 /// Gives each path its id. A path whose id is invalid or taken is skipped; two names that are not UTF-8 may
 /// have the same id.
-fn named(folder: &Path, paths: Vec<PathBuf>, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
+fn named(folder: &Path, paths: Vec<(PathBuf, Stamp)>, skipped: &mut Skipped) -> Result<Vec<FoundFile>> {
     let mut files: Vec<FoundFile> = Vec::with_capacity(paths.len());
     let mut ids = HashSet::new();
-    for path in paths {
+    for (path, stamp) in paths {
         let names = path.strip_prefix(folder).unwrap_or(&path).components();
         let names: Vec<_> = names.map(|name| name.as_os_str().to_string_lossy()).collect();
         let id = names.join("/");
@@ -166,7 +190,7 @@ fn named(folder: &Path, paths: Vec<PathBuf>, skipped: &mut Skipped) -> Result<Ve
         } else if !ids.insert(id.clone()) {
             skipped.push(&path, "its name is not valid UTF-8, and looks like that of another file")?;
         } else {
-            files.push(FoundFile { path, id, mark: "#" });
+            files.push(FoundFile { path, stamp, id, mark: "#" });
         }
     }
     let part_like: HashSet<&str> = ids.iter().filter_map(|id| whole_of(id)).collect();

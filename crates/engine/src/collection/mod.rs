@@ -6,14 +6,17 @@
 //! JSONL, TSV   --> one passage per line                                  (records, json)
 //! ```
 //!
+//! An index that is made from a folder also stores a record of the files (sources).
+//!
 //! A file of a folder that is not text is skipped, counted and named in the report. A line of JSONL or TSV that cannot
 //! be read is an error, because every line of such a file is meant to be a passage.
 
 pub(crate) mod beir;
 mod file;
-mod folder;
+pub(crate) mod folder;
 pub(crate) mod json;
-mod split;
+pub(crate) mod sources;
+pub(crate) mod split;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +26,9 @@ use crate::lines::Lines;
 use crate::{Error, Result, records};
 use selvedge_encoder::Encoder;
 use selvedge_index::Document;
+use sources::{FileRecord, Reading, Recorder, Sources};
 use split::Split;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Divisor of a passage's length that gives its overlap with the next passage of the file. An eighth of 512 tokens is
@@ -100,15 +105,26 @@ impl Skipped {
     /// Maximum number of files that are named.
     pub const MAX_NAMED: usize = 20;
 
+    /// Counts from zero; skipped files are errors if `is_error`.
+    pub(crate) fn new(is_error: bool) -> Self {
+        Self { is_error, ..Self::default() }
+    }
+
+    /// Fails if skipped files are errors.
+    pub(crate) fn check(&self, path: &Path, reason: &str) -> Result<()> {
+        match self.is_error {
+            true => Err(Error::BadFile { path: path.into(), reason: reason.into() }),
+            false => Ok(()),
+        }
+    }
+
     /// Counts and names a file, or fails if skipped files are errors.
     fn push(&mut self, path: &Path, reason: impl ToString) -> Result<()> {
-        let (path, reason) = (path.to_owned(), reason.to_string());
-        if self.is_error {
-            return Err(Error::BadFile { path, reason });
-        }
+        let reason = reason.to_string();
+        self.check(path, &reason)?;
         self.total += 1;
         if self.named.len() < Self::MAX_NAMED {
-            self.named.push(SkippedFile { path, reason });
+            self.named.push(SkippedFile { path: path.into(), reason });
         }
         Ok(())
     }
@@ -134,25 +150,48 @@ pub fn read(
     options: &ReadOptions,
     each: impl FnMut(Document) -> Result<()>,
 ) -> Result<ReadReport> {
-    match (options.split_words, encoder) {
-        (Some(0), _) | (None, None) => read_split(path, Split::Never, options, each),
-        (Some(words), _) => read_split(path, Split::Words(words), options, each),
-        (None, Some(encoder)) => {
-            let overlap = encoder.text_rules().passage.max_len / OVERLAP;
-            let by_tokens = |text: &str| Ok(encoder.split_passage(text, overlap)?);
-            read_split(path, Split::By(&by_tokens), options, each)
-        }
+    let by_tokens = encoder.map(by_tokens);
+    let split = Split::new(options.split_words, by_tokens.as_ref().map(|f| f as split::Splitter<'_>));
+    read_split(path, split, options, None, each)
+}
+
+/// Does as [`read`], and also returns the record of the files if the collection is a folder of files.
+pub(crate) fn read_recorded(
+    path: &Path,
+    encoder: &Encoder,
+    options: &ReadOptions,
+    each: impl FnMut(Document) -> Result<()>,
+) -> Result<(ReadReport, Option<Sources>)> {
+    let by_tokens = by_tokens(encoder);
+    let split = Split::new(options.split_words, Some(&by_tokens));
+    if !is_folder(path) {
+        return Ok((read_split(path, split, options, None, each)?, None));
     }
+    let mut files = Vec::new();
+    let report = read_split(path, split, options, Some(&mut files), each)?;
+    let reading = Reading::new(options, encoder.text_rules().passage.max_len);
+    Ok((report, Some(Sources::new(sources::folder_name(path)?, reading, files))))
+}
+
+/// The function that splits texts at the maximum length of an encoder, with an overlap.
+pub(crate) fn by_tokens(encoder: &Encoder) -> impl Fn(&str) -> Result<Vec<Range<usize>>> + '_ {
+    let overlap = encoder.text_rules().passage.max_len / OVERLAP;
+    move |text| Ok(encoder.split_passage(text, overlap)?)
+}
+
+/// Whether a collection is a folder of files.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    path.is_dir() && Beir::find(path).is_none()
 }
 
 fn read_split(
     path: &Path,
     split: Split<'_>,
     options: &ReadOptions,
+    records: Option<&mut Vec<FileRecord>>,
     mut each: impl FnMut(Document) -> Result<()>,
 ) -> Result<ReadReport> {
-    let mut report = ReadReport::default();
-    report.skipped.is_error = options.strict;
+    let mut report = ReadReport { skipped: Skipped::new(options.strict), ..ReadReport::default() };
     let mut passages = 0;
     let mut counted = |document| {
         passages += 1;
@@ -160,9 +199,17 @@ fn read_split(
     };
     let beir = Beir::find(path);
     if path.is_dir() && beir.is_none() {
-        for found in folder::files(path, options, &mut report.skipped)? {
-            if let Err(not_text) = file::read(&found, split, &mut counted)? {
-                report.skipped.push(&found.path, not_text)?;
+        let recorder = records.is_some().then(Recorder::new);
+        let found = folder::files(path, options, &mut report.skipped)?;
+        if let (Some(records), Some(recorder)) = (records, recorder) {
+            for found in &found {
+                records.push(recorder.read(found, split, &mut report.skipped, &mut counted)?);
+            }
+        } else {
+            for found in &found {
+                if let Err(not_text) = file::read(found, split, &mut counted)? {
+                    report.skipped.push(&found.path, not_text)?;
+                }
             }
         }
     } else {

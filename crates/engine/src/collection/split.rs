@@ -4,11 +4,11 @@ use crate::Result;
 use std::ops::Range;
 
 /// Function from a text to its passages: ascending ranges of bytes, which may overlap.
-pub(super) type Splitter<'a> = &'a dyn Fn(&str) -> Result<Vec<Range<usize>>>;
+pub(crate) type Splitter<'a> = &'a dyn Fn(&str) -> Result<Vec<Range<usize>>>;
 
 /// Rule that splits a file of a folder into passages.
 #[derive(Clone, Copy)]
-pub(super) enum Split<'a> {
+pub(crate) enum Split<'a> {
     /// One passage per file.
     Never,
     /// Passages of about this many words, cut at a blank line, the end of a sentence or a space.
@@ -17,7 +17,17 @@ pub(super) enum Split<'a> {
     By(Splitter<'a>),
 }
 
-impl Split<'_> {
+impl<'a> Split<'a> {
+    /// The rule for these words per passage, or by the length of an encoder without any; see
+    /// [`ReadOptions::split_words`](super::ReadOptions::split_words).
+    pub(crate) fn new(words: Option<usize>, by_tokens: Option<Splitter<'a>>) -> Self {
+        match (words, by_tokens) {
+            (Some(0), _) | (None, None) => Self::Never,
+            (Some(words), _) => Self::Words(words),
+            (None, Some(by_tokens)) => Self::By(by_tokens),
+        }
+    }
+
     /// Returns the passages of a text.
     pub(super) fn ranges(self, text: &str) -> Result<Vec<Range<usize>>> {
         match self {

@@ -19,7 +19,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn read_all(path: &Path, split: Split<'_>, options: &ReadOptions) -> Result<(Vec<Document>, ReadReport)> {
     let mut documents = Vec::new();
-    let report = read_split(path, split, options, |document| {
+    let report = read_split(path, split, options, None, |document| {
         documents.push(document);
         Ok(())
     })?;

@@ -1,23 +1,24 @@
 //! Single-vector baseline: mean pooling and cosine, by the encoder of the index.
 
 use super::truth::{BestK, pids_of};
+use crate::Result;
 use crate::progress::{Progress, Stage};
 use crate::stored_texts::for_each_block;
-use crate::{Engine, Result};
 use rayon::prelude::*;
-use selvedge_encoder::TextKind;
+use selvedge_encoder::{Encoder, TextKind};
+use selvedge_index::Index;
 use selvedge_search::Subset;
 
 /// Returns the pids of the best `k` passages for each query text, best first, by the inner product of their vectors.
 pub(super) fn rankings(
-    engine: &Engine,
+    encoder: &Encoder,
+    index: &Index,
     queries: &[String],
     subset: Option<&Subset>,
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
-    let (index, encoder) = (engine.index(), engine.encoder()?);
-    let pids = pids_of(subset, index.num_passages() as usize);
+    let pids = pids_of(subset, index.num_pids() as usize);
     let mut stage = Stage::new(progress, "dense", "passages", Some(pids.len() as u64));
     let queries = encoder.encode_dense(queries, TextKind::Query)?;
     let dim = queries.dim;

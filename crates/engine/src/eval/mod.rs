@@ -17,6 +17,7 @@ use crate::{Engine, Error, Progress, Qrels, Queries, Result, SearchOptions};
 use metrics::{Quality, overlap};
 use passes::Passes;
 use selvedge_backend::Cpu;
+use selvedge_encoder::Embeddings;
 use selvedge_index::Index;
 use selvedge_search::{Mode, SearchParams, Subset};
 use serde::Serialize;
@@ -106,12 +107,14 @@ pub(crate) fn eval(
     progress: &dyn Progress,
 ) -> Result<EvalReport> {
     let arrays = check(engine, queries, qrels, options)?;
-    let (index, search) = (engine.index(), engine.searcher());
+    let snapshot = engine.snapshot();
+    let (index, search) = (snapshot.index(), snapshot.searcher());
     let ids = all_ids(index)?;
     let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
     let params = SearchOptions { k, ..options.search.clone() }.params(search);
-    let subset = options.search.subset.as_deref();
+    let subset = snapshot.alive(options.search.subset.as_deref());
+    let subset = subset.as_deref();
     let passes = Passes { search, queries: &queries.rows(), subset, progress };
     let started = Instant::now();
     let found = passes.rankings("search", &params)?;
@@ -121,9 +124,9 @@ pub(crate) fn eval(
         Mode::Exact => found.clone(),
         Mode::Approximate { .. } => passes.rankings("exhaustive search", &SearchParams::exact(k))?,
     };
-    let exact = exact_f32(engine, queries, arrays, subset, k, progress)?;
+    let exact = exact_f32(engine, index, queries, arrays, subset, k, progress)?;
     let texts = queries.texts.as_deref().filter(|_| options.dense);
-    let dense = texts.map(|texts| dense::rankings(engine, texts, subset, k, progress)).transpose()?;
+    let dense = texts.map(|texts| dense::rankings(engine.encoder()?, index, texts, subset, k, progress)).transpose()?;
     let quality = |rankings: &[Vec<u32>]| {
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
@@ -182,6 +185,7 @@ impl Coverage {
 
 /// Refuses, before the first search, inputs that do not fit each other, and opens the arrays of the ground truth.
 fn check(engine: &Engine, queries: &Queries, qrels: &Qrels, options: &EvalOptions) -> Result<Option<ArraySource>> {
+    let snapshot = engine.snapshot();
     options.search.check()?;
     queries.check()?;
     if qrels.num_judged(&queries.ids) == 0 {
@@ -194,7 +198,7 @@ fn check(engine: &Engine, queries: &Queries, qrels: &Qrels, options: &EvalOption
     }
     if options.embeddings.is_none() || options.dense {
         // An index of embeddings has an empty text for each passage.
-        if engine.index().manifest().encoder.is_none() {
+        if snapshot.index().manifest().encoder.is_none() {
             return Err(Error::NoText);
         }
         if options.dense && queries.texts.is_none() {
@@ -202,11 +206,11 @@ fn check(engine: &Engine, queries: &Queries, qrels: &Qrels, options: &EvalOption
         }
         engine.encoder()?;
     }
-    let open = |(embeddings, doclens): &(PathBuf, PathBuf)| open_arrays(engine.index(), embeddings, doclens);
+    let open = |(embeddings, doclens): &(PathBuf, PathBuf)| open_arrays(snapshot.index(), embeddings, doclens);
     options.embeddings.as_ref().map(open).transpose()
 }
 
-/// Opens the uncompressed embeddings of an index.
+/// Opens the uncompressed embeddings of the passages that are not deleted.
 fn open_arrays(index: &Index, embeddings: &Path, doclens: &Path) -> Result<ArraySource> {
     let source = ArraySource::open(embeddings, doclens)?;
     let (expected, found) = (index.num_passages() as usize, source.num_passages());
@@ -223,23 +227,61 @@ fn open_arrays(index: &Index, embeddings: &Path, doclens: &Path) -> Result<Array
 /// Ranks by exact f32 MaxSim over the arrays given, or over the stored text encoded again.
 fn exact_f32(
     engine: &Engine,
+    index: &Index,
     queries: &Queries,
     arrays: Option<ArraySource>,
     subset: Option<&Subset>,
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
-    let (index, backend) = (engine.index(), Cpu::new()?);
-    if let Some(mut source) = arrays {
+    let backend = Cpu::new()?;
+    if let Some(array) = arrays {
+        let mut source = ByPid { array, alive: index.pids().collect() };
         return truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress);
     }
     let mut documents = index.documents().reader();
     let text = |pid| Ok(documents.text(pid)?);
-    let mut source = TextSource::new(engine.encoder()?, index.num_passages() as usize, text);
+    let mut source = TextSource::new(engine.encoder()?, index.num_pids() as usize, text);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
     truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress)
 }
 
+/// Id of each pid; empty for a deleted passage, as no id is.
 fn all_ids(index: &Index) -> Result<Vec<String>> {
-    index.ids().map(|id| Ok(id?)).collect()
+    let mut ids = vec![String::new(); index.num_pids() as usize];
+    for (pid, id) in index.pids().zip(index.ids()) {
+        ids[pid as usize] = id?;
+    }
+    Ok(ids)
+}
+
+/// Array of the embeddings of the passages that are not deleted, read by their pids.
+struct ByPid {
+    array: ArraySource,
+    /// Their pids, ascending.
+    alive: Vec<u32>,
+}
+
+impl Source for ByPid {
+    fn dim(&self) -> usize {
+        self.array.dim()
+    }
+
+    fn num_passages(&self) -> usize {
+        self.alive.last().map_or(0, |&last| last as usize + 1)
+    }
+
+    fn max_doclen(&self) -> usize {
+        self.array.max_doclen()
+    }
+
+    fn is_costly(&self) -> bool {
+        self.array.is_costly()
+    }
+
+    fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
+        let place = |pid| self.alive.binary_search(pid).expect("a pid that is not deleted") as u32;
+        let places: Vec<u32> = pids.iter().map(place).collect();
+        self.array.fetch(&places)
+    }
 }

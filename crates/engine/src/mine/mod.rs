@@ -17,7 +17,7 @@ use crate::collection::{ReadOptions, ReadReport};
 use crate::progress::{Progress, Stage};
 use crate::query_file::QueryFile;
 use crate::staged::Staged;
-use crate::{BuildOptions, Engine, Error, OpenOptions, Result, SearchOptions, build, qrels, query_file};
+use crate::{BuildOptions, Engine, Error, OpenOptions, Result, SearchOptions, Snapshot, build, qrels, query_file};
 use selvedge_encoder::Encoder;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -129,7 +129,8 @@ pub fn mine(
     let path = folder.path().join("mined.index");
     let built = build::from_text(collection, &path, &encoder, &options.build, progress)?;
     let engine = Engine::open(&path, OpenOptions { device: options.build.device, ..OpenOptions::default() })?;
-    let index = engine.index();
+    let snapshot = engine.snapshot();
+    let index = snapshot.index();
     let texts: Vec<&str> = queries.iter().map(|(_, text)| text.as_str()).collect();
     let mut report = MineReport {
         queries: queries.len(),
@@ -138,7 +139,7 @@ pub fn mine(
         queries_had_header: had_header,
         ..MineReport::default()
     };
-    let mut mined = find(options.depth, &encoder, &engine, &texts, progress)?;
+    let mut mined = find(options.depth, &encoder, &snapshot, &texts, progress)?;
     if let Some(answers) = &answers {
         let mut found = 0;
         for ((id, _), query) in queries.iter().zip(&mut mined) {
@@ -168,16 +169,16 @@ pub fn mine(
 fn find(
     depth: usize,
     encoder: &Encoder,
-    engine: &Engine,
+    snapshot: &Snapshot,
     texts: &[&str],
     progress: &dyn Progress,
 ) -> Result<Vec<Mined>> {
-    let params = SearchOptions { k: depth, ..SearchOptions::default() }.params(engine.searcher());
+    let params = SearchOptions { k: depth, ..SearchOptions::default() }.params(snapshot.searcher());
     let mut stage = Stage::new(progress, "search", "queries", Some(texts.len() as u64));
     let mut mined = Vec::with_capacity(texts.len());
     for block in texts.chunks(BLOCK_QUERIES) {
         let encoded = encoder.encode_queries(block)?;
-        let rankings = engine.searcher().search_batch(&encoded.iter().collect::<Vec<_>>(), &params, None)?;
+        let rankings = snapshot.searcher().search_batch(&encoded.iter().collect::<Vec<_>>(), &params, None)?;
         for ranking in rankings {
             let pids = ranking.hits.iter().map(|hit| hit.pid).collect();
             mined.push(Mined { pids, ..Mined::default() });

@@ -81,7 +81,7 @@ fn encode(
     let queries = encode_queries(teacher, dense, queries, progress)?;
     let backend = Cpu::new()?;
     // For each passage, the queries that found it and its place among the passages of each.
-    let mut found_by: Vec<Vec<(usize, usize)>> = vec![Vec::new(); index.num_passages() as usize];
+    let mut found_by: Vec<Vec<(usize, usize)>> = vec![Vec::new(); index.num_pids() as usize];
     for (number, query) in mined.iter_mut().enumerate() {
         query.scores = vec![None; query.pids.len()];
         query.pids.iter().enumerate().for_each(|(at, &pid)| found_by[pid as usize].push((number, at)));

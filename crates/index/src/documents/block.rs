@@ -31,6 +31,11 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Whether document `number` is in the block.
+    pub(super) fn holds(&self, number: u32) -> bool {
+        number.checked_sub(self.first).is_some_and(|after| after < self.count)
+    }
+
     pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..8].copy_from_slice(&self.start.to_le_bytes());

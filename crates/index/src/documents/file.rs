@@ -1,52 +1,15 @@
-//! Mapped documents files: finding and unpacking the blocks of a document.
+//! A mapped documents file: finding and unpacking the blocks of a document.
 
 use super::block::{BLOCK_LIMIT, Block, ENTRY_BYTES, TRAILER_BYTES};
 use crate::error::{Error, Result};
-use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
-use crate::manifest::DocumentsEntry;
-use crate::storage::Storage;
 use bytes::Bytes;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// All documents files of an index. Clones share the bytes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DocumentsFiles {
-    files: Arc<[DocumentsFile]>,
-    /// Documents in all files.
-    pub(super) len: u32,
-}
-
-impl DocumentsFiles {
-    /// Maps the files of `storage` that `entries` name, in pid order without gaps.
-    pub(super) fn open(storage: &dyn Storage, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
-        let open = |entry: &DocumentsEntry| {
-            let name = IndexFile::new(FileKind::Documents, entry.number);
-            let framed = FramedFile::open_named(storage, name, entry.file)?;
-            Ok((DocumentsFile::open(&framed, entry)?, framed))
-        };
-        let (files, framed): (Vec<_>, Vec<_>) =
-            entries.iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let len = entries.last().map_or(0, |entry| entry.first_pid + entry.count);
-        Ok((Self { files: files.into(), len }, framed))
-    }
-
-    /// File that holds passage `pid`.
-    pub(super) fn file_of(&self, pid: u32) -> Result<&DocumentsFile> {
-        let after = self.files.partition_point(|file| file.first_pid <= pid);
-        match after.checked_sub(1) {
-            Some(at) if pid < self.len => Ok(&self.files[at]),
-            _ => Err(Error::NoSuchPassage { pid, num_passages: self.len }),
-        }
-    }
-}
-
-/// One documents file.
+/// The documents file of a segment. Documents are numbered within it.
 #[derive(Debug)]
-pub(super) struct DocumentsFile {
+pub(crate) struct DocumentsFile {
     path: PathBuf,
-    pub(super) first_pid: u32,
     count: u32,
     blocks: Bytes,
     pub(super) ids: Bytes,
@@ -54,8 +17,8 @@ pub(super) struct DocumentsFile {
 }
 
 impl DocumentsFile {
-    /// Locates the two directories. Their entries are checked when they are used.
-    fn open(framed: &FramedFile, entry: &DocumentsEntry) -> Result<Self> {
+    /// Locates the two directories of a file of `count` documents. Their entries are checked when they are used.
+    pub(crate) fn open(framed: &FramedFile, count: u32) -> Result<Self> {
         let payload = &framed.payload;
         let bad = |what| Error::Documents { path: framed.path.clone(), at: payload.len() as u64, what };
         let trailer = payload.len().checked_sub(TRAILER_BYTES).ok_or_else(|| bad("too short for its trailer"))?;
@@ -63,7 +26,7 @@ impl DocumentsFile {
             let at = trailer + 4 * i;
             u32::from_le_bytes(payload[at..at + 4].try_into().expect("four bytes")) as usize
         };
-        if word(0) != entry.count as usize {
+        if word(0) != count as usize {
             return Err(bad("not as many documents as the manifest says"));
         }
         let directory = |end: usize, blocks: usize| {
@@ -76,8 +39,7 @@ impl DocumentsFile {
         let ids = directory(bodies, word(1))?;
         Ok(Self {
             path: framed.path.clone(),
-            first_pid: entry.first_pid,
-            count: entry.count,
+            count,
             blocks: payload.slice(..ids),
             ids: payload.slice(ids..bodies),
             bodies: payload.slice(bodies..trailer),

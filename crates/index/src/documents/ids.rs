@@ -1,18 +1,28 @@
-//! Hash tables from ids to passages: one for a writer, one for an open index.
+//! Passages by id: a set in memory for the ids that a writer adds, and a table in a file for the ids of a segment.
+//!
+//! Payload of a segment's table, with one entry per passage, ascending by hash and pid:
+//!
+//! | bytes | contents |
+//! |---|---|
+//! | `4 P` | `(P) u32`: hashes of the ids |
+//! | `4 P` | `(P) u32`: pids within the segment |
+//!
+//! The hash is the low half of SipHash-1-3 with a key of zeros (Aumasson and Bernstein, "SipHash: a fast short-input
+//! PRF"). An id is looked up by binary search in the mapped file; the ids of all passages with its hash are compared.
 
-use super::file::DocumentsFiles;
-use super::reader::DocumentsReader;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::files::{FileKind, IndexFile};
+use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
+use crate::manifest::SegmentEntry;
+use crate::storage::Storage;
+use bytes::Bytes;
+use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Number of maps that the ids of a writer are spread over. A map is in memory twice while it grows, but only
 /// one of the 64 grows at a time.
 const SHARDS: usize = 64;
-
-/// Least number of ids per thread. They fill many blocks, so that few blocks are unpacked twice: only the first and the
-/// last block of a run may be shared with another thread.
-const LEAST_RUN: usize = 1 << 15;
 
 /// Hash of an id, 96 bits: the probability of any collision among 10^8 ids is about 10^-13.
 type IdHash = [u32; 3];
@@ -57,59 +67,78 @@ fn shard(hash: IdHash) -> usize {
     hash[2] as usize % SHARDS
 }
 
-/// Sorted table of the hashes of all ids: 12 bytes per passage.
-#[derive(Debug)]
-pub(super) struct IdTable {
-    hasher: RandomState,
-    /// High and low half of the hash, pid.
-    entries: Vec<[u32; 3]>,
+/// Hash of an id in a table.
+pub(crate) fn hash_of(id: &[u8]) -> u32 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(id);
+    hasher.finish() as u32
+}
+
+/// Table of a segment's ids. Clones share the bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdTable {
+    hashes: Bytes,
+    pids: Bytes,
 }
 
 impl IdTable {
-    /// Builds the table of all ids, in parallel.
-    ///
-    /// It starts its own threads, because callers hold a lock. A rayon thread that waits for a part of its work
-    /// may run another task meanwhile, and a task that looks up an id would wait for a lock that its own thread
-    /// holds.
-    pub(super) fn of(files: &DocumentsFiles) -> Result<Self> {
-        let hasher = RandomState::new();
-        let mut entries = vec![[0; 3]; files.len as usize];
-        let run = entries.len().div_ceil(rayon::current_num_threads()).max(LEAST_RUN);
-        let fill = |first: usize, entries: &mut [[u32; 3]]| -> Result<()> {
-            let mut reader = DocumentsReader::new(files.clone());
-            for (entry, pid) in entries.iter_mut().zip(first as u32..) {
-                let [high, low] = halves(&hasher, &reader.id(pid)?);
-                *entry = [high, low, pid];
-            }
-            entries.sort_unstable();
-            Ok(())
-        };
-        let fill = &fill;
-        std::thread::scope(|scope| {
-            let runs = (0..).step_by(run).zip(entries.chunks_mut(run));
-            let threads: Vec<_> = runs.map(|(first, entries)| scope.spawn(move || fill(first, entries))).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().expect("reading ids does not panic"))
-        })?;
-        // The stable sort detects the sorted runs and merges them.
-        entries.sort();
-        Ok(Self { hasher, entries })
+    /// Maps the table of a segment and checks its length.
+    pub(crate) fn open(storage: &dyn Storage, segment: &SegmentEntry) -> Result<(Self, FramedFile)> {
+        let file = FramedFile::open_named(storage, IndexFile::new(FileKind::Ids, segment.number), segment.ids)?;
+        let half = segment.count as usize * 4;
+        if file.payload.len() != 2 * half {
+            return Err(Error::IdTable { path: file.path, what: "not one entry for each passage" });
+        }
+        Ok((Self { hashes: file.payload.slice(..half), pids: file.payload.slice(half..) }, file))
     }
 
-    /// Passage that has this id, if any. The ids of all passages with its hash are compared.
-    pub(super) fn find(&self, id: &str, reader: &mut DocumentsReader) -> Result<Option<u32>> {
-        let hash = halves(&self.hasher, id);
-        let first = self.entries.partition_point(|entry| entry[..2] < hash[..]);
-        for entry in self.entries[first..].iter().take_while(|entry| entry[..2] == hash[..]) {
-            if reader.id(entry[2])? == id {
-                return Ok(Some(entry[2]));
+    /// Writes the table of segment `number`, whose passages have ids of these hashes.
+    pub(crate) fn write(storage: &dyn Storage, number: u32, hashes: &[u32]) -> Result<FileEntry> {
+        let mut entries: Vec<(u32, u32)> = hashes.iter().copied().zip(0..).collect();
+        entries.sort_unstable();
+        let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Ids, number))?;
+        entries.iter().try_for_each(|(hash, _)| out.write(&hash.to_le_bytes()))?;
+        entries.iter().try_for_each(|(_, pid)| out.write(&pid.to_le_bytes()))?;
+        out.finish()
+    }
+
+    /// Passages of the segment whose ids have this hash, ascending.
+    pub(crate) fn find(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
+        let (mut first, mut end) = (0, self.hashes.len() / 4);
+        while first < end {
+            let middle = (first + end) / 2;
+            if word(&self.hashes, middle) < hash {
+                first = middle + 1;
+            } else {
+                end = middle;
             }
         }
-        Ok(None)
+        let entries = first..self.hashes.len() / 4;
+        entries.take_while(move |&at| word(&self.hashes, at) == hash).map(|at| word(&self.pids, at))
+    }
+
+    /// Whether this is the table of passages whose ids have these hashes.
+    pub(crate) fn is_of(&self, hashes: &[u32]) -> bool {
+        let mut entries: Vec<(u32, u32)> = hashes.iter().copied().zip(0..).collect();
+        entries.sort_unstable();
+        let found = (0..self.hashes.len() / 4).map(|at| (word(&self.hashes, at), word(&self.pids, at)));
+        found.eq(entries)
     }
 }
 
-/// High and low half of the hash of an id.
-fn halves(hasher: &RandomState, id: &str) -> [u32; 2] {
-    let hash = hasher.hash_one(id);
-    [(hash >> 32) as u32, hash as u32]
+/// Number `at` of an array.
+fn word(array: &Bytes, at: usize) -> u32 {
+    u32::from_le_bytes(array[4 * at..4 * at + 4].try_into().expect("four bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with an independent implementation of SipHash-1-3 (64 bits, key of zeros).
+    #[test]
+    fn hashes_are_frozen() {
+        let found = [&b"a"[..], b"pie", b"doc/1"].map(hash_of);
+        assert_eq!(found, [3_097_171_987, 19_224_261, 3_663_572_660]);
+    }
 }

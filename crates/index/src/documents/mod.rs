@@ -1,9 +1,9 @@
 //! Document store: id, text and metadata of each passage, in compressed blocks.
 //!
-//! In: documents in pid order. Out: any one of them, or a run of them in order.
+//! In: documents in pid order. Out: any one of them, or a run of them in order, or the pid of an id.
 //!
 //! Ids and bodies (text and metadata) are two columns with blocks of different sizes, since a list of results needs
-//! for example a hundred ids and ten texts. A file covers a run of passages:
+//! for example a hundred ids and ten texts. Each segment has a file (and a table of its ids, see `ids.rs`):
 //!
 //! | bytes | contents |
 //! |---|---|
@@ -34,6 +34,11 @@ mod stage;
 mod write;
 
 pub use document::Document;
+pub(crate) use file::DocumentsFile;
+pub(crate) use ids::{IdTable, hash_of};
+pub(crate) use read::DocumentsPart;
 pub use read::{DocumentIter, Documents};
 pub use reader::DocumentsReader;
+pub(crate) use reader::RawDocument;
 pub(crate) use stage::DocumentsStage;
+pub(crate) use write::DocumentsWriter;

@@ -1,46 +1,56 @@
 //! Lookup of documents: by pid, by id, or a run of them.
 
 use super::document::Document;
-use super::file::DocumentsFiles;
-use super::ids::IdTable;
+use super::file::DocumentsFile;
+use super::ids::{IdTable, hash_of};
 use super::reader::DocumentsReader;
-use crate::error::Result;
-use crate::framed_file::FramedFile;
-use crate::manifest::DocumentsEntry;
-use crate::storage::Storage;
+use crate::deleted::Deleted;
+use crate::error::{Error, Result};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// Documents of an index, or of one that is being built. Clones share the bytes.
+/// Documents of an index, or of passages that a writer adds. Clones share the bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
-    files: DocumentsFiles,
-    /// Built by the first lookup of an id, shared by all clones.
-    table: Arc<Mutex<Option<Arc<IdTable>>>>,
+    parts: Arc<[DocumentsPart]>,
+}
+
+/// Documents of one segment.
+#[derive(Clone, Debug)]
+pub(crate) struct DocumentsPart {
+    pub(crate) first_pid: u32,
+    pub(crate) count: u32,
+    pub(crate) file: Arc<DocumentsFile>,
+    /// Empty for documents that are not in an index yet.
+    pub(crate) ids: IdTable,
+    pub(crate) deleted: Deleted,
 }
 
 impl Documents {
-    /// Maps the files of `storage` that `entries` name, in pid order without gaps.
-    pub(crate) fn open(storage: &dyn Storage, entries: &[DocumentsEntry]) -> Result<(Self, Vec<FramedFile>)> {
-        let (files, framed) = DocumentsFiles::open(storage, entries)?;
-        Ok((Self { files, table: Arc::default() }, framed))
+    /// Joins the documents of segments, which are in pid order without gaps.
+    pub(crate) fn new(parts: Vec<DocumentsPart>) -> Self {
+        Self { parts: parts.into() }
     }
 
-    /// Number of documents.
+    /// Documents of each segment.
+    pub(crate) fn parts(&self) -> &[DocumentsPart] {
+        &self.parts
+    }
+
+    /// Number of documents; deleted passages have theirs.
     pub fn len(&self) -> usize {
-        self.files.len as usize
+        self.parts.last().map_or(0, |part| part.first_pid as usize + part.count as usize)
     }
 
     /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
-        self.files.len == 0
+        self.len() == 0
     }
 
     /// Document of passage `pid`. Unpacks one block of each column; for many documents, use [`Documents::reader`].
     ///
     /// # Errors
-    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
-    /// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
+    /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its blocks are corrupt.
     pub fn get(&self, pid: u32) -> Result<Document> {
         self.reader().document(pid)
     }
@@ -48,45 +58,53 @@ impl Documents {
     /// Id of passage `pid`, without unpacking its text.
     ///
     /// # Errors
-    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
-    /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
+    /// [`Error::NoSuchPassage`] where `pid` is out of range, [`Error::Documents`] where its block is corrupt.
     pub fn id(&self, pid: u32) -> Result<String> {
         self.reader().id(pid)
     }
 
-    /// Pid of the passage whose document has this id, if there is one.
-    ///
-    /// The first call reads all ids, on as many threads as the current rayon pool has, and keeps 12 bytes per passage,
-    /// shared by all clones. Calls that start meanwhile wait for it. Later calls unpack one or two blocks of ids.
+    /// Pid of the passage whose document has this id, if there is one that is not deleted. Searches one table per
+    /// segment, and unpacks one block of ids per passage whose id has the same hash of 32 bits.
     ///
     /// # Errors
-    /// [`Error::Documents`](crate::Error::Documents) where a block of ids is corrupt.
+    /// [`Error::Documents`] where a block of ids is corrupt.
     pub fn pid(&self, id: &str) -> Result<Option<u32>> {
-        let table = {
-            // Held while the table is built, so that it is built once; `IdTable::of` says why that cannot deadlock.
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*table {
-                Some(table) => Arc::clone(table),
-                None => Arc::clone(table.insert(Arc::new(IdTable::of(&self.files)?))),
-            }
-        };
-        table.find(id, &mut self.reader())
+        self.reader().find(id)
     }
 
     /// Reader that keeps the last unpacked block of each column. Passages read in ascending order unpack each block
     /// once. In any other order a read costs no more than [`Documents::get`].
     pub fn reader(&self) -> DocumentsReader {
-        DocumentsReader::new(self.files.clone())
+        DocumentsReader::new(self.clone())
     }
 
     /// Documents of a run of passages, each block unpacked once. Passages that are out of range are skipped.
     pub fn iter(&self, pids: Range<u32>) -> DocumentIter {
-        DocumentIter { pids: pids.start..pids.end.min(self.files.len), reader: self.reader() }
+        DocumentIter { pids: pids.start..pids.end.min(self.len() as u32), reader: self.reader() }
+    }
+
+    /// Number of the part that holds passage `pid`.
+    pub(super) fn part_of(&self, pid: u32) -> Result<usize> {
+        let len = self.len() as u32;
+        match self.parts.partition_point(|part| part.first_pid <= pid).checked_sub(1) {
+            Some(at) if pid < len => Ok(at),
+            _ => Err(Error::NoSuchPassage { pid, num_passages: len }),
+        }
+    }
+
+    /// Passages that are not deleted and may have this id, by its hash.
+    pub(super) fn with_hash_of(&self, id: &str) -> Vec<u32> {
+        let hash = hash_of(id.as_bytes());
+        let alive = |part: &DocumentsPart| {
+            let found = part.ids.find(hash).filter(|&pid| pid < part.count && !part.deleted.contains(pid));
+            found.map(|pid| part.first_pid + pid).collect::<Vec<_>>()
+        };
+        self.parts.iter().flat_map(alive).collect()
     }
 }
 
-/// Iterator over the documents of a run of passages, in pid order. An item is
-/// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
+/// Iterator over the documents of a run of passages, in pid order. An item is [`Error::Documents`] where its blocks are
+/// corrupt.
 #[derive(Debug)]
 pub struct DocumentIter {
     pids: Range<u32>,

@@ -2,7 +2,8 @@
 
 use super::block::Block;
 use super::document::Document;
-use super::file::{DocumentsFile, DocumentsFiles};
+use super::file::DocumentsFile;
+use super::read::Documents;
 use crate::bits::take_varint;
 use crate::error::Result;
 use bytes::Bytes;
@@ -13,14 +14,25 @@ use std::ops::Range;
 /// It holds one block of ids and one of bodies, unpacked: at most 4 and 64 KiB, unless a single document is larger.
 #[derive(Debug)]
 pub struct DocumentsReader {
-    files: DocumentsFiles,
+    documents: Documents,
     ids: Unpacked,
     bodies: Unpacked,
 }
 
+/// Fields of a document as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawDocument<'a> {
+    /// Id, in UTF-8.
+    pub(crate) id: &'a [u8],
+    /// Text, in UTF-8.
+    pub(crate) text: &'a [u8],
+    /// A JSON object; empty without metadata.
+    pub(crate) metadata: &'a [u8],
+}
+
 impl DocumentsReader {
-    pub(super) fn new(files: DocumentsFiles) -> Self {
-        Self { files, ids: Unpacked::default(), bodies: Unpacked::default() }
+    pub(super) fn new(documents: Documents) -> Self {
+        Self { documents, ids: Unpacked::default(), bodies: Unpacked::default() }
     }
 
     /// Id of passage `pid`.
@@ -29,10 +41,10 @@ impl DocumentsReader {
     /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
     /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
     pub fn id(&mut self, pid: u32) -> Result<String> {
-        let file = self.files.file_of(pid)?;
-        let block = self.ids.seek(file, &file.ids, pid, 1)?;
-        let [id] = self.ids.take(file, block)?;
-        utf8(file, block, id)
+        let at = Place::of(&self.documents, pid)?;
+        let block = self.ids.seek(&at, &at.file.ids, 1)?;
+        let [id] = self.ids.take(at.file, block)?;
+        utf8(at.file, block, id)
     }
 
     /// Text of passage `pid`, without its id and its metadata.
@@ -41,10 +53,10 @@ impl DocumentsReader {
     /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) where `pid` is out of range,
     /// [`Error::Documents`](crate::Error::Documents) where its block is corrupt.
     pub fn text(&mut self, pid: u32) -> Result<String> {
-        let file = self.files.file_of(pid)?;
-        let block = self.bodies.seek(file, &file.bodies, pid, 2)?;
-        let [text, _] = self.bodies.take(file, block)?;
-        utf8(file, block, text)
+        let at = Place::of(&self.documents, pid)?;
+        let block = self.bodies.seek(&at, &at.file.bodies, 2)?;
+        let [text, _] = self.bodies.take(at.file, block)?;
+        utf8(at.file, block, text)
     }
 
     /// Document of passage `pid`.
@@ -54,14 +66,38 @@ impl DocumentsReader {
     /// [`Error::Documents`](crate::Error::Documents) where its blocks are corrupt.
     pub fn document(&mut self, pid: u32) -> Result<Document> {
         let id = self.id(pid)?;
-        let file = self.files.file_of(pid)?;
-        let block = self.bodies.seek(file, &file.bodies, pid, 2)?;
-        let [text, metadata] = self.bodies.take(file, block)?;
+        let at = Place::of(&self.documents, pid)?;
+        let block = self.bodies.seek(&at, &at.file.bodies, 2)?;
+        let [text, metadata] = self.bodies.take(at.file, block)?;
         let metadata = match metadata {
             [] => None,
-            json => Some(serde_json::from_slice(json).map_err(|_| file.bad(block, "metadata is not JSON"))?),
+            json => Some(serde_json::from_slice(json).map_err(|_| at.file.bad(block, "metadata is not JSON"))?),
         };
-        Ok(Document { id, text: utf8(file, block, text)?, metadata })
+        Ok(Document { id, text: utf8(at.file, block, text)?, metadata })
+    }
+
+    /// Document of passage `pid` as it is stored.
+    pub(crate) fn raw(&mut self, pid: u32) -> Result<RawDocument<'_>> {
+        let at = Place::of(&self.documents, pid)?;
+        let block = self.ids.seek(&at, &at.file.ids, 1)?;
+        let [id] = self.ids.take(at.file, block)?;
+        let block = self.bodies.seek(&at, &at.file.bodies, 2)?;
+        let [text, metadata] = self.bodies.take(at.file, block)?;
+        Ok(RawDocument { id, text, metadata })
+    }
+
+    /// Pid of the passage that has this id, if there is one that is not deleted. As [`Documents::pid`], with the last
+    /// unpacked block kept.
+    ///
+    /// # Errors
+    /// [`Error::Documents`](crate::Error::Documents) where a block of ids is corrupt.
+    pub fn find(&mut self, id: &str) -> Result<Option<u32>> {
+        for pid in self.documents.with_hash_of(id) {
+            if self.id(pid)? == id {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -69,33 +105,46 @@ fn utf8(file: &DocumentsFile, block: Block, bytes: &[u8]) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| file.bad(block, "text is not UTF-8"))
 }
 
+/// A document's file, and its number in it.
+struct Place<'a> {
+    part: usize,
+    file: &'a DocumentsFile,
+    number: u32,
+}
+
+impl<'a> Place<'a> {
+    fn of(documents: &'a Documents, pid: u32) -> Result<Self> {
+        let number = documents.part_of(pid)?;
+        let part = &documents.parts()[number];
+        Ok(Self { part: number, file: &part.file, number: pid - part.first_pid })
+    }
+}
+
 /// An unpacked block and a position in it.
 #[derive(Debug, Default)]
 struct Unpacked {
     bytes: Vec<u8>,
     at: usize,
-    /// First passage of the block.
-    first: u32,
-    /// Passage whose record starts at `at`.
+    /// Document whose record starts at `at`.
     next: u32,
-    /// End of the block's passages, exclusive; 0 before any block is loaded.
-    end: u32,
-    block: Option<Block>,
+    /// The block, and the number of the part that it belongs to.
+    loaded: Option<(usize, Block)>,
 }
 
 impl Unpacked {
-    /// Moves to the record of `pid`; every record of the column has `fields` fields.
-    fn seek(&mut self, file: &DocumentsFile, column: &Bytes, pid: u32, fields: usize) -> Result<Block> {
-        let block = match self.block {
-            Some(block) if (self.first..self.end).contains(&pid) => block,
-            _ => self.load(file, file.find(column, pid - file.first_pid)?)?,
+    /// Moves to the record of a document; every record of the column has `fields` fields.
+    fn seek(&mut self, place: &Place<'_>, column: &Bytes, fields: usize) -> Result<Block> {
+        let number = place.number;
+        let block = match self.loaded {
+            Some((part, block)) if part == place.part && block.holds(number) => block,
+            _ => self.load(place, place.file.find(column, number)?)?,
         };
-        if pid < self.next {
-            (self.at, self.next) = (0, self.first);
+        if number < self.next {
+            (self.at, self.next) = (0, block.first);
         }
-        while self.next < pid {
+        while self.next < number {
             for _ in 0..fields {
-                self.take_field(file, block)?;
+                self.take_field(place.file, block)?;
             }
             self.next += 1;
         }
@@ -122,14 +171,11 @@ impl Unpacked {
         Ok(start..start + len)
     }
 
-    fn load(&mut self, file: &DocumentsFile, block: Block) -> Result<Block> {
-        self.block = None;
-        self.bytes = file.unpack(block)?;
-        self.at = 0;
-        self.first = file.first_pid + block.first;
-        self.next = self.first;
-        self.end = self.first + block.count;
-        self.block = Some(block);
+    fn load(&mut self, place: &Place<'_>, block: Block) -> Result<Block> {
+        self.loaded = None;
+        self.bytes = place.file.unpack(block)?;
+        (self.at, self.next) = (0, block.first);
+        self.loaded = Some((place.part, block));
         Ok(block)
     }
 }

@@ -1,27 +1,34 @@
-//! Writer of all documents of an index: numbered files, unique ids.
+//! Documents of the passages that a writer adds, before the passages come: a temporary file, and their ids.
 
 use super::document::{Document, check_id};
-use super::ids::IdSet;
-use super::read::Documents;
-use super::write::{DocumentsWriter, Records, records};
-use crate::error::{Error, Result};
-use crate::manifest::DocumentsEntry;
+use super::file::DocumentsFile;
+use super::ids::{IdSet, IdTable};
+use super::read::{Documents, DocumentsPart};
+use super::reader::RawDocument;
+use super::write::{DocumentsWriter, checked_metadata};
+use crate::deleted::Deleted;
+use crate::error::{Error, Result, io_at};
+use crate::files::{FileKind, IndexFile};
+use crate::framed_file::FramedFile;
 use crate::storage::Storage;
+use std::sync::Arc;
 
-/// Documents files, finished and open, and the ids written so far.
+/// The temporary file. No segment gets so high a number.
+const TEMPORARY: IndexFile = IndexFile { kind: FileKind::Documents, number: u32::MAX };
+
+/// Documents that are written to a temporary file, in order.
 #[derive(Default)]
 pub(crate) struct DocumentsStage {
     open: Option<DocumentsWriter>,
-    files: Vec<DocumentsEntry>,
     ids: IdSet,
     count: u32,
     is_closed: bool,
 }
 
 impl DocumentsStage {
-    /// Checks the next document and makes its records. Refuses an invalid or duplicate id, metadata that is not an
-    /// object, a document that is too large, and a document for which there is no pid.
-    pub(crate) fn admit(&self, document: &Document) -> Result<Records> {
+    /// Checks the next document, and returns its metadata as JSON. Refuses an invalid or duplicate id, metadata that is
+    /// not an object, a document that is too large, and a document for which there is no pid.
+    pub(crate) fn admit(&self, document: &Document) -> Result<Vec<u8>> {
         assert!(!self.is_closed, "documents come before finish_documents");
         check_id(&document.id, self.count)?;
         if let Some(first) = self.ids.get(&document.id) {
@@ -31,20 +38,17 @@ impl DocumentsStage {
             let limit = u64::from(u32::MAX);
             return Err(Error::TooMany { what: "passages", found: limit + 1, limit });
         }
-        records(document)
+        checked_metadata(document)
     }
 
-    /// Writes an admitted document, after closing a file that has reached `file_bytes`.
-    pub(crate) fn push(&mut self, storage: &dyn Storage, file_bytes: u64, id: &str, records: &Records) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.bytes() >= file_bytes) {
-            self.close_file()?;
-        }
+    /// Writes an admitted document.
+    pub(crate) fn push(&mut self, storage: &dyn Storage, document: &Document, metadata: &[u8]) -> Result<()> {
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(DocumentsWriter::create(storage, self.files.len() as u32, self.count)?),
+            none => none.insert(DocumentsWriter::create(storage, TEMPORARY.number)?),
         };
-        open.push(records)?;
-        self.ids.insert(id, self.count);
+        open.push(RawDocument { id: document.id.as_bytes(), text: document.text.as_bytes(), metadata })?;
+        self.ids.insert(&document.id, self.count);
         self.count += 1;
         Ok(())
     }
@@ -54,27 +58,26 @@ impl DocumentsStage {
         self.ids.bytes_held() + self.open.as_ref().map_or(0, DocumentsWriter::bytes_held)
     }
 
-    fn close_file(&mut self) -> Result<()> {
-        if let Some(open) = self.open.take() {
-            self.files.push(open.finish()?);
-        }
-        Ok(())
+    /// Number of documents.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
     }
 
-    /// Closes the last file and frees the ids.
-    pub(crate) fn close(&mut self) -> Result<()> {
+    /// Ends the documents, frees their ids, and opens the temporary file.
+    pub(crate) fn close(&mut self, storage: &dyn Storage) -> Result<Documents> {
         self.is_closed = true;
         self.ids = IdSet::default();
-        self.close_file()
+        let Some(open) = self.open.take() else { return Ok(Documents::default()) };
+        let entry = open.finish_temporary()?;
+        let framed = FramedFile::open_named(storage, TEMPORARY, entry)?;
+        let file = Arc::new(DocumentsFile::open(&framed, self.count)?);
+        let (ids, deleted) = (IdTable::default(), Deleted::default());
+        Ok(Documents::new(vec![DocumentsPart { first_pid: 0, count: self.count, file, ids, deleted }]))
     }
 
-    /// Opens the closed files.
-    pub(crate) fn open(&self, storage: &dyn Storage) -> Result<Documents> {
-        Ok(Documents::open(storage, &self.files)?.0)
-    }
-
-    /// Takes the entries of the closed files, for the manifest.
-    pub(crate) fn take_files(&mut self) -> Vec<DocumentsEntry> {
-        std::mem::take(&mut self.files)
+    /// Deletes the temporary file.
+    pub(crate) fn remove(&self, storage: &dyn Storage) -> Result<()> {
+        let name = TEMPORARY.name();
+        storage.remove(&name).map_err(io_at(&storage.path(&name)))
     }
 }

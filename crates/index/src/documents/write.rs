@@ -2,26 +2,26 @@
 
 use super::block::{BLOCK_LIMIT, BODY_BLOCK_BYTES, Block, ID_BLOCK_BYTES, ZSTD_LEVEL};
 use super::document::Document;
+use super::reader::RawDocument;
 use crate::bits::push_varint;
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
-use crate::framed_file::FramedFileWriter;
-use crate::manifest::DocumentsEntry;
+use crate::framed_file::{FileEntry, FramedFileWriter};
 use crate::storage::Storage;
 use std::path::{Path, PathBuf};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
 /// An open documents file.
-pub(super) struct DocumentsWriter {
+pub(crate) struct DocumentsWriter {
     path: PathBuf,
     out: FramedFileWriter,
     zstd: Compressor<'static>,
-    number: u32,
-    first_pid: u32,
     count: u32,
     ids: Column,
     bodies: Column,
+    /// Buffer of one record.
+    record: Vec<u8>,
 }
 
 /// One column: the open block and the entries of the written ones.
@@ -75,8 +75,8 @@ impl Column {
 }
 
 impl DocumentsWriter {
-    /// Starts documents file `number`, whose first document belongs to passage `first_pid`.
-    pub(super) fn create(storage: &dyn Storage, number: u32, first_pid: u32) -> Result<Self> {
+    /// Starts the documents file `number`.
+    pub(crate) fn create(storage: &dyn Storage, number: u32) -> Result<Self> {
         let file = IndexFile::new(FileKind::Documents, number);
         let path = storage.path(&file.name());
         let zstd = || {
@@ -88,34 +88,44 @@ impl DocumentsWriter {
             out: FramedFileWriter::create(storage, file)?,
             zstd: zstd().map_err(io_at(&path))?,
             path,
-            number,
-            first_pid,
             count: 0,
             ids: Column::new(ID_BLOCK_BYTES),
             bodies: Column::new(BODY_BLOCK_BYTES),
+            record: Vec::new(),
         })
     }
 
-    /// Bytes of the payload so far, without the open blocks.
-    pub(super) fn bytes(&self) -> u64 {
-        self.out.payload_bytes()
-    }
-
     /// Memory that grows with the file, in bytes.
-    pub(super) fn bytes_held(&self) -> usize {
+    pub(crate) fn bytes_held(&self) -> usize {
         (self.ids.directory.capacity() + self.bodies.directory.capacity()) * size_of::<Block>()
     }
 
-    /// Appends the records of a document.
-    pub(super) fn push(&mut self, records: &Records) -> Result<()> {
-        self.ids.push(&records.id, &self.path, &mut self.zstd, &mut self.out)?;
-        self.bodies.push(&records.body, &self.path, &mut self.zstd, &mut self.out)?;
+    /// Appends a document whose records are not larger than a block can be.
+    pub(crate) fn push(&mut self, document: RawDocument<'_>) -> Result<()> {
+        let Self { path, out, zstd, ids, bodies, record, .. } = self;
+        record.clear();
+        push_field(record, document.id);
+        ids.push(record, path, zstd, out)?;
+        record.clear();
+        push_field(record, document.text);
+        push_field(record, document.metadata);
+        bodies.push(record, path, zstd, out)?;
         self.count += 1;
         Ok(())
     }
 
+    /// Completes the file.
+    pub(crate) fn finish(self) -> Result<FileEntry> {
+        self.into_framed()?.finish()
+    }
+
+    /// Completes a file that need not survive the process.
+    pub(super) fn finish_temporary(self) -> Result<FileEntry> {
+        self.into_framed()?.finish_temporary()
+    }
+
     /// Writes the open blocks, the directories and the trailer.
-    pub(super) fn finish(mut self) -> Result<DocumentsEntry> {
+    fn into_framed(mut self) -> Result<FramedFileWriter> {
         self.ids.write_block(&self.path, &mut self.zstd, &mut self.out)?;
         self.bodies.write_block(&self.path, &mut self.zstd, &mut self.out)?;
         for block in self.ids.directory.iter().chain(&self.bodies.directory) {
@@ -124,19 +134,19 @@ impl DocumentsWriter {
         for count in [self.count, self.ids.directory.len() as u32, self.bodies.directory.len() as u32, 0] {
             self.out.write(&count.to_le_bytes())?;
         }
-        let file = self.out.finish()?;
-        Ok(DocumentsEntry { number: self.number, first_pid: self.first_pid, count: self.count, file })
+        Ok(self.out)
     }
 }
 
-/// Records of a document, one for each column.
-pub(crate) struct Records {
-    id: Vec<u8>,
-    body: Vec<u8>,
+/// Appends a field of a record: its length and its bytes.
+fn push_field(record: &mut Vec<u8>, field: &[u8]) {
+    push_varint(record, field.len() as u64);
+    record.extend_from_slice(field);
 }
 
-/// Encodes a document as records. Refuses metadata that is not an object, and records above [`BLOCK_LIMIT`].
-pub(super) fn records(document: &Document) -> Result<Records> {
+/// Metadata of a document as JSON. Refuses metadata that is not an object, and a document with a record above
+/// [`BLOCK_LIMIT`].
+pub(super) fn checked_metadata(document: &Document) -> Result<Vec<u8>> {
     let metadata = match &document.metadata {
         None => Vec::new(),
         Some(object @ serde_json::Value::Object(_)) => {
@@ -144,18 +154,10 @@ pub(super) fn records(document: &Document) -> Result<Records> {
         }
         Some(_) => return Err(Error::Metadata { id: document.id.clone() }),
     };
-    let field = |bytes: &mut Vec<u8>, field: &[u8]| {
-        push_varint(bytes, field.len() as u64);
-        bytes.extend_from_slice(field);
-    };
-    let (mut id, mut body) = (Vec::new(), Vec::new());
-    field(&mut id, document.id.as_bytes());
-    field(&mut body, document.text.as_bytes());
-    field(&mut body, &metadata);
-    match id.len().max(body.len()) {
-        bytes if bytes > BLOCK_LIMIT => {
-            Err(Error::DocumentTooLarge { id: document.id.clone(), bytes, limit: BLOCK_LIMIT })
-        }
-        _ => Ok(Records { id, body }),
+    // A length takes at most ten bytes.
+    let bytes = document.id.len().max(document.text.len() + metadata.len()) + 20;
+    match bytes > BLOCK_LIMIT {
+        true => Err(Error::DocumentTooLarge { id: document.id.clone(), bytes, limit: BLOCK_LIMIT }),
+        false => Ok(metadata),
     }
 }

@@ -10,6 +10,9 @@ use crate::framed_file::FramedFileWriter;
 pub(crate) struct ListsEncoder {
     num_passages: u32,
     num_lists: u32,
+    num_full: u32,
+    /// Empty lists since the last head.
+    num_skipped: u64,
     heads: Vec<u8>,
     quotients: BitWriter,
     remainders: BitWriter,
@@ -21,6 +24,8 @@ impl ListsEncoder {
         Self {
             num_passages,
             num_lists: 0,
+            num_full: 0,
+            num_skipped: 0,
             heads: Vec::new(),
             quotients: BitWriter::default(),
             remainders: BitWriter::default(),
@@ -31,10 +36,13 @@ impl ListsEncoder {
     pub(crate) fn push(&mut self, pids: &[u32]) {
         debug_assert!(pids.is_sorted_by(|a, b| a < b) && pids.last().is_none_or(|&pid| pid < self.num_passages));
         self.num_lists += 1;
-        push_varint(&mut self.heads, pids.len() as u64);
         if pids.is_empty() {
+            self.num_skipped += 1;
             return;
         }
+        self.num_full += 1;
+        push_varint(&mut self.heads, std::mem::take(&mut self.num_skipped));
+        push_varint(&mut self.heads, pids.len() as u64);
         let low_bits = best_low_bits(pids);
         let mut zeros = 0;
         for gap in gaps(pids) {
@@ -56,6 +64,8 @@ impl ListsEncoder {
         prelude.extend_from_slice(&self.num_passages.to_le_bytes());
         prelude.extend_from_slice(&(quotients.len() as u64).to_le_bytes());
         prelude.extend_from_slice(&(remainders.len() as u64).to_le_bytes());
+        prelude.extend_from_slice(&self.num_full.to_le_bytes());
+        prelude.extend_from_slice(&[0; 4]);
         [prelude, quotients, remainders, self.heads]
     }
 

@@ -28,13 +28,19 @@
 //! | 4..8 | u32 | number of passages, `P` |
 //! | 8..16 | u64 | bytes of the quotients |
 //! | 16..24 | u64 | bytes of the remainders |
-//! | 24.. | bits | quotients of all lists, one bit string without gaps, zero-padded to a multiple of 8 bytes |
+//! | 24..28 | u32 | number of lists that are not empty |
+//! | 28..32 | | zero |
+//! | 32.. | bits | quotients of all lists, one bit string without gaps, zero-padded to a multiple of 8 bytes |
 //! | | bits | remainders likewise, then 8 zero bytes, so that any can be read with one 8-byte load |
-//! | | | heads: for each list its length `n`; if it is not 0, `b` (one byte) and the number of zeros in its quotients |
+//! | | | heads: for each list that is not empty the number of empty lists before it, its length `n`, `b` (one byte), and the number of zeros in its quotients |
 //!
-//! Bit strings start at the lowest bit of each byte; lengths and numbers of zeros are LEB128. The start of a list
+//! Bit strings start at the lowest bit of each byte; numbers in heads are LEB128, except `b`. The start of a list
 //! follows from the heads before it, each of which stands for `n + zeros` bits of quotients and `n * b` bits of
-//! remainders.
+//! remainders. A segment of a few passages has few lists that are not empty, so its file and its heads in memory are
+//! small for any `K`.
+//!
+//! In format 2 the quotients begin at byte 24, and there is a head for every list: its length, which alone is stored
+//! if it is 0, `b` and the number of zeros.
 
 mod encode;
 #[cfg(test)]
@@ -47,7 +53,10 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// Size of the numbers before the quotients.
-const PRELUDE_BYTES: usize = 24;
+const PRELUDE_BYTES: usize = 32;
+
+/// Size of these numbers in format 2.
+const OLD_PRELUDE_BYTES: usize = 24;
 
 /// Zero bytes after the remainders.
 const PADDING_BYTES: usize = 8;
@@ -68,10 +77,34 @@ struct Head {
     low_bits: u32,
 }
 
+/// Number of lists per list that is not empty, from which on only these have a head in memory.
+const SPARSE: usize = 4;
+
+/// Heads by code.
+#[derive(Clone, Debug)]
+struct Heads {
+    /// Codes of the lists that are not empty, ascending; `None` if every list has a head.
+    codes: Option<Arc<[u32]>>,
+    heads: Arc<[Head]>,
+}
+
+impl Heads {
+    /// Head of the list of `code`; `None` if the list is empty or the code is out of range.
+    #[inline]
+    fn get(&self, code: u32) -> Option<&Head> {
+        let at = match &self.codes {
+            None => code as usize,
+            Some(codes) => codes.binary_search(&code).ok()?,
+        };
+        self.heads.get(at)
+    }
+}
+
 /// Inverted lists of one segment. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct InvertedLists {
-    heads: Arc<[Head]>,
+    num_lists: usize,
+    heads: Heads,
     quotients: Bytes,
     remainders: Bytes,
     num_passages: u32,
@@ -79,9 +112,11 @@ pub struct InvertedLists {
 }
 
 impl InvertedLists {
-    /// Parses the heads, `O(K)`, and checks that all lists are inside the payload.
-    pub(crate) fn parse(payload: &Bytes) -> Result<Self, &'static str> {
-        if payload.len() < PRELUDE_BYTES {
+    /// Parses the heads, `O(K)` at most, and checks that all lists are inside the payload, which is in format 2 if it
+    /// is `old`.
+    pub(crate) fn parse(payload: &Bytes, old: bool) -> Result<Self, &'static str> {
+        let prelude = if old { OLD_PRELUDE_BYTES } else { PRELUDE_BYTES };
+        if payload.len() < prelude {
             return Err("too short for its prelude");
         }
         let u32_at = |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().expect("four bytes"));
@@ -89,54 +124,37 @@ impl InvertedLists {
             let value = u64::from_le_bytes(payload[at..at + 8].try_into().expect("eight bytes"));
             usize::try_from(value).map_err(|_| "a part is larger than memory")
         };
-        let (num_lists, num_passages) = (u32_at(0), u32_at(4));
-        let remainders_at = PRELUDE_BYTES.checked_add(usize_at(8)?).ok_or("a part is larger than memory")?;
+        let (num_lists, num_passages) = (u32_at(0) as usize, u32_at(4));
+        let remainders_at = prelude.checked_add(usize_at(8)?).ok_or("a part is larger than memory")?;
         let heads_at = remainders_at.checked_add(usize_at(16)?).ok_or("a part is larger than memory")?;
         if heads_at > payload.len() {
             return Err("its parts are larger than the payload");
         }
-        let mut lists = Self {
-            heads: Arc::default(),
-            quotients: payload.slice(PRELUDE_BYTES..remainders_at),
+        let bytes = &payload[heads_at..];
+        let (codes, parsed) = match old {
+            true => (None, parse_old_heads(bytes, num_lists, num_passages)?),
+            false => parse_heads(bytes, num_lists, u32_at(24) as usize, num_passages)?,
+        };
+        let lists = Self {
+            num_lists,
+            heads: Heads { codes: codes.map(Into::into), heads: parsed.heads.into() },
+            quotients: payload.slice(prelude..remainders_at),
             remainders: payload.slice(remainders_at..heads_at),
             num_passages,
-            num_entries: 0,
+            num_entries: parsed.num_entries,
         };
-        lists.parse_heads(num_lists as usize, &payload[heads_at..])?;
-        Ok(lists)
-    }
-
-    /// Parses `num_lists` heads and derives the position of each list.
-    fn parse_heads(&mut self, num_lists: usize, mut bytes: &[u8]) -> Result<(), &'static str> {
-        // A head has at least one byte, which bounds the allocation for a corrupt number of lists.
-        if num_lists > bytes.len() {
-            return Err("the heads end too early");
-        }
-        let mut heads = Vec::with_capacity(num_lists);
-        let (mut quotients_at, mut remainders_at) = (0u64, 0u64);
-        for _ in 0..num_lists {
-            let (len, low_bits, zeros) = take_head(&mut bytes, self.num_passages)?;
-            heads.push(Head { quotients_at, remainders_at, len, low_bits });
-            quotients_at += u64::from(len) + zeros;
-            remainders_at += u64::from(len) * u64::from(low_bits);
-            self.num_entries += u64::from(len);
-        }
-        if !bytes.is_empty() {
-            return Err("bytes follow the heads");
-        }
-        if self.quotients.len() as u64 != quotients_at.div_ceil(64) * 8 {
+        if lists.quotients.len() as u64 != parsed.quotients.div_ceil(64) * 8 {
             return Err("the quotients are not as long as the heads say");
         }
-        if self.remainders.len() as u64 != remainders_at.div_ceil(64) * 8 + PADDING_BYTES as u64 {
+        if lists.remainders.len() as u64 != parsed.remainders.div_ceil(64) * 8 + PADDING_BYTES as u64 {
             return Err("the remainders are not as long as the heads say");
         }
-        self.heads = heads.into();
-        Ok(())
+        Ok(lists)
     }
 
     /// Number of lists, `K`.
     pub fn num_lists(&self) -> usize {
-        self.heads.len()
+        self.num_lists
     }
 
     /// Number of passages of the segment, `P`.
@@ -151,7 +169,7 @@ impl InvertedLists {
 
     /// Number of passages in the list of `code`; 0 for a code that is out of range.
     pub fn list_len(&self, code: u32) -> usize {
-        self.heads.get(code as usize).map_or(0, |head| head.len as usize)
+        self.heads.get(code).map_or(0, |head| head.len as usize)
     }
 
     /// Decodes the list of `code` into `pids`, ascending, replacing the contents.
@@ -172,7 +190,7 @@ impl InvertedLists {
     /// Cursor at the start of the list of `code`; at the end of an empty list if `code` is out of range.
     #[inline]
     pub fn cursor(&self, code: u32) -> Cursor {
-        let head = self.heads.get(code as usize).copied().unwrap_or_default();
+        let head = self.heads.get(code).copied().unwrap_or_default();
         let (first, word_at) = (head.quotients_at, head.quotients_at / 64);
         let mut cursor = Cursor {
             word: if head.len == 0 { 0 } else { self.quotient_word(word_at).unwrap_or(0) & u64::MAX << (first % 64) },
@@ -262,6 +280,82 @@ pub struct Cursor {
     low_bits: u32,
 }
 
+/// Heads as they are parsed, and the sums of what they stand for.
+#[derive(Default)]
+struct ParsedHeads {
+    heads: Vec<Head>,
+    /// Bits of all quotients so far.
+    quotients: u64,
+    /// Bits of all remainders so far.
+    remainders: u64,
+    num_entries: u64,
+}
+
+impl ParsedHeads {
+    /// Takes a head off the front of `bytes`, and appends it with the position of its list; returns its length.
+    fn push(&mut self, bytes: &mut &[u8], num_passages: u32) -> Result<u32, &'static str> {
+        let (len, low_bits, zeros) = take_head(bytes, num_passages)?;
+        self.heads.push(Head { quotients_at: self.quotients, remainders_at: self.remainders, len, low_bits });
+        self.quotients = self.quotients.saturating_add(u64::from(len) + zeros);
+        self.remainders = self.remainders.saturating_add(u64::from(len) * u64::from(low_bits));
+        self.num_entries += u64::from(len);
+        Ok(len)
+    }
+}
+
+/// Parses the heads of the `num_full` lists that are not empty, of `num_lists` in all. Also returns their codes, unless
+/// every list has got a head.
+fn parse_heads(
+    mut bytes: &[u8],
+    num_lists: usize,
+    num_full: usize,
+    num_passages: u32,
+) -> Result<(Option<Vec<u32>>, ParsedHeads), &'static str> {
+    // A head has at least four bytes, which bounds the allocations for a corrupt number of lists.
+    if num_full > bytes.len() / 4 {
+        return Err("the heads end too early");
+    }
+    let is_sparse = num_full.saturating_mul(SPARSE) < num_lists;
+    let mut codes = Vec::new();
+    let mut parsed = ParsedHeads::default();
+    let mut code = 0u64;
+    for _ in 0..num_full {
+        code = code.saturating_add(take_varint(&mut bytes).ok_or("the heads end too early")?);
+        if code >= num_lists as u64 {
+            return Err("a head is after the last list");
+        }
+        if is_sparse {
+            codes.push(code as u32);
+        } else {
+            parsed.heads.resize(code as usize, Head::default());
+        }
+        if parsed.push(&mut bytes, num_passages)? == 0 {
+            return Err("an empty list has a head");
+        }
+        code += 1;
+    }
+    if !bytes.is_empty() {
+        return Err("bytes follow the heads");
+    }
+    if !is_sparse {
+        parsed.heads.resize(num_lists, Head::default());
+    }
+    Ok((is_sparse.then_some(codes), parsed))
+}
+
+/// Parses the heads of format 2, one for each list.
+fn parse_old_heads(mut bytes: &[u8], num_lists: usize, num_passages: u32) -> Result<ParsedHeads, &'static str> {
+    // A head has at least one byte, which bounds the allocation for a corrupt number of lists.
+    if num_lists > bytes.len() {
+        return Err("the heads end too early");
+    }
+    let mut parsed = ParsedHeads::default();
+    for _ in 0..num_lists {
+        parsed.push(&mut bytes, num_passages)?;
+    }
+    if bytes.is_empty() { Ok(parsed) } else { Err("bytes follow the heads") }
+}
+
 /// Parses a head: length, low bits, number of zeros.
 fn take_head(bytes: &mut &[u8], num_passages: u32) -> Result<(u32, u32, u64), &'static str> {
     let early = "the heads end too early";
@@ -274,8 +368,8 @@ fn take_head(bytes: &mut &[u8], num_passages: u32) -> Result<(u32, u32, u64), &'
     let zeros = take_varint(bytes).ok_or(early)?;
     let low_bits = u32::from(low_bits);
     // Gaps of `len` passages below `P` add up to at most `P - len`.
-    let room = u64::from(num_passages).checked_sub(len).ok_or("a list is longer than there are passages")?;
-    if low_bits > MAX_LOW_BITS || zeros > room >> low_bits {
+    let most = u64::from(num_passages).checked_sub(len).ok_or("a list is longer than there are passages")?;
+    if low_bits > MAX_LOW_BITS || zeros > most >> low_bits {
         return Err("a list reaches beyond the last passage");
     }
     Ok((len as u32, low_bits, zeros))

@@ -8,6 +8,28 @@ fn encode(num_passages: u32, lists: &[Vec<u32>]) -> Bytes {
     encoder.into_payload()
 }
 
+fn parse(payload: &Bytes) -> Result<InvertedLists, &'static str> {
+    InvertedLists::parse(payload, false)
+}
+
+/// The payload of the same lists in format 2: a head for every list, and a shorter prelude.
+fn in_format_2(payload: &Bytes, lists: &[Vec<u32>]) -> Bytes {
+    let word = |at: usize| u64::from_le_bytes(payload[at..at + 8].try_into().unwrap()) as usize;
+    let heads_at = PRELUDE_BYTES + word(8) + word(16);
+    let (mut heads, mut rest) = (Vec::new(), &payload[heads_at..]);
+    for list in lists {
+        if list.is_empty() {
+            heads.push(0);
+            continue;
+        }
+        take_varint(&mut rest).unwrap();
+        let before = rest;
+        take_head(&mut rest, u32::MAX).unwrap();
+        heads.extend_from_slice(&before[..before.len() - rest.len()]);
+    }
+    [&payload[..OLD_PRELUDE_BYTES], &payload[PRELUDE_BYTES..heads_at], &heads].concat().into()
+}
+
 fn decode_all(lists: &InvertedLists) -> Vec<Vec<u32>> {
     let decode = |code| {
         let mut pids = vec![7];
@@ -58,7 +80,7 @@ fn lists_of_every_shape_come_back() {
         (0..500).chain(p - 1..p).collect(),
         vec![5; 1],
     ];
-    let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
+    let lists = parse(&encode(p, &cases)).unwrap();
     assert_eq!(lists.num_lists(), cases.len());
     assert_eq!(lists.num_entries(), cases.iter().map(|c| c.len() as u64).sum::<u64>());
     assert!(decode_all(&lists) == cases);
@@ -69,14 +91,14 @@ fn lists_of_every_shape_come_back() {
 #[test]
 fn pids_up_to_the_largest_come_back() {
     let cases = vec![vec![0, u32::MAX - 1], vec![u32::MAX - 1], vec![1 << 31], vec![]];
-    let lists = InvertedLists::parse(&encode(u32::MAX, &cases)).unwrap();
+    let lists = parse(&encode(u32::MAX, &cases)).unwrap();
     assert!(decode_all(&lists) == cases);
 }
 
 #[test]
 fn no_lists_and_no_passages() {
-    assert_eq!(InvertedLists::parse(&encode(0, &[])).unwrap().num_lists(), 0);
-    let empty = InvertedLists::parse(&encode(0, &[vec![], vec![]])).unwrap();
+    assert_eq!(parse(&encode(0, &[])).unwrap().num_lists(), 0);
+    let empty = parse(&encode(0, &[vec![], vec![]])).unwrap();
     assert_eq!(decode_all(&empty), [[0u32; 0], [0; 0]]);
 }
 
@@ -84,10 +106,29 @@ fn no_lists_and_no_passages() {
 fn every_truncation_is_refused() {
     let payload = encode(1000, &[vec![1, 5, 999], vec![], (0..500).collect()]);
     for len in 0..payload.len() {
-        assert!(InvertedLists::parse(&payload.slice(..len)).is_err(), "{len}");
+        assert!(parse(&payload.slice(..len)).is_err(), "{len}");
     }
     let longer: Bytes = [&payload[..], &[0]].concat().into();
-    assert!(InvertedLists::parse(&longer).is_err());
+    assert!(parse(&longer).is_err());
+}
+
+#[test]
+fn a_segment_of_few_passages_has_small_lists() {
+    let mut cases = vec![vec![]; 1 << 16];
+    cases[77] = vec![0, 2];
+    cases[65_535] = vec![1];
+    let payload = encode(3, &cases);
+    assert!(payload.len() < 80, "{}", payload.len());
+    let lists = parse(&payload).unwrap();
+    assert_eq!((lists.num_lists(), lists.num_entries(), lists.heads.heads.len()), (1 << 16, 3, 2));
+    assert!(decode_all(&lists) == cases);
+}
+
+#[test]
+fn heads_after_the_last_list_are_refused() {
+    let mut payload = encode(3, &[vec![], vec![0], vec![], vec![2]]).to_vec();
+    payload[..4].copy_from_slice(&3u32.to_le_bytes());
+    assert_eq!(parse(&payload.into()).unwrap_err(), "a head is after the last list");
 }
 
 #[test]
@@ -115,20 +156,35 @@ fn uniform_lists_cost_close_to_their_entropy() {
 fn lists_strategy() -> impl Strategy<Value = (u32, Vec<Vec<u32>>)> {
     (1u32..5000).prop_flat_map(|p| {
         let list = prop::collection::btree_set(0..p, 0..60).prop_map(|set| set.into_iter().collect());
-        (Just(p), prop::collection::vec(list, 0..12))
+        // Many or few empty lists: heads are kept in two ways.
+        let lists = |full: u8| {
+            let list =
+                (any::<u8>(), list.clone()).prop_map(move |(dice, list)| if dice < full { list } else { vec![] });
+            prop::collection::vec(list, 0..40)
+        };
+        (Just(p), prop_oneof![lists(200), lists(30)])
     })
 }
 
 proptest! {
     #[test]
     fn lists_come_back((p, cases) in lists_strategy()) {
-        let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
+        let lists = parse(&encode(p, &cases)).unwrap();
         prop_assert_eq!(decode_all(&lists), cases);
     }
 
     #[test]
+    fn lists_of_format_2_come_back((p, cases) in lists_strategy()) {
+        let payload = in_format_2(&encode(p, &cases), &cases);
+        prop_assert_eq!(decode_all(&InvertedLists::parse(&payload, true).unwrap()), cases);
+        for len in [0, 23, payload.len() - 1] {
+            prop_assert!(InvertedLists::parse(&payload.slice(..len), true).is_err());
+        }
+    }
+
+    #[test]
     fn lists_come_back_in_pieces((p, cases) in lists_strategy(), mut ends in prop::collection::vec(0u32..5000, 0..6)) {
-        let lists = InvertedLists::parse(&encode(p, &cases)).unwrap();
+        let lists = parse(&encode(p, &cases)).unwrap();
         ends.sort_unstable();
         ends.push(u32::MAX);
         for (code, case) in cases.iter().enumerate() {
@@ -151,9 +207,13 @@ proptest! {
             let at = at.index(payload.len());
             payload[at] = value;
         }
-        if let Ok(lists) = InvertedLists::parse(&payload.into()) {
-            for list in decode_all(&lists) {
-                prop_assert!(list.iter().all(|&pid| pid < lists.num_passages()));
+        if let Ok(lists) = parse(&payload.into()) {
+            // Empty lists take no bytes, so a corrupt number of lists can be any.
+            let codes = lists.heads.codes.as_ref().map(|codes| codes.to_vec());
+            let mut pids = Vec::new();
+            for code in codes.unwrap_or_else(|| (0..lists.num_lists() as u32).collect()) {
+                lists.decode(code, &mut pids);
+                prop_assert!(pids.iter().all(|&pid| pid < lists.num_passages()));
             }
         }
     }
@@ -164,7 +224,9 @@ proptest! {
         heads in prop::collection::vec(any::<u8>(), 0..40),
         words in prop::collection::vec(any::<u64>(), 0..8),
         num_lists in 0u32..8,
+        num_full in 0u32..8,
         split in 0usize..8,
+        old: bool,
     ) {
         let split = split.min(words.len()) * 8;
         let mut payload = Vec::new();
@@ -172,9 +234,12 @@ proptest! {
         payload.extend_from_slice(&p.to_le_bytes());
         payload.extend_from_slice(&(split as u64).to_le_bytes());
         payload.extend_from_slice(&((words.len() * 8 - split) as u64).to_le_bytes());
+        if !old {
+            payload.extend_from_slice(&u64::from(num_full).to_le_bytes());
+        }
         words.iter().for_each(|word| payload.extend_from_slice(&word.to_le_bytes()));
         payload.extend_from_slice(&heads);
-        if let Ok(lists) = InvertedLists::parse(&payload.into()) {
+        if let Ok(lists) = InvertedLists::parse(&payload.into(), old) {
             decode_all(&lists);
         }
     }
@@ -187,7 +252,7 @@ proptest! {
 fn speed() {
     let report = |name: &str, p: u32, cases: Vec<Vec<u32>>| {
         let payload = encode(p, &cases);
-        let lists = InvertedLists::parse(&payload).unwrap();
+        let lists = parse(&payload).unwrap();
         let entries = lists.num_entries();
         let entropy: f64 = cases.iter().map(|list| list_entropy(p, list.len())).sum();
         let mut pids = Vec::new();
@@ -241,7 +306,7 @@ fn list_entropy(p: u32, n: usize) -> f64 {
 fn a_pid_beyond_the_last_passage_is_never_handed_out() {
     let mut payload = encode(8, &[vec![7], vec![3, 7]]).to_vec();
     payload[4..8].copy_from_slice(&7u32.to_le_bytes());
-    let lists = InvertedLists::parse(&payload.into()).expect("the heads do not show it");
+    let lists = parse(&payload.into()).expect("the heads do not show it");
     for end in [4, 7, 8, u32::MAX] {
         let mut visited = Vec::new();
         lists.visit(&mut lists.cursor(0), end, |pid| visited.push(pid));

@@ -5,16 +5,23 @@
 //! [`super`]. The log is replayed: synced bytes and names are there, everything else is up to [`Survival`].
 
 use super::{Lock, Memory, Storage, StoredFile, Temporary};
-use crate::tests::mix;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Pseudo-random numbers: splitmix64.
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
 /// Fault of a simulated disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub enum Plan {
     /// No fault.
     Sound,
     /// This operation, counted from 0, and all after it fail: the process is dead.
@@ -25,7 +32,7 @@ pub(crate) enum Plan {
 
 /// Fate of bytes and names that were not synced before a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Survival {
+pub enum Survival {
     /// All are on the disk, as if synced.
     Kept,
     /// No unsynced byte or name is on the disk.
@@ -58,7 +65,7 @@ struct Log {
 
 /// The simulated disk. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Faulty {
+pub struct Faulty {
     live: Memory,
     plan: Plan,
     log: Arc<Mutex<Log>>,
@@ -66,7 +73,10 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     /// A disk with the files of `before`, all of them synced.
-    pub(crate) fn new(before: &Memory, plan: Plan) -> Self {
+    ///
+    /// # Panics
+    /// Never.
+    pub fn new(before: &Memory, plan: Plan) -> Self {
         let live = Memory::new();
         let mut log = Log::default();
         for name in before.list().expect("a sound storage") {
@@ -82,12 +92,12 @@ impl Faulty {
     }
 
     /// Number of operations so far.
-    pub(crate) fn num_ops(&self) -> usize {
+    pub fn num_ops(&self) -> usize {
         self.log().count
     }
 
-    /// Returns a state of the disk that a loss of power may leave.
-    pub(crate) fn after_crash(&self, survival: Survival) -> Memory {
+    /// Returns a state of the disk that a loss of power now may leave. The disk goes on as if nothing had happened.
+    pub fn after_crash(&self, survival: Survival) -> Memory {
         let log = self.log();
         let mut dice = Dice(survival);
         let disk = Memory::new();

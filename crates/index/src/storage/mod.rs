@@ -1,8 +1,8 @@
 //! The one door to storage: every file of an index is created, mapped, moved and deleted through [`Storage`].
 //!
 //! A storage is a flat directory of named files. Three implementations: [`Directory`] (a directory of the file system),
-//! [`Memory`] (for indexes that need not survive the process, and for tests), and `Faulty` (tests only: a disk that
-//! loses power, or fails, at any operation that the test names).
+//! [`Memory`] (for indexes that need not survive the process, and for tests), and `Faulty` (for tests only, in other
+//! crates by the feature `faults`: a disk that loses power, or fails, at any operation that the test names).
 //!
 //! What a writer may rely on, and no more:
 //!
@@ -14,7 +14,7 @@
 //! | anything else | unknown: bytes may be kept, lost, torn or zero, and names kept or lost in any order |
 
 mod directory;
-#[cfg(test)]
+#[cfg(any(test, feature = "faults"))]
 mod faulty;
 mod hidden;
 mod memory;
@@ -23,7 +23,9 @@ mod tests;
 
 pub use directory::Directory;
 #[cfg(test)]
-pub(crate) use faulty::{Faulty, Plan, Survival};
+pub(crate) use faulty::mix;
+#[cfg(any(test, feature = "faults"))]
+pub use faulty::{Faulty, Plan, Survival};
 pub(crate) use hidden::Hidden;
 pub use memory::Memory;
 

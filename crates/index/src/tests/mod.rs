@@ -1,23 +1,16 @@
 //! Small whole indexes: written, read back, and corrupted byte by byte.
 
-mod crash;
 mod damage;
+mod forged;
 mod roundtrip;
 mod size;
 mod staging;
 
+pub(crate) use crate::storage::mix;
 use crate::{Document, Index, ManifestInfo, Result, Writer};
 use selvedge_backend::{CodecParams, Packed, ResidualForm, RowCoding, WeightRule};
 use selvedge_codec::{Codec, CodecKind};
 use std::path::Path;
-
-/// Pseudo-random numbers: splitmix64.
-pub(crate) fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
-}
 
 /// Valid codec with pseudo-random numbers.
 pub(crate) fn codec(dim: usize, num_centroids: usize, nbits: u8, weight_bits: u8) -> Codec {

@@ -3,8 +3,7 @@
 use super::*;
 use crate::{Check, EncoderInfo, FileKind, Limits, verify};
 use selvedge_backend::{CodeReader, pack_codes, read_weight};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
 
 /// Compares every segment's arrays and lists with the passages that were pushed.
 fn assert_holds(index: &Index, codec: &CodecParams, passages: &Passages) {
@@ -63,7 +62,7 @@ fn every_codec_shape_comes_back() {
             }
             let report = verify(&path).unwrap();
             assert!(report.is_sound(), "{:?}", report.broken().collect::<Vec<_>>());
-            assert_eq!(report.files.len(), 2 + 5);
+            assert_eq!(report.files.len(), 2 + 7);
         }
     }
 }
@@ -79,9 +78,10 @@ fn segments_split_between_passages_and_never_inside() {
         (1 << 20, vec![(0, 66, 12)]),
         (36, vec![(0, 36, 7), (7, 30, 5)]),
     ] {
-        let limits = Limits { segment_tokens: limit, documents_bytes: 1 };
+        let limits = Limits { segment_tokens: limit };
         let index = write_index(&directory.path().join(limit.to_string()), &codec, &passages, Some(limits));
-        let found: Vec<_> = index.manifest().segments.iter().map(|s| (s.first_pid, s.num_tokens, s.count)).collect();
+        let entries = index.manifest().segments.iter().zip(index.segments());
+        let found: Vec<_> = entries.map(|(entry, s)| (s.first_pid, entry.num_tokens, entry.count)).collect();
         assert_eq!(found, expected, "limit {limit}");
         assert_holds(&index, &codec.params, &passages);
         assert!(verify(index.path()).unwrap().is_sound());
@@ -93,10 +93,10 @@ fn documents_come_back_one_by_one_and_in_a_row() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 2, 0, 0);
     let passages = Passages::new(&codec.params, &[1; 3000]);
-    let limits = Limits { segment_tokens: 1000, documents_bytes: 20_000 };
+    let limits = Limits { segment_tokens: 1000 };
     let index = write_index(&directory.path().join("index"), &codec, &passages, Some(limits));
-    assert!(index.has_documents());
-    assert!(index.manifest().documents.len() > 1, "several documents files");
+    assert_eq!(index.segments().len(), 3, "several documents files");
+    assert_eq!(index.documents().len(), 3000);
     for pid in (0..3000).rev().step_by(7).chain([0, 2999]) {
         assert_eq!(index.document(pid).unwrap(), document(pid));
         assert_eq!(index.id(pid).unwrap(), document(pid).id);
@@ -122,7 +122,7 @@ fn ids_find_their_passages() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 2, 0, 0);
     let passages = Passages::new(&codec.params, &[1; 3000]);
-    let limits = Limits { segment_tokens: 1000, documents_bytes: 20_000 };
+    let limits = Limits { segment_tokens: 1000 };
     let index = write_index(&directory.path().join("index"), &codec, &passages, Some(limits));
     for pid in 0..3000 {
         assert_eq!(index.pid(&document(pid).id).unwrap(), Some(pid));
@@ -143,40 +143,36 @@ fn ids_find_their_passages() {
     }
 }
 
-/// Lookups on the threads of a pool while the table of ids is built: if the pool built it, a thread that waits for a
-/// part of the table could start another lookup, which would wait for its own thread.
-#[test]
-fn ids_are_looked_up_on_threads_of_rayon() {
-    const NUM_PASSAGES: u32 = 70_000;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("index");
-    let codec = codec(8, 2, 0, 0);
-    let mut writer = Writer::create(&path).unwrap();
-    for pid in 0..NUM_PASSAGES {
-        writer.push_document(&Document { id: format!("#{pid}"), ..Document::default() }).unwrap();
-    }
-    writer.finish_documents().unwrap();
-    writer.set_codec(&codec).unwrap();
-    writer.push_passages(&[0; NUM_PASSAGES as usize], &[], &Packed::default()).unwrap();
-    writer.finish(ManifestInfo::default()).unwrap();
+/// Two numbers below 200,000 whose decimal digits have the same hash.
+fn colliding() -> [u32; 2] {
+    let mut first = HashMap::new();
+    let mut collides = |number| first.insert(crate::documents::hash_of(format!("{number}").as_bytes()), number);
+    let pair = (0..200_000).find_map(|number| Some([collides(number)?, number]));
+    pair.expect("about five pairs among them")
+}
 
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    let (done, is_done) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for _ in 0..10 {
-            let index = Index::open(&path, Check::Structure).unwrap();
-            let find = |pid: u32| assert_eq!(index.pid(&format!("#{pid}")).unwrap(), Some(pid));
-            pool.in_place_scope(|scope| {
-                for pid in 0..20 {
-                    scope.spawn(move |_| find(pid));
-                    // Leaves idle threads the time to take parts of the table rather than lookups.
-                    std::thread::sleep(Duration::from_micros(500));
-                }
-            });
+#[test]
+fn ids_of_the_same_hash_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = colliding().map(|number| number.to_string());
+    let codec = codec(8, 2, 0, 0);
+    for (name, ids) in [("both", &pair[..]), ("first", &pair[..1]), ("second", &pair[1..])] {
+        let path = directory.path().join(name);
+        let mut writer = Writer::create(&path).unwrap();
+        for id in ids.iter().map(String::as_str).chain(["another"]) {
+            writer.push_document(&Document { id: id.into(), ..Document::default() }).unwrap();
         }
-        done.send(()).unwrap();
-    });
-    is_done.recv_timeout(Duration::from_secs(120)).expect("no lookup waits for itself");
+        writer.finish_documents().unwrap();
+        writer.set_codec(&codec).unwrap();
+        writer.push_passages(&vec![0; ids.len() + 1], &[], &Packed::default()).unwrap();
+        writer.finish(ManifestInfo::default()).unwrap();
+        assert!(verify(&path).unwrap().is_sound());
+        let index = Index::open(&path, Check::Checksums).unwrap();
+        for id in &pair {
+            let expected = ids.iter().position(|other| other == id).map(|pid| pid as u32);
+            assert_eq!(index.pid(id).unwrap(), expected, "{id} in {name}");
+        }
+    }
 }
 
 #[test]
@@ -256,13 +252,13 @@ fn the_manifest_keeps_what_it_is_told_and_sizes_add_up() {
     let manifest = index.manifest();
     assert_eq!((&manifest.encoder, &manifest.build, &manifest.search), (&info.encoder, &info.build, &info.search));
     assert_eq!((index.id(1).unwrap(), index.document(0).unwrap().id), ("1".into(), "0".into()));
-    assert!(!index.has_documents());
     assert_eq!(index.encoder(), info.encoder.as_ref());
     assert_eq!(index.dim(), 16);
     let on_disk: u64 = std::fs::read_dir(&path).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(index.bytes_on_disk().values().sum::<u64>(), on_disk);
     assert_eq!(index.bytes_on_disk()[&FileKind::Residuals], 64 + 5 * 4);
-    assert_eq!(index.bytes_per_vector(), on_disk as f64 / 5.0);
+    let not_searched = index.bytes_on_disk()[&FileKind::Documents] + index.bytes_on_disk()[&FileKind::Ids];
+    assert_eq!(index.bytes_per_vector(), (on_disk - not_searched) as f64 / 5.0);
 }
 
 #[test]

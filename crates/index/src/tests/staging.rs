@@ -3,9 +3,7 @@
 use super::*;
 use crate::Error;
 use crate::files::{LOCK_NAME, PARTIAL_PREFIX};
-use crate::storage::Directory;
 use std::fs;
-use std::sync::Arc;
 
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -22,7 +20,7 @@ fn nothing_is_seen_before_the_end_and_nothing_is_left_behind() {
     let passages = Passages::new(&codec.params, &[2, 0, 4]);
     let start = || {
         let mut writer = Writer::create(&path).unwrap();
-        writer.push_document(&document(0)).unwrap();
+        (0..4).for_each(|pid| writer.push_document(&document(pid)).unwrap());
         writer.finish_documents().unwrap();
         writer.set_codec(&codec).unwrap();
         passages.push_to(&mut writer, &codec.params, 1).unwrap();
@@ -39,7 +37,13 @@ fn nothing_is_seen_before_the_end_and_nothing_is_left_behind() {
 
     let (writer, _spool) = start();
     let error = writer.finish(ManifestInfo::default()).unwrap_err();
-    assert!(matches!(error, Error::PassageCount { documents: 1, passages: 3 }), "{error}");
+    assert!(matches!(error, Error::PassageCount { documents: 4, passages: 3 }), "{error}");
+    assert_eq!(names(directory.path()), [""; 0]);
+
+    let (mut writer, _spool) = start();
+    let error = passages.push_to(&mut writer, &codec.params, 3).unwrap_err();
+    assert!(matches!(error, Error::PassageCount { documents: 4, passages: 5 }), "{error}");
+    assert!(matches!(writer.finish(ManifestInfo::default()), Err(Error::Unfinished)));
     assert_eq!(names(directory.path()), [""; 0]);
 
     let panicked = std::panic::catch_unwind(|| {
@@ -61,14 +65,15 @@ fn only_the_files_of_the_index_are_moved() {
     let index = write_index(&directory.path().join("index"), &codec, &Passages::new(&codec.params, &[1]), None);
     assert_eq!(names(directory.path()), ["index"]);
     let expected = [
-        "codec",
-        "codes-0000",
-        "documents-0000",
-        "lists-0000",
-        "manifest",
-        "offsets-0000",
-        "residuals-0000",
-        "scales-0000",
+        "codec-0000",
+        "codes-0001",
+        "ids-0001",
+        "lists-0001",
+        "manifest-0001",
+        "offsets-0001",
+        "residuals-0001",
+        "scales-0001",
+        "texts-0001",
     ];
     assert_eq!(names(index.path()), expected);
 }
@@ -86,7 +91,7 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
     write_index(&path, &codec, &passages, None);
     assert_eq!(identity(&path), before, "the directory is the same one, not a replacement");
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
-    assert_eq!(names(&path).len(), 8, "the refused writer has changed nothing");
+    assert_eq!(names(&path).len(), 9, "the refused writer has changed nothing");
     let file = directory.path().join("file");
     fs::write(&file, "precious").unwrap();
     assert!(matches!(Writer::create(&file), Err(Error::Exists { .. })));
@@ -99,7 +104,7 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
 #[test]
 fn what_appears_at_the_target_meanwhile_stays() {
     let directory = tempfile::tempdir().unwrap();
-    for what in ["precious", "codec", "manifest"] {
+    for what in ["precious", "codec", "manifest", "codec-0000", "manifest-0001"] {
         let path = directory.path().join(what);
         let mut writer = Writer::create(&path).unwrap();
         writer.set_codec(&codec(8, 3, 2, 4)).unwrap();
@@ -122,7 +127,7 @@ fn killed_while_moving(path: &Path, moved: usize) {
     let index = write_index(path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
     fs::write(path.join(LOCK_NAME), "").unwrap();
     let files = index.manifest().files().into_iter().map(|(file, _)| file).skip(moved);
-    for file in files.chain([crate::IndexFile::MANIFEST]) {
+    for file in files.chain([index.manifest().file()]) {
         fs::rename(path.join(file.name()), path.join(hidden(&file.name()))).unwrap();
     }
 }
@@ -132,21 +137,21 @@ fn what_a_dead_writer_left_is_removed_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 3, 2, 4);
     let passages = Passages::new(&codec.params, &[1]);
-    for moved in 0..8 {
+    for moved in 0..9 {
         let path = directory.path().join(moved.to_string());
         killed_while_moving(&path, moved);
         assert!(Index::open(&path, crate::Check::Structure).is_err(), "there is no index without its manifest");
         let index = write_index(&path, &codec, &passages, None);
-        assert_eq!((index.num_passages(), names(&path).len()), (1, 8), "{moved} files moved");
+        assert_eq!((index.num_passages(), names(&path).len()), (1, 9), "{moved} files moved");
         assert!(names(&path).iter().all(|name| !name.starts_with('.')));
     }
 
     // A file with other contents is kept, even if it has the name of an index file.
     let path = directory.path().join("stranger");
     killed_while_moving(&path, 3);
-    fs::write(path.join("codec"), "precious").unwrap();
+    fs::write(path.join("codec-0000"), "precious").unwrap();
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
-    assert_eq!(names(&path), ["codec"]);
+    assert_eq!(names(&path), ["codec-0000"]);
 }
 
 #[test]
@@ -156,8 +161,15 @@ fn a_change_that_was_not_made_costs_no_index() {
     let codec = codec(8, 3, 2, 4);
     write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
     let before = names(&path);
-    fs::copy(path.join("manifest"), path.join(hidden("manifest"))).unwrap();
+    let leave = || {
+        fs::copy(path.join("manifest-0001"), path.join(hidden("manifest-0002"))).unwrap();
+        fs::copy(path.join("texts-0001"), path.join("texts-0002")).unwrap();
+    };
+    leave();
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
+    assert_eq!(names(&path), before);
+    leave();
+    drop(Writer::open(&path).unwrap());
     assert_eq!(names(&path), before);
     Index::open(&path, crate::Check::Checksums).unwrap();
 }
@@ -170,9 +182,9 @@ fn one_writer_at_a_time_works_in_a_place() {
     first.set_codec(&codec(8, 3, 2, 4)).unwrap();
     let error = Writer::create(&path).unwrap_err();
     assert!(matches!(&error, Error::Locked { path: locked, .. } if *locked == path), "{error}");
-    assert_eq!(names(&path), [LOCK_NAME, &hidden("codec")], "the second has removed nothing of the first");
+    assert_eq!(names(&path), [LOCK_NAME, &hidden("codec-0000")], "the second has removed nothing of the first");
     first.finish(ManifestInfo::default()).unwrap();
-    assert_eq!(names(&path), ["codec", "manifest"]);
+    assert_eq!(names(&path), ["codec-0000", "manifest-0001"]);
 }
 
 #[test]
@@ -180,20 +192,24 @@ fn changes_of_one_index_at_the_same_time_are_all_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
     let codec = codec(8, 3, 2, 4);
-    let before = names(write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None).path());
+    let mut expected = names(write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None).path());
+    let count_up = |count: Option<&serde_json::Value>| (count.map_or(0, |count| count.as_u64().unwrap()) + 1).into();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..10 {
-                    crate::commit::update(Arc::new(Directory::new(&path)), |manifest| manifest.build.seed += 1)
-                        .unwrap();
+                    crate::write_search(&path, count_up).unwrap();
                     Index::open(&path, crate::Check::Structure).unwrap();
                 }
             });
         }
     });
-    assert_eq!(Index::open(&path, crate::Check::Checksums).unwrap().manifest().build.seed, 40);
-    assert_eq!(names(&path), before, "no lock and no partial file stays");
+    let index = Index::open(&path, crate::Check::Checksums).unwrap();
+    assert_eq!((index.manifest().search.clone(), index.generation()), (Some(40.into()), 41));
+    // The readers may have held generations that the next writer deletes.
+    crate::check_writable(&path).unwrap();
+    expected.iter_mut().filter(|name| *name == "manifest-0001").for_each(|name| *name = "manifest-0041".into());
+    assert_eq!(names(&path), expected, "no lock, no partial file and no earlier generation stays");
 
     let nowhere = directory.path().join("empty");
     fs::create_dir(&nowhere).unwrap();
@@ -227,6 +243,7 @@ fn refused_input_leaves_the_writer_as_it_was() {
     let list = Document { id: "list".into(), text: String::new(), metadata: Some(serde_json::json!([1])) };
     assert!(matches!(writer.push_document(&list), Err(Error::Metadata { id }) if id == "list"));
     writer.push_document(&Document { metadata: None, ..list }).unwrap();
+    writer.finish_documents().unwrap();
     writer.set_codec(&codec).unwrap();
     let error = writer.push_passages(&[1, 1, 1], &[0, 3, 0], &Packed::default()).unwrap_err();
     assert!(error.to_string().contains("embedding 1 has code 3"), "{error}");
@@ -242,11 +259,44 @@ fn a_failed_write_cannot_be_finished() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
     let mut writer = Writer::create(&path).unwrap();
-    let in_the_way = path.join(hidden("codec"));
+    let in_the_way = path.join(hidden("codec-0000"));
     fs::write(&in_the_way, "in the way").unwrap();
     assert!(matches!(writer.set_codec(&codec(8, 3, 2, 4)), Err(Error::Io { .. })));
     fs::remove_file(in_the_way).unwrap();
     writer.set_codec(&codec(8, 3, 2, 4)).unwrap();
     assert!(matches!(writer.finish(ManifestInfo::default()), Err(Error::Unfinished)));
     assert!(!path.exists());
+}
+
+#[test]
+fn sources_are_kept_until_others_are_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    let index = write_index(&path, &codec, &Passages::new(&codec.params, &[2, 1, 3]), None);
+    assert_eq!(index.sources().unwrap(), None);
+    let sources = || Index::open(&path, crate::Check::Structure).unwrap().sources().unwrap();
+    let change = |bytes: Option<&[u8]>, id: Option<u32>| {
+        let mut writer = Writer::open(&path).unwrap();
+        bytes.into_iter().for_each(|bytes| writer.set_sources(bytes).unwrap());
+        id.into_iter().for_each(|pid| assert!(writer.delete(&document(pid).id).unwrap()));
+        writer.commit().unwrap()
+    };
+    assert_eq!(change(Some(b"first"), None).generation, 2, "sources alone are a change");
+    assert_eq!(sources().as_deref(), Some(&b"first"[..]));
+    assert_eq!(change(None, Some(0)).generation, 3);
+    assert_eq!(sources().as_deref(), Some(&b"first"[..]), "a change without sources keeps them");
+    assert_eq!(change(Some(b""), Some(1)).generation, 4);
+    assert_eq!(sources().as_deref(), Some(&b""[..]));
+    let refreshed = index.refreshed(crate::Check::Checksums).unwrap().expect("another generation");
+    assert_eq!(refreshed.sources().unwrap().as_deref(), Some(&b""[..]));
+    drop((index, refreshed));
+    drop(Writer::open(&path).unwrap());
+    let stored: Vec<_> = names(&path).into_iter().filter(|name| name.starts_with("sources")).collect();
+    assert_eq!(stored, [manifest_sources(&path)], "the sources of earlier generations are deleted");
+}
+
+fn manifest_sources(path: &Path) -> String {
+    let number = Index::open(path, crate::Check::Structure).unwrap().manifest().sources.unwrap().number;
+    crate::IndexFile::new(crate::FileKind::Sources, number).name()
 }

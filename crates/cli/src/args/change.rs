@@ -1,0 +1,120 @@
+//! Arguments of the commands that change an index: `add`, `update`, `delete`, `compact` and `upgrade`.
+
+use super::parse::{parse_size, parse_threads};
+use super::{EncoderArgs, ReadArgs};
+use clap::Args;
+use selvedge::Device;
+use std::path::PathBuf;
+
+/// Flags that apply to text only: they conflict with embeddings made elsewhere.
+const TEXT_FLAGS: [&str; 10] = [
+    "model",
+    "any_model",
+    "split",
+    "include",
+    "exclude",
+    "hidden",
+    "no_ignore",
+    "strict",
+    "passage_maxlen",
+    "precision",
+];
+
+/// Arguments of `selvedge add` and of `selvedge update`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Collection to read, as `selvedge index` reads it.
+    #[arg(required_unless_present = "embeddings", conflicts_with = "embeddings")]
+    pub(crate) collection: Option<PathBuf>,
+    /// Present folder or hub id of the model that made the index, if it has moved.
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub(crate) model: Option<String>,
+    /// Accept a model whose files differ from those that made the index.
+    #[arg(long)]
+    pub(crate) any_model: bool,
+    /// Leave small segments as they are, instead of merging them by the policy of `selvedge compact`.
+    #[arg(long)]
+    pub(crate) no_compact: bool,
+    /// Print one JSON object instead of the generation.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Token embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
+    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with_all = TEXT_FLAGS)]
+    #[arg(help_heading = "Embeddings made elsewhere")]
+    pub(crate) embeddings: Option<PathBuf>,
+    /// Number of tokens of each passage: (passages), i32.
+    #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
+    pub(crate) doclens: Option<PathBuf>,
+    /// Ids of the passages, one per line [default of add: numbers, from the number of passages ever added].
+    #[arg(long, value_name = "IDS.txt", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Options of reading a folder.
+    #[command(flatten, next_help_heading = "Reading a folder")]
+    pub(crate) read: ReadArgs,
+    /// Lengths, precision, threads and device.
+    #[command(flatten, next_help_heading = "Encoder")]
+    pub(crate) encode: EncoderArgs,
+    /// Maximum memory of the command, apart from the model: 4GiB (powers of 1024), 4GB (powers of 1000), or bytes.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size, help_heading = "Resources")]
+    pub(crate) memory_budget: u64,
+}
+
+/// Arguments of `selvedge delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Ids of the passages.
+    #[arg(value_name = "ID", required_unless_present = "file")]
+    pub(crate) ids: Vec<String>,
+    /// File of ids, one per line; - is standard input.
+    #[arg(long = "ids", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Pass over ids that the index does not have.
+    #[arg(long)]
+    pub(crate) ignore_missing: bool,
+    /// Print one JSON object instead of the generation.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `selvedge compact`.
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+    /// Train another codec: on the stored embeddings, or on the stored text, encoded again.
+    #[arg(long, value_name = "stored|text", num_args = 0..=1, require_equals = true)]
+    #[arg(value_enum, default_missing_value = "stored")]
+    pub(crate) retrain: Option<RetrainArg>,
+    /// Print one JSON object instead of the generation.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Device that trains and compresses, as `selvedge devices` lists it.
+    #[arg(long, value_name = "cpu|cuda|cuda/N", default_value_t = Device::Cpu, help_heading = "Resources")]
+    pub(crate) device: Device,
+    /// Maximum memory of the command: 4GiB (powers of 1024), 4GB (powers of 1000), or bytes.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_size, help_heading = "Resources")]
+    pub(crate) memory_budget: u64,
+    /// Number of threads [default: one per core].
+    #[arg(long, value_name = "N", value_parser = parse_threads, help_heading = "Resources")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Embeddings that another codec is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RetrainArg {
+    /// The embeddings that the index stores, decoded: fast, with a small loss each time.
+    Stored,
+    /// The stored text, encoded again by the model that made the index: slow, without a loss.
+    Text,
+}
+
+/// Arguments of `selvedge upgrade`.
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeArgs {
+    /// Folder of the index.
+    pub(crate) index: PathBuf,
+}

@@ -1,0 +1,106 @@
+//! `selvedge add`, `update`, `delete`, `compact` and `upgrade`: changes of an existing index.
+
+use crate::args::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
+use crate::index::{note_skipped, note_truncated};
+use crate::log::note;
+use crate::progress::Bars;
+use crate::{Result, output};
+use selvedge::build::Arrays;
+use selvedge::{AddOptions, Additions, ChangeReport, CompactOptions, Model, Retrain, change, lines};
+use serde::Serialize;
+use std::io::Write;
+
+/// Adds passages, or replaces those that have their ids, and prints the generation.
+pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
+    let defaults = AddOptions::default();
+    let options = AddOptions {
+        model: args.model.clone().map_or(Model::OfIndex, Model::Named),
+        any_model: args.any_model,
+        encoder: args.encode.load_options(),
+        device: args.encode.device,
+        memory_budget: args.memory_budget,
+        read: args.read.read_options(),
+        replace,
+        policy: defaults.policy.filter(|_| !args.no_compact),
+    };
+    let arrays = args.embeddings.clone().zip(args.doclens.clone());
+    let arrays = arrays.map(|(embeddings, doclens)| Arrays { embeddings, doclens, ids: args.ids.clone() });
+    let additions = match (&arrays, &args.collection) {
+        (Some(arrays), _) => Additions::Arrays(arrays),
+        (None, Some(collection)) => Additions::Collection(collection),
+        (None, None) => unreachable!("clap requires one of the two"),
+    };
+    let report = change::add(&args.index, additions, &options, &Bars::default())?;
+    note_skipped(&report.read);
+    note_truncated(report.truncated, report.added as usize, report.passage_maxlen);
+    note!(
+        "{}: {} passages added, {} deleted; {} passages, {} tokens, {} segments",
+        args.index.display(),
+        report.added,
+        report.deleted,
+        report.passages,
+        report.tokens,
+        report.segments
+    );
+    note_drift(&report);
+    print_change(&report, report.generation, args.json)
+}
+
+/// Notes that the added passages fit the codec badly, if they do.
+pub(crate) fn note_drift(report: &ChangeReport) {
+    if let Some(drift) = report.drift.filter(|&drift| drift > change::DRIFT) {
+        note!(
+            "warning: the passages fit the codec of the index badly (drift {drift:.2}), so that searches may miss some \
+             of them; `selvedge compact --retrain` trains another codec"
+        );
+    }
+}
+
+/// Deletes passages, and prints the generation.
+pub(crate) fn delete(args: &DeleteArgs) -> Result<()> {
+    let mut ids = args.ids.clone();
+    if let Some(file) = &args.file {
+        let mut lines = lines::Lines::open(file)?;
+        while let Some(id) = lines.next()? {
+            ids.push(id.to_owned());
+        }
+    }
+    let report = change::delete(&args.index, &ids, args.ignore_missing)?;
+    note!("{}: {} passages deleted; {} passages", args.index.display(), report.deleted, report.passages);
+    print_change(&report, report.generation, args.json)
+}
+
+/// Merges segments, and prints the generation.
+pub(crate) fn compact(args: &CompactArgs) -> Result<()> {
+    let retrain = match args.retrain {
+        None => Retrain::No,
+        Some(RetrainArg::Stored) => Retrain::FromStored,
+        Some(RetrainArg::Text) => Retrain::FromText,
+    };
+    let options = CompactOptions { memory_budget: args.memory_budget, retrain, device: args.device };
+    let report = change::compact(&args.index, &options, &Bars::default())?;
+    note!(
+        "{}: {} segments, {} before; {} bytes, {} before",
+        args.index.display(),
+        report.segments,
+        report.segments_before,
+        report.bytes,
+        report.bytes_before
+    );
+    print_change(&report, report.generation, args.json)
+}
+
+/// Converts an index of an earlier format.
+pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<()> {
+    match selvedge_index::upgrade(&args.index)? {
+        Some(_) => note!("{}: converted to format {}", args.index.display(), selvedge_index::FORMAT_VERSION),
+        None => note!("{}: of format {} already", args.index.display(), selvedge_index::FORMAT_VERSION),
+    }
+    Ok(())
+}
+
+/// Prints the generation, or all counts as JSON.
+pub(crate) fn print_change(report: &impl Serialize, generation: u32, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json { output::report_json(&mut out, report) } else { output::print(writeln!(out, "{generation}")) }
+}

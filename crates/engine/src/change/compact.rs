@@ -1,0 +1,108 @@
+//! Merging of segments, by a policy or on demand.
+
+use super::retrain::retrain;
+use super::{default_policy, manifest_of};
+use crate::build::Budget;
+use crate::progress::{Progress, Stage};
+use crate::{Device, Error, Result};
+use selvedge_index::{Limits, Manifest, SegmentEntry, Writer};
+use std::ops::Range;
+use std::path::Path;
+
+/// Options of [`compact`].
+#[derive(Clone, Debug)]
+pub struct CompactOptions {
+    /// Bytes of memory that may be used, without the model's weights and activations.
+    pub memory_budget: u64,
+    /// Whether another codec is trained.
+    pub retrain: Retrain,
+    /// The device that trains and compresses.
+    pub device: Device,
+}
+
+/// 4 GiB of memory, the same codec, the CPU.
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self { memory_budget: 4 << 30, retrain: Retrain::No, device: Device::Cpu }
+    }
+}
+
+/// Embeddings that another codec is trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retrain {
+    /// The codec stays.
+    #[default]
+    No,
+    /// The embeddings that the index stores, decoded: fast, but each time the embeddings lose a little.
+    FromStored,
+    /// The stored text, encoded again by the model that made the index: as slow as a build, without a loss.
+    FromText,
+}
+
+/// Counts of [`compact`].
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct CompactReport {
+    /// Generation after the last merge.
+    pub generation: u32,
+    /// Number of segments before and after.
+    pub segments_before: usize,
+    /// Number of segments after.
+    pub segments: usize,
+    /// Bytes on disk before.
+    pub bytes_before: u64,
+    /// Bytes on disk after, without the manifest.
+    pub bytes: u64,
+}
+
+/// Merges all neighbours that fit one segment, and copies segments with deleted passages: the index becomes as small as
+/// it can be. Each merge is a commit of its own, so that little is lost if the process ends. Another codec, if
+/// [`CompactOptions::retrain`] demands one, is trained before and swapped in one commit.
+///
+/// # Errors
+/// [`Error::Budget`] if the memory budget is too small, [`Error::Index`] if the index cannot be opened or written,
+/// [`Error::Cancelled`] if `progress` asks to stop. What was committed before stays. With [`Retrain`], also
+/// [`Error::NoDocuments`] if there is no passage, the errors of training and of the device, and for
+/// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`] and the errors of the encoder.
+pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
+    let before = manifest_of(&Writer::open(path)?);
+    if options.retrain != Retrain::No {
+        retrain(path, options, progress)?;
+    }
+    let mut policy = default_policy();
+    policy.max_tokens = policy.max_tokens.min(Budget::new(options.memory_budget, before.codec.dim).segment_tokens());
+    let plan = |segments: &[SegmentEntry]| policy.plan_all(segments);
+    let after = merge_by(path, plan, policy.max_tokens, options.memory_budget, progress)?;
+    Ok(CompactReport {
+        generation: after.generation,
+        segments_before: before.segments.len(),
+        segments: after.segments.len(),
+        bytes_before: bytes(&before),
+        bytes: bytes(&after),
+    })
+}
+
+/// Bytes of all files that a manifest names.
+fn bytes(manifest: &Manifest) -> u64 {
+    manifest.files().iter().map(|(_, entry)| entry.bytes).sum()
+}
+
+/// Merges segments as `plan` says, one commit each, until it says nothing more; returns the last manifest.
+pub(super) fn merge_by(
+    path: &Path,
+    plan: impl Fn(&[SegmentEntry]) -> Vec<Range<usize>>,
+    max_tokens: u32,
+    memory_budget: u64,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
+    loop {
+        let mut writer = Writer::open(path)?;
+        let manifest = manifest_of(&writer);
+        let Some(places) = plan(&manifest.segments).into_iter().next() else { return Ok(manifest) };
+        let budget = Budget::new(memory_budget, manifest.codec.dim);
+        writer.set_limits(Limits { segment_tokens: max_tokens.min(budget.segment_tokens()) });
+        let passages: u32 = manifest.segments[places.clone()].iter().map(SegmentEntry::num_alive).sum();
+        let mut stage = Stage::new(progress, "merge", "passages", Some(passages.into()));
+        writer.merge::<Error>(places, |copied| stage.add(copied as u64))?;
+        writer.commit()?;
+    }
+}

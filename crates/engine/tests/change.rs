@@ -1,0 +1,165 @@
+//! An index that changes while it is open: additions, replacements, deletions, merges, and what is refused.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use selvedge::change::{self, AddOptions, Additions, CompactOptions, Retrain, delete};
+use selvedge::{ChangeReport, Document, Engine, Error, OpenOptions, Result, SearchOptions};
+use selvedge_index::{Check, Error as IndexError, Index, Writer, verify};
+use std::path::Path;
+use support::{QUESTIONS, TEXTS, build, engine};
+
+fn document(id: &str, text: &str) -> Result<Document> {
+    Ok(Document { id: id.into(), text: text.into(), metadata: None })
+}
+
+fn add(path: &Path, documents: &[(&str, &str)], options: &AddOptions) -> Result<ChangeReport> {
+    let documents = documents.iter().map(|&(id, text)| document(id, text));
+    change::add(path, Additions::Documents(Box::new(documents)), options, &())
+}
+
+fn replacing() -> AddOptions {
+    AddOptions { replace: true, ..AddOptions::default() }
+}
+
+/// Id of the best passage for a question.
+fn best(engine: &Engine, question: &str) -> String {
+    engine.search(question, &SearchOptions { k: 1, exact: true, ..SearchOptions::default() }).unwrap().hits[0]
+        .id
+        .clone()
+}
+
+/// Generation, ids and documents of the index at a path, which must be sound.
+fn contents(path: &Path) -> (u32, Vec<Document>) {
+    assert!(verify(path).unwrap().is_sound());
+    let index = Index::open(path, Check::Checksums).unwrap();
+    for pid in index.pids() {
+        assert_eq!(index.pid(&index.id(pid).unwrap()).unwrap(), Some(pid));
+    }
+    (index.generation(), index.pids().map(|pid| index.document(pid).unwrap()).collect())
+}
+
+#[test]
+fn an_engine_follows_when_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let path = dir.path().join("i");
+    let report = add(&path, &[("cat", "A black cat sleeps on the warm stove.")], &AddOptions::default()).unwrap();
+    let counts = (report.generation, report.added, report.deleted, report.passages, report.segments);
+    assert_eq!(counts, (2, 1, 0, TEXTS.len() as u32 + 1, 2));
+    assert_ne!(best(&engine, "a sleeping cat"), "cat", "the engine keeps its generation");
+    assert_eq!(engine.refresh().unwrap(), 2);
+    assert_eq!(engine.refresh().unwrap(), 2, "there is nothing newer");
+    assert_eq!(best(&engine, "a sleeping cat"), "cat");
+
+    let report = add(&path, &[("edge", "Snow falls on the hills."), ("x", "A red boat.")], &replacing()).unwrap();
+    assert_eq!((report.added, report.deleted, report.passages), (2, 1, TEXTS.len() as u32 + 2));
+    engine.refresh().unwrap();
+    assert_eq!(best(&engine, "snow on hills"), "edge");
+    let index = engine.snapshot().index().clone();
+    let mut texts = index.pids().map(|pid| index.document(pid).unwrap().text);
+    assert!(texts.all(|text| text != TEXTS[0].1), "the passage that was replaced is gone");
+
+    let before = engine.snapshot();
+    let report = delete(&path, &["cat", "rotate", "cat"], false).unwrap();
+    assert_eq!((report.deleted, report.passages), (2, TEXTS.len() as u32));
+    engine.refresh().unwrap();
+    assert!(!["cat", "rotate"].contains(&best(&engine, "a sleeping cat").as_str()));
+    assert_eq!(before.index().pid("cat").unwrap().map(|pid| before.index().id(pid).unwrap()), Some("cat".into()));
+
+    let options = SearchOptions { exact: true, k: 100, ..SearchOptions::default() };
+    let hits = |engine: &Engine| engine.search(QUESTIONS[1], &options).unwrap().hits;
+    let ranked = |engine: &Engine| hits(engine).into_iter().map(|hit| (hit.id, hit.score)).collect::<Vec<_>>();
+    let found = ranked(&engine);
+    let report = change::compact(&path, &CompactOptions::default(), &()).unwrap();
+    assert_eq!(report.segments, 1);
+    engine.refresh().unwrap();
+    assert_eq!(ranked(&engine), found, "a merge changes no ranking");
+    let opened = Engine::open(&path, OpenOptions::default()).unwrap();
+    assert_eq!(ranked(&opened), found);
+    assert_eq!(change::compact(&path, &CompactOptions::default(), &()).unwrap().generation, report.generation);
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    build(&path, &()).unwrap();
+    let before = contents(&path);
+    let refused = |documents: &[(&str, &str)], options: &AddOptions| {
+        let error = add(&path, documents, options).unwrap_err();
+        assert_eq!(contents(&path), before, "{error}");
+        error
+    };
+    let exists = refused(&[("new", "x"), ("edge", "y")], &AddOptions::default());
+    assert!(matches!(&exists, Error::Index(IndexError::IdExists { id }) if id == "edge"), "{exists}");
+    for options in [AddOptions::default(), replacing()] {
+        let twice = refused(&[("new", "x"), ("new", "y")], &options);
+        assert!(matches!(&twice, Error::Index(IndexError::DuplicateId { id, .. }) if id == "new"), "{twice}");
+    }
+    assert!(matches!(refused(&[], &AddOptions::default()), Error::NoDocuments));
+    let small = AddOptions { memory_budget: 1000, ..AddOptions::default() };
+    assert!(matches!(refused(&[("new", "x")], &small), Error::Budget { .. }));
+    let unknown = delete(&path, &["edge", "one", "two"], false).unwrap_err();
+    let expected = ["one", "two"].map(String::from);
+    assert!(matches!(&unknown, Error::UnknownIds { total: 2, first } if *first == expected), "{unknown}");
+    assert_eq!(contents(&path), before);
+    assert_eq!(delete(&path, &["one"], true).unwrap().generation, before.0, "nothing was there to delete");
+    assert!(matches!(delete(&dir.path().join("none"), &["a"], false), Err(Error::Index(IndexError::NoIndex { .. }))));
+
+    let writer = Writer::open(&path).unwrap();
+    let locked = refused(&[("new", "x")], &AddOptions::default());
+    let this = format!("process {} (", std::process::id());
+    assert!(
+        matches!(&locked, Error::Index(IndexError::Locked { holder, .. }) if holder.starts_with(&this)),
+        "{locked}"
+    );
+    drop(writer);
+    assert_eq!(contents(&path), before);
+    assert_eq!(delete(&path, &["edge", "one"], true).unwrap().deleted, 1);
+}
+
+#[test]
+fn single_additions_leave_few_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    build(&path, &()).unwrap();
+    for number in 0..20 {
+        let text = format!("This is note {number} of the day.");
+        let report = add(&path, &[(&format!("n{number}"), &text)], &AddOptions::default()).unwrap();
+        assert!(report.segments <= 8, "{report:?}");
+    }
+    let (_, documents) = contents(&path);
+    let ids = documents.iter().map(|document| document.id.clone());
+    assert!(ids.eq(TEXTS.iter().map(|(id, _)| (*id).to_owned()).chain((0..20).map(|number| format!("n{number}")))));
+    let kept = AddOptions { policy: None, ..AddOptions::default() };
+    let segments: Vec<usize> =
+        (0..9).map(|n| add(&path, &[(&format!("k{n}"), "A kept note.")], &kept).unwrap().segments).collect();
+    assert!(segments.windows(2).all(|pair| pair[1] == pair[0] + 1), "{segments:?}");
+}
+
+#[test]
+fn a_codec_is_trained_anew_from_what_is_stored_or_from_the_text() {
+    for retrain in [Retrain::FromStored, Retrain::FromText] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(dir.path());
+        let path = dir.path().join("i");
+        let added =
+            [("cat", "A black cat sleeps on the warm stove."), ("boat", "The red boat left the harbour at dawn.")];
+        let report = add(&path, &added, &AddOptions::default()).unwrap();
+        assert!(report.drift.unwrap() > change::DRIFT, "the codec has a centroid for each of its few tokens");
+        delete(&path, &["mail"], false).unwrap();
+        let report = change::compact(&path, &CompactOptions { retrain, ..CompactOptions::default() }, &()).unwrap();
+        assert_eq!((report.segments, engine.refresh().unwrap()), (1, report.generation));
+        let snapshot = engine.snapshot();
+        let manifest = snapshot.index().manifest();
+        let drift = manifest.drift(&manifest.segments[0]).unwrap();
+        assert!((drift - 1.0).abs() < 1e-6, "{drift}");
+        assert_eq!(best(&engine, "a sleeping cat"), "cat");
+        assert_eq!(best(&engine, QUESTIONS[0]), "edge");
+        let ids: Vec<String> = snapshot.index().ids().map(Result::unwrap).collect();
+        assert_eq!(ids, ["edge", "weft", "rotate", "empty", "cat", "boat"], "{retrain:?}");
+        assert_eq!(contents(&path).1.len(), 6);
+    }
+}

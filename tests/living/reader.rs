@@ -1,0 +1,131 @@
+//! An index that is open, its searcher, and the checks of both against the model.
+
+use crate::model::{Model, Passage};
+use crate::pool::Dice;
+use selvedge_backend::{CodeReader, Cpu, read_weight};
+use selvedge_index::{Check, Index, Storage};
+use selvedge_search::{Mode, SearchParams, Searcher, Subset};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A query, the parameters of its search, and the ids that it is restricted to, if it is.
+pub struct Question {
+    query: Vec<f32>,
+    params: SearchParams,
+    ids: Option<BTreeSet<String>>,
+}
+
+/// Ids and integer scores of the hits, best first, and number of passages scored.
+pub type Answer = (Vec<(String, i32)>, usize);
+
+impl Question {
+    /// A question about the passages of a model; exact and approximate searches take turns by `is_exact`.
+    pub fn new(dice: &mut Dice, model: &Model, is_exact: bool) -> Self {
+        let nprobe = 1 + dice.below(4);
+        let approximate = Mode::Approximate { nprobe, ndocs: 1 + dice.below(20), num_rescored: 1 + dice.below(10) };
+        let most = if dice.one_in(4) { 100 } else { 10 };
+        let k = 1 + dice.below(most);
+        let is_restricted = dice.one_in(4);
+        let ids = model.ids().filter(|_| dice.one_in(3)).map(str::to_owned).collect();
+        let mode = if is_exact { Mode::Exact } else { approximate };
+        Self { query: model.pool.query(dice), params: SearchParams { k, mode }, ids: is_restricted.then_some(ids) }
+    }
+
+    fn ask(&self, searcher: &Searcher<Cpu>, subset: Option<&Subset>, id: impl Fn(u32) -> String) -> Answer {
+        let ranking = searcher.search(&self.query, &self.params, subset).unwrap();
+        (ranking.hits.iter().map(|hit| (id(hit.pid), hit.raw)).collect(), ranking.num_scored)
+    }
+
+    /// The answer by an index of one segment that has the model's passages and no others.
+    pub fn expected(&self, model: &Model, whole: &Searcher<Cpu>) -> Answer {
+        let passages = &model.passages;
+        let is_in = |ids: &BTreeSet<String>, pid: &u32| ids.contains(passages[*pid as usize].id());
+        let pids = |ids| (0..passages.len() as u32).filter(|pid| is_in(ids, pid)).collect();
+        let subset = self.ids.as_ref().map(|ids| Subset::new(pids(ids), passages.len()).unwrap());
+        self.ask(whole, subset.as_ref(), |pid| passages[pid as usize].id().to_owned())
+    }
+}
+
+/// A generation that is open.
+pub struct Reader {
+    pub index: Index,
+    pub searcher: Searcher<Cpu>,
+}
+
+impl Reader {
+    pub fn new(index: Index) -> Self {
+        let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+        Self { index, searcher }
+    }
+
+    pub fn open(storage: &Arc<dyn Storage>, check: Check) -> Self {
+        Self::new(Index::open_in(Arc::clone(storage), check).unwrap())
+    }
+
+    /// Follows to the newest generation; returns whether it is another.
+    pub fn follow(&mut self, check: Check) -> bool {
+        let Some(index) = self.index.refreshed(check).unwrap() else { return false };
+        let searcher = self.searcher.followed(&index).unwrap();
+        *self = Self { index, searcher };
+        true
+    }
+
+    /// Answers a question. Deleted passages are among those that the search is restricted to, and must not be found.
+    pub fn answer(&self, question: &Question) -> Answer {
+        let subset = question.ids.as_ref().map(|ids| {
+            let alive: BTreeSet<u32> = self.index.pids().collect();
+            let deleted = (0..self.index.num_pids()).filter(|pid| pid % 3 > 0 && !alive.contains(pid));
+            let pids = ids.iter().map(|id| self.index.pid(id).unwrap().expect("a passage of the index"));
+            Subset::new(pids.chain(deleted).collect(), self.index.num_pids() as usize).unwrap()
+        });
+        question.ask(&self.searcher, subset.as_ref(), |pid| self.index.id(pid).unwrap())
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.index.ids().map(Result::unwrap).collect()
+    }
+
+    /// Checks that one passage is found by its id and has its document.
+    pub fn check_passage(&self, passage: &Passage, place: usize) {
+        let pid = self.index.pid(passage.id()).unwrap().unwrap_or_else(|| panic!("no passage {}", passage.id()));
+        assert_eq!(self.index.pids().position(|alive| alive == pid), Some(place), "place of {}", passage.id());
+        assert_eq!(self.index.id(pid).unwrap(), passage.id());
+        assert_eq!(self.index.document(pid).unwrap(), passage.document);
+    }
+
+    /// Checks every id, document, code, residual row and weight index, the sources, and the numbers of the manifest.
+    pub fn check_all(&self, model: &Model) {
+        let (index, pool) = (&self.index, model.pool);
+        model.check_manifest(index.manifest());
+        assert_eq!(index.sources().unwrap().as_deref(), model.sources.as_deref(), "sources");
+        assert!(index.pids().count() == model.passages.len(), "passages that are not deleted");
+        let mut documents = index.documents().reader();
+        let (code_bits, row_bytes) = (pool.params().code_bits(), pool.params().row_bytes());
+        for (pid, passage) in index.pids().zip(&model.passages) {
+            let what = passage.id();
+            assert_eq!(documents.document(pid).unwrap(), passage.document);
+            assert_eq!(index.pid(what).unwrap(), Some(pid), "{what}");
+            let segment = index.segments().iter().rfind(|segment| segment.first_pid <= pid).unwrap();
+            let arrays = &segment.passages;
+            let tokens = arrays.tokens((pid - segment.first_pid) as usize);
+            assert_eq!(tokens.len(), passage.tokens.len(), "{what}");
+            for (token, at) in tokens.zip(passage.tokens.clone()) {
+                let code = CodeReader::new(&arrays.codes, code_bits).get(token);
+                let row = &arrays.residuals[token * row_bytes..][..row_bytes];
+                let weight = read_weight(&arrays.weights, pool.params().weight_bits, token) as u8;
+                assert_eq!((code, row, weight), pool.token(at), "{what}");
+            }
+        }
+    }
+
+    /// Names of the files of this generation.
+    pub fn names(&self) -> BTreeSet<String> {
+        names(&self.index)
+    }
+}
+
+/// Names of the files of a generation, its manifest among them.
+pub fn names(index: &Index) -> BTreeSet<String> {
+    let files = index.manifest().files().into_iter().map(|(file, _)| file);
+    files.chain([index.manifest().file()]).map(|file| file.name()).collect()
+}
