@@ -79,7 +79,8 @@ impl Base {
     /// Marks a passage as deleted, given the place of its segment and its pid within it.
     fn mark(&mut self, segment: usize, pid: u32) {
         let is_kept = |slot: &Slot| matches!(slot, Slot::Kept(_));
-        assert!(self.slots.iter().all(is_kept), "passages are deleted before segments are merged");
+        let is_untouched = !self.slots.is_empty() && self.slots.iter().all(is_kept);
+        assert!(is_untouched, "deletions come before merges and rebuilds");
         self.deleted[segment].insert(pid);
         self.is_changed = true;
     }
@@ -179,7 +180,7 @@ impl Writer {
     /// [`Error::Documents`] where a block of ids is corrupt.
     ///
     /// # Panics
-    /// If the index is new, or passages were merged before.
+    /// If the index is new, or passages were merged before, or are compressed anew.
     pub fn delete(&mut self, id: &str) -> Result<bool> {
         self.base_mut().delete(id)
     }
@@ -188,9 +189,11 @@ impl Writer {
     /// again, in pid order. They keep their documents. Other changes cannot be part of the same commit.
     ///
     /// # Panics
-    /// If the index is new.
+    /// If the index is new, or this writer has changed something before.
     pub fn rebuild(&mut self) {
+        let num_documents = self.documents.count();
         let base = self.base_mut();
+        assert!(!base.is_changed && num_documents == 0, "passages are compressed anew before anything else changes");
         base.slots.clear();
         base.is_changed = true;
         let incoming = Incoming::new(base.index.documents().reader(), base.index.pids().collect());

@@ -72,7 +72,7 @@ pub struct Writer {
     /// Number of the next file.
     pub(crate) next_number: u32,
     pub(crate) num_added: u64,
-    documents: DocumentsStage,
+    pub(crate) documents: DocumentsStage,
     /// Documents of the passages that come; `None` if they get numbers as ids.
     pub(crate) incoming: Option<Incoming>,
     pub(crate) codec: Option<(Codec, CodecEntry)>,
@@ -150,8 +150,9 @@ impl Writer {
     /// written.
     ///
     /// # Panics
-    /// After [`Writer::finish_documents`].
+    /// After [`Writer::finish_documents`] or [`Writer::rebuild`].
     pub fn push_document(&mut self, document: &Document) -> Result<()> {
+        assert!(!self.is_rebuilt, "passages that are compressed anew keep their documents");
         let metadata = self.documents.admit(document)?;
         if let Some(base) = &mut self.base {
             base.admit(&document.id)?;

@@ -300,3 +300,37 @@ fn manifest_sources(path: &Path) -> String {
     let number = Index::open(path, crate::Check::Structure).unwrap().manifest().sources.unwrap().number;
     crate::IndexFile::new(crate::FileKind::Sources, number).name()
 }
+
+#[test]
+fn what_one_commit_would_lose_is_refused() {
+    let misuse: [fn(&mut Writer); 4] = [
+        |writer| {
+            writer.delete(&document(0).id).unwrap();
+            writer.rebuild();
+        },
+        |writer| {
+            writer.push_document(&document(9)).unwrap();
+            writer.rebuild();
+        },
+        |writer| {
+            writer.rebuild();
+            writer.delete(&document(0).id).unwrap();
+        },
+        |writer| {
+            writer.merge::<Error>(0..1, |_| Ok(())).unwrap();
+            writer.delete(&document(0).id).unwrap();
+        },
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    write_index(&path, &codec, &Passages::new(&codec.params, &[2, 0, 4]), None);
+    let before = names(&path);
+    for (number, misuse) in misuse.into_iter().enumerate() {
+        let mut writer = Writer::open(&path).unwrap();
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| misuse(&mut writer)));
+        assert!(refused.is_err(), "case {number}");
+        drop(writer);
+        assert_eq!(names(&path), before, "case {number}");
+    }
+}
