@@ -16,9 +16,6 @@ use std::sync::Arc;
 /// # Errors
 /// [`Error::NoIndex`](crate::Error::NoIndex) or another error of reading the index if there is no sound one,
 /// [`Error::Io`](crate::Error::Io) if the directory cannot be written; the index is then as it was.
-///
-/// # Panics
-/// Never.
 pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>) -> serde_json::Value) -> Result<()> {
     let mut writer = Writer::open_waiting(Arc::new(Directory::new(path)))?;
     let search = change(writer.base_mut().index.manifest().search.as_ref());
