@@ -5,10 +5,10 @@
 mod support;
 
 use selvedge::change::{self, AddOptions, Additions, CompactOptions, Retrain, delete};
-use selvedge::{ChangeReport, Document, Engine, Error, OpenOptions, Result, SearchOptions};
+use selvedge::{ChangeReport, Document, Engine, Error, EvalOptions, OpenOptions, Result, SearchOptions};
 use selvedge_index::{Check, Error as IndexError, Index, Writer, verify};
 use std::path::Path;
-use support::{QUESTIONS, TEXTS, build, engine};
+use support::{QUESTIONS, TEXTS, build, engine, qrels, queries};
 
 fn document(id: &str, text: &str) -> Result<Document> {
     Ok(Document { id: id.into(), text: text.into(), metadata: None })
@@ -162,4 +162,22 @@ fn a_codec_is_trained_anew_from_what_is_stored_or_from_the_text() {
         assert_eq!(ids, ["edge", "weft", "rotate", "empty", "cat", "boat"], "{retrain:?}");
         assert_eq!(contents(&path).1.len(), 6);
     }
+}
+
+#[test]
+fn deleted_passages_count_in_no_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let path = dir.path().join("i");
+    delete(&path, &["weft"], false).unwrap();
+    let options = EvalOptions { dense: true, ..EvalOptions::default() };
+    let measured = || {
+        engine.refresh().unwrap();
+        let report = engine.eval(&queries(&engine), &qrels(), &options, &()).unwrap();
+        let recalls = [report.recall_vs_exact_10, report.recall_vs_exact_100, report.approximate_100];
+        format!("{:?}", (report.quality, report.exact_f32, report.dense, recalls))
+    };
+    let before = measured();
+    change::compact(&path, &CompactOptions::default(), &()).unwrap();
+    assert_eq!(measured(), before);
 }

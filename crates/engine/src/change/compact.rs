@@ -5,7 +5,7 @@ use super::{default_policy, manifest_of};
 use crate::build::Budget;
 use crate::progress::{Progress, Stage};
 use crate::{Device, Error, Result};
-use selvedge_index::{Limits, Manifest, SegmentEntry, Writer};
+use selvedge_index::{Check, Index, Limits, Manifest, SegmentEntry, Writer};
 use std::ops::Range;
 use std::path::Path;
 
@@ -44,11 +44,11 @@ pub enum Retrain {
 pub struct CompactReport {
     /// Generation after the last merge.
     pub generation: u32,
-    /// Number of segments before and after.
+    /// Number of segments before.
     pub segments_before: usize,
     /// Number of segments after.
     pub segments: usize,
-    /// Bytes on disk before.
+    /// Bytes on disk before, without the manifest.
     pub bytes_before: u64,
     /// Bytes on disk after, without the manifest.
     pub bytes: u64,
@@ -64,7 +64,7 @@ pub struct CompactReport {
 /// [`Error::NoDocuments`] if there is no passage, the errors of training and of the device, and for
 /// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`] and the errors of the encoder.
 pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
-    let before = manifest_of(&Writer::open(path)?);
+    let before = Index::open(path, Check::Structure)?.manifest().clone();
     if options.retrain != Retrain::No {
         retrain(path, options, progress)?;
     }

@@ -113,8 +113,7 @@ pub(crate) fn eval(
     let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
     let params = SearchOptions { k, ..options.search.clone() }.params(search);
-    let subset = snapshot.alive(options.search.subset.as_deref());
-    let subset = subset.as_deref();
+    let subset = options.search.subset.as_deref();
     let passes = Passes { search, queries: &queries.rows(), subset, progress };
     let started = Instant::now();
     let found = passes.rankings("search", &params)?;
@@ -124,9 +123,12 @@ pub(crate) fn eval(
         Mode::Exact => found.clone(),
         Mode::Approximate { .. } => passes.rankings("exhaustive search", &SearchParams::exact(k))?,
     };
-    let exact = exact_f32(engine, index, queries, arrays, subset, k, progress)?;
+    // The searches leave out deleted passages themselves.
+    let alive = snapshot.alive(subset);
+    let alive = alive.as_deref();
+    let exact = exact_f32(engine, index, queries, arrays, alive, k, progress)?;
     let texts = queries.texts.as_deref().filter(|_| options.dense);
-    let dense = texts.map(|texts| dense::rankings(engine.encoder()?, index, texts, subset, k, progress)).transpose()?;
+    let dense = texts.map(|texts| dense::rankings(engine.encoder()?, index, texts, alive, k, progress)).transpose()?;
     let quality = |rankings: &[Vec<u32>]| {
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())

@@ -53,17 +53,9 @@ impl DocumentsFile {
 
     /// Finds the block of `column` that holds document `at`, counted from the file's first document, by binary search.
     pub(super) fn find(&self, column: &Bytes, at: u32) -> Result<Block> {
-        let entry = |i: usize| Block::from_bytes(&column[i * ENTRY_BYTES..(i + 1) * ENTRY_BYTES]);
-        let (mut low, mut high) = (0, column.len() / ENTRY_BYTES);
-        while low < high {
-            let middle = (low + high) / 2;
-            if entry(middle).first <= at {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let found = low.checked_sub(1).map(entry);
+        let entries = column.as_chunks::<ENTRY_BYTES>().0;
+        let after = entries.partition_point(|entry| Block::from_bytes(entry).first <= at);
+        let found = after.checked_sub(1).map(|last| Block::from_bytes(&entries[last]));
         let fits = |block: &Block| {
             let end = u64::from(block.first) + u64::from(block.count);
             u64::from(at) < end && end <= u64::from(self.count)

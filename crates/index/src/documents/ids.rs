@@ -94,8 +94,7 @@ impl IdTable {
 
     /// Writes the table of segment `number`, whose passages have ids of these hashes.
     pub(crate) fn write(storage: &dyn Storage, number: u32, hashes: &[u32]) -> Result<FileEntry> {
-        let mut entries: Vec<(u32, u32)> = hashes.iter().copied().zip(0..).collect();
-        entries.sort_unstable();
+        let entries = sorted(hashes);
         let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Ids, number))?;
         entries.iter().try_for_each(|(hash, _)| out.write(&hash.to_le_bytes()))?;
         entries.iter().try_for_each(|(_, pid)| out.write(&pid.to_le_bytes()))?;
@@ -104,31 +103,33 @@ impl IdTable {
 
     /// Passages of the segment whose ids have this hash, ascending.
     pub(crate) fn find(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
-        let (mut first, mut end) = (0, self.hashes.len() / 4);
-        while first < end {
-            let middle = (first + end) / 2;
-            if word(&self.hashes, middle) < hash {
-                first = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        let entries = first..self.hashes.len() / 4;
-        entries.take_while(move |&at| word(&self.hashes, at) == hash).map(|at| word(&self.pids, at))
+        let first = words(&self.hashes).partition_point(|&word| u32::from_le_bytes(word) < hash);
+        let entries = self.entries(first);
+        entries.take_while(move |&(found, _)| found == hash).map(|(_, pid)| pid)
     }
 
     /// Whether this is the table of passages whose ids have these hashes.
     pub(crate) fn is_of(&self, hashes: &[u32]) -> bool {
-        let mut entries: Vec<(u32, u32)> = hashes.iter().copied().zip(0..).collect();
-        entries.sort_unstable();
-        let found = (0..self.hashes.len() / 4).map(|at| (word(&self.hashes, at), word(&self.pids, at)));
-        found.eq(entries)
+        self.entries(0).eq(sorted(hashes))
+    }
+
+    /// Hashes and pids from entry `first` on.
+    fn entries(&self, first: usize) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let numbers = |array| words(array)[first..].iter().map(|&word| u32::from_le_bytes(word));
+        numbers(&self.hashes).zip(numbers(&self.pids))
     }
 }
 
-/// Number `at` of an array.
-fn word(array: &Bytes, at: usize) -> u32 {
-    u32::from_le_bytes(array[4 * at..4 * at + 4].try_into().expect("four bytes"))
+/// Entries of a table: hashes of the ids of passages 0, 1, ... with these pids, ascending.
+fn sorted(hashes: &[u32]) -> Vec<(u32, u32)> {
+    let mut entries: Vec<(u32, u32)> = hashes.iter().copied().zip(0..).collect();
+    entries.sort_unstable();
+    entries
+}
+
+/// Little-endian numbers of an array.
+fn words(array: &Bytes) -> &[[u8; 4]] {
+    array.as_chunks().0
 }
 
 #[cfg(test)]

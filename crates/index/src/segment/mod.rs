@@ -37,8 +37,6 @@ use selvedge_backend::{CodecParams, CompressedPassages};
 /// One segment of an open index.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// Number of the segment, which it keeps from one generation to the next.
-    pub number: u32,
     /// Pid of the first passage in this generation. Pids within the segment start at 0 and are relative to it.
     pub first_pid: u32,
     /// Offsets, codes, residuals and weight indices, in passage order.
@@ -77,7 +75,7 @@ impl Segment {
         };
         check_lengths(&files, &passages, entry, codec)?;
         let lists = open_lists(&files[4], entry, codec)?;
-        Ok((Self { number: entry.number, first_pid, passages, lists, deleted }, files))
+        Ok((Self { first_pid, passages, lists, deleted }, files))
     }
 }
 
