@@ -254,7 +254,9 @@ impl CodecParams {
         if self.centroids.is_empty() || !self.centroids.len().is_multiple_of(self.dim) {
             return bad("centroids", format!("{} components", self.centroids.len()));
         }
-        if self.levels.iter().chain(self.centroids.iter()).any(|&v| v == i8::MIN) {
+        // A minimum over all, which compiles to vector code, unlike a search that ends early.
+        let least = |components: &[i8]| components.iter().fold(0, |least: i8, &component| least.min(component));
+        if least(&self.levels).min(least(&self.centroids)) == i8::MIN {
             return bad("level or centroid component", i8::MIN.to_string());
         }
         let largest = self.residual_weights.iter().copied().max().unwrap_or(0);

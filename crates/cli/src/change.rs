@@ -5,14 +5,13 @@ use crate::index::{note_skipped, note_truncated};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Result, output};
-use selvedge::build::Arrays;
 use selvedge::{AddOptions, Additions, ChangeReport, CompactOptions, Model, Retrain, change, lines};
+use selvedge_index::Policy;
 use serde::Serialize;
 use std::io::Write;
 
 /// Adds passages, or replaces those that have their ids, and prints the generation.
 pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
-    let defaults = AddOptions::default();
     let options = AddOptions {
         model: args.model.clone().map_or(Model::OfIndex, Model::Named),
         any_model: args.any_model,
@@ -21,10 +20,9 @@ pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
         memory_budget: args.memory_budget,
         read: args.read.read_options(),
         replace,
-        policy: defaults.policy.filter(|_| !args.no_compact),
+        policy: merge_policy(args.no_compact),
     };
-    let arrays = args.embeddings.clone().zip(args.doclens.clone());
-    let arrays = arrays.map(|(embeddings, doclens)| Arrays { embeddings, doclens, ids: args.ids.clone() });
+    let arrays = args.arrays.arrays();
     let additions = match (&arrays, &args.collection) {
         (Some(arrays), _) => Additions::Arrays(arrays),
         (None, Some(collection)) => Additions::Collection(collection),
@@ -44,6 +42,11 @@ pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
     );
     note_drift(&report);
     print_change(&report, report.generation, args.json)
+}
+
+/// The policy by which small segments are merged after a change, unless that is switched off.
+pub(crate) fn merge_policy(no_compact: bool) -> Option<Policy> {
+    (!no_compact).then(change::default_policy)
 }
 
 /// Notes that the added passages fit the codec badly, if they do.

@@ -1,11 +1,11 @@
 //! `selvedge index`: an index from a collection, or from embeddings made elsewhere, and its updates.
 
 use crate::args::{IndexArgs, check_output};
-use crate::change::{note_drift, print_change};
+use crate::change::{merge_policy, note_drift, print_change};
 use crate::log::note;
 use crate::progress::Bars;
 use crate::{Error, Result};
-use selvedge::build::{Arrays, from_arrays};
+use selvedge::build::from_arrays;
 use selvedge::collection::ReadReport;
 use selvedge::save::existing;
 use selvedge::{AddOptions, BuildOptions, Engine, FolderReport, Model, change};
@@ -32,6 +32,7 @@ fn update(args: &IndexArgs) -> Result<()> {
         device: args.encode.device,
         memory_budget: args.build.memory_budget,
         read: args.read.read_options(),
+        policy: merge_policy(args.no_compact),
         ..AddOptions::default()
     };
     let report = match change::update_folder(folder, path, &options, &Bars::default()) {
@@ -73,18 +74,15 @@ fn build(args: &IndexArgs) -> Result<()> {
         return Err(Error::Usage(format!("--save-embeddings: {} exists already; name another folder", path.display())));
     }
     let progress = Bars::default();
-    let (path, report) = match (&args.embeddings, &args.doclens, args.paths.as_slice()) {
-        (Some(embeddings), Some(doclens), [path]) => {
-            let arrays = Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: args.ids.clone() };
-            (path, from_arrays(&arrays, path, &options, &progress)?)
-        }
-        (None, None, [collection, _]) if collection.extension().is_some_and(|extension| extension == "npy") => {
+    let (path, report) = match (args.arrays.arrays(), args.paths.as_slice()) {
+        (Some(arrays), [path]) => (path, from_arrays(&arrays, path, &options, &progress)?),
+        (None, [collection, _]) if collection.extension().is_some_and(|extension| extension == "npy") => {
             let reason = "an array of embeddings: expected --embeddings DOCS.npy --doclens LENS.npy INDEX";
             return Err(Error::Usage(format!("{}: {reason}", collection.display())));
         }
-        (None, None, [collection, path]) => (path, Engine::build(collection, path, &options, &progress)?),
-        (None, ..) => return Err(Error::Usage("expected COLLECTION and INDEX".into())),
-        (Some(_), ..) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
+        (None, [collection, path]) => (path, Engine::build(collection, path, &options, &progress)?),
+        (None, _) => return Err(Error::Usage("expected COLLECTION and INDEX".into())),
+        (Some(_), _) => return Err(Error::Usage("with --embeddings, expected INDEX alone".into())),
     };
     note_skipped(&report.read);
     note_truncated(report.truncated, report.passages as usize, report.passage_maxlen);

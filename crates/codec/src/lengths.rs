@@ -44,9 +44,10 @@ pub(crate) fn unit_of_codec(kind: CodecKind, codec: &CodecParams) -> f32 {
     if kind == CodecKind::ColbertV2 {
         return 1.0;
     }
-    let square = |row: &[i8]| row.iter().map(|&c| i64::from(c).pow(2)).sum::<i64>();
+    // At most 2^15 squares below 2^14 each.
+    let square = |row: &[i8]| row.iter().map(|&c| i32::from(i16::from(c) * i16::from(c))).sum::<i32>();
     let longest = codec.centroids.chunks_exact(codec.dim).map(square).max().unwrap_or(0);
-    if longest == 0 { 1.0 } else { power_of_two(f64::from(codec.centroid_scale) * (longest as f64).sqrt()) }
+    if longest == 0 { 1.0 } else { power_of_two(f64::from(codec.centroid_scale) * f64::from(longest).sqrt()) }
 }
 
 /// Fails with the first of `rows (N, D)` whose length is out of range for a codec of this unit.

@@ -203,6 +203,22 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// Passage that was added as embeddings, so that there is no text to encode again.
+    #[error("{path}: passage {id:?} has no text to encode again: train on what the index stores instead")]
+    WithoutText {
+        /// The index.
+        path: PathBuf,
+        /// Id of the first such passage.
+        id: String,
+    },
+    /// Folder whose passages an update would delete because it cannot be listed.
+    #[error("{path}: {reason}; the index has passages of it, which an update would delete")]
+    NotListed {
+        /// The folder, or a file of it.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// Index to update that does not say which files it was made from.
     #[error(
         "{path}: the index does not say which files it was made from: it was not made from a folder, or by an earlier \

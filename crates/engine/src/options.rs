@@ -51,7 +51,8 @@ pub struct SearchOptions {
     pub ndocs: Option<usize>,
     /// Number of candidates scored with their residuals, at least 1; raised to `k`. `None`: as for `nprobe`.
     pub num_rescored: Option<usize>,
-    /// Passages that may be found. `None`: all.
+    /// Passages that may be found. `None`: all. Their pids are of one generation: after
+    /// [`Engine::refresh`](crate::Engine::refresh) a subset has to be made anew.
     pub subset: Option<Arc<Subset>>,
     /// Whether hits carry the text of their passage.
     pub text: bool,

@@ -4,10 +4,16 @@
 
 mod support;
 
+use selvedge::build::{Arrays, from_arrays};
 use selvedge::change::{self, AddOptions, Additions, CompactOptions, Retrain, delete};
-use selvedge::{ChangeReport, Document, Engine, Error, EvalOptions, OpenOptions, Result, SearchOptions};
-use selvedge_index::{Check, Error as IndexError, Index, Writer, verify};
+use selvedge::npy::NpyWriter;
+use selvedge::{
+    BuildOptions, ChangeReport, Document, Engine, Error, EvalOptions, OpenOptions, Progress, Result, SearchOptions,
+    Step,
+};
+use selvedge_index::{Check, Error as IndexError, Index, Policy, Writer, verify};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{QUESTIONS, TEXTS, build, engine, qrels, queries};
 
 fn document(id: &str, text: &str) -> Result<Document> {
@@ -180,4 +186,85 @@ fn deleted_passages_count_in_no_evaluation() {
     let before = measured();
     change::compact(&path, &CompactOptions::default(), &()).unwrap();
     assert_eq!(measured(), before);
+}
+
+/// Writes `count` passages of ten pseudo-random tokens as arrays.
+fn arrays(folder: &Path, dim: usize, count: usize, ids: &str) -> Arrays {
+    let file = |name: &str| folder.join(name);
+    let arrays = Arrays { embeddings: file("e.npy"), doclens: file("l.npy"), ids: Some(file("ids.txt")) };
+    let mut npy = NpyWriter::create(&arrays.embeddings).unwrap();
+    for token in 0..count * 10 {
+        let row: Vec<f32> = (0..dim).map(|at| ((token * 31 + at * 17 + token * at) % 23) as f32 - 11.0).collect();
+        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        npy.write(&row.iter().flat_map(|x| (x / norm).to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    }
+    npy.finish("<f4", &[count * 10, dim]).unwrap();
+    let mut npy = NpyWriter::create(&arrays.doclens).unwrap();
+    (0..count).for_each(|_| npy.write(&10i32.to_le_bytes()).unwrap());
+    npy.finish("<i4", &[count]).unwrap();
+    let ids: String = (0..count).map(|number| format!("{ids}{number}\n")).collect();
+    std::fs::write(file("ids.txt"), ids).unwrap();
+    arrays
+}
+
+/// Segments that a memory budget keeps small are never all that the policy would make of them.
+#[test]
+fn a_small_memory_budget_ends_the_merges() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    from_arrays(&arrays(dir.path(), 8, 100, "a"), &path, &BuildOptions::default(), &()).unwrap();
+    let policy = Some(Policy { fanout: 2, floor_tokens: 1, ..change::default_policy() });
+    let options = AddOptions { memory_budget: 160 << 10, policy, ..AddOptions::default() };
+    for ids in ["b", "c", "d"] {
+        let report = change::add(&path, Additions::Arrays(&arrays(dir.path(), 8, 500, ids)), &options, &()).unwrap();
+        assert!(report.generation < 20, "{report:?}");
+    }
+    let index = Index::open(&path, Check::Checksums).unwrap();
+    assert!(index.manifest().segments.iter().all(|segment| segment.num_tokens <= (160 << 10) / 32));
+    assert_eq!(index.num_passages(), 1600);
+}
+
+/// Cancels when segments are merged.
+struct NoMerge(AtomicBool);
+
+impl Progress for NoMerge {
+    fn report(&self, step: Step) {
+        self.0.fetch_or(step.stage == "merge", Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn passages_are_added_even_if_the_merge_after_them_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    build(&path, &()).unwrap();
+    let options =
+        AddOptions { policy: Some(Policy { fanout: 2, ..change::default_policy() }), ..AddOptions::default() };
+    let progress = NoMerge(AtomicBool::new(false));
+    let documents = [document("cat", "A black cat sleeps.")];
+    let report = change::add(&path, Additions::Documents(Box::new(documents.into_iter())), &options, &progress);
+    let report = report.unwrap();
+    assert!(progress.is_cancelled() && (report.generation, report.segments) == (2, 2), "{report:?}");
+    assert_eq!(contents(&path).0, 2);
+    assert_eq!(add(&path, &[("boat", "The red boat left.")], &options).unwrap().segments, 1, "it is tried again");
+}
+
+#[test]
+fn passages_without_text_are_not_encoded_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    build(&path, &()).unwrap();
+    let dim = Index::open(&path, Check::Structure).unwrap().dim();
+    let options = AddOptions { policy: None, ..AddOptions::default() };
+    change::add(&path, Additions::Arrays(&arrays(dir.path(), dim, 2, "row")), &options, &()).unwrap();
+    delete(&path, &["empty"], true).unwrap();
+    let before = contents(&path);
+    let retrain = CompactOptions { retrain: Retrain::FromText, ..CompactOptions::default() };
+    let error = change::compact(&path, &retrain, &()).unwrap_err();
+    assert!(matches!(&error, Error::WithoutText { id, .. } if id == "row0"), "{error}");
+    assert_eq!(contents(&path), before);
 }

@@ -225,7 +225,9 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Unfinished`] after a failed write, [`Error::PassageCount`], [`Error::NoCodec`] after
-    /// [`Writer::rebuild`], [`Error::Io`]. The index is then as it was.
+    /// [`Writer::rebuild`], [`Error::Io`], [`Error::LockLost`], [`Error::Manifest`] where the index was damaged before.
+    /// The index is then as it was; only if the very last sync fails, readers see the change, and a loss of power may
+    /// undo it.
     ///
     /// # Panics
     /// If the index is new: [`Writer::finish`] is its last call.

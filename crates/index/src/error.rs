@@ -40,6 +40,14 @@ pub enum Error {
         /// Lock file that the other writer holds.
         lock: PathBuf,
     },
+    /// A writer whose lock file was deleted, with the whole folder perhaps: another writer may be at work there.
+    #[error("{}: the lock file {} was deleted while it was held; nothing was changed", path.display(), lock.display())]
+    LockLost {
+        /// The directory.
+        path: PathBuf,
+        /// Lock file that this writer held.
+        lock: PathBuf,
+    },
     /// An index of an earlier format.
     #[error("{}: an index of format {found}; convert it: selvedge upgrade {}", path.display(), path.display())]
     OldFormat {
@@ -322,6 +330,7 @@ impl Error {
             Self::Io { path, .. }
             | Self::Exists { path }
             | Self::Locked { path, .. }
+            | Self::LockLost { path, .. }
             | Self::NoIndex { path }
             | Self::OldFormat { path, .. }
             | Self::IdTable { path, .. }

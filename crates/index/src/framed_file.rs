@@ -114,7 +114,7 @@ impl FramedFileWriter {
         self.payload_bytes
     }
 
-    /// Writes the header and syncs the file to disk.
+    /// Writes the header and syncs the file.
     pub(crate) fn finish(self) -> Result<FileEntry> {
         self.close(true)
     }
@@ -129,7 +129,7 @@ impl FramedFileWriter {
         let close = || -> io::Result<()> {
             let mut handle = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
             handle.write_at(0, &header(self.file, self.payload_bytes, crc32))?;
-            if is_synced { handle.sync() } else { Ok(()) }
+            if is_synced { handle.close() } else { Ok(()) }
         };
         close().map_err(io_at(&self.path))?;
         Ok(FileEntry { bytes: HEADER_BYTES as u64 + self.payload_bytes, crc32 })

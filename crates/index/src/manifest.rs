@@ -164,6 +164,9 @@ impl SegmentEntry {
     }
 }
 
+/// Largest number of a generation, and of the next file, in a manifest: a writer has as many numbers left.
+const LAST_NUMBER: u32 = u32::MAX / 2;
+
 /// Table of contents of one generation of an index: sizes, files, model, build and search parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -223,17 +226,18 @@ impl Manifest {
         IndexFile::manifest(self.generation)
     }
 
-    /// Writes the manifest into `storage`.
+    /// Writes the manifest into `storage`; one that no reader would accept is an error.
     pub(crate) fn write(&self, storage: &dyn Storage) -> Result<()> {
         let mut out = FramedFileWriter::create(storage, self.file())?;
         let path = storage.path(&self.file().name());
+        self.validate().map_err(|reason| Error::Manifest { path: path.clone(), reason })?;
         let json = serde_json::to_vec_pretty(self).map_err(|error| io_at(&path)(error.into()))?;
         out.write(&json)?;
         out.finish().map(|_| ())
     }
 
-    /// Reads and checks the manifest of a generation; also returns the size of its file.
-    pub(crate) fn read(storage: &dyn Storage, generation: u32) -> Result<(Self, u64)> {
+    /// Reads and checks the manifest of a generation; also returns the length and the checksum of its file.
+    pub(crate) fn read(storage: &dyn Storage, generation: u32) -> Result<(Self, FileEntry)> {
         let file = FramedFile::open(storage, IndexFile::manifest(generation))?;
         file.check()?;
         let bad = |reason: String| Error::Manifest { path: file.path.clone(), reason };
@@ -242,12 +246,15 @@ impl Manifest {
             return Err(bad(format!("is of generation {}", manifest.generation)));
         }
         manifest.validate().map_err(bad)?;
-        Ok((manifest, file.entry.bytes))
+        Ok((manifest, file.entry))
     }
 
-    /// Checks that there are not more passages than pids, that no segment has more deleted passages than passages, and
-    /// that no file is named twice.
+    /// Checks that there are not more passages than pids, that no segment has more deleted passages than passages, that
+    /// no file is named twice, and that a writer has numbers left.
     fn validate(&self) -> Result<(), String> {
+        if self.generation.max(self.next_number) > LAST_NUMBER || self.num_added > u64::MAX / 2 {
+            return Err("the numbers of generations, files or passages have come to their end".to_owned());
+        }
         let mut num_pids = 0u32;
         for SegmentEntry { number, count, num_tokens, deleted, .. } in &self.segments {
             num_pids = num_pids.checked_add(*count).ok_or("the segments have more passages than there are pids")?;

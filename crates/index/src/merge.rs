@@ -3,6 +3,7 @@
 use crate::change::Slot;
 use crate::error::{Error, Result};
 use crate::manifest::SegmentEntry;
+use crate::reader::check_segment;
 use crate::segment::{PassageRows, Segment, SegmentRun};
 use crate::writer::Writer;
 use selvedge_backend::{CodeReader, CodecParams, read_weight};
@@ -71,8 +72,8 @@ impl Writer {
     /// ends the merge.
     ///
     /// # Errors
-    /// [`Error::Documents`] and [`Error::Backend`] where a segment is corrupt, [`Error::Io`] where the new one cannot
-    /// be written, or the error of `copied`.
+    /// As [`Index::open`](crate::Index::open) with [`Check::Checksums`](crate::Check::Checksums) where a segment is
+    /// corrupt, [`Error::Io`] where the new one cannot be written, or the error of `copied`.
     ///
     /// # Panics
     /// If the index is new, or a segment at `places` does not exist or was merged before.
@@ -117,6 +118,8 @@ impl Writer {
         };
         let mut batch = Batch::default();
         for at in places.clone() {
+            // The copies get checksums of their own, which must not vouch for damaged bytes.
+            check_segment(&**self.staging.target(), &base.index.manifest().segments[at], base.index.codec())?;
             let segment = &base.index.segments()[at];
             for pid in base.deleted(at).alive(segment.passages.num_passages() as u32) {
                 batch.push(segment, pid, codec)?;

@@ -9,7 +9,7 @@ use crate::framed_file::FramedFile;
 use crate::manifest::{EncoderInfo, Manifest, SegmentEntry, SourcesEntry};
 use crate::saturation::saturated_centroids;
 use crate::segment::{Segment, SegmentFiles, check_contents};
-use crate::snapshot::{Snapshot, newest_generation};
+use crate::snapshot::{Snapshot, is_outdated, newest_generation};
 use crate::storage::{Directory, Storage};
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -76,7 +76,7 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn refreshed(&self, check: Check) -> Result<Option<Self>> {
-        if newest_generation(&*self.storage)? == self.generation() {
+        if !is_outdated(&*self.storage, &self.snapshot)? {
             return Ok(None);
         }
         Self::newest(Arc::clone(&self.storage), Some(self), check).map(Some)
@@ -248,7 +248,7 @@ impl Index {
 
     /// Bytes on disk of this generation by kind of file, headers included.
     pub fn bytes_on_disk(&self) -> BTreeMap<FileKind, u64> {
-        let mut bytes = BTreeMap::from([(FileKind::Manifest, self.snapshot.manifest_bytes)]);
+        let mut bytes = BTreeMap::from([(FileKind::Manifest, self.snapshot.manifest_entry.bytes)]);
         for (file, entry) in self.manifest().files() {
             *bytes.entry(file.kind).or_default() += entry.bytes;
         }
@@ -282,6 +282,11 @@ fn open_segment(
     let documents = DocumentsPart { first_pid, count: entry.count, file, ids, deleted };
     let others = [framed, ids_file].into_iter().chain(deleted_file).collect();
     Ok(Opened { segment, documents, files: Some((segment_files, others)) })
+}
+
+/// Checks every byte of the files of a segment, and every offset and code.
+pub(crate) fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: &Codec) -> Result<()> {
+    check_segment_files(&open_segment(storage, entry, 0, None, codec)?, codec)
 }
 
 /// Checks every byte of the files of a segment that was opened, and every offset and code.

@@ -25,8 +25,9 @@ pub(crate) fn saturated_centroids(codec: &CodecParams) -> usize {
 /// `dot(c8, q8)` of a centroid with a query of its own direction: `q8 = c8 * 127 / max|c8|`, hence
 /// `127 / max|c8| * sum c8^2`; 0 for a centroid of zeros. `sum c8^2 <= 2^15 * 127^2 < 2^30` fits an i32.
 fn own_dot(centroid: &[i8]) -> f64 {
-    let max = centroid.iter().map(|&c| i32::from(c).abs()).max().unwrap_or(0);
-    let squares: i32 = centroid.iter().map(|&c| i32::from(c) * i32::from(c)).sum();
+    // Both loops compile to vector code.
+    let max = centroid.iter().fold(0, |max: u8, c| max.max(c.unsigned_abs()));
+    let squares: i32 = centroid.iter().map(|&c| i32::from(i16::from(c) * i16::from(c))).sum();
     if max == 0 { 0.0 } else { 127.0 * f64::from(squares) / f64::from(max) }
 }
 

@@ -6,9 +6,10 @@
 
 use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
-use crate::framed_file::{MAGIC, OLD_VERSION};
+use crate::framed_file::{FileEntry, FramedFile, MAGIC, OLD_VERSION};
 use crate::manifest::Manifest;
-use crate::storage::{Directory, Lock, Storage};
+use crate::staging::FIRST_GENERATION;
+use crate::storage::{Directory, Lock, Storage, hidden_name};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -24,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) manifest: Manifest,
-    /// Bytes of the manifest's file.
-    pub(crate) manifest_bytes: u64,
+    /// Length and checksum of the manifest's file.
+    pub(crate) manifest_entry: FileEntry,
     _hold: Arc<dyn Lock>,
 }
 
@@ -37,10 +38,14 @@ impl Snapshot {
             let Some(generation) = generations(&names).max() else { return Err(no_manifest(storage, &names)) };
             let name = IndexFile::manifest(generation).name();
             match storage.hold(&name) {
-                Ok(Some(hold)) => {
-                    let (manifest, manifest_bytes) = Manifest::read(storage, generation)?;
-                    return Ok(Self { manifest, manifest_bytes, _hold: hold.into() });
-                }
+                Ok(Some(hold)) => match Manifest::read(storage, generation) {
+                    Ok((manifest, manifest_entry)) => {
+                        return Ok(Self { manifest, manifest_entry, _hold: hold.into() });
+                    }
+                    // On a file system without locks, a writer may delete it all the same.
+                    Err(Error::MissingFile { .. }) => {}
+                    Err(error) => return Err(error),
+                },
                 // A writer that has committed another generation deletes this one.
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -49,6 +54,21 @@ impl Snapshot {
             std::thread::sleep(PAUSE);
         }
         Err(Error::Io { path: storage.root(), source: io::ErrorKind::WouldBlock.into() })
+    }
+}
+
+/// Whether the newest generation in `storage` is another than that of a snapshot: a later one, or one of an index that
+/// was built in its place.
+pub(crate) fn is_outdated(storage: &dyn Storage, snapshot: &Snapshot) -> Result<bool> {
+    let newest = newest_generation(storage)?;
+    if newest != snapshot.manifest.generation {
+        return Ok(true);
+    }
+    match FramedFile::open(storage, IndexFile::manifest(newest)) {
+        Ok(file) => Ok(file.entry != snapshot.manifest_entry),
+        // A writer has replaced it meanwhile.
+        Err(Error::MissingFile { .. }) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
@@ -77,9 +97,12 @@ fn no_manifest(storage: &dyn Storage, names: &[String]) -> Error {
     if names.contains(&IndexFile::manifest(0).old_name()) {
         return Error::OldFormat { path: storage.root(), found: OLD_VERSION };
     }
-    // A damaged index has a codec at least.
-    match names.iter().any(|name| IndexFile::from_name(name).is_some_and(|file| file.kind == FileKind::Codec)) {
-        true => Error::MissingFile { path: storage.path(&IndexFile::manifest(1).name()) },
+    // A damaged index has a codec at least. So has one whose first writer is at work, or died; that one has a hidden
+    // manifest, too.
+    let first = IndexFile::manifest(FIRST_GENERATION).name();
+    let is_codec = |name: &String| IndexFile::from_name(name).is_some_and(|file| file.kind == FileKind::Codec);
+    match names.iter().any(is_codec) && !names.contains(&hidden_name(&first)) {
+        true => Error::MissingFile { path: storage.path(&first) },
         false => Error::NoIndex { path: storage.root() },
     }
 }
@@ -120,8 +143,8 @@ pub fn generations_at(path: &Path) -> Result<Vec<Generation>> {
     for generation in numbers {
         let file = IndexFile::manifest(generation);
         match Manifest::read(&storage, generation) {
-            Ok((manifest, manifest_bytes)) => {
-                let bytes = manifest_bytes + manifest.files().iter().map(|(_, entry)| entry.bytes).sum::<u64>();
+            Ok((manifest, manifest_entry)) => {
+                let bytes = manifest_entry.bytes + manifest.files().iter().map(|(_, entry)| entry.bytes).sum::<u64>();
                 found.push(Generation { generation, bytes, processes: storage.holders(&file.name()) });
             }
             // A writer has deleted it meanwhile.
@@ -143,17 +166,20 @@ fn claim(storage: &dyn Storage, manifest: IndexFile) -> Result<Option<Box<dyn Lo
 }
 
 /// Deletes the files of the index in `storage` that neither the newest generation names nor one that is held. Other
-/// files are left alone.
-pub(crate) fn delete_unused(storage: &dyn Storage) -> Result<()> {
+/// files are left alone. Unless the newest generation `is_durable`, it is made so before those that it replaces go: its
+/// writer may have died before.
+pub(crate) fn delete_unused(storage: &dyn Storage, is_durable: bool) -> Result<()> {
     let names = names(storage)?;
     let Some(newest) = generations(&names).max() else { return Ok(()) };
-    // Before the generations that it replaces go: its writer may have died before the newest one was durable.
-    storage.sync_names().map_err(io_at(&storage.root()))?;
+    if !is_durable && generations(&names).any(|generation| generation != newest) {
+        storage.sync_names().map_err(io_at(&storage.root()))?;
+    }
     // Read first: where the newest generation is damaged or of a later version, nothing is deleted.
     let mut used: BTreeSet<IndexFile> = files_of(storage, newest)?.collect();
     for generation in generations(&names).filter(|&generation| generation != newest) {
         let file = IndexFile::manifest(generation);
-        if claim(storage, file)?.is_some() {
+        // Claimed until it is deleted: no reader gets hold of it in between.
+        if let Some(_claim) = claim(storage, file)? {
             let _ = storage.remove(&file.name());
         } else {
             used.extend(files_of(storage, generation)?);

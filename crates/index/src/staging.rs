@@ -8,12 +8,15 @@
 //! | 1. of a new index: create the directory, sync its parent | else the whole index could vanish with the directory's name |
 //! | 2. take `.selvedge.lock` | one writer at a time; it is held to the last step |
 //! | 3. delete what a dead writer left | its hidden files, and the files that it had renamed |
-//! | 4. write each file as `.selvedge.partial-NAME`, sync it | a renamed file must be whole |
-//! | 5. write the manifest as `.selvedge.partial-manifest-GENERATION`, sync it | the same |
-//! | 6. of a new index: sync the names | step 3 needs the hidden manifest to know files that were renamed |
-//! | 7. rename all files but the manifest, sync the names | the manifest must not be there before them |
+//! | 4. write each file as `.selvedge.partial-NAME`, the manifest last | a reader or a failure must not meet half a file |
+//! | 5. of a new index: sync all files and the names | step 3 needs the hidden manifest to know files that were renamed |
+//! | 6. rename all files but the manifest | |
+//! | 7. sync all files, the manifest and the names, at once | the manifest must not be there before them, whole |
 //! | 8. rename the manifest, sync the names | the generation exists from the rename on, and for good from the sync on |
 //! | 9. delete the files of earlier generations that no reader holds | nothing needs them; after a crash the next writer does it |
+//!
+//! A commit waits for the disk twice, whatever it writes: the syncs of step 7 run at the same time, so that a file
+//! system with a journal commits it about once for all of them.
 //!
 //! Readers open the manifest of the highest generation, so they see a change whole or not at all. In an existing
 //! index, step 3 deletes every file that no manifest names. In an unfinished new one, it recognizes renamed files by
@@ -77,7 +80,7 @@ impl Staging {
         let lock = take_lock(&*target, wait)?;
         let staging = Self::new(target, false, false, lock);
         staging.hidden.clear().map_err(io_at(&staging.target.root()))?;
-        snapshot::delete_unused(&*staging.target)?;
+        snapshot::delete_unused(&*staging.target, false)?;
         Ok(staging)
     }
 
@@ -102,7 +105,7 @@ impl Staging {
     }
 
     fn new(target: Arc<dyn Storage>, is_first: bool, is_new_directory: bool, lock: Box<dyn Lock>) -> Self {
-        let hidden = Arc::new(Hidden(Arc::clone(&target)));
+        let hidden = Arc::new(Hidden::new(Arc::clone(&target)));
         let files: Arc<dyn Storage> = hidden.clone();
         Self { target, hidden, files, is_first, is_new_directory, lock: Some(lock) }
     }
@@ -120,10 +123,12 @@ impl Staging {
     /// Writes the manifest and makes it the newest generation.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<()> {
         let target = Arc::clone(&self.target);
+        self.check_lock()?;
         manifest.write(&*self.files)?;
+        let sync_all = || self.hidden.sync_closed().map_err(io_at(&target.root()));
         if self.is_first {
             check_empty(&*target)?;
-            sync_names(&*target)?;
+            sync_all()?;
         }
         let reveal = |file: IndexFile| {
             let name = file.name();
@@ -133,21 +138,30 @@ impl Staging {
         for (file, _) in manifest.files().into_iter().filter(|(file, _)| hidden.contains(&file.name())) {
             reveal(file)?;
         }
-        sync_names(&*target)?;
+        sync_all()?;
+        self.check_lock()?;
         reveal(manifest.file())?;
         sync_names(&*target)?;
-        if let Err(error) = snapshot::delete_unused(&*target) {
+        if let Err(error) = snapshot::delete_unused(&*target, true) {
             tracing::warn!(%error, "files of earlier generations are left to the next change");
         }
         self.lock = None;
         Ok(())
     }
 
+    /// Checks that the lock is still valid: the directory may have been deleted, and another index built in its place.
+    fn check_lock(&self) -> Result<()> {
+        match self.lock.as_ref().is_some_and(|lock| lock.is_valid()) {
+            true => Ok(()),
+            false => Err(Error::LockLost { path: self.target.root(), lock: self.target.path(LOCK_NAME) }),
+        }
+    }
+
     /// Deletes the hidden files, and those that an unfinished writer had renamed.
     fn undo(&self) {
         match snapshot::newest_generation(&*self.target) {
             Ok(_) => {
-                let _ = snapshot::delete_unused(&*self.target);
+                let _ = snapshot::delete_unused(&*self.target, false);
             }
             // Files that were renamed beside the files of format 2 are replaced by the next conversion.
             Err(Error::OldFormat { .. }) => {}
@@ -171,7 +185,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Some(lock) = self.lock.take() {
+        if let Some(lock) = self.lock.take().filter(|lock| lock.is_valid()) {
             self.undo();
             drop(lock);
             if self.is_new_directory {

@@ -90,7 +90,7 @@ pub fn upgrade_in(storage: Arc<dyn Storage>) -> Result<Option<Manifest>> {
     let segments = old.segments.iter().map(write).collect::<Result<Vec<_>>>()?;
     let manifest = Manifest {
         generation: FIRST_GENERATION,
-        next_number: segments.iter().map(|segment| segment.number).max().unwrap_or(CODEC_NUMBER) + 1,
+        next_number: segments.iter().map(|segment| segment.number).max().unwrap_or(CODEC_NUMBER).saturating_add(1),
         num_added: old.num_passages.into(),
         codec,
         encoder: old.encoder,

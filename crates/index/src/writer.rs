@@ -1,6 +1,6 @@
 //! Writer of a new index, or of a change of one, which is invisible until it is complete.
 //!
-//! All files are written under hidden names in the target, synced to disk, and renamed, the manifest last
+//! All files are written under hidden names in the target, renamed and synced to disk, the manifest last
 //! (see `staging.rs`). A writer that is dropped before its end leaves the target as it was. The leftovers of a process
 //! that dies are deleted by the next writer to the same target.
 

@@ -11,12 +11,14 @@
 //! | `v2-colbertv2-4` | with `--nbits 4 --codec colbertv2` | once upgraded |
 //! | `v2-saturated` | as `v2-colbertv2-4`; table entries are 8.7 to 13 times the limit | no: refused as saturated |
 //! | `v3-selvedge-2` | by `Writer`, with codec, documents, codes, residuals and weights of `v2-selvedge-2` | yes |
+//! | `v3-changed` | with `--nbits 2`; then a passage added with `selvedge add`, and `pie` deleted | yes |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
 use selvedge_index::{
     Check, Error, FORMAT_VERSION, FileKind, Index, Manifest, Writer, is_index, upgrade, verify, write_search,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -122,6 +124,36 @@ fn frozen_indexes_are_read() {
         assert_eq!(list, [2], "{name}");
     }
     assert_eq!(FORMAT_VERSION, 3, "a new format needs frozen indexes of its own beside these");
+}
+
+#[test]
+fn a_frozen_index_that_was_changed_is_read() {
+    let (_directory, path) = present("v3-changed");
+    let report = verify(&path).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    let index = Index::open(&path, Check::Checksums).unwrap();
+    assert_eq!((index.generation(), index.manifest().num_added, index.num_pids()), (3, 4, 4));
+    assert_eq!((index.num_passages(), index.num_tokens()), (3, 24));
+    assert!(index.ids().map(Result::unwrap).eq(["cup of tea", "Himmel", "spoon"]));
+    assert_eq!([index.pid("pie").unwrap(), index.pid("spoon").unwrap()], [None, Some(3)]);
+    let spoon = index.document(3).unwrap();
+    assert_eq!(
+        (&*spoon.text, spoon.metadata),
+        ("A silver spoon for the tea.", Some(serde_json::json!({ "pages": 1 })))
+    );
+    let [first, second] = index.segments() else { panic!("two segments") };
+    assert!(first.deleted.iter().eq([0]) && second.deleted.is_empty());
+    // The second segment has heads for the codes of its 8 tokens alone, of 22.
+    let reader = CodeReader::new(&second.passages.codes, index.codec().params.code_bits());
+    let codes: BTreeSet<u32> = (0..8).map(|token| reader.get(token)).collect();
+    for code in 0..22 {
+        assert_eq!(second.lists.list_len(code), usize::from(codes.contains(&code)), "{code}");
+    }
+    let mut writer = Writer::open(&path).unwrap();
+    writer.merge::<Error>(0..2, |_| Ok(())).unwrap();
+    writer.commit().unwrap();
+    let merged = Index::open(&path, Check::Checksums).unwrap();
+    assert!(merged.segments().len() == 1 && merged.num_pids() == 3 && verify(&path).unwrap().is_sound());
 }
 
 #[test]

@@ -1,26 +1,11 @@
 //! Arguments of `selvedge index` and `selvedge encode`, and flags of every command that encodes.
 
-use super::ReadArgs;
 use super::parse::{output_path, parse_nbits, parse_positive, parse_size, parse_threads};
+use super::{ArraysArgs, ReadArgs};
 use clap::Args;
 use selvedge::Device;
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
-
-/// Flags that apply to text only: they conflict with embeddings made elsewhere.
-const TEXT_FLAGS: [&str; 11] = [
-    "model",
-    "split",
-    "include",
-    "exclude",
-    "hidden",
-    "no_ignore",
-    "strict",
-    "save_embeddings",
-    "query_maxlen",
-    "passage_maxlen",
-    "precision",
-];
 
 /// Flags of a build that an existing index cannot follow: they conflict with `index --update`.
 const BUILD_FLAGS: [&str; 7] = ["nbits", "codec", "centroids", "pool", "seed", "save_embeddings", "embeddings"];
@@ -37,6 +22,9 @@ pub(crate) struct IndexArgs {
     /// Add, update and delete what changed in the folder that INDEX was made from (see below); build a missing INDEX.
     #[arg(long, conflicts_with_all = BUILD_FLAGS)]
     pub(crate) update: bool,
+    /// With --update, leave small segments as they are, instead of merging them by the policy of `selvedge compact`.
+    #[arg(long, requires = "update")]
+    pub(crate) no_compact: bool,
     /// Print one JSON object with the counts.
     #[arg(long)]
     pub(crate) json: bool,
@@ -48,21 +36,14 @@ pub(crate) struct IndexArgs {
     #[arg(long, requires = "update")]
     pub(crate) any_model: bool,
     /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt.
-    #[arg(long, value_name = "DIR", value_parser = output_path())]
+    #[arg(long, value_name = "DIR", value_parser = output_path(), conflicts_with = "embeddings")]
     pub(crate) save_embeddings: Option<PathBuf>,
     /// Settings of the codec and of the build.
     #[command(flatten, next_help_heading = "Compression")]
     pub(crate) build: BuildArgs,
-    /// Token embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
-    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with_all = TEXT_FLAGS)]
-    #[arg(help_heading = "Embeddings made elsewhere")]
-    pub(crate) embeddings: Option<PathBuf>,
-    /// Number of tokens of each passage: (passages), i32.
-    #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
-    pub(crate) doclens: Option<PathBuf>,
-    /// Ids of the passages, one per line [default: 0, 1, 2, ...].
-    #[arg(long, value_name = "IDS.txt", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
-    pub(crate) ids: Option<PathBuf>,
+    /// Embeddings in place of a collection.
+    #[command(flatten, next_help_heading = "Embeddings made elsewhere")]
+    pub(crate) arrays: ArraysArgs,
     /// Options of reading a folder.
     #[command(flatten, next_help_heading = "Reading a folder")]
     pub(crate) read: ReadArgs,

@@ -1,24 +1,10 @@
 //! Arguments of the commands that change an index: `add`, `update`, `delete`, `compact` and `upgrade`.
 
 use super::parse::{parse_size, parse_threads};
-use super::{EncoderArgs, ReadArgs};
+use super::{ArraysArgs, EncoderArgs, ReadArgs};
 use clap::Args;
 use selvedge::Device;
 use std::path::PathBuf;
-
-/// Flags that apply to text only: they conflict with embeddings made elsewhere.
-const TEXT_FLAGS: [&str; 10] = [
-    "model",
-    "any_model",
-    "split",
-    "include",
-    "exclude",
-    "hidden",
-    "no_ignore",
-    "strict",
-    "passage_maxlen",
-    "precision",
-];
 
 /// Arguments of `selvedge add` and of `selvedge update`.
 #[derive(Debug, Args)]
@@ -40,16 +26,9 @@ pub(crate) struct AddArgs {
     /// Print one JSON object instead of the generation.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Token embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
-    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with_all = TEXT_FLAGS)]
-    #[arg(help_heading = "Embeddings made elsewhere")]
-    pub(crate) embeddings: Option<PathBuf>,
-    /// Number of tokens of each passage: (passages), i32.
-    #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
-    pub(crate) doclens: Option<PathBuf>,
-    /// Ids of the passages, one per line [default of add: numbers, from the number of passages ever added].
-    #[arg(long, value_name = "IDS.txt", requires = "embeddings", help_heading = "Embeddings made elsewhere")]
-    pub(crate) ids: Option<PathBuf>,
+    /// Embeddings in place of a collection; `update` needs their ids.
+    #[command(flatten, next_help_heading = "Embeddings made elsewhere")]
+    pub(crate) arrays: ArraysArgs,
     /// Options of reading a folder.
     #[command(flatten, next_help_heading = "Reading a folder")]
     pub(crate) read: ReadArgs,

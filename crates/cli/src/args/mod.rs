@@ -3,6 +3,7 @@
 //! The doc comments of commands and flags are the texts of `--help`. As is usual there, commands and switches are
 //! described in the imperative, and a flag with a value by a noun phrase that names the value.
 
+mod arrays;
 mod build;
 mod change;
 mod help;
@@ -14,6 +15,7 @@ mod read;
 mod tests;
 mod train;
 
+pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
 pub(crate) use parse::check_output;

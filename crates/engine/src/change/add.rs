@@ -1,6 +1,6 @@
 //! Adding and replacing passages.
 
-use super::compact::merge_by;
+use super::compact::{merge_by, within};
 use super::{AddOptions, ChangeReport, manifest_of};
 use crate::build::{Arrays, pipeline, push_document, push_ids};
 use crate::device::on_device;
@@ -9,7 +9,7 @@ use crate::queries::encoder_of;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Error, OpenOptions, Result, collection};
 use selvedge_encoder::Encoder;
-use selvedge_index::{Document, Index, Writer};
+use selvedge_index::{Document, Index, Manifest, Writer};
 use std::path::Path;
 
 /// Passages to add.
@@ -44,7 +44,7 @@ pub fn add(
     if options.replace {
         writer.replace_existing();
     }
-    let report = match additions {
+    let committed = match additions {
         Additions::Arrays(arrays) => add_arrays(writer, arrays, options, progress)?,
         Additions::Collection(collection) => {
             let encoder = encoder(&writer, options)?;
@@ -54,7 +54,9 @@ pub fn add(
                 push_document(&mut writer, &document, options.memory_budget)
             })?;
             stage.finish();
-            ChangeReport { read, ..add_texts(writer, &encoder, options, progress)? }
+            let mut committed = add_texts(writer, &encoder, options, progress)?;
+            committed.report.read = read;
+            committed
         }
         Additions::Documents(documents) => {
             let encoder = encoder(&writer, options)?;
@@ -67,19 +69,32 @@ pub fn add(
             add_texts(writer, &encoder, options, progress)?
         }
     };
-    merged(path, report, options, progress)
+    Ok(merged(path, committed, options, progress))
 }
 
-/// Merges segments by the policy of the options, after a change with this report.
-pub(super) fn merged(
-    path: &Path,
-    report: ChangeReport,
-    options: &AddOptions,
-    progress: &dyn Progress,
-) -> Result<ChangeReport> {
-    let Some(policy) = &options.policy else { return Ok(report) };
-    let merged = merge_by(path, |segments| policy.plan(segments), policy.max_tokens, options.memory_budget, progress)?;
-    Ok(ChangeReport { generation: merged.generation, segments: merged.segments.len(), ..report })
+/// A change that was committed.
+pub(super) struct Committed {
+    pub(super) report: ChangeReport,
+    pub(super) manifest: Manifest,
+}
+
+/// Merges segments by the policy of the options, after a change. The change is committed whatever becomes of the merge,
+/// which the next change tries again.
+pub(super) fn merged(path: &Path, committed: Committed, options: &AddOptions, progress: &dyn Progress) -> ChangeReport {
+    let Committed { report, manifest } = committed;
+    let Some(policy) = options.policy else { return report };
+    let policy = within(policy, options.memory_budget, manifest.codec.dim);
+    // Most changes need no merge, and then the index is not opened again.
+    if policy.plan(&manifest.segments).is_empty() {
+        return report;
+    }
+    match merge_by(path, |segments| policy.plan(segments), policy.max_tokens, progress) {
+        Ok(merged) => ChangeReport { generation: merged.generation, segments: merged.segments.len(), ..report },
+        Err(error) => {
+            tracing::warn!("generation {} is committed, but its segments were not merged: {error}", report.generation);
+            report
+        }
+    }
 }
 
 /// Loads the encoder of the passages.
@@ -103,27 +118,20 @@ pub(super) fn add_texts(
     encoder: &Encoder,
     options: &AddOptions,
     progress: &dyn Progress,
-) -> Result<ChangeReport> {
+) -> Result<Committed> {
     let documents = writer.finish_documents()?;
     if documents.is_empty() {
         return Err(Error::NoDocuments);
     }
     let mut reader = documents.reader();
     let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
-    let report = append(writer, &mut source, options, progress)?;
-    Ok(ChangeReport {
-        truncated: source.num_truncated(),
-        passage_maxlen: encoder.text_rules().passage.max_len,
-        ..report
-    })
+    let mut committed = append(writer, &mut source, options, progress)?;
+    committed.report.truncated = source.num_truncated();
+    committed.report.passage_maxlen = encoder.text_rules().passage.max_len;
+    Ok(committed)
 }
 
-fn add_arrays(
-    mut writer: Writer,
-    arrays: &Arrays,
-    options: &AddOptions,
-    progress: &dyn Progress,
-) -> Result<ChangeReport> {
+fn add_arrays(mut writer: Writer, arrays: &Arrays, options: &AddOptions, progress: &dyn Progress) -> Result<Committed> {
     let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
     let index = writer.index().expect("the writer changes an index");
     let (expected, found) = (index.dim(), source.dim());
@@ -146,7 +154,7 @@ fn append(
     source: &mut dyn Source,
     options: &AddOptions,
     progress: &dyn Progress,
-) -> Result<ChangeReport> {
+) -> Result<Committed> {
     let before = manifest_of(&writer);
     let added = source.num_passages() as u32;
     let codec = writer.index().map(Index::codec).expect("the writer changes an index").clone();
@@ -155,6 +163,6 @@ fn append(
     on_device!(options.device, backend => {
         pipeline::append(&backend, &codec, &mut writer, &mut source, budget, progress)
     })?;
-    let after = writer.commit()?;
-    Ok(ChangeReport::new(&before, &after, added))
+    let manifest = writer.commit()?;
+    Ok(Committed { report: ChangeReport::new(&before, &manifest, added), manifest })
 }

@@ -5,7 +5,7 @@ use super::{default_policy, manifest_of};
 use crate::build::Budget;
 use crate::progress::{Progress, Stage};
 use crate::{Device, Error, Result};
-use selvedge_index::{Check, Index, Limits, Manifest, SegmentEntry, Writer};
+use selvedge_index::{Check, Index, Limits, Manifest, Policy, SegmentEntry, Writer};
 use std::ops::Range;
 use std::path::Path;
 
@@ -62,16 +62,15 @@ pub struct CompactReport {
 /// [`Error::Budget`] if the memory budget is too small, [`Error::Index`] if the index cannot be opened or written,
 /// [`Error::Cancelled`] if `progress` asks to stop. What was committed before stays. With [`Retrain`], also
 /// [`Error::NoDocuments`] if there is no passage, the errors of training and of the device, and for
-/// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`] and the errors of the encoder.
+/// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`], [`Error::WithoutText`] and the errors of the encoder.
 pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
     let before = Index::open(path, Check::Structure)?.manifest().clone();
     if options.retrain != Retrain::No {
         retrain(path, options, progress)?;
     }
-    let mut policy = default_policy();
-    policy.max_tokens = policy.max_tokens.min(Budget::new(options.memory_budget, before.codec.dim).segment_tokens());
+    let policy = within(default_policy(), options.memory_budget, before.codec.dim);
     let plan = |segments: &[SegmentEntry]| policy.plan_all(segments);
-    let after = merge_by(path, plan, policy.max_tokens, options.memory_budget, progress)?;
+    let after = merge_by(path, plan, policy.max_tokens, progress)?;
     Ok(CompactReport {
         generation: after.generation,
         segments_before: before.segments.len(),
@@ -86,20 +85,24 @@ fn bytes(manifest: &Manifest) -> u64 {
     manifest.files().iter().map(|(_, entry)| entry.bytes).sum()
 }
 
-/// Merges segments as `plan` says, one commit each, until it says nothing more; returns the last manifest.
+/// The policy for segments that can be written within a memory budget.
+pub(super) fn within(policy: Policy, memory_budget: u64, dim: usize) -> Policy {
+    Policy { max_tokens: policy.max_tokens.min(Budget::new(memory_budget, dim).segment_tokens()), ..policy }
+}
+
+/// Merges segments as `plan` says, one commit each, until it says nothing more; returns the last manifest. The plan
+/// merges no more than `max_tokens`, so that each merge leaves fewer segments, or fewer with deleted passages.
 pub(super) fn merge_by(
     path: &Path,
     plan: impl Fn(&[SegmentEntry]) -> Vec<Range<usize>>,
     max_tokens: u32,
-    memory_budget: u64,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     loop {
         let mut writer = Writer::open(path)?;
         let manifest = manifest_of(&writer);
         let Some(places) = plan(&manifest.segments).into_iter().next() else { return Ok(manifest) };
-        let budget = Budget::new(memory_budget, manifest.codec.dim);
-        writer.set_limits(Limits { segment_tokens: max_tokens.min(budget.segment_tokens()) });
+        writer.set_limits(Limits { segment_tokens: max_tokens });
         let passages: u32 = manifest.segments[places.clone()].iter().map(SegmentEntry::num_alive).sum();
         let mut stage = Stage::new(progress, "merge", "passages", Some(passages.into()));
         writer.merge::<Error>(places, |copied| stage.add(copied as u64))?;

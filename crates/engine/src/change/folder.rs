@@ -9,7 +9,7 @@
 //! A file is not opened if its record has the same size and time; otherwise its hash decides whether it is read. If the
 //! index has a passage of it already, with the same document, that passage is kept and not encoded again.
 
-use super::add::{add_texts, encoder, merged};
+use super::add::{Committed, add_texts, encoder, merged};
 use super::{AddOptions, ChangeReport, manifest_of};
 use crate::build::push_document;
 use crate::collection::folder::{self, FoundFile};
@@ -54,9 +54,9 @@ pub struct FileCounts {
 }
 
 /// Brings the index at `path` up to date with the `folder` that it was made from: it then has the passages that a build
-/// from the folder with the same options would give it. Passages from elsewhere stay. All changes are one commit, after
-/// which segments are merged by [`AddOptions::policy`]; without any change the generation stays.
-/// [`AddOptions::replace`] has no effect.
+/// from the folder with the same options would give it. Passages from elsewhere stay, and passages that were deleted by
+/// their ids stay deleted until their file changes. All changes are one commit, and segments are then merged by
+/// [`AddOptions::policy`]; without any change the generation stays. [`AddOptions::replace`] has no effect.
 ///
 /// While another process changes the index, the update waits. The encoder is loaded only if a passage has to be
 /// encoded, or a file to be split by tokens.
@@ -65,6 +65,7 @@ pub struct FileCounts {
 /// The index is then as it was.
 /// - [`Error::Io`] if the folder cannot be listed, [`Error::FolderOption`] if it is no folder of files,
 ///   [`Error::EmptyCollection`] if it holds no passage, so that a folder that is not mounted does not empty the index.
+/// - [`Error::NotListed`] if a folder that has passages in the index cannot be listed.
 /// - [`Error::Index`] if there is no index, or the disk is full. [`Error::Cancelled`] if `progress` asks to stop.
 /// - [`Error::NoSources`] if the index was not made from a folder, [`Error::OtherFolder`] if from another one,
 ///   [`Error::Sources`] if the record of its files cannot be read.
@@ -111,21 +112,22 @@ pub fn update_folder(
     for id in gone().chain(replaced).flat_map(FileRecord::ids) {
         passages.delete(&mut writer, &id)?;
     }
+    check_gone(folder, gone(), &skipped)?;
     let counts = counts(&compared, &files, gone().count());
     let sources = Sources::new(stored.folder.clone(), reading, files);
     if sources != stored {
         writer.set_sources(&sources.to_bytes())?;
     }
-    let change = if passages.num_pushed > 0 {
+    let mut committed = if passages.num_pushed > 0 {
         let encoder = encoder.take().map_or_else(|| load(&writer), Ok)?;
         add_texts(writer, &encoder, options, progress)?
     } else {
-        ChangeReport::new(&before, &writer.commit()?, 0)
+        let manifest = writer.commit()?;
+        Committed { report: ChangeReport::new(&before, &manifest, 0), manifest }
     };
-    let read = ReadReport { passages: passages.num_read, skipped, had_header: false };
-    let change = ChangeReport { read, ..change };
-    let is_changed = change.generation != before.generation;
-    let change = if is_changed { merged(path, change, options, progress)? } else { change };
+    committed.report.read = ReadReport { passages: passages.num_read, skipped, had_header: false };
+    let is_changed = committed.manifest.generation != before.generation;
+    let change = if is_changed { merged(path, committed, options, progress) } else { committed.report };
     Ok(FolderReport { files: counts, change })
 }
 
@@ -248,6 +250,20 @@ fn read(
         State::Unreadable(reason) => recorder.skip(file.found, reason, skipped),
     };
     compared.iter().map(one).collect()
+}
+
+/// Checks that files which are gone are not in a folder that cannot be listed, such as one that is not mounted.
+fn check_gone<'a>(folder: &Path, gone: impl Iterator<Item = &'a FileRecord>, skipped: &Skipped) -> Result<()> {
+    if skipped.not_listed.is_empty() {
+        return Ok(());
+    }
+    for file in gone.filter(|file| file.passages > 0) {
+        let path = folder.join(&file.id);
+        if let Some(above) = skipped.not_listed.iter().find(|above| path.starts_with(&above.path)) {
+            return Err(Error::NotListed { path: above.path.clone(), reason: above.reason.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Counts the files that were found by their new records, and `deleted` ones.

@@ -9,8 +9,8 @@ use crate::snapshot::Snapshot;
 use crate::source::{Pooled, Source, TextSource};
 use crate::{Error, OpenOptions, Result};
 use selvedge_backend::Backend;
-use selvedge_encoder::Embeddings;
-use selvedge_index::{BuildInfo, Manifest, Writer};
+use selvedge_encoder::{Embeddings, Encoder};
+use selvedge_index::{BuildInfo, Check, Index, Manifest, Writer};
 use std::path::Path;
 
 /// Trains a codec on the passages of the index at `path`, compresses all of them with it, and commits it.
@@ -23,7 +23,11 @@ pub(super) fn retrain(path: &Path, options: &CompactOptions, progress: &dyn Prog
     if alive.is_empty() {
         return Err(Error::NoDocuments);
     }
+    // What is decoded gets checksums of its own, which must not vouch for damaged bytes.
+    Index::open(path, Check::Checksums)?;
     writer.rebuild();
+    // Search parameters were tuned for the codec before.
+    writer.set_search(None);
     let built = BuildOptions {
         codec: before.codec.kind,
         nbits: before.codec.nbits,
@@ -43,6 +47,7 @@ pub(super) fn retrain(path: &Path, options: &CompactOptions, progress: &dyn Prog
                 return Err(Error::MadeFromEmbeddings { path: path.into() });
             }
             let encoder = encoder_of(index, &OpenOptions::default())?;
+            check_texts(index, &encoder, &alive)?;
             let mut documents = index.documents().reader();
             let text = |number: u32| Ok(documents.text(alive[number as usize])?);
             let mut source = TextSource::new(&encoder, alive.len(), text);
@@ -60,6 +65,23 @@ pub(super) fn retrain(path: &Path, options: &CompactOptions, progress: &dyn Prog
         ..before.build
     });
     Ok(writer.commit()?)
+}
+
+/// Checks that no passage was added as embeddings without a text: it has more tokens than an empty text is encoded to.
+fn check_texts(index: &Index, encoder: &Encoder, pids: &[u32]) -> Result<()> {
+    let most = encoder.encode_passages(&[""])?.lens[0] as usize;
+    let mut documents = index.documents().reader();
+    for segment in index.segments() {
+        let end = segment.first_pid + segment.passages.num_passages() as u32;
+        let places = [segment.first_pid, end].map(|bound| pids.partition_point(|&pid| pid < bound));
+        for &pid in &pids[places[0]..places[1]] {
+            let num_tokens = segment.passages.tokens((pid - segment.first_pid) as usize).len();
+            if num_tokens > most && documents.text(pid)?.is_empty() {
+                return Err(Error::WithoutText { path: index.path().into(), id: index.id(pid)? });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The embeddings that an index stores, decoded.

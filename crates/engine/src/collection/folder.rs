@@ -65,7 +65,7 @@ pub(crate) fn files(folder: &Path, options: &ReadOptions, skipped: &mut Skipped)
             // Visited already, or an ancestor of the folder.
             Ok(target) if root.starts_with(&target) || lock(&walk.seen).contains(&target) => (),
             Ok(_) => walk.walk(&link, skipped)?,
-            Err(error) => skipped.push(&link, error)?,
+            Err(error) => skipped.push_not_listed(&link, error)?,
         }
     }
     walk.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -106,7 +106,7 @@ impl Walk<'_> {
                 Ok(_) => (),
                 Err(error) => {
                     let (path, reason) = explain(&error);
-                    skipped.push(path.unwrap_or(root), reason)?;
+                    skipped.push_not_listed(path.unwrap_or(root), reason)?;
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Walk<'_> {
             Ok(found) if found.is_file() => self.files.push((path.to_owned(), Stamp::of(&found))),
             Ok(found) if found.is_dir() => self.links.extend(entry.path_is_symlink().then(|| path.to_owned())),
             Ok(_) => skipped.push(path, "neither a file nor a folder")?,
-            Err(error) => skipped.push(path, error)?,
+            Err(error) => skipped.push_not_listed(path, error)?,
         }
         Ok(())
     }

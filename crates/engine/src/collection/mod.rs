@@ -88,6 +88,9 @@ pub struct Skipped {
     pub total: usize,
     /// The first of them, at most [`Skipped::MAX_NAMED`].
     pub named: Vec<SkippedFile>,
+    /// Folders and files that cannot be listed, or whose size cannot be known, with the reasons: they may exist.
+    #[serde(skip)]
+    pub(crate) not_listed: Vec<SkippedFile>,
     #[serde(skip)]
     is_error: bool,
 }
@@ -116,6 +119,14 @@ impl Skipped {
             true => Err(Error::BadFile { path: path.into(), reason: reason.into() }),
             false => Ok(()),
         }
+    }
+
+    /// Does as [`Skipped::push`] with a folder or a file that cannot be listed.
+    fn push_not_listed(&mut self, path: &Path, reason: impl ToString) -> Result<()> {
+        let reason = reason.to_string();
+        self.push(path, &reason)?;
+        self.not_listed.push(SkippedFile { path: path.into(), reason });
+        Ok(())
     }
 
     /// Counts and names a file, or fails if skipped files are errors.

@@ -12,6 +12,7 @@ pub mod metrics;
 mod passes;
 pub mod truth;
 
+use crate::snapshot::Snapshot;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Engine, Error, Progress, Qrels, Queries, Result, SearchOptions};
 use metrics::{Quality, overlap};
@@ -106,8 +107,8 @@ pub(crate) fn eval(
     options: &EvalOptions,
     progress: &dyn Progress,
 ) -> Result<EvalReport> {
-    let arrays = check(engine, queries, qrels, options)?;
     let snapshot = engine.snapshot();
+    let arrays = check(engine, &snapshot, queries, qrels, options)?;
     let (index, search) = (snapshot.index(), snapshot.searcher());
     let ids = all_ids(index)?;
     let coverage = Coverage::new(queries, qrels, &ids)?;
@@ -186,8 +187,13 @@ impl Coverage {
 }
 
 /// Refuses, before the first search, inputs that do not fit each other, and opens the arrays of the ground truth.
-fn check(engine: &Engine, queries: &Queries, qrels: &Qrels, options: &EvalOptions) -> Result<Option<ArraySource>> {
-    let snapshot = engine.snapshot();
+fn check(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    queries: &Queries,
+    qrels: &Qrels,
+    options: &EvalOptions,
+) -> Result<Option<ArraySource>> {
     options.search.check()?;
     queries.check()?;
     if qrels.num_judged(&queries.ids) == 0 {

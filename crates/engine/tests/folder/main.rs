@@ -280,6 +280,23 @@ fn an_empty_folder_does_not_empty_the_index() {
     assert_eq!(counts(&tree.update()), [0, 0, 1, 0, 1, 0]);
 }
 
+/// The folder of a disk that is not mounted may also be a link to nothing.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_listed_loses_no_passage() {
+    let tree = Tree::new(&[("a", "the woven edge"), ("b", "the weft")]);
+    let elsewhere = tree.dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("c"), "a mail server").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, tree.at("link")).unwrap();
+    assert_eq!(tree.build().num_passages(), 3);
+    fs::rename(&elsewhere, tree.dir.path().join("away")).unwrap();
+    let error = tree.refused(|| tree.try_update());
+    assert!(matches!(&error, Error::NotListed { path, .. } if *path == tree.at("link")), "{error}");
+    fs::remove_file(tree.at("link")).unwrap();
+    assert_eq!(counts(&tree.update()), [0, 0, 1, 0, 2, 0]);
+}
+
 #[test]
 fn passages_from_elsewhere_stay() {
     let tree = Tree::new(&[("a", "the woven edge")]);

@@ -2,9 +2,13 @@
 
 use super::{Lock, Storage, StoredFile, Temporary, this_process};
 use bytes::Bytes;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Files that are synced at the same time at most.
+const MAX_SYNCS: usize = 16;
 
 /// A directory of the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +102,22 @@ impl Storage for Directory {
         sync_directory(&self.path)
     }
 
+    /// All at the same time: a file system with a journal commits it about once for all of them, rather than once for
+    /// each.
+    fn sync_all(&self, files: Vec<Box<dyn StoredFile>>) -> io::Result<()> {
+        let num_threads = files.len().min(MAX_SYNCS);
+        let files = Mutex::new(files);
+        let next = || files.lock().expect("no sync panics").pop();
+        let close_files = || std::iter::from_fn(next).try_for_each(StoredFile::close);
+        std::thread::scope(|scope| {
+            // Where no thread can be had, this one does the work.
+            let start = |_| std::thread::Builder::new().spawn_scoped(scope, close_files).ok();
+            let threads: Vec<_> = (0..num_threads).filter_map(start).collect();
+            let own = [self.sync_names(), close_files()];
+            threads.into_iter().map(|thread| thread.join().expect("no sync panics")).chain(own).collect()
+        })
+    }
+
     fn lock(&self, name: &str, wait: bool) -> io::Result<Result<Box<dyn Lock>, String>> {
         let lock = |file: &File| if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
         let path = self.path.join(name);
@@ -108,11 +128,12 @@ impl Storage for Directory {
     }
 
     fn hold(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>> {
-        FileRight::acquire(&self.path.join(name), File::try_lock_shared)
+        FileRight::acquire(&self.path.join(name), File::options().read(true), File::try_lock_shared)
     }
 
     fn claim(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>> {
-        FileRight::acquire(&self.path.join(name), File::try_lock)
+        // NFS gives an exclusive lock of a file that is open for writing only.
+        FileRight::acquire(&self.path.join(name), File::options().read(true).write(true), File::try_lock)
     }
 
     fn holders(&self, name: &str) -> Vec<u32> {
@@ -144,7 +165,7 @@ impl StoredFile for FsFile {
         self.0.seek(SeekFrom::Start(end)).map(drop)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn close(self: Box<Self>) -> io::Result<()> {
         self.0.sync_all()
     }
 }
@@ -161,8 +182,12 @@ impl Lock for FileRight {}
 
 impl FileRight {
     /// Takes the right to the file at `path` by `lock`; `None` where the right of another excludes it.
-    fn acquire(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<Box<dyn Lock>>> {
-        let file = File::open(path)?;
+    fn acquire(
+        path: &Path,
+        options: &OpenOptions,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> io::Result<Option<Box<dyn Lock>>> {
+        let file = options.open(path)?;
         loop {
             match lock(&file) {
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -210,10 +235,14 @@ fn holders_of(path: &Path) -> Vec<u32> {
 struct FileLock {
     path: PathBuf,
     /// Closing the file releases the lock.
-    _file: File,
+    file: File,
 }
 
-impl Lock for FileLock {}
+impl Lock for FileLock {
+    fn is_valid(&self) -> bool {
+        is_still_at(&self.file, &self.path)
+    }
+}
 
 impl FileLock {
     /// Takes the lock of the file at `path`; `None` where another holder, of this process or another, has it.
@@ -230,8 +259,8 @@ impl FileLock {
             // The previous holder may have deleted the file after it was opened here; that file locks nothing.
             if is_still_at(&file, path) {
                 // Whoever finds the lock taken names its holder. Without the name it is still a lock.
-                let _ = (&file).write_all(this_process().as_bytes());
-                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+                let _ = file.set_len(0).and_then(|()| (&file).write_all(this_process().as_bytes()));
+                return Ok(Some(Self { path: path.to_owned(), file }));
             }
         }
     }
@@ -240,7 +269,9 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         // Deleted before the lock is released: the next holder sees that the file is gone and creates another.
-        let _ = fs::remove_file(&self.path);
+        if self.is_valid() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

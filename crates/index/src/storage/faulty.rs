@@ -248,6 +248,8 @@ impl Storage for Faulty {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.step()?;
+        let is_manifest = name.starts_with("manifest-");
+        assert!(!is_manifest || self.live.hold(name)?.is_none(), "{name} is deleted by its claimant only");
         self.live.remove(name)?;
         let mut log = self.log();
         log.files.remove(name);
@@ -264,6 +266,16 @@ impl Storage for Faulty {
         self.step()?;
         self.log().ops.push(Op::SyncNames);
         Ok(())
+    }
+
+    /// In one order or in the reverse, by the number of operations before.
+    fn sync_all(&self, files: Vec<Box<dyn StoredFile>>) -> io::Result<()> {
+        if self.log().ops.len().is_multiple_of(2) {
+            self.sync_names()?;
+            return files.into_iter().rev().try_for_each(StoredFile::close);
+        }
+        files.into_iter().try_for_each(StoredFile::close)?;
+        self.sync_names()
     }
 
     fn lock(&self, name: &str, wait: bool) -> io::Result<Result<Box<dyn Lock>, String>> {
@@ -317,7 +329,7 @@ impl StoredFile for FaultyFile {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn close(self: Box<Self>) -> io::Result<()> {
         self.disk.step()?;
         self.disk.log().ops.push(Op::Sync(self.file));
         Ok(())

@@ -166,7 +166,7 @@ impl StoredFile for MemoryFile {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn close(self: Box<Self>) -> io::Result<()> {
         Ok(())
     }
 }

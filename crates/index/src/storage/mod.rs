@@ -8,7 +8,7 @@
 //!
 //! | after | survives a loss of power |
 //! |---|---|
-//! | [`StoredFile::sync`] | the bytes written to the file before; not its name |
+//! | [`StoredFile::close`] | the bytes written to the file; not its name |
 //! | [`Storage::sync_names`] | every name created, moved or deleted before |
 //! | [`Storage::rename`] | the old name or the new one, never neither; which one, only `sync_names` decides |
 //! | anything else | unknown: bytes may be kept, lost, torn or zero, and names kept or lost in any order |
@@ -26,7 +26,7 @@ pub use directory::Directory;
 pub(crate) use faulty::mix;
 #[cfg(any(test, feature = "faults"))]
 pub use faulty::{Faulty, Plan, Survival};
-pub(crate) use hidden::Hidden;
+pub(crate) use hidden::{Hidden, hidden_name};
 pub use memory::Memory;
 
 use bytes::Bytes;
@@ -97,6 +97,16 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Of the file system.
     fn sync_names(&self) -> io::Result<()>;
 
+    /// Makes durable what was written to `files`, and all names: [`StoredFile::close`] of each file, and
+    /// [`Storage::sync_names`], in any order.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn sync_all(&self, files: Vec<Box<dyn StoredFile>>) -> io::Result<()> {
+        files.into_iter().try_for_each(StoredFile::close)?;
+        self.sync_names()
+    }
+
     /// Takes the exclusive lock of the file `name`, which is created, or waits until it is free. A lock is released
     /// when it is dropped or its process dies. Where it is held and the caller does not wait, the inner error is the
     /// holder's name, which the file contains: a process and its program.
@@ -136,11 +146,11 @@ pub trait StoredFile: Write + Send {
     /// Of the file system.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes durable what was written before.
+    /// Closes the file, and makes durable what was written to it.
     ///
     /// # Errors
     /// Of the file system.
-    fn sync(&mut self) -> io::Result<()>;
+    fn close(self: Box<Self>) -> io::Result<()>;
 }
 
 /// Name of this process as the holder of a lock: its number and its program.
@@ -150,7 +160,13 @@ fn this_process() -> String {
 }
 
 /// Right to a file, held until dropped.
-pub trait Lock: fmt::Debug + Send + Sync {}
+pub trait Lock: fmt::Debug + Send + Sync {
+    /// Whether the right is still valid: not if the file of an exclusive lock was deleted, so that another holder may
+    /// have got one.
+    fn is_valid(&self) -> bool {
+        true
+    }
+}
 
 /// A nameless file to write and read again.
 pub trait Temporary: Read + Write + Seek + fmt::Debug + Send {}

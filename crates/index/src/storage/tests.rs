@@ -8,7 +8,7 @@ fn write(storage: &dyn Storage, name: &str, bytes: &[u8]) {
     let mut file = storage.create(name).unwrap();
     file.write_all(&vec![0; bytes.len()]).unwrap();
     file.write_at(0, bytes).unwrap();
-    file.sync().unwrap();
+    file.close().unwrap();
 }
 
 fn each_storage(check: impl Fn(&dyn Storage)) {
@@ -16,7 +16,7 @@ fn each_storage(check: impl Fn(&dyn Storage)) {
     check(&Directory::new(directory.path()));
     check(&Memory::new());
     check(&Faulty::new(&Memory::new(), Plan::Sound));
-    check(&Hidden(std::sync::Arc::new(Memory::new())));
+    check(&Hidden::new(std::sync::Arc::new(Memory::new())));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn files_grow_at_their_end() {
             file.write_all(text.as_bytes()).unwrap();
             file.write_at(at, b"_").unwrap();
             file.write_all(b".").unwrap();
-            file.sync().unwrap();
+            file.close().unwrap();
         }
         assert_eq!(storage.map("log").unwrap()[..], *b"__e.two.");
         let mut spool = storage.temporary().unwrap();
@@ -103,7 +103,7 @@ fn a_plan_strikes_its_operation() {
     assert_eq!(failing.map("a").unwrap()[..], *b"y");
     let dead = Faulty::new(&Memory::new(), Plan::Crash(1));
     let mut file = dead.create("a").unwrap();
-    assert!(file.write_all(b"x").is_err() && file.sync().is_err() && dead.list().is_err());
+    assert!(file.write_all(b"x").is_err() && file.close().is_err() && dead.list().is_err());
     assert_eq!(dead.num_ops(), 4);
 }
 
@@ -163,4 +163,15 @@ fn no_other_module_touches_the_file_system() {
             );
         }
     }
+}
+
+#[test]
+fn few_files_stay_open_until_they_are_synced() {
+    let hidden = Hidden::new(std::sync::Arc::new(Memory::new()));
+    for number in 0..200 {
+        hidden.create(&format!("file-{number}")).unwrap().close().unwrap();
+        assert!(hidden.num_closed() <= 64);
+    }
+    hidden.sync_closed().unwrap();
+    assert_eq!(hidden.num_closed(), 0);
 }

@@ -183,3 +183,47 @@ fn all_broken_files_are_reported() {
     fs::create_dir_all(strange.join("manifest-0001")).unwrap();
     assert!(matches!(Index::open(&strange, Check::Structure), Err(Error::Io { .. })), "it is not absent, but strange");
 }
+
+#[test]
+fn damaged_bytes_are_not_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    let of_segments =
+        |file: &&IndexFile| !matches!(file.kind, FileKind::Manifest | FileKind::Codec | FileKind::Sources);
+    for file in files.iter().filter(of_segments) {
+        let at = path.join(file.name());
+        let sound = fs::read(&at).unwrap();
+        let mut spoilt = sound.clone();
+        *spoilt.last_mut().unwrap() ^= 1;
+        replace(&at, &spoilt);
+        let merged = Writer::open(&path).and_then(|mut writer| {
+            writer.merge(0..2, |_| Ok::<_, Error>(()))?;
+            writer.commit()
+        });
+        let error = merged.expect_err("a merge of damaged bytes");
+        assert_eq!(error.path(), Some(&*at), "{error}");
+        replace(&at, &sound);
+    }
+    assert!(verify(&path).unwrap().is_sound());
+}
+
+#[test]
+fn a_change_that_no_reader_would_accept_is_not_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, files) = tiny(directory.path());
+    let at = path.join(IndexFile::new(FileKind::Offsets, 2).name());
+    assert!(files.contains(&IndexFile::new(FileKind::Offsets, 2)));
+    let sound = fs::read(&at).unwrap();
+    let mut spoilt = sound.clone();
+    // Of the last passage of the segment: 2^30 tokens more.
+    *spoilt.last_mut().unwrap() ^= 0x40;
+    replace(&at, &spoilt);
+    let mut writer = Writer::open(&path).unwrap();
+    let last = document(2);
+    assert!(writer.delete(&last.id).unwrap());
+    let error = writer.commit().map(drop).unwrap_err();
+    println!("{error}");
+    replace(&at, &sound);
+    assert!(verify(&path).unwrap().is_sound());
+    assert_eq!(Index::open(&path, Check::Checksums).unwrap().pid(&last.id).unwrap(), Some(2));
+}

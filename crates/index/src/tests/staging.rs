@@ -175,6 +175,55 @@ fn a_change_that_was_not_made_costs_no_index() {
 }
 
 #[test]
+fn a_build_that_died_while_moving_left_no_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    killed_while_moving(&path, 3);
+    assert!(matches!(Index::open(&path, crate::Check::Structure), Err(Error::NoIndex { .. })));
+    assert!(!crate::is_index(&path));
+}
+
+#[test]
+fn an_index_in_the_place_of_another_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let codec = codec(8, 3, 2, 4);
+    let build = |doclens: &[u32]| write_index(&path, &codec, &Passages::new(&codec.params, doclens), None);
+    let before = build(&[2, 0, 4]);
+    fs::remove_dir_all(&path).unwrap();
+    build(&[1, 3]);
+    let after = before.refreshed(crate::Check::Checksums).unwrap().expect("another index");
+    assert_eq!((after.generation(), after.num_passages()), (before.generation(), 2));
+    assert!(after.refreshed(crate::Check::Checksums).unwrap().is_none());
+}
+
+/// The folder of an unfinished index was deleted, and another one is built there.
+#[test]
+fn a_writer_that_lost_its_lock_touches_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let start = || {
+        let mut writer = Writer::create(&path).unwrap();
+        writer.set_codec(&codec(8, 3, 2, 4)).unwrap();
+        writer
+    };
+    let finish = |writer: Writer| writer.finish(ManifestInfo::default()).map(drop);
+    let (ended, dropped) = (start(), {
+        fs::remove_dir_all(&path).unwrap();
+        start()
+    });
+    fs::remove_dir_all(&path).unwrap();
+    let last = start();
+    let before = names(&path);
+    drop(dropped);
+    let error = finish(ended).unwrap_err();
+    assert!(matches!(error, Error::LockLost { .. }), "{error}");
+    assert_eq!(names(&path), before, "the files and the lock of the last writer");
+    finish(last).unwrap();
+    assert_eq!(names(&path), ["codec-0000", "manifest-0001"]);
+}
+
+#[test]
 fn one_writer_at_a_time_works_in_a_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index");
