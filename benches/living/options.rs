@@ -15,7 +15,7 @@ pub struct Options {
     /// Number of tokens of each of these passages: (passages), i32
     #[arg(long)]
     pub doclens: PathBuf,
-    /// What is measured
+    /// Parts of the measurement
     #[arg(long, value_delimiter = ',', default_values = ["single", "segments", "policy", "readers"])]
     pub parts: Vec<Part>,
     /// Number of passages added and deleted one by one

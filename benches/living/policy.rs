@@ -1,4 +1,4 @@
-//! What a policy of merging costs a writer, and what it saves a reader: passages are added one by one by several
+//! Cost of a policy of merging for a writer, and its gain for a reader: passages are added one by one by several
 //! policies, to copies of the same index.
 
 use crate::options::Options;

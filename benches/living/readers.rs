@@ -21,7 +21,7 @@ const COMPACT_EVERY: usize = 200;
 /// Generations in which each added passage exists: from the first, up to the last if it was deleted.
 type Lives = Mutex<BTreeMap<String, (u32, Option<u32>)>>;
 
-/// What the readers share with the writer.
+/// State that the readers share with the writer.
 struct Shared<'a> {
     engine: Engine,
     queries: Vec<Vec<f32>>,
