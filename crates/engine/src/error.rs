@@ -211,10 +211,10 @@ pub enum Error {
         /// Id of the first such passage.
         id: String,
     },
-    /// Folder whose passages an update would delete because it cannot be listed.
+    /// Folder or file whose passages an update would delete because it cannot be read.
     #[error("{path}: {reason}; the index has passages of it, which an update would delete")]
-    NotListed {
-        /// The folder, or a file of it.
+    NotRead {
+        /// The folder or the file.
         path: PathBuf,
         /// The reason.
         reason: String,

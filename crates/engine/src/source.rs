@@ -221,6 +221,16 @@ impl ArraySource {
         }
         Ok(Self { npy, offsets })
     }
+
+    /// Opens the arrays of passages of an index, whose embeddings have `dim` components.
+    pub(crate) fn open_of_dim(embeddings: &Path, doclens: &Path, dim: usize) -> Result<Self> {
+        let source = Self::open(embeddings, doclens)?;
+        if source.npy.dim() != dim {
+            let reason = format!("has dim {}, the index has {dim}", source.npy.dim());
+            return Err(Error::Npy { path: embeddings.into(), reason });
+        }
+        Ok(source)
+    }
 }
 
 impl Source for ArraySource {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::manifest::{BuildInfo, CodecEntry, EncoderInfo, Manifest, SegmentEntry};
+use crate::snapshot::Snapshot;
 use crate::staging::{FIRST_GENERATION, Staging};
 use crate::storage::{Directory, Storage};
 use selvedge_codec::CodecKind;
@@ -81,7 +82,10 @@ pub fn upgrade(path: &Path) -> Result<Option<Manifest>> {
 /// # Errors
 /// As [`upgrade`].
 pub fn upgrade_in(storage: Arc<dyn Storage>) -> Result<Option<Manifest>> {
-    let Some(staging) = Staging::open_old(storage)? else { return Ok(None) };
+    let Some(staging) = Staging::open_old(Arc::clone(&storage))? else {
+        // A manifest that cannot be read is no index of the present format.
+        return Snapshot::newest(&*storage).map(|_| None);
+    };
     let (source, target) = (&**staging.target(), &**staging.hidden());
     let old = OldManifest::read(source)?;
     let documents = old.open_documents(source)?;

@@ -33,10 +33,13 @@ INDEX is a new folder. It appears when it is complete; an existing one is never 
 
 --update FOLDER INDEX compares each file of the folder with what INDEX holds of it. A file of the
 same size and time is not opened; any other one is read if its content differs (SHA-256). Passages
-that changed are added, replaced and deleted in one commit, and its generation is printed; if
-nothing changed, it is that of before. Give the same flags each time: INDEX holds what a build with
-the flags of reading would hold. The codec stays, so --update takes none of the flags that a codec
-or embeddings need; to choose them, build INDEX without --update first.
+that changed are added, replaced and deleted in one commit, and its generation is printed; if no
+file changed, it is that of before. Give the same flags each time: INDEX then holds what a build
+with the flags of reading would hold, except that passages deleted by id stay deleted until their
+file changes. A file or folder that can no longer be read is an error, rather than a reason to
+delete its passages. The codec stays, so --update takes none of the flags that a codec or
+embeddings need; to choose them, build INDEX without --update first. While another command changes
+INDEX, --update waits; add, update, delete and compact fail.
 
 Examples
   selvedge index notes/ notes.index
@@ -50,8 +53,9 @@ Examples
 pub(super) const ADD_HELP: &str = "\
 Passages are compressed with the codec of the index and added as a new segment: all of them at once,
 or none after an error. An id that the index has is refused; `selvedge update` replaces its passage.
-Programs that have the index open keep their generation until they refresh. Small segments are then
-merged, at most eight neighbours of a size; `selvedge compact` merges all of them.
+Programs that have the index open keep their generation until they refresh. Once eight neighbouring
+segments are of about one size, they are merged; `selvedge compact` merges all of them. While
+another command changes the index, add fails.
 
 Examples
   selvedge add my.index new.jsonl
@@ -76,7 +80,7 @@ Examples
 
 pub(super) const COMPACT_HELP: &str = "\
 Neighbouring segments become one, as large as --memory-budget allows, and the bytes of deleted
-passages are freed. Each merge is a commit of its own. Searches go on meanwhile.
+passages are freed. Each merge is a commit of its own. Searches go on meanwhile; other changes fail.
 
 Text of another kind than the index was built from fits its codec badly; `selvedge info` shows the
 drift of each segment, about 1 for text that fits. --retrain trains another codec on all passages.

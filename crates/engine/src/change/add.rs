@@ -33,7 +33,7 @@ pub enum Additions<'a> {
 ///   that replace others.
 /// - The errors of [`Engine::encoder`](crate::Engine::encoder), of [`collection::read`] and of
 ///   [`build::from_documents`](crate::build::from_documents).
-/// - [`Error::Search`] if the embeddings have another dimension than the index.
+/// - [`Error::Npy`] if an array is malformed, or its embeddings have another dimension than the index.
 pub fn add(
     path: &Path,
     additions: Additions<'_>,
@@ -132,12 +132,8 @@ pub(super) fn add_texts(
 }
 
 fn add_arrays(mut writer: Writer, arrays: &Arrays, options: &AddOptions, progress: &dyn Progress) -> Result<Committed> {
-    let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
     let index = writer.index().expect("the writer changes an index");
-    let (expected, found) = (index.dim(), source.dim());
-    if expected != found {
-        return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
-    }
+    let mut source = ArraySource::open_of_dim(&arrays.embeddings, &arrays.doclens, index.dim())?;
     if options.replace && arrays.ids.is_none() {
         return Err(Error::IdsNeeded { path: arrays.embeddings.clone() });
     }

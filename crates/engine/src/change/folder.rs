@@ -65,7 +65,7 @@ pub struct FileCounts {
 /// The index is then as it was.
 /// - [`Error::Io`] if the folder cannot be listed, [`Error::FolderOption`] if it is no folder of files,
 ///   [`Error::EmptyCollection`] if it holds no passage, so that a folder that is not mounted does not empty the index.
-/// - [`Error::NotListed`] if a folder that has passages in the index cannot be listed.
+/// - [`Error::NotRead`] if a folder or a file that has passages in the index cannot be read.
 /// - [`Error::Index`] if there is no index, or the disk is full. [`Error::Cancelled`] if `progress` asks to stop.
 /// - [`Error::NoSources`] if the index was not made from a folder, [`Error::OtherFolder`] if from another one,
 ///   [`Error::Sources`] if the record of its files cannot be read.
@@ -228,6 +228,9 @@ fn compare<'a>(
                 (Err(error), _) => State::Unreadable(error.to_string()),
             },
         };
+        if let (State::Unreadable(reason), Some(FileRecord { passages: 1.., .. })) = (&state, before) {
+            return Err(Error::NotRead { path: found.path.clone(), reason: reason.clone() });
+        }
         if let State::Kept(FileRecord { skipped: Some(reason), .. }) = &state {
             skipped.check(&found.path, reason)?;
         }
@@ -260,7 +263,7 @@ fn check_gone<'a>(folder: &Path, gone: impl Iterator<Item = &'a FileRecord>, ski
     for file in gone.filter(|file| file.passages > 0) {
         let path = folder.join(&file.id);
         if let Some(above) = skipped.not_listed.iter().find(|above| path.starts_with(&above.path)) {
-            return Err(Error::NotListed { path: above.path.clone(), reason: above.reason.clone() });
+            return Err(Error::NotRead { path: above.path.clone(), reason: above.reason.clone() });
         }
     }
     Ok(())

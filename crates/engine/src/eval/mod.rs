@@ -220,14 +220,10 @@ fn check(
 
 /// Opens the uncompressed embeddings of the passages that are not deleted.
 fn open_arrays(index: &Index, embeddings: &Path, doclens: &Path) -> Result<ArraySource> {
-    let source = ArraySource::open(embeddings, doclens)?;
+    let source = ArraySource::open_of_dim(embeddings, doclens, index.dim())?;
     let (expected, found) = (index.num_passages() as usize, source.num_passages());
     if expected != found {
         return Err(Error::Count { path: doclens.into(), expected, found });
-    }
-    let (expected, found) = (index.codec().params.dim, source.dim());
-    if expected != found {
-        return Err(selvedge_search::Error::DimMismatch { expected, found }.into());
     }
     Ok(source)
 }

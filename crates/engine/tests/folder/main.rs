@@ -292,7 +292,7 @@ fn a_folder_that_cannot_be_listed_loses_no_passage() {
     assert_eq!(tree.build().num_passages(), 3);
     fs::rename(&elsewhere, tree.dir.path().join("away")).unwrap();
     let error = tree.refused(|| tree.try_update());
-    assert!(matches!(&error, Error::NotListed { path, .. } if *path == tree.at("link")), "{error}");
+    assert!(matches!(&error, Error::NotRead { path, .. } if *path == tree.at("link")), "{error}");
     fs::remove_file(tree.at("link")).unwrap();
     assert_eq!(counts(&tree.update()), [0, 0, 1, 0, 2, 0]);
 }

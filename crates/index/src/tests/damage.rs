@@ -206,24 +206,3 @@ fn damaged_bytes_are_not_copied() {
     }
     assert!(verify(&path).unwrap().is_sound());
 }
-
-#[test]
-fn a_change_that_no_reader_would_accept_is_not_committed() {
-    let directory = tempfile::tempdir().unwrap();
-    let (path, files) = tiny(directory.path());
-    let at = path.join(IndexFile::new(FileKind::Offsets, 2).name());
-    assert!(files.contains(&IndexFile::new(FileKind::Offsets, 2)));
-    let sound = fs::read(&at).unwrap();
-    let mut spoilt = sound.clone();
-    // Of the last passage of the segment: 2^30 tokens more.
-    *spoilt.last_mut().unwrap() ^= 0x40;
-    replace(&at, &spoilt);
-    let mut writer = Writer::open(&path).unwrap();
-    let last = document(2);
-    assert!(writer.delete(&last.id).unwrap());
-    let error = writer.commit().map(drop).unwrap_err();
-    println!("{error}");
-    replace(&at, &sound);
-    assert!(verify(&path).unwrap().is_sound());
-    assert_eq!(Index::open(&path, Check::Checksums).unwrap().pid(&last.id).unwrap(), Some(2));
-}

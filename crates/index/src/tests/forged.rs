@@ -157,7 +157,8 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     let deleted = sound.segments[0].deleted.unwrap();
     let with_deleted =
         |deleted: DeletedEntry| move |manifest: &mut Manifest| manifest.segments[0].deleted = Some(deleted);
-    let cases: [(Change, &str); 5] = [
+    let cases: [(Change, &str); 6] = [
+        (Box::new(|manifest| manifest.next_number = u32::MAX), "files or passages have come to their end"),
         (Box::new(|manifest| manifest.generation = 3), "is of generation 3"),
         (Box::new(|manifest| manifest.next_number = 4), "deleted-0004 has a number above the last, 4"),
         (Box::new(|manifest| manifest.segments[1].count = u32::MAX - 1), "more passages than there are pids"),
@@ -170,6 +171,8 @@ fn a_manifest_that_contradicts_itself_is_refused() {
         write_framed(&path, MANIFEST, &serde_json::to_vec(&manifest).unwrap());
         let error = assert_named(&path, MANIFEST, reason);
         assert!(matches!(error, Error::Manifest { .. }) && error.to_string().ends_with(reason), "{error}");
+        let is_written = manifest.write(&crate::Memory::new()).is_ok();
+        assert_eq!(is_written, manifest.generation != 2, "a writer commits none that a reader refuses: {reason}");
     }
 }
 
