@@ -215,8 +215,8 @@ impl Engine {
     ///   passage.
     /// - [`Error::Count`] if lists of `queries` differ in length, or the number of passages of the uncompressed
     ///   embeddings is not the index's.
-    /// - [`Error::Io`], [`Error::Npy`] if the uncompressed embeddings cannot be read, [`Error::Search`] if their
-    ///   dimension is not the index's.
+    /// - [`Error::Io`], [`Error::Npy`] if the uncompressed embeddings cannot be read, or their dimension is not the
+    ///   index's.
     /// - [`Error::NoText`] if text has to be encoded and the index was made from embeddings, [`Error::NoQueryTexts`] if
     ///   [`EvalOptions::dense`] is set and the queries have no texts, and the errors of [`Engine::encoder`].
     ///
