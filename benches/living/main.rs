@@ -14,8 +14,8 @@
 //!   up; an index of 100 segments opened.
 //! * **segments**: the passages of the index as one segment and as twenty, searched in turns. The hits must be equal.
 //! * **policy**: passages added one by one by several policies of merging.
-//! * **readers**: 16 threads search for `--minutes`, alone and then beside a writer that adds, deletes and merges.
-//!   Every reader checks the generations and its hits against what the writer did.
+//! * **readers**: 16 threads search, alone and then beside a writer that adds, deletes and merges. Every reader checks
+//!   the generations and its hits against what the writer did.
 
 #![allow(missing_docs, unreachable_pub)] // a benchmark exports nothing
 

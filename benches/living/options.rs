@@ -33,9 +33,12 @@ pub struct Options {
     /// Number of threads that search
     #[arg(long, default_value_t = 16)]
     pub readers: usize,
-    /// Minutes for which they search, alone and beside the writer each
+    /// Minutes for which they search beside the writer
     #[arg(long, default_value_t = 10.0)]
     pub minutes: f64,
+    /// Minutes for which they search alone before
+    #[arg(long, default_value_t = 2.0)]
+    pub minutes_alone: f64,
     /// Pause of the writer between two changes, in milliseconds
     #[arg(long, default_value_t = 100)]
     pub pause: u64,

@@ -40,9 +40,9 @@ pub fn run(options: &Options) -> Result<()> {
         is_over: AtomicBool::new(false),
         options,
     };
-    let alone = print("search alone", &mut shared.search_all(|| Ok(()))?);
+    let alone = print("search alone", &mut shared.search_all(options.minutes_alone, || Ok(()))?);
     let mut changes = (0, 0);
-    let mut times = shared.search_all(|| {
+    let mut times = shared.search_all(options.minutes, || {
         changes = write(&path, &supply, &shared)?;
         Ok(())
     })?;
@@ -59,15 +59,15 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 impl Shared<'_> {
-    /// Searches with all readers until the time is over, beside `writer`; returns the times of all searches.
-    fn search_all(&self, writer: impl FnOnce() -> Result<()> + Send) -> Result<Vec<f64>> {
+    /// Searches with all readers for some minutes, beside `writer`; returns the times of all searches.
+    fn search_all(&self, minutes: f64, writer: impl FnOnce() -> Result<()> + Send) -> Result<Vec<f64>> {
         self.is_over.store(false, Ordering::Relaxed);
         let mut follows = Vec::new();
         let times = std::thread::scope(|scope| {
             let writing = scope.spawn(writer);
             let readers: Vec<_> =
                 (0..self.options.readers).map(|reader| scope.spawn(move || self.read(reader))).collect();
-            let until = Instant::now() + Duration::from_secs_f64(self.options.minutes * 60.0);
+            let until = Instant::now() + Duration::from_secs_f64(minutes * 60.0);
             while Instant::now() < until && !readers.iter().any(|reader| reader.is_finished()) {
                 let (time, generation) = timed(|| self.engine.refresh());
                 generation?;

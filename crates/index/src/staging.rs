@@ -161,7 +161,9 @@ impl Staging {
     fn undo(&self) {
         match snapshot::newest_generation(&*self.target) {
             Ok(_) => {
-                let _ = snapshot::delete_unused(&*self.target, false);
+                // The last sync may have failed, after which readers see the newest generation.
+                let synced = self.target.sync_names();
+                let _ = synced.map(|()| snapshot::delete_unused(&*self.target, true));
             }
             // Files that were renamed beside the files of format 2 are replaced by the next conversion.
             Err(Error::OldFormat { .. }) => {}
