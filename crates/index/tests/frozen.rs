@@ -139,7 +139,7 @@ fn a_frozen_index_that_was_changed_is_read() {
     let spoon = index.document(3).unwrap();
     assert_eq!(
         (&*spoon.text, spoon.metadata),
-        ("A silver spoon for the tea.", Some(serde_json::json!({ "pages": 1 })))
+        ("A silver spoon for the tea.", Some(serde_json::json!({ "metadata": { "pages": 1 } })))
     );
     let [first, second] = index.segments() else { panic!("two segments") };
     assert!(first.deleted.iter().eq([0]) && second.deleted.is_empty());
