@@ -3,9 +3,9 @@
 //! Segments belong to tiers by their size: tier 0 up to [`Policy::floor_tokens`], each further tier `fanout` times as
 //! many. As soon as `fanout` neighbours are of a tier or below, and together of a higher one (or all of tier 0), they
 //! are merged. A passage is therefore copied about once per tier, `log_fanout(tokens / floor_tokens)` times at most,
-//! and an index that grows by additions of a size has at most `fanout - 1` segments per tier. Only
-//! neighbours are merged, so that passages stay in the order in which they were added, by which ties in a ranking are
-//! broken. A segment of which more than [`Policy::max_deleted`] is deleted is copied by itself.
+//! and an index that grows by additions of one size has at most `fanout - 1` segments per tier. Only neighbours are
+//! merged, so that passages stay in the order in which they were added, by which ties in a ranking are broken. A
+//! segment of which more than [`Policy::max_deleted`] is deleted is copied by itself.
 
 use crate::manifest::SegmentEntry;
 use std::ops::Range;

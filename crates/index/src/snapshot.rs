@@ -57,8 +57,9 @@ impl Snapshot {
     }
 }
 
-/// Whether the newest generation in `storage` is another than that of a snapshot: a later one, or one of an index that
-/// was built in its place.
+/// Whether `storage` has another newest generation than a snapshot.
+///
+/// It may be a later one, or one of the same number of an index that was built in the place of the snapshot's.
 pub(crate) fn is_outdated(storage: &dyn Storage, snapshot: &Snapshot) -> Result<bool> {
     let newest = newest_generation(storage)?;
     if newest != snapshot.manifest.generation {

@@ -8,9 +8,9 @@
 //! | 1. of a new index: create the directory, sync its parent | else the whole index could vanish with the directory's name |
 //! | 2. take `.selvedge.lock` | one writer at a time; it is held to the last step |
 //! | 3. delete what a dead writer left | its hidden files, and the files that it had renamed |
-//! | 4. write each file as `.selvedge.partial-NAME`, the manifest last | a reader or a failure must not meet half a file |
+//! | 4. write each file as `.selvedge.partial-NAME`, the manifest last | a failure before step 6 leaves hidden files only |
 //! | 5. of a new index: sync all files and the names | step 3 needs the hidden manifest to know files that were renamed |
-//! | 6. rename all files but the manifest | |
+//! | 6. rename all files but the manifest | until step 8 no manifest names them, so that nothing reads them |
 //! | 7. sync all files, the manifest and the names, at once | the manifest must not be there before them, whole |
 //! | 8. rename the manifest, sync the names | the generation exists from the rename on, and for good from the sync on |
 //! | 9. delete the files of earlier generations that no reader holds | nothing needs them; after a crash the next writer does it |

@@ -161,8 +161,9 @@ fn this_process() -> String {
 
 /// Right to a file, held until dropped.
 pub trait Lock: fmt::Debug + Send + Sync {
-    /// Whether the right is still valid: not if the file of an exclusive lock was deleted, so that another holder may
-    /// have got one.
+    /// Whether the right is still valid.
+    ///
+    /// It is not if the file of an exclusive lock was deleted, so that another holder may have got one.
     fn is_valid(&self) -> bool {
         true
     }
