@@ -61,7 +61,7 @@ fn mapped_passages_equal_the_compressed_ones() {
         let whole = whole(&codec.params, &doclens, &codes, &packed);
         let own = cpu.load_codec(codec.params.clone()).unwrap();
         let expected = cpu.decompress(&cpu.load_passages(&own, whole).unwrap(), 0..codes.len()).unwrap();
-        let loaded = cpu.load_codec(index.codec().params.clone()).unwrap();
+        let loaded = cpu.load_codec(index.codec().unwrap().params.clone()).unwrap();
         let found: Vec<f32> = index
             .segments()
             .iter()
@@ -140,7 +140,7 @@ fn a_codec_of_equal_embeddings_is_opened() {
             writer.push_passages(&[20], &codes, &packed).unwrap();
             writer.finish(ManifestInfo::default()).unwrap();
             let index = Index::open(&path, Check::Checksums).unwrap();
-            assert_eq!(index.saturated_centroids(), 0, "row {number}, {kind:?} at {nbits} bits");
+            assert_eq!(index.saturated_centroids().unwrap(), 0, "row {number}, {kind:?} at {nbits} bits");
             std::fs::remove_dir_all(&path).unwrap();
         }
     }

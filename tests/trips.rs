@@ -192,7 +192,7 @@ fn approximate_scores_follow_their_definition() {
     let corpus = corpus();
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 2, u32::MAX);
     let backend = Cpu::new().unwrap();
-    let codec = index.codec();
+    let codec = index.codec().unwrap();
     let resident = backend.load_codec(codec.params.clone()).unwrap();
     let segment = &index.segments()[0];
     let mut scratch = candidates::Scratch::default();

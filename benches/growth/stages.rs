@@ -142,7 +142,7 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
     let queried = Queried {
         passages,
         tokens: index.num_tokens(),
-        centroids: index.codec().params.num_centroids(),
+        centroids: index.manifest().codec.num_centroids,
         bytes_per_vector: bytes as f64 / index.num_tokens() as f64,
         open_ms: first.min(second).min(third),
         peak_mb,

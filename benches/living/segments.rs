@@ -58,7 +58,7 @@ fn divide(index: &Index, num_segments: usize, path: &Path) -> Result<()> {
         }
         writer.finish_documents()?;
         if is_first {
-            writer.set_codec(index.codec())?;
+            writer.set_codec(index.codec()?)?;
         }
         for first in pids.clone().step_by(BATCH) {
             copy(index, segment, first..pids.end.min(first + BATCH), &mut writer)?;
@@ -74,7 +74,7 @@ fn divide(index: &Index, num_segments: usize, path: &Path) -> Result<()> {
 
 /// Appends the rows of some passages, as they are.
 fn copy(index: &Index, segment: &Segment, pids: std::ops::Range<usize>, writer: &mut Writer) -> Result<()> {
-    let (passages, codec) = (&segment.passages, &index.codec().params);
+    let (passages, codec) = (&segment.passages, &index.codec()?.params);
     let tokens = passages.tokens(pids.start).start..passages.tokens(pids.end - 1).end;
     let doclens: Vec<u32> = pids.map(|pid| passages.tokens(pid).len() as u32).collect();
     let reader = CodeReader::new(&passages.codes, codec.code_bits());

@@ -6,6 +6,7 @@ use crate::{Result, print, timed};
 use selvedge::change::{AddOptions, Additions, add, delete};
 use selvedge::{Engine, OpenOptions, SearchOptions};
 use selvedge_index::{Check, Index};
+use std::path::Path;
 
 /// Number of segments of the index that is opened.
 const SEGMENTS: usize = 100;
@@ -49,6 +50,7 @@ pub fn run(options: &Options) -> Result<()> {
     print("add + follow + search", &mut alls);
 
     look_up(&engine.snapshot().index().clone())?;
+    by_open_engine(&engine, &supply, &folder, options)?;
     for passage in 0..options.singles {
         let (time, deleted) = timed(|| delete(&path, &[id(passage)], false));
         deleted?;
@@ -74,6 +76,27 @@ pub fn run(options: &Options) -> Result<()> {
     }
     print("open the index of 100 segments", &mut opens);
     print("open it to search", &mut engines);
+    Ok(())
+}
+
+/// Adds and deletes passages by the engine that searches.
+fn by_open_engine(engine: &Engine, supply: &Supply, folder: &Path, options: &Options) -> Result<()> {
+    let id = |passage: usize| format!("opened-{passage}");
+    let (mut adds, mut deletes) = (Vec::new(), Vec::new());
+    for passage in 0..options.singles {
+        let arrays = supply.write(folder, std::iter::once((passage, id(passage))))?;
+        let (time, added) = timed(|| engine.add(Additions::Arrays(&arrays), &AddOptions::default(), &()));
+        added?;
+        adds.push(time);
+        assert!(engine.snapshot().index().pid(&id(passage))?.is_some(), "the engine follows");
+    }
+    for passage in 0..options.singles {
+        let (time, deleted) = timed(|| engine.delete(&[id(passage)], false));
+        deleted?;
+        deletes.push(time);
+    }
+    print("add and follow, by an open engine", &mut adds);
+    print("delete and follow, by an open engine", &mut deletes);
     Ok(())
 }
 

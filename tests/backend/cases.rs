@@ -136,7 +136,7 @@ impl Case {
             residuals: residuals.into(),
             weights: weights.into(),
         };
-        passages.validate(&codec).expect("a case's passages are valid");
+        passages.validate(codec.sizes()).expect("a case's passages are valid");
         let data = (0..shape.query_len * shape.dim).map(|at| component(fill, rng, at)).collect();
         let query = QuantizedQuery { dim: shape.dim, data, scale: 0.01 };
         let mut pids: Vec<Pid> =

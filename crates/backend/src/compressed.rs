@@ -1,6 +1,6 @@
 //! Compressed embeddings as bytes, with their shapes: the output of a build, and the passages of a segment.
 
-use crate::{CodecParams, Error, Result, layout};
+use crate::{CodecSizes, Error, Result, layout};
 use bytes::Bytes;
 
 /// Packed residuals and weight indices of `N` compressed embeddings, without their codes.
@@ -64,14 +64,14 @@ impl CompressedPassages {
     /// # Errors
     /// [`Error::ArrayLength`] if an array has another length, [`Error::OffsetsDescend`] with the first passage
     /// that ends before it starts, [`Error::CodeOutOfRange`] with the first code that is not below `K`.
-    pub fn validate(&self, codec: &CodecParams) -> Result<()> {
+    pub fn validate(&self, codec: CodecSizes) -> Result<()> {
         self.validate_lengths(codec)?;
         for pid in 0..self.num_passages() {
             if self.offset(pid) > self.offset(pid + 1) {
                 return Err(Error::OffsetsDescend { pid });
             }
         }
-        let k = codec.num_centroids() as u32;
+        let k = codec.num_centroids as u32;
         let reader = layout::CodeReader::new(&self.codes, codec.code_bits());
         match (0..self.num_tokens()).find(|&t| reader.get(t) >= k) {
             Some(token) => {
@@ -86,7 +86,7 @@ impl CompressedPassages {
     ///
     /// # Errors
     /// [`Error::ArrayLength`] with the first array that has another length.
-    pub fn validate_lengths(&self, codec: &CodecParams) -> Result<()> {
+    pub fn validate_lengths(&self, codec: CodecSizes) -> Result<()> {
         let n = self.num_tokens();
         let expect = |array: &'static str, expected: usize, found: usize| {
             if expected == found { Ok(()) } else { Err(Error::ArrayLength { array, expected, found }) }

@@ -63,6 +63,7 @@ pub use cpu::Cpu;
 pub use cuda::Cuda;
 pub use error::{Error, Result};
 pub use host_scores::HostScores;
+pub use int8_rows::Int8Rows;
 pub use isa::Isa;
 pub use layout::{
     CODE_PADDING, CodeReader, bucket, pack_codes, pack_weights, packed_codes_bytes, packed_row_bytes,
@@ -72,8 +73,8 @@ pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
 pub use search_batch::{SegmentHit, SegmentView};
 pub use types::{
-    CodecParams, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT, TRELLIS_LEVELS,
-    WeightRule, round_to_int8, score_shift,
+    CodecParams, CodecSizes, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT,
+    TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.

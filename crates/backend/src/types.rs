@@ -1,8 +1,8 @@
 //! Arguments and results of the ops: numbers with their shapes, their validation, and a few values derived
 //! from them.
 
-use crate::{Error, QuantizedQuery, Result, layout};
-use std::sync::Arc;
+use crate::int8_rows::has_minimum;
+use crate::{Error, Int8Rows, QuantizedQuery, Result, layout};
 
 /// Number of a passage within its segment, from 0. The number within the index is the sum of this number and
 /// that of the segment's first passage.
@@ -128,7 +128,7 @@ pub struct CodecParams {
     /// Bits of a residual component: 0, 1, 2, 4 or 8.
     pub nbits: u8,
     /// Centroids, `(K, D) i8`, within -127..=127.
-    pub centroids: Arc<[i8]>,
+    pub centroids: Int8Rows,
     /// One centroid step as a real number.
     pub centroid_scale: f32,
     /// How the bits of a row name levels.
@@ -158,20 +158,51 @@ pub struct CodecParams {
     pub residual_weight_step: f32,
 }
 
-impl CodecParams {
+/// Sizes of a codec, from which the sizes of compressed passages follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodecSizes {
+    /// Components of a vector, `D`.
+    pub dim: usize,
     /// Number of centroids, `K`.
-    pub fn num_centroids(&self) -> usize {
-        self.centroids.len() / self.dim.max(1)
-    }
+    pub num_centroids: usize,
+    /// Bits of a residual component.
+    pub nbits: u8,
+    /// Bits of a weight index.
+    pub weight_bits: u8,
+}
 
+impl CodecSizes {
     /// Bits of a packed code, `ceil(log2(K))`: enough for `K - 1`.
     pub fn code_bits(&self) -> u32 {
-        usize::BITS - self.num_centroids().saturating_sub(1).leading_zeros()
+        usize::BITS - self.num_centroids.saturating_sub(1).leading_zeros()
     }
 
     /// Packed residual bytes of a vector, `W = D * nbits / 8`.
     pub fn row_bytes(&self) -> usize {
         layout::packed_row_bytes(self.dim, self.nbits)
+    }
+}
+
+impl CodecParams {
+    /// Sizes of the codec.
+    pub fn sizes(&self) -> CodecSizes {
+        let num_centroids = self.num_centroids();
+        CodecSizes { dim: self.dim, num_centroids, nbits: self.nbits, weight_bits: self.weight_bits }
+    }
+
+    /// Number of centroids, `K`.
+    pub fn num_centroids(&self) -> usize {
+        self.centroids.len() / self.dim.max(1)
+    }
+
+    /// Bits of a packed code, as [`CodecSizes::code_bits`].
+    pub fn code_bits(&self) -> u32 {
+        self.sizes().code_bits()
+    }
+
+    /// Packed residual bytes of a vector, as [`CodecSizes::row_bytes`].
+    pub fn row_bytes(&self) -> usize {
+        self.sizes().row_bytes()
     }
 
     /// Level of component `d` of a packed residual row `(W) u8`; 0 at 0 bits.
@@ -254,9 +285,7 @@ impl CodecParams {
         if self.centroids.is_empty() || !self.centroids.len().is_multiple_of(self.dim) {
             return bad("centroids", format!("{} components", self.centroids.len()));
         }
-        // A minimum over all, which compiles to vector code, unlike a search that ends early.
-        let least = |components: &[i8]| components.iter().fold(0, |least: i8, &component| least.min(component));
-        if least(&self.levels).min(least(&self.centroids)) == i8::MIN {
+        if has_minimum(&self.levels) || has_minimum(&self.centroids) {
             return bad("level or centroid component", i8::MIN.to_string());
         }
         let largest = self.residual_weights.iter().copied().max().unwrap_or(0);

@@ -3,10 +3,11 @@
 use crate::args::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
 use crate::index::{note_skipped, note_truncated};
 use crate::log::note;
+use crate::output::counted;
 use crate::progress::Bars;
 use crate::{Result, output};
 use selvedge::{AddOptions, Additions, ChangeReport, CompactOptions, Model, Retrain, change, lines};
-use selvedge_index::Policy;
+use selvedge_index::{Check, Index, Policy};
 use serde::Serialize;
 use std::io::Write;
 
@@ -32,13 +33,11 @@ pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
     note_skipped(&report.read);
     note_truncated(report.truncated, report.added as usize, report.passage_maxlen);
     note!(
-        "{}: {} passages added, {} deleted; {} passages, {} tokens, {} segments",
+        "{}: {} added, {} deleted; {}",
         args.index.display(),
-        report.added,
+        counted(report.added, "passage"),
         report.deleted,
-        report.passages,
-        report.tokens,
-        report.segments
+        sizes(&report)
     );
     note_drift(&report);
     print_change(&report, report.generation, args.json)
@@ -51,12 +50,19 @@ pub(crate) fn merge_policy(no_compact: bool) -> Option<Policy> {
 
 /// Notes that the added passages fit the codec badly, if they do.
 pub(crate) fn note_drift(report: &ChangeReport) {
-    if let Some(drift) = report.drift.filter(|&drift| drift > change::DRIFT) {
+    if let Some(drift) = report.excess_drift() {
         note!(
-            "warning: the passages fit the codec of the index badly (drift {drift:.2}), so that searches may miss some \
-             of them; `selvedge compact --retrain` trains another codec"
+            "warning: the added passages fit the codec of the index badly: drift {drift:.2}, above {}. Searches may \
+             miss some of them; `selvedge compact --retrain` trains another codec",
+            change::DRIFT
         );
     }
+}
+
+/// Sizes of an index after a change, in words.
+pub(crate) fn sizes(report: &ChangeReport) -> String {
+    let passages = counted(report.passages, "passage");
+    format!("{passages}, {}, {}", counted(report.tokens, "token"), counted(report.segments as u64, "segment"))
 }
 
 /// Deletes passages, and prints the generation.
@@ -69,7 +75,8 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<()> {
         }
     }
     let report = change::delete(&args.index, &ids, args.ignore_missing)?;
-    note!("{}: {} passages deleted; {} passages", args.index.display(), report.deleted, report.passages);
+    let (deleted, left) = (counted(report.deleted, "passage"), counted(report.passages, "passage"));
+    note!("{}: {deleted} deleted; {left}", args.index.display());
     print_change(&report, report.generation, args.json)
 }
 
@@ -77,19 +84,26 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<()> {
 pub(crate) fn compact(args: &CompactArgs) -> Result<()> {
     let retrain = match args.retrain {
         None => Retrain::No,
-        Some(RetrainArg::Stored) => Retrain::FromStored,
-        Some(RetrainArg::Text) => Retrain::FromText,
+        Some(Some(RetrainArg::Stored)) => Retrain::FromStored,
+        Some(Some(RetrainArg::Text)) => Retrain::FromText,
+        Some(None) => match Index::open(&args.index, Check::Structure)?.encoder() {
+            Some(_) => Retrain::FromText,
+            None => Retrain::FromStored,
+        },
     };
     let options = CompactOptions { memory_budget: args.memory_budget, retrain, device: args.device };
     let report = change::compact(&args.index, &options, &Bars::default())?;
-    note!(
-        "{}: {} segments, {} before; {} bytes, {} before",
-        args.index.display(),
-        report.segments,
-        report.segments_before,
-        report.bytes,
-        report.bytes_before
-    );
+    let (path, segments) = (args.index.display(), counted(report.segments as u64, "segment"));
+    let codec = if args.retrain.is_some() { "another codec, " } else { "" };
+    match report.is_changed() {
+        true => note!(
+            "{path}: {codec}{segments}, {} before; {} bytes, {} before",
+            report.segments_before,
+            report.bytes,
+            report.bytes_before
+        ),
+        false => note!("{path}: {segments}, nothing to merge"),
+    }
     print_change(&report, report.generation, args.json)
 }
 

@@ -1,8 +1,9 @@
 //! `selvedge index`: an index from a collection, or from embeddings made elsewhere, and its updates.
 
 use crate::args::{IndexArgs, check_output};
-use crate::change::{merge_policy, note_drift, print_change};
+use crate::change::{merge_policy, note_drift, print_change, sizes};
 use crate::log::note;
+use crate::output::counted;
 use crate::progress::Bars;
 use crate::{Error, Result};
 use selvedge::build::from_arrays;
@@ -44,7 +45,7 @@ fn update(args: &IndexArgs) -> Result<()> {
     note_truncated(change.truncated, change.added as usize, change.passage_maxlen);
     note!(
         "{}: of the files, {} added, {} changed, {} deleted, {} touched, {} unchanged, {} skipped; \
-         {} passages added, {} deleted; {} passages, {} tokens, {} segments",
+         {} added, {} deleted; {}",
         path.display(),
         files.added,
         files.changed,
@@ -52,11 +53,9 @@ fn update(args: &IndexArgs) -> Result<()> {
         files.touched,
         files.unchanged,
         files.skipped,
-        change.added,
+        counted(change.added, "passage"),
         change.deleted,
-        change.passages,
-        change.tokens,
-        change.segments
+        sizes(change)
     );
     note_drift(change);
     print_change(&report, change.generation, args.json)
@@ -87,11 +86,11 @@ fn build(args: &IndexArgs) -> Result<()> {
     note_skipped(&report.read);
     note_truncated(report.truncated, report.passages as usize, report.passage_maxlen);
     note!(
-        "{}: {} passages, {} tokens, {} centroids, {:.2} bytes per vector",
+        "{}: {}, {}, {}, {:.2} bytes per vector",
         path.display(),
-        report.passages,
-        report.tokens,
-        report.centroids,
+        counted(report.passages, "passage"),
+        counted(report.tokens, "token"),
+        counted(report.centroids as u64, "centroid"),
         report.bytes_per_vector
     );
     match args.update || args.json {

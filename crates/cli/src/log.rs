@@ -3,11 +3,15 @@
 //! Standard error may be full or closed. A message that cannot be written is dropped; it never fails a command.
 
 use crate::output::printable;
-use std::fmt::Arguments;
+use std::fmt::{self, Arguments};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 /// Environment variable with the filter of the log, such as `debug` or `selvedge_encoder=debug,warn`.
 const VARIABLE: &str = "SELVEDGE_LOG";
@@ -38,6 +42,30 @@ pub(crate) fn write_error(line: Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
 }
 
+/// Format of the log: lines like the notes of the commands, such as `warning: what happened`.
+struct Lines {
+    /// Whether a line names the module that it comes from.
+    has_targets: bool,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Lines {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        write!(line, "{level}: ")?;
+        if self.has_targets {
+            write!(line, "{}: ", event.metadata().target())?;
+        }
+        context.field_format().format_fields(line.by_ref(), event)?;
+        writeln!(line)
+    }
+}
+
 /// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels.
 pub(crate) fn start(verbose: u8, quiet: bool) {
     IS_QUIET.store(quiet, Ordering::Relaxed);
@@ -56,8 +84,7 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
     };
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(verbose > 1)
+        .event_format(Lines { has_targets: verbose > 1 })
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .log_internal_errors(false);
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();

@@ -59,6 +59,14 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
+/// A number with its noun, such as `1 passage`, `2 passages`.
+pub(crate) fn counted(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
 /// Prints the report of `eval` as text.
 pub(crate) fn eval_text(out: &mut impl Write, r: &EvalReport) -> Result<()> {
     let row = |name: &str, q: &Quality| {
@@ -123,7 +131,7 @@ impl Formatter for Rounded {
 /// Returns the contents of an index as JSON; `generations` are on disk.
 pub(crate) fn info_json(index: &Index, generations: &[Generation]) -> Value {
     let manifest = index.manifest();
-    let codec = &index.codec().params;
+    let codec = &manifest.codec;
     let tokens = index.num_tokens();
     let files = index.bytes_on_disk();
     let total: u64 = files.values().sum();
@@ -150,9 +158,9 @@ pub(crate) fn info_json(index: &Index, generations: &[Generation]) -> Value {
         "by_segment": segments,
         "dim": codec.dim,
         "nbits": codec.nbits,
-        "codec": index.codec().kind,
-        "centroids": codec.num_centroids(),
-        "code_bits": codec.code_bits(),
+        "codec": codec.kind,
+        "centroids": codec.num_centroids,
+        "code_bits": codec.sizes().code_bits(),
         "scale_bits": codec.weight_bits,
         "encoder": manifest.encoder,
         "build": manifest.build,
@@ -160,7 +168,7 @@ pub(crate) fn info_json(index: &Index, generations: &[Generation]) -> Value {
         "format_version": selvedge_index::FORMAT_VERSION,
         "bytes": total,
         "bytes_by_file": by_kind,
-        "bytes_per_vector": index.bytes_per_vector(),
+        "bytes_per_vector": (tokens > 0).then(|| index.bytes_per_vector()),
     })
 }
 

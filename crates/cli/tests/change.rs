@@ -92,6 +92,8 @@ fn bad_changes_are_named_and_change_nothing() {
     let manifest = c.path("i/manifest-0001");
     let mut bytes = fs::read(&manifest).unwrap();
     bytes[8] = 9;
+    let checksum = crc32fast::hash(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
     fs::write(c.path("i/manifest-0002"), &bytes).unwrap();
     let newer = c.fails("search i --query-embeddings queries.npy", 1);
     assert!(newer.contains("manifest-0002") && newer.contains("version 9"), "{newer}");
@@ -140,4 +142,21 @@ fn a_reader_of_another_process_keeps_its_generation() {
     drop(open);
     c.ok("delete i passage-2");
     assert!(!c.path("i/manifest-0001").exists(), "no reader holds it any more");
+}
+
+#[test]
+fn another_codec_is_trained_on_the_text_if_there_is_one() {
+    let c = Collection::new();
+    fs::create_dir(c.path("notes")).unwrap();
+    c.write("notes/edge.md", "the woven edge keeps a cloth from fraying");
+    c.write("notes/weft.md", "the weft is drawn over and under the warp");
+    let codec_after = |index: &str, retrain: &str| {
+        c.ok(&format!("index notes {index}"));
+        c.ok(&format!("compact {index} {retrain}"));
+        let mut files = fs::read_dir(c.path(index)).unwrap().map(|file| file.unwrap().path());
+        fs::read(files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("codec-")).unwrap()).unwrap()
+    };
+    let [by_default, text, stored] = [("a", "--retrain"), ("b", "--retrain=text"), ("c", "--retrain=stored")]
+        .map(|(index, flag)| codec_after(index, flag));
+    assert!(by_default == text && by_default != stored);
 }

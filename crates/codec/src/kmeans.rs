@@ -16,9 +16,8 @@
 use crate::{Error, Progress, Result, Step};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, round_to_int8};
+use selvedge_backend::{Backend, Int8Rows, round_to_int8};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
 /// the sample has fewer of them. The sample must be in random order, since its first distinct rows are the initial
@@ -72,7 +71,7 @@ pub fn kmeans<B: Backend>(
 #[derive(Clone, Debug)]
 pub struct RoundedCentroids {
     /// Int8 centroids, `(K, D) i8`, within -127..=127.
-    pub centroids: Arc<[i8]>,
+    pub centroids: Int8Rows,
     /// Size of one int8 step as a real number: a component is `centroids[i] * scale`.
     pub scale: f32,
 }

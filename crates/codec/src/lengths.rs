@@ -10,11 +10,14 @@
 //! would take all of its range. ColBERTv2's codec stores no length at all: it decodes every vector to length 1.
 
 use crate::{CodecKind, Error, Result};
+use rayon::prelude::*;
 use selvedge_backend::CodecParams;
 
 /// Range of the median length in which f32 scores neither overflow nor vanish. `selvedge-search` limits the components
 /// of queries to the same maximum (`query::MAX_COMPONENT`).
 const MEDIAN_RANGE: (f64, f64) = (1e-12, 1e12);
+/// Centroids that a thread measures at least.
+const ROWS_PER_STEP: usize = 1 << 10;
 /// Longest supported embedding, in units.
 const LONGEST: f64 = 16.0;
 /// Largest distance of a length from 1 for ColBERTv2's codec: a few percent, the error of vectors stored as int8.
@@ -46,7 +49,8 @@ pub(crate) fn unit_of_codec(kind: CodecKind, codec: &CodecParams) -> f32 {
     }
     // At most 2^15 squares below 2^14 each.
     let square = |row: &[i8]| row.iter().map(|&c| i32::from(i16::from(c) * i16::from(c))).sum::<i32>();
-    let longest = codec.centroids.chunks_exact(codec.dim).map(square).max().unwrap_or(0);
+    let longest =
+        codec.centroids.par_chunks_exact(codec.dim).with_min_len(ROWS_PER_STEP).map(square).max().unwrap_or(0);
     if longest == 0 { 1.0 } else { power_of_two(f64::from(codec.centroid_scale) * f64::from(longest).sqrt()) }
 }
 

@@ -1,12 +1,14 @@
 //! An open index with its encoder and its device: the object that a program holds and queries.
 
+use crate::build::compress::{self, Compress};
+use crate::change::{self, AddOptions, Additions, ChangeReport};
 use crate::queries::{Queries, QuerySource, encoder_of};
 use crate::snippet::{Similarities, Snippet};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
 use crate::{SearchOptions, Snapshot, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
-use selvedge_index::Document;
+use selvedge_index::{CodecEntry, Document, Index, Writer};
 use selvedge_search::{Ranking, StageTimes, Tuned};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -17,13 +19,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 ///
 /// An engine is `Send + Sync`: share it by reference or in an [`Arc`](std::sync::Arc), without a lock. Calls block, and
 /// their parallel work runs on the current rayon pool. An engine answers from the generation of the index that it
-/// opened, whatever is committed meanwhile, until [`Engine::refresh`].
+/// opened, whatever is committed meanwhile, until [`Engine::refresh`], or until it changes the index itself.
 pub struct Engine {
     snapshot: RwLock<Arc<Snapshot>>,
-    /// Held by the thread that follows to another generation.
-    refreshing: Mutex<()>,
     options: OpenOptions,
     encoder: OnceLock<Encoder>,
+    /// The codec that compresses what is added, once it is loaded, and its entry in the manifest.
+    codec: Mutex<Option<(CodecEntry, Arc<dyn Compress>)>>,
 }
 
 /// A passage found for a query.
@@ -93,7 +95,7 @@ impl Engine {
     /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
         let snapshot = RwLock::new(Arc::new(Snapshot::open(path, options.device)?));
-        let engine = Self { snapshot, refreshing: Mutex::new(()), options, encoder: OnceLock::new() };
+        let engine = Self { snapshot, options, encoder: OnceLock::new(), codec: Mutex::new(None) };
         if engine.options.load_model {
             engine.encoder()?;
         }
@@ -112,16 +114,72 @@ impl Engine {
     /// As [`Engine::open`]; [`Error::OtherModel`] if the index was replaced by one of another model. The engine then
     /// stays on its generation.
     pub fn refresh(&self) -> Result<u32> {
-        let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.snapshot();
-        if let Some(followed) = before.followed()? {
-            let encoder = |snapshot: &Snapshot| snapshot.index().encoder().map(|encoder| encoder.fingerprint.clone());
-            if encoder(&before) != encoder(&followed) {
-                return Err(Error::OtherModel { path: before.index().path().into() });
+        loop {
+            let before = self.snapshot();
+            let Some(followed) = before.followed()? else { return Ok(before.generation()) };
+            self.check_model(&before, followed.index())?;
+            let mut snapshot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have followed meanwhile, and further; then this one looks again. No lock is held while
+            // a generation is opened: that runs on the thread pool, whose threads may call the engine in between.
+            if Arc::ptr_eq(&snapshot, &before) {
+                *snapshot = Arc::new(followed);
             }
-            *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(followed);
         }
-        Ok(self.snapshot().generation())
+    }
+
+    /// Checks that an index has embeddings of the model of the generation that the engine answers from.
+    fn check_model(&self, before: &Snapshot, index: &Index) -> Result<()> {
+        let encoder = |index: &Index| index.encoder().map(|encoder| encoder.fingerprint.clone());
+        match encoder(before.index()) == encoder(index) {
+            true => Ok(()),
+            false => Err(Error::OtherModel { path: index.path().into() }),
+        }
+    }
+
+    /// Adds passages to the index, or replaces those that have their ids, and follows to the generation that has them.
+    ///
+    /// As [`change::add`], but with what the engine has loaded: its encoder, the segments that it has open, and, from
+    /// the second call on, the codec on its device, ready to compress. Of the options, `model`, `encoder` and `device`
+    /// are not used. The files of the generation before stay until the next change, as the engine holds them meanwhile.
+    ///
+    /// # Errors
+    /// As [`change::add`] and [`Engine::encoder`]; [`Error::OtherModel`] if the index was replaced by one of another
+    /// model. [`Error::NotFollowed`] if the passages are added, but the engine stays on its generation.
+    pub fn add(&self, additions: Additions<'_>, options: &AddOptions, progress: &dyn Progress) -> Result<ChangeReport> {
+        self.changed(|writer| change::add_to(writer, Some(self), additions, options, progress))
+    }
+
+    /// Deletes passages by their ids, as [`change::delete`], and follows to the generation that lacks them.
+    ///
+    /// # Errors
+    /// As [`change::delete`]; [`Error::OtherModel`] and [`Error::NotFollowed`] as [`Engine::add`].
+    pub fn delete(&self, ids: &[impl AsRef<str>], ignore_missing: bool) -> Result<ChangeReport> {
+        self.changed(|writer| change::delete_in(writer, ids, ignore_missing))
+    }
+
+    /// Changes the index, and follows to the change.
+    fn changed(&self, change: impl FnOnce(Writer) -> Result<ChangeReport>) -> Result<ChangeReport> {
+        let before = self.snapshot();
+        let writer = Writer::open_from(before.index())?;
+        self.check_model(&before, change::index_of(&writer))?;
+        drop(before);
+        let report = change(writer)?;
+        match self.refresh() {
+            Ok(_) => Ok(report),
+            Err(source) => Err(Error::NotFollowed { report: Box::new(report), source: Box::new(source) }),
+        }
+    }
+
+    /// The codec of an index on the engine's device, ready to compress.
+    pub(crate) fn codec_of(&self, index: &Index) -> Result<Arc<dyn Compress>> {
+        let mut loaded = self.codec.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = index.manifest().codec;
+        if let Some((_, codec)) = loaded.as_ref().filter(|(of, _)| *of == entry) {
+            return Ok(Arc::clone(codec));
+        }
+        let codec = compress::on(self.options.device, index.codec()?)?;
+        *loaded = Some((entry, Arc::clone(&codec)));
+        Ok(codec)
     }
 
     /// Returns the encoder of queries, which is loaded by the first call.

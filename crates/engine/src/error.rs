@@ -1,5 +1,6 @@
 //! Errors: each names the file, line or value that caused it, and the remedy if there is one.
 
+use crate::ChangeReport;
 use std::path::{Path, PathBuf};
 
 /// `Result` with this crate's [`Error`].
@@ -83,6 +84,17 @@ pub enum Error {
     /// Build without a document.
     #[error("no document was given: there is nothing to index")]
     NoDocuments,
+    /// Folder without a passage, whose index has some.
+    #[error(
+        "{folder}: no file has a passage to index; {index} keeps its passages, as the folder may not be mounted \
+         (`selvedge delete` deletes passages)"
+    )]
+    EmptyFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// The index.
+        index: PathBuf,
+    },
     /// Collection without a passage.
     #[error("{path}: holds no passage")]
     EmptyCollection {
@@ -190,7 +202,11 @@ pub enum Error {
         source: Box<selvedge_encoder::Error>,
     },
     /// Ids to delete that the index does not have.
-    #[error("{total} of the ids are not in the index, such as {first:?}: nothing is deleted")]
+    #[error(
+        "not in the index: {}{}; nothing is deleted",
+        first.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", "),
+        if *total > first.len() { format!(" and {} more ids", total - first.len()) } else { String::new() }
+    )]
     UnknownIds {
         /// Number of such ids.
         total: usize,
@@ -204,7 +220,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// Passage that was added as embeddings, so that there is no text to encode again.
-    #[error("{path}: passage {id:?} has no text to encode again: train on what the index stores instead")]
+    #[error(
+        "{path}: passage {id:?} has no text to encode again: train on what the index stores instead \
+         (--retrain=stored)"
+    )]
     WithoutText {
         /// The index.
         path: PathBuf,
@@ -257,6 +276,14 @@ pub enum Error {
     OtherModel {
         /// The index.
         path: PathBuf,
+    },
+    /// Change that was committed, to which the engine that made it could not follow.
+    #[error("generation {} is committed, but not followed: {source}", report.generation)]
+    NotFollowed {
+        /// The change.
+        report: Box<ChangeReport>,
+        /// The error.
+        source: Box<Error>,
     },
     /// Embedding of the training sample that the codec refuses; its number is its place in the sample.
     #[error("of the embeddings sampled for training: {source}")]
@@ -315,10 +342,19 @@ pub enum Error {
     Index(#[from] selvedge_index::Error),
     /// Error of the search.
     #[error(transparent)]
-    Search(#[from] selvedge_search::Error),
+    Search(selvedge_search::Error),
     /// Error of the backend.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
+}
+
+impl From<selvedge_search::Error> for Error {
+    fn from(error: selvedge_search::Error) -> Self {
+        match error {
+            selvedge_search::Error::Index(error) => Self::Index(error),
+            error => Self::Search(error),
+        }
+    }
 }
 
 impl Error {

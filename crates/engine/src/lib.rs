@@ -21,6 +21,7 @@
 //! | build an index of files | [`Engine::build`] |
 //! | build an index of documents in memory, or of arrays | [`build::from_documents`], [`build::from_arrays`] |
 //! | add, replace and delete passages, merge segments | [`change::add`], [`change::delete`], [`change::compact`] |
+//! | add and delete by an engine that is open, and follow | [`Engine::add`], [`Engine::delete`] |
 //! | bring an index up to date with its folder | [`change::update_folder`] |
 //! | open an index with its encoder | [`Engine::open`] |
 //! | follow an index that others change | [`Engine::refresh`] |

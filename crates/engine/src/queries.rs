@@ -105,32 +105,40 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         Some(model) => Encoder::load(model, &load)?,
         None => Encoder::load(&made_by.model, &load).map_err(not_loaded)?,
     };
-    if encoder.fingerprint() == made_by.fingerprint {
-        return Ok(encoder);
+    match check_fingerprint(index, &encoder) {
+        Ok(()) => Ok(encoder),
+        Err(_) if options.any_model => {
+            let model = model.unwrap_or(&made_by.model);
+            tracing::warn!("the index was made with {}; {model} differs, and is used as requested", made_by.model);
+            fitting(index, encoder)
+        }
+        Err(error) => Err(error),
     }
-    let model = model.unwrap_or(&made_by.model);
-    if options.any_model {
-        tracing::warn!("the index was made with {}; {model} differs, and is used as requested", made_by.model);
-        return fitting(index, encoder);
+}
+
+/// Checks that an encoder is the one that made an index of text.
+pub(crate) fn check_fingerprint(index: &Index, encoder: &Encoder) -> Result<()> {
+    match index.encoder() {
+        Some(made_by) if made_by.fingerprint != encoder.fingerprint() => Err(Error::OtherEncoder {
+            expected_model: made_by.model.clone(),
+            expected: made_by.fingerprint.clone(),
+            found_model: encoder.model().into(),
+            found: encoder.fingerprint().into(),
+        }),
+        _ => Ok(()),
     }
-    Err(Error::OtherEncoder {
-        expected_model: made_by.model.clone(),
-        expected: made_by.fingerprint.clone(),
-        found_model: model.into(),
-        found: encoder.fingerprint().into(),
-    })
 }
 
 /// Returns the encoder, if its dimension is the index's.
 fn fitting(index: &Index, encoder: Encoder) -> Result<Encoder> {
-    let (expected, found) = (index.codec().params.dim, encoder.dim());
+    let (expected, found) = (index.dim(), encoder.dim());
     if found == expected { Ok(encoder) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
 }
 
 /// Reads the queries of an array; ids come from a file of texts, or are numbers from 0.
 fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &Index) -> Result<Queries> {
     let mut npy = NpyFloats::open(path)?;
-    let (dim, expected) = (npy.dim(), index.codec().params.dim);
+    let (dim, expected) = (npy.dim(), index.dim());
     if dim != expected {
         return Err(Error::Npy { path: path.into(), reason: format!("has dim {dim}, the index has {expected}") });
     }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use rayon::prelude::*;
 use selvedge::build::{Arrays, from_arrays};
 use selvedge::change::{self, AddOptions, Additions, CompactOptions, Retrain, delete};
 use selvedge::npy::NpyWriter;
@@ -267,4 +268,66 @@ fn passages_without_text_are_not_encoded_from_it() {
     let error = change::compact(&path, &retrain, &()).unwrap_err();
     assert!(matches!(&error, Error::WithoutText { id, .. } if id == "row0"), "{error}");
     assert_eq!(contents(&path), before);
+}
+
+/// An engine that is open changes its index as one that is opened for each change, to the last bit.
+#[test]
+fn an_open_engine_changes_what_it_searches() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let engines = dirs.each_ref().map(|dir| engine(dir.path()));
+    let paths = dirs.each_ref().map(|dir| dir.path().join("i"));
+    let cat = [("cat", "A black cat sleeps on the warm stove."), ("boat", "The red boat left the harbour at dawn.")];
+    let dog = [("cat", "The dog is not a cat."), ("bird", "A bird sings.")];
+    let documents = |of: &'static [(&str, &str)]| {
+        let documents = of.iter().map(|&(id, text)| document(id, text));
+        Additions::Documents(Box::new(documents))
+    };
+    for (of, options) in [(&cat, AddOptions::default()), (&dog, replacing())] {
+        let of: &'static [(&str, &str)] = of.to_vec().leak();
+        let report = engines[0].add(documents(of), &options, &()).unwrap();
+        assert_eq!(engines[0].snapshot().generation(), report.generation);
+        assert_eq!(change::add(&paths[1], documents(of), &options, &()).unwrap(), report);
+    }
+    assert_eq!(best(&engines[0], "a singing bird"), "bird");
+    let manifests = paths.each_ref().map(|path| Index::open(path, Check::Checksums).unwrap().manifest().clone());
+    assert_eq!(manifests[0], manifests[1]);
+
+    // An engine of an earlier generation changes the newest one.
+    engines[1].add(documents(vec![("late", "The night train is late.")].leak()), &AddOptions::default(), &()).unwrap();
+    assert_eq!(
+        (best(&engines[1], "a singing bird"), best(&engines[1], "a late train")),
+        ("bird".into(), "late".into())
+    );
+    assert_eq!(engines[1].delete(&["late", "bird"], false).unwrap().deleted, 2);
+    assert_ne!(best(&engines[1], "a late train"), "late");
+
+    let before = contents(&paths[1]);
+    let exists = engines[1].add(documents(&[("cat", "x")]), &AddOptions::default(), &()).unwrap_err();
+    assert!(matches!(&exists, Error::Index(IndexError::IdExists { id }) if id == "cat"), "{exists}");
+    assert!(matches!(engines[1].delete(&["none"], false), Err(Error::UnknownIds { total: 1, .. })));
+    assert_eq!(contents(&paths[1]), before);
+}
+
+/// Tasks of one pool, whose threads take up other tasks while they wait: none waits for a lock that it holds itself.
+#[test]
+fn changes_of_one_engine_at_a_time_are_made_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let changes: Vec<bool> = (0..24)
+        .into_par_iter()
+        .map(|number| {
+            let one = document(&format!("note-{number}"), "A note of a task.");
+            let added = engine.add(Additions::Documents(Box::new(std::iter::once(one))), &AddOptions::default(), &());
+            match added {
+                Ok(_) => true,
+                Err(Error::Index(IndexError::Locked { .. })) => false,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .collect();
+    let is_there = |number| engine.snapshot().index().pid(&format!("note-{number}")).unwrap().is_some();
+    engine.refresh().unwrap();
+    assert_eq!(changes, (0..24).map(is_there).collect::<Vec<_>>());
+    assert!(changes.contains(&true));
+    assert_eq!(contents(&dir.path().join("i")).0, engine.snapshot().generation());
 }

@@ -6,7 +6,7 @@
 use crate::deleted::Deleted;
 use crate::documents::DocumentsReader;
 use crate::error::{Error, Result};
-use crate::manifest::{BuildInfo, DeletedEntry, Manifest, SegmentEntry};
+use crate::manifest::{BuildInfo, CodecEntry, DeletedEntry, Manifest, SegmentEntry};
 use crate::reader::{Check, Index};
 use crate::staging::Staging;
 use crate::storage::{Directory, Storage};
@@ -150,6 +150,17 @@ impl Writer {
         Self::open_staged(Staging::open(storage, false)?)
     }
 
+    /// Prepares a change of an index of which a generation is open. The newest generation is changed, and shares what
+    /// it has in common with the open one.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn open_from(index: &Index) -> Result<Self> {
+        let staging = Staging::open(Arc::clone(index.storage()), false)?;
+        let newest = index.refreshed(Check::Structure)?.unwrap_or_else(|| index.clone());
+        Ok(Self::new(staging, Some(Base::new(newest))))
+    }
+
     /// Prepares a change of the index in `storage`, after waiting for the end of another one.
     pub(crate) fn open_waiting(storage: Arc<dyn Storage>) -> Result<Self> {
         Self::open_staged(Staging::open(storage, true)?)
@@ -197,7 +208,7 @@ impl Writer {
         base.slots.clear();
         base.is_changed = true;
         let incoming = Incoming::new(base.index.documents().reader(), base.index.pids().collect());
-        (self.incoming, self.codec, self.is_rebuilt) = (Some(incoming), None, true);
+        (self.incoming, self.is_rebuilt) = (Some(incoming), true);
     }
 
     /// Sets the search parameters, in the format of [`Manifest::search`].
@@ -238,10 +249,13 @@ impl Writer {
         if added.is_empty() && !base.is_changed {
             return Ok(manifest.clone());
         }
-        let mut codec = self.codec.take().ok_or(Error::NoCodec)?.1;
-        if self.is_rebuilt {
-            codec.residual = self.mean_residual();
-        }
+        let codec = match self.is_rebuilt {
+            true => {
+                let (_, entry) = self.codec.take().ok_or(Error::NoCodec)?;
+                CodecEntry { residual: self.mean_residual(), ..entry }
+            }
+            false => manifest.codec,
+        };
         let mut segments = base.entries(&**self.staging.hidden(), &mut self.next_number)?;
         segments.extend(added);
         let manifest = Manifest {

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::storage::Storage;
-use selvedge_backend::{CodecParams, ResidualForm, RowCoding, WeightRule};
+use selvedge_backend::{CodecParams, CodecSizes, ResidualForm, RowCoding, WeightRule};
 use selvedge_codec::{Codec, CodecKind};
 
 /// Size of the numbers before the cutoffs.
@@ -108,27 +108,13 @@ fn prelude(codec: &Codec) -> Vec<u8> {
 /// Decodes a codec file whose checksum is right and checks every bound that the ops rely on.
 pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
     let bytes = &file.payload[..];
-    let too_short = |expected: usize| Error::Truncated {
-        path: file.path.clone(),
-        expected_bytes: expected as u64,
-        found_bytes: bytes.len() as u64,
-    };
-    if bytes.len() < PRELUDE_BYTES {
-        return Err(too_short(PRELUDE_BYTES));
-    }
     let sizes = Sizes::read(file)?;
     let [cutoffs, levels, centroid_weights, residual_weights, centroids, end] = sizes.offsets();
-    if bytes.len() < end {
-        return Err(too_short(end));
-    }
-    if bytes.len() > end {
-        return Err(bad(file, "number of bytes after the centroids", (bytes.len() - end) as u64));
-    }
     let f32_at = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let params = CodecParams {
-        dim: sizes.dim,
-        nbits: sizes.nbits,
-        centroids: bytemuck::cast_slice(&bytes[centroids..end]).into(),
+        dim: sizes.of_codec.dim,
+        nbits: sizes.of_codec.nbits,
+        centroids: file.payload.slice(centroids..end).into(),
         centroid_scale: f32_at(24),
         coding: sizes.coding,
         levels: bytemuck::cast_slice(&bytes[levels..centroid_weights]).to_vec(),
@@ -136,7 +122,7 @@ pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
         form: *pick(file, "residual form", &FORMS, 11)?,
         rule: *pick(file, "weight rule", &RULES, 12)?,
         rotation: None, // set by `Codec::new` from the kind and the seed
-        weight_bits: sizes.weight_bits,
+        weight_bits: sizes.of_codec.weight_bits,
         centroid_weights: bytes[centroid_weights..residual_weights].to_vec(),
         residual_weights: bytes[residual_weights..centroids].to_vec(),
         centroid_weight_step: f32_at(28),
@@ -147,42 +133,61 @@ pub(crate) fn read(file: &FramedFile) -> Result<Codec> {
     Codec::new(kind, seed, params).map_err(|source| Error::Contents { path: file.path.clone(), source })
 }
 
+/// Reads the kind and the sizes of a codec from its file, whose length must be the one that follows from them.
+pub(crate) fn read_sizes(file: &FramedFile) -> Result<(CodecKind, CodecSizes)> {
+    let sizes = Sizes::read(file)?.of_codec;
+    Ok((*pick(file, "kind", &KINDS, 8)?, sizes))
+}
+
 /// Numbers that determine the lengths of the arrays.
 struct Sizes {
-    dim: usize,
-    num_centroids: usize,
-    nbits: u8,
-    weight_bits: u8,
+    of_codec: CodecSizes,
     coding: RowCoding,
 }
 
 impl Sizes {
+    /// Reads the sizes and checks the length of the file.
     fn read(file: &FramedFile) -> Result<Self> {
         let bytes = &file.payload;
+        let too_short = |expected: usize| Error::Truncated {
+            path: file.path.clone(),
+            expected_bytes: expected as u64,
+            found_bytes: bytes.len() as u64,
+        };
+        if bytes.len() < PRELUDE_BYTES {
+            return Err(too_short(PRELUDE_BYTES));
+        }
         let four = |at: usize| -> [u8; 4] { bytes[at..at + 4].try_into().expect("four bytes") };
         let step = f32::from_le_bytes(four(36));
-        let sizes = Self {
+        let of_codec = CodecSizes {
             dim: u32::from_le_bytes(four(0)) as usize,
             num_centroids: u32::from_le_bytes(four(4)) as usize,
             nbits: bytes[9],
             weight_bits: bytes[10],
-            coding: *pick(file, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?,
         };
-        if !matches!(sizes.nbits, 0 | 1 | 2 | 4 | 8) {
-            return Err(bad(file, "nbits", sizes.nbits.into()));
+        let coding = *pick(file, "row coding", &[RowCoding::Buckets, RowCoding::Trellis { step }], 13)?;
+        if !matches!(of_codec.nbits, 0 | 1 | 2 | 4 | 8) {
+            return Err(bad(file, "nbits", of_codec.nbits.into()));
         }
-        if sizes.weight_bits > 8 {
-            return Err(bad(file, "weight_bits", sizes.weight_bits.into()));
+        if of_codec.weight_bits > 8 {
+            return Err(bad(file, "weight_bits", of_codec.weight_bits.into()));
         }
-        Ok(sizes)
+        let sizes = Self { of_codec, coding };
+        let [.., end] = sizes.offsets();
+        match bytes.len().checked_sub(end) {
+            None => Err(too_short(end)),
+            Some(0) => Ok(sizes),
+            Some(after) => Err(bad(file, "number of bytes after the centroids", after as u64)),
+        }
     }
 
     /// Offsets of cutoffs, levels, centroid weights, residual weights and centroids, and the end of the payload.
     fn offsets(&self) -> [usize; 6] {
-        let (levels, cutoffs) = CodecParams::num_levels(self.nbits, self.coding);
-        let entries = 1usize << self.weight_bits;
+        let CodecSizes { dim, num_centroids, nbits, weight_bits } = self.of_codec;
+        let (levels, cutoffs) = CodecParams::num_levels(nbits, self.coding);
+        let entries = 1usize << weight_bits;
         let mut offsets = [PRELUDE_BYTES; 6];
-        let lengths = [4 * cutoffs, levels, entries, entries, self.dim.saturating_mul(self.num_centroids)];
+        let lengths = [4 * cutoffs, levels, entries, entries, dim.saturating_mul(num_centroids)];
         for (i, length) in lengths.into_iter().enumerate() {
             offsets[i + 1] = offsets[i].saturating_add(length);
         }

@@ -27,7 +27,8 @@ pub enum Error {
     },
     /// Another writer holds the lock of this directory.
     #[error(
-        "{}: {} is building or changing an index here (if none is, remove {})",
+        "{}: {} is building or changing an index here; try again when it has ended (only where the file system has no \
+         locks, a process that died leaves {}, to be deleted)",
         path.display(),
         if holder.is_empty() { "another process" } else { holder },
         lock.display()
@@ -60,6 +61,12 @@ pub enum Error {
     #[error("{}: there is no index at this path", path.display())]
     NoIndex {
         /// Path of a folder without the files of an index, of a file, or of nothing.
+        path: PathBuf,
+    },
+    /// An index without a manifest.
+    #[error("{}: the index has lost its manifest; restore it from a copy, or build it anew", path.display())]
+    NoManifest {
+        /// Directory of the index.
         path: PathBuf,
     },
     /// A file of the index is missing.
@@ -332,6 +339,7 @@ impl Error {
             | Self::Locked { path, .. }
             | Self::LockLost { path, .. }
             | Self::NoIndex { path }
+            | Self::NoManifest { path }
             | Self::OldFormat { path, .. }
             | Self::IdTable { path, .. }
             | Self::Deleted { path, .. }

@@ -206,12 +206,13 @@ fn check_header(path: &Path, file: IndexFile, mapped: &[u8]) -> Result<(u32, Fil
     if mapped[..8] != MAGIC {
         return Err(Error::BadMagic { path: path(), found: mapped[..8].try_into().expect("eight bytes") });
     }
-    if !(OLD_VERSION..=FORMAT_VERSION).contains(&word(8)) {
-        return Err(Error::FormatVersion { path: path(), found: word(8), supported: FORMAT_VERSION });
-    }
+    // First, so that a damaged version is not taken for a later one: every version has its checksum there.
     let found = crc32fast::hash(&mapped[..60]);
     if word(60) != found {
         return Err(Error::HeaderChecksum { path: path(), expected: word(60), found });
+    }
+    if !(OLD_VERSION..=FORMAT_VERSION).contains(&word(8)) {
+        return Err(Error::FormatVersion { path: path(), found: word(8), supported: FORMAT_VERSION });
     }
     if word(12) != file.kind.number() {
         return Err(Error::WrongKind { path: path(), expected: file.kind, found: word(12) });

@@ -63,6 +63,7 @@ mod snapshot;
 mod spool;
 mod staging;
 mod storage;
+mod stored_codec;
 #[cfg(test)]
 mod tests;
 mod upgrade;

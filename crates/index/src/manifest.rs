@@ -4,6 +4,7 @@ use crate::error::{Error, Result, io_at};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::storage::Storage;
+use selvedge_backend::CodecSizes;
 use selvedge_codec::CodecKind;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,14 @@ pub struct CodecEntry {
     pub residual: Option<f32>,
     /// Length and checksum of the codec file.
     pub file: FileEntry,
+}
+
+impl CodecEntry {
+    /// Sizes of the codec, from which the sizes of the segments' files follow.
+    pub fn sizes(&self) -> CodecSizes {
+        let &Self { dim, num_centroids, nbits, weight_bits, .. } = self;
+        CodecSizes { dim, num_centroids, nbits, weight_bits }
+    }
 }
 
 /// One segment: the files with everything of a run of passages. They never change.

@@ -101,7 +101,7 @@ impl Writer {
         copied: &mut impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Vec<SegmentEntry>, E> {
         let base = self.base.as_ref().expect("an index that exists is changed");
-        let codec = &base.index.codec().params;
+        let codec = &base.index.codec()?.params;
         let mut run = SegmentRun::new(self.staging.hidden(), codec.clone());
         let mut documents = base.index.documents().reader();
         let (max_tokens, next_number) = (self.limits.segment_tokens, &mut self.next_number);
@@ -119,7 +119,7 @@ impl Writer {
         let mut batch = Batch::default();
         for at in places.clone() {
             // The copies get checksums of their own, which must not vouch for damaged bytes.
-            check_segment(&**self.staging.target(), &base.index.manifest().segments[at], base.index.codec())?;
+            check_segment(&**self.staging.target(), &base.index.manifest().segments[at], codec.sizes())?;
             let segment = &base.index.segments()[at];
             for pid in base.deleted(at).alive(segment.passages.num_passages() as u32) {
                 batch.push(segment, pid, codec)?;

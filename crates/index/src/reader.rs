@@ -1,6 +1,6 @@
-//! Opening an index: every file is mapped, only the codec is copied.
+//! Opening an index: every file is mapped. Only the heads of inverted lists and the sets of deleted passages are
+//! unpacked.
 
-use crate::codec_file;
 use crate::deleted::Deleted;
 use crate::documents::{Document, Documents, DocumentsFile, DocumentsPart, IdTable};
 use crate::error::{Error, Result};
@@ -11,8 +11,10 @@ use crate::saturation::saturated_centroids;
 use crate::segment::{Segment, SegmentFiles, check_contents};
 use crate::snapshot::{Snapshot, is_outdated, newest_generation};
 use crate::storage::{Directory, Storage};
+use crate::stored_codec::StoredCodec;
 use bytes::Bytes;
 use rayon::prelude::*;
+use selvedge_backend::CodecSizes;
 use selvedge_codec::Codec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +23,9 @@ use std::sync::Arc;
 /// Extent of the checks that opening an index makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Every header and length, all of the manifest and the codec, the head of each inverted list. The time grows with
-    /// the number of files and centroids, not of passages. Corrupt bytes elsewhere are not detected.
+    /// Every header and length, all of the manifest, the head of each inverted list. The time grows with the number of
+    /// files and centroids, not of passages. Corrupt bytes elsewhere are not detected; [`Index::codec`] detects those
+    /// of the codec.
     Structure,
     /// All of `Structure`, every byte of every file against its checksum, every offset and code against its bounds.
     Checksums,
@@ -35,7 +38,7 @@ pub struct Index {
     storage: Arc<dyn Storage>,
     path: PathBuf,
     snapshot: Snapshot,
-    codec: Codec,
+    codec: Arc<StoredCodec>,
     documents: Documents,
     segments: Vec<Segment>,
     sources: Option<FramedFile>,
@@ -56,8 +59,8 @@ impl Index {
     /// [`Error::NoIndex`], [`Error::OldFormat`], or the first defect found, with its file: [`Error::MissingFile`],
     /// [`Error::Io`], an error of the header (the variants from [`Error::BadMagic`] to [`Error::HeaderChecksum`]),
     /// [`Error::Checksum`], [`Error::Replaced`], [`Error::Manifest`], [`Error::CodecFile`], [`Error::Contents`],
-    /// [`Error::InvertedLists`], [`Error::Documents`], [`Error::IdTable`], [`Error::Deleted`]; [`Error::Saturated`] if
-    /// all centroids saturate.
+    /// [`Error::InvertedLists`], [`Error::Documents`], [`Error::IdTable`], [`Error::Deleted`]; with
+    /// [`Check::Checksums`] also the errors of [`Index::codec`].
     pub fn open(path: &Path, check: Check) -> Result<Self> {
         Self::open_in(Arc::new(Directory::new(path)), check)
     }
@@ -97,17 +100,21 @@ impl Index {
     fn of_snapshot(storage: Arc<dyn Storage>, snapshot: Snapshot, before: Option<&Self>, check: Check) -> Result<Self> {
         let manifest = &snapshot.manifest;
         let before = before.filter(|before| before.manifest().codec == manifest.codec);
-        let codec = before.map_or_else(|| open_codec(&*storage, manifest), |before| Ok(before.codec.clone()))?;
+        let codec = match before {
+            Some(before) => Arc::clone(&before.codec),
+            None => Arc::new(StoredCodec::open(&*storage, manifest)?),
+        };
         let mut first_pid = 0;
         let mut opened = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            opened.push(open_segment(&*storage, entry, first_pid, before, &codec)?);
+            opened.push(open_segment(&*storage, entry, first_pid, before, codec.sizes)?);
             first_pid += entry.count;
         }
         let sources = open_sources(&*storage, manifest)?;
         if check == Check::Checksums {
+            codec.get()?;
             sources.iter().try_for_each(FramedFile::check)?;
-            opened.par_iter().try_for_each(|opened| check_segment_files(opened, &codec))?;
+            opened.par_iter().try_for_each(|opened| check_segment_files(opened, codec.sizes))?;
         }
         let path = storage.root();
         let (generation, passages, num_segments) = (manifest.generation, manifest.num_passages(), opened.len());
@@ -121,6 +128,10 @@ impl Index {
         let is_same = |before: &SegmentEntry| SegmentEntry { deleted: entry.deleted, ..*before } == *entry;
         let at = self.manifest().segments.iter().position(is_same)?;
         Some((&self.segments[at], &self.documents.parts()[at]))
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
     }
 
     /// Number of this generation; it grows with each commit.
@@ -142,21 +153,28 @@ impl Index {
         &mut self.snapshot.manifest
     }
 
-    /// Codec that all segments share.
-    pub fn codec(&self) -> &Codec {
-        &self.codec
+    /// Codec that all segments share. The first call reads its file and checks it; later ones are free.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`], [`Error::CodecFile`] or [`Error::Contents`] where the file is corrupt, [`Error::Manifest`]
+    /// where it is of another kind than the manifest says, [`Error::Saturated`] if all centroids saturate.
+    pub fn codec(&self) -> Result<&Codec> {
+        self.codec.get()
     }
 
     /// Components per embedding, `D`.
     pub fn dim(&self) -> usize {
-        self.codec.params.dim
+        self.codec.sizes.dim
     }
 
     /// Number of centroids whose similarities saturate for queries in their own direction, so that their passages
-    /// may be misranked; 0 for every codec trained by this version. [`Index::open`] logs a warning if some
+    /// may be misranked; 0 for every codec trained by this version. [`Index::codec`] logs a warning if some
     /// centroids saturate, and fails if all do. Each call reads all centroids, `O(K D)`.
-    pub fn saturated_centroids(&self) -> usize {
-        saturated_centroids(&self.codec.params)
+    ///
+    /// # Errors
+    /// As [`Index::codec`].
+    pub fn saturated_centroids(&self) -> Result<usize> {
+        Ok(saturated_centroids(&self.codec()?.params))
     }
 
     /// Model that made the embeddings; `None` for an index of ready-made embeddings.
@@ -262,7 +280,7 @@ fn open_segment(
     entry: &SegmentEntry,
     first_pid: u32,
     before: Option<&Index>,
-    codec: &Codec,
+    codec: CodecSizes,
 ) -> Result<Opened> {
     let (deleted, deleted_file) = Deleted::open(storage, entry)?;
     let open = before.and_then(|before| before.part(entry));
@@ -274,7 +292,7 @@ fn open_segment(
             files: None,
         });
     }
-    let (segment, segment_files) = Segment::open(storage, entry, first_pid, deleted.clone(), &codec.params)?;
+    let (segment, segment_files) = Segment::open(storage, entry, first_pid, deleted.clone(), codec)?;
     let name = IndexFile::new(FileKind::Documents, entry.number);
     let framed = FramedFile::open_named(storage, name, entry.documents)?;
     let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
@@ -285,15 +303,15 @@ fn open_segment(
 }
 
 /// Checks every byte of the files of a segment, and every offset and code.
-pub(crate) fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: &Codec) -> Result<()> {
+pub(crate) fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: CodecSizes) -> Result<()> {
     check_segment_files(&open_segment(storage, entry, 0, None, codec)?, codec)
 }
 
 /// Checks every byte of the files of a segment that was opened, and every offset and code.
-fn check_segment_files(opened: &Opened, codec: &Codec) -> Result<()> {
+fn check_segment_files(opened: &Opened, codec: CodecSizes) -> Result<()> {
     let Some((files, others)) = &opened.files else { return Ok(()) };
     files.par_iter().chain(others).try_for_each(FramedFile::check)?;
-    check_contents(&opened.segment.passages, files, &codec.params)
+    check_contents(&opened.segment.passages, files, codec)
 }
 
 /// Opens the record of what the passages were read from, if there is one.
@@ -302,35 +320,4 @@ fn open_sources(storage: &dyn Storage, manifest: &Manifest) -> Result<Option<Fra
         FramedFile::open_named(storage, IndexFile::new(FileKind::Sources, entry.number), entry.file)
     };
     manifest.sources.map(open).transpose()
-}
-
-/// Reads the codec, checks its checksum and compares it with the manifest. Refuses a codec whose centroids
-/// all saturate.
-pub(crate) fn open_codec(storage: &dyn Storage, manifest: &Manifest) -> Result<Codec> {
-    let name = IndexFile::new(FileKind::Codec, manifest.codec.number);
-    let file = FramedFile::open_named(storage, name, manifest.codec.file)?;
-    file.check()?;
-    let codec = codec_file::read(&file)?;
-    let (params, entry) = (&codec.params, &manifest.codec);
-    let is_named = codec.kind == entry.kind
-        && params.dim == entry.dim
-        && params.num_centroids() == entry.num_centroids
-        && params.nbits == entry.nbits
-        && params.weight_bits == entry.weight_bits;
-    if !is_named {
-        let reason = "the codec file has another kind or other sizes than the manifest says".to_owned();
-        return Err(Error::Manifest { path: storage.path(&manifest.file().name()), reason });
-    }
-    let (saturated, num_centroids) = (saturated_centroids(params), params.num_centroids());
-    if saturated == num_centroids {
-        return Err(Error::Saturated { path: file.path, num_centroids });
-    }
-    if saturated > 0 {
-        tracing::warn!(
-            path = %storage.root().display(),
-            "{saturated} of {num_centroids} centroids saturate, so that their passages may be misranked; \
-             build the index anew"
-        );
-    }
-    Ok(codec)
 }

@@ -103,7 +103,7 @@ fn no_manifest(storage: &dyn Storage, names: &[String]) -> Error {
     let first = IndexFile::manifest(FIRST_GENERATION).name();
     let is_codec = |name: &String| IndexFile::from_name(name).is_some_and(|file| file.kind == FileKind::Codec);
     match names.iter().any(is_codec) && !names.contains(&hidden_name(&first)) {
-        true => Error::MissingFile { path: storage.path(&first) },
+        true => Error::NoManifest { path: storage.root() },
         false => Error::NoIndex { path: storage.root() },
     }
 }

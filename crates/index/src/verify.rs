@@ -3,7 +3,8 @@
 //! For each file, verification checks header, length and checksum, and that the manifest names this very file. Then it
 //! checks the meaning of the bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted
 //! list holds exactly the passages that have its code; that every document unpacks; that the table of ids is that of
-//! the documents. Without a readable manifest, it checks each index file in the directory by itself.
+//! the documents; that as many tokens are deleted as the manifest says, and that no id is twice among the passages that
+//! are not. Without a readable manifest, it checks each index file in the directory by itself.
 
 use crate::deleted::Deleted;
 use crate::documents::{Documents, DocumentsFile, DocumentsPart, IdTable, hash_of};
@@ -11,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::FramedFile;
 use crate::manifest::{Manifest, SegmentEntry};
-use crate::reader::open_codec;
 use crate::segment::{Inverted, Segment, check_contents};
 use crate::snapshot::{Snapshot, generations, names};
 use crate::staging::FIRST_GENERATION;
 use crate::storage::{Directory, Storage};
+use crate::stored_codec::StoredCodec;
 use rayon::prelude::*;
-use selvedge_backend::CodecParams;
-use std::collections::BTreeMap;
+use selvedge_backend::CodecSizes;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,8 +64,8 @@ impl Report {
 /// report.
 ///
 /// # Errors
-/// [`Error::NoIndex`] where `path` is no directory or holds no index, [`Error::OldFormat`], [`Error::Io`] where it
-/// cannot be read.
+/// [`Error::NoIndex`] where `path` is no directory or holds no index, [`Error::OldFormat`] and [`Error::FormatVersion`]
+/// where it is of an earlier or a later format, [`Error::Io`] where it cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
     verify_in(&Directory::new(path))
 }
@@ -77,6 +78,7 @@ pub fn verify_in(storage: &dyn Storage) -> Result<Report> {
     let snapshot = match Snapshot::newest(storage) {
         Ok(snapshot) => snapshot,
         Err(error @ (Error::NoIndex { .. } | Error::OldFormat { .. })) => return Err(error),
+        Err(error @ Error::FormatVersion { found, supported, .. }) if found > supported => return Err(error),
         Err(error) => return verify_without_manifest(storage, error),
     };
     let manifest = &snapshot.manifest;
@@ -88,7 +90,8 @@ pub fn verify_in(storage: &dyn Storage) -> Result<Report> {
     let mut found: BTreeMap<IndexFile, Result<()>> = files.iter().map(|&(file, _)| file).zip(statuses).collect();
     found.insert(manifest.file(), Ok(()));
     for (file, error) in check_structure(storage, manifest, &found) {
-        found.insert(file, Err(error));
+        let first = found.entry(file).or_insert(Ok(()));
+        *first = std::mem::replace(first, Ok(())).and(Err(error));
     }
     let all = std::iter::once(manifest.file()).chain(files.iter().map(|&(file, _)| file));
     Ok(report(storage, all.map(|file| (file, found.remove(&file).unwrap_or(Ok(()))))))
@@ -124,13 +127,18 @@ fn check_structure(
     let is_sound = |file: &IndexFile| found.get(file).is_some_and(Result::is_ok);
     let mut errors = Vec::new();
     let mut note = |file: IndexFile, result: Result<()>| errors.extend(result.err().map(|error| (file, error)));
+    let mut ids_alive = Some(IdsAlive::default());
     for entry in &manifest.segments {
         let [documents, ids] = [FileKind::Documents, FileKind::Ids].map(|kind| IndexFile::new(kind, entry.number));
-        if is_sound(&documents) {
-            match check_documents(storage, entry) {
-                Ok(hashes) if is_sound(&ids) => note(ids, check_ids(storage, entry, &hashes)),
-                checked => note(documents, checked.map(drop)),
-            }
+        let checked = is_sound(&documents).then(|| check_documents(storage, entry));
+        ids_alive = match (ids_alive, &checked, Deleted::open(storage, entry)) {
+            (Some(before), Some(Ok(hashes)), Ok((deleted, _))) => Some(before.and(hashes, &deleted)),
+            _ => None,
+        };
+        match checked {
+            Some(Ok(hashes)) if is_sound(&ids) => note(ids, check_ids(storage, entry, &hashes)),
+            Some(checked) => note(documents, checked.map(drop)),
+            None => {}
         }
         if let Some(deleted) = entry.deleted {
             let file = IndexFile::new(FileKind::Deleted, deleted.number);
@@ -139,38 +147,110 @@ fn check_structure(
             }
         }
     }
+    if let Some(ids) = ids_alive {
+        note(manifest.file(), ids.check(storage, manifest));
+    }
     let codec_file = IndexFile::new(FileKind::Codec, manifest.codec.number);
     if !is_sound(&codec_file) {
         return errors;
     }
-    let codec = match open_codec(storage, manifest) {
-        Ok(codec) => codec,
-        Err(error) => {
-            let file = if matches!(error, Error::Manifest { .. }) { manifest.file() } else { codec_file };
-            note(file, Err(error));
-            return errors;
-        }
-    };
+    if let Err(error) = StoredCodec::open(storage, manifest).and_then(|codec| codec.get().map(drop)) {
+        let file = if matches!(error, Error::Manifest { .. }) { manifest.file() } else { codec_file };
+        note(file, Err(error));
+        return errors;
+    }
     for entry in &manifest.segments {
         let files = SEARCHED.map(|kind| IndexFile::new(kind, entry.number));
         if files.iter().all(is_sound) {
-            let result = check_segment(storage, entry, &codec.params);
+            let result = check_segment(storage, entry, manifest.codec.sizes());
             let blamed = result
                 .as_ref()
                 .err()
                 .and_then(|error| files.into_iter().find(|file| error.path() == Some(&storage.path(&file.name()))));
+            let deleted = if result.is_ok() { check_deleted(storage, manifest, entry) } else { Ok(()) };
             note(blamed.unwrap_or(files[0]), result);
+            note(manifest.file(), deleted);
         }
     }
     errors
 }
 
-/// Reads every document of a segment; returns the hashes of their ids.
-fn check_documents(storage: &dyn Storage, entry: &SegmentEntry) -> Result<Vec<u32>> {
+/// Hashes of the ids of the passages that are not deleted.
+#[derive(Default)]
+struct IdsAlive {
+    /// Hash and pid of each, the hash in the high half.
+    hashes: Vec<u64>,
+    num_pids: u32,
+}
+
+impl IdsAlive {
+    /// These and the ids of the next segment, which have these hashes.
+    fn and(mut self, hashes: &[u32], deleted: &Deleted) -> Self {
+        let (count, first_pid) = (hashes.len() as u32, self.num_pids);
+        let key = |pid: u32| u64::from(hashes[pid as usize]) << 32 | u64::from(first_pid + pid);
+        self.hashes.extend(deleted.alive(count).map(key));
+        self.num_pids += count;
+        self
+    }
+
+    /// Checks that no two of them are the same id.
+    fn check(mut self, storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
+        self.hashes.par_sort_unstable();
+        let documents = open_documents(storage, manifest)?;
+        let mut reader = documents.reader();
+        for alike in self.hashes.chunk_by(|a, b| a >> 32 == b >> 32).filter(|alike| alike.len() > 1) {
+            let mut ids = HashSet::new();
+            for &key in alike {
+                let id = reader.id(key as u32)?;
+                if ids.contains(&id) {
+                    let reason = format!("two passages that are not deleted have the id {id:?}");
+                    return Err(misnamed(storage, manifest, reason));
+                }
+                ids.insert(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the number of tokens of the deleted passages of a segment, whose files are sound.
+fn check_deleted(storage: &dyn Storage, manifest: &Manifest, entry: &SegmentEntry) -> Result<()> {
+    let (Some(named), Ok((deleted, _))) = (entry.deleted, Deleted::open(storage, entry)) else { return Ok(()) };
+    let (segment, _) = Segment::open(storage, entry, 0, Deleted::default(), manifest.codec.sizes())?;
+    let found: usize = deleted.iter().map(|pid| segment.passages.tokens(pid as usize).len()).sum();
+    if found == named.num_tokens as usize {
+        return Ok(());
+    }
+    let (number, expected) = (entry.number, named.num_tokens);
+    Err(misnamed(storage, manifest, format!("{found} tokens of segment {number} are deleted, not {expected}")))
+}
+
+/// The error of a manifest that says something else than its files.
+fn misnamed(storage: &dyn Storage, manifest: &Manifest, reason: String) -> Error {
+    Error::Manifest { path: storage.path(&manifest.file().name()), reason }
+}
+
+/// The documents of all segments, whose files are sound.
+fn open_documents(storage: &dyn Storage, manifest: &Manifest) -> Result<Documents> {
+    let mut first_pid = 0;
+    let mut open = |entry: &SegmentEntry| {
+        let part = open_part(storage, entry, first_pid);
+        first_pid += entry.count;
+        part
+    };
+    Ok(Documents::new(manifest.segments.iter().map(&mut open).collect::<Result<_>>()?))
+}
+
+/// The documents of a segment, without a table of ids.
+fn open_part(storage: &dyn Storage, entry: &SegmentEntry, first_pid: u32) -> Result<DocumentsPart> {
     let framed = FramedFile::open_named(storage, IndexFile::new(FileKind::Documents, entry.number), entry.documents)?;
     let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
-    let (ids, deleted) = (IdTable::default(), Deleted::default());
-    let documents = Documents::new(vec![DocumentsPart { first_pid: 0, count: entry.count, file, ids, deleted }]);
+    Ok(DocumentsPart { first_pid, count: entry.count, file, ids: IdTable::default(), deleted: Deleted::default() })
+}
+
+/// Reads every document of a segment; returns the hashes of their ids.
+fn check_documents(storage: &dyn Storage, entry: &SegmentEntry) -> Result<Vec<u32>> {
+    let documents = Documents::new(vec![open_part(storage, entry, 0)?]);
     documents.iter(0..entry.count).map(|document| Ok(hash_of(document?.id.as_bytes()))).collect()
 }
 
@@ -184,12 +264,12 @@ fn check_ids(storage: &dyn Storage, entry: &SegmentEntry, hashes: &[u32]) -> Res
 }
 
 /// Checks offsets and codes, then rebuilds the inverted lists and compares them.
-fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams) -> Result<()> {
+fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: CodecSizes) -> Result<()> {
     let (segment, files) = Segment::open(storage, entry, 0, Deleted::default(), codec)?;
     check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();
-    for code in 0..codec.num_centroids() as u32 {
+    for code in 0..codec.num_centroids as u32 {
         segment.lists.decode(code, &mut list);
         if list != inverted.list(code as usize) {
             return Err(Error::ListMismatch { path: files[4].path.clone(), code });

@@ -75,6 +75,7 @@ pub struct Writer {
     pub(crate) documents: DocumentsStage,
     /// Documents of the passages that come; `None` if they get numbers as ids.
     pub(crate) incoming: Option<Incoming>,
+    /// Codec that this writer was given; a change has that of the index otherwise.
     pub(crate) codec: Option<(Codec, CodecEntry)>,
     added: Option<SegmentRun>,
     num_passages: u64,
@@ -121,7 +122,7 @@ impl Writer {
             is_rebuilt: false,
             sources: manifest.and_then(|manifest| manifest.sources),
             has_sources: false,
-            codec: base.as_ref().map(|base| (base.index.codec().clone(), base.index.manifest().codec)),
+            codec: None,
             base,
             added: None,
             num_passages: 0,
@@ -182,7 +183,7 @@ impl Writer {
     /// # Panics
     /// If the index has a codec.
     pub fn set_codec(&mut self, codec: &Codec) -> Result<()> {
-        assert!(self.codec.is_none(), "an index has one codec");
+        assert!(self.codec.is_none() && (self.base.is_none() || self.is_rebuilt), "an index has one codec");
         let number = self.next_number;
         self.next_number += 1;
         let result = codec_file::write(&**self.staging.hidden(), number, codec);
@@ -232,7 +233,7 @@ impl Writer {
     /// [`Error::Backend`] where a code is out of range, [`Error::TooMany`] where there are more passages than pids, and
     /// [`Error::IdExists`] where a number that a passage would get as its id is taken; the writer is then as it was.
     /// [`Error::PassageCount`] where there are more passages than documents. [`Error::Io`] where the passages cannot be
-    /// written.
+    /// written. The errors of [`Index::codec`](crate::Index::codec).
     ///
     /// # Panics
     /// Before the codec is set, if the lengths contradict each other, or if a weight index exceeds its bits.
@@ -321,8 +322,7 @@ impl Writer {
 
     /// Checks lengths, weight indices, codes, the number of passages and their ids, before anything is written.
     fn check_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
-        let params = &self.codec.as_ref().expect("the codec is set before passages are pushed").0.params;
-        check_rows(rows, params)?;
+        check_rows(rows, &self.codec()?.params)?;
         assert!(self.incoming.is_some() || self.documents.count() == 0, "documents are finished before their passages");
         let kept = self.base.as_ref().filter(|_| !self.is_rebuilt).map_or(0, |base| u64::from(base.num_pids()));
         let before = kept + self.num_passages;
@@ -339,10 +339,19 @@ impl Writer {
         Ok(())
     }
 
+    /// The codec of the passages that come.
+    fn codec(&self) -> Result<&Codec> {
+        match (&self.codec, self.base.as_ref().filter(|_| !self.is_rebuilt)) {
+            (Some((codec, _)), _) => Ok(codec),
+            (None, Some(base)) => base.index.codec(),
+            (None, None) => panic!("the codec is set before passages are pushed"),
+        }
+    }
+
     fn write_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
-        let Self { staging, limits, codec, incoming, added, next_number, num_added, num_passages, .. } = self;
-        let codec = &codec.as_ref().expect("checked before").0.params;
-        let added = added.get_or_insert_with(|| SegmentRun::new(staging.hidden(), codec.clone()));
+        let codec = self.codec()?.params.clone();
+        let Self { staging, limits, incoming, added, next_number, num_added, num_passages, .. } = self;
+        let added = added.get_or_insert_with(|| SegmentRun::new(staging.hidden(), codec));
         let is_rebuilt = self.is_rebuilt;
         let document = |segment: &mut SegmentWriter| {
             match incoming {

@@ -102,7 +102,7 @@ fn frozen_indexes_are_read() {
         let report = verify(&path).unwrap();
         assert!(report.is_sound(), "{name}: {report:?}");
         let index = Index::open(&path, Check::Checksums).unwrap();
-        assert_eq!((index.codec().kind, index.codec().params.nbits), (kind, nbits), "{name}");
+        assert_eq!((index.codec().unwrap().kind, index.codec().unwrap().params.nbits), (kind, nbits), "{name}");
         assert_eq!((index.num_passages(), index.num_tokens(), index.segments().len()), (3, 22, 1), "{name}");
         assert_eq!((index.generation(), index.manifest().num_added, index.num_pids()), (1, 3, 3), "{name}");
         assert!(index.ids().map(Result::unwrap).eq(["pie", "cup of tea", "Himmel"]), "{name}");
@@ -115,7 +115,7 @@ fn frozen_indexes_are_read() {
         assert_eq!(index.sources().unwrap(), None, "{name} was made before sources were stored");
         let segment = &index.segments()[0];
         assert_eq!([0, 1, 2].map(|pid| segment.passages.tokens(pid).len()), DOCLENS, "{name}");
-        let reader = CodeReader::new(&segment.passages.codes, index.codec().params.code_bits());
+        let reader = CodeReader::new(&segment.passages.codes, index.codec().unwrap().params.code_bits());
         assert_eq!((0..22).map(|token| reader.get(token)).collect::<Vec<_>>(), codes(second), "{name}");
         let mut list = Vec::new();
         segment.lists.decode(second, &mut list);
@@ -144,7 +144,7 @@ fn a_frozen_index_that_was_changed_is_read() {
     let [first, second] = index.segments() else { panic!("two segments") };
     assert!(first.deleted.iter().eq([0]) && second.deleted.is_empty());
     // The second segment has heads for the codes of its 8 tokens alone, of 22.
-    let reader = CodeReader::new(&second.passages.codes, index.codec().params.code_bits());
+    let reader = CodeReader::new(&second.passages.codes, index.codec().unwrap().params.code_bits());
     let codes: BTreeSet<u32> = (0..8).map(|token| reader.get(token)).collect();
     for code in 0..22 {
         assert_eq!(second.lists.list_len(code), usize::from(codes.contains(&code)), "{code}");
@@ -171,7 +171,7 @@ fn frozen_bytes_are_kept_by_an_upgrade() {
 fn a_frozen_index_that_misranks_is_refused_with_the_way_out() {
     let (_directory, path) = present("v2-saturated");
     for check in [Check::Structure, Check::Checksums] {
-        let error = Index::open(&path, check).unwrap_err();
+        let error = Index::open(&path, check).and_then(|index| index.codec().cloned()).unwrap_err();
         assert!(matches!(&error, Error::Saturated { num_centroids: 21, .. }), "{error}");
         assert!(error.to_string().ends_with("build the index anew"), "{error}");
     }

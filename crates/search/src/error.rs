@@ -55,6 +55,9 @@ pub enum Error {
         /// Largest supported number of tokens.
         limit: usize,
     },
+    /// Codec of the index that cannot be read.
+    #[error(transparent)]
+    Index(#[from] selvedge_index::Error),
     /// Failure of the backend.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),

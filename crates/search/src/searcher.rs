@@ -84,7 +84,7 @@ impl<B: Backend> Searcher<B> {
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) if the arrays of a segment do not fit each other, or the device fails.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        let resident = Arc::new(backend.load_codec(index.codec().params.clone())?);
+        let resident = Arc::new(backend.load_codec(index.codec()?.params.clone())?);
         Self::of_index(Arc::new(backend), resident, index, &[])
     }
 
@@ -97,7 +97,7 @@ impl<B: Backend> Searcher<B> {
         if index.manifest().codec == self.codec {
             return Self::of_index(Arc::clone(&self.backend), Arc::clone(&self.resident), index, &self.segments);
         }
-        let resident = Arc::new(self.backend.load_codec(index.codec().params.clone())?);
+        let resident = Arc::new(self.backend.load_codec(index.codec()?.params.clone())?);
         Self::of_index(Arc::clone(&self.backend), resident, index, &[])
     }
 

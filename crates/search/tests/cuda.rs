@@ -66,7 +66,7 @@ fn a_batch_is_the_same_on_many_threads_as_on_one_and_on_the_cpu() {
         assert!(writer.delete(&id.to_string()).unwrap());
     }
     let cpu = Cpu::new().unwrap();
-    let (codes, packed) = index.codec().compressor(&cpu).unwrap().compress(&cpu, &mut rows(20)).unwrap();
+    let (codes, packed) = index.codec().unwrap().compressor(&cpu).unwrap().compress(&cpu, &mut rows(20)).unwrap();
     writer.push_passages(&[4; 5], &codes, &packed).unwrap();
     writer.commit().unwrap();
     let changed = index.refreshed(Check::Checksums).unwrap().unwrap();

@@ -16,19 +16,27 @@ pub(super) struct AlignedVec<T> {
 }
 
 impl<T: Copy + Default> AlignedVec<T> {
+    /// Elements beyond the length, so that one of the first is aligned.
+    const SLACK: usize = LINE / size_of::<T>();
+
     /// A vector of `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
-        let mut aligned = Self { memory: Vec::new(), first: 0, len: 0 };
-        aligned.resize(len);
-        aligned
+        // Memory that comes as zeros from the system is touched by whoever writes it first.
+        let memory = vec![T::default(); len + Self::SLACK];
+        let first = Self::first(&memory);
+        Self { memory, first, len }
     }
 
     /// Changes the length; afterwards each element is an old one or zero, in no defined order.
     pub(super) fn resize(&mut self, len: usize) {
-        let most = LINE / size_of::<T>();
-        self.memory.resize(len + most, T::default());
-        self.first = self.memory.as_ptr().align_offset(LINE).min(most);
+        self.memory.resize(len + Self::SLACK, T::default());
+        self.first = Self::first(&self.memory);
         self.len = len;
+    }
+
+    /// Index of the first element that is aligned to a line.
+    fn first(memory: &[T]) -> usize {
+        memory.as_ptr().align_offset(LINE).min(Self::SLACK)
     }
 
     /// Number of elements that the allocation holds.

@@ -26,7 +26,7 @@ impl Passages {
     /// Checks that the arrays have the lengths that follow from the codec and the offsets; their contents may be
     /// corrupt.
     pub(super) fn new(codec: CheckedCodec, bytes: CompressedPassages) -> Result<Self> {
-        bytes.validate_lengths(&codec)?;
+        bytes.validate_lengths(codec.sizes())?;
         Ok(Self { codec, bytes })
     }
 

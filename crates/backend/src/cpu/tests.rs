@@ -41,6 +41,22 @@ fn codec(rng: &mut ChaCha8Rng, dim: usize, num_centroids: usize) -> CodecParams 
     }
 }
 
+/// The centroids of few embeddings are divided among the threads; each comes twice, and the first one wins.
+#[test]
+fn few_embeddings_are_assigned_by_all_threads() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(9);
+    let (dim, num_centroids) = (48, 4001);
+    let centroids = codec(rng, dim, num_centroids).centroids.repeat(2);
+    let embeddings = noise(rng, 61 * dim);
+    let expected = reference::assign(dim, &embeddings, &centroids);
+    assert!(expected.iter().all(|&code| (code as usize) < num_centroids));
+    for (cpu, num_threads) in cpus().flat_map(|cpu| [1, 2, 5, 16].map(|num_threads| (cpu, num_threads))) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
+        let assign = || cpu.assign(&cpu.load_centroids(dim, &centroids).unwrap(), &embeddings).unwrap();
+        assert_eq!(pool.install(assign), expected, "{num_threads} threads, {}", cpu.name());
+    }
+}
+
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);

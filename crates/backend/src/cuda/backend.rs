@@ -110,7 +110,7 @@ impl Backend for Cuda {
     }
 
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
-        passages.validate_lengths(&codec.host)?;
+        passages.validate_lengths(codec.host.sizes())?;
         LoadedPassages::new(&self.context, Arc::clone(codec), &passages)
     }
 

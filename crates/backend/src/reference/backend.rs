@@ -77,7 +77,7 @@ impl Backend for Reference {
     }
 
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
-        passages.validate_lengths(codec)?;
+        passages.validate_lengths(codec.sizes())?;
         Ok(LoadedPassages { codec: codec.clone(), bytes: passages })
     }
 

@@ -34,12 +34,13 @@ INDEX is a new folder. It appears when it is complete; an existing one is never 
 --update FOLDER INDEX compares each file of the folder with what INDEX holds of it. A file of the
 same size and time is not opened; any other one is read if its content differs (SHA-256). Passages
 that changed are added, replaced and deleted in one commit, and its generation is printed; if no
-file changed, it is that of before. Give the same flags each time: INDEX then holds what a build
-with the flags of reading would hold, except that passages deleted by id stay deleted until their
-file changes. A file or folder that can no longer be read is an error, rather than a reason to
-delete its passages. The codec stays, so --update takes none of the flags that a codec or
-embeddings need; to choose them, build INDEX without --update first. While another command changes
-INDEX, --update waits; add, update, delete and compact fail.
+file changed, it is that of before, or the next one if new times of files had to be recorded. Give
+the same flags each time: INDEX then holds what a build with the flags of reading would hold, except
+that passages deleted by id stay deleted until their file changes. A file or folder that can no
+longer be read is an error, rather than a reason to delete its passages. The codec stays, so
+--update takes none of the flags that a codec or embeddings need; to choose them, build INDEX
+without --update first. While another command changes INDEX, --update waits; add, update, delete
+and compact fail.
 
 Examples
   selvedge index notes/ notes.index
@@ -83,7 +84,9 @@ Neighbouring segments become one, as large as --memory-budget allows, and the by
 passages are freed. Each merge is a commit of its own. Searches go on meanwhile; other changes fail.
 
 Text of another kind than the index was built from fits its codec badly; `selvedge info` shows the
-drift of each segment, about 1 for text that fits. --retrain trains another codec on all passages.
+drift of each segment, about 1 for text that fits. --retrain trains another codec on all passages:
+encoded again from their text, or with --retrain=stored decoded from what the index has, which costs
+recall each time.
 
 Examples
   selvedge compact my.index
@@ -197,9 +200,9 @@ Examples
   selvedge train again/ --data tuples.jsonl --queries q.tsv --collection docs.tsv --model trained/";
 
 pub(super) const INFO_HELP: &str = "\
-Sizes are in bytes. bytes_per_vector counts everything but the stored text. The files scales hold
-the weight indices of the tokens (scale_bits each), the files lists the passages of each cell. The
-entry search has the parameters that `selvedge tune` stored.
+Sizes are in bytes. bytes_per_vector counts the files that searches read: neither texts nor ids nor
+sources. The files scales hold the weight indices of the tokens (scale_bits each), the files lists
+the passages of each cell. The entry search has the parameters that `selvedge tune` stored.
 
 Examples
   selvedge info my.index

@@ -69,7 +69,11 @@ pub(crate) enum Command {
     )]
     Update(AddArgs),
     /// Delete passages of an index by their ids.
-    #[command(after_help = DELETE_HELP)]
+    #[command(
+        after_help = DELETE_HELP,
+        override_usage = "selvedge delete [OPTIONS] INDEX ID...\n       \
+                          selvedge delete [OPTIONS] --ids FILE INDEX"
+    )]
     Delete(DeleteArgs),
     /// Merge the segments of an index, without their deleted passages.
     #[command(after_help = COMPACT_HELP)]

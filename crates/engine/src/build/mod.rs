@@ -7,6 +7,7 @@
 //! The index appears at its path when it is complete: the manifest is written last.
 
 mod budget;
+pub(crate) mod compress;
 pub mod pipeline;
 mod reservoir;
 
@@ -282,7 +283,7 @@ fn from_source(
         generation: index.generation(),
         passages: index.num_passages(),
         tokens: counts.num_tokens,
-        centroids: index.codec().params.num_centroids(),
+        centroids: index.manifest().codec.num_centroids,
         bytes_per_vector: index.bytes_per_vector(),
         ..BuildReport::default()
     })

@@ -12,6 +12,7 @@
 
 use super::BuildOptions;
 use super::budget::Budget;
+use super::compress::{Compress, OnBackend};
 use super::reservoir::Reservoir;
 use crate::progress::Stage;
 use crate::save::Saver;
@@ -20,7 +21,7 @@ use crate::{Error, Progress, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::Backend;
-use selvedge_codec::{Codec, TrainOptions, plan, train};
+use selvedge_codec::{TrainOptions, plan, train};
 use selvedge_encoder::Embeddings;
 use selvedge_index::{Limits, SpoolReader, Writer};
 use std::ops::Range;
@@ -95,18 +96,19 @@ pub fn run<B: Backend>(
     writer.set_codec(&codec)?;
 
     let spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
-    counts.num_tokens = compress(backend, &codec, writer, source, spooled, block, saver, progress)?;
+    let codec = OnBackend::new(backend, &codec)?;
+    counts.num_tokens = compress(&codec, writer, source, spooled, block, saver, progress)?;
     Ok(counts)
 }
 
-/// Compresses all passages with the codec of an index, and appends them to `writer`; returns the number of embeddings.
-/// `source` is already pooled.
+/// Compresses all passages with the codec of an index, which has `num_centroids`, and appends them to `writer`; returns
+/// the number of embeddings. `source` is already pooled.
 ///
 /// # Errors
 /// As [`run`].
-pub fn append<B: Backend>(
-    backend: &B,
-    codec: &Codec,
+pub(crate) fn append(
+    codec: &dyn Compress,
+    num_centroids: usize,
     writer: &mut Writer,
     source: &mut dyn Source,
     memory_budget: u64,
@@ -114,18 +116,16 @@ pub fn append<B: Backend>(
 ) -> Result<u64> {
     let budget = Budget::new(memory_budget, source.dim());
     let max_doclen = source.max_doclen().max(1);
-    budget.check(Some(codec.params.num_centroids()), max_doclen)?;
+    budget.check(Some(num_centroids), max_doclen)?;
     writer.set_limits(Limits { segment_tokens: budget.segment_tokens() });
     let none = Spooled { pids: &[], lens: Vec::new(), next: 0, reader: None };
-    compress(backend, codec, writer, source, none, budget.block_passages(max_doclen), None, progress)
+    compress(codec, writer, source, none, budget.block_passages(max_doclen), None, progress)
 }
 
 /// Fetches and compresses all passages of `source`, `block` at a time, and appends them to `writer`. Embeddings that
 /// are spooled are not fetched again.
-#[allow(clippy::too_many_arguments)] // the state of one loop, which has two callers
-fn compress<B: Backend>(
-    backend: &B,
-    codec: &Codec,
+fn compress(
+    codec: &dyn Compress,
     writer: &mut Writer,
     source: &mut dyn Source,
     mut spooled: Spooled<'_>,
@@ -134,7 +134,6 @@ fn compress<B: Backend>(
     progress: &dyn Progress,
 ) -> Result<u64> {
     let num_passages = source.num_passages();
-    let compressor = codec.compressor(backend)?;
     let mut num_tokens = 0;
     let mut stage = Stage::new(progress, "index", "passages", Some(num_passages as u64));
     let blocks = (0..num_passages).step_by(block).map(|start| start as u32..num_passages.min(start + block) as u32);
@@ -145,10 +144,10 @@ fn compress<B: Backend>(
         if let Some(saver) = saver.as_deref_mut() {
             saver.push(&embeddings)?;
         }
-        let compressed = compressor.compress(backend, &mut embeddings.data);
+        let compressed = codec.compress(&mut embeddings.data);
         let (codes, packed) = compressed.map_err(|error| error.numbered_from(first))?;
         let step = codes.len().div_ceil(MEASURED_ROWS).max(1);
-        writer.note_residuals(compressor.residual_shares(&embeddings.data, &codes, step));
+        writer.note_residuals(codec.residual_shares(&embeddings.data, &codes, step));
         writer.push_passages(&embeddings.lens, &codes, &packed)?;
         stage.add(embeddings.lens.len() as u64)?;
         Ok(())

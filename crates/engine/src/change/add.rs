@@ -1,15 +1,15 @@
 //! Adding and replacing passages.
 
 use super::compact::{merge_by, within};
-use super::{AddOptions, ChangeReport, manifest_of};
-use crate::build::{Arrays, pipeline, push_document, push_ids};
-use crate::device::on_device;
+use super::{AddOptions, ChangeReport, index_of, manifest_of};
+use crate::build::{Arrays, compress, pipeline, push_document, push_ids};
 use crate::progress::{Progress, Stage};
-use crate::queries::encoder_of;
+use crate::queries::{check_fingerprint, encoder_of};
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Error, OpenOptions, Result, collection};
+use crate::{Engine, Error, OpenOptions, Result, collection};
 use selvedge_encoder::Encoder;
 use selvedge_index::{Document, Index, Manifest, Writer};
+use std::cell::OnceCell;
 use std::path::Path;
 
 /// Passages to add.
@@ -40,36 +40,52 @@ pub fn add(
     options: &AddOptions,
     progress: &dyn Progress,
 ) -> Result<ChangeReport> {
-    let mut writer = Writer::open(path)?;
+    add_to(Writer::open(path)?, None, additions, options, progress)
+}
+
+/// Adds passages to the index that a writer changes, with the encoder and the codec that an engine has loaded.
+pub(crate) fn add_to(
+    mut writer: Writer,
+    engine: Option<&Engine>,
+    additions: Additions<'_>,
+    options: &AddOptions,
+    progress: &dyn Progress,
+) -> Result<ChangeReport> {
     if options.replace {
         writer.replace_existing();
     }
+    let path = index_of(&writer).path().to_owned();
+    let own = OnceCell::new();
+    let encoder_for = |writer: &Writer| match engine {
+        Some(engine) => check_text(writer).and_then(|()| loaded(engine, index_of(writer), options)),
+        None => encoder(writer, options).map(|encoder| own.get_or_init(|| encoder)),
+    };
     let committed = match additions {
-        Additions::Arrays(arrays) => add_arrays(writer, arrays, options, progress)?,
+        Additions::Arrays(arrays) => add_arrays(writer, engine, arrays, options, progress)?,
         Additions::Collection(collection) => {
-            let encoder = encoder(&writer, options)?;
+            let encoder = encoder_for(&writer)?;
             let mut stage = Stage::new(progress, "read", "passages", None);
-            let read = collection::read(collection, Some(&encoder), &options.read, |document| {
+            let read = collection::read(collection, Some(encoder), &options.read, |document| {
                 stage.add(1)?;
                 push_document(&mut writer, &document, options.memory_budget)
             })?;
             stage.finish();
-            let mut committed = add_texts(writer, &encoder, options, progress)?;
+            let mut committed = add_texts(writer, engine, encoder, options, progress)?;
             committed.report.read = read;
             committed
         }
         Additions::Documents(documents) => {
-            let encoder = encoder(&writer, options)?;
+            let encoder = encoder_for(&writer)?;
             let mut stage = Stage::new(progress, "read", "passages", None);
             for document in documents {
                 push_document(&mut writer, &document?, options.memory_budget)?;
                 stage.add(1)?;
             }
             stage.finish();
-            add_texts(writer, &encoder, options, progress)?
+            add_texts(writer, engine, encoder, options, progress)?
         }
     };
-    Ok(merged(path, committed, options, progress))
+    Ok(merged(&path, committed, options, progress))
 }
 
 /// A change that was committed.
@@ -99,22 +115,38 @@ pub(super) fn merged(path: &Path, committed: Committed, options: &AddOptions, pr
 
 /// Loads the encoder of the passages.
 pub(super) fn encoder(writer: &Writer, options: &AddOptions) -> Result<Encoder> {
-    let index = writer.index().expect("the writer changes an index");
-    if index.encoder().is_none() {
-        return Err(Error::MadeFromEmbeddings { path: index.path().into() });
-    }
+    check_text(writer)?;
     let open = OpenOptions {
         model: options.model.clone(),
         any_model: options.any_model,
         encoder: options.encoder.clone(),
         ..OpenOptions::default()
     };
-    encoder_of(index, &open)
+    encoder_of(index_of(writer), &open)
+}
+
+/// The encoder that an engine has loaded. Another one than the index's has to be accepted for passages too.
+fn loaded<'a>(engine: &'a Engine, index: &Index, options: &AddOptions) -> Result<&'a Encoder> {
+    let encoder = engine.encoder()?;
+    match options.any_model {
+        true => Ok(encoder),
+        false => check_fingerprint(index, encoder).map(|()| encoder),
+    }
+}
+
+/// Checks that the index was made from text.
+fn check_text(writer: &Writer) -> Result<()> {
+    let index = index_of(writer);
+    match index.encoder() {
+        Some(_) => Ok(()),
+        None => Err(Error::MadeFromEmbeddings { path: index.path().into() }),
+    }
 }
 
 /// Adds the passages whose documents are in the writer.
 pub(super) fn add_texts(
     mut writer: Writer,
+    engine: Option<&Engine>,
     encoder: &Encoder,
     options: &AddOptions,
     progress: &dyn Progress,
@@ -125,14 +157,20 @@ pub(super) fn add_texts(
     }
     let mut reader = documents.reader();
     let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
-    let mut committed = append(writer, &mut source, options, progress)?;
+    let mut committed = append(writer, engine, &mut source, options, progress)?;
     committed.report.truncated = source.num_truncated();
     committed.report.passage_maxlen = encoder.text_rules().passage.max_len;
     Ok(committed)
 }
 
-fn add_arrays(mut writer: Writer, arrays: &Arrays, options: &AddOptions, progress: &dyn Progress) -> Result<Committed> {
-    let index = writer.index().expect("the writer changes an index");
+fn add_arrays(
+    mut writer: Writer,
+    engine: Option<&Engine>,
+    arrays: &Arrays,
+    options: &AddOptions,
+    progress: &dyn Progress,
+) -> Result<Committed> {
+    let index = index_of(&writer);
     let mut source = ArraySource::open_of_dim(&arrays.embeddings, &arrays.doclens, index.dim())?;
     if options.replace && arrays.ids.is_none() {
         return Err(Error::IdsNeeded { path: arrays.embeddings.clone() });
@@ -141,24 +179,26 @@ fn add_arrays(mut writer: Writer, arrays: &Arrays, options: &AddOptions, progres
         tracing::warn!("the passages added as embeddings have no text in this index of texts");
     }
     push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
-    append(writer, &mut source, options, progress)
+    append(writer, engine, &mut source, options, progress)
 }
 
 /// Compresses all passages of a source, whose documents are in the writer, and commits them.
 fn append(
     mut writer: Writer,
+    engine: Option<&Engine>,
     source: &mut dyn Source,
     options: &AddOptions,
     progress: &dyn Progress,
 ) -> Result<Committed> {
     let before = manifest_of(&writer);
     let added = source.num_passages() as u32;
-    let codec = writer.index().map(Index::codec).expect("the writer changes an index").clone();
     let mut source = Pooled::new(source, before.build.pool.unwrap_or(1).max(1));
-    let budget = options.memory_budget;
-    on_device!(options.device, backend => {
-        pipeline::append(&backend, &codec, &mut writer, &mut source, budget, progress)
-    })?;
+    let codec = match engine {
+        Some(engine) => engine.codec_of(index_of(&writer))?,
+        None => compress::on(options.device, index_of(&writer).codec()?)?,
+    };
+    let (num_centroids, budget) = (before.codec.num_centroids, options.memory_budget);
+    pipeline::append(&*codec, num_centroids, &mut writer, &mut source, budget, progress)?;
     let manifest = writer.commit()?;
     Ok(Committed { report: ChangeReport::new(&before, &manifest, added), manifest })
 }

@@ -10,7 +10,7 @@
 //! index has a passage of it already, with the same document, that passage is kept and not encoded again.
 
 use super::add::{Committed, add_texts, encoder, merged};
-use super::{AddOptions, ChangeReport, manifest_of};
+use super::{AddOptions, ChangeReport, index_of, manifest_of};
 use crate::build::push_document;
 use crate::collection::folder::{self, FoundFile};
 use crate::collection::sources::{FileRecord, Reading, Recorder, Sources, folder_name, hash_of};
@@ -64,7 +64,7 @@ pub struct FileCounts {
 /// # Errors
 /// The index is then as it was.
 /// - [`Error::Io`] if the folder cannot be listed, [`Error::FolderOption`] if it is no folder of files,
-///   [`Error::EmptyCollection`] if it holds no passage, so that a folder that is not mounted does not empty the index.
+///   [`Error::EmptyFolder`] if it holds no passage, so that a folder that is not mounted does not empty the index.
 /// - [`Error::NotRead`] if a folder or a file that has passages in the index cannot be read.
 /// - [`Error::Index`] if there is no index, or the disk is full. [`Error::Cancelled`] if `progress` asks to stop.
 /// - [`Error::NoSources`] if the index was not made from a folder, [`Error::OtherFolder`] if from another one,
@@ -103,7 +103,7 @@ pub fn update_folder(
     stage.finish();
     drop(by_tokens);
     if files.iter().all(|file| file.passages == 0) {
-        return Err(Error::EmptyCollection { path: folder.into() });
+        return Err(Error::EmptyFolder { folder: folder.into(), index: path.into() });
     }
 
     let present: HashSet<&str> = found.iter().map(|file| file.id.as_str()).collect();
@@ -120,7 +120,7 @@ pub fn update_folder(
     }
     let mut committed = if passages.num_pushed > 0 {
         let encoder = encoder.take().map_or_else(|| load(&writer), Ok)?;
-        add_texts(writer, &encoder, options, progress)?
+        add_texts(writer, None, &encoder, options, progress)?
     } else {
         let manifest = writer.commit()?;
         Committed { report: ChangeReport::new(&before, &manifest, 0), manifest }
@@ -166,7 +166,7 @@ fn check_folder(folder: &Path) -> Result<()> {
 
 /// Returns the record of the files that the index was made from, which must be of this folder.
 fn stored_sources(writer: &Writer, folder: &Path) -> Result<Sources> {
-    let index = writer.index().expect("the writer changes an index");
+    let index = index_of(writer);
     let Some(stored) = Sources::of(index)? else { return Err(Error::NoSources { path: index.path().into() }) };
     let found = folder_name(folder)?;
     if stored.folder != found {
@@ -276,7 +276,7 @@ fn counts(compared: &[Compared<'_>], files: &[FileRecord], deleted: usize) -> Fi
         let count = match (before, state) {
             _ if now.skipped.is_some() => &mut counts.skipped,
             (None, _) => &mut counts.added,
-            (Some(before), State::Kept(_)) if *before == now => &mut counts.unchanged,
+            (Some(before), State::Kept(_)) if *before == now || before.is_unsettled() => &mut counts.unchanged,
             (Some(_), State::Kept(_)) => &mut counts.touched,
             (Some(_), _) => &mut counts.changed,
         };
@@ -298,7 +298,7 @@ struct Passages {
 
 impl Passages {
     fn new(writer: &Writer, keeps: bool) -> Self {
-        let reader = writer.index().expect("the writer changes an index").documents().reader();
+        let reader = index_of(writer).documents().reader();
         Self { reader, keeps, kept: HashSet::new(), num_read: 0, num_pushed: 0 }
     }
 

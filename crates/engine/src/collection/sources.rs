@@ -154,6 +154,11 @@ impl FileRecord {
         self.modified != 0 && (self.size, self.modified) == (stamp.size, stamp.modified)
     }
 
+    /// Whether the file was too young for its time to be recorded.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.modified == 0
+    }
+
     /// Whether the file had this content.
     pub(crate) fn had(&self, hash: &str) -> bool {
         self.hash == hash

@@ -275,7 +275,7 @@ fn an_empty_folder_does_not_empty_the_index() {
     fs::remove_file(tree.at("a")).unwrap();
     fs::rename(tree.at("b"), tree.dir.path().join("b")).unwrap();
     let error = tree.refused(|| tree.try_update());
-    assert!(matches!(&error, Error::EmptyCollection { path } if *path == tree.folder()), "{error}");
+    assert!(matches!(&error, Error::EmptyFolder { folder, .. } if *folder == tree.folder()), "{error}");
     fs::rename(tree.dir.path().join("b"), tree.at("b")).unwrap();
     assert_eq!(counts(&tree.update()), [0, 0, 1, 0, 1, 0]);
 }

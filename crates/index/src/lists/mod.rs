@@ -318,6 +318,8 @@ fn parse_heads(
     let is_sparse = num_full.saturating_mul(SPARSE) < num_lists;
     let mut codes = Vec::new();
     let mut parsed = ParsedHeads::default();
+    // At most as many lists as bytes, if they are not sparse.
+    parsed.heads.reserve_exact(if is_sparse { num_full } else { num_lists });
     let mut code = 0u64;
     for _ in 0..num_full {
         code = code.saturating_add(take_varint(&mut bytes).ok_or("the heads end too early")?);

@@ -1,6 +1,6 @@
 //! The inverted lists of a segment before they are encoded.
 
-use selvedge_backend::{CodeReader, CodecParams, CompressedPassages};
+use selvedge_backend::{CodeReader, CodecSizes, CompressedPassages};
 
 /// Passages of each code, ascending, without duplicates.
 pub(crate) struct Inverted {
@@ -11,8 +11,8 @@ pub(crate) struct Inverted {
 
 impl Inverted {
     /// Sorts passages by code, by counting sort. Offsets must ascend and codes be in range.
-    pub(crate) fn new(passages: &CompressedPassages, codec: &CodecParams) -> Self {
-        let num_centroids = codec.num_centroids();
+    pub(crate) fn new(passages: &CompressedPassages, codec: CodecSizes) -> Self {
+        let num_centroids = codec.num_centroids;
         let mut starts = vec![0usize; num_centroids + 1];
         each_code_once(passages, codec, |code, _| starts[code + 1] += 1);
         for code in 0..num_centroids {
@@ -34,10 +34,10 @@ impl Inverted {
 }
 
 /// Visits the distinct codes of each passage, in pid order.
-fn each_code_once(passages: &CompressedPassages, codec: &CodecParams, mut visit: impl FnMut(usize, u32)) {
+fn each_code_once(passages: &CompressedPassages, codec: CodecSizes, mut visit: impl FnMut(usize, u32)) {
     let reader = CodeReader::new(&passages.codes, codec.code_bits());
     // For each code, one more than the last passage that had it; 0 before the first.
-    let mut seen = vec![0u32; codec.num_centroids()];
+    let mut seen = vec![0u32; codec.num_centroids];
     for pid in 0..passages.num_passages() {
         for token in passages.tokens(pid) {
             let code = reader.get(token) as usize;

@@ -32,7 +32,7 @@ use crate::framed_file::{FramedFile, OLD_VERSION};
 use crate::lists::InvertedLists;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
-use selvedge_backend::{CodecParams, CompressedPassages};
+use selvedge_backend::{CodecSizes, CompressedPassages};
 
 /// One segment of an open index.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Segment {
         entry: &SegmentEntry,
         first_pid: u32,
         deleted: Deleted,
-        codec: &CodecParams,
+        codec: CodecSizes,
     ) -> Result<(Self, SegmentFiles)> {
         let open = |kind, named| FramedFile::open_named(storage, IndexFile::new(kind, entry.number), named);
         let files = [
@@ -84,7 +84,7 @@ fn check_lengths(
     files: &SegmentFiles,
     passages: &CompressedPassages,
     entry: &SegmentEntry,
-    codec: &CodecParams,
+    codec: CodecSizes,
 ) -> Result<()> {
     let at = |file: &FramedFile, source| Error::Contents { path: file.path.clone(), source };
     let expect = |array, expected: usize, found: usize| {
@@ -109,10 +109,10 @@ fn check_lengths(
 
 /// Parses the heads of the lists. Checks that there is one list per centroid and that the number of passages
 /// is that of the segment.
-fn open_lists(file: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> Result<InvertedLists> {
+fn open_lists(file: &FramedFile, entry: &SegmentEntry, codec: CodecSizes) -> Result<InvertedLists> {
     let bad = |what| Error::InvertedLists { path: file.path.clone(), what };
     let lists = InvertedLists::parse(&file.payload, file.version == OLD_VERSION).map_err(bad)?;
-    if lists.num_lists() != codec.num_centroids() {
+    if lists.num_lists() != codec.num_centroids {
         return Err(bad("not one list for each centroid"));
     }
     if lists.num_passages() != entry.count {
@@ -122,7 +122,7 @@ fn open_lists(file: &FramedFile, entry: &SegmentEntry, codec: &CodecParams) -> R
 }
 
 /// Checks every offset and code; an error names the file.
-pub(crate) fn check_contents(passages: &CompressedPassages, files: &SegmentFiles, codec: &CodecParams) -> Result<()> {
+pub(crate) fn check_contents(passages: &CompressedPassages, files: &SegmentFiles, codec: CodecSizes) -> Result<()> {
     passages.validate(codec).map_err(|source| {
         let file = match &source {
             selvedge_backend::Error::CodeOutOfRange { .. } => &files[1],

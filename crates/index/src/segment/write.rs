@@ -8,7 +8,7 @@ use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::lists::ListsEncoder;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
-use selvedge_backend::{CheckedCodec, CodecParams, CompressedPassages, pack_codes, pack_weights, packed_codes_bytes};
+use selvedge_backend::{CheckedCodec, CodecSizes, CompressedPassages, pack_codes, pack_weights, packed_codes_bytes};
 use std::sync::Arc;
 
 /// Writer of one segment.
@@ -121,13 +121,13 @@ impl SegmentWriter {
             deleted: None,
         };
         drop(self.id_hashes);
-        entry.lists = write_lists(storage, &entry, &self.codec)?;
+        entry.lists = write_lists(storage, &entry, self.codec.sizes())?;
         Ok(entry)
     }
 }
 
 /// Builds the inverted lists of a segment whose arrays are written.
-fn write_lists(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams) -> Result<FileEntry> {
+fn write_lists(storage: &dyn Storage, entry: &SegmentEntry, codec: CodecSizes) -> Result<FileEntry> {
     let payload = |kind| FramedFile::open(storage, IndexFile::new(kind, entry.number)).map(|file| file.payload);
     let passages = CompressedPassages {
         offsets: payload(FileKind::Offsets)?,
@@ -137,7 +137,7 @@ fn write_lists(storage: &dyn Storage, entry: &SegmentEntry, codec: &CodecParams)
     };
     let inverted = Inverted::new(&passages, codec);
     let mut encoder = ListsEncoder::new(entry.count);
-    (0..codec.num_centroids()).for_each(|code| encoder.push(inverted.list(code)));
+    (0..codec.num_centroids).for_each(|code| encoder.push(inverted.list(code)));
     drop(inverted);
     let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::InvertedLists, entry.number))?;
     encoder.write(&mut out)?;

@@ -213,8 +213,8 @@ fn a_codec_whose_centroids_all_saturate_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = tiny(directory.path());
     let index = Index::open(&path, Check::Checksums).unwrap();
-    assert_eq!(index.saturated_centroids(), 0);
-    let params = &index.codec().params;
+    assert_eq!(index.saturated_centroids().unwrap(), 0);
+    let params = &index.codec().unwrap().params;
     // The entry of each centroid for a query of its own direction, at a table factor of 1.
     let mut entries: Vec<f64> = params
         .centroids
@@ -230,13 +230,13 @@ fn a_codec_whose_centroids_all_saturate_is_refused() {
         forge(&path, CODEC, |payload| payload[32..36].copy_from_slice(&(step as f32).to_le_bytes()));
     };
     saturate(entries[2]);
-    assert_eq!(Index::open(&path, Check::Structure).unwrap().saturated_centroids(), 1);
+    assert_eq!(Index::open(&path, Check::Structure).unwrap().saturated_centroids().unwrap(), 1);
     assert!(verify(&path).unwrap().is_sound(), "the bytes are whole and the other passages are ranked right");
     saturate(entries[0]);
     let error = assert_named(&path, CODEC, "saturated");
     assert!(matches!(error, Error::Saturated { num_centroids: 3, .. }), "{error}");
     assert!(error.to_string().ends_with("build the index anew"), "{error}");
-    assert!(matches!(Index::open(&path, Check::Structure), Err(Error::Saturated { .. })));
+    assert!(matches!(Index::open(&path, Check::Structure).unwrap().codec(), Err(Error::Saturated { .. })));
 }
 
 #[test]
@@ -296,4 +296,35 @@ fn use_everything(index: &Index) {
     (0..4).for_each(|pid| drop(index.pid(&document(pid).id)));
     assert!(index.pids().all(|pid| pid < index.num_pids()));
     assert_eq!(index.ids().count(), index.num_passages() as usize);
+}
+
+#[test]
+fn verifying_compares_the_deleted_passages_with_the_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let codec = codec(8, 3, 2, 4);
+    let mut writer = Writer::open(&path).unwrap();
+    writer.push_document(&document(0)).unwrap();
+    writer.finish_documents().unwrap();
+    Passages::new(&codec.params, &[1]).push_to(&mut writer, &codec.params, 1).unwrap();
+    let manifest = writer.commit().unwrap();
+    assert!(verify(&path).unwrap().is_sound(), "the passage that had the id is deleted");
+    let forged = |spoil: &dyn Fn(&mut Option<DeletedEntry>)| {
+        let mut manifest = manifest.clone();
+        manifest
+            .segments
+            .iter_mut()
+            .map(|segment| &mut segment.deleted)
+            .filter(|deleted| deleted.is_some())
+            .for_each(spoil);
+        write_framed(&path, manifest.file(), &serde_json::to_vec(&manifest).unwrap());
+        let report = verify(&path).unwrap();
+        let broken: Vec<_> = report.broken().collect();
+        assert!(broken.len() == 1 && broken[0].file == manifest.file(), "{broken:?}");
+        broken[0].status.as_ref().unwrap_err().to_string()
+    };
+    let error = forged(&|deleted| deleted.as_mut().unwrap().num_tokens = 1);
+    assert!(error.ends_with("2 tokens of segment 1 are deleted, not 1"), "{error}");
+    let error = forged(&|deleted| *deleted = None);
+    assert!(error.ends_with(&format!("two passages that are not deleted have the id {:?}", document(0).id)), "{error}");
 }

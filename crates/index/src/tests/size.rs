@@ -24,8 +24,8 @@ impl Collection {
 
     /// Passages of an index.
     fn of(index: &Index) -> Self {
-        let bits = index.codec().params.code_bits();
-        assert_eq!(index.codec().params.num_centroids(), NUM_CENTROIDS);
+        let bits = index.codec().unwrap().params.code_bits();
+        assert_eq!(index.codec().unwrap().params.num_centroids(), NUM_CENTROIDS);
         let mut collection = Self { doclens: Vec::new(), codes: Vec::new() };
         for segment in index.segments() {
             let passages = &segment.passages;

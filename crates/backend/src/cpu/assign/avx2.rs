@@ -1,7 +1,7 @@
 //! `assign` with AVX2: products of four rows with sixteen centroids, then six instructions per row that merge its
 //! products into the row's best eight.
 
-use super::{Centroids, lowest_best};
+use super::{Nearest, Part, lowest_best};
 use crate::cpu::{
     dots::avx2::{ROWS, Tile, signed},
     passages::LANES,
@@ -15,14 +15,14 @@ struct Best {
     panel: __m256i,
 }
 
-/// `rows (n, D) i8` -> `codes (n) u32`.
+/// `rows (n, D) i8` -> `nearest (n)`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
-    let dim = centroids.dim;
-    assert!(rows.len() == codes.len() * dim && centroids.data.len().is_multiple_of(2 * LANES * dim));
+pub(super) fn run(rows: &[i8], part: Part<'_>, nearest: &mut [Nearest]) {
+    let dim = part.dim;
+    assert!(rows.len() == nearest.len() * dim && part.data.len().is_multiple_of(2 * LANES * dim));
     let start = Best { product: _mm256_set1_epi32(i32::MIN), panel: _mm256_setzero_si256() };
-    let mut best = vec![start; codes.len()];
-    for (p, pair) in centroids.data.chunks_exact(2 * LANES * dim).enumerate() {
+    let mut best = vec![start; nearest.len()];
+    for (p, pair) in part.data.chunks_exact(2 * LANES * dim).enumerate() {
         for (group, best) in best.chunks_mut(ROWS).enumerate() {
             let row = |r: usize| rows[(group * ROWS + r.min(best.len() - 1)) * dim..][..dim].as_ptr().cast();
             // SAFETY: each row is a slice of `dim` bytes, `pair` has two panels of `8 * dim`, and none holds -128.
@@ -32,8 +32,8 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
             }
         }
     }
-    for (code, best) in codes.iter_mut().zip(&best) {
-        *code = best.lowest();
+    for (nearest, best) in nearest.iter_mut().zip(&best) {
+        *nearest = best.lowest();
     }
 }
 
@@ -49,9 +49,9 @@ impl Best {
         }
     }
 
-    /// The code of the best lane.
+    /// The best lane.
     #[target_feature(enable = "avx2,fma")]
-    fn lowest(&self) -> u32 {
+    fn lowest(&self) -> Nearest {
         let (mut products, mut panels) = ([0i32; LANES], [0u32; LANES]);
         // SAFETY: both arrays are one register long.
         unsafe {

@@ -1,7 +1,7 @@
 //! `assign` with AVX-512: products of eight rows with thirty-two centroids, then six instructions per row that merge
 //! its products into the row's best sixteen.
 
-use super::{Centroids, lowest_best};
+use super::{Nearest, Part, lowest_best};
 use crate::cpu::dots::avx512::{LANES, ROWS, as_unsigned, tile};
 use std::arch::x86_64::*;
 
@@ -12,17 +12,17 @@ struct Best {
     panel: __m512i,
 }
 
-/// `rows (n, D) i8` -> `codes (n) u32`.
+/// `rows (n, D) i8` -> `nearest (n)`.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
-    let dim = centroids.dim;
-    assert!(rows.len() == codes.len() * dim && centroids.data.len().is_multiple_of(2 * LANES * dim));
-    assert!(centroids.sums.len() * dim == centroids.data.len());
+pub(super) fn run(rows: &[i8], part: Part<'_>, nearest: &mut [Nearest]) {
+    let dim = part.dim;
+    assert!(rows.len() == nearest.len() * dim && part.data.len().is_multiple_of(2 * LANES * dim));
+    assert!(part.sums.len() * dim == part.data.len());
     let rows: Vec<u8> = rows.iter().map(|&x| x.cast_unsigned() ^ 0x80).collect();
     let start = Best { product: _mm512_set1_epi32(i32::MIN), panel: _mm512_setzero_si512() };
-    let mut best = vec![start; codes.len()];
-    let sums = centroids.sums.chunks_exact(2 * LANES);
-    for ((p, pair), sums) in centroids.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
+    let mut best = vec![start; nearest.len()];
+    let sums = part.sums.chunks_exact(2 * LANES);
+    for ((p, pair), sums) in part.data.chunks_exact(2 * LANES * dim).enumerate().zip(sums) {
         // Rows are now `x + 128`, so products start at -128 times the sum of the centroid's components.
         let lower = |v: usize| {
             // SAFETY: two registers of sums.
@@ -40,8 +40,8 @@ pub(super) fn run(rows: &[i8], centroids: &Centroids, codes: &mut [u32]) {
             }
         }
     }
-    for (code, best) in codes.iter_mut().zip(&best) {
-        *code = best.lowest();
+    for (nearest, best) in nearest.iter_mut().zip(&best) {
+        *nearest = best.lowest();
     }
 }
 
@@ -57,9 +57,9 @@ impl Best {
         }
     }
 
-    /// The code of the best lane.
+    /// The best lane.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni,avx512vbmi,gfni")]
-    fn lowest(&self) -> u32 {
+    fn lowest(&self) -> Nearest {
         let (mut products, mut panels) = ([0i32; LANES], [0u32; LANES]);
         // SAFETY: both arrays are one register long.
         unsafe {

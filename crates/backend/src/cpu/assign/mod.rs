@@ -25,6 +25,10 @@ use rayon::prelude::*;
 const BLOCK_BYTES: usize = 1 << 13;
 /// Blocks per task.
 const BLOCKS: usize = 8;
+/// Multiplications of a task at least, about 20 us.
+const LEAST_WORK: usize = 1 << 20;
+/// Panels per pass over the rows.
+const TOGETHER: usize = 2;
 
 /// Centroids, interleaved for an instruction set.
 #[derive(Clone, Debug)]
@@ -40,8 +44,24 @@ pub struct Centroids {
     sums: Vec<i32>,
 }
 
-/// Panels per pass over the rows.
-const TOGETHER: usize = 2;
+/// Panels of centroids that follow each other, an even number of them.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    dim: usize,
+    lanes: usize,
+    /// Code of the first centroid.
+    first: u32,
+    data: &'a [i8],
+    sums: &'a [i32],
+}
+
+/// The centroid nearest to a row.
+#[derive(Clone, Copy)]
+struct Nearest {
+    product: i32,
+    /// Code of the centroid; within its part while that is searched.
+    code: u32,
+}
 
 impl Centroids {
     /// Interleaves `centroids (K, D) i8`.
@@ -51,15 +71,25 @@ impl Centroids {
     pub(super) fn new(isa: Isa, dim: usize, centroids: &[i8]) -> Self {
         assert_centroids(dim, centroids);
         let (num, lanes) = (centroids.len() / dim, lanes(isa));
-        let mut rows = centroids.to_vec();
-        for _ in num..num.next_multiple_of(lanes * TOGETHER) {
-            rows.extend_from_slice(&centroids[centroids.len() - dim..]);
-        }
-        let sums = rows.par_chunks_exact(dim).map(|row| row.iter().map(|&c| i32::from(c)).sum()).collect();
-        let mut data = AlignedVec::zeros(rows.len());
-        let panels = data.par_chunks_exact_mut(lanes * dim).zip(rows.par_chunks_exact(lanes * dim));
-        panels.for_each(|(panel, rows)| interleave(dim, rows, panel));
+        let padded = num.next_multiple_of(lanes * TOGETHER);
+        let row = |code: usize| &centroids[code.min(num - 1) * dim..][..dim];
+        let (mut data, mut sums) = (AlignedVec::zeros(padded * dim), vec![0; padded]);
+        let panels = data.par_chunks_exact_mut(lanes * dim).zip(sums.par_chunks_exact_mut(lanes));
+        panels.enumerate().for_each(|(panel, (data, sums))| {
+            let rows = (panel * lanes..(panel + 1) * lanes).map(row);
+            sums.iter_mut().zip(rows.clone()).for_each(|(sum, row)| *sum = row.iter().map(|&c| i32::from(c)).sum());
+            interleave(lanes, rows, data);
+        });
         Self { isa, dim, lanes, data, sums }
+    }
+
+    /// Divides the centroids among at most `num` parts, for `num_rows` embeddings.
+    fn parts(&self, num: usize, num_rows: usize) -> impl IndexedParallelIterator<Item = Part<'_>> {
+        let num = num.min(num_rows * self.data.len() / LEAST_WORK).max(1);
+        let width = (self.sums.len() / self.lanes).div_ceil(num).next_multiple_of(TOGETHER) * self.lanes;
+        let (dim, lanes) = (self.dim, self.lanes);
+        let parts = self.data.par_chunks(width * dim).zip(self.sums.par_chunks(width)).enumerate();
+        parts.map(move |(part, (data, sums))| Part { dim, lanes, first: (part * width) as u32, data, sums })
     }
 }
 
@@ -78,21 +108,45 @@ pub(super) fn assign(isa: Isa, centroids: &Centroids, embeddings: &[f32]) -> Vec
     }
     assert!(!centroids.data.is_empty(), "no centroid to assign to");
     let block = (BLOCK_BYTES / dim).next_multiple_of(8).max(8);
+    // With fewer tasks than threads, such as for one passage, the centroids are divided too.
+    let num_parts = rayon::current_num_threads().div_ceil(codes.len().div_ceil(BLOCKS * block));
     let work = codes.par_chunks_mut(BLOCKS * block).zip(embeddings.par_chunks(BLOCKS * block * dim));
     work.for_each(|(codes, embeddings)| {
-        let mut rows = vec![0i8; block * dim];
-        for (codes, embeddings) in codes.chunks_mut(block).zip(embeddings.chunks(block * dim)) {
-            for (x, row) in embeddings.chunks_exact(dim).zip(rows.chunks_exact_mut(dim)) {
-                round_to_int8(x, row);
-            }
-            dispatch!(isa, &rows[..embeddings.len()], centroids, codes);
-        }
+        let nearest = |part| nearest(isa, part, embeddings, block);
+        let parts = centroids.parts(num_parts, codes.len());
+        let nearest = parts.map(nearest).reduce_with(merged).expect("there is a part");
+        codes.iter_mut().zip(nearest).for_each(|(code, nearest)| *code = nearest.code);
     });
     codes
 }
 
-/// The code of the best lane of a row; among equals the lowest code.
-fn lowest_best(lanes: impl Iterator<Item = (i32, u32)>) -> u32 {
+/// The centroids of a part that are nearest to `embeddings (n, D) f32`, a `block` of which stays in L1.
+fn nearest(isa: Isa, part: Part<'_>, embeddings: &[f32], block: usize) -> Vec<Nearest> {
+    let dim = part.dim;
+    let mut rows = vec![0i8; block * dim];
+    let mut nearest = vec![Nearest { product: i32::MIN, code: 0 }; embeddings.len() / dim];
+    for (nearest, embeddings) in nearest.chunks_mut(block).zip(embeddings.chunks(block * dim)) {
+        for (x, row) in embeddings.chunks_exact(dim).zip(rows.chunks_exact_mut(dim)) {
+            round_to_int8(x, row);
+        }
+        dispatch!(isa, &rows[..embeddings.len()], part, nearest);
+    }
+    nearest.iter_mut().for_each(|nearest| nearest.code += part.first);
+    nearest
+}
+
+/// The nearer centroid of each row; among equals that of `first`, whose codes are lower.
+fn merged(mut first: Vec<Nearest>, second: Vec<Nearest>) -> Vec<Nearest> {
+    for (first, second) in first.iter_mut().zip(second) {
+        if second.product > first.product {
+            *first = second;
+        }
+    }
+    first
+}
+
+/// The best lane of a row; among equals the one of the lowest code.
+fn lowest_best(lanes: impl Iterator<Item = (i32, u32)>) -> Nearest {
     let best = lanes.max_by_key(|&(product, code)| (product, std::cmp::Reverse(code)));
-    best.expect("a row has lanes").1
+    best.map(|(product, code)| Nearest { product, code }).expect("a row has lanes")
 }

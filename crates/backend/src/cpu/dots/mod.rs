@@ -57,7 +57,7 @@ impl Panels {
         let mut data = AlignedVec::zeros(ordered.len());
         if width > 0 {
             let panels = data.chunks_exact_mut(lanes * width).zip(ordered.chunks_exact(lanes * width));
-            panels.for_each(|(panel, rows)| interleave(width, rows, panel));
+            panels.for_each(|(panel, rows)| interleave(lanes, rows.chunks_exact(width), panel));
         }
         Self { width, lanes, data, sums }
     }
@@ -90,9 +90,8 @@ impl Panels {
 }
 
 /// Rows `(lanes, width) i8` of one panel -> `(width / 4, lanes, 4) i8`.
-pub(super) fn interleave(width: usize, rows: &[i8], panel: &mut [i8]) {
-    let lanes = rows.len() / width;
-    for (lane, row) in rows.chunks_exact(width).enumerate() {
+pub(super) fn interleave<'a>(lanes: usize, rows: impl Iterator<Item = &'a [i8]>, panel: &mut [i8]) {
+    for (lane, row) in rows.enumerate() {
         for (four, out) in row.as_chunks::<4>().0.iter().zip(panel[lane * 4..].chunks_mut(lanes * 4)) {
             out[..4].copy_from_slice(four);
         }
