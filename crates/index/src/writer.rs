@@ -15,7 +15,7 @@ use crate::segment::{PassageRows, SegmentRun, SegmentWriter};
 use crate::spool::Spool;
 use crate::staging::{FIRST_GENERATION, Staging};
 use crate::storage::{Directory, Storage};
-use selvedge_backend::{CodecParams, Packed};
+use selvedge_backend::Packed;
 use selvedge_codec::Codec;
 use std::path::Path;
 use std::sync::Arc;
@@ -322,7 +322,7 @@ impl Writer {
 
     /// Checks lengths, weight indices, codes, the number of passages and their ids, before anything is written.
     fn check_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
-        check_rows(rows, &self.codec()?.params)?;
+        rows.check(&self.codec()?.params)?;
         assert!(self.incoming.is_some() || self.documents.count() == 0, "documents are finished before their passages");
         let kept = self.base.as_ref().filter(|_| !self.is_rebuilt).map_or(0, |base| u64::from(base.num_pids()));
         let before = kept + self.num_passages;
@@ -374,25 +374,6 @@ fn write_sources(storage: &dyn Storage, number: u32, bytes: &[u8]) -> Result<Fil
     let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Sources, number))?;
     out.write(bytes)?;
     out.finish()
-}
-
-/// Checks that lengths fit each other, and that weight indices and codes are in range.
-fn check_rows(rows: PassageRows<'_>, params: &CodecParams) -> Result<()> {
-    let num_tokens = rows.doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
-    assert_eq!(num_tokens, rows.codes.len(), "one code for each token");
-    assert_eq!(num_tokens * params.row_bytes(), rows.residuals.len(), "one residual row for each token");
-    let has_weights = rows.weights.len() == num_tokens;
-    assert!(has_weights || params.weight_bits == 0 && rows.weights.is_empty(), "one weight index for each token");
-    let is_in_range = |&weight: &u8| u32::from(weight) >> params.weight_bits == 0;
-    assert!(rows.weights.iter().all(is_in_range), "weight indices in range");
-    let num_centroids = params.num_centroids();
-    match rows.codes.iter().position(|&code| code as usize >= num_centroids) {
-        Some(embedding) => {
-            let code = rows.codes[embedding];
-            Err(selvedge_backend::Error::CodeOutOfRange { embedding, code, num_centroids }.into())
-        }
-        None => Ok(()),
-    }
 }
 
 impl std::fmt::Debug for Writer {

@@ -4,7 +4,7 @@ use super::SegmentWriter;
 use crate::error::Result;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
-use selvedge_backend::CheckedCodec;
+use selvedge_backend::{CheckedCodec, CodecParams};
 use std::sync::Arc;
 
 /// Compressed passages: `doclens (P) u32`, `codes (N) u32`, `residuals (N, W) u8`, `weights (N) u8`, or none where the
@@ -15,6 +15,27 @@ pub(crate) struct PassageRows<'a> {
     pub(crate) codes: &'a [u32],
     pub(crate) residuals: &'a [u8],
     pub(crate) weights: &'a [u8],
+}
+
+impl PassageRows<'_> {
+    /// Checks that lengths fit each other, and that weight indices and codes are in range.
+    pub(crate) fn check(self, params: &CodecParams) -> Result<()> {
+        let num_tokens = self.doclens.iter().map(|&doclen| doclen as usize).sum::<usize>();
+        assert_eq!(num_tokens, self.codes.len(), "one code for each token");
+        assert_eq!(num_tokens * params.row_bytes(), self.residuals.len(), "one residual row for each token");
+        let has_weights = self.weights.len() == num_tokens;
+        assert!(has_weights || params.weight_bits == 0 && self.weights.is_empty(), "one weight index for each token");
+        let is_in_range = |&weight: &u8| u32::from(weight) >> params.weight_bits == 0;
+        assert!(self.weights.iter().all(is_in_range), "weight indices in range");
+        let num_centroids = params.num_centroids();
+        match self.codes.iter().position(|&code| code as usize >= num_centroids) {
+            Some(embedding) => {
+                let code = self.codes[embedding];
+                Err(selvedge_backend::Error::CodeOutOfRange { embedding, code, num_centroids }.into())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Writer of consecutive segments, which starts another one before a passage that would exceed the limit of tokens.
