@@ -122,7 +122,9 @@ impl Engine {
             // Another thread may have followed meanwhile, and further; then this one looks again. No lock is held while
             // a generation is opened: that runs on the thread pool, whose threads may call the engine in between.
             if Arc::ptr_eq(&snapshot, &before) {
+                let generation = followed.generation();
                 *snapshot = Arc::new(followed);
+                return Ok(generation);
             }
         }
     }

@@ -86,7 +86,7 @@ passages are freed. Each merge is a commit of its own. Searches go on meanwhile;
 Text of another kind than the index was built from fits its codec badly; `selvedge info` shows the
 drift of each segment, about 1 for text that fits. --retrain trains another codec on all passages:
 encoded again from their text, or with --retrain=stored decoded from what the index has, which costs
-recall each time.
+recall.
 
 Examples
   selvedge compact my.index
