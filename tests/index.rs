@@ -4,7 +4,8 @@
 use selvedge_backend::{Backend, CompressedPassages, Cpu, pack_codes, pack_weights};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{
-    Check, FileEntry, FileKind, HEADER_BYTES, Index, IndexFile, Limits, Manifest, ManifestInfo, Writer, verify,
+    Check, Document, FileEntry, FileKind, HEADER_BYTES, Index, IndexFile, Limits, Manifest, ManifestInfo, Writer,
+    verify,
 };
 use selvedge_search::{Mode, SearchParams, Searcher};
 use std::path::{Path, PathBuf};
@@ -176,6 +177,7 @@ fn forge(path: &Path, manifest: &Manifest, file: IndexFile, payload: &[u8]) {
         FileKind::InvertedLists => segment().lists = entry,
         FileKind::Documents => segment().documents = entry,
         FileKind::Ids => segment().ids = entry,
+        FileKind::Columns => segment().columns = Some(entry),
         FileKind::Manifest => return,
         FileKind::Deleted | FileKind::OldDocuments | FileKind::Sources => unreachable!("this index has no {file}"),
     }
@@ -193,6 +195,11 @@ fn search_everything(path: &Path, query: &[f32]) -> bool {
             assert!(ranking.hits.iter().all(|hit| hit.pid < index.num_pids()), "{ranking:?}");
         }
     }
+    for filter in ["n >= 2 AND NOT word LIKE 'ab%'", "word IS NULL OR n IN (1, 3)"] {
+        if let Ok(set) = searcher.filtered(&filter.parse().unwrap()) {
+            assert!(set.pids().all(|pid| pid < index.num_pids()), "{filter}");
+        }
+    }
     (0..index.num_pids()).for_each(|pid| drop(searcher.reconstruct(pid)));
     true
 }
@@ -208,6 +215,11 @@ fn a_search_of_a_forged_index_never_panics() {
     let path = place("forged");
     let mut writer = Writer::create(&path).unwrap();
     writer.set_limits(Limits { segment_tokens: 14 });
+    for pid in 0..doclens.len() {
+        let metadata = Some(serde_json::json!({ "n": pid, "word": "ab".repeat(pid % 3) }));
+        writer.push_document(&Document { id: pid.to_string(), metadata, ..Document::default() }).unwrap();
+    }
+    writer.finish_documents().unwrap();
     writer.set_codec(&codec).unwrap();
     writer.push_passages(&doclens, &codes, &packed).unwrap();
     let manifest = writer.finish(ManifestInfo::default()).unwrap();

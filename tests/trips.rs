@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Backend, Cpu, Embeddings, Isa, reference::Reference};
 use selvedge_codec::{CodecKind, TrainOptions, train};
 use selvedge_index::{BuildInfo, Check, Index, Limits, ManifestInfo, Writer};
-use selvedge_search::{Mode, SearchParams, Searcher, Subset, candidates};
+use selvedge_search::{Mode, PassageSet, SearchParams, Searcher, candidates};
 
 const DIM: usize = 64;
 /// Enough passages that the approximate search leaves most of them out.
@@ -67,9 +67,9 @@ fn hits<B: Backend>(
     searcher: &Searcher<B>,
     corpus: &Corpus,
     params: &SearchParams,
-    subset: Option<&Subset>,
+    set: Option<&PassageSet>,
 ) -> Vec<Vec<(u32, i32)>> {
-    let found = searcher.search_batch(&corpus.queries, params, subset).unwrap();
+    let found = searcher.search_batch(&corpus.queries, params, set).unwrap();
     found.iter().map(|o| o.hits.iter().map(|f| (f.pid, f.raw)).collect()).collect()
 }
 
@@ -124,27 +124,26 @@ fn a_funnel_that_keeps_everything_is_exact_and_segments_do_not_matter() {
 
 /// A third of the passages, listed twice and in reverse; then three passages, a pid out of range, and no passage.
 #[test]
-fn a_subset_restricts_both_modes() {
+fn a_set_restricts_both_modes() {
     let corpus = corpus();
     let (_dir, index) = index(&corpus, CodecKind::Selvedge, 2, 3000);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let pids: Vec<u32> = (0..PASSAGES as u32).filter(|p| p % 3 == 1).collect();
-    let subset = Subset::new(pids.iter().rev().chain(&pids).copied().collect(), PASSAGES).unwrap();
+    let set = searcher.passages(&pids.iter().rev().chain(&pids).copied().collect::<Vec<_>>()).unwrap();
     let all = hits(&searcher, &corpus, &SearchParams::exact(PASSAGES), None);
     let expected: Vec<Vec<(u32, i32)>> =
         all.iter().map(|h| h.iter().filter(|(pid, _)| pid % 3 == 1).take(15).copied().collect()).collect();
-    assert_eq!(hits(&searcher, &corpus, &SearchParams::exact(15), Some(&subset)), expected);
+    assert_eq!(hits(&searcher, &corpus, &SearchParams::exact(15), Some(&set)), expected);
     let open = SearchParams { k: 15, mode: Mode::Approximate { nprobe: 128, ndocs: 150, num_rescored: 100 } };
-    let found = hits(&searcher, &corpus, &open, Some(&subset));
+    let found = hits(&searcher, &corpus, &open, Some(&set));
     assert!(found.iter().flatten().all(|(pid, _)| pid % 3 == 1) && found.iter().all(|h| h.len() == 15));
-    // A subset of at most `num_rescored` passages is scored exactly.
-    let few = Subset::new(vec![1, 4, 400], PASSAGES).unwrap();
+    // A set of at most `num_rescored` passages is scored exactly.
+    let few = searcher.passages(&[1, 4, 400]).unwrap();
     let found = hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&few));
     assert!(found.iter().all(|h| h.len() == 3 || h.len() == 2), "{found:?}");
-    assert!(Subset::new(vec![PASSAGES as u32], PASSAGES).is_err());
-    assert!(
-        hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&Subset::default())).iter().all(Vec::is_empty)
-    );
+    assert!(searcher.passages(&[PASSAGES as u32]).is_err());
+    let none = searcher.passages(&[]).unwrap();
+    assert!(hits(&searcher, &corpus, &SearchParams::approximate(10), Some(&none)).iter().all(Vec::is_empty));
 }
 
 /// No token, zeros, an incomplete row, NaN, too many tokens; then more results requested than passages exist.
@@ -201,7 +200,7 @@ fn approximate_scores_follow_their_definition() {
         let probed = backend.probe(&backend.centroid_table(&resident, &query).unwrap(), 5).unwrap();
         let mut gather = |ndocs| {
             let mut kept = candidates::Kept::new(ndocs);
-            candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, |_| true, &mut kept);
+            candidates::gather(&mut scratch, &segment.lists, PASSAGES, 0, &probed, None, &mut kept);
             kept.into_sorted()
         };
         let mut found = gather(PASSAGES);

@@ -105,7 +105,8 @@ pub fn build(options: &Options, passages: usize) -> Result<()> {
 /// Computes the exact ranking of `passages`.
 pub fn truth(options: &Options, passages: usize) -> Result<()> {
     let queries = synth::queries(&options.embeddings_dir(), options.queries)?;
-    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, None, K, &())?;
+    let pids: Vec<u32> = (0..passages as u32).collect();
+    let truth = selvedge::truth::exact(&Cpu::new()?, &mut collection(options, passages)?, &queries, &pids, K, &())?;
     keep(&options.truth(passages), &truth)
 }
 

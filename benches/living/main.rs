@@ -14,11 +14,14 @@
 //!   up; an index of 100 segments opened.
 //! * **segments**: the passages of the index as one segment and as twenty, searched in turns. The hits must be equal.
 //! * **policy**: passages added one by one by several policies of merging.
+//! * **filters**: searches within filters, of the passages of the index with metadata that is made up, or with its own
+//!   metadata by `--filters`.
 //! * **readers**: 16 threads search, alone and then beside a writer that adds, deletes and merges. Every reader checks
 //!   the generations and its hits against what the writer did.
 
 #![allow(missing_docs, unreachable_pub)] // a benchmark exports nothing
 
+mod filters;
 mod options;
 mod policy;
 mod readers;
@@ -56,6 +59,7 @@ fn run(options: &Options) -> Result<()> {
             Part::Segments => segments::run(options)?,
             Part::Policy => policy::run(options)?,
             Part::Readers => readers::run(options)?,
+            Part::Filters => filters::run(options)?,
         }
     }
     Ok(())

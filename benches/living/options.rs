@@ -27,6 +27,9 @@ pub struct Options {
     /// Number of passages added one by one by each policy
     #[arg(long, default_value_t = 1000)]
     pub policy_adds: usize,
+    /// Filter of the metadata of the index, which is then searched as it is; may be repeated
+    #[arg(long)]
+    pub filters: Vec<String>,
     /// Number of queries
     #[arg(long, default_value_t = 100)]
     pub queries: usize,
@@ -61,4 +64,6 @@ pub enum Part {
     Policy,
     /// Readers beside a writer.
     Readers,
+    /// Searches within filters.
+    Filters,
 }

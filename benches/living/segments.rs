@@ -73,7 +73,7 @@ fn divide(index: &Index, num_segments: usize, path: &Path) -> Result<()> {
 }
 
 /// Appends the rows of some passages, as they are.
-fn copy(index: &Index, segment: &Segment, pids: std::ops::Range<usize>, writer: &mut Writer) -> Result<()> {
+pub fn copy(index: &Index, segment: &Segment, pids: std::ops::Range<usize>, writer: &mut Writer) -> Result<()> {
     let (passages, codec) = (&segment.passages, &index.codec()?.params);
     let tokens = passages.tokens(pids.start).start..passages.tokens(pids.end - 1).end;
     let doclens: Vec<u32> = pids.map(|pid| passages.tokens(pid).len() as u32).collect();

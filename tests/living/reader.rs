@@ -2,17 +2,62 @@
 
 use crate::model::{Model, Passage};
 use crate::pool::Dice;
+use crate::session::NUMBERS;
 use selvedge_backend::{CodeReader, Cpu, read_weight};
-use selvedge_index::{Check, Index, Storage};
-use selvedge_search::{Mode, SearchParams, Searcher, Subset};
+use selvedge_index::{Check, Document, Index, Storage};
+use selvedge_search::filter::key;
+use selvedge_search::{Filter, Mode, PassageSet, SearchParams, Searcher};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A query, the parameters of its search, and the ids that it is restricted to, if it is.
+/// A query, the parameters of its search, and what it is restricted to.
 pub struct Question {
     query: Vec<f32>,
     params: SearchParams,
-    ids: Option<BTreeSet<String>>,
+    within: Within,
+}
+
+/// Passages that may be found.
+enum Within {
+    All,
+    Ids(BTreeSet<String>),
+    /// Passages with a number of at least this and a word that is not tea.
+    From(usize),
+    /// Passages without a word, or with a number below this.
+    Below(usize),
+}
+
+impl Within {
+    fn new(dice: &mut Dice, model: &Model) -> Self {
+        match dice.below(6) {
+            0 => Self::Ids(model.ids().filter(|_| dice.one_in(3)).map(str::to_owned).collect()),
+            1 => Self::From(dice.below(NUMBERS)),
+            2 => Self::Below(dice.below(NUMBERS)),
+            _ => Self::All,
+        }
+    }
+
+    /// Whether a passage is one of them.
+    fn has(&self, document: &Document) -> bool {
+        let metadata = document.metadata.as_ref();
+        let number = metadata.and_then(|fields| fields["n"].as_u64());
+        let word = metadata.and_then(|fields| fields["in"]["word"].as_str());
+        match self {
+            Self::All => true,
+            Self::Ids(ids) => ids.contains(&document.id),
+            Self::From(least) => number.is_some_and(|n| n >= *least as u64) && word.is_some_and(|word| word != "tea "),
+            Self::Below(end) => word.is_none() || number.is_some_and(|n| n < *end as u64),
+        }
+    }
+
+    /// The passages as a filter.
+    fn filter(&self) -> Option<Filter> {
+        match *self {
+            Self::From(least) => Some(key("n").ge(least as i64) & !key("in.word").eq("tea ")),
+            Self::Below(end) => Some(key("in.word").is_null() | key("n").lt(end as i64)),
+            Self::All | Self::Ids(_) => None,
+        }
+    }
 }
 
 /// Ids and integer scores of the hits, best first, and number of passages scored.
@@ -25,24 +70,24 @@ impl Question {
         let approximate = Mode::Approximate { nprobe, ndocs: 1 + dice.below(20), num_rescored: 1 + dice.below(10) };
         let most = if dice.one_in(4) { 100 } else { 10 };
         let k = 1 + dice.below(most);
-        let is_restricted = dice.one_in(4);
-        let ids = model.ids().filter(|_| dice.one_in(3)).map(str::to_owned).collect();
+        let within = Within::new(dice, model);
         let mode = if is_exact { Mode::Exact } else { approximate };
-        Self { query: model.pool.query(dice), params: SearchParams { k, mode }, ids: is_restricted.then_some(ids) }
+        Self { query: model.pool.query(dice), params: SearchParams { k, mode }, within }
     }
 
-    fn ask(&self, searcher: &Searcher<Cpu>, subset: Option<&Subset>, id: impl Fn(u32) -> String) -> Answer {
-        let ranking = searcher.search(&self.query, &self.params, subset).unwrap();
+    fn ask(&self, searcher: &Searcher<Cpu>, set: Option<&PassageSet>, id: impl Fn(u32) -> String) -> Answer {
+        let ranking = searcher.search(&self.query, &self.params, set).unwrap();
         (ranking.hits.iter().map(|hit| (id(hit.pid), hit.raw)).collect(), ranking.num_scored)
     }
 
     /// The answer by an index of one segment that has the model's passages and no others.
     pub fn expected(&self, model: &Model, whole: &Searcher<Cpu>) -> Answer {
         let passages = &model.passages;
-        let is_in = |ids: &BTreeSet<String>, pid: &u32| ids.contains(passages[*pid as usize].id());
-        let pids = |ids| (0..passages.len() as u32).filter(|pid| is_in(ids, pid)).collect();
-        let subset = self.ids.as_ref().map(|ids| Subset::new(pids(ids), passages.len()).unwrap());
-        self.ask(whole, subset.as_ref(), |pid| passages[pid as usize].id().to_owned())
+        let is_in = |pid: &u32| self.within.has(&passages[*pid as usize].document);
+        let pids: Vec<u32> = (0..passages.len() as u32).filter(is_in).collect();
+        let is_restricted = !matches!(self.within, Within::All);
+        let set = is_restricted.then(|| whole.passages(&pids).unwrap());
+        self.ask(whole, set.as_ref(), |pid| passages[pid as usize].id().to_owned())
     }
 }
 
@@ -72,13 +117,17 @@ impl Reader {
 
     /// Answers a question. Deleted passages are among those that the search is restricted to, and must not be found.
     pub fn answer(&self, question: &Question) -> Answer {
-        let subset = question.ids.as_ref().map(|ids| {
-            let alive: BTreeSet<u32> = self.index.pids().collect();
-            let deleted = (0..self.index.num_pids()).filter(|pid| pid % 3 > 0 && !alive.contains(pid));
-            let pids = ids.iter().map(|id| self.index.pid(id).unwrap().expect("a passage of the index"));
-            Subset::new(pids.chain(deleted).collect(), self.index.num_pids() as usize).unwrap()
-        });
-        question.ask(&self.searcher, subset.as_ref(), |pid| self.index.id(pid).unwrap())
+        let set = match &question.within {
+            Within::All => None,
+            Within::Ids(ids) => {
+                let alive: BTreeSet<u32> = self.index.pids().collect();
+                let deleted = (0..self.index.num_pids()).filter(|pid| pid % 3 > 0 && !alive.contains(pid));
+                let pids = ids.iter().map(|id| self.index.pid(id).unwrap().expect("a passage of the index"));
+                Some(Arc::new(self.searcher.passages(&pids.chain(deleted).collect::<Vec<_>>()).unwrap()))
+            }
+            filtered => Some(self.searcher.filtered(&filtered.filter().expect("a filter")).unwrap()),
+        };
+        question.ask(&self.searcher, set.as_deref(), |pid| self.index.id(pid).unwrap())
     }
 
     pub fn ids(&self) -> Vec<String> {

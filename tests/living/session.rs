@@ -30,10 +30,15 @@ fn any_tokens(dice: &mut Dice) -> Range<usize> {
     start..start + len
 }
 
+/// Numbers in the metadata are below this.
+pub const NUMBERS: usize = 1000;
+
 fn any_document(dice: &mut Dice, id: String) -> Document {
     let words = ["tea ", "ein Grüner ", "cup, ", "τσάι ", "\n"];
     let text = (0..dice.below(12)).map(|_| words[dice.below(words.len())]).collect();
-    let metadata = dice.one_in(2).then(|| serde_json::json!({ "n": dice.next(), "x": [0.1, null] }));
+    let word = (!dice.one_in(3)).then(|| words[dice.below(words.len())]);
+    let n = dice.below(NUMBERS);
+    let metadata = dice.one_in(2).then(|| serde_json::json!({ "n": n, "x": [0.1, null], "in": { "word": word } }));
     Document { id, text, metadata }
 }
 

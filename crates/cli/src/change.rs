@@ -3,6 +3,7 @@
 use crate::args::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
 use crate::index::{note_skipped, note_truncated};
 use crate::log::note;
+use crate::metadata::note_columns;
 use crate::output::counted;
 use crate::progress::Bars;
 use crate::{Result, output};
@@ -10,6 +11,7 @@ use selvedge::{AddOptions, Additions, ChangeReport, CompactOptions, Model, Retra
 use selvedge_index::{Check, Index, Policy};
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 
 /// Adds passages, or replaces those that have their ids, and prints the generation.
 pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
@@ -40,6 +42,7 @@ pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
         sizes(&report)
     );
     note_drift(&report);
+    note_columns(&args.index)?;
     print_change(&report, report.generation, args.json)
 }
 
@@ -69,15 +72,22 @@ pub(crate) fn sizes(report: &ChangeReport) -> String {
 pub(crate) fn delete(args: &DeleteArgs) -> Result<()> {
     let mut ids = args.ids.clone();
     if let Some(file) = &args.file {
-        let mut lines = lines::Lines::open(file)?;
-        while let Some(id) = lines.next()? {
-            ids.push(id.to_owned());
-        }
+        ids.extend(read_ids(file)?);
     }
     let report = change::delete(&args.index, &ids, args.ignore_missing)?;
     let (deleted, left) = (counted(report.deleted, "passage"), counted(report.passages, "passage"));
     note!("{}: {deleted} deleted; {left}", args.index.display());
     print_change(&report, report.generation, args.json)
+}
+
+/// Reads ids from a file, one per line.
+pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>> {
+    let mut lines = lines::Lines::open(path)?;
+    let mut ids = Vec::new();
+    while let Some(id) = lines.next()? {
+        ids.push(id.to_owned());
+    }
+    Ok(ids)
 }
 
 /// Merges segments, and prints the generation.

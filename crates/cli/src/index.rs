@@ -3,6 +3,7 @@
 use crate::args::{IndexArgs, check_output};
 use crate::change::{merge_policy, note_drift, print_change, sizes};
 use crate::log::note;
+use crate::metadata::note_columns;
 use crate::output::counted;
 use crate::progress::Bars;
 use crate::{Error, Result};
@@ -93,6 +94,7 @@ fn build(args: &IndexArgs) -> Result<()> {
         counted(report.centroids as u64, "centroid"),
         report.bytes_per_vector
     );
+    note_columns(path)?;
     match args.update || args.json {
         true => print_change(&report, report.generation, args.json),
         false => Ok(()),

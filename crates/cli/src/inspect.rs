@@ -8,6 +8,9 @@ use std::io::Write;
 /// Prints the contents of an index.
 pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     let index = Index::open(&args.index, Check::Structure)?;
+    if args.columns {
+        return output::columns(&mut std::io::stdout().lock(), &index.columns()?, args.json);
+    }
     let mut generations = selvedge_index::generations_at(&args.index)?;
     let this = std::process::id();
     generations.iter_mut().for_each(|generation| generation.processes.retain(|&process| process != this));

@@ -12,6 +12,7 @@ mod error;
 mod index;
 mod inspect;
 mod log;
+mod metadata;
 mod mine;
 mod output;
 mod progress;

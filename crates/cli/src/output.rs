@@ -2,8 +2,8 @@
 
 use crate::{Error, Result};
 use selvedge::metrics::Quality;
-use selvedge::{EvalReport, Index, Mode, SearchOutput, Tuned};
-use selvedge_index::{Generation, SegmentEntry};
+use selvedge::{EvalReport, Facet, FacetCount, Index, Mode, SearchOutput, Tuned};
+use selvedge_index::{ColumnInfo, Generation, SegmentEntry};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Value, json};
@@ -13,19 +13,25 @@ use std::io::Write;
 /// Number of characters of a passage that are printed.
 pub(crate) const SNIPPET_CHARS: usize = 160;
 
+/// Number of values of a facet that are printed; JSON has all.
+const MOST_VALUES: usize = 10;
+
 /// Number of decimals of measurements in JSON: more digits are rounding errors and noise.
 const DECIMALS: i32 = 6;
 
 /// Prints the results of one query as a line of JSON.
 pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchOutput) -> Result<()> {
     let stages = &answer.stages_us;
-    let line = json!({
+    let mut line = json!({
         "query_id": query_id,
         "results": answer.hits,
         "latency_us": stages.total(),
         "stages_us": stages,
         "num_scored": answer.num_scored,
     });
+    if !answer.facets.is_empty() {
+        line["facets"] = json!(answer.facets);
+    }
     print(writeln!(out, "{line}"))
 }
 
@@ -44,7 +50,39 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
         let (before, after) = (if snippet.start > 0 { "... " } else { "" }, if snippet.is_cut { " ..." } else { "" });
         print(writeln!(out, "               {before}{}{after}", printable(&words.join(" "))))?;
     }
-    Ok(())
+    answer.facets.iter().try_for_each(|facet| facet_text(out, facet))
+}
+
+/// Prints how many of the best passages have each value of a key.
+fn facet_text(out: &mut impl Write, facet: &Facet) -> Result<()> {
+    print(writeln!(out, "\n{}", printable(&facet.key)))?;
+    for FacetCount { value, passages } in facet.counts.iter().take(MOST_VALUES) {
+        print(writeln!(out, "{passages:>5}  {}", value_words(value)))?;
+    }
+    match facet.counts.len().saturating_sub(MOST_VALUES) {
+        0 => Ok(()),
+        more => print(writeln!(out, "       and {}", counted(more as u64, "more value"))),
+    }
+}
+
+/// A value without the quotes of a literal.
+fn value_words(value: &selvedge::Value) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => printable(&text).into_owned(),
+        _ => value.to_string(),
+    }
+}
+
+/// Prints the keys of an index, one per line, or one JSON array.
+pub(crate) fn columns(out: &mut impl Write, columns: &[ColumnInfo], json: bool) -> Result<()> {
+    if json {
+        return print(writeln!(out, "{}", json!(columns)));
+    }
+    print(writeln!(out, "{:<32} {:<9} {:>10} {:>10} {:>12}", "key", "kind", "values", "passages", "bytes"))?;
+    columns.iter().try_for_each(|ColumnInfo { key, kind, values, passages, bytes }| {
+        let (key, kind) = (printable(key), kind.to_string());
+        print(writeln!(out, "{key:<32} {kind:<9} {values:>10} {passages:>10} {bytes:>12}"))
+    })
 }
 
 /// Escapes control characters and characters that change the direction of writing, so that a text cannot control the

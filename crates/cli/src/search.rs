@@ -3,6 +3,7 @@
 use crate::args::{EvalArgs, SearchArgs};
 use crate::index::note_header;
 use crate::log::note;
+use crate::metadata::note_restriction;
 use crate::progress::Bars;
 use crate::{Result, output};
 use selvedge::queries::QuerySource;
@@ -15,7 +16,14 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
     let queries = read_queries(&engine, &source)?;
-    let mut options = SearchOptions { text: args.json, metadata: args.json, ..args.rank.depth.search_options(args.k) };
+    let mut options = SearchOptions {
+        text: args.json,
+        metadata: args.json,
+        facets: args.facet.clone(),
+        facet_depth: args.facet_depth,
+        ..args.rank.search_options(args.k)?
+    };
+    note_restriction(&engine, &options)?;
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
@@ -51,11 +59,10 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let qrels = Qrels::read(&args.qrels)?;
     let queries = read_queries(&engine, &source)?;
-    let options = EvalOptions {
-        search: args.rank.depth.search_options(args.k),
-        embeddings: args.embeddings.clone().zip(args.doclens.clone()),
-        dense: args.dense,
-    };
+    let search = args.rank.search_options(args.k)?;
+    note_restriction(&engine, &search)?;
+    let options =
+        EvalOptions { search, embeddings: args.embeddings.clone().zip(args.doclens.clone()), dense: args.dense };
     let report = engine.eval(&queries, &qrels, &options, &Bars::default())?;
     if let Some(first) = &report.first_not_indexed {
         let (missing, all) = (report.judgments_not_indexed, report.judgments);

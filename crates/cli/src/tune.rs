@@ -7,6 +7,7 @@ use crate::search::read_queries;
 use crate::{Result, output};
 use selvedge::{Engine, Error, TuneOptions, TuneReport};
 use std::io::Write;
+use std::sync::Arc;
 
 /// Number of queries below which the recall measured may be far from that of other queries.
 const FEW_QUERIES: usize = 100;
@@ -23,7 +24,8 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         note!("note: {} queries are few; the recall of other queries may differ", queries.embeddings.len());
     }
     // The parameters are stored after they are printed, so that an output that cannot be written changes no index.
-    let options = TuneOptions { recall: args.recall, k: args.k.clone(), dry_run: true };
+    let filter = args.filter.clone().map(Arc::new);
+    let options = TuneOptions { recall: args.recall, k: args.k.clone(), filter, dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
     for k in &report.exhaustive {
         let passages = engine.snapshot().index().num_passages();

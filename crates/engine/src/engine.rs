@@ -3,13 +3,12 @@
 use crate::build::compress::{self, Compress};
 use crate::change::{self, AddOptions, Additions, ChangeReport};
 use crate::queries::{Queries, QuerySource, encoder_of};
-use crate::snippet::{Similarities, Snippet};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
-use crate::{SearchOptions, Snapshot, TuneOptions, TuneReport, build, eval, queries, tune};
+use crate::{SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, tune};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
-use selvedge_index::{CodecEntry, Document, Index, Writer};
-use selvedge_search::{Ranking, StageTimes, Tuned};
+use selvedge_index::{CodecEntry, Index, Writer};
+use selvedge_search::Tuned;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -26,38 +25,6 @@ pub struct Engine {
     encoder: OnceLock<Encoder>,
     /// The codec that compresses what is added, once it is loaded, and its entry in the manifest.
     codec: Mutex<Option<(CodecEntry, Arc<dyn Compress>)>>,
-}
-
-/// A passage found for a query.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Hit {
-    /// Number of the passage in this generation of the index. Its id is the name that lasts.
-    #[serde(skip)]
-    pub pid: u32,
-    /// Id of the passage, as the collection has it.
-    pub id: String,
-    /// MaxSim: the sum over query tokens of the largest inner product with a passage token. Higher is better.
-    pub score: f32,
-    /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Part of the text that the query matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snippet: Option<Snippet>,
-    /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<serde_json::Value>,
-}
-
-/// Result of one query.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SearchOutput {
-    /// At most `k` passages, best first; ties in the order of the collection. Empty for a query without a token.
-    pub hits: Vec<Hit>,
-    /// Number of passages whose residuals were read.
-    pub num_scored: usize,
-    /// Time of each stage in microseconds, without query encoding.
-    pub stages_us: StageTimes,
 }
 
 impl Engine {
@@ -202,6 +169,11 @@ impl Engine {
         Ok(self.encoder.get_or_init(|| encoder))
     }
 
+    /// The encoder of queries, if it is loaded.
+    pub(crate) fn loaded_encoder(&self) -> Option<&Encoder> {
+        self.encoder.get()
+    }
+
     /// Answers a query given as text.
     ///
     /// # Errors
@@ -226,14 +198,16 @@ impl Engine {
     ///
     /// # Errors
     /// - [`Error::BadOption`] if an option is out of range.
-    /// - [`Error::Search`] if the embeddings do not fit the index or are not finite, or the device fails.
+    /// - [`Error::Search`] if the embeddings do not fit the index or are not finite, the filter has a mistake, or the
+    ///   device fails.
     /// - [`Error::Index`] if an id, a text or metadata cannot be read.
     /// - [`Error::Encoder`] if a snippet is requested and the text cannot be tokenized.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
         options.check()?;
         let snapshot = self.snapshot();
         let params = options.params(snapshot.searcher());
-        let ranking = snapshot.searcher().search(query, &params, options.subset.as_deref())?;
+        let set = snapshot.passages(options)?;
+        let ranking = snapshot.searcher().search(query, &params, set.as_deref())?;
         self.output(&snapshot, query, ranking, options)
     }
 
@@ -246,7 +220,8 @@ impl Engine {
         options.check()?;
         let snapshot = self.snapshot();
         let params = options.params(snapshot.searcher());
-        let rankings = snapshot.searcher().search_batch(queries, &params, options.subset.as_deref())?;
+        let set = snapshot.passages(options)?;
+        let rankings = snapshot.searcher().search_batch(queries, &params, set.as_deref())?;
         queries
             .par_iter()
             .zip(rankings)
@@ -315,60 +290,6 @@ impl Engine {
     /// [`Error::Index`] if the index cannot be written.
     pub fn store_tuned(&self, best: &[Tuned]) -> Result<()> {
         tune::store(self, best)
-    }
-
-    /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
-    fn output(
-        &self,
-        snapshot: &Snapshot,
-        query: &[f32],
-        ranking: Ranking,
-        options: &SearchOptions,
-    ) -> Result<SearchOutput> {
-        let hit = |found| self.hit(snapshot, query, found, options);
-        let hits = ranking.hits.iter().map(hit).collect::<Result<_>>()?;
-        Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us })
-    }
-
-    fn hit(
-        &self,
-        snapshot: &Snapshot,
-        query: &[f32],
-        found: &selvedge_search::Hit,
-        options: &SearchOptions,
-    ) -> Result<Hit> {
-        let &selvedge_search::Hit { pid, score, .. } = found;
-        let index = snapshot.index();
-        // An index made from embeddings has ids only.
-        let has_text = index.manifest().encoder.is_some();
-        let wants_text = has_text && (options.text || options.snippet.is_some());
-        if !(wants_text || options.metadata) {
-            return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None });
-        }
-        let Document { id, text, metadata } = index.document(pid)?;
-        let snippet =
-            options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
-        Ok(Hit {
-            pid,
-            id,
-            score,
-            snippet: snippet.transpose()?,
-            text: Some(text).filter(|_| has_text && options.text),
-            metadata: metadata.filter(|_| options.metadata),
-        })
-    }
-
-    /// Returns the part of a passage that a query matched. In a pooled index, or without a loaded encoder, embeddings
-    /// cannot be paired with tokens, and the part is the beginning.
-    fn snippet(&self, snapshot: &Snapshot, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
-        let is_pooled = snapshot.index().manifest().build.pool.is_some();
-        let Some(encoder) = self.encoder.get().filter(|_| !is_pooled) else {
-            return Ok(Snippet::beginning(text, chars));
-        };
-        let spans = encoder.passage_token_spans(text)?;
-        let search = snapshot.searcher();
-        let rows = search.reconstruct(pid)?;
-        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(search.dim(), query, &rows)))
     }
 }
 

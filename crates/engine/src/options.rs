@@ -2,7 +2,7 @@
 
 use crate::{Device, Error, Result};
 use selvedge_encoder::LoadOptions;
-use selvedge_search::{Mode, Search, SearchParams, Subset};
+use selvedge_search::{Filter, Mode, Search, SearchParams};
 use std::sync::Arc;
 
 /// Encoder of the queries of an open index.
@@ -51,9 +51,15 @@ pub struct SearchOptions {
     pub ndocs: Option<usize>,
     /// Number of candidates scored with their residuals, at least 1; raised to `k`. `None`: as for `nprobe`.
     pub num_rescored: Option<usize>,
-    /// Passages that may be found. `None`: all. Their pids are of one generation: after
-    /// [`Engine::refresh`](crate::Engine::refresh) a subset has to be made anew.
-    pub subset: Option<Arc<Subset>>,
+    /// Condition on the metadata of the passages that may be found: see [`filter`](mod@crate::filter).
+    pub filter: Option<Arc<Filter>>,
+    /// Ids of the passages that may be found; those that the index does not have are ignored. To look them up once,
+    /// give the same [`Arc`] to each search.
+    pub ids: Option<Arc<[String]>>,
+    /// Keys of metadata whose values are counted among the best passages.
+    pub facets: Vec<String>,
+    /// Number of the best passages whose values are counted, at least 1; raised to `k`.
+    pub facet_depth: usize,
     /// Whether hits carry the text of their passage.
     pub text: bool,
     /// Whether hits carry the metadata of their passage.
@@ -72,7 +78,10 @@ impl Default for SearchOptions {
             nprobe: None,
             ndocs: None,
             num_rescored: None,
-            subset: None,
+            filter: None,
+            ids: None,
+            facets: Vec::new(),
+            facet_depth: 100,
             text: false,
             metadata: false,
             snippet: None,
@@ -81,10 +90,16 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
+    /// Number of passages that a search by these options ranks: those that are returned, and those that are counted.
+    pub(crate) fn depth(&self) -> usize {
+        if self.facets.is_empty() { self.k } else { self.k.max(self.facet_depth) }
+    }
+
     /// Returns the parameters of a search by these options: as given, or else as tuned on the index, or else the
     /// defaults.
     pub fn params(&self, search: &dyn Search) -> SearchParams {
-        let mut params = if self.exact { SearchParams::exact(self.k) } else { search.params(self.k) };
+        let k = self.depth();
+        let mut params = if self.exact { SearchParams::exact(k) } else { search.params(k) };
         if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
             *nprobe = self.nprobe.unwrap_or(*nprobe);
             *ndocs = self.ndocs.unwrap_or(*ndocs);
@@ -95,8 +110,13 @@ impl SearchOptions {
 
     /// Checks that every number is at least 1.
     pub(crate) fn check(&self) -> Result<()> {
-        let numbers =
-            [("k", Some(self.k)), ("nprobe", self.nprobe), ("ndocs", self.ndocs), ("num_rescored", self.num_rescored)];
+        let numbers = [
+            ("k", Some(self.k)),
+            ("nprobe", self.nprobe),
+            ("ndocs", self.ndocs),
+            ("num_rescored", self.num_rescored),
+            ("facet_depth", Some(self.facet_depth)),
+        ];
         match numbers.into_iter().find(|&(_, number)| number == Some(0)) {
             Some((option, _)) => Err(Error::option(option, 0, "expected at least 1")),
             None => Ok(()),

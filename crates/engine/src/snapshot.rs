@@ -1,11 +1,11 @@
 //! One generation of an index on a device.
 
 use crate::device::on_device;
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Result, SearchOptions};
 use selvedge_index::{Check, Index};
-use selvedge_search::{Search, Searcher, Subset};
-use std::borrow::Cow;
+use selvedge_search::{PassageSet, Search, Searcher};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Size in bytes up to which all checksums of an index are verified when it is opened; that takes well under a second.
 const CHECKED_BYTES: u64 = 1 << 30;
@@ -14,7 +14,12 @@ const CHECKED_BYTES: u64 = 1 << 30;
 pub struct Snapshot {
     index: Index,
     search: Box<dyn Search>,
+    /// The last list of ids that a search was restricted to, and their passages.
+    listed: Mutex<Option<Listed>>,
 }
+
+/// A list of ids, and their passages.
+type Listed = (Arc<[String]>, Arc<PassageSet>);
 
 impl Snapshot {
     /// Opens the newest generation, and verifies its checksums if it is small.
@@ -24,7 +29,7 @@ impl Snapshot {
         let search = on_device!(device, backend => {
             Ok::<_, Error>(Box::new(Searcher::new(backend, &index)?) as Box<dyn Search>)
         })?;
-        Ok(Self { index, search })
+        Ok(Self { index, search, listed: Mutex::default() })
     }
 
     /// Opens the newest generation if it is not this one. Only segments that this one lacks are read and loaded.
@@ -32,7 +37,7 @@ impl Snapshot {
         let check = if is_small(&self.index) { Check::Checksums } else { Check::Structure };
         let Some(index) = self.index.refreshed(check)? else { return Ok(None) };
         let search = self.search.followed(&index)?;
-        Ok(Some(Self { index, search }))
+        Ok(Some(Self { index, search, listed: Mutex::default() }))
     }
 
     /// Returns the open index, which holds the documents and the manifest.
@@ -50,16 +55,40 @@ impl Snapshot {
         self.index.generation()
     }
 
-    /// Passages that are not deleted, of a subset or of all; `None` if these are all pids.
-    pub(crate) fn alive<'a>(&self, subset: Option<&'a Subset>) -> Option<Cow<'a, Subset>> {
-        let num_pids = self.index.num_pids();
-        if self.index.num_passages() == num_pids {
-            return subset.map(Cow::Borrowed);
+    /// Returns the passages that a search may find by these options, those that a filter and ids leave; `None` if it
+    /// may find all.
+    ///
+    /// # Errors
+    /// [`Error::Search`](crate::Error::Search) if the filter has a mistake, or the index has no columns of metadata;
+    /// [`Error::Index`](crate::Error::Index) if an id or a column cannot be read.
+    pub fn passages(&self, options: &SearchOptions) -> Result<Option<Arc<PassageSet>>> {
+        let filtered = options.filter.as_ref().map(|filter| self.search.filtered(filter)).transpose()?;
+        let listed = options.ids.as_ref().map(|ids| self.with_ids(ids)).transpose()?;
+        Ok(match (filtered, listed) {
+            (Some(filtered), Some(listed)) => Some(Arc::new(filtered.intersection(&listed)?)),
+            (filtered, listed) => filtered.or(listed),
+        })
+    }
+
+    /// Returns the passages of these ids that are in the index. The set of the last list is kept.
+    fn with_ids(&self, ids: &Arc<[String]>) -> Result<Arc<PassageSet>> {
+        let lock = || self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, set)) = lock().as_ref().filter(|(listed, _)| Arc::ptr_eq(listed, ids)) {
+            return Ok(Arc::clone(set));
         }
-        let local = subset.map(|subset| subset.local(0, num_pids as usize));
-        let is_included = |pid: &u32| local.as_ref().is_none_or(|local| local.contains(*pid));
-        let pids = self.index.pids().filter(is_included).collect();
-        Some(Cow::Owned(Subset::new(pids, num_pids as usize).expect("pids of the index")))
+        let mut documents = self.index.documents().reader();
+        let mut pids = Vec::with_capacity(ids.len());
+        for id in &**ids {
+            pids.extend(documents.find(id)?);
+        }
+        let set = Arc::new(self.search.passages(&pids)?);
+        *lock() = Some((Arc::clone(ids), Arc::clone(&set)));
+        Ok(set)
+    }
+
+    /// Pids of a set, or of all passages that are not deleted.
+    pub(crate) fn pids(&self, set: Option<&PassageSet>) -> Vec<u32> {
+        set.map_or_else(|| self.index.pids().collect(), |set| set.pids().collect())
     }
 }
 

@@ -5,9 +5,10 @@
 //! `k` are kept.
 
 use crate::{Engine, Error, Progress, Queries, Result};
-use selvedge_search::{Tuned, Tuning, tune as tune_for};
+use selvedge_search::{Filter, Tuned, Tuning, tune as tune_for};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Options of [`Engine::tune`].
 #[derive(Clone, Debug)]
@@ -16,13 +17,15 @@ pub struct TuneOptions {
     pub recall: f64,
     /// Numbers of results to tune for, each at least 1 and given once.
     pub k: Vec<usize>,
+    /// Condition on the metadata of the passages that searches may find, as later searches will have it.
+    pub filter: Option<Arc<Filter>>,
     /// Whether the settings are only measured, and not stored in the index.
     pub dry_run: bool,
 }
 
 impl Default for TuneOptions {
     fn default() -> Self {
-        Self { recall: 0.99, k: vec![10, 100], dry_run: false }
+        Self { recall: 0.99, k: vec![10, 100], filter: None, dry_run: false }
     }
 }
 
@@ -75,8 +78,9 @@ pub(crate) fn tune(
         selvedge_index::check_writable(snapshot.index().path())?;
     }
     let mut report = TuneReport::default();
+    let set = options.filter.as_ref().map(|filter| snapshot.searcher().filtered(filter)).transpose()?;
     for &k in &options.k {
-        match tune_for(snapshot.searcher(), &queries.embeddings, k, options.recall, progress)? {
+        match tune_for(snapshot.searcher(), &queries.embeddings, k, options.recall, set.as_deref(), progress)? {
             Tuning::Found(tried) => {
                 report.best.push(tried[0]);
                 report.tried.push(tried);
@@ -132,7 +136,9 @@ mod tests {
 
     #[test]
     fn options_out_of_range_are_refused() {
-        let check = |recall, k: &[usize]| TuneOptions { recall, k: k.to_vec(), dry_run: true }.check();
+        let check = |recall, k: &[usize]| {
+            TuneOptions { recall, k: k.to_vec(), dry_run: true, ..TuneOptions::default() }.check()
+        };
         assert!(check(1.0, &[1, 2]).is_ok());
         for (recall, k, option) in [
             (0.0, &[1][..], "recall"),

@@ -81,7 +81,7 @@ fn a_measurement_stops_in_every_stage() {
 fn tuning_stops_in_every_stage_and_stores_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let options = TuneOptions { recall: 0.5, k: vec![2], dry_run: false };
+    let options = TuneOptions { recall: 0.5, k: vec![2], dry_run: false, ..TuneOptions::default() };
     let stages = ["exhaustive search", "choose settings", "time settings"];
     let stored = || Index::open(&dir.path().join("i"), Check::Structure).unwrap().manifest().search.clone();
     stops_in_every_stage(&stages, |watch| {

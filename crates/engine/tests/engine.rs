@@ -5,8 +5,7 @@
 mod support;
 
 use selvedge::build::from_documents;
-use selvedge::{BuildOptions, Engine, Error, OpenOptions, SearchOptions, Subset};
-use std::sync::Arc;
+use selvedge::{BuildOptions, Engine, Error, OpenOptions, SearchOptions};
 use support::{ENCODER, TEXTS, build, engine};
 
 #[test]
@@ -28,7 +27,7 @@ fn hits_carry_as_much_as_is_requested() {
 }
 
 #[test]
-fn a_text_is_its_embeddings_alone_in_a_batch_and_in_a_subset() {
+fn a_text_is_its_embeddings_alone_in_a_batch_and_among_ids() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
     let options = SearchOptions::default();
@@ -43,8 +42,8 @@ fn a_text_is_its_embeddings_alone_in_a_batch_and_in_a_subset() {
     }
     assert_eq!((batch[0].hits[0].id.as_str(), batch[1].hits[0].id.as_str()), ("rotate", "mail"));
     assert!(batch[2].hits.is_empty());
-    let subset = Arc::new(Subset::new(vec![1, 4], TEXTS.len()).unwrap());
-    let within = SearchOptions { subset: Some(subset), ..SearchOptions::default() };
+    let listed = [TEXTS[1].0, "none", TEXTS[4].0].map(str::to_owned);
+    let within = SearchOptions { ids: Some(listed.into()), ..SearchOptions::default() };
     let ids: Vec<_> = engine.search("rotated log files", &within).unwrap().hits.into_iter().map(|h| h.id).collect();
     assert!(ids.len() == 2 && !ids.contains(&"rotate".to_owned()), "{ids:?}");
 }

@@ -6,10 +6,9 @@ mod support;
 
 use selvedge::build::{Arrays, from_arrays, from_documents};
 use selvedge::{
-    BuildOptions, Engine, Error, EvalOptions, MineOptions, Model, OpenOptions, Progress, SearchOptions, Step, Subset,
-    Teacher, TuneOptions, Tuned, mine,
+    BuildOptions, Engine, Error, EvalOptions, MineOptions, Model, OpenOptions, Progress, SearchOptions, Step, Teacher,
+    TuneOptions, Tuned, mine,
 };
-use std::sync::Arc;
 use support::{ENCODER, TEXTS, documents, engine, qrels, queries};
 
 /// Fails at the first report: nothing may be searched or encoded.
@@ -22,20 +21,20 @@ impl Progress for Never {
 }
 
 #[test]
-fn every_ranking_of_a_measurement_is_within_the_subset() {
+fn every_ranking_of_a_measurement_is_within_the_ids() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
     let queries = queries(&engine);
-    let eval = |pids: Option<Vec<u32>>| {
-        let subset = pids.map(|pids| Arc::new(Subset::new(pids, TEXTS.len()).unwrap()));
-        let search = SearchOptions { subset, ..SearchOptions::default() };
+    let eval = |pids: Option<[usize; 3]>| {
+        let ids = pids.map(|pids| pids.map(|pid| TEXTS[pid].0.to_owned()).into());
+        let search = SearchOptions { ids, ..SearchOptions::default() };
         let options = EvalOptions { search, dense: true, ..EvalOptions::default() };
         engine.eval(&queries, &qrels(), &options, &()).unwrap()
     };
     let all = eval(None);
     assert_eq!((all.quality.recall_100, all.exact_f32.recall_100, all.dense.unwrap().recall_100), (1.0, 1.0, 1.0));
     // The answer of the second query is outside.
-    let within = eval(Some(vec![0, 1, 4]));
+    let within = eval(Some([0, 1, 4]));
     let recalls = (within.quality.recall_100, within.exact_f32.recall_100, within.dense.unwrap().recall_100);
     assert_eq!(recalls, (0.5, 0.5, 0.5));
     assert_eq!((within.recall_vs_exact_100, within.approximate_100), (1.0, 1.0));
@@ -73,7 +72,7 @@ fn tuning_keeps_the_settings_of_other_numbers_of_results() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
     let tune = |k: &[usize]| {
-        let options = TuneOptions { recall: 0.5, k: k.to_vec(), dry_run: false };
+        let options = TuneOptions { recall: 0.5, k: k.to_vec(), dry_run: false, ..TuneOptions::default() };
         engine.tune(&queries(&engine), &options, &()).unwrap();
     };
     let stored = || -> Vec<usize> {

@@ -45,11 +45,12 @@ impl Policy {
         plan
     }
 
-    /// Places of all neighbours that fit one segment, and of all segments with deleted passages. Merging them makes the
-    /// index as small as it can be.
+    /// Places of all neighbours that fit one segment, and of all segments with deleted passages or without columns of
+    /// metadata. Merging them makes the index as small as it can be.
     pub fn plan_all(&self, segments: &[SegmentEntry]) -> Vec<Range<usize>> {
         let runs = self.runs(segments, |_| true, 1);
-        runs.into_iter().filter(|run| run.len() > 1 || segments[run.start].deleted.is_some()).collect()
+        let is_whole = |segment: &SegmentEntry| segment.deleted.is_none() && segment.columns.is_some();
+        runs.into_iter().filter(|run| run.len() > 1 || !is_whole(&segments[run.start])).collect()
     }
 
     fn tier(&self, segment: &SegmentEntry) -> u32 {
@@ -113,6 +114,7 @@ mod tests {
             lists: file,
             documents: file,
             ids: file,
+            columns: Some(file),
             deleted: (deleted > 0).then_some(DeletedEntry { number: 0, count: deleted, num_tokens: deleted, file }),
         };
         sizes.iter().map(segment).collect()
@@ -148,6 +150,9 @@ mod tests {
         assert_eq!(POLICY.plan_all(&segments(&[(1500, 0), (400, 0), (200, 0), (1, 0)])), [0..2, 2..4]);
         assert_eq!(POLICY.plan_all(&segments(&[(1500, 0)])), []);
         assert_eq!(POLICY.plan_all(&segments(&[(1500, 1), (1900, 0)])), [0..1]);
+        let mut old = whole(&[1500, 1900]);
+        old[1].columns = None;
+        assert_eq!(POLICY.plan_all(&old), [1..2], "a segment without columns");
     }
 
     /// 100,000 single additions: the number of segments stays below `fanout - 1` per tier, and each passage is copied

@@ -47,6 +47,11 @@ impl Deleted {
         (0..num_passages).filter(move |pid| deleted.next_if_eq(pid).is_none())
     }
 
+    /// The set as a bitmap.
+    pub fn as_bitmap(&self) -> &RoaringBitmap {
+        &self.0
+    }
+
     /// The set together with `more`.
     pub(crate) fn union(&self, more: &RoaringBitmap) -> Self {
         Self(Arc::new(&*self.0 | more))
@@ -59,14 +64,7 @@ impl Deleted {
         // All of it is used, so all of it is checked: it is small.
         file.check()?;
         let bad = |what| Error::Deleted { path: file.path.clone(), what };
-        // A container takes at most 8 KiB of memory, and may take 8 bytes of the file.
-        if num_containers(&file.payload).is_none_or(|found| found > segment.count.div_ceil(CONTAINER_PASSAGES)) {
-            return Err(bad("not a bitmap of this segment's passages"));
-        }
-        let set = RoaringBitmap::deserialize_from(&file.payload[..]).map_err(|_| bad("not a roaring bitmap"))?;
-        if set.max().is_some_and(|last| last >= segment.count) {
-            return Err(bad("holds a passage after the segment's last"));
-        }
+        let set = bitmap_of(&file.payload, segment.count).map_err(bad)?;
         if set.len() != u64::from(entry.count) {
             return Err(bad("holds another number of passages than the manifest says"));
         }
@@ -80,6 +78,19 @@ impl Deleted {
         self.0.serialize_into(&mut bytes).expect("memory takes every byte");
         out.write(&bytes)?;
         out.finish()
+    }
+}
+
+/// Reads a serialized bitmap of passages of a segment of `num_passages`; an error says what is wrong.
+pub(crate) fn bitmap_of(bytes: &[u8], num_passages: u32) -> Result<RoaringBitmap, &'static str> {
+    // A container takes at most 8 KiB of memory, and may take 8 bytes of the file.
+    if num_containers(bytes).is_none_or(|found| found > num_passages.div_ceil(CONTAINER_PASSAGES)) {
+        return Err("not a bitmap of this segment's passages");
+    }
+    let set = RoaringBitmap::deserialize_from(bytes).map_err(|_| "not a roaring bitmap")?;
+    match set.max().is_some_and(|last| last >= num_passages) {
+        true => Err("holds a passage after the segment's last"),
+        false => Ok(set),
     }
 }
 

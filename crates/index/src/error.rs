@@ -69,6 +69,12 @@ pub enum Error {
         /// Directory of the index.
         path: PathBuf,
     },
+    /// A segment without columns of metadata, of an index that was made before they were written.
+    #[error("{}: made without columns of metadata; write them: selvedge compact {}", path.display(), path.display())]
+    NoColumns {
+        /// Directory of the index.
+        path: PathBuf,
+    },
     /// A file of the index is missing.
     #[error("{}: missing", path.display())]
     MissingFile {
@@ -251,6 +257,14 @@ pub enum Error {
         /// Rule that is broken.
         what: &'static str,
     },
+    /// Columns of metadata that do not fit their segment, or are damaged.
+    #[error("{}: {what}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Rule that is broken.
+        what: &'static str,
+    },
     /// An id that the index has, given to a passage that is added.
     #[error("id {id:?} exists in the index already; to replace its passage, update it")]
     IdExists {
@@ -343,6 +357,8 @@ impl Error {
             | Self::OldFormat { path, .. }
             | Self::IdTable { path, .. }
             | Self::Deleted { path, .. }
+            | Self::Columns { path, .. }
+            | Self::NoColumns { path }
             | Self::MissingFile { path }
             | Self::BadMagic { path, .. }
             | Self::FormatVersion { path, .. }

@@ -39,13 +39,15 @@ pub enum FileKind {
     Ids,
     /// Passages of a segment that are deleted.
     Deleted,
+    /// Columns of the metadata of a segment.
+    Columns,
     /// Record of what the passages were read from: bytes that only the caller of [`Writer`](crate::Writer) reads.
     Sources,
 }
 
 impl FileKind {
     /// All kinds.
-    pub const ALL: [FileKind; 12] = [
+    pub const ALL: [FileKind; 13] = [
         Self::Manifest,
         Self::Codec,
         Self::OldDocuments,
@@ -58,6 +60,7 @@ impl FileKind {
         Self::Ids,
         Self::Deleted,
         Self::Sources,
+        Self::Columns,
     ];
 
     /// Number of this kind in a file's header.
@@ -75,6 +78,7 @@ impl FileKind {
             Self::Ids => 10,
             Self::Deleted => 11,
             Self::Sources => 12,
+            Self::Columns => 13,
         }
     }
 
@@ -93,12 +97,13 @@ impl FileKind {
             Self::Ids => "ids",
             Self::Deleted => "deleted",
             Self::Sources => "sources",
+            Self::Columns => "columns",
         }
     }
 
-    /// Whether a search reads files of this kind, rather than only the output of its results.
+    /// Whether a search without a filter reads files of this kind, rather than only the output of its results.
     pub fn is_searched(self) -> bool {
-        !matches!(self, Self::OldDocuments | Self::Documents | Self::Ids | Self::Sources)
+        !matches!(self, Self::OldDocuments | Self::Documents | Self::Ids | Self::Sources | Self::Columns)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | bytes | type | contents |
 //! |---|---|---|
 //! | 0..8 | `[u8; 8]` | magic, `SELVEDGE` |
-//! | 8..12 | u32 | format version, 2 or 3 |
+//! | 8..12 | u32 | format version, 2 to 4 |
 //! | 12..16 | u32 | kind of the file ([`FileKind::number`](crate::FileKind::number)) |
 //! | 16..20 | u32 | number of the file among its kind |
 //! | 20..24 | u32 | CRC-32 of the payload |
@@ -27,7 +27,8 @@ pub const MAGIC: [u8; 8] = *b"SELVEDGE";
 
 /// Format version that is written. Version 2 added trellis rows and weight indices of any width, version 3 generations:
 /// numbered manifests and codecs, documents and ids per segment, deleted passages, and lists without their empty heads.
-pub const FORMAT_VERSION: u32 = 3;
+/// Version 4 added columns of metadata.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Oldest format version of a file that is read. An index whose manifest has it is converted by
 /// [`upgrade`](crate::upgrade()), which keeps most of its files as they are.
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn header_bytes_are_frozen() {
         let file = IndexFile::new(FileKind::Codes, 7);
-        let expected = "53454c5645444745 03000000 05000000 07000000 efbeadde 0807060504030201 \
+        let expected = "53454c5645444745 04000000 05000000 07000000 efbeadde 0807060504030201 \
             00000000000000000000000000000000000000000000000000000000 ";
         let found = header(file, 0x0102_0304_0506_0708, 0xdead_beef);
         let hex: String = found.iter().map(|b| format!("{b:02x}")).collect();

@@ -14,6 +14,7 @@
 //!   lists-0003       passages of each centroid          /
 //!   texts-0003       ids | texts and metadata          /                zstd blocks
 //!   ids-0003         passages by hashes of their ids  /
+//!   columns-0003     passages by metadata            /
 //!   deleted-0006     deleted passages of a segment                      roaring bitmap
 //!   sources-0002     what the passages were read from                   bytes of the caller, if it stores any
 //! ```
@@ -38,14 +39,15 @@
 //! were added, deleted ones included. A segment's number and the pid within it stay until the segment is merged.
 //!
 //! The layouts are documented where they are written: the header in `framed_file.rs`, payloads in `codec_file.rs`,
-//! `documents/mod.rs`, `documents/ids.rs`, `deleted.rs`, `segment/mod.rs` and `lists/mod.rs`. The crate's README is a
-//! tour of the code.
+//! `documents/mod.rs`, `documents/ids.rs`, `columns/mod.rs`, `deleted.rs`, `segment/mod.rs` and `lists/mod.rs`. The
+//! crate's README is a tour of the code.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
 mod bits;
 mod change;
 mod codec_file;
+mod columns;
 mod commit;
 mod compact;
 mod deleted;
@@ -70,6 +72,7 @@ mod upgrade;
 mod verify;
 mod writer;
 
+pub use columns::{ColumnInfo, Columns, Value, ValueKind, ValueType};
 pub use commit::{check_writable, write_search};
 pub use compact::Policy;
 pub use deleted::Deleted;
@@ -82,6 +85,7 @@ pub use manifest::{
     BuildInfo, CodecEntry, DeletedEntry, EncoderInfo, Manifest, ManifestInfo, SegmentEntry, SourcesEntry,
 };
 pub use reader::{Check, Index};
+pub use roaring::RoaringBitmap;
 pub use segment::Segment;
 pub use snapshot::{Generation, generations_at, is_index};
 pub use spool::{Spool, SpoolReader};

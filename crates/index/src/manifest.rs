@@ -117,6 +117,9 @@ pub struct SegmentEntry {
     pub documents: FileEntry,
     /// File of the hashes of the ids.
     pub ids: FileEntry,
+    /// File of the columns of metadata; `None` in a segment that was made before they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<FileEntry>,
     /// File of the deleted passages; `None` if none is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<DeletedEntry>,
@@ -155,8 +158,8 @@ impl SegmentEntry {
         self.num_tokens - self.deleted.map_or(0, |deleted| deleted.num_tokens)
     }
 
-    /// Files of the segment: offsets, codes, residuals, weights, lists, documents, ids, and deleted passages if there
-    /// are any.
+    /// Files of the segment: offsets, codes, residuals, weights, lists, documents, ids, and, where they exist, columns
+    /// and deleted passages.
     pub fn files(&self) -> impl Iterator<Item = (IndexFile, FileEntry)> + use<> {
         let file = |kind| IndexFile::new(kind, self.number);
         let of_segment = [
@@ -169,7 +172,8 @@ impl SegmentEntry {
             (file(FileKind::Ids), self.ids),
         ];
         let deleted = self.deleted.map(|deleted| (IndexFile::new(FileKind::Deleted, deleted.number), deleted.file));
-        of_segment.into_iter().chain(deleted)
+        let columns = self.columns.map(|columns| (file(FileKind::Columns), columns));
+        of_segment.into_iter().chain(columns).chain(deleted)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening an index: every file is mapped. Only the heads of inverted lists and the sets of deleted passages are
 //! unpacked.
 
+use crate::columns::{ColumnInfo, Columns};
 use crate::deleted::Deleted;
 use crate::documents::{Document, Documents, DocumentsFile, DocumentsPart, IdTable};
 use crate::error::{Error, Result};
@@ -258,6 +259,17 @@ impl Index {
         Ok(Some(file.payload.clone()))
     }
 
+    /// Sizes of the columns of metadata, ascending by key and kind, deleted passages included. A key with values of
+    /// several kinds has several.
+    ///
+    /// # Errors
+    /// [`Error::NoColumns`] if a segment was made before columns were written.
+    pub fn columns(&self) -> Result<Vec<ColumnInfo>> {
+        let missing = || Error::NoColumns { path: self.path.clone() };
+        let of_segments = self.segments.iter().map(|segment| segment.columns.as_ref().ok_or_else(missing));
+        Ok(Columns::merged_infos(of_segments.collect::<Result<Vec<_>>>()?.into_iter()))
+    }
+
     /// Bytes on disk per embedding of all files that search reads: all but documents, ids and sources.
     pub fn bytes_per_vector(&self) -> f64 {
         let bytes = self.bytes_on_disk().into_iter().filter(|(kind, _)| kind.is_searched());
@@ -292,13 +304,15 @@ fn open_segment(
             files: None,
         });
     }
-    let (segment, segment_files) = Segment::open(storage, entry, first_pid, deleted.clone(), codec)?;
+    let columns = entry.columns.map(|named| Columns::open(storage, entry.number, named, entry.count)).transpose()?;
+    let (columns, columns_file) = columns.unzip();
+    let (segment, segment_files) = Segment::open(storage, entry, first_pid, columns, deleted.clone(), codec)?;
     let name = IndexFile::new(FileKind::Documents, entry.number);
     let framed = FramedFile::open_named(storage, name, entry.documents)?;
     let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
     let (ids, ids_file) = IdTable::open(storage, entry)?;
     let documents = DocumentsPart { first_pid, count: entry.count, file, ids, deleted };
-    let others = [framed, ids_file].into_iter().chain(deleted_file).collect();
+    let others = [framed, ids_file].into_iter().chain(columns_file).chain(deleted_file).collect();
     Ok(Opened { segment, documents, files: Some((segment_files, others)) })
 }
 

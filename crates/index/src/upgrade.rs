@@ -7,6 +7,7 @@
 //! In format 2, `manifest` and `codec` have no number. Documents files cover runs of passages that are not a segment's,
 //! or there are none, and ids are decimal pids.
 
+use crate::columns::ColumnsBuilder;
 use crate::deleted::Deleted;
 use crate::documents::{Documents, DocumentsFile, DocumentsPart, DocumentsWriter, IdTable, RawDocument, hash_of};
 use crate::error::{Error, Result};
@@ -161,11 +162,12 @@ impl OldSegment {
         self.first_pid..self.first_pid + self.count
     }
 
-    /// Writes the documents and the table of ids of the segment.
+    /// Writes the documents, the table of ids and the columns of the segment.
     fn with_documents(&self, documents: &Documents, target: &dyn Storage) -> Result<SegmentEntry> {
         let mut writer = DocumentsWriter::create(target, self.number)?;
         let mut reader = documents.reader();
         let mut hashes = Vec::with_capacity(self.count as usize);
+        let mut columns = ColumnsBuilder::default();
         for pid in self.pids() {
             let number = pid.to_string();
             let document = match documents.is_empty() {
@@ -173,6 +175,7 @@ impl OldSegment {
                 false => reader.raw(pid)?,
             };
             hashes.push(hash_of(document.id));
+            columns.push(document.metadata);
             writer.push(document)?;
         }
         Ok(SegmentEntry {
@@ -187,6 +190,7 @@ impl OldSegment {
             lists: self.lists,
             documents: writer.finish()?,
             ids: IdTable::write(target, self.number, &hashes)?,
+            columns: Some(columns.write(target, self.number)?),
             deleted: None,
         })
     }

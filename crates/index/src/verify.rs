@@ -2,10 +2,11 @@
 //!
 //! For each file, verification checks header, length and checksum, and that the manifest names this very file. Then it
 //! checks the meaning of the bytes: the codec's bounds; that offsets ascend and codes are in range; that each inverted
-//! list holds exactly the passages that have its code; that every document unpacks; that the table of ids is that of
-//! the documents; that as many tokens are deleted as the manifest says, and that no id is twice among the passages that
-//! are not. Without a readable manifest, it checks each index file in the directory by itself.
+//! list holds exactly the passages that have its code; that every document unpacks; that the table of ids and the
+//! columns are made of the documents; that as many tokens are deleted as the manifest says, and that no id is twice
+//! among the passages that are not. Without a readable manifest, it checks each index file in the directory by itself.
 
+use crate::columns::{Columns, ColumnsBuilder};
 use crate::deleted::Deleted;
 use crate::documents::{Documents, DocumentsFile, DocumentsPart, IdTable, hash_of};
 use crate::error::{Error, Result};
@@ -132,12 +133,20 @@ fn check_structure(
         let [documents, ids] = [FileKind::Documents, FileKind::Ids].map(|kind| IndexFile::new(kind, entry.number));
         let checked = is_sound(&documents).then(|| check_documents(storage, entry));
         ids_alive = match (ids_alive, &checked, Deleted::open(storage, entry)) {
-            (Some(before), Some(Ok(hashes)), Ok((deleted, _))) => Some(before.and(hashes, &deleted)),
+            (Some(before), Some(Ok((hashes, _))), Ok((deleted, _))) => Some(before.and(hashes, &deleted)),
             _ => None,
         };
         match checked {
-            Some(Ok(hashes)) if is_sound(&ids) => note(ids, check_ids(storage, entry, &hashes)),
-            Some(checked) => note(documents, checked.map(drop)),
+            Some(Ok((hashes, columns))) => {
+                if is_sound(&ids) {
+                    note(ids, check_ids(storage, entry, &hashes));
+                }
+                let file = IndexFile::new(FileKind::Columns, entry.number);
+                if is_sound(&file) {
+                    note(file, check_columns(storage, entry, columns));
+                }
+            }
+            Some(Err(error)) => note(documents, Err(error)),
             None => {}
         }
         if let Some(deleted) = entry.deleted {
@@ -216,7 +225,7 @@ impl IdsAlive {
 /// Checks the number of tokens of the deleted passages of a segment, whose files are sound.
 fn check_deleted(storage: &dyn Storage, manifest: &Manifest, entry: &SegmentEntry) -> Result<()> {
     let (Some(named), Ok((deleted, _))) = (entry.deleted, Deleted::open(storage, entry)) else { return Ok(()) };
-    let (segment, _) = Segment::open(storage, entry, 0, Deleted::default(), manifest.codec.sizes())?;
+    let (segment, _) = Segment::open(storage, entry, 0, None, Deleted::default(), manifest.codec.sizes())?;
     let found: usize = deleted.iter().map(|pid| segment.passages.tokens(pid as usize).len()).sum();
     if found == named.num_tokens as usize {
         return Ok(());
@@ -248,10 +257,28 @@ fn open_part(storage: &dyn Storage, entry: &SegmentEntry, first_pid: u32) -> Res
     Ok(DocumentsPart { first_pid, count: entry.count, file, ids: IdTable::default(), deleted: Deleted::default() })
 }
 
-/// Reads every document of a segment; returns the hashes of their ids.
-fn check_documents(storage: &dyn Storage, entry: &SegmentEntry) -> Result<Vec<u32>> {
+/// Reads every document of a segment; returns the hashes of their ids, and the columns of their metadata.
+fn check_documents(storage: &dyn Storage, entry: &SegmentEntry) -> Result<(Vec<u32>, ColumnsBuilder)> {
     let documents = Documents::new(vec![open_part(storage, entry, 0)?]);
-    documents.iter(0..entry.count).map(|document| Ok(hash_of(document?.id.as_bytes()))).collect()
+    let (mut reader, mut columns) = (documents.reader(), ColumnsBuilder::default());
+    let mut check = |pid| {
+        reader.document(pid)?;
+        let document = reader.raw(pid)?;
+        columns.push(document.metadata);
+        Ok(hash_of(document.id))
+    };
+    let hashes = (0..entry.count).map(&mut check).collect::<Result<_>>()?;
+    Ok((hashes, columns))
+}
+
+/// Checks that a segment's columns are made of its documents.
+fn check_columns(storage: &dyn Storage, entry: &SegmentEntry, expected: ColumnsBuilder) -> Result<()> {
+    let Some(named) = entry.columns else { return Ok(()) };
+    let (_, file) = Columns::open(storage, entry.number, named, entry.count)?;
+    match file.payload == expected.into_bytes() {
+        true => Ok(()),
+        false => Err(Error::Columns { path: file.path, what: "are not made of the segment's metadata" }),
+    }
 }
 
 /// Checks the table of a segment's ids, whose hashes are these.
@@ -265,7 +292,7 @@ fn check_ids(storage: &dyn Storage, entry: &SegmentEntry, hashes: &[u32]) -> Res
 
 /// Checks offsets and codes, then rebuilds the inverted lists and compares them.
 fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: CodecSizes) -> Result<()> {
-    let (segment, files) = Segment::open(storage, entry, 0, Deleted::default(), codec)?;
+    let (segment, files) = Segment::open(storage, entry, 0, None, Deleted::default(), codec)?;
     check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();

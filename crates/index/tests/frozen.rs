@@ -2,8 +2,8 @@
 //!
 //! The directories under `frozen/` were made once, from `frozen/passages.jsonl`, and do not change. `v2` is format 2,
 //! made by `selvedge index frozen/passages.jsonl INDEX` with these options, and refused until `selvedge upgrade` has
-//! converted it; `v3` is format 3. If a test fails here, the format has changed: raise `FORMAT_VERSION` and say how an
-//! old index becomes a new one, or keep reading the old one.
+//! converted it; `v3` is format 3, without columns, and `v4` format 4. If a test fails here, the format has changed:
+//! raise `FORMAT_VERSION` and say how an old index becomes a new one, or keep reading the old one.
 //!
 //! | directory | made | opens |
 //! |---|---|---|
@@ -12,13 +12,15 @@
 //! | `v2-saturated` | as `v2-colbertv2-4`; table entries are 8.7 to 13 times the limit | no: refused as saturated |
 //! | `v3-selvedge-2` | by `Writer`, with codec, documents, codes, residuals and weights of `v2-selvedge-2` | yes |
 //! | `v3-changed` | with `--nbits 2`; then a passage added with `selvedge add`, and `pie` deleted | yes |
+//! | `v4-changed` | as `v3-changed`, with a date in the metadata of the added passage | yes |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
 use selvedge_index::{
-    Check, Error, FORMAT_VERSION, FileKind, Index, Manifest, Writer, is_index, upgrade, verify, write_search,
+    Check, Error, FORMAT_VERSION, FileKind, Index, Manifest, Value, Writer, is_index, upgrade, verify, write_search,
 };
 use std::collections::BTreeSet;
+use std::ops::Bound::{Included, Unbounded};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -123,12 +125,20 @@ fn frozen_indexes_are_read() {
         segment.lists.decode(5, &mut list);
         assert_eq!(list, [2], "{name}");
     }
-    assert_eq!(FORMAT_VERSION, 3, "a new format needs frozen indexes of its own beside these");
+    assert_eq!(FORMAT_VERSION, 4, "a new format needs frozen indexes of its own beside these");
 }
 
 #[test]
-fn a_frozen_index_that_was_changed_is_read() {
-    let (_directory, path) = present("v3-changed");
+fn frozen_indexes_that_were_changed_are_read() {
+    let metadata = serde_json::json!({ "metadata": { "pages": 1 } });
+    changed_is_read("v3-changed", &metadata);
+    let mut dated = metadata.clone();
+    dated["made"] = "2024-02-29".into();
+    changed_is_read("v4-changed", &dated);
+}
+
+fn changed_is_read(name: &str, of_spoon: &serde_json::Value) {
+    let (_directory, path) = present(name);
     let report = verify(&path).unwrap();
     assert!(report.is_sound(), "{report:?}");
     let index = Index::open(&path, Check::Checksums).unwrap();
@@ -137,11 +147,19 @@ fn a_frozen_index_that_was_changed_is_read() {
     assert!(index.ids().map(Result::unwrap).eq(["cup of tea", "Himmel", "spoon"]));
     assert_eq!([index.pid("pie").unwrap(), index.pid("spoon").unwrap()], [None, Some(3)]);
     let spoon = index.document(3).unwrap();
-    assert_eq!(
-        (&*spoon.text, spoon.metadata),
-        ("A silver spoon for the tea.", Some(serde_json::json!({ "metadata": { "pages": 1 } })))
-    );
+    assert_eq!((&*spoon.text, spoon.metadata.as_ref()), ("A silver spoon for the tea.", Some(of_spoon)));
     let [first, second] = index.segments() else { panic!("two segments") };
+    match &second.columns {
+        None => assert!(matches!(index.columns(), Err(Error::NoColumns { .. })), "{name}"),
+        Some(columns) => {
+            assert_eq!(
+                index.columns().unwrap().iter().map(|column| &*column.key).collect::<Vec<_>>(),
+                ["made", "metadata.pages", "pages", "tags"]
+            );
+            let day = Value::from("2024-02-29");
+            assert_eq!(columns.within("made", Included(&day), Unbounded).unwrap(), [0].into());
+        }
+    }
     assert!(first.deleted.iter().eq([0]) && second.deleted.is_empty());
     // The second segment has heads for the codes of its 8 tokens alone, of 22.
     let reader = CodeReader::new(&second.passages.codes, index.codec().unwrap().params.code_bits());
@@ -154,6 +172,11 @@ fn a_frozen_index_that_was_changed_is_read() {
     writer.commit().unwrap();
     let merged = Index::open(&path, Check::Checksums).unwrap();
     assert!(merged.segments().len() == 1 && merged.num_pids() == 3 && verify(&path).unwrap().is_sound());
+    // A merge writes the columns that a segment of format 3 lacks.
+    let columns = merged.segments()[0].columns.as_ref().unwrap();
+    let one = Value::Integer(1);
+    assert_eq!(columns.within("metadata.pages", Included(&one), Included(&one)).unwrap(), [2].into());
+    assert_eq!(columns.present("tags", None).unwrap(), [0].into());
 }
 
 #[test]

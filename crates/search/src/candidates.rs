@@ -26,7 +26,7 @@
 //! exhaustive search. The crate's README has the cost.
 
 use selvedge_backend::{Pid, Probed};
-use selvedge_index::{Cursor, InvertedLists};
+use selvedge_index::{Cursor, InvertedLists, RoaringBitmap};
 
 /// Passages per block. Their states take 256 KiB, a quarter of an L2 of 1 MiB, which the lists and the centroid table
 /// share.
@@ -44,6 +44,10 @@ const MARKS: usize = MARK as usize - 1;
 /// a query. After a query with more, such as one that probes every cell of a large index, the memory is
 /// freed.
 const MAX_CURSORS: usize = 1 << 16;
+
+/// Share of a block below which its allowed passages are looked up one by one: a lookup takes about as long as
+/// comparing this many states with the floor.
+const THIN: usize = 16;
 
 /// Number of states that are compared with the floor together: one cache line.
 const STEP: usize = 16;
@@ -140,16 +144,16 @@ fn gain(entry: i32, missing: i32) -> u32 {
 
 /// Adds the candidates of one segment of `num_passages` to `kept`.
 ///
-/// `lists` are the inverted lists of the segment, `segment` is its number, and `is_included` says which of its passages
-/// may be candidates. `probed` has the cells and missing scores of the query. The approximate score of a candidate
-/// is the sum of the gains in the module docs, each shifted right by [`gain_shift`].
+/// `lists` are the inverted lists of the segment, `segment` is its number, and `allowed` are the passages of it that
+/// may be candidates, or `None` if all may. `probed` has the cells and missing scores of the query. The approximate
+/// score of a candidate is the sum of the gains in the module docs, each shifted right by [`gain_shift`].
 pub fn gather(
     scratch: &mut Scratch,
     lists: &InvertedLists,
     num_passages: usize,
     segment: u32,
     probed: &Probed,
-    is_included: impl Fn(Pid) -> bool,
+    allowed: Option<&RoaringBitmap>,
     kept: &mut Kept,
 ) {
     let Scratch { states, cursors } = scratch;
@@ -177,7 +181,7 @@ pub fn gather(
                 });
             }
         }
-        drain(states, start, segment, &is_included, kept);
+        drain(states, start, segment, allowed, kept);
     }
     if cursors.capacity() > MAX_CURSORS {
         *cursors = Vec::new();
@@ -185,19 +189,43 @@ pub fn gather(
 }
 
 /// Adds the candidates of the block that starts at pid `start` to `kept`, and zeroes the states.
-fn drain(states: &mut [u32], start: usize, segment: u32, is_included: &impl Fn(Pid) -> bool, kept: &mut Kept) {
-    for (number, step) in states.chunks(STEP).enumerate() {
-        // States above this have a sum above the floor or, without a floor, any mark.
-        let floor = kept.floor.map_or(0, |floor| (floor as u32) << MARK_BITS | MARK);
-        if !step.iter().fold(false, |any, &state| any | (state > floor)) {
-            continue;
+fn drain(states: &mut [u32], start: usize, segment: u32, allowed: Option<&RoaringBitmap>, kept: &mut Kept) {
+    let pids = start as Pid..(start + states.len()) as Pid;
+    match allowed {
+        None => drain_states(states, start, segment, |_| true, kept),
+        Some(allowed) if allowed.range_cardinality(pids.clone()) as usize > states.len() / THIN => {
+            drain_states(states, start, segment, |pid| allowed.contains(pid), kept);
         }
-        for (pid, &state) in (start + number * STEP..).zip(step) {
-            let (pid, approx) = (pid as Pid, (state >> MARK_BITS) as i32);
-            if state > floor && is_included(pid) {
-                kept.push(Candidate { pid, segment, approx });
+        // Of few passages, only their own states are read.
+        Some(allowed) => {
+            for pid in allowed.range(pids) {
+                let state = states[pid as usize - start];
+                if state > least_state(kept) {
+                    kept.push(Candidate { pid, segment, approx: (state >> MARK_BITS) as i32 });
+                }
             }
         }
     }
     states.fill(0);
+}
+
+/// Adds the passages of a block that are included.
+fn drain_states(states: &[u32], start: usize, segment: u32, is_included: impl Fn(Pid) -> bool, kept: &mut Kept) {
+    for (number, step) in states.chunks(STEP).enumerate() {
+        let least = least_state(kept);
+        if !step.iter().fold(false, |any, &state| any | (state > least)) {
+            continue;
+        }
+        for (pid, &state) in (start + number * STEP..).zip(step) {
+            let (pid, approx) = (pid as Pid, (state >> MARK_BITS) as i32);
+            if state > least && is_included(pid) {
+                kept.push(Candidate { pid, segment, approx });
+            }
+        }
+    }
+}
+
+/// The state that candidates must exceed: then their sum is above the floor or, without a floor, they have any mark.
+fn least_state(kept: &Kept) -> u32 {
+    kept.floor.map_or(0, |floor| (floor as u32) << MARK_BITS | MARK)
 }

@@ -55,6 +55,28 @@ pub enum Error {
         /// Largest supported number of tokens.
         limit: usize,
     },
+    /// Mistake in the text of a filter.
+    #[error(
+        "column {column} of the filter: expected {expected}, found {}",
+        if found.is_empty() { "the end".to_owned() } else { format!("{found:?}") }
+    )]
+    FilterSyntax {
+        /// Number of the character at which the mistake is, from 1.
+        column: usize,
+        /// Words for what the grammar has there.
+        expected: &'static str,
+        /// Beginning of the text from there on.
+        found: String,
+    },
+    /// Filter that cannot have an answer.
+    #[error("the filter has a mistake: {reason}")]
+    BadFilter {
+        /// Rule that is broken.
+        reason: String,
+    },
+    /// Set of passages that was made by the searcher of another generation, in which pids are other ones.
+    #[error("the set of passages was made for another generation of the index; make it anew")]
+    OtherGeneration,
     /// Codec of the index that cannot be read.
     #[error(transparent)]
     Index(#[from] selvedge_index::Error),

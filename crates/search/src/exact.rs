@@ -1,9 +1,9 @@
-//! Exhaustive search: every passage of the index, or of a subset, is scored.
+//! Exhaustive search: every passage of the index, or of a set, is scored.
 
 use crate::ranking::Clock;
-use crate::{Ranking, ResidentSegment, Result, Searcher, StageTimes, Subset, score};
+use crate::{PassageSet, Ranking, Result, Searcher, StageTimes, score};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, Pid, RawHit, SegmentHit, SegmentView, Select};
+use selvedge_backend::{Backend, RawHit, SegmentHit, SegmentView, Select};
 
 impl<B: Backend> Searcher<B> {
     /// Answers queries `(Q, D) f32` that have been checked, in one call of the backend.
@@ -11,7 +11,7 @@ impl<B: Backend> Searcher<B> {
         &self,
         queries: &[Q],
         k: usize,
-        subset: Option<&Subset>,
+        set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
         let mut clock = Clock::start();
         let rounded: Vec<B::Query> =
@@ -21,7 +21,7 @@ impl<B: Backend> Searcher<B> {
         // A query without tokens finds nothing, and no passage is read for it.
         let (numbers, rounded): (Vec<usize>, Vec<B::Query>) =
             rounded.into_iter().enumerate().filter(|(_, query)| k > 0 && self.backend.query_len(query) > 0).unzip();
-        let (hits, num_scored) = self.exact(&rounded, k.min(self.num_passages()), subset)?;
+        let (hits, num_scored) = self.exact(&rounded, k.min(self.num_passages()), set)?;
         stages.score = clock.lap();
         for ((&number, query), hits) in numbers.iter().zip(&rounded).zip(hits) {
             let hits = self.hits(query, hits)?;
@@ -33,20 +33,19 @@ impl<B: Backend> Searcher<B> {
         Ok(rankings)
     }
 
-    /// Returns the best `k` passages of `subset`, or of the index, for each query, and the number of passages scored
+    /// Returns the best `k` passages of `set`, or of the index, for each query, and the number of passages scored
     /// for each.
     pub(crate) fn exact(
         &self,
         queries: &[B::Query],
         k: usize,
-        subset: Option<&Subset>,
+        set: Option<&PassageSet>,
     ) -> Result<(Vec<Vec<RawHit>>, usize)> {
-        let pids = self.local_pids(subset);
         let views: Vec<SegmentView<'_, B::Passages>> = self
             .segments
             .iter()
             .enumerate()
-            .map(|(at, segment)| SegmentView { passages: &*segment.passages, select: select(segment, &pids, at) })
+            .map(|(at, segment)| SegmentView { passages: &*segment.passages, select: select(set, at) })
             .collect();
         let num_scored = self.segments.iter().zip(&views).map(|(s, view)| view.select.len(s.num_passages)).sum();
         let found = self.backend.search_batch(&self.resident, &views, queries, k)?;
@@ -61,27 +60,19 @@ impl<B: Backend> Searcher<B> {
         query: &B::Query,
         table: &B::Table,
         k: usize,
-        subset: Option<&Subset>,
+        set: Option<&PassageSet>,
     ) -> Result<(Vec<RawHit>, usize)> {
-        let pids = self.local_pids(subset);
         let (mut hits, mut num_scored) = (Vec::new(), 0);
         for (at, segment) in self.segments.iter().enumerate() {
-            let select = select(segment, &pids, at);
+            let select = select(set, at);
             num_scored += select.len(segment.num_passages);
             hits.extend(score::segment(self.backend(), segment, query, table, select, k)?);
         }
         Ok((hits, num_scored))
     }
-
-    /// Local pids of the subset in each segment; `None` without a subset.
-    fn local_pids(&self, subset: Option<&Subset>) -> Option<Vec<Vec<Pid>>> {
-        let local =
-            |subset: &Subset| self.segments.iter().map(|s| subset.local(s.first_pid, s.num_passages).pids()).collect();
-        subset.map(local)
-    }
 }
 
-/// Passages of the segment at a place that may be results: `pids` of the subset, or all that are not deleted.
-fn select<'a, B: Backend>(segment: &'a ResidentSegment<B>, pids: &'a Option<Vec<Vec<Pid>>>, at: usize) -> Select<'a> {
-    pids.as_ref().map_or_else(|| segment.alive(), |pids| Select::Pids(&pids[at]))
+/// Passages of the segment at a place that may be results.
+fn select(set: Option<&PassageSet>, at: usize) -> Select<'_> {
+    set.map_or(Select::All, |set| set.segment(at).select())
 }

@@ -30,16 +30,16 @@
 //! Multi-Vector Retrieval").
 //!
 //! [`Mode::Exact`] scores every passage ([`Backend::search_batch`](selvedge_backend::Backend::search_batch)); it is the
-//! ground truth for the recall of [`Mode::Approximate`]. A [`Subset`] restricts both. [`tune`] finds the fastest
+//! ground truth for the recall of [`Mode::Approximate`]. A [`PassageSet`] restricts both: the
+//! passages of a [`Filter`], or of pids. [`tune`] finds the fastest
 //! parameters for a target recall on an index.
 //!
 //! # Generations
 //!
 //! A [`Searcher`] answers from the generation of the index that it was made of. [`Searcher::followed`] makes one of
 //! another generation, which shares all segments that both have: only new ones are loaded. Deleted passages are left
-//! out before anything is selected: of the candidates by a bitmap, of an exhaustive search by a list of the other
-//! passages. So the ranking is the same as if they had never been added. Segments do not matter either: scores are
-//! compared across them, and ties go to the lower pid.
+//! out before anything is selected, like those outside of a set. So the ranking is the same as if they had never been
+//! added. Segments do not matter either: scores are compared across them, and ties go to the lower pid.
 //!
 //! # Threads
 //!
@@ -60,9 +60,9 @@
 //! ```
 //!
 //! - [`Searcher::search_batch`] with [`Mode::Approximate`] uses one core per query.
-//! - [`Searcher::search`] with [`Mode::Approximate`] or a subset computes on the calling thread, as long as at most
-//!   16,384 passages of a segment are scored (`ndocs`, or the length of the subset).
-//! - [`Mode::Exact`] without a subset uses the pool for a single query too. A batch is one call of the backend.
+//! - [`Searcher::search`] with [`Mode::Approximate`] or a set computes on the calling thread, as long as at most
+//!   16,384 passages of a segment are scored (`ndocs`, or the length of the set).
+//! - [`Mode::Exact`] without a set uses the pool for a single query too. A batch is one call of the backend.
 //!
 //! Outside of any pool, parallel work runs on rayon's global pool, which starts a thread per core at first use. All
 //! calls block; from async code, call them where blocking is allowed. A [`Searcher`] can be shared by reference between
@@ -71,7 +71,7 @@
 //! # Unusual queries
 //!
 //! Embeddings of another dim, a component that is not finite or too large, and too many tokens are [`Error`]s
-//! ([`query::check`]). A query without tokens, `k = 0`, an empty subset and an empty index give no hits. `k`, `nprobe`,
+//! ([`query::check`]). A query without tokens, `k = 0`, an empty set and an empty index give no hits. `k`, `nprobe`,
 //! `ndocs` and `num_rescored` out of range are clamped. If every component is 0, every score is 0, and the hits are the
 //! lowest pids (in an approximate search, those in the probed cells).
 #![forbid(unsafe_code)]
@@ -80,22 +80,24 @@ pub mod approx;
 pub mod candidates;
 mod error;
 mod exact;
+pub mod filter;
 mod funnel;
 mod params;
+mod passage_set;
 pub mod query;
 mod ranking;
 mod reconstruct;
 pub mod score;
 mod search;
 mod searcher;
-mod subset;
 pub mod topk;
 mod tune;
 
 pub use error::{Error, Result};
+pub use filter::Filter;
 pub use params::{Mode, SearchParams};
+pub use passage_set::PassageSet;
 pub use ranking::{Hit, Ranking, StageTimes};
 pub use search::Search;
 pub use searcher::{ResidentSegment, Searcher};
-pub use subset::Subset;
 pub use tune::{Tuned, Tuning, tune};

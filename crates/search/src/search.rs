@@ -1,8 +1,9 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
-use crate::{Ranking, Result, SearchParams, Searcher, Subset};
+use crate::{Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
 use selvedge_backend::{Backend, Pid};
 use selvedge_index::Index;
+use std::sync::Arc;
 
 /// Open index on any backend. The trait is object-safe: `Box<dyn Search>` is a searcher on any device.
 ///
@@ -29,19 +30,33 @@ pub trait Search: Send + Sync {
     /// Returns parameters for `k` results: those tuned on this index, or else the defaults.
     fn params(&self, k: usize) -> SearchParams;
 
-    /// Answers one query `(Q, D) f32`, restricted to `subset` if there is one.
+    /// Returns the passages of these pids that are not deleted; see [`Searcher::passages`].
     ///
     /// # Errors
-    /// The errors of [`query::check`](crate::query::check); [`Error::Backend`](crate::Error::Backend) if the device
-    /// fails.
-    fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking>;
+    /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) with the largest pid if it is out of range.
+    fn passages(&self, pids: &[Pid]) -> Result<PassageSet>;
+
+    /// Returns the passages for which a filter is true; see [`Searcher::filtered`].
+    ///
+    /// # Errors
+    /// As [`Searcher::filtered`].
+    fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>>;
+
+    /// Answers one query `(Q, D) f32`, restricted to the passages of `set` if there is one.
+    ///
+    /// # Errors
+    /// The errors of [`query::check`](crate::query::check);
+    /// [`Error::OtherGeneration`](crate::Error::OtherGeneration) if another searcher has made the set;
+    /// [`Error::Backend`](crate::Error::Backend) if the device fails.
+    fn search(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking>;
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool.
     ///
     /// # Errors
     /// The error of [`query::check`](crate::query::check) of the first query that has one, before any query is
     /// answered; [`Error::Backend`](crate::Error::Backend) if the device fails.
-    fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, subset: Option<&Subset>) -> Result<Vec<Ranking>>;
+    fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>)
+    -> Result<Vec<Ranking>>;
 
     /// Returns the decoded embeddings of a passage, `(L, D) f32`.
     ///
@@ -51,8 +66,8 @@ pub trait Search: Send + Sync {
     /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>>;
 
-    /// Returns the ranks of `pids` among the best candidates of a query `(Q, D) f32`, for each number of
-    /// candidates in `ndocs`; see [`Searcher::candidate_ranks`].
+    /// Returns the ranks of `pids` among the best candidates of a query `(Q, D) f32` within `set`, for each
+    /// number of candidates in `ndocs`; see [`Searcher::candidate_ranks`].
     ///
     /// # Errors
     /// The errors of [`Search::search`].
@@ -62,6 +77,7 @@ pub trait Search: Send + Sync {
         nprobe: usize,
         ndocs: &[usize],
         pids: &[Pid],
+        set: Option<&PassageSet>,
     ) -> Result<Vec<Vec<Option<usize>>>>;
 }
 
@@ -90,12 +106,25 @@ impl<B: Backend + 'static> Search for Searcher<B> {
         self.params(k)
     }
 
-    fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
-        self.search(embeddings, params, subset)
+    fn passages(&self, pids: &[Pid]) -> Result<PassageSet> {
+        self.passages(pids)
     }
 
-    fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, subset: Option<&Subset>) -> Result<Vec<Ranking>> {
-        self.search_batch(queries, params, subset)
+    fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>> {
+        self.filtered(filter)
+    }
+
+    fn search(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking> {
+        self.search(embeddings, params, set)
+    }
+
+    fn search_batch(
+        &self,
+        queries: &[&[f32]],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+    ) -> Result<Vec<Ranking>> {
+        self.search_batch(queries, params, set)
     }
 
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {
@@ -108,7 +137,8 @@ impl<B: Backend + 'static> Search for Searcher<B> {
         nprobe: usize,
         ndocs: &[usize],
         pids: &[Pid],
+        set: Option<&PassageSet>,
     ) -> Result<Vec<Vec<Option<usize>>>> {
-        self.candidate_ranks(embeddings, nprobe, ndocs, pids)
+        self.candidate_ranks(embeddings, nprobe, ndocs, pids, set)
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::candidates::Scratch;
 use crate::funnel::Depth;
+use crate::passage_set::{FilterCache, filter_cache};
 use crate::ranking::Clock;
-use crate::{Hit, Mode, Ranking, Result, SearchParams, StageTimes, Subset, Tuned, query, topk};
+use crate::{Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, RawHit, Select};
-use selvedge_index::{CodecEntry, Deleted, Index, InvertedLists, Segment};
-use std::borrow::Cow;
+use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, RawHit};
+use selvedge_index::{CodecEntry, Columns, Deleted, Index, InvertedLists, RoaringBitmap, Segment};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// Segment that is loaded into the backend's memory. Generations of an index share the segments that they have in
@@ -25,38 +26,30 @@ pub struct ResidentSegment<B: Backend> {
     pub lists: InvertedLists,
     /// Deleted passages, by local pids.
     pub deleted: Deleted,
-    /// Local pids of the passages that are not deleted; `None` if no passage is.
-    alive: Option<Arc<[Pid]>>,
+    /// Columns of the metadata; `None` in a segment that was made before they were written.
+    pub columns: Option<Columns>,
+    /// Passages for which filters are true, deleted ones included. Generations share them.
+    pub(crate) filtered: Arc<FilterCache<RoaringBitmap>>,
 }
 
 impl<B: Backend> ResidentSegment<B> {
     /// Describes a segment of an index whose arrays are loaded.
     fn new(segment: &Segment, passages: Arc<B::Passages>, before: Option<&Self>) -> Self {
-        let num_passages = segment.passages.num_passages();
-        let alive = match before.filter(|before| before.deleted == segment.deleted) {
-            Some(before) => before.alive.clone(),
-            None if segment.deleted.is_empty() => None,
-            None => Some(segment.deleted.alive(num_passages as u32).collect()),
-        };
         Self {
             first_pid: segment.first_pid,
-            num_passages,
+            num_passages: segment.passages.num_passages(),
             passages,
             compressed: segment.passages.clone(),
             lists: segment.lists.clone(),
             deleted: segment.deleted.clone(),
-            alive,
+            columns: segment.columns.clone(),
+            filtered: before.map_or_else(|| Arc::new(filter_cache()), |before| Arc::clone(&before.filtered)),
         }
     }
 
     /// Whether these are the arrays of `segment`.
     fn holds(&self, segment: &Segment) -> bool {
         self.compressed.offsets.as_ptr() == segment.passages.offsets.as_ptr()
-    }
-
-    /// Passages that are not deleted.
-    pub(crate) fn alive(&self) -> Select<'_> {
-        self.alive.as_deref().map_or(Select::All, Select::Pids)
     }
 
     /// Converts the local pid of a hit to the pid in the index.
@@ -71,7 +64,15 @@ pub struct Searcher<B: Backend> {
     pub(crate) resident: Arc<B::Codec>,
     codec: CodecEntry,
     pub(crate) segments: Vec<ResidentSegment<B>>,
-    num_passages: usize,
+    pub(crate) num_passages: usize,
+    /// Directory of the index.
+    pub(crate) path: PathBuf,
+    /// Mark of the passage sets that this searcher has made.
+    pub(crate) owner: Arc<()>,
+    /// Passages for which filters are true.
+    pub(crate) filtered: FilterCache<PassageSet>,
+    /// Passages that are not deleted; `None` if no passage is.
+    pub(crate) alive: Option<PassageSet>,
     /// Parameters tuned on this index, ascending by `k`.
     tuned: Vec<Tuned>,
     /// Buffers that finished searches have returned, for reuse.
@@ -117,7 +118,21 @@ impl<B: Backend> Searcher<B> {
         };
         let segments = index.segments().iter().map(load).collect::<Result<_>>()?;
         let (codec, num_passages) = (index.manifest().codec, index.num_passages() as usize);
-        Ok(Self { backend, resident, codec, segments, num_passages, tuned: tuned(index), scratch: Mutex::default() })
+        let mut searcher = Self {
+            backend,
+            resident,
+            codec,
+            segments,
+            num_passages,
+            path: index.path().into(),
+            owner: Arc::default(),
+            filtered: filter_cache(),
+            alive: None,
+            tuned: tuned(index),
+            scratch: Mutex::default(),
+        };
+        searcher.alive = searcher.not_deleted();
+        Ok(searcher)
     }
 
     /// Components of an embedding, `D`.
@@ -162,13 +177,14 @@ impl<B: Backend> Searcher<B> {
         &self.segments
     }
 
-    /// Answers one query `(Q, D) f32`, restricted to `subset` if there is one.
+    /// Answers one query `(Q, D) f32`, restricted to the passages of `set` if there is one.
     ///
     /// # Errors
-    /// The errors of [`query::check`]; [`Error::Backend`](crate::Error::Backend) if the device fails.
-    pub fn search(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
+    /// The errors of [`query::check`]; [`Error::OtherGeneration`](crate::Error::OtherGeneration) if another searcher
+    /// has made the set; [`Error::Backend`](crate::Error::Backend) if the device fails.
+    pub fn search(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking> {
         query::check(self.dim(), embeddings)?;
-        self.answer(embeddings, params, self.alive(subset).as_deref())
+        self.answer(embeddings, params, self.allowed(set)?)
     }
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool: approximate searches one core per query, exhaustive
@@ -176,42 +192,26 @@ impl<B: Backend> Searcher<B> {
     ///
     /// # Errors
     /// The error of [`query::check`] of the first query that has one, before any query is answered;
+    /// [`Error::OtherGeneration`](crate::Error::OtherGeneration) if another searcher has made the set;
     /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     pub fn search_batch<Q: AsRef<[f32]> + Sync>(
         &self,
         queries: &[Q],
         params: &SearchParams,
-        subset: Option<&Subset>,
+        set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
         queries.iter().try_for_each(|query| query::check(self.dim(), query.as_ref()))?;
-        let alive = self.alive(subset);
-        let subset = alive.as_deref();
+        let set = self.allowed(set)?;
         match params.mode {
-            Mode::Exact => self.exact_batch(queries, params.k, subset),
+            Mode::Exact => self.exact_batch(queries, params.k, set),
             Mode::Approximate { .. } => {
-                queries.par_iter().map(|query| self.answer(query.as_ref(), params, subset)).collect()
+                queries.par_iter().map(|query| self.answer(query.as_ref(), params, set)).collect()
             }
         }
     }
 
-    /// Passages of a subset that are not deleted.
-    fn alive<'a>(&self, subset: Option<&'a Subset>) -> Option<Cow<'a, Subset>> {
-        let subset = subset?;
-        let is_deleted = |segment: &ResidentSegment<B>| !segment.deleted.is_empty();
-        if !self.segments.iter().any(is_deleted) {
-            return Some(Cow::Borrowed(subset));
-        }
-        let of_segment = |segment: &ResidentSegment<B>| {
-            let first = segment.first_pid;
-            let mut pids = subset.local(first, segment.num_passages).pids();
-            pids.retain(|&pid| !segment.deleted.contains(pid));
-            pids.into_iter().map(move |pid| pid + first)
-        };
-        Some(Cow::Owned(Subset::ascending(self.segments.iter().flat_map(of_segment).collect())))
-    }
-
-    /// Answers one query `(Q, D) f32` that has been checked; the subset has no deleted passage.
-    fn answer(&self, embeddings: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Result<Ranking> {
+    /// Answers one query `(Q, D) f32` that has been checked.
+    fn answer(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking> {
         let mut clock = Clock::start();
         let mut stages = StageTimes::default();
         let query = self.quantized(embeddings)?;
@@ -220,11 +220,11 @@ impl<B: Backend> Searcher<B> {
             return Ok(Ranking { stages_us: stages, ..Ranking::default() });
         }
         let k = params.k.min(self.num_passages);
-        let depth = Depth::new(params.mode, k).filter(|depth| subset.is_none_or(|s| s.len() > depth.num_rescored));
+        let depth = Depth::new(params.mode, k).filter(|depth| set.is_none_or(|s| s.len() > depth.num_rescored));
         let (hits, num_scored) = match depth {
-            Some(depth) => self.funnel(&query, depth, subset, &mut stages, &mut clock)?,
+            Some(depth) => self.funnel(&query, depth, set, &mut stages, &mut clock)?,
             None => {
-                let (mut hits, num_scored) = self.exact(std::slice::from_ref(&query), k, subset)?;
+                let (mut hits, num_scored) = self.exact(std::slice::from_ref(&query), k, set)?;
                 (hits.pop().expect("one query"), num_scored)
             }
         };

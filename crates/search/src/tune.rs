@@ -7,7 +7,7 @@
 //! `nprobe` the setting with the least estimated work is kept. These settings are timed, query by query in
 //! turn; the one with the least median time is the fastest.
 
-use crate::{Mode, Result, Search, SearchParams};
+use crate::{Mode, PassageSet, Result, Search, SearchParams};
 use rayon::prelude::*;
 use selvedge_codec::{Progress, Step};
 use std::time::Instant;
@@ -92,8 +92,9 @@ pub enum Tuning {
 /// Finds settings that reach a recall on an index, and measures their time.
 ///
 /// `target` is the recall to reach: the share of the exhaustive top `k` that is found, such as 0.99. `queries` are
-/// embeddings `(Q, D) f32`; at most 300 of them, taken evenly, are used. `k` is at least 1. `progress` can cancel after
-/// every 16 exhaustive searches, after each `nprobe`, and after each query of each timing round.
+/// embeddings `(Q, D) f32`; at most 300 of them, taken evenly, are used. `k` is at least 1. All searches are within
+/// `set`, if there is one. `progress` can cancel after every 16 exhaustive searches, after each `nprobe`, and after
+/// each query of each timing round.
 ///
 /// # Errors
 /// The errors of [`Search::search_batch`].
@@ -102,24 +103,26 @@ pub fn tune<Q: AsRef<[f32]>>(
     queries: &[Q],
     k: usize,
     target: f64,
+    set: Option<&PassageSet>,
     progress: &dyn Progress,
 ) -> Result<Tuning> {
-    if k >= searcher.num_passages() {
+    let num_passages = set.map_or(searcher.num_passages(), PassageSet::len);
+    if k >= num_passages {
         return Ok(Tuning::SearchedWhole);
     }
     let step = queries.len().div_ceil(MAX_QUERIES).max(1);
     let queries: Vec<&[f32]> = queries.iter().step_by(step).map(AsRef::as_ref).collect();
-    let Some(exact) = exhaustive(searcher, &queries, k, progress)? else { return Ok(Tuning::Cancelled) };
+    let Some(exact) = exhaustive(searcher, &queries, k, set, progress)? else { return Ok(Tuning::Cancelled) };
     let answered = exact.iter().filter(|top| !top.is_empty()).count();
     if answered == 0 {
         return Ok(Tuning::NothingFound);
     }
-    let all_ndocs = all_ndocs(k, searcher.num_passages());
+    let all_ndocs = all_ndocs(k, num_passages);
     let mut tried: Vec<Tuned> = Vec::new();
     let mut best_recall = 0f64;
     for (number, nprobe) in (1..).zip(NPROBES) {
         let ranks = queries.par_iter().zip(&exact);
-        let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top));
+        let ranks = ranks.map(|(query, top)| searcher.candidate_ranks(query, nprobe, &all_ndocs, top, set));
         let ranks = ranks.collect::<Result<Vec<_>>>()?;
         let settings = all_ndocs.iter().enumerate().filter_map(|(at, &ndocs)| {
             // Rank of each passage of the exhaustive top k, with its share of the recall.
@@ -160,7 +163,7 @@ pub fn tune<Q: AsRef<[f32]>>(
     if tried.is_empty() {
         return Ok(Tuning::OutOfReach { best_recall });
     }
-    if !time(searcher, &queries, &mut tried, progress)? {
+    if !time(searcher, &queries, &mut tried, set, progress)? {
         return Ok(Tuning::Cancelled);
     }
     tried.sort_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
@@ -178,11 +181,12 @@ fn exhaustive(
     searcher: &dyn Search,
     queries: &[&[f32]],
     k: usize,
+    set: Option<&PassageSet>,
     progress: &dyn Progress,
 ) -> Result<Option<Vec<Vec<u32>>>> {
     let mut found: Vec<Vec<u32>> = Vec::with_capacity(queries.len());
     for block in queries.chunks(EXHAUSTIVE_QUERIES) {
-        let rankings = searcher.search_batch(block, &SearchParams::exact(k), None)?;
+        let rankings = searcher.search_batch(block, &SearchParams::exact(k), set)?;
         found.extend(rankings.iter().map(|ranking| ranking.hits.iter().map(|hit| hit.pid).collect()));
         let (done, total) = (found.len() as u64, Some(queries.len() as u64));
         if is_stopped(progress, Step { stage: "exhaustive search", unit: "queries", done, total }) {
@@ -232,14 +236,20 @@ fn round_up(num_rescored: usize) -> usize {
 }
 
 /// Measures the median time of each setting; false if `progress` asked to stop.
-fn time(searcher: &dyn Search, queries: &[&[f32]], tried: &mut [Tuned], progress: &dyn Progress) -> Result<bool> {
+fn time(
+    searcher: &dyn Search,
+    queries: &[&[f32]],
+    tried: &mut [Tuned],
+    set: Option<&PassageSet>,
+    progress: &dyn Progress,
+) -> Result<bool> {
     let mut least = vec![vec![f64::INFINITY; queries.len()]; tried.len()];
     let total = Some((ROUNDS * queries.len()) as u64);
     for round in 0..ROUNDS {
         for (q, query) in queries.iter().enumerate() {
             for (setting, least) in tried.iter().zip(&mut least) {
                 let started = Instant::now();
-                searcher.search(query, &setting.params(), None)?;
+                searcher.search(query, &setting.params(), set)?;
                 least[q] = least[q].min(started.elapsed().as_secs_f64() * 1e6);
             }
             let done = (round * queries.len() + q + 1) as u64;

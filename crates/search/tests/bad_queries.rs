@@ -6,7 +6,7 @@ mod support;
 
 use selvedge_backend::{Backend, Cpu, Isa, reference::Reference};
 use selvedge_index::Index;
-use selvedge_search::{Error, Mode, SearchParams, Searcher, Subset, query::MAX_QUERY_TOKENS};
+use selvedge_search::{Error, Mode, PassageSet, SearchParams, Searcher, query::MAX_QUERY_TOKENS};
 use support::{DIM, index, rows};
 
 const CENTROIDS: usize = 32;
@@ -27,8 +27,13 @@ macro_rules! each_searcher {
 }
 
 /// Pids of the hits, after a check of scores and order.
-fn pids<B: Backend>(searcher: &Searcher<B>, query: &[f32], params: &SearchParams, subset: Option<&Subset>) -> Vec<u32> {
-    let found = searcher.search(query, params, subset).unwrap().hits;
+fn pids<B: Backend>(
+    searcher: &Searcher<B>,
+    query: &[f32],
+    params: &SearchParams,
+    set: Option<&PassageSet>,
+) -> Vec<u32> {
+    let found = searcher.search(query, params, set).unwrap().hits;
     assert!(found.iter().all(|f| f.score.is_finite()), "{params:?}: {found:?}");
     assert!(found.windows(2).all(|w| (w[0].raw, w[1].pid) > (w[1].raw, w[0].pid)), "{params:?}: {found:?}");
     found.iter().map(|f| f.pid).collect()
@@ -110,29 +115,32 @@ fn parameters_out_of_range_are_clamped() {
 }
 
 #[test]
-fn nothing_is_found_in_empty_indexes_and_subsets() {
+fn nothing_is_found_in_empty_indexes_and_sets() {
     let (_dir, filled) = index(&DOCLENS, CENTROIDS);
     let (_dir_of_none, none) = index(&[], CENTROIDS);
     let (_dir_of_empty, empty) = index(&[0, 0, 0], CENTROIDS);
     let asked =
         [SearchParams::exact(3), SearchParams::approximate(3), funnel(3, 0, 0), SearchParams::exact(usize::MAX)];
-    let nowhere = |index: &Index, subset: Option<&Subset>| {
+    let nowhere = |index: &Index, within: Option<&[u32]>| {
         each_searcher!(index, searcher => for params in &asked {
-            assert!(pids(searcher, &rows(4), params, subset).is_empty(), "{params:?}");
+            let set = within.map(|within| searcher.passages(within).unwrap());
+            assert!(pids(searcher, &rows(4), params, set.as_ref()).is_empty(), "{params:?}");
         });
     };
     nowhere(&none, None);
     nowhere(&empty, None);
-    nowhere(&none, Some(&Subset::default()));
-    nowhere(&filled, Some(&Subset::default()));
-    // The only passage of the subset has no token.
-    nowhere(&filled, Some(&Subset::new(vec![1], DOCLENS.len()).unwrap()));
-    // A subset of a larger index, without any passage of this one.
-    let foreign = Subset::new(vec![7, 90, u32::MAX], usize::MAX).unwrap();
-    nowhere(&filled, Some(&foreign));
-    let refused = Subset::new(vec![7], DOCLENS.len());
-    assert!(matches!(refused, Err(Error::NoSuchPassage { pid: 7, num_passages: 7 })));
-    assert!(matches!(Subset::new(vec![0], 0), Err(Error::NoSuchPassage { pid: 0, num_passages: 0 })));
+    nowhere(&none, Some(&[]));
+    nowhere(&filled, Some(&[]));
+    // The only passage of the set has no token.
+    nowhere(&filled, Some(&[1]));
+    let [filled, none] = [&filled, &none].map(|index| Searcher::new(Cpu::new().unwrap(), index).unwrap());
+    assert!(matches!(filled.passages(&[7, 2]), Err(Error::NoSuchPassage { pid: 7, num_passages: 7 })));
+    assert!(matches!(none.passages(&[0]), Err(Error::NoSuchPassage { pid: 0, num_passages: 0 })));
+    let foreign = none.passages(&[]).unwrap();
+    for params in &asked {
+        assert!(matches!(filled.search(&rows(4), params, Some(&foreign)), Err(Error::OtherGeneration)));
+        assert!(matches!(filled.search_batch(&[rows(4)], params, Some(&foreign)), Err(Error::OtherGeneration)));
+    }
 }
 
 #[test]
@@ -147,10 +155,10 @@ fn a_search_for_more_results_than_the_cells_hold_is_exhaustive() {
         assert_eq!(outcome.num_scored, DOCLENS.len());
     });
     let (_dir, index) = support::index(&[20, 0, 0, 30, 40], CENTROIDS);
-    let subset = Subset::new(vec![0, 1, 2, 3], 5).unwrap();
     each_searcher!(&index, searcher => {
-        let outcome = searcher.search(&rows(4), &funnel(3, 1, 1), Some(&subset)).unwrap();
-        assert_eq!(outcome.hits, searcher.search(&rows(4), &SearchParams::exact(3), Some(&subset)).unwrap().hits);
+        let set = searcher.passages(&[0, 1, 2, 3]).unwrap();
+        let outcome = searcher.search(&rows(4), &funnel(3, 1, 1), Some(&set)).unwrap();
+        assert_eq!(outcome.hits, searcher.search(&rows(4), &SearchParams::exact(3), Some(&set)).unwrap().hits);
         assert_eq!((outcome.hits.len(), outcome.num_scored), (2, 4));
     });
 }

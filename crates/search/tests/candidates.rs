@@ -6,11 +6,8 @@
 mod support;
 
 use selvedge_backend::Probed;
-use selvedge_index::InvertedLists;
-use selvedge_search::{
-    Subset,
-    candidates::{BLOCK_PASSAGES, Candidate, Kept, Scratch, gain_shift, gather},
-};
+use selvedge_index::{InvertedLists, RoaringBitmap};
+use selvedge_search::candidates::{BLOCK_PASSAGES, Candidate, Kept, Scratch, gain_shift, gather};
 use support::index;
 
 const CENTROIDS: u32 = 128;
@@ -58,17 +55,15 @@ fn candidates_follow_their_definition() {
     let shifts = shapes.map(|shape| {
         let (query_len, nprobe, top, step) = shape;
         let probed = probed(query_len, nprobe, top, step);
-        let mut best = |ndocs: usize, subset: Option<&Subset>| {
-            let local = subset.map(|s| s.local(0, PASSAGES));
+        let mut best = |ndocs: usize, allowed: Option<&RoaringBitmap>| {
             let mut kept = Kept::new(ndocs);
-            let is_included = |pid| local.as_ref().is_none_or(|local| local.contains(pid));
-            gather(&mut scratch, lists, PASSAGES, 3, &probed, is_included, &mut kept);
+            gather(&mut scratch, lists, PASSAGES, 3, &probed, allowed, &mut kept);
             kept.into_sorted()
         };
         let expected = naive(lists, &probed);
         assert!(!expected.is_empty() && best(PASSAGES, None) == expected, "{shape:?}");
-        let odd = |c: &Candidate| c.pid % 2 == 1;
-        let subset = Subset::new((1..PASSAGES as u32).step_by(2).collect(), PASSAGES).unwrap();
+        // Every second passage, and so few that each is looked up.
+        let sets = [2, 50].map(|step| (1..PASSAGES as u32).step_by(step).collect::<RoaringBitmap>());
         for ndocs in [1, 20, 1000] {
             let first = |mut candidates: Vec<Candidate>| {
                 candidates.sort_by_key(|c| (std::cmp::Reverse(c.approx), c.pid));
@@ -77,8 +72,10 @@ fn candidates_follow_their_definition() {
                 candidates
             };
             assert!(best(ndocs, None) == first(expected.clone()), "{shape:?}, {ndocs}");
-            let allowed = expected.iter().copied().filter(odd).collect();
-            assert!(best(ndocs, Some(&subset)) == first(allowed), "{shape:?}, {ndocs} of the odd ones");
+            for allowed in &sets {
+                let expected = expected.iter().copied().filter(|c| allowed.contains(c.pid)).collect();
+                assert!(best(ndocs, Some(allowed)) == first(expected), "{shape:?}, {ndocs} of {}", allowed.len());
+            }
         }
         gain_shift(&probed)
     });

@@ -11,7 +11,7 @@ use rayon::ThreadPoolBuilder;
 use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
 use selvedge_backend::{Cpu, Cuda};
 use selvedge_index::{Check, Writer};
-use selvedge_search::{Hit, Mode, Ranking, SearchParams, Searcher, Subset};
+use selvedge_search::{Hit, Mode, Ranking, SearchParams, Searcher};
 use support::{index, rows};
 
 fn cuda() -> Option<Cuda> {
@@ -25,23 +25,23 @@ fn cuda() -> Option<Cuda> {
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).unwrap())
 }
 
-/// Searches in both modes, with and without a subset, on four threads, on one and on the CPU, and compares the hits.
+/// Searches in both modes, with and without a set of passages, on four threads, on one and on the CPU, and compares the
+/// hits.
 fn compare(on_gpu: &Searcher<Cuda>, on_cpu: &Searcher<Cpu>, queries: &[Vec<f32>]) {
-    let subset = Subset::new((0..120).step_by(2).collect(), 120).unwrap();
+    let even: Vec<u32> = (0..120).step_by(2).collect();
+    let sets = (on_gpu.passages(&even).unwrap(), on_cpu.passages(&even).unwrap());
     let [many, one] = [4, 1].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let funnel = SearchParams { k: 5, mode: Mode::Approximate { nprobe: 2, ndocs: 40, num_rescored: 15 } };
-    for (params, subset) in [
-        (funnel, None),
-        (SearchParams::exact(7), None),
-        (funnel, Some(&subset)),
-        (SearchParams::exact(7), Some(&subset)),
-    ] {
+    for (params, is_restricted) in
+        [(funnel, false), (SearchParams::exact(7), false), (funnel, true), (SearchParams::exact(7), true)]
+    {
+        let (of_gpu, of_cpu) = (is_restricted.then_some(&sets.0), is_restricted.then_some(&sets.1));
         let found = |outcomes: Vec<Ranking>| -> Vec<(Vec<Hit>, usize)> {
             outcomes.into_iter().map(|outcome| (outcome.hits, outcome.num_scored)).collect()
         };
-        let together = many.install(|| on_gpu.search_batch(queries, &params, subset)).unwrap();
-        let alone = one.install(|| on_gpu.search_batch(queries, &params, subset)).unwrap();
-        let cpu = one.install(|| on_cpu.search_batch(queries, &params, subset)).unwrap();
+        let together = many.install(|| on_gpu.search_batch(queries, &params, of_gpu)).unwrap();
+        let alone = one.install(|| on_gpu.search_batch(queries, &params, of_gpu)).unwrap();
+        let cpu = one.install(|| on_cpu.search_batch(queries, &params, of_cpu)).unwrap();
         let [together, alone, cpu] = [together, alone, cpu].map(found);
         assert_eq!(together, alone, "{params:?}");
         assert_eq!(alone, cpu, "{params:?}");

@@ -25,7 +25,7 @@ fn a_rank_is_the_largest_num_rescored_that_does_not_find_the_passage() {
     let pids: Vec<u32> = (0..PASSAGES as u32).collect();
     let ndocs = [1, 3, 8, PASSAGES];
     for query in queries() {
-        let ranks = searcher.candidate_ranks(&query, NPROBE, &ndocs, &pids).unwrap();
+        let ranks = searcher.candidate_ranks(&query, NPROBE, &ndocs, &pids, None).unwrap();
         let touched = ranks[3].iter().flatten().count();
         assert!((9..PASSAGES).contains(&touched), "{touched} candidates: more than the other ndocs, but not all");
         for (ranks, ndocs) in ranks.iter().zip(ndocs) {
@@ -53,7 +53,7 @@ fn a_small_index_is_tuned_or_searched_whole() {
         let (_dir, index) = index(&vec![7; passages], 16);
         let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
         for k in [1, 10, 39, 40, 100, 20_000, usize::MAX] {
-            let tuning = tune(&searcher, &queries(), k, 1.0, &()).unwrap();
+            let tuning = tune(&searcher, &queries(), k, 1.0, None, &()).unwrap();
             match tuning {
                 Tuning::SearchedWhole => assert!(k >= passages, "{passages} passages, k = {k}"),
                 Tuning::Found(tried) => {
@@ -84,9 +84,9 @@ fn failures_to_tune_are_told_apart() {
     let (_dir, index) = index(&[4; PASSAGES], 16);
     let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
     let nothing: [Vec<f32>; 2] = Default::default();
-    assert_eq!(tune(&searcher, &nothing, 5, 0.9, &()).unwrap(), Tuning::NothingFound);
-    assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, &()).unwrap(), Tuning::NothingFound);
+    assert_eq!(tune(&searcher, &nothing, 5, 0.9, None, &()).unwrap(), Tuning::NothingFound);
+    assert_eq!(tune(&searcher, &[] as &[Vec<f32>], 5, 0.9, None, &()).unwrap(), Tuning::NothingFound);
     // No setting finds more than everything.
-    let Tuning::OutOfReach { best_recall } = tune(&searcher, &queries(), 5, 1.5, &()).unwrap() else { panic!() };
+    let Tuning::OutOfReach { best_recall } = tune(&searcher, &queries(), 5, 1.5, None, &()).unwrap() else { panic!() };
     assert!((best_recall - 1.0).abs() < 1e-9, "{best_recall}");
 }

@@ -7,7 +7,7 @@
 mod support;
 
 use selvedge_backend::Cpu;
-use selvedge_search::{SearchParams, Searcher, Subset};
+use selvedge_search::{SearchParams, Searcher};
 use support::{index, rows};
 
 /// Number of threads of this process.
@@ -30,7 +30,7 @@ fn a_search_computes_on_the_callers_threads_and_no_others() {
     }
 
     // A single query needs no pool, unless every passage is scored.
-    let half = Subset::new((0..1500).step_by(2).collect(), 1500).unwrap();
+    let half = searcher.passages(&(0..1500).step_by(2).collect::<Vec<_>>()).unwrap();
     for query in &queries {
         searcher.search(query, &SearchParams::approximate(10), None).unwrap();
         searcher.search(query, &SearchParams::approximate(1000), Some(&half)).unwrap();

@@ -22,7 +22,7 @@ COLLECTION is one of
                    several passages (see --split): PATH#1, PATH#2, ... Hidden files, files that
                    .gitignore lists and indexes are left out. A file that is not text is skipped
                    with a note. Links are followed.
-  FILE.jsonl       One object per line: \"id\", \"text\"; other fields are kept as metadata.
+  FILE.jsonl       One object per line: \"id\", \"text\"; other fields are metadata (see search --where).
   FILE.tsv         One passage per line: id<TAB>text; a first line \"id<TAB>text\" is a header.
   a BEIR folder    Its corpus.jsonl is read: \"_id\", \"title\" and \"text\"; the title precedes the text.
   -                JSONL or TSV from standard input.
@@ -123,12 +123,26 @@ A search probes --nprobe cells per query token, keeps the best --ndocs candidate
 score, and scores --num-rescored of them in full. `selvedge tune` finds good values and stores them
 in the index.
 
+--where takes a condition on metadata, the fields of JSONL besides id and text:
+  year >= 2020 AND lang = 'en'            comparisons: = != < <= > >=
+  lang IN ('en', 'de') OR NOT (a.b = 1)   a dot leads into nested objects
+  size BETWEEN 10 AND 20                  ends included
+  path LIKE 'src/%'                       % is any text, _ any character
+  created >= '2024-02-29'                 dates and times of RFC 3339
+  lang IS NULL, lang IS NOT NULL          passages without and with a value
+A key of other characters than letters, digits, _ and - is put in double quotes, a text in single
+ones. As in SQL, a comparison with a value that a passage lacks is neither true nor false, and so is
+its NOT. A value of another type than the condition's counts as lacking. Of an array, one element
+must fit. `selvedge info --columns` lists the keys. Results are those of a search of an index that
+has no other passages.
+
 --trec writes `query Q0 passage rank score selvedge`. trec_eval sorts a run by score and id; equal
 scores are therefore written as distinct numbers that keep the order of this search.
 
 Examples
   selvedge search notes.index \"how do I rotate a log file\"   (quotes make several words one query)
   selvedge search my.index --queries queries.tsv -k 100 --json
+  selvedge search my.index \"exact part\" --where \"year >= 2020 AND lang = 'en'\" --facet lang
   selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
   selvedge search my.index --query-embeddings q.npy --exact";
 
@@ -145,6 +159,9 @@ but keeps the order of a run of `search --trec`. A passage whose id is the query
 any other.
 
 Latency is the time of one query at a time, in ms, without encoding the query.
+
+--where and --ids restrict every ranking, as in `selvedge search`; a relevant passage outside counts
+as not found.
 
 Examples
   selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
@@ -201,11 +218,12 @@ Examples
 
 pub(super) const INFO_HELP: &str = "\
 Sizes are in bytes. bytes_per_vector counts the files that searches read: neither texts nor ids nor
-sources. The files scales hold the weight indices of the tokens (scale_bits each), the files lists
+columns nor sources. The files scales hold the weight indices of the tokens (scale_bits each), the files lists
 the passages of each cell. The entry search has the parameters that `selvedge tune` stored.
 
 Examples
   selvedge info my.index
+  selvedge info my.index --columns          (the keys of the metadata, for --where)
   selvedge info my.index --json";
 
 pub(super) const VERIFY_HELP: &str = "\

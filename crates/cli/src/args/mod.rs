@@ -19,7 +19,7 @@ pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
 pub(crate) use parse::check_output;
-pub(crate) use query::{DepthArgs, EvalArgs, QueryArgs, SearchArgs, TuneArgs};
+pub(crate) use query::{DepthArgs, EvalArgs, QueryArgs, RankArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 
@@ -169,6 +169,9 @@ impl Command {
 pub(crate) struct InfoArgs {
     /// Folder of the index.
     pub(crate) index: PathBuf,
+    /// Print the keys of the metadata instead: kind, values, passages and bytes of each.
+    #[arg(long)]
+    pub(crate) columns: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,9 +1,11 @@
 //! Conversion of flags to the library's options.
 
-use super::{BuildArgs, CodecArg, DepthArgs, EncoderArgs, PrecisionArg, QueryArgs};
+use super::{BuildArgs, CodecArg, DepthArgs, EncoderArgs, PrecisionArg, QueryArgs, RankArgs};
+use crate::change::read_ids;
 use crate::{Error, Result};
 use selvedge::queries::QuerySource;
 use selvedge::{BuildOptions, CodecKind, LoadOptions, Model, OpenOptions, Precision, SearchOptions};
+use std::sync::Arc;
 
 impl EncoderArgs {
     /// Returns the options of loading an encoder.
@@ -45,11 +47,13 @@ impl BuildArgs {
     }
 }
 
-impl DepthArgs {
-    /// Returns the options of a search for `k` results.
-    pub(crate) fn search_options(&self, k: usize) -> SearchOptions {
-        let Self { exact, nprobe, ndocs, num_rescored } = *self;
-        SearchOptions { k, exact, nprobe, ndocs, num_rescored, ..SearchOptions::default() }
+impl RankArgs {
+    /// Returns the options of a search for `k` results; reads the file of ids, if there is one.
+    pub(crate) fn search_options(&self, k: usize) -> Result<SearchOptions> {
+        let DepthArgs { exact, nprobe, ndocs, num_rescored } = self.depth;
+        let filter = self.filter.filter.clone().map(Arc::new);
+        let ids = self.filter.ids.as_deref().map(read_ids).transpose()?.map(Arc::from);
+        Ok(SearchOptions { k, exact, nprobe, ndocs, num_rescored, filter, ids, ..SearchOptions::default() })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::EncoderArgs;
 use super::parse::{parse_positive, parse_share};
 use clap::Args;
+use selvedge::Filter;
 use std::path::PathBuf;
 
 /// Flags of the source of queries and of their encoder.
@@ -44,12 +45,26 @@ pub(crate) struct DepthArgs {
     pub(crate) num_rescored: Option<usize>,
 }
 
+/// Flags that restrict which passages a search may find.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Condition on the metadata of passages, such as "year >= 2020 AND lang = 'en'" (see below).
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) filter: Option<Filter>,
+    /// File with the ids of the passages that may be found, one per line; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+}
+
 /// Flags of every command that ranks passages for queries.
 #[derive(Debug, Args)]
 pub(crate) struct RankArgs {
     /// Source of queries.
     #[command(flatten)]
     pub(crate) source: QueryArgs,
+    /// Passages that may be found.
+    #[command(flatten, next_help_heading = "Restriction to some passages")]
+    pub(crate) filter: FilterArgs,
     /// Depth of the search.
     #[command(flatten, next_help_heading = "Depth of the search")]
     pub(crate) depth: DepthArgs,
@@ -69,6 +84,12 @@ pub(crate) struct SearchArgs {
     /// Number of results per query.
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
+    /// Count the values of a key of metadata among the best passages of each query; may be repeated.
+    #[arg(long, value_name = "KEY", conflicts_with = "trec")]
+    pub(crate) facet: Vec<String>,
+    /// Number of the best passages whose values are counted; at least -k.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_positive, requires = "facet")]
+    pub(crate) facet_depth: usize,
     /// Print one JSON object per query.
     #[arg(long)]
     pub(crate) json: bool,
@@ -121,6 +142,9 @@ pub(crate) struct TuneArgs {
     /// Numbers of results to tune for, separated by commas.
     #[arg(short, value_delimiter = ',', default_value = "10,100", value_parser = parse_positive)]
     pub(crate) k: Vec<usize>,
+    /// Tune for searches within the passages of this condition, as `search --where` takes it.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) filter: Option<Filter>,
     /// Print the parameters without storing them in the index.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -20,7 +20,7 @@ use passes::Passes;
 use selvedge_backend::Cpu;
 use selvedge_encoder::Embeddings;
 use selvedge_index::Index;
-use selvedge_search::{Mode, SearchParams, Subset};
+use selvedge_search::{Mode, SearchParams};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ const LEAST_DEPTH: usize = 100;
 /// Options of [`Engine::eval`].
 #[derive(Clone, Debug, Default)]
 pub struct EvalOptions {
-    /// Depth (raised to 100), parameters and subset of the ranking that is measured. Within a subset, every ranking has
-    /// passages of the subset alone; a relevant passage outside of it counts as not found.
+    /// Depth (raised to 100), parameters, filter and ids of the ranking that is measured. Every ranking has only
+    /// passages that these leave; a relevant passage outside of it counts as not found.
     pub search: SearchOptions,
     /// NumPy arrays of the ground truth: the uncompressed embeddings of the passages `(total_tokens, D)`, and the
     /// number of tokens of each passage. `None`: the stored text is encoded again.
@@ -114,8 +114,8 @@ pub(crate) fn eval(
     let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
     let params = SearchOptions { k, ..options.search.clone() }.params(search);
-    let subset = options.search.subset.as_deref();
-    let passes = Passes { search, queries: &queries.rows(), subset, progress };
+    let set = snapshot.passages(&options.search)?;
+    let passes = Passes { search, queries: &queries.rows(), set: set.as_deref(), progress };
     let started = Instant::now();
     let found = passes.rankings("search", &params)?;
     let batch_seconds = started.elapsed().as_secs_f64();
@@ -124,12 +124,10 @@ pub(crate) fn eval(
         Mode::Exact => found.clone(),
         Mode::Approximate { .. } => passes.rankings("exhaustive search", &SearchParams::exact(k))?,
     };
-    // The searches leave out deleted passages themselves.
-    let alive = snapshot.alive(subset);
-    let alive = alive.as_deref();
-    let exact = exact_f32(engine, index, queries, arrays, alive, k, progress)?;
+    let pids = snapshot.pids(set.as_deref());
+    let exact = exact_f32(engine, index, queries, arrays, &pids, k, progress)?;
     let texts = queries.texts.as_deref().filter(|_| options.dense);
-    let dense = texts.map(|texts| dense::rankings(engine.encoder()?, index, texts, alive, k, progress)).transpose()?;
+    let dense = texts.map(|texts| dense::rankings(engine.encoder()?, index, texts, &pids, k, progress)).transpose()?;
     let quality = |rankings: &[Vec<u32>]| {
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
@@ -234,20 +232,20 @@ fn exact_f32(
     index: &Index,
     queries: &Queries,
     arrays: Option<ArraySource>,
-    subset: Option<&Subset>,
+    pids: &[u32],
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
     let backend = Cpu::new()?;
     if let Some(array) = arrays {
         let mut source = ByPid { array, alive: index.pids().collect() };
-        return truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress);
+        return truth::exact(&backend, &mut source, &queries.embeddings, pids, k, progress);
     }
     let mut documents = index.documents().reader();
     let text = |pid| Ok(documents.text(pid)?);
     let mut source = TextSource::new(engine.encoder()?, index.num_pids() as usize, text);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
-    truth::exact(&backend, &mut source, &queries.embeddings, subset, k, progress)
+    truth::exact(&backend, &mut source, &queries.embeddings, pids, k, progress)
 }
 
 /// Id of each pid; empty for a deleted passage, as no id is.

@@ -3,7 +3,7 @@
 use super::Latency;
 use crate::Result;
 use crate::progress::{Progress, Stage};
-use selvedge_search::{Mode, Search, SearchParams, Subset};
+use selvedge_search::{Mode, PassageSet, Search, SearchParams};
 use std::time::Instant;
 
 /// Queries of a block per thread in an approximate search. Threads wait for each other at the end of a block; with 64
@@ -17,7 +17,7 @@ pub(super) struct Passes<'a> {
     pub(super) search: &'a dyn Search,
     /// Embeddings of each query, `(Q, D) f32`.
     pub(super) queries: &'a [&'a [f32]],
-    pub(super) subset: Option<&'a Subset>,
+    pub(super) set: Option<&'a PassageSet>,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -31,7 +31,7 @@ impl Passes<'_> {
         let mut stage = self.stage(stage);
         let mut found = Vec::with_capacity(self.queries.len());
         for block in self.queries.chunks(per_thread * rayon::current_num_threads()) {
-            let rankings = self.search.search_batch(block, params, self.subset)?;
+            let rankings = self.search.search_batch(block, params, self.set)?;
             found.extend(rankings.iter().map(|ranking| ranking.hits.iter().map(|hit| hit.pid).collect()));
             stage.add(block.len() as u64)?;
         }
@@ -44,7 +44,7 @@ impl Passes<'_> {
         let mut times = Vec::with_capacity(self.queries.len());
         for query in self.queries {
             let started = Instant::now();
-            self.search.search(query, params, self.subset)?;
+            self.search.search(query, params, self.set)?;
             times.push(started.elapsed().as_secs_f64() * 1e3);
             stage.add(1)?;
         }

@@ -4,7 +4,6 @@ use crate::Result;
 use crate::progress::{Progress, Stage};
 use crate::source::Source;
 use selvedge_backend::Backend;
-use selvedge_search::Subset;
 
 /// Passages of a block.
 const BLOCK_PASSAGES: usize = 1024;
@@ -12,7 +11,7 @@ const BLOCK_PASSAGES: usize = 1024;
 /// Returns the pids of the best `k` passages of each query, best first; ties in order of pid. A passage without tokens
 /// is never found.
 ///
-/// `queries`: `(Q, D) f32` each. `subset`: passages that may be found; all without it.
+/// `queries`: `(Q, D) f32` each. `pids`: passages that may be found, ascending.
 ///
 /// # Errors
 /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` asks to stop, or the error of `source` or of the
@@ -21,7 +20,7 @@ pub fn exact<B: Backend>(
     backend: &B,
     source: &mut dyn Source,
     queries: &[Vec<f32>],
-    subset: Option<&Subset>,
+    pids: &[u32],
     k: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<u32>>> {
@@ -29,7 +28,6 @@ pub fn exact<B: Backend>(
     let rows: Vec<f32> = queries.concat();
     let offsets = offsets(queries.iter().map(|q| q.len() / dim));
     let mut best: Vec<BestK> = queries.iter().map(|_| BestK::new(k)).collect();
-    let pids = pids_of(subset, source.num_passages());
     let mut stage = Stage::new(progress, "ground truth", "passages", Some(pids.len() as u64));
     for pids in pids.chunks(BLOCK_PASSAGES) {
         let block = source.fetch(pids)?;
@@ -43,14 +41,6 @@ pub fn exact<B: Backend>(
         stage.add(pids.len() as u64)?;
     }
     Ok(best.into_iter().map(BestK::into_pids).collect())
-}
-
-/// Returns the pids of `subset` that exist, or all, ascending.
-pub(crate) fn pids_of(subset: Option<&Subset>, num_passages: usize) -> Vec<u32> {
-    match subset {
-        Some(subset) => subset.local(0, num_passages).pids(),
-        None => (0..num_passages as u32).collect(),
-    }
 }
 
 /// Returns the prefix sums of `lens`, from 0.

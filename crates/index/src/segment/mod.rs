@@ -1,6 +1,6 @@
 //! One segment: everything of a run of passages. Its files never change.
 //!
-//! In: passages in pid order, with codes, packed residuals, weight indices and documents. Out: seven files. Four
+//! In: passages in pid order, with codes, packed residuals, weight indices and documents. Out: eight files. Four
 //! payloads are the arrays of [`CompressedPassages`] as the ops read them:
 //!
 //! | file | payload |
@@ -12,8 +12,9 @@
 //! | lists | [`InvertedLists`] |
 //! | texts (the format's word for documents) | `documents/mod.rs` |
 //! | ids | `documents/ids.rs` |
+//! | columns | `columns/mod.rs` |
 //!
-//! All but the lists and the ids are streamed. The lists are built at the end from the mapped offsets and codes by
+//! All but the last three are streamed. The lists are built at the end from the mapped offsets and codes by
 //! counting sort, which takes 4 bytes per entry and 20 per centroid, plus the encoded lists; the table of ids takes 12
 //! bytes per passage.
 
@@ -25,6 +26,7 @@ pub(crate) use inverted::Inverted;
 pub(crate) use run::{PassageRows, SegmentRun};
 pub(crate) use write::SegmentWriter;
 
+use crate::columns::Columns;
 use crate::deleted::Deleted;
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
@@ -43,6 +45,8 @@ pub struct Segment {
     pub passages: CompressedPassages,
     /// Passages of each centroid, by pids within the segment; deleted ones are among them.
     pub lists: InvertedLists,
+    /// Columns of the metadata; `None` in a segment that was made before they were written.
+    pub columns: Option<Columns>,
     /// Deleted passages.
     pub deleted: Deleted,
 }
@@ -56,6 +60,7 @@ impl Segment {
         storage: &dyn Storage,
         entry: &SegmentEntry,
         first_pid: u32,
+        columns: Option<Columns>,
         deleted: Deleted,
         codec: CodecSizes,
     ) -> Result<(Self, SegmentFiles)> {
@@ -75,7 +80,7 @@ impl Segment {
         };
         check_lengths(&files, &passages, entry, codec)?;
         let lists = open_lists(&files[4], entry, codec)?;
-        Ok((Self { first_pid, passages, lists, deleted }, files))
+        Ok((Self { first_pid, passages, lists, columns, deleted }, files))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writer of one segment.
 
 use super::{Inverted, PassageRows};
+use crate::columns::ColumnsBuilder;
 use crate::documents::{DocumentsWriter, IdTable, RawDocument, hash_of};
 use crate::error::Result;
 use crate::files::{FileKind, IndexFile};
@@ -23,6 +24,7 @@ pub(crate) struct SegmentWriter {
     residuals: FramedFileWriter,
     weights: FramedFileWriter,
     documents: DocumentsWriter,
+    columns: ColumnsBuilder,
     /// Hashes of the ids of the passages.
     id_hashes: Vec<u32>,
     /// Codes that are not packed yet: at most 7, as eight fill whole bytes at any width.
@@ -48,6 +50,7 @@ impl SegmentWriter {
             residuals: create(FileKind::Residuals)?,
             weights: create(FileKind::Weights)?,
             documents: DocumentsWriter::create(&**storage, number)?,
+            columns: ColumnsBuilder::default(),
             id_hashes: Vec::new(),
             pending_codes: Vec::new(),
             pending_weights: Vec::new(),
@@ -62,6 +65,7 @@ impl SegmentWriter {
     /// Appends the document of a passage; its passage comes by [`SegmentWriter::push`].
     pub(crate) fn push_document(&mut self, document: RawDocument<'_>) -> Result<()> {
         self.id_hashes.push(hash_of(document.id));
+        self.columns.push(document.metadata);
         self.documents.push(document)
     }
 
@@ -100,7 +104,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Closes the streamed files, and builds the lists and the table of ids.
+    /// Closes the streamed files, and writes the table of ids, the columns and the lists.
     pub(crate) fn finish(mut self) -> Result<SegmentEntry> {
         self.codes.write(&pack_codes(&self.pending_codes, self.codec.code_bits()))?;
         self.weights.write(&pack_weights(&self.pending_weights, self.codec.weight_bits))?;
@@ -118,6 +122,7 @@ impl SegmentWriter {
             lists: FileEntry { bytes: 0, crc32: 0 },
             documents: self.documents.finish()?,
             ids: IdTable::write(storage, self.number, &self.id_hashes)?,
+            columns: Some(self.columns.write(storage, self.number)?),
             deleted: None,
         };
         drop(self.id_hashes);

@@ -30,6 +30,7 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
             FileKind::InvertedLists => &mut segment.lists,
             FileKind::Documents => &mut segment.documents,
             FileKind::Ids => &mut segment.ids,
+            FileKind::Columns => segment.columns.as_mut().expect("a segment with columns"),
             FileKind::Deleted => {
                 let deleted = segment.deleted.iter_mut().filter(|deleted| deleted.number == file.number);
                 deleted.for_each(|deleted| deleted.file = entry);
@@ -71,7 +72,22 @@ fn forged_files_are_refused_for_what_they_say() {
     forge(&path, file(FileKind::Codes), |codes| codes[0] |= 3);
     let error = assert_named(&path, file(FileKind::Codes), "a code without centroid");
     assert!(error.to_string().contains("code 3"), "{error}");
-    assert_eq!(files.len(), 18);
+    assert_eq!(files.len(), 20);
+}
+
+#[test]
+fn forged_columns_are_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = tiny(directory.path());
+    let columns = IndexFile::new(FileKind::Columns, 1);
+    // The last digits are of the directory's length, and before it is the directory.
+    forge(&path, columns, |payload| *payload.first_mut().unwrap() ^= 1);
+    let report = verify(&path).unwrap();
+    let broken: Vec<_> = report.broken().map(|file| file.file).collect();
+    assert_eq!(broken, [columns], "{report:?}");
+    forge(&path, columns, |payload| payload.truncate(3));
+    let error = assert_named(&path, columns, "columns that are cut");
+    assert!(matches!(error, Error::Columns { .. }), "{error}");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn only_the_files_of_the_index_are_moved() {
     let expected = [
         "codec-0000",
         "codes-0001",
+        "columns-0001",
         "ids-0001",
         "lists-0001",
         "manifest-0001",
@@ -91,7 +92,7 @@ fn an_empty_directory_is_used_and_nothing_else_is_touched() {
     write_index(&path, &codec, &passages, None);
     assert_eq!(identity(&path), before, "the directory is the same one, not a replacement");
     assert!(matches!(Writer::create(&path), Err(Error::Exists { .. })));
-    assert_eq!(names(&path).len(), 9, "the refused writer has changed nothing");
+    assert_eq!(names(&path).len(), 10, "the refused writer has changed nothing");
     let file = directory.path().join("file");
     fs::write(&file, "precious").unwrap();
     assert!(matches!(Writer::create(&file), Err(Error::Exists { .. })));
@@ -137,12 +138,12 @@ fn what_a_dead_writer_left_is_removed_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 3, 2, 4);
     let passages = Passages::new(&codec.params, &[1]);
-    for moved in 0..9 {
+    for moved in 0..10 {
         let path = directory.path().join(moved.to_string());
         killed_while_moving(&path, moved);
         assert!(Index::open(&path, crate::Check::Structure).is_err(), "there is no index without its manifest");
         let index = write_index(&path, &codec, &passages, None);
-        assert_eq!((index.num_passages(), names(&path).len()), (1, 9), "{moved} files moved");
+        assert_eq!((index.num_passages(), names(&path).len()), (1, 10), "{moved} files moved");
         assert!(names(&path).iter().all(|name| !name.starts_with('.')));
     }
 

@@ -1,0 +1,63 @@
+//! Notes about the metadata of an index: what a condition cannot see.
+
+use crate::Result;
+use crate::log::note;
+use crate::output::counted;
+use selvedge::{Engine, SearchOptions};
+use selvedge_index::{Check, Columns, Index, ValueKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Notes keys whose values are of several types, and texts that are too long to be compared.
+pub(crate) fn note_columns(path: &Path) -> Result<()> {
+    let index = Index::open(path, Check::Structure).map_err(selvedge::Error::from)?;
+    let mut passages: BTreeMap<String, BTreeMap<ValueKind, u64>> = BTreeMap::new();
+    for info in index.segments().iter().filter_map(|segment| segment.columns.as_ref()).flat_map(Columns::infos) {
+        *passages.entry(info.key).or_default().entry(info.kind).or_default() += info.passages;
+    }
+    for (key, mut kinds) in passages {
+        if let Some(long) = kinds.remove(&ValueKind::Long) {
+            let passages = counted(long, "passage");
+            note!("note: {key:?} is longer than 1,024 bytes in {passages}, where --where cannot compare it");
+        }
+        let types: BTreeSet<_> = kinds.keys().map(|kind| kind.value_type()).collect();
+        if types.len() > 1 {
+            let each: Vec<String> = kinds.iter().map(|(kind, passages)| format!("{kind} in {passages}")).collect();
+            let each = each.join(", ");
+            note!("note: {key:?} has values of several types ({each}); a condition sees only those of its own type");
+        }
+    }
+    Ok(())
+}
+
+/// Notes keys of the filter that the index does not have, or has with values of other types, and ids that it does not
+/// have.
+pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Result<()> {
+    let snapshot = engine.snapshot();
+    if let Some(filter) = &options.filter {
+        let columns = snapshot.index().columns().map_err(selvedge::Error::from)?;
+        for (key, of) in filter.keys() {
+            let kinds: Vec<_> = columns.iter().filter(|column| column.key == key).map(|column| column.kind).collect();
+            match of.filter(|_| !kinds.iter().any(|kind| kind.value_type() == of)) {
+                _ if kinds.is_empty() => {
+                    note!("note: no passage has the key {key:?}; `selvedge info --columns` lists keys")
+                }
+                Some(of) => note!("note: {key:?} is {} in this index, and never {of}", words(&kinds)),
+                None => {}
+            }
+        }
+    }
+    if let Some(ids) = &options.ids {
+        let listed = SearchOptions { ids: Some(ids.clone()), ..SearchOptions::default() };
+        let found = snapshot.passages(&listed)?.map_or(0, |set| set.len());
+        if found < ids.len() {
+            note!("note: {} of the {} ids are not in the index", ids.len() - found, ids.len());
+        }
+    }
+    Ok(())
+}
+
+/// Kinds of values, such as `integer or text`.
+fn words(kinds: &[ValueKind]) -> String {
+    kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,99 @@
+//! Results of a query: passages with their ids, texts, snippets and metadata, and counts of values.
+
+use crate::facet::{self, Facet};
+use crate::snippet::{Similarities, Snippet};
+use crate::{Engine, Result, SearchOptions, Snapshot};
+use selvedge_index::Document;
+use selvedge_search::{Ranking, StageTimes};
+
+/// A passage found for a query.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Hit {
+    /// Number of the passage in this generation of the index. Its id is the name that lasts.
+    #[serde(skip)]
+    pub pid: u32,
+    /// Id of the passage, as the collection has it.
+    pub id: String,
+    /// MaxSim: the sum over query tokens of the largest inner product with a passage token. Higher is better.
+    pub score: f32,
+    /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Part of the text that the query matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<Snippet>,
+    /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+}
+
+/// Result of one query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchOutput {
+    /// At most `k` passages, best first; ties in the order of the collection. Empty for a query without a token.
+    pub hits: Vec<Hit>,
+    /// Number of passages whose residuals were read.
+    pub num_scored: usize,
+    /// Time of each stage in microseconds, without query encoding.
+    pub stages_us: StageTimes,
+    /// Values of [`SearchOptions::facets`] among the best passages, in the order of the options.
+    pub facets: Vec<Facet>,
+}
+
+impl Engine {
+    /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
+    pub(crate) fn output(
+        &self,
+        snapshot: &Snapshot,
+        query: &[f32],
+        ranking: Ranking,
+        options: &SearchOptions,
+    ) -> Result<SearchOutput> {
+        let pids: Vec<u32> = ranking.hits.iter().map(|hit| hit.pid).take(options.facet_depth).collect();
+        let facets = facet::count(snapshot, &options.facets, &pids)?;
+        let hit = |found| self.hit(snapshot, query, found, options);
+        let hits = ranking.hits.iter().take(options.k).map(hit).collect::<Result<_>>()?;
+        Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us, facets })
+    }
+
+    fn hit(
+        &self,
+        snapshot: &Snapshot,
+        query: &[f32],
+        found: &selvedge_search::Hit,
+        options: &SearchOptions,
+    ) -> Result<Hit> {
+        let &selvedge_search::Hit { pid, score, .. } = found;
+        let index = snapshot.index();
+        // An index made from embeddings has ids only.
+        let has_text = index.manifest().encoder.is_some();
+        let wants_text = has_text && (options.text || options.snippet.is_some());
+        if !(wants_text || options.metadata) {
+            return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None });
+        }
+        let Document { id, text, metadata } = index.document(pid)?;
+        let snippet =
+            options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
+        Ok(Hit {
+            pid,
+            id,
+            score,
+            snippet: snippet.transpose()?,
+            text: Some(text).filter(|_| has_text && options.text),
+            metadata: metadata.filter(|_| options.metadata),
+        })
+    }
+
+    /// Returns the part of a passage that a query matched. In a pooled index, or without a loaded encoder, embeddings
+    /// cannot be paired with tokens, and the part is the beginning.
+    fn snippet(&self, snapshot: &Snapshot, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
+        let is_pooled = snapshot.index().manifest().build.pool.is_some();
+        let Some(encoder) = self.loaded_encoder().filter(|_| !is_pooled) else {
+            return Ok(Snippet::beginning(text, chars));
+        };
+        let spans = encoder.passage_token_spans(text)?;
+        let search = snapshot.searcher();
+        let rows = search.reconstruct(pid)?;
+        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(search.dim(), query, &rows)))
+    }
+}

@@ -1,0 +1,185 @@
+//! Sets of passages that a search may find: of a filter, of pids, or all that are not deleted.
+
+use crate::{Error, Filter, ResidentSegment, Result, Searcher, filter};
+use lru::LruCache;
+use selvedge_backend::{Backend, Pid, Select};
+use selvedge_index::RoaringBitmap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most a bit per
+/// passage: 16 MB for 128 filters over a million passages.
+const CACHED_FILTERS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// Set of passages that a search may find; none of them is deleted. It belongs to the [`Searcher`] that made it: pids
+/// are other ones in another generation.
+#[derive(Clone, Debug)]
+pub struct PassageSet {
+    owner: Arc<()>,
+    segments: Vec<SegmentSet>,
+    len: usize,
+}
+
+/// Part of a set that is in one segment. Pids are within the segment.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentSet {
+    first_pid: Pid,
+    pub(crate) passages: Arc<RoaringBitmap>,
+    /// The passages as a list, once an exhaustive search needs it.
+    pids: OnceLock<Arc<[Pid]>>,
+}
+
+/// The most recently used filters and what they found, by their texts.
+pub(crate) type FilterCache<T> = Mutex<LruCache<String, Arc<T>>>;
+
+/// Makes an empty cache.
+pub(crate) fn filter_cache<T>() -> FilterCache<T> {
+    Mutex::new(LruCache::new(CACHED_FILTERS))
+}
+
+/// Returns what is cached for a filter, or makes and caches it. Two threads may make it at the same time.
+fn cached<T>(cache: &FilterCache<T>, text: &str, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
+    let locked = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = locked().get(text) {
+        return Ok(Arc::clone(found));
+    }
+    let made = make()?;
+    locked().put(text.to_owned(), Arc::clone(&made));
+    Ok(made)
+}
+
+impl PassageSet {
+    /// Number of passages.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the set has no passage.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Pids of the passages, ascending.
+    pub fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
+        self.segments.iter().flat_map(|segment| segment.passages.iter().map(|pid| segment.first_pid + pid))
+    }
+
+    /// Passages of each segment, by their pids within it.
+    pub fn by_segment(&self) -> impl Iterator<Item = &RoaringBitmap> {
+        self.segments.iter().map(|segment| &*segment.passages)
+    }
+
+    /// Part in the segment at a place.
+    pub(crate) fn segment(&self, at: usize) -> &SegmentSet {
+        &self.segments[at]
+    }
+
+    /// Passages of this set that are in another one of the same searcher, too.
+    ///
+    /// # Errors
+    /// [`Error::OtherGeneration`] if the sets belong to different searchers.
+    pub fn intersection(&self, other: &Self) -> Result<Self> {
+        other.check_owner(&self.owner)?;
+        let both = |(a, b): (&SegmentSet, &SegmentSet)| SegmentSet::new(a.first_pid, &*a.passages & &*b.passages);
+        Ok(Self::new(&self.owner, self.segments.iter().zip(&other.segments).map(both).collect()))
+    }
+
+    fn new(owner: &Arc<()>, segments: Vec<SegmentSet>) -> Self {
+        let len = segments.iter().map(|segment| segment.passages.len() as usize).sum();
+        Self { owner: Arc::clone(owner), segments, len }
+    }
+
+    /// Checks that the set belongs to a searcher.
+    fn check_owner(&self, owner: &Arc<()>) -> Result<()> {
+        if Arc::ptr_eq(&self.owner, owner) { Ok(()) } else { Err(Error::OtherGeneration) }
+    }
+}
+
+impl SegmentSet {
+    fn new(first_pid: Pid, passages: RoaringBitmap) -> Self {
+        Self { first_pid, passages: passages.into(), pids: OnceLock::new() }
+    }
+
+    /// The passages as a selection of the backend.
+    pub(crate) fn select(&self) -> Select<'_> {
+        Select::Pids(self.pids.get_or_init(|| self.passages.iter().collect()))
+    }
+}
+
+impl<B: Backend> Searcher<B> {
+    /// Returns the passages of these pids, in any order and with any repetitions, that are not deleted.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPassage`] with the largest pid if it is out of range.
+    pub fn passages(&self, pids: &[Pid]) -> Result<PassageSet> {
+        let num_passages = self.num_pids();
+        if let Some(&pid) = pids.iter().max().filter(|&&pid| pid as usize >= num_passages) {
+            return Err(Error::NoSuchPassage { pid, num_passages });
+        }
+        let all: RoaringBitmap = pids.iter().copied().collect();
+        let part = |segment: &ResidentSegment<B>| {
+            let pids = segment.first_pid..segment.first_pid + segment.num_passages as Pid;
+            let local: RoaringBitmap = all.range(pids).map(|pid| pid - segment.first_pid).collect();
+            local - segment.deleted.as_bitmap()
+        };
+        Ok(self.set_of(part))
+    }
+
+    /// Returns the passages for which a filter is true. The sets of the last 128 filters are kept, and of each segment
+    /// also for the searchers of other generations that share it.
+    ///
+    /// # Errors
+    /// [`Error::BadFilter`] if [`Filter::check`] refuses it; [`Error::Index`] if a segment has no columns of metadata,
+    /// or they are corrupt.
+    pub fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>> {
+        let text = filter.to_string();
+        cached(&self.filtered, &text, || {
+            filter.check()?;
+            let mut segments = Vec::with_capacity(self.segments.len());
+            for segment in &self.segments {
+                let found = cached(&segment.filtered, &text, || {
+                    let columns = segment.columns.as_ref().ok_or_else(|| self.no_columns())?;
+                    filter::passages(filter, columns, segment.num_passages as u32).map(Arc::new)
+                })?;
+                let passages = match segment.deleted.is_empty() {
+                    true => found,
+                    false => Arc::new(&*found - segment.deleted.as_bitmap()),
+                };
+                segments.push(SegmentSet { first_pid: segment.first_pid, passages, pids: OnceLock::new() });
+            }
+            Ok(Arc::new(PassageSet::new(&self.owner, segments)))
+        })
+    }
+
+    /// All passages that are not deleted; `None` if no passage is deleted.
+    pub(crate) fn not_deleted(&self) -> Option<PassageSet> {
+        let is_whole = self.segments.iter().all(|segment| segment.deleted.is_empty());
+        (!is_whole).then(|| {
+            self.set_of(|segment| {
+                let mut all = RoaringBitmap::new();
+                all.insert_range(0..segment.num_passages as Pid);
+                all - segment.deleted.as_bitmap()
+            })
+        })
+    }
+
+    /// Passages that a search within `set` may find; `None` if it may find all.
+    ///
+    /// # Errors
+    /// [`Error::OtherGeneration`] if the set belongs to another searcher.
+    pub(crate) fn allowed<'a>(&'a self, set: Option<&'a PassageSet>) -> Result<Option<&'a PassageSet>> {
+        match set {
+            Some(set) => set.check_owner(&self.owner).map(|()| Some(set)),
+            None => Ok(self.alive.as_ref()),
+        }
+    }
+
+    fn set_of(&self, part: impl Fn(&ResidentSegment<B>) -> RoaringBitmap) -> PassageSet {
+        let segment = |segment: &ResidentSegment<B>| SegmentSet::new(segment.first_pid, part(segment));
+        PassageSet::new(&self.owner, self.segments.iter().map(segment).collect())
+    }
+
+    fn no_columns(&self) -> Error {
+        selvedge_index::Error::NoColumns { path: self.path.clone() }.into()
+    }
+}
