@@ -179,7 +179,9 @@ fn forge(path: &Path, manifest: &Manifest, file: IndexFile, payload: &[u8]) {
         FileKind::Ids => segment().ids = entry,
         FileKind::Columns => segment().columns = Some(entry),
         FileKind::Manifest => return,
-        FileKind::Deleted | FileKind::OldDocuments | FileKind::Sources => unreachable!("this index has no {file}"),
+        FileKind::Deleted | FileKind::OldDocuments | FileKind::Sources | FileKind::Words => {
+            unreachable!("this index has no {file}")
+        }
     }
     replace_payload(path, manifest.file(), &serde_json::to_vec(&manifest).unwrap());
 }

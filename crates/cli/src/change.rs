@@ -101,7 +101,8 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<()> {
             None => Retrain::FromStored,
         },
     };
-    let options = CompactOptions { memory_budget: args.memory_budget, retrain, device: args.device };
+    let (memory_budget, language) = (args.memory_budget, args.language);
+    let options = CompactOptions { memory_budget, retrain, language, device: args.device };
     let report = change::compact(&args.index, &options, &Bars::default())?;
     let (path, segments) = (args.index.display(), counted(report.segments as u64, "segment"));
     let codec = if args.retrain.is_some() { "another codec, " } else { "" };

@@ -58,6 +58,7 @@ impl Error {
             Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
             Self::Engine(E::MadeFromEmbeddings { .. }) => Some("--embeddings, --doclens"),
             Self::Engine(E::IdsNeeded { .. }) => Some("--ids"),
+            Self::Engine(E::NoWords { .. }) => Some("`selvedge compact --language english` makes them"),
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),

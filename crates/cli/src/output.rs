@@ -121,6 +121,10 @@ pub(crate) fn eval_text(out: &mut impl Write, r: &EvalReport) -> Result<()> {
         row("exact f32 MaxSim, uncompressed", &r.exact_f32),
     ];
     lines.extend(r.dense.iter().map(|q| row("one vector per passage", q)));
+    lines.extend(r.compared.iter().map(|compared| {
+        let time = compared.p50_ms.map_or(String::new(), |ms| format!("  {ms:.3} ms"));
+        row(&format!("compared: {:?}", compared.ranking).to_lowercase(), &compared.quality) + &time
+    }));
     lines.push(format!(
         "recall against exact f32 MaxSim     @10 {:.4}   @100 {:.4}",
         r.recall_vs_exact_10, r.recall_vs_exact_100
@@ -201,6 +205,7 @@ pub(crate) fn info_json(index: &Index, generations: &[Generation]) -> Value {
         "code_bits": codec.sizes().code_bits(),
         "scale_bits": codec.weight_bits,
         "encoder": manifest.encoder,
+        "language": manifest.language,
         "build": manifest.build,
         "search": manifest.search,
         "format_version": selvedge_index::FORMAT_VERSION,

@@ -1,6 +1,6 @@
 //! `selvedge search` and `selvedge eval`: the best passages of queries, and their quality.
 
-use crate::args::{EvalArgs, SearchArgs};
+use crate::args::{EvalArgs, SearchArgs, fusion};
 use crate::index::note_header;
 use crate::log::note;
 use crate::metadata::note_restriction;
@@ -15,8 +15,11 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let source = args.rank.source.source(&args.texts)?;
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
-    let queries = read_queries(&engine, &source)?;
+    let rank_by = args.score.rank_by();
+    let queries = engine.queries_for(&source, rank_by)?;
+    note_header(queries.had_header);
     let mut options = SearchOptions {
+        rank_by,
         text: args.json,
         metadata: args.json,
         facets: args.facet.clone(),
@@ -27,7 +30,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
-    let outputs = engine.search_embeddings_batch(&queries.rows(), &options)?;
+    let outputs = engine.search_queries(&queries, &options)?;
     if let Some(mut run) = run {
         for (id, answer) in queries.ids.iter().zip(&outputs) {
             run.push(id, answer.hits.iter().map(|hit| (&hit.id, hit.score)))?;
@@ -61,8 +64,13 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     let queries = read_queries(&engine, &source)?;
     let search = args.rank.search_options(args.k)?;
     note_restriction(&engine, &search)?;
-    let options =
-        EvalOptions { search, embeddings: args.embeddings.clone().zip(args.doclens.clone()), dense: args.dense };
+    let options = EvalOptions {
+        search,
+        embeddings: args.embeddings.clone().zip(args.doclens.clone()),
+        dense: args.dense,
+        compare: args.compare.iter().map(|ranking| ranking.compared()).collect(),
+        fusion: fusion(args.alpha),
+    };
     let report = engine.eval(&queries, &qrels, &options, &Bars::default())?;
     if let Some(first) = &report.first_not_indexed {
         let (missing, all) = (report.judgments_not_indexed, report.judgments);

@@ -4,7 +4,9 @@ use crate::build::compress::{self, Compress};
 use crate::change::{self, AddOptions, Additions, ChangeReport};
 use crate::queries::{Queries, QuerySource, encoder_of};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
-use crate::{SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, tune};
+use crate::{
+    RankBy, SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, rank, tune, words,
+};
 use rayon::prelude::*;
 use selvedge_encoder::Encoder;
 use selvedge_index::{CodecEntry, Index, Writer};
@@ -129,7 +131,8 @@ impl Engine {
     /// Changes the index, and follows to the change.
     fn changed(&self, change: impl FnOnce(Writer) -> Result<ChangeReport>) -> Result<ChangeReport> {
         let before = self.snapshot();
-        let writer = Writer::open_from(before.index())?;
+        let mut writer = Writer::open_from(before.index())?;
+        words::keep(&mut writer)?;
         self.check_model(&before, change::index_of(&writer))?;
         drop(before);
         let report = change(writer)?;
@@ -177,11 +180,15 @@ impl Engine {
     /// Answers a query given as text.
     ///
     /// # Errors
-    /// The errors of [`Engine::encoder`] and of [`Engine::search_embeddings`].
+    /// The errors of [`Engine::encoder`], unless passages are ranked by words alone, and of
+    /// [`Engine::search_embeddings`].
     pub fn search(&self, text: &str, options: &SearchOptions) -> Result<SearchOutput> {
         options.check()?;
+        if !options.rank_by.needs_embeddings() {
+            return self.answer(&[], Some(text), options);
+        }
         let query = self.encoder()?.encode_queries(&[text])?;
-        self.search_embeddings(&query.data, options)
+        self.answer(&query.data, Some(text), options)
     }
 
     /// Answers queries given as texts, in order. Queries share the threads of the current rayon pool.
@@ -190,8 +197,12 @@ impl Engine {
     /// As [`Engine::search`]; one bad query fails the batch.
     pub fn search_batch(&self, texts: &[impl AsRef<str> + Sync], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
-        let queries = self.encoder()?.encode_queries(texts)?;
-        self.search_embeddings_batch(&queries.iter().collect::<Vec<_>>(), options)
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        if !options.rank_by.needs_embeddings() {
+            return self.answers(&vec![&[][..]; texts.len()], Some(&texts), options);
+        }
+        let queries = self.encoder()?.encode_queries(&texts)?;
+        self.answers(&queries.iter().collect::<Vec<_>>(), Some(&texts), options)
     }
 
     /// Answers a query given as embeddings `(Q, D) f32`, row-major.
@@ -200,15 +211,13 @@ impl Engine {
     /// - [`Error::BadOption`] if an option is out of range.
     /// - [`Error::Search`] if the embeddings do not fit the index or are not finite, the filter has a mistake, or the
     ///   device fails.
+    /// - [`Error::NoQueryTexts`] if passages are to be ranked by words, whose query is a text; with a text,
+    ///   [`Error::NoWords`] if the index has no words, and [`Error::Words`] if they are damaged.
     /// - [`Error::Index`] if an id, a text or metadata cannot be read.
     /// - [`Error::Encoder`] if a snippet is requested and the text cannot be tokenized.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
         options.check()?;
-        let snapshot = self.snapshot();
-        let params = options.params(snapshot.searcher());
-        let set = snapshot.passages(options)?;
-        let ranking = snapshot.searcher().search(query, &params, set.as_deref())?;
-        self.output(&snapshot, query, ranking, options)
+        self.answer(query, None, options)
     }
 
     /// Answers queries given as embeddings `(Q, D) f32` each, in order. Queries share the threads of the current rayon
@@ -218,10 +227,53 @@ impl Engine {
     /// As [`Engine::search_embeddings`]; one bad query fails the batch.
     pub fn search_embeddings_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
+        self.answers(queries, None, options)
+    }
+
+    /// Answers queries that were read by [`Engine::queries`], in order: their texts are searched for where passages are
+    /// ranked by words. Queries share the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// As [`Engine::search_embeddings`]; one bad query fails the batch.
+    pub fn search_queries(&self, queries: &Queries, options: &SearchOptions) -> Result<Vec<SearchOutput>> {
+        options.check()?;
+        queries.check()?;
+        let texts: Option<Vec<&str>> = queries.texts.as_ref().map(|texts| texts.iter().map(String::as_str).collect());
+        self.answers(&queries.rows(), texts.as_deref(), options)
+    }
+
+    /// Answers a query `(Q, D) f32` on the calling thread; its text is needed where passages are ranked by words.
+    fn answer(&self, query: &[f32], text: Option<&str>, options: &SearchOptions) -> Result<SearchOutput> {
         let snapshot = self.snapshot();
-        let params = options.params(snapshot.searcher());
         let set = snapshot.passages(options)?;
-        let rankings = snapshot.searcher().search_batch(queries, &params, set.as_deref())?;
+        if options.rank_by != RankBy::MaxSim && text.is_none() {
+            return Err(Error::NoQueryTexts);
+        }
+        let ranking = rank::ranking(&snapshot, query, text.unwrap_or_default(), set.as_deref(), options)?;
+        self.output(&snapshot, query, ranking, options)
+    }
+
+    /// Answers queries `(Q, D) f32` each, which have these texts if they are known.
+    fn answers(
+        &self,
+        queries: &[&[f32]],
+        texts: Option<&[&str]>,
+        options: &SearchOptions,
+    ) -> Result<Vec<SearchOutput>> {
+        let snapshot = self.snapshot();
+        let set = snapshot.passages(options)?;
+        let rankings = match (options.rank_by, texts) {
+            (RankBy::MaxSim, _) => {
+                let params = options.params(snapshot.searcher());
+                snapshot.searcher().search_batch(queries, &params, set.as_deref())?
+            }
+            (_, None) => return Err(Error::NoQueryTexts),
+            (_, Some(texts)) => {
+                let ranking =
+                    |(query, text): (&&[f32], &&str)| rank::ranking(&snapshot, query, text, set.as_deref(), options);
+                queries.par_iter().zip(texts).map(ranking).collect::<Result<_>>()?
+            }
+        };
         queries
             .par_iter()
             .zip(rankings)
@@ -238,7 +290,15 @@ impl Engine {
     ///   the other files.
     /// - The errors of [`Engine::encoder`] if texts have to be encoded.
     pub fn queries(&self, source: &QuerySource) -> Result<Queries> {
-        queries::load(source, self)
+        queries::load(source, self, true)
+    }
+
+    /// Reads queries for a search that ranks passages by this score: without their embeddings if it is the words alone.
+    ///
+    /// # Errors
+    /// As [`Engine::queries`].
+    pub fn queries_for(&self, source: &QuerySource, rank_by: RankBy) -> Result<Queries> {
+        queries::load(source, self, rank_by.needs_embeddings())
     }
 
     /// Measures quality against judgments, and speed: see [`mod@eval`].

@@ -313,8 +313,17 @@ pub enum Error {
     )]
     NoText,
     /// Queries given as embeddings, where their texts are needed.
-    #[error("a single vector per passage is measured with the texts of the queries: give the texts too")]
+    #[error("one vector per passage, and words, are searched with the texts of the queries: give the texts too")]
     NoQueryTexts,
+    /// Index without words, or with a segment without.
+    #[error("{}: the index has no words to search for", path.display())]
+    NoWords {
+        /// Directory of the index.
+        path: PathBuf,
+    },
+    /// Words that cannot be read, or a language that this version does not know.
+    #[error("the words of the index: {0}")]
+    Words(#[from] selvedge_lexical::Error),
     /// Recall that no search setting reaches.
     #[error("no setting tried finds {recall} of the top {k}; the best finds {best_recall:.4}: request a lower recall")]
     NothingTuned {

@@ -65,6 +65,7 @@ mod progress;
 pub mod qrels;
 pub mod queries;
 pub mod query_file;
+mod rank;
 mod records;
 pub mod save;
 mod snapshot;
@@ -75,6 +76,7 @@ mod stored_texts;
 mod text;
 pub mod trec;
 mod tune;
+mod words;
 
 /// The programs of the README, compiled as doctests.
 #[cfg(doctest)]
@@ -97,9 +99,11 @@ pub use output::{Hit, SearchOutput};
 pub use progress::{Progress, Step};
 pub use qrels::Qrels;
 pub use queries::Queries;
+pub use rank::{Fusion, RankBy};
 pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index, Value};
+pub use selvedge_lexical::Language;
 pub use selvedge_search::{Filter, Mode, PassageSet, SearchParams, StageTimes, Tuned, filter};
 pub use snapshot::Snapshot;
 pub use snippet::Snippet;

@@ -1,6 +1,6 @@
 //! Options of opening an index and of searching it. `Default` suits most programs.
 
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Fusion, RankBy, Result};
 use selvedge_encoder::LoadOptions;
 use selvedge_search::{Filter, Mode, Search, SearchParams};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct OpenOptions {
 pub struct SearchOptions {
     /// Number of results, at least 1.
     pub k: usize,
+    /// Score that passages are ranked by.
+    pub rank_by: RankBy,
     /// Whether every passage is scored, instead of the candidates of an approximate search; `nprobe`, `ndocs` and
     /// `num_rescored` then have no effect.
     pub exact: bool,
@@ -74,6 +76,7 @@ impl Default for SearchOptions {
     fn default() -> Self {
         Self {
             k: 10,
+            rank_by: RankBy::MaxSim,
             exact: false,
             nprobe: None,
             ndocs: None,
@@ -117,6 +120,11 @@ impl SearchOptions {
             ("num_rescored", self.num_rescored),
             ("facet_depth", Some(self.facet_depth)),
         ];
+        if let RankBy::Hybrid(Fusion::Weighted(alpha)) = self.rank_by
+            && !(0.0..=1.0).contains(&alpha)
+        {
+            return Err(Error::option("alpha", alpha, "expected 0 to 1"));
+        }
         match numbers.into_iter().find(|&(_, number)| number == Some(0)) {
             Some((option, _)) => Err(Error::option(option, 0, "expected at least 1")),
             None => Ok(()),

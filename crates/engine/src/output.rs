@@ -88,7 +88,7 @@ impl Engine {
     /// cannot be paired with tokens, and the part is the beginning.
     fn snippet(&self, snapshot: &Snapshot, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
         let is_pooled = snapshot.index().manifest().build.pool.is_some();
-        let Some(encoder) = self.loaded_encoder().filter(|_| !is_pooled) else {
+        let Some(encoder) = self.loaded_encoder().filter(|_| !is_pooled && !query.is_empty()) else {
             return Ok(Snippet::beginning(text, chars));
         };
         let spans = encoder.passage_token_spans(text)?;

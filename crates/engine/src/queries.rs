@@ -60,8 +60,8 @@ impl Queries {
     }
 }
 
-/// Reads queries, and encodes them if they are texts.
-pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
+/// Reads queries, and encodes them if they are texts and their embeddings are needed.
+pub(crate) fn load(source: &QuerySource, engine: &Engine, needs_embeddings: bool) -> Result<Queries> {
     let (path, file) = match source {
         QuerySource::Arrays { embeddings, lens, texts } => {
             let snapshot = engine.snapshot();
@@ -74,8 +74,10 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine) -> Result<Queries> {
         }
     };
     let (ids, texts): (Vec<String>, Vec<String>) = file.queries.into_iter().unzip();
-    let encoded = engine.encoder()?.encode_queries(&texts)?;
-    let embeddings = encoded.iter().map(<[f32]>::to_vec).collect();
+    let embeddings = match needs_embeddings {
+        true => engine.encoder()?.encode_queries(&texts)?.iter().map(<[f32]>::to_vec).collect(),
+        false => vec![Vec::new(); texts.len()],
+    };
     Ok(Queries { ids, embeddings, texts: Some(texts), path, had_header: file.had_header })
 }
 

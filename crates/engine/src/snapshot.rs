@@ -1,8 +1,10 @@
 //! One generation of an index on a device.
 
 use crate::device::on_device;
+use crate::words::{self, OpenWords};
 use crate::{Device, Error, Result, SearchOptions};
 use selvedge_index::{Check, Index};
+use selvedge_search::fusion::Scored;
 use selvedge_search::{PassageSet, Search, Searcher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +16,8 @@ const CHECKED_BYTES: u64 = 1 << 30;
 pub struct Snapshot {
     index: Index,
     search: Box<dyn Search>,
+    /// Words of the texts; `None` in an index without words.
+    words: Option<OpenWords>,
     /// The last list of ids that a search was restricted to, and their passages.
     listed: Mutex<Option<Listed>>,
 }
@@ -29,7 +33,8 @@ impl Snapshot {
         let search = on_device!(device, backend => {
             Ok::<_, Error>(Box::new(Searcher::new(backend, &index)?) as Box<dyn Search>)
         })?;
-        Ok(Self { index, search, listed: Mutex::default() })
+        let words = words::open(&index, None)?;
+        Ok(Self { index, search, words, listed: Mutex::default() })
     }
 
     /// Opens the newest generation if it is not this one. Only segments that this one lacks are read and loaded.
@@ -37,7 +42,8 @@ impl Snapshot {
         let check = if is_small(&self.index) { Check::Checksums } else { Check::Structure };
         let Some(index) = self.index.refreshed(check)? else { return Ok(None) };
         let search = self.search.followed(&index)?;
-        Ok(Some(Self { index, search, listed: Mutex::default() }))
+        let words = words::open(&index, self.words.as_ref())?;
+        Ok(Some(Self { index, search, words, listed: Mutex::default() }))
     }
 
     /// Returns the open index, which holds the documents and the manifest.
@@ -68,6 +74,12 @@ impl Snapshot {
             (Some(filtered), Some(listed)) => Some(Arc::new(filtered.intersection(&listed)?)),
             (filtered, listed) => filtered.or(listed),
         })
+    }
+
+    /// Returns the best `k` passages for the words of a query, best first, of a set or of all.
+    pub(crate) fn words(&self, text: &str, k: usize, set: Option<&PassageSet>) -> Result<Vec<Scored>> {
+        let words = self.words.as_ref().ok_or_else(|| Error::NoWords { path: self.index.path().into() })?;
+        words.search(&self.index, text, k, set.or(self.search.alive()))
     }
 
     /// Returns the passages of these ids that are in the index. The set of the last list is kept.

@@ -33,7 +33,7 @@ pub(crate) enum Slot {
     /// Segment of the index, by its place.
     Kept(usize),
     /// A segment that replaces some of them.
-    Merged(SegmentEntry),
+    Merged(Box<SegmentEntry>),
 }
 
 impl Base {
@@ -105,7 +105,7 @@ impl Base {
         let mut entries = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             match slot {
-                Slot::Merged(entry) => entries.push(*entry),
+                Slot::Merged(entry) => entries.push(**entry),
                 &Slot::Kept(at) => entries.extend(self.kept(at, storage, next_number)?),
             }
         }
@@ -249,6 +249,7 @@ impl Writer {
         if added.is_empty() && !base.is_changed {
             return Ok(manifest.clone());
         }
+        let language = self.maker.as_ref().map(|maker| maker.language()).or_else(|| manifest.language.clone());
         let codec = match self.is_rebuilt {
             true => {
                 let (_, entry) = self.codec.take().ok_or(Error::NoCodec)?;
@@ -263,6 +264,7 @@ impl Writer {
             next_number: self.next_number,
             num_added: self.num_added,
             codec,
+            language,
             sources: self.sources,
             segments,
             ..manifest.clone()

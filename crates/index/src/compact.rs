@@ -115,6 +115,7 @@ mod tests {
             documents: file,
             ids: file,
             columns: Some(file),
+            words: None,
             deleted: (deleted > 0).then_some(DeletedEntry { number: 0, count: deleted, num_tokens: deleted, file }),
         };
         sizes.iter().map(segment).collect()

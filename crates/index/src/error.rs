@@ -265,6 +265,18 @@ pub enum Error {
         /// Rule that is broken.
         what: &'static str,
     },
+    /// Words of a segment that cannot be made.
+    #[error("the words of a segment: {source}")]
+    Words {
+        /// Error of the maker.
+        source: crate::words::WordsError,
+    },
+    /// A writer of an index with words that was not given their maker.
+    #[error("{}: the index has words; the writer needs their maker", path.display())]
+    WordsNeeded {
+        /// Directory of the index.
+        path: PathBuf,
+    },
     /// An id that the index has, given to a passage that is added.
     #[error("id {id:?} exists in the index already; to replace its passage, update it")]
     IdExists {
@@ -359,6 +371,7 @@ impl Error {
             | Self::Deleted { path, .. }
             | Self::Columns { path, .. }
             | Self::NoColumns { path }
+            | Self::WordsNeeded { path }
             | Self::MissingFile { path }
             | Self::BadMagic { path, .. }
             | Self::FormatVersion { path, .. }

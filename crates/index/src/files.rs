@@ -41,13 +41,15 @@ pub enum FileKind {
     Deleted,
     /// Columns of the metadata of a segment.
     Columns,
+    /// Words of the texts of a segment: bytes that only their maker reads ([`MakeWords`](crate::MakeWords)).
+    Words,
     /// Record of what the passages were read from: bytes that only the caller of [`Writer`](crate::Writer) reads.
     Sources,
 }
 
 impl FileKind {
     /// All kinds.
-    pub const ALL: [FileKind; 13] = [
+    pub const ALL: [FileKind; 14] = [
         Self::Manifest,
         Self::Codec,
         Self::OldDocuments,
@@ -61,6 +63,7 @@ impl FileKind {
         Self::Deleted,
         Self::Sources,
         Self::Columns,
+        Self::Words,
     ];
 
     /// Number of this kind in a file's header.
@@ -79,6 +82,7 @@ impl FileKind {
             Self::Deleted => 11,
             Self::Sources => 12,
             Self::Columns => 13,
+            Self::Words => 14,
         }
     }
 
@@ -98,12 +102,14 @@ impl FileKind {
             Self::Deleted => "deleted",
             Self::Sources => "sources",
             Self::Columns => "columns",
+            Self::Words => "words",
         }
     }
 
-    /// Whether a search without a filter reads files of this kind, rather than only the output of its results.
+    /// Whether a search of embeddings, without a filter, reads files of this kind, rather than only the output of its
+    /// results.
     pub fn is_searched(self) -> bool {
-        !matches!(self, Self::OldDocuments | Self::Documents | Self::Ids | Self::Sources | Self::Columns)
+        !matches!(self, Self::OldDocuments | Self::Documents | Self::Ids | Self::Sources | Self::Columns | Self::Words)
     }
 }
 

@@ -15,6 +15,7 @@
 //!   texts-0003       ids | texts and metadata          /                zstd blocks
 //!   ids-0003         passages by hashes of their ids  /
 //!   columns-0003     passages by metadata            /
+//!   words-0003       passages by words of their texts      of the maker of words, if there is one
 //!   deleted-0006     deleted passages of a segment                      roaring bitmap
 //!   sources-0002     what the passages were read from                   bytes of the caller, if it stores any
 //! ```
@@ -70,6 +71,7 @@ mod stored_codec;
 mod tests;
 mod upgrade;
 mod verify;
+mod words;
 mod writer;
 
 pub use columns::{ColumnInfo, Columns, Value, ValueKind, ValueType};
@@ -92,6 +94,7 @@ pub use spool::{Spool, SpoolReader};
 pub use storage::{Directory, Lock, Memory, Storage, StoredFile, Temporary};
 pub use upgrade::{upgrade, upgrade_in};
 pub use verify::{FileReport, Report, verify, verify_in};
+pub use words::{MakeWords, SegmentWords, WordsError};
 pub use writer::{Limits, Writer};
 
 /// The simulated disk of this crate's tests, which tests of other crates get by the feature `faults`.

@@ -120,6 +120,9 @@ pub struct SegmentEntry {
     /// File of the columns of metadata; `None` in a segment that was made before they were written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<FileEntry>,
+    /// File of the words of the texts; `None` in an index without words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<FileEntry>,
     /// File of the deleted passages; `None` if none is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<DeletedEntry>,
@@ -158,8 +161,8 @@ impl SegmentEntry {
         self.num_tokens - self.deleted.map_or(0, |deleted| deleted.num_tokens)
     }
 
-    /// Files of the segment: offsets, codes, residuals, weights, lists, documents, ids, and, where they exist, columns
-    /// and deleted passages.
+    /// Files of the segment: offsets, codes, residuals, weights, lists, documents, ids, and, where they exist, columns,
+    /// words and deleted passages.
     pub fn files(&self) -> impl Iterator<Item = (IndexFile, FileEntry)> + use<> {
         let file = |kind| IndexFile::new(kind, self.number);
         let of_segment = [
@@ -173,7 +176,8 @@ impl SegmentEntry {
         ];
         let deleted = self.deleted.map(|deleted| (IndexFile::new(FileKind::Deleted, deleted.number), deleted.file));
         let columns = self.columns.map(|columns| (file(FileKind::Columns), columns));
-        of_segment.into_iter().chain(columns).chain(deleted)
+        let words = self.words.map(|words| (file(FileKind::Words), words));
+        of_segment.into_iter().chain(columns).chain(words).chain(deleted)
     }
 }
 
@@ -198,6 +202,9 @@ pub struct Manifest {
     /// Search parameters tuned for this index: an array of `Tuned` of the crate `selvedge-search`; `None`
     /// before tuning.
     pub search: Option<serde_json::Value>,
+    /// Language of the words of the texts, as their maker names it; `None` in an index without words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Record of what the passages were read from; `None` if the caller stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<SourcesEntry>,

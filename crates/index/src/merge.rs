@@ -91,7 +91,7 @@ impl Writer {
         let first = base.slots.iter().position(is_merged).expect("segments that are not merged yet");
         let num_slots = base.slots.iter().filter(|slot| is_merged(slot)).count();
         assert_eq!(num_slots, places.len(), "segments that are not merged yet");
-        base.slots.splice(first..first + num_slots, merged.into_iter().map(Slot::Merged));
+        base.slots.splice(first..first + num_slots, merged.into_iter().map(|entry| Slot::Merged(Box::new(entry))));
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Writer {
     ) -> Result<Vec<SegmentEntry>, E> {
         let base = self.base.as_ref().expect("an index that exists is changed");
         let codec = &base.index.codec()?.params;
-        let mut run = SegmentRun::new(self.staging.hidden(), codec.clone());
+        let mut run = SegmentRun::new(self.staging.hidden(), codec.clone(), self.maker()?);
         let mut documents = base.index.documents().reader();
         let (max_tokens, next_number) = (self.limits.segment_tokens, &mut self.next_number);
         let mut write = |batch: &mut Batch| {

@@ -306,13 +306,17 @@ fn open_segment(
     }
     let columns = entry.columns.map(|named| Columns::open(storage, entry.number, named, entry.count)).transpose()?;
     let (columns, columns_file) = columns.unzip();
-    let (segment, segment_files) = Segment::open(storage, entry, first_pid, columns, deleted.clone(), codec)?;
+    let words =
+        entry.words.map(|named| FramedFile::open_named(storage, IndexFile::new(FileKind::Words, entry.number), named));
+    let words_file = words.transpose()?;
+    let others = (columns, words_file.as_ref().map(|file| file.payload.clone()));
+    let (segment, segment_files) = Segment::open(storage, entry, first_pid, others, deleted.clone(), codec)?;
     let name = IndexFile::new(FileKind::Documents, entry.number);
     let framed = FramedFile::open_named(storage, name, entry.documents)?;
     let file = Arc::new(DocumentsFile::open(&framed, entry.count)?);
     let (ids, ids_file) = IdTable::open(storage, entry)?;
     let documents = DocumentsPart { first_pid, count: entry.count, file, ids, deleted };
-    let others = [framed, ids_file].into_iter().chain(columns_file).chain(deleted_file).collect();
+    let others = [framed, ids_file].into_iter().chain(columns_file).chain(words_file).chain(deleted_file).collect();
     Ok(Opened { segment, documents, files: Some((segment_files, others)) })
 }
 

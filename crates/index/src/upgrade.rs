@@ -101,6 +101,7 @@ pub fn upgrade_in(storage: Arc<dyn Storage>) -> Result<Option<Manifest>> {
         encoder: old.encoder,
         build: old.build,
         search: old.search,
+        language: None,
         sources: None,
         segments,
     };
@@ -191,6 +192,7 @@ impl OldSegment {
             documents: writer.finish()?,
             ids: IdTable::write(target, self.number, &hashes)?,
             columns: Some(columns.write(target, self.number)?),
+            words: None,
             deleted: None,
         })
     }

@@ -225,7 +225,7 @@ impl IdsAlive {
 /// Checks the number of tokens of the deleted passages of a segment, whose files are sound.
 fn check_deleted(storage: &dyn Storage, manifest: &Manifest, entry: &SegmentEntry) -> Result<()> {
     let (Some(named), Ok((deleted, _))) = (entry.deleted, Deleted::open(storage, entry)) else { return Ok(()) };
-    let (segment, _) = Segment::open(storage, entry, 0, None, Deleted::default(), manifest.codec.sizes())?;
+    let (segment, _) = Segment::open(storage, entry, 0, (None, None), Deleted::default(), manifest.codec.sizes())?;
     let found: usize = deleted.iter().map(|pid| segment.passages.tokens(pid as usize).len()).sum();
     if found == named.num_tokens as usize {
         return Ok(());
@@ -292,7 +292,7 @@ fn check_ids(storage: &dyn Storage, entry: &SegmentEntry, hashes: &[u32]) -> Res
 
 /// Checks offsets and codes, then rebuilds the inverted lists and compares them.
 fn check_segment(storage: &dyn Storage, entry: &SegmentEntry, codec: CodecSizes) -> Result<()> {
-    let (segment, files) = Segment::open(storage, entry, 0, None, Deleted::default(), codec)?;
+    let (segment, files) = Segment::open(storage, entry, 0, (None, None), Deleted::default(), codec)?;
     check_contents(&segment.passages, &files, codec)?;
     let inverted = Inverted::new(&segment.passages, codec);
     let mut list = Vec::new();

@@ -15,6 +15,7 @@ use crate::segment::{PassageRows, SegmentRun, SegmentWriter};
 use crate::spool::Spool;
 use crate::staging::{FIRST_GENERATION, Staging};
 use crate::storage::{Directory, Storage};
+use crate::words::Maker;
 use selvedge_backend::Packed;
 use selvedge_codec::Codec;
 use std::path::Path;
@@ -75,6 +76,8 @@ pub struct Writer {
     pub(crate) documents: DocumentsStage,
     /// Documents of the passages that come; `None` if they get numbers as ids.
     pub(crate) incoming: Option<Incoming>,
+    /// Maker of the words of segments; `None` for an index without words.
+    pub(crate) maker: Maker,
     /// Codec that this writer was given; a change has that of the index otherwise.
     pub(crate) codec: Option<(Codec, CodecEntry)>,
     added: Option<SegmentRun>,
@@ -122,6 +125,7 @@ impl Writer {
             is_rebuilt: false,
             sources: manifest.and_then(|manifest| manifest.sources),
             has_sources: false,
+            maker: None,
             codec: None,
             base,
             added: None,
@@ -287,6 +291,7 @@ impl Writer {
             encoder: info.encoder,
             build: info.build,
             search: info.search,
+            language: self.language(),
             sources: self.sources,
             segments,
         };
@@ -349,9 +354,9 @@ impl Writer {
     }
 
     fn write_passages(&mut self, rows: PassageRows<'_>) -> Result<()> {
-        let codec = self.codec()?.params.clone();
+        let (codec, maker) = (self.codec()?.params.clone(), self.maker()?);
         let Self { staging, limits, incoming, added, next_number, num_added, num_passages, .. } = self;
-        let added = added.get_or_insert_with(|| SegmentRun::new(staging.hidden(), codec));
+        let added = added.get_or_insert_with(|| SegmentRun::new(staging.hidden(), codec, maker));
         let is_rebuilt = self.is_rebuilt;
         let document = |segment: &mut SegmentWriter| {
             match incoming {

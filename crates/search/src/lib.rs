@@ -82,6 +82,7 @@ mod error;
 mod exact;
 pub mod filter;
 mod funnel;
+pub mod fusion;
 mod params;
 mod passage_set;
 pub mod query;

@@ -18,6 +18,8 @@ pub struct PassageSet {
     owner: Arc<()>,
     segments: Vec<SegmentSet>,
     len: usize,
+    /// Whether these are all passages that are not deleted, rather than a restriction.
+    is_everything: bool,
 }
 
 /// Part of a set that is in one segment. Pids are within the segment.
@@ -69,6 +71,12 @@ impl PassageSet {
         self.segments.iter().map(|segment| &*segment.passages)
     }
 
+    /// Whether the set leaves out passages that are not deleted. A search depends on this, and not on whether there are
+    /// deleted passages: its hits are the same without those.
+    pub(crate) fn is_restriction(&self) -> bool {
+        !self.is_everything
+    }
+
     /// Part in the segment at a place.
     pub(crate) fn segment(&self, at: usize) -> &SegmentSet {
         &self.segments[at]
@@ -86,7 +94,7 @@ impl PassageSet {
 
     fn new(owner: &Arc<()>, segments: Vec<SegmentSet>) -> Self {
         let len = segments.iter().map(|segment| segment.passages.len() as usize).sum();
-        Self { owner: Arc::clone(owner), segments, len }
+        Self { owner: Arc::clone(owner), segments, len, is_everything: false }
     }
 
     /// Checks that the set belongs to a searcher.
@@ -154,13 +162,12 @@ impl<B: Backend> Searcher<B> {
     /// All passages that are not deleted; `None` if no passage is deleted.
     pub(crate) fn not_deleted(&self) -> Option<PassageSet> {
         let is_whole = self.segments.iter().all(|segment| segment.deleted.is_empty());
-        (!is_whole).then(|| {
-            self.set_of(|segment| {
-                let mut all = RoaringBitmap::new();
-                all.insert_range(0..segment.num_passages as Pid);
-                all - segment.deleted.as_bitmap()
-            })
-        })
+        let alive = |segment: &ResidentSegment<B>| {
+            let mut all = RoaringBitmap::new();
+            all.insert_range(0..segment.num_passages as Pid);
+            all - segment.deleted.as_bitmap()
+        };
+        (!is_whole).then(|| PassageSet { is_everything: true, ..self.set_of(alive) })
     }
 
     /// Passages that a search within `set` may find; `None` if it may find all.

@@ -43,13 +43,28 @@ pub struct StageTimes {
     pub score: f64,
     /// Merge of the segments.
     pub topk: f64,
+    /// Search for words; 0 in a search of embeddings alone.
+    pub lexical: f64,
 }
 
 impl StageTimes {
     /// Sum of all stages, in microseconds.
     pub fn total(&self) -> f64 {
-        let &Self { quantize_query, probe, candidates, approx, score, topk } = self;
-        quantize_query + probe + candidates + approx + score + topk
+        let &Self { quantize_query, probe, candidates, approx, score, topk, lexical } = self;
+        quantize_query + probe + candidates + approx + score + topk + lexical
+    }
+
+    /// Returns the sums of these times and others, stage by stage.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            quantize_query: self.quantize_query + other.quantize_query,
+            probe: self.probe + other.probe,
+            candidates: self.candidates + other.candidates,
+            approx: self.approx + other.approx,
+            score: self.score + other.score,
+            topk: self.topk + other.topk,
+            lexical: self.lexical + other.lexical,
+        }
     }
 
     /// Returns the times divided by `num`.
@@ -62,6 +77,7 @@ impl StageTimes {
             approx: part(self.approx),
             score: part(self.score),
             topk: part(self.topk),
+            lexical: part(self.lexical),
         }
     }
 }

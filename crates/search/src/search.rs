@@ -36,6 +36,9 @@ pub trait Search: Send + Sync {
     /// [`Error::NoSuchPassage`](crate::Error::NoSuchPassage) with the largest pid if it is out of range.
     fn passages(&self, pids: &[Pid]) -> Result<PassageSet>;
 
+    /// Returns the passages that are not deleted; `None` if no passage is.
+    fn alive(&self) -> Option<&PassageSet>;
+
     /// Returns the passages for which a filter is true; see [`Searcher::filtered`].
     ///
     /// # Errors
@@ -108,6 +111,10 @@ impl<B: Backend + 'static> Search for Searcher<B> {
 
     fn passages(&self, pids: &[Pid]) -> Result<PassageSet> {
         self.passages(pids)
+    }
+
+    fn alive(&self) -> Option<&PassageSet> {
+        self.alive.as_ref()
     }
 
     fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>> {

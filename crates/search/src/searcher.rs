@@ -220,7 +220,9 @@ impl<B: Backend> Searcher<B> {
             return Ok(Ranking { stages_us: stages, ..Ranking::default() });
         }
         let k = params.k.min(self.num_passages);
-        let depth = Depth::new(params.mode, k).filter(|depth| set.is_none_or(|s| s.len() > depth.num_rescored));
+        let restriction = set.filter(|set| set.is_restriction());
+        let is_deep = |depth: &Depth| restriction.is_none_or(|set| set.len() > depth.num_rescored);
+        let depth = Depth::new(params.mode, k).filter(is_deep);
         let (hits, num_scored) = match depth {
             Some(depth) => self.funnel(&query, depth, set, &mut stages, &mut clock)?,
             None => {

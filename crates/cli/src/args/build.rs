@@ -3,12 +3,13 @@
 use super::parse::{output_path, parse_nbits, parse_positive, parse_size, parse_threads};
 use super::{ArraysArgs, ReadArgs};
 use clap::Args;
-use selvedge::Device;
+use selvedge::{Device, Language};
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
 /// Flags of a build that an existing index cannot follow: they conflict with `index --update`.
-const BUILD_FLAGS: [&str; 7] = ["nbits", "codec", "centroids", "pool", "seed", "save_embeddings", "embeddings"];
+const BUILD_FLAGS: [&str; 9] =
+    ["nbits", "codec", "centroids", "pool", "seed", "save_embeddings", "embeddings", "language", "no_words"];
 
 /// Flags that apply to passages only: they conflict with `encode --queries`.
 const PASSAGE_FLAGS: [&str; 7] = ["split", "include", "exclude", "hidden", "no_ignore", "strict", "passage_maxlen"];
@@ -97,6 +98,13 @@ pub(crate) struct BuildArgs {
     /// Pool similar tokens of each passage, FACTOR into one: a smaller index of lower quality. 1 keeps every token.
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
     pub(crate) pool: usize,
+    /// Language of the words of texts, for --lexical and --hybrid searches: english, german, ..., or none, without
+    /// stems.
+    #[arg(long, value_name = "LANGUAGE", default_value_t = Language::English, help_heading = "Words")]
+    pub(crate) language: Language,
+    /// Index no words.
+    #[arg(long, help_heading = "Words", conflicts_with = "language")]
+    pub(crate) no_words: bool,
     /// Seed of sampling and k-means: on one kind of device, the same seed and input give the same index.
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,

@@ -3,7 +3,7 @@
 use super::parse::{parse_size, parse_threads};
 use super::{ArraysArgs, EncoderArgs, ReadArgs};
 use clap::{ArgGroup, Args};
-use selvedge::Device;
+use selvedge::{Device, Language};
 use std::path::PathBuf;
 
 /// Arguments of `selvedge add` and of `selvedge update`.
@@ -69,6 +69,10 @@ pub(crate) struct CompactArgs {
     /// index was made from text].
     #[arg(long, value_name = "text|stored", num_args = 0..=1, require_equals = true, value_enum)]
     pub(crate) retrain: Option<Option<RetrainArg>>,
+    /// Give the index words in a language, for --lexical and --hybrid searches: english, german, ..., or none, without
+    /// stems [default: as it is].
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) language: Option<Language>,
     /// Print one JSON object instead of the generation.
     #[arg(long)]
     pub(crate) json: bool,

@@ -22,7 +22,7 @@ COLLECTION is one of
                    several passages (see --split): PATH#1, PATH#2, ... Hidden files, files that
                    .gitignore lists and indexes are left out. A file that is not text is skipped
                    with a note. Links are followed.
-  FILE.jsonl       One object per line: \"id\", \"text\"; other fields are metadata (see search --where).
+  FILE.jsonl       One object per line: \"id\", \"text\"; other fields are metadata (search --where).
   FILE.tsv         One passage per line: id<TAB>text; a first line \"id<TAB>text\" is a header.
   a BEIR folder    Its corpus.jsonl is read: \"_id\", \"title\" and \"text\"; the title precedes the text.
   -                JSONL or TSV from standard input.
@@ -136,6 +136,11 @@ its NOT. A value of another type than the condition's counts as lacking. Of an a
 must fit. `selvedge info --columns` lists the keys. Results are those of a search of an index that
 has no other passages.
 
+--lexical ranks by the words that query and passage share (BM25): exact names, part numbers, rare
+words. --hybrid fuses it with MaxSim, by reciprocal ranks or with --alpha by the scores;
+--lexical-first N scores the best N passages by words. Words are stemmed by the language that
+`selvedge index --language` was given.
+
 --trec writes `query Q0 passage rank score selvedge`. trec_eval sorts a run by score and id; equal
 scores are therefore written as distinct numbers that keep the order of this search.
 
@@ -143,6 +148,7 @@ Examples
   selvedge search notes.index \"how do I rotate a log file\"   (quotes make several words one query)
   selvedge search my.index --queries queries.tsv -k 100 --json
   selvedge search my.index \"exact part\" --where \"year >= 2020 AND lang = 'en'\" --facet lang
+  selvedge search my.index \"pump AB-1234/X\" --hybrid
   selvedge search my.index --queries queries.jsonl -k 1000 --trec run.txt
   selvedge search my.index --query-embeddings q.npy --exact";
 
@@ -166,6 +172,7 @@ as not found.
 Examples
   selvedge eval my.index --queries queries.tsv --qrels qrels.tsv --json
   selvedge eval my.index --queries beir/scifact --qrels beir/scifact   (a BEIR folder has both)
+  selvedge eval my.index --queries q.tsv --qrels r.tsv --compare dense,lexical,maxsim,hybrid
   selvedge eval my.index --queries q.tsv --qrels r.tsv --embeddings docs.npy --doclens lens.npy";
 
 pub(super) const TUNE_HELP: &str = "\
@@ -218,8 +225,9 @@ Examples
 
 pub(super) const INFO_HELP: &str = "\
 Sizes are in bytes. bytes_per_vector counts the files that searches read: neither texts nor ids nor
-columns nor sources. The files scales hold the weight indices of the tokens (scale_bits each), the files lists
-the passages of each cell. The entry search has the parameters that `selvedge tune` stored.
+columns nor sources. The files scales hold the weight indices of the tokens (scale_bits each), the
+files lists the passages of each cell. The entry search has the parameters that `selvedge tune`
+stored.
 
 Examples
   selvedge info my.index

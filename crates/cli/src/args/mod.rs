@@ -18,8 +18,9 @@ mod train;
 pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
+pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
-pub(crate) use query::{DepthArgs, EvalArgs, QueryArgs, RankArgs, SearchArgs, TuneArgs};
+pub(crate) use query::{CompareArg, DepthArgs, EvalArgs, QueryArgs, RankArgs, ScoreArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 

@@ -1,10 +1,11 @@
 //! Conversion of flags to the library's options.
 
-use super::{BuildArgs, CodecArg, DepthArgs, EncoderArgs, PrecisionArg, QueryArgs, RankArgs};
+use super::{BuildArgs, CodecArg, CompareArg, DepthArgs, EncoderArgs, PrecisionArg, QueryArgs, RankArgs, ScoreArgs};
 use crate::change::read_ids;
 use crate::{Error, Result};
+use selvedge::eval::Compared;
 use selvedge::queries::QuerySource;
-use selvedge::{BuildOptions, CodecKind, LoadOptions, Model, OpenOptions, Precision, SearchOptions};
+use selvedge::{BuildOptions, CodecKind, Fusion, LoadOptions, Model, OpenOptions, Precision, RankBy, SearchOptions};
 use std::sync::Arc;
 
 impl EncoderArgs {
@@ -41,8 +42,38 @@ impl BuildArgs {
             num_centroids: self.centroids.map(|k| k as usize),
             pool: self.pool,
             memory_budget: self.memory_budget,
+            language: (!self.no_words).then_some(self.language),
             seed: self.seed,
             ..BuildOptions::default()
+        }
+    }
+}
+
+impl ScoreArgs {
+    /// Returns the score that passages are ranked by.
+    pub(crate) fn rank_by(&self) -> RankBy {
+        match (self.hybrid, self.lexical, self.lexical_first) {
+            (true, ..) => RankBy::Hybrid(fusion(self.alpha)),
+            (_, true, _) => RankBy::Lexical,
+            (.., Some(first)) => RankBy::LexicalFirst(first),
+            _ => RankBy::MaxSim,
+        }
+    }
+}
+
+/// Returns the fusion of a hybrid search with this weight of MaxSim, if there is one.
+pub(crate) fn fusion(alpha: Option<f32>) -> Fusion {
+    alpha.map_or(Fusion::ReciprocalRank, Fusion::Weighted)
+}
+
+impl CompareArg {
+    /// Returns the ranking.
+    pub(crate) fn compared(self) -> Compared {
+        match self {
+            Self::Dense => Compared::Dense,
+            Self::Lexical => Compared::Lexical,
+            Self::Maxsim => Compared::MaxSim,
+            Self::Hybrid => Compared::Hybrid,
         }
     }
 }

@@ -24,6 +24,13 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+pub(super) fn parse_weight(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(weight) if (0.0..=1.0).contains(&weight) => Ok(weight),
+        _ => Err("expected a weight, from 0 to 1".into()),
+    }
+}
+
 pub(super) fn parse_margin(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),

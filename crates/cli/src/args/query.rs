@@ -1,7 +1,7 @@
 //! Arguments of the commands that search: `selvedge search`, `eval` and `tune`.
 
 use super::EncoderArgs;
-use super::parse::{parse_positive, parse_share};
+use super::parse::{parse_positive, parse_share, parse_weight};
 use clap::Args;
 use selvedge::Filter;
 use std::path::PathBuf;
@@ -56,6 +56,23 @@ pub(crate) struct FilterArgs {
     pub(crate) ids: Option<PathBuf>,
 }
 
+/// Flags of the score that passages are ranked by.
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// Rank by MaxSim and by words (BM25), fused: by reciprocal ranks, or with --alpha by their scores.
+    #[arg(long, conflicts_with_all = ["lexical", "lexical_first"])]
+    pub(crate) hybrid: bool,
+    /// With --hybrid, weight of MaxSim in the sum of the normalized scores, from 0 to 1; BM25 has the rest.
+    #[arg(long, value_name = "A", requires = "hybrid", value_parser = parse_weight)]
+    pub(crate) alpha: Option<f32>,
+    /// Rank by words alone (BM25); no model is loaded.
+    #[arg(long, conflicts_with = "lexical_first")]
+    pub(crate) lexical: bool,
+    /// Rank the best N passages by words, by their MaxSim.
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub(crate) lexical_first: Option<usize>,
+}
+
 /// Flags of every command that ranks passages for queries.
 #[derive(Debug, Args)]
 pub(crate) struct RankArgs {
@@ -96,9 +113,25 @@ pub(crate) struct SearchArgs {
     /// Write the results as a TREC run to the file RUN, or to standard output if it is -; print nothing else.
     #[arg(long, value_name = "RUN", conflicts_with = "json")]
     pub(crate) trec: Option<PathBuf>,
+    /// Score of the passages.
+    #[command(flatten, next_help_heading = "Score")]
+    pub(crate) score: ScoreArgs,
     /// Queries, and the depth of their search.
     #[command(flatten)]
     pub(crate) rank: RankArgs,
+}
+
+/// Ranking as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CompareArg {
+    /// One vector per passage.
+    Dense,
+    /// BM25 of the words.
+    Lexical,
+    /// MaxSim of the embeddings.
+    Maxsim,
+    /// MaxSim and BM25, fused.
+    Hybrid,
 }
 
 /// Arguments of `selvedge eval`.
@@ -116,6 +149,12 @@ pub(crate) struct EvalArgs {
     /// Also measure one vector per passage (mean pooling, cosine) of the same model.
     #[arg(long)]
     pub(crate) dense: bool,
+    /// Also measure these rankings, in one table: dense (one vector per passage), lexical (BM25), maxsim, hybrid.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) compare: Vec<CompareArg>,
+    /// With --compare hybrid, fuse normalized scores with this weight of MaxSim [default: reciprocal ranks].
+    #[arg(long, value_name = "A", requires = "compare", value_parser = parse_weight)]
+    pub(crate) alpha: Option<f32>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,7 +18,7 @@ use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::source::{ArraySource, Pooled, Source, TextSource, pooled_doclen};
-use crate::{Device, Error, Result, collection};
+use crate::{Device, Error, Language, Result, collection, words};
 use selvedge_backend::Backend;
 use selvedge_codec::CodecKind;
 use selvedge_encoder::{Encoder, LoadOptions, TextKind, shipped};
@@ -44,6 +44,8 @@ pub struct BuildOptions {
     pub pool: usize,
     /// Bytes of memory that the build may use, without the model's weights and activations.
     pub memory_budget: u64,
+    /// Language of the words that are indexed beside the embeddings of texts, for BM25; `None` for no words.
+    pub language: Option<Language>,
     /// Seed of the random numbers. On one kind of device, the same seed and input give the same index.
     pub seed: u64,
     /// Options of reading a collection that is a folder.
@@ -52,7 +54,8 @@ pub struct BuildOptions {
     pub save_embeddings: Option<PathBuf>,
 }
 
-/// The shipped model, the CPU, `CodecKind::Selvedge` with 2 bits, all tokens, 4 GiB of memory and seed 42.
+/// The shipped model, the CPU, `CodecKind::Selvedge` with 2 bits, all tokens, 4 GiB of memory, English words and seed
+/// 42.
 impl Default for BuildOptions {
     fn default() -> Self {
         Self {
@@ -64,6 +67,7 @@ impl Default for BuildOptions {
             num_centroids: None,
             pool: 1,
             memory_budget: 4 << 30,
+            language: Some(Language::English),
             seed: 42,
             read: ReadOptions::default(),
             save_embeddings: None,
@@ -137,7 +141,7 @@ pub fn from_text(
 ) -> Result<BuildReport> {
     options.check()?;
     check_budget(encoder, options)?;
-    let mut writer = Writer::create(path)?;
+    let mut writer = create(path, options)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     let (read, sources) = collection::read_recorded(collection, encoder, &options.read, |document| {
         stage.add(1)?;
@@ -172,7 +176,7 @@ pub fn from_documents(
 ) -> Result<BuildReport> {
     options.check()?;
     check_budget(encoder, options)?;
-    let mut writer = Writer::create(path)?;
+    let mut writer = create(path, options)?;
     let mut stage = Stage::new(progress, "read", "passages", None);
     for document in documents {
         push_document(&mut writer, &document?, options.memory_budget)?;
@@ -201,6 +205,15 @@ pub fn from_arrays(
     let mut writer = Writer::create(path)?;
     let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
     from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
+}
+
+/// Prepares an index of texts, with words if the options have a language.
+fn create(path: &Path, options: &BuildOptions) -> Result<Writer> {
+    let mut writer = Writer::create(path)?;
+    if let Some(language) = options.language {
+        words::make(&mut writer, language);
+    }
+    Ok(writer)
 }
 
 /// Refuses, before the collection is read, a memory budget that cannot hold a passage.

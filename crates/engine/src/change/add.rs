@@ -6,6 +6,7 @@ use crate::build::{Arrays, compress, pipeline, push_document, push_ids};
 use crate::progress::{Progress, Stage};
 use crate::queries::{check_fingerprint, encoder_of};
 use crate::source::{ArraySource, Pooled, Source, TextSource};
+use crate::words;
 use crate::{Engine, Error, OpenOptions, Result, collection};
 use selvedge_encoder::Encoder;
 use selvedge_index::{Document, Index, Manifest, Writer};
@@ -40,7 +41,9 @@ pub fn add(
     options: &AddOptions,
     progress: &dyn Progress,
 ) -> Result<ChangeReport> {
-    add_to(Writer::open(path)?, None, additions, options, progress)
+    let mut writer = Writer::open(path)?;
+    words::keep(&mut writer)?;
+    add_to(writer, None, additions, options, progress)
 }
 
 /// Adds passages to the index that a writer changes, with the encoder and the codec that an engine has loaded.

@@ -4,7 +4,8 @@ use super::retrain::retrain;
 use super::{default_policy, manifest_of};
 use crate::build::Budget;
 use crate::progress::{Progress, Stage};
-use crate::{Device, Error, Result};
+use crate::words;
+use crate::{Device, Error, Language, Result};
 use selvedge_index::{Check, Index, Limits, Manifest, Policy, SegmentEntry, Writer};
 use std::ops::Range;
 use std::path::Path;
@@ -16,14 +17,16 @@ pub struct CompactOptions {
     pub memory_budget: u64,
     /// Whether another codec is trained.
     pub retrain: Retrain,
+    /// Language of the words of the index, if it is to have words, or words of another language.
+    pub language: Option<Language>,
     /// The device that trains and compresses.
     pub device: Device,
 }
 
-/// 4 GiB of memory, the same codec, the CPU.
+/// 4 GiB of memory, the same codec and words, the CPU.
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { memory_budget: 4 << 30, retrain: Retrain::No, device: Device::Cpu }
+        Self { memory_budget: 4 << 30, retrain: Retrain::No, language: None, device: Device::Cpu }
     }
 }
 
@@ -66,8 +69,9 @@ impl CompactReport {
 }
 
 /// Merges all neighbours that fit one segment, and copies segments with deleted passages: the index becomes as small as
-/// it can be. Each merge is a commit of its own, so that little is lost if the process ends. Another codec, if
-/// [`CompactOptions::retrain`] demands one, is trained before and swapped in one commit.
+/// it can be. Each merge is a commit of its own, so that little is lost if the process ends. Words of another language
+/// are made before, in one commit. Another codec, if [`CompactOptions::retrain`] demands one, is trained before and
+/// swapped in one commit.
 ///
 /// # Errors
 /// [`Error::Budget`] if the memory budget is too small, [`Error::Index`] if the index cannot be opened or written,
@@ -82,13 +86,32 @@ pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -
     let policy = within(default_policy(), options.memory_budget, before.dim());
     let plan = |segments: &[SegmentEntry]| policy.plan_all(segments);
     let ((segments_before, bytes_before), generation_before) = (sizes(&before), before.generation());
+    let other_words = options.language.filter(|language| before.manifest().language != Some(language.to_string()));
     // Its files are not needed any more, and those that are merged go with each commit.
     drop(before);
+    if let Some(language) = other_words {
+        change_words(path, language, policy.max_tokens, progress)?;
+    }
     merge_by(path, plan, policy.max_tokens, progress)?;
     let after = Index::open(path, Check::Structure)?;
     let (segments, bytes) = sizes(&after);
     let generation = after.generation();
     Ok(CompactReport { generation, segments_before, segments, generation_before, bytes_before, bytes })
+}
+
+/// Copies all segments, each with words in a language, and commits them together.
+fn change_words(path: &Path, language: Language, max_tokens: u32, progress: &dyn Progress) -> Result<()> {
+    let mut writer = Writer::open(path)?;
+    words::make(&mut writer, language);
+    let manifest = manifest_of(&writer);
+    let mut stage = Stage::new(progress, "words", "passages", Some(manifest.num_passages().into()));
+    for (at, segment) in manifest.segments.iter().enumerate() {
+        // A segment stays one, however large it is.
+        writer.set_limits(Limits { segment_tokens: max_tokens.max(segment.num_tokens) });
+        writer.merge::<Error>(at..at + 1, |copied| stage.add(copied as u64))?;
+    }
+    writer.commit()?;
+    Ok(())
 }
 
 /// Number of segments of an index, and bytes of all its files.
@@ -111,6 +134,7 @@ pub(super) fn merge_by(
 ) -> Result<Manifest> {
     loop {
         let mut writer = Writer::open(path)?;
+        words::keep(&mut writer)?;
         let manifest = manifest_of(&writer);
         let Some(places) = plan(&manifest.segments).into_iter().next() else { return Ok(manifest) };
         writer.set_limits(Limits { segment_tokens: max_tokens });

@@ -17,6 +17,7 @@ use crate::collection::sources::{FileRecord, Reading, Recorder, Sources, folder_
 use crate::collection::split::{Split, Splitter};
 use crate::collection::{ReadReport, Skipped, by_tokens, is_folder};
 use crate::progress::{Progress, Stage};
+use crate::words;
 use crate::{Error, Result};
 use selvedge_index::{Document, DocumentsReader, Manifest, Writer};
 use std::collections::{HashMap, HashSet};
@@ -147,7 +148,11 @@ fn open(path: &Path, progress: &dyn Progress) -> Result<Writer> {
                 }
                 std::thread::sleep(PAUSE);
             }
-            opened => return Ok(opened?),
+            opened => {
+                let mut writer = opened?;
+                words::keep(&mut writer)?;
+                return Ok(writer);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::progress::Progress;
 use crate::queries::encoder_of;
 use crate::snapshot::Snapshot;
 use crate::source::{Pooled, Source, TextSource};
+use crate::words;
 use crate::{Error, OpenOptions, Result};
 use selvedge_backend::Backend;
 use selvedge_encoder::{Embeddings, Encoder};
@@ -16,6 +17,7 @@ use std::path::Path;
 /// Trains a codec on the passages of the index at `path`, compresses all of them with it, and commits it.
 pub(super) fn retrain(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<Manifest> {
     let mut writer = Writer::open(path)?;
+    words::keep(&mut writer)?;
     let before = manifest_of(&writer);
     let snapshot = Snapshot::open(path, options.device)?;
     let index = snapshot.index();

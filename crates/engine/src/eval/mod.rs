@@ -7,6 +7,7 @@
 //! | search | compressed embeddings of the candidates that the options allow | approximate search |
 //! | dense | a single vector per passage, a baseline | |
 
+mod compare;
 mod dense;
 pub mod metrics;
 mod passes;
@@ -14,7 +15,8 @@ pub mod truth;
 
 use crate::snapshot::Snapshot;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Engine, Error, Progress, Qrels, Queries, Result, SearchOptions};
+use crate::{Engine, Error, Fusion, Progress, Qrels, Queries, Result, SearchOptions};
+pub use compare::{Compared, ComparedReport};
 use metrics::{Quality, overlap};
 use passes::Passes;
 use selvedge_backend::Cpu;
@@ -40,6 +42,11 @@ pub struct EvalOptions {
     pub embeddings: Option<(PathBuf, PathBuf)>,
     /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured, too.
     pub dense: bool,
+    /// Other rankings of the index that are measured beside it, by the fusion of [`EvalOptions::fusion`] where two
+    /// scores are fused.
+    pub compare: Vec<Compared>,
+    /// Fusion of a hybrid ranking.
+    pub fusion: Fusion,
 }
 
 /// Measurements of [`Engine::eval`]; field names are the JSON's.
@@ -76,6 +83,9 @@ pub struct EvalReport {
     /// Quality of a single vector per passage, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dense: Option<Quality>,
+    /// Quality and time of the rankings of [`EvalOptions::compare`], in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<ComparedReport>,
     /// Parameters of the search that was measured.
     pub params: SearchParams,
     /// Time of one query in milliseconds, one query at a time, without query encoding.
@@ -132,6 +142,8 @@ pub(crate) fn eval(
         let named = |r: &Vec<u32>| r.iter().map(|&pid| ids[pid as usize].as_str()).collect();
         qrels.quality(&queries.ids, &rankings.iter().map(named).collect::<Vec<Vec<&str>>>())
     };
+    let ranker = compare::Comparison { snapshot: &snapshot, queries, set: set.as_deref(), options, k, progress };
+    let compared = ranker.measure(engine, &pids, quality)?;
     Ok(EvalReport {
         judged_queries: qrels.num_judged(&queries.ids),
         queries: queries.ids.len(),
@@ -145,6 +157,7 @@ pub(crate) fn eval(
         approximate_100: overlap(&found, &exhaustive, 100),
         exact_f32: quality(&exact),
         dense: dense.as_deref().map(quality),
+        compared,
         params,
         latency_ms,
         queries_per_second: queries.ids.len() as f64 / batch_seconds,
@@ -202,13 +215,15 @@ fn check(
             asked: queries.ids.first().cloned().unwrap_or_default(),
         });
     }
-    if options.embeddings.is_none() || options.dense {
+    let is_dense = options.dense || options.compare.contains(&Compared::Dense);
+    let needs_texts = is_dense || options.compare.iter().any(|compared| *compared != Compared::MaxSim);
+    if needs_texts && queries.texts.is_none() {
+        return Err(Error::NoQueryTexts);
+    }
+    if options.embeddings.is_none() || is_dense {
         // An index of embeddings has an empty text for each passage.
         if snapshot.index().manifest().encoder.is_none() {
             return Err(Error::NoText);
-        }
-        if options.dense && queries.texts.is_none() {
-            return Err(Error::NoQueryTexts);
         }
         engine.encoder()?;
     }

@@ -13,10 +13,11 @@
 //! | texts (the format's word for documents) | `documents/mod.rs` |
 //! | ids | `documents/ids.rs` |
 //! | columns | `columns/mod.rs` |
+//! | words | of their maker (`words.rs`), in an index with words |
 //!
-//! All but the last three are streamed. The lists are built at the end from the mapped offsets and codes by
-//! counting sort, which takes 4 bytes per entry and 20 per centroid, plus the encoded lists; the table of ids takes 12
-//! bytes per passage.
+//! All but the lists, the ids, the columns and the words are streamed. The lists are built at the end from the mapped
+//! offsets and codes by counting sort, which takes 4 bytes per entry and 20 per centroid, plus the encoded lists; the
+//! table of ids takes 12 bytes per passage.
 
 mod inverted;
 mod run;
@@ -34,6 +35,7 @@ use crate::framed_file::{FramedFile, OLD_VERSION};
 use crate::lists::InvertedLists;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
+use bytes::Bytes;
 use selvedge_backend::{CodecSizes, CompressedPassages};
 
 /// One segment of an open index.
@@ -47,6 +49,8 @@ pub struct Segment {
     pub lists: InvertedLists,
     /// Columns of the metadata; `None` in a segment that was made before they were written.
     pub columns: Option<Columns>,
+    /// Words of the texts, in the format of their maker; `None` in an index without words.
+    pub words: Option<Bytes>,
     /// Deleted passages.
     pub deleted: Deleted,
 }
@@ -60,7 +64,7 @@ impl Segment {
         storage: &dyn Storage,
         entry: &SegmentEntry,
         first_pid: u32,
-        columns: Option<Columns>,
+        (columns, words): (Option<Columns>, Option<Bytes>),
         deleted: Deleted,
         codec: CodecSizes,
     ) -> Result<(Self, SegmentFiles)> {
@@ -80,7 +84,7 @@ impl Segment {
         };
         check_lengths(&files, &passages, entry, codec)?;
         let lists = open_lists(&files[4], entry, codec)?;
-        Ok((Self { first_pid, passages, lists, columns, deleted }, files))
+        Ok((Self { first_pid, passages, lists, columns, words, deleted }, files))
     }
 }
 

@@ -4,6 +4,7 @@ use super::SegmentWriter;
 use crate::error::Result;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
+use crate::words::Maker;
 use selvedge_backend::{CheckedCodec, CodecParams};
 use std::sync::Arc;
 
@@ -42,14 +43,15 @@ impl PassageRows<'_> {
 pub(crate) struct SegmentRun {
     storage: Arc<dyn Storage>,
     codec: CheckedCodec,
+    maker: Maker,
     open: Option<SegmentWriter>,
     closed: Vec<SegmentEntry>,
 }
 
 impl SegmentRun {
-    /// Prepares segments in `storage`.
-    pub(crate) fn new(storage: &Arc<dyn Storage>, codec: CheckedCodec) -> Self {
-        Self { storage: Arc::clone(storage), codec, open: None, closed: Vec::new() }
+    /// Prepares segments in `storage`, with words by their maker if there is one.
+    pub(crate) fn new(storage: &Arc<dyn Storage>, codec: CheckedCodec, maker: Maker) -> Self {
+        Self { storage: Arc::clone(storage), codec, maker, open: None, closed: Vec::new() }
     }
 
     /// Appends passages; `document` appends the document of the next passage to the segment that it goes to. Segments
@@ -73,7 +75,7 @@ impl SegmentRun {
                 open @ None => {
                     let number = *next_number;
                     *next_number += 1;
-                    open.insert(SegmentWriter::create(&self.storage, number, self.codec.clone())?)
+                    open.insert(SegmentWriter::create(&self.storage, number, self.codec.clone(), &self.maker)?)
                 }
             };
             (0..passages).try_for_each(|_| document(segment))?;

@@ -3,12 +3,13 @@
 use super::{Inverted, PassageRows};
 use crate::columns::ColumnsBuilder;
 use crate::documents::{DocumentsWriter, IdTable, RawDocument, hash_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::lists::ListsEncoder;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
+use crate::words::{Maker, SegmentWords, WordsError};
 use selvedge_backend::{CheckedCodec, CodecSizes, CompressedPassages, pack_codes, pack_weights, packed_codes_bytes};
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) struct SegmentWriter {
     weights: FramedFileWriter,
     documents: DocumentsWriter,
     columns: ColumnsBuilder,
+    words: Option<Box<dyn SegmentWords>>,
     /// Hashes of the ids of the passages.
     id_hashes: Vec<u32>,
     /// Codes that are not packed yet: at most 7, as eight fill whole bytes at any width.
@@ -35,7 +37,7 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Creates the files of segment `number`.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, number: u32, codec: CheckedCodec) -> Result<Self> {
+    pub(crate) fn create(storage: &Arc<dyn Storage>, number: u32, codec: CheckedCodec, maker: &Maker) -> Result<Self> {
         let create = |kind| FramedFileWriter::create(&**storage, IndexFile::new(kind, number));
         let mut offsets = create(FileKind::Offsets)?;
         offsets.write(&0u32.to_le_bytes())?;
@@ -51,6 +53,7 @@ impl SegmentWriter {
             weights: create(FileKind::Weights)?,
             documents: DocumentsWriter::create(&**storage, number)?,
             columns: ColumnsBuilder::default(),
+            words: maker.as_ref().map(|maker| maker.start()).transpose().map_err(of_words)?,
             id_hashes: Vec::new(),
             pending_codes: Vec::new(),
             pending_weights: Vec::new(),
@@ -66,6 +69,9 @@ impl SegmentWriter {
     pub(crate) fn push_document(&mut self, document: RawDocument<'_>) -> Result<()> {
         self.id_hashes.push(hash_of(document.id));
         self.columns.push(document.metadata);
+        if let Some(words) = &mut self.words {
+            words.push(&String::from_utf8_lossy(document.text)).map_err(of_words)?;
+        }
         self.documents.push(document)
     }
 
@@ -123,12 +129,26 @@ impl SegmentWriter {
             documents: self.documents.finish()?,
             ids: IdTable::write(storage, self.number, &self.id_hashes)?,
             columns: Some(self.columns.write(storage, self.number)?),
+            words: self.words.map(|words| write_words(storage, self.number, words)).transpose()?,
             deleted: None,
         };
         drop(self.id_hashes);
         entry.lists = write_lists(storage, &entry, self.codec.sizes())?;
         Ok(entry)
     }
+}
+
+/// Writes the words of a segment.
+fn write_words(storage: &dyn Storage, number: u32, words: Box<dyn SegmentWords>) -> Result<FileEntry> {
+    let bytes = words.finish().map_err(of_words)?;
+    let mut out = FramedFileWriter::create(storage, IndexFile::new(FileKind::Words, number))?;
+    out.write(&bytes)?;
+    out.finish()
+}
+
+/// The error of a maker of words.
+fn of_words(source: WordsError) -> Error {
+    Error::Words { source }
 }
 
 /// Builds the inverted lists of a segment whose arrays are written.

@@ -30,6 +30,7 @@ fn forge(path: &Path, file: IndexFile, change: impl FnOnce(&mut Vec<u8>)) {
             FileKind::InvertedLists => &mut segment.lists,
             FileKind::Documents => &mut segment.documents,
             FileKind::Ids => &mut segment.ids,
+            FileKind::Words => segment.words.as_mut().expect("a segment with words"),
             FileKind::Columns => segment.columns.as_mut().expect("a segment with columns"),
             FileKind::Deleted => {
                 let deleted = segment.deleted.iter_mut().filter(|deleted| deleted.number == file.number);

@@ -1,0 +1,6 @@
+//! Tests of the crate, in one program.
+
+mod damage;
+mod scores;
+mod search;
+mod support;
