@@ -42,7 +42,7 @@ pub(crate) fn add(args: &AddArgs, replace: bool) -> Result<()> {
         sizes(&report)
     );
     note_drift(&report);
-    note_columns(&args.index)?;
+    note_columns(&args.index);
     print_change(&report, report.generation, args.json)
 }
 

@@ -94,7 +94,7 @@ fn build(args: &IndexArgs) -> Result<()> {
         counted(report.centroids as u64, "centroid"),
         report.bytes_per_vector
     );
-    note_columns(path)?;
+    note_columns(path);
     match args.update || args.json {
         true => print_change(&report, report.generation, args.json),
         false => Ok(()),

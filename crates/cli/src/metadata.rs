@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Notes keys whose values are of several types, and texts that are too long to be compared.
-pub(crate) fn note_columns(path: &Path) -> Result<()> {
-    let index = Index::open(path, Check::Structure).map_err(selvedge::Error::from)?;
+pub(crate) fn note_columns(path: &Path) {
+    // The change is committed: whether it can be looked at is another matter.
+    let Ok(index) = Index::open(path, Check::Structure) else { return };
     let mut passages: BTreeMap<String, BTreeMap<ValueKind, u64>> = BTreeMap::new();
     for info in index.segments().iter().filter_map(|segment| segment.columns.as_ref()).flat_map(Columns::infos) {
         *passages.entry(info.key).or_default().entry(info.kind).or_default() += info.passages;
@@ -27,7 +28,6 @@ pub(crate) fn note_columns(path: &Path) -> Result<()> {
             note!("note: {key:?} has values of several types ({each}); a condition sees only those of its own type");
         }
     }
-    Ok(())
 }
 
 /// Notes keys of the filter that the index does not have, or has with values of other types, and ids that it does not
@@ -35,9 +35,12 @@ pub(crate) fn note_columns(path: &Path) -> Result<()> {
 pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Result<()> {
     let snapshot = engine.snapshot();
     if let Some(filter) = &options.filter {
-        let columns = snapshot.index().columns().map_err(selvedge::Error::from)?;
+        let segments = snapshot.index().segments().iter();
+        let columns: Vec<_> =
+            segments.filter_map(|segment| segment.columns.as_ref()).flat_map(Columns::infos).collect();
         for (key, of) in filter.keys() {
-            let kinds: Vec<_> = columns.iter().filter(|column| column.key == key).map(|column| column.kind).collect();
+            let of_key = columns.iter().filter(|column| column.key == key);
+            let kinds: Vec<_> = of_key.map(|column| column.kind).collect::<BTreeSet<_>>().into_iter().collect();
             match of.filter(|_| !kinds.iter().any(|kind| kind.value_type() == of)) {
                 _ if kinds.is_empty() => {
                     note!("note: no passage has the key {key:?}; `selvedge info --columns` lists keys")
@@ -50,8 +53,9 @@ pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Resu
     if let Some(ids) = &options.ids {
         let listed = SearchOptions { ids: Some(ids.clone()), ..SearchOptions::default() };
         let found = snapshot.passages(&listed)?.map_or(0, |set| set.len());
-        if found < ids.len() {
-            note!("note: {} of the {} ids are not in the index", ids.len() - found, ids.len());
+        let listed = ids.iter().collect::<BTreeSet<_>>().len();
+        if found < listed {
+            note!("note: {} of the {listed} ids are not in the index", listed - found);
         }
     }
     Ok(())

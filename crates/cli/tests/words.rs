@@ -46,7 +46,7 @@ fn words_are_found_alone_and_beside_maxsim() {
     assert_eq!(ids(&c, "oaks", "--lexical"), ["tree"], "oak and oaks have one stem");
     assert_eq!(ids(&c, "xylophone", "--lexical"), [""; 0]);
     assert_eq!(ids(&c, "AB-1235/X", "--hybrid")[0], "valve");
-    assert_eq!(ids(&c, "AB-1235/X", "--hybrid --alpha 0")[..2], ["valve", "pump"]);
+    assert_eq!(ids(&c, "AB-1235/X", "--hybrid --alpha 0")[0], "valve");
     assert_eq!(ids(&c, "AB-1235/X", "--hybrid --alpha 1"), ids(&c, "AB-1235/X", "--exact"), "MaxSim alone");
     assert_eq!(ids(&c, "cooling", "--lexical-first 2").len(), 2);
     assert_eq!(ids(&c, "cooling", "--lexical --where kind='part'").len(), 2);

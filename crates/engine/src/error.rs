@@ -324,6 +324,22 @@ pub enum Error {
     /// Words that cannot be read, or a language that this version does not know.
     #[error("the words of the index: {0}")]
     Words(#[from] selvedge_lexical::Error),
+    /// Words of another number of passages than their segment has.
+    #[error("{}: a file of words has {found} passages, its segment {expected}", path.display())]
+    WordsMismatch {
+        /// Directory of the index.
+        path: PathBuf,
+        /// Passages of the segment.
+        expected: u32,
+        /// Passages of the file.
+        found: u32,
+    },
+    /// Words that could not be read when the index was opened.
+    #[error("{source}")]
+    UnreadableWords {
+        /// Error of opening them.
+        source: std::sync::Arc<Self>,
+    },
     /// Recall that no search setting reaches.
     #[error("no setting tried finds {recall} of the top {k}; the best finds {best_recall:.4}: request a lower recall")]
     NothingTuned {

@@ -14,7 +14,8 @@ pub struct Hit {
     pub pid: u32,
     /// Id of the passage, as the collection has it.
     pub id: String,
-    /// MaxSim: the sum over query tokens of the largest inner product with a passage token. Higher is better.
+    /// Score that passages were ranked by ([`SearchOptions::rank_by`]), higher is better. MaxSim is the sum over query
+    /// tokens of the largest inner product with a passage token.
     pub score: f32,
     /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +50,7 @@ impl Engine {
         ranking: Ranking,
         options: &SearchOptions,
     ) -> Result<SearchOutput> {
-        let pids: Vec<u32> = ranking.hits.iter().map(|hit| hit.pid).take(options.facet_depth).collect();
+        let pids: Vec<u32> = ranking.hits.iter().map(|hit| hit.pid).take(options.depth()).collect();
         let facets = facet::count(snapshot, &options.facets, &pids)?;
         let hit = |found| self.hit(snapshot, query, found, options);
         let hits = ranking.hits.iter().take(options.k).map(hit).collect::<Result<_>>()?;

@@ -9,6 +9,9 @@
 //!
 //! A hybrid search knows both scores of every passage that either side found: MaxSim of the passages that only BM25
 //! found is computed, and BM25 of the others.
+//!
+//! Frequencies of words and lengths count all passages of the index, deleted ones too until their segment is merged: a
+//! merge may change BM25, as it does in other engines. MaxSim never changes.
 
 use crate::snapshot::Snapshot;
 use crate::{Result, SearchOptions};
@@ -68,7 +71,7 @@ pub(crate) fn ranking(
             Ok(Ranking { hits: hits(found, k), num_scored: 0, stages_us })
         }
         RankBy::LexicalFirst(first) => {
-            let (found, stages_us) = ranker.words(first.max(k), set)?;
+            let (found, stages_us) = ranker.words(first, set)?;
             let ranking = ranker.maxsim(&found, k)?;
             Ok(Ranking { stages_us: ranking.stages_us.plus(stages_us), ..ranking })
         }

@@ -16,8 +16,9 @@ const CHECKED_BYTES: u64 = 1 << 30;
 pub struct Snapshot {
     index: Index,
     search: Box<dyn Search>,
-    /// Words of the texts; `None` in an index without words.
-    words: Option<OpenWords>,
+    /// Words of the texts, `None` in an index without words; or the reason why they cannot be read, which only a search
+    /// for words returns.
+    words: Result<Option<OpenWords>, Arc<Error>>,
     /// The last list of ids that a search was restricted to, and their passages.
     listed: Mutex<Option<Listed>>,
 }
@@ -33,7 +34,7 @@ impl Snapshot {
         let search = on_device!(device, backend => {
             Ok::<_, Error>(Box::new(Searcher::new(backend, &index)?) as Box<dyn Search>)
         })?;
-        let words = words::open(&index, None)?;
+        let words = words::open(&index, None).map_err(Arc::new);
         Ok(Self { index, search, words, listed: Mutex::default() })
     }
 
@@ -42,7 +43,8 @@ impl Snapshot {
         let check = if is_small(&self.index) { Check::Checksums } else { Check::Structure };
         let Some(index) = self.index.refreshed(check)? else { return Ok(None) };
         let search = self.search.followed(&index)?;
-        let words = words::open(&index, self.words.as_ref())?;
+        let before = self.words.as_ref().ok().and_then(Option::as_ref);
+        let words = words::open(&index, before).map_err(Arc::new);
         Ok(Some(Self { index, search, words, listed: Mutex::default() }))
     }
 
@@ -78,8 +80,13 @@ impl Snapshot {
 
     /// Returns the best `k` passages for the words of a query, best first, of a set or of all.
     pub(crate) fn words(&self, text: &str, k: usize, set: Option<&PassageSet>) -> Result<Vec<Scored>> {
-        let words = self.words.as_ref().ok_or_else(|| Error::NoWords { path: self.index.path().into() })?;
-        words.search(&self.index, text, k, set.or(self.search.alive()))
+        self.open_words()?.search(&self.index, text, k, set.or(self.search.alive()))
+    }
+
+    /// Returns the words of the texts.
+    pub(crate) fn open_words(&self) -> Result<&OpenWords> {
+        let words = self.words.as_ref().map_err(|error| Error::UnreadableWords { source: Arc::clone(error) })?;
+        words.as_ref().ok_or_else(|| Error::NoWords { path: self.index.path().into() })
     }
 
     /// Returns the passages of these ids that are in the index. The set of the last list is kept.

@@ -1,11 +1,14 @@
 //! Words of an index: makers for writers, and the search of a generation by BM25.
 
-use crate::Result;
+use crate::{Error, Result};
 use selvedge_index::{Index, MakeWords, SegmentWords, WordsError, Writer};
 use selvedge_lexical::{Builder, Hit, Language, Segment, Words};
 use selvedge_search::PassageSet;
 use selvedge_search::fusion::Scored;
 use std::sync::Arc;
+
+/// Memory of a segment's words at which the segment ends: some 4 GB of text. A builder takes up to 3 GiB.
+const FULL_BYTES: usize = 2 << 30;
 
 /// Maker of the words of segments.
 struct Maker(Language);
@@ -26,6 +29,10 @@ impl MakeWords for Maker {
 impl SegmentWords for Making {
     fn push(&mut self, text: &str) -> Result<(), WordsError> {
         Ok(self.0.push(text)?)
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.bytes_held() >= FULL_BYTES
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, WordsError> {
@@ -63,6 +70,11 @@ pub(crate) fn open(index: &Index, before: Option<&OpenWords>) -> Result<Option<O
         let known = before.and_then(|before| before.segments.iter().find(|(known, _)| *known == at));
         let opened = known.map(|(_, opened)| Ok(Arc::clone(opened)));
         let opened = opened.unwrap_or_else(|| Segment::open(bytes.clone()).map(Arc::new))?;
+        // Its numbers are pids: a file of another segment would name passages that there are not.
+        let (expected, found) = (segment.passages.num_passages() as u32, opened.num_passages());
+        if expected != found {
+            return Err(Error::WordsMismatch { path: index.path().into(), expected, found });
+        }
         segments.push((at, opened));
     }
     let words = Words::new(segments.iter().map(|(_, segment)| Arc::clone(segment)).collect())?;

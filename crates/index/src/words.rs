@@ -30,6 +30,9 @@ pub trait SegmentWords: Send {
     /// Of the maker, such as a segment that is full.
     fn push(&mut self, text: &str) -> Result<(), WordsError>;
 
+    /// Whether the segment should get no more passages.
+    fn is_full(&self) -> bool;
+
     /// Returns the bytes of the file.
     ///
     /// # Errors

@@ -144,23 +144,34 @@ impl<B: Backend> Searcher<B> {
             return Ok(vec![vec![None; pids.len()]; ndocs.len()]);
         }
         let table = self.backend.centroid_table(&self.resident, &query)?;
-        let mut listed = self.candidates(&self.backend.probe(&table, nprobe)?, self.allowed(set)?, most);
-        let mut ranked = approx::score(self.backend(), &self.segments, &table, &listed, listed.len())?;
-        let best_first = |c: &Candidate| (Reverse(c.approx), c.segment, c.pid);
-        listed.sort_unstable_by_key(best_first);
-        ranked.sort_unstable_by_key(best_first);
-        // The best n candidates by the probed cells are those with a place below n in `listed`.
-        let places: HashMap<(u32, Pid), usize> = listed.iter().map(|c| (c.segment, c.pid)).zip(0..).collect();
-        let ranked: Vec<(Pid, usize)> = ranked
-            .iter()
-            .map(|c| (self.segments[c.segment as usize].first_pid + c.pid, places[&(c.segment, c.pid)]))
-            .collect();
-        let ranks = |&ndocs: &usize| {
-            let among: HashMap<Pid, usize> =
-                ranked.iter().filter(|&&(_, place)| place < ndocs).map(|&(pid, _)| pid).zip(0..).collect();
+        let set = self.allowed(set)?;
+        let probed = self.ranked(&table, self.candidates(&self.backend.probe(&table, nprobe)?, set, most))?;
+        // As in a search: of a small set, all passages are candidates.
+        let restriction = set.filter(|set| set.is_restriction());
+        let small = |&ndocs: &usize| restriction.filter(|set| self.is_small(set, nprobe, ndocs));
+        let all = small(&most).map(|set| self.ranked(&table, all_candidates(set))).transpose()?;
+        let ranks = |ndocs: &usize| {
+            let (ranked, ndocs) = match &all {
+                Some(all) if small(ndocs).is_some() => (all, usize::MAX),
+                _ => (&probed, *ndocs),
+            };
+            let candidates = ranked.iter().filter(|&&(_, place)| place < ndocs);
+            let among: HashMap<Pid, usize> = candidates.map(|&(pid, _)| pid).zip(0..).collect();
             pids.iter().map(|pid| among.get(pid).copied()).collect()
         };
         Ok(ndocs.iter().map(ranks).collect())
+    }
+
+    /// Ranks candidates by all their centroids, best first. Returns the pid of each, and its place by the score that it
+    /// came with: the best n by that score are those with a place below n.
+    fn ranked(&self, table: &B::Table, mut listed: Vec<Candidate>) -> Result<Vec<(Pid, usize)>> {
+        let mut ranked = approx::score(self.backend(), &self.segments, table, &listed, listed.len())?;
+        let best_first = |c: &Candidate| (Reverse(c.approx), c.segment, c.pid);
+        listed.sort_unstable_by_key(best_first);
+        ranked.sort_unstable_by_key(best_first);
+        let places: HashMap<(u32, Pid), usize> = listed.iter().map(|c| (c.segment, c.pid)).zip(0..).collect();
+        let placed = |c: &Candidate| (self.segments[c.segment as usize].first_pid + c.pid, places[&(c.segment, c.pid)]);
+        Ok(ranked.iter().map(placed).collect())
     }
 
     /// Returns the best `ndocs` passages of the probed cells, ordered by segment and pid.

@@ -140,9 +140,10 @@ impl<B: Backend> Searcher<B> {
     /// [`Error::BadFilter`] if [`Filter::check`] refuses it; [`Error::Index`] if a segment has no columns of metadata,
     /// or they are corrupt.
     pub fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>> {
+        // Before the filter is written, which recurses as deep as it is nested.
+        filter.check()?;
         let text = filter.to_string();
         cached(&self.filtered, &text, || {
-            filter.check()?;
             let mut segments = Vec::with_capacity(self.segments.len());
             for segment in &self.segments {
                 let found = cached(&segment.filtered, &text, || {

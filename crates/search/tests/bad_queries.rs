@@ -159,7 +159,8 @@ fn a_search_for_more_results_than_the_cells_hold_is_exhaustive() {
         let set = searcher.passages(&[0, 1, 2, 3]).unwrap();
         let outcome = searcher.search(&rows(4), &funnel(3, 1, 1), Some(&set)).unwrap();
         assert_eq!(outcome.hits, searcher.search(&rows(4), &SearchParams::exact(3), Some(&set)).unwrap().hits);
-        assert_eq!((outcome.hits.len(), outcome.num_scored), (2, 4));
+        // All of so small a set are candidates; two have no tokens to score.
+        assert_eq!((outcome.hits.len(), outcome.num_scored), (2, 2));
     });
 }
 

@@ -133,8 +133,9 @@ in the index.
 A key of other characters than letters, digits, _ and - is put in double quotes, a text in single
 ones. As in SQL, a comparison with a value that a passage lacks is neither true nor false, and so is
 its NOT. A value of another type than the condition's counts as lacking. Of an array, one element
-must fit. `selvedge info --columns` lists the keys. Results are those of a search of an index that
-has no other passages.
+must fit; != is NOT =. `selvedge info --columns` lists the keys. By MaxSim, the results are those of
+an index that has no other passages; the frequencies of words are those of all passages, deleted
+ones included until their segment is merged.
 
 --lexical ranks by the words that query and passage share (BM25): exact names, part numbers, rare
 words. --hybrid fuses it with MaxSim, by reciprocal ranks or with --alpha by the scores;
@@ -179,7 +180,8 @@ pub(super) const TUNE_HELP: &str = "\
 Recall is the share of the exhaustive top k that is found, on this index and these queries. Use a
 few hundred queries that resemble those of later searches, which use the stored parameters unless
 --nprobe, --ndocs or --num-rescored is given. An index of at most K passages is searched
-exhaustively for K results, so there is nothing to tune.
+exhaustively for K results, so there is nothing to tune. Parameters that were tuned with --where
+serve all later searches, with it or without.
 
 Exit status: 2 if no parameters reach the recall.
 
@@ -225,8 +227,8 @@ Examples
 
 pub(super) const INFO_HELP: &str = "\
 Sizes are in bytes. bytes_per_vector counts the files that searches read: neither texts nor ids nor
-columns nor sources. The files scales hold the weight indices of the tokens (scale_bits each), the
-files lists the passages of each cell. The entry search has the parameters that `selvedge tune`
+columns, words or sources. The files scales hold the weight indices of the tokens (scale_bits each),
+the files lists the passages of each cell. The entry search has the parameters that `selvedge tune`
 stored.
 
 Examples

@@ -140,7 +140,11 @@ pub(super) fn merge_by(
         writer.set_limits(Limits { segment_tokens: max_tokens });
         let passages: u32 = manifest.segments[places.clone()].iter().map(SegmentEntry::num_alive).sum();
         let mut stage = Stage::new(progress, "merge", "passages", Some(passages.into()));
-        writer.merge::<Error>(places, |copied| stage.add(copied as u64))?;
-        writer.commit()?;
+        writer.merge::<Error>(places.clone(), |copied| stage.add(copied as u64))?;
+        let merged = writer.commit()?;
+        // Words may fill a segment before its tokens do: then a merge leaves as many segments, and another would again.
+        if places.len() > 1 && merged.segments.len() >= manifest.segments.len() {
+            return Ok(merged);
+        }
     }
 }

@@ -52,7 +52,7 @@ impl MineOptions {
     /// default build, but files of a folder are not split, so that ids are the paths of files.
     pub fn new(teacher: Teacher) -> Self {
         let whole = ReadOptions { split_words: Some(0), ..ReadOptions::default() };
-        let build = BuildOptions { read: whole, ..BuildOptions::default() };
+        let build = BuildOptions { read: whole, language: None, ..BuildOptions::default() };
         Self { teacher, answers: None, depth: 100, negatives: 15, margin: 0.1, build }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn value_of(kind: ValueKind, key: &[u8]) -> Option<Value> {
         ValueKind::Float => {
             let ordered = number()?;
             let bits = if ordered & SIGN == 0 { !ordered } else { ordered ^ SIGN };
-            Some(Value::Float(f64::from_bits(bits)))
+            Some(f64::from_bits(bits)).filter(|number| number.is_finite()).map(Value::Float)
         }
         ValueKind::Text => Some(Value::Text(String::from_utf8(key.to_vec()).ok()?)),
         ValueKind::Long => None,

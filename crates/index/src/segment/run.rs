@@ -8,6 +8,9 @@ use crate::words::Maker;
 use selvedge_backend::{CheckedCodec, CodecParams};
 use std::sync::Arc;
 
+/// Number of passages after which the words of a segment are asked whether they are full.
+const STEP: usize = 256;
+
 /// Compressed passages: `doclens (P) u32`, `codes (N) u32`, `residuals (N, W) u8`, `weights (N) u8`, or none where the
 /// codec has 0 weight bits.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +68,11 @@ impl SegmentRun {
     ) -> Result<()> {
         let row_bytes = self.codec.row_bytes();
         while !rows.doclens.is_empty() {
-            let (passages, tokens) = self.fitting(rows.doclens, max_tokens);
+            if self.open.as_ref().is_some_and(SegmentWriter::is_full) {
+                self.close()?;
+            }
+            let next = &rows.doclens[..rows.doclens.len().min(STEP)];
+            let (passages, tokens) = self.fitting(next, max_tokens);
             if passages == 0 {
                 self.close()?;
                 continue;

@@ -65,6 +65,11 @@ impl SegmentWriter {
         self.num_tokens
     }
 
+    /// Whether the words of the segment should get no more passages.
+    pub(crate) fn is_full(&self) -> bool {
+        self.words.as_ref().is_some_and(|words| words.is_full())
+    }
+
     /// Appends the document of a passage; its passage comes by [`SegmentWriter::push`].
     pub(crate) fn push_document(&mut self, document: RawDocument<'_>) -> Result<()> {
         self.id_hashes.push(hash_of(document.id));

@@ -36,7 +36,8 @@
 //! As in SQL, a comparison is true, false or unknown, and a passage is found where the filter is true. A comparison
 //! with a key that a passage does not have is unknown, so is its NOT; `IS NULL` finds it. Where SQL would compare
 //! values of different types, the comparison is unknown: `year > 'abc'` where the year is a number. Of several values
-//! (an array) a comparison is true if it is true for one of them, and false otherwise.
+//! (an array) a comparison is true if it is true for one of them, and false otherwise; `a != 1` is `NOT a = 1`: true if
+//! none is 1.
 //!
 //! | `a` | `b` | `a AND b` | `a OR b` | `NOT a` |
 //! |---|---|---|---|---|
@@ -155,16 +156,30 @@ impl Key {
 impl std::ops::BitAnd for Filter {
     type Output = Self;
 
+    /// All of both; further conditions join the same list.
     fn bitand(self, other: Self) -> Self {
-        Self::And(vec![self, other])
+        match self {
+            Self::And(mut all) if !all.is_empty() => {
+                all.push(other);
+                Self::And(all)
+            }
+            first => Self::And(vec![first, other]),
+        }
     }
 }
 
 impl std::ops::BitOr for Filter {
     type Output = Self;
 
+    /// One of both; further conditions join the same list.
     fn bitor(self, other: Self) -> Self {
-        Self::Or(vec![self, other])
+        match self {
+            Self::Or(mut all) if !all.is_empty() => {
+                all.push(other);
+                Self::Or(all)
+            }
+            first => Self::Or(vec![first, other]),
+        }
     }
 }
 
