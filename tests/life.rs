@@ -14,6 +14,8 @@ mod pool;
 mod reader;
 #[path = "living/session.rs"]
 mod session;
+#[path = "living/words.rs"]
+mod words;
 
 use model::Model;
 use pool::Dice;
@@ -60,6 +62,7 @@ impl<'a> Life<'a> {
         let (mut dice, model) = (Dice::new(seed, u64::MAX), Model::new());
         let storage = restart(&mut dice);
         let mut writer = Writer::create_in(Arc::clone(&storage)).unwrap();
+        words::give(&mut writer);
         writer.set_codec(&model.pool.codec).unwrap();
         writer.finish(ManifestInfo::default()).unwrap();
         let follower = Reader::open(&storage, Check::Checksums);

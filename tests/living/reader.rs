@@ -148,6 +148,7 @@ impl Reader {
         model.check_manifest(index.manifest());
         assert_eq!(index.sources().unwrap().as_deref(), model.sources.as_deref(), "sources");
         assert!(index.pids().count() == model.passages.len(), "passages that are not deleted");
+        crate::words::check(index);
         let mut documents = index.documents().reader();
         let (code_bits, row_bytes) = (pool.params().code_bits(), pool.params().row_bytes());
         for (pid, passage) in index.pids().zip(&model.passages) {

@@ -46,6 +46,7 @@ impl Life<'_> {
     /// Opens a writer, makes some edits, and commits or abandons them.
     pub fn change(&mut self) {
         let mut writer = Writer::open_in(Arc::clone(&self.storage)).unwrap();
+        crate::words::give(&mut writer);
         let base = writer.index().expect("a change has an index");
         assert!(base.ids().map(Result::unwrap).eq(self.model.ids()), "ids of the index that is changed");
         if self.dice.one_in(16) {
