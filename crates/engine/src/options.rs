@@ -101,7 +101,11 @@ impl SearchOptions {
     /// Returns the parameters of a search by these options: as given, or else as tuned on the index, or else the
     /// defaults.
     pub fn params(&self, search: &dyn Search) -> SearchParams {
-        let k = self.depth();
+        self.params_for(self.depth(), search)
+    }
+
+    /// Returns the parameters of [`SearchOptions::params`] for another number of results.
+    pub(crate) fn params_for(&self, k: usize, search: &dyn Search) -> SearchParams {
         let mut params = if self.exact { SearchParams::exact(k) } else { search.params(k) };
         if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
             *nprobe = self.nprobe.unwrap_or(*nprobe);

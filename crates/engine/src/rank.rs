@@ -103,7 +103,7 @@ impl Ranker<'_> {
 
     fn hybrid(&self, fusion: Fusion, k: usize, options: &SearchOptions) -> Result<Ranking> {
         let depth = k.max(FUSED);
-        let params = SearchOptions { k: depth, facets: Vec::new(), ..options.clone() }.params(self.snapshot.searcher());
+        let params = options.params_for(depth, self.snapshot.searcher());
         let ranking = self.snapshot.searcher().search(self.query, &params, self.set)?;
         let mut by_maxsim: Vec<Scored> = ranking.hits.iter().map(|hit| (hit.pid, hit.score)).collect();
         let (mut by_words, words_us) = self.words(depth, self.set)?;

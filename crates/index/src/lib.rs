@@ -15,7 +15,7 @@
 //!   texts-0003       ids | texts and metadata          /                zstd blocks
 //!   ids-0003         passages by hashes of their ids  /
 //!   columns-0003     passages by metadata            /
-//!   words-0003       passages by words of their texts      of the maker of words, if there is one
+//!   words-0003       passages by words of their texts      bytes of their maker, if there is one
 //!   deleted-0006     deleted passages of a segment                      roaring bitmap
 //!   sources-0002     what the passages were read from                   bytes of the caller, if it stores any
 //! ```

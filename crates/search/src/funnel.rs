@@ -9,9 +9,9 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Number of passages that are scored by all their centroids in the time in which the lists of the probed cells are
-/// read, for each passage of a cell per query token. Measured (one core of a Xeon): 15 for a million passages of 63
-/// tokens in 4,096 cells and queries of 32 tokens, at least 12 for 63,874 passages of 75 in 32,768 cells and queries of
-/// 11.
+/// read, for each passage of the cells of a query token. Between two measurements (one core of a Xeon): 15 for a
+/// million passages of 63 tokens in 4,096 cells and queries of 32 tokens; 9 for 63,874 passages of 75 tokens in 32,768
+/// cells and queries of 11, without the time in which the cells are chosen, which a small set saves too.
 const SCORES_PER_PROBED: f64 = 12.0;
 
 /// Share of all passages, inverted, up to which a set is thin.

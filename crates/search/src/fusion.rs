@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Reciprocal ranks: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
-//! Learning Methods". A passage that is in one ranking alone has no other term. Ties go to the lower pid.
+//! Learning Methods". A passage that is in one ranking alone has no other term: by normalized scores
+//! it counts there as the last one does. Ties go to the lower pid.
 
 use selvedge_backend::Pid;
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@ use selvedge_index::RoaringBitmap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most a bit per
-/// passage: 16 MB for 128 filters over a million passages.
+/// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most about a bit per
+/// passage, and 4 bytes per passage of its own once an exhaustive search was made within it.
 const CACHED_FILTERS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// Set of passages that a search may find; none of them is deleted. It belongs to the [`Searcher`] that made it: pids

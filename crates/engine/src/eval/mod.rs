@@ -123,7 +123,7 @@ pub(crate) fn eval(
     let ids = all_ids(index)?;
     let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
-    let params = SearchOptions { k, ..options.search.clone() }.params(search);
+    let params = options.search.params_for(k, search);
     let set = snapshot.passages(&options.search)?;
     let passes = Passes { search, queries: &queries.rows(), set: set.as_deref(), progress };
     let started = Instant::now();
