@@ -10,7 +10,7 @@ mod seeds;
 use libfuzzer_sys::fuzz_target;
 use sample::Sample;
 use selvedge_backend::Cpu;
-use selvedge_index::{Check, Index, Storage, Writer, verify_in};
+use selvedge_index::{Check, Index, MakeWords, SegmentWords, Storage, WordsError, Writer, verify_in};
 use selvedge_search::{SearchParams, Searcher};
 use std::sync::{Arc, LazyLock};
 
@@ -32,6 +32,7 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(index) = Index::open_in(Arc::clone(&storage), check) {
             read(&index);
             search(&index);
+            search_words(&index);
         }
     }
     let _ = verify_in(&*storage);
@@ -58,14 +59,71 @@ fn search(index: &Index) {
     for params in [SearchParams::exact(3), SearchParams::approximate(3)] {
         drop(searcher.search(&query, &params, None));
     }
+    for filter in ["pages >= 1", "NOT tags = 'drink'", "tags LIKE '%r_n%'", "made < '2025-01-01' OR metadata.pages IS NULL"]
+    {
+        let Ok(set) = searcher.filtered(&filter.parse().expect("a filter")) else { continue };
+        assert!(set.pids().all(|pid| pid < index.num_pids()));
+        drop(searcher.search(&query, &SearchParams::approximate(3), Some(&set)));
+    }
+    for columns in index.segments().iter().filter_map(|segment| segment.columns.as_ref()) {
+        for info in columns.infos() {
+            drop(columns.counts(&info.key, &(0..64).collect()));
+        }
+    }
+}
+
+fn search_words(index: &Index) {
+    for bytes in index.segments().iter().filter_map(|segment| segment.words.as_ref()) {
+        let Ok(segment) = selvedge_lexical::Segment::open(bytes.clone()) else { continue };
+        if let Ok(words) = selvedge_lexical::Words::new(vec![Arc::new(segment)]) {
+            drop(words.search("the green tea", 3, |_| None));
+        }
+    }
+}
+
+/// Words that stay empty: those of the index are made by its user.
+struct NoWords;
+
+impl MakeWords for NoWords {
+    fn language(&self) -> String {
+        "english".to_owned()
+    }
+
+    fn start(&self) -> Result<Box<dyn SegmentWords>, WordsError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl SegmentWords for NoWords {
+    fn push(&mut self, _: &str) -> Result<(), WordsError> {
+        Ok(())
+    }
+
+    fn bytes_held(&self) -> usize {
+        0
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, WordsError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Opens an index for a change. A forged manifest may name another language, or none.
+fn open(storage: &Arc<dyn Storage>) -> selvedge_index::Result<Writer> {
+    let mut writer = Writer::open_in(Arc::clone(storage))?;
+    let language = writer.index().and_then(|index| index.manifest().language.clone());
+    if language.as_deref() == Some("english") {
+        writer.set_words(Arc::new(NoWords));
+    }
+    Ok(writer)
 }
 
 /// Deletes a passage, and merges all segments.
 fn change(storage: &Arc<dyn Storage>) -> selvedge_index::Result<()> {
-    let mut writer = Writer::open_in(Arc::clone(storage))?;
+    let mut writer = open(storage)?;
     writer.delete("Himmel")?;
     writer.commit()?;
-    let mut writer = Writer::open_in(Arc::clone(storage))?;
+    let mut writer = open(storage)?;
     let num_segments = writer.index().map_or(0, |index| index.segments().len());
     if num_segments > 0 {
         writer.merge::<selvedge_index::Error>(0..num_segments, |_| Ok(()))?;

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Files of an index of every kind: two segments, a deleted passage, stored sources.
+/// Files of an index of every kind: two segments with metadata and words, a deleted passage, stored sources.
 pub struct Sample(Vec<(String, Vec<u8>)>);
 
 impl Sample {
-    /// The frozen index `v3-changed`, to which sources are added.
+    /// The frozen index `v4-words`, to which sources are added.
     pub fn new() -> Self {
-        let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/index/tests/frozen/v3-changed");
+        let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/index/tests/frozen/v4-words");
         let read = |entry: std::io::Result<std::fs::DirEntry>| {
             let entry = entry.expect("a frozen file");
             (entry.file_name().into_string().expect("its name"), std::fs::read(entry.path()).expect("its bytes"))

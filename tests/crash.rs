@@ -10,6 +10,8 @@ mod acts;
 #[allow(dead_code)] // for tests/life.rs
 #[path = "living/pool.rs"]
 mod pool;
+#[path = "living/words.rs"]
+mod words;
 
 use acts::{Act, Case};
 use selvedge_index::faults::{Faulty, Plan, Survival};
@@ -47,6 +49,10 @@ impl State {
         };
         let report = verify_in(disk).unwrap();
         assert!(report.is_sound(), "{report:?}");
+        // An upgrade makes no words.
+        if index.manifest().language.is_some() {
+            words::check(&index);
+        }
         Self::Index(Box::new(index.manifest().clone()), index.ids().map(Result::unwrap).collect())
     }
 }
@@ -266,6 +272,9 @@ fn go_on(disk: &Memory, state: &State, acts: &[Act], has_reader: bool, what: &st
     let reader = has_reader.then_some(before);
     let add = || {
         let mut writer = Writer::open_in(Arc::clone(&storage))?;
+        if writer.index().is_some_and(|index| index.manifest().language.is_some()) {
+            words::give(&mut writer);
+        }
         writer.push_document(&Document { id: "the next".to_owned(), ..Document::default() })?;
         writer.finish_documents()?;
         // A passage without tokens is one of any codec.

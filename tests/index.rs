@@ -51,7 +51,7 @@ fn mapped_passages_equal_the_compressed_ones() {
 
         let path = place(&format!("{kind:?}-{nbits}"));
         let mut writer = Writer::create(&path).unwrap();
-        writer.set_limits(Limits { segment_tokens: 500 });
+        writer.set_limits(Limits { segment_tokens: 500, ..Limits::default() });
         writer.set_codec(&codec).unwrap();
         writer.push_passages(&doclens, &codes, &packed).unwrap();
         writer.finish(ManifestInfo::default()).unwrap();
@@ -216,7 +216,7 @@ fn a_search_of_a_forged_index_never_panics() {
     let (codes, packed) = codec.compressor(&cpu).unwrap().compress(&cpu, &mut rows.clone()).unwrap();
     let path = place("forged");
     let mut writer = Writer::create(&path).unwrap();
-    writer.set_limits(Limits { segment_tokens: 14 });
+    writer.set_limits(Limits { segment_tokens: 14, ..Limits::default() });
     for pid in 0..doclens.len() {
         let metadata = Some(serde_json::json!({ "n": pid, "word": "ab".repeat(pid % 3) }));
         writer.push_document(&Document { id: pid.to_string(), metadata, ..Document::default() }).unwrap();

@@ -54,7 +54,7 @@ fn index(corpus: &Corpus, kind: CodecKind, nbits: u8, segment_tokens: u32) -> (t
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     let mut writer = Writer::create(&path).unwrap();
-    writer.set_limits(Limits { segment_tokens });
+    writer.set_limits(Limits { segment_tokens, ..Limits::default() });
     writer.set_codec(&codec).unwrap();
     let (codes, packed) = codec.compressor(&backend).unwrap().compress(&backend, &mut corpus.rows.clone()).unwrap();
     writer.push_passages(&corpus.doclens, &codes, &packed).unwrap();

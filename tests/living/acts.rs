@@ -1,6 +1,7 @@
-//! A build, an upgrade and all kinds of changes of small indexes.
+//! A build, an upgrade and all kinds of changes of small indexes, which have metadata and words.
 
 use crate::pool::POOLS;
+use crate::words;
 use selvedge_index::{Document, Error, Limits, ManifestInfo, Memory, Result, Storage, Writer, upgrade_in};
 use std::ops::Range;
 use std::path::Path;
@@ -34,21 +35,29 @@ fn push(writer: &mut Writer, passages: &[(&str, Range<usize>)]) -> Result<()> {
 /// Builds an index of three segments.
 fn build_act(storage: Arc<dyn Storage>) -> Result<()> {
     let mut writer = Writer::create_in(storage)?;
-    writer.set_limits(Limits { segment_tokens: 5 });
+    words::give(&mut writer);
+    writer.set_limits(Limits { segment_tokens: 5, ..Limits::default() });
     push(&mut writer, &[("a", 0..3), ("b", 1..3), ("c", 7..8), ("d", 4..4), ("e", 2..6), ("f", 5..6)])?;
     writer.set_sources(b"somewhere")?;
     writer.finish(ManifestInfo::default()).map(drop)
 }
 
-fn add_act(storage: Arc<dyn Storage>) -> Result<()> {
+/// Opens an index for a change, with its words.
+fn open(storage: Arc<dyn Storage>) -> Result<Writer> {
     let mut writer = Writer::open_in(storage)?;
+    words::give(&mut writer);
+    Ok(writer)
+}
+
+fn add_act(storage: Arc<dyn Storage>) -> Result<()> {
+    let mut writer = open(storage)?;
     push(&mut writer, &[("g", 3..5), ("h", 9..9)])?;
     writer.commit().map(drop)
 }
 
 /// Replaces passages of two segments, adds one, and sets other sources.
 fn update_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     writer.replace_existing();
     push(&mut writer, &[("b", 0..1), ("i", 8..9), ("d", 4..6)])?;
     writer.set_sources(b"elsewhere")?;
@@ -57,7 +66,7 @@ fn update_act(storage: Arc<dyn Storage>) -> Result<()> {
 
 /// Deletes passages: some of one segment, and all of another.
 fn delete_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     for id in ["b", "d", "no such id"] {
         writer.delete(id)?;
     }
@@ -65,20 +74,20 @@ fn delete_act(storage: Arc<dyn Storage>) -> Result<()> {
 }
 
 fn merge_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     writer.merge(0..2, |_| Ok::<(), Error>(()))?;
     writer.commit().map(drop)
 }
 
 fn search_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     writer.set_search(Some(1.into()));
     writer.commit().map(drop)
 }
 
 /// Compresses all passages by another codec.
 fn rebuild_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     writer.rebuild();
     writer.set_codec(&POOLS[1].codec)?;
     POOLS[1].push(&mut writer, &[0..3, 1..3, 4..4, 2..6, 5..6])?;
@@ -87,7 +96,7 @@ fn rebuild_act(storage: Arc<dyn Storage>) -> Result<()> {
 
 /// Everything at once.
 fn mixed_act(storage: Arc<dyn Storage>) -> Result<()> {
-    let mut writer = Writer::open_in(storage)?;
+    let mut writer = open(storage)?;
     writer.delete("a")?;
     writer.replace_existing();
     push(&mut writer, &[("j", 0..2), ("c", 6..8)])?;
@@ -104,7 +113,7 @@ fn upgrade_act(storage: Arc<dyn Storage>) -> Result<()> {
 fn built() -> Memory {
     let memory = Memory::new();
     build_act(Arc::new(memory.clone())).unwrap();
-    let mut writer = Writer::open_in(Arc::new(memory.clone())).unwrap();
+    let mut writer = open(Arc::new(memory.clone())).unwrap();
     assert!(writer.index().is_some_and(|index| index.segments().len() == 3) && writer.delete("c").unwrap());
     writer.commit().unwrap();
     memory

@@ -54,7 +54,8 @@ impl Life<'_> {
             assert!(matches!(second, Err(Error::Locked { .. })), "two writers at a time");
         }
         if self.dice.one_in(4) {
-            writer.set_limits(Limits { segment_tokens: 4 + self.dice.below(12) as u32 });
+            let segment_tokens = 4 + self.dice.below(12) as u32;
+            writer.set_limits(Limits { segment_tokens, held_bytes: 100 + self.dice.below(1000) });
         }
         if self.dice.one_in(24) {
             return self.rebuild(writer);

@@ -25,8 +25,8 @@ impl SegmentWords for Written {
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.0.len() > 200
+    fn bytes_held(&self) -> usize {
+        self.0.len()
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, WordsError> {

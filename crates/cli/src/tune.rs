@@ -2,10 +2,12 @@
 
 use crate::args::TuneArgs;
 use crate::log::note;
+use crate::metadata::note_restriction;
+use crate::output::counted;
 use crate::progress::Bars;
 use crate::search::read_queries;
 use crate::{Result, output};
-use selvedge::{Engine, Error, TuneOptions, TuneReport};
+use selvedge::{Engine, Error, SearchOptions, TuneOptions, TuneReport};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -25,13 +27,17 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     }
     // The parameters are stored after they are printed, so that an output that cannot be written changes no index.
     let filter = args.filter.clone().map(Arc::new);
+    let restriction = SearchOptions { filter: filter.clone(), ..SearchOptions::default() };
+    note_restriction(&engine, &restriction)?;
     let options = TuneOptions { recall: args.recall, k: args.k.clone(), filter, dry_run: true };
     let report = engine.tune(&queries, &options, &Bars::default())?;
-    for k in &report.exhaustive {
-        let passages = engine.snapshot().index().num_passages();
-        note!(
-            "k = {k}: the index has {passages} passages, so every search scores all of them; there is nothing to tune"
-        );
+    if !report.exhaustive.is_empty() {
+        let snapshot = engine.snapshot();
+        let passages = snapshot.passages(&restriction)?.map_or(snapshot.index().num_passages(), |set| set.len() as u32);
+        let passages = counted(passages.into(), "passage");
+        for k in &report.exhaustive {
+            note!("k = {k}: every search scores all of the {passages}, so there is nothing to tune");
+        }
     }
     output::unless_closed(print(&report, args.json))?;
     if !args.dry_run {

@@ -234,12 +234,15 @@ impl Engine {
     /// ranked by words. Queries share the threads of the current rayon pool.
     ///
     /// # Errors
-    /// As [`Engine::search_embeddings`]; one bad query fails the batch.
+    /// As [`Engine::search_embeddings`], and [`Error::NoQueryEmbeddings`] if they were read without; one bad query fails
+    /// the batch.
     pub fn search_queries(&self, queries: &Queries, options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
-        queries.check()?;
+        let needs_embeddings = options.rank_by.needs_embeddings();
+        queries.check(needs_embeddings)?;
         let texts: Option<Vec<&str>> = queries.texts.as_ref().map(|texts| texts.iter().map(String::as_str).collect());
-        self.answers(&queries.rows(), texts.as_deref(), options)
+        let rows = if needs_embeddings { queries.rows() } else { vec![&[][..]; queries.ids.len()] };
+        self.answers(&rows, texts.as_deref(), options)
     }
 
     /// Answers a query `(Q, D) f32` on the calling thread; its text is needed where passages are ranked by words.
@@ -305,7 +308,8 @@ impl Engine {
     ///
     /// # Errors
     /// Before the first search:
-    /// - [`Error::BadOption`] if a search option is out of range.
+    /// - [`Error::BadOption`] if a search option is out of range, or passages are to be ranked by another score than
+    ///   MaxSim: [`EvalOptions::compare`] measures the others.
     /// - [`Error::NothingJudged`] if no query has a judgment, [`Error::NoneIndexed`] if the index has no judged
     ///   passage.
     /// - [`Error::Count`] if lists of `queries` differ in length, or the number of passages of the uncompressed
@@ -313,7 +317,9 @@ impl Engine {
     /// - [`Error::Io`], [`Error::Npy`] if the uncompressed embeddings cannot be read, or their dimension is not the
     ///   index's.
     /// - [`Error::NoText`] if text has to be encoded and the index was made from embeddings, [`Error::NoQueryTexts`] if
-    ///   [`EvalOptions::dense`] is set and the queries have no texts, and the errors of [`Engine::encoder`].
+    ///   [`EvalOptions::dense`] is set and the queries have no texts, [`Error::NoQueryEmbeddings`] if these were read
+    ///   without embeddings, [`Error::NoWords`] if words are compared that the index does not have, and the errors of
+    ///   [`Engine::encoder`].
     ///
     /// Later:
     /// - [`Error::Search`], [`Error::Backend`], [`Error::Encoder`], [`Error::Index`] if a search, the encoder or the

@@ -317,9 +317,18 @@ pub enum Error {
     /// Queries given as embeddings, where their texts are needed.
     #[error("one vector per passage, and words, are searched with the texts of the queries: give the texts too")]
     NoQueryTexts,
+    /// Queries read for a search by words alone, where their embeddings are needed.
+    #[error("the queries were read without their embeddings, for a search by words alone: read them with both")]
+    NoQueryEmbeddings,
     /// Index without words, or with a segment without.
     #[error("{}: the index has no words to search for", path.display())]
     NoWords {
+        /// Directory of the index.
+        path: PathBuf,
+    },
+    /// Language of words for an index without text.
+    #[error("{}: the index was made from embeddings, and holds no text to take words from", path.display())]
+    NoTextForWords {
         /// Directory of the index.
         path: PathBuf,
     },

@@ -40,13 +40,15 @@ fn counts(snapshot: &Snapshot, key: &str, pids: &[u32]) -> Result<Vec<FacetCount
         let columns = segment.columns.as_ref();
         let columns =
             columns.ok_or_else(|| selvedge_index::Error::NoColumns { path: snapshot.index().path().into() })?;
-        for (value, passages) in columns.counts(key, &local)? {
-            match counts.iter_mut().find(|count| count.value == value) {
-                Some(count) => count.passages += passages,
-                None => counts.push(FacetCount { value, passages }),
-            }
-        }
+        counts.extend(columns.counts(key, &local)?.into_iter().map(|(value, passages)| FacetCount { value, passages }));
     }
+    // Values that several segments have.
+    counts.sort_by(|a, b| order(&a.value, &b.value));
+    counts.dedup_by(|next, kept| {
+        let is_same = next.value == kept.value;
+        kept.passages += if is_same { next.passages } else { 0 };
+        is_same
+    });
     counts.sort_by(|a, b| Reverse(a.passages).cmp(&Reverse(b.passages)).then_with(|| order(&a.value, &b.value)));
     Ok(counts)
 }

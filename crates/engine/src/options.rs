@@ -1,6 +1,6 @@
 //! Options of opening an index and of searching it. `Default` suits most programs.
 
-use crate::{Device, Error, Fusion, RankBy, Result};
+use crate::{Device, Error, RankBy, Result};
 use selvedge_encoder::LoadOptions;
 use selvedge_search::{Filter, Mode, Search, SearchParams};
 use std::sync::Arc;
@@ -58,7 +58,8 @@ pub struct SearchOptions {
     /// Ids of the passages that may be found; those that the index does not have are ignored. To look them up once,
     /// give the same [`Arc`] to each search.
     pub ids: Option<Arc<[String]>>,
-    /// Keys of metadata whose values are counted among the best passages.
+    /// Keys of metadata whose values are counted among the best passages. The search is then as deep as for
+    /// [`SearchOptions::facet_depth`] results.
     pub facets: Vec<String>,
     /// Number of the best passages whose values are counted, at least 1; raised to `k`.
     pub facet_depth: usize,
@@ -124,10 +125,8 @@ impl SearchOptions {
             ("num_rescored", self.num_rescored),
             ("facet_depth", Some(self.facet_depth)),
         ];
-        if let RankBy::Hybrid(Fusion::Weighted(alpha)) = self.rank_by
-            && !(0.0..=1.0).contains(&alpha)
-        {
-            return Err(Error::option("alpha", alpha, "expected 0 to 1"));
+        if let RankBy::Hybrid(fusion) = self.rank_by {
+            fusion.check()?;
         }
         match numbers.into_iter().find(|&(_, number)| number == Some(0)) {
             Some((option, _)) => Err(Error::option(option, 0, "expected at least 1")),

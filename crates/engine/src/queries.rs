@@ -28,12 +28,13 @@ pub enum QuerySource {
     },
 }
 
-/// Queries ready to search with. All lists have one entry per query.
+/// Queries ready to search with. All lists have one entry per query, but for embeddings that were not read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queries {
     /// Id of each query.
     pub ids: Vec<String>,
-    /// Embeddings `(Q, D) f32` of each query; empty for a query without a token.
+    /// Embeddings `(Q, D) f32` of each query; empty for a query without a token. No entry at all if they were read for
+    /// a search by words alone ([`Engine::queries_for`]).
     pub embeddings: Vec<Vec<f32>>,
     /// Text of each query, if known.
     pub texts: Option<Vec<String>>,
@@ -49,9 +50,12 @@ impl Queries {
         self.embeddings.iter().map(Vec::as_slice).collect()
     }
 
-    /// Checks that all lists have the same length.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks that all lists have the same length, and that there are embeddings if they are needed.
+    pub(crate) fn check(&self, needs_embeddings: bool) -> Result<()> {
         let expected = self.ids.len();
+        if self.embeddings.is_empty() && expected > 0 {
+            return if needs_embeddings { Err(Error::NoQueryEmbeddings) } else { Ok(()) };
+        }
         let texts = self.texts.as_ref().map_or(expected, Vec::len);
         match [self.embeddings.len(), texts].into_iter().find(|&found| found != expected) {
             Some(found) => Err(Error::Count { path: self.path.clone(), expected, found }),
@@ -76,7 +80,7 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine, needs_embeddings: bool
     let (ids, texts): (Vec<String>, Vec<String>) = file.queries.into_iter().unzip();
     let embeddings = match needs_embeddings {
         true => engine.encoder()?.encode_queries(&texts)?.iter().map(<[f32]>::to_vec).collect(),
-        false => vec![Vec::new(); texts.len()],
+        false => Vec::new(),
     };
     Ok(Queries { ids, embeddings, texts: Some(texts), path, had_header: file.had_header })
 }

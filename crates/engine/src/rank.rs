@@ -14,7 +14,7 @@
 //! merge may change BM25, as it does in other engines. MaxSim never changes.
 
 use crate::snapshot::Snapshot;
-use crate::{Result, SearchOptions};
+use crate::{Error, Result, SearchOptions};
 use selvedge_search::fusion::{Scored, reciprocal_ranks, weighted};
 use selvedge_search::{Hit, PassageSet, Ranking, SearchParams, StageTimes};
 use std::collections::HashSet;
@@ -45,6 +45,18 @@ pub enum Fusion {
     ReciprocalRank,
     /// Weighted sum of the normalized scores; MaxSim has this weight, from 0 to 1, and BM25 the rest.
     Weighted(f32),
+}
+
+impl Fusion {
+    /// Checks that a weight is from 0 to 1.
+    pub(crate) fn check(self) -> Result<()> {
+        match self {
+            Self::Weighted(alpha) if !(0.0..=1.0).contains(&alpha) => {
+                Err(Error::option("alpha", alpha, "expected 0 to 1"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl RankBy {

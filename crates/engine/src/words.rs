@@ -7,10 +7,6 @@ use selvedge_search::PassageSet;
 use selvedge_search::fusion::Scored;
 use std::sync::Arc;
 
-/// Memory of a segment's words at which the segment ends. A builder refuses more than 3 GiB; it held 1.3 bytes per byte
-/// of Debian's descriptions.
-const FULL_BYTES: usize = 2 << 30;
-
 /// Maker of the words of segments.
 struct Maker(Language);
 
@@ -32,8 +28,8 @@ impl SegmentWords for Making {
         Ok(self.0.push(text)?)
     }
 
-    fn is_full(&self) -> bool {
-        self.0.bytes_held() >= FULL_BYTES
+    fn bytes_held(&self) -> usize {
+        self.0.bytes_held()
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, WordsError> {

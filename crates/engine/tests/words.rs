@@ -63,6 +63,25 @@ fn change_all() -> selvedge::CompactOptions {
     selvedge::CompactOptions::default()
 }
 
+/// Words of an index that an earlier build made are still read. Its passages are 4, one of them deleted; "tea" is in two,
+/// "cup" and "the" in one each; they have 4 words, that of the spoon 6.
+#[test]
+fn frozen_words_are_read() {
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../index/tests/frozen/v4-words");
+    let engine = Engine::open(&frozen, OpenOptions::default()).unwrap();
+    let options = SearchOptions { rank_by: RankBy::Lexical, ..SearchOptions::default() };
+    let hits = engine.search("the tea cup", &options).unwrap().hits;
+    let bm25 = |df: f32, length: f32| {
+        let idf = (1.0 + (4.0 - df + 0.5) / (df + 0.5)).ln();
+        idf * 2.2 / (1.0 + 1.2 * (0.25 + 0.75 * length / 4.5))
+    };
+    let expected = [("cup of tea", bm25(2.0, 4.0) + bm25(1.0, 4.0)), ("spoon", bm25(2.0, 6.0) + bm25(1.0, 6.0))];
+    assert_eq!(hits.len(), expected.len());
+    for (hit, (id, score)) in hits.iter().zip(expected) {
+        assert!(hit.id == id && (hit.score - score).abs() < 1e-5, "{hit:?}, not {id} with {score}");
+    }
+}
+
 /// Both scores of each passage that either ranking has, fused.
 #[test]
 fn a_hybrid_ranking_is_what_it_says() {

@@ -241,7 +241,8 @@ impl Writer {
     /// undo it.
     ///
     /// # Panics
-    /// If the index is new: [`Writer::finish`] is its last call.
+    /// If the index is new: [`Writer::finish`] is its last call. If the words got another language, and a segment was not
+    /// merged.
     pub fn commit(mut self) -> Result<Manifest> {
         let added = self.close()?;
         let base = self.base.take().expect("a new index is finished");
@@ -249,7 +250,9 @@ impl Writer {
         if added.is_empty() && !base.is_changed {
             return Ok(manifest.clone());
         }
-        let language = self.maker.as_ref().map(|maker| maker.language()).or_else(|| manifest.language.clone());
+        let language = self.language();
+        let is_copied = self.is_rebuilt || !base.slots.iter().any(|slot| matches!(slot, Slot::Kept(_)));
+        assert!(is_copied || language == manifest.language, "another language of words needs all segments merged");
         let codec = match self.is_rebuilt {
             true => {
                 let (_, entry) = self.codec.take().ok_or(Error::NoCodec)?;

@@ -104,12 +104,12 @@ impl Writer {
         let codec = &base.index.codec()?.params;
         let mut run = SegmentRun::new(self.staging.hidden(), codec.clone(), self.maker()?);
         let mut documents = base.index.documents().reader();
-        let (max_tokens, next_number) = (self.limits.segment_tokens, &mut self.next_number);
+        let (limits, next_number) = (self.limits, &mut self.next_number);
         let mut write = |batch: &mut Batch| {
             let Batch { pids, doclens, codes, residuals, weights } = &*batch;
             let weights = if codec.weight_bits == 0 { &[][..] } else { weights };
             let mut pids = pids.iter();
-            run.push(PassageRows { doclens, codes, residuals, weights }, max_tokens, next_number, |segment| {
+            run.push(PassageRows { doclens, codes, residuals, weights }, limits, next_number, |segment| {
                 segment.push_document(documents.raw(*pids.next().expect("one pid for each passage"))?)
             })?;
             let num_passages = batch.pids.len();

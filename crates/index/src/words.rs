@@ -30,8 +30,8 @@ pub trait SegmentWords: Send {
     /// Of the maker, such as a segment that is full.
     fn push(&mut self, text: &str) -> Result<(), WordsError>;
 
-    /// Whether the segment should get no more passages.
-    fn is_full(&self) -> bool;
+    /// Memory of the words so far, in bytes, approximately: [`Limits`](crate::Limits) end a segment by it.
+    fn bytes_held(&self) -> usize;
 
     /// Returns the bytes of the file.
     ///
@@ -45,7 +45,8 @@ pub(crate) type Maker = Option<Arc<dyn MakeWords>>;
 
 impl Writer {
     /// Gives all later segments words: words of the passages that come, and of segments that are merged. An index whose
-    /// manifest names a language needs their maker for both; another language needs all segments merged.
+    /// manifest names a language needs their maker for both; with another language, [`Writer::commit`] panics unless all
+    /// segments are merged.
     pub fn set_words(&mut self, maker: Arc<dyn MakeWords>) {
         if let Some(base) = &mut self.base {
             base.is_changed |= base.index.manifest().language != Some(maker.language());

@@ -27,12 +27,14 @@ pub struct Limits {
     /// Maximum number of tokens per segment. Building its lists takes about 6 bytes of memory per token. A passage with
     /// more tokens gets a segment of its own.
     pub segment_tokens: u32,
+    /// Memory of the columns and words of a segment, in bytes, at which it gets no more passages.
+    pub held_bytes: usize,
 }
 
 impl Default for Limits {
-    /// Returns a limit of 128 Mi tokens per segment, hence about 0.8 GB of memory.
+    /// Returns limits of 128 Mi tokens per segment, hence about 0.8 GB of memory, and of 2 GiB for columns and words.
     fn default() -> Self {
-        Self { segment_tokens: 1 << 27 }
+        Self { segment_tokens: 1 << 27, held_bytes: 2 << 30 }
     }
 }
 
@@ -370,7 +372,7 @@ impl Writer {
             *num_passages += 1;
             Ok(())
         };
-        added.push(rows, limits.segment_tokens, next_number, document)
+        added.push(rows, *limits, next_number, document)
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `v3-selvedge-2` | by `Writer`, with codec, documents, codes, residuals and weights of `v2-selvedge-2` | yes |
 //! | `v3-changed` | with `--nbits 2`; then a passage added with `selvedge add`, and `pie` deleted | yes |
 //! | `v4-changed` | as `v3-changed`, with a date in the metadata of the added passage | yes |
+//! | `v4-words` | as `v4-changed`, with words in English | yes; `crates/engine/tests/words.rs` searches it for words |
 
 use selvedge_backend::CodeReader;
 use selvedge_codec::CodecKind;
@@ -135,6 +136,7 @@ fn frozen_indexes_that_were_changed_are_read() {
     let mut dated = metadata.clone();
     dated["made"] = "2024-02-29".into();
     changed_is_read("v4-changed", &dated);
+    changed_is_read("v4-words", &dated);
 }
 
 fn changed_is_read(name: &str, of_spoon: &serde_json::Value) {
@@ -168,6 +170,13 @@ fn changed_is_read(name: &str, of_spoon: &serde_json::Value) {
         assert_eq!(second.lists.list_len(code), usize::from(codes.contains(&code)), "{code}");
     }
     let mut writer = Writer::open(&path).unwrap();
+    let has_words = name.ends_with("words");
+    assert!(index.segments().iter().all(|segment| segment.words.is_some() == has_words), "{name}");
+    assert_eq!(index.manifest().language.as_deref(), has_words.then_some("english"), "{name}");
+    if has_words {
+        let refused = writer.merge::<Error>(0..2, |_| Ok(()));
+        return assert!(matches!(refused, Err(Error::WordsNeeded { .. })), "{name}");
+    }
     writer.merge::<Error>(0..2, |_| Ok(())).unwrap();
     writer.commit().unwrap();
     let merged = Index::open(&path, Check::Checksums).unwrap();

@@ -3,7 +3,7 @@
 use crate::ranking::Clock;
 use crate::{PassageSet, Ranking, Result, Searcher, StageTimes, score};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, RawHit, SegmentHit, SegmentView, Select};
+use selvedge_backend::{Backend, Pid, RawHit, SegmentHit, SegmentView, Select};
 
 impl<B: Backend> Searcher<B> {
     /// Answers queries `(Q, D) f32` that have been checked, in one call of the backend.
@@ -41,11 +41,12 @@ impl<B: Backend> Searcher<B> {
         k: usize,
         set: Option<&PassageSet>,
     ) -> Result<(Vec<Vec<RawHit>>, usize)> {
+        let pids: Vec<_> = (0..self.segments.len()).map(|at| pids(set, at)).collect();
         let views: Vec<SegmentView<'_, B::Passages>> = self
             .segments
             .iter()
-            .enumerate()
-            .map(|(at, segment)| SegmentView { passages: &*segment.passages, select: select(set, at) })
+            .zip(&pids)
+            .map(|(segment, pids)| SegmentView { passages: &*segment.passages, select: select(pids) })
             .collect();
         let num_scored = self.segments.iter().zip(&views).map(|(s, view)| view.select.len(s.num_passages)).sum();
         let found = self.backend.search_batch(&self.resident, &views, queries, k)?;
@@ -64,7 +65,8 @@ impl<B: Backend> Searcher<B> {
     ) -> Result<(Vec<RawHit>, usize)> {
         let (mut hits, mut num_scored) = (Vec::new(), 0);
         for (at, segment) in self.segments.iter().enumerate() {
-            let select = select(set, at);
+            let pids = pids(set, at);
+            let select = select(&pids);
             num_scored += select.len(segment.num_passages);
             hits.extend(score::segment(self.backend(), segment, query, table, select, k)?);
         }
@@ -72,7 +74,14 @@ impl<B: Backend> Searcher<B> {
     }
 }
 
-/// Passages of the segment at a place that may be results.
-fn select(set: Option<&PassageSet>, at: usize) -> Select<'_> {
-    set.map_or(Select::All, |set| set.segment(at).select())
+/// Passages of the segment at a place that may be results; `None` for all. The list is made for each search: kept
+/// beside the bitmap of each cached filter, it would be most of their memory, and it is read once for every passage that
+/// is scored.
+fn pids(set: Option<&PassageSet>, at: usize) -> Option<Vec<Pid>> {
+    set.map(|set| set.segment(at).passages.iter().collect())
+}
+
+/// These passages of a segment, or all.
+fn select(pids: &Option<Vec<Pid>>) -> Select<'_> {
+    pids.as_deref().map_or(Select::All, Select::Pids)
 }

@@ -2,13 +2,13 @@
 
 use crate::{Error, Filter, ResidentSegment, Result, Searcher, filter};
 use lru::LruCache;
-use selvedge_backend::{Backend, Pid, Select};
+use selvedge_backend::{Backend, Pid};
 use selvedge_index::RoaringBitmap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most about a bit per
-/// passage, and 4 bytes per passage of its own once an exhaustive search was made within it.
+/// passage.
 const CACHED_FILTERS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// Set of passages that a search may find; none of them is deleted. It belongs to the [`Searcher`] that made it: pids
@@ -27,11 +27,10 @@ pub struct PassageSet {
 pub(crate) struct SegmentSet {
     first_pid: Pid,
     pub(crate) passages: Arc<RoaringBitmap>,
-    /// The passages as a list, once an exhaustive search needs it.
-    pids: OnceLock<Arc<[Pid]>>,
 }
 
-/// The most recently used filters and what they found, by their texts.
+/// The most recently used filters and what they found. The key is what Debug writes, which tells any two filters apart:
+/// as text, a [`Value::Text`](selvedge_index::Value) made by hand can look like a date.
 pub(crate) type FilterCache<T> = Mutex<LruCache<String, Arc<T>>>;
 
 /// Makes an empty cache.
@@ -40,13 +39,13 @@ pub(crate) fn filter_cache<T>() -> FilterCache<T> {
 }
 
 /// Returns what is cached for a filter, or makes and caches it. Two threads may make it at the same time.
-fn cached<T>(cache: &FilterCache<T>, text: &str, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
+fn cached<T>(cache: &FilterCache<T>, key: &str, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
     let locked = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = locked().get(text) {
+    if let Some(found) = locked().get(key) {
         return Ok(Arc::clone(found));
     }
     let made = make()?;
-    locked().put(text.to_owned(), Arc::clone(&made));
+    locked().put(key.to_owned(), Arc::clone(&made));
     Ok(made)
 }
 
@@ -105,12 +104,7 @@ impl PassageSet {
 
 impl SegmentSet {
     fn new(first_pid: Pid, passages: RoaringBitmap) -> Self {
-        Self { first_pid, passages: passages.into(), pids: OnceLock::new() }
-    }
-
-    /// The passages as a selection of the backend.
-    pub(crate) fn select(&self) -> Select<'_> {
-        Select::Pids(self.pids.get_or_init(|| self.passages.iter().collect()))
+        Self { first_pid, passages: passages.into() }
     }
 }
 
@@ -142,11 +136,11 @@ impl<B: Backend> Searcher<B> {
     pub fn filtered(&self, filter: &Filter) -> Result<Arc<PassageSet>> {
         // Before the filter is written, which recurses as deep as it is nested.
         filter.check()?;
-        let text = filter.to_string();
-        cached(&self.filtered, &text, || {
+        let key = format!("{filter:?}");
+        cached(&self.filtered, &key, || {
             let mut segments = Vec::with_capacity(self.segments.len());
             for segment in &self.segments {
-                let found = cached(&segment.filtered, &text, || {
+                let found = cached(&segment.filtered, &key, || {
                     let columns = segment.columns.as_ref().ok_or_else(|| self.no_columns())?;
                     filter::passages(filter, columns, segment.num_passages as u32).map(Arc::new)
                 })?;
@@ -154,7 +148,7 @@ impl<B: Backend> Searcher<B> {
                     true => found,
                     false => Arc::new(&*found - segment.deleted.as_bitmap()),
                 };
-                segments.push(SegmentSet { first_pid: segment.first_pid, passages, pids: OnceLock::new() });
+                segments.push(SegmentSet { first_pid: segment.first_pid, passages });
             }
             Ok(Arc::new(PassageSet::new(&self.owner, segments)))
         })

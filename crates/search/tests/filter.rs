@@ -28,7 +28,7 @@ fn searcher(metadata: &[Json]) -> Searcher<Cpu> {
     let (codec, codes, packed) = &*CODEC;
     let storage: Arc<dyn Storage> = Arc::new(Memory::default());
     let mut writer = Writer::create_in(Arc::clone(&storage)).unwrap();
-    writer.set_limits(Limits { segment_tokens: 3 });
+    writer.set_limits(Limits { segment_tokens: 3, ..Limits::default() });
     for (pid, metadata) in metadata.iter().enumerate() {
         let metadata = Some(metadata.clone());
         writer.push_document(&Document { id: pid.to_string(), metadata, ..Document::default() }).unwrap();

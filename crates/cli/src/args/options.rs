@@ -6,6 +6,7 @@ use crate::{Error, Result};
 use selvedge::eval::Compared;
 use selvedge::queries::QuerySource;
 use selvedge::{BuildOptions, CodecKind, Fusion, LoadOptions, Model, OpenOptions, Precision, RankBy, SearchOptions};
+use std::path::Path;
 use std::sync::Arc;
 
 impl EncoderArgs {
@@ -81,6 +82,10 @@ impl CompareArg {
 impl RankArgs {
     /// Returns the options of a search for `k` results; reads the file of ids, if there is one.
     pub(crate) fn search_options(&self, k: usize) -> Result<SearchOptions> {
+        let stdin = Some(Path::new("-"));
+        if self.filter.ids.as_deref() == stdin && self.source.queries.as_deref() == stdin {
+            return Err(Error::Usage("--ids and --queries cannot both be standard input".into()));
+        }
         let DepthArgs { exact, nprobe, ndocs, num_rescored } = self.depth;
         let filter = self.filter.filter.clone().map(Arc::new);
         let ids = self.filter.ids.as_deref().map(read_ids).transpose()?.map(Arc::from);

@@ -6,11 +6,13 @@
 //! | centroids: current, summed (f32), int8, copies interleaved by `assign` | at most `17 K D` | must fit a quarter |
 //! | two blocks of embeddings: the encoder's output and copies | about `32 D` per token of one block | an eighth |
 //! | codes and pids of a segment, for its lists | [`LIST_BYTES`] per token | a quarter, once the sample is freed |
+//! | columns and words of a segment, until it is written | at most [`MAX_HELD_BYTES`] | half, once the sample is freed |
 //! | hashes of the ids while documents are read | `Writer::bytes_held` | all, before the rest is allocated |
 //!
 //! The model's weights and activations are not part of the budget (activations: `LoadOptions::batch_tokens`).
 
 use crate::{Error, Result};
+use selvedge_index::Limits;
 
 /// Bytes per token and component while one block is encoded and the one before is compressed.
 const BLOCK_BYTES: u64 = 32;
@@ -18,6 +20,12 @@ const BLOCK_BYTES: u64 = 32;
 const LIST_BYTES: u64 = 8;
 /// Maximum tokens of a segment: more bring no gain, and offsets stay below 2^32.
 const MAX_SEGMENT_TOKENS: u64 = 1 << 30;
+/// Memory of a segment's columns and words at which it ends, at most: a builder of words refuses more than 3 GiB. Words
+/// held 1.3 bytes per byte of Debian's descriptions, 6 per token; with half of the budget it is the tokens that end a
+/// segment, and a merge that the policy plans does not end as several segments.
+const MAX_HELD_BYTES: u64 = 2 << 30;
+/// The same, at least: an empty builder of words takes a part of it.
+const LEAST_HELD_BYTES: u64 = 1 << 24;
 /// Maximum passages of a block.
 const MAX_BLOCK_PASSAGES: usize = 1 << 14;
 /// Maximum tokens of a block: more bring no gain.
@@ -51,9 +59,12 @@ impl Budget {
         (self.block_tokens() / max_doclen).clamp(1, MAX_BLOCK_PASSAGES)
     }
 
-    /// Number of tokens of a segment.
-    pub(crate) fn segment_tokens(self) -> u32 {
-        (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32
+    /// Limits of a segment. Columns and words are freed before its lists are inverted.
+    pub(crate) fn limits(self) -> Limits {
+        Limits {
+            segment_tokens: (self.total_bytes / 4 / LIST_BYTES).clamp(1, MAX_SEGMENT_TOKENS) as u32,
+            held_bytes: (self.total_bytes / 2).clamp(LEAST_HELD_BYTES, MAX_HELD_BYTES) as usize,
+        }
     }
 
     /// Checks that the fixed parts fit: centroids, if their number is known, and one passage of `max_doclen` tokens as
@@ -84,15 +95,16 @@ mod tests {
         assert_eq!(budget.sample_rows(), 1_024_562);
         // 128 MiB at 32 * 128 = 4096 bytes per token.
         assert_eq!(budget.block_tokens(), 32_768);
-        // 256 MiB at 8 bytes per token.
-        assert_eq!(budget.segment_tokens(), 33_554_432);
+        // 256 MiB at 8 bytes per token, and 512 MiB.
+        assert_eq!(budget.limits(), Limits { segment_tokens: 33_554_432, held_bytes: 1 << 29 });
     }
 
     #[test]
     fn shares_end_at_their_limits() {
         let (much, little) = (Budget::new(1 << 40, 128), Budget::new(10, 128));
-        assert_eq!((much.block_tokens(), much.segment_tokens()), (1 << 18, 1 << 30));
-        assert_eq!((little.sample_rows(), little.block_tokens(), little.segment_tokens()), (0, 0, 1));
+        assert_eq!((much.block_tokens(), little.block_tokens(), little.sample_rows()), (1 << 18, 0, 0));
+        assert_eq!(much.limits(), Limits { segment_tokens: 1 << 30, held_bytes: 2 << 30 });
+        assert_eq!(little.limits(), Limits { segment_tokens: 1, held_bytes: 1 << 24 });
     }
 
     /// 1,000 centroids take 17 * 128,000 bytes, a quarter of the budget; a passage of 300 tokens takes 300 * 4096, an

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use selvedge_backend::Backend;
 use selvedge_codec::{TrainOptions, plan, train};
 use selvedge_encoder::Embeddings;
-use selvedge_index::{Limits, SpoolReader, Writer};
+use selvedge_index::{SpoolReader, Writer};
 use std::ops::Range;
 
 /// Embeddings per block whose residuals are measured at most: enough for a mean, and a small part of the work.
@@ -66,7 +66,7 @@ pub fn run<B: Backend>(
     let (num_passages, max_doclen) = (source.num_passages(), source.max_doclen().max(1));
     budget.check(options.num_centroids, max_doclen)?;
     let block = budget.block_passages(max_doclen);
-    writer.set_limits(Limits { segment_tokens: budget.segment_tokens() });
+    writer.set_limits(budget.limits());
 
     let mut sampled = sample_pids(num_passages, options.seed);
     let most_centroids = options.num_centroids.unwrap_or_else(|| plan::num_centroids(source.max_tokens()));
@@ -117,7 +117,7 @@ pub(crate) fn append(
     let budget = Budget::new(memory_budget, source.dim());
     let max_doclen = source.max_doclen().max(1);
     budget.check(Some(num_centroids), max_doclen)?;
-    writer.set_limits(Limits { segment_tokens: budget.segment_tokens() });
+    writer.set_limits(budget.limits());
     let none = Spooled { pids: &[], lens: Vec::new(), next: 0, reader: None };
     compress(codec, writer, source, none, budget.block_passages(max_doclen), None, progress)
 }

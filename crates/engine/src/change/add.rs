@@ -102,12 +102,12 @@ pub(super) struct Committed {
 pub(super) fn merged(path: &Path, committed: Committed, options: &AddOptions, progress: &dyn Progress) -> ChangeReport {
     let Committed { report, manifest } = committed;
     let Some(policy) = options.policy else { return report };
-    let policy = within(policy, options.memory_budget, manifest.codec.dim);
+    let (policy, limits) = within(policy, options.memory_budget, manifest.codec.dim);
     // Most changes need no merge, and then the index is not opened again.
     if policy.plan(&manifest.segments).is_empty() {
         return report;
     }
-    match merge_by(path, |segments| policy.plan(segments), policy.max_tokens, progress) {
+    match merge_by(path, |segments| policy.plan(segments), limits, progress) {
         Ok(merged) => ChangeReport { generation: merged.generation, segments: merged.segments.len(), ..report },
         Err(error) => {
             tracing::warn!("generation {} is committed, but its segments were not merged: {error}", report.generation);

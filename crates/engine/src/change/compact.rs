@@ -75,7 +75,8 @@ impl CompactReport {
 ///
 /// # Errors
 /// [`Error::Budget`] if the memory budget is too small, [`Error::Index`] if the index cannot be opened or written,
-/// [`Error::Cancelled`] if `progress` asks to stop. What was committed before stays. With [`Retrain`], also
+/// [`Error::Cancelled`] if `progress` asks to stop. What was committed before stays. With a language,
+/// [`Error::NoTextForWords`] if the index was made from embeddings. With [`Retrain`], also
 /// [`Error::NoDocuments`] if there is no passage, the errors of training and of the device, and for
 /// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`], [`Error::WithoutText`] and the errors of the encoder.
 pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
@@ -83,16 +84,19 @@ pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -
     if options.retrain != Retrain::No {
         retrain(path, options, progress)?;
     }
-    let policy = within(default_policy(), options.memory_budget, before.dim());
+    let (policy, limits) = within(default_policy(), options.memory_budget, before.dim());
     let plan = |segments: &[SegmentEntry]| policy.plan_all(segments);
     let ((segments_before, bytes_before), generation_before) = (sizes(&before), before.generation());
+    if options.language.is_some() && before.encoder().is_none() && before.num_passages() > 0 {
+        return Err(Error::NoTextForWords { path: path.into() });
+    }
     let other_words = options.language.filter(|language| before.manifest().language != Some(language.to_string()));
     // Its files are not needed any more, and those that are merged go with each commit.
     drop(before);
     if let Some(language) = other_words {
-        change_words(path, language, policy.max_tokens, progress)?;
+        change_words(path, language, limits, progress)?;
     }
-    merge_by(path, plan, policy.max_tokens, progress)?;
+    merge_by(path, plan, limits, progress)?;
     let after = Index::open(path, Check::Structure)?;
     let (segments, bytes) = sizes(&after);
     let generation = after.generation();
@@ -100,14 +104,15 @@ pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -
 }
 
 /// Copies all segments, each with words in a language, and commits them together.
-fn change_words(path: &Path, language: Language, max_tokens: u32, progress: &dyn Progress) -> Result<()> {
+fn change_words(path: &Path, language: Language, limits: Limits, progress: &dyn Progress) -> Result<()> {
     let mut writer = Writer::open(path)?;
     words::make(&mut writer, language);
     let manifest = manifest_of(&writer);
     let mut stage = Stage::new(progress, "words", "passages", Some(manifest.num_passages().into()));
     for (at, segment) in manifest.segments.iter().enumerate() {
         // A segment stays one, however large it is.
-        writer.set_limits(Limits { segment_tokens: max_tokens.max(segment.num_tokens) });
+        let segment_tokens = limits.segment_tokens.max(segment.num_tokens);
+        writer.set_limits(Limits { segment_tokens, ..limits });
         writer.merge::<Error>(at..at + 1, |copied| stage.add(copied as u64))?;
     }
     writer.commit()?;
@@ -119,17 +124,19 @@ fn sizes(index: &Index) -> (usize, u64) {
     (index.segments().len(), index.bytes_on_disk().values().sum())
 }
 
-/// The policy for segments that can be written within a memory budget.
-pub(super) fn within(policy: Policy, memory_budget: u64, dim: usize) -> Policy {
-    Policy { max_tokens: policy.max_tokens.min(Budget::new(memory_budget, dim).segment_tokens()), ..policy }
+/// The policy for segments that can be written within a memory budget, and the limits of these.
+pub(super) fn within(policy: Policy, memory_budget: u64, dim: usize) -> (Policy, Limits) {
+    let limits = Budget::new(memory_budget, dim).limits();
+    let max_tokens = policy.max_tokens.min(limits.segment_tokens);
+    (Policy { max_tokens, ..policy }, Limits { segment_tokens: max_tokens, ..limits })
 }
 
 /// Merges segments as `plan` says, one commit each, until it says nothing more; returns the last manifest. The plan
-/// merges no more than `max_tokens`, so that each merge leaves fewer segments, or fewer with deleted passages.
+/// merges no more tokens than the limits, so that each merge leaves fewer segments, or fewer with deleted passages.
 pub(super) fn merge_by(
     path: &Path,
     plan: impl Fn(&[SegmentEntry]) -> Vec<Range<usize>>,
-    max_tokens: u32,
+    limits: Limits,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     loop {
@@ -137,7 +144,7 @@ pub(super) fn merge_by(
         words::keep(&mut writer)?;
         let manifest = manifest_of(&writer);
         let Some(places) = plan(&manifest.segments).into_iter().next() else { return Ok(manifest) };
-        writer.set_limits(Limits { segment_tokens: max_tokens });
+        writer.set_limits(limits);
         let passages: u32 = manifest.segments[places.clone()].iter().map(SegmentEntry::num_alive).sum();
         let mut stage = Stage::new(progress, "merge", "passages", Some(passages.into()));
         writer.merge::<Error>(places.clone(), |copied| stage.add(copied as u64))?;

@@ -15,7 +15,7 @@ pub mod truth;
 
 use crate::snapshot::Snapshot;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
-use crate::{Engine, Error, Fusion, Progress, Qrels, Queries, Result, SearchOptions};
+use crate::{Engine, Error, Fusion, Progress, Qrels, Queries, RankBy, Result, SearchOptions};
 pub use compare::{Compared, ComparedReport};
 use metrics::{Quality, overlap};
 use passes::Passes;
@@ -206,7 +206,12 @@ fn check(
     options: &EvalOptions,
 ) -> Result<Option<ArraySource>> {
     options.search.check()?;
-    queries.check()?;
+    if options.search.rank_by != RankBy::MaxSim {
+        let value = format!("{:?}", options.search.rank_by);
+        return Err(Error::option("rank_by", value, "eval measures MaxSim, and `compare` names other rankings"));
+    }
+    options.fusion.check()?;
+    queries.check(true)?;
     if qrels.num_judged(&queries.ids) == 0 {
         return Err(Error::NothingJudged {
             qrels: qrels.path().into(),
@@ -219,6 +224,9 @@ fn check(
     let needs_texts = is_dense || options.compare.iter().any(|compared| *compared != Compared::MaxSim);
     if needs_texts && queries.texts.is_none() {
         return Err(Error::NoQueryTexts);
+    }
+    if options.compare.iter().any(|compared| matches!(compared, Compared::Lexical | Compared::Hybrid)) {
+        snapshot.open_words()?;
     }
     if options.embeddings.is_none() || is_dense {
         // An index of embeddings has an empty text for each passage.

@@ -9,11 +9,18 @@ use crate::storage::Storage;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, HashMap};
 
-/// Columns of the passages so far. A value takes 8 bytes of memory per passage that has it, and each different value
-/// its bytes and about 40 more.
+/// Bytes of memory of a passage's value.
+const ENTRY_BYTES: usize = size_of::<(u32, u32)>();
+/// Bytes of memory of a different value beside its own bytes: a slot of the table, of which some stay empty, and what an
+/// allocation takes.
+const VALUE_BYTES: usize = 48;
+
+/// Columns of the passages so far.
 #[derive(Default)]
 pub(crate) struct ColumnsBuilder {
     count: u32,
+    /// Memory of the entries and values, in bytes, approximately.
+    held_bytes: usize,
     columns: BTreeMap<String, BTreeMap<ValueKind, Column>>,
 }
 
@@ -27,6 +34,11 @@ struct Column {
 }
 
 impl ColumnsBuilder {
+    /// Memory of the columns so far, in bytes, approximately.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Appends the metadata of the next passage: a JSON object, or nothing.
     pub(crate) fn push(&mut self, metadata: &[u8]) {
         let pid = self.count;
@@ -34,27 +46,24 @@ impl ColumnsBuilder {
         // The writer's input was checked. A merge copies the documents of a damaged index as they are, and verifying
         // finds them.
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(metadata) {
-            self.add(&mut String::new(), &json, pid);
+            self.add(None, &json, pid);
         }
     }
 
-    /// Adds the values of a JSON value with this key; the key is as before afterwards.
-    fn add(&mut self, key: &mut String, json: &serde_json::Value, pid: u32) {
+    /// Adds the values of a JSON value with this key; `None` for the whole, which is an object.
+    fn add(&mut self, key: Option<&str>, json: &serde_json::Value, pid: u32) {
         match json {
             serde_json::Value::Object(fields) => {
-                let len = key.len();
                 for (name, value) in fields {
-                    if len > 0 {
-                        key.push('.');
+                    match key {
+                        Some(key) => self.add(Some(&format!("{key}.{name}")), value, pid),
+                        None => self.add(Some(name), value, pid),
                     }
-                    key.push_str(name);
-                    self.add(key, value, pid);
-                    key.truncate(len);
                 }
             }
             serde_json::Value::Array(elements) => elements.iter().for_each(|element| self.add(key, element, pid)),
             scalar => {
-                if let Some(value) = Value::of_json(scalar) {
+                if let (Some(key), Some(value)) = (key, Value::of_json(scalar)) {
                     self.add_value(key, &value, pid);
                 }
             }
@@ -69,7 +78,9 @@ impl ColumnsBuilder {
         let column = kinds.entry(value.kind()).or_default();
         let bytes = if value.kind() == ValueKind::Long { Key::default() } else { key_of(value) };
         let next = column.numbers.len() as u32;
+        let len = bytes.len();
         let number = *column.numbers.entry(bytes).or_insert(next);
+        self.held_bytes += ENTRY_BYTES + if number == next { VALUE_BYTES + len } else { 0 };
         column.entries.push((number, pid));
     }
 

@@ -29,6 +29,7 @@
 //! Texts above 1,024 bytes cannot be compared: their column has no values, only the passages that have one.
 
 mod build;
+mod column;
 mod key;
 mod read;
 #[cfg(test)]

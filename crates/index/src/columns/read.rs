@@ -1,7 +1,8 @@
 //! Columns of a segment, mapped: ranges of values become sets of passages.
 
-use super::key::{value_of, width};
-use super::{Entry, Value, ValueKind, ValueType};
+use super::column::{Column, parse};
+use super::key::value_of;
+use super::{Value, ValueKind, ValueType};
 use crate::deleted::bitmap_of;
 use crate::error::{Error, Result};
 use crate::files::{FileKind, IndexFile};
@@ -18,6 +19,9 @@ use std::sync::Arc;
 /// Number of pids from which they are scattered into a bit per passage, rather than sorted.
 const LEAST_SCATTERED: usize = 1 << 12;
 
+/// What is wrong with a pid that is too large.
+const OUTSIDE: &str = "a passage after the segment's last";
+
 /// Columns of the metadata of a segment. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct Columns(Arc<Inner>);
@@ -28,16 +32,6 @@ struct Inner {
     num_passages: u32,
     /// Ascending by key and kind.
     columns: Vec<Column>,
-}
-
-/// One column: the values of one kind that passages have for a key.
-#[derive(Debug)]
-struct Column {
-    entry: Entry,
-    values: Bytes,
-    starts: Bytes,
-    passages: Bytes,
-    present: Bytes,
 }
 
 /// Sizes of a column.
@@ -171,11 +165,38 @@ impl Columns {
     pub fn counts(&self, key: &str, among: &RoaringBitmap) -> Result<Vec<(Value, u64)>> {
         let mut counts = Vec::new();
         for column in self.columns(key) {
-            for at in 0..column.num_values() {
-                let count = self.count(column, at, among)?;
-                if count > 0 {
-                    counts.push((self.value(column, at)?, count));
-                }
+            let of_values = match column.entry.has_bitmaps() {
+                true => self.count_bitmaps(column, among)?,
+                false => self.count_pids(column, among)?,
+            };
+            for (at, count) in of_values {
+                counts.push((self.value(column, at)?, count));
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Places of the values with bitmaps that some passages have, and how many of these have each.
+    fn count_bitmaps(&self, column: &Column, among: &RoaringBitmap) -> Result<Vec<(usize, u64)>> {
+        let count = |at: usize| Ok((at, self.bitmap(&self.slice(column, at..at + 1)?)?.intersection_len(among)));
+        let counts: Vec<(usize, u64)> = (0..column.num_values()).map(count).collect::<Result<_>>()?;
+        Ok(counts.into_iter().filter(|&(_, count)| count > 0).collect())
+    }
+
+    /// The same of values with pids: these are looked through from first to last, as there may be millions of values.
+    fn count_pids(&self, column: &Column, among: &RoaringBitmap) -> Result<Vec<(usize, u64)>> {
+        let mut is_among = vec![false; self.0.num_passages as usize];
+        among.iter().take_while(|&pid| pid < self.0.num_passages).for_each(|pid| is_among[pid as usize] = true);
+        let mut counts: Vec<(usize, u64)> = Vec::new();
+        for (place, &word) in column.passages.as_chunks().0.iter().enumerate() {
+            let pid = u32::from_le_bytes(word) as usize;
+            if !*is_among.get(pid).ok_or_else(|| self.bad(OUTSIDE))? {
+                continue;
+            }
+            let at = column.value_at(place).ok_or_else(|| self.bad("passages of no value"))?;
+            match counts.last_mut() {
+                Some((last, count)) if *last == at => *count += 1,
+                _ => counts.push((at, 1)),
             }
         }
         Ok(counts)
@@ -241,17 +262,7 @@ impl Columns {
         let (words, num_passages) = (pids.as_chunks().0, self.0.num_passages);
         let set =
             if words.len() >= LEAST_SCATTERED { scattered(words, num_passages) } else { sorted(words, num_passages) };
-        set.ok_or_else(|| self.bad("a passage after the segment's last"))
-    }
-
-    /// Number of passages among some that have the value at a place.
-    fn count(&self, column: &Column, at: usize, among: &RoaringBitmap) -> Result<u64> {
-        let bytes = self.slice(column, at..at + 1)?;
-        if column.entry.has_bitmaps() {
-            return Ok(self.bitmap(&bytes)?.intersection_len(among));
-        }
-        let pids = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
-        Ok(pids.filter(|&pid| among.contains(pid)).count() as u64)
+        set.ok_or_else(|| self.bad(OUTSIDE))
     }
 
     /// Part of the array of passages that belongs to the values at some places.
@@ -275,49 +286,6 @@ impl Columns {
     }
 }
 
-impl Column {
-    fn num_values(&self) -> usize {
-        self.entry.values as usize
-    }
-
-    /// Number of bytes that starts count.
-    fn unit(&self) -> usize {
-        if self.entry.has_bitmaps() { 1 } else { size_of::<u32>() }
-    }
-
-    /// Number of bytes or pids of all values.
-    fn weight(&self) -> u64 {
-        (self.passages.len() / self.unit()) as u64
-    }
-
-    /// Whether no passage has two values: known only where the passages are pids.
-    fn has_one_value_each(&self) -> bool {
-        !self.entry.has_bitmaps() && self.weight() == u64::from(self.entry.passages)
-    }
-
-    /// Bytes of the value at a place.
-    fn value(&self, at: usize) -> Option<&[u8]> {
-        if let Some(width) = width(self.entry.kind) {
-            return self.values.get(at * width..(at + 1) * width);
-        }
-        let texts = (self.num_values() + 1) * size_of::<u64>();
-        let (start, end) = (word(&self.values, at)?, word(&self.values, at + 1)?);
-        self.values.get(texts..)?.get(start..end)
-    }
-
-    /// Range of bytes or pids of the values at some places.
-    fn range(&self, places: Range<usize>) -> Option<Range<usize>> {
-        let range = word(&self.starts, places.start)?..word(&self.starts, places.end)?;
-        (range.start <= range.end && range.end <= self.passages.len() / self.unit()).then_some(range)
-    }
-}
-
-/// Number at a place of an array.
-fn word(array: &Bytes, at: usize) -> Option<usize> {
-    let bytes = array.as_chunks().0.get(at)?;
-    usize::try_from(u64::from_le_bytes(*bytes)).ok()
-}
-
 /// Set of many pids in any order; `None` if one is not below `num_passages`.
 fn scattered(words: &[[u8; 4]], num_passages: u32) -> Option<RoaringBitmap> {
     let mut bits = vec![0u8; num_passages.div_ceil(8) as usize];
@@ -337,38 +305,4 @@ fn sorted(words: &[[u8; 4]], num_passages: u32) -> Option<RoaringBitmap> {
     pids.dedup();
     let set = RoaringBitmap::from_sorted_iter(pids).expect("sorted above");
     set.max().is_none_or(|last| last < num_passages).then_some(set)
-}
-
-/// Locates the columns of a payload; an error says what is wrong.
-fn parse(payload: &Bytes) -> Result<Vec<Column>, &'static str> {
-    const SHORT: &str = "too short for its directory";
-    let trailer = payload.len().checked_sub(size_of::<u64>()).ok_or(SHORT)?;
-    let bytes = u64::from_le_bytes(payload[trailer..].try_into().expect("eight bytes"));
-    let arrays = usize::try_from(bytes).ok().and_then(|bytes| trailer.checked_sub(bytes)).ok_or(SHORT)?;
-    let directory: Vec<Entry> =
-        serde_json::from_slice(&payload[arrays..trailer]).map_err(|_| "a directory that cannot be read")?;
-    if !directory.is_sorted_by(|a, b| (&a.key, a.kind) < (&b.key, b.kind)) {
-        return Err("a directory that is not in order");
-    }
-    let mut at = 0usize;
-    let mut columns = Vec::with_capacity(directory.len());
-    for entry in directory {
-        let mut take = |bytes: u64| {
-            let end = usize::try_from(bytes).ok().and_then(|bytes| at.checked_add(bytes)).filter(|&end| end <= arrays);
-            let range = at..end.ok_or("an array outside the file")?;
-            at = range.end;
-            Ok::<_, &'static str>(payload.slice(range))
-        };
-        let [values, starts, passages, present] = entry.bytes;
-        let (values, starts) = (take(values)?, take(starts)?);
-        let (passages, present) = (take(passages)?, take(present)?);
-        if entry.values.checked_add(1).and_then(|words| words.checked_mul(8)) != Some(starts.len() as u64) {
-            return Err("not one start for each value");
-        }
-        columns.push(Column { entry, values, starts, passages, present });
-    }
-    match at == arrays {
-        true => Ok(columns),
-        false => Err("bytes that belong to no column"),
-    }
 }

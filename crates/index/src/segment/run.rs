@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::manifest::SegmentEntry;
 use crate::storage::Storage;
 use crate::words::Maker;
+use crate::writer::Limits;
 use selvedge_backend::{CheckedCodec, CodecParams};
 use std::sync::Arc;
 
@@ -62,17 +63,17 @@ impl SegmentRun {
     pub(crate) fn push(
         &mut self,
         mut rows: PassageRows<'_>,
-        max_tokens: u32,
+        limits: Limits,
         next_number: &mut u32,
         mut document: impl FnMut(&mut SegmentWriter) -> Result<()>,
     ) -> Result<()> {
         let row_bytes = self.codec.row_bytes();
         while !rows.doclens.is_empty() {
-            if self.open.as_ref().is_some_and(SegmentWriter::is_full) {
+            if self.open.as_ref().is_some_and(|segment| segment.bytes_held() >= limits.held_bytes) {
                 self.close()?;
             }
             let next = &rows.doclens[..rows.doclens.len().min(STEP)];
-            let (passages, tokens) = self.fitting(next, max_tokens);
+            let (passages, tokens) = self.fitting(next, limits.segment_tokens);
             if passages == 0 {
                 self.close()?;
                 continue;

@@ -65,9 +65,9 @@ impl SegmentWriter {
         self.num_tokens
     }
 
-    /// Whether the words of the segment should get no more passages.
-    pub(crate) fn is_full(&self) -> bool {
-        self.words.as_ref().is_some_and(|words| words.is_full())
+    /// Memory of the columns and words so far, in bytes, approximately.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.columns.bytes_held() + self.words.as_ref().map_or(0, |words| words.bytes_held())
     }
 
     /// Appends the document of a passage; its passage comes by [`SegmentWriter::push`].

@@ -16,7 +16,7 @@ pub(super) fn tiny(directory: &Path) -> (PathBuf, Vec<IndexFile>) {
     let path = directory.join("index");
     let codec = codec(8, 3, 2, 4);
     let passages = Passages::new(&codec.params, &[2, 0, 3]);
-    write_index(&path, &codec, &passages, Some(Limits { segment_tokens: 3 }));
+    write_index(&path, &codec, &passages, Some(Limits { segment_tokens: 3, ..Limits::default() }));
     let manifest = delete(&path, 0);
     assert_eq!((manifest.segments.len(), manifest.file()), (2, MANIFEST));
     let files = manifest.files().into_iter().map(|(file, _)| file);
@@ -173,7 +173,7 @@ fn files_of_another_index_are_noticed_without_reading_them() {
     let mut passages = Passages::new(&codec.params, &[2, 0, 3]);
     passages.codes.iter_mut().for_each(|code| *code = 2 - *code);
     passages.packed.residuals.iter_mut().for_each(|byte| *byte = !*byte);
-    write_index(&other, &codec, &passages, Some(Limits { segment_tokens: 3 }));
+    write_index(&other, &codec, &passages, Some(Limits { segment_tokens: 3, ..Limits::default() }));
     delete(&other, 1);
     let mut replaced = 0;
     for file in files.into_iter().skip(1) {

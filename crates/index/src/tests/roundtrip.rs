@@ -78,7 +78,7 @@ fn segments_split_between_passages_and_never_inside() {
         (1 << 20, vec![(0, 66, 12)]),
         (36, vec![(0, 36, 7), (7, 30, 5)]),
     ] {
-        let limits = Limits { segment_tokens: limit };
+        let limits = Limits { segment_tokens: limit, ..Limits::default() };
         let index = write_index(&directory.path().join(limit.to_string()), &codec, &passages, Some(limits));
         let entries = index.manifest().segments.iter().zip(index.segments());
         let found: Vec<_> = entries.map(|(entry, s)| (s.first_pid, entry.num_tokens, entry.count)).collect();
@@ -93,7 +93,7 @@ fn documents_come_back_one_by_one_and_in_a_row() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 2, 0, 0);
     let passages = Passages::new(&codec.params, &[1; 3000]);
-    let limits = Limits { segment_tokens: 1000 };
+    let limits = Limits { segment_tokens: 1000, ..Limits::default() };
     let index = write_index(&directory.path().join("index"), &codec, &passages, Some(limits));
     assert_eq!(index.segments().len(), 3, "several documents files");
     assert_eq!(index.documents().len(), 3000);
@@ -122,7 +122,7 @@ fn ids_find_their_passages() {
     let directory = tempfile::tempdir().unwrap();
     let codec = codec(8, 2, 0, 0);
     let passages = Passages::new(&codec.params, &[1; 3000]);
-    let limits = Limits { segment_tokens: 1000 };
+    let limits = Limits { segment_tokens: 1000, ..Limits::default() };
     let index = write_index(&directory.path().join("index"), &codec, &passages, Some(limits));
     for pid in 0..3000 {
         assert_eq!(index.pid(&document(pid).id).unwrap(), Some(pid));

@@ -1,4 +1,4 @@
-//! Text of a filter. Parsing it gives the filter again.
+//! Text of a filter. Parsing it gives the filter again, or one of the same meaning.
 
 use super::Filter;
 use super::grammar::{WORDS, continues_name, starts_name};
@@ -22,6 +22,8 @@ impl fmt::Display for Filter {
             Self::Le(key, value) => write!(f, "{} <= {value}", Name(key)),
             Self::Gt(key, value) => write!(f, "{} > {value}", Name(key)),
             Self::Ge(key, value) => write!(f, "{} >= {value}", Name(key)),
+            // The grammar has no empty list. No value is among none.
+            Self::In(_, values) if values.is_empty() => f.write_str("FALSE"),
             Self::In(key, values) => {
                 let values: Vec<String> = values.iter().map(Value::to_string).collect();
                 write!(f, "{} IN ({})", Name(key), values.join(", "))
