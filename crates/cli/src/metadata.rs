@@ -4,7 +4,7 @@ use crate::Result;
 use crate::log::note;
 use crate::output::counted;
 use selvedge::{Engine, SearchOptions};
-use selvedge_index::{Check, Columns, Index, ValueKind};
+use selvedge_index::{Check, Columns, Index, ValueKind, ValueType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -45,6 +45,11 @@ pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Resu
                 _ if kinds.is_empty() => {
                     note!("note: no passage has the key {key:?}; `selvedge info --columns` lists keys")
                 }
+                Some(ValueType::Text) if kinds.contains(&ValueKind::Date) => note!(
+                    "note: {key:?} is {} in this index; a date is written like '2024-02-29', and a time like \
+                     '2024-02-29T12:00:00Z', with an offset",
+                    words(&kinds)
+                ),
                 Some(of) => note!("note: {key:?} is {} in this index, and never {of}", words(&kinds)),
                 None => {}
             }
@@ -54,11 +59,23 @@ pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Resu
         let listed = SearchOptions { ids: Some(ids.clone()), ..SearchOptions::default() };
         let found = snapshot.passages(&listed)?.map_or(0, |set| set.len());
         let listed = ids.iter().collect::<BTreeSet<_>>().len();
-        if found < listed {
-            note!("note: {} of the {listed} ids are not in the index", listed - found);
+        match listed - found {
+            0 if listed == 0 => note!("note: the list of ids is empty, so nothing can be found"),
+            0 => {}
+            missing => note!("note: of {}, {missing} not in the index", counted(listed as u64, "id")),
         }
     }
     Ok(())
+}
+
+/// Notes facets of keys that no passage has.
+pub(crate) fn note_facets(engine: &Engine, keys: &[String]) {
+    let snapshot = engine.snapshot();
+    let columns = snapshot.index().segments().iter().filter_map(|segment| segment.columns.as_ref());
+    let known: BTreeSet<String> = columns.flat_map(Columns::infos).map(|info| info.key).collect();
+    for key in keys.iter().filter(|key| !known.contains(*key)) {
+        note!("note: no passage has the key {key:?}; `selvedge info --columns` lists keys");
+    }
 }
 
 /// Kinds of values, such as `integer or text`.

@@ -35,8 +35,15 @@ pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchO
     print(writeln!(out, "{line}"))
 }
 
-/// Prints the results of one query as text, after the query itself if there are `many`.
-pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutput, many: bool) -> Result<()> {
+/// Prints the results of one query as text, after the query itself if there are `many`. Facets were counted among the
+/// best `facet_depth` passages.
+pub(crate) fn search_text(
+    out: &mut impl Write,
+    query: &str,
+    answer: &SearchOutput,
+    many: bool,
+    facet_depth: usize,
+) -> Result<()> {
     if many {
         print(writeln!(out, "\n{}", printable(query)))?;
     }
@@ -50,12 +57,12 @@ pub(crate) fn search_text(out: &mut impl Write, query: &str, answer: &SearchOutp
         let (before, after) = (if snippet.start > 0 { "... " } else { "" }, if snippet.is_cut { " ..." } else { "" });
         print(writeln!(out, "               {before}{}{after}", printable(&words.join(" "))))?;
     }
-    answer.facets.iter().try_for_each(|facet| facet_text(out, facet))
+    answer.facets.iter().try_for_each(|facet| facet_text(out, facet, facet_depth))
 }
 
-/// Prints how many of the best passages have each value of a key.
-fn facet_text(out: &mut impl Write, facet: &Facet) -> Result<()> {
-    print(writeln!(out, "\n{}", printable(&facet.key)))?;
+/// Prints how many of the best passages, at most `depth`, have each value of a key.
+fn facet_text(out: &mut impl Write, facet: &Facet, depth: usize) -> Result<()> {
+    print(writeln!(out, "\n{}, among at most {}", printable(&facet.key), counted(depth as u64, "passage")))?;
     for FacetCount { value, passages } in facet.counts.iter().take(MOST_VALUES) {
         print(writeln!(out, "{passages:>5}  {}", value_words(value)))?;
     }

@@ -3,7 +3,7 @@
 use crate::args::{EvalArgs, SearchArgs, fusion};
 use crate::index::note_header;
 use crate::log::note;
-use crate::metadata::note_restriction;
+use crate::metadata::{note_facets, note_restriction};
 use crate::progress::Bars;
 use crate::{Result, output};
 use selvedge::queries::QuerySource;
@@ -27,6 +27,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
         ..args.rank.search_options(args.k)?
     };
     note_restriction(&engine, &options)?;
+    note_facets(&engine, &args.facet);
     if !args.json && args.trec.is_none() {
         options.snippet = Some(output::SNIPPET_CHARS);
     }
@@ -43,7 +44,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
             output::search_json(&mut out, id, answer)?;
         } else {
             let name = queries.texts.as_ref().map_or(id, |texts| &texts[number]);
-            output::search_text(&mut out, name, answer, outputs.len() > 1)?;
+            output::search_text(&mut out, name, answer, outputs.len() > 1, args.facet_depth.max(args.k))?;
         }
     }
     output::print(out.flush())

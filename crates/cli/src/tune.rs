@@ -18,7 +18,8 @@ const FEW_QUERIES: usize = 100;
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     let source = args.source.source(&[])?;
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
-    if !args.dry_run {
+    let is_stored = !args.dry_run && args.filter.is_none();
+    if is_stored {
         selvedge_index::check_writable(&args.index)?;
     }
     let queries = read_queries(&engine, &source)?;
@@ -40,8 +41,10 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
         }
     }
     output::unless_closed(print(&report, args.json))?;
-    if !args.dry_run {
+    if is_stored {
         engine.store_tuned(&report.best)?;
+    } else if args.filter.is_some() && !args.dry_run {
+        note!("note: nothing is stored; give these parameters to searches with this condition, by their flags");
     }
     match report.unreached.first() {
         None => Ok(()),

@@ -79,7 +79,7 @@ fn values_are_counted_and_keys_are_listed() {
     let text = c.ok("search i river -k 2 --facet at.lang --facet-depth 3");
     let counted: usize = text
         .lines()
-        .skip_while(|line| *line != "at.lang")
+        .skip_while(|line| *line != "at.lang, among at most 3 passages")
         .skip(1)
         .map(|line| line.split_whitespace().next().unwrap().parse::<usize>().unwrap())
         .sum();
@@ -102,7 +102,7 @@ fn mistakes_and_strange_keys_are_named() {
     assert!(message.contains("\"tags\" is text in this index, and never a number"), "{message}");
     c.write("some.txt", "r1\nelsewhere\n");
     let listed = c.run("search i river --ids some.txt");
-    assert!(String::from_utf8(listed.stderr).unwrap().contains("1 of the 2 ids are not in the index"));
+    assert!(String::from_utf8(listed.stderr).unwrap().contains("of 2 ids, 1 not in the index"));
     assert!(c.fails("search i river --ids nowhere.txt", 1).contains("nowhere.txt"));
 }
 
@@ -126,8 +126,15 @@ fn measuring_and_tuning_are_restricted_too() {
     for ranking in [&some, &some["exact_f32"], &some["dense"]] {
         assert_eq!(ranking["recall@100"], 0.5, "{some}");
     }
-    let tuned = c.command("tune i --queries q.tsv -k 2 --dry-run --where", &[]).arg("at.lang = 'de'").output().unwrap();
-    assert!(tuned.status.success(), "{}", String::from_utf8_lossy(&tuned.stderr));
-    let few = c.command("tune i --queries q.tsv -k 4 --dry-run --where", &[]).arg("at.lang = 'de'").output().unwrap();
-    assert!(String::from_utf8_lossy(&few.stderr).contains("k = 4"), "{}", String::from_utf8_lossy(&few.stderr));
+    let before = c.ok("info i --json");
+    let tune = |k: &str, condition: &str| {
+        let output = c.command("tune i --queries q.tsv -k", &[]).args([k, "--where", condition]).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{message}");
+        message
+    };
+    assert!(tune("2", "at.lang = 'de'").contains("nothing is stored"));
+    assert_eq!(c.ok("info i --json"), before, "settings for a condition are not those of all searches");
+    assert!(tune("4", "at.lang = 'de'").contains("k = 4: every search scores all of the 4 passages"));
+    assert!(tune("2", "at.lnag IS NULL").contains("no passage has the key \"at.lnag\""));
 }

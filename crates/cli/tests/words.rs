@@ -92,6 +92,8 @@ fn an_index_without_words_names_the_way_to_them() {
     // Embeddings have no words to search for.
     c.index("e", "");
     assert!(c.fails("search e --query-embeddings queries.npy --hybrid", 2).contains("texts of the queries"));
+    assert!(c.fails("compact e --language english", 1).contains("holds no text to take words from"));
+    assert!(c.fails("search i --queries - --ids -", 2).contains("cannot both be standard input"));
 }
 
 #[test]

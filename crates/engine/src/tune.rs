@@ -17,7 +17,8 @@ pub struct TuneOptions {
     pub recall: f64,
     /// Numbers of results to tune for, each at least 1 and given once.
     pub k: Vec<usize>,
-    /// Condition on the metadata of the passages that searches may find, as later searches will have it.
+    /// Condition on the metadata of the passages that searches may find. The settings then suit such searches alone, and
+    /// are not stored.
     pub filter: Option<Arc<Filter>>,
     /// Whether the settings are only measured, and not stored in the index.
     pub dry_run: bool,
@@ -54,7 +55,7 @@ impl TuneOptions {
 /// Settings measured by [`Engine::tune`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TuneReport {
-    /// Fastest setting for each `k`, stored in the index unless [`TuneOptions::dry_run`].
+    /// Fastest setting for each `k`, stored in the index unless [`TuneOptions::dry_run`] or with a filter.
     pub best: Vec<Tuned>,
     /// Settings that were timed for each `k` of [`TuneReport::best`], fastest first.
     pub tried: Vec<Vec<Tuned>>,
@@ -74,7 +75,8 @@ pub(crate) fn tune(
 ) -> Result<TuneReport> {
     options.check()?;
     let snapshot = engine.snapshot();
-    if !options.dry_run {
+    let is_stored = !options.dry_run && options.filter.is_none();
+    if is_stored {
         selvedge_index::check_writable(snapshot.index().path())?;
     }
     let mut report = TuneReport::default();
@@ -91,7 +93,7 @@ pub(crate) fn tune(
             Tuning::Cancelled => return Err(Error::Cancelled),
         }
     }
-    if !options.dry_run {
+    if is_stored {
         store(engine, &report.best)?;
     }
     Ok(report)

@@ -6,8 +6,13 @@ mod support;
 
 use selvedge::build::from_documents;
 use selvedge::change::{self, AddOptions, Additions};
+use selvedge::eval::Compared;
 use selvedge::filter::key;
-use selvedge::{BuildOptions, Document, Engine, Error, Fusion, OpenOptions, RankBy, SearchOptions};
+use selvedge::queries::QuerySource;
+use selvedge::{
+    BuildOptions, Document, Engine, Error, EvalOptions, Fusion, OpenOptions, Progress, Qrels, Queries, RankBy,
+    SearchOptions, Step,
+};
 use std::path::Path;
 use std::sync::Arc;
 use support::ENCODER;
@@ -129,4 +134,42 @@ fn words_are_restricted_and_refused_as_embeddings_are() {
     }
     let alpha = SearchOptions { rank_by: RankBy::Hybrid(Fusion::Weighted(f32::NAN)), ..SearchOptions::default() };
     assert!(matches!(engine.search("warp", &alpha), Err(Error::BadOption { option: "alpha", .. })));
+}
+
+/// Before the first search, rather than after the last.
+#[test]
+fn an_eval_refuses_what_it_cannot_measure() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("i");
+    let options = BuildOptions { language: None, ..BuildOptions::default() };
+    from_documents(passages().into_iter().map(Ok), &path, &ENCODER, &options, &()).unwrap();
+    let engine = Engine::open(&path, OpenOptions::default()).unwrap();
+    let source = QuerySource::Texts(vec!["warp".to_owned()]);
+    let judged = dir.path().join("qrels");
+    std::fs::write(&judged, "1\tp1\t1\n").unwrap();
+    let qrels = Qrels::read(&judged).unwrap();
+    let eval = |queries: &Queries, options| engine.eval(queries, &qrels, &options, &Refusing).unwrap_err();
+    let queries = engine.queries(&source).unwrap();
+    let words = EvalOptions { compare: vec![Compared::Lexical], ..EvalOptions::default() };
+    assert!(matches!(eval(&queries, words.clone()), Error::NoWords { .. }));
+    let fusion = Fusion::Weighted(2.0);
+    assert!(matches!(eval(&queries, EvalOptions { fusion, ..words }), Error::BadOption { option: "alpha", .. }));
+    let search = SearchOptions { rank_by: RankBy::Lexical, ..SearchOptions::default() };
+    let lexical = EvalOptions { search: search.clone(), ..EvalOptions::default() };
+    assert!(matches!(eval(&queries, lexical), Error::BadOption { option: "rank_by", .. }));
+    // Queries that were read for a search by words alone find something by words alone.
+    let queries = engine.queries_for(&source, RankBy::Lexical).unwrap();
+    assert!(matches!(eval(&queries, EvalOptions::default()), Error::NoQueryEmbeddings));
+    let maxsim = engine.search_queries(&queries, &SearchOptions::default());
+    assert!(matches!(maxsim, Err(Error::NoQueryEmbeddings)));
+    assert!(matches!(engine.search_queries(&queries, &search), Err(Error::NoWords { .. })));
+}
+
+/// Progress of work that must not begin.
+struct Refusing;
+
+impl Progress for Refusing {
+    fn report(&self, step: Step) {
+        panic!("{} has begun", step.stage)
+    }
 }

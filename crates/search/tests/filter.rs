@@ -334,3 +334,21 @@ fn sets_are_cached_and_belong_to_their_searcher() {
     let ranking = searcher.search(&support::rows(2), &SearchParams::exact(10), Some(&both)).unwrap();
     assert_eq!((ranking.hits.len(), ranking.num_scored), (2, 2));
 }
+
+/// A text made by hand is no date, although both look the same in a filter's text; and an empty list has a text.
+#[test]
+fn filters_of_one_text_are_kept_apart() {
+    let searcher = searcher(&[json!({ "day": "2024-02-29" })]);
+    let found = |value| searcher.filtered(&Filter::Eq("day".to_owned(), value)).unwrap().len();
+    let date = Value::from("2024-02-29");
+    assert_eq!([found(date.clone()), found(Value::Text("2024-02-29".to_owned())), found(date)], [1, 0, 1]);
+    let none = key("day").is_in(Vec::<i32>::new());
+    for (filter, expected) in [(none.clone(), 0), (!none, 1)] {
+        let parsed: Filter = filter.to_string().parse().unwrap();
+        assert_eq!(
+            [&filter, &parsed].map(|filter| searcher.filtered(filter).unwrap().len()),
+            [expected; 2],
+            "{filter}"
+        );
+    }
+}

@@ -98,8 +98,9 @@ pub(crate) struct BuildArgs {
     /// Pool similar tokens of each passage, FACTOR into one: a smaller index of lower quality. 1 keeps every token.
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
     pub(crate) pool: usize,
-    /// Language of the words of texts, for --lexical and --hybrid searches: english, german, ..., or none, without
-    /// stems.
+    /// Language of the words of texts, for --lexical and --hybrid searches: english, arabic, danish, dutch, finnish,
+    /// french, german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, swedish, tamil,
+    /// turkish, or none, without stems.
     #[arg(long, value_name = "LANGUAGE", default_value_t = Language::English, help_heading = "Words")]
     pub(crate) language: Language,
     /// Index no words.

@@ -127,11 +127,13 @@ in the index.
   year >= 2020 AND lang = 'en'            comparisons: = != < <= > >=
   lang IN ('en', 'de') OR NOT (a.b = 1)   a dot leads into nested objects
   size BETWEEN 10 AND 20                  ends included
-  path LIKE 'src/%'                       % is any text, _ any character
-  created >= '2024-02-29'                 dates and times of RFC 3339
+  part LIKE 'XJ-9%'                       % is any text, _ any character; there is no escape
+  created >= '2024-02-29'                 a date is its first moment in UTC; times are those of
+                                          RFC 3339, with an offset: '2024-02-29T12:00:00Z'
   lang IS NULL, lang IS NOT NULL          passages without and with a value
-A key of other characters than letters, digits, _ and - is put in double quotes, a text in single
-ones. As in SQL, a comparison with a value that a passage lacks is neither true nor false, and so is
+NOT binds closer than AND, and AND closer than OR. A key of other characters than letters, digits, _
+and - is put in double quotes, a text in single ones, in which a quote is doubled: 'it''s'. Texts are
+compared by case. As in SQL, a comparison with a value that a passage lacks is neither true nor false, and so is
 its NOT. A value of another type than the condition's counts as lacking. Of an array, one element
 must fit; != is NOT =. `selvedge info --columns` lists the keys. By MaxSim, the results are those of
 an index that has no other passages; the frequencies of words are those of all passages, deleted
@@ -140,7 +142,11 @@ ones included until their segment is merged.
 --lexical ranks by the words that query and passage share (BM25): exact names, part numbers, rare
 words. --hybrid fuses it with MaxSim, by reciprocal ranks or with --alpha by the scores;
 --lexical-first N scores the best N passages by words. Words are stemmed by the language that
-`selvedge index --language` was given.
+`selvedge index --language` was given; accents stay. The parts of snake_case, camelCase and a/b.c are
+words, too.
+
+--facet counts the values of a key among the best passages (--facet-depth), however similar these
+are.
 
 --trec writes `query Q0 passage rank score selvedge`. trec_eval sorts a run by score and id; equal
 scores are therefore written as distinct numbers that keep the order of this search.
@@ -180,8 +186,8 @@ pub(super) const TUNE_HELP: &str = "\
 Recall is the share of the exhaustive top k that is found, on this index and these queries. Use a
 few hundred queries that resemble those of later searches, which use the stored parameters unless
 --nprobe, --ndocs or --num-rescored is given. An index of at most K passages is searched
-exhaustively for K results, so there is nothing to tune. Parameters that were tuned with --where
-serve all later searches, with it or without.
+exhaustively for K results, so there is nothing to tune. Parameters tuned with --where suit searches
+with that condition alone: they are printed, to be given by the flags, and not stored.
 
 Exit status: 2 if no parameters reach the recall.
 

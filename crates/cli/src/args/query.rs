@@ -181,7 +181,7 @@ pub(crate) struct TuneArgs {
     /// Numbers of results to tune for, separated by commas.
     #[arg(short, value_delimiter = ',', default_value = "10,100", value_parser = parse_positive)]
     pub(crate) k: Vec<usize>,
-    /// Tune for searches within the passages of this condition, as `search --where` takes it.
+    /// Tune for searches within the passages of this condition, as `search --where` takes it; nothing is stored.
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) filter: Option<Filter>,
     /// Print the parameters without storing them in the index.
