@@ -59,8 +59,8 @@ fn search(index: &Index) {
     for params in [SearchParams::exact(3), SearchParams::approximate(3)] {
         drop(searcher.search(&query, &params, None));
     }
-    for filter in ["pages >= 1", "NOT tags = 'drink'", "tags LIKE '%r_n%'", "made < '2025-01-01' OR metadata.pages IS NULL"]
-    {
+    let either = "made < '2025-01-01' OR metadata.pages IS NULL";
+    for filter in ["pages >= 1", "NOT tags = 'drink'", "tags LIKE '%r_n%'", either] {
         let Ok(set) = searcher.filtered(&filter.parse().expect("a filter")) else { continue };
         assert!(set.pids().all(|pid| pid < index.num_pids()));
         drop(searcher.search(&query, &SearchParams::approximate(3), Some(&set)));
@@ -81,7 +81,7 @@ fn search_words(index: &Index) {
     }
 }
 
-/// Words that stay empty: those of the index are made by its user.
+/// Words that stay empty: their maker is a user of the index.
 struct NoWords;
 
 impl MakeWords for NoWords {

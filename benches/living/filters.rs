@@ -65,12 +65,12 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Times searches within a set and without, in turns, and counts what they find.
 fn searches(searcher: &Searcher<Cpu>, queries: &[Vec<f32>], set: &PassageSet, filter: &Filter) -> Result<()> {
-    let params = searcher.params(K);
+    let (params, unfiltered) = (searcher.params(K, Some(set)), searcher.params(K, None));
     let (mut within, mut without) = (Vec::new(), Vec::new());
     for query in queries {
         let mut best = [f64::INFINITY; 2];
         for _ in 0..PASSES {
-            for (best, set) in best.iter_mut().zip([Some(set), None]) {
+            for (best, (params, set)) in best.iter_mut().zip([(params, Some(set)), (unfiltered, None)]) {
                 let (time, found) = timed(|| searcher.search(query, &params, set));
                 found?;
                 *best = best.min(time);

@@ -35,7 +35,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
     if !report.exhaustive.is_empty() {
         let snapshot = engine.snapshot();
         let passages = snapshot.passages(&restriction)?.map_or(snapshot.index().num_passages(), |set| set.len() as u32);
-        let passages = counted(passages.into(), "passage");
+        let passages = counted(u64::from(passages), "passage");
         for k in &report.exhaustive {
             note!("k = {k}: every search scores all of the {passages}, so there is nothing to tune");
         }

@@ -234,8 +234,8 @@ impl Engine {
     /// ranked by words. Queries share the threads of the current rayon pool.
     ///
     /// # Errors
-    /// As [`Engine::search_embeddings`], and [`Error::NoQueryEmbeddings`] if they were read without; one bad query fails
-    /// the batch.
+    /// As [`Engine::search_embeddings`], and [`Error::NoQueryEmbeddings`] if they were read without; one bad query
+    /// fails the batch.
     pub fn search_queries(&self, queries: &Queries, options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
         let needs_embeddings = options.rank_by.needs_embeddings();
@@ -267,7 +267,7 @@ impl Engine {
         let set = snapshot.passages(options)?;
         let rankings = match (options.rank_by, texts) {
             (RankBy::MaxSim, _) => {
-                let params = options.params(snapshot.searcher());
+                let params = options.params(snapshot.searcher(), set.as_deref());
                 snapshot.searcher().search_batch(queries, &params, set.as_deref())?
             }
             (_, None) => return Err(Error::NoQueryTexts),

@@ -2,7 +2,7 @@
 
 use crate::{Device, Error, RankBy, Result};
 use selvedge_encoder::LoadOptions;
-use selvedge_search::{Filter, Mode, Search, SearchParams};
+use selvedge_search::{Filter, Mode, PassageSet, Search, SearchParams};
 use std::sync::Arc;
 
 /// Encoder of the queries of an open index.
@@ -99,15 +99,15 @@ impl SearchOptions {
         if self.facets.is_empty() { self.k } else { self.k.max(self.facet_depth) }
     }
 
-    /// Returns the parameters of a search by these options: as given, or else as tuned on the index, or else the
-    /// defaults.
-    pub fn params(&self, search: &dyn Search) -> SearchParams {
-        self.params_for(self.depth(), search)
+    /// Returns the parameters of a search by these options within `set`, if there is one: as given, or else as tuned on
+    /// the index, or else the defaults.
+    pub fn params(&self, search: &dyn Search, set: Option<&PassageSet>) -> SearchParams {
+        self.params_for(self.depth(), search, set)
     }
 
     /// Returns the parameters of [`SearchOptions::params`] for another number of results.
-    pub(crate) fn params_for(&self, k: usize, search: &dyn Search) -> SearchParams {
-        let mut params = if self.exact { SearchParams::exact(k) } else { search.params(k) };
+    pub(crate) fn params_for(&self, k: usize, search: &dyn Search, set: Option<&PassageSet>) -> SearchParams {
+        let mut params = if self.exact { SearchParams::exact(k) } else { search.params(k, set) };
         if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
             *nprobe = self.nprobe.unwrap_or(*nprobe);
             *ndocs = self.ndocs.unwrap_or(*ndocs);

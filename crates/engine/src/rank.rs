@@ -77,7 +77,10 @@ pub(crate) fn ranking(
     let ranker = Ranker { snapshot, query, text, set };
     let k = options.depth();
     match options.rank_by {
-        RankBy::MaxSim => Ok(snapshot.searcher().search(query, &options.params(snapshot.searcher()), set)?),
+        RankBy::MaxSim => {
+            let params = options.params(snapshot.searcher(), set);
+            Ok(snapshot.searcher().search(query, &params, set)?)
+        }
         RankBy::Lexical => {
             let (found, stages_us) = ranker.words(k, set)?;
             Ok(Ranking { hits: hits(found, k), num_scored: 0, stages_us })
@@ -115,7 +118,7 @@ impl Ranker<'_> {
 
     fn hybrid(&self, fusion: Fusion, k: usize, options: &SearchOptions) -> Result<Ranking> {
         let depth = k.max(FUSED);
-        let params = options.params_for(depth, self.snapshot.searcher());
+        let params = options.params_for(depth, self.snapshot.searcher(), self.set);
         let ranking = self.snapshot.searcher().search(self.query, &params, self.set)?;
         let mut by_maxsim: Vec<Scored> = ranking.hits.iter().map(|hit| (hit.pid, hit.score)).collect();
         let (mut by_words, words_us) = self.words(depth, self.set)?;

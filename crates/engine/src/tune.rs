@@ -17,8 +17,8 @@ pub struct TuneOptions {
     pub recall: f64,
     /// Numbers of results to tune for, each at least 1 and given once.
     pub k: Vec<usize>,
-    /// Condition on the metadata of the passages that searches may find. The settings then suit such searches alone, and
-    /// are not stored.
+    /// Condition on the metadata of the passages that searches may find. The settings then suit such searches alone,
+    /// and are not stored.
     pub filter: Option<Arc<Filter>>,
     /// Whether the settings are only measured, and not stored in the index.
     pub dry_run: bool,

@@ -68,8 +68,8 @@ fn change_all() -> selvedge::CompactOptions {
     selvedge::CompactOptions::default()
 }
 
-/// Words of an index that an earlier build made are still read. Its passages are 4, one of them deleted; "tea" is in two,
-/// "cup" and "the" in one each; they have 4 words, that of the spoon 6.
+/// Words of an index that an earlier build made are still read. Its passages are 4, one of them deleted; "tea" is in
+/// two, "cup" and "the" in one each; they have 4 words, that of the spoon 6.
 #[test]
 fn frozen_words_are_read() {
     let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../index/tests/frozen/v4-words");

@@ -241,8 +241,8 @@ impl Writer {
     /// undo it.
     ///
     /// # Panics
-    /// If the index is new: [`Writer::finish`] is its last call. If the words got another language, and a segment was not
-    /// merged.
+    /// If the index is new: [`Writer::finish`] is its last call. If the words got another language, and a segment was
+    /// not merged.
     pub fn commit(mut self) -> Result<Manifest> {
         let added = self.close()?;
         let base = self.base.take().expect("a new index is finished");

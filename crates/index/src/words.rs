@@ -45,8 +45,8 @@ pub(crate) type Maker = Option<Arc<dyn MakeWords>>;
 
 impl Writer {
     /// Gives all later segments words: words of the passages that come, and of segments that are merged. An index whose
-    /// manifest names a language needs their maker for both; with another language, [`Writer::commit`] panics unless all
-    /// segments are merged.
+    /// manifest names a language needs their maker for both; with another language, [`Writer::commit`] panics unless
+    /// all segments are merged.
     pub fn set_words(&mut self, maker: Arc<dyn MakeWords>) {
         if let Some(base) = &mut self.base {
             base.is_changed |= base.index.manifest().language != Some(maker.language());

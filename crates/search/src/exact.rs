@@ -75,13 +75,12 @@ impl<B: Backend> Searcher<B> {
 }
 
 /// Passages of the segment at a place that may be results; `None` for all. The list is made for each search: kept
-/// beside the bitmap of each cached filter, it would be most of their memory, and it is read once for every passage that
-/// is scored.
+/// beside the bitmap of each cached filter, it would be most of their memory, and each passage in it is scored anyway.
 fn pids(set: Option<&PassageSet>, at: usize) -> Option<Vec<Pid>> {
     set.map(|set| set.segment(at).passages.iter().collect())
 }
 
-/// These passages of a segment, or all.
+/// Selects these passages of a segment, or all.
 fn select(pids: &Option<Vec<Pid>>) -> Select<'_> {
     pids.as_deref().map_or(Select::All, Select::Pids)
 }

@@ -27,8 +27,9 @@ pub trait Search: Send + Sync {
     /// Number of centroids, `K`.
     fn num_centroids(&self) -> usize;
 
-    /// Returns parameters for `k` results: those tuned on this index, or else the defaults.
-    fn params(&self, k: usize) -> SearchParams;
+    /// Returns parameters for `k` results within `set`, if there is one: those tuned on this index, or else the
+    /// defaults; see [`Searcher::params`].
+    fn params(&self, k: usize, set: Option<&PassageSet>) -> SearchParams;
 
     /// Returns the passages of these pids that are not deleted; see [`Searcher::passages`].
     ///
@@ -105,8 +106,8 @@ impl<B: Backend + 'static> Search for Searcher<B> {
         self.num_centroids()
     }
 
-    fn params(&self, k: usize) -> SearchParams {
-        self.params(k)
+    fn params(&self, k: usize, set: Option<&PassageSet>) -> SearchParams {
+        self.params(k, set)
     }
 
     fn passages(&self, pids: &[Pid]) -> Result<PassageSet> {

@@ -155,11 +155,18 @@ impl<B: Backend> Searcher<B> {
         self.codec().num_centroids()
     }
 
-    /// Returns parameters for `k` results: those tuned on this index for the least `k` at or above this one, or else
-    /// [`SearchParams::approximate`].
-    pub fn params(&self, k: usize) -> SearchParams {
-        let fitting = self.tuned.iter().find(|tuned| tuned.k >= k);
-        fitting.map_or(SearchParams::approximate(k), |tuned| SearchParams { k, ..tuned.params() })
+    /// Returns parameters for `k` results within `set`, if there is one: those tuned on this index for the least `k` at
+    /// or above this one, or else [`SearchParams::approximate`], with more cells where a set thins the lists
+    /// ([`SearchParams::with_more_cells`]).
+    pub fn params(&self, k: usize, set: Option<&PassageSet>) -> SearchParams {
+        if let Some(tuned) = self.tuned.iter().find(|tuned| tuned.k >= k) {
+            return SearchParams { k, ..tuned.params() };
+        }
+        let params = SearchParams::approximate(k);
+        match set.is_some_and(|set| set.is_restriction() && self.can_open_more(params, set)) {
+            true => params.with_more_cells(),
+            false => params,
+        }
     }
 
     /// Codec of the index.

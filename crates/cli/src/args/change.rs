@@ -69,9 +69,9 @@ pub(crate) struct CompactArgs {
     /// index was made from text].
     #[arg(long, value_name = "text|stored", num_args = 0..=1, require_equals = true, value_enum)]
     pub(crate) retrain: Option<Option<RetrainArg>>,
-    /// Give the index words in a language, for --lexical and --hybrid searches: english, arabic, danish, dutch, finnish,
-    /// french, german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, swedish, tamil,
-    /// turkish, or none, without stems [default: as it is].
+    /// Give the index words in a language, for --lexical and --hybrid searches: english, arabic, danish, dutch,
+    /// finnish, french, german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, swedish,
+    /// tamil, turkish, or none, without stems [default: as it is].
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) language: Option<Language>,
     /// Print one JSON object instead of the generation.

@@ -123,8 +123,8 @@ pub(crate) fn eval(
     let ids = all_ids(index)?;
     let coverage = Coverage::new(queries, qrels, &ids)?;
     let k = options.search.k.max(LEAST_DEPTH);
-    let params = options.search.params_for(k, search);
     let set = snapshot.passages(&options.search)?;
+    let params = options.search.params_for(k, search, set.as_deref());
     let passes = Passes { search, queries: &queries.rows(), set: set.as_deref(), progress };
     let started = Instant::now();
     let found = passes.rankings("search", &params)?;

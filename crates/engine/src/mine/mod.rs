@@ -173,7 +173,7 @@ fn find(
     texts: &[&str],
     progress: &dyn Progress,
 ) -> Result<Vec<Mined>> {
-    let params = SearchOptions { k: depth, ..SearchOptions::default() }.params(snapshot.searcher());
+    let params = SearchOptions { k: depth, ..SearchOptions::default() }.params(snapshot.searcher(), None);
     let mut stage = Stage::new(progress, "search", "queries", Some(texts.len() as u64));
     let mut mined = Vec::with_capacity(texts.len());
     for block in texts.chunks(BLOCK_QUERIES) {

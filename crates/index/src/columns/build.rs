@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of memory of a passage's value.
 const ENTRY_BYTES: usize = size_of::<(u32, u32)>();
-/// Bytes of memory of a different value beside its own bytes: a slot of the table, of which some stay empty, and what an
-/// allocation takes.
+/// Bytes of memory of a different value beside its own bytes: a slot of the table, of which some stay empty, and the
+/// overhead of an allocation.
 const VALUE_BYTES: usize = 48;
 
 /// Columns of the passages so far.

@@ -1,7 +1,7 @@
 //! One column of a mapped file: where its values and their passages are.
 
+use super::Entry;
 use super::key::width;
-use super::{Entry, ValueKind};
 use bytes::Bytes;
 use std::ops::Range;
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Number of pids from which they are scattered into a bit per passage, rather than sorted.
 const LEAST_SCATTERED: usize = 1 << 12;
 
-/// What is wrong with a pid that is too large.
+/// Reason why a pid that is too large is refused.
 const OUTSIDE: &str = "a passage after the segment's last";
 
 /// Columns of the metadata of a segment. Clones share the bytes.
@@ -183,7 +183,7 @@ impl Columns {
         Ok(counts.into_iter().filter(|&(_, count)| count > 0).collect())
     }
 
-    /// The same of values with pids: these are looked through from first to last, as there may be millions of values.
+    /// Places and counts of the values with pids. All pids are looked through, as there may be millions of values.
     fn count_pids(&self, column: &Column, among: &RoaringBitmap) -> Result<Vec<(usize, u64)>> {
         let mut is_among = vec![false; self.0.num_passages as usize];
         among.iter().take_while(|&pid| pid < self.0.num_passages).for_each(|pid| is_among[pid as usize] = true);

@@ -30,7 +30,8 @@
 //! other characters than letters, digits, `_` and `-` are put in double quotes. A text is put in single quotes, and a
 //! quote in it is doubled: `'it''s'`. A text that is a date or a time of RFC 3339 is one: `created >= '2024-02-29'`. In
 //! LIKE, `%` is any text and `_` any character, without an escape; it looks at texts alone, not at dates. Texts are
-//! compared by case. A date is its first moment in UTC, so that `created = '2024-02-29'` finds no later time of that day.
+//! compared by case. A date is its first moment in UTC, so that `created = '2024-02-29'` finds no later time of that
+//! day.
 //!
 //! # Meaning
 //!
