@@ -34,7 +34,8 @@ pub(crate) fn note_columns(path: &Path) {
 /// have.
 pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Result<()> {
     let snapshot = engine.snapshot();
-    if let Some(filter) = &options.filter {
+    // Of an index without columns, the search says what is missing.
+    if let Some(filter) = options.filter.as_ref().filter(|_| snapshot.index().columns().is_ok()) {
         let segments = snapshot.index().segments().iter();
         let columns: Vec<_> =
             segments.filter_map(|segment| segment.columns.as_ref()).flat_map(Columns::infos).collect();

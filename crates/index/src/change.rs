@@ -244,13 +244,12 @@ impl Writer {
     /// If the index is new: [`Writer::finish`] is its last call. If the words got another language, and a segment was
     /// not merged.
     pub fn commit(mut self) -> Result<Manifest> {
-        let added = self.close()?;
+        let (added, language) = (self.close()?, self.language());
         let base = self.base.take().expect("a new index is finished");
         let manifest = base.index.manifest();
         if added.is_empty() && !base.is_changed {
             return Ok(manifest.clone());
         }
-        let language = self.language();
         let is_copied = self.is_rebuilt || !base.slots.iter().any(|slot| matches!(slot, Slot::Kept(_)));
         assert!(is_copied || language == manifest.language, "another language of words needs all segments merged");
         let codec = match self.is_rebuilt {

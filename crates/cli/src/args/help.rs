@@ -132,18 +132,18 @@ in the index.
                                           RFC 3339, with an offset: '2024-02-29T12:00:00Z'
   lang IS NULL, lang IS NOT NULL          passages without and with a value
 NOT binds closer than AND, and AND closer than OR. A key of other characters than letters, digits, _
-and - is put in double quotes, a text in single ones, in which a quote is doubled: 'it''s'. Texts are
-compared by case. As in SQL, a comparison with a value that a passage lacks is neither true nor false, and so is
-its NOT. A value of another type than the condition's counts as lacking. Of an array, one element
-must fit; != is NOT =. `selvedge info --columns` lists the keys. By MaxSim, the results are those of
-an index that has no other passages; the frequencies of words are those of all passages, deleted
-ones included until their segment is merged.
+and - is put in double quotes, a text in single ones, in which a quote is doubled: 'it''s'. Texts
+are compared by case. As in SQL, a comparison with a value that a passage lacks is neither true nor
+false, and so is its NOT. A value of another type than the condition's counts as lacking. Of an
+array, one element must fit; != is NOT =. `selvedge info --columns` lists the keys. By MaxSim, the
+results are those of an index that has no other passages; the frequencies of words are those of all
+passages, deleted ones included until their segment is merged.
 
 --lexical ranks by the words that query and passage share (BM25): exact names, part numbers, rare
 words. --hybrid fuses it with MaxSim, by reciprocal ranks or with --alpha by the scores;
 --lexical-first N scores the best N passages by words. Words are stemmed by the language that
-`selvedge index --language` was given; accents stay. The parts of snake_case, camelCase and a/b.c are
-words, too.
+`selvedge index --language` was given; accents stay. The parts of snake_case, camelCase and a/b.c
+are words, too.
 
 --facet counts the values of a key among the best passages (--facet-depth), however similar these
 are.

@@ -63,7 +63,8 @@ pub(crate) struct ScoreArgs {
     #[arg(long, conflicts_with_all = ["lexical", "lexical_first"])]
     pub(crate) hybrid: bool,
     /// With --hybrid, weight of MaxSim in the sum of the normalized scores, from 0 to 1; BM25 has the rest.
-    #[arg(long, value_name = "A", requires = "hybrid", value_parser = parse_weight)]
+    #[arg(long, value_name = "A", requires = "hybrid", conflicts_with_all = ["lexical", "lexical_first"])]
+    #[arg(value_parser = parse_weight)]
     pub(crate) alpha: Option<f32>,
     /// Rank by words alone (BM25); no model is loaded.
     #[arg(long, conflicts_with = "lexical_first")]

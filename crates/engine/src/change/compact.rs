@@ -81,15 +81,15 @@ impl CompactReport {
 /// [`Retrain::FromText`] [`Error::MadeFromEmbeddings`], [`Error::WithoutText`] and the errors of the encoder.
 pub fn compact(path: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
     let before = Index::open(path, Check::Structure)?;
+    if options.language.is_some() && before.encoder().is_none() && before.num_passages() > 0 {
+        return Err(Error::NoTextForWords { path: path.into() });
+    }
     if options.retrain != Retrain::No {
         retrain(path, options, progress)?;
     }
     let (policy, limits) = within(default_policy(), options.memory_budget, before.dim());
     let plan = |segments: &[SegmentEntry]| policy.plan_all(segments);
     let ((segments_before, bytes_before), generation_before) = (sizes(&before), before.generation());
-    if options.language.is_some() && before.encoder().is_none() && before.num_passages() > 0 {
-        return Err(Error::NoTextForWords { path: path.into() });
-    }
     let other_words = options.language.filter(|language| before.manifest().language != Some(language.to_string()));
     // Its files are not needed any more, and those that are merged go with each commit.
     drop(before);
@@ -139,19 +139,23 @@ pub(super) fn merge_by(
     limits: Limits,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
+    // Segments up to this place stay as they are: columns or words may fill a segment before its tokens do, and then a
+    // merge leaves as many segments, and another would again.
+    let mut settled = 0;
     loop {
         let mut writer = Writer::open(path)?;
         words::keep(&mut writer)?;
         let manifest = manifest_of(&writer);
-        let Some(places) = plan(&manifest.segments).into_iter().next() else { return Ok(manifest) };
+        let planned = plan(&manifest.segments).into_iter().find(|places| places.start >= settled);
+        let Some(places) = planned else { return Ok(manifest) };
         writer.set_limits(limits);
         let passages: u32 = manifest.segments[places.clone()].iter().map(SegmentEntry::num_alive).sum();
         let mut stage = Stage::new(progress, "merge", "passages", Some(passages.into()));
         writer.merge::<Error>(places.clone(), |copied| stage.add(copied as u64))?;
         let merged = writer.commit()?;
-        // Words may fill a segment before its tokens do: then a merge leaves as many segments, and another would again.
-        if places.len() > 1 && merged.segments.len() >= manifest.segments.len() {
-            return Ok(merged);
+        let left = merged.segments.len() + places.len() - manifest.segments.len();
+        if places.len() > 1 && left >= places.len() {
+            settled = places.start + left;
         }
     }
 }

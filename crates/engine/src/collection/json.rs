@@ -3,6 +3,7 @@
 use crate::lines::check_id;
 use selvedge_index::Document;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Parses one line. The error is a reason without file and line.
 ///
@@ -37,8 +38,9 @@ pub(crate) fn parse(line: &str) -> Result<Document, String> {
 /// Refuses a field that is given twice and an integer that 64 bits cannot hold. The parsed object would show neither:
 /// it keeps the last field and rounds the integer.
 fn check_fields(fields: &[(String, &str)]) -> Result<(), String> {
-    for (at, (name, value)) in fields.iter().enumerate() {
-        if fields[..at].iter().any(|(earlier, _)| earlier == name) {
+    let mut names = HashSet::new();
+    for (name, value) in fields {
+        if !names.insert(name) {
             return Err(format!("{name:?} is given twice"));
         }
         let is_id = name == "id" || name == "_id";

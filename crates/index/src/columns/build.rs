@@ -15,6 +15,9 @@ const ENTRY_BYTES: usize = size_of::<(u32, u32)>();
 /// overhead of an allocation.
 const VALUE_BYTES: usize = 48;
 
+/// Bytes of memory of a column beside its key: two empty tables, and their places in those of the builder.
+const COLUMN_BYTES: usize = 320;
+
 /// Columns of the passages so far.
 #[derive(Default)]
 pub(crate) struct ColumnsBuilder {
@@ -76,6 +79,7 @@ impl ColumnsBuilder {
         }
         let kinds = self.columns.get_mut(key).expect("inserted above");
         let column = kinds.entry(value.kind()).or_default();
+        self.held_bytes += if column.entries.is_empty() { COLUMN_BYTES + key.len() } else { 0 };
         let bytes = if value.kind() == ValueKind::Long { Key::default() } else { key_of(value) };
         let next = column.numbers.len() as u32;
         let len = bytes.len();
