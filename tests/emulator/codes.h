@@ -18,6 +18,7 @@ enum Code {
     NOT_FOUND = 500,
     ILLEGAL_ADDRESS = 700,
     LAUNCH_FAILED = 719,
+    NOT_SUPPORTED = 801,
 };
 
 struct Named {
@@ -38,6 +39,7 @@ constexpr Named CODES[] = {
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
 };
 
 // CUdevice_attribute, and its value on this device.
@@ -47,6 +49,7 @@ struct Attribute {
 // NVRTC's names of the architectures that the compute capability in the attributes runs.
 constexpr const char* ARCHITECTURES[] = {"sm_90", "sm_90a"};
 constexpr int SHARED_BYTES = 48 << 10, SHARED_BYTES_OPTIN = 232448, MAX_THREADS = 1024;
+constexpr int MEMORY_POOLS_SUPPORTED = 115;
 constexpr Attribute DEVICE_ATTRIBUTES[] = {
     {1, MAX_THREADS},         // MAX_THREADS_PER_BLOCK
     {2, 1024},                // MAX_BLOCK_DIM_X
@@ -69,7 +72,7 @@ constexpr Attribute DEVICE_ATTRIBUTES[] = {
     {76, 0},                  // COMPUTE_CAPABILITY_MINOR
     {81, 233472},             // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
     {97, SHARED_BYTES_OPTIN}, // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-    {115, 1},                 // MEMORY_POOLS_SUPPORTED
+    {MEMORY_POOLS_SUPPORTED, 1},
 };
 
 } // namespace emulator

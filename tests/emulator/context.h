@@ -55,9 +55,12 @@ inline int number_of_devices() {
 // Memory of each device in bytes: the value of EMULATED_MEMORY, or 1 GiB if it is not set.
 inline std::size_t memory_bytes() { return static_cast<std::size_t>(number("EMULATED_MEMORY", 1ull << 30)); }
 
+// The `CUdevice` of device 0: a number that is no ordinal, so that whoever takes one for the other is found.
+constexpr int FIRST_DEVICE = 40;
+
 inline int known(int device) {
     if (!initialized) return NOT_INITIALIZED;
-    return device >= 0 && device < number_of_devices() ? SUCCESS : INVALID_DEVICE;
+    return device >= FIRST_DEVICE && device < FIRST_DEVICE + number_of_devices() ? SUCCESS : INVALID_DEVICE;
 }
 
 // The current context of this thread, locked while this object lives; `code` tells why there is none.

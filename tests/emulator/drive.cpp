@@ -105,12 +105,19 @@ Pointer allocate(Size bytes) {
 
 void* context = nullptr;
 
+// The `CUdevice` of device 0.
+int the_device() {
+    int device = -1;
+    check(call<int*, int>("cuDeviceGet", &device, 0) == 0, "a device");
+    return device;
+}
+
 void begin() {
-    check(call<void**, int>("cuDevicePrimaryCtxRetain", &context, 0) == 0, "a context is retained");
+    check(call<void**, int>("cuDevicePrimaryCtxRetain", &context, the_device()) == 0, "a context is retained");
     check(call<void*>("cuCtxSetCurrent", context) == 0, "a context is set");
 }
 
-void end() { check(call<int>("cuDevicePrimaryCtxRelease_v2", 0) == 0, "a context is released"); }
+void end() { check(call<int>("cuDevicePrimaryCtxRelease_v2", the_device()) == 0, "a context is released"); }
 
 void compiler() {
     int major = 0, minor = 0;
@@ -250,7 +257,8 @@ void host() {
     check(call<unsigned>("cuInit", 0) == 0, "cuInit");
     check(call("cuCtxSynchronize") == 201, "no context");
     begin();
-    check(call<int*, int, int>("cuDeviceGetAttribute", &value, 97, 0) == 0 && value == 232448, "an attribute");
+    const int code_of_attribute = call<int*, int, int>("cuDeviceGetAttribute", &value, 97, the_device());
+    check(code_of_attribute == 0 && value == 232448, "an attribute");
     const char* text = nullptr;
     check(call<int, const char**>("cuGetErrorName", 719, &text) == 0, "the name of a code");
     check(text && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), text);
@@ -278,6 +286,10 @@ void host() {
     check(call<Pointer, Pointer, Size, void*>("cuMemcpyDtoDAsync_v2", pointer, pointer + 4, 8, nullptr) == 0, "moved");
     check(word(0) == 5, "there");
     check(call<Pointer>("cuMemFree_v2", pointer) == 0 && call<Pointer>("cuMemFree_v2", pointer) == 1, "freed once");
+    void* popped = nullptr;
+    check(call<void**>("cuCtxPopCurrent_v2", &popped) == 0 && popped == context, "the current context");
+    check(call<void**>("cuCtxPopCurrent_v2", &popped) == 201, "no context is left");
+    check(call<void*>("cuCtxPushCurrent_v2", context) == 0 && call("cuCtxSynchronize") == 0, "pushed");
     void* module = nullptr;
     const std::string no_elf(64, '?');
     check(call<void**, const void*>("cuModuleLoadData", &module, no_elf.data()) == 200, "no module");

@@ -5,9 +5,11 @@
 //
 //   EMULATED_DEVICES   number of devices; 1 by default
 //   EMULATED_MEMORY    bytes of memory of each device; 1 GiB by default
+//   EMULATED_POOLS     0: the device has no memory pools
+//   EMULATED_DRIVER_VERSION   what cuDriverGetVersion says; 13000 by default
 //   EMULATED_SEED      seed of the order of threads and blocks in all launches; 0: in order of their numbers. If it is
 //                      not set, every launch has another seed.
-#include "context.h"
+#include "host_state.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -108,7 +110,7 @@ int cuInit(unsigned flags) {
 }
 
 int cuDriverGetVersion(int* version) {
-    *version = 13000;
+    *version = static_cast<int>(number("EMULATED_DRIVER_VERSION", 13000));
     return SUCCESS;
 }
 
@@ -135,12 +137,12 @@ int cuDeviceGetCount(int* count) {
 }
 
 int cuDeviceGet(int* device, int ordinal) {
-    *device = ordinal;
-    return known(ordinal);
+    *device = ordinal + FIRST_DEVICE;
+    return known(*device);
 }
 
 int cuDeviceGetName(char* name, int bytes, int device) {
-    std::snprintf(name, static_cast<std::size_t>(bytes), "Emulated GPU %d", device);
+    std::snprintf(name, static_cast<std::size_t>(bytes), "Emulated GPU %d", device - FIRST_DEVICE);
     return known(device);
 }
 
@@ -152,7 +154,7 @@ int cuDeviceTotalMem_v2(std::size_t* bytes, int device) {
 int cuDeviceGetAttribute(int* value, int attribute, int device) {
     for (const Attribute& known_one : DEVICE_ATTRIBUTES) {
         if (known_one.number != attribute) continue;
-        *value = known_one.value;
+        *value = attribute == MEMORY_POOLS_SUPPORTED && !pools_supported() ? 0 : known_one.value;
         return known(device);
     }
     return INVALID_VALUE;
@@ -161,6 +163,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
 int cuDevicePrimaryCtxRetain(void** context, int device) {
     std::lock_guard<std::mutex> lock(emulator::mutex);
     if (const int code = known(device)) return code;
+    device -= FIRST_DEVICE;
     if (!contexts[device]) contexts[device] = std::make_unique<Context>();
     ++contexts[device]->retained;
     *context = &handles[device];
@@ -170,6 +173,7 @@ int cuDevicePrimaryCtxRetain(void** context, int device) {
 int cuDevicePrimaryCtxRelease_v2(int device) {
     std::lock_guard<std::mutex> lock(emulator::mutex);
     if (const int code = known(device)) return code;
+    device -= FIRST_DEVICE;
     if (!contexts[device]) return INVALID_CONTEXT;
     if (--contexts[device]->retained == 0) contexts[device].reset();
     return SUCCESS;
@@ -208,9 +212,7 @@ int cuStreamDestroy_v2(void* stream) {
 int cuStreamSynchronize(void* stream) { return Locked(stream).code; }
 
 int cuMemAlloc_v2(Pointer* pointer, std::size_t bytes) { return allocate(pointer, bytes, nullptr); }
-int cuMemAllocAsync(Pointer* pointer, std::size_t bytes, void* stream) { return allocate(pointer, bytes, stream); }
 int cuMemFree_v2(Pointer pointer) { return release(pointer, nullptr); }
-int cuMemFreeAsync(Pointer pointer, void* stream) { return release(pointer, stream); }
 
 int cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
     Locked locked;
@@ -220,13 +222,22 @@ int cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
     return SUCCESS;
 }
 
-int cuDeviceGetDefaultMemPool(void** pool, int device) {
-    if (const int code = known(device)) return code;
-    *pool = &handles[device];
-    return SUCCESS;
+int cuMemAllocAsync(Pointer* pointer, std::size_t bytes, void* stream) {
+    return pools_supported() ? allocate(pointer, bytes, stream) : NOT_SUPPORTED;
 }
 
-int cuMemPoolSetAttribute(void* pool, int, void* value) { return pool && value ? SUCCESS : INVALID_VALUE; }
+int cuMemAllocFromPoolAsync(Pointer* pointer, std::size_t bytes, void* pool, void* stream) {
+    if (!pools_supported()) return NOT_SUPPORTED;
+    Pool* found = pool_of(pool);
+    if (!found) return INVALID_VALUE;
+    const int code = allocate(pointer, bytes, stream);
+    if (code == SUCCESS) found->allocations += 1;
+    return code;
+}
+
+int cuMemFreeAsync(Pointer pointer, void* stream) {
+    return pools_supported() ? release(pointer, stream) : NOT_SUPPORTED;
+}
 
 int cuMemcpyHtoDAsync_v2(Pointer to, const void* from, std::size_t bytes, void* stream) {
     return with_memory(stream, {{to, bytes}}, [&] { std::memcpy(address(to), from, bytes); });

@@ -172,8 +172,11 @@ Program* of(void* handle) { return static_cast<Program*>(handle); }
 extern "C" {
 
 int nvrtcVersion(int* major, int* minor) {
-    *major = 13;
-    *minor = 0;
+    // As cuDriverGetVersion would say it: 13.0 is 13000.
+    const char* text = std::getenv("EMULATED_NVRTC_VERSION");
+    const int version = text && *text ? std::atoi(text) : 13000;
+    *major = version / 1000;
+    *minor = version % 1000 / 10;
     return SUCCESS;
 }
 

@@ -9,6 +9,25 @@ pub(super) type Handle = *mut c_void;
 /// `CUdeviceptr` of cuda.h.
 pub(super) type Pointer = u64;
 
+/// `CUmemPoolProps` of cuda.h: memory of one device. Later versions of CUDA made fields of some reserved bytes; 0 is their
+/// default.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct PoolProperties {
+    /// `CU_MEM_ALLOCATION_TYPE_PINNED`, 1: memory that is never migrated.
+    pub(super) allocation: c_int,
+    /// `CU_MEM_HANDLE_TYPE_NONE`, 0: not shared with other processes.
+    pub(super) handles: c_int,
+    /// `CU_MEM_LOCATION_TYPE_DEVICE`, 1.
+    pub(super) location: c_int,
+    /// The device's ordinal.
+    pub(super) ordinal: c_int,
+    pub(super) security: *mut c_void,
+    pub(super) reserved: [u64; 8],
+}
+
+const _: () = assert!(size_of::<PoolProperties>() == 88 && align_of::<PoolProperties>() == 8);
+
 /// `CUDA_ERROR_OUT_OF_MEMORY`, a `CUresult` of cuda.h.
 const OUT_OF_MEMORY: c_int = 2;
 
@@ -34,14 +53,19 @@ macro_rules! calls {
 calls! {
     retain_context = "cuDevicePrimaryCtxRetain" (*mut Handle, c_int);
     release_context = "cuDevicePrimaryCtxRelease_v2" (c_int);
-    set_context = "cuCtxSetCurrent" (Handle);
+    push_context = "cuCtxPushCurrent_v2" (Handle);
+    pop_context = "cuCtxPopCurrent_v2" (*mut Handle);
     create_stream = "cuStreamCreate" (*mut Handle, c_uint);
     destroy_stream = "cuStreamDestroy_v2" (Handle);
     synchronize = "cuStreamSynchronize" (Handle);
-    default_pool = "cuDeviceGetDefaultMemPool" (*mut Handle, c_int);
+    create_pool = "cuMemPoolCreate" (*mut Handle, *const PoolProperties);
+    destroy_pool = "cuMemPoolDestroy" (Handle);
+    trim_pool = "cuMemPoolTrimTo" (Handle, usize);
     set_pool_attribute = "cuMemPoolSetAttribute" (Handle, c_int, *mut c_void);
-    allocate = "cuMemAllocAsync" (*mut Pointer, usize, Handle);
-    free = "cuMemFreeAsync" (Pointer, Handle);
+    allocate_from_pool = "cuMemAllocFromPoolAsync" (*mut Pointer, usize, Handle, Handle);
+    free_to_pool = "cuMemFreeAsync" (Pointer, Handle);
+    allocate = "cuMemAlloc_v2" (*mut Pointer, usize);
+    free = "cuMemFree_v2" (Pointer);
     memory_info = "cuMemGetInfo_v2" (*mut usize, *mut usize);
     upload = "cuMemcpyHtoDAsync_v2" (Pointer, *const c_void, usize, Handle);
     download = "cuMemcpyDtoHAsync_v2" (*mut c_void, Pointer, usize, Handle);

@@ -7,11 +7,14 @@
 use super::{
     calls::{Calls, Handle, Pointer},
     driver::{Device, Driver},
+    library::Unavailable,
+    pool::Pool,
 };
 use crate::{Error, Result};
 use bytemuck::Pod;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Lowest compute capability that has the int8 products of 16 x 8 x 32 and the asynchronous copies of the
@@ -19,16 +22,20 @@ use std::sync::Arc;
 const LEAST_CAPABILITY: (u32, u32) = (8, 0);
 /// `CU_STREAM_NON_BLOCKING` of cuda.h: the stream does not wait for the default stream.
 const NON_BLOCKING: u32 = 1;
-/// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD` of cuda.h.
-const RELEASE_THRESHOLD: c_int = 4;
-
-/// The primary context of a device, shared with all other users of the device in this process, and a stream in it.
+/// The primary context of a device, shared with all other users of the device in this process, a stream in it and a
+/// memory pool of its own.
+///
+/// Nothing that the process shares is changed: each call makes the context current and then the one that was current
+/// before ([`Entered`]), and the device's default pool, from which other libraries allocate, keeps its settings.
 #[derive(Debug)]
 pub(super) struct Context {
     calls: Calls,
     device: Device,
+    /// The `CUdevice`.
+    handle: c_int,
     context: Handle,
     stream: Handle,
+    pool: Option<Pool>,
 }
 
 // SAFETY: the driver's functions may be called from any thread in which the context is current, and `enter` makes it
@@ -36,6 +43,30 @@ pub(super) struct Context {
 unsafe impl Send for Context {}
 // SAFETY: as above; the driver orders the calls of several threads on one stream.
 unsafe impl Sync for Context {}
+
+/// The driver's functions while a context is current in this thread. Dropping it makes the context current that was so
+/// before. It stays in its thread, for it holds a raw pointer.
+pub(super) struct Entered<'a> {
+    calls: &'a Calls,
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Deref for Entered<'_> {
+    type Target = Calls;
+
+    fn deref(&self) -> &Calls {
+        self.calls
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut popped = std::ptr::null_mut();
+        // SAFETY: the call writes to `popped`. It takes back the push of `enter`: whoever pushes in between, on this
+        // thread, pops first.
+        unsafe { (self.calls.pop_context)(&mut popped) };
+    }
+}
 
 impl Context {
     /// Retains the primary context of device `ordinal` and creates a stream in it.
@@ -45,6 +76,7 @@ impl Context {
     /// [`Error::Cuda`] if a call of the driver fails.
     pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
         let refused = |reason: String| Error::NoCudaDevice { requested: ordinal, reason };
+        let unavailable = |error: Unavailable| refused(error.to_string());
         let devices = driver.devices();
         let there_are = match devices.len() {
             0 => "this machine has none".to_owned(),
@@ -52,7 +84,7 @@ impl Context {
             number => format!("this machine has {number}, cuda/0 to cuda/{}", number - 1),
         };
         let device = devices.into_iter().nth(ordinal).ok_or_else(|| refused(there_are))?;
-        let device = device.map_err(|error| refused(error.to_string()))?;
+        let device = device.map_err(unavailable)?;
         if device.capability < LEAST_CAPABILITY {
             let ((major, minor), (least, _)) = (device.capability, LEAST_CAPABILITY);
             return Err(refused(format!(
@@ -60,24 +92,22 @@ impl Context {
                 device.name
             )));
         }
-        let calls = driver.calls().map_err(|error| refused(error.to_string()))?;
-        let number = ordinal as c_int;
+        let calls = driver.calls().map_err(unavailable)?;
+        let handle = driver.handle(ordinal as c_int).map_err(unavailable)?;
+        let has_pools = driver.has_pools(handle).map_err(unavailable)?;
         let mut context = std::ptr::null_mut();
         // SAFETY: the call writes to `context`.
-        calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, number) })?;
+        calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, handle) })?;
         // From here on, dropping `new` releases the context.
-        let mut new = Self { calls, device, context, stream: std::ptr::null_mut() };
-        new.enter()?;
+        let mut new = Self { calls, device, handle, context, stream: std::ptr::null_mut(), pool: None };
+        let mut stream = std::ptr::null_mut();
+        let entered = new.enter()?;
         // SAFETY: the call writes to `stream`; the context is current.
-        calls.check("cuStreamCreate", unsafe { (calls.create_stream)(&mut new.stream, NON_BLOCKING) })?;
-        let mut pool = std::ptr::null_mut();
-        // Freed memory stays with the process, for the next query.
-        let mut threshold = u64::MAX;
-        // SAFETY: the first call writes to `pool`; the value of this attribute is a u64.
-        unsafe {
-            calls.check("cuDeviceGetDefaultMemPool", (calls.default_pool)(&mut pool, number))?;
-            let threshold = (&raw mut threshold).cast();
-            calls.check("cuMemPoolSetAttribute", (calls.set_pool_attribute)(pool, RELEASE_THRESHOLD, threshold))?;
+        entered.check("cuStreamCreate", unsafe { (entered.create_stream)(&mut stream, NON_BLOCKING) })?;
+        drop(entered);
+        new.stream = stream;
+        if has_pools {
+            new.pool = Some(Pool::new(&new.calls, ordinal)?);
         }
         Ok(Arc::new(new))
     }
@@ -87,11 +117,12 @@ impl Context {
         &self.device
     }
 
-    /// Makes the context current in this thread and returns the driver's functions.
-    pub(super) fn enter(&self) -> Result<&Calls> {
+    /// Makes the context current in this thread and returns the driver's functions; dropping them makes the context
+    /// current that was so before.
+    pub(super) fn enter(&self) -> Result<Entered<'_>> {
         // SAFETY: the context was retained.
-        self.calls.check("cuCtxSetCurrent", unsafe { (self.calls.set_context)(self.context) })?;
-        Ok(&self.calls)
+        self.calls.check("cuCtxPushCurrent", unsafe { (self.calls.push_context)(self.context) })?;
+        Ok(Entered { calls: &self.calls, of_this_thread: PhantomData })
     }
 
     /// The stream of all work.
@@ -110,9 +141,17 @@ impl Context {
     pub(super) fn allocate<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let calls = self.enter()?;
         let (mut pointer, bytes) = (0, len.max(1) * size_of::<T>());
-        // SAFETY: the call writes to `pointer`; the stream was created.
-        let code = unsafe { (calls.allocate)(&mut pointer, bytes, self.stream) };
-        calls.check_memory("cuMemAllocAsync", code, bytes)?;
+        match &self.pool {
+            Some(pool) => {
+                // SAFETY: the call writes to `pointer`; the pool and the stream were created.
+                let code = unsafe { (calls.allocate_from_pool)(&mut pointer, bytes, pool.handle(), self.stream) };
+                calls.check_memory("cuMemAllocFromPoolAsync", code, bytes)?;
+            }
+            None => {
+                // SAFETY: the call writes to `pointer`.
+                calls.check_memory("cuMemAlloc", unsafe { (calls.allocate)(&mut pointer, bytes) }, bytes)?;
+            }
+        }
         Ok(Buffer { context: Arc::clone(self), pointer, len, of: PhantomData })
     }
 
@@ -143,17 +182,23 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.enter().is_ok() {
-            // SAFETY: the stream is not used any more, since every buffer and module that uses it
-            // keeps the context alive.
-            unsafe {
-                if !self.stream.is_null() {
-                    (self.calls.destroy_stream)(self.stream);
+        let pool = self.pool.take();
+        // A drop returns no error. After a fault all of these calls fail, and the process has to be started again.
+        if let Ok(calls) = self.enter() {
+            if !self.stream.is_null() {
+                // SAFETY: the stream is not used any more, since every buffer and module that uses it keeps the context
+                // alive; the frees on it are waited for, so that the pool has all of its memory.
+                unsafe {
+                    (calls.synchronize)(self.stream);
+                    (calls.destroy_stream)(self.stream);
                 }
+            }
+            if let Some(pool) = pool {
+                pool.destroy(&calls);
             }
         }
         // SAFETY: the context was retained once.
-        unsafe { (self.calls.release_context)(self.device.ordinal as c_int) };
+        unsafe { (self.calls.release_context)(self.handle) };
     }
 }
 
@@ -205,8 +250,16 @@ impl<T: Pod> Buffer<T> {
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         if let Ok(calls) = self.context.enter() {
-            // SAFETY: the memory was allocated on this stream, where earlier work runs before the free.
-            unsafe { (calls.free)(self.pointer, self.context.stream) };
+            // SAFETY: the memory was allocated on this stream, where earlier work runs before the free. A free without
+            // a pool is on no stream, so that the stream is waited for.
+            unsafe {
+                if self.context.pool.is_some() {
+                    (calls.free_to_pool)(self.pointer, self.context.stream);
+                } else {
+                    (calls.synchronize)(self.context.stream);
+                    (calls.free)(self.pointer);
+                }
+            }
         }
     }
 }

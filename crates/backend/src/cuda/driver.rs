@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
+const MEMORY_POOLS_SUPPORTED: c_int = 115;
 
 /// Name of the library in messages.
 const LIBRARY: &str = "the CUDA driver";
@@ -112,13 +113,28 @@ impl Driver {
         Ok(number)
     }
 
+    /// Returns the `CUdevice` of a device, which is not promised to be its ordinal.
+    pub(super) fn handle(&self, ordinal: c_int) -> Result<c_int, Unavailable> {
+        let mut device = 0;
+        // SAFETY: the type matches cuda.h, and the call writes to `device`.
+        unsafe {
+            let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
+            self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
+        }
+        Ok(device)
+    }
+
+    /// Returns whether the driver has memory pools on `device`, a `CUdevice`. Some virtual GPUs have none.
+    pub(super) fn has_pools(&self, device: c_int) -> Result<bool, Unavailable> {
+        Ok(self.attribute(device, MEMORY_POOLS_SUPPORTED)? != 0)
+    }
+
     fn device(&self, ordinal: c_int) -> Result<Device, Unavailable> {
-        let (mut device, mut bytes, mut name) = (0, 0usize, [0 as c_char; NAME_BYTES]);
+        let device = self.handle(ordinal)?;
+        let (mut bytes, mut name) = (0usize, [0 as c_char; NAME_BYTES]);
         // SAFETY: the types match cuda.h; each call writes to the variable that it is given, the last one at
         // most NAME_BYTES bytes, with a zero among them.
         let name = unsafe {
-            let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
-            self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
             let total =
                 self.library.symbol::<unsafe extern "C" fn(*mut usize, c_int) -> c_int>("cuDeviceTotalMem_v2")?;
             self.library.check("cuDeviceTotalMem_v2", total(&mut bytes, device))?;

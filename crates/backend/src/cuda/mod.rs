@@ -10,8 +10,11 @@
 //! - driver: the file in `SELVEDGE_CUDA_DRIVER`, and no other place if that is set; the names `libcuda.so.1` and
 //!   `libcuda.so` (`nvcuda.dll` on Windows)
 //! - NVRTC: the file in `SELVEDGE_NVRTC`, and no other place if that is set; then, by the names `libnvrtc.so`,
-//!   `libnvrtc.so.13` and `libnvrtc.so.12`, the folders `lib64` and `lib` of `CUDA_HOME` and `CUDA_PATH`, those that
-//!   the loader knows, and `/usr/local/cuda/lib64`
+//!   `libnvrtc.so.13` and `libnvrtc.so.12` (`nvrtc64_130_0.dll` and `nvrtc64_120_0.dll` on Windows), the folders
+//!   `lib64` and `lib` (`bin`) of `CUDA_HOME` and `CUDA_PATH`, those that the loader knows, `/usr/local/cuda/lib64`, and
+//!   NVIDIA's Python packages (`nvidia/cu13/lib`, `nvidia/cuda_nvrtc/lib`) in `VIRTUAL_ENV`, `CONDA_PREFIX`, `~/.local`
+//!   and `/usr/local`. Of all that are found it is the newest whose major version is at most the driver's: a driver
+//!   cannot load the kernels of a newer one
 //!
 //! The 26 functions of the driver are called directly (`calls.rs`, `driver.rs`), not through the crate cudarc, which
 //! panics if a library or symbol is missing, searches for libraries by names of its own, and would be a second loader
@@ -38,7 +41,9 @@ mod maxsim;
 mod maxsim_f32;
 mod modules;
 mod nvrtc;
+mod nvrtc_places;
 mod peak;
+mod pool;
 mod probe;
 mod query_layout;
 mod resident;
@@ -47,6 +52,9 @@ mod score_kernels;
 mod select;
 mod selection;
 mod top_k;
+
+#[cfg(test)]
+mod process;
 
 pub use assign::Centroids;
 pub use backend::Cuda;
@@ -74,5 +82,6 @@ pub struct Inventory {
 pub fn devices() -> Inventory {
     let driver = Driver::get();
     let devices = driver.as_ref().map(Driver::devices).unwrap_or_default();
-    Inventory { driver, devices, nvrtc: Nvrtc::get() }
+    let nvrtc = driver.as_ref().map_or_else(|_| Nvrtc::get(), Nvrtc::for_driver);
+    Inventory { driver, devices, nvrtc }
 }

@@ -165,9 +165,13 @@ impl Modules {
             }
             Err(error) => return Err(error),
         };
+        let module = Arc::new(module);
         // If another thread has stored the same module meanwhile, that one stays: one of its kernels may be running.
+        // The other is dropped after the lock, because that waits for the stream.
         let mut loaded = self.loaded.lock().expect("no holder panics");
-        Ok(Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::new(module))))
+        let kept = Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::clone(&module)));
+        drop(loaded);
+        Ok(kept)
     }
 
     fn load(&self, cubin: &[u8]) -> Result<Module> {
