@@ -32,6 +32,7 @@ macro_rules! calls {
 }
 
 calls! {
+    get_device = "cuDeviceGet" (*mut c_int, c_int);
     retain_context = "cuDevicePrimaryCtxRetain" (*mut Handle, c_int);
     release_context = "cuDevicePrimaryCtxRelease_v2" (c_int);
     set_context = "cuCtxSetCurrent" (Handle);

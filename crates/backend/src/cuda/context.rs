@@ -27,6 +27,8 @@ const RELEASE_THRESHOLD: c_int = 4;
 pub(super) struct Context {
     calls: Calls,
     device: Device,
+    /// `CUdevice` of cuda.h, which is not the ordinal.
+    handle: c_int,
     context: Handle,
     stream: Handle,
 }
@@ -61,12 +63,12 @@ impl Context {
             )));
         }
         let calls = driver.calls().map_err(|error| refused(error.to_string()))?;
-        let number = ordinal as c_int;
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the call writes to `context`.
-        calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, number) })?;
+        let (mut handle, mut context) = (0, std::ptr::null_mut());
+        // SAFETY: the calls write to `handle` and `context`.
+        calls.check("cuDeviceGet", unsafe { (calls.get_device)(&mut handle, ordinal as c_int) })?;
+        calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, handle) })?;
         // From here on, dropping `new` releases the context.
-        let mut new = Self { calls, device, context, stream: std::ptr::null_mut() };
+        let mut new = Self { calls, device, handle, context, stream: std::ptr::null_mut() };
         new.enter()?;
         // SAFETY: the call writes to `stream`; the context is current.
         calls.check("cuStreamCreate", unsafe { (calls.create_stream)(&mut new.stream, NON_BLOCKING) })?;
@@ -75,7 +77,7 @@ impl Context {
         let mut threshold = u64::MAX;
         // SAFETY: the first call writes to `pool`; the value of this attribute is a u64.
         unsafe {
-            calls.check("cuDeviceGetDefaultMemPool", (calls.default_pool)(&mut pool, number))?;
+            calls.check("cuDeviceGetDefaultMemPool", (calls.default_pool)(&mut pool, handle))?;
             let threshold = (&raw mut threshold).cast();
             calls.check("cuMemPoolSetAttribute", (calls.set_pool_attribute)(pool, RELEASE_THRESHOLD, threshold))?;
         }
@@ -153,7 +155,7 @@ impl Drop for Context {
             }
         }
         // SAFETY: the context was retained once.
-        unsafe { (self.calls.release_context)(self.device.ordinal as c_int) };
+        unsafe { (self.calls.release_context)(self.handle) };
     }
 }
 
