@@ -1,7 +1,7 @@
 //! The driver and its devices, through the functions of `libcuda` that describe them.
 
 use super::{
-    calls::Calls,
+    calls::SYMBOLS,
     library::{Loaded, Unavailable, load, load_file},
 };
 use std::ffi::{CStr, c_char, c_int, c_uint};
@@ -12,10 +12,15 @@ use std::sync::OnceLock;
 const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
-const MEMORY_POOLS_SUPPORTED: c_int = 115;
 
 /// Name of the library in messages.
 const LIBRARY: &str = "the CUDA driver";
+
+/// The driver's functions that describe it, called directly: without a device, or with a driver that is too old for
+/// launches, they still say what there is.
+#[cfg(test)]
+pub(super) const DESCRIBING: [&str; 4] =
+    ["cuDeviceGetCount", "cuDeviceGetName", "cuDeviceTotalMem_v2", "cuDriverGetVersion"];
 
 /// Limit on the bytes of a device's name.
 const NAME_BYTES: usize = 256;
@@ -89,9 +94,22 @@ impl Driver {
         ((self.version / 1000) as u32, (self.version % 1000 / 10) as u32)
     }
 
-    /// The functions that launches need.
-    pub(super) fn calls(&self) -> Result<Calls, Unavailable> {
-        Calls::load(self.library)
+    /// Checks that cudarc finds every function that it is called for, in this library: without a function, or with
+    /// another library, it would panic or call another driver.
+    pub(super) fn probe(&self) -> Result<(), Unavailable> {
+        for symbol in SYMBOLS {
+            self.library.address(symbol)?;
+        }
+        let own = self.library.address("cuInit")?;
+        // Nothing found: cudarc would find nothing either.
+        let found = cudarc_names().into_iter().find_map(|name| load_file(LIBRARY, Path::new(&name)).ok());
+        match found {
+            Some(other) if other.address("cuInit").ok() == Some(own) => Ok(()),
+            other => Err(Unavailable::AnotherDriver {
+                path: self.library.path().into(),
+                found: other.map(|other| other.path().into()),
+            }),
+        }
     }
 
     /// Returns the devices in the driver's order, with the error in place of a device that cannot be described. If the
@@ -114,7 +132,7 @@ impl Driver {
     }
 
     /// Returns the `CUdevice` of a device, which is not promised to be its ordinal.
-    pub(super) fn handle(&self, ordinal: c_int) -> Result<c_int, Unavailable> {
+    fn handle(&self, ordinal: c_int) -> Result<c_int, Unavailable> {
         let mut device = 0;
         // SAFETY: the type matches cuda.h, and the call writes to `device`.
         unsafe {
@@ -122,11 +140,6 @@ impl Driver {
             self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
         }
         Ok(device)
-    }
-
-    /// Returns whether the driver has memory pools on `device`, a `CUdevice`. Some virtual GPUs have none.
-    pub(super) fn has_pools(&self, device: c_int) -> Result<bool, Unavailable> {
-        Ok(self.attribute(device, MEMORY_POOLS_SUPPORTED)? != 0)
     }
 
     fn device(&self, ordinal: c_int) -> Result<Device, Unavailable> {
@@ -164,4 +177,17 @@ impl Driver {
         }
         Ok(value.max(0) as u32)
     }
+}
+
+/// Names by which cudarc searches for the driver, in its order (`get_lib_name_candidates` for "cuda" and "nvcuda",
+/// which not every build of cudarc has). The major version is that of cudarc's feature, which another crate may choose.
+fn cudarc_names() -> Vec<String> {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let mut names = Vec::new();
+    for name in ["cuda", "nvcuda"] {
+        names.push(format!("{prefix}{name}{suffix}"));
+        names.push(format!("{prefix}{name}64{suffix}"));
+        names.extend([13, 12, 11, 10, 9, 1].map(|major| format!("{prefix}{name}{suffix}.{major}")));
+    }
+    names
 }

@@ -2,7 +2,7 @@
 
 use crate::error::newer_than_driver;
 use libloading::{Library, Symbol};
-use std::ffi::{OsString, c_int};
+use std::ffi::{OsString, c_int, c_void};
 use std::path::{Path, PathBuf};
 
 /// Reason why a part of CUDA is not available.
@@ -34,6 +34,18 @@ pub enum Unavailable {
         nvrtc: (u32, u32),
         /// CUDA version of the driver, major and minor.
         driver: (u32, u32),
+    },
+    /// The crate cudarc would use another driver than this one.
+    #[error(
+        "{}: the loader finds {} by the names of the driver; let SELVEDGE_CUDA_DRIVER and the loader's path name the \
+         same file",
+        path.display(), found.as_ref().map_or("nothing".into(), |found| found.display().to_string())
+    )]
+    AnotherDriver {
+        /// Path of the driver.
+        path: PathBuf,
+        /// Name by which the loader finds another one, if it finds any.
+        found: Option<PathBuf>,
     },
     /// A call failed.
     #[error("{}: {call} failed with code {code}{}", path.display(), meaning(call, *code))]
@@ -165,6 +177,15 @@ impl Loaded {
         // SAFETY: the caller guarantees the type.
         let symbol = unsafe { self.library.get(name.as_bytes()) };
         symbol.map_err(|_| Unavailable::MissingSymbol { path: self.path.into(), symbol: name })
+    }
+
+    /// Returns the address of the function `name`.
+    ///
+    /// # Errors
+    /// [`Unavailable::MissingSymbol`] if the library lacks it.
+    pub(super) fn address(&self, name: &'static str) -> Result<usize, Unavailable> {
+        // SAFETY: a pointer to any type is as large as a function, and is not called.
+        unsafe { Ok(*self.symbol::<*const c_void>(name)? as usize) }
     }
 
     /// Turns the code that `call` returned into a `Result`.
