@@ -12,8 +12,8 @@ namespace emulator {
 struct Stream;
 struct Task;
 
-// A piece of work, and the numbers of the nodes that come before it. Kernels get the arguments that they had in the capture;
-// host memory is read and written when the node runs.
+// A piece of work, and the numbers of the nodes that come before it. Kernels get the arguments of the capture; host
+// memory is read and written when the node runs.
 struct Node {
     std::function<void()> work;
     std::vector<std::size_t> after;

@@ -89,6 +89,29 @@ inline int fill(Pointer to, unsigned value, Size n, void* stream) {
     return call<Pointer, unsigned, Size, void*>("cuMemsetD32Async", to, value, n, stream);
 }
 
+// Pinned memory for `n` numbers, all `value`.
+inline int* pinned_ints(Size n, int value) {
+    void* memory = nullptr;
+    check(call<void**, Size, unsigned>("cuMemHostAlloc", &memory, n * sizeof value, 0) == 0, "pinned memory");
+    for (Size i = 0; i < n; ++i) static_cast<int*>(memory)[i] = value;
+    return static_cast<int*>(memory);
+}
+
+inline void set_seed(const char* seed) { seed ? setenv("EMULATED_SEED", seed, 1) : unsetenv("EMULATED_SEED"); }
+
+inline int record(void* event, void* stream) { return call<void*, void*>("cuEventRecord", event, stream); }
+inline int wait_event(void* stream, void* event) {
+    return call<void*, void*, unsigned>("cuStreamWaitEvent", stream, event, 0);
+}
+
+// Allocates and frees in the order of a stream.
+inline Pointer allocate_on(void* stream, Size bytes) {
+    Pointer pointer = 0;
+    check(call<Pointer*, Size, void*>("cuMemAllocAsync", &pointer, bytes, stream) == 0, "memory in a stream's order");
+    return pointer;
+}
+inline int free_on(void* stream, Pointer pointer) { return call<Pointer, void*>("cuMemFreeAsync", pointer, stream); }
+
 inline int await(void* stream) { return call<void*>("cuStreamSynchronize", stream); }
 
 inline void* new_stream(unsigned flags) {
