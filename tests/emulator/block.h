@@ -40,8 +40,8 @@ struct Fault {
 // Reasons to wait.
 enum class Wait { NOTHING, BARRIER, WARP, FOREVER };
 
-// Limits on the atomic operations between two pauses of a launch, and on the turns that a pause lasts: a thread may be
-// slower than threads of other blocks that start later.
+// Limits on the atomic operations between two pauses of a launch, and on a pause, which lasts as many turns as the
+// number has binary digits: a thread may be slower than threads of other blocks that start later.
 constexpr unsigned MOST_PATIENCE = 64, LONGEST_PAUSE = 16;
 
 struct Thread {
@@ -50,7 +50,7 @@ struct Thread {
     unsigned number = 0;
     bool done = false;
     Wait waits = Wait::NOTHING;
-    // Turns that it lets pass.
+    // Halved in each turn that it lets pass; 0: it takes its turn.
     unsigned pauses = 0;
     // The operation of its warp that it waits in, the lanes that take part, and the address for its result.
     const Operation* operation = nullptr;

@@ -119,7 +119,6 @@ int cuEventCreate(void** handle, unsigned flags) {
     if (!locked) return locked.code;
     if (flags > ALL_EVENT_FLAGS) return INVALID_VALUE;
     auto event = std::make_shared<Event>();
-    event->context = locked.context;
     event->timing = !(flags & DISABLE_TIMING);
     *handle = keep(locked.context->events, std::move(event));
     return SUCCESS;

@@ -12,7 +12,6 @@ namespace emulator {
 enum EventFlag { DISABLE_TIMING = 2, ALL_EVENT_FLAGS = 7 };
 
 struct Event {
-    Context* context = nullptr;
     bool timing = true;
     // The last record, and the time when the stream came to it; null before the first one.
     std::shared_ptr<Task> record;

@@ -181,11 +181,16 @@ void faults() {
     begin();
     void *stream = new_stream(1), *graph = nullptr;
     const Pointer memory = allocate(BYTES);
-    check(begin_capture(stream) == 0 && fill(memory, 1, N, stream) == 0 && end_capture(stream, &graph) == 0, "a graph");
+    const Pointer other = allocate(BYTES);
+    int* result = pinned_ints(N, 0);
+    check(begin_capture(stream) == 0 && fill(memory, 1, N, stream) == 0, "a capture");
+    check(download(result, other, BYTES, stream) == 0 && end_capture(stream, &graph) == 0, "a graph");
     void* executable = instantiate(graph);
     check(run(executable, stream) == 0 && await(stream) == 0, "it runs");
     check(call<Pointer>("cuMemFree_v2", memory) == 0, "its memory is freed");
+    std::fill(result, result + N, 5);
     check(run(executable, stream) == 0 && await(stream) == 700, "it cannot run");
+    check(all(result, 5), "nor can what comes after");
     end();
 }
 

@@ -56,7 +56,7 @@ inline void run_turns() {
         if (thread.done || thread.waits != Wait::NOTHING) continue;
         block->progress = true;
         if (thread.pauses > 0) {
-            --thread.pauses;
+            thread.pauses /= 2;
             continue;
         }
         block->current = &thread;

@@ -65,7 +65,10 @@ void host_memory() {
     check(upload(memory, unpinned.get(), BYTES / 2, stream) == 0, "from pinned memory");
     std::fill(unpinned.get(), unpinned.get() + N, 7);
     check(all(numbers(memory).data(), 7, N / 2), "which is read late");
-    check(call<void*>("cuMemHostUnregister", unpinned.get()) == 0, "unpinned");
+    check(upload(memory, unpinned.get(), BYTES / 2, stream) == 0, "from memory that is unpinned next");
+    check(call<void*>("cuMemHostUnregister", unpinned.get()) == 0, "which waits");
+    std::fill(unpinned.get(), unpinned.get() + N, 9);
+    check(all(numbers(memory).data(), 7, N / 2), "for all copies");
     check(call<void*>("cuMemHostUnregister", unpinned.get()) == 713, "once");
 
     check(upload(memory, pinned, BYTES, stream) == 0, "from memory that is freed next");
@@ -113,6 +116,9 @@ void waits_run_what_they_need() {
     check(download(of_b, memory, BYTES, b) == 0 && await(b) == 0 && all(of_b, 1), "and nothing after it");
     check(call("cuCtxSynchronize") == 0 && all(numbers(memory).data(), 2), "then all has");
 
+    const Pointer freed = allocate(BYTES);
+    check(fill(freed, 1, N, a) == 0 && call<Pointer>("cuMemFree_v2", freed) == 0, "memory is freed");
+    check(call("cuCtxSynchronize") == 0, "after all work that may use it");
     check(fill(memory, 3, N, a) == 0 && call<void*>("cuStreamDestroy_v2", a) == 0, "a stream is destroyed");
     check(await(a) == 400 && call<void*>("cuStreamQuery", a) == 400, "and cannot be named");
     check(all(numbers(memory).data(), 3), "its work still runs");
@@ -213,8 +219,11 @@ void faults() {
     check(free_on(a, memory) == 1, "once");
     check(launch(add, 1, N, 0, {const_cast<Pointer*>(&out), const_cast<Pointer*>(&memory), &by}, a) == 0, "and used");
     check(fill(out, 5, N, a) == 0, "no call tells before one waits");
+    int* later = pinned_ints(N, 0);
+    check(download(later, out, BYTES, a) == 0, "nor does this one");
     check(download(pinned, out, BYTES, b) == 0 && await(b) == 0, "the work of another stream is done");
     check(await(a) == 700, "the wait does");
+    check(all(later, 0), "work after the fault does not run");
     check(fill(out, 5, N, b) == 700 && await(b) == 700, "all calls do");
     check(call<void*>("cuCtxSetCurrent", context) == 0, "but not this one");
     end();
