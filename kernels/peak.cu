@@ -3,12 +3,14 @@
 // copy: out = in
 //   out    out (num) units of 16 bytes
 //   in     in (num)
-//   thread every `stride`-th unit, where `stride` is the number of threads
+//   block  runs of LOADS * THREADS units, one after another
+//   thread LOADS units of a run, all loaded before the first is stored: 64 bytes in flight
 //   bound  memory
 // products: int8 products that never leave registers
 //   out    out (threads) i32, the sum of all products and of the chains' start values
 //   sizes  rounds
-//   warp   CHAINS chains of `rounds` products of 16 x 8 x 32 each
+//   warp   CHAINS chains of `rounds` products of 16 x 8 x 32 each, of pseudorandom bytes, since products of equal
+//          numbers take less power and may run at a higher clock
 //   bound  compute: int8 tensor cores by mma.sync
 // multiply_adds: f32 multiply-adds that never leave registers
 //   out    out (threads) f32, the sum of all chains
@@ -23,28 +25,50 @@
 // compute only one.
 //
 // Versions
-//   v1  this one. Time not yet measured.
+//   v1  copy: one load in flight for each thread; products: of the constants 1 and 2.
+//   v2  this one. Time not yet measured.
 
 extern "C" __global__ void __launch_bounds__(THREADS) copy(uint4* out, const uint4* __restrict__ in, u64 num) {
     static_assert(sizeof(uint4) == UNIT_BYTES, "a unit is one load");
-    const u64 stride = u64{gridDim.x} * blockDim.x;
-    for (u64 at = u64{blockIdx.x} * blockDim.x + threadIdx.x; at < num; at += stride) out[at] = in[at];
+    constexpr u64 RUN = u64{LOADS} * THREADS;
+    for (u64 run = blockIdx.x * RUN; run < num; run += gridDim.x * RUN) {
+        const u64 first = run + threadIdx.x;
+        uint4 units[LOADS];
+        for (int load = 0; load < LOADS; ++load) {
+            if (first + load * THREADS < num) units[load] = in[first + load * THREADS];
+        }
+        for (int load = 0; load < LOADS; ++load) {
+            if (first + load * THREADS < num) out[first + load * THREADS] = units[load];
+        }
+    }
+}
+
+// Four pseudorandom bytes, the same as `Peak::expected_sum` has. -128 is among them: the sums do not care.
+__device__ __forceinline__ u32 some_bytes(u32 lane, u32 number) {
+    u32 bits = (lane * 64 + number) * 0x9e3779b1u;
+    bits = (bits ^ bits >> 15) * 0x85ebca6bu;
+    return bits ^ bits >> 13;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) products(int* out, u32 rounds) {
-    const u32 ones[4] = {0x01010101, 0x01010101, 0x01010101, 0x01010101}, twos[2] = {0x02020202, 0x02020202};
+    // A chain's left and right side: 2 of one and 4 of the other make 8 different products.
+    static_assert(CHAINS == 8, "two left sides by four right sides");
+    const u32 lane = threadIdx.x % WARP;
+    u32 a[2][4], b[4][2];
+    for (u32 at = 0; at < 8; ++at) a[at / 4][at % 4] = some_bytes(lane, at);
+    for (u32 at = 0; at < 8; ++at) b[at / 2][at % 2] = some_bytes(lane, 8 + at);
     int sums[CHAINS][4];
     for (int chain = 0; chain < CHAINS; ++chain) {
         for (int& sum : sums[chain]) sum = chain;
     }
     for (u32 round = 0; round < rounds; ++round) {
-        for (int chain = 0; chain < CHAINS; ++chain) mma_s8(sums[chain], ones, twos);
+        for (int chain = 0; chain < CHAINS; ++chain) mma_s8(sums[chain], a[chain % 2], b[chain / 2]);
     }
-    int all = 0;
+    u32 all = 0; // wraps, as the sums do
     for (int chain = 0; chain < CHAINS; ++chain) {
-        for (const int sum : sums[chain]) all += sum;
+        for (const int sum : sums[chain]) all += static_cast<u32>(sum);
     }
-    out[blockIdx.x * blockDim.x + threadIdx.x] = all;
+    out[blockIdx.x * blockDim.x + threadIdx.x] = static_cast<int>(all);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) multiply_adds(float* out, float factor, u32 rounds) {

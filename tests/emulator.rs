@@ -42,7 +42,9 @@ fn emulated_arithmetic_is_that_of_a_gpu() {
 fn the_emulated_libraries_do_what_cuda_does() {
     let dir = tempfile::tempdir().unwrap();
     let Some((driver, nvrtc)) = compiler::emulator(dir.path()) else { return };
-    let program = dir.path().join("drive");
-    assert!(compiler::compile("drive.cpp", &["-g"], &program));
-    run(&program, &[&driver, &nvrtc]);
+    for test in ["drive", "streams_test", "graphs_test", "objects_test", "hosts_test"] {
+        let program = dir.path().join(test);
+        assert!(compiler::compile(&format!("{test}.cpp"), &["-g"], &program));
+        run(&program, &[&driver, &nvrtc]);
+    }
 }

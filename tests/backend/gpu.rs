@@ -17,11 +17,16 @@ pub fn cuda() -> Option<&'static Cuda> {
 }
 
 fn emulated() -> Option<Cuda> {
-    // The files may be deleted once they are loaded.
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (driver, nvrtc) = compiler::emulator(folder.path())?;
-    let driver = Driver::from_file(&driver).expect("the emulated driver loads");
-    let nvrtc = Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads");
+    // A process has one driver.
+    static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
+    let load = || {
+        // The files may be deleted once they are loaded.
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (driver, nvrtc) = compiler::emulator(folder.path())?;
+        let driver = Driver::from_file(&driver).expect("the emulated driver loads");
+        Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
+    };
+    let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
     Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
 }
 

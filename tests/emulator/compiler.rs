@@ -49,9 +49,11 @@ pub fn compile(source: &str, flags: &[&str], out: &Path) -> bool {
 /// As [`compile`].
 #[allow(dead_code)] // not every test that includes this file needs them
 pub fn emulator(folder: &Path) -> Option<(PathBuf, PathBuf)> {
-    let build = |source: &str, name: &str| {
+    let build = |source: &str, name: &str, soname: &str| {
         let library = folder.join(name);
-        compile(source, &["-shared", "-fPIC"], &library).then_some(library)
+        compile(source, &["-shared", "-fPIC", &format!("-Wl,-soname,{soname}")], &library).then_some(library)
     };
-    Some((build("driver.cpp", "libcuda.so.1")?, build("nvrtc.cpp", "libnvrtc.so.13")?))
+    // The first name by which cudarc asks the loader for the driver: a library that is loaded and has this SONAME is
+    // taken before any file of the system.
+    Some((build("driver.cpp", "libcuda.so.1", "libcuda.so")?, build("nvrtc.cpp", "libnvrtc.so.13", "libnvrtc.so.13")?))
 }

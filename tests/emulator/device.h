@@ -22,7 +22,7 @@ EMULATED_LASTING static Machine* machine = nullptr;
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __constant__ EMULATED_LASTING static
-// Blocks run one after another, so one copy serves all of them. `used`: other threads access it too.
+// The machine exchanges the contents when it switches between blocks. `used`: other threads access it too.
 #define __shared__ static __attribute__((used))
 // Declares a pointer to the block's dynamic shared memory.
 #define DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(emulator::machine->dynamic_shared)
@@ -61,6 +61,13 @@ template <class... A> void call(void (*kernel)(A...), void** arguments) {
     call(kernel, arguments, typename Below<sizeof...(A)>::Type{});
 }
 
+// Returns the number of a kernel's parameters, and the bytes of each.
+template <class... A> unsigned sizes(void (*)(A...), const unsigned** all) {
+    static constexpr unsigned bytes[] = {sizeof(A)..., 0};
+    *all = bytes;
+    return sizeof...(A);
+}
+
 } // namespace emulator
 
 // The module's two functions for the driver; a program that includes this together with the machine has neither.
@@ -72,6 +79,8 @@ extern unsigned char _end[] __attribute__((visibility("hidden")));
 
 // Architecture that the module was compiled for.
 __attribute__((visibility("default"))) extern const char emulated_architecture[] = EMULATED_MODULE;
+// CUDA version of the emulated NVRTC.
+__attribute__((visibility("default"))) extern const int emulated_toolkit = EMULATED_TOOLKIT;
 
 // Gives the kernels their machine and returns the bounds of their static shared memory; false if the interface differs.
 __attribute__((visibility("default"))) bool emulated_attach(emulator::Machine* machine, unsigned interface,

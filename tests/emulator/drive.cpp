@@ -1,60 +1,9 @@
 // Tests the emulated driver and the emulated NVRTC as a host program uses them: by the names of cuda.h and nvrtc.h.
 //
 //   drive DRIVER NVRTC
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <dlfcn.h>
-#include <string>
-#include <thread>
-#include <vector>
+#include "host.h"
 
 namespace {
-
-void *driver = nullptr, *nvrtc = nullptr;
-int failures = 0;
-
-void check(bool holds, const char* what) {
-    if (holds) return;
-    std::printf("FAILED: %s\n", what);
-    ++failures;
-}
-
-// Calls the function of that name with arguments of exactly these types.
-template <class... A> int call(const char* name, A... arguments) {
-    void* function = dlsym(std::strncmp(name, "nvrtc", 5) == 0 ? nvrtc : driver, name);
-    if (!function) {
-        std::printf("FAILED: no %s\n", name);
-        std::exit(1);
-    }
-    return reinterpret_cast<int (*)(A...)>(function)(arguments...);
-}
-
-using Pointer = unsigned long long;
-using Size = std::size_t;
-
-struct Compiled {
-    int code;
-    std::string log, cubin;
-};
-
-Compiled compile(const char* name, const char* source, std::vector<const char*> options) {
-    void* program = nullptr;
-    check(call<void**, const char*, const char*, int, const char* const*, const char* const*>(
-              "nvrtcCreateProgram", &program, source, name, 0, nullptr, nullptr) == 0, "a program is created");
-    Compiled out;
-    out.code = call<void*, int, const char* const*>("nvrtcCompileProgram", program, static_cast<int>(options.size()),
-                                                    options.data());
-    Size bytes = 0;
-    call<void*, Size*>("nvrtcGetProgramLogSize", program, &bytes);
-    out.log.resize(bytes);
-    call<void*, char*>("nvrtcGetProgramLog", program, &out.log[0]);
-    call<void*, Size*>("nvrtcGetCUBINSize", program, &bytes);
-    out.cubin.resize(bytes);
-    call<void*, char*>("nvrtcGetCUBIN", program, &out.cubin[0]);
-    check(call<void**>("nvrtcDestroyProgram", &program) == 0 && !program, "a program is destroyed");
-    return out;
-}
 
 const char* const KERNELS = R"(
 template <int times> __device__ int multiplied(int x) {
@@ -76,6 +25,7 @@ extern "C" __global__ void too_far(int* out, int at, int free_of_division) {
     values[threadIdx.x] = 1;
     out[at] = values[0] / free_of_division;
 }
+extern "C" __global__ void pairs(int* out, int at) { *reinterpret_cast<int2*>(out + at) = make_int2(1, 2); }
 extern "C" __global__ void line_up(int* places, int* next) { places[atomicAdd(next, 1)] = threadIdx.x; }
 extern "C" __global__ __launch_bounds__(64) void stuck(int* out) {
     if (threadIdx.x == 3) __syncwarp();
@@ -83,34 +33,6 @@ extern "C" __global__ __launch_bounds__(64) void stuck(int* out) {
     out[threadIdx.x] = 1;
 }
 )";
-
-void* function(const std::string& cubin, const char* name) {
-    void *module = nullptr, *found = nullptr;
-    check(call<void**, const void*>("cuModuleLoadData", &module, cubin.data()) == 0, "a module is loaded");
-    check(call<void**, void*, const char*>("cuModuleGetFunction", &found, module, "none") == 500, "unknown kernel");
-    check(call<void**, void*, const char*>("cuModuleGetFunction", &found, module, name) == 0, name);
-    return found;
-}
-
-int launch(void* kernel, unsigned blocks, unsigned threads, unsigned shared, std::vector<void*> arguments) {
-    return call<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**>(
-        "cuLaunchKernel", kernel, blocks, 1, 1, threads, 1, 1, shared, nullptr, arguments.data(), nullptr);
-}
-
-Pointer allocate(Size bytes) {
-    Pointer pointer = 0;
-    check(call<Pointer*, Size>("cuMemAlloc_v2", &pointer, bytes) == 0, "memory is allocated");
-    return pointer;
-}
-
-void* context = nullptr;
-
-void begin() {
-    check(call<void**, int>("cuDevicePrimaryCtxRetain", &context, 0) == 0, "a context is retained");
-    check(call<void*>("cuCtxSetCurrent", context) == 0, "a context is set");
-}
-
-void end() { check(call<int>("cuDevicePrimaryCtxRelease_v2", 0) == 0, "a context is released"); }
 
 void compiler() {
     int major = 0, minor = 0;
@@ -142,14 +64,13 @@ void compiler() {
 // Returns the output of a kernel for 64 numbers, in two blocks.
 std::vector<int> exchanged(const std::string& cubin) {
     begin();
-    void* stream = nullptr;
-    check(call<void**, unsigned>("cuStreamCreate", &stream, 1) == 0, "a stream is created");
+    void* stream = new_stream(1);
     std::vector<int> in(64), out(128);
     for (int i = 0; i < 64; ++i) in[static_cast<Size>(i)] = i * i;
     Pointer from = allocate(256), to = allocate(512);
     check(call<Pointer, const void*, Size, void*>("cuMemcpyHtoDAsync_v2", from, in.data(), 256, stream) == 0, "to");
     int add = 7;
-    check(launch(function(cubin, "exchanged"), 2, 64, 0, {&to, &from, &add}) == 0, "a launch");
+    check(launch(function(cubin, "exchanged"), 2, 64, 0, {&to, &from, &add}, stream) == 0, "a launch");
     check(call<void*>("cuStreamSynchronize", stream) == 0, "a stream is waited for");
     check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", out.data(), to, 512, stream) == 0, "and back");
     check(call<void*, Pointer, Size, void*>("cuMemcpyDtoHAsync_v2", out.data(), to + 4, 512, stream) == 1, "too far");
@@ -185,13 +106,17 @@ void kernels() {
         int at, division, code;
     };
     for (const Wrong& wrong : {Wrong{"too_far", 4, 1, 700}, {"too_far", -1, 1, 700}, {"too_far", 1 << 12, 1, 700},
-                               {"too_far", 3, 1, 0}, {"too_far", 3, 0, 719}, {"stuck", 0, 0, 719}}) {
+                               {"too_far", 3, 1, 0}, {"too_far", 3, 0, 719}, {"stuck", 0, 0, 719}, {"pairs", 1, 0, 716},
+                               {"pairs", 2, 0, 0}}) {
         begin();
         Pointer out = allocate(16);
         int at = wrong.at, division = wrong.division;
         const int code = launch(function(compiled.cubin, wrong.kernel), 1, 32, 128, {&out, &at, &division});
-        check(code == wrong.code, ("the code of " + std::string(wrong.kernel) + " " + std::to_string(at)).c_str());
+        check(code == 0, "a launch does not wait for its fault");
+        const std::string what = "the code of " + std::string(wrong.kernel) + " " + std::to_string(at);
+        check(await(nullptr) == wrong.code, what.c_str());
         check(call("cuCtxSynchronize") == wrong.code, "it stays");
+        check(call<void*>("cuCtxSetCurrent", context) == 0, "the context can be made current");
         check(call<Pointer>("cuMemFree_v2", out) == wrong.code, "for all calls");
         end();
     }
@@ -200,7 +125,7 @@ void kernels() {
     Pointer out = allocate(16);
     int at = 0, division = 1;
     const std::vector<void*> arguments = {&out, &at, &division};
-    check(launch(kernel, 1, 33, 128, arguments) == 700, "too little dynamic shared memory");
+    check(launch(kernel, 1, 33, 128, arguments) == 0 && await(nullptr) == 700, "too little dynamic shared memory");
     end();
     begin();
     kernel = function(compiled.cubin, "too_far");
@@ -210,10 +135,10 @@ void kernels() {
     check(launch(kernel, 1, 1025, 8192, arguments) == 1, "too many threads");
     check(launch(kernel, 1, 1, 60000, arguments) == 1, "over 48 KiB of shared memory needs the attribute");
     check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 60000) == 0, "the attribute is set");
-    check(launch(kernel, 1, 1, 60000, arguments) == 0, "then it is allowed");
+    check(launch(kernel, 1, 1, 60000, arguments) == 0 && await(nullptr) == 0, "then it is allowed");
     check(call<void*, int, int>("cuFuncSetAttribute", kernel, 8, 232449) == 1, "more than a block can have");
     check(call<Pointer>("cuMemFree_v2", out) == 0, "freed");
-    check(launch(kernel, 1, 1, 4, arguments) == 700, "used after it was freed");
+    check(launch(kernel, 1, 1, 4, arguments) == 0 && await(nullptr) == 700, "used after it was freed");
     end();
 
     begin();
@@ -250,7 +175,7 @@ void host() {
     check(call<unsigned>("cuInit", 0) == 0, "cuInit");
     check(call("cuCtxSynchronize") == 201, "no context");
     begin();
-    check(call<int*, int, int>("cuDeviceGetAttribute", &value, 97, 0) == 0 && value == 232448, "an attribute");
+    check(call<int*, int, int>("cuDeviceGetAttribute", &value, 97, device()) == 0 && value == 232448, "an attribute");
     const char* text = nullptr;
     check(call<int, const char**>("cuGetErrorName", 719, &text) == 0, "the name of a code");
     check(text && !std::strcmp(text, "CUDA_ERROR_LAUNCH_FAILED"), text);
@@ -288,13 +213,7 @@ void host() {
 } // namespace
 
 int main(int arguments, char** argument) {
-    if (arguments != 3) return 2;
-    driver = dlopen(argument[1], RTLD_NOW | RTLD_LOCAL);
-    nvrtc = dlopen(argument[2], RTLD_NOW | RTLD_LOCAL);
-    if (!driver || !nvrtc) {
-        std::printf("%s\n", dlerror());
-        return 1;
-    }
+    load(arguments, argument);
     host();
     compiler();
     kernels();

@@ -15,7 +15,7 @@ namespace emulator {
 
 // Version of this interface, to be raised with every change of it: a kernel that was compiled for another one is not
 // loaded.
-constexpr unsigned INTERFACE = 1;
+constexpr unsigned INTERFACE = 2;
 
 // Limit on the bytes that a lane passes to an operation of its warp, and receives from it.
 constexpr unsigned LANE_BYTES = 64;
@@ -37,6 +37,10 @@ struct Machine {
     dim3 threads, blocks;
     unsigned lane;
     void* dynamic_shared;
+    // Atomic operations until the thread that does the last of them pauses first; 0: none pauses.
+    unsigned patience;
+    void (*pause)();
+    void (*fence)();
     void (*barrier)();
     void (*warp)(unsigned mask, const Operation& operation, const void* value, void* result);
     // Copies 16 bytes, which arrive at the latest when their group is awaited.

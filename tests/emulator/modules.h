@@ -1,6 +1,8 @@
 // Modules of the emulated driver: shared libraries from the emulated NVRTC, one per CUBIN.
 #pragma once
+#include "codes.h"
 #include "machine.h"
+#include "settings.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +11,7 @@
 #include <elf.h>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 namespace emulator {
 
@@ -40,10 +43,34 @@ inline void* open_library(const void* image, std::size_t bytes) {
     return library;
 }
 
+// PTX has version numbers of its own: 9.0 came with CUDA 13.0, 8.7 with CUDA 12.8.
+inline int ptx_version(int cuda) {
+    const int major = cuda / 1000, minor = cuda % 1000 / 10;
+    if (major >= 13) return (major - 4) * 10 + minor;
+    // 12.6 added none.
+    return major == 12 ? 80 + minor - (minor >= 6) : 70 + minor;
+}
+
+// Returns why a driver of this version does not load `image` as PTX, SUCCESS if it is none: PTX newer than the driver
+// is refused, and no PTX can be run here.
+inline int refused_ptx(const void* image) {
+    const auto* text = static_cast<const char*>(image);
+    if (std::memcmp(text, ELFMAG, SELFMAG) == 0) return SUCCESS;
+    if (std::strncmp(text, "//", 2) != 0 && std::strncmp(text, ".version", 8) != 0) return INVALID_IMAGE;
+    int major = 0, minor = 0;
+    const char* version = std::strstr(text, ".version");
+    if (!version || std::sscanf(version, ".version %d.%d", &major, &minor) != 2) return INVALID_IMAGE;
+    if (major * 10 + minor > ptx_version(driver_version())) return UNSUPPORTED_PTX_VERSION;
+    std::fprintf(stderr, "emulated GPU: PTX is not emulated\n");
+    return INVALID_IMAGE;
+}
+
 struct Module {
     void* library = nullptr;
     // Architecture that it was compiled for: "sm_90".
     const char* architecture = nullptr;
+    // CUDA version of the NVRTC that compiled it: 13000.
+    int toolkit = 0;
     unsigned char *shared_begin = nullptr, *shared_end = nullptr;
 
     std::size_t shared_bytes() const { return static_cast<std::size_t>(shared_end - shared_begin); }
@@ -56,12 +83,23 @@ struct Module {
         architecture = static_cast<const char*>(dlsym(library, "emulated_architecture"));
         const auto attach = reinterpret_cast<bool (*)(Machine*, unsigned, unsigned char**, unsigned char**)>(
             dlsym(library, "emulated_attach"));
-        return architecture && attach && attach(&the_machine, INTERFACE, &shared_begin, &shared_end);
+        const auto* made_by = static_cast<const int*>(dlsym(library, "emulated_toolkit"));
+        if (made_by) toolkit = *made_by;
+        return architecture && attach && made_by && attach(&the_machine, INTERFACE, &shared_begin, &shared_end);
     }
 
     // Returns the kernel of that name, or null.
     void (*entry(const char* name) const)(void**) {
         return reinterpret_cast<void (*)(void**)>(dlsym(library, (std::string("emulated_entry_") + name).c_str()));
+    }
+
+    // Returns the bytes of each parameter of the kernel of that name.
+    std::vector<unsigned> sizes(const char* name) const {
+        const auto get = reinterpret_cast<unsigned (*)(const unsigned**)>(
+            dlsym(library, (std::string("emulated_sizes_") + name).c_str()));
+        const unsigned* all = nullptr;
+        const unsigned number = get ? get(&all) : 0;
+        return {all, all + number};
     }
 
     Module() = default;

@@ -1,8 +1,9 @@
 // An emulated NVRTC, `libnvrtc.so.13`: the system's C++ compiler ($CXX, or c++) compiles a kernel's source to a shared
 // library for the emulated driver. That library is the CUBIN, and can be cached like one for a GPU.
 //
-// EMULATED_MUTATION plants a bug: see `mutate`.
+// EMULATED_MUTATION plants a bug: see `mutate`. EMULATED_NVRTC_VERSION is its CUDA version; 13000 by default.
 #include "process.h"
+#include "settings.h"
 #include "source.h"
 
 #include <cstddef>
@@ -99,8 +100,11 @@ std::string whole(const Program& program, const std::string& source) {
     const auto line = [](const std::string& file) { return "\n#line 1 \"" + file + "\"\n"; };
     std::string text = line(program.name) + source + line("entries of " + program.name);
     for (const std::string& kernel : kernels_of(source)) {
-        text += "extern \"C\" __attribute__((visibility(\"default\"))) void emulated_entry_" + kernel +
-                "(void** arguments) { emulator::call(" + kernel + ", arguments); }\n";
+        const std::string visible = "extern \"C\" __attribute__((visibility(\"default\"))) ";
+        text += visible + "void emulated_entry_" + kernel + "(void** arguments) { emulator::call(" + kernel +
+                ", arguments); }\n";
+        text += visible + "unsigned emulated_sizes_" + kernel + "(const unsigned** all) { return emulator::sizes(" +
+                kernel + ", all); }\n";
     }
     return text;
 }
@@ -118,6 +122,9 @@ std::vector<std::string> command(const Options& options, const std::string& sour
         "-ffp-contract=off",
         "-fno-strict-aliasing",
         "-fwrapv",
+        // A load or store whose address is not a multiple of its type's alignment traps, as on a GPU.
+        "-fsanitize=alignment",
+        "-fsanitize-undefined-trap-on-error",
         "-fno-exceptions",
         "-fno-rtti",
         "-fno-asynchronous-unwind-tables",
@@ -129,6 +136,7 @@ std::vector<std::string> command(const Options& options, const std::string& sour
         // No start files: they have variables in .bss.
         "-nostartfiles",
         "-Wl,--build-id=none",
+        "-DEMULATED_TOOLKIT=" + std::to_string(nvrtc_version()),
         "-DEMULATED_MODULE=\"" + options.architecture + "\"",
         "-D__CUDA_ARCH__=" + std::to_string(10 * std::atoi(options.architecture.c_str() + 3)),
         "-D__CUDACC__=1",
@@ -172,8 +180,8 @@ Program* of(void* handle) { return static_cast<Program*>(handle); }
 extern "C" {
 
 int nvrtcVersion(int* major, int* minor) {
-    *major = 13;
-    *minor = 0;
+    *major = nvrtc_version() / 1000;
+    *minor = nvrtc_version() % 1000 / 10;
     return SUCCESS;
 }
 

@@ -12,14 +12,14 @@ class Pages {
 public:
     Pages() = default;
 
-    // At least `bytes`, which read as zeros.
-    explicit Pages(std::size_t bytes) {
+    // At least `bytes`, which read as zeros; inaccessible until `open` if `accessible` is false.
+    explicit Pages(std::size_t bytes, bool accessible = true) {
         const std::size_t body = (bytes + page() - 1) / page() * page();
         whole = body + 2 * closed();
         void* at = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED) throw std::bad_alloc();
         start = static_cast<unsigned char*>(at);
-        if (body > 0 && mprotect(begin(), body, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+        if (accessible) open();
     }
 
     Pages(Pages&& other) noexcept : start(std::exchange(other.start, nullptr)), whole(other.whole) {}
@@ -34,6 +34,11 @@ public:
 
     unsigned char* begin() const { return start + closed(); }
     unsigned char* end() const { return start + whole - closed(); }
+
+    void open() {
+        const auto body = static_cast<std::size_t>(end() - begin());
+        if (body > 0 && mprotect(begin(), body, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+    }
 
     // Frees the memory but keeps its addresses: from now on a read or write there is a fault.
     void close() {

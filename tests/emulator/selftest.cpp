@@ -10,7 +10,7 @@ constexpr unsigned THREADS = 96;
 
 // Sums `in (n)` by halves in shared memory; without `barriers` it is wrong.
 template <bool barriers> void sum(const int* in, int n, int* out) {
-    __shared__ int values[THREADS];
+    DYNAMIC_SHARED(int, values);
     const int i = static_cast<int>(blockIdx.x * THREADS + threadIdx.x);
     values[threadIdx.x] = i < n ? in[i] : 0;
     if (barriers) __syncthreads();
@@ -98,6 +98,37 @@ void reductions(int* out) {
     out[lane * 6 + 5] = static_cast<int>(__reduce_or_sync(mask, 1u << lane % 7));
 }
 
+// Sums 1 in each thread; the last block to finish writes the sum. Without the barrier a thread announces its block
+// before the others of the block have added theirs: an error only if blocks overlap.
+template <bool barrier> void last_block(int* sum, unsigned* done, int* out) {
+    DYNAMIC_SHARED(bool, last);
+    atomicAdd(sum, 1);
+    __threadfence();
+    if (barrier) __syncthreads();
+    if (threadIdx.x == 0) *last = atomicAdd(done, 1u) == gridDim.x - 1;
+    __syncthreads();
+    if (*last && threadIdx.x == 0) *out = *sum;
+}
+
+// Counts the blocks by a read and a write with a fence between them, where the count of another block gets lost.
+void lost_count(int* out) {
+    const int before = *out;
+    __threadfence();
+    *out = before + 1;
+}
+
+// Records the block of each step, and a value in shared memory that no other block may see.
+void by_turns(int* steps, int* next, int* foreign) {
+    DYNAMIC_SHARED(int, mine);
+    if (threadIdx.x == 0) *mine = static_cast<int>(blockIdx.x);
+    __syncthreads();
+    for (int i = 0; i < 4; ++i) {
+        if (*mine != static_cast<int>(blockIdx.x)) atomicAdd(foreign, 1);
+        steps[atomicAdd(next, 1)] = static_cast<int>(blockIdx.x);
+        __syncthreads();
+    }
+}
+
 // Returns the largest number in uninitialized dynamic shared memory.
 void left_behind(int* out, unsigned n) {
     DYNAMIC_SHARED(int, values);
@@ -140,7 +171,10 @@ template <bool barriers> std::set<int> sums() {
     std::set<int> sums;
     for (std::uint64_t seed = 0; seed < 6; ++seed) {
         int out = 0;
-        check(run(sum<barriers>, {11, 1, 1}, {THREADS, 1, 1}, seed, in.data(), 1000, &out).empty(), "sum runs");
+        const dim3 grid{11, 1, 1}, threads{THREADS, 1, 1};
+        const auto fault = run_with(THREADS * sizeof out, nullptr, sum<barriers>, grid, threads, seed, in.data(), 1000,
+                                    &out);
+        check(fault.empty(), "sum runs");
         sums.insert(out);
     }
     return sums;
@@ -251,6 +285,41 @@ void orders() {
     check(one[0] % 8 != one[8] % 8 || one[1] % 8 != one[9] % 8, "and of the threads of each block anew");
 }
 
+// Blocks in flight at the same time.
+void overlapping_blocks() {
+    const dim3 grid{7, 1, 1}, threads{64, 1, 1};
+    std::set<int> right, wrong, counts;
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+        const auto sum = [&](auto kernel) {
+            int total = 0, out = 0;
+            unsigned done = 0;
+            const auto fault = run_with(4, nullptr, kernel, grid, threads, seed, &total, &done, &out);
+            check(fault.empty(), "the last block runs");
+            return out;
+        };
+        right.insert(sum(last_block<true>));
+        wrong.insert(sum(last_block<false>));
+        int count = 0;
+        check(run(lost_count, grid, {1, 1, 1}, seed, &count).empty(), "blocks count themselves");
+        counts.insert(count);
+    }
+    check(right == std::set<int>{7 * 64}, "the last block sees the work of all");
+    check(wrong.size() > 1, "a last block that does not wait for the others is found");
+    check(counts.size() > 1 && counts.count(7), "a count that is not atomic is found");
+
+    std::vector<int> steps(7 * 64 * 4);
+    int next = 0, foreign = 0, changes = 0;
+    const auto turns = [&](std::uint64_t seed) {
+        next = foreign = changes = 0;
+        check(run_with(4, nullptr, by_turns, grid, threads, seed, steps.data(), &next, &foreign).empty(), "turns");
+        for (std::size_t i = 1; i < steps.size(); ++i) changes += steps[i] != steps[i - 1];
+        check(foreign == 0, "shared memory is a block's own");
+        return changes;
+    };
+    check(turns(0) == 6, "without a seed one block follows the other");
+    check(turns(3) > 20, "with a seed they take turns");
+}
+
 // Operations that some lanes of a warp never reach.
 void those_that_never_meet(std::uint64_t seed) {
     std::vector<int> out(32, 0);
@@ -277,6 +346,7 @@ int main() {
     reads_of_nothing();
     dynamic_shared_memory();
     orders();
+    overlapping_blocks();
     int expected = 0;
     for (int i = 0; i < 1000; ++i) expected += i * i % 37;
     check(sums<true>() == std::set<int>{expected}, "a sum with barriers is the same under every seed");

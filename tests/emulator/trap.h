@@ -1,4 +1,5 @@
-// Faults of a kernel that the CPU finds: inaccessible memory, misaligned vectors, a division by zero.
+// Faults of a kernel that the CPU finds: inaccessible memory, a division by zero, and the instruction by which the
+// compiler's check of an address reports that it is not aligned.
 //
 // While a launch runs, their signals end it with a report instead of ending the program. Signals of other threads are
 // handled as before.
@@ -39,8 +40,8 @@ public:
 
 private:
     static constexpr std::size_t STACK = 64 << 10;
-    static constexpr int SIGNALS = 3;
-    static constexpr int signals[SIGNALS] = {SIGSEGV, SIGBUS, SIGFPE};
+    static constexpr int SIGNALS = 5;
+    static constexpr int signals[SIGNALS] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
     static inline struct sigaction before[SIGNALS];
     static inline thread_local Trap* active = nullptr;
 

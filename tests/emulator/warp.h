@@ -2,8 +2,8 @@
 #pragma once
 
 inline void __syncthreads() { emulator::machine->barrier(); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
+inline void __threadfence() { emulator::machine->fence(); }
+inline void __threadfence_block() { emulator::machine->fence(); }
 inline void __trap() { emulator::machine->fail("__trap()"); }
 
 namespace emulator {
@@ -135,9 +135,20 @@ inline int __reduce_add_sync(unsigned mask, int value) {
 #undef EMULATED_REDUCTION
 #undef EMULATED_OPERATION
 
-// Threads run one at a time and do not stop within these functions, so plain reads and writes are atomic.
+namespace emulator {
+
+// Begins an atomic operation: before some of them the thread pauses.
+inline void step() {
+    if (machine->patience != 0 && --machine->patience == 0) machine->pause();
+}
+
+} // namespace emulator
+
+// Threads run one at a time and do not stop within these functions once they read, so plain reads and writes are
+// atomic.
 #define EMULATED_ATOMIC(name, type, after)                                                                             \
     inline type name(type* at, type value) {                                                                           \
+        emulator::step();                                                                                              \
         const type before = *at;                                                                                       \
         *at = (after);                                                                                                 \
         return before;                                                                                                 \
@@ -150,6 +161,7 @@ inline int __reduce_add_sync(unsigned mask, int value) {
     EMULATED_ATOMIC(atomicXor, type, before ^ value)                                                                   \
     EMULATED_ATOMIC(atomicExch, type, value)                                                                           \
     inline type atomicCAS(type* at, type expected, type value) {                                                       \
+        emulator::step();                                                                                              \
         const type before = *at;                                                                                       \
         if (before == expected) *at = value;                                                                           \
         return before;                                                                                                 \

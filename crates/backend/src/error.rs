@@ -1,6 +1,7 @@
 //! Errors of the ops: corrupt data, and devices that fail.
 
 use crate::Isa;
+use std::path::{Path, PathBuf};
 
 /// A `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +72,16 @@ pub enum Error {
         /// Reason why it cannot be used.
         reason: String,
     },
+    /// NVRTC is of a newer major version than the driver, which cannot load its kernels.
+    #[error("{}", newer_than_driver(path, *nvrtc, *driver))]
+    NvrtcNewerThanDriver {
+        /// Path of NVRTC, the newest that was found.
+        path: PathBuf,
+        /// Version of NVRTC, major and minor.
+        nvrtc: (u32, u32),
+        /// CUDA version of the driver, major and minor.
+        driver: (u32, u32),
+    },
     /// A kernel that NVRTC rejects or fails to compile.
     #[error("kernel {kernel} does not compile:\n{log}")]
     KernelCompile {
@@ -90,8 +101,23 @@ pub enum Error {
         /// Free bytes of the device.
         free_bytes: u64,
     },
-    /// A CUDA function that failed.
-    #[error("{call} failed with code {code}{}", parenthesized(meaning))]
+    /// A table of centroid scores that would take more than its share of a device's memory.
+    #[error(
+        "the scores of {query_len} query tokens for {num_centroids} centroids take {wanted_bytes} bytes of device \
+         memory, more than the limit of {limit_bytes}; use shorter queries, another device, or compute on the CPU"
+    )]
+    TableTooLarge {
+        /// Number of centroids.
+        num_centroids: usize,
+        /// Number of query tokens.
+        query_len: usize,
+        /// Bytes of the table.
+        wanted_bytes: u64,
+        /// Limit on its bytes: a quarter of the device's memory.
+        limit_bytes: u64,
+    },
+    /// A CUDA function that failed. After a code that [is sticky](Error::is_sticky) every call of this process fails.
+    #[error("{call} failed with code {code}{}{}", parenthesized(meaning), sticky(*code))]
     Cuda {
         /// Name of the function.
         call: &'static str,
@@ -100,6 +126,51 @@ pub enum Error {
         /// Meaning of the code in words; empty if unknown.
         meaning: String,
     },
+}
+
+impl Error {
+    /// Returns whether the error ends the use of a GPU in this process: after a fault of a kernel every call of the
+    /// driver fails until the process is started again.
+    pub fn is_sticky(&self) -> bool {
+        matches!(self, Self::Cuda { code, .. } if STICKY.contains(code))
+    }
+
+    /// The error for device `requested`, which cannot be used without a part of CUDA.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn without_cuda(requested: usize, error: crate::cuda::Unavailable) -> Self {
+        match error {
+            crate::cuda::Unavailable::NewerThanDriver { path, nvrtc, driver } => {
+                Self::NvrtcNewerThanDriver { path, nvrtc, driver }
+            }
+            error => Self::NoCudaDevice { requested, reason: error.to_string() },
+        }
+    }
+}
+
+/// `CUresult` of cuda.h after which the context is lost: an uncorrectable memory or NVLink error, an illegal address, a
+/// timeout, an assertion, and other faults of kernels.
+const STICKY: [i32; 13] = [214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719];
+
+/// Says after a sticky code what helps.
+fn sticky(code: i32) -> &'static str {
+    if STICKY.contains(&code) { "; the GPU is lost to this process: start it again" } else { "" }
+}
+
+/// Says which versions of NVRTC and the driver do not go together, and what helps.
+pub(crate) fn newer_than_driver(path: &Path, nvrtc: (u32, u32), driver: (u32, u32)) -> String {
+    format!(
+        "NVRTC {}.{} ({}) makes kernels that the driver, of CUDA {}.{}, cannot load; install a driver of CUDA {} or \
+         newer, or NVRTC {} (the Python package nvidia-cuda-nvrtc-cu{}, or a CUDA toolkit), and name its file in \
+         SELVEDGE_NVRTC if it is not found",
+        nvrtc.0,
+        nvrtc.1,
+        path.display(),
+        driver.0,
+        driver.1,
+        nvrtc.0,
+        driver.0,
+        driver.0
+    )
 }
 
 /// Names of the instruction sets that this machine has.

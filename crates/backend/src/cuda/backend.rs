@@ -38,18 +38,22 @@ impl Cuda {
     ///
     /// # Errors
     /// [`Error::NoCudaDevice`] if there is no driver, no such device or no NVRTC, if the device is too old (compute
-    /// capability below 8.0) or newer than NVRTC; [`Error::Cuda`] if a call of the driver fails.
+    /// capability below 8.0) or newer than NVRTC; [`Error::NvrtcNewerThanDriver`] if every NVRTC is of a newer major
+    /// version than the driver; [`Error::Cuda`] if a call of the driver fails.
     pub fn new(ordinal: usize) -> Result<Self> {
-        let refused = |error: Unavailable| Error::NoCudaDevice { requested: ordinal, reason: error.to_string() };
-        Self::with(Driver::get().map_err(refused)?, Nvrtc::get().map_err(refused)?, Cubins::of_user(), ordinal)
+        let refused = |error: Unavailable| Error::without_cuda(ordinal, error);
+        let driver = Driver::get().map_err(refused)?;
+        Self::with(driver, Nvrtc::for_driver(&driver).map_err(refused)?, Cubins::of_user(), ordinal)
     }
 
     /// Opens device number `ordinal` of `driver`, with kernels compiled by `nvrtc` and cached in `cubins`.
     ///
     /// # Errors
     /// [`Error::NoCudaDevice`] if there is no such device, or it is too old (compute capability below 8.0) or newer
-    /// than the compiler; [`Error::Cuda`] if a call of the driver fails.
+    /// than the compiler; [`Error::NvrtcNewerThanDriver`] if the compiler is of a newer major version than the driver;
+    /// [`Error::Cuda`] if a call of the driver fails.
     pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
+        nvrtc.check(&driver).map_err(|error| Error::without_cuda(ordinal, error))?;
         let context = Context::new(driver, ordinal)?;
         Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins)?, context })
     }

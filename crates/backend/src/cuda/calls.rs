@@ -1,84 +1,302 @@
-//! The driver's functions that launches need, with the types of cuda.h.
+//! The calls of the driver that this crate makes through cudarc, and the names of the functions that they need.
+//!
+//! cudarc panics at the first call of a function that the driver lacks, and if it finds no driver. So [`SYMBOLS`] are
+//! looked up before the first call ([`Driver::probe`](super::driver::Driver::probe)), and no other file of this crate
+//! calls cudarc. Two tests hold this list to the truth (`process.rs`): on a driver that has these functions and no
+//! others everything works, and each of them that is missing is an error.
 
-use super::library::{Loaded, Unavailable};
 use crate::{Error, Result};
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use cudarc::driver::{
+    CudaContext, CudaSlice, CudaStream, DriverError,
+    result::{self, mem_pool, module},
+    sys,
+};
+use std::ffi::{CString, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
-/// `CUcontext`, `CUstream`, `CUmodule`, `CUfunction` and `CUmemoryPool` of cuda.h.
-pub(super) type Handle = *mut c_void;
-/// `CUdeviceptr` of cuda.h.
-pub(super) type Pointer = u64;
+/// The driver's functions that are called through cudarc.
+pub(super) const SYMBOLS: [&str; 29] = [
+    "cuCtxGetCurrent",
+    "cuCtxPopCurrent_v2",
+    "cuCtxPushCurrent_v2",
+    "cuCtxSetCurrent",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuGetErrorString",
+    "cuInit",
+    "cuLaunchKernel",
+    "cuMemAllocFromPoolAsync",
+    "cuMemAlloc_v2",
+    "cuMemFreeAsync",
+    "cuMemFree_v2",
+    "cuMemGetInfo_v2",
+    "cuMemPoolCreate",
+    "cuMemPoolDestroy",
+    "cuMemPoolSetAttribute",
+    "cuMemPoolTrimTo",
+    "cuMemcpyDtoHAsync_v2",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemsetD8Async",
+    "cuModuleGetFunction",
+    "cuModuleLoadData",
+    "cuModuleUnload",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamSynchronize",
+];
 
-/// `CUDA_ERROR_OUT_OF_MEMORY`, a `CUresult` of cuda.h.
-const OUT_OF_MEMORY: c_int = 2;
-
-/// Declares [`Calls`]: a field for each function, with its name in the library and its parameters.
-macro_rules! calls {
-    ($($field:ident = $name:literal ($($argument:ty),*);)*) => {
-        /// Functions of the driver.
-        #[derive(Clone, Copy, Debug)]
-        pub(super) struct Calls {
-            $(pub(super) $field: unsafe extern "C" fn($($argument),*) -> c_int,)*
-        }
-
-        impl Calls {
-            /// Looks up all functions.
-            pub(super) fn load(library: Loaded) -> Result<Self, Unavailable> {
-                // SAFETY: the types match cuda.h.
-                unsafe { Ok(Self { $($field: *library.symbol($name)?,)* }) }
-            }
-        }
-    };
+/// `CUmemPoolProps` of cuda.h: memory of one device. Later versions of CUDA made fields of some reserved bytes; 0 is
+/// their default. cudarc's own structure has other fields in each version, and another crate in the tree may choose it.
+#[derive(Debug)]
+#[repr(C)]
+struct PoolProperties {
+    /// `CU_MEM_ALLOCATION_TYPE_PINNED`, 1: memory that is never migrated.
+    allocation: c_int,
+    /// `CU_MEM_HANDLE_TYPE_NONE`, 0: not shared with other processes.
+    handles: c_int,
+    /// `CU_MEM_LOCATION_TYPE_DEVICE`, 1.
+    location: c_int,
+    /// The device's ordinal.
+    ordinal: c_int,
+    security: *mut c_void,
+    reserved: [u64; 8],
 }
 
-calls! {
-    retain_context = "cuDevicePrimaryCtxRetain" (*mut Handle, c_int);
-    release_context = "cuDevicePrimaryCtxRelease_v2" (c_int);
-    set_context = "cuCtxSetCurrent" (Handle);
-    create_stream = "cuStreamCreate" (*mut Handle, c_uint);
-    destroy_stream = "cuStreamDestroy_v2" (Handle);
-    synchronize = "cuStreamSynchronize" (Handle);
-    default_pool = "cuDeviceGetDefaultMemPool" (*mut Handle, c_int);
-    set_pool_attribute = "cuMemPoolSetAttribute" (Handle, c_int, *mut c_void);
-    allocate = "cuMemAllocAsync" (*mut Pointer, usize, Handle);
-    free = "cuMemFreeAsync" (Pointer, Handle);
-    memory_info = "cuMemGetInfo_v2" (*mut usize, *mut usize);
-    upload = "cuMemcpyHtoDAsync_v2" (Pointer, *const c_void, usize, Handle);
-    download = "cuMemcpyDtoHAsync_v2" (*mut c_void, Pointer, usize, Handle);
-    fill = "cuMemsetD8Async" (Pointer, u8, usize, Handle);
-    load_module = "cuModuleLoadData" (*mut Handle, *const c_void);
-    unload_module = "cuModuleUnload" (Handle);
-    get_function = "cuModuleGetFunction" (*mut Handle, Handle, *const c_char);
-    launch = "cuLaunchKernel" (
-        Handle, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Handle, *mut *mut c_void, *mut *mut c_void
-    );
-    error_text = "cuGetErrorString" (c_int, *mut *const c_char);
+const _: () = assert!(size_of::<PoolProperties>() == size_of::<sys::CUmemPoolProps>());
+
+/// Turns the result of `call` into one of this crate.
+fn check<T>(call: &'static str, result: Result<T, DriverError>) -> Result<T> {
+    result.map_err(|error| {
+        let meaning = error.error_string().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
+        Error::Cuda { call, code: error.0 as i32, meaning }
+    })
 }
 
-impl Calls {
-    /// Turns the code that `call` returned into a `Result`.
-    pub(super) fn check(&self, call: &'static str, code: c_int) -> Result<()> {
-        if code == 0 { Ok(()) } else { Err(Error::Cuda { call, code, meaning: self.meaning(code) }) }
-    }
-
-    /// Turns the code of a call that allocates `requested` bytes into a `Result`.
-    pub(super) fn check_memory(&self, call: &'static str, code: c_int, requested: usize) -> Result<()> {
-        if code != OUT_OF_MEMORY {
-            return self.check(call, code);
+/// Turns the result of a call that allocates `bytes` into one of this crate.
+fn check_memory<T>(call: &'static str, result: Result<T, DriverError>, bytes: usize) -> Result<T> {
+    match result {
+        Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+            let (free, _) = result::mem_get_info().unwrap_or_default();
+            Err(Error::OutOfDeviceMemory { wanted_bytes: bytes as u64, free_bytes: free as u64 })
         }
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: the call writes to both.
-        unsafe { (self.memory_info)(&mut free, &mut total) };
-        Err(Error::OutOfDeviceMemory { wanted_bytes: requested as u64, free_bytes: free as u64 })
+        result => check(call, result),
     }
+}
 
-    /// Returns the driver's description of a code.
-    fn meaning(&self, code: c_int) -> String {
-        let mut text = std::ptr::null();
-        // SAFETY: the call writes a string that lives as long as the library, or null, to `text`.
+/// A context that is current in this thread. Dropping it makes the context current that was so before.
+///
+/// cudarc makes a context current before a call, too, and leaves it so. While this one is, it has nothing to do.
+#[derive(Debug)]
+pub(super) struct Entered {
+    /// A context belongs to a thread.
+    _of_this_thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Entered {
+    pub(super) fn new(context: &CudaContext) -> Result<Self> {
+        // SAFETY: the context lives as long as `context`.
+        let code = unsafe { sys::cuCtxPushCurrent_v2(context.cu_ctx()) };
+        check("cuCtxPushCurrent", code.result())?;
+        Ok(Self { _of_this_thread: std::marker::PhantomData })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut popped = std::ptr::null_mut();
+        // SAFETY: the call writes to `popped`. It takes back the push of `new`: a later push of this thread is popped
+        // earlier.
+        _ = unsafe { sys::cuCtxPopCurrent_v2(&mut popped) };
+    }
+}
+
+/// Calls `call`, which makes a context current and leaves it so, and makes the one current again that was so before.
+fn restoring<T>(call: impl FnOnce() -> T) -> T {
+    let before = result::ctx::get_current().ok().flatten().unwrap_or(std::ptr::null_mut());
+    let done = call();
+    // SAFETY: null, or a context that was current in this thread.
+    _ = unsafe { result::ctx::set_current(before) };
+    done
+}
+
+/// Retains the primary context of device `ordinal`.
+pub(super) fn context(ordinal: usize) -> Result<Arc<CudaContext>> {
+    let context = restoring(|| check("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal)))?;
+    // SAFETY: there is no slice yet. All work is on one stream, or is ordered by events of our own.
+    unsafe { context.disable_event_tracking() };
+    Ok(context)
+}
+
+/// Releases a context.
+pub(super) fn release(context: Arc<CudaContext>) {
+    restoring(|| drop(context));
+}
+
+/// Creates a stream that does not wait for the default stream.
+pub(super) fn stream(_: &Entered, context: &Arc<CudaContext>) -> Result<Arc<CudaStream>> {
+    check("cuStreamCreate", context.new_stream())
+}
+
+/// Waits for all work on `stream`.
+pub(super) fn synchronize(_: &Entered, stream: &CudaStream) -> Result<()> {
+    check("cuStreamSynchronize", stream.synchronize())
+}
+
+/// A memory pool of a device.
+///
+/// PyTorch, candle and cudarc allocate from the device's default pool. Its settings are theirs too, so this crate has a
+/// pool of its own, which keeps freed memory for the next query and gives it back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Pool(sys::CUmemoryPool);
+
+impl Pool {
+    /// Creates a pool of device `ordinal`.
+    pub(super) fn new(_: &Entered, ordinal: usize) -> Result<Self> {
+        let properties = PoolProperties {
+            allocation: 1,
+            handles: 0,
+            location: 1,
+            ordinal: ordinal as c_int,
+            security: std::ptr::null_mut(),
+            reserved: [0; 8],
+        };
+        // SAFETY: the properties have the layout of cuda.h.
+        let pool = Self(check("cuMemPoolCreate", unsafe { mem_pool::create((&raw const properties).cast()) })?);
+        // Freed memory stays with the pool.
+        let mut threshold = u64::MAX;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the pool was created; the value of this attribute is a u64.
+        let set = unsafe { mem_pool::set_attribute(pool.0, attribute, (&raw mut threshold).cast()) };
+        check("cuMemPoolSetAttribute", set)?;
+        Ok(pool)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: the pool was created once. Memory that is not freed yet, if there is any, stays valid: the driver
+        // destroys the pool after it.
         unsafe {
-            (self.error_text)(code, &mut text);
-            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+            _ = mem_pool::trim_to(self.0, 0);
+            _ = mem_pool::destroy(self.0);
         }
     }
 }
+
+/// Allocates `bytes`, which is not 0: from `pool` if the device has pools.
+pub(super) fn allocate(
+    _: &Entered,
+    pool: Option<&Pool>,
+    stream: &Arc<CudaStream>,
+    bytes: usize,
+) -> Result<CudaSlice<u8>> {
+    match pool {
+        Some(pool) => {
+            // SAFETY: the pool and the stream were created.
+            let allocated = unsafe { mem_pool::alloc_async(pool.0, bytes, stream.cu_stream()) };
+            let pointer = check_memory("cuMemAllocFromPoolAsync", allocated, bytes)?;
+            // SAFETY: the memory was allocated with that size, and the slice alone frees it: by `cuMemFreeAsync`, since
+            // the device has pools.
+            Ok(unsafe { stream.upgrade_device_ptr(pointer, bytes) })
+        }
+        // SAFETY: bytes of any value are valid. The device has no pools, so this is `cuMemAlloc`.
+        None => check_memory("cuMemAlloc", unsafe { stream.alloc(bytes) }, bytes),
+    }
+}
+
+/// Frees memory, in the order of its stream.
+pub(super) fn free(_: &Entered, slice: CudaSlice<u8>) {
+    drop(slice);
+}
+
+/// Address of the first byte.
+pub(super) fn address(slice: &CudaSlice<u8>) -> u64 {
+    use cudarc::driver::DevicePtr;
+    slice.device_ptr(slice.stream()).0
+}
+
+/// Fills memory with zeros.
+pub(super) fn zero(_: &Entered, slice: &mut CudaSlice<u8>) -> Result<()> {
+    let stream = Arc::clone(slice.stream());
+    check("cuMemsetD8Async", stream.memset_zeros(slice))
+}
+
+/// Copies `data` to memory that is at least as long, and waits for the copy: from pinned memory it may still run after
+/// the call.
+pub(super) fn upload(entered: &Entered, data: &[u8], slice: &mut CudaSlice<u8>) -> Result<()> {
+    let stream = Arc::clone(slice.stream());
+    check("cuMemcpyHtoDAsync", stream.memcpy_htod(data, slice))?;
+    synchronize(entered, &stream)
+}
+
+/// Copies memory to `data`, which has its length, and waits for all work on its stream.
+pub(super) fn download(entered: &Entered, slice: &CudaSlice<u8>, data: &mut [u8]) -> Result<()> {
+    let copied = check("cuMemcpyDtoHAsync", slice.stream().memcpy_dtoh(slice, data));
+    synchronize(entered, slice.stream())?;
+    copied
+}
+
+/// A loaded CUBIN. Of cudarc's own module there is no public constructor without its NVRTC.
+#[derive(Debug)]
+pub(super) struct Image(sys::CUmodule);
+
+// SAFETY: a handle, which any thread may use while the context is current in it.
+unsafe impl Send for Image {}
+// SAFETY: as above.
+unsafe impl Sync for Image {}
+
+impl Image {
+    /// Loads a CUBIN.
+    pub(super) fn load(_: &Entered, cubin: &[u8]) -> Result<Self> {
+        // SAFETY: a CUBIN holds its own length, and the cache and NVRTC return whole ones.
+        Ok(Self(check("cuModuleLoadData", unsafe { module::load_data(cubin.as_ptr().cast()) })?))
+    }
+
+    /// Returns kernel `name`, which may be launched as long as this image is loaded.
+    pub(super) fn function(&self, _: &Entered, name: &str) -> Result<Function> {
+        let name = CString::new(name).expect("no zero byte");
+        // SAFETY: the module is loaded.
+        Ok(Function(check("cuModuleGetFunction", unsafe { module::get_function(self.0, name) })?))
+    }
+
+    /// Unloads the CUBIN.
+    ///
+    /// # Safety
+    /// No kernel of it runs, and none is launched any more.
+    pub(super) unsafe fn unload(&self, _: &Entered) {
+        // SAFETY: the module was loaded once; the caller guarantees the rest.
+        _ = unsafe { module::unload(self.0) };
+    }
+}
+
+/// A kernel of an [`Image`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Function(sys::CUfunction);
+
+impl Function {
+    /// Launches `blocks` (x, y) of `threads`.
+    ///
+    /// # Safety
+    /// The image is loaded. `arguments` point to values of the kernel's parameters, and the memory that these point to
+    /// is as long as the kernel assumes.
+    pub(super) unsafe fn launch(
+        self,
+        _: &Entered,
+        call: &'static str,
+        (x, y): (u32, u32),
+        threads: u32,
+        stream: &CudaStream,
+        arguments: &mut [*mut c_void],
+    ) -> Result<()> {
+        // SAFETY: the caller guarantees the arguments, which are read before the call returns.
+        let launched =
+            unsafe { result::launch_kernel(self.0, (x, y, 1), (threads, 1, 1), 0, stream.cu_stream(), arguments) };
+        check(call, launched)
+    }
+}
+
+/// A slice that is freed by [`free`] alone, in a context that is current.
+pub(super) type Memory = ManuallyDrop<CudaSlice<u8>>;

@@ -8,14 +8,19 @@ use super::{
     query_layout::{self, Query},
     resident::{LoadedCodec, Table},
 };
-use crate::{Result, TABLE_LIMIT};
+use crate::{Error, Result, TABLE_LIMIT};
 use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
+/// Part of the device's memory that a table may take: 1 / 4. The index takes most of the rest.
+const MEMORY_SHARE: u64 = 4;
 
 pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("TABLE_LIMIT", TABLE_LIMIT as i64)];
 
 /// Launches [`crate::Backend::centroid_table`].
+///
+/// # Errors
+/// [`Error::TableTooLarge`] if the table exceeds a quarter of the device's memory.
 ///
 /// # Panics
 /// If the query is of another codec, or either is of another `Cuda`.
@@ -24,6 +29,12 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
     let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query_layout::pitch(query.len()));
+    // Checked before the allocation, for which the driver may free memory that other queries use again.
+    let wanted_bytes = num_centroids as u64 * pitch as u64 * size_of::<i32>() as u64;
+    let limit_bytes = cuda.context.device().memory_bytes / MEMORY_SHARE;
+    if wanted_bytes > limit_bytes {
+        return Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes });
+    }
     let entries = cuda.context.allocate(num_centroids * pitch)?;
     let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
     let factor = host.table_factor();
@@ -41,4 +52,48 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     // SAFETY: the arguments match the kernel's parameters; the arrays are (K, pitch), (K, D) and (Q, D).
     unsafe { kernel.launch(blocks, THREADS, &arguments)? };
     Ok(Table { entries, num_centroids, query_len, pitch })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{Backend, CheckedCodec, CodecParams, QuantizedQuery, ResidualForm, RowCoding, WeightRule};
+
+    /// A test of `cuda::process`: the emulated device has 1 GiB, so that a table may take 256 MiB.
+    pub(in crate::cuda) fn a_table_has_a_share_of_the_memory(cuda: &Cuda) {
+        let codec = |num_centroids: usize| {
+            let codec = CodecParams {
+                dim: 8,
+                nbits: 0,
+                centroids: vec![1; num_centroids * 8].into(),
+                centroid_scale: 1.0,
+                coding: RowCoding::Buckets,
+                levels: Vec::new(),
+                cutoffs: Vec::new(),
+                form: ResidualForm::Orthogonal,
+                rule: WeightRule::KeepLength,
+                rotation: None,
+                weight_bits: 0,
+                centroid_weights: vec![1],
+                residual_weights: vec![1],
+                centroid_weight_step: 1.0,
+                residual_weight_step: 1.0,
+            };
+            cuda.load_codec(CheckedCodec::new(codec).unwrap()).unwrap()
+        };
+        let query = |codec: &_, len: usize| {
+            let query = QuantizedQuery { dim: 8, data: vec![1; len * 8], scale: 1.0 };
+            cuda.load_query(codec, query).unwrap()
+        };
+        let large = codec(1 << 18);
+        let Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes }) =
+            centroid_table(cuda, &large, &query(&large, 257))
+        else {
+            panic!("a table of 265 MiB")
+        };
+        assert_eq!((num_centroids, query_len, limit_bytes), (1 << 18, 257, 1 << 28));
+        assert_eq!(wanted_bytes, 264 << 20);
+        let small = codec(3);
+        centroid_table(cuda, &small, &query(&small, 257)).unwrap();
+    }
 }

@@ -5,34 +5,41 @@
 //! the device.
 
 use super::{
-    calls::{Calls, Handle, Pointer},
+    calls::{self, Entered, Memory, Pool},
     driver::{Device, Driver},
+    library::Unavailable,
 };
 use crate::{Error, Result};
 use bytemuck::Pod;
-use std::ffi::{c_int, c_void};
+use cudarc::driver::{CudaContext, CudaStream};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// Lowest compute capability that has the int8 products of 16 x 8 x 32 and the asynchronous copies of the
 /// kernels.
 const LEAST_CAPABILITY: (u32, u32) = (8, 0);
-/// `CU_STREAM_NON_BLOCKING` of cuda.h: the stream does not wait for the default stream.
-const NON_BLOCKING: u32 = 1;
-/// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD` of cuda.h.
-const RELEASE_THRESHOLD: c_int = 4;
 
-/// The primary context of a device, shared with all other users of the device in this process, and a stream in it.
+/// The primary context of a device, shared with all other users of the device in this process, a stream in it and a
+/// memory pool of its own.
+///
+/// Nothing that the process shares is changed: each call makes the context current and then the one that was current
+/// before ([`Entered`]), and the device's default pool, from which other libraries allocate, keeps its settings.
 #[derive(Debug)]
 pub(super) struct Context {
-    calls: Calls,
     device: Device,
-    context: Handle,
-    stream: Handle,
+    /// Taken by `drop` alone, in the order of the fields.
+    parts: Option<Parts>,
 }
 
-// SAFETY: the driver's functions may be called from any thread in which the context is current, and `enter` makes it
-// current.
+#[derive(Debug)]
+struct Parts {
+    stream: Arc<CudaStream>,
+    pool: Option<Pool>,
+    context: Arc<CudaContext>,
+}
+
+// SAFETY: the pool is a handle, which any thread may use while the context is current in it.
 unsafe impl Send for Context {}
 // SAFETY: as above; the driver orders the calls of several threads on one stream.
 unsafe impl Sync for Context {}
@@ -45,6 +52,7 @@ impl Context {
     /// [`Error::Cuda`] if a call of the driver fails.
     pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
         let refused = |reason: String| Error::NoCudaDevice { requested: ordinal, reason };
+        let unavailable = |error: Unavailable| refused(error.to_string());
         let devices = driver.devices();
         let there_are = match devices.len() {
             0 => "this machine has none".to_owned(),
@@ -52,7 +60,7 @@ impl Context {
             number => format!("this machine has {number}, cuda/0 to cuda/{}", number - 1),
         };
         let device = devices.into_iter().nth(ordinal).ok_or_else(|| refused(there_are))?;
-        let device = device.map_err(|error| refused(error.to_string()))?;
+        let device = device.map_err(unavailable)?;
         if device.capability < LEAST_CAPABILITY {
             let ((major, minor), (least, _)) = (device.capability, LEAST_CAPABILITY);
             return Err(refused(format!(
@@ -60,26 +68,21 @@ impl Context {
                 device.name
             )));
         }
-        let calls = driver.calls().map_err(|error| refused(error.to_string()))?;
-        let number = ordinal as c_int;
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the call writes to `context`.
-        calls.check("cuDevicePrimaryCtxRetain", unsafe { (calls.retain_context)(&mut context, number) })?;
-        // From here on, dropping `new` releases the context.
-        let mut new = Self { calls, device, context, stream: std::ptr::null_mut() };
-        new.enter()?;
-        // SAFETY: the call writes to `stream`; the context is current.
-        calls.check("cuStreamCreate", unsafe { (calls.create_stream)(&mut new.stream, NON_BLOCKING) })?;
-        let mut pool = std::ptr::null_mut();
-        // Freed memory stays with the process, for the next query.
-        let mut threshold = u64::MAX;
-        // SAFETY: the first call writes to `pool`; the value of this attribute is a u64.
-        unsafe {
-            calls.check("cuDeviceGetDefaultMemPool", (calls.default_pool)(&mut pool, number))?;
-            let threshold = (&raw mut threshold).cast();
-            calls.check("cuMemPoolSetAttribute", (calls.set_pool_attribute)(pool, RELEASE_THRESHOLD, threshold))?;
-        }
-        Ok(Arc::new(new))
+        // Before the first call of cudarc, which panics if a library or a function is missing.
+        driver.probe().map_err(unavailable)?;
+        let context = calls::context(ordinal)?;
+        let parts = match Parts::new(&context, ordinal) {
+            Ok(parts) => parts,
+            Err(error) => {
+                calls::release(context);
+                return Err(error);
+            }
+        };
+        Ok(Arc::new(Self { device, parts: Some(parts) }))
+    }
+
+    fn parts(&self) -> &Parts {
+        self.parts.as_ref().expect("only `drop` takes them")
     }
 
     /// The device.
@@ -87,73 +90,64 @@ impl Context {
         &self.device
     }
 
-    /// Makes the context current in this thread and returns the driver's functions.
-    pub(super) fn enter(&self) -> Result<&Calls> {
-        // SAFETY: the context was retained.
-        self.calls.check("cuCtxSetCurrent", unsafe { (self.calls.set_context)(self.context) })?;
-        Ok(&self.calls)
+    /// Makes the context current in this thread, as long as the result lives.
+    pub(super) fn enter(&self) -> Result<Entered> {
+        Entered::new(&self.parts().context)
     }
 
     /// The stream of all work.
-    pub(super) fn stream(&self) -> Handle {
-        self.stream
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.parts().stream
     }
 
     /// Waits until all work on the stream is done.
     pub(super) fn synchronize(&self) -> Result<()> {
-        let calls = self.enter()?;
-        // SAFETY: the stream was created.
-        calls.check("cuStreamSynchronize", unsafe { (calls.synchronize)(self.stream) })
+        calls::synchronize(&self.enter()?, self.stream())
     }
 
     /// Allocates uninitialized memory for `len` elements, at least for one.
     pub(super) fn allocate<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
-        let calls = self.enter()?;
-        let (mut pointer, bytes) = (0, len.max(1) * size_of::<T>());
-        // SAFETY: the call writes to `pointer`; the stream was created.
-        let code = unsafe { (calls.allocate)(&mut pointer, bytes, self.stream) };
-        calls.check_memory("cuMemAllocAsync", code, bytes)?;
-        Ok(Buffer { context: Arc::clone(self), pointer, len, of: PhantomData })
+        let bytes = len.max(1) * size_of::<T>();
+        let slice = calls::allocate(&self.enter()?, self.parts().pool.as_ref(), self.stream(), bytes)?;
+        let pointer = calls::address(&slice);
+        Ok(Buffer { context: Arc::clone(self), slice: Memory::new(slice), pointer, len, of: PhantomData })
     }
 
     /// Allocates memory for `len` elements and fills it with zeros.
     pub(super) fn zeros<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
-        let buffer = self.allocate(len)?;
-        let calls = self.enter()?;
-        // SAFETY: the buffer has that many bytes.
-        let code = unsafe { (calls.fill)(buffer.pointer, 0, len.max(1) * size_of::<T>(), self.stream) };
-        calls.check("cuMemsetD8Async", code)?;
+        let mut buffer = self.allocate(len)?;
+        calls::zero(&self.enter()?, &mut buffer.slice)?;
         Ok(buffer)
     }
 
     /// Copies `data` to new device memory.
     pub(super) fn upload<T: Pod>(self: &Arc<Self>, data: &[T]) -> Result<Buffer<T>> {
-        let buffer = self.allocate(data.len())?;
+        let mut buffer = self.allocate(data.len())?;
         if !data.is_empty() {
-            let calls = self.enter()?;
-            // SAFETY: the buffer is as long as `data`, which stays borrowed until the copy is done: from pinned memory
-            // the copy may still run after the call.
-            let code = unsafe { (calls.upload)(buffer.pointer, data.as_ptr().cast(), size_of_val(data), self.stream) };
-            calls.check("cuMemcpyHtoDAsync", code)?;
-            self.synchronize()?;
+            calls::upload(&self.enter()?, bytemuck::cast_slice(data), &mut buffer.slice)?;
         }
         Ok(buffer)
     }
 }
 
+impl Parts {
+    fn new(context: &Arc<CudaContext>, ordinal: usize) -> Result<Self> {
+        let entered = Entered::new(context)?;
+        let pool = if context.has_async_alloc() { Some(Pool::new(&entered, ordinal)?) } else { None };
+        Ok(Self { stream: calls::stream(&entered, context)?, pool, context: Arc::clone(context) })
+    }
+}
+
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.enter().is_ok() {
-            // SAFETY: the stream is not used any more, since every buffer and module that uses it
-            // keeps the context alive.
-            unsafe {
-                if !self.stream.is_null() {
-                    (self.calls.destroy_stream)(self.stream);
-                }
-            }
+        let Some(Parts { stream, pool, context }) = self.parts.take() else { return };
+        // A drop returns no error. After a fault all of these calls fail, and the process has to be started again.
+        if let Ok(entered) = Entered::new(&context) {
+            // The frees on the stream are waited for, so that the pool has all of its memory.
+            _ = calls::synchronize(&entered, &stream);
+            drop((stream, pool));
         }
-        // SAFETY: the context was retained once.
-        unsafe { (self.calls.release_context)(self.device.ordinal as c_int) };
+        calls::release(context);
     }
 }
 
@@ -161,7 +155,8 @@ impl Drop for Context {
 #[derive(Debug)]
 pub(super) struct Buffer<T> {
     context: Arc<Context>,
-    pointer: Pointer,
+    slice: Memory,
+    pointer: u64,
     len: usize,
     of: PhantomData<T>,
 }
@@ -182,7 +177,7 @@ impl<T: Pod> Buffer<T> {
     }
 
     /// Device address of the first element.
-    pub(super) fn pointer(&self) -> &Pointer {
+    pub(super) fn pointer(&self) -> &u64 {
         &self.pointer
     }
 
@@ -190,13 +185,7 @@ impl<T: Pod> Buffer<T> {
     pub(super) fn download(&self) -> Result<Vec<T>> {
         let mut data = vec![T::zeroed(); self.len];
         if self.len > 0 {
-            let calls = self.context.enter()?;
-            let to: *mut c_void = data.as_mut_ptr().cast();
-            // SAFETY: `data` is as long as the buffer, and lives until the copy is done.
-            let code = unsafe { (calls.download)(to, self.pointer, self.len * size_of::<T>(), self.context.stream) };
-            let copied = calls.check("cuMemcpyDtoHAsync", code);
-            self.context.synchronize()?;
-            copied?;
+            calls::download(&self.context.enter()?, &self.slice, bytemuck::cast_slice_mut(&mut data))?;
         }
         Ok(data)
     }
@@ -204,9 +193,10 @@ impl<T: Pod> Buffer<T> {
 
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
-        if let Ok(calls) = self.context.enter() {
-            // SAFETY: the memory was allocated on this stream, where earlier work runs before the free.
-            unsafe { (calls.free)(self.pointer, self.context.stream) };
+        // Without the context the memory cannot be freed; the driver does it when the context ends.
+        if let Ok(entered) = self.context.enter() {
+            // SAFETY: the slice is not used after this drop.
+            calls::free(&entered, unsafe { ManuallyDrop::take(&mut self.slice) });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The driver and its devices, through the functions of `libcuda` that describe them.
 
 use super::{
-    calls::Calls,
+    calls::SYMBOLS,
     library::{Loaded, Unavailable, load, load_file},
 };
 use std::ffi::{CStr, c_char, c_int, c_uint};
@@ -15,6 +15,12 @@ const CAPABILITY_MINOR: c_int = 76;
 
 /// Name of the library in messages.
 const LIBRARY: &str = "the CUDA driver";
+
+/// The driver's functions that describe it, called directly: without a device, or with a driver that is too old for
+/// launches, they still say what there is.
+#[cfg(test)]
+pub(super) const DESCRIBING: [&str; 4] =
+    ["cuDeviceGetCount", "cuDeviceGetName", "cuDeviceTotalMem_v2", "cuDriverGetVersion"];
 
 /// Limit on the bytes of a device's name.
 const NAME_BYTES: usize = 256;
@@ -88,9 +94,22 @@ impl Driver {
         ((self.version / 1000) as u32, (self.version % 1000 / 10) as u32)
     }
 
-    /// The functions that launches need.
-    pub(super) fn calls(&self) -> Result<Calls, Unavailable> {
-        Calls::load(self.library)
+    /// Checks that cudarc finds every function that it is called for, in this library: without a function, or with
+    /// another library, it would panic or call another driver.
+    pub(super) fn probe(&self) -> Result<(), Unavailable> {
+        for symbol in SYMBOLS {
+            self.library.address(symbol)?;
+        }
+        let own = self.library.address("cuInit")?;
+        // Nothing found: cudarc would find nothing either.
+        let found = cudarc_names().into_iter().find_map(|name| load_file(LIBRARY, Path::new(&name)).ok());
+        match found {
+            Some(other) if other.address("cuInit").ok() == Some(own) => Ok(()),
+            other => Err(Unavailable::AnotherDriver {
+                path: self.library.path().into(),
+                found: other.map(|other| other.path().into()),
+            }),
+        }
     }
 
     /// Returns the devices in the driver's order, with the error in place of a device that cannot be described. If the
@@ -112,13 +131,23 @@ impl Driver {
         Ok(number)
     }
 
+    /// Returns the `CUdevice` of a device, which is not promised to be its ordinal.
+    fn handle(&self, ordinal: c_int) -> Result<c_int, Unavailable> {
+        let mut device = 0;
+        // SAFETY: the type matches cuda.h, and the call writes to `device`.
+        unsafe {
+            let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
+            self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
+        }
+        Ok(device)
+    }
+
     fn device(&self, ordinal: c_int) -> Result<Device, Unavailable> {
-        let (mut device, mut bytes, mut name) = (0, 0usize, [0 as c_char; NAME_BYTES]);
+        let device = self.handle(ordinal)?;
+        let (mut bytes, mut name) = (0usize, [0 as c_char; NAME_BYTES]);
         // SAFETY: the types match cuda.h; each call writes to the variable that it is given, the last one at
         // most NAME_BYTES bytes, with a zero among them.
         let name = unsafe {
-            let get = self.library.symbol::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>("cuDeviceGet")?;
-            self.library.check("cuDeviceGet", get(&mut device, ordinal))?;
             let total =
                 self.library.symbol::<unsafe extern "C" fn(*mut usize, c_int) -> c_int>("cuDeviceTotalMem_v2")?;
             self.library.check("cuDeviceTotalMem_v2", total(&mut bytes, device))?;
@@ -148,4 +177,17 @@ impl Driver {
         }
         Ok(value.max(0) as u32)
     }
+}
+
+/// Names by which cudarc searches for the driver, in its order (`get_lib_name_candidates` for "cuda" and "nvcuda",
+/// which not every build of cudarc has). The major version is that of cudarc's feature, which another crate may choose.
+fn cudarc_names() -> Vec<String> {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let mut names = Vec::new();
+    for name in ["cuda", "nvcuda"] {
+        names.push(format!("{prefix}{name}{suffix}"));
+        names.push(format!("{prefix}{name}64{suffix}"));
+        names.extend([13, 12, 11, 10, 9, 1].map(|major| format!("{prefix}{name}{suffix}.{major}")));
+    }
+    names
 }

@@ -2,9 +2,9 @@
 
 use super::{constants::WARP, context::Context};
 
-/// Bytes of embeddings that `assign`, `centroid_sums`, `compress` and `decompress` have on the device at a time: small
-/// compared with the memory of any device. Other sizes were not measured.
-const BATCH_BYTES: usize = 256 << 20;
+/// Bytes of embeddings that an op has on the device at a time (`assign`, `centroid_sums`, `compress`, `decompress`,
+/// `maxsim_f32`): small compared with the memory of any device. Other sizes were not measured.
+pub(super) const BATCH_BYTES: usize = 256 << 20;
 
 /// Returns the number of embeddings in a batch.
 pub(super) fn batch_rows(dim: usize) -> usize {

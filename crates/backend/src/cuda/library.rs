@@ -1,7 +1,8 @@
 //! Shared libraries that are loaded at run time, if they are installed.
 
+use crate::error::newer_than_driver;
 use libloading::{Library, Symbol};
-use std::ffi::{OsString, c_int};
+use std::ffi::{OsString, c_int, c_void};
 use std::path::{Path, PathBuf};
 
 /// Reason why a part of CUDA is not available.
@@ -23,6 +24,28 @@ pub enum Unavailable {
         path: PathBuf,
         /// Name of the function.
         symbol: &'static str,
+    },
+    /// NVRTC is of a newer major version than the driver, which cannot load its kernels.
+    #[error("{}", newer_than_driver(path, *nvrtc, *driver))]
+    NewerThanDriver {
+        /// Path of NVRTC, the newest that was found.
+        path: PathBuf,
+        /// Version of NVRTC, major and minor.
+        nvrtc: (u32, u32),
+        /// CUDA version of the driver, major and minor.
+        driver: (u32, u32),
+    },
+    /// The crate cudarc would use another driver than this one.
+    #[error(
+        "{}: the loader finds {} by the names of the driver; let SELVEDGE_CUDA_DRIVER and the loader's path name the \
+         same file",
+        path.display(), found.as_ref().map_or("nothing".into(), |found| found.display().to_string())
+    )]
+    AnotherDriver {
+        /// Path of the driver.
+        path: PathBuf,
+        /// Name by which the loader finds another one, if it finds any.
+        found: Option<PathBuf>,
     },
     /// A call failed.
     #[error("{}: {call} failed with code {code}{}", path.display(), meaning(call, *code))]
@@ -71,27 +94,52 @@ pub(super) struct Loaded {
 /// Loads `library` from the file that the variable `from_env` names or, if it is not set, from the first of `places`
 /// that has it.
 pub(super) fn load(library: &'static str, from_env: &str, places: Vec<PathBuf>) -> Result<Loaded, Unavailable> {
-    let named = |name| std::env::var_os(name).filter(|path: &OsString| !path.is_empty());
-    let chosen = if from_env.is_empty() { None } else { named(from_env) };
-    let places = chosen.map_or(places, |path| vec![path.into()]);
     let mut tried = Vec::new();
-    for path in places {
-        // SAFETY: loading runs the library's initializers; NVIDIA's, or those in a library that the user named.
-        match unsafe { Library::new(&path) } {
-            Ok(found) => {
-                // CUDA's libraries must not be unloaded while their threads run.
-                let library: &'static Library = Box::leak(Box::new(found));
-                return Ok(Loaded { library, path: Box::leak(path.into_boxed_path()) });
-            }
-            Err(error) => tried.push((path, innermost(&error))),
+    for path in chosen(from_env, places) {
+        match open(path) {
+            Ok(loaded) => return Ok(loaded),
+            Err(failed) => tried.push(failed),
         }
     }
     Err(Unavailable::NotFound { library, tried })
 }
 
+/// Loads `library` from the file that the variable `from_env` names or, if it is not set, from all of `places` that
+/// have it.
+pub(super) fn load_all(
+    library: &'static str,
+    from_env: &str,
+    places: Vec<PathBuf>,
+) -> Result<Vec<Loaded>, Unavailable> {
+    let (mut loaded, mut tried) = (Vec::new(), Vec::new());
+    for path in chosen(from_env, places) {
+        match open(path) {
+            Ok(found) => loaded.push(found),
+            Err(failed) => tried.push(failed),
+        }
+    }
+    if loaded.is_empty() { Err(Unavailable::NotFound { library, tried }) } else { Ok(loaded) }
+}
+
 /// Loads `library` from `file`.
 pub(super) fn load_file(library: &'static str, file: &Path) -> Result<Loaded, Unavailable> {
-    load(library, "", vec![file.into()])
+    open(file.into()).map_err(|failed| Unavailable::NotFound { library, tried: vec![failed] })
+}
+
+/// Returns the file that the variable `from_env` names or, if it is not set, `places`.
+fn chosen(from_env: &str, places: Vec<PathBuf>) -> Vec<PathBuf> {
+    let named = std::env::var_os(from_env).filter(|path: &OsString| !path.is_empty());
+    named.map_or(places, |path| vec![path.into()])
+}
+
+/// Loads a library, for good: CUDA's libraries must not be unloaded while their threads run. Otherwise returns the path
+/// with the loader's message.
+fn open(path: PathBuf) -> Result<Loaded, (PathBuf, String)> {
+    // SAFETY: loading runs the library's initializers; NVIDIA's, or those in a library that the user named.
+    match unsafe { Library::new(&path) } {
+        Ok(found) => Ok(Loaded { library: Box::leak(Box::new(found)), path: Box::leak(path.into_boxed_path()) }),
+        Err(error) => Err((path, innermost(&error))),
+    }
 }
 
 /// Returns the message of the innermost error: the loader's own.
@@ -129,6 +177,15 @@ impl Loaded {
         // SAFETY: the caller guarantees the type.
         let symbol = unsafe { self.library.get(name.as_bytes()) };
         symbol.map_err(|_| Unavailable::MissingSymbol { path: self.path.into(), symbol: name })
+    }
+
+    /// Returns the address of the function `name`.
+    ///
+    /// # Errors
+    /// [`Unavailable::MissingSymbol`] if the library lacks it.
+    pub(super) fn address(&self, name: &'static str) -> Result<usize, Unavailable> {
+        // SAFETY: a pointer to any type is as large as a function, and is not called.
+        unsafe { Ok(*self.symbol::<*const c_void>(name)? as usize) }
     }
 
     /// Turns the code that `call` returned into a `Result`.

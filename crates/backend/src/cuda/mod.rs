@@ -10,12 +10,34 @@
 //! - driver: the file in `SELVEDGE_CUDA_DRIVER`, and no other place if that is set; the names `libcuda.so.1` and
 //!   `libcuda.so` (`nvcuda.dll` on Windows)
 //! - NVRTC: the file in `SELVEDGE_NVRTC`, and no other place if that is set; then, by the names `libnvrtc.so`,
-//!   `libnvrtc.so.13` and `libnvrtc.so.12`, the folders `lib64` and `lib` of `CUDA_HOME` and `CUDA_PATH`, those that
-//!   the loader knows, and `/usr/local/cuda/lib64`
+//!   `libnvrtc.so.13` and `libnvrtc.so.12` (`nvrtc64_130_0.dll` and `nvrtc64_120_0.dll` on Windows), the folders
+//!   `lib64` and `lib` (`bin`) of `CUDA_HOME` and `CUDA_PATH`, those that the loader knows, `/usr/local/cuda/lib64`,
+//!   and NVIDIA's Python packages (`nvidia/cu13/lib`, `nvidia/cuda_nvrtc/lib`) in `VIRTUAL_ENV`, `CONDA_PREFIX`,
+//!   `~/.local` and `/usr/local`. Of all that are found it is the newest whose major version is at most the driver's:
+//!   a driver cannot load the kernels of a newer one
 //!
-//! The 26 functions of the driver are called directly (`calls.rs`, `driver.rs`), not through the crate cudarc, which
-//! panics if a library or symbol is missing, searches for libraries by names of its own, and would be a second loader
-//! beside the one that [`devices`] needs.
+//! Contexts, streams and device memory are the types of the crate cudarc, so that a program with other work on the same
+//! device can share them. It panics if the driver or one of its functions is missing, so it is called in one file only
+//! (`calls.rs`), after every function of that file was looked up in the driver that cudarc will load. Its limits:
+//!
+//! - One process has one driver. cudarc loads it by name, `libcuda.so` first and `libcuda.so.1` last. A driver in
+//!   `SELVEDGE_CUDA_DRIVER` whose SONAME is `libcuda.so.1` is the one that cudarc gets, unless the loader finds another
+//!   file by an earlier name: that is an [`Unavailable::AnotherDriver`], before cudarc is called.
+//! - A program in which another crate selects another version of CUDA for cudarc (its feature `cuda-12080` beside the
+//!   `cuda-12090` of this crate) does not compile: cudarc defines its types twice. `cuda-version-from-build-system`,
+//!   which candle selects, goes together with it.
+//! - cudarc's `CUresult` is an enumeration. A code that a newer driver returns and the bindings do not have is no value
+//!   of it, and to receive it is undefined behaviour. This program shows it, on a driver whose `cuInit` returns 919 (a
+//!   code of CUDA 13.4), under an interpreter that checks values or in a `match` that the compiler made a table of:
+//!
+//!   ```text
+//!   println!("{:?}", cudarc::driver::result::init());
+//!   ```
+//!
+//!   This crate never formats or matches such a code: it compares it with 0 and with `CUDA_ERROR_OUT_OF_MEMORY`, and
+//!   passes it on as a number.
+//! - Modules, functions and launches go through cudarc's thin layer (`cudarc::driver::result`), because the constructor
+//!   of its own modules is part of its NVRTC. NVRTC is called directly, for CUBINs and the compiler's messages.
 //!
 //! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`. Constants
 //! that both use have one definition (`constants.rs`).
@@ -38,6 +60,7 @@ mod maxsim;
 mod maxsim_f32;
 mod modules;
 mod nvrtc;
+mod nvrtc_places;
 mod peak;
 mod probe;
 mod query_layout;
@@ -47,6 +70,9 @@ mod score_kernels;
 mod select;
 mod selection;
 mod top_k;
+
+#[cfg(test)]
+mod process;
 
 pub use assign::Centroids;
 pub use backend::Cuda;
@@ -74,5 +100,6 @@ pub struct Inventory {
 pub fn devices() -> Inventory {
     let driver = Driver::get();
     let devices = driver.as_ref().map(Driver::devices).unwrap_or_default();
-    Inventory { driver, devices, nvrtc: Nvrtc::get() }
+    let nvrtc = driver.as_ref().map_or_else(|_| Nvrtc::get(), Nvrtc::for_driver);
+    Inventory { driver, devices, nvrtc }
 }

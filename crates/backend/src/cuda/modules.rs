@@ -1,7 +1,7 @@
 //! Kernels, compiled when they are first needed, and their launches.
 
 use super::{
-    calls::Handle,
+    calls::{self, Function, Image},
     constants,
     context::{Buffer, Context},
     cubins::{Cubins, Key},
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use bytemuck::Pod;
 use selvedge_kernels::{Defines, Op};
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
 /// The parameters that a kernel is specialized for; those that [`Op::defines`] does not name are ignored.
@@ -69,24 +69,17 @@ pub(super) struct Modules {
 #[derive(Debug)]
 struct Module {
     context: Arc<Context>,
-    module: Handle,
+    image: Image,
 }
-
-// SAFETY: `module` is a handle, which any thread may use; see `Context`.
-unsafe impl Send for Module {}
-// SAFETY: as above.
-unsafe impl Sync for Module {}
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if let Ok(calls) = self.context.enter() {
-            // SAFETY: the module was loaded once, and none of its kernels runs: every `Kernel` keeps its module loaded,
-            // so no more can be launched, and earlier launches are waited for. Errors of the launches are ignored here,
-            // because they belong to the ops that made them.
-            unsafe {
-                (calls.synchronize)(self.context.stream());
-                (calls.unload_module)(self.module);
-            }
+        if let Ok(entered) = self.context.enter() {
+            // Errors of the launches are ignored here, because they belong to the ops that made them.
+            _ = calls::synchronize(&entered, self.context.stream());
+            // SAFETY: none of its kernels runs: every `Kernel` keeps its module loaded, so no more can be launched, and
+            // earlier launches were waited for.
+            unsafe { self.image.unload(&entered) };
         }
     }
 }
@@ -99,7 +92,7 @@ const NO_BINARY_FOR_GPU: i32 = 209;
 #[derive(Debug)]
 pub(super) struct Kernel {
     module: Arc<Module>,
-    function: Handle,
+    function: Function,
     name: &'static str,
 }
 
@@ -130,12 +123,7 @@ impl Modules {
     /// [`Error::KernelCompile`] if the op does not compile, [`Error::Cuda`] if a call of the driver fails.
     pub(super) fn kernel(&self, op: Op, variant: KernelVariant, name: &'static str) -> Result<Kernel> {
         let module = self.module(op, variant)?;
-        let calls = self.context.enter()?;
-        let text = CString::new(name).expect("no zero byte");
-        let mut function = std::ptr::null_mut();
-        // SAFETY: the call writes to `function`; the module is loaded, and the kernel keeps it.
-        let code = unsafe { (calls.get_function)(&mut function, module.module, text.as_ptr()) };
-        calls.check("cuModuleGetFunction", code)?;
+        let function = module.image.function(&self.context.enter()?, name)?;
         Ok(Kernel { module, function, name })
     }
 
@@ -165,17 +153,18 @@ impl Modules {
             }
             Err(error) => return Err(error),
         };
+        let module = Arc::new(module);
         // If another thread has stored the same module meanwhile, that one stays: one of its kernels may be running.
+        // The other is dropped after the lock, because that waits for the stream.
         let mut loaded = self.loaded.lock().expect("no holder panics");
-        Ok(Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::new(module))))
+        let kept = Arc::clone(loaded.entry((op, variant)).or_insert_with(|| Arc::clone(&module)));
+        drop(loaded);
+        Ok(kept)
     }
 
     fn load(&self, cubin: &[u8]) -> Result<Module> {
-        let calls = self.context.enter()?;
-        let mut module = std::ptr::null_mut();
-        // SAFETY: the call writes to `module`. A CUBIN holds its own length, and the cache and NVRTC return whole ones.
-        calls.check("cuModuleLoadData", unsafe { (calls.load_module)(&mut module, cubin.as_ptr().cast()) })?;
-        Ok(Module { context: Arc::clone(&self.context), module })
+        let image = Image::load(&self.context.enter()?, cubin)?;
+        Ok(Module { context: Arc::clone(&self.context), image })
     }
 }
 
@@ -217,16 +206,12 @@ impl Kernel {
             return Ok(());
         }
         let context = &self.module.context;
-        let calls = context.enter()?;
         let too_many = || Error::Cuda { call: self.name, code: 1, meaning: format!("{blocks:?} are too many blocks") };
         let x = u32::try_from(blocks.0).ok().filter(|&x| x < 1 << 31).ok_or_else(too_many)?;
         let y = u32::try_from(blocks.1).ok().filter(|&y| y < 1 << 16).ok_or_else(too_many)?;
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.0).collect();
-        // SAFETY: the caller guarantees the arguments, which are read before the call returns.
-        let code = unsafe {
-            let (arguments, none) = (pointers.as_mut_ptr(), std::ptr::null_mut());
-            (calls.launch)(self.function, x, y, 1, threads, 1, 1, 0, context.stream(), arguments, none)
-        };
-        calls.check(self.name, code)
+        let entered = context.enter()?;
+        // SAFETY: the kernel keeps its module loaded; the caller guarantees the arguments.
+        unsafe { self.function.launch(&entered, self.name, (x, y), threads, context.stream(), &mut pointers) }
     }
 }

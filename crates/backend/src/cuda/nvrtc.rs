@@ -1,8 +1,12 @@
 //! NVRTC, the compiler of kernels at run time: CUDA C++ in, a CUBIN for one architecture out.
 
-use super::library::{Loaded, Unavailable, load, load_file};
+use super::{
+    driver::Driver,
+    library::{Loaded, Unavailable, load_all, load_file},
+    nvrtc_places as places,
+};
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// Name of the library in messages.
@@ -76,14 +80,63 @@ pub enum CompileError {
 }
 
 impl Nvrtc {
-    /// Loads the compiler of this machine; the search runs once per process.
+    /// Loads the newest compiler of this machine; the search runs once per process.
     ///
     /// # Errors
     /// [`Unavailable::NotFound`] if no place has it, [`Unavailable::MissingSymbol`] if the library lacks a function,
     /// [`Unavailable::Failed`] if the call for its version or for its architectures fails.
     pub fn get() -> Result<Self, Unavailable> {
-        static NVRTC: OnceLock<Result<Nvrtc, Unavailable>> = OnceLock::new();
-        NVRTC.get_or_init(Self::open).clone()
+        Self::all()?.first().copied().ok_or(Unavailable::NotFound { library: LIBRARY, tried: Vec::new() })
+    }
+
+    /// Loads the newest compiler of this machine whose kernels `driver` can load: its major version is at most that of
+    /// the driver.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and [`Unavailable::NewerThanDriver`] if all that were found are newer.
+    pub fn for_driver(driver: &Driver) -> Result<Self, Unavailable> {
+        let mut newest = None;
+        for nvrtc in Self::all()? {
+            match nvrtc.check(driver) {
+                Ok(()) => return Ok(*nvrtc),
+                Err(error) => newest = newest.or(Some(error)),
+            }
+        }
+        Err(newest.unwrap_or(Unavailable::NotFound { library: LIBRARY, tried: Vec::new() }))
+    }
+
+    /// Checks that `driver` can load the kernels of this compiler.
+    ///
+    /// # Errors
+    /// [`Unavailable::NewerThanDriver`] if it cannot: CUBINs need a driver of their own major version or a newer one.
+    pub(super) fn check(&self, driver: &Driver) -> Result<(), Unavailable> {
+        let (nvrtc, driver) = (self.version(), driver.version());
+        match nvrtc.0 <= driver.0 {
+            true => Ok(()),
+            false => Err(Unavailable::NewerThanDriver { path: self.path().into(), nvrtc, driver }),
+        }
+    }
+
+    /// Every compiler of this machine that works, the newest first, or the error of the first one. The search runs once
+    /// per process.
+    fn all() -> Result<&'static [Self], Unavailable> {
+        static ALL: OnceLock<Result<Vec<Nvrtc>, Unavailable>> = OnceLock::new();
+        let search = || {
+            let (mut working, mut broken) = (Vec::<Self>::new(), None);
+            for library in load_all(LIBRARY, "SELVEDGE_NVRTC", places::places())? {
+                match Self::of(library) {
+                    Ok(nvrtc) => working.push(nvrtc),
+                    Err(error) => broken = broken.or(Some(error)),
+                }
+            }
+            // Stable: of one version, the place that comes first.
+            working.sort_by_key(|nvrtc| std::cmp::Reverse(nvrtc.version));
+            match broken {
+                Some(error) if working.is_empty() => Err(error),
+                _ => Ok(working),
+            }
+        };
+        ALL.get_or_init(search).as_deref().map_err(Clone::clone)
     }
 
     /// Loads the compiler in `file`.
@@ -93,10 +146,6 @@ impl Nvrtc {
     /// [`Unavailable::Failed`] if the call for its version or for its architectures fails.
     pub fn from_file(file: &Path) -> Result<Self, Unavailable> {
         Self::of(load_file(LIBRARY, file)?)
-    }
-
-    fn open() -> Result<Self, Unavailable> {
-        Self::of(load(LIBRARY, "SELVEDGE_NVRTC", places())?)
     }
 
     fn of(library: Loaded) -> Result<Self, Unavailable> {
@@ -125,7 +174,7 @@ impl Nvrtc {
         };
         // NVRTC opens this library by name when it compiles. The loader does not find the copy in the PyPI package,
         // because the package's folder is not on the loader's path.
-        library.load_neighbour(&format!("libnvrtc-builtins.so.{}.{}", version.0, version.1));
+        library.load_neighbour(&places::builtins(version));
         Ok(Self { library, version, architectures: architectures.leak(), calls })
     }
 
@@ -220,16 +269,6 @@ impl Drop for Destroyed {
             unsafe { (self.destroy)(&mut self.program) };
         }
     }
-}
-
-/// Places of the library, in the order in which they are tried.
-fn places() -> Vec<PathBuf> {
-    let names = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"];
-    let homes = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
-    let folders = homes.flat_map(|home| [home.join("lib64"), home.join("lib")]);
-    let in_folder = |folder: PathBuf| names.map(|name| folder.join(name));
-    let common = in_folder("/usr/local/cuda/lib64".into());
-    folders.flat_map(in_folder).chain(names.map(PathBuf::from)).chain(common).collect()
 }
 
 #[cfg(test)]

@@ -14,11 +14,17 @@ const THREADS: u32 = 256;
 const BLOCKS: usize = 4;
 /// Independent sums of a warp or thread.
 const CHAINS: usize = 8;
-/// Bytes that a thread copies at a time.
+/// Bytes of a load.
 const UNIT_BYTES: usize = 16;
+/// Loads of a thread that are in flight at once.
+const LOADS: usize = 4;
 
-pub(super) const CONSTANTS: [Constant; 3] =
-    [("THREADS", THREADS as i64), ("CHAINS", CHAINS as i64), ("UNIT_BYTES", UNIT_BYTES as i64)];
+pub(super) const CONSTANTS: [Constant; 4] = [
+    ("THREADS", THREADS as i64),
+    ("CHAINS", CHAINS as i64),
+    ("UNIT_BYTES", UNIT_BYTES as i64),
+    ("LOADS", LOADS as i64),
+];
 
 /// Work of known size that runs at the limits of a device: copies of memory, int8 products and f32
 /// multiply-adds. Each method waits until its work is done; the caller measures the time.
@@ -98,12 +104,18 @@ impl Peak<'_> {
         self.products.len() / WARP * CHAINS * (TILE_ROWS * TILE_COLUMNS * TILE_DEPTH)
     }
 
-    /// Downloads the sum of the products over all threads, plus the constant initial values of the sums.
+    /// Downloads the sum of the products over all threads, plus the constant initial values of the sums, modulo 2^32.
     ///
     /// # Errors
     /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.
-    pub fn sum_of_products(&self) -> Result<i64> {
-        Ok(self.products.download()?.into_iter().map(i64::from).sum())
+    pub fn sum_of_products(&self) -> Result<u32> {
+        Ok(self.products.download()?.into_iter().fold(0, |sum, of_thread| sum.wrapping_add(of_thread as u32)))
+    }
+
+    /// Returns the sum of the products of one round over all threads, modulo 2^32.
+    pub fn expected_sum(&self) -> u32 {
+        let of_warp = (0..CHAINS).map(|chain| sum_of_chain(chain % 2, chain / 2)).fold(0, u32::wrapping_add);
+        of_warp.wrapping_mul((self.products.len() / WARP) as u32)
     }
 
     /// Computes `rounds` times [`num_multiply_adds`](Self::num_multiply_adds) multiply-adds of f32.
@@ -125,4 +137,29 @@ impl Peak<'_> {
     pub fn num_multiply_adds(&self) -> usize {
         self.sums.len() * CHAINS
     }
+}
+
+/// Four pseudorandom bytes, as kernels/peak.cu has them.
+fn some_bytes(lane: usize, number: usize) -> [i8; 4] {
+    let bits = (lane as u32 * 64 + number as u32).wrapping_mul(0x9e37_79b1);
+    let bits = (bits ^ bits >> 15).wrapping_mul(0x85eb_ca6b);
+    (bits ^ bits >> 13).to_le_bytes().map(|byte| byte as i8)
+}
+
+/// Returns the sum of all entries of the product of left side `a` with right side `b`, modulo 2^32. The entries of a
+/// product add up to the sum over its depth of (sum of a column of the left side) times (sum of a row of the right).
+fn sum_of_chain(a: usize, b: usize) -> u32 {
+    // Of the bytes 4 t .. 4 t + 3 (half 0) and 4 t + 16 .. 4 t + 19 (half 1) of the depth.
+    let sum = |word: &dyn Fn(usize) -> [i8; 4], byte: usize| (0..8).map(|g| i32::from(word(g)[byte])).sum::<i32>();
+    let mut all = 0u32;
+    for (half, t) in [0, 1].into_iter().flat_map(|half| (0..4).map(move |t| (half, t))) {
+        for byte in 0..4 {
+            // Registers 0 and 2 have rows 0 to 7 of both halves, 1 and 3 have rows 8 to 15.
+            let left = sum(&|g| some_bytes(4 * g + t, 4 * a + 2 * half), byte)
+                + sum(&|g| some_bytes(4 * g + t, 4 * a + 2 * half + 1), byte);
+            let right = sum(&|g| some_bytes(4 * g + t, 8 + 2 * b + half), byte);
+            all = all.wrapping_add((left * right) as u32);
+        }
+    }
+    all
 }
