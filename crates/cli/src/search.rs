@@ -16,8 +16,6 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let run = args.trec.as_deref().map(trec::Run::create).transpose()?;
     let rank_by = args.score.rank_by();
-    let queries = engine.queries_for(&source, rank_by)?;
-    note_header(queries.had_header);
     let mut options = SearchOptions {
         rank_by,
         text: args.json,
@@ -26,6 +24,8 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
         facet_depth: args.facet_depth,
         ..args.rank.search_options(args.k)?
     };
+    let queries = engine.queries_for(&source, rank_by)?;
+    note_header(queries.had_header);
     note_restriction(&engine, &options)?;
     note_facets(&engine, &args.facet);
     if !args.json && args.trec.is_none() {
@@ -62,8 +62,8 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     let source = args.rank.source.source(&[])?;
     let engine = Engine::open(&args.index, args.rank.encode.open_options(&args.rank.source))?;
     let qrels = Qrels::read(&args.qrels)?;
-    let queries = read_queries(&engine, &source)?;
     let search = args.rank.search_options(args.k)?;
+    let queries = read_queries(&engine, &source)?;
     note_restriction(&engine, &search)?;
     let options = EvalOptions {
         search,

@@ -27,15 +27,8 @@
 //!   `cuda-12090` of this crate) does not compile: cudarc defines its types twice. `cuda-version-from-build-system`,
 //!   which candle selects, goes together with it.
 //! - cudarc's `CUresult` is an enumeration. A code that a newer driver returns and the bindings do not have is no value
-//!   of it, and to receive it is undefined behaviour. This program shows it, on a driver whose `cuInit` returns 919 (a
-//!   code of CUDA 13.4), under an interpreter that checks values or in a `match` that the compiler made a table of:
-//!
-//!   ```text
-//!   println!("{:?}", cudarc::driver::result::init());
-//!   ```
-//!
-//!   This crate never formats or matches such a code: it compares it with 0 and with `CUDA_ERROR_OUT_OF_MEMORY`, and
-//!   passes it on as a number.
+//!   of it, and to receive it is undefined behaviour by the rules of Rust. This crate compares a code with 0 and with
+//!   `CUDA_ERROR_OUT_OF_MEMORY`, and passes it on as a number; it never formats or matches one.
 //! - Modules, functions and launches go through cudarc's thin layer (`cudarc::driver::result`), because the constructor
 //!   of its own modules is part of its NVRTC. NVRTC is called directly, for CUBINs and the compiler's messages.
 //!

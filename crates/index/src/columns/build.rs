@@ -15,7 +15,7 @@ const ENTRY_BYTES: usize = size_of::<(u32, u32)>();
 /// overhead of an allocation.
 const VALUE_BYTES: usize = 48;
 
-/// Bytes of memory of a column beside its key: two empty tables, and their places in those of the builder.
+/// Bytes of memory of a column beside its key: two empty tables, and its places in the tables of the builder.
 const COLUMN_BYTES: usize = 320;
 
 /// Columns of the passages so far.
