@@ -71,8 +71,13 @@ impl SearchParams {
     /// | 48, 512, 128 | 0.992, 0.995 | 0.999, 0.996 |
     /// | 48, 384, 96 | 0.990, 0.994 | 0.999, 0.994 |
     /// | **48, 256, 64** | 0.989, 0.991 | 0.998, 0.992 |
+    ///
+    /// Above `k` = 10 the parameters stay: there, half of the candidates cost as much recall as twice the cells win.
     pub fn with_more_cells(self) -> Self {
         let Mode::Approximate { nprobe, ndocs, num_rescored } = self.mode else { return self };
+        if self.k > 10 {
+            return self;
+        }
         let [ndocs, num_rescored] = [ndocs, num_rescored].map(|number| number.div_ceil(2));
         Self { mode: Mode::Approximate { nprobe: nprobe.saturating_mul(2), ndocs, num_rescored }, ..self }
     }
