@@ -23,8 +23,9 @@ const THIN: usize = 4;
 const RESCORED_SHARE: f64 = 1.0 / 16.0;
 
 /// Passages of the probed cells of a query token, as a share of the centroids, up to which lists are short. Between two
-/// measurements of a search within a set: reading twice the lists took a tenth of its time (63,874 passages of 75 tokens
-/// in 32,768 cells: a share of 0.0014), and candidates took most of it (a million of 63 tokens in 4,096 cells: 1.4).
+/// measurements of a search within a set: reading twice the lists took a tenth of its time (63,874 passages of 75
+/// tokens in 32,768 cells: a share of 0.0014), and candidates took most of it (a million of 63 tokens in 4,096 cells:
+/// 1.4).
 const SHORT_LISTS: f64 = 1.0 / 64.0;
 
 /// Parameters of an approximate search, each in its range.
