@@ -54,7 +54,7 @@
 //! let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
 //! let index = Index::open("my.index".as_ref(), Check::Structure)?;
 //! let searcher = pool.install(|| Searcher::new(Cpu::new()?, &index))?;
-//! let rankings = pool.install(|| searcher.search_batch(queries, &searcher.params(10), None))?;
+//! let rankings = pool.install(|| searcher.search_batch(queries, &searcher.params(10, None), None))?;
 //! # Ok(())
 //! # }
 //! ```
