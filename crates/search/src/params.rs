@@ -82,3 +82,17 @@ impl SearchParams {
         Self { mode: Mode::Approximate { nprobe: nprobe.saturating_mul(2), ndocs, num_rescored }, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_cells_are_paid_for_by_candidates() {
+        let within = |nprobe, ndocs, num_rescored| Mode::Approximate { nprobe, ndocs, num_rescored };
+        assert_eq!(SearchParams::approximate(10).with_more_cells().mode, within(48, 256, 64));
+        for other in [SearchParams::approximate(11), SearchParams::exact(10)] {
+            assert_eq!(other.with_more_cells(), other);
+        }
+    }
+}
