@@ -72,6 +72,9 @@ pub(crate) fn note_restriction(engine: &Engine, options: &SearchOptions) -> Resu
 /// Notes facets of keys that no passage has.
 pub(crate) fn note_facets(engine: &Engine, keys: &[String]) {
     let snapshot = engine.snapshot();
+    if snapshot.index().columns().is_err() {
+        return;
+    }
     let columns = snapshot.index().segments().iter().filter_map(|segment| segment.columns.as_ref());
     let known: BTreeSet<String> = columns.flat_map(Columns::infos).map(|info| info.key).collect();
     for key in keys.iter().filter(|key| !known.contains(*key)) {

@@ -238,10 +238,10 @@ impl Engine {
     /// fails the batch.
     pub fn search_queries(&self, queries: &Queries, options: &SearchOptions) -> Result<Vec<SearchOutput>> {
         options.check()?;
-        let needs_embeddings = options.rank_by.needs_embeddings();
-        queries.check(needs_embeddings)?;
+        queries.check(options.rank_by.needs_embeddings())?;
         let texts: Option<Vec<&str>> = queries.texts.as_ref().map(|texts| texts.iter().map(String::as_str).collect());
-        let rows = if needs_embeddings { queries.rows() } else { vec![&[][..]; queries.ids.len()] };
+        // Snippets are chosen by embeddings, if there are any.
+        let rows = if queries.embeddings.is_empty() { vec![&[][..]; queries.ids.len()] } else { queries.rows() };
         self.answers(&rows, texts.as_deref(), options)
     }
 

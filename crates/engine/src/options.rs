@@ -107,6 +107,9 @@ impl SearchOptions {
 
     /// Returns the parameters of [`SearchOptions::params`] for another number of results.
     pub(crate) fn params_for(&self, k: usize, search: &dyn Search, set: Option<&PassageSet>) -> SearchParams {
+        // What is given belongs with the defaults that do not depend on a set.
+        let is_given = self.nprobe.or(self.ndocs).or(self.num_rescored).is_some();
+        let set = set.filter(|_| !is_given);
         let mut params = if self.exact { SearchParams::exact(k) } else { search.params(k, set) };
         if let Mode::Approximate { nprobe, ndocs, num_rescored } = &mut params.mode {
             *nprobe = self.nprobe.unwrap_or(*nprobe);

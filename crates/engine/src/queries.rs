@@ -53,11 +53,13 @@ impl Queries {
     /// Checks that all lists have the same length, and that there are embeddings if they are needed.
     pub(crate) fn check(&self, needs_embeddings: bool) -> Result<()> {
         let expected = self.ids.len();
-        if self.embeddings.is_empty() && expected > 0 {
-            return if needs_embeddings { Err(Error::NoQueryEmbeddings) } else { Ok(()) };
+        let has_embeddings = !self.embeddings.is_empty() || expected == 0;
+        if needs_embeddings && !has_embeddings {
+            return Err(Error::NoQueryEmbeddings);
         }
+        let embeddings = if has_embeddings { self.embeddings.len() } else { expected };
         let texts = self.texts.as_ref().map_or(expected, Vec::len);
-        match [self.embeddings.len(), texts].into_iter().find(|&found| found != expected) {
+        match [embeddings, texts].into_iter().find(|&found| found != expected) {
             Some(found) => Err(Error::Count { path: self.path.clone(), expected, found }),
             None => Ok(()),
         }

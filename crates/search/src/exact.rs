@@ -4,6 +4,7 @@ use crate::ranking::Clock;
 use crate::{PassageSet, Ranking, Result, Searcher, StageTimes, score};
 use rayon::prelude::*;
 use selvedge_backend::{Backend, Pid, RawHit, SegmentHit, SegmentView, Select};
+use std::sync::Arc;
 
 impl<B: Backend> Searcher<B> {
     /// Answers queries `(Q, D) f32` that have been checked, in one call of the backend.
@@ -74,13 +75,12 @@ impl<B: Backend> Searcher<B> {
     }
 }
 
-/// Passages of the segment at a place that may be results; `None` for all. The list is made for each search: kept
-/// beside the bitmap of each cached filter, it would be most of their memory, and each passage in it is scored anyway.
-fn pids(set: Option<&PassageSet>, at: usize) -> Option<Vec<Pid>> {
-    set.map(|set| set.segment(at).passages.iter().collect())
+/// Passages of the segment at a place that may be results; `None` for all.
+fn pids(set: Option<&PassageSet>, at: usize) -> Option<Arc<[Pid]>> {
+    set.map(|set| set.pids_of(at))
 }
 
 /// Selects these passages of a segment, or all.
-fn select(pids: &Option<Vec<Pid>>) -> Select<'_> {
+fn select(pids: &Option<Arc<[Pid]>>) -> Select<'_> {
     pids.as_deref().map_or(Select::All, Select::Pids)
 }

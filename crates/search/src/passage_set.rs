@@ -5,7 +5,7 @@ use lru::LruCache;
 use selvedge_backend::{Backend, Pid};
 use selvedge_index::RoaringBitmap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most about a bit per
 /// passage.
@@ -27,6 +27,8 @@ pub struct PassageSet {
 pub(crate) struct SegmentSet {
     first_pid: Pid,
     pub(crate) passages: Arc<RoaringBitmap>,
+    /// The passages as a list, of the set of all that are not deleted.
+    pids: OnceLock<Arc<[Pid]>>,
 }
 
 /// The most recently used filters and what they found. The key is what Debug writes, which tells any two filters apart:
@@ -81,6 +83,17 @@ impl PassageSet {
         &self.segments[at]
     }
 
+    /// Passages of the segment at a place, by their pids within it, as a list.
+    ///
+    /// The list of all passages that are not deleted is kept: every exhaustive search needs it. That of a filter is
+    /// made for each search: kept beside the bitmaps of 128 filters, lists would be most of their memory, and each
+    /// passage in one is scored anyway.
+    pub(crate) fn pids_of(&self, at: usize) -> Arc<[Pid]> {
+        let SegmentSet { passages, pids, .. } = &self.segments[at];
+        let list = || passages.iter().collect();
+        if self.is_everything { Arc::clone(pids.get_or_init(list)) } else { list() }
+    }
+
     /// Passages of this set that are in another one of the same searcher, too.
     ///
     /// # Errors
@@ -104,7 +117,7 @@ impl PassageSet {
 
 impl SegmentSet {
     fn new(first_pid: Pid, passages: RoaringBitmap) -> Self {
-        Self { first_pid, passages: passages.into() }
+        Self { first_pid, passages: passages.into(), pids: OnceLock::new() }
     }
 }
 
@@ -148,7 +161,7 @@ impl<B: Backend> Searcher<B> {
                     true => found,
                     false => Arc::new(&*found - segment.deleted.as_bitmap()),
                 };
-                segments.push(SegmentSet { first_pid: segment.first_pid, passages });
+                segments.push(SegmentSet { first_pid: segment.first_pid, passages, pids: OnceLock::new() });
             }
             Ok(Arc::new(PassageSet::new(&self.owner, segments)))
         })

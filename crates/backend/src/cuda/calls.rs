@@ -114,7 +114,7 @@ impl Drop for Entered {
 }
 
 /// Calls `call`, which makes a context current and leaves it so, and makes the one current again that was so before.
-fn restoring<T>(call: impl FnOnce() -> T) -> T {
+pub(super) fn restoring<T>(call: impl FnOnce() -> T) -> T {
     let before = result::ctx::get_current().ok().flatten().unwrap_or(std::ptr::null_mut());
     let done = call();
     // SAFETY: null, or a context that was current in this thread.
@@ -142,7 +142,9 @@ pub(super) fn stream(_: &Entered, context: &Arc<CudaContext>) -> Result<Arc<Cuda
 
 /// Waits for all work on `stream`.
 pub(super) fn synchronize(_: &Entered, stream: &CudaStream) -> Result<()> {
-    check("cuStreamSynchronize", stream.synchronize())
+    // Not `CudaStream::synchronize`, which returns an error of an earlier drop, if there was one, without waiting.
+    // SAFETY: the stream was created, and its context is current.
+    check("cuStreamSynchronize", unsafe { result::stream::synchronize(stream.cu_stream()) })
 }
 
 /// A memory pool of a device.

@@ -89,7 +89,7 @@ pub(super) mod tests {
         let Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes }) =
             centroid_table(cuda, &large, &query(&large, 257))
         else {
-            panic!("a table of 265 MiB")
+            panic!("a table of 264 MiB")
         };
         assert_eq!((num_centroids, query_len, limit_bytes), (1 << 18, 257, 1 << 28));
         assert_eq!(wanted_bytes, 264 << 20);

@@ -142,10 +142,13 @@ impl Drop for Context {
     fn drop(&mut self) {
         let Some(Parts { stream, pool, context }) = self.parts.take() else { return };
         // A drop returns no error. After a fault all of these calls fail, and the process has to be started again.
-        if let Ok(entered) = Entered::new(&context) {
-            // The frees on the stream are waited for, so that the pool has all of its memory.
-            _ = calls::synchronize(&entered, &stream);
-            drop((stream, pool));
+        match Entered::new(&context) {
+            Ok(entered) => {
+                // The frees on the stream are waited for, so that the pool has all of its memory.
+                _ = calls::synchronize(&entered, &stream);
+                drop((stream, pool));
+            }
+            Err(_) => calls::restoring(|| drop((stream, pool))),
         }
         calls::release(context);
     }
@@ -193,10 +196,12 @@ impl<T: Pod> Buffer<T> {
 
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
-        // Without the context the memory cannot be freed; the driver does it when the context ends.
-        if let Ok(entered) = self.context.enter() {
-            // SAFETY: the slice is not used after this drop.
-            calls::free(&entered, unsafe { ManuallyDrop::take(&mut self.slice) });
+        // SAFETY: the slice is not used after this drop.
+        let slice = unsafe { ManuallyDrop::take(&mut self.slice) };
+        match self.context.enter() {
+            Ok(entered) => calls::free(&entered, slice),
+            // The slice holds the stream and the context, so it is dropped although its memory may not be freed.
+            Err(_) => calls::restoring(|| drop(slice)),
         }
     }
 }

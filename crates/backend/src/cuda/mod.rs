@@ -28,7 +28,7 @@
 //!   which candle selects, goes together with it.
 //! - cudarc's `CUresult` is an enumeration. A code that a newer driver returns and the bindings do not have is no value
 //!   of it, and to receive it is undefined behaviour by the rules of Rust. This crate compares a code with 0 and with
-//!   `CUDA_ERROR_OUT_OF_MEMORY`, and passes it on as a number; it never formats or matches one.
+//!   `CUDA_ERROR_OUT_OF_MEMORY`, and passes it on as a number.
 //! - Modules, functions and launches go through cudarc's thin layer (`cudarc::driver::result`), because the constructor
 //!   of its own modules is part of its NVRTC. NVRTC is called directly, for CUBINs and the compiler's messages.
 //!

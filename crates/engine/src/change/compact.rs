@@ -110,7 +110,7 @@ fn change_words(path: &Path, language: Language, limits: Limits, progress: &dyn 
     let manifest = manifest_of(&writer);
     let mut stage = Stage::new(progress, "words", "passages", Some(manifest.num_passages().into()));
     for (at, segment) in manifest.segments.iter().enumerate() {
-        // A segment stays one, however large it is.
+        // A segment stays one, however many tokens it has, unless its words fill it.
         let segment_tokens = limits.segment_tokens.max(segment.num_tokens);
         writer.set_limits(Limits { segment_tokens, ..limits });
         writer.merge::<Error>(at..at + 1, |copied| stage.add(copied as u64))?;

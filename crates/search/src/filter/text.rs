@@ -1,4 +1,5 @@
-//! Text of a filter. Parsing it gives the filter again, or one of the same meaning.
+//! Text of a filter. Parsing it gives the filter again, or one of the same meaning, unless a value was made by hand
+//! that [`Value`]'s conversions never make: a text that is a date.
 
 use super::Filter;
 use super::grammar::{WORDS, continues_name, starts_name};
