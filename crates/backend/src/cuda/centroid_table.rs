@@ -29,7 +29,7 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
     let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query_layout::pitch(query.len()));
-    // Checked before the allocation, for which the driver may free memory that other queries use again.
+    // Checked here, so that a table that is too large costs no allocation.
     let wanted_bytes = num_centroids as u64 * pitch as u64 * size_of::<i32>() as u64;
     let limit_bytes = cuda.context.device().memory_bytes / MEMORY_SHARE;
     if wanted_bytes > limit_bytes {

@@ -21,10 +21,11 @@ const LIST_BYTES: u64 = 8;
 /// Maximum tokens of a segment: more bring no gain, and offsets stay below 2^32.
 const MAX_SEGMENT_TOKENS: u64 = 1 << 30;
 /// Memory of a segment's columns and words at which it ends, at most: a builder of words refuses more than 3 GiB. Words
-/// held 1.3 bytes per byte of Debian's descriptions, 6 per token; with half of the budget it is the tokens that end a
-/// segment, and a merge that the policy plans does not end as several segments.
+/// held 1.3 bytes per byte of Debian's descriptions, 6 per token; with half of the budget the tokens of such
+/// text end a segment first, and a merge that the policy plans does not end as several segments.
 const MAX_HELD_BYTES: u64 = 2 << 30;
-/// The same, at least: an empty builder of words takes a part of it.
+/// Least memory of a segment's columns and words at which it ends, however small the budget: an empty builder of words
+/// takes a part of it.
 const LEAST_HELD_BYTES: u64 = 1 << 24;
 /// Maximum passages of a block.
 const MAX_BLOCK_PASSAGES: usize = 1 << 14;

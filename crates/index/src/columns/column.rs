@@ -30,7 +30,7 @@ impl Column {
         (self.passages.len() / self.unit()) as u64
     }
 
-    /// Whether no passage has two values: known only where the passages are pids.
+    /// Whether each passage of the column has one value. With bitmaps this is unknown, and the answer is false.
     pub(super) fn has_one_value_each(&self) -> bool {
         !self.entry.has_bitmaps() && self.weight() == u64::from(self.entry.passages)
     }

@@ -9,7 +9,7 @@ use crate::writer::Limits;
 use selvedge_backend::{CheckedCodec, CodecParams};
 use std::sync::Arc;
 
-/// Number of passages after which the words of a segment are asked whether they are full.
+/// Number of passages after which the memory of a segment's columns and words is compared with its limit.
 const STEP: usize = 256;
 
 /// Compressed passages: `doclens (P) u32`, `codes (N) u32`, `residuals (N, W) u8`, `weights (N) u8`, or none where the
