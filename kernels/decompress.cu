@@ -4,7 +4,7 @@
 //     + (residual_weight_step * residual_weights[j]) * w8
 //
 //   out    vectors (num, D) f32
-//   in     passages, centroid_weight_step, residual_weight_step, centroid_scale f32
+//   in     segment, codec, centroid_weight_step, residual_weight_step, centroid_scale f32
 //   sizes  first, num: tokens first .. first + num
 //
 //   thread          a chunk of 8 components of a token
@@ -15,20 +15,20 @@
 //   v1  this one. Time not yet measured.
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-decompress(float* vectors, Passages passages, float centroid_weight_step, float residual_weight_step,
+decompress(float* vectors, Segment segment, Codec codec, float centroid_weight_step, float residual_weight_step,
            float centroid_scale, u32 first, u32 num) {
     const u64 thread = u64{blockIdx.x} * blockDim.x + threadIdx.x;
     const u32 n = static_cast<u32>(thread / (DIM / CHUNK));
     const int u = static_cast<int>(thread % (DIM / CHUNK));
     if (n >= num) return;
-    const u32 weight = weight_of(passages, first + n);
-    const float centroid_weight = __int2float_rn(passages.centroid_weights[weight]);
-    const float residual_weight = __int2float_rn(passages.residual_weights[weight]);
+    const u32 weight = weight_of(codec, segment.weights, first + n);
+    const float centroid_weight = __int2float_rn(codec.centroid_weights[weight]);
+    const float residual_weight = __int2float_rn(codec.residual_weights[weight]);
     const float centroid_factor = __fmul_rn(__fmul_rn(centroid_weight_step, centroid_weight), centroid_scale);
     const float level_factor = __fmul_rn(residual_weight_step, residual_weight);
-    const i8* centroid = passages.centroids + u64{code_of(passages, first + n)} * DIM;
-    const LevelTable table(passages.levels);
-    const Pair levels = table.chunk(passages.residuals + u64{first + n} * ROW_BYTES, u);
+    const i8* centroid = codec.centroids + u64{code_of(codec, segment.codes, first + n)} * DIM;
+    const LevelTable table(codec.levels);
+    const Pair levels = table.chunk(segment.residuals + u64{first + n} * ROW_BYTES, u);
     for (int r = 0; r < 2; ++r) {
         for (int i = 0; i < 4; ++i) {
             const int d = component_of(u, r, i);

@@ -18,8 +18,12 @@ pub enum Op {
     Decompress,
     /// Computes the centroid part of every similarity.
     CentroidTable,
+    /// Rotates and rounds a query, and arranges it for the scoring kernels.
+    QuantizeQuery,
     /// Finds the best centroids of each query token.
     Probe,
+    /// Finds the passages of the best centroids.
+    Candidates,
     /// Computes scores from the centroid table alone.
     ApproxScores,
     /// Computes scores from the compressed bytes.
@@ -45,13 +49,15 @@ pub enum Defines {
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Assign,
         Self::CentroidSums,
         Self::Compress,
         Self::Decompress,
         Self::CentroidTable,
+        Self::QuantizeQuery,
         Self::Probe,
+        Self::Candidates,
         Self::ApproxScores,
         Self::Maxsim,
         Self::MaxsimF32,
@@ -67,7 +73,9 @@ impl Op {
             Self::Compress => "compress",
             Self::Decompress => "decompress",
             Self::CentroidTable => "centroid_table",
+            Self::QuantizeQuery => "quantize_query",
             Self::Probe => "probe",
+            Self::Candidates => "candidates",
             Self::ApproxScores => "approx_scores",
             Self::Maxsim => "maxsim",
             Self::MaxsimF32 => "maxsim_f32",
@@ -80,7 +88,7 @@ impl Op {
     pub fn defines(self) -> Defines {
         match self {
             Self::Assign | Self::CentroidTable => Defines::Dim,
-            Self::Compress | Self::Decompress | Self::Maxsim => Defines::Coding,
+            Self::Compress | Self::Decompress | Self::QuantizeQuery | Self::Maxsim => Defines::Coding,
             _ => Defines::None,
         }
     }
@@ -96,11 +104,15 @@ impl Op {
             Self::Compress => files!("prelude.cuh", "levels.cuh", "trellis.cuh", "compress.cu"),
             Self::Decompress => files!("prelude.cuh", "passages.cuh", "levels.cuh", "decompress.cu"),
             Self::CentroidTable => files!("prelude.cuh", "rows.cuh", "centroid_table.cu"),
-            Self::Probe => files!("prelude.cuh", "select.cuh", "probe.cu"),
+            Self::QuantizeQuery => {
+                files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "quantize_query.cu")
+            }
+            Self::Probe => files!("prelude.cuh", "passages.cuh", "select.cuh", "probe.cu"),
+            Self::Candidates => files!("prelude.cuh", "passages.cuh", "select.cuh", "candidates.cu"),
             Self::ApproxScores => files!("prelude.cuh", "passages.cuh", "approx_scores.cu"),
             Self::Maxsim => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "maxsim.cu"),
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
-            Self::TopK => files!("prelude.cuh", "select.cuh", "top_k.cu"),
+            Self::TopK => files!("prelude.cuh", "passages.cuh", "select.cuh", "top_k.cu"),
             Self::Peak => files!("prelude.cuh", "peak.cu"),
         }
     }

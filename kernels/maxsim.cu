@@ -4,9 +4,9 @@
 //   score     = sum over i of (max over t of sim(i, t)) >> shift
 //
 //   out    scores (C) i32, NO_MATCH for a passage without tokens
-//   in     passages, table (K, pitch) i32, query (ceil(Q / 8), STEPS, 32) chunks of 8 i8 in the order of levels.cuh,
-//          pids (C) u32 or null for all passages
-//   sizes  num_selected = C, pitch, query_len = Q, shift = ceil(log2(Q))
+//   in     segments, codec, table (K, pitch) i32, query (ceil(Q / 8), STEPS, 32) chunks of 8 i8 in the order of
+//          levels.cuh, chosen: the C passages
+//   sizes  num_segments, num_chosen = C, pitch, query_len = Q, shift = ceil(log2(Q))
 //
 //   warp            a passage at a time, 16 tokens by a panel of 32 query tokens; for longer queries it
 //                   unpacks the passage once per panel
@@ -20,8 +20,10 @@
 // Versions
 //   v1  token numbers overflow u32 where a passage's offsets are corrupt. 80 registers, 1,038 instructions in all
 //       (sm_90, D = 128, 2 bits, trellis). Time not yet measured.
-//   v2  this one: sums stay within the passage's tokens. 80 registers, 6 instructions more in all; no gain in time was
-//       intended, and none is measured yet.
+//   v2  sums stay within the passage's tokens. 80 registers, 6 instructions more in all; no gain in time was intended,
+//       and none is measured yet.
+//   v3  this one: passages of all segments in one launch. A segment is found by halving, and its addresses come from
+//       memory, where they were arguments; no time is measured yet.
 
 // The two tokens of a lane, g and g + 8 of the 16 from `first` on. The last token stands for those after it, which
 // changes no maximum.
@@ -36,12 +38,12 @@ __device__ __forceinline__ TokenPair token_pair(u32 first, u32 end) {
 }
 
 // Adds to `sums` the products of a panel's query tokens with the levels of the tokens.
-__device__ __forceinline__ void unpack_and_multiply(int (&sums)[PANEL_TILES][4], const Passages& passages,
+__device__ __forceinline__ void unpack_and_multiply(int (&sums)[PANEL_TILES][4], const u8* __restrict__ residuals,
                                                     const LevelTable& levels, TokenPair token,
                                                     const Pair* __restrict__ query, u32 query_len, u32 panel) {
     const int lane = lane_number(), t = lane % 4;
-    const u8* low = passages.residuals + u64{token.low} * ROW_BYTES;
-    const u8* high = passages.residuals + u64{token.high} * ROW_BYTES;
+    const u8* low = residuals + u64{token.low} * ROW_BYTES;
+    const u8* high = residuals + u64{token.high} * ROW_BYTES;
 #pragma unroll 4
     for (int s = 0; s < (NBITS ? STEPS : 0); ++s) {
         const Pair at_low = levels.chunk(low, t * STEPS + s), at_high = levels.chunk(high, t * STEPS + s);
@@ -58,14 +60,14 @@ __device__ __forceinline__ void unpack_and_multiply(int (&sums)[PANEL_TILES][4],
 
 // Raises `best` to the similarities of the tokens, whose residual part is `sums`.
 __device__ __forceinline__ void fold(int (&best)[PANEL_TILES][2], const int (&sums)[PANEL_TILES][4],
-                                     const Passages& passages, TokenPair token, const int* __restrict__ table,
-                                     u32 pitch, u32 panel) {
+                                     const Codec& codec, const Segment& segment, TokenPair token,
+                                     const int* __restrict__ table, u32 pitch, u32 panel) {
     for (int half = 0; half < 2; ++half) {
         const u32 of = half ? token.high : token.low;
-        const u32 weight = weight_of(passages, of);
-        const int centroid_weight = passages.centroid_weights[weight];
-        const int residual_weight = passages.residual_weights[weight];
-        const int* entries = table + u64{code_of(passages, of)} * pitch;
+        const u32 weight = weight_of(codec, segment.weights, of);
+        const int centroid_weight = codec.centroid_weights[weight];
+        const int residual_weight = codec.residual_weights[weight];
+        const int* entries = table + u64{code_of(codec, segment.codes, of)} * pitch;
         for (int tile = 0; tile < PANEL_TILES; ++tile) {
             const u32 column = panel + tile * TILE_COLUMNS + 2 * (lane_number() % 4);
             if (column >= pitch) break;
@@ -94,11 +96,14 @@ __device__ __forceinline__ int reduce(int (&best)[PANEL_TILES][2], u32 query_len
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 6)
-maxsim(int* scores, Passages passages, const int* __restrict__ table, const Pair* __restrict__ query,
-       const u32* __restrict__ pids, u32 num_selected, u32 pitch, u32 query_len, u32 shift) {
-    const LevelTable levels(passages.levels);
-    for (u32 selected = grid_warp(); selected < num_selected; selected += grid_warps()) {
-        const Tokens tokens = tokens_of(passages, pids ? pids[selected] : selected);
+maxsim(int* scores, const Segment* __restrict__ segments, Codec codec, const int* __restrict__ table,
+       const Pair* __restrict__ query, Chosen chosen, u32 num_segments, u32 num_chosen, u32 pitch, u32 query_len,
+       u32 shift) {
+    const LevelTable levels(codec.levels);
+    for (u32 at = grid_warp(); at < num_chosen; at += grid_warps()) {
+        const u32 pid = chosen_pid(chosen, at);
+        const Segment& segment = segment_of(segments, num_segments, pid);
+        const Tokens tokens = tokens_of(segment, pid);
         int score = 0;
         for (u32 panel = 0; panel < query_len && tokens.start < tokens.end; panel += PANEL) {
             int best[PANEL_TILES][2];
@@ -106,12 +111,12 @@ maxsim(int* scores, Passages passages, const int* __restrict__ table, const Pair
             for (u32 first = tokens.start; first < tokens.end; first += min(u32{TILE_ROWS}, tokens.end - first)) {
                 const TokenPair token = token_pair(first, tokens.end);
                 int sums[PANEL_TILES][4] = {};
-                unpack_and_multiply(sums, passages, levels, token, query, query_len, panel);
-                fold(best, sums, passages, token, table, pitch, panel);
+                unpack_and_multiply(sums, segment.residuals, levels, token, query, query_len, panel);
+                fold(best, sums, codec, segment, token, table, pitch, panel);
             }
             score += reduce(best, query_len, shift, panel);
         }
         for (int with = 1; with < 4; with *= 2) score += __shfl_xor_sync(ALL_LANES, score, with);
-        if (lane_number() == 0) scores[selected] = tokens.start < tokens.end ? score : NO_MATCH;
+        if (lane_number() == 0) scores[at] = tokens.start < tokens.end ? score : NO_MATCH;
     }
 }

@@ -1,25 +1,53 @@
 // probe: the best centroids of each query token, by select.cuh over the columns of the table with codes as ids, and the
-// maxima from which the missing score is taken.
+// missing score of each.
 //
-// maxima: of each column the largest entry of every `step`-th group of GROUP centroids
-//   out    maxima (Q, S) i32
-//   in     table (K, pitch) i32
-//   sizes  num_centroids = K, pitch, query_len = Q, step
+// cells: of each column the best `most` entries, and
 //
-//   block           a group (blockIdx.x)
-//   thread          a query token of 128 at a time
-//   shared memory   none
-//   bound           the launch: at most 256 groups of GROUP rows of the table are read
+//   missing = min(the last of these, the `rank`-th largest of the sampled maxima), where a maximum is the largest entry
+//             of a group of GROUP centroids, and every `step`-th group is sampled
+//
+//   out    cells (Q, padded) keys, best first; missing (Q) i32
+//   in     entries: the table's columns, or the keys of best_of_chunks; table (K, pitch) i32
+//   sizes  most, padded: a power of two; num_centroids = K, pitch, step, rank
+//
+//   block           a query token (blockIdx.x)
+//   thread          a sampled group
+//   shared memory   of select.cuh, and 1 KiB of maxima
+//   bound           latency: a block reads the entries 1 to 8 times, and at most 256 groups of GROUP rows of the table
 //
 // Versions
-//   v1  this one. Time not yet measured.
+//   v1  a launch for the maxima, whose best the host found. Time not yet measured.
+//   v2  this one: in the launch that selects. Its gain is not yet measured.
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-maxima(int* maxima, const int* __restrict__ table, u32 num_centroids, u32 pitch, u32 query_len, u32 step) {
-    const u32 first = blockIdx.x * step * GROUP, end = min(first + GROUP, num_centroids);
-    for (u32 i = threadIdx.x; i < query_len; i += blockDim.x) {
-        int largest = NO_MATCH;
-        for (u32 code = first; code < end; ++code) largest = max(largest, table[u64{code} * pitch + i]);
-        maxima[u64{i} * gridDim.x + blockIdx.x] = largest;
+// Returns the missing score of a column. Called by all threads of a block.
+__device__ __forceinline__ int missing_score(const int* __restrict__ table, u32 num_centroids, u32 pitch, u32 column,
+                                             u32 step, u32 rank, int left_out) {
+    __shared__ int maxima[DIGITS];
+    __shared__ int missing;
+    const u32 sampled = (((num_centroids + GROUP - 1) / GROUP) + step - 1) / step, group = threadIdx.x;
+    int own = NO_MATCH;
+    if (group < sampled) {
+        const u32 first = group * step * GROUP, end = min(first + GROUP, num_centroids);
+        for (u32 code = first; code < end; ++code) own = max(own, table[u64{code} * pitch + column]);
     }
+    maxima[group] = own;
+    __syncthreads();
+    // Equal maxima are told apart by their groups.
+    u32 larger = 0;
+    for (u32 other = 0; other < sampled; ++other) {
+        larger += maxima[other] > own || (maxima[other] == own && other < group);
+    }
+    if (group < sampled && larger == rank - 1) missing = min(own, left_out);
+    __syncthreads();
+    return missing;
+}
+
+extern "C" __global__ void __launch_bounds__(DIGITS)
+cells(u64* cells, int* missing, Entries entries, const int* __restrict__ table, u32 most, u32 padded, u32 num_centroids,
+      u32 pitch, u32 step, u32 rank) {
+    u64* own = cells + u64{blockIdx.x} * padded;
+    select_sorted(own, entries, blockIdx.x, most, padded);
+    const int left_out = entry_of(own[most - 1]);
+    const int score = missing_score(table, num_centroids, pitch, blockIdx.x, step, rank, left_out);
+    if (threadIdx.x == 0) missing[blockIdx.x] = score;
 }

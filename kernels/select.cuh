@@ -1,55 +1,72 @@
-// The best m of n entries, by entry descending, then id ascending: a radix select over a key that holds both.
+// The best m of n entries, by entry descending, then id ascending, by a key that holds both:
 //
-//   key(e) = (entry with its sign bit flipped) << 32 | ~id           larger is better
+//   key(e) = (entry with its sign bit flipped) << 32 | ~id           larger is better; 0 is no entry
 //
-// select_digit counts, among the keys that share the digits chosen so far, how many have each value of the next byte;
-// the last block to finish chooses the byte of the m-th best key. After the last digit `prefix` is that key, and
-// collect writes the keys that are not smaller, in no order. Columns (blockIdx.y) are independent: entry e of column i
-// is `entries[e * stride + i]`.
+// A block selects from a run of keys, by a radix select: it counts, among the keys that share the digits chosen so far,
+// how many have each value of the next byte, and chooses the byte of the m-th best key, until the keys that are at least
+// as good are m or the bytes are at an end. Of many entries, a first launch selects from each chunk (best_of_chunks of
+// top_k.cu), and a second one from what these have found, which it sorts. Columns are independent.
 //
-//   in and out  selections (columns), one per column
-//   out         best (columns, most) keys: from the front those better than the m-th, from the back those
-//               equal to it (an id may occur more than once); zeros in between if there are fewer, since no
-//               key is 0
-//   in          entries i32, ids (num) u32 or null for the numbers of the entries
-//   sizes       num, stride, shift of the digit or most = m
-//
-//   block           some entries of a column; the last one to finish chooses the digit
-//   thread          an entry at a time, and one value of the digit
-//   shared memory   1,025 bytes: the counts of 256 values, and whether the block is the last
-//   bound           memory: L2, 6 to 9 passes over the entries
+//   block           a chunk, or all entries, of a column
+//   thread          an entry at a time, and one value of a byte
+//   shared memory   1,048 bytes: the counts of 256 values, and the choice
+//   bound           memory: L2, 1 to 8 passes over the entries, most of which a block has read before
 //
 // Versions
 //   v1  every thread of the last block sums all 256 counts. Time not yet measured.
-//   v2  this one: one warp chooses the digit, 8 values per lane, by a prefix sum. Its gain is not yet measured.
+//   v2  one warp chooses the digit, 8 values per lane, by a prefix sum. Its gain is not yet measured.
+//   v3  this one: a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches instead
+//       of 7 to 9; its gain is not yet measured.
 #pragma once
 
-// The state of a column: `Selection` of crates/backend/src/cuda/select.rs.
-struct Selection {
-    // The digits chosen so far, in their places; ones where no id has a digit.
-    u64 prefix;
-    // Number of keys with these digits that are still to be selected.
-    u32 remaining;
-    // Blocks that have counted this digit.
-    u32 done;
-    // Keys collected so far: those better than the m-th, and those equal to it.
-    u32 better, equal;
-    u32 counts[DIGITS];
+// What is selected from: `EntriesArgument` of crates/backend/src/cuda/select.rs.
+struct Entries {
+    // Keys, (columns, num), if they are made already; otherwise null, and
+    const u64* keys;
+    // entry e of column i is `entries[e * stride + i]`,
+    const int* entries;
+    // and its id is the pid that is chosen, or its number.
+    Chosen chosen;
+    u32 num, stride;
 };
-static_assert(sizeof(Selection) == 24 + 4 * DIGITS, "the host's Selection has this layout");
-ASSERT_OFFSET(Selection, remaining, 8);
-ASSERT_OFFSET(Selection, done, 12);
-ASSERT_OFFSET(Selection, better, 16);
-ASSERT_OFFSET(Selection, equal, 20);
-ASSERT_OFFSET(Selection, counts, 24);
+static_assert(sizeof(Entries) == 48, "EntriesArgument has this layout");
+ASSERT_OFFSET(Entries, chosen, 16);
+ASSERT_OFFSET(Entries, num, 40);
 
 __device__ __forceinline__ u64 key_of(int entry, u32 id) {
     return static_cast<u64>(static_cast<u32>(entry) ^ 0x80000000u) << 32 | static_cast<u32>(~id);
 }
+__device__ __forceinline__ int entry_of(u64 key) { return static_cast<int>(static_cast<u32>(key >> 32) ^ 0x80000000u); }
+__device__ __forceinline__ u32 id_of(u64 key) { return ~static_cast<u32>(key); }
 
-// Chooses the digit of the m-th best key by the `counts` of all keys. Called by the first warp of a block; a lane has 8
-// digits, the first lane the largest.
-__device__ __forceinline__ void choose(Selection& selection, const u32* counts, u32 shift) {
+// Keys of a column.
+struct KeyOfEntry {
+    const Entries& of;
+    u32 column;
+
+    __device__ __forceinline__ u64 operator()(u32 e) const {
+        if (of.keys) return of.keys[u64{column} * of.num + e];
+        const int entry = of.entries[u64{e} * of.stride + column];
+        if (entry == NO_MATCH) return 0;
+        const u32 id = chosen_pid(of.chosen, e);
+        return id == NO_PID ? 0 : key_of(entry, id);
+    }
+};
+
+// The digits of the m-th best key so far.
+struct Choice {
+    u64 prefix;
+    // Number of keys that share all of these digits and are still to be selected.
+    u32 remaining;
+    // Whether these are all that share them.
+    u32 whole;
+    // Keys collected so far: those better than the m-th, and those that share its digits.
+    u32 better, equal;
+};
+
+// Chooses the next digit of the m-th best key by the `counts` of its values. Called by the first warp of a block; a lane
+// has 8 values, the first lane the largest.
+__device__ __forceinline__ void choose(Choice& choice, const u32* counts, int shift) {
     constexpr int LANE_DIGITS = DIGITS / WARP;
     const int lane = lane_number(), largest = DIGITS - 1 - lane * LANE_DIGITS;
     u32 own = 0;
@@ -59,69 +76,90 @@ __device__ __forceinline__ void choose(Selection& selection, const u32* counts, 
         const u32 before = __shfl_up_sync(ALL_LANES, above, by);
         if (lane >= by) above += before;
     }
-    // If there are fewer keys than are to be selected, all of them are.
-    const u32 remaining = min(selection.remaining, __shfl_sync(ALL_LANES, above, WARP - 1));
+    const u32 remaining = choice.remaining, total = __shfl_sync(ALL_LANES, above, WARP - 1);
     above -= own;
     __syncwarp();
-    // No key is left: a prefix that no key reaches.
-    if (remaining == 0 && lane == 0) selection.prefix = ~u64{0};
+    // Of fewer keys than are to be selected, all are: any key is better than this prefix.
+    if (total <= remaining) {
+        if (lane == 0) choice.whole = 1;
+        return;
+    }
     for (int i = 0; i < LANE_DIGITS; ++i) {
         const u32 count = counts[largest - i];
         if (above < remaining && remaining <= above + count) {
-            selection.prefix |= static_cast<u64>(largest - i) << shift;
-            selection.remaining = remaining - above;
+            choice.prefix |= static_cast<u64>(largest - i) << shift;
+            choice.remaining = remaining - above;
+            choice.whole = remaining == above + count;
         }
         above += count;
     }
-    if (lane == 0) selection.done = 0;
 }
 
-extern "C" __global__ void __launch_bounds__(DIGITS)
-select_digit(Selection* selections, const int* __restrict__ entries, const u32* __restrict__ ids, u32 num, u32 stride,
-             u32 shift) {
+// Writes the best `most` keys of numbers `begin` to before `end` to `best`, in no order, and zeros in the other places.
+// Returns how many there are. Called by all threads of a block.
+template <class KeyOf> __device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u32 end, u32 most) {
     __shared__ u32 counts[DIGITS];
-    __shared__ bool last;
-    Selection& selection = selections[blockIdx.y];
-    const u32 digit = threadIdx.x;
-    const u64 prefix = selection.prefix;
-    counts[digit] = 0;
-    __syncthreads();
-    for (u32 e = blockIdx.x * blockDim.x + threadIdx.x; e < num; e += gridDim.x * blockDim.x) {
-        const int entry = entries[u64{e} * stride + blockIdx.y];
-        const u64 key = key_of(entry, ids ? ids[e] : e);
-        // No digit precedes the first one; a passage without tokens is never among the best.
-        const bool chosen = shift == 56 || (key ^ prefix) >> (shift + 8) == 0;
-        if (chosen && entry != NO_MATCH) atomicAdd(&counts[key >> shift & (DIGITS - 1)], 1u);
+    __shared__ Choice choice;
+    const u32 thread = threadIdx.x;
+    if (thread == 0) choice = {0, most, end - begin <= most, 0, 0};
+    for (u32 at = thread; at < most; at += blockDim.x) best[at] = 0;
+    __syncthreads(); // the choice is there, and the zeros
+    int shift = choice.whole ? 0 : 64;
+    while (shift > 0 && !choice.whole) {
+        shift -= 8;
+        counts[thread] = 0;
+        __syncthreads();
+        const u64 prefix = choice.prefix;
+        for (u32 e = begin + thread; e < end; e += blockDim.x) {
+            const u64 own = key(e);
+            // No digit precedes the first one.
+            const bool chosen = shift == 56 || (own ^ prefix) >> (shift + 8) == 0;
+            if (chosen && own != 0) atomicAdd(&counts[own >> shift & (DIGITS - 1)], 1u);
+        }
+        __syncthreads(); // all are counted
+        if (thread < WARP) choose(choice, counts, shift);
+        __syncthreads();
     }
-    __syncthreads(); // all are counted
-    if (counts[digit] > 0) atomicAdd(&selection.counts[digit], counts[digit]);
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) last = atomicAdd(&selection.done, 1u) == gridDim.x - 1;
-    __syncthreads();
-    if (!last) return;
-
-    __threadfence();
-    counts[digit] = selection.counts[digit];
-    selection.counts[digit] = 0;
-    __syncthreads();
-    if (digit < WARP) choose(selection, counts, shift);
-}
-
-extern "C" __global__ void __launch_bounds__(DIGITS)
-collect(u64* best, Selection* selections, const int* __restrict__ entries, const u32* __restrict__ ids, u32 num,
-        u32 stride, u32 most) {
-    Selection& selection = selections[blockIdx.y];
-    u64* found = best + u64{blockIdx.y} * most;
-    for (u32 e = blockIdx.x * blockDim.x + threadIdx.x; e < num; e += gridDim.x * blockDim.x) {
-        const int entry = entries[u64{e} * stride + blockIdx.y];
-        const u64 key = key_of(entry, ids ? ids[e] : e);
-        if (key < selection.prefix || entry == NO_MATCH) continue;
-        if (key > selection.prefix) {
-            found[atomicAdd(&selection.better, 1u)] = key;
+    const u64 prefix = choice.prefix >> shift;
+    const u32 remaining = choice.remaining;
+    for (u32 e = begin + thread; e < end; e += blockDim.x) {
+        const u64 own = key(e);
+        if (own == 0 || own >> shift < prefix) continue;
+        if (own >> shift > prefix) {
+            best[atomicAdd(&choice.better, 1u)] = own;
         } else {
-            const u32 place = atomicAdd(&selection.equal, 1u);
-            if (place < selection.remaining) found[most - 1 - place] = key;
+            const u32 place = atomicAdd(&choice.equal, 1u);
+            if (place < remaining) best[most - 1 - place] = own;
         }
     }
+    __syncthreads(); // all are collected
+    const u32 found = choice.better + min(choice.equal, remaining);
+    __syncthreads(); // before a caller selects again
+    return found;
+}
+
+// Sorts `padded` keys, a power of two, best first: a bitonic sort. Called by all threads of a block.
+__device__ __forceinline__ void sort(u64* keys, u32 padded) {
+    for (u32 size = 2; size <= padded; size *= 2) {
+        for (u32 by = size / 2; by > 0; by /= 2) {
+            for (u32 i = threadIdx.x; i < padded; i += blockDim.x) {
+                const u32 with = i ^ by;
+                const u64 own = keys[i], other = keys[with];
+                if (with > i && (own < other) == ((i & size) == 0)) {
+                    keys[i] = other;
+                    keys[with] = own;
+                }
+            }
+            __syncthreads();
+        }
+    }
+}
+
+// Selects the best `most` of a column to `best (columns, padded)`, best first, zeros after the last; `padded` is a power
+// of two. Returns how many there are.
+__device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
+    for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
+    const u32 found = select(best, KeyOfEntry{entries, column}, 0, entries.num, most);
+    sort(best, padded);
+    return found;
 }

@@ -116,6 +116,25 @@ pub enum Error {
         /// Limit on its bytes: a quarter of the device's memory.
         limit_bytes: u64,
     },
+    /// A component of a query that is not finite, or larger than [`MAX_COMPONENT`](crate::MAX_COMPONENT), in embeddings
+    /// of a device.
+    #[error("query token {token} has the component {component}, which is not finite or too large")]
+    BadComponent {
+        /// Number of the query token.
+        token: usize,
+        /// The component.
+        component: f32,
+    },
+    /// Memory that is not of the device that should read it.
+    #[error("the memory at {pointer:#x} is of {}, not of cuda/{requested}", of_device(*found))]
+    NotOfDevice {
+        /// Number of the device that should read it.
+        requested: usize,
+        /// Address of the memory.
+        pointer: u64,
+        /// Number of the device that has it; `None` if no device has.
+        found: Option<usize>,
+    },
     /// A CUDA function that failed. After a code that [is sticky](Error::is_sticky) every call of this process fails.
     #[error("{call} failed with code {code}{}{}", parenthesized(meaning), sticky(*code))]
     Cuda {
@@ -171,6 +190,11 @@ pub(crate) fn newer_than_driver(path: &Path, nvrtc: (u32, u32), driver: (u32, u3
         driver.0,
         driver.0
     )
+}
+
+/// Names a device, or none.
+fn of_device(found: Option<usize>) -> String {
+    found.map_or_else(|| "no device".to_owned(), |ordinal| format!("cuda/{ordinal}"))
 }
 
 /// Names of the instruction sets that this machine has.

@@ -43,6 +43,7 @@ mod compressed;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod device_index;
 mod error;
 mod host_scores;
 mod int8_rows;
@@ -61,6 +62,7 @@ pub use compressed::{CompressedPassages, Packed};
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
+pub use device_index::{CellLists, DeviceIndex, DeviceSet, Found, IndexPart, MAX_COMPONENT, Plan, Route};
 pub use error::{Error, Result};
 pub use host_scores::HostScores;
 pub use int8_rows::Int8Rows;
@@ -152,6 +154,30 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`Error::ArrayLength`] if the arrays do not fit each other and the codec; otherwise if the device fails.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
+
+    /// Copies the inverted lists of a segment to its passages, once, if the backend needs them for
+    /// [`load_index`](Self::load_index): the default body does nothing.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    fn load_lists(&self, passages: &Self::Passages, lists: &dyn Fn() -> CellLists) -> Result<()> {
+        let _ = (passages, lists);
+        Ok(())
+    }
+
+    /// Makes an index of its segments, in the order of their pids, if the backend can search it without steps on the
+    /// host: the default body returns `None`.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    fn load_index(
+        &self,
+        codec: &Self::Codec,
+        parts: Vec<IndexPart<Self::Passages>>,
+    ) -> Result<Option<Box<dyn DeviceIndex>>> {
+        let _ = (codec, parts);
+        Ok(None)
+    }
 
     /// Decompressed vectors of a range of tokens, in the (rotated) space of the codec, `(tokens, D) f32`:
     ///

@@ -9,12 +9,27 @@ use std::borrow::Cow;
 pub enum Embeddings<'a> {
     /// Embeddings in the memory of the host.
     Host(&'a [f32]),
-    /// Embeddings in the memory of a GPU. Every backend copies them to the host, where queries are rotated and rounded.
+    /// Embeddings in the memory of a GPU. The backend of that GPU reads them there, every other one copies them to the
+    /// host.
     #[cfg(feature = "cuda")]
-    Device(&'a crate::cuda::DeviceEmbeddings),
+    Device(&'a crate::cuda::DeviceEmbeddings<'a>),
 }
 
 impl<'a> Embeddings<'a> {
+    /// Number of components, `Q * D`.
+    pub fn len(self) -> usize {
+        match self {
+            Self::Host(embeddings) => embeddings.len(),
+            #[cfg(feature = "cuda")]
+            Self::Device(embeddings) => embeddings.len(),
+        }
+    }
+
+    /// Whether there is no component.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// The embeddings in the memory of the host, copied if they are on a device.
     ///
     /// # Errors

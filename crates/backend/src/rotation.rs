@@ -77,6 +77,11 @@ impl Rotation {
         &self.signs[round * self.dim..][..self.dim]
     }
 
+    /// Factor that makes the transform of a window orthonormal.
+    pub(crate) fn scale(window: usize) -> f32 {
+        1.0 / (window as f32).sqrt()
+    }
+
     fn flip(&self, round: usize, row: &mut [f32]) {
         for (x, sign) in row.iter_mut().zip(self.signs(round)) {
             *x *= sign;
@@ -103,7 +108,7 @@ fn hadamard(x: &mut [f32]) {
         }
         half *= 2;
     }
-    let scale = 1.0 / (x.len() as f32).sqrt();
+    let scale = Rotation::scale(x.len());
     x.iter_mut().for_each(|v| *v *= scale);
 }
 

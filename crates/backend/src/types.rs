@@ -232,7 +232,12 @@ impl CodecParams {
 
     /// Factor that turns an integer score of `query` into a real MaxSim score.
     pub fn score_unit(&self, query: &QuantizedQuery) -> f32 {
-        self.residual_weight_step * query.scale * (1u64 << score_shift(query.len())) as f32
+        self.score_unit_of(query.len(), query.scale)
+    }
+
+    /// Factor that turns an integer score of a query of `query_len` tokens and this scale into a real MaxSim score.
+    pub(crate) fn score_unit_of(&self, query_len: usize, scale: f32) -> f32 {
+        self.residual_weight_step * scale * (1u64 << score_shift(query_len)) as f32
     }
 
     /// The largest residual weight `g` with `D * 127 * max|level| * g <= 2^30`, at most 255.

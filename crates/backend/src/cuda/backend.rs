@@ -10,27 +10,36 @@ use super::{
     cubins::Cubins,
     decompress::decompress,
     driver::Driver,
+    embeddings::{Component, DeviceEmbeddings},
     library::Unavailable,
     maxsim::maxsim,
     maxsim_f32::maxsim_f32,
     modules::Modules,
     nvrtc::Nvrtc,
     probe::probe,
+    quantize_query::quantize_query,
     query_layout::Query,
-    resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table},
+    resident::{LoadedCodec, LoadedPassages, Scores, Table},
+    search::{Lanes, LoadedIndex},
     top_k::top_k,
 };
-use crate::{Backend, CheckedCodec, CompressedPassages, Error, Packed, Probed, QuantizedQuery, RawHit, Result, Select};
-use std::{ops::Range, sync::Arc};
+use crate::{
+    Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, Error, IndexPart, Packed, Probed,
+    QuantizedQuery, RawHit, Result, Select,
+};
+use std::{ffi::c_void, ops::Range, sync::Arc};
 
 /// An NVIDIA GPU as a backend. Its ops run on one stream, in the order of the calls, from any thread.
 ///
 /// Centroids, codecs, passages, queries, tables and scores belong to the `Cuda` that made them: passing them to another
 /// one, even for the same device, panics.
-#[derive(Debug)]
+/// Clones share everything.
+#[derive(Clone, Debug)]
 pub struct Cuda {
+    /// Before the kernels, which they launch.
+    pub(super) lanes: Arc<Lanes>,
     pub(super) context: Arc<Context>,
-    pub(super) modules: Modules,
+    pub(super) modules: Arc<Modules>,
 }
 
 impl Cuda {
@@ -55,15 +64,40 @@ impl Cuda {
     pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
         nvrtc.check(&driver).map_err(|error| Error::without_cuda(ordinal, error))?;
         let context = Context::new(driver, ordinal)?;
-        Ok(Self { modules: Modules::new(Arc::clone(&context), nvrtc, cubins)?, context })
+        let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins)?);
+        Ok(Self { lanes: Arc::default(), modules, context })
     }
 
     /// Uploads embeddings to device memory.
     ///
     /// # Errors
     /// [`Error::OutOfDeviceMemory`] if they do not fit, [`Error::Cuda`] if a call of the driver fails.
-    pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings> {
+    pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings<'static>> {
         DeviceEmbeddings::new(&self.context, embeddings)
+    }
+
+    /// Names embeddings in the memory of another library: `len` components from the address `pointer` on, which work on
+    /// `stream` writes, a `CUstream` or `cudaStream_t`. Nothing is copied.
+    ///
+    /// Work that this thread has put on the stream so far is waited for before the embeddings are read, on the device:
+    /// the host goes on. Streams have a meaning of their own in each thread for the handles of the legacy and the
+    /// per-thread default stream, so call this on the thread that has launched the work.
+    ///
+    /// # Errors
+    /// [`Error::NotOfDevice`] if the memory is not of this device, [`Error::Cuda`] if a call of the driver fails.
+    ///
+    /// # Safety
+    /// `pointer` is the address of `len` components, which are neither freed nor written to for the lifetime `'a`, but
+    /// for the work on `stream`. `stream` is a stream of the context of this `Cuda`.
+    pub unsafe fn embeddings_at<'a>(
+        &self,
+        pointer: u64,
+        len: usize,
+        component: Component,
+        stream: *mut c_void,
+    ) -> Result<DeviceEmbeddings<'a>> {
+        // SAFETY: the caller guarantees it.
+        unsafe { DeviceEmbeddings::of_other(&self.context, pointer, len, component, stream) }
     }
 
     /// Waits until all work on the stream is done. Ops that return numbers to the host have waited already.
@@ -118,12 +152,28 @@ impl Backend for Cuda {
         LoadedPassages::new(&self.context, Arc::clone(codec), &passages)
     }
 
+    fn load_lists(&self, passages: &Self::Passages, lists: &dyn Fn() -> CellLists) -> Result<()> {
+        passages.load_lists(&self.context, lists)
+    }
+
+    fn load_index(
+        &self,
+        codec: &Self::Codec,
+        parts: Vec<IndexPart<Self::Passages>>,
+    ) -> Result<Option<Box<dyn DeviceIndex>>> {
+        Ok(Some(Box::new(LoadedIndex::new(self, codec, parts)?)))
+    }
+
     fn decompress(&self, passages: &Self::Passages, tokens: Range<usize>) -> Result<Vec<f32>> {
         decompress(self, passages, tokens)
     }
 
     fn load_query(&self, codec: &Self::Codec, query: QuantizedQuery) -> Result<Self::Query> {
         Query::new(&self.context, codec, &query)
+    }
+
+    fn quantize_query(&self, codec: &Self::Codec, embeddings: Embeddings<'_>) -> Result<Self::Query> {
+        quantize_query(self, codec, embeddings)
     }
 
     fn download_query(&self, query: &Self::Query) -> Result<QuantizedQuery> {

@@ -2,14 +2,17 @@
 
 use super::{
     Cuda,
+    calls::CudaStream,
     constants::{Constant, PANEL, TILE_ROWS},
+    context::Buffer,
     grid::blocks_of_warps,
-    modules::{KernelVariant, value},
+    modules::{Kernel, KernelVariant, value},
     query_layout::{self, Query},
     resident::{LoadedCodec, Table},
 };
 use crate::{Error, Result, TABLE_LIMIT};
 use selvedge_kernels::Op;
+use std::sync::Arc;
 
 const THREADS: u32 = 128;
 /// Part of the device's memory that a table may take: 1 / 4. The index takes most of the rest.
@@ -28,30 +31,56 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     let host = &codec.host;
     query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
-    let (num_centroids, query_len, pitch) = (host.num_centroids(), query.len(), query_layout::pitch(query.len()));
-    // Checked here, so that a table that is too large costs no allocation.
+    let (num_centroids, query_len) = (host.num_centroids(), query.len());
+    let pitch = checked_pitch(cuda, num_centroids, query_len)?;
+    let table =
+        Table { entries: Arc::new(cuda.context.allocate(num_centroids * pitch)?), num_centroids, query_len, pitch };
+    let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
+    // SAFETY: the table is (K, pitch), and the rows are (Q, D).
+    unsafe { launch(&kernel, cuda.context.stream(), &table, codec, &query.rows)? };
+    Ok(table)
+}
+
+/// Returns the entries of a row of a table, [`query_layout::pitch`].
+///
+/// # Errors
+/// [`Error::TableTooLarge`] if the table exceeds a quarter of the device's memory, before anything is allocated.
+pub(super) fn checked_pitch(cuda: &Cuda, num_centroids: usize, query_len: usize) -> Result<usize> {
+    let pitch = query_layout::pitch(query_len);
     let wanted_bytes = num_centroids as u64 * pitch as u64 * size_of::<i32>() as u64;
     let limit_bytes = cuda.context.device().memory_bytes / MEMORY_SHARE;
     if wanted_bytes > limit_bytes {
         return Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes });
     }
-    let entries = cuda.context.allocate(num_centroids * pitch)?;
-    let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
-    let factor = host.table_factor();
+    Ok(pitch)
+}
+
+/// Launches the kernel.
+///
+/// # Safety
+/// `table` is `(K, pitch)` for the codec, and `rows` are `(Q, D)`.
+pub(super) unsafe fn launch(
+    kernel: &Kernel,
+    stream: &CudaStream,
+    table: &Table,
+    codec: &LoadedCodec,
+    rows: &Buffer<i8>,
+) -> Result<()> {
+    let Table { num_centroids, query_len, pitch, .. } = *table;
+    let factor = codec.host.table_factor();
     let blocks = (blocks_of_warps(num_centroids.div_ceil(TILE_ROWS), THREADS).0, query_len.div_ceil(PANEL));
     let sizes = [num_centroids, query_len, pitch].map(|size| size as u32);
     let arguments = [
-        entries.argument(),
+        table.entries.argument(),
         codec.centroids.argument(),
-        query.rows.argument(),
+        rows.argument(),
         value(&factor),
         value(&sizes[0]),
         value(&sizes[1]),
         value(&sizes[2]),
     ];
-    // SAFETY: the arguments match the kernel's parameters; the arrays are (K, pitch), (K, D) and (Q, D).
-    unsafe { kernel.launch(blocks, THREADS, &arguments)? };
-    Ok(Table { entries, num_centroids, query_len, pitch })
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
+    unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, rules, score_kernels, select,
+    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, quantize_query, rules,
+    score_kernels, search, select,
 };
 use crate::NO_MATCH;
 use selvedge_kernels::Op;
@@ -45,6 +46,8 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS].concat(),
         Op::ApproxScores | Op::Maxsim => score_kernels::CONSTANTS.to_vec(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
+        Op::QuantizeQuery => quantize_query::CONSTANTS.to_vec(),
+        Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS].concat(),
         Op::TopK => select::CONSTANTS.to_vec(),
         Op::Peak => peak::CONSTANTS.to_vec(),
     }

@@ -5,13 +5,12 @@
 //! the device.
 
 use super::{
-    calls::{self, Entered, Memory, Pool},
+    calls::{self, CudaContext, CudaStream, Entered, Memory, Pool},
     driver::{Device, Driver},
     library::Unavailable,
 };
 use crate::{Error, Result};
 use bytemuck::Pod;
-use cudarc::driver::{CudaContext, CudaStream};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -98,6 +97,19 @@ impl Context {
     /// The stream of all work.
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.parts().stream
+    }
+
+    /// Creates another stream, which does not wait for the first one.
+    pub(super) fn new_stream(&self) -> Result<Arc<CudaStream>> {
+        calls::stream(&self.enter()?, &self.parts().context)
+    }
+
+    /// Destroys a stream whose work was waited for.
+    pub(super) fn free_stream(&self, stream: Arc<CudaStream>) {
+        match self.enter() {
+            Ok(_entered) => drop(stream),
+            Err(_) => calls::restoring(|| drop(stream)),
+        }
     }
 
     /// Waits until all work on the stream is done.

@@ -24,7 +24,7 @@ pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<u
     let codec = &passages.codec.host;
     let kernel = cuda.modules.kernel(Op::Decompress, KernelVariant::codec(codec), "decompress")?;
     let batch = batch_rows(codec.dim);
-    let passages = passages.argument(&cuda.context);
+    let (segment, argument) = (passages.argument(&cuda.context), passages.codec.argument());
     let mut all = Vec::with_capacity(tokens.len() * codec.dim);
     for first in tokens.clone().step_by(batch) {
         let rows = batch.min(tokens.end - first);
@@ -32,7 +32,8 @@ pub(super) fn decompress(cuda: &Cuda, passages: &LoadedPassages, tokens: Range<u
         let (first, num) = (first as u32, rows as u32);
         let arguments = [
             vectors.argument(),
-            value(&passages),
+            value(&segment),
+            value(&argument),
             value(&codec.centroid_weight_step),
             value(&codec.residual_weight_step),
             value(&codec.centroid_scale),

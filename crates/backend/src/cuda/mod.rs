@@ -17,8 +17,8 @@
 //!   a driver cannot load the kernels of a newer one
 //!
 //! Contexts, streams and device memory are the types of the crate cudarc, so that a program with other work on the same
-//! device can share them. It panics if the driver or one of its functions is missing, so it is called in one file only
-//! (`calls.rs`), after every function of that file was looked up in the driver that cudarc will load. Its limits:
+//! device can share them. It panics if the driver or one of its functions is missing, so it is called in one folder only
+//! (`calls/`), after every function of that folder was looked up in the driver that cudarc will load. Its limits:
 //!
 //! - One process has one driver. cudarc loads it by name, `libcuda.so` first and `libcuda.so.1` last. A driver in
 //!   `SELVEDGE_CUDA_DRIVER` whose SONAME is `libcuda.so.1` is the one that cudarc gets, unless the loader finds another
@@ -41,12 +41,14 @@ mod backend;
 mod calls;
 mod centroid_sums;
 mod centroid_table;
+mod chosen;
 mod compress;
 mod constants;
 mod context;
 mod cubins;
 mod decompress;
 mod driver;
+mod embeddings;
 mod grid;
 mod library;
 mod maxsim;
@@ -56,12 +58,13 @@ mod nvrtc;
 mod nvrtc_places;
 mod peak;
 mod probe;
+mod quantize_query;
 mod query_layout;
 mod resident;
 mod rules;
 mod score_kernels;
+mod search;
 mod select;
-mod selection;
 mod top_k;
 
 #[cfg(test)]
@@ -71,12 +74,13 @@ pub use assign::Centroids;
 pub use backend::Cuda;
 pub use cubins::{Cubins, Key};
 pub use driver::{Device, Driver};
+pub use embeddings::{Component, DeviceEmbeddings};
 pub use library::Unavailable;
 pub use modules::KernelVariant;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use peak::Peak;
 pub use query_layout::Query;
-pub use resident::{DeviceEmbeddings, LoadedCodec, LoadedPassages, Scores, Table};
+pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
 
 /// The parts of CUDA on this machine.
 #[derive(Clone, Debug)]

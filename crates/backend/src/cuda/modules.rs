@@ -1,7 +1,7 @@
 //! Kernels, compiled when they are first needed, and their launches.
 
 use super::{
-    calls::{self, Function, Image},
+    calls::{self, CudaStream, Function, Image},
     constants,
     context::{Buffer, Context},
     cubins::{Cubins, Key},
@@ -193,6 +193,18 @@ impl<T: Pod> Buffer<T> {
 }
 
 impl Kernel {
+    /// Launches the kernel on the stream of all ops; see [`Self::launch_on`].
+    ///
+    /// # Errors
+    /// As [`Self::launch_on`].
+    ///
+    /// # Safety
+    /// As [`Self::launch_on`].
+    pub(super) unsafe fn launch(&self, blocks: (usize, usize), threads: u32, arguments: &[Argument<'_>]) -> Result<()> {
+        // SAFETY: the caller guarantees the arguments.
+        unsafe { self.launch_on(self.module.context.stream(), blocks, threads, arguments) }
+    }
+
     /// Launches `blocks` (x, y) of `threads`, or nothing if there are no blocks.
     ///
     /// # Errors
@@ -200,8 +212,14 @@ impl Kernel {
     ///
     /// # Safety
     /// `arguments` have the types of the kernel's parameters, and the memory that they point to is as long as the
-    /// kernel assumes.
-    pub(super) unsafe fn launch(&self, blocks: (usize, usize), threads: u32, arguments: &[Argument<'_>]) -> Result<()> {
+    /// kernel assumes. The stream is of the context.
+    pub(super) unsafe fn launch_on(
+        &self,
+        stream: &CudaStream,
+        blocks: (usize, usize),
+        threads: u32,
+        arguments: &[Argument<'_>],
+    ) -> Result<()> {
         if blocks.0 == 0 || blocks.1 == 0 {
             return Ok(());
         }
@@ -212,6 +230,6 @@ impl Kernel {
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.0).collect();
         let entered = context.enter()?;
         // SAFETY: the kernel keeps its module loaded; the caller guarantees the arguments.
-        unsafe { self.function.launch(&entered, self.name, (x, y), threads, context.stream(), &mut pointers) }
+        unsafe { self.function.launch(&entered, self.name, (x, y), threads, stream, &mut pointers) }
     }
 }

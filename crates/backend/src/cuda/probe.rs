@@ -2,10 +2,13 @@
 
 use super::{
     Cuda,
+    calls::CudaStream,
     constants::Constant,
-    modules::{KernelVariant, value},
+    context::Buffer,
+    modules::{Kernel, KernelVariant, value},
     resident::Table,
-    select::{self, Columns},
+    select::{self, EntriesArgument, padded},
+    top_k::select_chunks,
 };
 use crate::{
     Probed, Result,
@@ -13,9 +16,7 @@ use crate::{
 };
 use selvedge_kernels::Op;
 
-const THREADS: u32 = 128;
-
-pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("GROUP", GROUP as i64)];
+pub(super) const CONSTANTS: [Constant; 1] = [("GROUP", GROUP as i64)];
 
 /// Launches [`crate::Backend::probe`].
 ///
@@ -27,30 +28,67 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed>
         return Ok(Probed::default());
     }
     table.entries.assert_of(&cuda.context);
-    // Selects one centroid more than are probed, if there is one: the best centroid that is not probed.
-    let probed = nprobe.min(num_centroids);
-    let columns = Columns {
-        entries: &table.entries,
-        num: num_centroids,
-        stride: pitch,
-        columns: query_len,
-        ids: value(&0u64),
-        ids_end: num_centroids as u64,
-    };
-    let best = select::best(cuda, Op::Probe, &columns, (probed + 1).min(num_centroids))?;
+    let shape = CellsShape::new(num_centroids, nprobe);
+    let columns = EntriesArgument::columns(&table.entries, num_centroids, pitch);
+    let (_of_chunks, entries) = select_chunks(cuda, columns, query_len, shape.most)?;
+    let cells = cuda.context.allocate(query_len * padded(shape.most))?;
+    let missing = cuda.context.allocate(query_len)?;
+    let kernel = cuda.modules.kernel(Op::Probe, KernelVariant::NONE, "cells")?;
+    // SAFETY: `cells` is (Q, padded), `missing` is (Q), and the table is (K, pitch).
+    unsafe { launch_cells(&kernel, cuda.context.stream(), (&cells, &missing), &entries, table, shape)? };
+    let cells = cells.download()?;
+    let of_token = |cells: &[u64]| select::pairs(&cells[..shape.probed]).collect::<Vec<_>>();
+    Ok(Probed {
+        cells: cells.chunks_exact(padded(shape.most)).flat_map(of_token).collect(),
+        missing: missing.download()?,
+    })
+}
 
-    let missing_score = MissingScore::new(nprobe, num_centroids);
-    let sampled = num_centroids.div_ceil(GROUP).div_ceil(missing_score.step);
-    let maxima = cuda.context.allocate::<i32>(query_len * sampled)?;
-    let kernel = cuda.modules.kernel(Op::Probe, KernelVariant::NONE, "maxima")?;
-    let sizes = [num_centroids, pitch, query_len, missing_score.step].map(|size| size as u32);
-    let [k, p, q, step] = sizes.each_ref().map(value);
-    // SAFETY: the arguments match the kernel's parameters; the table is (K, pitch), and `maxima` is (Q, sampled).
-    unsafe { kernel.launch((sampled, 1), THREADS, &[maxima.argument(), table.entries.argument(), k, p, q, step])? };
-    let mut maxima = maxima.download()?;
+/// Numbers of cells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CellsShape {
+    nprobe: usize,
+    /// Cells that are probed, of each token.
+    pub(super) probed: usize,
+    /// Cells that are selected: one more than are probed, if there is one. It is the best that is not probed.
+    pub(super) most: usize,
+}
 
-    let left_out = best.iter().map(|best| best[probed.min(num_centroids - 1)].1);
-    let missing = maxima.chunks_exact_mut(sampled).zip(left_out).map(|(m, left_out)| left_out.min(missing_score.of(m)));
-    let missing = missing.collect();
-    Ok(Probed { cells: best.iter().flat_map(|best| best[..probed].iter().copied()).collect(), missing })
+impl CellsShape {
+    /// Numbers of the best `nprobe` of `num_centroids` cells.
+    pub(super) fn new(num_centroids: usize, nprobe: usize) -> Self {
+        let probed = nprobe.min(num_centroids);
+        Self { nprobe, probed, most: (probed + 1).min(num_centroids) }
+    }
+}
+
+/// Launches `cells`: selects from `entries`, the columns of `table` or the best of their chunks.
+///
+/// # Safety
+/// `cells` is `(Q, padded)` keys, `missing` is `(Q)`, and `entries` are as long as they say.
+pub(super) unsafe fn launch_cells(
+    kernel: &Kernel,
+    stream: &CudaStream,
+    (cells, missing): (&Buffer<u64>, &Buffer<i32>),
+    entries: &EntriesArgument,
+    table: &Table,
+    shape: CellsShape,
+) -> Result<()> {
+    let MissingScore { step, rank } = MissingScore::new(shape.nprobe, table.num_centroids);
+    let sizes = [shape.most, padded(shape.most), table.num_centroids, table.pitch, step, rank].map(|size| size as u32);
+    let [most, padded, num_centroids, pitch, step, rank] = sizes.each_ref().map(value);
+    let arguments = [
+        cells.argument(),
+        missing.argument(),
+        entries.argument(),
+        table.entries.argument(),
+        most,
+        padded,
+        num_centroids,
+        pitch,
+        step,
+        rank,
+    ];
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
+    unsafe { kernel.launch_on(stream, (table.query_len, 1), select::THREADS, &arguments) }
 }

@@ -47,6 +47,18 @@ impl Query {
         })
     }
 
+    /// A query that the device has rounded and arranged.
+    pub(super) fn of_device(
+        codec: &CodecParams,
+        rows: Buffer<i8>,
+        arranged: Buffer<i8>,
+        len: usize,
+        scale: f32,
+    ) -> Self {
+        let score_unit = codec.score_unit_of(len, scale);
+        Self { dim: codec.dim, nbits: codec.nbits, len, scale, score_unit, rows, arranged }
+    }
+
     /// Number of tokens.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -77,12 +89,17 @@ pub(super) fn pitch(query_len: usize) -> usize {
     query_len.next_multiple_of(TILE_COLUMNS)
 }
 
+/// Bytes of an arranged query.
+pub(super) fn arranged_len(dim: usize, query_len: usize) -> usize {
+    pitch(query_len) * dim.next_multiple_of(CHUNK * SHARING)
+}
+
 /// Arranges `query (Q, D) i8` as `(pitch / 8, steps, 8, 4, 8) i8`: for each tile of 8 rows, each step of 32
 /// components and each lane `(g, t)`, chunk `t * steps + step` of the tile's row `g`. Rows after the last row
 /// and chunks after the last chunk are zeros.
 fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
     let (query_len, steps) = (query.len() / dim, dim.div_ceil(CHUNK * SHARING));
-    let mut arranged = Vec::with_capacity(pitch(query_len) * steps * CHUNK * SHARING);
+    let mut arranged = Vec::with_capacity(arranged_len(dim, query_len));
     for tile in (0..query_len).step_by(TILE_COLUMNS) {
         for step in 0..steps {
             for lane in 0..TILE_COLUMNS * SHARING {
@@ -128,6 +145,7 @@ mod tests {
         let query: Vec<i8> = (0..3 * 40).map(|i| i as i8 + 1).collect();
         let arranged = arrange(40, 4, &query);
         assert_eq!(arranged.len(), 8 * 2 * 32);
+        assert_eq!(arranged.len(), arranged_len(40, 3));
         assert_eq!(arranged.iter().filter(|&&x| x != 0).count(), 3 * 40);
         assert!(arrange(40, 4, &[]).is_empty());
     }

@@ -1,13 +1,14 @@
-//! The launcher of `approx_scores` and `maxsim`: one score per selected passage, from a table.
+//! The launcher of `approx_scores` and `maxsim`: one score per chosen passage, from a table.
 
 use super::{
     Cuda,
+    calls::CudaStream,
+    chosen::{ChosenArgument, Selected},
     constants::Constant,
     context::Buffer,
     grid::resident_blocks,
-    modules::{KernelVariant, value},
-    resident::{LoadedPassages, Scores, Table},
-    selection::Selected,
+    modules::{Kernel, KernelVariant, value},
+    resident::{CodecArgument, LoadedPassages, Scores, SegmentArgument, Table},
 };
 use crate::{Result, Select, score_shift};
 use selvedge_kernels::Op;
@@ -15,6 +16,13 @@ use selvedge_kernels::Op;
 const THREADS: u32 = 128;
 
 pub(super) const CONSTANTS: [Constant; 1] = [("THREADS", THREADS as i64)];
+
+/// Segments in device memory, and what they have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Segments<'a> {
+    pub(super) segments: &'a Buffer<SegmentArgument>,
+    pub(super) codec: CodecArgument,
+}
 
 /// Launches the kernel of `op`, which has the op's name and takes `query` if there is one.
 ///
@@ -30,19 +38,42 @@ pub(super) fn scores(
 ) -> Result<Scores> {
     assert_eq!(table.num_centroids, passages.codec.host.num_centroids(), "the table is the codec's");
     table.entries.assert_of(&cuda.context);
+    passages.segment.assert_of(&cuda.context);
     let selected = Selected::new(cuda, select, passages.num_passages)?;
     let scores = cuda.context.allocate(selected.len())?;
     let kernel = cuda.modules.kernel(op, variant, op.name())?;
-    let passages = passages.argument(&cuda.context);
-    let (num_selected, pitch, query_len) = (selected.len() as u32, table.pitch as u32, table.query_len as u32);
-    let shift = score_shift(table.query_len);
-    let mut arguments = vec![scores.argument(), value(&passages), table.entries.argument()];
-    arguments.extend(query.map(Buffer::argument));
-    arguments.extend([selected.argument(), value(&num_selected), value(&pitch), value(&query_len), value(&shift)]);
-    let blocks = resident_blocks(&cuda.context, selected.len(), THREADS);
-    // SAFETY: the arguments match the kernel's parameters; the table is (K, pitch), the query, if there is one, is
-    // arranged for this codec; there is a score for each selected passage, and a pid for each or no pids at all. The
-    // kernel checks the offsets and codes that it reads, so the bytes of the passages may be corrupt.
-    unsafe { kernel.launch(blocks, THREADS, &arguments)? };
+    let segments = Segments { segments: &passages.segment, codec: passages.codec.argument() };
+    let chosen = (selected.chosen(), selected.len());
+    // SAFETY: there is a score for each selected passage; the query, if there is one, is arranged for this codec.
+    unsafe { launch(&kernel, cuda, cuda.context.stream(), &scores, segments, table, query, chosen)? };
     Ok(Scores { scores, selected })
+}
+
+/// Launches `approx_scores`, or `maxsim` with a query, for a number of chosen passages.
+///
+/// # Safety
+/// `scores` has that number of scores, and the chosen passages are as many; the table is `(K, pitch)` of the segments'
+/// codec; the query, if there is one, is arranged for it. The kernel checks the pids, offsets and codes that it reads,
+/// so the bytes of the passages may be corrupt.
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn launch(
+    kernel: &Kernel,
+    cuda: &Cuda,
+    stream: &CudaStream,
+    scores: &Buffer<i32>,
+    Segments { segments, codec }: Segments<'_>,
+    table: &Table,
+    query: Option<&Buffer<i8>>,
+    (chosen, number): (ChosenArgument, usize),
+) -> Result<()> {
+    let sizes = [segments.len(), number, table.pitch, table.query_len].map(|size| size as u32);
+    let shift = score_shift(table.query_len);
+    let mut arguments = vec![scores.argument(), segments.argument(), value(&codec), table.entries.argument()];
+    arguments.extend(query.map(Buffer::argument));
+    arguments.push(chosen.argument());
+    arguments.extend(sizes.iter().map(value));
+    arguments.push(value(&shift));
+    let blocks = resident_blocks(&cuda.context, number, THREADS);
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
+    unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) }
 }

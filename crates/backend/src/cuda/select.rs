@@ -1,97 +1,121 @@
 //! The best of many entries, by entry descending, then id ascending: kernels/select.cuh.
 
 use super::{
-    Cuda,
+    calls::CudaStream,
+    chosen::ChosenArgument,
     constants::Constant,
-    context::Buffer,
-    modules::{Argument, KernelVariant, value},
+    context::{Buffer, Context},
+    modules::{Argument, Kernel, value},
 };
 use crate::Result;
 use bytemuck::{Pod, Zeroable};
-use selvedge_kernels::Op;
 use std::mem::offset_of;
 
 /// Number of values of a digit; a block has one thread for each of them.
 const DIGIT_VALUES: usize = 256;
-const THREADS: u32 = DIGIT_VALUES as u32;
-/// Minimum number of entries per block, unless there is only one block.
-const BLOCK_ENTRIES: usize = 4096;
-/// Bits of a digit, and of an entry.
-const DIGIT_BITS: u32 = DIGIT_VALUES.ilog2();
+pub(super) const THREADS: u32 = DIGIT_VALUES as u32;
+/// Least number of entries of a chunk: those that a block selects from in about the time of a launch. Other sizes were
+/// not measured.
+const LEAST_CHUNK: usize = 8192;
+/// Blocks per multiprocessor that select from chunks.
+const BLOCKS_OF_MULTIPROCESSOR: usize = 4;
 const ENTRY_BITS: u32 = 32;
 
 pub(super) const CONSTANTS: [Constant; 1] = [("DIGITS", DIGIT_VALUES as i64)];
 
-/// The state of a column: `Selection` of kernels/select.cuh.
+/// The entries to select from: `Entries` of kernels/select.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-struct Selection {
-    prefix: u64,
-    remaining: u32,
-    done: u32,
-    better: u32,
-    equal: u32,
-    counts: [u32; DIGIT_VALUES],
+pub(super) struct EntriesArgument {
+    keys: u64,
+    entries: u64,
+    chosen: ChosenArgument,
+    num: u32,
+    stride: u32,
 }
 
 // kernels/select.cuh asserts the same.
 const _: () = {
-    assert!(size_of::<Selection>() == 24 + 4 * DIGIT_VALUES);
-    assert!(offset_of!(Selection, remaining) == 8 && offset_of!(Selection, done) == 12);
-    assert!(offset_of!(Selection, better) == 16 && offset_of!(Selection, equal) == 20);
-    assert!(offset_of!(Selection, counts) == 24);
+    assert!(size_of::<EntriesArgument>() == 48);
+    assert!(offset_of!(EntriesArgument, chosen) == 16 && offset_of!(EntriesArgument, num) == 40);
 };
 
-/// The entries to select from, in columns.
-pub(super) struct Columns<'a> {
-    /// Entry `e` of column `i` is number `e * stride + i`.
-    pub(super) entries: &'a Buffer<i32>,
-    pub(super) num: usize,
-    pub(super) stride: usize,
-    pub(super) columns: usize,
-    /// Ids of the entries, or a null pointer if their numbers are the ids.
-    pub(super) ids: Argument<'a>,
-    /// A bound above every id.
-    pub(super) ids_end: u64,
+impl EntriesArgument {
+    /// The scores of `num` chosen passages.
+    pub(super) fn scores(scores: &Buffer<i32>, chosen: ChosenArgument, num: usize) -> Self {
+        Self { keys: 0, entries: *scores.pointer(), chosen, num: num as u32, stride: 1 }
+    }
+
+    /// The columns of a table of `num` rows of `stride` entries.
+    pub(super) fn columns(table: &Buffer<i32>, num: usize, stride: usize) -> Self {
+        Self { keys: 0, entries: *table.pointer(), chosen: ChosenArgument::ALL, num: num as u32, stride: stride as u32 }
+    }
+
+    /// Keys that were selected, `(columns, num)`.
+    pub(super) fn keys(keys: &Buffer<u64>, num: usize) -> Self {
+        Self { keys: *keys.pointer(), entries: 0, chosen: ChosenArgument::ALL, num: num as u32, stride: 1 }
+    }
+
+    /// Number of entries of a column.
+    pub(super) fn num(&self) -> usize {
+        self.num as usize
+    }
+
+    /// Passes the structure to a kernel.
+    pub(super) fn argument(&self) -> Argument<'_> {
+        value(self)
+    }
 }
 
-/// Returns the best `most` entries of each column (all, if there are fewer) as `(id, entry)`, best first. Entries equal
-/// to `NO_MATCH` are left out. `op` is the op whose source includes kernels/select.cuh.
-pub(super) fn best(cuda: &Cuda, op: Op, columns: &Columns<'_>, most: usize) -> Result<Vec<Vec<(u32, i32)>>> {
-    let most = most.min(columns.num);
-    if most == 0 {
-        return Ok(vec![Vec::new(); columns.columns]);
-    }
-    let digits_of_id = (u64::BITS - columns.ids_end.saturating_sub(1).leading_zeros()).div_ceil(DIGIT_BITS);
-    // Ids are below 2^(8 * digits), so the digits above them are ones in every key.
-    let prefix = u64::from(u32::MAX) & !((1 << (DIGIT_BITS * digits_of_id)) - 1);
-    let start = Selection { prefix, remaining: most as u32, ..Selection::zeroed() };
-    let selections = cuda.context.upload(&vec![start; columns.columns])?;
-    let best = cuda.context.zeros::<u64>(columns.columns * most)?;
-    let select_digit = cuda.modules.kernel(op, KernelVariant::NONE, "select_digit")?;
-    let collect = cuda.modules.kernel(op, KernelVariant::NONE, "collect")?;
+/// A division of entries into chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunks {
+    /// Entries of a chunk, but for the last one.
+    pub(super) len: usize,
+    pub(super) number: usize,
+}
 
-    let per_column = (cuda.context.device().multiprocessors as usize * 4).div_ceil(columns.columns);
-    let blocks = (columns.num.div_ceil(BLOCK_ENTRIES).min(per_column), columns.columns);
-    let (num, stride, width) = (columns.num as u32, columns.stride as u32, most as u32);
-    let (entries, ids) = (columns.entries.argument(), columns.ids);
-    let shifts = (0..ENTRY_BITS / DIGIT_BITS).map(|digit| 2 * ENTRY_BITS - DIGIT_BITS * (digit + 1));
-    for shift in shifts.chain((0..digits_of_id).rev().map(|digit| DIGIT_BITS * digit)) {
-        let arguments = [selections.argument(), entries, ids, value(&num), value(&stride), value(&shift)];
-        // SAFETY: the arguments match the kernel's parameters; the caller has entries for all columns, and each has a
-        // selection.
-        unsafe { select_digit.launch(blocks, THREADS, &arguments)? };
+impl Chunks {
+    /// Divides `num` entries of each of `columns` columns, of which the best `most` are selected; `None` if one block
+    /// selects from all of a column.
+    ///
+    /// A block of `c` reads `num / c` entries, and then one block `c * most` keys: least in sum for the root of `num /
+    /// most`.
+    pub(super) fn new(context: &Context, num: usize, columns: usize, most: usize) -> Option<Self> {
+        let busy = context.device().multiprocessors as usize * BLOCKS_OF_MULTIPROCESSOR / columns.max(1);
+        let number = (num / most.max(1)).isqrt().min(busy).min(num / LEAST_CHUNK);
+        if number < 2 {
+            return None;
+        }
+        let len = num.div_ceil(number);
+        Some(Self { len, number: num.div_ceil(len) })
     }
-    let arguments = [best.argument(), selections.argument(), entries, ids, value(&num), value(&stride), value(&width)];
-    // SAFETY: as above; `best` is (columns, most).
-    unsafe { collect.launch(blocks, THREADS, &arguments)? };
-    let mut best = best.download()?;
-    let in_order = |keys: &mut [u64]| {
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        keys.iter()
-            .filter(|&&key| key != 0)
-            .map(|&key| (!(key as u32), ((key >> ENTRY_BITS) as u32 ^ 1 << 31) as i32))
-            .collect()
-    };
-    Ok(best.chunks_exact_mut(most).map(in_order).collect())
+}
+
+/// Launches `best_of_chunks` of kernels/top_k.cu: writes the best `most` of each chunk of `columns` columns to `best`.
+///
+/// # Safety
+/// `best` has `(columns, chunks, most)` keys, and `entries` are as long as they say.
+pub(super) unsafe fn launch_chunks(
+    kernel: &Kernel,
+    stream: &CudaStream,
+    best: &Buffer<u64>,
+    entries: &EntriesArgument,
+    (chunks, columns): (Chunks, usize),
+    most: usize,
+) -> Result<()> {
+    let (chunk, most) = (chunks.len as u32, most as u32);
+    let arguments = [best.argument(), entries.argument(), value(&chunk), value(&most)];
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
+    unsafe { kernel.launch_on(stream, (chunks.number, columns), THREADS, &arguments) }
+}
+
+/// Number of keys that are allocated for the best `most`: a power of two, for the sort.
+pub(super) fn padded(most: usize) -> usize {
+    most.max(1).next_power_of_two()
+}
+
+/// The ids and entries of keys, in their order; none after the first that is 0.
+pub(super) fn pairs(keys: &[u64]) -> impl Iterator<Item = (u32, i32)> + '_ {
+    keys.iter().take_while(|&&key| key != 0).map(|&key| (!(key as u32), ((key >> ENTRY_BITS) as u32 ^ 1 << 31) as i32))
 }

@@ -1,13 +1,15 @@
 //! The calls of the driver that this crate makes through cudarc, and the names of the functions that they need.
 //!
 //! cudarc panics at the first call of a function that the driver lacks, and if it finds no driver. So [`SYMBOLS`] are
-//! looked up before the first call ([`Driver::probe`](super::driver::Driver::probe)), and no other file of this crate
+//! looked up before the first call ([`Driver::probe`](super::driver::Driver::probe)), and no other folder of this crate
 //! calls cudarc. Two tests hold this list to the truth (`process.rs`): on a driver that has these functions and no
 //! others everything works, and each of them that is missing is an error.
 
+mod lanes;
+
 use crate::{Error, Result};
 use cudarc::driver::{
-    CudaContext, CudaSlice, CudaStream, DriverError,
+    CudaSlice, DriverError,
     result::{self, mem_pool, module},
     sys,
 };
@@ -15,8 +17,11 @@ use std::ffi::{CString, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+pub(super) use cudarc::driver::{CudaContext, CudaStream};
+pub(super) use lanes::{Event, Graph, Pinned};
+
 /// The driver's functions that are called through cudarc.
-pub(super) const SYMBOLS: [&str; 29] = [
+pub(super) const SYMBOLS: [&str; 42] = [
     "cuCtxGetCurrent",
     "cuCtxPopCurrent_v2",
     "cuCtxPushCurrent_v2",
@@ -25,14 +30,23 @@ pub(super) const SYMBOLS: [&str; 29] = [
     "cuDeviceGetAttribute",
     "cuDevicePrimaryCtxRelease_v2",
     "cuDevicePrimaryCtxRetain",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventRecord",
     "cuGetErrorString",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
     "cuInit",
     "cuLaunchKernel",
     "cuMemAllocFromPoolAsync",
     "cuMemAlloc_v2",
     "cuMemFreeAsync",
+    "cuMemFreeHost",
     "cuMemFree_v2",
     "cuMemGetInfo_v2",
+    "cuMemHostAlloc",
     "cuMemPoolCreate",
     "cuMemPoolDestroy",
     "cuMemPoolSetAttribute",
@@ -43,9 +57,13 @@ pub(super) const SYMBOLS: [&str; 29] = [
     "cuModuleGetFunction",
     "cuModuleLoadData",
     "cuModuleUnload",
+    "cuPointerGetAttribute",
+    "cuStreamBeginCapture_v2",
     "cuStreamCreate",
     "cuStreamDestroy_v2",
+    "cuStreamEndCapture",
     "cuStreamSynchronize",
+    "cuStreamWaitEvent",
 ];
 
 /// `CUmemPoolProps` of cuda.h: memory of one device. Later versions of CUDA made fields of some reserved bytes; 0 is
@@ -239,6 +257,27 @@ pub(super) fn download(entered: &Entered, slice: &CudaSlice<u8>, data: &mut [u8]
     let copied = check("cuMemcpyDtoHAsync", slice.stream().memcpy_dtoh(slice, data));
     synchronize(entered, slice.stream())?;
     copied
+}
+
+/// Copies device memory of another library to `data`, after all work on `stream`, and waits.
+///
+/// The memory is as long as `data`: whoever named its address has guaranteed that.
+pub(super) fn download_from(entered: &Entered, pointer: u64, data: &mut [u8], stream: &CudaStream) -> Result<()> {
+    // SAFETY: as above; the copy is waited for.
+    let copied = check("cuMemcpyDtoHAsync", unsafe { result::memcpy_dtoh_async(data, pointer, stream.cu_stream()) });
+    synchronize(entered, stream)?;
+    copied
+}
+
+/// Returns the ordinal of the device that has the memory at an address; `None` if no device has.
+pub(super) fn device_of(_: &Entered, pointer: u64) -> Result<Option<usize>> {
+    let mut ordinal: c_int = -1;
+    let attribute = sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL;
+    // SAFETY: the value of this attribute is an int.
+    match unsafe { sys::cuPointerGetAttribute((&raw mut ordinal).cast(), attribute, pointer) } {
+        sys::CUresult::CUDA_ERROR_INVALID_VALUE => Ok(None),
+        code => check("cuPointerGetAttribute", code.result()).map(|()| usize::try_from(ordinal).ok()),
+    }
 }
 
 /// A loaded CUBIN. Of cudarc's own module there is no public constructor without its NVRTC.

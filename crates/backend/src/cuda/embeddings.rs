@@ -1,0 +1,202 @@
+//! Embeddings of a query in device memory: of this crate, or of another library.
+
+use super::{
+    calls::{self, CudaStream, Event},
+    context::{Buffer, Context},
+};
+use crate::{Embeddings, Error, Result};
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Type of a component of embeddings in device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// IEEE 754 single precision.
+    F32 = 0,
+    /// IEEE 754 half precision.
+    F16 = 1,
+    /// The upper half of single precision.
+    Bf16 = 2,
+}
+
+impl Component {
+    /// Bytes of a component.
+    pub fn bytes(self) -> usize {
+        if self == Self::F32 { 4 } else { 2 }
+    }
+}
+
+/// Embeddings in device memory, `(N, D)`, for [`Embeddings::Device`]. They may be the memory of another library, which
+/// then stays untouched for the lifetime `'a`.
+#[derive(Debug)]
+pub struct DeviceEmbeddings<'a> {
+    context: Arc<Context>,
+    memory: Memory,
+    /// Number of components.
+    len: usize,
+    component: Component,
+    /// End of the work that writes them.
+    written: Option<Event>,
+    borrowed: PhantomData<&'a ()>,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Own(Buffer<f32>),
+    Other(u64),
+}
+
+impl DeviceEmbeddings<'static> {
+    /// Uploads embeddings.
+    pub(super) fn new(context: &Arc<Context>, embeddings: &[f32]) -> Result<Self> {
+        Ok(Self {
+            context: Arc::clone(context),
+            memory: Memory::Own(context.upload(embeddings)?),
+            len: embeddings.len(),
+            component: Component::F32,
+            written: None,
+            borrowed: PhantomData,
+        })
+    }
+}
+
+impl DeviceEmbeddings<'_> {
+    /// Embeddings in the memory of another library, `len` components from the address `pointer` on, which work on
+    /// `stream` writes.
+    ///
+    /// # Errors
+    /// [`Error::NotOfDevice`] if the memory is not of this device.
+    ///
+    /// # Safety
+    /// As [`Cuda::embeddings_at`](super::Cuda::embeddings_at).
+    pub(super) unsafe fn of_other(
+        context: &Arc<Context>,
+        pointer: u64,
+        len: usize,
+        component: Component,
+        stream: *mut c_void,
+    ) -> Result<Self> {
+        let entered = context.enter()?;
+        let requested = context.device().ordinal;
+        if len > 0 {
+            let found = calls::device_of(&entered, pointer)?;
+            if found != Some(requested) {
+                return Err(Error::NotOfDevice { requested, pointer, found });
+            }
+        }
+        Ok(Self {
+            context: Arc::clone(context),
+            memory: Memory::Other(pointer),
+            len,
+            component,
+            // SAFETY: the caller guarantees the stream.
+            written: Some(unsafe { Event::record(&entered, stream)? }),
+            borrowed: PhantomData,
+        })
+    }
+
+    /// Number of components.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no component.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies the embeddings to the host. Components of 16 bits become f32, exactly.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if a call of the driver fails.
+    pub fn download(&self) -> Result<Vec<f32>> {
+        if let Memory::Own(buffer) = &self.memory {
+            return buffer.download();
+        }
+        self.wait(self.context.stream())?;
+        let mut bytes = vec![0; self.len * self.component.bytes()];
+        calls::download_from(&self.context.enter()?, self.pointer(), &mut bytes, self.context.stream())?;
+        let halves = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        Ok(match self.component {
+            Component::F32 => {
+                bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four"))).collect()
+            }
+            Component::F16 => halves.map(|half| half::f16::from_bits(half).to_f32()).collect(),
+            Component::Bf16 => halves.map(|half| half::bf16::from_bits(half).to_f32()).collect(),
+        })
+    }
+
+    fn pointer(&self) -> u64 {
+        match &self.memory {
+            Memory::Own(buffer) => *buffer.pointer(),
+            Memory::Other(pointer) => *pointer,
+        }
+    }
+
+    /// Lets the later work of a stream wait until the embeddings are written.
+    fn wait(&self, stream: &CudaStream) -> Result<()> {
+        match &self.written {
+            Some(event) => event.wait(&self.context.enter()?, stream),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for DeviceEmbeddings<'_> {
+    fn drop(&mut self) {
+        if let (Some(event), Ok(entered)) = (&self.written, self.context.enter()) {
+            event.destroy(&entered);
+        }
+    }
+}
+
+/// Embeddings that a kernel reads.
+pub(super) enum Source<'a> {
+    Uploaded(Buffer<f32>),
+    Device(&'a DeviceEmbeddings<'a>),
+}
+
+impl<'a> Source<'a> {
+    /// Embeddings in device memory, uploaded if they are the host's.
+    ///
+    /// # Panics
+    /// If they are in the memory of another `Cuda`.
+    pub(super) fn new(context: &Arc<Context>, embeddings: Embeddings<'a>) -> Result<Self> {
+        Ok(match embeddings {
+            Embeddings::Host(embeddings) => Self::Uploaded(context.upload(embeddings)?),
+            Embeddings::Device(embeddings) => Self::device(context, embeddings),
+        })
+    }
+
+    /// Embeddings of the device.
+    ///
+    /// # Panics
+    /// If they are in the memory of another `Cuda`.
+    pub(super) fn device(context: &Arc<Context>, embeddings: &'a DeviceEmbeddings<'a>) -> Self {
+        assert!(Arc::ptr_eq(&embeddings.context, context), "embeddings are used by the `Cuda` that made them");
+        Self::Device(embeddings)
+    }
+
+    pub(super) fn pointer(&self) -> u64 {
+        match self {
+            Self::Uploaded(buffer) => *buffer.pointer(),
+            Self::Device(embeddings) => embeddings.pointer(),
+        }
+    }
+
+    pub(super) fn component(&self) -> Component {
+        match self {
+            Self::Uploaded(_) => Component::F32,
+            Self::Device(embeddings) => embeddings.component,
+        }
+    }
+
+    /// Lets the later work of a stream wait until the embeddings are written.
+    pub(super) fn wait(&self, stream: &CudaStream) -> Result<()> {
+        match self {
+            Self::Uploaded(_) => Ok(()),
+            Self::Device(embeddings) => embeddings.wait(stream),
+        }
+    }
+}

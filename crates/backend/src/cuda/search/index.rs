@@ -1,0 +1,128 @@
+//! An index in device memory.
+
+use super::lane::{Ordered, Shape};
+use crate::cuda::{
+    Cuda,
+    context::Buffer,
+    embeddings::Source,
+    resident::{LoadedCodec, LoadedPassages, SegmentArgument},
+};
+use crate::{DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Plan, RawHit, Result};
+use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A run of passages of a segment: `Part` of kernels/candidates.cu.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct PartArgument {
+    segment: u32,
+    first: u32,
+}
+
+// kernels/candidates.cu asserts the same.
+const _: () = assert!(size_of::<PartArgument>() == 8);
+
+/// An index in device memory.
+#[derive(Debug)]
+pub(in crate::cuda) struct LoadedIndex {
+    cuda: Cuda,
+    /// Number that no other index of this process has: recorded launches are of one index.
+    pub(super) number: u64,
+    pub(super) codec: Arc<LoadedCodec>,
+    /// What the segments' addresses point to.
+    _passages: Vec<Arc<LoadedPassages>>,
+    pub(super) segments: Buffer<SegmentArgument>,
+    pub(super) parts: Buffer<PartArgument>,
+    /// Number of pids, `P`.
+    pub(super) num_pids: usize,
+}
+
+/// A set of passages in device memory.
+#[derive(Debug)]
+struct LoadedSet(Buffer<u32>);
+
+impl LoadedIndex {
+    /// Uploads the addresses of an index's segments.
+    ///
+    /// # Panics
+    /// If an argument is of another `Cuda`, or a segment has no lists.
+    pub(in crate::cuda) fn new(
+        cuda: &Cuda,
+        codec: &Arc<LoadedCodec>,
+        parts: Vec<IndexPart<LoadedPassages>>,
+    ) -> Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        codec.centroids.assert_of(&cuda.context);
+        let (mut segments, mut runs) = (Vec::new(), Vec::new());
+        for (segment, IndexPart { passages, first_pid }) in (0..).zip(&parts) {
+            let placed = passages.placed(&cuda.context, *first_pid);
+            let firsts = (0..placed.num_passages).step_by(super::PART_PASSAGES);
+            runs.extend(firsts.map(|first| PartArgument { segment, first }));
+            segments.push(placed);
+        }
+        let num_pids = segments.last().map_or(0, |last| last.first_pid as usize + last.num_passages as usize);
+        Ok(Self {
+            cuda: cuda.clone(),
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            codec: Arc::clone(codec),
+            _passages: parts.into_iter().map(|part| part.passages).collect(),
+            segments: cuda.context.upload(&segments)?,
+            parts: cuda.context.upload(&runs)?,
+            num_pids,
+        })
+    }
+}
+
+impl LoadedIndex {
+    pub(super) fn cuda(&self) -> &Cuda {
+        &self.cuda
+    }
+}
+
+impl DeviceIndex for LoadedIndex {
+    fn load_set(&self, bits: &[u32]) -> Result<DeviceSet> {
+        assert!(bits.len() * 32 >= self.num_pids, "a bit for each pid");
+        Ok(DeviceSet(Box::new(LoadedSet(self.cuda.context.upload(bits)?))))
+    }
+
+    fn search(&self, queries: &[Embeddings<'_>], plan: &Plan, set: Option<&DeviceSet>) -> Result<Vec<Found>> {
+        let set = set.map_or(0, |set| {
+            let LoadedSet(bits) = set.0.downcast_ref().expect("a set of a GPU");
+            bits.assert_of(&self.cuda.context);
+            assert!(bits.len() * 32 >= self.num_pids, "a set of this index");
+            *bits.pointer()
+        });
+        let (dim, num_centroids, num_pids) = (self.codec.host.dim, self.codec.host.num_centroids(), self.num_pids);
+        if num_pids == 0 {
+            return Ok(vec![Found::default(); queries.len()]);
+        }
+        let plan = plan.within(num_pids, num_centroids);
+        let mut orders = Vec::with_capacity(queries.len());
+        for &query in queries {
+            assert!(query.len().is_multiple_of(dim) && !query.is_empty(), "whole rows of {dim}, at least one");
+            let source = match query {
+                Embeddings::Host(embeddings) => Err(embeddings),
+                Embeddings::Device(embeddings) => Ok(Source::device(&self.cuda.context, embeddings)),
+            };
+            let shape = Shape { index: self.number, query_len: query.len() / dim, plan };
+            orders.push(Ordered { shape, set, source });
+        }
+        let mut found = Vec::with_capacity(orders.len());
+        self.cuda.lanes.with(&self.cuda, |lane| {
+            for some in orders.chunks(super::lane::MOST_ORDERS) {
+                found.extend(lane.answer(self, some)?);
+            }
+            Ok(())
+        })?;
+        let unit = |query_len, scale| self.codec.host.score_unit_of(query_len, scale);
+        let answer = |(order, answer): (&Ordered<'_>, super::lane::Answer)| Found {
+            hits: answer.pairs.into_iter().map(|(pid, score)| RawHit { pid, score }).collect(),
+            score_unit: unit(order.shape.query_len, answer.outcome.scale()),
+            candidates: answer.outcome.candidates as usize,
+            rescored: answer.outcome.rescored as usize,
+            refused: answer.outcome.refused(),
+        };
+        Ok(orders.iter().zip(found).map(answer).collect())
+    }
+}

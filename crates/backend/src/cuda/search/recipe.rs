@@ -1,0 +1,348 @@
+//! The launches of a search, and the buffers that they need.
+
+use super::{index::LoadedIndex, lane::Shape};
+use crate::cuda::{
+    Cuda, approx_scores,
+    calls::CudaStream,
+    centroid_table,
+    chosen::ChosenArgument,
+    constants::{Constant, WARP},
+    context::Buffer,
+    modules::{Kernel, KernelVariant, value},
+    probe::{self, CellsShape},
+    quantize_query::{self, JobArgument, OutcomeArgument, Quantized},
+    query_layout,
+    resident::Table,
+    score_kernels::{self, Segments},
+    select::{self, Chunks, EntriesArgument, padded},
+    top_k,
+};
+use crate::{Result, Route};
+use selvedge_kernels::Op;
+use std::mem::offset_of;
+use std::sync::Arc;
+
+/// Passages of a part, one bit each in shared memory.
+pub(in crate::cuda) const PART_PASSAGES: usize = 1 << 16;
+/// Bits of the sum of a state.
+const SUM_BITS: u32 = 24;
+/// Threads of a block that gathers; at least a warp's, for its lists.
+const THREADS: u32 = 128;
+
+pub(in crate::cuda) const CONSTANTS: [Constant; 3] =
+    [("THREADS", THREADS as i64), ("PART_PASSAGES", PART_PASSAGES as i64), ("SUM_BITS", SUM_BITS as i64)];
+
+const _: () = assert!(THREADS as usize >= WARP && select::THREADS as usize >= WARP);
+
+/// A buffer's number of elements, of each buffer of a lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    pub(super) job: usize,
+    pub(super) rows: usize,
+    pub(super) arranged: usize,
+    pub(super) table: usize,
+    pub(super) scores: usize,
+    pub(super) states: usize,
+    pub(super) chunks: usize,
+    pub(super) cells: usize,
+    pub(super) missing: usize,
+    pub(super) candidates: usize,
+    pub(super) rescored: usize,
+    pub(super) output: usize,
+}
+
+/// The buffers of a lane.
+#[derive(Debug)]
+pub(super) struct Arena {
+    /// A [`JobArgument`], and the embeddings of the host.
+    pub(super) job: Buffer<u8>,
+    pub(super) rotated: Buffer<f32>,
+    pub(super) rows: Buffer<i8>,
+    pub(super) arranged: Buffer<i8>,
+    pub(super) table: Arc<Buffer<i32>>,
+    pub(super) scores: Buffer<i32>,
+    /// Zeros between searches.
+    pub(super) states: Buffer<u32>,
+    pub(super) chunks: Buffer<u64>,
+    pub(super) cells: Buffer<u64>,
+    pub(super) missing: Buffer<i32>,
+    pub(super) candidates: Buffer<u64>,
+    pub(super) rescored: Buffer<u64>,
+    /// An [`OutcomeArgument`], and the keys of the hits.
+    pub(super) output: Buffer<u64>,
+}
+
+/// Elements of the output before the keys.
+pub(super) const OUTCOME_WORDS: usize = size_of::<OutcomeArgument>() / size_of::<u64>();
+
+/// The kernels of a search and its numbers.
+pub(super) struct Recipe<'a> {
+    cuda: &'a Cuda,
+    index: &'a LoadedIndex,
+    shape: Shape,
+    num_centroids: usize,
+    pitch: usize,
+}
+
+/// The kernels of a search, loaded before its launches are recorded.
+struct Kernels {
+    quantize_query: Kernel,
+    centroid_table: Kernel,
+    best_of_chunks: Kernel,
+    best: Kernel,
+    cells: Kernel,
+    gather: Kernel,
+    drain: Kernel,
+    approx_scores: Kernel,
+    maxsim: Kernel,
+}
+
+impl<'a> Recipe<'a> {
+    /// The launches of searches of `shape` in an index.
+    ///
+    /// # Errors
+    /// [`Error::TableTooLarge`](crate::Error::TableTooLarge) if the centroid table exceeds its share of the memory.
+    pub(super) fn new(cuda: &'a Cuda, index: &'a LoadedIndex, shape: Shape) -> Result<Self> {
+        let num_centroids = index.codec.host.num_centroids();
+        let pitch = centroid_table::checked_pitch(cuda, num_centroids, shape.query_len)?;
+        Ok(Self { cuda, index, shape, num_centroids, pitch })
+    }
+
+    fn chunks(&self, num: usize, columns: usize, most: usize) -> Option<Chunks> {
+        Chunks::new(&self.cuda.context, num, columns, most)
+    }
+
+    /// The chunks in which the states are drained: at least one.
+    fn drained(&self, ndocs: usize) -> Chunks {
+        let num = self.index.num_pids;
+        self.chunks(num, 1, ndocs).unwrap_or(Chunks { len: num, number: 1 })
+    }
+
+    /// Sizes of the buffers.
+    pub(super) fn sizes(&self) -> Sizes {
+        let Shape { query_len, plan, .. } = self.shape;
+        let (dim, num_pids) = (self.index.codec.host.dim, self.index.num_pids);
+        let of_chunks = |num, columns, most| {
+            self.chunks(num, columns, most).map_or(0, |chunks: Chunks| columns * chunks.number * most)
+        };
+        let rows = query_len * dim;
+        let sizes = Sizes {
+            job: size_of::<JobArgument>() + rows * size_of::<f32>(),
+            rows,
+            arranged: query_layout::arranged_len(dim, query_len),
+            table: self.num_centroids * self.pitch,
+            output: OUTCOME_WORDS + padded(plan.k),
+            ..Sizes::default()
+        };
+        match plan.route {
+            Route::Everything => Sizes { scores: num_pids, chunks: of_chunks(num_pids, 1, plan.k), ..sizes },
+            Route::Set { num_rescored } => Sizes {
+                scores: num_pids,
+                rescored: padded(num_rescored),
+                chunks: of_chunks(num_pids, 1, num_rescored).max(of_chunks(num_rescored, 1, plan.k)),
+                ..sizes
+            },
+            Route::Cells { nprobe, ndocs, num_rescored } => {
+                let CellsShape { most, .. } = CellsShape::new(self.num_centroids, nprobe);
+                let chunks = [
+                    of_chunks(self.num_centroids, query_len, most),
+                    self.drained(ndocs).number * ndocs,
+                    of_chunks(ndocs, 1, num_rescored),
+                    of_chunks(num_rescored, 1, plan.k),
+                ];
+                Sizes {
+                    scores: ndocs,
+                    states: num_pids,
+                    chunks: chunks.into_iter().max().expect("four"),
+                    cells: query_len * padded(most),
+                    missing: query_len,
+                    candidates: padded(ndocs),
+                    rescored: padded(num_rescored),
+                    ..sizes
+                }
+            }
+        }
+    }
+
+    fn kernels(&self) -> Result<Kernels> {
+        let modules = &self.cuda.modules;
+        let codec = KernelVariant::codec(&self.index.codec.host);
+        let kernel = |op, name| modules.kernel(op, codec, name);
+        Ok(Kernels {
+            quantize_query: kernel(Op::QuantizeQuery, "quantize_query")?,
+            centroid_table: kernel(Op::CentroidTable, "centroid_table")?,
+            best_of_chunks: kernel(Op::TopK, "best_of_chunks")?,
+            best: kernel(Op::TopK, "best")?,
+            cells: kernel(Op::Probe, "cells")?,
+            gather: kernel(Op::Candidates, "gather")?,
+            drain: kernel(Op::Candidates, "drain")?,
+            approx_scores: kernel(Op::ApproxScores, approx_scores::NAME)?,
+            maxsim: kernel(Op::Maxsim, "maxsim")?,
+        })
+    }
+
+    /// Prepares the launches: a function that puts them on a stream, with the buffers of `arena`.
+    ///
+    /// # Safety
+    /// When the function is called, the arena has the [sizes](Self::sizes), and when the launches run, `arena.job` has
+    /// a job with embeddings of the shape and a set of the index, and `arena.states` are zeros.
+    pub(super) unsafe fn launches<'b>(
+        &'b self,
+        arena: &'b Arena,
+        stream: &'b CudaStream,
+    ) -> Result<impl FnOnce() -> Result<()> + 'b> {
+        let kernels = self.kernels()?;
+        Ok(move || {
+            let table = Table {
+                entries: Arc::clone(&arena.table),
+                num_centroids: self.num_centroids,
+                query_len: self.shape.query_len,
+                pitch: self.pitch,
+            };
+            let run = Run { recipe: self, kernels: &kernels, arena, stream, table: &table };
+            // SAFETY: the caller guarantees the sizes and the job.
+            unsafe { run.all() }
+        })
+    }
+}
+
+/// Launches of one recording.
+struct Run<'a> {
+    recipe: &'a Recipe<'a>,
+    kernels: &'a Kernels,
+    arena: &'a Arena,
+    stream: &'a CudaStream,
+    table: &'a Table,
+}
+
+impl Run<'_> {
+    /// Launches everything.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`].
+    unsafe fn all(&self) -> Result<()> {
+        let Run { recipe: Recipe { index, shape, .. }, kernels, arena, stream, table } = *self;
+        let Arena { rows, arranged, rotated, .. } = arena;
+        let (job, set) = (*arena.job.pointer(), ChosenArgument::set_at(arena.job.pointer() + JobArgument::SET));
+        let quantized = Quantized { outcome: *arena.output.pointer(), rows, arranged, rotated };
+        let codec = &index.codec;
+        // SAFETY: the buffers have the lengths that `Recipe::sizes` gives them, by the shapes of the kernels; the
+        // caller guarantees the job.
+        unsafe {
+            let query_len = shape.query_len;
+            quantize_query::launch(&kernels.quantize_query, stream, quantized, job, &codec.signs, query_len)?;
+            centroid_table::launch(&kernels.centroid_table, stream, table, codec, rows)?;
+            let (chosen, number) = match shape.plan.route {
+                Route::Everything => (set, index.num_pids),
+                Route::Set { num_rescored } => {
+                    self.rescore((set, index.num_pids), num_rescored)?;
+                    (ChosenArgument::keys(&arena.rescored), num_rescored)
+                }
+                Route::Cells { nprobe, ndocs, num_rescored } => {
+                    self.candidates(nprobe, ndocs, set)?;
+                    self.rescore((ChosenArgument::keys(&arena.candidates), ndocs), num_rescored)?;
+                    (ChosenArgument::keys(&arena.rescored), num_rescored)
+                }
+            };
+            self.score(&kernels.maxsim, Some(arranged), (chosen, number))?;
+            let scores = EntriesArgument::scores(&arena.scores, chosen, number);
+            let best = arena.output.pointer() + size_of::<OutcomeArgument>() as u64;
+            self.select(scores, shape.plan.k, best, offset_of!(OutcomeArgument, found))
+        }
+    }
+
+    /// Writes the best `ndocs` of the probed cells to the candidates.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`].
+    unsafe fn candidates(&self, nprobe: usize, ndocs: usize, set: ChosenArgument) -> Result<()> {
+        let Run { recipe, kernels, arena, stream, table } = *self;
+        let (query_len, num_pids) = (table.query_len, recipe.index.num_pids);
+        let cells = CellsShape::new(table.num_centroids, nprobe);
+        let sizes = [padded(cells.most), cells.probed, query_len].map(|size| size as u32);
+        let drained = recipe.drained(ndocs);
+        let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
+        // SAFETY: as in `all`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
+        unsafe {
+            let columns = EntriesArgument::columns(&table.entries, table.num_centroids, table.pitch);
+            let entries = self.of_chunks(columns, query_len, cells.most)?;
+            let found = (&arena.cells, &arena.missing);
+            probe::launch_cells(&kernels.cells, stream, found, &entries, table, cells)?;
+            let gathered = [
+                arena.states.argument(),
+                recipe.index.segments.argument(),
+                recipe.index.parts.argument(),
+                arena.cells.argument(),
+                arena.missing.argument(),
+                value(&sizes[0]),
+                value(&sizes[1]),
+                value(&sizes[2]),
+            ];
+            kernels.gather.launch_on(stream, (recipe.index.parts.len(), query_len), THREADS, &gathered)?;
+            let set = set.set_address();
+            let arguments = [
+                arena.chunks.argument(),
+                arena.states.argument(),
+                value(&set),
+                value(&num),
+                value(&chunk),
+                value(&most),
+            ];
+            kernels.drain.launch_on(stream, (drained.number, 1), select::THREADS, &arguments)?;
+            let keys = EntriesArgument::keys(&arena.chunks, drained.number * ndocs);
+            let found = arena.output.pointer() + offset_of!(OutcomeArgument, candidates) as u64;
+            top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, ndocs)
+        }
+    }
+
+    /// Writes the best `most` of the chosen passages, by approximate scores, to those that are rescored.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`].
+    unsafe fn rescore(&self, (chosen, number): (ChosenArgument, usize), most: usize) -> Result<()> {
+        // SAFETY: as in `all`.
+        unsafe {
+            self.score(&self.kernels.approx_scores, None, (chosen, number))?;
+            let scores = EntriesArgument::scores(&self.arena.scores, chosen, number);
+            self.select(scores, most, *self.arena.rescored.pointer(), offset_of!(OutcomeArgument, rescored))
+        }
+    }
+
+    /// Scores the chosen passages.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`].
+    unsafe fn score(&self, kernel: &Kernel, query: Option<&Buffer<i8>>, chosen: (ChosenArgument, usize)) -> Result<()> {
+        let Run { recipe: Recipe { cuda, index, .. }, arena, stream, table, .. } = *self;
+        let segments = Segments { segments: &index.segments, codec: index.codec.argument() };
+        // SAFETY: as in `all`: there is a score for each.
+        unsafe { score_kernels::launch(kernel, cuda, stream, &arena.scores, segments, table, query, chosen) }
+    }
+
+    /// Writes the best `most` entries to the address `best`, and their number to a field of the outcome.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`]; `best` has [`padded`] keys.
+    unsafe fn select(&self, entries: EntriesArgument, most: usize, best: u64, field: usize) -> Result<()> {
+        let found = self.arena.output.pointer() + field as u64;
+        // SAFETY: the caller guarantees the lengths.
+        unsafe {
+            let entries = self.of_chunks(entries, 1, most)?;
+            top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, most)
+        }
+    }
+
+    /// Replaces many entries by the best of their chunks.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`].
+    unsafe fn of_chunks(&self, entries: EntriesArgument, columns: usize, most: usize) -> Result<EntriesArgument> {
+        let Some(chunks) = self.recipe.chunks(entries.num(), columns, most) else { return Ok(entries) };
+        let best = &self.arena.chunks;
+        // SAFETY: the caller guarantees the lengths.
+        unsafe {
+            select::launch_chunks(&self.kernels.best_of_chunks, self.stream, best, &entries, (chunks, columns), most)?;
+        }
+        Ok(EntriesArgument::keys(best, chunks.number * most))
+    }
+}
