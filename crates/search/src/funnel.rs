@@ -32,8 +32,8 @@ const SHORT_LISTS: f64 = 1.0 / 64.0;
 #[derive(Clone, Copy)]
 pub(crate) struct Depth {
     k: usize,
-    nprobe: usize,
-    ndocs: usize,
+    pub(crate) nprobe: usize,
+    pub(crate) ndocs: usize,
     /// Candidates scored with their residuals.
     pub(crate) num_rescored: usize,
 }
@@ -85,7 +85,7 @@ impl<B: Backend> Searcher<B> {
     ///
     /// Of a thin set, the best passages are less similar to the query, so that centroids alone rank them less reliably.
     /// Where cells hold many passages, most of the time goes to the lists; then more candidates are scored in full.
-    fn adapted(&self, depth: Depth, set: Option<&PassageSet>) -> Depth {
+    pub(crate) fn adapted(&self, depth: Depth, set: Option<&PassageSet>) -> Depth {
         let is_thin = set.is_some_and(|set| set.len() <= self.num_passages / THIN);
         let more = if is_thin { self.passages_probed(depth.nprobe) * RESCORED_SHARE } else { 0.0 };
         Depth { num_rescored: depth.num_rescored.max(depth.ndocs.min(more as usize)), ..depth }
@@ -101,7 +101,7 @@ impl<B: Backend> Searcher<B> {
 
     /// Whether scoring a set by all its centroids is less work than gathering `ndocs` candidates from `nprobe` cells
     /// and scoring those.
-    fn is_small(&self, set: &PassageSet, nprobe: usize, ndocs: usize) -> bool {
+    pub(crate) fn is_small(&self, set: &PassageSet, nprobe: usize, ndocs: usize) -> bool {
         set.len() as f64 <= ndocs as f64 + SCORES_PER_PROBED * self.passages_probed(nprobe)
     }
 

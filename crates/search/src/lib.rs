@@ -83,6 +83,7 @@ mod exact;
 pub mod filter;
 mod funnel;
 pub mod fusion;
+mod on_device;
 mod params;
 mod passage_set;
 pub mod query;

@@ -2,7 +2,7 @@
 
 use crate::{Error, Filter, ResidentSegment, Result, Searcher, filter};
 use lru::LruCache;
-use selvedge_backend::{Backend, Pid};
+use selvedge_backend::{Backend, DeviceIndex, DeviceSet, Pid};
 use selvedge_index::RoaringBitmap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,6 +18,8 @@ pub struct PassageSet {
     owner: Arc<()>,
     segments: Vec<SegmentSet>,
     len: usize,
+    /// The set in the memory of a device, from its first search there on.
+    on_device: Arc<OnceLock<DeviceSet>>,
     /// Whether these are all passages that are not deleted, rather than a restriction.
     is_everything: bool,
 }
@@ -106,7 +108,24 @@ impl PassageSet {
 
     fn new(owner: &Arc<()>, segments: Vec<SegmentSet>) -> Self {
         let len = segments.iter().map(|segment| segment.passages.len() as usize).sum();
-        Self { owner: Arc::clone(owner), segments, len, is_everything: false }
+        Self { owner: Arc::clone(owner), segments, len, on_device: Arc::default(), is_everything: false }
+    }
+
+    /// The set in the memory of a device, which has the index of the searcher that made it.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the device fails.
+    pub(crate) fn on_device(&self, index: &dyn DeviceIndex, num_pids: usize) -> Result<&DeviceSet> {
+        if let Some(set) = self.on_device.get() {
+            return Ok(set);
+        }
+        let mut bits = vec![0; num_pids.div_ceil(32)];
+        for pid in self.pids() {
+            bits[pid as usize / 32] |= 1 << (pid % 32);
+        }
+        // Two threads may upload it at the same time.
+        let set = index.load_set(&bits)?;
+        Ok(self.on_device.get_or_init(|| set))
     }
 
     /// Checks that the set belongs to a searcher.

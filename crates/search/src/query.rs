@@ -4,14 +4,12 @@
 //! [`Backend::quantize_query`]: selvedge_backend::Backend::quantize_query
 
 use crate::{Error, Result};
+use selvedge_backend::Embeddings;
+pub use selvedge_backend::MAX_COMPONENT;
 
 /// Largest number of query tokens. Scores fit an i32 for any number, because similarities are shifted right by
 /// `ceil(log2 Q)`; the limit bounds that loss of precision to 12 bits.
 pub const MAX_QUERY_TOKENS: usize = 4096;
-
-/// Largest absolute value of a component. Embeddings have about unit length; from about 1e25 on, rotation and scores
-/// would overflow f32.
-pub const MAX_COMPONENT: f32 = 1e12;
 
 /// Checks `embeddings (Q, D) f32` of a query.
 ///
@@ -24,15 +22,35 @@ pub const MAX_COMPONENT: f32 = 1e12;
 /// # Panics
 /// If `dim` is 0.
 pub fn check(dim: usize, embeddings: &[f32]) -> Result<()> {
-    if !embeddings.len().is_multiple_of(dim) {
-        return Err(Error::DimMismatch { expected: dim, found: embeddings.len() });
-    }
-    if embeddings.len() / dim > MAX_QUERY_TOKENS {
-        return Err(Error::QueryTooLong { found: embeddings.len() / dim, limit: MAX_QUERY_TOKENS });
-    }
+    check_len(dim, embeddings.len())?;
     match embeddings.iter().position(|x| !x.is_finite() || x.abs() > MAX_COMPONENT) {
-        Some(at) if embeddings[at].is_finite() => Err(Error::TooLarge { token: at / dim, component: embeddings[at] }),
-        Some(at) => Err(Error::NotFinite { token: at / dim }),
+        Some(at) => Err(bad_component(at / dim, embeddings[at])),
         None => Ok(()),
+    }
+}
+
+/// Checks embeddings as far as the host can see them: those of a device are checked there, when they are searched.
+pub(crate) fn check_embeddings(dim: usize, embeddings: Embeddings<'_>) -> Result<()> {
+    match embeddings {
+        Embeddings::Host(embeddings) => check(dim, embeddings),
+        embeddings => check_len(dim, embeddings.len()),
+    }
+}
+
+fn check_len(dim: usize, len: usize) -> Result<()> {
+    if !len.is_multiple_of(dim) {
+        return Err(Error::DimMismatch { expected: dim, found: len });
+    }
+    if len / dim > MAX_QUERY_TOKENS {
+        return Err(Error::QueryTooLong { found: len / dim, limit: MAX_QUERY_TOKENS });
+    }
+    Ok(())
+}
+
+/// The error of a component that is not finite or too large.
+pub(crate) fn bad_component(token: usize, component: f32) -> Error {
+    match component.is_finite() {
+        true => Error::TooLarge { token, component },
+        false => Error::NotFinite { token },
     }
 }

@@ -1,7 +1,7 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
 use crate::{Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
-use selvedge_backend::{Backend, Pid};
+use selvedge_backend::{Backend, Embeddings, Pid};
 use selvedge_index::Index;
 use std::sync::Arc;
 
@@ -61,6 +61,17 @@ pub trait Search: Send + Sync {
     /// answered; [`Error::Backend`](crate::Error::Backend) if the device fails.
     fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>)
     -> Result<Vec<Ranking>>;
+
+    /// Answers queries whose embeddings are on the host or on a device; see [`Searcher::search_embeddings`].
+    ///
+    /// # Errors
+    /// As [`Searcher::search_embeddings`].
+    fn search_embeddings(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+    ) -> Result<Vec<Ranking>>;
 
     /// Returns the decoded embeddings of a passage, `(L, D) f32`.
     ///
@@ -133,6 +144,15 @@ impl<B: Backend + 'static> Search for Searcher<B> {
         set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
         self.search_batch(queries, params, set)
+    }
+
+    fn search_embeddings(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+    ) -> Result<Vec<Ranking>> {
+        self.search_embeddings(queries, params, set)
     }
 
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {

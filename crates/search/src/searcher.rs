@@ -6,7 +6,9 @@ use crate::passage_set::{FilterCache, filter_cache};
 use crate::ranking::Clock;
 use crate::{Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
 use rayon::prelude::*;
-use selvedge_backend::{Backend, CheckedCodec, CompressedPassages, Embeddings, Pid, RawHit};
+use selvedge_backend::{
+    Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, IndexPart, Pid, RawHit,
+};
 use selvedge_index::{CodecEntry, Columns, Deleted, Index, InvertedLists, RoaringBitmap, Segment};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -64,6 +66,8 @@ pub struct Searcher<B: Backend> {
     pub(crate) resident: Arc<B::Codec>,
     codec: CodecEntry,
     pub(crate) segments: Vec<ResidentSegment<B>>,
+    /// The index in the memory of a device, if the backend searches it there.
+    pub(crate) on_device: Option<Box<dyn DeviceIndex>>,
     pub(crate) num_passages: usize,
     /// Directory of the index.
     pub(crate) path: PathBuf,
@@ -114,15 +118,22 @@ impl<B: Backend> Searcher<B> {
                 Some(before) => Arc::clone(&before.passages),
                 None => Arc::new(backend.load_passages(&resident, segment.passages.clone())?),
             };
+            backend.load_lists(&passages, &|| cell_lists(&segment.lists))?;
             Ok(ResidentSegment::new(segment, passages, before))
         };
-        let segments = index.segments().iter().map(load).collect::<Result<_>>()?;
+        let segments = index.segments().iter().map(load).collect::<Result<Vec<_>>>()?;
+        let part = |segment: &ResidentSegment<B>| IndexPart {
+            passages: Arc::clone(&segment.passages),
+            first_pid: segment.first_pid,
+        };
+        let on_device = backend.load_index(&resident, segments.iter().map(part).collect())?;
         let (codec, num_passages) = (index.manifest().codec, index.num_passages() as usize);
         let mut searcher = Self {
             backend,
             resident,
             codec,
             segments,
+            on_device,
             num_passages,
             path: index.path().into(),
             owner: Arc::default(),
@@ -191,7 +202,33 @@ impl<B: Backend> Searcher<B> {
     /// has made the set; [`Error::Backend`](crate::Error::Backend) if the device fails.
     pub fn search(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking> {
         query::check(self.dim(), embeddings)?;
-        self.answer(embeddings, params, self.allowed(set)?)
+        let set = self.allowed(set)?;
+        match &self.on_device {
+            Some(index) => {
+                let mut rankings = self.answer_on_device(&**index, &[Embeddings::Host(embeddings)], params, set)?;
+                Ok(rankings.pop().expect("one query"))
+            }
+            None => self.answer(embeddings, params, set),
+        }
+    }
+
+    /// Answers queries whose embeddings are on the host or on a device, `(Q, D)` each. Those of the device that searches
+    /// stay there; any other backend copies them to the host.
+    ///
+    /// # Errors
+    /// As [`Searcher::search_batch`]. Embeddings on a device are checked when they are searched.
+    pub fn search_embeddings(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+    ) -> Result<Vec<Ranking>> {
+        if let Some(index) = &self.on_device {
+            queries.iter().try_for_each(|&query| query::check_embeddings(self.dim(), query))?;
+            return self.answer_on_device(&**index, queries, params, self.allowed(set)?);
+        }
+        let queries = queries.iter().map(|query| query.to_host()).collect::<Result<Vec<_>, _>>()?;
+        self.search_batch(&queries, params, set)
     }
 
     /// Answers many queries `(Q, D) f32` on the current rayon pool: approximate searches one core per query, exhaustive
@@ -209,6 +246,10 @@ impl<B: Backend> Searcher<B> {
     ) -> Result<Vec<Ranking>> {
         queries.iter().try_for_each(|query| query::check(self.dim(), query.as_ref()))?;
         let set = self.allowed(set)?;
+        if let Some(index) = &self.on_device {
+            let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query.as_ref())).collect();
+            return self.answer_on_device(&**index, &queries, params, set);
+        }
         match params.mode {
             Mode::Exact => self.exact_batch(queries, params.k, set),
             Mode::Approximate { .. } => {
@@ -254,6 +295,16 @@ impl<B: Backend> Searcher<B> {
         let hit = |hit: RawHit| Hit { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
         Ok(hits.into_iter().map(hit).collect())
     }
+}
+
+/// Unpacks the lists of a segment.
+fn cell_lists(lists: &InvertedLists) -> CellLists {
+    let mut unpacked = CellLists { starts: vec![0], pids: Vec::with_capacity(lists.num_entries() as usize) };
+    for code in 0..lists.num_lists() as u32 {
+        lists.for_each(code, |pid| unpacked.pids.push(pid));
+        unpacked.starts.push(unpacked.pids.len() as u64);
+    }
+    unpacked
 }
 
 /// Parameters that `selvedge tune` stored in the manifest, ascending by `k`; empty if there are none or they cannot be
