@@ -12,7 +12,7 @@
 //                   unpacks the passage once per panel
 //   lane            (g, t) = (lane / 4, lane % 4) unpacks its chunks of tokens g and g + 8 straight into the left side
 //                   of the product, so levels never leave registers
-//   shared memory   none
+//   shared memory   the segment of each warp: its addresses would be too many for the registers
 //   bound           compute: the integer pipe. 620 instructions per 16 tokens and 32 query tokens in SASS (sm_90,
 //                   D = 128, 2 bits, trellis), of which 366 go to that pipe (732 clocks) and 16 are products (103
 //                   clocks at 62 % of the int8 peak)
@@ -60,7 +60,7 @@ __device__ __forceinline__ void unpack_and_multiply(int (&sums)[PANEL_TILES][4],
 
 // Raises `best` to the similarities of the tokens, whose residual part is `sums`.
 __device__ __forceinline__ void fold(int (&best)[PANEL_TILES][2], const int (&sums)[PANEL_TILES][4],
-                                     const Codec& codec, const Segment& segment, TokenPair token,
+                                     const Codec& codec, const volatile Segment& segment, TokenPair token,
                                      const int* __restrict__ table, u32 pitch, u32 panel) {
     for (int half = 0; half < 2; ++half) {
         const u32 of = half ? token.high : token.low;
@@ -99,11 +99,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6)
 maxsim(int* scores, const Segment* __restrict__ segments, Codec codec, const int* __restrict__ table,
        const Pair* __restrict__ query, Chosen chosen, u32 num_segments, u32 num_chosen, u32 pitch, u32 query_len,
        u32 shift) {
+    __shared__ Segment held[THREADS / WARP];
     const LevelTable levels(codec.levels);
     for (u32 at = grid_warp(); at < num_chosen; at += grid_warps()) {
         const u32 pid = chosen_pid(chosen, at);
-        const Segment& segment = segment_of(segments, num_segments, pid);
-        const Tokens tokens = tokens_of(segment, pid);
+        const Segment& found = segment_of(segments, num_segments, pid);
+        const Tokens tokens = tokens_of(found, pid);
+        __syncwarp(); // before the segment of the last passage is overwritten
+        if (lane_number() == 0) held[warp_number()] = found;
+        __syncwarp();
+        // Volatile, so that an address is loaded when it is used and takes no register in between.
+        const volatile Segment& segment = held[warp_number()];
         int score = 0;
         for (u32 panel = 0; panel < query_len && tokens.start < tokens.end; panel += PANEL) {
             int best[PANEL_TILES][2];

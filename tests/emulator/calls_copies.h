@@ -41,6 +41,7 @@ inline int copy_to_device(Locked& locked, Pointer to, const void* from, std::siz
                           std::shared_ptr<Task>* task = nullptr) {
     Context* const context = locked.context;
     if (!named(*context, {{to, bytes}})) return INVALID_VALUE;
+    note("upload");
     std::shared_ptr<std::vector<unsigned char>> staged;
     if (!pinned.holds(from, bytes) && !locked.stream->capture) {
         const auto* first = static_cast<const unsigned char*>(from);
@@ -55,6 +56,7 @@ inline int copy_to_device(Locked& locked, Pointer to, const void* from, std::siz
 inline int copy_to_host(Locked& locked, void* to, Pointer from, std::size_t bytes, bool wait) {
     Context* const context = locked.context;
     if (!named(*context, {{from, bytes}})) return INVALID_VALUE;
+    note("download");
     std::shared_ptr<Task> task;
     const int code = issue(locked, [context, to, from, bytes] {
         if (usable(*context, "cuMemcpyDtoH", {{from, bytes}})) std::memcpy(to, address(from), bytes);
@@ -83,6 +85,7 @@ template <class T> int fill(void* stream, Pointer to, T value, std::size_t n) {
     if (!locked) return locked.code;
     Context* const context = locked.context;
     if (!named(*context, {{to, n * sizeof value}})) return INVALID_VALUE;
+    note("fill");
     return issue(locked, [=] {
         if (!usable(*context, "cuMemsetD", {{to, n * sizeof value}})) return;
         for (std::size_t i = 0; i < n; ++i) static_cast<T*>(address(to))[i] = value;

@@ -43,6 +43,7 @@ inline void run_kernel(Context& context, const Launched& launched) {
     for (const auto& value : launched.values) arguments.push_back(value.get());
     const Kernel kernel{function.entry, module->shared_begin, module->shared_end};
     const std::uint64_t number = seed(++launches);
+    note("launch", function.name.c_str());
     Fault fault = launch(kernel, launched.grid, launched.threads, launched.dynamic_shared, arguments.data(), number,
                          &context.memory);
     if (fault.empty()) fault = {context.memory.damage(), true};

@@ -164,6 +164,7 @@ int cuEventSynchronize(void* handle) {
     const auto event = find(locked.context->events, handle);
     if (!event) return INVALID_HANDLE;
     if (const int code = refuse_captured(*event)) return code;
+    note("wait");
     finish(event->record);
     locked.device().trim(false);
     return locked.context->fault;

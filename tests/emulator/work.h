@@ -1,6 +1,7 @@
 // Issuing work to streams, waiting for it, and what a capture does to both.
 #pragma once
 #include "context.h"
+#include "log.h"
 
 #include <cstdio>
 #include <functional>
@@ -89,6 +90,7 @@ inline int issue(Locked& locked, std::function<void()> work, std::shared_ptr<Tas
 // Waits for all work of the stream of a call. To wait for the legacy default stream is to wait for those that it waits
 // for.
 inline int wait_for_stream(Locked& locked) {
+    note("wait");
     if (const int code = refuse_in_capture(*locked.stream)) return code;
     std::shared_ptr<Task> last = locked.stream->last;
     if (locked.stream == locked.context->legacy) {
