@@ -155,6 +155,16 @@ pub trait Backend: Send + Sync {
     /// [`Error::ArrayLength`] if the arrays do not fit each other and the codec; otherwise if the device fails.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
 
+    /// Checks that `bytes` more fit into the backend's memory, before anything is copied: the default body, of a backend
+    /// in the memory of the host, checks nothing.
+    ///
+    /// # Errors
+    /// [`Error::OutOfDeviceMemory`] if they do not fit.
+    fn check_memory(&self, bytes: u64) -> Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Copies the inverted lists of a segment to its passages, once, if the backend needs them for
     /// [`load_index`](Self::load_index): the default body does nothing.
     ///

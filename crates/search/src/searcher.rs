@@ -89,6 +89,7 @@ impl<B: Backend> Searcher<B> {
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) if the arrays of a segment do not fit each other, or the device fails.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
+        backend.check_memory(needed_bytes::<B>(index, &[]))?;
         let resident = Arc::new(backend.load_codec(index.codec()?.params.clone())?);
         Self::of_index(Arc::new(backend), resident, index, &[])
     }
@@ -112,6 +113,7 @@ impl<B: Backend> Searcher<B> {
         index: &Index,
         before: &[ResidentSegment<B>],
     ) -> Result<Self> {
+        backend.check_memory(needed_bytes(index, before))?;
         let load = |segment: &Segment| {
             let before = before.iter().find(|before| before.holds(segment));
             let passages = match before {
@@ -295,6 +297,19 @@ impl<B: Backend> Searcher<B> {
         let hit = |hit: RawHit| Hit { pid: hit.pid, score: hit.score as f32 * unit, raw: hit.score };
         Ok(hits.into_iter().map(hit).collect())
     }
+}
+
+/// Bytes that the segments of an index take in a device's memory, but for those that are loaded: arrays, unpacked lists,
+/// and a score and a state of each passage for a search.
+fn needed_bytes<B: Backend>(index: &Index, before: &[ResidentSegment<B>]) -> u64 {
+    let of_segment = |segment: &Segment| {
+        let CompressedPassages { offsets, codes, residuals, weights } = &segment.passages;
+        let arrays: usize = [offsets, codes, residuals, weights].map(|array| array.len()).iter().sum();
+        let lists = 8 * (segment.lists.num_lists() as u64 + 1) + 4 * segment.lists.num_entries();
+        arrays as u64 + lists + 8 * u64::from(segment.lists.num_passages())
+    };
+    let is_new = |segment: &&Segment| !before.iter().any(|before| before.holds(segment));
+    index.segments().iter().filter(is_new).map(of_segment).sum()
 }
 
 /// Unpacks the lists of a segment.

@@ -3,6 +3,7 @@
 use super::{
     approx_scores::approx_scores,
     assign::{Centroids, assign},
+    calls::{self, CallerContext, CudaStream, DeviceFloat, DevicePtr},
     centroid_sums::centroid_sums,
     centroid_table::centroid_table,
     compress::compress,
@@ -50,9 +51,23 @@ impl Cuda {
     /// capability below 8.0) or newer than NVRTC; [`Error::NvrtcNewerThanDriver`] if every NVRTC is of a newer major
     /// version than the driver; [`Error::Cuda`] if a call of the driver fails.
     pub fn new(ordinal: usize) -> Result<Self> {
-        let refused = |error: Unavailable| Error::without_cuda(ordinal, error);
-        let driver = Driver::get().map_err(refused)?;
-        Self::with(driver, Nvrtc::for_driver(&driver).map_err(refused)?, Cubins::of_user(), ordinal)
+        Self::open(CudaOptions { device: ordinal, ..CudaOptions::default() })
+    }
+
+    /// Opens a device by options.
+    ///
+    /// # Errors
+    /// As [`Cuda::new`].
+    pub fn open(options: CudaOptions) -> Result<Self> {
+        let CudaOptions { device, context, memory_bytes, driver, nvrtc, cubins } = options;
+        let refused = |error: Unavailable| Error::without_cuda(device, error);
+        let driver = driver.map_or_else(Driver::get, Ok).map_err(refused)?;
+        let nvrtc = nvrtc.map_or_else(|| Nvrtc::for_driver(&driver), Ok).map_err(refused)?;
+        nvrtc.check(&driver).map_err(refused)?;
+        let context = Context::new(driver, device, context.as_ref(), memory_bytes.unwrap_or(u64::MAX))?;
+        let cubins = cubins.unwrap_or_else(Cubins::of_user);
+        let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins)?);
+        Ok(Self { lanes: Arc::default(), modules, context })
     }
 
     /// Opens device number `ordinal` of `driver`, with kernels compiled by `nvrtc` and cached in `cubins`.
@@ -62,10 +77,8 @@ impl Cuda {
     /// than the compiler; [`Error::NvrtcNewerThanDriver`] if the compiler is of a newer major version than the driver;
     /// [`Error::Cuda`] if a call of the driver fails.
     pub fn with(driver: Driver, nvrtc: Nvrtc, cubins: Cubins, ordinal: usize) -> Result<Self> {
-        nvrtc.check(&driver).map_err(|error| Error::without_cuda(ordinal, error))?;
-        let context = Context::new(driver, ordinal)?;
-        let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins)?);
-        Ok(Self { lanes: Arc::default(), modules, context })
+        let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(cubins));
+        Self::open(CudaOptions { device: ordinal, driver, nvrtc, cubins, ..CudaOptions::default() })
     }
 
     /// Uploads embeddings to device memory.
@@ -74,6 +87,28 @@ impl Cuda {
     /// [`Error::OutOfDeviceMemory`] if they do not fit, [`Error::Cuda`] if a call of the driver fails.
     pub fn upload_embeddings(&self, embeddings: &[f32]) -> Result<DeviceEmbeddings<'static>> {
         DeviceEmbeddings::new(&self.context, embeddings)
+    }
+
+    /// Names embeddings that cudarc has allocated, a `CudaSlice` or `CudaView`, and that work on `stream`, or on their
+    /// own, writes. Nothing is copied. They stay borrowed as long as the result lives.
+    ///
+    /// Call this on the thread that has launched the work: see [`embeddings_at`](Self::embeddings_at).
+    ///
+    /// # Errors
+    /// As [`embeddings_at`](Self::embeddings_at).
+    ///
+    /// # Panics
+    /// If the stream is of another context.
+    pub fn embeddings_of<'a, T: DeviceFloat>(
+        &self,
+        memory: &'a impl DevicePtr<T>,
+        stream: &CudaStream,
+    ) -> Result<DeviceEmbeddings<'a>> {
+        let pointer = calls::read_by(memory, stream);
+        assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
+        // SAFETY: the memory is borrowed, so it is not freed, and it is written to only through cudarc, which keeps the
+        // borrow; the stream lives during the call.
+        unsafe { self.embeddings_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast()) }
     }
 
     /// Names embeddings in the memory of another library: `len` components from the address `pointer` on, which work on
@@ -107,6 +142,25 @@ impl Cuda {
     pub fn synchronize(&self) -> Result<()> {
         self.context.synchronize()
     }
+}
+
+/// How a GPU is opened. The default is the primary context of the first device, all of its memory, and the driver and
+/// NVRTC of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct CudaOptions {
+    /// Number of the device among [`devices`](super::devices).
+    pub device: usize,
+    /// Context to work in; the device's primary one if there is none.
+    pub context: Option<CallerContext>,
+    /// Largest number of bytes of device memory; all of it if there is none. More is an
+    /// [`Error::OutOfDeviceMemory`], of an index before anything is uploaded.
+    pub memory_bytes: Option<u64>,
+    /// Driver; the machine's if there is none.
+    pub driver: Option<Driver>,
+    /// Compiler of the kernels; the machine's if there is none.
+    pub nvrtc: Option<Nvrtc>,
+    /// Cache of compiled kernels; the user's if there is none.
+    pub cubins: Option<Cubins>,
 }
 
 impl Backend for Cuda {
@@ -150,6 +204,10 @@ impl Backend for Cuda {
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
         passages.validate_lengths(codec.host.sizes())?;
         LoadedPassages::new(&self.context, Arc::clone(codec), &passages)
+    }
+
+    fn check_memory(&self, bytes: u64) -> Result<()> {
+        self.context.check_memory(bytes)
     }
 
     fn load_lists(&self, passages: &Self::Passages, lists: &dyn Fn() -> CellLists) -> Result<()> {

@@ -5,7 +5,7 @@
 //! the device.
 
 use super::{
-    calls::{self, CudaContext, CudaStream, Entered, Memory, Pool},
+    calls::{self, CallerContext, CudaContext, CudaStream, Entered, Memory, Pool},
     driver::{Device, Driver},
     library::Unavailable,
 };
@@ -13,20 +13,27 @@ use crate::{Error, Result};
 use bytemuck::Pod;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// Lowest compute capability that has the int8 products of 16 x 8 x 32 and the asynchronous copies of the
 /// kernels.
 const LEAST_CAPABILITY: (u32, u32) = (8, 0);
 
-/// The primary context of a device, shared with all other users of the device in this process, a stream in it and a
-/// memory pool of its own.
+/// A context of a device, the primary one or the caller's, which other users of the device in this process share, a
+/// stream in it and a memory pool of its own.
 ///
 /// Nothing that the process shares is changed: each call makes the context current and then the one that was current
 /// before ([`Entered`]), and the device's default pool, from which other libraries allocate, keeps its settings.
 #[derive(Debug)]
 pub(super) struct Context {
     device: Device,
+    /// Largest number of bytes of all buffers.
+    budget: u64,
+    /// Bytes of all buffers.
+    held: AtomicU64,
     /// Taken by `drop` alone, in the order of the fields.
     parts: Option<Parts>,
 }
@@ -44,12 +51,18 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Retains the primary context of device `ordinal` and creates a stream in it.
+    /// Retains the primary context of device `ordinal`, or takes the caller's, and creates a stream in it. All buffers
+    /// together have at most `budget` bytes.
     ///
     /// # Errors
     /// [`Error::NoCudaDevice`] if there is no such device, it is too old, or the driver lacks a function;
     /// [`Error::Cuda`] if a call of the driver fails.
-    pub(super) fn new(driver: Driver, ordinal: usize) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        driver: Driver,
+        ordinal: usize,
+        caller: Option<&CallerContext>,
+        budget: u64,
+    ) -> Result<Arc<Self>> {
         let refused = |reason: String| Error::NoCudaDevice { requested: ordinal, reason };
         let unavailable = |error: Unavailable| refused(error.to_string());
         let devices = driver.devices();
@@ -69,7 +82,7 @@ impl Context {
         }
         // Before the first call of cudarc, which panics if a library or a function is missing.
         driver.probe().map_err(unavailable)?;
-        let context = calls::context(ordinal)?;
+        let context = calls::context(ordinal, caller)?;
         let parts = match Parts::new(&context, ordinal) {
             Ok(parts) => parts,
             Err(error) => {
@@ -77,7 +90,7 @@ impl Context {
                 return Err(error);
             }
         };
-        Ok(Arc::new(Self { device, parts: Some(parts) }))
+        Ok(Arc::new(Self { device, budget, held: AtomicU64::new(0), parts: Some(parts) }))
     }
 
     fn parts(&self) -> &Parts {
@@ -87,6 +100,11 @@ impl Context {
     /// The device.
     pub(super) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Whether a stream is of this context.
+    pub(super) fn is_of(&self, stream: &CudaStream) -> bool {
+        stream.context().cu_ctx() == self.parts().context.cu_ctx()
     }
 
     /// Makes the context current in this thread, as long as the result lives.
@@ -120,9 +138,31 @@ impl Context {
     /// Allocates uninitialized memory for `len` elements, at least for one.
     pub(super) fn allocate<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let bytes = len.max(1) * size_of::<T>();
-        let slice = calls::allocate(&self.enter()?, self.parts().pool.as_ref(), self.stream(), bytes)?;
+        let entered = self.enter()?;
+        self.take(bytes as u64)?;
+        let slice = calls::allocate(&entered, self.parts().pool.as_ref(), self.stream(), bytes);
+        let slice = slice.inspect_err(|_| self.give_back(bytes as u64))?;
         let pointer = calls::address(&slice);
         Ok(Buffer { context: Arc::clone(self), slice: Memory::new(slice), pointer, len, of: PhantomData })
+    }
+
+    /// Counts bytes that are allocated.
+    fn take(&self, bytes: u64) -> Result<()> {
+        let within = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= self.budget);
+        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
+            Ok(_) => Ok(()),
+            Err(held) => Err(Error::OutOfDeviceMemory { wanted_bytes: bytes, free_bytes: self.budget - held }),
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Checks that `bytes` more can be allocated: within the budget, and of the memory that is free now.
+    pub(super) fn check_memory(&self, bytes: u64) -> Result<()> {
+        let free = calls::free_bytes(&self.enter()?)?.min(self.budget - self.held.load(Ordering::Relaxed));
+        if bytes <= free { Ok(()) } else { Err(Error::OutOfDeviceMemory { wanted_bytes: bytes, free_bytes: free }) }
     }
 
     /// Allocates memory for `len` elements and fills it with zeros.
@@ -210,6 +250,7 @@ impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         // SAFETY: the slice is not used after this drop.
         let slice = unsafe { ManuallyDrop::take(&mut self.slice) };
+        self.context.give_back(self.len.max(1) as u64 * size_of::<T>() as u64);
         match self.context.enter() {
             Ok(entered) => calls::free(&entered, slice),
             // The slice holds the stream and the context, so it is dropped although its memory may not be freed.

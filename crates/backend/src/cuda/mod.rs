@@ -71,8 +71,11 @@ mod top_k;
 mod process;
 
 pub use assign::Centroids;
-pub use backend::Cuda;
+pub use backend::{Cuda, CudaOptions};
+pub use calls::{CallerContext, DeviceFloat};
 pub use cubins::{Cubins, Key};
+/// The crate whose types hosts hand over: contexts, streams and device memory.
+pub use cudarc;
 pub use driver::{Device, Driver};
 pub use embeddings::{Component, DeviceEmbeddings};
 pub use library::Unavailable;

@@ -5,6 +5,7 @@
 //! calls cudarc. Two tests hold this list to the truth (`process.rs`): on a driver that has these functions and no
 //! others everything works, and each of them that is missing is an error.
 
+mod caller;
 mod lanes;
 
 use crate::{Error, Result};
@@ -17,7 +18,9 @@ use std::ffi::{CString, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-pub(super) use cudarc::driver::{CudaContext, CudaStream};
+pub(super) use caller::read_by;
+pub use caller::{CallerContext, DeviceFloat};
+pub(super) use cudarc::driver::{CudaContext, CudaStream, DevicePtr};
 pub(super) use lanes::{Event, Graph, Pinned};
 
 /// The driver's functions that are called through cudarc.
@@ -140,9 +143,12 @@ pub(super) fn restoring<T>(call: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Retains the primary context of device `ordinal`.
-pub(super) fn context(ordinal: usize) -> Result<Arc<CudaContext>> {
-    let context = restoring(|| check("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal)))?;
+/// Retains the primary context of device `ordinal`, or takes the caller's.
+pub(super) fn context(ordinal: usize, caller: Option<&CallerContext>) -> Result<Arc<CudaContext>> {
+    let context = match caller {
+        None => restoring(|| check("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal)))?,
+        Some(caller) => restoring(|| caller.again(ordinal))?,
+    };
     // SAFETY: there is no slice yet. All work is on one stream, or is ordered by events of our own.
     unsafe { context.disable_event_tracking() };
     Ok(context)
@@ -278,6 +284,11 @@ pub(super) fn device_of(_: &Entered, pointer: u64) -> Result<Option<usize>> {
         sys::CUresult::CUDA_ERROR_INVALID_VALUE => Ok(None),
         code => check("cuPointerGetAttribute", code.result()).map(|()| usize::try_from(ordinal).ok()),
     }
+}
+
+/// Bytes of the device that are free.
+pub(super) fn free_bytes(_: &Entered) -> Result<u64> {
+    check("cuMemGetInfo", result::mem_get_info()).map(|(free, _)| free as u64)
 }
 
 /// A loaded CUBIN. Of cudarc's own module there is no public constructor without its NVRTC.

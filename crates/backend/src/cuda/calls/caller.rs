@@ -1,0 +1,78 @@
+//! What a caller hands over in cudarc's types: its context, and memory with its stream.
+
+use super::{CudaContext, CudaStream, check};
+use crate::Result;
+use crate::cuda::Component;
+use cudarc::driver::{DevicePtr, result, sys};
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// A context of the caller, in which a [`Cuda`](crate::Cuda) then works: a green context, say, or that of another
+/// library.
+#[derive(Clone, Debug)]
+pub struct CallerContext {
+    handle: sys::CUcontext,
+    /// Keeps the context of a caller that uses cudarc.
+    _kept: Option<Arc<CudaContext>>,
+}
+
+// SAFETY: a handle, which any thread may make current.
+unsafe impl Send for CallerContext {}
+// SAFETY: as above.
+unsafe impl Sync for CallerContext {}
+
+impl CallerContext {
+    /// A context of cudarc, which lives as long as this value.
+    pub fn new(context: &Arc<CudaContext>) -> Self {
+        Self { handle: context.cu_ctx(), _kept: Some(Arc::clone(context)) }
+    }
+
+    /// The context of a handle, a `CUcontext`.
+    ///
+    /// # Safety
+    /// The context lives longer than every [`Cuda`](crate::Cuda) that is opened in it and all data that belongs to it.
+    pub unsafe fn from_handle(handle: *mut c_void) -> Self {
+        Self { handle: handle.cast(), _kept: None }
+    }
+
+    /// The context once more, as one of this crate, with settings of its own.
+    pub(super) fn again(&self, ordinal: usize) -> Result<Arc<CudaContext>> {
+        let device = check("cuDeviceGet", result::device::get(ordinal as i32))?;
+        // SAFETY: the context lives.
+        let context = unsafe { CudaContext::from_raw_context(ordinal, device, self.handle) };
+        let context = check("cuCtxSetCurrent", context)?;
+        // The last reference would destroy the caller's context, so one is never dropped.
+        std::mem::forget(Arc::clone(&context));
+        Ok(context)
+    }
+}
+
+/// Types of a component that embeddings in device memory may have.
+pub trait DeviceFloat: private::Sealed {
+    /// The type as a value.
+    const COMPONENT: Component;
+}
+
+impl DeviceFloat for f32 {
+    const COMPONENT: Component = Component::F32;
+}
+
+impl DeviceFloat for half::f16 {
+    const COMPONENT: Component = Component::F16;
+}
+
+impl DeviceFloat for half::bf16 {
+    const COMPONENT: Component = Component::Bf16;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
+}
+
+/// The address of memory that cudarc has allocated, after its writes in the order of `stream`.
+pub(in crate::cuda) fn read_by<T>(memory: &impl DevicePtr<T>, stream: &CudaStream) -> u64 {
+    memory.device_ptr(stream).0
+}
