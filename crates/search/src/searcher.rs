@@ -89,8 +89,9 @@ impl<B: Backend> Searcher<B> {
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) if the arrays of a segment do not fit each other, or the device fails.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        backend.check_memory(needed_bytes::<B>(index, &[]))?;
-        let resident = Arc::new(backend.load_codec(index.codec()?.params.clone())?);
+        let codec = &index.codec()?.params;
+        backend.check_memory(codec.centroids.len() as u64 + needed_bytes::<B>(index, &[]))?;
+        let resident = Arc::new(backend.load_codec(codec.clone())?);
         Self::of_index(Arc::new(backend), resident, index, &[])
     }
 
