@@ -122,7 +122,7 @@ struct KeyOfState {
     __device__ __forceinline__ u64 operator()(u32 pid) const {
         const u32 state = states[pid];
         if (state == 0 || (bits && !(bits[pid / 32] >> (pid % 32) & 1))) return 0;
-        return key_of(static_cast<int>(state / 2), pid);
+        return key_of(static_cast<int>(state), pid);
     }
 };
 

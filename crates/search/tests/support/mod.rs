@@ -22,11 +22,18 @@ pub fn rows(num: usize) -> Vec<f32> {
     rows
 }
 
-/// Builds an index of passages of these lengths, with a codec of `num_centroids`. Dropping the folder deletes it.
+/// Builds an index of passages of these lengths at 2 bits, with a codec of `num_centroids`. Dropping the folder deletes
+/// it.
 pub fn index(doclens: &[u32], num_centroids: usize) -> (tempfile::TempDir, Index) {
+    index_of(2, doclens, num_centroids)
+}
+
+/// Builds an index of any number of bits.
+#[allow(dead_code)] // not every test that includes this file needs other numbers
+pub fn index_of(nbits: u8, doclens: &[u32], num_centroids: usize) -> (tempfile::TempDir, Index) {
     let backend = Cpu::new().unwrap();
     let tokens = doclens.iter().sum::<u32>() as usize;
-    let options = TrainOptions { iterations: 1, ..TrainOptions::new(2, num_centroids) };
+    let options = TrainOptions { iterations: 1, ..TrainOptions::new(nbits, num_centroids) };
     // A codec is trained even for an index without passages.
     let codec = train(&backend, DIM, rows(tokens.max(500)), &options, &()).unwrap();
     let (codes, packed) = match tokens {
