@@ -35,13 +35,15 @@ fn a_bad_query_fails_alone_and_at_once() {
 
 #[test]
 fn queries_of_another_dim_fail_alone() {
-    let (_dir, index) = index(&[1; 4], 4);
-    let real: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
-    let queue = Queue::new(Arc::clone(&real), QueueOptions::default()).unwrap();
-    let good = queue.search(rows(2), SearchParams::exact(3), None);
-    let bad = queue.search(rows(2)[1..].to_vec(), SearchParams::exact(3), None);
-    assert!(matches!(bad.wait(), Err(Error::DimMismatch { expected: DIM, found: 31 })));
-    assert_eq!(good.wait().unwrap().hits.len(), 3);
+    ends(|| {
+        let (_dir, index) = index(&[1; 4], 4);
+        let real: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
+        let queue = Queue::new(Arc::clone(&real), QueueOptions::default()).unwrap();
+        let good = queue.search(rows(2), SearchParams::exact(3), None);
+        let bad = queue.search(rows(2)[1..].to_vec(), SearchParams::exact(3), None);
+        assert!(matches!(bad.wait(), Err(Error::DimMismatch { expected: DIM, found: 31 })));
+        assert_eq!(good.wait().unwrap().hits.len(), 3);
+    });
 }
 
 /// Answers one query, then a batch of `1, special, 3`, then another query.
@@ -198,33 +200,35 @@ fn answers_can_move_between_threads() {
 
 #[test]
 fn answers_of_many_threads_equal_direct_searches() {
-    let (_dir, index) = index(&vec![3; 300], 32);
-    let real: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
-    let set = Arc::new(real.passages(&(0..300).step_by(2).collect::<Vec<_>>()).unwrap());
-    let options = QueueOptions { max_batch: 5, ..QueueOptions::default() };
-    let queue = Queue::new(Arc::clone(&real), options).unwrap();
-    let rows = rows(400 + 8);
-    thread::scope(|scope| {
-        for thread in 0..8 {
-            let (queue, real, set, rows) = (&queue, &real, &set, &rows);
-            scope.spawn(move || {
-                let asked: Vec<_> = (0..50)
-                    .map(|number| {
-                        let at = thread * 50 + number;
-                        let query = &rows[at * DIM..][..at % 9 * DIM];
-                        let params = [SearchParams::exact(7), SearchParams::approximate(5)][at % 2];
-                        let set = (at % 3 == 0).then_some(set);
-                        (query, params, set, queue.search(query.to_vec(), params, set.cloned()))
-                    })
-                    .collect();
-                for (at, (query, params, set, pending)) in asked.into_iter().enumerate() {
-                    let found = if at % 2 == 0 { pending.wait() } else { block_on(pending) }.unwrap();
-                    let direct = real.search(query, &params, set.map(|set| &**set)).unwrap();
-                    assert_eq!(found.hits, direct.hits);
-                    assert_eq!(found.hits.is_empty(), query.is_empty());
-                }
-            });
-        }
+    ends(|| {
+        let (_dir, index) = index(&vec![3; 300], 32);
+        let real: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
+        let set = Arc::new(real.passages(&(0..300).step_by(2).collect::<Vec<_>>()).unwrap());
+        let options = QueueOptions { max_batch: 5, ..QueueOptions::default() };
+        let queue = Queue::new(Arc::clone(&real), options).unwrap();
+        let rows = rows(400 + 8);
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let (queue, real, set, rows) = (&queue, &real, &set, &rows);
+                scope.spawn(move || {
+                    let asked: Vec<_> = (0..50)
+                        .map(|number| {
+                            let at = thread * 50 + number;
+                            let query = &rows[at * DIM..][..at % 9 * DIM];
+                            let params = [SearchParams::exact(7), SearchParams::approximate(5)][at % 2];
+                            let set = (at % 3 == 0).then_some(set);
+                            (query, params, set, queue.search(query.to_vec(), params, set.cloned()))
+                        })
+                        .collect();
+                    for (at, (query, params, set, pending)) in asked.into_iter().enumerate() {
+                        let found = if at % 2 == 0 { pending.wait() } else { block_on(pending) }.unwrap();
+                        let direct = real.search(query, &params, set.map(|set| &**set)).unwrap();
+                        assert_eq!(found.hits, direct.hits);
+                        assert_eq!(found.hits.is_empty(), query.is_empty());
+                    }
+                });
+            }
+        });
+        assert_eq!(queue.stats().num_requests, 400);
     });
-    assert_eq!(queue.stats().num_requests, 400);
 }

@@ -182,14 +182,17 @@ fn requests_keep_their_searcher_when_the_queue_follows() {
 
 #[test]
 fn sets_belong_to_the_searcher_that_made_them() {
-    let (_dir, index) = index(&[1; 4], 4);
-    let before: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
-    let after: Arc<dyn Search> = before.followed(&index).unwrap().into();
-    let set = Arc::new(before.passages(&[1, 3]).unwrap());
-    let (queue, params) = (Queue::new(Arc::clone(&before), QueueOptions::default()).unwrap(), SearchParams::exact(4));
-    queue.follow(after);
-    let found = queue.search(rows(1), params, Some(Arc::clone(&set)));
-    assert!(matches!(found.wait(), Err(Error::OtherGeneration)));
-    let found = queue.search_on(before, rows(1), params, Some(set)).wait().unwrap();
-    assert!(found.hits.iter().all(|hit| [1, 3].contains(&hit.pid)), "{found:?}");
+    ends(|| {
+        let (_dir, index) = index(&[1; 4], 4);
+        let before: Arc<dyn Search> = Arc::new(Searcher::new(Cpu::new().unwrap(), &index).unwrap());
+        let after: Arc<dyn Search> = before.followed(&index).unwrap().into();
+        let set = Arc::new(before.passages(&[1, 3]).unwrap());
+        let (queue, params) =
+            (Queue::new(Arc::clone(&before), QueueOptions::default()).unwrap(), SearchParams::exact(4));
+        queue.follow(after);
+        let found = queue.search(rows(1), params, Some(Arc::clone(&set)));
+        assert!(matches!(found.wait(), Err(Error::OtherGeneration)));
+        let found = queue.search_on(before, rows(1), params, Some(set)).wait().unwrap();
+        assert!(found.hits.iter().all(|hit| [1, 3].contains(&hit.pid)), "{found:?}");
+    });
 }
