@@ -43,8 +43,8 @@
 //!
 //! # Threads
 //!
-//! This crate owns no thread, except for one of each [`Queue`]. Parallel work runs on the current rayon pool, so a server
-//! can use its own:
+//! This crate owns no thread, except for one of each [`Queue`]. Parallel work runs on the current rayon pool, so a
+//! server can use its own:
 //!
 //! ```no_run
 //! # fn example(queries: &[Vec<f32>]) -> Result<(), Box<dyn std::error::Error>> {

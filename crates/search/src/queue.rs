@@ -5,10 +5,10 @@
 //! ```
 //!
 //! **Batches.** The thread waits until [`QueueOptions::max_batch`] requests are waiting, or
-//! [`QueueOptions::max_wait`] has passed since the oldest of them arrived. It then searches the oldest request, together
-//! with the next ones that have equal [`SearchParams`], the same set (the same [`Arc`]) and the same searcher. Other
-//! requests keep their places. Requests that arrive during a search wait for the next batch, so batches grow with the
-//! load even if `max_wait` is 0.
+//! [`QueueOptions::max_wait`] has passed since the oldest of them arrived. It then searches the oldest request,
+//! together with the next ones that have equal [`SearchParams`], the same set (the same [`Arc`]) and the same searcher.
+//! Other requests keep their places. Requests that arrive during a search wait for the next batch, so batches grow with
+//! the load even if `max_wait` is 0.
 //!
 //! **Errors.** A query that [`query::check`] refuses fails before it is queued, and alone. If the searcher fails or
 //! panics, each request of that batch gets the error ([`Error::Batch`], [`Error::SearchPanicked`]), and the thread
@@ -143,8 +143,8 @@ impl Queue {
 
     /// Queues a query `(Q, D) f32`, restricted to the passages of `set` if there is one, for [`Queue::searcher`].
     ///
-    /// Requests share a batch only if their sets are the same [`Arc`], as those of [`Search::filtered`] are for equal
-    /// filters. A set belongs to the searcher that made it: use [`Queue::search_on`] if the queue may have followed to
+    /// Requests share a batch only if their sets are the same [`Arc`]; [`Search::filtered`] returns the same one for
+    /// equal filters. A set belongs to the searcher that made it: use [`Queue::search_on`] if the queue may have followed to
     /// another one meanwhile.
     ///
     /// # Errors
