@@ -144,8 +144,8 @@ impl Queue {
     /// Queues a query `(Q, D) f32`, restricted to the passages of `set` if there is one, for [`Queue::searcher`].
     ///
     /// Requests share a batch only if their sets are the same [`Arc`]; [`Search::filtered`] returns the same one for
-    /// equal filters. A set belongs to the searcher that made it: use [`Queue::search_on`] if the queue may have followed to
-    /// another one meanwhile.
+    /// equal filters. A set belongs to the searcher that made it: use [`Queue::search_on`] if the queue may have
+    /// followed to another one meanwhile.
     ///
     /// # Errors
     /// The answer, rather than this function, returns them. At once:
