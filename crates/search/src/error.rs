@@ -77,6 +77,27 @@ pub enum Error {
     /// Set of passages that was made by the searcher of another generation, in which pids are other ones.
     #[error("the set of passages was made for another generation of the index; make it anew")]
     OtherGeneration,
+    /// Queue whose places are all taken; the request was not queued.
+    #[error("{waiting} requests wait already, as many as the queue takes; try again later")]
+    QueueFull {
+        /// Number of requests that wait.
+        waiting: usize,
+    },
+    /// Queue that has ended.
+    #[error("the queue has ended")]
+    QueueClosed,
+    /// Panic of the searcher during a batch, which may have been caused by another query of it.
+    #[error("the search panicked: {message}")]
+    SearchPanicked {
+        /// Message of the panic; empty if it is not a text.
+        message: String,
+    },
+    /// Error of a searcher during a batch, shared by all of its requests.
+    #[error(transparent)]
+    Batch(std::sync::Arc<Error>),
+    /// Thread of a queue that the system cannot start.
+    #[error("the thread of a queue cannot be started: {0}")]
+    NoThread(#[source] std::io::Error),
     /// Codec of the index that cannot be read.
     #[error(transparent)]
     Index(#[from] selvedge_index::Error),

@@ -43,7 +43,8 @@
 //!
 //! # Threads
 //!
-//! This crate owns no thread. Parallel work runs on the current rayon pool, so a server can use its own:
+//! This crate owns no thread, except for one of each [`Queue`]. Parallel work runs on the current rayon pool, so a
+//! server can use its own:
 //!
 //! ```no_run
 //! # fn example(queries: &[Vec<f32>]) -> Result<(), Box<dyn std::error::Error>> {
@@ -65,8 +66,13 @@
 //! - [`Mode::Exact`] without a set uses the pool for a single query too. A batch is one call of the backend.
 //!
 //! Outside of any pool, parallel work runs on rayon's global pool, which starts a thread per core at first use. All
-//! calls block; from async code, call them where blocking is allowed. A [`Searcher`] can be shared by reference between
-//! any number of threads.
+//! calls block; from async code, call them where blocking is allowed, or use a queue. A [`Searcher`] can be shared by
+//! reference between any number of threads.
+//!
+//! # Concurrent callers
+//!
+//! A [`Queue`] answers the requests of any number of callers in batches, on a thread of its own. A request is a future
+//! for any async runtime, can be cancelled by dropping it, and is refused at once if too many wait.
 //!
 //! # Unusual queries
 //!
@@ -87,6 +93,7 @@ mod on_device;
 mod params;
 mod passage_set;
 pub mod query;
+pub mod queue;
 mod ranking;
 mod reconstruct;
 pub mod score;
@@ -99,6 +106,7 @@ pub use error::{Error, Result};
 pub use filter::Filter;
 pub use params::{Mode, SearchParams};
 pub use passage_set::PassageSet;
+pub use queue::{Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats};
 pub use ranking::{Hit, Ranking, StageTimes};
 pub use search::Search;
 pub use searcher::{ResidentSegment, Searcher};
