@@ -10,7 +10,8 @@
 //! Other requests keep their places. Requests that arrive during a search wait for the next batch, so batches grow with
 //! the load even if `max_wait` is 0.
 //!
-//! **Errors.** A query that [`query::check`] refuses fails before it is queued, and alone. If the searcher fails or
+//! **Errors.** A query that [`query::check`] refuses fails alone: before it is queued, or, if only a device sees its
+//! components, when it is searched, and then the others of its batch are searched again. If the searcher fails or
 //! panics, each request of that batch gets the error ([`Error::Batch`], [`Error::SearchPanicked`]), and the thread
 //! continues with the next batch. No request is left without an answer.
 //!
@@ -25,6 +26,7 @@ pub use pending::Pending;
 use crate::{Error, PassageSet, Result, Search, SearchParams, query};
 use batches::{Request, Shared};
 use pending::Slot;
+use selvedge_backend::Embeddings;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -58,6 +60,16 @@ impl Default for QueueOptions {
 pub enum QueryEmbeddings {
     /// Embeddings in the memory of the host.
     Host(Vec<f32>),
+    /// Embeddings in the memory of a GPU, such as a [copy](selvedge_backend::Cuda::copy_of) of another library's.
+    #[cfg(feature = "cuda")]
+    Device(Arc<selvedge_backend::cuda::DeviceEmbeddings<'static>>),
+}
+
+#[cfg(feature = "cuda")]
+impl From<selvedge_backend::cuda::DeviceEmbeddings<'static>> for QueryEmbeddings {
+    fn from(embeddings: selvedge_backend::cuda::DeviceEmbeddings<'static>) -> Self {
+        Self::Device(Arc::new(embeddings))
+    }
 }
 
 impl From<Vec<f32>> for QueryEmbeddings {
@@ -67,10 +79,12 @@ impl From<Vec<f32>> for QueryEmbeddings {
 }
 
 impl QueryEmbeddings {
-    /// Components in the memory of the host.
-    fn on_host(&self) -> &[f32] {
-        let Self::Host(embeddings) = self;
-        embeddings
+    fn as_ref(&self) -> Embeddings<'_> {
+        match self {
+            Self::Host(embeddings) => Embeddings::Host(embeddings),
+            #[cfg(feature = "cuda")]
+            Self::Device(embeddings) => Embeddings::Device(embeddings),
+        }
     }
 }
 
@@ -184,7 +198,7 @@ impl Queue {
         set: Option<Arc<PassageSet>>,
     ) -> Pending {
         let (query, slot) = (query.into(), Arc::new(Slot::default()));
-        match query::check(searcher.dim(), query.on_host()) {
+        match query::check_embeddings(searcher.dim(), query.as_ref()) {
             Err(error) => slot.put(Err(error)),
             Ok(()) => {
                 let (slot, arrived) = (Arc::clone(&slot), Instant::now());

@@ -62,7 +62,8 @@ pub trait Search: Send + Sync {
     fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>)
     -> Result<Vec<Ranking>>;
 
-    /// Answers queries whose embeddings are on the host or on a device; see [`Searcher::search_embeddings`].
+    /// Answers queries whose embeddings are on the host or on a device; see [`Searcher::search_embeddings`]. The default
+    /// body copies them to the host.
     ///
     /// # Errors
     /// As [`Searcher::search_embeddings`].
@@ -71,7 +72,11 @@ pub trait Search: Send + Sync {
         queries: &[Embeddings<'_>],
         params: &SearchParams,
         set: Option<&PassageSet>,
-    ) -> Result<Vec<Ranking>>;
+    ) -> Result<Vec<Ranking>> {
+        let queries = queries.iter().map(|query| query.to_host()).collect::<Result<Vec<_>, _>>()?;
+        let queries: Vec<&[f32]> = queries.iter().map(|query| &**query).collect();
+        self.search_batch(&queries, params, set)
+    }
 
     /// Returns the decoded embeddings of a passage, `(L, D) f32`.
     ///

@@ -15,7 +15,9 @@ use selvedge_backend::cuda::cudarc::driver::{CudaContext, CudaSlice, CudaStream}
 use selvedge_backend::cuda::{CallerContext, Component, Cubins, CudaOptions, Driver};
 use selvedge_backend::{Backend, Cpu, Cuda, Embeddings, Error as BackendError};
 use selvedge_index::{Check, Index, Writer};
-use selvedge_search::{Error, Hit, Mode, PassageSet, Ranking, SearchParams, Searcher, candidates};
+use selvedge_search::{
+    Error, Hit, Mode, PassageSet, Pending, Queue, QueueOptions, Ranking, SearchParams, Searcher, candidates,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +25,9 @@ use std::sync::Arc;
 use support::{DIM, index, index_of, rows};
 
 /// The tests, and the environment of each.
-const PROCESSES: [(&str, &[(&str, &str)]); 10] = [
+const PROCESSES: [(&str, &[(&str, &str)]); 12] = [
+    ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "0")]),
+    ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "9")]),
     ("gains_of_long_queries_are_shifted", &[]),
     ("searches_find_what_the_cpu_finds", &[("EMULATED_SEED", "0")]),
     ("searches_find_what_the_cpu_finds", &[("EMULATED_SEED", "9")]),
@@ -267,6 +271,42 @@ fn threads_have_streams_of_their_own() {
         let on_cpu = cpu.search_embeddings(&[Embeddings::Device(&embeddings)], &params[1], None).unwrap();
         assert_eq!(found(&on_cpu), found(&expected), "{component:?}");
     }
+}
+
+/// Queries are copied behind the work that writes them, and the caller's memory is freed before they are searched.
+#[test]
+#[ignore = "in a process of its own"]
+fn a_queue_answers_queries_of_the_device() {
+    let (_dir, index) = several_segments();
+    let (gpu, cpu) = searchers(&index);
+    let backend = gpu.backend().clone();
+    let queue = Queue::new(Arc::new(gpu), QueueOptions::default()).unwrap();
+    let (all, params) = (queries(24), SearchParams::exact(7));
+    let expected = cpu.search_batch(&all, &params, None).unwrap();
+    let context = CudaContext::new(0).unwrap();
+    let stream = context.new_stream().unwrap();
+    let copied = |query: &Vec<f32>| {
+        let mut memory: CudaSlice<f32> = stream.alloc_zeros(query.len()).unwrap();
+        stream.memcpy_htod(query, &mut memory).unwrap();
+        backend.copy_of(&memory, &stream).unwrap()
+    };
+    let asked = |query: &Vec<f32>| queue.search(copied(query), params, None);
+    let one =
+        all.iter().map(|query| if query.is_empty() { queue.search(query.clone(), params, None) } else { asked(query) });
+    let pending: Vec<Pending> = one.collect();
+    // Of its batch, this query alone fails.
+    let bad = asked(&vec![f32::NAN; DIM]);
+    let after = asked(&all[3]);
+    for (number, pending) in pending.into_iter().enumerate() {
+        let ranking = pending.wait().unwrap();
+        assert_eq!(found(&[ranking]), found(&expected[number..=number]), "query {number}");
+    }
+    assert!(matches!(bad.wait(), Err(Error::NotFinite { token: 0 })));
+    assert_eq!(found(&[after.wait().unwrap()]), found(&expected[3..4]));
+    // Never searched: the memory is freed behind its copy.
+    drop(copied(&all[5]));
+    queue.close();
+    backend.synchronize().unwrap();
 }
 
 #[test]

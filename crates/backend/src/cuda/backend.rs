@@ -104,11 +104,12 @@ impl Cuda {
         memory: &'a impl DevicePtr<T>,
         stream: &CudaStream,
     ) -> Result<DeviceEmbeddings<'a>> {
-        let pointer = calls::read_by(memory, stream);
         assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
         // SAFETY: the memory is borrowed, so it is not freed, and it is written to only through cudarc, which keeps the
         // borrow; the stream lives during the call.
-        unsafe { self.embeddings_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast()) }
+        calls::reading(memory, stream, |pointer| unsafe {
+            self.embeddings_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast())
+        })
     }
 
     /// Names embeddings in the memory of another library: `len` components from the address `pointer` on, which work on
@@ -133,6 +134,46 @@ impl Cuda {
     ) -> Result<DeviceEmbeddings<'a>> {
         // SAFETY: the caller guarantees it.
         unsafe { DeviceEmbeddings::of_other(&self.context, pointer, len, component, stream) }
+    }
+
+    /// Copies embeddings that cudarc has allocated, on the device and behind the work on `stream`, for a search that
+    /// comes later: in a queue, say.
+    ///
+    /// # Errors
+    /// As [`embeddings_at`](Self::embeddings_at), and [`Error::OutOfDeviceMemory`] if they do not fit.
+    ///
+    /// # Panics
+    /// If the stream is of another context.
+    pub fn copy_of<T: DeviceFloat>(
+        &self,
+        memory: &impl DevicePtr<T>,
+        stream: &CudaStream,
+    ) -> Result<DeviceEmbeddings<'static>> {
+        assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
+        // SAFETY: cudarc frees the memory, and writes to it, behind work that has read it on the stream.
+        calls::reading(memory, stream, |pointer| unsafe {
+            self.copy_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast())
+        })
+    }
+
+    /// Copies embeddings in the memory of another library, on the device and behind the work on `stream`; see
+    /// [`embeddings_at`](Self::embeddings_at).
+    ///
+    /// # Errors
+    /// As [`copy_of`](Self::copy_of).
+    ///
+    /// # Safety
+    /// `pointer` is the address of `len` components, which are freed and written to only behind the work that this call
+    /// has put on `stream`, a stream of the context of this `Cuda`.
+    pub unsafe fn copy_at(
+        &self,
+        pointer: u64,
+        len: usize,
+        component: Component,
+        stream: *mut c_void,
+    ) -> Result<DeviceEmbeddings<'static>> {
+        // SAFETY: the caller guarantees it.
+        unsafe { DeviceEmbeddings::copied(&self.context, pointer, len, component, stream) }
     }
 
     /// Waits until all work on the stream is done. Ops that return numbers to the host have waited already.

@@ -1,7 +1,7 @@
 //! Embeddings of a query in device memory: of this crate, or of another library.
 
 use super::{
-    calls::{self, CudaStream, Event},
+    calls::{self, CudaStream, Entered, Event},
     context::{Buffer, Context},
 };
 use crate::{Embeddings, Error, Result};
@@ -27,8 +27,8 @@ impl Component {
     }
 }
 
-/// Embeddings in device memory, `(N, D)`, for [`Embeddings::Device`]. They may be the memory of another library, which
-/// then stays untouched for the lifetime `'a`.
+/// Embeddings in device memory, `(N, D)`, for [`Embeddings::Device`]: of this crate, or the memory of another library,
+/// which then stays untouched for the lifetime `'a`.
 #[derive(Debug)]
 pub struct DeviceEmbeddings<'a> {
     context: Arc<Context>,
@@ -43,7 +43,7 @@ pub struct DeviceEmbeddings<'a> {
 
 #[derive(Debug)]
 enum Memory {
-    Own(Buffer<f32>),
+    Own(Buffer<u8>),
     Other(u64),
 }
 
@@ -52,12 +52,55 @@ impl DeviceEmbeddings<'static> {
     pub(super) fn new(context: &Arc<Context>, embeddings: &[f32]) -> Result<Self> {
         Ok(Self {
             context: Arc::clone(context),
-            memory: Memory::Own(context.upload(embeddings)?),
+            memory: Memory::Own(context.upload(bytemuck::cast_slice(embeddings))?),
             len: embeddings.len(),
             component: Component::F32,
             written: None,
             borrowed: PhantomData,
         })
+    }
+}
+
+impl DeviceEmbeddings<'static> {
+    /// Copies the memory of another library, `len` components from the address `pointer` on, behind the work on
+    /// `stream`.
+    ///
+    /// # Errors
+    /// As [`DeviceEmbeddings::of_other`].
+    ///
+    /// # Safety
+    /// The memory has these components until the work that is on the stream after this call is done; the stream is of
+    /// the context.
+    pub(super) unsafe fn copied(
+        context: &Arc<Context>,
+        pointer: u64,
+        len: usize,
+        component: Component,
+        stream: *mut c_void,
+    ) -> Result<Self> {
+        let bytes = len * component.bytes();
+        let own = context.allocate::<u8>(bytes)?;
+        let entered = context.enter()?;
+        check_device(context, &entered, pointer, len)?;
+        // SAFETY: the caller guarantees the memory and the stream, which waits for the allocation.
+        unsafe {
+            let allocated = Event::record(&entered, context.stream().cu_stream().cast())?;
+            let copied = calls::copy(&entered, (pointer, *own.pointer()), bytes, &allocated, stream);
+            allocated.destroy(&entered);
+            copied?;
+        }
+        // Whatever happens next, the memory is freed behind the copy.
+        let mut all = Self {
+            context: Arc::clone(context),
+            memory: Memory::Own(own),
+            len,
+            component,
+            written: None,
+            borrowed: PhantomData,
+        };
+        // SAFETY: the caller guarantees the stream.
+        all.written = Some(unsafe { Event::record(&entered, stream)? });
+        Ok(all)
     }
 }
 
@@ -78,13 +121,7 @@ impl DeviceEmbeddings<'_> {
         stream: *mut c_void,
     ) -> Result<Self> {
         let entered = context.enter()?;
-        let requested = context.device().ordinal;
-        if len > 0 {
-            let found = calls::device_of(&entered, pointer)?;
-            if found != Some(requested) {
-                return Err(Error::NotOfDevice { requested, pointer, found });
-            }
-        }
+        check_device(context, &entered, pointer, len)?;
         Ok(Self {
             context: Arc::clone(context),
             memory: Memory::Other(pointer),
@@ -111,9 +148,6 @@ impl DeviceEmbeddings<'_> {
     /// # Errors
     /// [`Error::Cuda`] if a call of the driver fails.
     pub fn download(&self) -> Result<Vec<f32>> {
-        if let Memory::Own(buffer) = &self.memory {
-            return buffer.download();
-        }
         self.wait(self.context.stream())?;
         let mut bytes = vec![0; self.len * self.component.bytes()];
         calls::download_from(&self.context.enter()?, self.pointer(), &mut bytes, self.context.stream())?;
@@ -146,8 +180,19 @@ impl DeviceEmbeddings<'_> {
 impl Drop for DeviceEmbeddings<'_> {
     fn drop(&mut self) {
         if let (Some(event), Ok(entered)) = (&self.written, self.context.enter()) {
+            // Memory of this crate is freed on this stream: not before it is written. A drop returns no error.
+            _ = event.wait(&entered, self.context.stream());
             event.destroy(&entered);
         }
+    }
+}
+
+/// Checks that memory is of the device of a context.
+fn check_device(context: &Context, entered: &Entered, pointer: u64, len: usize) -> Result<()> {
+    let requested = context.device().ordinal;
+    match calls::device_of(entered, pointer)? {
+        found if len > 0 && found != Some(requested) => Err(Error::NotOfDevice { requested, pointer, found }),
+        _ => Ok(()),
     }
 }
 

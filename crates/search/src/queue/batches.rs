@@ -3,6 +3,7 @@
 use super::pending::Slot;
 use super::{QueryEmbeddings, QueueOptions, QueueStats, lock};
 use crate::{Error, PassageSet, Search, SearchParams};
+use selvedge_backend::Embeddings;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -156,9 +157,9 @@ impl Drop for Ends<'_> {
 /// Searches a batch, and answers each of its requests.
 fn answer(batch: &[Request], pool: Option<&rayon::ThreadPool>) {
     let Some(Request { searcher, params, set, .. }) = batch.first() else { return };
-    let queries: Vec<&[f32]> = batch.iter().map(|request| request.query.on_host()).collect();
+    let queries: Vec<Embeddings<'_>> = batch.iter().map(|request| request.query.as_ref()).collect();
     let search = || {
-        let rankings = searcher.search_batch(&queries, params, set.as_deref())?;
+        let rankings = searcher.search_embeddings(&queries, params, set.as_deref())?;
         assert_eq!(rankings.len(), queries.len(), "rankings of a batch");
         Ok(rankings)
     };
@@ -171,6 +172,11 @@ fn answer(batch: &[Request], pool: Option<&rayon::ThreadPool>) {
     match found {
         Ok(Ok(rankings)) => batch.iter().zip(rankings).for_each(|(request, ranking)| request.slot.put(Ok(ranking))),
         Ok(Err(Error::OtherGeneration)) => put_errors(&|| Error::OtherGeneration),
+        // The fault of one query, which the host could not see.
+        Ok(Err(error @ (Error::NotFinite { .. } | Error::TooLarge { .. }))) => match batch {
+            [request] => request.slot.put(Err(error)),
+            _ => batch.chunks(1).for_each(|request| answer(request, pool)),
+        },
         Ok(Err(error)) => {
             let error = Arc::new(error);
             put_errors(&|| Error::Batch(Arc::clone(&error)));

@@ -72,7 +72,13 @@ mod private {
     impl Sealed for half::bf16 {}
 }
 
-/// The address of memory that cudarc has allocated, after its writes in the order of `stream`.
-pub(in crate::cuda) fn read_by<T>(memory: &impl DevicePtr<T>, stream: &CudaStream) -> u64 {
-    memory.device_ptr(stream).0
+/// Calls `work`, which reads memory of cudarc on `stream`, with the memory's address. The stream waits for the writes
+/// before, and cudarc's later writes wait for the work.
+pub(in crate::cuda) fn reading<T, R>(
+    memory: &impl DevicePtr<T>,
+    stream: &CudaStream,
+    work: impl FnOnce(u64) -> R,
+) -> R {
+    let (pointer, _read) = memory.device_ptr(stream);
+    work(pointer)
 }

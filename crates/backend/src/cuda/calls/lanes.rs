@@ -114,9 +114,18 @@ impl Event {
 
     /// Lets the later work of `stream` wait for the event.
     pub(in crate::cuda) fn wait(&self, _: &Entered, stream: &CudaStream) -> Result<()> {
+        // SAFETY: the stream lives.
+        unsafe { self.wait_on(stream.cu_stream().cast()) }
+    }
+
+    /// Lets the later work of a stream of another library wait for the event.
+    ///
+    /// # Safety
+    /// The stream lives, and a context is current.
+    pub(super) unsafe fn wait_on(&self, stream: *mut c_void) -> Result<()> {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
-        // SAFETY: both live.
-        check("cuStreamWaitEvent", unsafe { stream::wait_event(stream.cu_stream(), self.0, flags) })
+        // SAFETY: the event lives, and the caller guarantees the stream.
+        check("cuStreamWaitEvent", unsafe { stream::wait_event(stream.cast(), self.0, flags) })
     }
 
     /// Destroys the event. Waits for it that were begun stay valid.

@@ -18,13 +18,13 @@ use std::ffi::{CString, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-pub(super) use caller::read_by;
+pub(super) use caller::reading;
 pub use caller::{CallerContext, DeviceFloat};
 pub(super) use cudarc::driver::{CudaContext, CudaStream, DevicePtr};
 pub(super) use lanes::{Event, Graph, Pinned};
 
 /// The driver's functions that are called through cudarc.
-pub(super) const SYMBOLS: [&str; 42] = [
+pub(super) const SYMBOLS: [&str; 43] = [
     "cuCtxGetCurrent",
     "cuCtxPopCurrent_v2",
     "cuCtxPushCurrent_v2",
@@ -54,6 +54,7 @@ pub(super) const SYMBOLS: [&str; 42] = [
     "cuMemPoolDestroy",
     "cuMemPoolSetAttribute",
     "cuMemPoolTrimTo",
+    "cuMemcpyDtoDAsync_v2",
     "cuMemcpyDtoHAsync_v2",
     "cuMemcpyHtoDAsync_v2",
     "cuMemsetD8Async",
@@ -273,6 +274,24 @@ pub(super) fn download_from(entered: &Entered, pointer: u64, data: &mut [u8], st
     let copied = check("cuMemcpyDtoHAsync", unsafe { result::memcpy_dtoh_async(data, pointer, stream.cu_stream()) });
     synchronize(entered, stream)?;
     copied
+}
+
+/// Copies `bytes` of device memory from one address to another, on a stream that waits for an event first.
+///
+/// # Safety
+/// Both have that many bytes until the copy is done, and the stream is of the context.
+pub(super) unsafe fn copy(
+    _: &Entered,
+    (from, to): (u64, u64),
+    bytes: usize,
+    after: &Event,
+    stream: *mut c_void,
+) -> Result<()> {
+    // SAFETY: the caller guarantees the stream and the memory.
+    unsafe {
+        after.wait_on(stream)?;
+        check("cuMemcpyDtoDAsync", result::memcpy_dtod_async(to, from, bytes, stream.cast()))
+    }
 }
 
 /// Returns the ordinal of the device that has the memory at an address; `None` if no device has.
