@@ -15,7 +15,7 @@ mod peak;
 mod trellis;
 
 use cases::{Case, Fill, Rng, Shape};
-use selvedge_backend::{Backend, Cpu, Isa};
+use selvedge_backend::{Backend, Cpu, Isa, Several};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Coverage of a sweep over sizes.
@@ -48,6 +48,13 @@ macro_rules! each_backend {
     ($backend:ident, $sweep:ident => $body:expr) => {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let ($backend, $sweep) = (&Cpu::with_isa(isa).expect("it is available"), Sweep::Full);
+            println!("{}", $backend.name());
+            $body;
+        }
+        // Three devices, of which each has a share of the passages.
+        {
+            let devices = [Isa::Portable, Isa::Portable, Isa::Portable].map(|isa| Cpu::with_isa(isa).expect("everywhere"));
+            let ($backend, $sweep) = (&Several::new(devices.into()), Sweep::Edges);
             println!("{}", $backend.name());
             $body;
         }

@@ -2,6 +2,7 @@
 
 use crate::{CodecSizes, Error, Result, layout};
 use bytes::Bytes;
+use std::ops::Range;
 
 /// Packed residuals and weight indices of `N` compressed embeddings, without their codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,11 +67,7 @@ impl CompressedPassages {
     /// that ends before it starts, [`Error::CodeOutOfRange`] with the first code that is not below `K`.
     pub fn validate(&self, codec: CodecSizes) -> Result<()> {
         self.validate_lengths(codec)?;
-        for pid in 0..self.num_passages() {
-            if self.offset(pid) > self.offset(pid + 1) {
-                return Err(Error::OffsetsDescend { pid });
-            }
-        }
+        self.validate_offsets()?;
         let k = codec.num_centroids as u32;
         let reader = layout::CodeReader::new(&self.codes, codec.code_bits());
         match (0..self.num_tokens()).find(|&t| reader.get(t) >= k) {
@@ -78,6 +75,44 @@ impl CompressedPassages {
                 Err(Error::CodeOutOfRange { embedding: token, code: reader.get(token), num_centroids: k as usize })
             }
             None => Ok(()),
+        }
+    }
+
+    /// Checks that offsets ascend.
+    ///
+    /// # Errors
+    /// [`Error::OffsetsDescend`] with the first passage that ends before it starts.
+    pub(crate) fn validate_offsets(&self) -> Result<()> {
+        match (0..self.num_passages()).find(|&pid| self.offset(pid) > self.offset(pid + 1)) {
+            Some(pid) => Err(Error::OffsetsDescend { pid }),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of the first passage that begins at token `first` or after it; offsets ascend.
+    pub(crate) fn first_passage_from(&self, first: usize) -> usize {
+        let (mut low, mut end) = (0, self.num_passages());
+        while low < end {
+            let middle = low.midpoint(end);
+            if self.offset(middle) < first { low = middle + 1 } else { end = middle }
+        }
+        low
+    }
+
+    /// Copies a range of passages, whose offsets ascend; residuals are shared.
+    pub(crate) fn share(&self, pids: Range<usize>, codec: CodecSizes) -> Self {
+        let tokens = self.offset(pids.start)..self.offset(pids.end);
+        let offset = |pid| ((self.offset(pid) - tokens.start) as u32).to_le_bytes();
+        let reader = layout::CodeReader::new(&self.codes, codec.code_bits());
+        let codes: Vec<u32> = tokens.clone().map(|token| reader.get(token)).collect();
+        let weight = |token| layout::read_weight(&self.weights, codec.weight_bits, token) as u8;
+        let weights: Vec<u8> = tokens.clone().map(weight).collect();
+        let row = codec.row_bytes();
+        Self {
+            offsets: (pids.start..=pids.end).flat_map(offset).collect::<Vec<u8>>().into(),
+            codes: layout::pack_codes(&codes, codec.code_bits()).into(),
+            residuals: self.residuals.slice(tokens.start * row..tokens.end * row),
+            weights: layout::pack_weights(&weights, codec.weight_bits).into(),
         }
     }
 

@@ -105,13 +105,20 @@ impl std::fmt::Debug for DeviceSet {
 /// # Panics
 /// A method panics if a set is of another index.
 pub trait DeviceIndex: Send + Sync {
+    /// Whether searches by a route are answered here. Those by other routes are left to the single ops.
+    fn answers(&self, route: &Route) -> bool;
+
+    /// Whether the device reads these embeddings where they are.
+    fn reads(&self, embeddings: &Embeddings<'_>) -> bool;
+
     /// Copies a set of passages into the device's memory: a bit for each pid of the index, lowest first.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`](crate::Backend).
     fn load_set(&self, bits: &[u32]) -> Result<DeviceSet>;
 
-    /// Answers queries, each with at least one token, from the passages of `set`, or all.
+    /// Answers queries that are [read](Self::reads) where they are, each with at least one token, from the passages of
+    /// `set`, or all; by a route that is [answered](Self::answers) here.
     ///
     /// The hits of a query are those of the stages as single ops: [`quantize_query`](crate::Backend::quantize_query),
     /// [`centroid_table`](crate::Backend::centroid_table); for [`Route::Cells`] [`probe`](crate::Backend::probe), the

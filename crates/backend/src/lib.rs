@@ -54,6 +54,7 @@ mod query;
 pub mod reference;
 mod rotation;
 mod search_batch;
+mod several;
 mod trellis;
 mod types;
 
@@ -74,6 +75,7 @@ pub use layout::{
 pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
 pub use search_batch::{SegmentHit, SegmentView};
+pub use several::{Several, SeveralCodecs, ShareScores, Shares};
 pub use types::{
     CodecParams, CodecSizes, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT,
     TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,

@@ -3,6 +3,7 @@
 use crate::funnel::Depth;
 use crate::ranking::Clock;
 use crate::{Hit, PassageSet, Ranking, Result, SearchParams, Searcher, StageTimes, query};
+use rayon::prelude::*;
 use selvedge_backend::{Backend, DeviceIndex, DeviceSet, Embeddings, Found, Plan, Route};
 
 impl<B: Backend> Searcher<B> {
@@ -20,6 +21,9 @@ impl<B: Backend> Searcher<B> {
         // A query without tokens finds nothing.
         let mut open: Vec<usize> = (0..queries.len()).filter(|&at| k > 0 && !queries[at].is_empty()).collect();
         let mut plan = Plan { k, route: self.route(params, k, set) };
+        if !index.answers(&plan.route) {
+            return queries.par_iter().map(|query| self.answer(&query.to_host()?, params, set)).collect();
+        }
         let least = set.map_or(k, |set| k.min(set.len()));
         while !open.is_empty() {
             let (asked, loaded) = (open.iter().map(|&at| queries[at]).collect::<Vec<_>>(), self.loaded(index, set)?);

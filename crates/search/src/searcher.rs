@@ -262,7 +262,12 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// Answers one query `(Q, D) f32` that has been checked.
-    fn answer(&self, embeddings: &[f32], params: &SearchParams, set: Option<&PassageSet>) -> Result<Ranking> {
+    pub(crate) fn answer(
+        &self,
+        embeddings: &[f32],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+    ) -> Result<Ranking> {
         let mut clock = Clock::start();
         let mut stages = StageTimes::default();
         let query = self.quantized(embeddings)?;

@@ -13,7 +13,7 @@ mod support;
 
 use selvedge_backend::cuda::cudarc::driver::{CudaContext, CudaSlice, CudaStream};
 use selvedge_backend::cuda::{CallerContext, Component, Cubins, CudaOptions, Driver};
-use selvedge_backend::{Backend, Cpu, Cuda, Embeddings, Error as BackendError};
+use selvedge_backend::{Backend, Cpu, Cuda, Embeddings, Error as BackendError, Several};
 use selvedge_index::{Check, Index, Writer};
 use selvedge_search::{
     Error, Hit, Mode, PassageSet, Pending, Queue, QueueOptions, Ranking, SearchParams, Searcher, candidates,
@@ -25,7 +25,8 @@ use std::sync::Arc;
 use support::{DIM, index, index_of, rows};
 
 /// The tests, and the environment of each.
-const PROCESSES: [(&str, &[(&str, &str)]); 12] = [
+const PROCESSES: [(&str, &[(&str, &str)]); 13] = [
+    ("several_devices_find_what_the_cpu_finds", &[("EMULATED_DEVICES", "2")]),
     ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "0")]),
     ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "9")]),
     ("gains_of_long_queries_are_shifted", &[]),
@@ -165,6 +166,40 @@ fn gains_of_long_queries_are_shifted() {
     let params = funnel(5, 2, 40, 15);
     let [on_gpu, on_cpu] = [gpu.search(&query, &params, None), cpu.search(&query, &params, None)];
     assert_eq!(found(&[on_gpu.unwrap()]), found(&[on_cpu.unwrap()]));
+}
+
+/// Two devices that share the passages.
+#[test]
+#[ignore = "in a process of its own"]
+fn several_devices_find_what_the_cpu_finds() {
+    let (_dir, index) = several_segments();
+    let devices = || [Cuda::new(0).unwrap(), Cuda::new(1).unwrap()];
+    let [first, second] = devices();
+    let query = &queries(12)[11];
+    let on_second = second.upload_embeddings(query).unwrap();
+    let gpus = Searcher::new(Several::new(vec![first, second]), &index).unwrap();
+    let cpu = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    assert_eq!(gpus.backend().name(), "cuda/0+cuda/1");
+    let thirds: Vec<u32> = (0..202).step_by(3).collect();
+    for pids in [None, Some(&thirds), Some(&Vec::new())] {
+        let of_gpus = pids.map(|pids| gpus.passages(pids).unwrap());
+        let of_cpu = pids.map(|pids| cpu.passages(pids).unwrap());
+        for params in
+            [SearchParams::exact(7), SearchParams::exact(1000), funnel(5, 2, 40, 15), funnel(150, 1, 160, 150)]
+        {
+            let on_gpus = gpus.search_batch(&queries(12), &params, of_gpus.as_ref()).unwrap();
+            let on_cpu = cpu.search_batch(&queries(12), &params, of_cpu.as_ref()).unwrap();
+            assert_eq!(found(&on_gpus), found(&on_cpu), "{params:?}");
+            // The memory of one is copied for the other.
+            let asked = [Embeddings::Device(&on_second), Embeddings::Host(query)];
+            let both = gpus.search_embeddings(&asked, &params, of_gpus.as_ref()).unwrap();
+            assert_eq!(found(&both), [found(&on_cpu)[11]; 2], "{params:?}");
+        }
+    }
+    // Bad components are seen by the device that has them.
+    let bad = gpus.backend().devices()[1].upload_embeddings(&[f32::NAN; DIM]).unwrap();
+    let error = gpus.search_embeddings(&[Embeddings::Device(&bad)], &SearchParams::exact(3), None).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { token: 0 }), "{error}");
 }
 
 /// Lines of the emulator's log, with the number of each.

@@ -133,6 +133,11 @@ impl DeviceEmbeddings<'_> {
         })
     }
 
+    /// Whether they are in the memory of a context.
+    pub(super) fn are_of(&self, context: &Arc<Context>) -> bool {
+        Arc::ptr_eq(&self.context, context)
+    }
+
     /// Number of components.
     pub fn len(&self) -> usize {
         self.len
@@ -219,7 +224,7 @@ impl<'a> Source<'a> {
     /// # Panics
     /// If they are in the memory of another `Cuda`.
     pub(super) fn device(context: &Arc<Context>, embeddings: &'a DeviceEmbeddings<'a>) -> Self {
-        assert!(Arc::ptr_eq(&embeddings.context, context), "embeddings are used by the `Cuda` that made them");
+        assert!(embeddings.are_of(context), "embeddings are used by the `Cuda` that made them");
         Self::Device(embeddings)
     }
 

@@ -156,13 +156,18 @@ impl LoadedPassages {
         Ok(())
     }
 
-    /// The segment among others, with its lists.
+    /// Whether there are inverted lists.
+    pub(super) fn has_lists(&self) -> bool {
+        self.lists.get().is_some()
+    }
+
+    /// The segment among others, with its lists, if there are any.
     ///
     /// # Panics
-    /// If it is of another context, or has no lists.
+    /// If it is of another context.
     pub(super) fn placed(&self, context: &Arc<Context>, first_pid: u32) -> SegmentArgument {
-        let lists = self.lists.get().expect("the segment's lists were loaded");
-        let (list_starts, list_pids) = (*lists.starts.pointer(), *lists.pids.pointer());
+        let lists = self.lists.get();
+        let (list_starts, list_pids) = lists.map_or((0, 0), |lists| (*lists.starts.pointer(), *lists.pids.pointer()));
         SegmentArgument { list_starts, list_pids, first_pid, ..self.argument(context) }
     }
 }

@@ -7,7 +7,7 @@ use crate::cuda::{
     embeddings::Source,
     resident::{LoadedCodec, LoadedPassages, SegmentArgument},
 };
-use crate::{DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Plan, RawHit, Result};
+use crate::{DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Plan, RawHit, Result, Route};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +34,8 @@ pub(in crate::cuda) struct LoadedIndex {
     _passages: Vec<Arc<LoadedPassages>>,
     pub(super) segments: Buffer<SegmentArgument>,
     pub(super) parts: Buffer<PartArgument>,
+    /// Whether every segment has inverted lists.
+    has_lists: bool,
     /// Number of pids, `P`.
     pub(super) num_pids: usize,
 }
@@ -46,7 +48,7 @@ impl LoadedIndex {
     /// Uploads the addresses of an index's segments.
     ///
     /// # Panics
-    /// If an argument is of another `Cuda`, or a segment has no lists.
+    /// If an argument is of another `Cuda`.
     pub(in crate::cuda) fn new(
         cuda: &Cuda,
         codec: &Arc<LoadedCodec>,
@@ -66,6 +68,7 @@ impl LoadedIndex {
             cuda: cuda.clone(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             codec: Arc::clone(codec),
+            has_lists: parts.iter().all(|part| part.passages.has_lists()),
             _passages: parts.into_iter().map(|part| part.passages).collect(),
             segments: cuda.context.upload(&segments)?,
             parts: cuda.context.upload(&runs)?,
@@ -81,6 +84,17 @@ impl LoadedIndex {
 }
 
 impl DeviceIndex for LoadedIndex {
+    fn answers(&self, route: &Route) -> bool {
+        self.has_lists || !matches!(route, Route::Cells { .. })
+    }
+
+    fn reads(&self, embeddings: &Embeddings<'_>) -> bool {
+        match embeddings {
+            Embeddings::Host(_) => true,
+            Embeddings::Device(embeddings) => embeddings.are_of(&self.cuda.context),
+        }
+    }
+
     fn load_set(&self, bits: &[u32]) -> Result<DeviceSet> {
         assert!(bits.len() * 32 >= self.num_pids, "a bit for each pid");
         Ok(DeviceSet(Box::new(LoadedSet(self.cuda.context.upload(bits)?))))
