@@ -99,17 +99,18 @@ impl CompressedPassages {
         low
     }
 
-    /// Copies a range of passages, whose offsets ascend; residuals are shared.
+    /// Copies a range of passages, whose offsets ascend unless it is empty; residuals are shared.
     pub(crate) fn share(&self, pids: Range<usize>, codec: CodecSizes) -> Self {
-        let tokens = self.offset(pids.start)..self.offset(pids.end);
-        let offset = |pid| ((self.offset(pid) - tokens.start) as u32).to_le_bytes();
+        let tokens = if pids.is_empty() { 0..0 } else { self.offset(pids.start)..self.offset(pids.end) };
+        let ends = pids.map(|pid| self.offset(pid + 1) - tokens.start);
+        let offsets = std::iter::once(0).chain(ends).flat_map(|end| (end as u32).to_le_bytes());
         let reader = layout::CodeReader::new(&self.codes, codec.code_bits());
         let codes: Vec<u32> = tokens.clone().map(|token| reader.get(token)).collect();
         let weight = |token| layout::read_weight(&self.weights, codec.weight_bits, token) as u8;
         let weights: Vec<u8> = tokens.clone().map(weight).collect();
         let row = codec.row_bytes();
         Self {
-            offsets: (pids.start..=pids.end).flat_map(offset).collect::<Vec<u8>>().into(),
+            offsets: offsets.collect::<Vec<u8>>().into(),
             codes: layout::pack_codes(&codes, codec.code_bits()).into(),
             residuals: self.residuals.slice(tokens.start * row..tokens.end * row),
             weights: layout::pack_weights(&weights, codec.weight_bits).into(),

@@ -105,6 +105,9 @@ impl std::fmt::Debug for DeviceSet {
 /// # Panics
 /// A method panics if a set is of another index.
 pub trait DeviceIndex: Send + Sync {
+    /// The index as the type that it is, whose own methods a caller may need.
+    fn as_any(&self) -> &dyn Any;
+
     /// Whether searches by a route are answered here. Those by other routes are left to the single ops.
     fn answers(&self, route: &Route) -> bool;
 

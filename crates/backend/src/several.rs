@@ -122,19 +122,16 @@ impl<B: Backend> Backend for Several<B> {
         self.first().compress(&codec.0[0], embeddings, codes)
     }
 
-    /// Divides the passages among the devices.
-    ///
-    /// # Errors
-    /// As [`Backend::load_passages`], and [`Error::OffsetsDescend`](crate::Error::OffsetsDescend) for corrupt offsets,
-    /// by which passages cannot be divided.
+    /// Divides the passages among the devices. Those with corrupt offsets are not divided, and go to the first one.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages> {
         let sizes = codec.as_ref().sizes();
         passages.validate_lengths(sizes)?;
-        passages.validate_offsets()?;
+        let is_divided = passages.offset(0) == 0 && passages.validate_offsets().is_ok();
         let (num_passages, num_tokens) = (passages.num_passages(), passages.num_tokens());
         // The first passage that begins at or after the device's share of the tokens.
         let bound = |at: usize| match at {
-            at if at == self.0.len() => num_passages,
+            0 => 0,
+            at if at == self.0.len() || !is_divided => num_passages,
             at => passages.first_passage_from(num_tokens * at / self.0.len()),
         };
         let bounds: Vec<usize> = (0..=self.0.len()).map(bound).collect();
@@ -146,7 +143,7 @@ impl<B: Backend> Backend for Several<B> {
             device.load_passages(&codec.0[at], share).map(Arc::new)
         };
         Ok(Shares {
-            tokens: bounds.iter().map(|&pid| passages.offset(pid)).collect(),
+            tokens: bounds.iter().map(|&pid| if pid == 0 { 0 } else { passages.offset(pid) }).collect(),
             shares: self.0.iter().enumerate().map(load).collect::<Result<_>>()?,
             bounds,
         })
@@ -260,6 +257,10 @@ fn best(mut hits: Vec<RawHit>, k: usize) -> Vec<RawHit> {
 struct SeveralIndexes(Vec<Box<dyn DeviceIndex>>);
 
 impl DeviceIndex for SeveralIndexes {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
     /// The best candidates of all devices are not those of each, so these are chosen on the host.
     fn answers(&self, route: &Route) -> bool {
         *route == Route::Everything

@@ -237,7 +237,12 @@ impl CodecParams {
 
     /// Factor that turns an integer score of a query of `query_len` tokens and this scale into a real MaxSim score.
     pub(crate) fn score_unit_of(&self, query_len: usize, scale: f32) -> f32 {
-        self.residual_weight_step * scale * (1u64 << score_shift(query_len)) as f32
+        self.residual_weight_step * scale * Self::score_power(query_len)
+    }
+
+    /// The part of a score's unit that makes up for the shift of similarities.
+    pub(crate) fn score_power(query_len: usize) -> f32 {
+        (1u64 << score_shift(query_len)) as f32
     }
 
     /// The largest residual weight `g` with `D * 127 * max|level| * g <= 2^30`, at most 255.

@@ -8,6 +8,7 @@ use crate::{
     RankBy, SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, rank, tune, words,
 };
 use rayon::prelude::*;
+use selvedge_backend::Backend;
 use selvedge_encoder::Encoder;
 use selvedge_index::{CodecEntry, Index, Writer};
 use selvedge_search::Tuned;
@@ -63,7 +64,20 @@ impl Engine {
     /// - [`Error::Backend`] or [`Error::Search`] if the device is not available, or lacks the memory.
     /// - With [`OpenOptions::load_model`], the errors of [`Engine::encoder`].
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
-        let snapshot = RwLock::new(Arc::new(Snapshot::open(path, options.device)?));
+        Self::of_snapshot(Snapshot::open(path, options.device)?, options)
+    }
+
+    /// Opens the index at `path` on a backend that the caller has made, such as a GPU in the context of another library,
+    /// or [several](selvedge_backend::Several) GPUs. [`OpenOptions::device`] compresses what is added.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_on(path: &Path, backend: impl Backend + 'static, options: OpenOptions) -> Result<Self> {
+        Self::of_snapshot(Snapshot::open_on(path, backend)?, options)
+    }
+
+    fn of_snapshot(snapshot: Snapshot, options: OpenOptions) -> Result<Self> {
+        let snapshot = RwLock::new(Arc::new(snapshot));
         let engine = Self { snapshot, options, encoder: OnceLock::new(), codec: Mutex::new(None) };
         if engine.options.load_model {
             engine.encoder()?;

@@ -100,11 +100,16 @@ pub use progress::{Progress, Step};
 pub use qrels::Qrels;
 pub use queries::Queries;
 pub use rank::{Fusion, RankBy};
+#[cfg(feature = "cuda")]
+pub use selvedge_backend::cuda;
+pub use selvedge_backend::{Backend, Cpu, Several};
 pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index, Value};
 pub use selvedge_lexical::Language;
-pub use selvedge_search::{Filter, Mode, PassageSet, SearchParams, StageTimes, Tuned, filter};
+pub use selvedge_search::{
+    Filter, Mode, PassageSet, Pending, Queue, QueueOptions, Ranking, Search, SearchParams, StageTimes, Tuned, filter,
+};
 pub use snapshot::Snapshot;
 pub use snippet::Snippet;
 pub use tune::{TuneOptions, TuneReport};

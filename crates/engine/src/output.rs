@@ -42,8 +42,13 @@ pub struct SearchOutput {
 }
 
 impl Engine {
-    /// Converts a ranking to hits with ids, and with the texts, snippets and metadata that `options` request.
-    pub(crate) fn output(
+    /// Converts a ranking of a generation to hits with ids, and with the texts, snippets and metadata that `options`
+    /// request. `query` are the embeddings `(Q, D) f32` that snippets are chosen by; it may be empty without these.
+    ///
+    /// # Errors
+    /// [`Error::Index`](crate::Error::Index) if an id, a text or metadata cannot be read,
+    /// [`Error::Encoder`](crate::Error::Encoder) if a snippet is requested and the text cannot be tokenized.
+    pub fn output(
         &self,
         snapshot: &Snapshot,
         query: &[f32],

@@ -3,6 +3,7 @@
 use crate::device::on_device;
 use crate::words::{self, OpenWords};
 use crate::{Device, Error, Result, SearchOptions};
+use selvedge_backend::Backend;
 use selvedge_index::{Check, Index};
 use selvedge_search::fusion::Scored;
 use selvedge_search::{PassageSet, Search, Searcher};
@@ -15,7 +16,7 @@ const CHECKED_BYTES: u64 = 1 << 30;
 /// One generation of an index, loaded to a device. It stays as it is while writers commit others; pids are its own.
 pub struct Snapshot {
     index: Index,
-    search: Box<dyn Search>,
+    search: Arc<dyn Search>,
     /// Words of the texts, `None` in an index without words; or the reason why they cannot be read, which only a search
     /// for words returns.
     words: Result<Option<OpenWords>, Arc<Error>>,
@@ -29,11 +30,14 @@ type Listed = (Arc<[String]>, Arc<PassageSet>);
 impl Snapshot {
     /// Opens the newest generation, and verifies its checksums if it is small.
     pub(crate) fn open(path: &Path, device: Device) -> Result<Self> {
+        on_device!(device, backend => Self::open_on(path, backend))
+    }
+
+    /// Opens the newest generation on a backend.
+    pub(crate) fn open_on(path: &Path, backend: impl Backend + 'static) -> Result<Self> {
         let index = Index::open(path, Check::Structure)?;
         let index = if is_small(&index) { Index::open(path, Check::Checksums)? } else { index };
-        let search = on_device!(device, backend => {
-            Ok::<_, Error>(Box::new(Searcher::new(backend, &index)?) as Box<dyn Search>)
-        })?;
+        let search = Arc::new(Searcher::new(backend, &index)?);
         let words = words::open(&index, None).map_err(Arc::new);
         Ok(Self { index, search, words, listed: Mutex::default() })
     }
@@ -42,7 +46,7 @@ impl Snapshot {
     pub(crate) fn followed(&self) -> Result<Option<Self>> {
         let check = if is_small(&self.index) { Check::Checksums } else { Check::Structure };
         let Some(index) = self.index.refreshed(check)? else { return Ok(None) };
-        let search = self.search.followed(&index)?;
+        let search = self.search.followed(&index)?.into();
         let before = self.words.as_ref().ok().and_then(Option::as_ref);
         let words = words::open(&index, before).map_err(Arc::new);
         Ok(Some(Self { index, search, words, listed: Mutex::default() }))
@@ -56,6 +60,11 @@ impl Snapshot {
     /// Returns the searcher, whose results are pids and scores without ids and texts.
     pub fn searcher(&self) -> &dyn Search {
         &*self.search
+    }
+
+    /// Returns the searcher for callers that share it, such as a [`Queue`](crate::Queue).
+    pub fn shared_searcher(&self) -> Arc<dyn Search> {
+        Arc::clone(&self.search)
     }
 
     /// Number of the generation; it grows with each commit.

@@ -91,3 +91,31 @@ impl<B: Backend> Searcher<B> {
         Ranking { hits: found.hits.iter().map(hit).collect(), num_scored, ..Ranking::default() }
     }
 }
+
+#[cfg(feature = "cuda")]
+impl Searcher<selvedge_backend::Cuda> {
+    /// Answers a query, and leaves the hits in device memory, for work that follows there: nothing is waited for. The
+    /// later work of `stream` waits for the search.
+    ///
+    /// The hits are those of [`Searcher::search`], but that the probed cells are not widened: if they have fewer than `k`
+    /// passages, there are fewer hits. A query on a device with a component that is not finite or too large has none.
+    ///
+    /// # Errors
+    /// As [`Searcher::search`].
+    pub fn search_on_device(
+        &self,
+        query: &crate::QueryEmbeddings,
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        stream: &selvedge_backend::cuda::CallerStream,
+    ) -> Result<selvedge_backend::cuda::DeviceHits> {
+        query::check_embeddings(self.dim(), query.as_ref())?;
+        let set = self.allowed(set)?;
+        let index = self.on_device.as_deref().expect("a GPU searches by itself");
+        let k = params.k.min(self.num_passages);
+        let plan = Plan { k, route: self.route(params, k, set) };
+        let set = self.loaded(index, set)?;
+        let index: &selvedge_backend::cuda::LoadedIndex = index.as_any().downcast_ref().expect("an index of a GPU");
+        Ok(index.search_on_device(query.lasting(), &plan, set, stream)?)
+    }
+}

@@ -79,11 +79,20 @@ impl From<Vec<f32>> for QueryEmbeddings {
 }
 
 impl QueryEmbeddings {
-    fn as_ref(&self) -> Embeddings<'_> {
+    pub(crate) fn as_ref(&self) -> Embeddings<'_> {
         match self {
             Self::Host(embeddings) => Embeddings::Host(embeddings),
             #[cfg(feature = "cuda")]
             Self::Device(embeddings) => Embeddings::Device(embeddings),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn lasting(&self) -> selvedge_backend::cuda::LastingEmbeddings<'_> {
+        use selvedge_backend::cuda::LastingEmbeddings;
+        match self {
+            Self::Host(embeddings) => LastingEmbeddings::Host(embeddings),
+            Self::Device(embeddings) => LastingEmbeddings::Device(embeddings),
         }
     }
 }

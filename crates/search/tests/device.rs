@@ -12,11 +12,12 @@ mod compiler;
 mod support;
 
 use selvedge_backend::cuda::cudarc::driver::{CudaContext, CudaSlice, CudaStream};
-use selvedge_backend::cuda::{CallerContext, Component, Cubins, CudaOptions, Driver};
+use selvedge_backend::cuda::{CallerContext, CallerStream, Component, Cubins, CudaOptions, Driver};
 use selvedge_backend::{Backend, Cpu, Cuda, Embeddings, Error as BackendError, Several};
 use selvedge_index::{Check, Index, Writer};
 use selvedge_search::{
-    Error, Hit, Mode, PassageSet, Pending, Queue, QueueOptions, Ranking, SearchParams, Searcher, candidates,
+    Error, Hit, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions, Ranking, SearchParams, Searcher,
+    candidates,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +26,9 @@ use std::sync::Arc;
 use support::{DIM, index, index_of, rows};
 
 /// The tests, and the environment of each.
-const PROCESSES: [(&str, &[(&str, &str)]); 13] = [
+const PROCESSES: [(&str, &[(&str, &str)]); 15] = [
+    ("hits_stay_on_the_device", &[("EMULATED_SEED", "0")]),
+    ("hits_stay_on_the_device", &[("EMULATED_SEED", "9")]),
     ("several_devices_find_what_the_cpu_finds", &[("EMULATED_DEVICES", "2")]),
     ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "0")]),
     ("a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "9")]),
@@ -166,6 +169,53 @@ fn gains_of_long_queries_are_shifted() {
     let params = funnel(5, 2, 40, 15);
     let [on_gpu, on_cpu] = [gpu.search(&query, &params, None), cpu.search(&query, &params, None)];
     assert_eq!(found(&[on_gpu.unwrap()]), found(&[on_cpu.unwrap()]));
+}
+
+/// Hits that stay on the device are read there by another library's work, which nothing but its stream waits for.
+#[test]
+#[ignore = "in a process of its own"]
+fn hits_stay_on_the_device() {
+    let (_dir, index) = several_segments();
+    let (gpu, cpu) = searchers(&index);
+    let context = CudaContext::new(0).unwrap();
+    let stream = context.new_stream().unwrap();
+    let caller = CallerStream::new(&stream);
+    let thirds: Vec<u32> = (0..202).step_by(3).collect();
+    let sets = [None, Some((gpu.passages(&thirds).unwrap(), cpu.passages(&thirds).unwrap()))];
+    let all = queries(12);
+    for (set, params) in sets.iter().flat_map(|set| [SearchParams::exact(7), funnel(5, 2, 40, 15)].map(|p| (set, p))) {
+        for query in &all[1..] {
+            let memory: CudaSlice<f32> = stream.clone_htod(query).unwrap();
+            let on_device = gpu.backend().copy_of(&memory, &stream).unwrap();
+            let expected = cpu.search(query, &params, set.as_ref().map(|s| &s.1)).unwrap();
+            let expected: Vec<(u32, f32)> = expected.hits.iter().map(|hit| (hit.pid, hit.score)).collect();
+            for query in [QueryEmbeddings::from(query.clone()), on_device.into()] {
+                let hits = gpu.search_on_device(&query, &params, set.as_ref().map(|s| &s.0), &caller).unwrap();
+                // SAFETY: the memory has `k` places; the slices are leaked, because it is not theirs.
+                let (pids, scores) = unsafe {
+                    (
+                        stream.upgrade_device_ptr::<u32>(hits.pids(), hits.len()),
+                        stream.upgrade_device_ptr::<f32>(hits.scores(), hits.len()),
+                    )
+                };
+                let read = (stream.clone_dtoh(&pids).unwrap(), stream.clone_dtoh(&scores).unwrap());
+                hits.read_by(&caller).unwrap();
+                _ = (pids.leak(), scores.leak());
+                stream.synchronize().unwrap();
+                assert_eq!(hits.download().unwrap(), expected, "{params:?}");
+                assert_eq!(read.0.into_iter().zip(read.1).take(expected.len()).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+    // No hits of what no search accepts, and fewer than `k` of a small index.
+    let bad = gpu.backend().upload_embeddings(&[f32::NAN; DIM]).unwrap();
+    let hits = gpu.search_on_device(&bad.into(), &SearchParams::exact(5), None, &caller).unwrap();
+    assert_eq!((hits.len(), hits.download().unwrap()), (5, Vec::new()));
+    let hits = gpu.search_on_device(&all[3].clone().into(), &SearchParams::exact(1000), None, &caller).unwrap();
+    assert_eq!(
+        hits.download().unwrap().len(),
+        cpu.search(&all[3], &SearchParams::exact(1000), None).unwrap().hits.len()
+    );
 }
 
 /// Two devices that share the passages.

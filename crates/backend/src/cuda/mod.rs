@@ -72,7 +72,7 @@ mod process;
 
 pub use assign::Centroids;
 pub use backend::{Cuda, CudaOptions};
-pub use calls::{CallerContext, DeviceFloat};
+pub use calls::{CallerContext, CallerStream, DeviceFloat};
 pub use cubins::{Cubins, Key};
 /// The crate whose types hosts hand over: contexts, streams and device memory.
 pub use cudarc;
@@ -84,6 +84,7 @@ pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use peak::Peak;
 pub use query_layout::Query;
 pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
+pub use search::{DeviceHits, LastingEmbeddings, LoadedIndex};
 
 /// The parts of CUDA on this machine.
 #[derive(Clone, Debug)]

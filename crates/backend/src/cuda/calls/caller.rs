@@ -47,6 +47,39 @@ impl CallerContext {
     }
 }
 
+/// A stream of the caller, in the context of a [`Cuda`](crate::Cuda).
+#[derive(Clone, Debug)]
+pub struct CallerStream {
+    handle: *mut c_void,
+    /// Keeps the stream of a caller that uses cudarc.
+    _kept: Option<Arc<CudaStream>>,
+}
+
+// SAFETY: a handle, which any thread may use.
+unsafe impl Send for CallerStream {}
+// SAFETY: as above.
+unsafe impl Sync for CallerStream {}
+
+impl CallerStream {
+    /// A stream of cudarc, which lives as long as this value.
+    pub fn new(stream: &Arc<CudaStream>) -> Self {
+        Self { handle: stream.cu_stream().cast(), _kept: Some(Arc::clone(stream)) }
+    }
+
+    /// The stream of a handle, a `CUstream` or `cudaStream_t`.
+    ///
+    /// # Safety
+    /// The stream lives as long as this value and its clones. The handles of the legacy and the per-thread default
+    /// stream mean another stream in each context, and in each thread: they are used in those of the caller only.
+    pub unsafe fn from_handle(handle: *mut c_void) -> Self {
+        Self { handle, _kept: None }
+    }
+
+    pub(in crate::cuda) fn handle(&self) -> *mut c_void {
+        self.handle
+    }
+}
+
 /// Types of a component that embeddings in device memory may have.
 pub trait DeviceFloat: private::Sealed {
     /// The type as a value.

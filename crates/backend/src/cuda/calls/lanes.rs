@@ -122,7 +122,7 @@ impl Event {
     ///
     /// # Safety
     /// The stream lives, and a context is current.
-    pub(super) unsafe fn wait_on(&self, stream: *mut c_void) -> Result<()> {
+    pub(in crate::cuda) unsafe fn wait_on(&self, stream: *mut c_void) -> Result<()> {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: the event lives, and the caller guarantees the stream.
         check("cuStreamWaitEvent", unsafe { stream::wait_event(stream.cast(), self.0, flags) })

@@ -19,7 +19,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 pub(super) use caller::reading;
-pub use caller::{CallerContext, DeviceFloat};
+pub use caller::{CallerContext, CallerStream, DeviceFloat};
 pub(super) use cudarc::driver::{CudaContext, CudaStream, DevicePtr};
 pub(super) use lanes::{Event, Graph, Pinned};
 

@@ -9,6 +9,7 @@ use crate::cuda::{
 };
 use crate::{DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Plan, RawHit, Result, Route};
 use bytemuck::{Pod, Zeroable};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +26,7 @@ const _: () = assert!(size_of::<PartArgument>() == 8);
 
 /// An index in device memory.
 #[derive(Debug)]
-pub(in crate::cuda) struct LoadedIndex {
+pub struct LoadedIndex {
     cuda: Cuda,
     /// Number that no other index of this process has: recorded launches are of one index.
     pub(super) number: u64,
@@ -81,9 +82,35 @@ impl LoadedIndex {
     pub(super) fn cuda(&self) -> &Cuda {
         &self.cuda
     }
+
+    /// Address of a set of passages; 0 for all.
+    pub(super) fn address(&self, set: Option<&DeviceSet>) -> u64 {
+        set.map_or(0, |set| {
+            let LoadedSet(bits) = set.0.downcast_ref().expect("a set of a GPU");
+            bits.assert_of(&self.cuda.context);
+            assert!(bits.len() * 32 >= self.num_pids, "a set of this index");
+            *bits.pointer()
+        })
+    }
+
+    /// Orders the search of a query; the index has at least one pid.
+    pub(super) fn order<'a>(&self, query: Embeddings<'a>, plan: &Plan, set: u64) -> Ordered<'a> {
+        let dim = self.codec.host.dim;
+        assert!(query.len().is_multiple_of(dim) && !query.is_empty(), "whole rows of {dim}, at least one");
+        let source = match query {
+            Embeddings::Host(embeddings) => Err(embeddings),
+            Embeddings::Device(embeddings) => Ok(Source::device(&self.cuda.context, embeddings)),
+        };
+        let plan = plan.within(self.num_pids, self.codec.host.num_centroids());
+        Ordered { shape: Shape { index: self.number, query_len: query.len() / dim, plan }, set, source }
+    }
 }
 
 impl DeviceIndex for LoadedIndex {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
     fn answers(&self, route: &Route) -> bool {
         self.has_lists || !matches!(route, Route::Cells { .. })
     }
@@ -101,27 +128,11 @@ impl DeviceIndex for LoadedIndex {
     }
 
     fn search(&self, queries: &[Embeddings<'_>], plan: &Plan, set: Option<&DeviceSet>) -> Result<Vec<Found>> {
-        let set = set.map_or(0, |set| {
-            let LoadedSet(bits) = set.0.downcast_ref().expect("a set of a GPU");
-            bits.assert_of(&self.cuda.context);
-            assert!(bits.len() * 32 >= self.num_pids, "a set of this index");
-            *bits.pointer()
-        });
-        let (dim, num_centroids, num_pids) = (self.codec.host.dim, self.codec.host.num_centroids(), self.num_pids);
-        if num_pids == 0 {
+        if self.num_pids == 0 {
             return Ok(vec![Found::default(); queries.len()]);
         }
-        let plan = plan.within(num_pids, num_centroids);
-        let mut orders = Vec::with_capacity(queries.len());
-        for &query in queries {
-            assert!(query.len().is_multiple_of(dim) && !query.is_empty(), "whole rows of {dim}, at least one");
-            let source = match query {
-                Embeddings::Host(embeddings) => Err(embeddings),
-                Embeddings::Device(embeddings) => Ok(Source::device(&self.cuda.context, embeddings)),
-            };
-            let shape = Shape { index: self.number, query_len: query.len() / dim, plan };
-            orders.push(Ordered { shape, set, source });
-        }
+        let set = self.address(set);
+        let orders: Vec<Ordered<'_>> = queries.iter().map(|&query| self.order(query, plan, set)).collect();
         let mut found = Vec::with_capacity(orders.len());
         self.cuda.lanes.with(&self.cuda, |lane| {
             for some in orders.chunks(super::lane::MOST_ORDERS) {

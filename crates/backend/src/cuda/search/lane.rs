@@ -5,7 +5,7 @@ use super::{
     recipe::{Arena, OUTCOME_WORDS, Recipe, Sizes},
 };
 use crate::cuda::{
-    calls::{self, CudaStream, Graph, Pinned},
+    calls::{self, CudaStream, Event, Graph, Pinned},
     context::{Buffer, Context},
     embeddings::{Component, Source},
     quantize_query::{JobArgument, OutcomeArgument},
@@ -55,16 +55,25 @@ pub(super) struct Lane {
     pinned: Option<(Pinned, Pinned)>,
     /// Launches by shape, the last used last.
     graphs: Vec<(Shape, Graph)>,
+    /// Whether work was started that was not waited for.
+    is_running: bool,
 }
 
 impl Lane {
-    fn stream(&self) -> &Arc<CudaStream> {
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
         self.stream.as_ref().expect("only `drop` takes it")
     }
 
     pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
         let stream = Some(context.new_stream()?);
-        Ok(Self { context: Arc::clone(context), stream, arena: None, pinned: None, graphs: Vec::new() })
+        Ok(Self {
+            context: Arc::clone(context),
+            stream,
+            arena: None,
+            pinned: None,
+            graphs: Vec::new(),
+            is_running: false,
+        })
     }
 
     /// Answers queries: starts the work of all of them, and waits once.
@@ -72,15 +81,15 @@ impl Lane {
         let recipes: Vec<Recipe<'_>> =
             orders.iter().map(|order| Recipe::new(index.cuda(), index, order.shape)).collect::<Result<_>>()?;
         let sizes: Vec<Sizes> = recipes.iter().map(Recipe::sizes).collect();
+        self.settle()?;
         self.grow(&sizes)?;
-        let started = orders
-            .iter()
-            .zip(&recipes)
-            .zip(&sizes)
-            .enumerate()
-            .try_for_each(|(at, ((order, recipe), sizes))| self.start(at, order, recipe, sizes));
+        let each = orders.iter().zip(&recipes).zip(&sizes).enumerate();
+        let started = each.into_iter().try_for_each(|(at, ((order, recipe), sizes))| {
+            self.start(at, order, recipe)?;
+            self.start_download(at, sizes)
+        });
         // Also after an error: what was started uses the memory of the caller and of this lane.
-        let done = calls::synchronize(&self.context.enter()?, self.stream());
+        let done = self.settle();
         started.and(done)?;
         let outputs = &self.pinned.as_ref().expect("grown").1;
         let place = outputs.bytes().len() / MOST_ORDERS;
@@ -93,11 +102,37 @@ impl Lane {
         Ok(sizes.iter().enumerate().map(answer).collect())
     }
 
+    /// Starts the work of a query, and what `next` puts behind it on the stream, from the address of its output. Returns
+    /// an event behind both.
+    pub(super) fn start_one(
+        &mut self,
+        index: &LoadedIndex,
+        order: &Ordered<'_>,
+        next: impl FnOnce(u64, &CudaStream) -> Result<()>,
+    ) -> Result<Event> {
+        let recipe = Recipe::new(index.cuda(), index, order.shape)?;
+        self.settle()?;
+        self.grow(&[recipe.sizes()])?;
+        self.start(0, order, &recipe)?;
+        let output = *self.arena.as_ref().expect("grown").output.pointer();
+        next(output, self.stream())?;
+        // SAFETY: the stream is this lane's.
+        unsafe { Event::record(&self.context.enter()?, self.stream().cu_stream().cast()) }
+    }
+
+    /// Waits for the work that was started.
+    fn settle(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_running) {
+            calls::synchronize(&self.context.enter()?, self.stream())?;
+        }
+        Ok(())
+    }
+
     /// Puts the work of a query on the stream; it uses place `at` of the pinned memory.
-    fn start(&mut self, at: usize, order: &Ordered<'_>, recipe: &Recipe<'_>, sizes: &Sizes) -> Result<()> {
+    fn start(&mut self, at: usize, order: &Ordered<'_>, recipe: &Recipe<'_>) -> Result<()> {
         let recorded = self.recorded(order.shape, recipe)?;
         let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
-        let (arena, (inputs, outputs)) = (self.arena.as_ref().expect("grown"), self.pinned.as_mut().expect("grown"));
+        let (arena, (inputs, _)) = (self.arena.as_ref().expect("grown"), self.pinned.as_mut().expect("grown"));
         let here = arena.job.pointer() + size_of::<JobArgument>() as u64;
         let (embeddings, component, bytes): (u64, Component, &[u8]) = match &order.source {
             Ok(source) => {
@@ -107,19 +142,27 @@ impl Lane {
             Err(embeddings) => (here, Component::F32, bytemuck::cast_slice(embeddings)),
         };
         let job = JobArgument { embeddings, set: order.set, component: component as u32, unused: 0 };
-        let (input, output) = (at * (inputs.bytes().len() / MOST_ORDERS), at * (outputs.bytes().len() / MOST_ORDERS));
+        let input = at * (inputs.bytes().len() / MOST_ORDERS);
+        self.is_running = true;
         let place = &mut inputs.bytes_mut()[input..];
         place[..size_of_val(&job)].copy_from_slice(bytemuck::bytes_of(&job));
         place[size_of_val(&job)..][..bytes.len()].copy_from_slice(bytes);
         let input = (input, size_of_val(&job) + bytes.len());
-        // SAFETY: the caller waits for the stream before the places are used again and before anything is freed. The
+        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed. The
         // graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
         unsafe {
             inputs.start_upload(&entered, input, *arena.job.pointer(), &stream)?;
-            self.graphs[recorded].1.launch(&entered, &stream)?;
-            let output = (output, sizes.output * size_of::<u64>());
-            outputs.start_download(&entered, output, *arena.output.pointer(), &stream)
+            self.graphs[recorded].1.launch(&entered, &stream)
         }
+    }
+
+    /// Puts the copy of a query's output to place `at` of the pinned memory on the stream.
+    fn start_download(&mut self, at: usize, sizes: &Sizes) -> Result<()> {
+        let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
+        let (arena, (_, outputs)) = (self.arena.as_ref().expect("grown"), self.pinned.as_mut().expect("grown"));
+        let place = (at * (outputs.bytes().len() / MOST_ORDERS), sizes.output * size_of::<u64>());
+        // SAFETY: as in `start`.
+        unsafe { outputs.start_download(&entered, place, *arena.output.pointer(), &stream) }
     }
 
     /// Returns the number of the graph of a shape, which is recorded if there is none.
@@ -137,6 +180,7 @@ impl Lane {
         };
         if self.graphs.len() == MOST_GRAPHS {
             let (_, oldest) = self.graphs.remove(0);
+            calls::synchronize(&self.context.enter()?, self.stream())?;
             oldest.destroy(&self.context.enter()?);
         }
         self.graphs.push((shape, graph));
@@ -184,6 +228,8 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        // A drop returns no error. After a fault all calls fail, and the process has to be started again.
+        _ = self.settle();
         self.forget();
         self.context.free_stream(self.stream.take().expect("dropped once"));
     }

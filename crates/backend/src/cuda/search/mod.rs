@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `index.rs` | an index in device memory: its segments as one array, and sets of passages as bitmaps |
+//! | `hits.rs` | the hits of a search that stay in device memory |
 //! | `recipe.rs` | the launches of a search, and the sizes of their buffers |
 //! | `lane.rs` | what a search works with: a stream, device memory, pinned memory, and recorded launches |
 //! | `lanes.rs` | the lanes of a device, which its callers share |
@@ -10,11 +11,13 @@
 //! A search is one copy to the device, one graph of at most 12 launches, one copy from it and one wait, whatever the
 //! number of segments.
 
+mod hits;
 mod index;
 mod lane;
 mod lanes;
 mod recipe;
 
-pub(super) use index::LoadedIndex;
+pub use hits::{DeviceHits, LastingEmbeddings};
+pub use index::LoadedIndex;
 pub(super) use lanes::Lanes;
 pub(in crate::cuda) use recipe::{CONSTANTS, PART_PASSAGES};

@@ -1,0 +1,163 @@
+//! The hits of a search that stay in device memory.
+
+use super::{index::LoadedIndex, lane::Shape, recipe::OUTCOME_WORDS};
+use crate::cuda::{
+    calls::{CallerStream, CudaStream, Event},
+    context::{Buffer, Context},
+    embeddings::DeviceEmbeddings,
+    modules::{Kernel, KernelVariant, value},
+    select,
+};
+use crate::{CodecParams, DeviceSet, Embeddings, Error, Plan, Result};
+use selvedge_kernels::Op;
+use std::sync::Arc;
+
+/// The hits of a search in device memory, best first.
+#[derive(Debug)]
+pub struct DeviceHits {
+    context: Arc<Context>,
+    pids: Buffer<u32>,
+    scores: Buffer<f32>,
+}
+
+impl DeviceHits {
+    /// Number of places: the `k` of the search, or the number of passages if that is less. After the last hit, pids are `u32::MAX` and scores the lowest f32.
+    pub fn len(&self) -> usize {
+        self.pids.len()
+    }
+
+    /// Whether there is no place.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Device address of the pids, `(k) u32`.
+    pub fn pids(&self) -> u64 {
+        *self.pids.pointer()
+    }
+
+    /// Device address of the MaxSim scores, `(k) f32`.
+    pub fn scores(&self) -> u64 {
+        *self.scores.pointer()
+    }
+
+    /// Waits for the search and copies the hits to the host: pids and scores.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if the search, or a call of the driver, fails.
+    pub fn download(&self) -> Result<Vec<(u32, f32)>> {
+        let (pids, scores) = (self.pids.download()?, self.scores.download()?);
+        Ok(pids.into_iter().zip(scores).take_while(|&(pid, _)| pid != u32::MAX).collect())
+    }
+
+    /// Lets the memory be freed behind the work that is on a stream of another library now.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if a call of the driver fails, such as for a stream of another context.
+    pub fn read_by(&self, stream: &CallerStream) -> Result<()> {
+        let entered = self.context.enter()?;
+        // SAFETY: the stream lives; the driver refuses one of another context.
+        let read = unsafe { Event::record(&entered, stream.handle())? };
+        // Memory is freed in the order of the stream of all ops.
+        let done = read.wait(&entered, self.context.stream());
+        read.destroy(&entered);
+        done
+    }
+}
+
+/// Embeddings of a query that outlive a search which nobody waits for: they are copied at once, or freed in the order of
+/// the stream of all ops.
+#[derive(Clone, Copy, Debug)]
+pub enum LastingEmbeddings<'a> {
+    /// Embeddings in the memory of the host.
+    Host(&'a [f32]),
+    /// Embeddings in the memory of the device.
+    Device(&'a DeviceEmbeddings<'static>),
+}
+
+impl LoadedIndex {
+    /// Answers a query, and leaves the hits in device memory: the host waits for nothing, and the later work of `stream`
+    /// waits for the search. Of a plan with cells, only these are opened.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`](crate::Backend). Components that are not finite are no error: then
+    /// there are no hits.
+    ///
+    /// # Panics
+    /// If the embeddings are not whole rows, or of another `Cuda`, or the set is of another index.
+    pub fn search_on_device(
+        &self,
+        query: LastingEmbeddings<'_>,
+        plan: &Plan,
+        set: Option<&DeviceSet>,
+        stream: &CallerStream,
+    ) -> Result<DeviceHits> {
+        let query = match query {
+            LastingEmbeddings::Host(embeddings) => Embeddings::Host(embeddings),
+            LastingEmbeddings::Device(embeddings) => Embeddings::Device(embeddings),
+        };
+        let (cuda, codec) = (self.cuda(), &self.codec.host);
+        let context = &cuda.context;
+        let allocated = |k: usize| {
+            let (pids, scores) = (context.allocate(k)?, context.allocate(k)?);
+            Ok::<_, Error>(DeviceHits { context: Arc::clone(context), pids, scores })
+        };
+        if self.num_pids == 0 {
+            return allocated(0);
+        }
+        let order = self.order(query, plan, self.address(set));
+        let hits = allocated(order.shape.plan.k)?;
+        let kernel = cuda.modules.kernel(Op::TopK, KernelVariant::NONE, "unpack")?;
+        let entered = context.enter()?;
+        // SAFETY: the stream is that of all ops, on which the hits were allocated.
+        let allocated = unsafe { Event::record(&entered, context.stream().cu_stream().cast())? };
+        let done = cuda.lanes.with(cuda, |lane| {
+            allocated.wait(&entered, lane.stream())?;
+            lane.start_one(self, &order, |output, stream| {
+                let Shape { query_len, plan, .. } = order.shape;
+                // SAFETY: the output has an outcome and at least `k` keys; so long are the hits, or longer.
+                unsafe { hits.unpack(&kernel, stream, output, codec, query_len, plan.k) }
+            })
+        });
+        allocated.destroy(&entered);
+        let done = done?;
+        let waited = done.wait(&entered, context.stream()).and_then(|()| {
+            // SAFETY: the stream lives; the driver refuses one of another context.
+            unsafe { done.wait_on(stream.handle()) }
+        });
+        done.destroy(&entered);
+        waited.map(|()| hits)
+    }
+}
+
+impl DeviceHits {
+    /// Launches `unpack` of kernels/top_k.cu.
+    ///
+    /// # Safety
+    /// `output` is the address of an outcome and of `k` keys, and there are at least `k` places.
+    unsafe fn unpack(
+        &self,
+        kernel: &Kernel,
+        stream: &CudaStream,
+        output: u64,
+        codec: &CodecParams,
+        query_len: usize,
+        k: usize,
+    ) -> Result<()> {
+        let keys = output + (OUTCOME_WORDS * size_of::<u64>()) as u64;
+        let (power, k) = (CodecParams::score_power(query_len), k as u32);
+        let arguments = [
+            self.pids.argument(),
+            self.scores.argument(),
+            value(&output),
+            value(&keys),
+            value(&codec.residual_weight_step),
+            value(&power),
+            value(&k),
+        ];
+        let blocks = (k as usize).div_ceil(select::THREADS as usize);
+        // SAFETY: the arguments match the kernel's parameters, the first field of an outcome is the largest component;
+        // the caller guarantees the lengths.
+        unsafe { kernel.launch_on(stream, (blocks, 1), select::THREADS, &arguments) }
+    }
+}
