@@ -10,8 +10,8 @@
 //               first, and missing (Q) i32, as probe.cu writes them
 //   sizes       padded, nprobe, query_len = Q
 //
-//   block           a part (blockIdx.x) and a query token (blockIdx.y): its cells one after another, best first, so that
-//                   the first list with a passage has the largest gain
+//   block           a part (blockIdx.x) and a query token (blockIdx.y): its cells one after another, best first, so
+//                   that the first list with a passage has the largest gain
 //   thread          an entry of a list at a time
 //   shared memory   PART_PASSAGES bits, of the passages that were met, and the part of 32 lists
 //   bound           latency of L2: two atomic operations per entry of a list

@@ -10,7 +10,7 @@
 //   block           the query: the largest component is that of all rows
 //   warp            a row at a time
 //   shared memory   a row per warp, up to SHARED_DIM components; longer rows are in `rotated`
-//   bound           latency: three or six rounds of log2(D) steps, each behind the one before
+//   bound           latency: three or six rounds of log2(D) steps, one after another
 //
 // Versions
 //   v1  this one. Time not yet measured.
@@ -32,7 +32,7 @@ struct Outcome {
     float largest;
     // Number of the first component that is not finite or too large, and its bits; NO_PID if there is none.
     u32 refused, bits;
-    // Candidates, those of them that were scored with their residuals, and hits.
+    // Candidates, candidates that were scored with their residuals, and hits.
     u32 candidates, rescored, found;
 };
 static_assert(sizeof(Outcome) == 24, "OutcomeArgument has this layout");
@@ -49,7 +49,8 @@ __device__ __forceinline__ float component(const Job& job, u32 at) {
 }
 
 // Rotates a row in place. Called by all lanes of a warp.
-__device__ __forceinline__ void rotate(float* row, const float* __restrict__ signs, u32 rounds, u32 window, float scale) {
+__device__ __forceinline__ void rotate(float* row, const float* __restrict__ signs, u32 rounds, u32 window,
+                                       float scale) {
     for (u32 round = 0; round < rounds; ++round) {
         for (u32 d = lane_number(); d < DIM; d += WARP) row[d] = __fmul_rn(row[d], signs[round * DIM + d]);
         __syncwarp();

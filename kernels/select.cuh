@@ -3,9 +3,9 @@
 //   key(e) = (entry with its sign bit flipped) << 32 | ~id           larger is better; 0 is no entry
 //
 // A block selects from a run of keys, by a radix select: it counts, among the keys that share the digits chosen so far,
-// how many have each value of the next byte, and chooses the byte of the m-th best key, until the keys that are at least
-// as good are m or the bytes are at an end. Of many entries, a first launch selects from each chunk (best_of_chunks of
-// top_k.cu), and a second one from what these have found, which it sorts. Columns are independent.
+// how many have each value of the next byte, and chooses the byte of the m-th best key, until the keys that are at
+// least as good are m or the bytes are at an end. Of many entries, a first launch selects from each chunk
+// (best_of_chunks of top_k.cu), and a second one from what these have found, which it sorts. Columns are independent.
 //
 //   block           a chunk, or all entries, of a column
 //   thread          an entry at a time, and one value of a byte
@@ -15,7 +15,8 @@
 // Versions
 //   v1  every thread of the last block sums all 256 counts. Time not yet measured.
 //   v2  one warp chooses the digit, 8 values per lane, by a prefix sum. Its gain is not yet measured.
-//   v3  this one: a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches instead
+//   v3  this one: a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches
+//   instead
 //       of 7 to 9; its gain is not yet measured.
 #pragma once
 
@@ -64,8 +65,8 @@ struct Choice {
     u32 better, equal;
 };
 
-// Chooses the next digit of the m-th best key by the `counts` of its values. Called by the first warp of a block; a lane
-// has 8 values, the first lane the largest.
+// Chooses the next digit of the m-th best key by the `counts` of its values. Called by the first warp of a block; a
+// lane has 8 values, the first lane the largest.
 __device__ __forceinline__ void choose(Choice& choice, const u32* counts, int shift) {
     constexpr int LANE_DIGITS = DIGITS / WARP;
     const int lane = lane_number(), largest = DIGITS - 1 - lane * LANE_DIGITS;
@@ -97,7 +98,8 @@ __device__ __forceinline__ void choose(Choice& choice, const u32* counts, int sh
 
 // Writes the best `most` keys of numbers `begin` to before `end` to `best`, in no order, and zeros in the other places.
 // Returns how many there are. Called by all threads of a block.
-template <class KeyOf> __device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u32 end, u32 most) {
+template <class KeyOf>
+__device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u32 end, u32 most) {
     __shared__ u32 counts[DIGITS];
     __shared__ Choice choice;
     const u32 thread = threadIdx.x;
@@ -155,8 +157,8 @@ __device__ __forceinline__ void sort(u64* keys, u32 padded) {
     }
 }
 
-// Selects the best `most` of a column to `best (columns, padded)`, best first, zeros after the last; `padded` is a power
-// of two. Returns how many there are.
+// Selects the best `most` of a column to `best (columns, padded)`, best first, zeros after the last; `padded` is a
+// power of two. Returns how many there are.
 __device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
     for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
     const u32 found = select(best, KeyOfEntry{entries, column}, 0, entries.num, most);

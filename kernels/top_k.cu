@@ -21,8 +21,8 @@
 // unpack: the hits of a search as two arrays, for work that follows on the device
 //   out    pids (k) u32, scores (k) f32: after the last hit NO_PID and the lowest f32; no hits of a query that was
 //          refused
-//   in     outcome of quantize_query.cu: the largest component as bits, and the number of one that was refused; keys (k),
-//          best first; step, power: factors of a score's unit
+//   in     outcome of quantize_query.cu: the largest component as bits, and the number of one that was refused; keys
+//          (k), best first; step, power: factors of a score's unit
 //   sizes  k
 //
 //   thread          a hit

@@ -53,7 +53,7 @@ macro_rules! each_backend {
         }
         // Three devices, of which each has a share of the passages.
         {
-            let devices = [Isa::Portable, Isa::Portable, Isa::Portable].map(|isa| Cpu::with_isa(isa).expect("everywhere"));
+            let devices = [Isa::Portable; 3].map(|isa| Cpu::with_isa(isa).expect("everywhere"));
             let ($backend, $sweep) = (&Several::new(devices.into()), Sweep::Edges);
             println!("{}", $backend.name());
             $body;

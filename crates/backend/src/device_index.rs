@@ -17,7 +17,7 @@ pub struct CellLists {
 /// A segment of an index.
 #[derive(Debug)]
 pub struct IndexPart<P> {
-    /// Its passages, with their lists ([`Backend::load_lists`](crate::Backend::load_lists)).
+    /// Passages of the segment, with their lists ([`Backend::load_lists`](crate::Backend::load_lists)).
     pub passages: Arc<P>,
     /// Pid of its first passage.
     pub first_pid: Pid,
@@ -123,11 +123,11 @@ pub trait DeviceIndex: Send + Sync {
     /// Answers queries that are [read](Self::reads) where they are, each with at least one token, from the passages of
     /// `set`, or all; by a route that is [answered](Self::answers) here.
     ///
-    /// The hits of a query are those of the stages as single ops: [`quantize_query`](crate::Backend::quantize_query),
-    /// [`centroid_table`](crate::Backend::centroid_table); for [`Route::Cells`] [`probe`](crate::Backend::probe), the
-    /// best of the passages of these cells by the sum over the query's tokens of `max(0, entry - missing score)` of the
-    /// best cell that has the passage; for both routes with candidates
-    /// [`approx_scores`](crate::Backend::approx_scores); [`maxsim`](crate::Backend::maxsim) and
+    /// A query has the hits that the single ops give one after another:
+    /// [`quantize_query`](crate::Backend::quantize_query), [`centroid_table`](crate::Backend::centroid_table); for
+    /// [`Route::Cells`] [`probe`](crate::Backend::probe), the best of the passages of these cells by the sum over the
+    /// query's tokens of `max(0, entry - missing score)` of the best cell that has the passage; for both routes with
+    /// candidates [`approx_scores`](crate::Backend::approx_scores); [`maxsim`](crate::Backend::maxsim) and
     /// [`top_k`](crate::Backend::top_k). Equal scores are in the order of pids at each stage.
     ///
     /// # Errors

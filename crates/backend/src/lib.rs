@@ -157,8 +157,8 @@ pub trait Backend: Send + Sync {
     /// [`Error::ArrayLength`] if the arrays do not fit each other and the codec; otherwise if the device fails.
     fn load_passages(&self, codec: &Self::Codec, passages: CompressedPassages) -> Result<Self::Passages>;
 
-    /// Checks that `bytes` more fit into the backend's memory, before anything is copied: the default body, of a backend
-    /// in the memory of the host, checks nothing.
+    /// Checks that `bytes` more fit into the backend's memory, before anything is copied: the default body, of a
+    /// backend in the memory of the host, checks nothing.
     ///
     /// # Errors
     /// [`Error::OutOfDeviceMemory`] if they do not fit.

@@ -261,7 +261,7 @@ impl DeviceIndex for SeveralIndexes {
         self
     }
 
-    /// The best candidates of all devices are not those of each, so these are chosen on the host.
+    /// The best candidates of each device are not the best of all, so candidates are chosen on the host.
     fn answers(&self, route: &Route) -> bool {
         *route == Route::Everything
     }

@@ -1,10 +1,10 @@
 //! Answers concurrent queries whose embeddings are on a GPU already, from async code:
 //! `cargo run --release --example 04-gpu-server -- my.index "first query" "second query" ...`.
 //!
-//! A server's model leaves the embeddings of a query in device memory, behind work on its own stream. A pointer, a length
-//! and that stream are all that the search needs: PyTorch has them as `data_ptr()` and `torch.cuda.current_stream()`,
-//! ONNX Runtime and Triton as the buffer and the stream of a run. Nothing returns to the host, and nobody waits for the
-//! stream: the queue's copy is ordered behind it on the device.
+//! A server's model leaves the embeddings of a query in device memory, where work on its own stream writes them. A
+//! pointer, a length and that stream are all that the search needs: PyTorch has them as `data_ptr()` and
+//! `torch.cuda.current_stream()`, ONNX Runtime and Triton as the buffer and the stream of a run. Nothing returns to the
+//! host, which waits for no stream: the queue's copy comes after that work on the device.
 //!
 //! Here, [`Model`] stands for that model: it encodes on the CPU and uploads the result. Queries are arguments; in a
 //! server, each connection calls [`ask`].
@@ -57,7 +57,7 @@ impl Server {
         // What another library would give: an address, a length, and the stream of the work.
         let stream = &self.model.stream;
         let (pointer, len, handle) = (memory.device_ptr(stream).0, memory.len(), stream.cu_stream().cast());
-        // SAFETY: `len` components are at the address, and the memory is freed on this stream: behind the copy.
+        // SAFETY: `len` components are at the address, and the memory is freed on this stream: after the copy.
         unsafe { self.gpu.copy_at(pointer, len, Component::F32, handle) }.map_err(Error::Backend)
     }
 }

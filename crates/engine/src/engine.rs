@@ -67,8 +67,8 @@ impl Engine {
         Self::of_snapshot(Snapshot::open(path, options.device)?, options)
     }
 
-    /// Opens the index at `path` on a backend that the caller has made, such as a GPU in the context of another library,
-    /// or [several](selvedge_backend::Several) GPUs. [`OpenOptions::device`] compresses what is added.
+    /// Opens the index at `path` on a backend that the caller has made, such as a GPU in the context of another
+    /// library, or [several](selvedge_backend::Several) GPUs. [`OpenOptions::device`] compresses what is added.
     ///
     /// # Errors
     /// As [`Engine::open`].

@@ -64,6 +64,7 @@
 //! - [`Searcher::search`] with [`Mode::Approximate`] or a set computes on the calling thread, as long as at most
 //!   16,384 passages of a segment are scored (`ndocs`, or the length of the set).
 //! - [`Mode::Exact`] without a set uses the pool for a single query too. A batch is one call of the backend.
+//! - On a GPU the caller waits for the device, once per query or per 32 of a batch, and no pool is used.
 //!
 //! Outside of any pool, parallel work runs on rayon's global pool, which starts a thread per core at first use. All
 //! calls block; from async code, call them where blocking is allowed, or use a queue. A [`Searcher`] can be shared by

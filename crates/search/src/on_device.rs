@@ -97,7 +97,7 @@ impl Searcher<selvedge_backend::Cuda> {
     /// Answers a query, and leaves the hits in device memory, for work that follows there: nothing is waited for. The
     /// later work of `stream` waits for the search.
     ///
-    /// The hits are those of [`Searcher::search`], but that the probed cells are not widened: if they have fewer than `k`
+    /// [`Searcher::search`] has the same hits, but here the probed cells are not widened: if they have fewer than `k`
     /// passages, there are fewer hits. A query on a device with a component that is not finite or too large has none.
     ///
     /// # Errors

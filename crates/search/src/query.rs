@@ -29,7 +29,7 @@ pub fn check(dim: usize, embeddings: &[f32]) -> Result<()> {
     }
 }
 
-/// Checks embeddings as far as the host can see them: those of a device are checked there, when they are searched.
+/// Checks embeddings as far as the host can see them. A device checks its own when they are searched.
 pub(crate) fn check_embeddings(dim: usize, embeddings: Embeddings<'_>) -> Result<()> {
     match embeddings {
         Embeddings::Host(embeddings) => check(dim, embeddings),

@@ -62,8 +62,8 @@ pub trait Search: Send + Sync {
     fn search_batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>)
     -> Result<Vec<Ranking>>;
 
-    /// Answers queries whose embeddings are on the host or on a device; see [`Searcher::search_embeddings`]. The default
-    /// body copies them to the host.
+    /// Answers queries whose embeddings are on the host or on a device; see [`Searcher::search_embeddings`]. The
+    /// default body copies them to the host.
     ///
     /// # Errors
     /// As [`Searcher::search_embeddings`].

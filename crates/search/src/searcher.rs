@@ -215,8 +215,8 @@ impl<B: Backend> Searcher<B> {
         }
     }
 
-    /// Answers queries whose embeddings are on the host or on a device, `(Q, D)` each. Those of the device that searches
-    /// stay there; any other backend copies them to the host.
+    /// Answers queries whose embeddings are on the host or on a device, `(Q, D)` each. Embeddings of
+    /// the device that searches stay there; any other backend copies them to the host.
     ///
     /// # Errors
     /// As [`Searcher::search_batch`]. Embeddings on a device are checked when they are searched.
@@ -305,8 +305,8 @@ impl<B: Backend> Searcher<B> {
     }
 }
 
-/// Bytes that the segments of an index take in a device's memory, but for those that are loaded: arrays, unpacked lists,
-/// and a score and a state of each passage for a search.
+/// Bytes that the segments of an index take in a device's memory, but for those that are loaded: arrays, unpacked
+/// lists, and a score and a state of each passage for a search.
 fn needed_bytes<B: Backend>(index: &Index, before: &[ResidentSegment<B>]) -> u64 {
     let of_segment = |segment: &Segment| {
         let CompressedPassages { offsets, codes, residuals, weights } = &segment.passages;

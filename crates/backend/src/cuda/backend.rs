@@ -136,7 +136,7 @@ impl Cuda {
         unsafe { DeviceEmbeddings::of_other(&self.context, pointer, len, component, stream) }
     }
 
-    /// Copies embeddings that cudarc has allocated, on the device and behind the work on `stream`, for a search that
+    /// Copies embeddings that cudarc has allocated, on the device and after the work on `stream`, for a search that
     /// comes later: in a queue, say.
     ///
     /// # Errors
@@ -150,20 +150,20 @@ impl Cuda {
         stream: &CudaStream,
     ) -> Result<DeviceEmbeddings<'static>> {
         assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
-        // SAFETY: cudarc frees the memory, and writes to it, behind work that has read it on the stream.
+        // SAFETY: cudarc frees the memory, and writes to it, after the work that has read it on the stream.
         calls::reading(memory, stream, |pointer| unsafe {
             self.copy_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast())
         })
     }
 
-    /// Copies embeddings in the memory of another library, on the device and behind the work on `stream`; see
+    /// Copies embeddings in the memory of another library, on the device and after the work on `stream`; see
     /// [`embeddings_at`](Self::embeddings_at).
     ///
     /// # Errors
     /// As [`copy_of`](Self::copy_of).
     ///
     /// # Safety
-    /// `pointer` is the address of `len` components, which are freed and written to only behind the work that this call
+    /// `pointer` is the address of `len` components, which are freed and written to only after the work that this call
     /// has put on `stream`, a stream of the context of this `Cuda`.
     pub unsafe fn copy_at(
         &self,

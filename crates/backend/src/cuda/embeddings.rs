@@ -62,7 +62,7 @@ impl DeviceEmbeddings<'static> {
 }
 
 impl DeviceEmbeddings<'static> {
-    /// Copies the memory of another library, `len` components from the address `pointer` on, behind the work on
+    /// Copies the memory of another library, `len` components from the address `pointer` on, after the work on
     /// `stream`.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl DeviceEmbeddings<'static> {
             allocated.destroy(&entered);
             copied?;
         }
-        // Whatever happens next, the memory is freed behind the copy.
+        // Whatever happens next, the memory is freed after the copy.
         let mut all = Self {
             context: Arc::clone(context),
             memory: Memory::Own(own),

@@ -17,8 +17,8 @@
 //!   a driver cannot load the kernels of a newer one
 //!
 //! Contexts, streams and device memory are the types of the crate cudarc, so that a program with other work on the same
-//! device can share them. It panics if the driver or one of its functions is missing, so it is called in one folder only
-//! (`calls/`), after every function of that folder was looked up in the driver that cudarc will load. Its limits:
+//! device can share them. It panics if the driver or one of its functions is missing, so it is called in one folder
+//! only (`calls/`), after every function of that folder was looked up in the driver that cudarc will load. Its limits:
 //!
 //! - One process has one driver. cudarc loads it by name, `libcuda.so` first and `libcuda.so.1` last. A driver in
 //!   `SELVEDGE_CUDA_DRIVER` whose SONAME is `libcuda.so.1` is the one that cudarc gets, unless the loader finds another
@@ -31,6 +31,18 @@
 //!   `CUDA_ERROR_OUT_OF_MEMORY`, and passes it on as a number.
 //! - Modules, functions and launches go through cudarc's thin layer (`cudarc::driver::result`), because the constructor
 //!   of its own modules is part of its NVRTC. NVRTC is called directly, for CUBINs and the compiler's messages.
+//!
+//! # Beside other libraries
+//!
+//! Nothing that a process shares is changed: neither the context that is current in a thread, nor the default memory
+//! pool. [`CudaOptions::context`] is a context of the caller to work in, and [`CudaOptions::memory_bytes`] a limit on
+//! device memory.
+//!
+//! Embeddings that another library has made stay in its memory. [`Cuda::embeddings_of`] takes a slice or view of
+//! cudarc, which candle gives (`Storage::Cuda(storage).as_cuda_slice()`); [`Cuda::embeddings_at`] an address, a number
+//! of components and a stream, which PyTorch gives as `data_ptr()`, `numel()` and
+//! `torch.cuda.current_stream().cuda_stream`. Both note how far the stream has got, and the search waits for that on
+//! the device. [`Cuda::copy_of`] and [`Cuda::copy_at`] copy the embeddings for a search that comes later.
 //!
 //! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`. Constants
 //! that both use have one definition (`constants.rs`).

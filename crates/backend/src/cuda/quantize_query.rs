@@ -43,7 +43,7 @@ impl JobArgument {
     pub(super) const SET: u64 = offset_of!(Self, set) as u64;
 }
 
-/// What a search returns beside its hits: `Outcome` of kernels/quantize_query.cu.
+/// Results of a search beside its hits: `Outcome` of kernels/quantize_query.cu.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct OutcomeArgument {

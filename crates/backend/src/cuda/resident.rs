@@ -66,7 +66,7 @@ fn padded_levels(codec: &CodecParams) -> [i8; 256] {
     std::array::from_fn(|at| codec.levels.get(at).copied().unwrap_or(0))
 }
 
-/// What the passages of all segments have in common: `Codec` of kernels/passages.cuh.
+/// Common part of the passages of all segments: `Codec` of kernels/passages.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct CodecArgument {

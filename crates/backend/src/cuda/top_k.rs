@@ -48,8 +48,8 @@ pub(super) fn select_chunks(
     Ok((Some(best), entries))
 }
 
-/// Launches `best`: writes the best `most` of a column to the address `best`, and their number to the address `found`, if it is
-/// not 0.
+/// Launches `best`: writes the best `most` of a column to the address `best`, and their number to the address `found`,
+/// if it is not 0.
 ///
 /// # Safety
 /// `best` has [`padded`] keys, `found` is 0 or the address of a u32, and `entries` are as long as they say.

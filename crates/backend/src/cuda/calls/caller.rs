@@ -1,4 +1,4 @@
-//! What a caller hands over in cudarc's types: its context, and memory with its stream.
+//! Things that a caller hands over: its context, its stream, and memory that cudarc has allocated.
 
 use super::{CudaContext, CudaStream, check};
 use crate::Result;
@@ -70,7 +70,7 @@ impl CallerStream {
     ///
     /// # Safety
     /// The stream lives as long as this value and its clones. The handles of the legacy and the per-thread default
-    /// stream mean another stream in each context, and in each thread: they are used in those of the caller only.
+    /// stream mean another stream in each context, and in each thread: the context and thread of the caller are needed.
     pub unsafe fn from_handle(handle: *mut c_void) -> Self {
         Self { handle, _kept: None }
     }

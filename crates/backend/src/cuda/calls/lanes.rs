@@ -26,7 +26,7 @@ impl Pinned {
     /// Allocates `len` bytes, at least one, and fills them with zeros.
     pub(in crate::cuda) fn new(_: &Entered, len: usize) -> Result<Self> {
         let len = len.max(1);
-        // SAFETY: any number of bytes may be asked for.
+        // SAFETY: every number of bytes is valid, and the driver refuses those that it lacks.
         let pointer = check("cuMemHostAlloc", unsafe { result::malloc_host(len, 0) })?;
         let bytes = NonNull::new(pointer.cast::<u8>()).expect("an allocation has an address");
         // SAFETY: the memory has this length and is written to before it is read.

@@ -21,7 +21,8 @@ pub struct DeviceHits {
 }
 
 impl DeviceHits {
-    /// Number of places: the `k` of the search, or the number of passages if that is less. After the last hit, pids are `u32::MAX` and scores the lowest f32.
+    /// Number of places: the `k` of the search, or the number of passages if that is less. After the last hit, pids are
+    /// `u32::MAX` and scores the lowest f32.
     pub fn len(&self) -> usize {
         self.pids.len()
     }
@@ -50,7 +51,7 @@ impl DeviceHits {
         Ok(pids.into_iter().zip(scores).take_while(|&(pid, _)| pid != u32::MAX).collect())
     }
 
-    /// Lets the memory be freed behind the work that is on a stream of another library now.
+    /// Lets the memory be freed after the work that is on a stream of another library now.
     ///
     /// # Errors
     /// [`Error::Cuda`] if a call of the driver fails, such as for a stream of another context.
@@ -65,8 +66,8 @@ impl DeviceHits {
     }
 }
 
-/// Embeddings of a query that outlive a search which nobody waits for: they are copied at once, or freed in the order of
-/// the stream of all ops.
+/// Embeddings of a query that outlive a search for which the host does not wait: they are copied at once, or freed in
+/// the order of the stream of all ops.
 #[derive(Clone, Copy, Debug)]
 pub enum LastingEmbeddings<'a> {
     /// Embeddings in the memory of the host.
@@ -76,8 +77,8 @@ pub enum LastingEmbeddings<'a> {
 }
 
 impl LoadedIndex {
-    /// Answers a query, and leaves the hits in device memory: the host waits for nothing, and the later work of `stream`
-    /// waits for the search. Of a plan with cells, only these are opened.
+    /// Answers a query, and leaves the hits in device memory: the host waits for nothing, and the later work of
+    /// `stream` waits for the search. Of a plan with cells, only these are opened.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`](crate::Backend). Components that are not finite are no error: then

@@ -31,7 +31,7 @@ pub struct LoadedIndex {
     /// Number that no other index of this process has: recorded launches are of one index.
     pub(super) number: u64,
     pub(super) codec: Arc<LoadedCodec>,
-    /// What the segments' addresses point to.
+    /// Memory that the segments' addresses point to.
     _passages: Vec<Arc<LoadedPassages>>,
     pub(super) segments: Buffer<SegmentArgument>,
     pub(super) parts: Buffer<PartArgument>,

@@ -1,4 +1,4 @@
-//! What a search works with: a stream, memory, and the launches that were recorded for queries of the same shape.
+//! The means of a search: a stream, memory, and the launches that were recorded for queries of the same shape.
 
 use super::{
     index::LoadedIndex,
@@ -20,7 +20,7 @@ pub(super) const MOST_ORDERS: usize = 32;
 /// Number of shapes whose launches are kept. Queries of a model have few lengths, and a server few plans.
 const MOST_GRAPHS: usize = 64;
 
-/// What the launches of a search depend on.
+/// Numbers that the launches of a search depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Number of the index.
@@ -38,7 +38,7 @@ pub(super) struct Ordered<'a> {
     pub(super) source: Result<Source<'a>, &'a [f32]>,
 }
 
-/// What a search has written.
+/// Results that a search has written.
 pub(super) struct Answer {
     pub(super) outcome: OutcomeArgument,
     pub(super) pairs: Vec<(u32, i32)>,
@@ -102,8 +102,8 @@ impl Lane {
         Ok(sizes.iter().enumerate().map(answer).collect())
     }
 
-    /// Starts the work of a query, and what `next` puts behind it on the stream, from the address of its output. Returns
-    /// an event behind both.
+    /// Starts the work of a query, and the work that `next` puts on the stream after it, with the address of its
+    /// output. Returns an event after both.
     pub(super) fn start_one(
         &mut self,
         index: &LoadedIndex,
@@ -148,8 +148,8 @@ impl Lane {
         place[..size_of_val(&job)].copy_from_slice(bytemuck::bytes_of(&job));
         place[size_of_val(&job)..][..bytes.len()].copy_from_slice(bytes);
         let input = (input, size_of_val(&job) + bytes.len());
-        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed. The
-        // graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
+        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed.
+        // The graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
         unsafe {
             inputs.start_upload(&entered, input, *arena.job.pointer(), &stream)?;
             self.graphs[recorded].1.launch(&entered, &stream)
@@ -172,7 +172,7 @@ impl Lane {
             Some(at) => self.graphs.remove(at),
             None => {
                 let arena = self.arena.as_ref().expect("grown");
-                // SAFETY: the arena has the sizes of the recipe. The graph is launched behind the upload of a job, and
+                // SAFETY: the arena has the sizes of the recipe. The graph is launched after the upload of a job, and
                 // each run of it leaves zeros in the states.
                 let launches = unsafe { recipe.launches(arena, self.stream())? };
                 (shape, Graph::record(&self.context.enter()?, self.stream(), launches)?)
