@@ -8,15 +8,9 @@ use std::sync::Arc;
 
 impl<B: Backend> Searcher<B> {
     /// Answers queries `(Q, D) f32` that have been checked, in one call of the backend.
-    pub(crate) fn exact_batch<Q: AsRef<[f32]> + Sync>(
-        &self,
-        queries: &[Q],
-        k: usize,
-        set: Option<&PassageSet>,
-    ) -> Result<Vec<Ranking>> {
+    pub(crate) fn exact_batch(&self, queries: &[&[f32]], k: usize, set: Option<&PassageSet>) -> Result<Vec<Ranking>> {
         let mut clock = Clock::start();
-        let rounded: Vec<B::Query> =
-            queries.par_iter().map(|query| self.quantized(query.as_ref())).collect::<Result<_>>()?;
+        let rounded: Vec<B::Query> = queries.par_iter().map(|query| self.quantized(query)).collect::<Result<_>>()?;
         let mut stages = StageTimes { quantize_query: clock.lap(), ..StageTimes::default() };
         let mut rankings = vec![Ranking::default(); queries.len()];
         // A query without tokens finds nothing, and no passage is read for it.

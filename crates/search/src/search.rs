@@ -1,7 +1,7 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
 use crate::{Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
-use selvedge_backend::{Backend, Embeddings, Pid};
+use selvedge_backend::{Backend, Cpu, Embeddings, Pid};
 use selvedge_index::Index;
 use std::sync::Arc;
 
@@ -99,6 +99,29 @@ pub trait Search: Send + Sync {
         pids: &[Pid],
         set: Option<&PassageSet>,
     ) -> Result<Vec<Vec<Option<usize>>>>;
+}
+
+impl Searcher<Cpu> {
+    /// Opens an index on the CPU, as a searcher on any device. A program that needs no more of [`Searcher`] does not
+    /// compile it once more.
+    ///
+    /// # Errors
+    /// As [`Searcher::new`].
+    pub fn on_cpu(cpu: Cpu, index: &Index) -> Result<Arc<dyn Search>> {
+        Ok(Arc::new(Self::new(cpu, index)?))
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Searcher<selvedge_backend::Cuda> {
+    /// Opens an index on a GPU, as a searcher on any device. A program that needs no more of [`Searcher`] does not
+    /// compile it once more.
+    ///
+    /// # Errors
+    /// As [`Searcher::new`].
+    pub fn on_gpu(gpu: selvedge_backend::Cuda, index: &Index) -> Result<Arc<dyn Search>> {
+        Ok(Arc::new(Self::new(gpu, index)?))
+    }
 }
 
 impl<B: Backend + 'static> Search for Searcher<B> {

@@ -247,17 +247,21 @@ impl<B: Backend> Searcher<B> {
         params: &SearchParams,
         set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
-        queries.iter().try_for_each(|query| query::check(self.dim(), query.as_ref()))?;
+        let queries: Vec<&[f32]> = queries.iter().map(AsRef::as_ref).collect();
+        self.batch(&queries, params, set)
+    }
+
+    /// Answers many queries: [`Self::search_batch`] for one type of them.
+    fn batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>) -> Result<Vec<Ranking>> {
+        queries.iter().try_for_each(|query| query::check(self.dim(), query))?;
         let set = self.allowed(set)?;
         if let Some(index) = &self.on_device {
-            let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query.as_ref())).collect();
+            let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query)).collect();
             return self.answer_on_device(&**index, &queries, params, set);
         }
         match params.mode {
             Mode::Exact => self.exact_batch(queries, params.k, set),
-            Mode::Approximate { .. } => {
-                queries.par_iter().map(|query| self.answer(query.as_ref(), params, set)).collect()
-            }
+            Mode::Approximate { .. } => queries.par_iter().map(|query| self.answer(query, params, set)).collect(),
         }
     }
 
