@@ -13,7 +13,7 @@
 //! | split | `split` | on request: a long text in parts that each fit a passage |
 //! | tokenize | `tokenizer`, `skiplist`, `pipeline` | token ids with prefix tokens and `[MASK]` expansion |
 //! | batch | `batch` | texts sorted by length, batches cut by token count |
-//! | transform | `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
+//! | transform | `forward`, `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
 //! | project | `projection` | the chain of Dense layers to (N, D), then unit norm |
 //! | collect | `encoder`, `embeddings` | input order restored; `fingerprint` hashes everything that changes a number |
 //! | pool | `pool` | on request: fewer embeddings per passage by hierarchical clustering |
@@ -41,12 +41,16 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+#[cfg(feature = "candle")]
+mod candle;
 mod checkpoint;
 mod embeddings;
 mod encoder;
 mod error;
+mod executor;
 mod families;
 mod fingerprint;
+mod forward;
 mod hub;
 mod models;
 mod open_checkpoint;
@@ -67,6 +71,7 @@ pub use batch::{Batch, plan_batches};
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use executor::{CandleDevice, Executor};
 pub use models::{Architecture, Config, ModernBertConfig, Positions, PostNormConfig, Precision, TensorNames};
 pub use open_checkpoint::OpenCheckpoint;
 pub use options::LoadOptions;
