@@ -37,13 +37,17 @@ const CASES: [&str; 12] = [
     "stanford_bert",
     "stanford_xlm_roberta",
 ];
+/// Checkpoint of local layers whose queries are expanded beyond their window, and the length that is within it.
+const BEYOND_WINDOW: &str = "sentence_transformers_modernbert";
+const WITHIN_WINDOW: usize = 5;
 const CANDLE: Executor = Executor::Candle(CandleDevice::Cpu);
 
 /// Loads a checkpoint. One batch holds texts of many lengths.
 fn load(folder: &Path, executor: Executor) -> Result<Encoder> {
-    let cut = |len| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("plain")).then_some(len);
+    let case = folder.file_name().unwrap().to_str().unwrap();
+    let cut = |len| case.starts_with("plain").then_some(len);
     let options = LoadOptions {
-        query_maxlen: cut(12),
+        query_maxlen: if case == BEYOND_WINDOW { Some(WITHIN_WINDOW) } else { cut(12) },
         passage_maxlen: cut(40),
         batch_tokens: Some(150),
         precision: Some(Precision::F32),
@@ -254,6 +258,14 @@ fn settings_that_candle_does_not_compute_are_refused() {
     for other in [["full", "full", "sliding"], ["sliding", "full", "sliding"]] {
         let other = other.map(|kind| format!("\"{kind}_attention\"")).join(",\n    ");
         refused("plain_modernbert", layers, &other, "layer_types");
+    }
+
+    let folder = golden(BEYOND_WINDOW);
+    let query_maxlen = Some(WITHIN_WINDOW + 1);
+    for options in [LoadOptions::default(), LoadOptions { query_maxlen, ..LoadOptions::default() }] {
+        let options = LoadOptions { executor: CANDLE, ..options };
+        let error = Encoder::load(folder.to_str().unwrap(), &options).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what, .. } if what.contains("more than 5")), "{error}");
     }
 
     let with = |change: &dyn Fn(&mut Value)| {

@@ -18,7 +18,9 @@
 //! - candle's JinaBERT has no mask. Texts are batched with texts of the same length only, and a checkpoint whose queries
 //!   are expanded with tokens that are not attended to is refused.
 //! - candle's ModernBERT has exact GELU, no biases, and global layers at regular distances from the first layer on.
-//!   Checkpoints with other settings are refused.
+//!   Checkpoints with other settings are refused. In its local layers, a token with no attended token within the window
+//!   attends to the masked ones. Queries that are expanded with unattended tokens beyond the window (64 tokens in the
+//!   published models, queries have 32 by default) are therefore refused, with the length that is accepted.
 
 mod bert;
 mod jina_bert;

@@ -43,7 +43,9 @@ pub(super) fn load(
     let weights = &mut Weights::open(files, "", Some(fingerprint))?;
     match config {
         AnyConfig::Own(Config::PostNorm(config)) => super::bert::load(config, files, weights, device),
-        AnyConfig::Own(Config::ModernBert(config)) => super::modern_bert::load(config, files, weights, longest, device),
+        AnyConfig::Own(Config::ModernBert(config)) => {
+            super::modern_bert::load(config, files, text_rules, weights, longest, device)
+        }
         AnyConfig::JinaBert(config) => super::jina_bert::load(config, files, text_rules, weights, longest, device),
         AnyConfig::NomicBert(config) => super::nomic_bert::load(config, weights, longest, device),
     }

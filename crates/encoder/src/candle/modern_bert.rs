@@ -9,17 +9,19 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::models::ModernBertConfig;
 use crate::ops::Elementwise;
+use crate::text_rules::TextRules;
 use crate::weights::Weights;
 
 /// Loads the weights. `longest` is the number of positions of the rotary tables.
 pub(super) fn load(
     config: ModernBertConfig,
     files: &Checkpoint,
+    text_rules: &TextRules,
     weights: &mut Weights<'_>,
     longest: usize,
     device: &Device,
 ) -> Result<Loaded> {
-    let global_attn_every_n_layers = check(&config).map_err(|what| {
+    let global_attn_every_n_layers = check(&config, text_rules).map_err(|what| {
         let what = format!("{what} with the executor candle");
         Error::Unsupported { path: files.describe("config.json"), what }
     })?;
@@ -69,7 +71,7 @@ pub(super) fn load(
 }
 
 /// Checks that candle computes a configuration; returns the distance of the global layers, or what is not computed.
-fn check(config: &ModernBertConfig) -> std::result::Result<usize, String> {
+fn check(config: &ModernBertConfig, text_rules: &TextRules) -> std::result::Result<usize, String> {
     if config.activation != Elementwise::Gelu {
         return Err(format!("the activation {:?}", config.activation));
     }
@@ -81,6 +83,15 @@ fn check(config: &ModernBertConfig) -> std::result::Result<usize, String> {
         if flag {
             return Err(name.into());
         }
+    }
+    // In a local layer of candle, a token with no attended token in its window attends to all masked tokens there alike.
+    // In the reference, and in our own layers, it attends to nothing. At least the first token of a query is attended.
+    let expanded = text_rules.expansion.as_ref().filter(|expansion| !expansion.attend);
+    if let Some(length) = expanded.map(|expansion| expansion.length).filter(|length| *length > config.window + 1)
+        && config.is_global.contains(&false)
+    {
+        let most = config.window + 1;
+        return Err(format!("queries expanded to {length} tokens that are not attended to, more than {most},"));
     }
     let every = config.is_global.iter().skip(1).position(|&is_global| is_global).unwrap_or(config.is_global.len()) + 1;
     match config.is_global.iter().enumerate().all(|(layer, &is_global)| is_global == layer.is_multiple_of(every)) {
