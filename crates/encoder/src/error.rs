@@ -268,7 +268,7 @@ pub enum Error {
 
 /// End of the message about an architecture that only candle has.
 fn candle_hint(candle_has_it: bool) -> &'static str {
-    if candle_has_it { "; a build with `--features candle` runs it with `--executor candle`" } else { "" }
+    if candle_has_it { "; the executor candle runs it, in a build with `--features candle`" } else { "" }
 }
 
 /// End of the message about a GPU that this build cannot use at all.

@@ -14,6 +14,7 @@
 //! | tokenize | `tokenizer`, `skiplist`, `pipeline` | token ids with prefix tokens and `[MASK]` expansion |
 //! | batch | `batch` | texts sorted by length, batches cut by token count |
 //! | transform | `forward`, `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
+//! | | `executor`, `candle/` | the same by candle's models, on request |
 //! | project | `projection` | the chain of Dense layers to (N, D), then unit norm |
 //! | collect | `encoder`, `embeddings` | input order restored; `fingerprint` hashes everything that changes a number |
 //! | pool | `pool` | on request: fewer embeddings per passage by hierarchical clustering |
@@ -32,6 +33,13 @@
 //! assert_eq!(passages.data.len(), passages.num_embeddings() * encoder.dim());
 //! # Ok::<(), selvedge_encoder::Error>(())
 //! ```
+//!
+//! # Executors
+//!
+//! The forward pass is this crate's own, or that of candle-transformers: [`LoadOptions::executor`]. Builds with the
+//! feature `candle` have the latter on the CPU, with `candle-cuda` (compiled with nvcc) on NVIDIA GPUs, with
+//! `candle-metal` on Apple's. It also has architectures that this crate lacks, and `Encoder::encode_queries_on_device`
+//! returns embeddings as tensors on the device. `crates/encoder/README.md` lists the checkpoints, and the differences.
 //!
 //! # Checkpoints for training
 //!

@@ -61,7 +61,8 @@ fn compare(case: &str, config: &Value, weights: &Weights, theirs: &Forward) {
     candle_core::safetensors::save(&named, dir.path().join("model.safetensors")).unwrap();
 
     let precision = Some(Precision::F32);
-    let options = LoadOptions { passage_maxlen: Some(MAX_LEN), batch_tokens: Some(32), precision, ..LoadOptions::default() };
+    let options =
+        LoadOptions { passage_maxlen: Some(MAX_LEN), batch_tokens: Some(32), precision, ..LoadOptions::default() };
     let encoder = Encoder::load(dir.path().to_str().unwrap(), &options).unwrap();
     let ours = encoder.encode_passages(&TEXTS).unwrap();
     let mut tokenizer = Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();

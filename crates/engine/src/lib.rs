@@ -101,7 +101,7 @@ pub use qrels::Qrels;
 pub use queries::Queries;
 pub use rank::{Fusion, RankBy};
 pub use selvedge_codec::CodecKind;
-pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
+pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{Filter, Mode, PassageSet, SearchParams, StageTimes, Tuned, filter};

@@ -32,7 +32,8 @@ pub(super) fn load(
         return unsupported("with norms of queries and keys");
     }
     let same = |name: String| (name.clone(), name);
-    let vocab_size = tensors.table(JinaBertConfig::WORD_TABLE, JinaBertConfig::WORD_TABLE, config.vocabulary, hidden)?;
+    let vocab_size =
+        tensors.table(JinaBertConfig::WORD_TABLE, JinaBertConfig::WORD_TABLE, config.vocabulary, hidden)?;
     let token_types = "embeddings.token_type_embeddings.weight";
     let type_vocab_size = tensors.table(token_types, token_types, 1, hidden)?;
     tensors.norm("embeddings.LayerNorm", "embeddings.LayerNorm", hidden, true)?;

@@ -11,12 +11,12 @@
 //! | `padded` | pads the texts of a batch to one length, and finds the rows of the kept tokens |
 //! | `projection` | Dense layers and unit norm in candle's operations |
 //!
-//! The models are those of candle-transformers 0.11.1, with these departures:
+//! Departures from the models of candle-transformers 0.11.1:
 //!
-//! - DistilBERT runs as candle's BERT, with tensors under other names and a token type of zeros. candle's own DistilBERT
-//!   computes "gelu" by its approximation with a hyperbolic tangent; the checkpoints are trained with the exact one.
-//! - candle's JinaBERT has no mask. Texts are batched with texts of the same length only, and a checkpoint whose queries
-//!   are expanded with tokens that are not attended to is refused.
+//! - DistilBERT runs as candle's BERT, with renamed tensors and a token type of zeros. candle's own DistilBERT computes
+//!   "gelu" by its approximation with a hyperbolic tangent; the checkpoints are trained with the exact one.
+//! - candle's JinaBERT has no mask. Texts are batched with texts of the same length, and a checkpoint whose queries are
+//!   expanded with tokens that are not attended to is refused.
 //! - candle's ModernBERT has exact GELU, no biases, and global layers at regular distances from the first layer on.
 //!   Checkpoints with other settings are refused. In its local layers, a token with no attended token within the window
 //!   attends to the masked ones. Queries that are expanded with unattended tokens beyond the window (64 tokens in the

@@ -75,17 +75,15 @@ fn check(config: &ModernBertConfig, text_rules: &TextRules) -> std::result::Resu
     if config.activation != Elementwise::Gelu {
         return Err(format!("the activation {:?}", config.activation));
     }
-    for (name, flag) in [
-        ("norm_bias", config.norm_bias),
-        ("attention_bias", config.attention_bias),
-        ("mlp_bias", config.mlp_bias),
-    ] {
+    for (name, flag) in
+        [("norm_bias", config.norm_bias), ("attention_bias", config.attention_bias), ("mlp_bias", config.mlp_bias)]
+    {
         if flag {
             return Err(name.into());
         }
     }
-    // In a local layer of candle, a token with no attended token in its window attends to all masked tokens there alike.
-    // In the reference, and in our own layers, it attends to nothing. At least the first token of a query is attended.
+    // In a local layer of candle, a token with no attended token in its window attends to the masked ones there. In the
+    // reference, and in our own layers, it attends to nothing. At least the first token of a query is attended.
     let expanded = text_rules.expansion.as_ref().filter(|expansion| !expansion.attend);
     if let Some(length) = expanded.map(|expansion| expansion.length).filter(|length| *length > config.window + 1)
         && config.is_global.contains(&false)

@@ -56,5 +56,9 @@ pub(super) fn load(
         model_type: None,
     };
     let (builder, multiply_adds) = tensors.finish();
-    Ok(Loaded { model: Model::NomicBert(NomicBertModel::load(builder, &config)?), vocabulary: vocab_size, multiply_adds })
+    Ok(Loaded {
+        model: Model::NomicBert(NomicBertModel::load(builder, &config)?),
+        vocabulary: vocab_size,
+        multiply_adds,
+    })
 }

@@ -21,8 +21,8 @@ pub(super) struct Block {
 }
 
 impl Padded {
-    /// Pads all texts to one block, or, for a model without a mask, puts texts of each length into a block of their own.
-    /// `pad` is the id of the padding.
+    /// Pads all texts to one block or, for a model without a mask, puts texts of each length into a block of their own.
+    /// The padding has the id `pad`.
     pub(super) fn new(batch: &Batch, pad: u32, device: &Device, has_mask: bool) -> Result<Self> {
         let share_block = |a: &Span, b: &Span| has_mask || a.len == b.len;
         let groups: Vec<&[Span]> = batch.spans.chunk_by(share_block).collect();

@@ -4,7 +4,8 @@
 //! x = norm(word[id] + type[0])
 //! each layer: x = norm(x + attention(x)); x = norm(x + wo(gelu(a) b)) where (a, b) = gated(x)
 //! ```
-//! The score of two tokens is lowered by their distance times a slope of the head. Only the executor candle computes it.
+//! The score of two tokens is lowered by their distance times a slope of the head. Only the executor candle computes
+//! this transformer.
 
 use serde::Serialize;
 

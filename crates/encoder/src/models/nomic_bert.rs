@@ -41,8 +41,8 @@ impl NomicBertConfig {
     #[cfg(feature = "candle")]
     pub(crate) const WORD_TABLE: &'static str = "embeddings.word_embeddings.weight";
 
-    /// Reads `config.json`. Missing flags have the defaults of the checkpoints' own code, not those of candle. Settings
-    /// that candle's model does not read are refused unless they have the value that it computes.
+    /// Reads `config.json`. Missing flags have the defaults of the checkpoints' own code, not candle's. Settings that
+    /// candle's model does not read are refused unless they have the value that it computes.
     pub(super) fn read(json: &Json) -> Result<Self> {
         let count = |key| json.required(key, json.usize(key)?);
         let flag = |key, default| Ok::<_, Error>(json.bool(key)?.unwrap_or(default));
@@ -73,7 +73,7 @@ impl NomicBertConfig {
             return Err(unsupported("rotary_emb_scale_base".into()));
         }
         let mut positions = num_positions(json, "n_positions")?;
-        // Rotation is scaled only in texts that are longer than those of the training, which candle does not compute.
+        // Rotation is scaled only in texts longer than the training's, which candle does not compute.
         if json.f64("rotary_scaling_factor")?.is_some() {
             positions = positions.min(num_positions(json, "max_trained_positions")?);
         }
