@@ -76,8 +76,6 @@ pub(crate) struct Candle {
     projection: Projection,
     /// Number of rows of the word embeddings' table.
     vocabulary: usize,
-    /// Id of the tokens that pad a text. Its embedding reaches no kept token.
-    pad: u32,
     /// Number of tokens of the longest text that the model's tables are made for.
     longest: usize,
     multiply_adds: usize,
@@ -93,11 +91,10 @@ impl Candle {
         fingerprint: &mut Fingerprint,
     ) -> Result<(Self, usize)> {
         let (hidden, longest) = (config.hidden(), longest(text_rules).min(config.positions()));
-        let pad = model::pad(&config);
         let Loaded { model, vocabulary, multiply_adds } =
             model::load(config, files, text_rules, longest, &device, fingerprint)?;
         let (projection, dim) = Projection::load(files, &text_rules.projection, hidden, &device, fingerprint)?;
-        Ok((Self { device, model, projection, vocabulary, pad, longest, multiply_adds }, dim))
+        Ok((Self { device, model, projection, vocabulary, longest, multiply_adds }, dim))
     }
 
     /// Number of multiply-adds of the layers' products per token, attention excluded.
@@ -122,7 +119,7 @@ impl Candle {
             let (found, most) = (batch.longest(), self.longest);
             return Err(Error::Candle { reason: format!("a text of {found} tokens; the model is loaded for {most}") });
         }
-        let padded = Padded::new(batch, self.pad, &self.device, self.model.has_mask())?;
+        let padded = Padded::new(batch, &self.device, self.model.has_mask())?;
         let states = padded.blocks.iter().map(|block| self.model.forward(block)?.flatten(0, 1));
         let states = match states.collect::<candle_core::Result<Vec<_>>>()?.as_slice() {
             [states] => states.clone(),

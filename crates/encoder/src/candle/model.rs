@@ -7,7 +7,7 @@ use super::padded::Block;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
-use crate::models::{AnyConfig, Config, Positions};
+use crate::models::{AnyConfig, Config};
 use crate::text_rules::TextRules;
 use crate::weights::Weights;
 
@@ -48,17 +48,6 @@ pub(super) fn load(
         }
         AnyConfig::JinaBert(config) => super::jina_bert::load(config, files, text_rules, weights, longest, device),
         AnyConfig::NomicBert(config) => super::nomic_bert::load(config, weights, longest, device),
-    }
-}
-
-/// Id that pads texts. XLM-RoBERTa numbers positions by it; for the others any id of the table does.
-pub(super) fn pad(config: &AnyConfig) -> u32 {
-    match config {
-        AnyConfig::Own(Config::PostNorm(config)) => match config.positions {
-            Positions::AfterPadding(pad) => pad,
-            Positions::FromZero => 0,
-        },
-        _ => 0,
     }
 }
 

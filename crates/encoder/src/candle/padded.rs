@@ -5,6 +5,10 @@ use candle_core::{Device, Result, Tensor};
 use crate::batch::Batch;
 use crate::ops::Span;
 
+/// Id of the padding: any row of the table does, because no kept token attends to it. XLM-RoBERTa numbers the tokens of
+/// a text from its start, so that padding at the end moves none.
+const PADDING: u32 = 0;
+
 /// Texts of a batch in blocks of one length each.
 pub(super) struct Padded {
     pub(super) blocks: Vec<Block>,
@@ -22,8 +26,7 @@ pub(super) struct Block {
 
 impl Padded {
     /// Pads all texts to one block or, for a model without a mask, puts texts of each length into a block of their own.
-    /// The padding has the id `pad`.
-    pub(super) fn new(batch: &Batch, pad: u32, device: &Device, has_mask: bool) -> Result<Self> {
+    pub(super) fn new(batch: &Batch, device: &Device, has_mask: bool) -> Result<Self> {
         let share_block = |a: &Span, b: &Span| has_mask || a.len == b.len;
         let groups: Vec<&[Span]> = batch.spans.chunk_by(share_block).collect();
         let mut blocks = Vec::with_capacity(groups.len());
@@ -36,7 +39,7 @@ impl Padded {
                 row_of.extend(first_row..first_row + span.len as u32);
                 first_row += len as u32;
                 ids.extend_from_slice(&batch.ids[span.tokens()]);
-                ids.resize(ids.len() + len - span.len, pad);
+                ids.resize(ids.len() + len - span.len, PADDING);
                 mask.resize(mask.len() + span.attended, 1u32);
                 mask.resize(ids.len(), 0);
             }
