@@ -284,11 +284,12 @@ fn settings_that_candle_does_not_compute_are_refused() {
 
 #[test]
 fn devices_that_are_missing_are_errors() {
-    for (device, feature) in [(CandleDevice::Cuda(99), "candle-cuda"), (CandleDevice::Metal(99), "candle-metal")] {
+    let (cuda, metal) = (cfg!(feature = "candle-cuda"), cfg!(feature = "candle-metal"));
+    for (device, built, feature) in
+        [(CandleDevice::Cuda(99), cuda, "candle-cuda"), (CandleDevice::Metal(99), metal, "candle-metal")]
+    {
         let error = load(&golden("plain_bert"), Executor::Candle(device)).unwrap_err();
         assert!(matches!(&error, Error::NoCandleDevice { device: found, .. } if *found == device), "{error}");
-        let built =
-            if feature == "candle-cuda" { cfg!(feature = "candle-cuda") } else { cfg!(feature = "candle-metal") };
         assert!(built || error.to_string().contains(&format!("--features {feature}")), "{error}");
     }
 }

@@ -42,10 +42,10 @@ pub(super) fn load(
 ) -> Result<Loaded> {
     let weights = &mut Weights::open(files, "", Some(fingerprint))?;
     match config {
-        AnyConfig::Own(Config::PostNorm(config)) => super::bert::load(config, files, weights, device),
-        AnyConfig::Own(Config::ModernBert(config)) => {
-            super::modern_bert::load(config, files, text_rules, weights, longest, device)
-        }
+        AnyConfig::Own(config) => match *config {
+            Config::PostNorm(config) => super::bert::load(config, files, weights, device),
+            Config::ModernBert(config) => super::modern_bert::load(config, files, text_rules, weights, longest, device),
+        },
         AnyConfig::JinaBert(config) => super::jina_bert::load(config, files, text_rules, weights, longest, device),
         AnyConfig::NomicBert(config) => super::nomic_bert::load(config, weights, longest, device),
     }

@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprint;
 /// Configuration of a transformer.
 pub(crate) enum AnyConfig {
     /// Architectures of both executors.
-    Own(Config),
+    Own(Box<Config>),
     JinaBert(JinaBertConfig),
     NomicBert(NomicBertConfig),
 }
@@ -21,12 +21,13 @@ impl AnyConfig {
     /// Reads `config.json` by its `model_type`.
     pub(crate) fn read(json: &Json) -> Result<Self> {
         let model_type = json.required("model_type", json.string("model_type")?)?;
+        let own = |config| Self::Own(Box::new(config));
         Ok(match model_type.as_str() {
             "bert" if jina_bert::recognizes(json)? => Self::JinaBert(JinaBertConfig::read(json)?),
-            "bert" => Self::Own(Config::PostNorm(bert::config(json)?)),
-            "distilbert" => Self::Own(Config::PostNorm(distilbert::config(json)?)),
-            "xlm-roberta" | "roberta" => Self::Own(Config::PostNorm(xlm_roberta::config(json)?)),
-            "modernbert" => Self::Own(Config::ModernBert(ModernBertConfig::read(json)?)),
+            "bert" => own(Config::PostNorm(bert::config(json)?)),
+            "distilbert" => own(Config::PostNorm(distilbert::config(json)?)),
+            "xlm-roberta" | "roberta" => own(Config::PostNorm(xlm_roberta::config(json)?)),
+            "modernbert" => own(Config::ModernBert(ModernBertConfig::read(json)?)),
             "nomic_bert" => Self::NomicBert(NomicBertConfig::read(json)?),
             _ => {
                 let path = json.path.clone();
@@ -38,7 +39,7 @@ impl AnyConfig {
     /// Returns the configuration, if this crate's own layers compute it. `path` is that of `config.json`.
     pub(crate) fn own(self, path: &Path) -> Result<Config> {
         let found = match self {
-            Self::Own(config) => return Ok(config),
+            Self::Own(config) => return Ok(*config),
             Self::JinaBert(_) => "bert with alibi (JinaBERT)",
             Self::NomicBert(_) => "nomic_bert",
         };
