@@ -4,7 +4,7 @@
 //   approx(p)   = sum over i of (max over the probed cells c of i whose list has p of gain(i, c))
 //   gain_shift  = the number of bits by which sum over i of (largest entry of i - missing_i) exceeds SUM_BITS
 //
-// gather: the states of the passages: twice the sum, or 1 for a passage of a probed cell whose sum is 0
+// gather: the states of the passages: twice the sum, and 1 more for a passage of a cell without gain
 //   in and out  states (P) u32, zeros before
 //   in          segments, parts (num_parts): runs of PART_PASSAGES passages of a segment; cells (Q, padded) keys, best
 //               first, and missing (Q) i32, as probe.cu writes them
@@ -122,7 +122,8 @@ struct KeyOfState {
     __device__ __forceinline__ u64 operator()(u32 pid) const {
         const u32 state = states[pid];
         if (state == 0 || (bits && !(bits[pid / 32] >> (pid % 32) & 1))) return 0;
-        return key_of(static_cast<int>(state), pid);
+        // Without the lowest bit, which only a passage whose sum is 0 needs.
+        return key_of(static_cast<int>(state / 2), pid);
     }
 };
 

@@ -144,10 +144,10 @@ __device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u3
 __device__ __forceinline__ void sort(u64* keys, u32 padded) {
     for (u32 size = 2; size <= padded; size *= 2) {
         for (u32 by = size / 2; by > 0; by /= 2) {
-            for (u32 i = threadIdx.x; i < padded; i += blockDim.x) {
-                const u32 with = i ^ by;
+            for (u32 pair = threadIdx.x; pair < padded / 2; pair += blockDim.x) {
+                const u32 i = pair / by * 2 * by + pair % by, with = i + by;
                 const u64 own = keys[i], other = keys[with];
-                if (with > i && (own < other) == ((i & size) == 0)) {
+                if ((own < other) == ((i & size) == 0)) {
                     keys[i] = other;
                     keys[with] = own;
                 }
@@ -157,11 +157,11 @@ __device__ __forceinline__ void sort(u64* keys, u32 padded) {
     }
 }
 
-// Selects the best `most` of a column to `best (columns, padded)`, best first, zeros after the last; `padded` is a
-// power of two. Returns how many there are.
+// Selects the best `most` of a column to `best (columns, padded)`, zeros in the other places; best first if `padded`, a
+// power of two, is at most MOST_SORTED, and otherwise in no order. Returns how many there are.
 __device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
     for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
     const u32 found = select(best, KeyOfEntry{entries, column}, 0, entries.num, most);
-    sort(best, padded);
+    if (padded <= MOST_SORTED) sort(best, padded);
     return found;
 }

@@ -12,7 +12,10 @@ use selvedge_encoder::TextKind;
 /// Encodes a collection or queries, and notes the counts.
 pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
     if args.encode.device != Device::Cpu {
-        return Err(Error::Usage(format!("the model runs on the CPU: leave --device {} out", args.encode.device)));
+        let device = args.encode.device;
+        return Err(Error::Usage(format!(
+            "the model runs on the CPU, or where --executor says: leave --device {device} out"
+        )));
     }
     if args.encode.query_maxlen.is_some() && !args.queries {
         return Err(Error::Usage("--query-maxlen needs --queries".into()));

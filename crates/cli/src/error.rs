@@ -62,6 +62,10 @@ impl Error {
             Self::Engine(E::NoEncoder) => Some("--query-embeddings, --model"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Query, .. })) => Some("--query-maxlen"),
             Self::Engine(E::Encoder(Encoder::MaxLength { kind: TextKind::Passage, .. })) => Some("--passage-maxlen"),
+            Self::Engine(E::Encoder(Encoder::UnsupportedArchitecture { candle_has_it: true, .. })) => {
+                Some("--executor candle")
+            }
+            Self::Engine(E::Encoder(Encoder::CandleInt8)) => Some("--precision, --executor"),
             Self::Engine(E::OtherEncoder { .. }) => Some("--model, --any-model"),
             Self::Engine(E::StoredModel { .. }) => Some("--model"),
             Self::Engine(E::NoText) => Some("--embeddings, --doclens"),

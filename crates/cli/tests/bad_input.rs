@@ -30,7 +30,7 @@ fn options_without_effect_are_refused() {
     };
     let arrays = "index --embeddings docs.npy --doclens lens.npy i";
     let reading = ["--split 5", "--include *.md", "--exclude drafts", "--hidden", "--no-ignore", "--strict"];
-    let encoder = ["--query-maxlen 8", "--passage-maxlen 8", "--precision f32", "--model shipped"];
+    let encoder = ["--query-maxlen 8", "--passage-maxlen 8", "--precision f32", "--executor candle", "--model shipped"];
     for flag in reading.into_iter().chain(encoder) {
         refused(&format!("{arrays} {flag}"), ["--embeddings", flag.split(' ').next().unwrap()]);
     }
@@ -43,8 +43,10 @@ fn options_without_effect_are_refused() {
     refused("mine i --queries queries.tsv --collection c.tsv --scores s.tsv --dense", ["--dense", "--scores"]);
     refused("search i words --query-lens lens.npy", ["--query-lens", "--query-embeddings"]);
     refused("train i --data queries.tsv --model m --precision int8", ["--precision", "--teacher"]);
+    refused("train i --data queries.tsv --model m --executor candle", ["--executor", "--teacher"]);
     for command in ["search i", "tune i"] {
-        for flag in ["--model m", "--any-model", "--query-maxlen 8", "--passage-maxlen 8", "--precision f32"] {
+        let of_encoder = ["--query-maxlen 8", "--passage-maxlen 8", "--precision f32", "--executor candle"];
+        for flag in ["--model m", "--any-model"].into_iter().chain(of_encoder) {
             let words = format!("{command} --query-embeddings queries.npy {flag}");
             refused(&words, ["--query-embeddings", flag.split(' ').next().unwrap()]);
         }

@@ -1,4 +1,5 @@
-//! `selvedge devices` in a build without CUDA: it reports that, in the shape of every other report.
+//! A build without optional features: `selvedge devices` reports that there is no CUDA, in the shape of every other
+//! report, and `--executor candle` how to build it.
 #![cfg(not(feature = "cuda"))]
 #![allow(missing_docs)]
 
@@ -24,4 +25,17 @@ fn it_says_that_there_is_no_cuda() {
     for library in ["driver", "nvrtc"] {
         assert!(found["cuda"][library]["missing"].as_str().unwrap().starts_with(said));
     }
+}
+
+#[test]
+#[cfg(not(feature = "candle"))]
+fn it_says_how_to_build_the_executor_candle() {
+    let words = ["encode", "texts.tsv", "out", "--executor", "candle/cuda"];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("texts.tsv"), "a\tthe woven edge\n").expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+    let out = command.args(words).current_dir(&folder).output().expect("selvedge starts");
+    let said = String::from_utf8(out.stderr).expect("text");
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("--features candle") && said.contains("candle-cuda"), "{said}");
 }

@@ -71,3 +71,26 @@ fn a_model_that_was_saved_again_is_taken_where_that_is_asked_for() {
     let results = |line: &str| serde_json::from_str::<Value>(line).unwrap()["results"].clone();
     assert_eq!(results(&before), results(&c.ok("search i woven --any-model --json")));
 }
+
+/// An index of either executor is searched by the other, under one fingerprint. A build without candle refuses it by
+/// name; that of `cargo test --workspace` has it.
+#[test]
+fn either_executor_searches_an_index() {
+    let c = indexed();
+    let ranked = |line: &str| -> Vec<Value> {
+        let results = serde_json::from_str::<Value>(line).unwrap()["results"].clone();
+        results.as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect()
+    };
+    let output = c.command("search i loom --json --executor candle", &[]).output().unwrap();
+    if !output.status.success() {
+        let said = String::from_utf8(output.stderr).unwrap();
+        return assert!(said.contains("--features candle"), "{said}");
+    }
+    let own = ranked(&c.ok("search i loom --json"));
+    assert_eq!(own.len(), 2);
+    assert_eq!(ranked(&String::from_utf8(output.stdout).unwrap()), own);
+    c.ok("index c.tsv j --model mymodel --executor candle");
+    assert_eq!(ranked(&c.ok("search j loom --json")), own);
+    let refused = c.fails("search i loom --executor candle --precision int8", 1);
+    assert!(refused.contains("f32 only") && refused.contains("--precision"), "{refused}");
+}

@@ -5,26 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
-use selvedge_backend::Cpu;
 
 use crate::batch::{Batch, plan_batches};
 use crate::embeddings::Embeddings;
 use crate::error::{Error, Result};
-use crate::models::{Architecture, Arithmetic, Precision, Scratch, Transformer};
-use crate::open_checkpoint::OpenCheckpoint;
+use crate::executor::Executor;
+use crate::forward::{Forward, Loading};
+use crate::models::{Architecture, Precision, Scratch};
+use crate::open_checkpoint::Settings;
 use crate::options::LoadOptions;
 use crate::pipeline::{TextPipeline, TokenizedText};
-use crate::projection::Projection;
-use crate::shipped;
 use crate::split;
 use crate::text_rules::{Family, TextKind, TextRules};
-use crate::weights::Weights;
 
-/// Default number format: int8 for the shipped model, for which the loss of quality is measured
-/// (`crates/encoder/README.md`); f32 for any other.
-fn default_precision(model: &str) -> Precision {
-    if model == shipped::NAME { Precision::Int8 } else { Precision::F32 }
-}
+#[cfg(feature = "candle")]
+mod on_device;
 
 /// A loaded checkpoint. Encoding takes `&self`, so one encoder serves many threads.
 pub struct Encoder {
@@ -32,8 +27,8 @@ pub struct Encoder {
     architecture: Architecture,
     text_rules: TextRules,
     pipeline: TextPipeline,
-    transformer: Transformer,
-    projection: Projection,
+    forward: Forward,
+    executor: Executor,
     precision: Precision,
     hidden: usize,
     dim: usize,
@@ -68,37 +63,38 @@ impl Encoder {
     /// hub's cache.
     ///
     /// # Errors
-    /// - Settings or tokenizer cannot be used: the errors of [`OpenCheckpoint::open`].
-    /// - The weights cannot be read: the errors of [`OpenCheckpoint::weights`].
+    /// - Settings or tokenizer cannot be used: the errors of [`OpenCheckpoint::open`](crate::OpenCheckpoint::open).
+    /// - The weights cannot be read: the errors of [`OpenCheckpoint::weights`](crate::OpenCheckpoint::weights).
     /// - A tensor does not fit: [`Error::MissingTensor`], [`Error::ShapeMismatch`], [`Error::UnsupportedDtype`],
     ///   [`Error::NonFinite`].
     /// - The embeddings' dimension is 0 or not a multiple of 8: [`Error::DimNotMultipleOf8`].
     /// - A layer is too wide for int8: [`Error::TooWideForInt8`].
     /// - The requested instruction set is not available: [`Error::Backend`].
+    /// - The executor candle is not in this build, has no such device or does not compute in int8:
+    ///   [`Error::NoCandle`], [`Error::NoCandleDevice`], [`Error::CandleInt8`].
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self> {
-        let OpenCheckpoint { files, text_rules, config, pipeline, mut fingerprint } =
-            OpenCheckpoint::open(model, options)?;
+        let loading = Loading::new(model, options)?;
+        let Settings { files, text_rules, config, pipeline, mut fingerprint } = Settings::open(model, options)?;
         let (architecture, hidden) = (config.architecture(), config.hidden());
-        let precision = options.precision.unwrap_or_else(|| default_precision(model));
-        let arithmetic = Arithmetic { cpu: Cpu::new()?, precision };
-        let transformer = config.load(&mut Weights::open(&files, "", Some(&mut fingerprint))?, arithmetic)?;
-        let exact = Arithmetic { precision: Precision::F32, ..arithmetic };
-        let (projection, dim) = Projection::load(&files, &text_rules.projection, hidden, exact, &mut fingerprint)?;
+        let (executor, precision) = (loading.executor(), loading.precision());
+        let (forward, dim) = loading.load(config, &files, &text_rules, &mut fingerprint)?;
         if dim % 8 != 0 || dim == 0 {
             return Err(Error::DimNotMultipleOf8 { model: model.to_owned(), dim });
         }
-        tracing::debug!(model, family = ?text_rules.family, ?architecture, dim, ?precision, "loaded an encoder");
+        tracing::debug!(
+            model, family = ?text_rules.family, ?architecture, dim, %executor, ?precision, "loaded an encoder"
+        );
         Ok(Self {
             model: files.model().to_owned(),
             architecture,
             text_rules,
             pipeline,
-            transformer,
-            projection,
+            forward,
+            executor,
             precision,
             hidden,
             dim,
-            batch_tokens: options.batch_tokens,
+            batch_tokens: options.batch_tokens(),
             fingerprint: fingerprint.finish(),
             idle: Mutex::default(),
         })
@@ -134,9 +130,14 @@ impl Encoder {
         self.precision
     }
 
+    /// Code that computes the forward pass.
+    pub fn executor(&self) -> Executor {
+        self.executor
+    }
+
     /// Number of multiply-adds of the layers' products per token, attention excluded.
     pub fn multiply_adds(&self) -> usize {
-        self.transformer.multiply_adds()
+        self.forward.multiply_adds()
     }
 
     /// Rules for texts and settings of the projection, with the maximum lengths in force.
@@ -146,7 +147,9 @@ impl Encoder {
 
     /// Hash, in hex, over everything that changes an embedding: weights, sizes, tokenizer, family settings and the
     /// checkpoint's own maximum lengths. It depends neither on the checkpoint's path nor on [`LoadOptions`]. The
-    /// precision is excluded because int8 and f32 embeddings are close enough to share an index.
+    /// precision is excluded because int8 and f32 embeddings are close enough to share an index. So is the executor:
+    /// both compute the same function of the same weights in f32, and a component differs by at most 1e-6 or so, as
+    /// between two instruction sets. A query is rounded to int8 before it is scored, in steps of 1e-3 or more.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -203,11 +206,13 @@ impl Encoder {
     /// Encodes passages into token embeddings; a passage that is empty, or all whitespace, has none.
     ///
     /// Runs on the caller's rayon pool and may be called from several threads at once. The embeddings of a text depend
-    /// neither on the number of threads nor on the other texts.
+    /// neither on the number of threads nor on the other texts; with the executor candle, which pads texts to a common
+    /// length, their last digits do.
     ///
     /// # Errors
     /// - The tokenizer fails on a text: [`Error::Tokenizer`].
     /// - The tokenizer returns an id that the transformer has no embedding for: [`Error::TokenOutOfRange`].
+    /// - An operation of the executor candle fails: [`Error::Candle`].
     pub fn encode_passages(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Embeddings> {
         self.encode(texts, TextKind::Passage)
     }
@@ -231,6 +236,7 @@ impl Encoder {
             texts.par_iter().map(|text| self.pipeline.tokenize_one(text.as_ref(), kind)).collect::<Result<Vec<_>>>()?;
         let lens = vec![1; texts.len()];
         self.run(&texts, &lens, self.hidden, Keep::All, |scratch, batch| {
+            self.forward.hidden_states(batch, scratch)?;
             let Scratch { x, y, .. } = scratch;
             y.clear();
             y.resize(batch.spans.len() * self.hidden, 0.0);
@@ -240,6 +246,7 @@ impl Encoder {
                 }
             }
             std::mem::swap(x, y);
+            Ok(())
         })
     }
 
@@ -250,30 +257,32 @@ impl Encoder {
     /// Encodes tokenized texts into the embeddings of their kept tokens.
     ///
     /// # Errors
-    /// [`Error::TokenOutOfRange`] if the transformer has no embedding for an id.
+    /// - The transformer has no embedding for an id: [`Error::TokenOutOfRange`].
+    /// - An operation of the executor candle fails: [`Error::Candle`].
     pub fn embed(&self, texts: &[TokenizedText]) -> Result<Embeddings> {
         let lens: Vec<u32> = texts.iter().map(|text| text.kept.len() as u32).collect();
-        self.run(texts, &lens, self.dim, Keep::Kept, |scratch, _| self.projection.forward(scratch))
+        self.run(texts, &lens, self.dim, Keep::Kept, |scratch, batch| self.forward.embeddings(batch, scratch))
     }
 
-    /// Computes the hidden states of every text, batch by batch, and calls `finish` on the hidden states of each batch.
+    /// Computes vectors of every text, batch by batch: `compute` leaves rows of `dim` values in `scratch.x`, which are
+    /// scaled to unit norm.
     ///
-    /// `finish` leaves rows of `dim` values in `scratch.x`. As many workers as the pool has threads take batches from
-    /// one list; a batch is computed on one thread.
+    /// As many workers as the pool has threads take batches from one list; a batch is computed on one thread. On a GPU
+    /// there is one worker.
     fn run(
         &self,
         texts: &[TokenizedText],
         lens: &[u32],
         dim: usize,
         keep: Keep,
-        finish: impl Fn(&mut Scratch, &Batch) + Sync,
+        compute: impl Fn(&mut Scratch, &Batch) -> Result<()> + Sync,
     ) -> Result<Embeddings> {
         let offsets = offsets(lens, dim);
         let data = Mutex::new(vec![0.0; offsets[lens.len()]]);
         let tokens: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
         let batches = plan_batches(&tokens, self.batch_tokens);
         let next = AtomicUsize::new(0);
-        let workers = rayon::current_num_threads().min(batches.len());
+        let workers = self.forward.max_workers().min(batches.len());
         (0..workers).into_par_iter().with_max_len(1).try_for_each(|_| {
             let mut scratch = lock(&self.idle).pop().unwrap_or_default();
             while let Some(group) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -281,8 +290,7 @@ impl Encoder {
                 if keep == Keep::All {
                     batch.keep_all();
                 }
-                self.transformer.forward(&batch, &mut scratch)?;
-                finish(&mut scratch, &batch);
+                compute(&mut scratch, &batch)?;
                 normalize(&mut scratch.x, dim);
                 let mut data = lock(&data);
                 let mut rest = scratch.x.as_slice();

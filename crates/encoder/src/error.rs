@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::executor::CandleDevice;
 use crate::text_rules::TextKind;
 
 /// Result with this crate's [`Error`].
@@ -120,12 +121,45 @@ pub enum Error {
     },
 
     /// The transformer is not BERT, DistilBERT, XLM-RoBERTa, RoBERTa or ModernBERT.
-    #[error("{path}: model_type {found:?} is not one of bert, distilbert, xlm-roberta, roberta, modernbert")]
+    #[error(
+        "{path}: model_type {found:?} is not one of bert, distilbert, xlm-roberta, roberta, modernbert{}",
+        candle_hint(*candle_has_it)
+    )]
     UnsupportedArchitecture {
         /// The configuration file.
         path: PathBuf,
-        /// The `model_type` in the file.
+        /// The `model_type` in the file, followed by what tells it apart.
         found: String,
+        /// Whether [`Executor::Candle`](crate::Executor::Candle) computes it.
+        candle_has_it: bool,
+    },
+
+    /// The executor candle is requested from a build without it.
+    #[error("this build has no executor candle; build it with `--features candle`, candle-cuda or candle-metal")]
+    NoCandle,
+
+    /// The device of the executor candle is not available.
+    #[error("no device {device} for the executor candle: {reason}{}", device_hint(*device))]
+    NoCandleDevice {
+        /// The requested device.
+        device: CandleDevice,
+        /// candle's message.
+        reason: String,
+    },
+
+    /// The executor candle is requested with int8, which it does not compute.
+    #[error("the executor candle computes in f32 only; int8 needs the executor own")]
+    CandleInt8,
+
+    /// Tensors on a device are requested from an encoder that runs without candle.
+    #[error("the executor own has no tensors on a device; load the encoder with the executor candle")]
+    NotCandle,
+
+    /// An operation of candle failed, for example because the device is out of memory.
+    #[error("candle: {reason}")]
+    Candle {
+        /// candle's message.
+        reason: String,
     },
 
     /// The checkpoint uses a feature that this crate does not compute.
@@ -230,4 +264,18 @@ pub enum Error {
     /// The backend could not be set up, for example because the requested instruction set is not available.
     #[error(transparent)]
     Backend(#[from] selvedge_backend::Error),
+}
+
+/// End of the message about an architecture that only candle has.
+fn candle_hint(candle_has_it: bool) -> &'static str {
+    if candle_has_it { "; the executor candle runs it, in a build with `--features candle`" } else { "" }
+}
+
+/// End of the message about a GPU that this build cannot use at all.
+fn device_hint(device: CandleDevice) -> &'static str {
+    match device {
+        CandleDevice::Cuda(_) if !cfg!(feature = "candle-cuda") => "; build it with `--features candle-cuda`",
+        CandleDevice::Metal(_) if !cfg!(feature = "candle-metal") => "; build it with `--features candle-metal`",
+        _ => "",
+    }
 }

@@ -13,7 +13,8 @@
 //! | split | `split` | on request: a long text in parts that each fit a passage |
 //! | tokenize | `tokenizer`, `skiplist`, `pipeline` | token ids with prefix tokens and `[MASK]` expansion |
 //! | batch | `batch` | texts sorted by length, batches cut by token count |
-//! | transform | `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
+//! | transform | `forward`, `weights`, `models/`, `ops/` | hidden states of the kept tokens (N, H), ragged |
+//! | | `executor`, `candle/` | the same by candle's models, on request |
 //! | project | `projection` | the chain of Dense layers to (N, D), then unit norm |
 //! | collect | `encoder`, `embeddings` | input order restored; `fingerprint` hashes everything that changes a number |
 //! | pool | `pool` | on request: fewer embeddings per passage by hierarchical clustering |
@@ -33,6 +34,13 @@
 //! # Ok::<(), selvedge_encoder::Error>(())
 //! ```
 //!
+//! # Executors
+//!
+//! The forward pass is this crate's own, or that of candle-transformers: [`LoadOptions::executor`]. Builds with the
+//! feature `candle` have the latter on the CPU, with `candle-cuda` (compiled with nvcc) on NVIDIA GPUs, with
+//! `candle-metal` on Apple's. It also has architectures that this crate lacks, and `Encoder::encode_queries_on_device`
+//! returns embeddings as tensors on the device. `crates/encoder/README.md` lists the checkpoints, and the differences.
+//!
 //! # Checkpoints for training
 //!
 //! [`Encoder`] is all that inference needs. A program that changes weights, such as selvedge-trainer, starts from an
@@ -41,12 +49,16 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+#[cfg(feature = "candle")]
+mod candle;
 mod checkpoint;
 mod embeddings;
 mod encoder;
 mod error;
+mod executor;
 mod families;
 mod fingerprint;
+mod forward;
 mod hub;
 mod models;
 mod open_checkpoint;
@@ -67,6 +79,7 @@ pub use batch::{Batch, plan_batches};
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use executor::{CandleDevice, Executor};
 pub use models::{Architecture, Config, ModernBertConfig, Positions, PostNormConfig, Precision, TensorNames};
 pub use open_checkpoint::OpenCheckpoint;
 pub use options::LoadOptions;

@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::families::{self, Module};
 use crate::fingerprint::Fingerprint;
-use crate::models::Config;
+use crate::models::{AnyConfig, Config};
 use crate::options::LoadOptions;
 use crate::pipeline::TextPipeline;
 use crate::text_rules::TextRules;
@@ -31,37 +31,22 @@ const SETTINGS: [&str; 10] = [
     "sentence_transformers_config.json",
 ];
 
-/// A checkpoint whose settings and tokenizer have been read, and whose weights have not.
-pub struct OpenCheckpoint {
+/// Settings and tokenizer of a checkpoint of any architecture.
+pub(crate) struct Settings {
     pub(crate) files: Checkpoint,
     pub(crate) text_rules: TextRules,
-    pub(crate) config: Config,
+    pub(crate) config: AnyConfig,
     pub(crate) pipeline: TextPipeline,
     /// Hash of the settings, to which the weights are added.
     pub(crate) fingerprint: Fingerprint,
 }
 
-impl std::fmt::Debug for OpenCheckpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenCheckpoint").field("model", &self.model()).finish_non_exhaustive()
-    }
-}
-
-impl OpenCheckpoint {
-    /// Opens a folder, a hub id or the shipped model. Only the maximum lengths and the revision of the options are
-    /// used.
-    ///
-    /// # Errors
-    /// - The model is not found: [`Error::UnknownModel`], [`Error::Offline`], [`Error::Hub`].
-    /// - A settings file is missing or malformed: [`Error::MissingFile`], [`Error::NotCached`], [`Error::LfsPointer`],
-    ///   [`Error::Io`], [`Error::MalformedJson`].
-    /// - The checkpoint uses an unsupported feature: [`Error::UnsupportedArchitecture`], [`Error::Unsupported`].
-    /// - The settings or options do not fit the tokenizer or the transformer: [`Error::UnknownToken`],
-    ///   [`Error::MaxLength`], [`Error::Tokenizer`].
-    pub fn open(model: &str, options: &LoadOptions) -> Result<Self> {
+impl Settings {
+    /// Opens a folder, a hub id or the shipped model.
+    pub(crate) fn open(model: &str, options: &LoadOptions) -> Result<Self> {
         let files = Checkpoint::open(model, options.revision.as_deref())?;
         let json = files.require_json("config.json")?;
-        let config = Config::read(&json)?;
+        let config = AnyConfig::read(&json)?;
         let positions = config.positions();
         let mut text_rules = families::read(&files, &json, config.hidden(), positions)?;
         // The checkpoint's own lengths are hashed, not the caller's: another maximum length changes which tokens are
@@ -74,6 +59,38 @@ impl OpenCheckpoint {
         let tokenizer = TextTokenizer::load(&files, &mut fingerprint)?;
         let pipeline = TextPipeline::new(model, &text_rules, tokenizer, positions)?;
         Ok(Self { files, text_rules, config, pipeline, fingerprint })
+    }
+}
+
+/// A checkpoint whose settings and tokenizer have been read, and whose weights have not.
+pub struct OpenCheckpoint {
+    files: Checkpoint,
+    text_rules: TextRules,
+    config: Config,
+    pipeline: TextPipeline,
+}
+
+impl std::fmt::Debug for OpenCheckpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenCheckpoint").field("model", &self.model()).finish_non_exhaustive()
+    }
+}
+
+impl OpenCheckpoint {
+    /// Opens a folder, a hub id or the shipped model. Only the maximum lengths and the revision of the options are
+    /// used; the architecture has to be one of [`Config`].
+    ///
+    /// # Errors
+    /// - The model is not found: [`Error::UnknownModel`], [`Error::Offline`], [`Error::Hub`].
+    /// - A settings file is missing or malformed: [`Error::MissingFile`], [`Error::NotCached`], [`Error::LfsPointer`],
+    ///   [`Error::Io`], [`Error::MalformedJson`].
+    /// - The checkpoint uses an unsupported feature: [`Error::UnsupportedArchitecture`], [`Error::Unsupported`].
+    /// - The settings or options do not fit the tokenizer or the transformer: [`Error::UnknownToken`],
+    ///   [`Error::MaxLength`], [`Error::Tokenizer`].
+    pub fn open(model: &str, options: &LoadOptions) -> Result<Self> {
+        let Settings { files, text_rules, config, pipeline, .. } = Settings::open(model, options)?;
+        let config = config.own(&files.describe("config.json"))?;
+        Ok(Self { files, text_rules, config, pipeline })
     }
 
     /// Folder, hub id or name of the shipped model, as requested.

@@ -1,13 +1,15 @@
 //! Compares every architecture with its model in candle-transformers: random configurations, random weights, texts of
 //! different lengths. Both read the same weights, and the normalized hidden states agree.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
+
+mod random;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::{bert, distilbert, modernbert, xlm_roberta};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use random::{Weights, builder, row, weights};
 use selvedge_encoder::{Encoder, LoadOptions, Precision};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -28,7 +30,6 @@ const TEXTS: [&str; 5] = [
     "late interaction",
 ];
 
-type Weights = HashMap<String, Tensor>;
 /// Hidden states `(T, H)` of token ids.
 type Forward = Box<dyn Fn(&[u32]) -> candle_core::Result<Tensor>>;
 
@@ -48,31 +49,6 @@ fn parsed<C: serde::de::DeserializeOwned>(config: &Value) -> C {
     serde_json::from_value(config.clone()).unwrap()
 }
 
-/// Random values for every weight that `load` reads, except the one named `but`.
-fn weights(rng: &mut impl Rng, but: &str, load: impl FnOnce(VarBuilder<'_>)) -> Weights {
-    let read = VarMap::new();
-    load(VarBuilder::from_varmap(&read, DType::F32, &Device::Cpu));
-    let mut shapes: Vec<_> =
-        read.data().lock().unwrap().iter().map(|(name, var)| (name.clone(), var.dims().to_vec())).collect();
-    shapes.sort();
-    let mut random = |(name, shape): (String, Vec<usize>)| {
-        let is_norm = shape.len() == 1 && name.ends_with("weight");
-        let (middle, spread) = if is_norm { (1.0, 0.3) } else { (0.0, 1.5 / (shape[shape.len() - 1] as f32).sqrt()) };
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| middle + spread * (2.0 * rng.random::<f32>() - 1.0)).collect();
-        (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
-    };
-    shapes.into_iter().filter(|(name, _)| name != but).map(&mut random).collect()
-}
-
-fn builder(weights: &Weights) -> VarBuilder<'static> {
-    VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu)
-}
-
-fn row(ids: &[u32]) -> candle_core::Result<Tensor> {
-    Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)
-}
-
 /// Loads both models and compares the hidden states of each text.
 fn compare(case: &str, config: &Value, weights: &Weights, theirs: &Forward) {
     let dir = tempfile::tempdir().unwrap();
@@ -85,7 +61,8 @@ fn compare(case: &str, config: &Value, weights: &Weights, theirs: &Forward) {
     candle_core::safetensors::save(&named, dir.path().join("model.safetensors")).unwrap();
 
     let precision = Some(Precision::F32);
-    let options = LoadOptions { passage_maxlen: Some(MAX_LEN), batch_tokens: 32, precision, ..LoadOptions::default() };
+    let options =
+        LoadOptions { passage_maxlen: Some(MAX_LEN), batch_tokens: Some(32), precision, ..LoadOptions::default() };
     let encoder = Encoder::load(dir.path().to_str().unwrap(), &options).unwrap();
     let ours = encoder.encode_passages(&TEXTS).unwrap();
     let mut tokenizer = Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();

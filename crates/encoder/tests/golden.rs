@@ -37,7 +37,8 @@ fn load_in(case: &str, precision: Precision) -> Encoder {
     let cut = |len| case.starts_with("plain").then_some(len);
     let (query_maxlen, passage_maxlen) = (cut(12), cut(40));
     let precision = Some(precision);
-    let options = LoadOptions { query_maxlen, passage_maxlen, batch_tokens: 64, precision, ..LoadOptions::default() };
+    let options =
+        LoadOptions { query_maxlen, passage_maxlen, batch_tokens: Some(64), precision, ..LoadOptions::default() };
     Encoder::load(folder(case).to_str().unwrap(), &options).unwrap()
 }
 

@@ -104,5 +104,5 @@ fn any_number_of_tokens_is_a_batch() {
         encoder.encode_passages(&["the woven edge", "late interaction"]).unwrap()
     };
     // Both hold all texts in one batch.
-    assert_eq!(with(usize::MAX), with(256));
+    assert_eq!(with(Some(usize::MAX)), with(Some(256)));
 }

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-/// Device that trains codecs, compresses and scores; the encoder stays on the CPU. Written `cpu`, `cuda` (the first
-/// GPU), `cuda/1`.
+/// Device that trains codecs, compresses and scores; that of the encoder is part of its
+/// [`Executor`](crate::Executor). Written `cpu`, `cuda` (the first GPU), `cuda/1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The CPU.

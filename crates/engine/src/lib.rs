@@ -104,7 +104,7 @@ pub use rank::{Fusion, RankBy};
 pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Several};
 pub use selvedge_codec::CodecKind;
-pub use selvedge_encoder::{Encoder, LoadOptions, Precision};
+pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{

@@ -25,7 +25,7 @@ pub struct OpenOptions {
     pub any_model: bool,
     /// Options of loading the encoder. For a maximum length that is `None`, the one stored in the index is used.
     pub encoder: LoadOptions,
-    /// Device that scores passages. The encoder stays on the CPU.
+    /// Device that scores passages. The encoder runs where [`LoadOptions::executor`] says.
     pub device: Device,
     /// Whether the encoder is loaded with the index, rather than by the first text that needs it.
     pub load_model: bool,

@@ -5,7 +5,7 @@
 use crate::npy::{NpyFloats, read_lens};
 use crate::query_file::QueryFile;
 use crate::{Engine, Error, Model, OpenOptions, Result, query_file};
-use selvedge_encoder::{Encoder, LoadOptions};
+use selvedge_encoder::{Encoder, Error as Fault, LoadOptions};
 use selvedge_index::Index;
 use std::path::{Path, PathBuf};
 
@@ -105,8 +105,12 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         ..options.encoder.clone()
     };
     let not_loaded = |source| match source {
-        // The fault of the caller's length, not of the model's name.
-        source @ selvedge_encoder::Error::MaxLength { .. } => Error::Encoder(source),
+        // The fault of the caller's length or executor, not of the model's name.
+        source @ (Fault::MaxLength { .. }
+        | Fault::NoCandle
+        | Fault::NoCandleDevice { .. }
+        | Fault::CandleInt8
+        | Fault::UnsupportedArchitecture { candle_has_it: true, .. }) => Error::Encoder(source),
         source => Error::StoredModel { model: made_by.model.clone(), source: Box::new(source) },
     };
     let encoder = match model {

@@ -3,7 +3,7 @@
 use super::{
     approx_scores::approx_scores,
     assign::{Centroids, assign},
-    calls::{self, CallerContext, CudaStream, DeviceFloat, DevicePtr},
+    calls::{self, CallerContext, CudaStream, DeviceFloat, DeviceMemory},
     centroid_sums::centroid_sums,
     centroid_table::centroid_table,
     compress::compress,
@@ -101,7 +101,7 @@ impl Cuda {
     /// If the stream is of another context.
     pub fn embeddings_of<'a, T: DeviceFloat>(
         &self,
-        memory: &'a impl DevicePtr<T>,
+        memory: &'a impl DeviceMemory<T>,
         stream: &CudaStream,
     ) -> Result<DeviceEmbeddings<'a>> {
         assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
@@ -123,8 +123,9 @@ impl Cuda {
     /// [`Error::NotOfDevice`] if the memory is not of this device, [`Error::Cuda`] if a call of the driver fails.
     ///
     /// # Safety
-    /// `pointer` is the address of `len` components, which are neither freed nor written to for the lifetime `'a`, but
-    /// for the work on `stream`. `stream` is a stream of the context of this `Cuda`.
+    /// `pointer` is the address of `len` components, a multiple of their size, which are neither freed nor written to for
+    /// the lifetime `'a`, but for the work on `stream`. `stream` is a stream of the context of this `Cuda`, and records no
+    /// graph.
     pub unsafe fn embeddings_at<'a>(
         &self,
         pointer: u64,
@@ -146,14 +147,16 @@ impl Cuda {
     /// If the stream is of another context.
     pub fn copy_of<T: DeviceFloat>(
         &self,
-        memory: &impl DevicePtr<T>,
+        memory: &impl DeviceMemory<T>,
         stream: &CudaStream,
     ) -> Result<DeviceEmbeddings<'static>> {
         assert!(self.context.is_of(stream), "the stream is of the context of this `Cuda`");
-        // SAFETY: cudarc frees the memory, and writes to it, after the work that has read it on the stream.
-        calls::reading(memory, stream, |pointer| unsafe {
+        // SAFETY: cudarc frees the memory in the order of its own stream, which waits for the copy.
+        let copy = calls::reading(memory, stream, |pointer| unsafe {
             self.copy_at(pointer, memory.len(), T::COMPONENT, stream.cu_stream().cast())
-        })
+        })?;
+        copy.wait(memory.stream())?;
+        Ok(copy)
     }
 
     /// Copies embeddings in the memory of another library, on the device and after the work on `stream`; see
@@ -164,7 +167,7 @@ impl Cuda {
     ///
     /// # Safety
     /// `pointer` is the address of `len` components, which are freed and written to only after the work that this call
-    /// has put on `stream`, a stream of the context of this `Cuda`.
+    /// has put on `stream`, a stream of the context of this `Cuda` that records no graph.
     pub unsafe fn copy_at(
         &self,
         pointer: u64,

@@ -43,6 +43,8 @@ struct Parts {
     stream: Arc<CudaStream>,
     pool: Option<Pool>,
     context: Arc<CudaContext>,
+    /// Keeps the caller's context.
+    _caller: Option<CallerContext>,
 }
 
 // SAFETY: the pool is a handle, which any thread may use while the context is current in it.
@@ -83,7 +85,7 @@ impl Context {
         // Before the first call of cudarc, which panics if a library or a function is missing.
         driver.probe().map_err(unavailable)?;
         let context = calls::context(ordinal, caller)?;
-        let parts = match Parts::new(&context, ordinal) {
+        let parts = match Parts::new(&context, ordinal, caller) {
             Ok(parts) => parts,
             Err(error) => {
                 calls::release(context);
@@ -137,10 +139,15 @@ impl Context {
 
     /// Allocates uninitialized memory for `len` elements, at least for one.
     pub(super) fn allocate<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
+        self.allocate_on(self.stream(), len)
+    }
+
+    /// Allocates uninitialized memory in the order of another stream, which also frees it.
+    pub(super) fn allocate_on<T: Pod>(self: &Arc<Self>, stream: &Arc<CudaStream>, len: usize) -> Result<Buffer<T>> {
         let bytes = len.max(1) * size_of::<T>();
         let entered = self.enter()?;
         self.take(bytes as u64)?;
-        let slice = calls::allocate(&entered, self.parts().pool.as_ref(), self.stream(), bytes);
+        let slice = calls::allocate(&entered, self.parts().pool.as_ref(), stream, bytes);
         let slice = slice.inspect_err(|_| self.give_back(bytes as u64))?;
         let pointer = calls::address(&slice);
         Ok(Buffer { context: Arc::clone(self), slice: Memory::new(slice), pointer, len, of: PhantomData })
@@ -161,7 +168,16 @@ impl Context {
 
     /// Checks that `bytes` more can be allocated: within the budget, and of the memory that is free now.
     pub(super) fn check_memory(&self, bytes: u64) -> Result<()> {
-        let free = calls::free_bytes(&self.enter()?)?.min(self.budget - self.held.load(Ordering::Relaxed));
+        let entered = self.enter()?;
+        let left = self.budget - self.held.load(Ordering::Relaxed);
+        let mut free = calls::free_bytes(&entered)?;
+        if let (true, Some(pool)) = (free < bytes.min(left), &self.parts().pool) {
+            // The pool keeps what was freed, for the next buffers.
+            calls::synchronize(&entered, self.stream())?;
+            pool.trim(&entered)?;
+            free = calls::free_bytes(&entered)?;
+        }
+        let free = free.min(left);
         if bytes <= free { Ok(()) } else { Err(Error::OutOfDeviceMemory { wanted_bytes: bytes, free_bytes: free }) }
     }
 
@@ -183,16 +199,17 @@ impl Context {
 }
 
 impl Parts {
-    fn new(context: &Arc<CudaContext>, ordinal: usize) -> Result<Self> {
+    fn new(context: &Arc<CudaContext>, ordinal: usize, caller: Option<&CallerContext>) -> Result<Self> {
         let entered = Entered::new(context)?;
+        calls::check_device(&entered, ordinal)?;
         let pool = if context.has_async_alloc() { Some(Pool::new(&entered, ordinal)?) } else { None };
-        Ok(Self { stream: calls::stream(&entered, context)?, pool, context: Arc::clone(context) })
+        Ok(Self { stream: calls::stream(&entered, context)?, pool, context: Arc::clone(context), _caller: caller.cloned() })
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let Some(Parts { stream, pool, context }) = self.parts.take() else { return };
+        let Some(Parts { stream, pool, context, _caller }) = self.parts.take() else { return };
         // A drop returns no error. After a fault all of these calls fail, and the process has to be started again.
         match Entered::new(&context) {
             Ok(entered) => {

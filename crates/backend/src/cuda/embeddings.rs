@@ -89,18 +89,21 @@ impl DeviceEmbeddings<'static> {
             allocated.destroy(&entered);
             copied?;
         }
-        // Whatever happens next, the memory is freed after the copy.
-        let mut all = Self {
+        // SAFETY: the caller guarantees the stream.
+        let written = unsafe { Event::record(&entered, stream) };
+        if written.is_err() {
+            // The memory is freed after the copy, also now.
+            // SAFETY: the caller guarantees the stream.
+            _ = unsafe { calls::synchronize_other(&entered, stream) };
+        }
+        Ok(Self {
             context: Arc::clone(context),
             memory: Memory::Own(own),
             len,
             component,
-            written: None,
+            written: Some(written?),
             borrowed: PhantomData,
-        };
-        // SAFETY: the caller guarantees the stream.
-        all.written = Some(unsafe { Event::record(&entered, stream)? });
-        Ok(all)
+        })
     }
 }
 
@@ -174,7 +177,7 @@ impl DeviceEmbeddings<'_> {
     }
 
     /// Lets the later work of a stream wait until the embeddings are written.
-    fn wait(&self, stream: &CudaStream) -> Result<()> {
+    pub(super) fn wait(&self, stream: &CudaStream) -> Result<()> {
         match &self.written {
             Some(event) => event.wait(&self.context.enter()?, stream),
             None => Ok(()),
@@ -184,7 +187,7 @@ impl DeviceEmbeddings<'_> {
 
 impl Drop for DeviceEmbeddings<'_> {
     fn drop(&mut self) {
-        if let (Some(event), Ok(entered)) = (&self.written, self.context.enter()) {
+        if let (Some(event), Ok(entered)) = (self.written.take(), self.context.enter()) {
             // Memory of this crate is freed on this stream: not before it is written. A drop returns no error.
             _ = event.wait(&entered, self.context.stream());
             event.destroy(&entered);

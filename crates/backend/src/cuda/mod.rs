@@ -84,7 +84,7 @@ mod process;
 
 pub use assign::Centroids;
 pub use backend::{Cuda, CudaOptions};
-pub use calls::{CallerContext, CallerStream, DeviceFloat};
+pub use calls::{CallerContext, CallerStream, DeviceFloat, DeviceMemory};
 pub use cubins::{Cubins, Key};
 /// The crate whose types hosts hand over: contexts, streams and device memory.
 pub use cudarc;

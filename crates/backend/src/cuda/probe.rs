@@ -37,7 +37,7 @@ pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed>
     // SAFETY: `cells` is (Q, padded), `missing` is (Q), and the table is (K, pitch).
     unsafe { launch_cells(&kernel, cuda.context.stream(), (&cells, &missing), &entries, table, shape)? };
     let cells = cells.download()?;
-    let of_token = |cells: &[u64]| select::pairs(&cells[..shape.probed]).collect::<Vec<_>>();
+    let of_token = |cells: &[u64]| select::pairs(cells[..shape.probed].to_vec()).collect::<Vec<_>>();
     Ok(Probed {
         cells: cells.chunks_exact(padded(shape.most)).flat_map(of_token).collect(),
         missing: missing.download()?,

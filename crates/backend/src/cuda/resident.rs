@@ -149,6 +149,7 @@ impl LoadedPassages {
         if self.lists.get().is_none() {
             let CellLists { starts, pids } = lists();
             assert_eq!(starts.len(), self.codec.host.num_centroids() + 1, "a list for each centroid");
+            assert!(starts.is_sorted(), "lists follow each other");
             assert_eq!(starts.last(), Some(&(pids.len() as u64)), "the last list ends with the entries");
             // Two threads may upload them at the same time.
             _ = self.lists.set(LoadedLists { starts: context.upload(&starts)?, pids: context.upload(&pids)? });

@@ -29,7 +29,7 @@ pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<RawHit
     let kernel = cuda.modules.kernel(Op::TopK, KernelVariant::NONE, "best")?;
     // SAFETY: `best` has the padded length, and there is no counter.
     unsafe { launch_best(&kernel, stream, *best.pointer(), 0, &entries, most)? };
-    Ok(select::pairs(&best.download()?).map(|(pid, score)| RawHit { pid, score }).collect())
+    Ok(select::pairs(best.download()?).map(|(pid, score)| RawHit { pid, score }).collect())
 }
 
 /// Replaces many entries, of `columns` columns, by the best `most` of each chunk. The buffer has these.

@@ -5,7 +5,7 @@ use selvedge::build::Arrays;
 use std::path::PathBuf;
 
 /// Flags that apply to text only: they conflict with embeddings made elsewhere.
-const TEXT_FLAGS: [&str; 11] = [
+const TEXT_FLAGS: [&str; 12] = [
     "model",
     "any_model",
     "split",
@@ -17,6 +17,7 @@ const TEXT_FLAGS: [&str; 11] = [
     "query_maxlen",
     "passage_maxlen",
     "precision",
+    "executor",
 ];
 
 /// Flags of embeddings made elsewhere.

@@ -3,7 +3,7 @@
 use super::parse::{output_path, parse_nbits, parse_positive, parse_size, parse_threads};
 use super::{ArraysArgs, ReadArgs};
 use clap::Args;
-use selvedge::{Device, Language};
+use selvedge::{Device, Executor, Language};
 use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
@@ -145,10 +145,15 @@ pub(crate) struct EncoderArgs {
     /// model, f32 for any other].
     #[arg(long, value_enum)]
     pub(crate) precision: Option<PrecisionArg>,
+    /// Code that runs the model: own layers on the CPU, or candle, in f32, on the CPU or a GPU. candle also runs
+    /// JinaBERT and NomicBERT. It needs a build with --features candle; for GPUs, candle-cuda or candle-metal.
+    #[arg(long, value_name = "own|candle|candle/cuda|candle/metal", default_value_t = Executor::Own)]
+    pub(crate) executor: Executor,
     /// Number of threads [default: one per core].
     #[arg(long, value_name = "N", value_parser = parse_threads, help_heading = "Resources")]
     pub(crate) threads: Option<usize>,
-    /// Device of k-means, compression and search, as `selvedge devices` lists it. The model always runs on the CPU.
+    /// Device of k-means, compression and search, as `selvedge devices` lists it. The model runs where
+    /// --executor says.
     #[arg(long, value_name = "cpu|cuda|cuda/N", default_value_t = Device::Cpu, help_heading = "Resources")]
     pub(crate) device: Device,
 }

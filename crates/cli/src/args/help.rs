@@ -206,7 +206,7 @@ OUT_DIR becomes a checkpoint that every command takes as --model. It also holds 
 which --resume continues, and log.csv: one line per step with loss, learning rate, gradient norm and
 examples per second.
 
-Training runs on the CPU in f32; --precision is that of the teacher.
+Training runs on the CPU in f32; --precision and --executor are those of the teacher.
 
 Examples
   selvedge train trained/ --data pairs.tsv --collection docs.tsv --model shipped

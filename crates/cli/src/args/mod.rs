@@ -101,7 +101,12 @@ pub(crate) enum Command {
     #[command(after_help = ENCODE_HELP, mut_arg("device", hidden))]
     Encode(EncodeArgs),
     /// Train a model from a teacher's scores, or from pairs of queries and answers.
-    #[command(after_help = TRAIN_HELP, mut_arg("device", hidden), mut_arg("precision", |a| a.requires("teacher")))]
+    #[command(
+        after_help = TRAIN_HELP,
+        mut_arg("device", hidden),
+        mut_arg("precision", of_teacher),
+        mut_arg("executor", of_teacher)
+    )]
     Train(TrainArgs),
     /// Find hard negatives for training: passages that the model ranks high and a teacher does not.
     #[command(after_help = MINE_HELP)]
@@ -128,7 +133,13 @@ pub(crate) enum Command {
 
 /// Refuses the encoder's flags where queries come as embeddings and no text is encoded.
 fn without_encoder(query_embeddings: Arg) -> Arg {
-    query_embeddings.conflicts_with_all(["model", "any_model", "query_maxlen", "passage_maxlen", "precision"])
+    let of_encoder = ["model", "any_model", "query_maxlen", "passage_maxlen", "precision", "executor"];
+    query_embeddings.conflicts_with_all(of_encoder)
+}
+
+/// Refuses a flag of `train` that applies to the teacher alone, if there is none.
+fn of_teacher(flag: Arg) -> Arg {
+    flag.requires("teacher")
 }
 
 /// Hides `--device` where only the model computes. The command then refuses any device but the CPU, with the reason.

@@ -16,8 +16,8 @@ impl EncoderArgs {
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Int8 => Precision::Int8,
         });
-        let Self { query_maxlen, passage_maxlen, .. } = *self;
-        LoadOptions { query_maxlen, passage_maxlen, precision, ..LoadOptions::default() }
+        let Self { query_maxlen, passage_maxlen, executor, .. } = *self;
+        LoadOptions { query_maxlen, passage_maxlen, precision, executor, ..LoadOptions::default() }
     }
 
     /// Returns the options of opening an index with the model that `queries` names.

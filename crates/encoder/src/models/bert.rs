@@ -6,7 +6,7 @@ use crate::checkpoint::Json;
 use crate::error::{Error, Result};
 
 /// Names of BERT's tensors, shared with XLM-RoBERTa.
-pub(super) const NAMES: TensorNames = TensorNames {
+pub(crate) const NAMES: TensorNames = TensorNames {
     word: "embeddings.word_embeddings.weight",
     position: "embeddings.position_embeddings.weight",
     token_type: Some("embeddings.token_type_embeddings.weight"),

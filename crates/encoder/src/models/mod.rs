@@ -2,24 +2,31 @@
 //!
 //! In: a [`Batch`] of N tokens. Out: hidden states (N, H) f32, one row per kept token, in the batch's order.
 
+mod any;
 mod bert;
 mod distilbert;
+mod jina_bert;
 mod layers;
 mod modernbert;
+mod nomic_bert;
 mod parts;
 mod post_norm;
 mod precision;
 mod xlm_roberta;
 
 use crate::batch::Batch;
-use crate::checkpoint::Json;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::weights::Weights;
 
+pub(crate) use any::AnyConfig;
+#[cfg(feature = "candle")]
+pub(crate) use bert::NAMES as BERT_NAMES;
+pub(crate) use jina_bert::JinaBertConfig;
 pub(crate) use layers::{Arithmetic, Linear};
 use modernbert::ModernBert;
 pub use modernbert::ModernBertConfig;
+pub(crate) use nomic_bert::NomicBertConfig;
 pub use parts::Architecture;
 pub(crate) use parts::Scratch;
 use post_norm::PostNorm;
@@ -42,18 +49,6 @@ pub enum Config {
 }
 
 impl Config {
-    /// Reads `config.json` by its `model_type`.
-    pub(crate) fn read(json: &Json) -> Result<Self> {
-        let model_type = json.required("model_type", json.string("model_type")?)?;
-        Ok(match model_type.as_str() {
-            "bert" => Self::PostNorm(bert::config(json)?),
-            "distilbert" => Self::PostNorm(distilbert::config(json)?),
-            "xlm-roberta" | "roberta" => Self::PostNorm(xlm_roberta::config(json)?),
-            "modernbert" => Self::ModernBert(ModernBertConfig::read(json)?),
-            _ => return Err(Error::UnsupportedArchitecture { path: json.path.clone(), found: model_type }),
-        })
-    }
-
     /// Architecture of the transformer.
     pub fn architecture(&self) -> Architecture {
         match self {

@@ -21,6 +21,11 @@ pub enum Architecture {
     XlmRoberta,
     /// Rotary positions, gated units, norm before each block, most layers local.
     ModernBert,
+    /// BERT with a bias of attention by distance (ALiBi) in place of positions, and gated units. Only the executor
+    /// candle has it.
+    JinaBert,
+    /// BERT with rotary positions and gated units. Only the executor candle has it.
+    NomicBert,
 }
 
 /// Buffers of a forward pass. They are reused: after the largest batch, nothing more is allocated.

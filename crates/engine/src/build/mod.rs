@@ -32,7 +32,7 @@ pub struct BuildOptions {
     pub model: String,
     /// Options of loading the encoder.
     pub encoder: LoadOptions,
-    /// The device that trains the codec and compresses. The encoder runs on the CPU.
+    /// The device that trains the codec and compresses. The encoder runs where [`LoadOptions::executor`] says.
     pub device: Device,
     /// Kind of codec.
     pub codec: CodecKind,

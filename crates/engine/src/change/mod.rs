@@ -30,7 +30,7 @@ pub struct AddOptions {
     pub any_model: bool,
     /// Options of loading the encoder. For a maximum length that is `None`, the one stored in the index is used.
     pub encoder: LoadOptions,
-    /// The device that compresses. The encoder runs on the CPU.
+    /// The device that compresses. The encoder runs where [`LoadOptions::executor`] says.
     pub device: Device,
     /// Bytes of memory that the change may use, without the model's weights and activations.
     pub memory_budget: u64,

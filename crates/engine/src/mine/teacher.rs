@@ -28,11 +28,11 @@ pub enum Teacher {
 }
 
 impl Teacher {
-    /// Returns the options of loading a teacher beside a student: the student's precision and batches, and the
-    /// teacher's own maximum lengths and revision.
+    /// Returns the options of loading a teacher beside a student: the student's precision, executor and batches, and
+    /// the teacher's own maximum lengths and revision.
     pub fn load_options(student: &LoadOptions) -> LoadOptions {
-        let LoadOptions { precision, batch_tokens, .. } = *student;
-        LoadOptions { precision, batch_tokens, ..LoadOptions::default() }
+        let LoadOptions { precision, executor, batch_tokens, .. } = *student;
+        LoadOptions { precision, executor, batch_tokens, ..LoadOptions::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{CudaContext, CudaStream, check};
 use crate::Result;
 use crate::cuda::Component;
-use cudarc::driver::{DevicePtr, result, sys};
+use cudarc::driver::{CudaSlice, CudaView, DevicePtr, result, sys};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -47,6 +47,9 @@ impl CallerContext {
     }
 }
 
+/// `CU_STREAM_PER_THREAD` of cuda.h.
+const PER_THREAD: usize = 2;
+
 /// A stream of the caller, in the context of a [`Cuda`](crate::Cuda).
 #[derive(Clone, Debug)]
 pub struct CallerStream {
@@ -62,7 +65,11 @@ unsafe impl Sync for CallerStream {}
 
 impl CallerStream {
     /// A stream of cudarc, which lives as long as this value.
+    ///
+    /// # Panics
+    /// If it is the default stream of a thread, which is another one in each.
     pub fn new(stream: &Arc<CudaStream>) -> Self {
+        assert!(stream.cu_stream() as usize != PER_THREAD, "a stream that is the same in every thread");
         Self { handle: stream.cu_stream().cast(), _kept: Some(Arc::clone(stream)) }
     }
 
@@ -103,12 +110,20 @@ mod private {
     impl Sealed for f32 {}
     impl Sealed for half::f16 {}
     impl Sealed for half::bf16 {}
+    impl<T> Sealed for cudarc::driver::CudaSlice<T> {}
+    impl<T> Sealed for cudarc::driver::CudaView<'_, T> {}
 }
+
+/// Device memory of cudarc: a `CudaSlice`, or a `CudaView` of one.
+pub trait DeviceMemory<T>: DevicePtr<T> + private::Sealed {}
+
+impl<T> DeviceMemory<T> for CudaSlice<T> {}
+impl<T> DeviceMemory<T> for CudaView<'_, T> {}
 
 /// Calls `work`, which reads memory of cudarc on `stream`, with the memory's address. The stream waits for the writes
 /// before, and cudarc's later writes wait for the work.
 pub(in crate::cuda) fn reading<T, R>(
-    memory: &impl DevicePtr<T>,
+    memory: &impl DeviceMemory<T>,
     stream: &CudaStream,
     work: impl FnOnce(u64) -> R,
 ) -> R {

@@ -34,16 +34,24 @@ impl Pinned {
         Ok(Self { bytes, len })
     }
 
-    /// The bytes. Those that a copy of the device writes are read after it was waited for.
-    pub(in crate::cuda) fn bytes(&self) -> &[u8] {
-        // SAFETY: the memory has this length, and lives as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.len) }
+    /// Number of bytes.
+    pub(in crate::cuda) fn len(&self) -> usize {
+        self.len
     }
 
-    /// The bytes. Those that a copy of the device reads or writes are written to after it was waited for.
-    pub(in crate::cuda) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and `self` is borrowed by this reference alone.
-        unsafe { std::slice::from_raw_parts_mut(self.bytes.as_ptr(), self.len) }
+    /// `len` bytes from `at` on, of which no copy is running.
+    pub(in crate::cuda) fn range(&self, at: usize, len: usize) -> &[u8] {
+        assert!(at + len <= self.len, "within the memory");
+        // SAFETY: the memory has these bytes, lives as long as `self`, and only copies of the device change other ones
+        // meanwhile.
+        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().add(at), len) }
+    }
+
+    /// `len` bytes from `at` on, of which no copy is running.
+    pub(in crate::cuda) fn range_mut(&mut self, at: usize, len: usize) -> &mut [u8] {
+        assert!(at + len <= self.len, "within the memory");
+        // SAFETY: as in `range`, and `self` is borrowed by this reference alone.
+        unsafe { std::slice::from_raw_parts_mut(self.bytes.as_ptr().add(at), len) }
     }
 
     /// Starts to copy the range from `at` on to `len` bytes of device memory.
@@ -57,7 +65,7 @@ impl Pinned {
         to: u64,
         stream: &CudaStream,
     ) -> Result<()> {
-        let bytes = &self.bytes()[at..at + len];
+        let bytes = self.range(at, len);
         // SAFETY: the caller guarantees the memory.
         check("cuMemcpyHtoDAsync", unsafe { result::memcpy_htod_async(to, bytes, stream.cu_stream()) })
     }
@@ -73,7 +81,7 @@ impl Pinned {
         from: u64,
         stream: &CudaStream,
     ) -> Result<()> {
-        let bytes = &mut self.bytes_mut()[at..at + len];
+        let bytes = self.range_mut(at, len);
         // SAFETY: the caller guarantees the memory.
         check("cuMemcpyDtoHAsync", unsafe { result::memcpy_dtoh_async(bytes, from, stream.cu_stream()) })
     }
@@ -129,8 +137,8 @@ impl Event {
     }
 
     /// Destroys the event. Waits for it that were begun stay valid.
-    pub(in crate::cuda) fn destroy(&self, _: &Entered) {
-        // SAFETY: the event was created once, and the caller is its `Drop`.
+    pub(in crate::cuda) fn destroy(self, _: &Entered) {
+        // SAFETY: the event was created once, and this takes it.
         _ = unsafe { event::destroy(self.0) };
     }
 }

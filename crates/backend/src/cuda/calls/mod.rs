@@ -19,13 +19,14 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 pub(super) use caller::reading;
-pub use caller::{CallerContext, CallerStream, DeviceFloat};
-pub(super) use cudarc::driver::{CudaContext, CudaStream, DevicePtr};
+pub use caller::{CallerContext, CallerStream, DeviceFloat, DeviceMemory};
+pub(super) use cudarc::driver::{CudaContext, CudaStream};
 pub(super) use lanes::{Event, Graph, Pinned};
 
 /// The driver's functions that are called through cudarc.
-pub(super) const SYMBOLS: [&str; 43] = [
+pub(super) const SYMBOLS: [&str; 44] = [
     "cuCtxGetCurrent",
+    "cuCtxGetDevice",
     "cuCtxPopCurrent_v2",
     "cuCtxPushCurrent_v2",
     "cuCtxSetCurrent",
@@ -202,6 +203,14 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Gives memory that is not allocated back to the device.
+    pub(super) fn trim(&self, _: &Entered) -> Result<()> {
+        // SAFETY: the pool was created.
+        check("cuMemPoolTrimTo", unsafe { mem_pool::trim_to(self.0, 0) })
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         // SAFETY: the pool was created once. Memory that is not freed yet, if there is any, stays valid: the driver
@@ -292,6 +301,27 @@ pub(super) unsafe fn copy(
         after.wait_on(stream)?;
         check("cuMemcpyDtoDAsync", result::memcpy_dtod_async(to, from, bytes, stream.cast()))
     }
+}
+
+/// Checks that the context that is current is of device `ordinal`.
+pub(super) fn check_device(_: &Entered, ordinal: usize) -> Result<()> {
+    let expected = check("cuDeviceGet", result::device::get(ordinal as c_int))?;
+    let mut found: sys::CUdevice = -1;
+    // SAFETY: the call writes to `found`.
+    check("cuCtxGetDevice", unsafe { sys::cuCtxGetDevice(&mut found) }.result())?;
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::NoCudaDevice { requested: ordinal, reason: "the context is of another device".into() }),
+    }
+}
+
+/// Waits for the work of a stream of another library.
+///
+/// # Safety
+/// The stream lives, and its context is current.
+pub(super) unsafe fn synchronize_other(_: &Entered, stream: *mut c_void) -> Result<()> {
+    // SAFETY: the caller guarantees the stream.
+    check("cuStreamSynchronize", unsafe { result::stream::synchronize(stream.cast()) })
 }
 
 /// Returns the ordinal of the device that has the memory at an address; `None` if no device has.
