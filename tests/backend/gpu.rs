@@ -91,3 +91,76 @@ fn handles_of_another_backend_are_refused() {
     refused("maxsim's table", &|| own.maxsim(&passages, &query, &other_table, Select::All).is_ok());
     refused("top_k's scores", &|| other.top_k(&scores, 1).is_ok());
 }
+
+/// The best candidates of probed cells as their definition has them: by the sum of the gains, then by pid.
+fn candidates(probed: &selvedge_backend::Probed, lists: &selvedge_backend::CellLists, ndocs: usize) -> Vec<u32> {
+    let gains =
+        |i: usize| probed.token(i).iter().map(move |&(code, entry)| (code, entry.saturating_sub(probed.missing[i])));
+    let largest = (0..probed.missing.len()).map(|i| gains(i).map(|(_, gain)| gain.max(0) as u64).max().unwrap_or(0));
+    let shift = (u64::BITS - largest.sum::<u64>().leading_zeros()).saturating_sub(24);
+    let mut best = std::collections::BTreeMap::<u32, Vec<Option<i32>>>::new();
+    for i in 0..probed.missing.len() {
+        for (code, gain) in gains(i) {
+            let list = lists.starts[code as usize] as usize..lists.starts[code as usize + 1] as usize;
+            for &pid in &lists.pids[list] {
+                let of_token = &mut best.entry(pid).or_insert_with(|| vec![None; probed.missing.len()])[i];
+                *of_token = Some(of_token.map_or(gain.max(0) >> shift, |before| before.max(gain.max(0) >> shift)));
+            }
+        }
+    }
+    let mut sums: Vec<(i64, u32)> =
+        best.into_iter().map(|(pid, gains)| (-gains.into_iter().flatten().map(i64::from).sum::<i64>(), pid)).collect();
+    sums.sort_unstable();
+    sums.into_iter().take(ndocs).map(|(_, pid)| pid).collect()
+}
+
+/// Whole searches on the device find what the single ops of the reference find one after another. Small numbers make
+/// most scores equal, so that the order of equal ones shows, and cells without gain.
+#[test]
+fn a_device_index_finds_what_the_single_ops_find() {
+    use crate::cases::{Case, Fill, Rng, Shape};
+    use selvedge_backend::{
+        Backend, CellLists, CheckedCodec, CodecParams, Embeddings, IndexPart, Plan, Route, Select, reference,
+    };
+    use std::sync::Arc;
+
+    let Some(cuda) = cuda() else { return };
+    for (seed, query_len) in [(1, 1), (2, 2), (3, 5), (4, 33)] {
+        let rng = &mut Rng::new(seed);
+        let lengths = (0..70).map(|pid| [2, 0, 3, 1][pid % 4]).collect();
+        let shape = Shape { num_centroids: 13, query_len, lengths, ..Shape::small() };
+        let case = Case::new(&shape, Fill::Random);
+        let codec = CheckedCodec::new(CodecParams {
+            centroids: case.codec.centroids.iter().map(|c| c.signum()).collect::<Vec<_>>().into(),
+            ..CodecParams::clone(&case.codec)
+        });
+        let codec = codec.unwrap();
+        let (resident, k) = (cuda.load_codec(codec.clone()).unwrap(), codec.num_centroids());
+        // Lists of any passages, since those of the codes would leave few ties.
+        let mut lists = CellLists { starts: vec![0], pids: Vec::new() };
+        for code in 0..k as u32 {
+            lists.pids.extend((0..70).filter(|pid| (pid * 7 + code * 5) % 11 < 3));
+            lists.starts.push(lists.pids.len() as u64);
+        }
+        let passages = Arc::new(cuda.load_passages(&resident, case.passages.clone()).unwrap());
+        cuda.load_lists(&passages, &|| lists.clone()).unwrap();
+        let index = cuda.load_index(&resident, vec![IndexPart { passages, first_pid: 0 }]).unwrap().unwrap();
+        let embeddings: Vec<f32> = rng.unit_rows(query_len, codec.dim).iter().map(|x| x.signum()).collect();
+        let query = reference::quantize_query(&codec, &embeddings);
+        let table = reference::centroid_table(&codec, &query);
+        for (nprobe, ndocs, num_rescored) in [(1, 5, 3), (k, 1, 1), (k, 7, 7), (k - 1, 20, 4), (3, 70, 70), (k, 70, 9)]
+        {
+            let route = Route::Cells { nprobe, ndocs, num_rescored };
+            let found = index.search(&[Embeddings::Host(&embeddings)], &Plan { k: 5, route }, None).unwrap();
+            let candidates = candidates(&reference::probe(&table, query.len(), nprobe), &lists, ndocs);
+            let approx =
+                reference::approx_scores(&codec, &case.passages, &table, query.len(), Select::Pids(&candidates));
+            let rescored = reference::top_k(&approx, Select::Pids(&candidates), num_rescored);
+            let rescored: Vec<u32> = rescored.iter().map(|hit| hit.pid).collect();
+            let scores = reference::maxsim(&codec, &case.passages, &query, &table, Select::Pids(&rescored));
+            let expected = reference::top_k(&scores, Select::Pids(&rescored), 5);
+            assert_eq!(found[0].hits, expected, "{query_len} tokens, {route:?}");
+            assert_eq!((found[0].candidates, found[0].rescored), (candidates.len(), rescored.len()), "{route:?}");
+        }
+    }
+}

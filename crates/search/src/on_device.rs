@@ -5,6 +5,7 @@ use crate::ranking::Clock;
 use crate::{Hit, PassageSet, Ranking, Result, SearchParams, Searcher, StageTimes, query};
 use rayon::prelude::*;
 use selvedge_backend::{Backend, DeviceIndex, DeviceSet, Embeddings, Found, Plan, Route};
+use std::borrow::Cow;
 
 impl<B: Backend> Searcher<B> {
     /// Answers queries that have been checked, as the stages on the host would. The time is that of `score`.
@@ -22,7 +23,8 @@ impl<B: Backend> Searcher<B> {
         let mut open: Vec<usize> = (0..queries.len()).filter(|&at| k > 0 && !queries[at].is_empty()).collect();
         let mut plan = Plan { k, route: self.route(params, k, set) };
         if !index.answers(&plan.route) {
-            return queries.par_iter().map(|query| self.answer(&query.to_host()?, params, set)).collect();
+            let answer = |query: &Embeddings<'_>| self.answer(&self.on_host(*query)?, params, set);
+            return queries.par_iter().map(answer).collect();
         }
         let least = set.map_or(k, |set| k.min(set.len()));
         while !open.is_empty() {
@@ -46,6 +48,13 @@ impl<B: Backend> Searcher<B> {
         let stages = StageTimes { score: clock.lap(), ..StageTimes::default() }.divided(queries.len().max(1));
         rankings.iter_mut().for_each(|ranking| ranking.stages_us = stages);
         Ok(rankings)
+    }
+
+    /// Copies embeddings to the host, and checks them.
+    pub(crate) fn on_host<'a>(&self, embeddings: Embeddings<'a>) -> Result<Cow<'a, [f32]>> {
+        let embeddings = embeddings.to_host()?;
+        query::check(self.dim(), &embeddings)?;
+        Ok(embeddings)
     }
 
     /// The passages that are scored with their residuals: see [`Searcher::funnel`].
@@ -116,6 +125,16 @@ impl Searcher<selvedge_backend::Cuda> {
         let plan = Plan { k, route: self.route(params, k, set) };
         let set = self.loaded(index, set)?;
         let index: &selvedge_backend::cuda::LoadedIndex = index.as_any().downcast_ref().expect("an index of a GPU");
+        // Embeddings on another device are copied.
+        if !index.reads(&query.as_ref()) {
+            let copy = self.on_host(query.as_ref())?;
+            return Ok(index.search_on_device(
+                selvedge_backend::cuda::LastingEmbeddings::Host(&copy),
+                &plan,
+                set,
+                stream,
+            )?);
+        }
         Ok(index.search_on_device(query.lasting(), &plan, set, stream)?)
     }
 }

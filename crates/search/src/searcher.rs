@@ -13,6 +13,9 @@ use selvedge_index::{CodecEntry, Columns, Deleted, Index, InvertedLists, Roaring
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+/// Query tokens of the table for which an index leaves memory: those of a query of ColBERT.
+const TILE_TOKENS: usize = 32;
+
 /// Segment that is loaded into the backend's memory. Generations of an index share the segments that they have in
 /// common.
 pub struct ResidentSegment<B: Backend> {
@@ -89,9 +92,7 @@ impl<B: Backend> Searcher<B> {
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) if the arrays of a segment do not fit each other, or the device fails.
     pub fn new(backend: B, index: &Index) -> Result<Self> {
-        let codec = &index.codec()?.params;
-        backend.check_memory(codec.centroids.len() as u64 + needed_bytes::<B>(index, &[]))?;
-        let resident = Arc::new(backend.load_codec(codec.clone())?);
+        let resident = Self::load_codec(&backend, index)?;
         Self::of_index(Arc::new(backend), resident, index, &[])
     }
 
@@ -104,8 +105,16 @@ impl<B: Backend> Searcher<B> {
         if index.manifest().codec == self.codec {
             return Self::of_index(Arc::clone(&self.backend), Arc::clone(&self.resident), index, &self.segments);
         }
-        let resident = Arc::new(self.backend.load_codec(index.codec()?.params.clone())?);
+        let resident = Self::load_codec(&self.backend, index)?;
         Self::of_index(Arc::clone(&self.backend), resident, index, &[])
+    }
+
+    /// Loads the codec of an index, if there is memory for it and all segments, and for the table of a query of a tile.
+    fn load_codec(backend: &B, index: &Index) -> Result<Arc<B::Codec>> {
+        let codec = &index.codec()?.params;
+        let table = codec.num_centroids() * TILE_TOKENS * size_of::<i32>();
+        backend.check_memory((codec.centroids.len() + table) as u64 + needed_bytes::<B>(index, &[]))?;
+        Ok(Arc::new(backend.load_codec(codec.clone())?))
     }
 
     fn of_index(
@@ -228,7 +237,17 @@ impl<B: Backend> Searcher<B> {
     ) -> Result<Vec<Ranking>> {
         if let Some(index) = &self.on_device {
             queries.iter().try_for_each(|&query| query::check_embeddings(self.dim(), query))?;
-            return self.answer_on_device(&**index, queries, params, self.allowed(set)?);
+            let mut copies = Vec::with_capacity(queries.len());
+            for query in queries {
+                // Those of another device, say.
+                copies.push(if index.reads(query) { None } else { Some(self.on_host(*query)?.into_owned()) });
+            }
+            let readable: Vec<Embeddings<'_>> = queries
+                .iter()
+                .zip(&copies)
+                .map(|(query, copy)| copy.as_deref().map_or(*query, Embeddings::Host))
+                .collect();
+            return self.answer_on_device(&**index, &readable, params, self.allowed(set)?);
         }
         let queries = queries.iter().map(|query| query.to_host()).collect::<Result<Vec<_>, _>>()?;
         self.search_batch(&queries, params, set)

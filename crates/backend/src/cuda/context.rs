@@ -203,7 +203,12 @@ impl Parts {
         let entered = Entered::new(context)?;
         calls::check_device(&entered, ordinal)?;
         let pool = if context.has_async_alloc() { Some(Pool::new(&entered, ordinal)?) } else { None };
-        Ok(Self { stream: calls::stream(&entered, context)?, pool, context: Arc::clone(context), _caller: caller.cloned() })
+        Ok(Self {
+            stream: calls::stream(&entered, context)?,
+            pool,
+            context: Arc::clone(context),
+            _caller: caller.cloned(),
+        })
     }
 }
 

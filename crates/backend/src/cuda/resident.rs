@@ -94,6 +94,13 @@ pub(super) struct SegmentArgument {
     pub(super) num_passages: u32,
 }
 
+impl SegmentArgument {
+    /// Whether there are inverted lists.
+    pub(super) fn has_lists(&self) -> bool {
+        self.list_starts != 0
+    }
+}
+
 // kernels/passages.cuh asserts the same.
 const _: () = {
     assert!(size_of::<CodecArgument>() == 48 && offset_of!(CodecArgument, levels) == 16);
@@ -155,11 +162,6 @@ impl LoadedPassages {
             _ = self.lists.set(LoadedLists { starts: context.upload(&starts)?, pids: context.upload(&pids)? });
         }
         Ok(())
-    }
-
-    /// Whether there are inverted lists.
-    pub(super) fn has_lists(&self) -> bool {
-        self.lists.get().is_some()
     }
 
     /// The segment among others, with its lists, if there are any.

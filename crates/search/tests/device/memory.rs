@@ -1,10 +1,10 @@
 //! Memory and streams that a search shares with other users of the device.
 
-use crate::support::DIM;
+use crate::support::{DIM, rows};
 use crate::{found, funnel, queries, searchers, several_segments};
 use selvedge_backend::cuda::cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr};
 use selvedge_backend::cuda::{CallerContext, CallerStream, Component, Cubins, CudaOptions, Driver};
-use selvedge_backend::{Cpu, Cuda, Embeddings, Error as BackendError};
+use selvedge_backend::{Backend, Cpu, Cuda, Embeddings, Error as BackendError};
 use selvedge_search::{Error, Pending, QueryEmbeddings, Queue, QueueOptions, SearchParams, Searcher};
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +49,10 @@ fn hits_stay_on_the_device() {
     let bad = gpu.backend().upload_embeddings(&[f32::NAN; DIM]).unwrap();
     let hits = gpu.search_on_device(&bad.into(), &SearchParams::exact(5), None, &caller).unwrap();
     assert_eq!((hits.len(), hits.download().unwrap()), (5, Vec::new()));
+    for (query, k) in [(&all[3], 0), (&all[0], 5)] {
+        let hits = gpu.search_on_device(&query.clone().into(), &SearchParams::exact(k), None, &caller).unwrap();
+        assert!(hits.is_empty() && hits.download().unwrap().is_empty());
+    }
     let hits = gpu.search_on_device(&all[3].clone().into(), &SearchParams::exact(1000), None, &caller).unwrap();
     assert_eq!(
         hits.download().unwrap().len(),
@@ -181,6 +185,66 @@ fn the_callers_context_stays_as_it_was() {
         // The context lives, with the memory of the caller.
         assert_eq!(stream.clone_dtoh(&memory).unwrap(), *query);
     }
+}
+
+/// A context of the caller lives as long as the searcher, whoever else drops it.
+#[test]
+#[ignore = "in a process of its own"]
+fn the_callers_context_is_kept() {
+    let (_dir, index) = several_segments();
+    Driver::get().unwrap();
+    let context = CudaContext::new(0).unwrap();
+    let own = CallerContext::new(&context);
+    let gpu = Cuda::open(CudaOptions { context: Some(own.clone()), ..CudaOptions::default() }).unwrap();
+    drop((own, context));
+    let gpu = Searcher::new(gpu, &index).unwrap();
+    assert_eq!(gpu.search(&queries(4)[3], &SearchParams::exact(9), None).unwrap().hits.len(), 9);
+    // Of another device.
+    let other = CallerContext::new(&CudaContext::new(1).unwrap());
+    let refused = Cuda::open(CudaOptions { context: Some(other), ..CudaOptions::default() });
+    assert!(matches!(refused, Err(BackendError::NoCudaDevice { requested: 0, .. })), "{refused:?}");
+    // Embeddings of another device, or of another `Cuda`, are copied.
+    let query = &queries(12)[11];
+    let hits = gpu.search(query, &SearchParams::exact(9), None).unwrap().hits;
+    for other in [Cuda::new(0).unwrap(), Cuda::new(1).unwrap()] {
+        let embeddings = other.upload_embeddings(query).unwrap();
+        let found = gpu.search_embeddings(&[Embeddings::Device(&embeddings)], &SearchParams::exact(9), None).unwrap();
+        assert_eq!(found[0].hits, hits);
+        let bad = other.upload_embeddings(&[f32::NAN; DIM]).unwrap();
+        let error = gpu.search_embeddings(&[Embeddings::Device(&bad)], &SearchParams::exact(9), None).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { token: 0 }), "{error}");
+    }
+}
+
+/// Memory that a dropped index has freed is there for the next one, and the memory of an idle lane for another one.
+#[test]
+#[ignore = "in a process of its own"]
+fn freed_memory_is_found() {
+    let (_dir, index) = several_segments();
+    let gpu = Cuda::new(0).unwrap();
+    let all = 1 << 20; // EMULATED_MEMORY
+    // As much as leaves no second place.
+    let filling = vec![0.5; all / 4 / 2];
+    for _ in 0..3 {
+        drop(gpu.upload_embeddings(&filling).unwrap());
+        Searcher::new(gpu.clone(), &index).unwrap();
+        gpu.check_memory(all as u64 / 2).unwrap();
+    }
+    // The table of one query of this length fits, but not of two: four threads take turns.
+    let gpu = Searcher::new(gpu, &index).unwrap();
+    let long = rows(1200);
+    let expected = Searcher::new(Cpu::new().unwrap(), &index).unwrap().search(&long, &SearchParams::exact(3), None);
+    let expected = expected.unwrap().hits;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..2 {
+                    let found = gpu.search(&long, &SearchParams::exact(3), None).unwrap();
+                    assert_eq!(found.hits, expected);
+                }
+            });
+        }
+    });
 }
 
 #[test]

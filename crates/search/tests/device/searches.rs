@@ -97,8 +97,10 @@ fn several_devices_find_what_the_cpu_finds() {
     }
     // Bad components are seen by the device that has them.
     let bad = gpus.backend().devices()[1].upload_embeddings(&[f32::NAN; DIM]).unwrap();
-    let error = gpus.search_embeddings(&[Embeddings::Device(&bad)], &SearchParams::exact(3), None).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { token: 0 }), "{error}");
+    for params in [SearchParams::exact(3), funnel(5, 2, 40, 15)] {
+        let error = gpus.search_embeddings(&[Embeddings::Device(&bad)], &params, None).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { token: 0 }), "{error}");
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The hits of a search that stay in device memory.
 
-use super::{index::LoadedIndex, lane::Shape, recipe::OUTCOME_WORDS};
+use super::{
+    index::LoadedIndex,
+    lane::{Lane, Shape},
+    recipe::OUTCOME_WORDS,
+};
 use crate::cuda::{
     calls::{CallerStream, CudaStream, Event},
     context::{Buffer, Context},
@@ -16,6 +20,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct DeviceHits {
     context: Arc<Context>,
+    /// The stream that has written them, and frees them; taken by `drop` alone.
+    stream: Option<Arc<CudaStream>>,
     pids: Buffer<u32>,
     scores: Buffer<f32>,
 }
@@ -59,10 +65,16 @@ impl DeviceHits {
         let entered = self.context.enter()?;
         // SAFETY: the stream lives; the driver refuses one of another context.
         let read = unsafe { Event::record(&entered, stream.handle())? };
-        // Memory is freed in the order of the stream of all ops.
-        let done = read.wait(&entered, self.context.stream());
+        let done = read.wait(&entered, self.stream.as_ref().expect("only `drop` takes it"));
         read.destroy(&entered);
         done
+    }
+}
+
+impl Drop for DeviceHits {
+    fn drop(&mut self) {
+        // It may be the last reference, if the lane is no more.
+        self.stream.take().into_iter().for_each(|stream| self.context.free_stream(stream));
     }
 }
 
@@ -77,8 +89,8 @@ pub enum LastingEmbeddings<'a> {
 }
 
 impl LoadedIndex {
-    /// Answers a query, and leaves the hits in device memory: the host waits for nothing, and the later work of
-    /// `stream` waits for the search. Of a plan with cells, only these are opened.
+    /// Answers a query, and leaves the hits in device memory, at most 16,384. The later work of `stream` waits for the
+    /// search; the host does so only if every lane has a search that runs. Of a plan with cells, only these are opened.
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`](crate::Backend). Components that are not finite are no error: then
@@ -99,35 +111,37 @@ impl LoadedIndex {
         };
         let (cuda, codec) = (self.cuda(), &self.codec.host);
         let context = &cuda.context;
-        let allocated = |k: usize| {
-            let (pids, scores) = (context.allocate(k)?, context.allocate(k)?);
-            Ok::<_, Error>(DeviceHits { context: Arc::clone(context), pids, scores })
+        let hits = |stream: &Arc<CudaStream>, k: usize| {
+            let (pids, scores) = (context.allocate_on(stream, k)?, context.allocate_on(stream, k)?);
+            Ok::<_, Error>(DeviceHits { context: Arc::clone(context), stream: Some(Arc::clone(stream)), pids, scores })
         };
-        if self.num_pids == 0 {
-            return allocated(0);
+        if self.num_pids == 0 || plan.k == 0 || query.is_empty() {
+            return hits(context.stream(), 0);
         }
-        let order = self.order(query, plan, self.address(set));
-        let hits = allocated(order.shape.plan.k)?;
+        let plan = Plan { k: plan.k.min(select::MOST_SORTED), ..*plan };
+        let order = self.order(query, &plan, self.address(set));
         let kernel = cuda.modules.kernel(Op::TopK, KernelVariant::NONE, "unpack")?;
-        let entered = context.enter()?;
-        // SAFETY: the stream is that of all ops, on which the hits were allocated.
-        let allocated = unsafe { Event::record(&entered, context.stream().cu_stream().cast())? };
-        let done = cuda.lanes.with(cuda, |lane| {
-            allocated.wait(&entered, lane.stream())?;
+        cuda.lanes.with(cuda, |lane| {
+            let Shape { query_len, plan, .. } = order.shape;
+            let hits = hits(lane.stream(), plan.k)?;
             lane.start_one(self, &order, |output, stream| {
-                let Shape { query_len, plan, .. } = order.shape;
-                // SAFETY: the output has an outcome and at least `k` keys; so long are the hits, or longer.
+                // SAFETY: the output has an outcome and at least `k` keys; so long are the hits.
                 unsafe { hits.unpack(&kernel, stream, output, codec, query_len, plan.k) }
-            })
-        });
-        allocated.destroy(&entered);
-        let done = done?;
-        let waited = done.wait(&entered, context.stream()).and_then(|()| {
-            // SAFETY: the stream lives; the driver refuses one of another context.
-            unsafe { done.wait_on(stream.handle()) }
-        });
+            })?;
+            // What the search reads is freed on the stream of all ops, or by the caller after the later work of `stream`.
+            let waited = self.is_waited_for(lane, stream);
+            waited.or_else(|error| lane.settle().and(Err(error))).map(|()| hits)
+        })
+    }
+
+    /// Lets the later work of the stream of all ops, and of the caller's, wait for what a lane has started.
+    fn is_waited_for(&self, lane: &Lane, stream: &CallerStream) -> Result<()> {
+        let context = &self.cuda().context;
+        let (entered, done) = (context.enter()?, lane.started()?);
+        // SAFETY: the caller's stream lives.
+        let waited = done.wait(&entered, context.stream()).and_then(|()| unsafe { done.wait_on(stream.handle()) });
         done.destroy(&entered);
-        waited.map(|()| hits)
+        waited
     }
 }
 

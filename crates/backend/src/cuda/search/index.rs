@@ -1,6 +1,6 @@
 //! An index in device memory.
 
-use super::lane::{Ordered, Shape};
+use super::lane::{Answer, Input, Ordered, Shape};
 use crate::cuda::{
     Cuda,
     context::Buffer,
@@ -43,7 +43,11 @@ pub struct LoadedIndex {
 
 /// A set of passages in device memory.
 #[derive(Debug)]
-struct LoadedSet(Buffer<u32>);
+struct LoadedSet {
+    /// Number of the index.
+    index: u64,
+    bits: Buffer<u32>,
+}
 
 impl LoadedIndex {
     /// Uploads the addresses of an index's segments.
@@ -57,19 +61,21 @@ impl LoadedIndex {
     ) -> Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         codec.centroids.assert_of(&cuda.context);
-        let (mut segments, mut runs) = (Vec::new(), Vec::new());
+        let (mut segments, mut runs, mut num_pids) = (Vec::new(), Vec::new(), 0);
         for (segment, IndexPart { passages, first_pid }) in (0..).zip(&parts) {
             let placed = passages.placed(&cuda.context, *first_pid);
+            assert!(num_pids <= *first_pid as usize, "parts in the order of their pids");
+            num_pids = *first_pid as usize + passages.num_passages;
+            assert!(u32::try_from(num_pids).is_ok(), "pids are u32");
             let firsts = (0..placed.num_passages).step_by(super::PART_PASSAGES);
             runs.extend(firsts.map(|first| PartArgument { segment, first }));
             segments.push(placed);
         }
-        let num_pids = segments.last().map_or(0, |last| last.first_pid as usize + last.num_passages as usize);
         Ok(Self {
             cuda: cuda.clone(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             codec: Arc::clone(codec),
-            has_lists: parts.iter().all(|part| part.passages.has_lists()),
+            has_lists: segments.iter().all(SegmentArgument::has_lists),
             _passages: parts.into_iter().map(|part| part.passages).collect(),
             segments: cuda.context.upload(&segments)?,
             parts: cuda.context.upload(&runs)?,
@@ -86,10 +92,9 @@ impl LoadedIndex {
     /// Address of a set of passages; 0 for all.
     pub(super) fn address(&self, set: Option<&DeviceSet>) -> u64 {
         set.map_or(0, |set| {
-            let LoadedSet(bits) = set.0.downcast_ref().expect("a set of a GPU");
-            bits.assert_of(&self.cuda.context);
-            assert!(bits.len() * 32 >= self.num_pids, "a set of this index");
-            *bits.pointer()
+            let set: &LoadedSet = set.0.downcast_ref().expect("a set of a GPU");
+            assert_eq!(set.index, self.number, "a set of this index");
+            *set.bits.pointer()
         })
     }
 
@@ -97,12 +102,19 @@ impl LoadedIndex {
     pub(super) fn order<'a>(&self, query: Embeddings<'a>, plan: &Plan, set: u64) -> Ordered<'a> {
         let dim = self.codec.host.dim;
         assert!(query.len().is_multiple_of(dim) && !query.is_empty(), "whole rows of {dim}, at least one");
-        let source = match query {
-            Embeddings::Host(embeddings) => Err(embeddings),
-            Embeddings::Device(embeddings) => Ok(Source::device(&self.cuda.context, embeddings)),
+        let input = match query {
+            Embeddings::Host(embeddings) => Input::Host(embeddings),
+            Embeddings::Device(embeddings) => Input::Device(Source::device(&self.cuda.context, embeddings)),
         };
+        assert!(self.answers(&plan.route), "a route that is answered");
         let plan = plan.within(self.num_pids, self.codec.host.num_centroids());
-        Ordered { shape: Shape { index: self.number, query_len: query.len() / dim, plan }, set, source }
+        Ordered { shape: Shape { index: self.number, query_len: query.len() / dim, plan }, set, input }
+    }
+}
+
+impl Drop for LoadedIndex {
+    fn drop(&mut self) {
+        self.cuda.lanes.forget(self.number);
     }
 }
 
@@ -124,7 +136,7 @@ impl DeviceIndex for LoadedIndex {
 
     fn load_set(&self, bits: &[u32]) -> Result<DeviceSet> {
         assert!(bits.len() * 32 >= self.num_pids, "a bit for each pid");
-        Ok(DeviceSet(Box::new(LoadedSet(self.cuda.context.upload(bits)?))))
+        Ok(DeviceSet(Box::new(LoadedSet { index: self.number, bits: self.cuda.context.upload(bits)? })))
     }
 
     fn search(&self, queries: &[Embeddings<'_>], plan: &Plan, set: Option<&DeviceSet>) -> Result<Vec<Found>> {
@@ -133,15 +145,9 @@ impl DeviceIndex for LoadedIndex {
         }
         let set = self.address(set);
         let orders: Vec<Ordered<'_>> = queries.iter().map(|&query| self.order(query, plan, set)).collect();
-        let mut found = Vec::with_capacity(orders.len());
-        self.cuda.lanes.with(&self.cuda, |lane| {
-            for some in orders.chunks(super::lane::MOST_ORDERS) {
-                found.extend(lane.answer(self, some)?);
-            }
-            Ok(())
-        })?;
+        let found = self.cuda.lanes.with(&self.cuda, |lane| lane.answer(self, &orders))?;
         let unit = |query_len, scale| self.codec.host.score_unit_of(query_len, scale);
-        let answer = |(order, answer): (&Ordered<'_>, super::lane::Answer)| Found {
+        let answer = |(order, answer): (&Ordered<'_>, Answer)| Found {
             hits: answer.pairs.into_iter().map(|(pid, score)| RawHit { pid, score }).collect(),
             score_unit: unit(order.shape.query_len, answer.outcome.scale()),
             candidates: answer.outcome.candidates as usize,

@@ -1,22 +1,25 @@
 //! The means of a search: a stream, memory, and the launches that were recorded for queries of the same shape.
 
 use super::{
+    arena::{Arena, Sizes},
     index::LoadedIndex,
-    recipe::{Arena, OUTCOME_WORDS, Recipe, Sizes},
+    places::Places,
+    recipe::Recipe,
 };
 use crate::cuda::{
-    calls::{self, CudaStream, Event, Graph, Pinned},
-    context::{Buffer, Context},
+    calls::{self, CudaStream, Event, Graph},
+    context::Context,
     embeddings::{Component, Source},
     quantize_query::{JobArgument, OutcomeArgument},
     select,
 };
 use crate::{Plan, Result};
-use bytemuck::Pod;
 use std::sync::Arc;
 
-/// Largest number of queries between two waits: each has its place in pinned memory.
-pub(super) const MOST_ORDERS: usize = 32;
+/// Largest number of queries between two waits.
+const MOST_ORDERS: usize = 32;
+/// Largest number of bytes of the outputs between two waits, unless it is one output.
+const MOST_OUTPUT: usize = 64 << 20;
 /// Number of shapes whose launches are kept. Queries of a model have few lengths, and a server few plans.
 const MOST_GRAPHS: usize = 64;
 
@@ -29,13 +32,18 @@ pub(super) struct Shape {
     pub(super) plan: Plan,
 }
 
+/// Embeddings of a query.
+pub(super) enum Input<'a> {
+    Host(&'a [f32]),
+    Device(Source<'a>),
+}
+
 /// A search that is ordered.
 pub(super) struct Ordered<'a> {
     pub(super) shape: Shape,
     /// Address of a bitmap; 0 for all passages.
     pub(super) set: u64,
-    /// Embeddings of the device, or of the host.
-    pub(super) source: Result<Source<'a>, &'a [f32]>,
+    pub(super) input: Input<'a>,
 }
 
 /// Results that a search has written.
@@ -51,8 +59,8 @@ pub(super) struct Lane {
     /// Taken by `drop` alone.
     stream: Option<Arc<CudaStream>>,
     arena: Option<Arena>,
-    /// Jobs with their embeddings, and outcomes with their hits.
-    pinned: Option<(Pinned, Pinned)>,
+    /// Jobs with the embeddings of the host, and outcomes with their hits.
+    places: Option<(Places, Places)>,
     /// Launches by shape, the last used last.
     graphs: Vec<(Shape, Graph)>,
     /// Whether work was started that was not waited for.
@@ -60,109 +68,117 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
+        let (context, stream) = (Arc::clone(context), Some(context.new_stream()?));
+        Ok(Self { context, stream, arena: None, places: None, graphs: Vec::new(), is_running: false })
+    }
+
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         self.stream.as_ref().expect("only `drop` takes it")
     }
 
-    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
-        let stream = Some(context.new_stream()?);
-        Ok(Self {
-            context: Arc::clone(context),
-            stream,
-            arena: None,
-            pinned: None,
-            graphs: Vec::new(),
-            is_running: false,
-        })
+    /// Whether work was started that was not waited for.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
     }
 
-    /// Answers queries: starts the work of all of them, and waits once.
+    /// Answers queries: starts the work of as many as have places, and waits once for these.
     pub(super) fn answer(&mut self, index: &LoadedIndex, orders: &[Ordered<'_>]) -> Result<Vec<Answer>> {
         let recipes: Vec<Recipe<'_>> =
             orders.iter().map(|order| Recipe::new(index.cuda(), index, order.shape)).collect::<Result<_>>()?;
         let sizes: Vec<Sizes> = recipes.iter().map(Recipe::sizes).collect();
+        let largest = sizes.iter().fold(Sizes::default(), |all, sizes| all.max(sizes));
         self.settle()?;
-        self.grow(&sizes)?;
-        let each = orders.iter().zip(&recipes).zip(&sizes).enumerate();
-        let started = each.into_iter().try_for_each(|(at, ((order, recipe), sizes))| {
-            self.start(at, order, recipe)?;
-            self.start_download(at, sizes)
-        });
-        // Also after an error: what was started uses the memory of the caller and of this lane.
-        let done = self.settle();
-        started.and(done)?;
-        let outputs = &self.pinned.as_ref().expect("grown").1;
-        let place = outputs.bytes().len() / MOST_ORDERS;
-        let answer = |(at, sizes): (usize, &Sizes)| {
-            let bytes = &outputs.bytes()[at * place..][..sizes.output * size_of::<u64>()];
-            let (outcome, keys) = bytes.split_at(size_of::<OutcomeArgument>());
-            let keys: Vec<u64> = keys.chunks_exact(size_of::<u64>()).map(bytemuck::pod_read_unaligned).collect();
-            Answer { outcome: bytemuck::pod_read_unaligned(outcome), pairs: select::pairs(&keys).collect() }
-        };
-        Ok(sizes.iter().enumerate().map(answer).collect())
+        let places = (MOST_OUTPUT / (largest.output * size_of::<u64>()).max(1)).clamp(1, MOST_ORDERS).min(orders.len());
+        self.grow(&largest, places)?;
+        let mut answers = Vec::with_capacity(orders.len());
+        for first in (0..orders.len()).step_by(places.max(1)) {
+            let some = first..orders.len().min(first + places);
+            let started = some.clone().enumerate().try_for_each(|(place, at)| {
+                self.start(place, &orders[at], &recipes[at])?;
+                self.start_download(place, &sizes[at])
+            });
+            // Also after an error: what was started uses the memory of the caller and of this lane.
+            let done = self.settle();
+            started.and(done)?;
+            answers.extend(some.enumerate().map(|(place, at)| self.answer_at(place, &sizes[at])));
+        }
+        Ok(answers)
     }
 
-    /// Starts the work of a query, and the work that `next` puts on the stream after it, with the address of its
-    /// output. Returns an event after both.
+    /// Starts the work of a query, and the work that `next` puts on the stream after it, with the address of its output.
     pub(super) fn start_one(
         &mut self,
         index: &LoadedIndex,
         order: &Ordered<'_>,
         next: impl FnOnce(u64, &CudaStream) -> Result<()>,
-    ) -> Result<Event> {
+    ) -> Result<()> {
         let recipe = Recipe::new(index.cuda(), index, order.shape)?;
         self.settle()?;
-        self.grow(&[recipe.sizes()])?;
-        self.start(0, order, &recipe)?;
+        self.grow(&recipe.sizes(), 1)?;
         let output = *self.arena.as_ref().expect("grown").output.pointer();
-        next(output, self.stream())?;
+        let started = self.start(0, order, &recipe).and_then(|()| next(output, self.stream()));
+        // After an error the caller frees memory that the work uses.
+        started.inspect_err(|_| _ = self.settle())
+    }
+
+    /// Returns an event after the work that was started.
+    pub(super) fn started(&self) -> Result<Event> {
         // SAFETY: the stream is this lane's.
         unsafe { Event::record(&self.context.enter()?, self.stream().cu_stream().cast()) }
     }
 
     /// Waits for the work that was started.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn settle(&mut self) -> Result<()> {
         if std::mem::take(&mut self.is_running) {
             calls::synchronize(&self.context.enter()?, self.stream())?;
         }
         Ok(())
     }
 
-    /// Puts the work of a query on the stream; it uses place `at` of the pinned memory.
-    fn start(&mut self, at: usize, order: &Ordered<'_>, recipe: &Recipe<'_>) -> Result<()> {
+    /// Puts the work of a query on the stream; it uses a place of the pinned memory.
+    fn start(&mut self, place: usize, order: &Ordered<'_>, recipe: &Recipe<'_>) -> Result<()> {
         let recorded = self.recorded(order.shape, recipe)?;
         let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
-        let (arena, (inputs, _)) = (self.arena.as_ref().expect("grown"), self.pinned.as_mut().expect("grown"));
+        let (arena, (inputs, _)) = (self.arena.as_ref().expect("grown"), self.places.as_mut().expect("grown"));
         let here = arena.job.pointer() + size_of::<JobArgument>() as u64;
-        let (embeddings, component, bytes): (u64, Component, &[u8]) = match &order.source {
-            Ok(source) => {
+        let (embeddings, component, bytes): (u64, Component, &[u8]) = match &order.input {
+            Input::Device(source) => {
                 source.wait(&stream)?;
                 (source.pointer(), source.component(), &[])
             }
-            Err(embeddings) => (here, Component::F32, bytemuck::cast_slice(embeddings)),
+            Input::Host(embeddings) => (here, Component::F32, bytemuck::cast_slice(embeddings)),
         };
         let job = JobArgument { embeddings, set: order.set, component: component as u32, unused: 0 };
-        let input = at * (inputs.bytes().len() / MOST_ORDERS);
+        let (start, len) = (inputs.start(place), size_of_val(&job) + bytes.len());
+        let (of_job, of_embeddings) = inputs.pinned_mut().range_mut(start, len).split_at_mut(size_of_val(&job));
+        of_job.copy_from_slice(bytemuck::bytes_of(&job));
+        of_embeddings.copy_from_slice(bytes);
         self.is_running = true;
-        let place = &mut inputs.bytes_mut()[input..];
-        place[..size_of_val(&job)].copy_from_slice(bytemuck::bytes_of(&job));
-        place[size_of_val(&job)..][..bytes.len()].copy_from_slice(bytes);
-        let input = (input, size_of_val(&job) + bytes.len());
-        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed.
-        // The graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
+        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed. The
+        // graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
         unsafe {
-            inputs.start_upload(&entered, input, *arena.job.pointer(), &stream)?;
+            inputs.pinned().start_upload(&entered, (start, len), *arena.job.pointer(), &stream)?;
             self.graphs[recorded].1.launch(&entered, &stream)
         }
     }
 
-    /// Puts the copy of a query's output to place `at` of the pinned memory on the stream.
-    fn start_download(&mut self, at: usize, sizes: &Sizes) -> Result<()> {
+    /// Puts the copy of a query's output to a place of the pinned memory on the stream.
+    fn start_download(&mut self, place: usize, sizes: &Sizes) -> Result<()> {
         let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
-        let (arena, (_, outputs)) = (self.arena.as_ref().expect("grown"), self.pinned.as_mut().expect("grown"));
-        let place = (at * (outputs.bytes().len() / MOST_ORDERS), sizes.output * size_of::<u64>());
+        let (arena, (_, outputs)) = (self.arena.as_ref().expect("grown"), self.places.as_mut().expect("grown"));
+        let range = (outputs.start(place), sizes.output * size_of::<u64>());
         // SAFETY: as in `start`.
-        unsafe { outputs.start_download(&entered, place, *arena.output.pointer(), &stream) }
+        unsafe { outputs.pinned_mut().start_download(&entered, range, *arena.output.pointer(), &stream) }
+    }
+
+    /// Reads an output that was waited for.
+    fn answer_at(&self, place: usize, sizes: &Sizes) -> Answer {
+        let outputs = &self.places.as_ref().expect("grown").1;
+        let bytes = outputs.pinned().range(outputs.start(place), sizes.output * size_of::<u64>());
+        let (outcome, keys) = bytes.split_at(size_of::<OutcomeArgument>());
+        let keys = keys.chunks_exact(size_of::<u64>()).map(bytemuck::pod_read_unaligned).collect();
+        Answer { outcome: bytemuck::pod_read_unaligned(outcome), pairs: select::pairs(keys).collect() }
     }
 
     /// Returns the number of the graph of a shape, which is recorded if there is none.
@@ -179,113 +195,61 @@ impl Lane {
             }
         };
         if self.graphs.len() == MOST_GRAPHS {
-            let (_, oldest) = self.graphs.remove(0);
-            calls::synchronize(&self.context.enter()?, self.stream())?;
-            oldest.destroy(&self.context.enter()?);
+            let entered = self.context.enter()?;
+            // It may run in the same batch.
+            calls::synchronize(&entered, self.stream())?;
+            self.graphs.remove(0).1.destroy(&entered);
         }
         self.graphs.push((shape, graph));
         Ok(self.graphs.len() - 1)
     }
 
-    /// Makes the buffers large enough. If one is replaced, no recorded launch is valid any more.
-    fn grow(&mut self, needed: &[Sizes]) -> Result<()> {
-        let needed = needed.iter().fold(Sizes::default(), |all, sizes| all.max(sizes));
-        if self.arena.as_ref().is_some_and(|arena| arena.sizes().holds(&needed)) {
-            return Ok(());
+    /// Makes the buffers large enough, and places for so many queries. If a buffer is replaced, no recorded launch is
+    /// valid any more. The lane was settled.
+    fn grow(&mut self, needed: &Sizes, places: usize) -> Result<()> {
+        if !self.arena.as_ref().is_some_and(|arena| arena.sizes().holds(needed)) {
+            let has = self.arena.as_ref().map_or(Sizes::default(), Arena::sizes);
+            self.forget(|_| true);
+            self.arena = None;
+            let all = has.max(needed);
+            // A search that was larger in some way does not take the memory of this one.
+            let made = Arena::new(&self.context, &all);
+            let made =
+                made.or_else(|error| if all == *needed { Err(error) } else { Arena::new(&self.context, needed) });
+            self.arena = Some(made?);
         }
-        let has = self.arena.as_ref().map_or(Sizes::default(), Arena::sizes);
-        let sizes = has.max(&needed);
-        self.forget();
-        let arena = Arena::new(&self.context, &sizes)?;
-        let entered = self.context.enter()?;
-        // The buffers were allocated on the stream of all ops.
-        calls::synchronize(&entered, self.context.stream())?;
-        let bytes = [sizes.job.next_multiple_of(8), sizes.output * size_of::<u64>()];
-        let inputs = Pinned::new(&entered, bytes[0] * MOST_ORDERS)?;
-        match Pinned::new(&entered, bytes[1] * MOST_ORDERS) {
-            Ok(outputs) => self.pinned = Some((inputs, outputs)),
-            Err(error) => {
-                inputs.free(&entered);
-                return Err(error);
-            }
+        let (job, output) = (needed.job, needed.output * size_of::<u64>());
+        let is_enough =
+            |(inputs, outputs): &(Places, Places)| inputs.holds(places, job) && outputs.holds(places, output);
+        if !self.places.as_ref().is_some_and(is_enough) {
+            self.places = None;
+            let new = |len| Places::new(&self.context, places, len);
+            self.places = Some((new(job)?, new(output)?));
         }
-        self.arena = Some(arena);
         Ok(())
     }
 
-    /// Frees everything that belongs to a size. The stream was waited for.
-    fn forget(&mut self) {
+    /// Waits for the work that was started, and frees all memory.
+    pub(super) fn empty(&mut self) -> Result<()> {
+        self.settle()?;
+        self.forget(|_| true);
+        (self.arena, self.places) = (None, None);
+        Ok(())
+    }
+
+    /// Drops the recorded launches of some indexes. The lane was settled.
+    pub(super) fn forget(&mut self, mut is_forgotten: impl FnMut(u64) -> bool) {
         if let Ok(entered) = self.context.enter() {
-            self.graphs.drain(..).for_each(|(_, graph)| graph.destroy(&entered));
-            if let Some((inputs, outputs)) = self.pinned.take() {
-                inputs.free(&entered);
-                outputs.free(&entered);
-            }
+            let graphs = self.graphs.extract_if(.., |(shape, _)| is_forgotten(shape.index));
+            graphs.for_each(|(_, graph)| graph.destroy(&entered));
         }
-        self.arena = None;
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
         // A drop returns no error. After a fault all calls fail, and the process has to be started again.
-        _ = self.settle();
-        self.forget();
+        _ = self.empty();
         self.context.free_stream(self.stream.take().expect("dropped once"));
-    }
-}
-
-macro_rules! for_each_size {
-    ($macro:ident) => {
-        $macro!(job, rows, arranged, table, scores, states, chunks, cells, missing, candidates, rescored, output)
-    };
-}
-
-impl Sizes {
-    /// Returns the larger of each two sizes.
-    fn max(self, other: &Self) -> Self {
-        macro_rules! largest {
-            ($($name:ident),*) => { Self { $($name: self.$name.max(other.$name)),* } };
-        }
-        for_each_size!(largest)
-    }
-
-    /// Whether no size is below another one.
-    fn holds(&self, needed: &Self) -> bool {
-        macro_rules! hold {
-            ($($name:ident),*) => { $(self.$name >= needed.$name)&&* };
-        }
-        for_each_size!(hold)
-    }
-}
-
-impl Arena {
-    fn new(context: &Arc<Context>, sizes: &Sizes) -> Result<Self> {
-        fn allocated<T: Pod>(context: &Arc<Context>, len: usize) -> Result<Buffer<T>> {
-            context.allocate(len)
-        }
-        debug_assert!(sizes.output >= OUTCOME_WORDS);
-        Ok(Self {
-            job: allocated(context, sizes.job)?,
-            rotated: allocated(context, sizes.rows)?,
-            rows: allocated(context, sizes.rows)?,
-            arranged: allocated(context, sizes.arranged)?,
-            table: Arc::new(allocated(context, sizes.table)?),
-            scores: allocated(context, sizes.scores)?,
-            states: context.zeros(sizes.states)?,
-            chunks: allocated(context, sizes.chunks)?,
-            cells: allocated(context, sizes.cells)?,
-            missing: allocated(context, sizes.missing)?,
-            candidates: allocated(context, sizes.candidates)?,
-            rescored: allocated(context, sizes.rescored)?,
-            output: allocated(context, sizes.output)?,
-        })
-    }
-
-    fn sizes(&self) -> Sizes {
-        macro_rules! lengths {
-            ($($name:ident),*) => { Sizes { $($name: self.$name.len()),* } };
-        }
-        for_each_size!(lengths)
     }
 }

@@ -1,9 +1,9 @@
 //! The lanes of a device, which its callers share.
 
 use super::lane::Lane;
-use crate::Result;
 use crate::cuda::Cuda;
-use std::sync::{Condvar, Mutex, PoisonError};
+use crate::{Error, Result};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Largest number of lanes. A scan of all passages keeps the whole device busy, so that several of them gain nothing
 /// side by side; a short search leaves most of it idle. Not measured yet.
@@ -18,30 +18,85 @@ pub(in crate::cuda) struct Lanes {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Lanes that no caller has, the one that was returned last at the end.
     idle: Vec<Lane>,
     /// Lanes that exist, idle or not.
     number: usize,
+    /// Callers that have a lane, and wait for memory of others.
+    starved: usize,
 }
 
 impl Lanes {
-    /// Calls `work` with a lane: an idle one, a new one, or the next that another caller returns.
-    pub(super) fn with<T>(&self, cuda: &Cuda, work: impl FnOnce(&mut Lane) -> Result<T>) -> Result<T> {
+    /// Calls `work` with a lane. If the device lacks memory, the memory of other lanes is freed for it.
+    pub(super) fn with<T>(&self, cuda: &Cuda, work: impl Fn(&mut Lane) -> Result<T>) -> Result<T> {
         let mut held = Held { lanes: self, lane: Some(self.take(cuda)?) };
-        work(held.lane.as_mut().expect("held until the drop"))
+        let mut is_last = false;
+        loop {
+            let lane = held.lane.as_mut().expect("held until the drop");
+            match work(lane) {
+                Err(Error::OutOfDeviceMemory { .. }) if !is_last => {
+                    lane.empty()?;
+                    is_last = !self.free_another();
+                }
+                done => return done,
+            }
+        }
     }
 
+    /// Drops the recorded launches of an index that is no more. Lanes in use drop theirs in time.
+    pub(super) fn forget(&self, index: u64) {
+        for lane in &mut self.lock().idle {
+            if lane.settle().is_ok() {
+                lane.forget(|of| of == index);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.returned.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an idle lane on which nothing runs, or else makes one, or takes the one that was started first, or waits for
+    /// the next that another caller returns.
     fn take(&self, cuda: &Cuda) -> Result<Lane> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         loop {
-            if let Some(lane) = state.idle.pop() {
-                return Ok(lane);
+            if let Some(at) = state.idle.iter().rposition(|lane| !lane.is_running()) {
+                return Ok(state.idle.remove(at));
             }
             if state.number < MOST_LANES {
                 let lane = Lane::new(&cuda.context)?;
                 state.number += 1;
                 return Ok(lane);
             }
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if !state.idle.is_empty() {
+                return Ok(state.idle.remove(0));
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Frees the next lane that is idle. False if there will be none: all others are those of callers that lack memory,
+    /// too, and have freed theirs.
+    fn free_another(&self) -> bool {
+        let mut state = self.lock();
+        loop {
+            if let Some(lane) = state.idle.pop() {
+                state.number -= 1;
+                drop(state);
+                drop(lane);
+                return true;
+            }
+            if state.number - 1 == state.starved {
+                return false;
+            }
+            state.starved += 1;
+            state = self.wait(state);
+            state.starved -= 1;
         }
     }
 }
@@ -54,8 +109,7 @@ struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut state = self.lanes.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.idle.extend(self.lane.take());
-        self.lanes.returned.notify_one();
+        self.lanes.lock().idle.extend(self.lane.take());
+        self.lanes.returned.notify_all();
     }
 }

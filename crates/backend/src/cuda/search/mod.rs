@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `index.rs` | an index in device memory: its segments as one array, and sets of passages as bitmaps |
 //! | `hits.rs` | the hits of a search that stay in device memory |
-//! | `recipe.rs` | the launches of a search, and the sizes of their buffers |
+//! | `recipe.rs`, `arena.rs` | the launches of a search; their buffers |
 //! | `lane.rs` | the means of a search: a stream, device memory, pinned memory, and recorded launches |
+//! | `places.rs` | pinned memory, a place for each query between two waits |
 //! | `lanes.rs` | the lanes of a device, which its callers share |
 //!
 //! A search is one copy to the device, one graph of at most 12 launches, one copy from it and one wait, whatever the
 //! number of segments.
 
+mod arena;
 mod hits;
 mod index;
 mod lane;
 mod lanes;
+mod places;
 mod recipe;
 
 pub use hits::{DeviceHits, LastingEmbeddings};

@@ -1,6 +1,10 @@
 //! The launches of a search, and the buffers that they need.
 
-use super::{index::LoadedIndex, lane::Shape};
+use super::{
+    arena::{Arena, Sizes},
+    index::LoadedIndex,
+    lane::Shape,
+};
 use crate::cuda::{
     Cuda, approx_scores,
     calls::CudaStream,
@@ -33,44 +37,6 @@ pub(in crate::cuda) const CONSTANTS: [Constant; 3] =
     [("THREADS", THREADS as i64), ("PART_PASSAGES", PART_PASSAGES as i64), ("SUM_BITS", SUM_BITS as i64)];
 
 const _: () = assert!(THREADS as usize >= WARP && select::THREADS as usize >= WARP);
-
-/// A buffer's number of elements, of each buffer of a lane.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sizes {
-    pub(super) job: usize,
-    pub(super) rows: usize,
-    pub(super) arranged: usize,
-    pub(super) table: usize,
-    pub(super) scores: usize,
-    pub(super) states: usize,
-    pub(super) chunks: usize,
-    pub(super) cells: usize,
-    pub(super) missing: usize,
-    pub(super) candidates: usize,
-    pub(super) rescored: usize,
-    pub(super) output: usize,
-}
-
-/// The buffers of a lane.
-#[derive(Debug)]
-pub(super) struct Arena {
-    /// A [`JobArgument`], and the embeddings of the host.
-    pub(super) job: Buffer<u8>,
-    pub(super) rotated: Buffer<f32>,
-    pub(super) rows: Buffer<i8>,
-    pub(super) arranged: Buffer<i8>,
-    pub(super) table: Arc<Buffer<i32>>,
-    pub(super) scores: Buffer<i32>,
-    /// Zeros between searches.
-    pub(super) states: Buffer<u32>,
-    pub(super) chunks: Buffer<u64>,
-    pub(super) cells: Buffer<u64>,
-    pub(super) missing: Buffer<i32>,
-    pub(super) candidates: Buffer<u64>,
-    pub(super) rescored: Buffer<u64>,
-    /// An [`OutcomeArgument`], and the keys of the hits.
-    pub(super) output: Buffer<u64>,
-}
 
 /// Elements of the output before the keys.
 pub(super) const OUTCOME_WORDS: usize = size_of::<OutcomeArgument>() / size_of::<u64>();
