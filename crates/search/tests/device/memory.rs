@@ -230,9 +230,9 @@ fn freed_memory_is_found() {
         Searcher::new(gpu.clone(), &index).unwrap();
         gpu.check_memory(all as u64 / 2).unwrap();
     }
-    // The table of one query of this length fits, but not of two: four threads take turns.
+    // Two lanes of queries of this length fit, but not three: four threads take turns.
     let gpu = Searcher::new(gpu, &index).unwrap();
-    let long = rows(1200);
+    let long = rows(1000);
     let expected = Searcher::new(Cpu::new().unwrap(), &index).unwrap().search(&long, &SearchParams::exact(3), None);
     let expected = expected.unwrap().hits;
     std::thread::scope(|scope| {
