@@ -47,7 +47,7 @@ cells(u64* cells, int* missing, Entries entries, const int* __restrict__ table, 
       u32 pitch, u32 step, u32 rank) {
     u64* own = cells + u64{blockIdx.x} * padded;
     select_sorted(own, entries, blockIdx.x, most, padded);
-    // All ranks of so many cells are read in their order.
+    // The cells are read in their order.
     if (padded > MOST_SORTED) sort(own, padded);
     const int left_out = entry_of(own[most - 1]);
     const int score = missing_score(table, num_centroids, pitch, blockIdx.x, step, rank, left_out);

@@ -10,7 +10,8 @@
 //   bound           memory: L2, 1 to 8 passes over the entries, most of which a block has read before
 //
 // best
-//   out    best (padded) keys, best first if there are at most MOST_SORTED places; found, their number, if it is not null
+//   out    best (padded) keys, best first if there are at most MOST_SORTED places; found, their number, if it is not
+//          null
 //   in     entries: scores with the passages that were chosen, or the keys of best_of_chunks
 //   sizes  most = k, padded: a power of two
 //

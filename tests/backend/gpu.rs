@@ -136,7 +136,7 @@ fn a_device_index_finds_what_the_single_ops_find() {
         });
         let codec = codec.unwrap();
         let (resident, k) = (cuda.load_codec(codec.clone()).unwrap(), codec.num_centroids());
-        // Lists of any passages, since those of the codes would leave few ties.
+        // Lists of any passages: lists of the codes would leave few ties.
         let mut lists = CellLists { starts: vec![0], pids: Vec::new() };
         for code in 0..k as u32 {
             lists.pids.extend((0..70).filter(|pid| (pid * 7 + code * 5) % 11 < 1));

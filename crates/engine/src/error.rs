@@ -314,6 +314,12 @@ pub enum Error {
          lengths, and a single vector per passage cannot be measured"
     )]
     NoText,
+    /// Tensor of candle whose memory the search cannot read.
+    #[error("the tensor cannot be searched: {reason}")]
+    Tensor {
+        /// Reason why not.
+        reason: String,
+    },
     /// Queries given as embeddings, where their texts are needed.
     #[error("one vector per passage, and words, are searched with the texts of the queries: give the texts too")]
     NoQueryTexts,

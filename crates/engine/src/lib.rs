@@ -48,6 +48,8 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+#[cfg(feature = "candle-cuda")]
+pub mod candle;
 pub mod change;
 pub mod collection;
 mod device;

@@ -13,7 +13,7 @@ use selvedge_index::{CodecEntry, Columns, Deleted, Index, InvertedLists, Roaring
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// Query tokens of the table for which an index leaves memory: those of a query of ColBERT.
+/// Query tokens of the table for which an index leaves memory; a query of ColBERT has 32.
 const TILE_TOKENS: usize = 32;
 
 /// Segment that is loaded into the backend's memory. Generations of an index share the segments that they have in
@@ -239,7 +239,7 @@ impl<B: Backend> Searcher<B> {
             queries.iter().try_for_each(|&query| query::check_embeddings(self.dim(), query))?;
             let mut copies = Vec::with_capacity(queries.len());
             for query in queries {
-                // Those of another device, say.
+                // Embeddings on another device, say.
                 copies.push(if index.reads(query) { None } else { Some(self.on_host(*query)?.into_owned()) });
             }
             let readable: Vec<Embeddings<'_>> = queries

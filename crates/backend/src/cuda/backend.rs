@@ -123,9 +123,9 @@ impl Cuda {
     /// [`Error::NotOfDevice`] if the memory is not of this device, [`Error::Cuda`] if a call of the driver fails.
     ///
     /// # Safety
-    /// `pointer` is the address of `len` components, a multiple of their size, which are neither freed nor written to for
-    /// the lifetime `'a`, but for the work on `stream`. `stream` is a stream of the context of this `Cuda`, and records no
-    /// graph.
+    /// `pointer` is the address of `len` components, a multiple of their size, which are neither freed nor written to
+    /// for the lifetime `'a`, but for the work on `stream`. `stream` is a stream of the context of this `Cuda`, and
+    /// records no graph.
     pub unsafe fn embeddings_at<'a>(
         &self,
         pointer: u64,

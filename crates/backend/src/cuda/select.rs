@@ -21,7 +21,8 @@ const LEAST_CHUNK: usize = 8192;
 const BLOCKS_OF_MULTIPROCESSOR: usize = 4;
 const ENTRY_BITS: u32 = 32;
 
-/// Number of keys up to which a block sorts what it has selected: the host sorts more of them in less time. Not measured.
+/// Number of keys up to which a block sorts what it has selected: the host sorts more of them in less time. Not
+/// measured.
 pub(super) const MOST_SORTED: usize = 1 << 14;
 
 pub(super) const CONSTANTS: [Constant; 2] = [("DIGITS", DIGIT_VALUES as i64), ("MOST_SORTED", MOST_SORTED as i64)];

@@ -128,7 +128,8 @@ impl LoadedIndex {
                 // SAFETY: the output has an outcome and at least `k` keys; so long are the hits.
                 unsafe { hits.unpack(&kernel, stream, output, codec, query_len, plan.k) }
             })?;
-            // What the search reads is freed on the stream of all ops, or by the caller after the later work of `stream`.
+            // What the search reads is freed on the stream of all ops, or by the caller after the later work of
+            // `stream`.
             let waited = self.is_waited_for(lane, stream);
             waited.or_else(|error| lane.settle().and(Err(error))).map(|()| hits)
         })

@@ -106,7 +106,8 @@ impl Lane {
         Ok(answers)
     }
 
-    /// Starts the work of a query, and the work that `next` puts on the stream after it, with the address of its output.
+    /// Starts the work of a query, and the work that `next` puts on the stream after it, with the address of its
+    /// output.
     pub(super) fn start_one(
         &mut self,
         index: &LoadedIndex,
@@ -155,8 +156,8 @@ impl Lane {
         of_job.copy_from_slice(bytemuck::bytes_of(&job));
         of_embeddings.copy_from_slice(bytes);
         self.is_running = true;
-        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed. The
-        // graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
+        // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed.
+        // The graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
         unsafe {
             inputs.pinned().start_upload(&entered, (start, len), *arena.job.pointer(), &stream)?;
             self.graphs[recorded].1.launch(&entered, &stream)
@@ -204,8 +205,8 @@ impl Lane {
         Ok(self.graphs.len() - 1)
     }
 
-    /// Makes the buffers large enough, and places for so many queries. If a buffer is replaced, no recorded launch is
-    /// valid any more. The lane was settled.
+    /// Makes the buffers large enough, and makes places for a number of queries. If a buffer is replaced, no recorded
+    /// launch is valid any more. The lane was settled.
     fn grow(&mut self, needed: &Sizes, places: usize) -> Result<()> {
         if !self.arena.as_ref().is_some_and(|arena| arena.sizes().holds(needed)) {
             let has = self.arena.as_ref().map_or(Sizes::default(), Arena::sizes);

@@ -60,8 +60,8 @@ impl Lanes {
         self.returned.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an idle lane on which nothing runs, or else makes one, or takes the one that was started first, or waits for
-    /// the next that another caller returns.
+    /// Takes an idle lane on which nothing runs, or else makes one, or takes the one that was started first, or waits
+    /// for the next that another caller returns.
     fn take(&self, cuda: &Cuda) -> Result<Lane> {
         let mut state = self.lock();
         loop {
@@ -80,8 +80,8 @@ impl Lanes {
         }
     }
 
-    /// Frees the next lane that is idle. False if there will be none: all others are those of callers that lack memory,
-    /// too, and have freed theirs.
+    /// Frees the next lane that is idle. False if there will be none: the callers of all others lack memory, too, and
+    /// have freed theirs.
     fn free_another(&self) -> bool {
         let mut state = self.lock();
         loop {
