@@ -125,9 +125,11 @@ fn a_device_index_finds_what_the_single_ops_find() {
     use std::sync::Arc;
 
     let Some(cuda) = cuda() else { return };
-    for (seed, query_len) in (1..).zip([1, 2, 2, 2, 3, 3, 3, 5, 33]) {
+    // The last one has passages enough to be selected from in chunks.
+    let many = [(1, 70), (2, 70), (2, 70), (2, 70), (3, 70), (3, 70), (3, 70), (5, 70), (33, 70), (2, 4200)];
+    for (seed, (query_len, num_passages)) in (1..).zip(many) {
         let rng = &mut Rng::new(seed);
-        let lengths = (0..70).map(|pid| [2, 0, 3, 1][pid % 4]).collect();
+        let lengths = (0..num_passages).map(|pid| [2, 0, 3, 1][pid as usize % 4]).collect();
         let shape = Shape { dim: 8, num_centroids: 13, query_len, lengths, ..Shape::small() };
         let case = Case::new(&shape, Fill::Random);
         let codec = CheckedCodec::new(CodecParams {
@@ -139,7 +141,7 @@ fn a_device_index_finds_what_the_single_ops_find() {
         // Lists of any passages: lists of the codes would leave few ties.
         let mut lists = CellLists { starts: vec![0], pids: Vec::new() };
         for code in 0..k as u32 {
-            lists.pids.extend((0..70).filter(|pid| (pid * 7 + code * 5) % 11 < 1));
+            lists.pids.extend((0..num_passages).filter(|pid| (pid * 7 + code * 5) % 11 < 1));
             lists.starts.push(lists.pids.len() as u64);
         }
         let passages = Arc::new(cuda.load_passages(&resident, case.passages.clone()).unwrap());
@@ -162,5 +164,8 @@ fn a_device_index_finds_what_the_single_ops_find() {
             assert_eq!(found[0].hits, expected, "{query_len} tokens, {route:?}");
             assert_eq!((found[0].candidates, found[0].rescored), (candidates.len(), rescored.len()), "{route:?}");
         }
+        let found = index.search(&[Embeddings::Host(&embeddings)], &Plan { k: 5, route: Route::Everything }, None);
+        let scores = reference::maxsim(&codec, &case.passages, &query, &table, Select::All);
+        assert_eq!(found.unwrap()[0].hits, reference::top_k(&scores, Select::All, 5), "{query_len} tokens");
     }
 }

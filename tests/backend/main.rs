@@ -172,7 +172,7 @@ fn levels_at_the_edge_of_each_kernel() {
 #[test]
 fn integer_ops_over_blocks_of_passages() {
     each_backend!(backend => {
-        for num_passages in [511, 512, 513, 576, 577, 2000] {
+        for num_passages in [511, 512, 513, 576, 577, 2000, 4100] {
             let lengths = (0..num_passages).map(|p| p * 7 % 5).collect();
             let shape = Shape { lengths, dim: 16, query_len: 9, ..Shape::small() };
             integers::check(backend, &Case::new(&shape, Fill::Random));
@@ -231,8 +231,9 @@ fn integer_ops_at_random_shapes_for_a_while() {
 /// Numbers of centroids at which `probe` samples only every fifth and every tenth group of them for the missing score.
 #[test]
 fn integer_ops_with_many_centroids() {
-    each_backend!(backend => for num_centroids in [10_007, 20_000] {
-        let shape = Shape { dim: 8, num_centroids, query_len: 9, ..Shape::small() };
+    // On a GPU few columns of many entries are selected from in chunks.
+    each_backend!(backend => for (num_centroids, query_len) in [(10_007, 9), (20_000, 9), (20_001, 3)] {
+        let shape = Shape { dim: 8, num_centroids, query_len, ..Shape::small() };
         integers::check(backend, &Case::new(&shape, Fill::Random));
     });
 }

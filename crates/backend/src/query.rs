@@ -9,8 +9,8 @@ use std::borrow::Cow;
 pub enum Embeddings<'a> {
     /// Embeddings in the memory of the host.
     Host(&'a [f32]),
-    /// Embeddings in the memory of a GPU. The backend of that GPU reads them there, every other one copies them to the
-    /// host.
+    /// Embeddings in the memory of a GPU. The `Cuda` that made them, or a clone of it, reads them there; every other
+    /// backend copies them to the host.
     #[cfg(feature = "cuda")]
     Device(&'a crate::cuda::DeviceEmbeddings<'a>),
 }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 /// Several devices as one backend. Each has a share of the passages of every segment, with about as many tokens as the
 /// others, and the whole codec.
 ///
-/// A search of all passages runs on all devices side by side; candidates of probed cells are chosen on the host, from
-/// the first device's table. What concerns no passages, such as the assignment of embeddings, runs on the first device.
+/// A search of all passages runs on all devices side by side. An approximate search copies embeddings to the host, runs
+/// stage by stage on the rayon pool, and chooses candidates on the host: if an index fits one device, one searcher for
+/// each device is faster. Work that concerns no passages, such as the assignment of embeddings, runs on the first
+/// device.
 #[derive(Clone, Debug)]
 pub struct Several<B>(Vec<B>);
 

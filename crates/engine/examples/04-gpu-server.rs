@@ -3,8 +3,8 @@
 //!
 //! A server's model leaves the embeddings of a query in device memory, where work on its own stream writes them. A
 //! pointer, a length and that stream are all that the search needs: PyTorch has them as `data_ptr()` and
-//! `torch.cuda.current_stream()`, ONNX Runtime and Triton as the buffer and the stream of a run. Nothing returns to the
-//! host, which waits for no stream: the queue's copy comes after that work on the device.
+//! `torch.cuda.current_stream()`, ONNX Runtime and Triton as the buffer and the stream of a run. The embeddings never
+//! return to the host, which waits for no stream: the queue's copy comes after that work on the device.
 //!
 //! Here, [`Model`] stands for that model: it encodes on the CPU and uploads the result. Queries are arguments; in a
 //! server, each connection calls [`ask`].
@@ -68,8 +68,10 @@ async fn ask(server: Arc<Server>, query: String) -> Result<SearchOutput> {
     let of_model = Arc::clone(&server);
     let embedding = tokio::task::spawn_blocking(move || of_model.embedded(&query));
     let embeddings = embedding.await.expect("the model does not panic")?;
-    let params = server.options.params(snapshot.searcher(), None);
-    let ranking = server.queue.search_on(snapshot.shared_searcher(), embeddings, params, None).await?;
+    // The passages of `SearchOptions::filter` and `ids`, which `params` alone does not apply.
+    let set = snapshot.passages(&server.options)?;
+    let params = server.options.params(snapshot.searcher(), set.as_deref());
+    let ranking = server.queue.search_on(snapshot.shared_searcher(), embeddings, params, set).await?;
     let reading = move || server.engine.output(&snapshot, &[], ranking, &server.options);
     tokio::task::spawn_blocking(reading).await.expect("reading does not panic")
 }

@@ -23,10 +23,14 @@ fn encode(engine: &Engine, gpu: &Cuda, mut requests: mpsc::Receiver<Request>) ->
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         let texts: Vec<&str> = batch.iter().map(|(text, _)| text.as_str()).collect();
-        let tensors = encoder.encode_queries_on_device(&texts)?;
+        let tensors: Vec<Result<_>> = match encoder.encode_queries_on_device(&texts) {
+            Ok(tensors) => tensors.into_iter().map(Ok).collect(),
+            // One text fails a batch: alone, each has its own embeddings or error.
+            Err(_) => texts.iter().map(|text| Ok(encoder.encode_queries_on_device(&[text])?.remove(0))).collect(),
+        };
         for ((_, reply), tensor) in batch.drain(..).zip(tensors) {
             // The client may have gone away.
-            let _ = reply.send(selvedge::candle::copy_of(gpu, &tensor));
+            let _ = reply.send(tensor.and_then(|tensor| selvedge::candle::copy_of(gpu, &tensor)));
         }
     }
     Ok(())
@@ -57,8 +61,10 @@ async fn main() -> Result<()> {
             let (reply, embeddings) = oneshot::channel();
             model.send((query, reply)).await.expect("the model runs while it has a sender");
             let embeddings = embeddings.await.expect("the model answers")?;
-            let params = options.params(snapshot.searcher(), None);
-            let ranking = queue.search_on(snapshot.shared_searcher(), embeddings, params, None).await?;
+            // The passages of `SearchOptions::filter` and `ids`, which `params` alone does not apply.
+            let set = snapshot.passages(&options)?;
+            let params = options.params(snapshot.searcher(), set.as_deref());
+            let ranking = queue.search_on(snapshot.shared_searcher(), embeddings, params, set).await?;
             let reading = move || engine.output(&snapshot, &[], ranking, &options);
             tokio::task::spawn_blocking(reading).await.expect("reading does not panic")
         })

@@ -104,13 +104,14 @@ pub use queries::Queries;
 pub use rank::{Fusion, RankBy};
 #[cfg(feature = "cuda")]
 pub use selvedge_backend::cuda;
-pub use selvedge_backend::{Backend, Cpu, Several};
+pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
 pub use selvedge_codec::CodecKind;
 pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision};
 pub use selvedge_index::{Document, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{
-    Filter, Mode, PassageSet, Pending, Queue, QueueOptions, Ranking, Search, SearchParams, StageTimes, Tuned, filter,
+    Error as SearchError, Filter, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats, Ranking,
+    Search, SearchParams, StageTimes, Tuned, filter,
 };
 pub use snapshot::Snapshot;
 pub use snippet::Snippet;

@@ -103,8 +103,9 @@ impl<B: Backend> Searcher<B> {
 
 #[cfg(feature = "cuda")]
 impl Searcher<selvedge_backend::Cuda> {
-    /// Answers a query, and leaves the hits in device memory, for work that follows there: nothing is waited for. The
-    /// later work of `stream` waits for the search.
+    /// Answers a query, and leaves the hits in device memory, at most 16,384, for work that follows there. The later
+    /// work of `stream` waits for the search, the host only for the first search within a set, or if all lanes are
+    /// running.
     ///
     /// [`Searcher::search`] has the same hits, but here the probed cells are not widened: if they have fewer than `k`
     /// passages, there are fewer hits. A query on a device with a component that is not finite or too large has none.

@@ -155,7 +155,8 @@ impl Queue {
         Arc::clone(&self.searcher.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows to the searcher of another generation. Requests that are queued keep the searcher that they have.
+    /// Follows to the searcher of another generation. Requests that are queued keep the searcher that they have. The
+    /// queue holds its own until then, with the memory of its generation, also if all requests name others.
     pub fn follow(&self, searcher: Arc<dyn Search>) {
         let mut current = self.searcher.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, searcher);

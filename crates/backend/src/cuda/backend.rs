@@ -30,7 +30,7 @@ use crate::{
 };
 use std::{ffi::c_void, ops::Range, sync::Arc};
 
-/// An NVIDIA GPU as a backend. Its ops run on one stream, in the order of the calls, from any thread.
+/// An NVIDIA GPU as a backend. Single ops run on one stream, in the order of the calls, from any thread.
 ///
 /// Centroids, codecs, passages, queries, tables and scores belong to the `Cuda` that made them: passing them to another
 /// one, even for the same device, panics.
@@ -196,8 +196,9 @@ pub struct CudaOptions {
     pub device: usize,
     /// Context to work in; the device's primary one if there is none.
     pub context: Option<CallerContext>,
-    /// Largest number of bytes of device memory; all of it if there is none. More is an
-    /// [`Error::OutOfDeviceMemory`], of an index before anything is uploaded.
+    /// Largest number of bytes of all buffers at a time; without one, the memory of the device. The context, the
+    /// kernels and freed memory that the pool keeps come on top. More is an [`Error::OutOfDeviceMemory`], of an index
+    /// before anything is uploaded.
     pub memory_bytes: Option<u64>,
     /// Driver; the machine's if there is none.
     pub driver: Option<Driver>,

@@ -39,10 +39,14 @@
 //! device memory.
 //!
 //! Embeddings that another library has made stay in its memory. [`Cuda::embeddings_of`] takes a slice or view of
-//! cudarc, which candle gives (`Storage::Cuda(storage).as_cuda_slice()`); [`Cuda::embeddings_at`] an address, a number
-//! of components and a stream, which PyTorch gives as `data_ptr()`, `numel()` and
-//! `torch.cuda.current_stream().cuda_stream`. Both note how far the stream has got, and the search waits for that on
-//! the device. [`Cuda::copy_of`] and [`Cuda::copy_at`] copy the embeddings for a search that comes later.
+//! cudarc; [`Cuda::embeddings_at`] an address, a number of components and a stream, which PyTorch gives as
+//! `data_ptr()`, `numel()` and `torch.cuda.current_stream().cuda_stream` (0 is the default stream). The components are
+//! one query's `(Q, D)`, row by row, without gaps or padding: of a tensor of candle `selvedge::candle::copy_of` finds
+//! them. Both note how far the stream has got, and the search waits for that on the device. [`Cuda::copy_of`] and
+//! [`Cuda::copy_at`] copy the embeddings for a search that comes later, after which the caller may free its own.
+//!
+//! The `Cuda` that made them, or a clone of it, reads embeddings where they are. Every other backend, and another
+//! `Cuda` of the same device, copies them to the host: open the index on a clone.
 //!
 //! Each op has a file here, which checks lengths and launches, and a kernel of the same name in `kernels/`. Constants
 //! that both use have one definition (`constants.rs`).

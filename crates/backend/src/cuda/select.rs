@@ -16,7 +16,7 @@ const DIGIT_VALUES: usize = 256;
 pub(super) const THREADS: u32 = DIGIT_VALUES as u32;
 /// Least number of entries of a chunk: those that a block selects from in about the time of a launch. Other sizes were
 /// not measured.
-const LEAST_CHUNK: usize = 8192;
+const LEAST_CHUNK: usize = 2048;
 /// Blocks per multiprocessor that select from chunks.
 const BLOCKS_OF_MULTIPROCESSOR: usize = 4;
 const ENTRY_BITS: u32 = 32;

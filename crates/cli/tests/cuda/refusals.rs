@@ -83,10 +83,10 @@ fn a_kernel_that_fails_ends_the_command() {
     let Some(gpu) = Gpu::emulated(&c) else { return };
     let faults = [
         // One thread misses a barrier at which all others wait.
-        ("top_k\n__syncthreads(); // all are counted\nif (digit != 3) __syncthreads();", 719),
+        ("top_k\n__syncthreads(); // all are counted\nif (thread != 3) __syncthreads();", 719),
         // One thread writes far after the end of its buffer.
-        ("top_k\nfound[atomicAdd(&selection.better, 1u)] = key;\nfound[1u << 28] = key;", 700),
-        ("approx_scores\nint score = 0;\nint score = num_selected / (shift - shift);", 719),
+        ("top_k\nbest[atomicAdd(&choice.better, 1u)] = own;\nbest[1u << 28] = own;", 700),
+        ("approx_scores\nint score = 0;\nint score = num_chosen / (shift - shift);", 719),
     ];
     for (number, (mutation, code)) in faults.into_iter().enumerate() {
         // A CUBIN compiled with one fault must not be loaded for the next.

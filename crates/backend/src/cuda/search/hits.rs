@@ -57,7 +57,8 @@ impl DeviceHits {
         Ok(pids.into_iter().zip(scores).take_while(|&(pid, _)| pid != u32::MAX).collect())
     }
 
-    /// Lets the memory be freed after the work that is on a stream of another library now.
+    /// Lets the memory be freed after the work that is on a stream of another library now. Call it after the last work
+    /// that reads the hits, and before they are dropped.
     ///
     /// # Errors
     /// [`Error::Cuda`] if a call of the driver fails, such as for a stream of another context.
@@ -78,8 +79,8 @@ impl Drop for DeviceHits {
     }
 }
 
-/// Embeddings of a query that outlive a search for which the host does not wait: they are copied at once, or freed in
-/// the order of the stream of all ops.
+/// Embeddings that stay valid after a search whose end is not waited for: they are copied at once, or freed in the
+/// order of the stream of all ops.
 #[derive(Clone, Copy, Debug)]
 pub enum LastingEmbeddings<'a> {
     /// Embeddings in the memory of the host.

@@ -56,11 +56,11 @@ struct Kernels {
     centroid_table: Kernel,
     best_of_chunks: Kernel,
     best: Kernel,
-    cells: Kernel,
-    gather: Kernel,
-    drain: Kernel,
-    approx_scores: Kernel,
     maxsim: Kernel,
+    /// Only of routes with candidates.
+    approx_scores: Option<Kernel>,
+    /// `cells`, `gather` and `drain`, only of the route of cells.
+    candidates: Option<[Kernel; 3]>,
 }
 
 impl<'a> Recipe<'a> {
@@ -78,6 +78,22 @@ impl<'a> Recipe<'a> {
         Chunks::new(&self.cuda.context, num, columns, most)
     }
 
+    /// The chunks in which the hits are selected: of all passages, or of those that are rescored, unless these were
+    /// selected in chunks, too. They are then a quarter of the candidates at most, and a search has no more than 12
+    /// launches.
+    fn chunks_of_hits(&self) -> Option<Chunks> {
+        let Shape { plan, .. } = self.shape;
+        let (candidates, num_rescored) = match plan.route {
+            Route::Everything => return self.chunks(self.index.num_pids, 1, plan.k),
+            Route::Set { num_rescored } => (self.index.num_pids, num_rescored),
+            Route::Cells { ndocs, num_rescored, .. } => (ndocs, num_rescored),
+        };
+        match self.chunks(candidates, 1, num_rescored) {
+            Some(_) => None,
+            None => self.chunks(num_rescored, 1, plan.k),
+        }
+    }
+
     /// The chunks in which the states are drained: at least one.
     fn drained(&self, ndocs: usize) -> Chunks {
         let num = self.index.num_pids;
@@ -91,6 +107,7 @@ impl<'a> Recipe<'a> {
         let of_chunks = |num, columns, most| {
             self.chunks(num, columns, most).map_or(0, |chunks: Chunks| columns * chunks.number * most)
         };
+        let hits = self.chunks_of_hits().map_or(0, |chunks| chunks.number * plan.k);
         let rows = query_len * dim;
         let sizes = Sizes {
             job: size_of::<JobArgument>() + rows * size_of::<f32>(),
@@ -101,11 +118,11 @@ impl<'a> Recipe<'a> {
             ..Sizes::default()
         };
         match plan.route {
-            Route::Everything => Sizes { scores: num_pids, chunks: of_chunks(num_pids, 1, plan.k), ..sizes },
+            Route::Everything => Sizes { scores: num_pids, chunks: hits, ..sizes },
             Route::Set { num_rescored } => Sizes {
                 scores: num_pids,
                 rescored: padded(num_rescored),
-                chunks: of_chunks(num_pids, 1, num_rescored).max(of_chunks(num_rescored, 1, plan.k)),
+                chunks: of_chunks(num_pids, 1, num_rescored).max(hits),
                 ..sizes
             },
             Route::Cells { nprobe, ndocs, num_rescored } => {
@@ -114,7 +131,7 @@ impl<'a> Recipe<'a> {
                     of_chunks(self.num_centroids, query_len, most),
                     self.drained(ndocs).number * ndocs,
                     of_chunks(ndocs, 1, num_rescored),
-                    of_chunks(num_rescored, 1, plan.k),
+                    hits,
                 ];
                 Sizes {
                     scores: ndocs,
@@ -139,11 +156,19 @@ impl<'a> Recipe<'a> {
             centroid_table: kernel(Op::CentroidTable, "centroid_table")?,
             best_of_chunks: kernel(Op::TopK, "best_of_chunks")?,
             best: kernel(Op::TopK, "best")?,
-            cells: kernel(Op::Probe, "cells")?,
-            gather: kernel(Op::Candidates, "gather")?,
-            drain: kernel(Op::Candidates, "drain")?,
-            approx_scores: kernel(Op::ApproxScores, approx_scores::NAME)?,
             maxsim: kernel(Op::Maxsim, "maxsim")?,
+            approx_scores: match self.shape.plan.route {
+                Route::Everything => None,
+                _ => Some(kernel(Op::ApproxScores, approx_scores::NAME)?),
+            },
+            candidates: match self.shape.plan.route {
+                Route::Cells { .. } => Some([
+                    kernel(Op::Probe, "cells")?,
+                    kernel(Op::Candidates, "gather")?,
+                    kernel(Op::Candidates, "drain")?,
+                ]),
+                _ => None,
+            },
         })
     }
 
@@ -213,7 +238,8 @@ impl Run<'_> {
             self.score(&kernels.maxsim, Some(arranged), (chosen, number))?;
             let scores = EntriesArgument::scores(&arena.scores, chosen, number);
             let best = arena.output.pointer() + size_of::<OutcomeArgument>() as u64;
-            self.select(scores, shape.plan.k, best, offset_of!(OutcomeArgument, found))
+            let hits = (self.recipe.chunks_of_hits(), shape.plan.k);
+            self.select(scores, hits, best, offset_of!(OutcomeArgument, found))
         }
     }
 
@@ -227,13 +253,15 @@ impl Run<'_> {
         let cells = CellsShape::new(table.num_centroids, nprobe);
         let sizes = [padded(cells.most), cells.probed, query_len].map(|size| size as u32);
         let drained = recipe.drained(ndocs);
+        let [of_cells, gather, drain] = kernels.candidates.as_ref().expect("loaded for this route");
         let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
         // SAFETY: as in `all`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
         unsafe {
             let columns = EntriesArgument::columns(&table.entries, table.num_centroids, table.pitch);
-            let entries = self.of_chunks(columns, query_len, cells.most)?;
+            let chunks = recipe.chunks(table.num_centroids, query_len, cells.most);
+            let entries = self.of_chunks(columns, (chunks, query_len), cells.most)?;
             let found = (&arena.cells, &arena.missing);
-            probe::launch_cells(&kernels.cells, stream, found, &entries, table, cells)?;
+            probe::launch_cells(of_cells, stream, found, &entries, table, cells)?;
             let gathered = [
                 arena.states.argument(),
                 recipe.index.segments.argument(),
@@ -244,7 +272,7 @@ impl Run<'_> {
                 value(&sizes[1]),
                 value(&sizes[2]),
             ];
-            kernels.gather.launch_on(stream, (recipe.index.parts.len(), query_len), THREADS, &gathered)?;
+            gather.launch_on(stream, (recipe.index.parts.len(), query_len), THREADS, &gathered)?;
             let set = set.set_address();
             let arguments = [
                 arena.chunks.argument(),
@@ -254,7 +282,7 @@ impl Run<'_> {
                 value(&chunk),
                 value(&most),
             ];
-            kernels.drain.launch_on(stream, (drained.number, 1), select::THREADS, &arguments)?;
+            drain.launch_on(stream, (drained.number, 1), select::THREADS, &arguments)?;
             let keys = EntriesArgument::keys(&arena.chunks, drained.number * ndocs);
             let found = arena.output.pointer() + offset_of!(OutcomeArgument, candidates) as u64;
             top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, ndocs)
@@ -268,9 +296,11 @@ impl Run<'_> {
     unsafe fn rescore(&self, (chosen, number): (ChosenArgument, usize), most: usize) -> Result<()> {
         // SAFETY: as in `all`.
         unsafe {
-            self.score(&self.kernels.approx_scores, None, (chosen, number))?;
+            let kernel = self.kernels.approx_scores.as_ref().expect("loaded for this route");
+            self.score(kernel, None, (chosen, number))?;
             let scores = EntriesArgument::scores(&self.arena.scores, chosen, number);
-            self.select(scores, most, *self.arena.rescored.pointer(), offset_of!(OutcomeArgument, rescored))
+            let rescored = (self.recipe.chunks(number, 1, most), most);
+            self.select(scores, rescored, *self.arena.rescored.pointer(), offset_of!(OutcomeArgument, rescored))
         }
     }
 
@@ -285,25 +315,37 @@ impl Run<'_> {
         unsafe { score_kernels::launch(kernel, cuda, stream, &arena.scores, segments, table, query, chosen) }
     }
 
-    /// Writes the best `most` entries to the address `best`, and their number to a field of the outcome.
+    /// Writes the best `most` entries, selected in chunks if there are any, to the address `best`, and their number to
+    /// a field of the outcome.
     ///
     /// # Safety
     /// As [`Recipe::launches`]; `best` has [`padded`] keys.
-    unsafe fn select(&self, entries: EntriesArgument, most: usize, best: u64, field: usize) -> Result<()> {
+    unsafe fn select(
+        &self,
+        entries: EntriesArgument,
+        (chunks, most): (Option<Chunks>, usize),
+        best: u64,
+        field: usize,
+    ) -> Result<()> {
         let found = self.arena.output.pointer() + field as u64;
         // SAFETY: the caller guarantees the lengths.
         unsafe {
-            let entries = self.of_chunks(entries, 1, most)?;
+            let entries = self.of_chunks(entries, (chunks, 1), most)?;
             top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, most)
         }
     }
 
-    /// Replaces many entries by the best of their chunks.
+    /// Replaces the entries of columns by the best of their chunks, if there are any.
     ///
     /// # Safety
     /// As [`Recipe::launches`].
-    unsafe fn of_chunks(&self, entries: EntriesArgument, columns: usize, most: usize) -> Result<EntriesArgument> {
-        let Some(chunks) = self.recipe.chunks(entries.num(), columns, most) else { return Ok(entries) };
+    unsafe fn of_chunks(
+        &self,
+        entries: EntriesArgument,
+        (chunks, columns): (Option<Chunks>, usize),
+        most: usize,
+    ) -> Result<EntriesArgument> {
+        let Some(chunks) = chunks else { return Ok(entries) };
         let best = &self.arena.chunks;
         // SAFETY: the caller guarantees the lengths.
         unsafe {
