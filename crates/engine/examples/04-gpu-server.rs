@@ -77,7 +77,7 @@ async fn ask(server: Arc<Server>, query: String) -> Result<SearchOutput> {
 }
 
 /// Answers queries at the same time, and returns the answers in the order of the queries.
-pub async fn serve(index: &Path, queries: &[String]) -> Result<Vec<SearchOutput>> {
+pub(crate) async fn serve(index: &Path, queries: &[String]) -> Result<Vec<SearchOutput>> {
     let server = Arc::new(Server::open(index)?);
     let tasks: Vec<_> = queries.iter().map(|query| tokio::spawn(ask(Arc::clone(&server), query.clone()))).collect();
     let mut answers = Vec::new();

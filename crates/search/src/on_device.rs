@@ -112,6 +112,7 @@ impl Searcher<selvedge_backend::Cuda> {
     ///
     /// # Errors
     /// As [`Searcher::search`].
+    #[expect(clippy::missing_panics_doc, reason = "a searcher on a GPU has an index of a GPU")]
     pub fn search_on_device(
         &self,
         query: &crate::QueryEmbeddings,

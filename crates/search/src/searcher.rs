@@ -218,7 +218,7 @@ impl<B: Backend> Searcher<B> {
         match &self.on_device {
             Some(index) => {
                 let mut rankings = self.answer_on_device(&**index, &[Embeddings::Host(embeddings)], params, set)?;
-                Ok(rankings.pop().expect("one query"))
+                Ok(rankings.pop().unwrap_or_default())
             }
             None => self.answer(embeddings, params, set),
         }

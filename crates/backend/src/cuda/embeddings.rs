@@ -161,9 +161,7 @@ impl DeviceEmbeddings<'_> {
         calls::download_from(&self.context.enter()?, self.pointer(), &mut bytes, self.context.stream())?;
         let halves = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         Ok(match self.component {
-            Component::F32 => {
-                bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four"))).collect()
-            }
+            Component::F32 => bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect(),
             Component::F16 => halves.map(|half| half::f16::from_bits(half).to_f32()).collect(),
             Component::Bf16 => halves.map(|half| half::bf16::from_bits(half).to_f32()).collect(),
         })

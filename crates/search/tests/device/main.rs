@@ -78,7 +78,7 @@ fn add(index: &Index, doclens: &[u32]) -> Index {
 /// scores tie.
 fn several_segments() -> (tempfile::TempDir, Index) {
     let (dir, index) = index(&vec![3; 150], 64);
-    let index = add(&add(&add(&index, &vec![2; 40]), &[1, 0, 5]), &[4; 9]);
+    let index = add(&add(&add(&index, &[2; 40]), &[1, 0, 5]), &[4; 9]);
     let mut writer = Writer::open(index.path()).unwrap();
     for id in [0, 7, 149, 151, 192] {
         assert!(writer.delete(&id.to_string()).unwrap());
