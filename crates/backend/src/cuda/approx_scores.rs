@@ -9,9 +9,6 @@ use super::{
 use crate::{Result, Select};
 use selvedge_kernels::Op;
 
-/// Name of the kernel.
-pub(super) const NAME: &str = "approx_scores";
-
 /// Launches [`crate::Backend::approx_scores`].
 ///
 /// # Panics

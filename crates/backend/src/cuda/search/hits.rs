@@ -70,6 +70,36 @@ impl DeviceHits {
         read.destroy(&entered);
         done
     }
+
+    /// Launches `unpack` of kernels/top_k.cu.
+    ///
+    /// # Safety
+    /// `output` is the address of an outcome and of `k` keys, and there are at least `k` places.
+    unsafe fn unpack(
+        &self,
+        kernel: &Kernel,
+        stream: &CudaStream,
+        output: u64,
+        codec: &CodecParams,
+        query_len: usize,
+        k: usize,
+    ) -> Result<()> {
+        let keys = output + (OUTCOME_WORDS * size_of::<u64>()) as u64;
+        let (power, k) = (CodecParams::score_power(query_len), k as u32);
+        let arguments = [
+            self.pids.argument(),
+            self.scores.argument(),
+            value(&output),
+            value(&keys),
+            value(&codec.residual_weight_step),
+            value(&power),
+            value(&k),
+        ];
+        let blocks = (k as usize).div_ceil(select::THREADS as usize);
+        // SAFETY: the arguments match the kernel's parameters, the first field of an outcome is the largest component;
+        // the caller guarantees the lengths.
+        unsafe { kernel.launch_on(stream, (blocks, 1), select::THREADS, &arguments) }
+    }
 }
 
 impl Drop for DeviceHits {
@@ -144,37 +174,5 @@ impl LoadedIndex {
         let waited = done.wait(&entered, context.stream()).and_then(|()| unsafe { done.wait_on(stream.handle()) });
         done.destroy(&entered);
         waited
-    }
-}
-
-impl DeviceHits {
-    /// Launches `unpack` of kernels/top_k.cu.
-    ///
-    /// # Safety
-    /// `output` is the address of an outcome and of `k` keys, and there are at least `k` places.
-    unsafe fn unpack(
-        &self,
-        kernel: &Kernel,
-        stream: &CudaStream,
-        output: u64,
-        codec: &CodecParams,
-        query_len: usize,
-        k: usize,
-    ) -> Result<()> {
-        let keys = output + (OUTCOME_WORDS * size_of::<u64>()) as u64;
-        let (power, k) = (CodecParams::score_power(query_len), k as u32);
-        let arguments = [
-            self.pids.argument(),
-            self.scores.argument(),
-            value(&output),
-            value(&keys),
-            value(&codec.residual_weight_step),
-            value(&power),
-            value(&k),
-        ];
-        let blocks = (k as usize).div_ceil(select::THREADS as usize);
-        // SAFETY: the arguments match the kernel's parameters, the first field of an outcome is the largest component;
-        // the caller guarantees the lengths.
-        unsafe { kernel.launch_on(stream, (blocks, 1), select::THREADS, &arguments) }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     lane::Shape,
 };
 use crate::cuda::{
-    Cuda, approx_scores,
+    Cuda,
     calls::CudaStream,
     centroid_table,
     chosen::ChosenArgument,
@@ -159,7 +159,7 @@ impl<'a> Recipe<'a> {
             maxsim: kernel(Op::Maxsim, "maxsim")?,
             approx_scores: match self.shape.plan.route {
                 Route::Everything => None,
-                _ => Some(kernel(Op::ApproxScores, approx_scores::NAME)?),
+                _ => Some(kernel(Op::ApproxScores, "approx_scores")?),
             },
             candidates: match self.shape.plan.route {
                 Route::Cells { .. } => Some([
