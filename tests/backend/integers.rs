@@ -2,8 +2,8 @@
 
 use crate::cases::{Case, Fill, Rng, Shape, codec, component};
 use selvedge_backend::{
-    Backend, CheckedCodec, CodecParams, Embeddings, Pid, Probed, QuantizedQuery, RawHit, SegmentHit, SegmentView,
-    Select, reference, reference::Reference,
+    Backend, CheckedCodec, CodecParams, Embeddings, NO_MATCH, Pid, Probed, QuantizedQuery, RawHit, SegmentHit,
+    SegmentView, Select, Similarities, reference, reference::Reference,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -43,6 +43,27 @@ fn outputs<B: Backend>(backend: &B, case: &Case) -> Outputs {
         scores: selects.map(|select| ranked(&maxsim(select), usize::MAX)),
         best: ranked(&maxsim(selects[1]), 3),
         vectors: [vectors(0..num_tokens), vectors(num_tokens / 3..num_tokens - num_tokens / 4)],
+    }
+}
+
+/// Checks that the similarities of each passage, of which its score is made, sum to the score of the reference.
+pub fn check_similarities(case: &Case) {
+    let codec = &case.codec;
+    let table = reference::centroid_table(codec, &case.query);
+    let scores = reference::maxsim(codec, &case.passages, &case.query, &table, Select::All);
+    for (pid, &score) in scores.iter().enumerate() {
+        let tokens = case.passages.tokens(pid);
+        let similarities = Similarities::new(codec, &case.passages, &case.query, tokens.clone());
+        assert_eq!(similarities.raw.len(), case.query.len() * tokens.len());
+        let best = similarities.best();
+        assert!(best.iter().enumerate().all(|(i, best)| {
+            let row = &similarities.raw[i * tokens.len()..][..tokens.len()];
+            row.iter().position(|sim| sim == row.iter().max().unwrap()) == Some(best.passage_token)
+        }));
+        match tokens.is_empty() {
+            true => assert!(best.is_empty() && score == NO_MATCH),
+            false => assert_eq!(best.iter().map(|best| best.raw_part).sum::<i32>(), score, "passage {pid}"),
+        }
     }
 }
 

@@ -126,6 +126,23 @@ fn integer_ops_at_every_query_length() {
     });
 }
 
+/// Similarities of single passages, at all dims and widths, and of passages that are corrupt.
+#[test]
+fn similarities_sum_to_the_score() {
+    for dim in EDGE_DIMS {
+        for nbits in [0, 1, 2, 4, 8] {
+            for (trellis, fill) in [(false, Fill::Random), (true, Fill::Random), (true, Fill::Extreme)] {
+                let case = Case::new(&Shape { dim, nbits, trellis, ..Shape::small() }, fill);
+                integers::check_similarities(&case);
+                integers::check_similarities(&case.corrupted(7));
+            }
+        }
+    }
+    for query_len in [0, 1, 2, 31, 32, 33] {
+        integers::check_similarities(&Case::new(&Shape { query_len, ..Shape::small() }, Fill::Extreme));
+    }
+}
+
 /// Passage lengths from 0 to 70, around powers of two, and long ones; then a segment of empty passages, and one without
 /// passages.
 #[test]

@@ -55,6 +55,7 @@ pub mod reference;
 mod rotation;
 mod search_batch;
 mod several;
+mod similarities;
 mod trellis;
 mod types;
 
@@ -76,6 +77,7 @@ pub use query::{Embeddings, Probed, QuantizedQuery};
 pub use rotation::Rotation;
 pub use search_batch::{SegmentHit, SegmentView};
 pub use several::{Several, SeveralCodecs, ShareScores, Shares};
+pub use similarities::{BestMatch, Similarities};
 pub use types::{
     CodecParams, CodecSizes, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT,
     TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,

@@ -9,6 +9,7 @@ mod change;
 mod devices;
 mod encode;
 mod error;
+mod explain;
 mod index;
 mod inspect;
 mod log;

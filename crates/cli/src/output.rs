@@ -1,6 +1,6 @@
 //! Text and JSON that the commands print.
 
-use crate::{Error, Result};
+use crate::{Error, Result, explain};
 use selvedge::metrics::Quality;
 use selvedge::{EvalReport, Facet, FacetCount, Index, Mode, SearchOutput, Tuned};
 use selvedge_index::{ColumnInfo, Generation, SegmentEntry};
@@ -52,6 +52,10 @@ pub(crate) fn search_text(
     }
     for (rank, hit) in answer.hits.iter().enumerate() {
         print(writeln!(out, "{:>3}  {:>8.4}  {}", rank + 1, hit.score, printable(&hit.id)))?;
+        if let Some(explanation) = &hit.explanation {
+            explain::explanation(out, hit, explanation)?;
+            continue;
+        }
         let Some(snippet) = hit.snippet.as_ref().filter(|snippet| !snippet.text.is_empty()) else { continue };
         let words: Vec<&str> = snippet.text.split_whitespace().collect();
         let (before, after) = (if snippet.start > 0 { "... " } else { "" }, if snippet.is_cut { " ..." } else { "" });

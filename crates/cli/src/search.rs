@@ -5,7 +5,7 @@ use crate::index::note_header;
 use crate::log::note;
 use crate::metadata::{note_facets, note_restriction};
 use crate::progress::Bars;
-use crate::{Result, output};
+use crate::{Result, explain, output};
 use selvedge::queries::QuerySource;
 use selvedge::{Engine, EvalOptions, Qrels, Queries, SearchOptions, trec};
 use std::io::Write;
@@ -18,7 +18,8 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     let rank_by = args.score.rank_by();
     let mut options = SearchOptions {
         rank_by,
-        text: args.json,
+        text: args.json || args.explain,
+        explain: args.explain,
         metadata: args.json,
         facets: args.facet.clone(),
         facet_depth: args.facet_depth,
@@ -29,7 +30,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
     note_restriction(&engine, &options)?;
     note_facets(&engine, &args.facet);
     if !args.json && args.trec.is_none() {
-        options.snippet = Some(output::SNIPPET_CHARS);
+        options.snippet = Some(if args.explain { explain::CHARS } else { output::SNIPPET_CHARS });
     }
     let outputs = engine.search_queries(&queries, &options)?;
     if let Some(mut run) = run {
@@ -38,7 +39,8 @@ pub(crate) fn search(args: &SearchArgs) -> Result<()> {
         }
         return Ok(run.finish()?);
     }
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    // Colours are removed where the output is no terminal.
+    let mut out = std::io::BufWriter::new(anstream::AutoStream::auto(std::io::stdout().lock()));
     for (number, (id, answer)) in queries.ids.iter().zip(&outputs).enumerate() {
         if args.json {
             output::search_json(&mut out, id, answer)?;

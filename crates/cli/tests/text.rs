@@ -261,3 +261,23 @@ fn cut_passages_are_counted() {
     let said = String::from_utf8(c.run("index c.tsv i --passage-maxlen 32").stderr).unwrap();
     assert!(said.contains("1 of 3 passages are longer than the model's 32 tokens"), "{said}");
 }
+
+#[test]
+fn an_explanation_shows_what_matched() {
+    let c = Collection::new();
+    fill(&c);
+    c.ok("index c.tsv c --model shipped");
+    c.write("q.tsv", "q\twhat keeps a cloth from fraying\n");
+    let out = c.ok("search c --queries q.tsv -k 1 --explain");
+    assert!(!out.contains('\u{1b}'), "no colours in a pipe: {out}");
+    assert!(out.contains(TEXTS[0].1), "{out}");
+    let row = out.lines().find(|line| line.trim_start().starts_with("cloth")).unwrap_or_else(|| panic!("{out}"));
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!((cells[1], cells.len()), ("cloth", 4), "{row}");
+    assert!(cells[2].parse::<f32>().unwrap() > 0.5 && cells[3].ends_with('%'), "{row}");
+    let hit = results(&c.ok("search c --queries q.tsv -k 1 --explain --json"))[0][0].clone();
+    let why = &hit["explanation"];
+    assert_eq!(why["score"], hit["score"]);
+    assert_eq!(why["similarities"].as_array().unwrap().len(), why["query"].as_array().unwrap().len());
+    assert_eq!(why["query"][0]["kind"], "special");
+}

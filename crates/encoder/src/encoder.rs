@@ -14,7 +14,7 @@ use crate::forward::{Forward, Loading};
 use crate::models::{Architecture, Precision, Scratch};
 use crate::open_checkpoint::Settings;
 use crate::options::LoadOptions;
-use crate::pipeline::{TextPipeline, TokenizedText};
+use crate::pipeline::{EmbeddedToken, TextPipeline, TokenizedText};
 use crate::split;
 use crate::text_rules::{Family, TextKind, TextRules};
 
@@ -200,7 +200,17 @@ impl Encoder {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer fails on the text.
     pub fn passage_token_spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
-        self.pipeline.spans(text)
+        Ok(self.embedded_tokens(text, TextKind::Passage)?.into_iter().map(|token| token.span).collect())
+    }
+
+    /// Tokens of a text, one per embedding, in the order of [`Encoder::encode_queries`] or
+    /// [`Encoder::encode_passages`], with their origins and their byte ranges, as
+    /// [`Encoder::passage_token_spans`] returns them.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer fails on the text.
+    pub fn embedded_tokens(&self, text: &str, kind: TextKind) -> Result<Vec<EmbeddedToken>> {
+        self.pipeline.embedded_tokens(text, kind)
     }
 
     /// Encodes passages into token embeddings; a passage that is empty, or all whitespace, has none.

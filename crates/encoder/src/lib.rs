@@ -83,7 +83,7 @@ pub use executor::{CandleDevice, Executor};
 pub use models::{Architecture, Config, ModernBertConfig, Positions, PostNormConfig, Precision, TensorNames};
 pub use open_checkpoint::OpenCheckpoint;
 pub use options::LoadOptions;
-pub use pipeline::{TextPipeline, TokenizedText};
+pub use pipeline::{EmbeddedToken, TextPipeline, TokenKind, TokenizedText};
 pub use pool::pool;
 pub use text_rules::{
     Activation, DenseSpec, Expansion, Family, PrefixToken, SkiplistRule, TextConfig, TextKind, TextRules, punctuation,

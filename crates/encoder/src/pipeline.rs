@@ -2,6 +2,10 @@
 //!
 //! In: a [`TextRules`] resolved against the tokenizer. Out: a [`TokenizedText`] per text.
 
+mod located;
+
+pub use located::{EmbeddedToken, TokenKind};
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -148,21 +152,6 @@ impl TextPipeline {
         Ok(self.assemble(tokens.get_ids().to_vec(), is_truncated, kind))
     }
 
-    /// Byte ranges of a passage's kept tokens; empty for special tokens, the prefix token and prompts.
-    pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
-        if Self::is_blank(text) {
-            return Ok(Vec::new());
-        }
-        let config = &self.passage;
-        let (tokens, is_truncated) = self.tokens(text, config, true)?;
-        let mut spans = self.locate(text, config, &tokens);
-        if config.prefix_token.is_some() {
-            spans.insert(1.min(spans.len()), 0..0);
-        }
-        let tokenized = self.assemble(tokens.get_ids().to_vec(), is_truncated, TextKind::Passage);
-        Ok(tokenized.kept.iter().map(|&at| spans[at].clone()).collect())
-    }
-
     /// Maximum number of tokens of a passage, special tokens and prefix token included.
     pub(crate) fn passage_maxlen(&self) -> usize {
         self.passage.max_len
@@ -271,47 +260,6 @@ impl TextPipeline {
         let text = format!("{}{text}", config.prompt);
         let text = if self.strip { strip(&text) } else { &text };
         if self.lowercase { text.to_lowercase() } else { text.to_owned() }
-    }
-
-    /// Maps the tokens of a prepared text to byte ranges of the text itself.
-    fn locate(&self, text: &str, config: &ResolvedConfig, tokens: &Encoding) -> Vec<Range<usize>> {
-        let whole = format!("{}{text}", config.prompt);
-        let stripped = if self.strip { whole.len() - strip_start(&whole).len() } else { 0 };
-        let lowered = self.lowercase.then(|| Lowered::new(&whole[stripped..]));
-        let span = |&(start, end): &(usize, usize)| {
-            let (start, end) = lowered.as_ref().map_or((start, end), |lowered| lowered.origin(start, end));
-            let in_text = |at: usize| (stripped + at).saturating_sub(config.prompt.len());
-            let start = text.floor_char_boundary(in_text(start));
-            start..text.ceil_char_boundary(in_text(end)).max(start)
-        };
-        let is_special = tokens.get_special_tokens_mask();
-        let spans = tokens.get_offsets().iter().zip(is_special);
-        spans.map(|(offsets, &is_special)| if is_special == 1 { 0..0 } else { span(offsets) }).collect()
-    }
-}
-
-/// Start of each character in the lowercased text and in the text itself, in bytes, and the end of both. Lowercasing
-/// changes the length of some characters.
-struct Lowered(Vec<(usize, usize)>);
-
-impl Lowered {
-    fn new(text: &str) -> Self {
-        let mut lowered = 0;
-        let mut starts = Vec::with_capacity(text.len() + 1);
-        for (at, c) in text.char_indices() {
-            starts.push((lowered, at));
-            // The two forms of a lowercase sigma have the same length.
-            lowered += c.to_lowercase().map(char::len_utf8).sum::<usize>();
-        }
-        starts.push((lowered, text.len()));
-        Self(starts)
-    }
-
-    /// Maps a byte range of the lowercased text to the characters that it came from.
-    fn origin(&self, start: usize, end: usize) -> (usize, usize) {
-        let first = self.0.partition_point(|&(lowered, _)| lowered <= start).saturating_sub(1);
-        let last = self.0.partition_point(|&(lowered, _)| lowered < end).min(self.0.len() - 1);
-        (self.0[first].1, self.0[last].1)
     }
 }
 

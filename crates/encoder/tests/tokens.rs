@@ -4,7 +4,7 @@
 
 mod support;
 
-use selvedge_encoder::Encoder;
+use selvedge_encoder::{Encoder, TextKind};
 use support::copy;
 use tempfile::TempDir;
 
@@ -118,4 +118,31 @@ fn a_passage_has_the_prompt_of_a_document_alone() {
     let without = count(&of("\"other\""), "cloth");
     assert_eq!([count(&of("\"passage\""), "cloth"), count(&of("\"corpus\""), "cloth")], [without, without]);
     assert!(count(&of("\"document\""), "cloth") > without);
+}
+
+/// Every embedding has its token: markers, special tokens and expansion are told apart from the text.
+#[test]
+fn embedded_tokens_are_told_apart() {
+    use selvedge_encoder::TokenKind::{Expansion, Marker, Special, Text};
+    let encoder = load(&changed("stanford_bert", &[]));
+    for (text, kind) in [("a woven cloth", TextKind::Query), ("a woven cloth.", TextKind::Passage)] {
+        let tokens = encoder.embedded_tokens(text, kind).unwrap();
+        let embeddings = match kind {
+            TextKind::Query => encoder.encode_queries(&[text]).unwrap(),
+            TextKind::Passage => encoder.encode_passages(&[text]).unwrap(),
+        };
+        assert_eq!(tokens.len(), embeddings.num_embeddings(), "{kind}");
+        assert_eq!((tokens[0].kind, tokens[1].kind, tokens[2].kind), (Special, Marker, Text), "{kind}");
+        assert_eq!(
+            (tokens[1].spelling.as_str(), &text[tokens[2].span.clone()]),
+            (["[unused0]", "[unused1]"][usize::from(kind == TextKind::Passage)], "a")
+        );
+        let in_text: Vec<&str> = tokens.iter().filter(|t| t.kind == Text).map(|t| &text[t.span.clone()]).collect();
+        assert_eq!(in_text.concat(), "awovencloth", "{kind}: {in_text:?}");
+        assert!(tokens.iter().all(|token| (token.kind == Text) != token.span.is_empty()), "{kind}: {tokens:?}");
+        let expanded = tokens.iter().filter(|token| token.kind == Expansion).count();
+        assert_eq!(expanded > 0, kind == TextKind::Query, "{kind}");
+        assert!(tokens.iter().all(|token| (token.kind == Expansion) == (token.spelling == "[MASK]")));
+    }
+    assert!(encoder.embedded_tokens(" ", TextKind::Query).unwrap().is_empty());
 }

@@ -11,7 +11,7 @@
 
 use selvedge::cuda::cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr};
 use selvedge::cuda::{Component, Cuda, DeviceEmbeddings};
-use selvedge::{Engine, Error, OpenOptions, Queue, QueueOptions, Result, SearchOptions, SearchOutput};
+use selvedge::{Engine, Error, HitQuery, OpenOptions, Queue, QueueOptions, Result, SearchOptions, SearchOutput};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ async fn ask(server: Arc<Server>, query: String) -> Result<SearchOutput> {
     let set = snapshot.passages(&server.options)?;
     let params = server.options.params(snapshot.searcher(), set.as_deref());
     let ranking = server.queue.search_on(snapshot.shared_searcher(), embeddings, params, set).await?;
-    let reading = move || server.engine.output(&snapshot, &[], ranking, &server.options);
+    let reading = move || server.engine.output(&snapshot, HitQuery::default(), ranking, &server.options);
     tokio::task::spawn_blocking(reading).await.expect("reading does not panic")
 }
 

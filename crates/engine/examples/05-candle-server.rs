@@ -7,7 +7,9 @@
 //! model that leaves its embeddings at an address.
 
 use selvedge::cuda::{Cuda, DeviceEmbeddings};
-use selvedge::{CandleDevice, Engine, Executor, LoadOptions, OpenOptions, Queue, QueueOptions, Result, SearchOptions};
+use selvedge::{
+    CandleDevice, Engine, Executor, HitQuery, LoadOptions, OpenOptions, Queue, QueueOptions, Result, SearchOptions,
+};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -65,7 +67,7 @@ async fn main() -> Result<()> {
             let set = snapshot.passages(&options)?;
             let params = options.params(snapshot.searcher(), set.as_deref());
             let ranking = queue.search_on(snapshot.shared_searcher(), embeddings, params, set).await?;
-            let reading = move || engine.output(&snapshot, &[], ranking, &options);
+            let reading = move || engine.output(&snapshot, HitQuery::default(), ranking, &options);
             tokio::task::spawn_blocking(reading).await.expect("reading does not panic")
         })
     };

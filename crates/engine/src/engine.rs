@@ -2,16 +2,17 @@
 
 use crate::build::compress::{self, Compress};
 use crate::change::{self, AddOptions, Additions, ChangeReport};
-use crate::queries::{Queries, QuerySource, encoder_of};
+use crate::queries::{Queries, QuerySource, check_encoder, encoder_of};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
 use crate::{
-    RankBy, SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, rank, tune, words,
+    HitQuery, RankBy, SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, rank, tune,
+    words,
 };
 use rayon::prelude::*;
 use selvedge_backend::Backend;
 use selvedge_encoder::Encoder;
 use selvedge_index::{CodecEntry, Index, Writer};
-use selvedge_search::Tuned;
+use selvedge_search::{Ranking, Tuned};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 pub struct Engine {
     snapshot: RwLock<Arc<Snapshot>>,
     options: OpenOptions,
-    encoder: OnceLock<Encoder>,
+    encoder: OnceLock<Arc<Encoder>>,
     /// The codec that compresses what is added, once it is loaded, and its entry in the manifest.
     codec: Mutex<Option<(CodecEntry, Arc<dyn Compress>)>>,
 }
@@ -182,13 +183,24 @@ impl Engine {
             return Ok(encoder);
         }
         // If two threads load it at the same time, one of the two encoders is kept.
-        let encoder = encoder_of(self.snapshot().index(), &self.options)?;
+        let encoder = Arc::new(encoder_of(self.snapshot().index(), &self.options)?);
         Ok(self.encoder.get_or_init(|| encoder))
+    }
+
+    /// Uses an encoder that other engines have too, instead of loading one. An engine that has an encoder keeps it.
+    ///
+    /// # Errors
+    /// [`Error::OtherEncoder`] if its fingerprint is not the index's and [`OpenOptions::any_model`] is not set,
+    /// [`Error::Search`] if its dimension is not the index's.
+    pub fn share_encoder(&self, encoder: &Arc<Encoder>) -> Result<()> {
+        check_encoder(self.snapshot().index(), encoder, self.options.any_model)?;
+        self.encoder.get_or_init(|| Arc::clone(encoder));
+        Ok(())
     }
 
     /// The encoder of queries, if it is loaded.
     pub(crate) fn loaded_encoder(&self) -> Option<&Encoder> {
-        self.encoder.get()
+        self.encoder.get().map(|encoder| &**encoder)
     }
 
     /// Answers a query given as text.
@@ -260,13 +272,10 @@ impl Engine {
     }
 
     /// Answers a query `(Q, D) f32` on the calling thread; its text is needed where passages are ranked by words.
-    fn answer(&self, query: &[f32], text: Option<&str>, options: &SearchOptions) -> Result<SearchOutput> {
+    fn answer(&self, embeddings: &[f32], text: Option<&str>, options: &SearchOptions) -> Result<SearchOutput> {
         let snapshot = self.snapshot();
-        let set = snapshot.passages(options)?;
-        if options.rank_by != RankBy::MaxSim && text.is_none() {
-            return Err(Error::NoQueryTexts);
-        }
-        let ranking = rank::ranking(&snapshot, query, text.unwrap_or_default(), set.as_deref(), options)?;
+        let query = HitQuery { embeddings, text };
+        let ranking = snapshot.rank(query, options)?;
         self.output(&snapshot, query, ranking, options)
     }
 
@@ -291,11 +300,11 @@ impl Engine {
                 queries.par_iter().zip(texts).map(ranking).collect::<Result<_>>()?
             }
         };
-        queries
-            .par_iter()
-            .zip(rankings)
-            .map(|(query, ranking)| self.output(&snapshot, query, ranking, options))
-            .collect()
+        let output = |(number, ranking): (usize, Ranking)| {
+            let query = HitQuery { embeddings: queries[number], text: texts.map(|texts| texts[number]) };
+            self.output(&snapshot, query, ranking, options)
+        };
+        rankings.into_par_iter().enumerate().map(output).collect()
     }
 
     /// Reads queries from a file, an array or texts, and encodes those that are texts.

@@ -215,6 +215,14 @@ pub enum Error {
         /// The first of them, at most 20.
         first: Vec<String>,
     },
+    /// Embeddings of a document in memory that do not fit.
+    #[error("the embeddings of document {id:?} do not fit: {reason}")]
+    BadEmbeddings {
+        /// Id of the document.
+        id: String,
+        /// Reason, with the numbers.
+        reason: String,
+    },
     /// Text for an index that was made from embeddings.
     #[error("{path}: the index was made from embeddings, so it names no encoder of text: add embeddings")]
     MadeFromEmbeddings {

@@ -19,7 +19,8 @@
 //! | task | call |
 //! |---|---|
 //! | build an index of files | [`Engine::build`] |
-//! | build an index of documents in memory, or of arrays | [`build::from_documents`], [`build::from_arrays`] |
+//! | build an index of documents in memory | [`build::from_documents`], [`build::from_embedded`] |
+//! | build an index of arrays | [`build::from_arrays`] |
 //! | add, replace and delete passages, merge segments | [`change::add`], [`change::delete`], [`change::compact`] |
 //! | add and delete by an engine that is open, and follow | [`Engine::add`], [`Engine::delete`] |
 //! | bring an index up to date with its folder | [`change::update_folder`] |
@@ -27,6 +28,7 @@
 //! | follow an index that others change | [`Engine::refresh`] |
 //! | search by text | [`Engine::search`], [`Engine::search_batch`] |
 //! | search by embeddings | [`Engine::search_embeddings`], [`Engine::search_embeddings_batch`] |
+//! | see which tokens matched which | [`SearchOptions::explain`], [`Engine::explain`] |
 //! | measure quality and speed | [`Engine::eval`] |
 //! | choose search parameters for a recall | [`Engine::tune`] |
 //! | write embeddings as NumPy arrays | [`encode()`] |
@@ -53,10 +55,12 @@ pub mod candle;
 pub mod change;
 pub mod collection;
 mod device;
+mod embedded;
 mod encode;
 mod engine;
 mod error;
 pub mod eval;
+mod explain;
 mod facet;
 pub mod lines;
 mod mine;
@@ -90,14 +94,16 @@ pub use change::{
     AddOptions, Additions, ChangeReport, CompactOptions, CompactReport, FileCounts, FolderReport, Retrain,
 };
 pub use device::Device;
+pub use embedded::EmbeddedDocument;
 pub use encode::{EncodeOptions, EncodeReport, encode};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use eval::{EvalOptions, EvalReport, metrics, truth};
+pub use explain::{ExplainedToken, Explanation, Match, MatchedWord};
 pub use facet::{Facet, FacetCount};
 pub use mine::{MineOptions, MineReport, Teacher, mine};
 pub use options::{Model, OpenOptions, SearchOptions};
-pub use output::{Hit, SearchOutput};
+pub use output::{Hit, HitQuery, SearchOutput};
 pub use progress::{Progress, Step};
 pub use qrels::Qrels;
 pub use queries::Queries;
@@ -106,8 +112,8 @@ pub use rank::{Fusion, RankBy};
 pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
 pub use selvedge_codec::CodecKind;
-pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision};
-pub use selvedge_index::{Document, Index, Value};
+pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision, TokenKind};
+pub use selvedge_index::{ColumnInfo, Document, Error as IndexError, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{
     Error as SearchError, Filter, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats, Ranking,

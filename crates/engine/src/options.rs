@@ -70,6 +70,8 @@ pub struct SearchOptions {
     /// Maximum length in characters of the part of the text that matched best. `None`: hits carry no such part. In a
     /// pooled index, or before the encoder is loaded, the part is the beginning of the text.
     pub snippet: Option<usize>,
+    /// Whether hits carry the [reasons](crate::Explanation) for their score, if the query has embeddings.
+    pub explain: bool,
 }
 
 /// 10 results of an approximate search over all passages, without text, metadata or snippet.
@@ -89,6 +91,7 @@ impl Default for SearchOptions {
             text: false,
             metadata: false,
             snippet: None,
+            explain: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Results of a query: passages with their ids, texts, snippets and metadata, and counts of values.
 
+use crate::explain::Explanation;
 use crate::facet::{self, Facet};
 use crate::snippet::{Similarities, Snippet};
 use crate::{Engine, Result, SearchOptions, Snapshot};
@@ -26,6 +27,18 @@ pub struct Hit {
     /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
+    /// Reasons for the passage's MaxSim, if [`SearchOptions::explain`] is set and the query has embeddings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Box<Explanation>>,
+}
+
+/// A query as a hit's snippet and explanation need it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HitQuery<'a> {
+    /// Embeddings `(Q, D) f32`; may be empty if no snippet and no explanation is requested.
+    pub embeddings: &'a [f32],
+    /// The text that was encoded to the embeddings, if there is one.
+    pub text: Option<&'a str>,
 }
 
 /// Result of one query.
@@ -42,8 +55,8 @@ pub struct SearchOutput {
 }
 
 impl Engine {
-    /// Converts a ranking of a generation to hits with ids, and with the texts, snippets and metadata that `options`
-    /// request. `query` are the embeddings `(Q, D) f32` that snippets are chosen by; it may be empty without these.
+    /// Converts a ranking of a generation to hits with ids, and with all that `options`
+    /// request.
     ///
     /// # Errors
     /// [`Error::Index`](crate::Error::Index) if an id, a text or metadata cannot be read,
@@ -51,7 +64,7 @@ impl Engine {
     pub fn output(
         &self,
         snapshot: &Snapshot,
-        query: &[f32],
+        query: HitQuery<'_>,
         ranking: Ranking,
         options: &SearchOptions,
     ) -> Result<SearchOutput> {
@@ -65,7 +78,7 @@ impl Engine {
     fn hit(
         &self,
         snapshot: &Snapshot,
-        query: &[f32],
+        query: HitQuery<'_>,
         found: &selvedge_search::Hit,
         options: &SearchOptions,
     ) -> Result<Hit> {
@@ -74,12 +87,17 @@ impl Engine {
         // An index made from embeddings has ids only.
         let has_text = index.manifest().encoder.is_some();
         let wants_text = has_text && (options.text || options.snippet.is_some());
+        let wants_explanation = options.explain && !query.embeddings.is_empty();
+        let explain = || self.explain(snapshot, query.embeddings, query.text, pid);
+        let explanation = wants_explanation.then(explain).transpose()?.map(Box::new);
         if !(wants_text || options.metadata) {
-            return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None });
+            return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None, explanation });
         }
         let Document { id, text, metadata } = index.document(pid)?;
-        let snippet =
-            options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
+        let snippet = options
+            .snippet
+            .filter(|_| has_text)
+            .map(|chars| self.snippet(snapshot, query.embeddings, pid, &text, chars));
         Ok(Hit {
             pid,
             id,
@@ -87,6 +105,7 @@ impl Engine {
             snippet: snippet.transpose()?,
             text: Some(text).filter(|_| has_text && options.text),
             metadata: metadata.filter(|_| options.metadata),
+            explanation,
         })
     }
 

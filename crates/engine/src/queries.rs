@@ -128,6 +128,14 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
     }
 }
 
+/// Checks that an encoder fits an index, and is the one that made it unless `any_model`.
+pub(crate) fn check_encoder(index: &Index, encoder: &Encoder, any_model: bool) -> Result<()> {
+    if !any_model {
+        check_fingerprint(index, encoder)?;
+    }
+    check_dim(index, encoder)
+}
+
 /// Checks that an encoder is the one that made an index of text.
 pub(crate) fn check_fingerprint(index: &Index, encoder: &Encoder) -> Result<()> {
     match index.encoder() {
@@ -143,8 +151,12 @@ pub(crate) fn check_fingerprint(index: &Index, encoder: &Encoder) -> Result<()> 
 
 /// Returns the encoder, if its dimension is the index's.
 fn fitting(index: &Index, encoder: Encoder) -> Result<Encoder> {
+    check_dim(index, &encoder).map(|()| encoder)
+}
+
+fn check_dim(index: &Index, encoder: &Encoder) -> Result<()> {
     let (expected, found) = (index.dim(), encoder.dim());
-    if found == expected { Ok(encoder) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
+    if found == expected { Ok(()) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
 }
 
 /// Reads the queries of an array; ids come from a file of texts, or are numbers from 0.

@@ -2,11 +2,11 @@
 
 use crate::device::on_device;
 use crate::words::{self, OpenWords};
-use crate::{Device, Error, Result, SearchOptions};
+use crate::{Device, Error, HitQuery, RankBy, Result, SearchOptions, rank};
 use selvedge_backend::Backend;
 use selvedge_index::{Check, Index};
 use selvedge_search::fusion::Scored;
-use selvedge_search::{PassageSet, Search, Searcher};
+use selvedge_search::{PassageSet, Ranking, Search, Searcher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,6 +85,20 @@ impl Snapshot {
             (Some(filtered), Some(listed)) => Some(Arc::new(filtered.intersection(&listed)?)),
             (filtered, listed) => filtered.or(listed),
         })
+    }
+
+    /// Ranks the passages of this generation for a query, by the score of the options. Its text is needed where
+    /// passages are ranked by words, its embeddings where they are ranked by MaxSim.
+    ///
+    /// # Errors
+    /// As [`Engine::search_embeddings`](crate::Engine::search_embeddings).
+    pub fn rank(&self, query: HitQuery<'_>, options: &SearchOptions) -> Result<Ranking> {
+        options.check()?;
+        let set = self.passages(options)?;
+        if options.rank_by != RankBy::MaxSim && query.text.is_none() {
+            return Err(Error::NoQueryTexts);
+        }
+        rank::ranking(self, query.embeddings, query.text.unwrap_or_default(), set.as_deref(), options)
     }
 
     /// Returns the best `k` passages for the words of a query, best first, of a set or of all.

@@ -102,3 +102,71 @@ fn failures_are_told_apart() {
     let engine = Engine::open(&path, OpenOptions::default()).unwrap();
     assert!(matches!(engine.search_embeddings(&[1.0; 3], &SearchOptions::default()), Err(Error::Search(_))));
 }
+
+#[test]
+fn an_explanation_sums_to_the_score_and_names_the_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let question = "what keeps a cloth from fraying";
+    let options = SearchOptions { k: 3, text: true, explain: true, ..SearchOptions::default() };
+    let hits = engine.search(question, &options).unwrap().hits;
+    assert_eq!(hits, engine.search_batch(&[question], &options).unwrap()[0].hits);
+    for hit in &hits {
+        let why = hit.explanation.as_ref().unwrap();
+        assert_eq!(why.score, hit.score);
+        let sum: f32 = why.matches.iter().map(|found| found.part).sum();
+        assert!((sum - hit.score).abs() < 1e-4 * hit.score.abs(), "{sum} {}", hit.score);
+        let (q, t) = (why.query.len(), why.passage.len());
+        assert_eq!((why.matches.len(), why.similarities.len()), (q, q));
+        assert!(why.similarities.iter().all(|row| row.len() == t));
+        for (row, found) in why.similarities.iter().zip(&why.matches) {
+            assert_eq!(row[found.passage_token], found.similarity);
+            assert!(row.iter().all(|&similarity| similarity <= found.similarity));
+        }
+    }
+    let (text, why) = (hits[0].text.as_ref().unwrap(), hits[0].explanation.as_ref().unwrap());
+    let word = |start: usize, end: usize| text.chars().take(end).skip(start).collect::<String>();
+    let words: Vec<String> = why.words.iter().map(|found| word(found.start, found.end)).collect();
+    assert!(words.contains(&"fraying".to_owned()), "{words:?}");
+    let of_words: f32 = why.words.iter().map(|word| word.part).sum();
+    assert!(of_words > 0.0 && of_words <= why.score * 1.0001);
+    // A query by embeddings has no tokens; and words alone have no embeddings.
+    let query = engine.encoder().unwrap().encode_queries(&[question]).unwrap();
+    let embedded = engine.search_embeddings(&query.data, &options).unwrap().hits;
+    let bare = embedded[0].explanation.as_ref().unwrap();
+    assert_eq!((bare.query.len(), &bare.words, &bare.similarities), (0, &why.words, &why.similarities));
+    let lexical = SearchOptions { rank_by: selvedge::RankBy::Lexical, ..options };
+    assert!(engine.search("cloth", &lexical).unwrap().hits.iter().all(|hit| hit.explanation.is_none()));
+}
+
+#[test]
+fn documents_with_embeddings_are_indexed_from_memory() {
+    use selvedge::{AddOptions, Additions, Document, EmbeddedDocument, build::from_embedded};
+    let row = |at: usize| (0..16).map(|d| if d == at % 16 { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    let document = |id: usize, rows: Vec<f32>| EmbeddedDocument {
+        document: Document { id: id.to_string(), text: String::new(), metadata: Some(serde_json::json!({"n": id})) },
+        embeddings: rows,
+    };
+    let documents: Vec<_> = (0..20).map(|id| document(id, [row(id), row(id + 1)].concat())).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let refused = |documents: &[EmbeddedDocument]| {
+        let error = from_embedded(16, documents, &path, &BuildOptions::default(), &()).unwrap_err();
+        assert!(!path.exists());
+        error.to_string()
+    };
+    assert!(refused(&[document(7, vec![1.0; 17])]).contains("document \"7\""));
+    assert!(refused(&[document(7, vec![f32::NAN; 16])]).contains("component 0 of row 0 is NaN"));
+    assert!(refused(&[]).contains("no document"), "{}", refused(&[]));
+    from_embedded(16, &documents, &path, &BuildOptions { language: None, ..BuildOptions::default() }, &()).unwrap();
+    let engine = Engine::open(&path, OpenOptions::default()).unwrap();
+    let options = SearchOptions { k: 1, metadata: true, ..SearchOptions::default() };
+    let best = |at: usize| engine.search_embeddings(&[row(at), row(at + 1)].concat(), &options).unwrap().hits.remove(0);
+    assert_eq!((best(3).id.as_str(), best(3).metadata), ("3", Some(serde_json::json!({"n": 3}))));
+    // Replaced by another of its id, and a new one without a token.
+    let more = [document(3, row(9)), document(99, Vec::new())];
+    let replace = AddOptions { replace: true, ..AddOptions::default() };
+    let report = engine.add(Additions::Embedded(&more), &replace, &()).unwrap();
+    assert_eq!((report.added, report.deleted, report.passages), (2, 1, 21));
+    assert_ne!(best(3).id, "3");
+}

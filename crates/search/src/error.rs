@@ -45,8 +45,8 @@ pub enum Error {
         /// Number of passages.
         num_passages: usize,
     },
-    /// Passage with too many tokens to reconstruct its embeddings.
-    #[error("passage {pid} has {found} tokens; the embeddings of at most {limit} can be reconstructed")]
+    /// Passage with too many tokens to decode them at once.
+    #[error("passage {pid} has {found} tokens; at most {limit} are decoded at once")]
     PassageTooLong {
         /// Pid of the passage.
         pid: u32,

@@ -1,7 +1,7 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
 use crate::{Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
-use selvedge_backend::{Backend, Cpu, Embeddings, Pid};
+use selvedge_backend::{Backend, Cpu, Embeddings, Pid, Similarities};
 use selvedge_index::Index;
 use std::sync::Arc;
 
@@ -85,6 +85,12 @@ pub trait Search: Send + Sync {
     /// [`Error::PassageTooLong`](crate::Error::PassageTooLong) if the embeddings would take more than 1 GiB, and
     /// [`Error::Backend`](crate::Error::Backend) if the device fails.
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>>;
+
+    /// Returns the similarities of a query `(Q, D) f32` with each token of a passage; see [`Searcher::similarities`].
+    ///
+    /// # Errors
+    /// As [`Searcher::similarities`].
+    fn similarities(&self, embeddings: &[f32], pid: Pid) -> Result<Similarities>;
 
     /// Returns the ranks of `pids` among the best candidates of a query `(Q, D) f32` within `set`, for each
     /// number of candidates in `ndocs`; see [`Searcher::candidate_ranks`].
@@ -185,6 +191,10 @@ impl<B: Backend + 'static> Search for Searcher<B> {
 
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {
         self.reconstruct(pid)
+    }
+
+    fn similarities(&self, embeddings: &[f32], pid: Pid) -> Result<Similarities> {
+        self.similarities(embeddings, pid)
     }
 
     fn candidate_ranks(

@@ -31,6 +31,33 @@ fn maxsim_of_reconstructed_rows_is_the_score() {
     assert!(matches!(searcher.reconstruct(6), Err(Error::NoSuchPassage { pid: 6, num_passages: 6 })));
 }
 
+#[test]
+fn similarities_of_a_passage_sum_to_its_score() {
+    let doclens = [3, 0, 7, 1, 12, 4];
+    let (_dir, index) = index(&doclens, 8);
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let query = rows(5);
+    for found in searcher.search(&query, &SearchParams::exact(6), None).unwrap().hits {
+        let similarities = searcher.similarities(&query, found.pid).unwrap();
+        let len = doclens[found.pid as usize] as usize;
+        assert_eq!((similarities.query_len, similarities.passage_len, similarities.raw.len()), (5, len, 5 * len));
+        let raw: i32 = similarities.best().iter().map(|best| best.raw_part).sum();
+        assert_eq!((raw, raw as f32 * similarities.score_unit), (found.raw, found.score));
+        // Of the same size as the inner products with the decoded rows.
+        let rows = searcher.reconstruct(found.pid).unwrap();
+        for (q, sims) in query.chunks(DIM).zip(similarities.raw.chunks(len)) {
+            for (row, &sim) in rows.chunks(DIM).zip(sims) {
+                let expected: f32 = q.iter().zip(row).map(|(a, b)| a * b).sum();
+                let found = sim as f32 * similarities.unit;
+                assert!((found - expected).abs() < 0.02, "{found} for {expected}");
+            }
+        }
+    }
+    assert!(searcher.similarities(&query, 1).unwrap().best().is_empty(), "a passage without tokens");
+    assert!(matches!(searcher.similarities(&query, 6), Err(Error::NoSuchPassage { pid: 6, num_passages: 6 })));
+    assert!(matches!(searcher.similarities(&query[1..], 0), Err(Error::DimMismatch { expected: DIM, .. })));
+}
+
 /// With one centroid and 0 bits a token takes no bytes, so that an index of any size can claim any number of them.
 #[test]
 fn a_passage_of_more_than_a_gibibyte_is_an_error() {

@@ -111,6 +111,10 @@ pub(crate) struct SearchArgs {
     /// Print one JSON object per query.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show which passage token each query token matched best, and its share of the score: matched words are tinted on
+    /// a terminal. With --json, all similarities too.
+    #[arg(long, conflicts_with_all = ["trec", "lexical"])]
+    pub(crate) explain: bool,
     /// Write the results as a TREC run to the file RUN, or to standard output if it is -; print nothing else.
     #[arg(long, value_name = "RUN", conflicts_with = "json")]
     pub(crate) trec: Option<PathBuf>,

@@ -14,6 +14,7 @@ mod reservoir;
 pub(crate) use self::budget::Budget;
 use crate::collection::{ReadOptions, ReadReport};
 use crate::device::on_device;
+use crate::embedded::{EmbeddedDocument, EmbeddedSource};
 use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
@@ -205,6 +206,31 @@ pub fn from_arrays(
     let mut writer = Writer::create(path)?;
     let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
     from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
+}
+
+/// Builds an index at `path` from documents that have their embeddings, of `dim` components.
+///
+/// # Errors
+/// Nothing is left at `path` after an error: [`Error::BadEmbeddings`] if embeddings of a document have another
+/// dimension or a component that is not finite, and the errors of [`from_documents`] except the encoder's.
+pub fn from_embedded(
+    dim: usize,
+    documents: &[EmbeddedDocument],
+    path: &Path,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<BuildReport> {
+    options.check()?;
+    let mut source = EmbeddedSource::new(dim, documents)?;
+    if documents.is_empty() {
+        return Err(Error::NoDocuments);
+    }
+    let mut writer = Writer::create(path)?;
+    for EmbeddedDocument { document, .. } in documents {
+        push_document(&mut writer, document, options.memory_budget)?;
+    }
+    let written = writer.finish_documents()?;
+    from_source(path, writer, &mut source, Some(&written), None, options, progress)
 }
 
 /// Prepares an index of texts, with words if the options have a language.

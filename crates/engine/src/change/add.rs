@@ -3,6 +3,7 @@
 use super::compact::{merge_by, within};
 use super::{AddOptions, ChangeReport, index_of, manifest_of};
 use crate::build::{Arrays, compress, pipeline, push_document, push_ids};
+use crate::embedded::{EmbeddedDocument, EmbeddedSource};
 use crate::progress::{Progress, Stage};
 use crate::queries::{check_fingerprint, encoder_of};
 use crate::source::{ArraySource, Pooled, Source, TextSource};
@@ -21,6 +22,8 @@ pub enum Additions<'a> {
     Documents(Box<dyn Iterator<Item = Result<Document>> + 'a>),
     /// Embeddings in files. Without ids, passages are numbered on from the number of passages ever added.
     Arrays(&'a Arrays),
+    /// Documents in memory with their embeddings.
+    Embedded(&'a [EmbeddedDocument]),
 }
 
 /// Adds passages to the index at `path`, compressed with its codec, or replaces those that have their ids.
@@ -34,6 +37,7 @@ pub enum Additions<'a> {
 ///   that replace others.
 /// - The errors of [`Engine::encoder`](crate::Engine::encoder), of [`collection::read`] and of
 ///   [`build::from_documents`](crate::build::from_documents).
+/// - [`Error::BadEmbeddings`] if embeddings of a document in memory do not fit the index.
 /// - [`Error::Npy`] if an array is malformed, or its embeddings have another dimension than the index.
 pub fn add(
     path: &Path,
@@ -65,6 +69,7 @@ pub(crate) fn add_to(
     };
     let committed = match additions {
         Additions::Arrays(arrays) => add_arrays(writer, engine, arrays, options, progress)?,
+        Additions::Embedded(documents) => add_embedded(writer, engine, documents, options, progress)?,
         Additions::Collection(collection) => {
             let encoder = encoder_for(&writer)?;
             let mut stage = Stage::new(progress, "read", "passages", None);
@@ -182,6 +187,24 @@ fn add_arrays(
         tracing::warn!("the passages added as embeddings have no text in this index of texts");
     }
     push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
+    append(writer, engine, &mut source, options, progress)
+}
+
+fn add_embedded(
+    mut writer: Writer,
+    engine: Option<&Engine>,
+    documents: &[EmbeddedDocument],
+    options: &AddOptions,
+    progress: &dyn Progress,
+) -> Result<Committed> {
+    let mut source = EmbeddedSource::new(index_of(&writer).dim(), documents)?;
+    if documents.is_empty() {
+        return Err(Error::NoDocuments);
+    }
+    for EmbeddedDocument { document, .. } in documents {
+        push_document(&mut writer, document, options.memory_budget)?;
+    }
+    writer.finish_documents()?;
     append(writer, engine, &mut source, options, progress)
 }
 

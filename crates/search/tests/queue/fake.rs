@@ -1,6 +1,6 @@
 //! Searcher without an index, whose searches can be held.
 
-use selvedge_backend::Pid;
+use selvedge_backend::{Pid, Similarities};
 use selvedge_index::Index;
 use selvedge_search::{Error, Filter, Hit, PassageSet, Ranking, Result, Search, SearchParams};
 use std::sync::{Arc, Condvar, Mutex};
@@ -121,6 +121,10 @@ impl Search for Fake {
     }
 
     fn followed(&self, _: &Index) -> Result<Box<dyn Search>> {
+        unimplemented!()
+    }
+
+    fn similarities(&self, _: &[f32], _: Pid) -> Result<Similarities> {
         unimplemented!()
     }
 

@@ -1,0 +1,41 @@
+// Filters: the expression that was typed, and the values of facets that were clicked.
+
+const WORDS = new Set("AND OR NOT IN BETWEEN LIKE IS NULL TRUE FALSE".split(" "));
+
+/** A key as filters write it: names joined by dots, in double quotes if they need them. */
+export function quotedKey(key) {
+  const name = (part) =>
+    /^[\p{L}_][\p{L}\p{N}_-]*$/u.test(part) && !WORDS.has(part.toUpperCase()) ? part : `"${part.replaceAll('"', '""')}"`;
+  return key.split(".").map(name).join(".");
+}
+
+/** A value as filters write it. */
+export function quotedValue(value) {
+  if (typeof value === "boolean") return value ? "TRUE" : "FALSE";
+  return typeof value === "number" ? String(value) : `'${String(value).replaceAll("'", "''")}'`;
+}
+
+/** The condition of one facet's value. */
+export const condition = ([key, value]) => `${quotedKey(key)} = ${quotedValue(value)}`;
+
+/** Joins the expression and the facets; `undefined` if there is no condition. */
+export function joined(where, facets) {
+  const typed = where.trim();
+  const parts = facets.map(condition);
+  if (typed && parts.length) parts.unshift(`(${typed})`);
+  else if (typed) parts.push(typed);
+  return parts.length ? parts.join(" AND ") : undefined;
+}
+
+const MAX_FACETS = 5;
+const MAX_FACET_VALUES = 2000;
+
+/** Keys whose values group passages: several values, and several passages for most of them. Few values come first. */
+export function facetKeys(columns) {
+  const groups = columns.filter(
+    ({ kind, values, passages }) =>
+      !["float", "long"].includes(kind) && values > 1 && values <= MAX_FACET_VALUES && 2 * values <= passages,
+  );
+  groups.sort((a, b) => a.values - b.values);
+  return [...new Set(groups.map(({ key }) => key))].slice(0, MAX_FACETS);
+}

@@ -1,0 +1,99 @@
+//! Settings of a server. Each may come from a flag, the environment or a TOML file: see the table in the README.
+
+use crate::auth::ApiKey;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of a server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the indexes that clients create. Without one, clients cannot create any.
+    pub data: Option<PathBuf>,
+    /// Indexes made elsewhere, served by the names of their folders.
+    pub indexes: Vec<PathBuf>,
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Device that scores passages and compresses: `cpu`, `cuda`, `cuda/1`.
+    pub device: String,
+    /// Model of the indexes that are created without naming one, and of requests without an index.
+    pub model: String,
+    /// Threads of reads; 0 for one per core.
+    pub threads: usize,
+    /// Threads of writes; 0 for half of the cores.
+    pub write_threads: usize,
+    /// Bytes of memory of a write, without the model.
+    pub memory_budget: u64,
+    /// Largest body of a request in bytes, but for bulk loads, which are streams.
+    pub max_body: usize,
+    /// Largest number of requests that are answered at the same time; more are refused with 503.
+    pub max_requests: usize,
+    /// Largest number of open connections; more wait to be accepted.
+    pub max_connections: usize,
+    /// Largest number of queries that wait for a model or an index; more are refused with 429.
+    pub max_waiting: usize,
+    /// Largest number of writes that wait for one index; more are refused with 429.
+    pub max_waiting_writes: usize,
+    /// Largest number of queries that are encoded or searched together.
+    pub max_batch: usize,
+    /// Longest time in milliseconds that a query waits under load for others to be encoded with it.
+    pub max_wait_ms: f64,
+    /// Longest time in milliseconds of a request, unless it names a shorter one. Writes and streams have none.
+    pub timeout_ms: u64,
+    /// Time in seconds for which a cursor keeps its generation.
+    pub cursor_ttl_s: u64,
+    /// Time in milliseconds after which changes by other processes are seen; 0 for never.
+    pub follow_ms: u64,
+    /// Whether an index trains another codec when what was added does not fit its own.
+    pub auto_retrain: bool,
+    /// Origins of other sites whose pages may call the API; `*` for all. Empty: none.
+    pub cors_origins: Vec<String>,
+    /// Keys of clients. Without any, every client may do everything.
+    pub keys: Vec<ApiKey>,
+    /// Certificate chain in PEM, for TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// Private key in PEM, for TLS.
+    pub tls_key: Option<PathBuf>,
+    /// Longest time in seconds in which open requests are answered after a signal to end.
+    pub drain_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: None,
+            indexes: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            device: "cpu".into(),
+            model: "shipped".into(),
+            threads: 0,
+            write_threads: 0,
+            memory_budget: 4 << 30,
+            max_body: 64 << 20,
+            max_requests: 1024,
+            max_connections: 4096,
+            max_waiting: 512,
+            max_waiting_writes: 64,
+            max_batch: 32,
+            max_wait_ms: 2.0,
+            timeout_ms: 30_000,
+            cursor_ttl_s: 300,
+            follow_ms: 1000,
+            auto_retrain: true,
+            cors_origins: Vec::new(),
+            keys: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            drain_s: 30,
+        }
+    }
+}
+
+impl Config {
+    /// Longest time of a request that asks for `timeout_ms`, if it does.
+    pub(crate) fn timeout(&self, timeout_ms: Option<u64>) -> Duration {
+        Duration::from_millis(timeout_ms.unwrap_or(self.timeout_ms).min(self.timeout_ms))
+    }
+}
