@@ -111,8 +111,8 @@ pub use rank::{Fusion, RankBy};
 #[cfg(feature = "cuda")]
 pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
-pub use selvedge_codec::CodecKind;
-pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision, TokenKind};
+pub use selvedge_codec::{CodecKind, plan::num_centroids as planned_centroids};
+pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind};
 pub use selvedge_index::{ColumnInfo, Document, Error as IndexError, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{

@@ -123,7 +123,10 @@ impl SearchOptions {
     }
 
     /// Checks that every number is at least 1.
-    pub(crate) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::BadOption`] with the first that is not.
+    pub fn check(&self) -> Result<()> {
         let numbers = [
             ("k", Some(self.k)),
             ("nprobe", self.nprobe),

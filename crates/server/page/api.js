@@ -93,12 +93,13 @@ async function json(response) {
 }
 
 /**
- * Yields `{event, data}` of a stream of server-sent events until it ends. It is read by fetch because an EventSource
- * cannot send an API key.
+ * Yields `{event, data}` of a stream of server-sent events until it ends; `onOpen` is called when the server has
+ * accepted it. It is read by fetch because an EventSource cannot send an API key.
  */
-export async function* events(path, signal) {
+export async function* events(path, { signal, onOpen } = {}) {
   const headers = { Accept: "text/event-stream" };
   const response = await send(path, { headers, signal, cache: "no-store", quiet: true });
+  onOpen?.();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let message = { event: "message", data: [] };

@@ -40,7 +40,9 @@ let lastId = 0;
 export const newId = (prefix) => `${prefix}-${(lastId += 1)}`;
 
 /** Makes a button that does not submit a form. */
-export const button = (label, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, label);
+export function button(label, onclick, attributes = {}) {
+  return el("button", { type: "button", onclick, ...attributes }, label);
+}
 
 const DIRECTIONS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\u200b]/g;
 

@@ -4,8 +4,8 @@ const WORDS = new Set("AND OR NOT IN BETWEEN LIKE IS NULL TRUE FALSE".split(" ")
 
 /** A key as filters write it: names joined by dots, in double quotes if they need them. */
 export function quotedKey(key) {
-  const name = (part) =>
-    /^[\p{L}_][\p{L}\p{N}_-]*$/u.test(part) && !WORDS.has(part.toUpperCase()) ? part : `"${part.replaceAll('"', '""')}"`;
+  const isBare = (part) => /^[\p{L}_][\p{L}\p{N}_-]*$/u.test(part) && !WORDS.has(part.toUpperCase());
+  const name = (part) => (isBare(part) ? part : `"${part.replaceAll('"', '""')}"`);
   return key.split(".").map(name).join(".");
 }
 

@@ -15,7 +15,7 @@ export function changed(what, name = null) {
   for (const listener of listeners) listener(what, name);
 }
 
-/** Loads the indexes. Events that were missed while there was no connection are made up for by this. */
+/** Loads the indexes. */
 export async function loadIndexes(options) {
   const { indexes } = await request("GET", "v1/indexes", undefined, options);
   store.indexes = new Map(indexes.map((index) => [index.name, index]));
@@ -30,8 +30,12 @@ export async function loadTasks() {
   changed("tasks");
 }
 
+/** Takes the tasks that came with an index. They may be older than what a task's own stream said: no end is undone. */
 export function addTasks(tasks) {
-  for (const task of tasks ?? []) store.tasks.set(task.id, task);
+  for (const task of tasks ?? []) {
+    const hasEnded = store.tasks.get(task.id)?.ended_ms && !task.ended_ms;
+    if (!hasEnded) store.tasks.set(task.id, task);
+  }
 }
 
 /** Takes a new state of an index. */
@@ -56,9 +60,7 @@ export async function followIndexes() {
   let wait = FIRST_WAIT_MS;
   for (;;) {
     try {
-      await loadIndexes({ quiet: true });
-      setLive(true);
-      for await (const { event, data } of events("v1/events")) {
+      for await (const { event, data } of events("v1/events", { onOpen: connected })) {
         wait = FIRST_WAIT_MS;
         if (event === "index") takeEvent(data);
       }
@@ -69,6 +71,13 @@ export async function followIndexes() {
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(2 * wait, MAX_WAIT_MS);
   }
+}
+
+/** Loads what changed before this connection. Later changes come as events. */
+function connected() {
+  setLive(true);
+  // A failure shows itself: the stream ends too.
+  loadIndexes({ quiet: true }).catch(() => {});
 }
 
 function takeEvent(index) {

@@ -42,7 +42,7 @@ pub struct Config {
     pub max_wait_ms: f64,
     /// Longest time in milliseconds of a request, unless it names a shorter one. Writes and streams have none.
     pub timeout_ms: u64,
-    /// Time in seconds for which a cursor keeps its generation.
+    /// Time in seconds for which cursors keep their generation after the next one was committed.
     pub cursor_ttl_s: u64,
     /// Time in milliseconds after which changes by other processes are seen; 0 for never.
     pub follow_ms: u64,
@@ -79,7 +79,7 @@ impl Default for Config {
             max_batch: 32,
             max_wait_ms: 2.0,
             timeout_ms: 30_000,
-            cursor_ttl_s: 300,
+            cursor_ttl_s: 60,
             follow_ms: 1000,
             auto_retrain: true,
             cors_origins: Vec::new(),

@@ -6,8 +6,8 @@
 
 use crate::error::{ApiError, Result};
 use crate::work::Pool;
-use selvedge::Encoder;
-use selvedge::TextKind;
+use selvedge::{Encoder, TextKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -84,7 +84,7 @@ fn serve(encoder: &Encoder, pool: &Pool, limits: Limits, mut requests: mpsc::Rec
         }
         was_shared = batch.len() > 1;
         let now = Instant::now();
-        // Nobody waits for the others any more.
+        // The clients of the others have gone away, or were told that their time is over.
         batch.retain(|request| request.deadline > now && !request.reply.is_closed());
         metrics::histogram!("selvedge_encode_batch_texts").record(batch.len() as f64);
         for request in &batch {
@@ -93,7 +93,8 @@ fn serve(encoder: &Encoder, pool: &Pool, limits: Limits, mut requests: mpsc::Rec
         for kind in [TextKind::Query, TextKind::Passage] {
             let (now, later) = std::mem::take(&mut batch).into_iter().partition(|request| request.kind == kind);
             batch = later;
-            pool.install(|| answer(encoder, kind, now));
+            // A panic drops the requests of the batch, which is their answer.
+            let _ = catch_unwind(AssertUnwindSafe(|| pool.install(|| answer(encoder, kind, now))));
         }
         metrics::histogram!("selvedge_encode_seconds").record(now.elapsed().as_secs_f64());
     }

@@ -1,1 +1,93 @@
-//! Server.
+//! HTTP server of late-interaction retrieval: indexes that live, search, explanations, a page.
+//!
+//! **In:** a [`Config`]. **Out:** answers, until the process is asked to end. The README has the routes.
+//!
+//! ```text
+//! request ──router──> routes ──> encoding (a queue per model) ──> search queue ──> hits      pool of reads
+//!                       └──────> served: writes of one index, one at a time                  pool of writes
+//! ```
+//!
+//! The async threads parse, wait and write; all computation runs on two rayon pools ([`work`]), so that reads never
+//! wait for writes. A search answers from the generation that was committed last; a write is one commit, and answers
+//! with its generation.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod changes;
+mod config;
+mod cursor;
+mod encoding;
+mod error;
+mod listen;
+mod metrics;
+mod models;
+mod page;
+mod router;
+mod routes;
+mod served;
+mod state;
+mod tasks;
+mod work;
+
+pub use auth::{ApiKey, Role, hash, new_key};
+pub use config::Config;
+pub use error::{ApiError, Result};
+pub use router::router;
+pub use state::App;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Serves until `end` resolves; then answers the requests that are open, and returns.
+///
+/// `started` is called with the address once requests are accepted.
+///
+/// # Errors
+/// If an index, a certificate or the address cannot be used.
+pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl Future<Output = ()>) -> Result<()> {
+    let tls = listen::tls(&config)?;
+    let address = config.listen;
+    let unusable = |error| ApiError::bad_request(format!("{address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let address = listener.local_addr().map_err(unusable)?;
+    let opening = tokio::task::spawn_blocking(move || App::new(config));
+    let app = opening.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    started(address);
+    let following = tokio::spawn(follow(Arc::clone(&app)));
+    let of_end = Arc::clone(&app);
+    let ended = async move {
+        end.await;
+        of_end.is_ready.store(false, Ordering::Release);
+    };
+    listen::serve(listener, router(&app), tls, &app.config, ended).await;
+    following.abort();
+    // Writes were acknowledged only when they were committed; those that wait for no client end here.
+    for served in app.indexes() {
+        served.last_write().await;
+    }
+    Ok(())
+}
+
+/// Follows to changes of other processes, from time to time.
+async fn follow(app: Arc<App>) {
+    let upkeep = metrics::start();
+    let pause = Duration::from_millis(if app.config.follow_ms == 0 { 1000 } else { app.config.follow_ms });
+    loop {
+        tokio::time::sleep(pause).await;
+        upkeep.run_upkeep();
+        if app.config.follow_ms == 0 {
+            continue;
+        }
+        for served in app.indexes() {
+            let of_pool = Arc::clone(&served);
+            match app.reads.run(move || of_pool.follow()).await {
+                Ok(Ok(true)) => app.notify(&served.name),
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) | Err(error) => tracing::warn!(index = served.name, "not followed: {error}"),
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
@@ -76,6 +76,7 @@ pub struct TaskInfo {
 pub struct Task {
     info: watch::Sender<TaskInfo>,
     is_cancelled: AtomicBool,
+    outcome: OnceLock<Result<Value>>,
 }
 
 impl Task {
@@ -87,6 +88,11 @@ impl Task {
     /// Receives each change of what is known.
     pub(crate) fn watch(&self) -> watch::Receiver<TaskInfo> {
         self.info.subscribe()
+    }
+
+    /// The result or the error of a task that has ended.
+    pub(crate) fn outcome(&self) -> Result<Value> {
+        self.outcome.get().cloned().unwrap_or_else(|| Err(ApiError::internal("the task was dropped")))
     }
 
     /// Asks the task to stop.
@@ -104,7 +110,8 @@ impl Task {
     }
 
     /// Notes the result.
-    pub(crate) fn end(&self, result: &Result<Value>) {
+    pub(crate) fn end(&self, result: Result<Value>) {
+        let result = self.outcome.get_or_init(|| result);
         self.info.send_modify(|info| {
             info.ended_ms = Some(now_ms());
             match result {
@@ -154,7 +161,7 @@ impl Tasks {
             created_ms: now_ms(),
             ended_ms: None,
         };
-        let task = Arc::new(Task { info: watch::Sender::new(info), is_cancelled: AtomicBool::new(false) });
+        let task = Arc::new(Task { info: watch::Sender::new(info), is_cancelled: AtomicBool::new(false), outcome: OnceLock::new() });
         let mut by_id = self.lock();
         by_id.insert(id, Arc::clone(&task));
         let ended: Vec<u64> =

@@ -1,0 +1,170 @@
+//! Changes of an index, as tasks of its write queue.
+
+use crate::error::{ApiError, Result};
+use crate::served::Served;
+use crate::state::App;
+use crate::tasks::Task;
+use selvedge::change::{CompactOptions, Retrain, compact};
+use selvedge::{AddOptions, Additions, ChangeReport, Document, EmbeddedDocument, SearchOptions};
+use selvedge::{build, planned_centroids};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Growth of the planned number of centroids above which an index trains another codec: sixteen times the tokens.
+const GROWTH: usize = 4;
+
+/// Documents of a write.
+pub(crate) enum Documents {
+    /// Texts, to be encoded by the model of the index.
+    Texts(Vec<Document>),
+    /// Documents with embeddings of this dimension.
+    Embedded(usize, Vec<EmbeddedDocument>),
+}
+
+impl Documents {
+    /// Leaves the last one of those with one id.
+    fn without_repeats(self) -> Self {
+        fn last<T>(mut documents: Vec<T>, id: impl Fn(&T) -> &String) -> Vec<T> {
+            let mut seen = HashSet::new();
+            documents.reverse();
+            documents.retain(|document| seen.insert(id(document).clone()));
+            documents.reverse();
+            documents
+        }
+        match self {
+            Self::Texts(documents) => Self::Texts(last(documents, |document| &document.id)),
+            Self::Embedded(dim, documents) => Self::Embedded(dim, last(documents, |document| &document.document.id)),
+        }
+    }
+}
+
+/// Adds documents, and makes the index of the first ones.
+pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents, replace: bool) -> Result<Value> {
+    let documents = if replace { documents.without_repeats() } else { documents };
+    let Ok(open) = served.open() else { return first(app, served, task, documents) };
+    let options = AddOptions {
+        memory_budget: app.config.memory_budget,
+        device: app.device,
+        replace,
+        ..AddOptions::default()
+    };
+    let report = match documents {
+        Documents::Texts(documents) => {
+            let documents = Box::new(documents.into_iter().map(Ok));
+            open.engine.add(Additions::Documents(documents), &options, task)?
+        }
+        Documents::Embedded(_, documents) => open.engine.add(Additions::Embedded(&documents), &options, task)?,
+    };
+    served.followed(&open);
+    if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(&open.engine)) {
+        served.ask_for_codec();
+    }
+    Ok(change(&report))
+}
+
+/// Builds the index of the first documents.
+fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Result<Value> {
+    let mut options = served.settings.build_options(app)?;
+    let report = match documents {
+        Documents::Texts(documents) => {
+            if served.settings.dim.is_some() {
+                let message = "this index was created with dim: it takes embeddings, not texts";
+                return Err(ApiError::bad_request(message));
+            }
+            let model = app.models.named(&options.model)?;
+            let documents = documents.into_iter().map(Ok);
+            build::from_documents(documents, &served.path, model.encoder(), &options, task)?
+        }
+        Documents::Embedded(dim, documents) => {
+            if served.settings.dim.is_some_and(|expected| expected != dim) {
+                let expected = served.settings.dim.unwrap_or_default();
+                return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected, found: dim }).into());
+            }
+            options.language = None;
+            build::from_embedded(dim, &documents, &served.path, &options, task)?
+        }
+    };
+    served.load(app)?;
+    Ok(json!({
+        "generation": report.generation,
+        "added": report.passages,
+        "deleted": 0,
+        "passages": report.passages,
+        "tokens": report.tokens,
+        "truncated": report.truncated,
+        "drift": null,
+    }))
+}
+
+/// Deletes passages by their ids. Ids that the index does not have are ignored.
+pub(crate) fn delete(served: &Served, ids: &[String]) -> Result<Value> {
+    let open = served.open()?;
+    let report = open.engine.delete(ids, true)?;
+    served.followed(&open);
+    Ok(change(&report))
+}
+
+/// Ids of the passages for which a filter is true.
+pub(crate) fn matching(served: &Served, options: &SearchOptions) -> Result<Vec<String>> {
+    let snapshot = served.open()?.engine.snapshot();
+    let Some(set) = snapshot.passages(options)? else { return Ok(Vec::new()) };
+    let mut documents = snapshot.index().documents().reader();
+    let id = |pid| documents.id(pid).map_err(|error| selvedge::Error::from(error).into());
+    set.pids().map(id).collect()
+}
+
+/// Merges segments, and trains another codec if asked to.
+pub(crate) fn merge(app: &App, served: &Served, task: &Task, retrains: bool) -> Result<Value> {
+    let open = served.open()?;
+    let snapshot = open.engine.snapshot();
+    let retrain = match (retrains, snapshot.index().encoder().is_some()) {
+        (false, _) => Retrain::No,
+        (true, true) => Retrain::FromText,
+        (true, false) => Retrain::FromStored,
+    };
+    drop(snapshot);
+    let options = CompactOptions {
+        memory_budget: app.config.memory_budget,
+        device: app.device,
+        retrain,
+        ..CompactOptions::default()
+    };
+    let report = match compact(&served.path, &options, task) {
+        // Passages that were added as embeddings have no text: their stored embeddings are good enough.
+        Err(selvedge::Error::WithoutText { .. }) => {
+            compact(&served.path, &CompactOptions { retrain: Retrain::FromStored, ..options }, task)?
+        }
+        other => other?,
+    };
+    open.engine.refresh()?;
+    served.followed(&open);
+    Ok(json!(report))
+}
+
+/// Trains another codec, after a write that asked for one.
+pub(crate) fn retrain(app: &Arc<App>, served: &Arc<Served>) {
+    let work = |app: &App, served: &Served, task: &Task| merge(app, served, task, true);
+    if let Err(error) = served.queue_write(app, crate::tasks::TaskKind::Compact, work) {
+        tracing::warn!(index = served.name, "no other codec is trained now: {error}");
+    }
+}
+
+/// Whether an index has so many tokens that it would be built with far more centroids.
+fn has_outgrown(engine: &selvedge::Engine) -> bool {
+    let snapshot = engine.snapshot();
+    let index = snapshot.index();
+    planned_centroids(index.num_tokens() as usize) >= GROWTH * index.manifest().codec.num_centroids
+}
+
+fn change(report: &ChangeReport) -> Value {
+    json!({
+        "generation": report.generation,
+        "added": report.added,
+        "deleted": report.deleted,
+        "passages": report.passages,
+        "tokens": report.tokens,
+        "truncated": report.truncated,
+        "drift": report.drift,
+    })
+}

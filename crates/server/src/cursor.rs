@@ -1,0 +1,109 @@
+//! Cursors: what a client has seen of a search, so that the next page goes on from there.
+//!
+//! A cursor is a text that the client sends with the same request again. It holds the generation that answered and the
+//! passages that were returned, so that the server keeps nothing for a search that nobody continues. Generations are
+//! kept for a while ([`Generations`]), in which pids stay.
+
+use crate::error::{ApiError, Result};
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use selvedge::Snapshot;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most generations of an index that are kept at a time.
+const MOST_GENERATIONS: usize = 8;
+
+/// What a client has seen of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// Generation that answered.
+    pub(crate) generation: u32,
+    /// Passages that were returned.
+    pub(crate) returned: Vec<u32>,
+}
+
+impl Cursor {
+    /// Writes the cursor as a text.
+    pub(crate) fn to_text(&self) -> String {
+        let numbers = std::iter::once(&self.generation).chain(&self.returned);
+        URL_SAFE_NO_PAD.encode(numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// Reads the text of a cursor.
+    pub(crate) fn from_text(text: &str) -> Result<Self> {
+        let bad = || ApiError::bad_request("this is no cursor of this server");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        let mut numbers = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        match (numbers.next(), rest) {
+            (Some(generation), []) => Ok(Self { generation, returned: numbers.collect() }),
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// The last generations of an index, kept for clients that page through results.
+pub(crate) struct Generations {
+    ttl: Duration,
+    kept: Mutex<VecDeque<(Instant, Arc<Snapshot>)>>,
+}
+
+impl Generations {
+    /// Keeps each generation for `ttl` after the next one was committed.
+    pub(crate) fn new(ttl: Duration) -> Self {
+        Self { ttl, kept: Mutex::default() }
+    }
+
+    /// Notes the generation that answers from now on, and frees those that are too old.
+    pub(crate) fn push(&self, snapshot: Arc<Snapshot>) {
+        // Freed outside of the lock: the last reference frees a generation, which takes a while.
+        let mut freed = Vec::new();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match kept.back_mut() {
+            Some((since, last)) if Arc::ptr_eq(last, &snapshot) => *since = now,
+            _ => kept.push_back((now, snapshot)),
+        }
+        while kept.len() > MOST_GENERATIONS || kept.len() > 1 && kept[0].0.elapsed() > self.ttl {
+            freed.extend(kept.pop_front());
+        }
+        drop(kept);
+    }
+
+    /// The generation of a number.
+    ///
+    /// # Errors
+    /// 410 if it is not kept any more.
+    pub(crate) fn get(&self, generation: u32) -> Result<Arc<Snapshot>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|(_, snapshot)| snapshot.generation() == generation);
+        found.map(|(_, snapshot)| Arc::clone(snapshot)).ok_or_else(|| {
+            let message = format!("the cursor has expired: generation {generation} is not kept any more; search again");
+            ApiError::new(StatusCode::GONE, "CURSOR_EXPIRED", message)
+        })
+    }
+
+    /// Frees all generations.
+    pub(crate) fn clear(&self) {
+        let freed = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(freed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text() {
+        for cursor in [Cursor::default(), Cursor { generation: 7, returned: vec![0, u32::MAX, 3] }] {
+            assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
+        }
+        for bad in ["", "AAA", "AAAAAAA", "not a cursor", "é"] {
+            assert_eq!(Cursor::from_text(bad).unwrap_err().status, StatusCode::BAD_REQUEST, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Models: each is loaded once, whatever number of indexes uses it.
+
+use crate::encoding::{EncodeQueue, Limits};
+use crate::error::Result;
+use crate::work::Pool;
+use selvedge::{Encoder, Engine, LoadOptions};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Model and the lengths that it is loaded with.
+type Key = (String, Option<usize>, Option<usize>);
+
+/// Models that are loaded, with the queues in front of them. A model is freed with its last user.
+pub struct Models {
+    pool: Pool,
+    limits: Limits,
+    loaded: Mutex<HashMap<Key, Weak<EncodeQueue>>>,
+}
+
+impl Models {
+    /// Loads no model yet. They run on `pool`.
+    pub(crate) fn new(pool: Pool, limits: Limits) -> Self {
+        Self { pool, limits, loaded: Mutex::default() }
+    }
+
+    /// The model of an index, which the engine uses from now on.
+    pub(crate) fn of_index(&self, engine: &Engine) -> Result<Arc<EncodeQueue>> {
+        let snapshot = engine.snapshot();
+        let made_by = snapshot.index().encoder().ok_or(selvedge::Error::NoEncoder)?;
+        let lengths = (Some(made_by.query_maxlen), Some(made_by.passage_maxlen));
+        let queue = self.get((made_by.model.clone(), lengths.0, lengths.1))?;
+        engine.share_encoder(queue.encoder())?;
+        Ok(queue)
+    }
+
+    /// A model by its name, with its own lengths.
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<EncodeQueue>> {
+        self.get((name.to_owned(), None, None))
+    }
+
+    fn get(&self, key: Key) -> Result<Arc<EncodeQueue>> {
+        // Held while a model is loaded: whoever needs the same one waits for it.
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = loaded.get(&key).and_then(Weak::upgrade) {
+            return Ok(queue);
+        }
+        let (model, query_maxlen, passage_maxlen) = &key;
+        let options = LoadOptions { query_maxlen: *query_maxlen, passage_maxlen: *passage_maxlen, ..Default::default() };
+        let encoder = Encoder::load(model, &options).map_err(selvedge::Error::from)?;
+        let queue = Arc::new(EncodeQueue::new(Arc::new(encoder), self.pool.clone(), self.limits)?);
+        loaded.retain(|_, queue| queue.strong_count() > 0);
+        loaded.insert(key, Arc::downgrade(&queue));
+        Ok(queue)
+    }
+}

@@ -1,0 +1,332 @@
+//! Documents: add, replace, look up, delete, load in bulk.
+
+use super::input::{EmbeddingsInput, Json, filter, id};
+use crate::changes::{self, Documents};
+use crate::error::{ApiError, ErrorBody, Result};
+use crate::served::Served;
+use crate::state::App;
+use crate::tasks::{Task, TaskKind, TaskState};
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use selvedge::{Document, EmbeddedDocument, SearchOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Documents and bytes of a bulk load that are committed together.
+const BULK_DOCUMENTS: usize = 2048;
+const BULK_BYTES: usize = 8 << 20;
+/// Most failed lines that the report of a bulk load names.
+const MOST_FAILED: usize = 1000;
+
+/// A document.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DocumentInput {
+    /// Name of the document in its index: a text, or a number.
+    #[serde(deserialize_with = "id")]
+    id: String,
+    /// Text, which the model of the index encodes.
+    #[serde(default)]
+    text: Option<String>,
+    /// Metadata: an object.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    /// Embeddings that were made elsewhere, instead of the model's.
+    #[serde(default)]
+    embeddings: Option<EmbeddingsInput>,
+}
+
+/// Documents to add.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddRequest {
+    /// Documents: all with embeddings, or none.
+    documents: Vec<DocumentInput>,
+    /// Whether a document replaces the one that has its id, true by default; otherwise it is refused.
+    #[serde(default = "yes")]
+    replace: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Documents to delete.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DeleteRequest {
+    /// Their ids; those that the index does not have are ignored.
+    ids: Option<Vec<String>>,
+    /// A condition on their metadata, instead of ids: a text or JSON.
+    #[serde(rename = "where")]
+    #[schema(value_type = Option<Value>)]
+    filter: Option<Value>,
+}
+
+/// How a write answers.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WriteQuery {
+    /// Whether it answers when it is committed, true by default; otherwise with its task, at once.
+    #[serde(default = "yes")]
+    #[param(required = false)]
+    wait: bool,
+}
+
+/// A document by its id.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub(crate) struct IdQuery {
+    /// Id of the document.
+    id: String,
+}
+
+/// A line of a bulk load that failed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct FailedLine {
+    line: usize,
+    code: String,
+    message: String,
+}
+
+/// Adds documents, or replaces those that have their ids, in one commit.
+#[utoipa::path(post, path = "/v1/indexes/{name}/documents", tag = "documents", request_body = AddRequest,
+    params(("name" = String, Path, description = "Name of the index"), WriteQuery), responses(
+    (status = 200, body = Object, description = "Committed"),
+    (status = 202, body = crate::tasks::TaskInfo, description = "Waits, with wait=false"),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn add(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(query): Query<WriteQuery>,
+    Json(request): Json<AddRequest>,
+) -> Result<Response> {
+    let served = app.index(&name)?;
+    let documents = documents(request.documents)?;
+    let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, request.replace);
+    answer(served.queue_write(&app, TaskKind::Add, work)?, query.wait).await
+}
+
+/// Deletes documents by their ids, or by a condition on their metadata, in one commit.
+#[utoipa::path(post, path = "/v1/indexes/{name}/delete", tag = "documents", request_body = DeleteRequest,
+    params(("name" = String, Path, description = "Name of the index"), WriteQuery), responses(
+    (status = 200, body = Object, description = "Committed"),
+    (status = 202, body = crate::tasks::TaskInfo, description = "Waits, with wait=false"),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(query): Query<WriteQuery>,
+    Json(request): Json<DeleteRequest>,
+) -> Result<Response> {
+    let served = app.index(&name)?;
+    served.open()?;
+    let condition = match (&request.ids, request.filter) {
+        (Some(_), None) => None,
+        (None, Some(condition)) => Some(Arc::new(filter(condition)?)),
+        _ => return Err(ApiError::bad_request("give ids, or where")),
+    };
+    let work = move |_: &App, served: &Served, _: &Task| {
+        let ids = match condition {
+            Some(filter) => {
+                changes::matching(served, &SearchOptions { filter: Some(filter), ..SearchOptions::default() })?
+            }
+            None => request.ids.unwrap_or_default(),
+        };
+        changes::delete(served, &ids)
+    };
+    answer(served.queue_write(&app, TaskKind::Delete, work)?, query.wait).await
+}
+
+/// Returns a document by its id.
+#[utoipa::path(get, path = "/v1/indexes/{name}/documents", tag = "documents",
+    params(("name" = String, Path, description = "Name of the index"), IdQuery), responses(
+    (status = 200, body = Object), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(query): Query<IdQuery>,
+) -> Result<axum::Json<Value>> {
+    let open = app.index(&name)?.open()?;
+    let found = app.reads.run(move || {
+        let snapshot = open.engine.snapshot();
+        let pid = snapshot.index().pid(&query.id)?.ok_or_else(|| ApiError::no_document(&query.id))?;
+        let Document { id, text, metadata } = snapshot.index().document(pid)?;
+        Ok::<_, ApiError>(json!({"id": id, "text": text, "metadata": metadata}))
+    });
+    Ok(axum::Json(found.await??))
+}
+
+/// Adds documents from a stream of JSON lines, in several commits. A line that fails is named in the report, and the
+/// others go on.
+#[utoipa::path(post, path = "/v1/indexes/{name}/bulk", tag = "documents",
+    request_body(content = String, content_type = "application/x-ndjson"),
+    params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = Object),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn bulk(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<axum::Json<Value>> {
+    let served = app.index(&name)?;
+    let mut load = Load { app, served, report: Report::default(), chunk: Vec::new(), bytes: 0 };
+    let mut stream = body.into_data_stream();
+    let (mut line, mut number) = (Vec::new(), 0);
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|error| ApiError::bad_request(format!("the stream broke: {error}")))?;
+        for piece in part.split_inclusive(|&byte| byte == b'\n') {
+            line.extend_from_slice(piece);
+            if line.len() > load.app.config.max_body {
+                return Err(ApiError::bad_request(format!("line {} is longer than max_body", number + 1)));
+            }
+            if line.ends_with(b"\n") {
+                number += 1;
+                load.line(number, &line).await?;
+                line.clear();
+            }
+        }
+    }
+    load.line(number + 1, &line).await?;
+    load.commit().await?;
+    Ok(axum::Json(load.report.json()))
+}
+
+/// Counts of a bulk load.
+#[derive(Default)]
+struct Report {
+    generation: u32,
+    added: u64,
+    deleted: u64,
+    num_failed: usize,
+    failed: Vec<FailedLine>,
+}
+
+/// A bulk load that goes on.
+struct Load {
+    app: Arc<App>,
+    served: Arc<Served>,
+    report: Report,
+    /// Lines that are not committed yet, with their numbers.
+    chunk: Vec<(usize, DocumentInput)>,
+    bytes: usize,
+}
+
+impl Load {
+    /// Takes a line. The client waits while a full chunk is committed.
+    async fn line(&mut self, number: usize, line: &[u8]) -> Result<()> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        match serde_json::from_slice::<DocumentInput>(line) {
+            Err(error) => self.report.fail(number, &ApiError::bad_request(error.to_string())),
+            Ok(document) => {
+                self.chunk.push((number, document));
+                self.bytes += line.len();
+            }
+        }
+        if self.chunk.len() >= BULK_DOCUMENTS || self.bytes >= BULK_BYTES {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Commits the chunk; if it is refused, its halves, until the lines that are to blame are alone.
+    async fn commit(&mut self) -> Result<()> {
+        self.bytes = 0;
+        let mut parts = vec![std::mem::take(&mut self.chunk)];
+        while let Some(mut part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match self.write(part.clone()).await {
+                Ok(change) => self.report.add(&change),
+                Err(error) if !error.status.is_client_error() || error.code == "RATE_LIMITED" => return Err(error),
+                Err(error) if part.len() == 1 => self.report.fail(part[0].0, &error),
+                Err(_) => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, part: Vec<(usize, DocumentInput)>) -> Result<Value> {
+        let documents = documents(part.into_iter().map(|(_, document)| document).collect())?;
+        let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, true);
+        ended(self.served.queue_write(&self.app, TaskKind::Add, work)?).await
+    }
+}
+
+impl Report {
+    fn add(&mut self, change: &Value) {
+        let count = |key: &str| change[key].as_u64().unwrap_or(0);
+        self.generation = count("generation") as u32;
+        self.added += count("added");
+        self.deleted += count("deleted");
+    }
+
+    fn fail(&mut self, line: usize, error: &ApiError) {
+        self.num_failed += 1;
+        if self.failed.len() < MOST_FAILED {
+            self.failed.push(FailedLine { line, code: error.code.into(), message: error.message.clone() });
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "generation": self.generation,
+            "added": self.added,
+            "deleted": self.deleted,
+            "num_failed": self.num_failed,
+            "failed": self.failed,
+        })
+    }
+}
+
+/// Reads the documents of a request.
+fn documents(inputs: Vec<DocumentInput>) -> Result<Documents> {
+    let with = inputs.iter().filter(|input| input.embeddings.is_some()).count();
+    if with != 0 && with != inputs.len() {
+        return Err(ApiError::bad_request("some documents have embeddings and others not; send them apart"));
+    }
+    if with == 0 {
+        let text = |input: DocumentInput| {
+            let missing = || ApiError::bad_request(format!("document {:?} has neither text nor embeddings", input.id));
+            let text = input.text.ok_or_else(missing)?;
+            Ok(Document { id: input.id, text, metadata: input.metadata })
+        };
+        return Ok(Documents::Texts(inputs.into_iter().map(text).collect::<Result<_>>()?));
+    }
+    let (mut dim, mut documents) = (0, Vec::new());
+    for DocumentInput { id, text, metadata, embeddings } in inputs {
+        let (embeddings, found) = embeddings.map_or(Ok((Vec::new(), 0)), EmbeddingsInput::rows)?;
+        if dim != 0 && found != 0 && found != dim {
+            return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected: dim, found }).into());
+        }
+        dim = dim.max(found);
+        let document = Document { id, text: text.unwrap_or_default(), metadata };
+        documents.push(EmbeddedDocument { document, embeddings });
+    }
+    Ok(Documents::Embedded(dim, documents))
+}
+
+/// Answers when a task has ended, or at once.
+async fn answer(task: Arc<Task>, waits: bool) -> Result<Response> {
+    match waits {
+        true => Ok(axum::Json(ended(task).await?).into_response()),
+        false => Ok((StatusCode::ACCEPTED, axum::Json(task.info())).into_response()),
+    }
+}
+
+/// Waits for the end of a task, and returns its result or its error.
+async fn ended(task: Arc<Task>) -> Result<Value> {
+    let mut watch = task.watch();
+    let is_over = |state| matches!(state, TaskState::Done | TaskState::Failed | TaskState::Cancelled);
+    let _ = watch.wait_for(|info| is_over(info.state)).await;
+    task.outcome()
+}

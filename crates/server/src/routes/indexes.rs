@@ -1,0 +1,214 @@
+//! Indexes: list, create, describe, delete, merge.
+
+use super::input::Json;
+use crate::changes;
+use crate::error::{ApiError, ErrorBody, Result};
+use crate::served::{IndexSettings, Served};
+use crate::state::App;
+use crate::tasks::{TaskInfo, TaskKind, TaskState};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// An index.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct IndexInfo {
+    /// Name.
+    name: String,
+    /// `empty` before the first documents, then `ready`.
+    #[schema(example = "ready")]
+    state: &'static str,
+    /// Generation; 0 in an empty index.
+    generation: u32,
+    /// Passages.
+    passages: u32,
+    /// Deleted passages whose bytes are not freed yet.
+    deleted: u32,
+    /// Embeddings.
+    tokens: u64,
+    /// Segments.
+    segments: usize,
+    /// Components of an embedding.
+    dim: Option<usize>,
+    /// Bits per residual component.
+    nbits: Option<u8>,
+    /// Centroids.
+    centroids: usize,
+    /// Model of the texts; null in an index of embeddings.
+    model: Option<String>,
+    /// Language of the words; null without words.
+    #[schema(value_type = Option<String>)]
+    language: Value,
+    /// Bytes on disk.
+    bytes: u64,
+    /// Bytes per embedding of all that a search reads.
+    bytes_per_vector: Option<f64>,
+    /// Keys of the metadata.
+    metadata_keys: Vec<String>,
+    /// Writes that wait or run.
+    waiting_writes: usize,
+    /// Tasks that wait or run.
+    tasks: Vec<TaskInfo>,
+}
+
+/// All indexes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct IndexList {
+    /// Indexes by name.
+    indexes: Vec<IndexInfo>,
+}
+
+/// A new index.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateRequest {
+    /// Name: letters, digits, `.`, `_` and `-`.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    name: String,
+    /// Model of its texts; the model of the server by default.
+    model: Option<String>,
+    /// Bits per residual component: 0, 1, 2, 4 or 8.
+    nbits: Option<u8>,
+    /// Language of the words for BM25, or `none`.
+    language: Option<String>,
+    /// Factor by which tokens are pooled.
+    pool: Option<usize>,
+    /// Components of an embedding, of an index without a model.
+    dim: Option<usize>,
+}
+
+/// How segments are merged.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CompactRequest {
+    /// Whether another codec is trained on all passages.
+    retrain: bool,
+}
+
+/// Describes an index. Reads the directory of its columns, no more.
+pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
+    let tasks = app.tasks.list(Some(&served.name));
+    let is_open = |task: &TaskInfo| matches!(task.state, TaskState::Waiting | TaskState::Running);
+    let empty = IndexInfo {
+        name: served.name.clone(),
+        state: "empty",
+        generation: 0,
+        passages: 0,
+        deleted: 0,
+        tokens: 0,
+        segments: 0,
+        dim: served.settings.dim,
+        nbits: served.settings.nbits,
+        centroids: 0,
+        model: served.settings.model.clone(),
+        language: json!(served.settings.language),
+        bytes: 0,
+        bytes_per_vector: None,
+        metadata_keys: Vec::new(),
+        waiting_writes: served.waiting_writes(),
+        tasks: tasks.into_iter().filter(is_open).collect(),
+    };
+    let Ok(open) = served.open() else { return empty };
+    let snapshot = open.engine.snapshot();
+    let (index, manifest) = (snapshot.index(), snapshot.index().manifest());
+    let columns = index.columns().unwrap_or_default();
+    let mut metadata_keys: Vec<String> = columns.into_iter().map(|column| column.key).collect();
+    metadata_keys.dedup();
+    IndexInfo {
+        state: "ready",
+        generation: index.generation(),
+        passages: index.num_passages(),
+        deleted: index.num_pids() - index.num_passages(),
+        tokens: index.num_tokens(),
+        segments: index.segments().len(),
+        dim: Some(manifest.codec.dim),
+        nbits: Some(manifest.codec.nbits),
+        centroids: manifest.codec.num_centroids,
+        model: index.encoder().map(|encoder| encoder.model.clone()),
+        language: json!(manifest.language),
+        bytes: index.bytes_on_disk().values().sum(),
+        bytes_per_vector: (index.num_tokens() > 0).then(|| index.bytes_per_vector()),
+        metadata_keys,
+        ..empty
+    }
+}
+
+/// Lists all indexes.
+#[utoipa::path(get, path = "/v1/indexes", tag = "indexes", responses((status = 200, body = IndexList),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<axum::Json<IndexList>> {
+    let all = Arc::clone(&app);
+    let list = app.reads.run(move || all.indexes().iter().map(|served| info(&all, served)).collect());
+    Ok(axum::Json(IndexList { indexes: list.await? }))
+}
+
+/// Creates an index without documents.
+#[utoipa::path(post, path = "/v1/indexes", tag = "indexes", request_body = CreateRequest, responses(
+    (status = 201, body = IndexInfo), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    Json(request): Json<CreateRequest>,
+) -> Result<(StatusCode, axum::Json<IndexInfo>)> {
+    let CreateRequest { name, model, nbits, language, pool, dim } = request;
+    let settings = IndexSettings { model, nbits, language, pool, dim };
+    let all = Arc::clone(&app);
+    // The settings are written to disk.
+    let served = app.writes.run(move || all.create(&name, settings)).await??;
+    Ok((StatusCode::CREATED, axum::Json(info(&app, &served))))
+}
+
+/// Describes an index.
+#[utoipa::path(get, path = "/v1/indexes/{name}", tag = "indexes",
+    params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = IndexInfo),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<axum::Json<IndexInfo>> {
+    let served = app.index(&name)?;
+    let all = Arc::clone(&app);
+    Ok(axum::Json(app.reads.run(move || info(&all, &served)).await?))
+}
+
+/// Deletes an index and its files.
+#[utoipa::path(delete, path = "/v1/indexes/{name}", tag = "indexes",
+    params(("name" = String, Path, description = "Name of the index")), responses((status = 204),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn delete(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<StatusCode> {
+    let all = Arc::clone(&app);
+    app.writes.run(move || all.delete(&name)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists the keys of the metadata with their kinds and sizes.
+#[utoipa::path(get, path = "/v1/indexes/{name}/columns", tag = "indexes",
+    params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = Object),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn columns(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<axum::Json<Value>> {
+    let open = app.index(&name)?.open()?;
+    let columns = app.reads.run(move || open.engine.snapshot().index().columns()).await?;
+    Ok(axum::Json(json!({"columns": columns.map_err(selvedge::Error::from)?})))
+}
+
+/// Merges the segments of an index, as a task.
+#[utoipa::path(post, path = "/v1/indexes/{name}/compact", tag = "indexes", request_body = CompactRequest,
+    params(("name" = String, Path, description = "Name of the index")), responses((status = 202, body = TaskInfo),
+    (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn compact(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(request): Json<CompactRequest>,
+) -> Result<(StatusCode, axum::Json<TaskInfo>)> {
+    let served = app.index(&name)?;
+    served.open()?;
+    let work = move |app: &App, served: &Served, task: &crate::tasks::Task| {
+        changes::merge(app, served, task, request.retrain)
+    };
+    let task = served.queue_write(&app, TaskKind::Compact, work)?;
+    Ok((StatusCode::ACCEPTED, axum::Json(task.info())))
+}
+
+impl From<selvedge::IndexError> for ApiError {
+    fn from(error: selvedge::IndexError) -> Self {
+        selvedge::Error::from(error).into()
+    }
+}

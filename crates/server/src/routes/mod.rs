@@ -1,0 +1,10 @@
+//! The native API, `/v1`: one file per noun.
+
+pub(crate) mod documents;
+pub(crate) mod encode;
+pub(crate) mod events;
+pub(crate) mod indexes;
+pub(crate) mod input;
+pub(crate) mod operations;
+pub(crate) mod search;
+pub(crate) mod tasks;

@@ -1,0 +1,272 @@
+//! One served index: its files, the engine that searches it, and the queue of its writes.
+
+use crate::changes;
+use crate::cursor::Generations;
+use crate::encoding::EncodeQueue;
+use crate::error::{ApiError, Result};
+use crate::state::App;
+use crate::tasks::{Task, TaskKind};
+use selvedge::{BuildOptions, Device, Engine, Language, OpenOptions, Queue, QueueOptions, Snapshot};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// File of the settings of an index that was created over HTTP, beside the index itself.
+pub(crate) const SETTINGS: &str = "settings.json";
+/// Folder of the index, beside its settings.
+const INDEX: &str = "index";
+
+/// Settings of an index that was created over HTTP. They are used when its first documents arrive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IndexSettings {
+    /// Model of its texts: a folder or a hub id; the model of the server by default.
+    pub model: Option<String>,
+    /// Bits per residual component: 0, 1, 2, 4 or 8; 2 by default.
+    pub nbits: Option<u8>,
+    /// Language of the words for BM25, or `none` for no words; English by default.
+    pub language: Option<String>,
+    /// Factor by which tokens are pooled; 1 by default.
+    pub pool: Option<usize>,
+    /// Components of an embedding, of an index without a model.
+    pub dim: Option<usize>,
+}
+
+impl IndexSettings {
+    /// Options of the build of such an index.
+    pub(crate) fn build_options(&self, app: &App) -> Result<BuildOptions> {
+        let defaults = BuildOptions::default();
+        let language = match self.language.as_deref() {
+            None => defaults.language,
+            Some("none") => None,
+            Some(name) => Some(language(name)?),
+        };
+        Ok(BuildOptions {
+            model: self.model.clone().unwrap_or_else(|| app.config.model.clone()),
+            device: app.device,
+            nbits: self.nbits.unwrap_or(defaults.nbits),
+            pool: self.pool.unwrap_or(defaults.pool),
+            memory_budget: app.config.memory_budget,
+            language,
+            ..defaults
+        })
+    }
+
+    /// Checks what can be checked before there are documents.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_bad = |bad: bool, message: &str| if bad { Err(ApiError::bad_request(message)) } else { Ok(()) };
+        is_bad(self.nbits.is_some_and(|nbits| ![0, 1, 2, 4, 8].contains(&nbits)), "nbits is 0, 1, 2, 4 or 8")?;
+        is_bad(self.pool == Some(0), "pool is at least 1")?;
+        is_bad(self.dim.is_some_and(|dim| dim == 0 || dim % 8 != 0 || dim > 4096), "dim is a multiple of 8 up to 4096")?;
+        match self.language.as_deref() {
+            None | Some("none") => Ok(()),
+            Some(name) => language(name).map(|_| ()),
+        }
+    }
+}
+
+fn language(name: &str) -> Result<Language> {
+    name.parse().map_err(|error| ApiError::bad_request(format!("language: {error}")))
+}
+
+/// An index with documents, open.
+pub struct Open {
+    /// Engine that searches and changes it.
+    pub(crate) engine: Engine,
+    /// Queue of its searches.
+    pub(crate) queue: Queue,
+    /// Queue of its model; `None` in an index of embeddings.
+    pub(crate) model: Option<Arc<EncodeQueue>>,
+}
+
+/// One served index.
+pub struct Served {
+    /// Name in the API.
+    pub(crate) name: String,
+    /// Folder that is deleted with the index; `None` for an index that was made elsewhere.
+    pub(crate) home: Option<PathBuf>,
+    /// Folder of the index.
+    pub(crate) path: PathBuf,
+    /// Settings of an index that was created over HTTP.
+    pub(crate) settings: IndexSettings,
+    open: RwLock<Option<Arc<Open>>>,
+    generations: Generations,
+    /// Whether the last change asked for another codec.
+    wants_codec: AtomicBool,
+    /// Held by the write that runs; others wait in the order of their arrival.
+    write: tokio::sync::Mutex<()>,
+    waiting: AtomicUsize,
+    is_deleted: AtomicBool,
+}
+
+impl Served {
+    /// Describes an index that is not open yet.
+    pub(crate) fn new(name: String, home: Option<PathBuf>, path: PathBuf, settings: IndexSettings, ttl: Duration) -> Self {
+        Self {
+            name,
+            home,
+            path,
+            settings,
+            open: RwLock::default(),
+            generations: Generations::new(ttl),
+            wants_codec: AtomicBool::new(false),
+            write: tokio::sync::Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            is_deleted: AtomicBool::new(false),
+        }
+    }
+
+    /// The index of a folder of the data folder.
+    pub(crate) fn in_data(name: String, home: PathBuf, settings: IndexSettings, ttl: Duration) -> Self {
+        let path = home.join(INDEX);
+        Self::new(name, Some(home), path, settings, ttl)
+    }
+
+    /// Reads the settings in a folder of the data folder.
+    pub(crate) fn read_settings(home: &Path) -> Result<IndexSettings> {
+        let path = home.join(SETTINGS);
+        let bad = |error: &dyn std::fmt::Display| ApiError::internal(format!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(&path).map_err(|error| bad(&error))?;
+        serde_json::from_str(&text).map_err(|error| bad(&error))
+    }
+
+    /// The open index.
+    ///
+    /// # Errors
+    /// 409 if it has no document yet, 404 if it was deleted.
+    pub(crate) fn open(&self) -> Result<Arc<Open>> {
+        if self.is_deleted.load(Ordering::Acquire) {
+            return Err(ApiError::no_index(&self.name));
+        }
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or_else(|| ApiError::empty_index(&self.name))
+    }
+
+    /// Opens the index, which has documents.
+    pub(crate) fn load(&self, app: &App) -> Result<Arc<Open>> {
+        let options = OpenOptions { device: app.device, ..OpenOptions::default() };
+        let engine = Engine::open(&self.path, options)?;
+        let model = match engine.snapshot().index().encoder() {
+            None => None,
+            Some(_) => Some(app.models.of_index(&engine)?),
+        };
+        let queue = QueueOptions {
+            max_batch: app.config.max_batch,
+            max_waiting: app.config.max_waiting,
+            pool: Some(app.reads.shared()),
+            ..QueueOptions::default()
+        };
+        let queue = Queue::new(engine.snapshot().shared_searcher(), queue)?;
+        let open = Arc::new(Open { engine, queue, model });
+        self.generations.push(open.engine.snapshot());
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Notes that the index is deleted, and closes it. Searches that run end on what they hold.
+    pub(crate) fn close(&self) {
+        self.is_deleted.store(true, Ordering::Release);
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.generations.clear();
+    }
+
+    /// Notes that the engine has followed to another generation.
+    pub(crate) fn followed(&self, open: &Open) {
+        let snapshot = open.engine.snapshot();
+        open.queue.follow(snapshot.shared_searcher());
+        self.generations.push(snapshot);
+    }
+
+    /// The generation of a number, if it is still kept.
+    pub(crate) fn generation(&self, generation: u32) -> Result<Arc<Snapshot>> {
+        self.generations.get(generation)
+    }
+
+    /// Asks for another codec after the change that runs.
+    pub(crate) fn ask_for_codec(&self) {
+        self.wants_codec.store(true, Ordering::Release);
+    }
+
+    /// Follows to changes that other processes made.
+    pub(crate) fn follow(&self) -> Result<bool> {
+        let Ok(open) = self.open() else { return Ok(false) };
+        let before = open.engine.snapshot().generation();
+        let generation = open.engine.refresh()?;
+        self.followed(&open);
+        Ok(before != generation)
+    }
+
+    /// Number of writes that wait or run.
+    pub(crate) fn waiting_writes(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Queues a write. It runs on the pool of writes after those that came before, whether its client waits or not.
+    ///
+    /// # Errors
+    /// 429 if too many writes wait.
+    pub(crate) fn queue_write(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        kind: TaskKind,
+        work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
+    ) -> Result<Arc<Task>> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= app.config.max_waiting_writes {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(ApiError::too_many(format!("too many writes wait for index {:?}", self.name)));
+        }
+        let task = app.tasks.create(&self.name, kind);
+        let (app, served, of_write) = (Arc::clone(app), Arc::clone(self), Arc::clone(&task));
+        tokio::spawn(async move {
+            let turn = served.write.lock().await;
+            let result = served.run(&app, &of_write, work).await;
+            // Others go on before clients are told, so that a client's next write is not refused.
+            served.waiting.fetch_sub(1, Ordering::Relaxed);
+            drop(turn);
+            of_write.end(result);
+            app.notify(&served.name);
+            if served.wants_codec.swap(false, Ordering::AcqRel) {
+                changes::retrain(&app, &served);
+            }
+        });
+        Ok(task)
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        task: &Arc<Task>,
+        work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
+    ) -> Result<Value> {
+        task.start()?;
+        if self.is_deleted.load(Ordering::Acquire) {
+            return Err(ApiError::no_index(&self.name));
+        }
+        let (of_app, of_served, of_task) = (Arc::clone(app), Arc::clone(self), Arc::clone(task));
+        app.writes.run(move || work(&of_app, &of_served, &of_task)).await?
+    }
+
+    /// Waits until no write runs.
+    pub(crate) async fn last_write(&self) {
+        let _ = self.write.lock().await;
+    }
+
+    /// The generation that a search answers from, once it is at least this one.
+    pub(crate) fn snapshot(&self, least: Option<u32>) -> Result<Option<Arc<Snapshot>>> {
+        let snapshot = match (self.open(), least) {
+            (Ok(open), _) => open.engine.snapshot(),
+            // The first documents are on their way.
+            (Err(error), Some(_)) if error.code == "INDEX_EMPTY" => return Ok(None),
+            (Err(error), _) => return Err(error),
+        };
+        Ok(Some(snapshot).filter(|snapshot| least.is_none_or(|least| snapshot.generation() >= least)))
+    }
+}
+
+/// The device of a setting.
+pub(crate) fn device(name: &str) -> Result<Device> {
+    name.parse().map_err(|error| ApiError::bad_request(format!("device: {error}")))
+}

@@ -1,0 +1,239 @@
+//! What all requests share: the indexes, the models, the pools, the tasks.
+
+use crate::encoding::{EncodeQueue, Limits};
+use crate::error::{ApiError, Result};
+use crate::models::Models;
+use crate::served::{IndexSettings, SETTINGS, Served, device};
+use crate::tasks::Tasks;
+use crate::work::Pool;
+use crate::Config;
+use axum::http::StatusCode;
+use selvedge::Device;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Beginning of the names of folders that are being deleted.
+const DELETED: &str = ".deleted-";
+/// Longest name of an index.
+const LONGEST_NAME: usize = 128;
+
+/// Everything that requests share.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) device: Device,
+    /// Pool of searches and encodings.
+    pub(crate) reads: Pool,
+    /// Pool of changes.
+    pub(crate) writes: Pool,
+    pub(crate) models: Models,
+    pub(crate) tasks: Tasks,
+    /// Names of indexes that have changed.
+    pub(crate) changes: broadcast::Sender<String>,
+    indexes: RwLock<BTreeMap<String, Arc<Served>>>,
+    /// The server's own model, once a request without an index has needed it.
+    model: OnceLock<Arc<EncodeQueue>>,
+    /// Whether requests are accepted.
+    pub(crate) is_ready: AtomicBool,
+}
+
+impl App {
+    /// Opens all indexes.
+    ///
+    /// # Errors
+    /// If the data folder cannot be made or read, or an index cannot be opened.
+    pub fn new(config: Config) -> Result<Arc<Self>> {
+        let device = device(&config.device)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let write_threads = if config.write_threads == 0 { cores.div_ceil(2) } else { config.write_threads };
+        let reads = Pool::new("read", config.threads)?;
+        let limits = Limits {
+            max_batch: config.max_batch.max(1),
+            max_waiting: config.max_waiting,
+            max_wait: Duration::try_from_secs_f64(config.max_wait_ms / 1000.0).unwrap_or_default(),
+        };
+        let app = Arc::new(Self {
+            device,
+            writes: Pool::new("write", write_threads)?,
+            models: Models::new(reads.clone(), limits),
+            reads,
+            tasks: Tasks::default(),
+            changes: broadcast::Sender::new(1024),
+            indexes: RwLock::default(),
+            model: OnceLock::new(),
+            is_ready: AtomicBool::new(false),
+            config,
+        });
+        app.open_all()?;
+        app.is_ready.store(true, Ordering::Release);
+        Ok(app)
+    }
+
+    fn open_all(self: &Arc<Self>) -> Result<()> {
+        for path in &self.config.indexes {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            check_name(&name)?;
+            let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), self.ttl());
+            served.load(self)?;
+            if self.write().insert(name.clone(), Arc::new(served)).is_some() {
+                return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
+            }
+        }
+        let Some(data) = &self.config.data else { return Ok(()) };
+        std::fs::create_dir_all(data).map_err(|error| at(data, &error))?;
+        for entry in std::fs::read_dir(data).map_err(|error| at(data, &error))? {
+            let home = entry.map_err(|error| at(data, &error))?.path();
+            let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            if name.starts_with(DELETED) {
+                // Its deletion was acknowledged, and interrupted.
+                let _ = std::fs::remove_dir_all(&home);
+                continue;
+            }
+            if check_name(&name).is_err() || !home.join(SETTINGS).is_file() {
+                continue;
+            }
+            let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, self.ttl());
+            match served.load(self) {
+                Ok(_) => {}
+                // Nothing was added before the server ended.
+                Err(error) if !served.path.exists() => tracing::info!(index = name, "no documents yet: {error}"),
+                Err(error) => return Err(error),
+            }
+            self.write().insert(name, Arc::new(served));
+        }
+        Ok(())
+    }
+
+    /// The index of a name.
+    ///
+    /// # Errors
+    /// 404 if there is none.
+    pub(crate) fn index(&self, name: &str) -> Result<Arc<Served>> {
+        let indexes = self.indexes.read().unwrap_or_else(PoisonError::into_inner);
+        indexes.get(name).cloned().ok_or_else(|| ApiError::no_index(name))
+    }
+
+    /// All indexes, by name.
+    pub(crate) fn indexes(&self) -> Vec<Arc<Served>> {
+        self.indexes.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Creates an index without documents. Its settings are on disk when this returns.
+    pub(crate) fn create(&self, name: &str, settings: IndexSettings) -> Result<Arc<Served>> {
+        check_name(name)?;
+        settings.check()?;
+        let Some(data) = &self.config.data else {
+            let message = "this server creates no indexes: it was started without --data";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "NO_DATA_FOLDER", message));
+        };
+        let mut indexes = self.write();
+        if indexes.contains_key(name) {
+            let message = format!("index {name:?} exists already");
+            let error = ApiError::new(StatusCode::CONFLICT, "INDEX_ALREADY_EXISTS", message);
+            return Err(error.with(json!({"index": name})));
+        }
+        let home = data.join(name);
+        write_settings(&home, &settings).map_err(|error| at(&home, &error))?;
+        let served = Arc::new(Served::in_data(name.to_owned(), home, settings, self.ttl()));
+        indexes.insert(name.to_owned(), Arc::clone(&served));
+        drop(indexes);
+        self.notify(name);
+        Ok(served)
+    }
+
+    /// Deletes an index and its files.
+    pub(crate) fn delete(&self, name: &str) -> Result<()> {
+        let mut indexes = self.write();
+        let served = indexes.get(name).cloned().ok_or_else(|| ApiError::no_index(name))?;
+        let Some(home) = &served.home else {
+            let message = format!("index {name:?} was made elsewhere; this server does not delete it");
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "NOT_OURS", message));
+        };
+        // One step: after it the index is gone, also if the server ends before the files are.
+        let gone = home.with_file_name(format!("{DELETED}{name}-{}", crate::tasks::now_ms()));
+        std::fs::rename(home, &gone).map_err(|error| at(home, &error))?;
+        served.close();
+        indexes.remove(name);
+        drop(indexes);
+        if let Err(error) = std::fs::remove_dir_all(&gone) {
+            tracing::warn!("{}: {error}; it is deleted when the server starts again", gone.display());
+        }
+        self.notify(name);
+        Ok(())
+    }
+
+    /// The model of requests that name no index.
+    pub(crate) fn model(&self, name: Option<&str>) -> Result<Arc<EncodeQueue>> {
+        match name {
+            Some(name) if name != self.config.model => {
+                // Clients must not make the server read folders or download models.
+                let is_served = |served: &Arc<Served>| {
+                    let open = served.open().ok()?;
+                    let is_it = open.model.as_ref().is_some_and(|model| model.encoder().model() == name);
+                    open.model.clone().filter(|_| is_it)
+                };
+                let message = format!("this server has no model {name:?}; it has {:?}", self.config.model);
+                let missing = || ApiError::new(StatusCode::BAD_REQUEST, "MODEL_NOT_LOADED", message);
+                self.indexes().iter().find_map(is_served).ok_or_else(missing)
+            }
+            _ => {
+                if let Some(model) = self.model.get() {
+                    return Ok(Arc::clone(model));
+                }
+                let model = self.models.named(&self.config.model)?;
+                Ok(Arc::clone(self.model.get_or_init(|| model)))
+            }
+        }
+    }
+
+    /// Time for which cursors keep their generation.
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(self.config.cursor_ttl_s)
+    }
+
+    /// Tells those that watch that an index has changed.
+    pub(crate) fn notify(&self, name: &str) {
+        // None may watch.
+        let _ = self.changes.send(name.to_owned());
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Served>>> {
+        self.indexes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks that a name is a plain name of a folder: it begins with a letter or a digit.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match begins_well && name.len() <= LONGEST_NAME && name.chars().all(is_plain) {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!(
+            "{name:?} cannot name an index: use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, first a letter \
+             or a digit"
+        ))),
+    }
+}
+
+/// Writes the settings of a new index; they appear whole.
+fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
+    std::fs::create_dir_all(home)?;
+    let (path, new): (PathBuf, PathBuf) = (home.join(SETTINGS), home.join("settings.new"));
+    let mut file = std::fs::File::create(&new)?;
+    std::io::Write::write_all(&mut file, &serde_json::to_vec_pretty(settings)?)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    // The names themselves: of the file in its folder, and of the folder in the data folder.
+    for folder in [Some(home), home.parent()].into_iter().flatten() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn at(path: &Path, error: &std::io::Error) -> ApiError {
+    ApiError::internal(format!("{}: {error}", path.display()))
+}
