@@ -30,6 +30,9 @@ pub(crate) enum Error {
     /// Error of the library.
     #[error(transparent)]
     Engine(#[from] selvedge::Error),
+    /// Error of the server.
+    #[error(transparent)]
+    Server(#[from] selvedge_server::ApiError),
     /// Error of the trainer.
     #[error(transparent)]
     Trainer(#[from] selvedge_trainer::Error),

@@ -66,8 +66,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     }
 }
 
-/// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels.
-pub(crate) fn start(verbose: u8, quiet: bool) {
+/// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels. Lines are text, or JSON.
+pub(crate) fn start(verbose: u8, quiet: bool, is_json: bool) {
     IS_QUIET.store(quiet, Ordering::Relaxed);
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -82,8 +82,12 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
         Ok(Err(error)) => (by_flags, Some(error)),
         Err(_) => (by_flags, None),
     };
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if is_json {
+        tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init();
+        return;
+    }
+    let layer = layer
         .event_format(Lines { has_targets: verbose > 1 })
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .log_internal_errors(false);

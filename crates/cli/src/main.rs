@@ -18,6 +18,7 @@ mod mine;
 mod output;
 mod progress;
 mod search;
+mod serve;
 mod shell;
 mod signals;
 mod train;
@@ -30,7 +31,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(cli.verbose, cli.quiet);
+    // Requests are noted where they are a server's.
+    let (is_server, is_json) = match &cli.command {
+        Command::Serve(args) => (true, args.log_json),
+        _ => (false, false),
+    };
+    log::start(cli.verbose.max(u8::from(is_server && !cli.quiet)), cli.quiet, is_json);
     if cli.command.has_to_clean_up() {
         signals::listen();
     }
@@ -63,6 +69,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Search(args) => search::search(args),
         Command::Eval(args) => search::eval(args),
         Command::Tune(args) => tune::tune(args),
+        Command::Serve(args) => serve::serve(args),
         Command::Train(args) => train::train(args),
         Command::Mine(args) => mine::mine(args),
         Command::Info(args) => inspect::info(args),

@@ -72,8 +72,8 @@ function parameterRow({ name, in: place, required, schema, description }) {
 }
 
 function bodyView(title, body) {
-  const contents = Object.entries(body.content ?? {});
-  return [el("h4", {}, title), contents.map(([type, { schema }]) => el("p", {}, el("code", {}, type), " ", typeOf(schema)))];
+  const view = ([type, { schema }]) => el("p", {}, el("code", {}, type), " ", typeOf(schema));
+  return [el("h4", {}, title), Object.entries(body.content ?? {}).map(view)];
 }
 
 function answerRow([status, answer], spec) {
@@ -82,7 +82,9 @@ function answerRow([status, answer], spec) {
   return [status, description ?? "", types.flatMap((type, at) => (at ? [" or ", type] : [type]))];
 }
 
-const nameOf = (reference) => decodeURIComponent(reference.split("/").at(-1));
+function nameOf(reference) {
+  return decodeURIComponent(reference.split("/").at(-1));
+}
 
 /** A type in words, with links to the schemas that it names. */
 function typeOf(schema) {

@@ -57,6 +57,7 @@ function chooseIndex() {
 function listen() {
   addEventListener("popstate", () => {
     state = read();
+    search.writeTexts(state);
     isTyping = false;
     chooseIndex();
     drawView();
@@ -133,6 +134,7 @@ onUnauthorized(askForKey);
 setTheme(document.documentElement.dataset.theme ?? "auto");
 startPanel(go);
 startUpload(go, () => state.index);
+if (state.q || state.where) search.writeTexts(state);
 listen();
 drawView();
 if (state.view === "search") $("#query").focus();

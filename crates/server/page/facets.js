@@ -33,8 +33,11 @@ function insert(input, key) {
 /** Draws the facets of an answer. `change(facets)` takes the new list of chosen values. */
 export function drawFacets(element, facets, chosen, change) {
   const used = facets.filter(({ counts }) => counts.length > 0);
-  fill(element, used.length ? el("h2", { class: "hint" }, "Narrow the best results") : null);
-  element.append(...used.map((facet) => facetView(facet, chosen, change)));
+  const wasOpen = element.querySelector("details")?.open;
+  // On a narrow screen the facets would push the results out of sight.
+  const open = wasOpen ?? matchMedia("(min-width: 52rem)").matches;
+  const views = used.map((facet) => facetView(facet, chosen, change));
+  fill(element, el("details", { open }, el("summary", { class: "hint" }, "Narrow the best results"), el("div", {}, views)));
   show(element, used.length > 0);
 }
 

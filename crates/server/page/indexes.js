@@ -13,9 +13,9 @@ const LANGUAGES = (
 ).split(" ");
 
 const RETRAIN = [
-  ["auto", "train anew if the data has changed much"],
-  ["always", "train anew"],
-  ["never", "keep the centroids"],
+  ["auto", "train centroids if needed"],
+  ["always", "train centroids"],
+  ["never", "keep centroids"],
 ];
 
 const cards = new Map();

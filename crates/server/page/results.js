@@ -53,9 +53,8 @@ class HitView {
     this.whyButton = button("Why?", () => this.toggle(), isOpen);
     this.allButton = button("Show all", () => this.showWhole(!this.isWhole));
     this.buttons = el("span", { class: "buttons" }, this.whyButton, this.allButton);
-    const parts = this.parts();
-    show(this.allButton, parts.length !== 1 || parts[0][1] - parts[0][0] < this.characters.length);
     this.draw();
+    show(this.allButton, this.text.classList.contains("is-cut"));
   }
 
   get words() {
@@ -70,7 +69,10 @@ class HitView {
   draw() {
     const passage = this.panel.hidden ? [] : this.explanation?.passage ?? [];
     const tokens = passage.map((token, number) => ({ ...token, number })).filter(({ start, end }) => end > start);
-    fill(this.text, tinted(this.characters, this.parts(), this.words, tokens));
+    const parts = this.parts();
+    // Line breaks would make a part of a text as tall as the whole.
+    this.text.classList.toggle("is-cut", parts.length > 1 || parts[0][1] - parts[0][0] < this.characters.length);
+    fill(this.text, tinted(this.characters, parts, this.words, tokens));
     if (this.hit.text === "") fill(this.text, el("em", {}, "This passage has no text."));
   }
 

@@ -60,11 +60,14 @@ export class Search {
     await this.run();
   }
 
+  /** Writes the texts of a state into the form. Only an address does this: what is being typed must not be lost. */
+  writeTexts({ q, where }) {
+    $("#query").value = q;
+    $("#where").value = where;
+  }
+
   fillForm() {
-    const { q, where, mode, k } = this.state;
-    // Writing into a field moves its cursor: only if the text is another one, as after the back button.
-    if ($("#query").value !== q) $("#query").value = q;
-    if ($("#where").value !== where) $("#where").value = where;
+    const { mode, k } = this.state;
     for (const radio of document.getElementsByName("mode")) radio.checked = radio.value === mode;
     $("#k").value = String(k);
     this.fillIndexes();
@@ -234,7 +237,8 @@ export class Search {
     this.notice("", null);
     $("#where-error").textContent = "";
     $("#where").removeAttribute("aria-invalid");
-    for (const id of ["#results", "#funnel", "#count", "#facets"]) fill($(id));
+    // The facets are hidden only: whether they are open outlasts a search.
+    for (const id of ["#results", "#funnel", "#count"]) fill($(id));
     for (const id of ["#facets", "#more", "#results-title"]) show($(id), false);
   }
 }

@@ -96,10 +96,9 @@ mod tests {
         assert_ne!(key, new_key().unwrap());
         let of = |role, key: &str| ApiKey { name: "n".into(), role, sha256: hash(key).to_uppercase() };
         let keys = [of(Role::Read, "reader"), of(Role::Write, &key)];
-        let with = |name: &'static str, value: &str| HeaderMap::from_iter([(
-            header::HeaderName::from_static(name),
-            value.parse().unwrap(),
-        )]);
+        let with = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(header::HeaderName::from_static(name), value.parse().unwrap())])
+        };
         assert_eq!(role(&keys, &with("authorization", &format!("bearer {key}"))).unwrap(), Role::Write);
         assert_eq!(role(&keys, &with("x-api-key", "reader")).unwrap(), Role::Read);
         for headers in [HeaderMap::new(), with("x-api-key", "Reader"), with("authorization", "Basic reader")] {

@@ -43,12 +43,8 @@ impl Documents {
 pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents, replace: bool) -> Result<Value> {
     let documents = if replace { documents.without_repeats() } else { documents };
     let Ok(open) = served.open() else { return first(app, served, task, documents) };
-    let options = AddOptions {
-        memory_budget: app.config.memory_budget,
-        device: app.device,
-        replace,
-        ..AddOptions::default()
-    };
+    let options =
+        AddOptions { memory_budget: app.config.memory_budget, device: app.device, replace, ..AddOptions::default() };
     let report = match documents {
         Documents::Texts(documents) => {
             let documents = Box::new(documents.into_iter().map(Ok));

@@ -36,7 +36,7 @@ pub(crate) struct Limits {
 }
 
 /// A model with its queue. The thread ends when the last of its users is gone.
-pub struct EncodeQueue {
+pub(crate) struct EncodeQueue {
     encoder: Arc<Encoder>,
     requests: mpsc::Sender<Request>,
 }

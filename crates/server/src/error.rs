@@ -29,7 +29,7 @@ pub struct ApiError {
 
 /// Body of an error.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// Name of the error; it never changes.
     pub code: String,
     /// What happened, and the way out.

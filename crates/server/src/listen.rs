@@ -33,7 +33,8 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>> {
         (Some(cert), Some(key)) => (cert, key),
         _ => return Err(ApiError::bad_request("TLS needs both a certificate and a key")),
     };
-    let bad = |path: &Path, error: &dyn std::fmt::Display| ApiError::bad_request(format!("{}: {error}", path.display()));
+    let bad =
+        |path: &Path, error: &dyn std::fmt::Display| ApiError::bad_request(format!("{}: {error}", path.display()));
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|error| bad(cert, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     let made = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private);

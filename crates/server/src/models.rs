@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 type Key = (String, Option<usize>, Option<usize>);
 
 /// Models that are loaded, with the queues in front of them. A model is freed with its last user.
-pub struct Models {
+pub(crate) struct Models {
     pool: Pool,
     limits: Limits,
     loaded: Mutex<HashMap<Key, Weak<EncodeQueue>>>,
@@ -45,7 +45,8 @@ impl Models {
             return Ok(queue);
         }
         let (model, query_maxlen, passage_maxlen) = &key;
-        let options = LoadOptions { query_maxlen: *query_maxlen, passage_maxlen: *passage_maxlen, ..Default::default() };
+        let options =
+            LoadOptions { query_maxlen: *query_maxlen, passage_maxlen: *passage_maxlen, ..Default::default() };
         let encoder = Encoder::load(model, &options).map_err(selvedge::Error::from)?;
         let queue = Arc::new(EncodeQueue::new(Arc::new(encoder), self.pool.clone(), self.limits)?);
         loaded.retain(|_, queue| queue.strong_count() > 0);

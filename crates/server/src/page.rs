@@ -9,9 +9,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Files of the page: name, type, content.
-const FILES: &[(&str, &str, &str)] = &[
-    ("index.html", "text/html; charset=utf-8", include_str!("../page/index.html")),
-];
+const FILES: &[(&str, &str, &str)] = &[("index.html", "text/html; charset=utf-8", include_str!("../page/index.html"))];
 
 /// The page itself.
 pub(crate) async fn index() -> Response {

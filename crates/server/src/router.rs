@@ -156,7 +156,9 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
     match origins.iter().any(|origin| origin == "*") {
         true => layer.allow_origin(Any),
-        false => layer.allow_origin(origins.iter().filter_map(|origin| origin.parse().ok()).collect::<Vec<HeaderValue>>()),
+        false => {
+            layer.allow_origin(origins.iter().filter_map(|origin| origin.parse().ok()).collect::<Vec<HeaderValue>>())
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const INDEX: &str = "index";
 /// Settings of an index that was created over HTTP. They are used when its first documents arrive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct IndexSettings {
+pub(crate) struct IndexSettings {
     /// Model of its texts: a folder or a hub id; the model of the server by default.
     pub model: Option<String>,
     /// Bits per residual component: 0, 1, 2, 4 or 8; 2 by default.
@@ -60,7 +60,10 @@ impl IndexSettings {
         let is_bad = |bad: bool, message: &str| if bad { Err(ApiError::bad_request(message)) } else { Ok(()) };
         is_bad(self.nbits.is_some_and(|nbits| ![0, 1, 2, 4, 8].contains(&nbits)), "nbits is 0, 1, 2, 4 or 8")?;
         is_bad(self.pool == Some(0), "pool is at least 1")?;
-        is_bad(self.dim.is_some_and(|dim| dim == 0 || dim % 8 != 0 || dim > 4096), "dim is a multiple of 8 up to 4096")?;
+        is_bad(
+            self.dim.is_some_and(|dim| dim == 0 || dim % 8 != 0 || dim > 4096),
+            "dim is a multiple of 8 up to 4096",
+        )?;
         match self.language.as_deref() {
             None | Some("none") => Ok(()),
             Some(name) => language(name).map(|_| ()),
@@ -73,7 +76,7 @@ fn language(name: &str) -> Result<Language> {
 }
 
 /// An index with documents, open.
-pub struct Open {
+pub(crate) struct Open {
     /// Engine that searches and changes it.
     pub(crate) engine: Engine,
     /// Queue of its searches.
@@ -83,7 +86,7 @@ pub struct Open {
 }
 
 /// One served index.
-pub struct Served {
+pub(crate) struct Served {
     /// Name in the API.
     pub(crate) name: String,
     /// Folder that is deleted with the index; `None` for an index that was made elsewhere.
@@ -104,7 +107,13 @@ pub struct Served {
 
 impl Served {
     /// Describes an index that is not open yet.
-    pub(crate) fn new(name: String, home: Option<PathBuf>, path: PathBuf, settings: IndexSettings, ttl: Duration) -> Self {
+    pub(crate) fn new(
+        name: String,
+        home: Option<PathBuf>,
+        path: PathBuf,
+        settings: IndexSettings,
+        ttl: Duration,
+    ) -> Self {
         Self {
             name,
             home,

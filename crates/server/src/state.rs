@@ -1,12 +1,12 @@
 //! What all requests share: the indexes, the models, the pools, the tasks.
 
+use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
 use crate::models::Models;
 use crate::served::{IndexSettings, SETTINGS, Served, device};
 use crate::tasks::Tasks;
 use crate::work::Pool;
-use crate::Config;
 use axum::http::StatusCode;
 use selvedge::Device;
 use serde_json::json;

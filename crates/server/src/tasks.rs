@@ -16,7 +16,7 @@ const MOST_ENDED: usize = 1000;
 /// Kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum TaskKind {
+pub(crate) enum TaskKind {
     /// Documents are added or replaced.
     Add,
     /// Documents are deleted.
@@ -28,7 +28,7 @@ pub enum TaskKind {
 /// State of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum TaskState {
+pub(crate) enum TaskState {
     /// Other writes of the index come first.
     Waiting,
     /// It is at work.
@@ -43,7 +43,7 @@ pub enum TaskState {
 
 /// A task as clients see it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct TaskInfo {
+pub(crate) struct TaskInfo {
     /// Number of the task.
     pub id: u64,
     /// Name of the index that it changes.
@@ -73,7 +73,7 @@ pub struct TaskInfo {
 }
 
 /// A task.
-pub struct Task {
+pub(crate) struct Task {
     info: watch::Sender<TaskInfo>,
     is_cancelled: AtomicBool,
     outcome: OnceLock<Result<Value>>,
@@ -138,7 +138,7 @@ impl Progress for Task {
 
 /// All tasks, of which the last that ended are remembered.
 #[derive(Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     next: AtomicU64,
     by_id: Mutex<BTreeMap<u64, Arc<Task>>>,
 }
@@ -161,7 +161,11 @@ impl Tasks {
             created_ms: now_ms(),
             ended_ms: None,
         };
-        let task = Arc::new(Task { info: watch::Sender::new(info), is_cancelled: AtomicBool::new(false), outcome: OnceLock::new() });
+        let task = Arc::new(Task {
+            info: watch::Sender::new(info),
+            is_cancelled: AtomicBool::new(false),
+            outcome: OnceLock::new(),
+        });
         let mut by_id = self.lock();
         by_id.insert(id, Arc::clone(&task));
         let ended: Vec<u64> =

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 
 /// A pool of threads.
 #[derive(Clone)]
-pub struct Pool(Arc<ThreadPool>);
+pub(crate) struct Pool(Arc<ThreadPool>);
 
 impl Pool {
     /// Starts a pool of `threads`.
     pub(crate) fn new(name: &'static str, threads: usize) -> Result<Self> {
-        let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |n| format!("selvedge-{name}-{n}"));
+        let builder =
+            ThreadPoolBuilder::new().num_threads(threads).thread_name(move |n| format!("selvedge-{name}-{n}"));
         let pool = builder.build().map_err(|error| ApiError::internal(format!("threads do not start: {error}")))?;
         Ok(Self(Arc::new(pool)))
     }

@@ -272,3 +272,17 @@ OUT_DIR gets selvedge.1 and one page per command, such as selvedge-index.1.
 
 Examples
   selvedge man ~/.local/share/man/man1";
+
+pub(super) const SERVE_HELP: &str = "\
+The server answers under /v1 (create, fill, search and explain indexes), has a page at / and its
+description at /openapi.json. Every flag may be set in the environment, as shown beside it, or in
+the TOML file of --config, with _ for -; a flag comes before the environment, and the environment
+before the file. Keys of clients are in the file alone: see --new-key. SIGINT and SIGTERM end the
+server: it accepts no more connections, and answers the requests that are open.
+
+Examples
+  selvedge serve --data d                           then open http://127.0.0.1:8080
+  selvedge serve notes.index --listen 0.0.0.0:80 --config keys.toml
+  selvedge serve --new-key write >> keys.txt
+  curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
+       -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";

@@ -11,6 +11,7 @@ mod options;
 mod parse;
 mod query;
 mod read;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -22,6 +23,7 @@ pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
 pub(crate) use query::{CompareArg, DepthArgs, EvalArgs, QueryArgs, RankArgs, ScoreArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
+pub(crate) use serve::ServeArgs;
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 
 use clap::{Arg, Args, Parser, Subcommand};
@@ -97,6 +99,9 @@ pub(crate) enum Command {
                           selvedge tune [OPTIONS] --query-embeddings <Q.npy> INDEX"
     )]
     Tune(TuneArgs),
+    /// Serve indexes over HTTP, with a web page.
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
     /// Write embeddings of passages or queries as NumPy arrays.
     #[command(after_help = ENCODE_HELP, mut_arg("device", hidden))]
     Encode(EncodeArgs),
@@ -172,6 +177,8 @@ impl Command {
             // They compute nothing.
             Self::Delete(_) | Self::Info(_) | Self::Upgrade(_) => Some(1),
             Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1),
+            // It has pools of its own.
+            Self::Serve(_) => Some(1),
         }
     }
 }

@@ -107,7 +107,8 @@ pub(crate) async fn add(
 ) -> Result<Response> {
     let served = app.index(&name)?;
     let documents = documents(request.documents)?;
-    let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, request.replace);
+    let work =
+        move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, request.replace);
     answer(served.queue_write(&app, TaskKind::Add, work)?, query.wait).await
 }
 

@@ -200,9 +200,8 @@ pub(crate) async fn compact(
 ) -> Result<(StatusCode, axum::Json<TaskInfo>)> {
     let served = app.index(&name)?;
     served.open()?;
-    let work = move |app: &App, served: &Served, task: &crate::tasks::Task| {
-        changes::merge(app, served, task, request.retrain)
-    };
+    let work =
+        move |app: &App, served: &Served, task: &crate::tasks::Task| changes::merge(app, served, task, request.retrain);
     let task = served.queue_write(&app, TaskKind::Compact, work)?;
     Ok((StatusCode::ACCEPTED, axum::Json(task.info())))
 }

@@ -76,7 +76,8 @@ pub(crate) fn filter(value: Value) -> Result<Filter> {
     match value {
         Value::String(text) => Ok(text.parse::<Filter>()?),
         json => {
-            let bad = |error| ApiError::new(axum::http::StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
+            let bad =
+                |error| ApiError::new(axum::http::StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
             serde_json::from_value(json).map_err(bad)
         }
     }

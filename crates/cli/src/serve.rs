@@ -1,0 +1,72 @@
+//! `selvedge serve`: the HTTP server.
+
+use crate::args::ServeArgs;
+use crate::log::note;
+use crate::output::print;
+use crate::{Error, Result};
+use selvedge_server::{Config, Role, hash, new_key};
+use std::io::Write;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves until a signal asks the process to end.
+pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
+    if let Some(role) = &args.new_key {
+        return print_key(role);
+    }
+    let config = config(args)?;
+    if config.data.is_none() && config.indexes.is_empty() {
+        return Err(Error::Usage("give the folders of indexes to serve, or --data DIR for new ones".into()));
+    }
+    let is_open = config.keys.is_empty() && !config.listen.ip().is_loopback();
+    if is_open {
+        note!("warning: {} has no API keys: whoever reaches it may change everything (--new-key)", config.listen);
+    }
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+    let started = |address| note!("listening on {scheme}://{address}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Usage(format!("no threads for connections: {error}")))?;
+    Ok(runtime.block_on(selvedge_server::serve(config, started, ended()))?)
+}
+
+/// Settings of the file, with those of flags and the environment in their places.
+fn config(args: &ServeArgs) -> Result<Config> {
+    let usage = |words: String| Error::Usage(words);
+    let mut table = match &args.config {
+        None => toml::Table::new(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            // First as what it should be: its errors name lines.
+            toml::from_str::<Config>(&text).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            text.parse().expect("it was parsed before")
+        }
+    };
+    let flags = toml::Table::try_from(&args.settings).map_err(|error| usage(error.to_string()))?;
+    table.extend(flags);
+    table.try_into().map_err(|error| usage(error.to_string()))
+}
+
+/// Prints a new key, and what the settings need of it.
+fn print_key(role: &str) -> Result<()> {
+    let parsed: Result<Role, _> = serde_json::from_value(role.into());
+    parsed.map_err(|_| Error::Usage(format!("--new-key {role}: expected read, write or admin")))?;
+    let key = new_key()?;
+    let out = &mut std::io::stdout();
+    print(writeln!(out, "key, for the client; it is stored nowhere:\n{key}\n"))?;
+    print(writeln!(out, "entry, for the file of --config:\n[[keys]]\nname = \"client\"\nrole = \"{role}\""))?;
+    print(writeln!(out, "sha256 = \"{}\"", hash(&key)))
+}
+
+/// Resolves when a signal asks the process to end.
+async fn ended() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut received) => received.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = wait(SignalKind::interrupt()) => {}
+        _ = wait(SignalKind::terminate()) => {}
+    }
+    note!("ending: open requests are answered first");
+}
