@@ -10,6 +10,12 @@ import { followTasks } from "./tasks.js";
 import { startUpload } from "./upload.js";
 
 let state = read();
+// What was typed before this script ran counts as if it was typed after.
+const early = $("#query").value;
+if (early) {
+  state.q = early;
+  history.replaceState(null, "", write(state));
+}
 const sharedIndex = state.index;
 const search = new Search(state, go);
 /** Whether the address is one of a text that is being typed, which the next one replaces. */
@@ -93,7 +99,7 @@ function setTheme(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   localStorage.setItem("selvedge-theme", theme);
-  $("#theme").textContent = `Colours: ${theme}`;
+  $("#theme").textContent = `Theme: ${theme}`;
   document.dispatchEvent(new Event("selvedge-theme"));
 }
 

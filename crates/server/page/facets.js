@@ -37,7 +37,8 @@ export function drawFacets(element, facets, chosen, change) {
   // On a narrow screen the facets would push the results out of sight.
   const open = wasOpen ?? matchMedia("(min-width: 52rem)").matches;
   const views = used.map((facet) => facetView(facet, chosen, change));
-  fill(element, el("details", { open }, el("summary", { class: "hint" }, "Narrow the best results"), el("div", {}, views)));
+  const title = el("summary", {}, el("h2", { class: "hint" }, "Narrow the best results"));
+  fill(element, el("details", { open }, title, el("div", {}, views)));
   show(element, used.length > 0);
 }
 

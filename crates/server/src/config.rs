@@ -42,6 +42,8 @@ pub struct Config {
     pub max_wait_ms: f64,
     /// Longest time in milliseconds of a request, unless it names a shorter one. Writes and streams have none.
     pub timeout_ms: u64,
+    /// Longest time in milliseconds in which a client sends the headers of a request, and makes a TLS connection.
+    pub headers_timeout_ms: u64,
     /// Time in seconds for which cursors keep their generation after the next one was committed.
     pub cursor_ttl_s: u64,
     /// Time in milliseconds after which changes by other processes are seen; 0 for never.
@@ -79,6 +81,7 @@ impl Default for Config {
             max_batch: 32,
             max_wait_ms: 2.0,
             timeout_ms: 30_000,
+            headers_timeout_ms: 10_000,
             cursor_ttl_s: 60,
             follow_ms: 1000,
             auto_retrain: true,

@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-/// Longest time in which a client sends the headers of a request, and makes a TLS connection.
-const HEADERS_TIME: Duration = Duration::from_secs(10);
+/// Time after which a silent HTTP/2 connection is asked whether its client is there.
+const PING: Duration = Duration::from_secs(20);
 /// Most headers of a request, and most bytes of all of them.
 const MOST_HEADERS: usize = 100;
 const HEADER_BYTES: usize = 64 << 10;
@@ -52,6 +52,7 @@ pub(crate) async fn serve(
     end: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(config.max_connections.max(1)));
+    let headers_time = Duration::from_millis(config.headers_timeout_ms);
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {
@@ -63,7 +64,7 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 let watcher = graceful.watcher();
-                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, place));
+                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, headers_time, place));
             }
             Err(error) => {
                 // Too many open files, most often: they will be fewer.
@@ -85,18 +86,19 @@ async fn connection(
     router: Router,
     tls: Option<TlsAcceptor>,
     watcher: hyper_util::server::graceful::Watcher,
+    headers_time: Duration,
     _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(headers_time);
     builder.http1().max_headers(MOST_HEADERS).max_buf_size(HEADER_BYTES);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES as u32);
-    builder.http2().keep_alive_interval(Some(HEADERS_TIME));
+    builder.http2().keep_alive_interval(Some(PING));
     let service = TowerToHyperService::new(router);
     let result = match tls {
         None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
-        Some(tls) => match tokio::time::timeout(HEADERS_TIME, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(headers_time, tls.accept(stream)).await {
             Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
             _ => return,
         },

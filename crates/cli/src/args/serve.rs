@@ -79,6 +79,9 @@ pub(crate) struct ServeSettings {
     /// Longest time of a request in milliseconds; writes have none [default: 30000].
     #[arg(long, value_name = "MS", env = "SELVEDGE_TIMEOUT_MS", help_heading = "Limits")]
     pub(crate) timeout_ms: Option<u64>,
+    /// Longest time in milliseconds in which a client sends the headers of a request [default: 10000].
+    #[arg(long, value_name = "MS", env = "SELVEDGE_HEADERS_TIMEOUT_MS", help_heading = "Limits")]
+    pub(crate) headers_timeout_ms: Option<u64>,
     /// Time in seconds that open requests have after a signal to end [default: 30].
     #[arg(long, value_name = "S", env = "SELVEDGE_DRAIN_S", help_heading = "Limits")]
     pub(crate) drain_s: Option<u64>,

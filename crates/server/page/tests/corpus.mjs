@@ -11,7 +11,7 @@ export const CONTROL_ID = "bell\u0007/\u202eid";
 const LINES = [
   { id: "html", text: HTML, metadata: { venue: "<i>Mill</i>", year: 2020 } },
   { id: "emoji/astral", text: EMOJI, metadata: { venue: "Loom Letters", year: 2021 } },
-  { id: CONTROL_ID, text: "A bell \u0007 rings: the loom has no weft.", metadata: { venue: "Loom Letters", year: 2022 } },
+  { id: CONTROL_ID, text: "A bell \u0007 rings: the loom is empty.", metadata: { venue: "Loom Letters", year: 2022 } },
   { id: "quote", text: "Indigo is a dye of blue.", metadata: { venue: "Dyer's Digest", year: 2021 } },
 ];
 const SUBJECTS = ["linen", "cotton", "silk", "hemp", "jute", "ramie", "mohair", "nettle", "flax", "felt"];
@@ -25,7 +25,7 @@ for (const [at, subject] of SUBJECTS.entries()) {
 export const NUM_LINES = LINES.length + 2;
 
 const PARAGRAPH =
-  "A loom holds the warp under tension while the weft is drawn through it. The shuttle carries the weft from one side " +
+  "A loom holds the warp under tension while the weft is drawn through it. The shuttle carries the weft from side " +
   "to the other, and the reed beats it home. At each side the weft turns back and binds the edge. ";
 
 /** Writes the files and returns their folder. */

@@ -5,7 +5,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { accessible, assert, check, drop, equal, fitsWidth, launch, screenshot, summary, watch } from "./browser.mjs";
+import { accessible, assert, beforeEach, check, drop, equal, fitsWidth, launch, screenshot, summary, watch } from "./browser.mjs";
 import * as corpus from "./corpus.mjs";
 import * as rare from "./rare.mjs";
 
@@ -21,6 +21,15 @@ const page = await context.newPage();
 page.setDefaultTimeout(15000);
 const troubles = watch(page, base);
 const folder = corpus.write(name);
+
+beforeEach(async () => {
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await page.evaluate(() => {
+    if (location.protocol === "about:") return;
+    sessionStorage.clear();
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  });
+});
 
 /** Opens the page with a search and waits for its results. */
 async function open(parameters = {}) {
@@ -41,7 +50,6 @@ await check("start page without an index", async () => {
   equal(await page.locator("#search").isVisible(), false, "search form is shown");
   await screenshot(page, "start-light");
   await accessible(page);
-  await page.unrouteAll();
 });
 
 await check("dropping a folder creates an index and fills it", async () => {
@@ -117,7 +125,6 @@ await check("what is typed while the page loads is kept", async () => {
   await page.locator("#query").fill("wool");
   await page.locator(".hit").first().waitFor();
   equal(await page.inputValue("#query"), "wool", "query");
-  await page.unrouteAll();
 });
 
 await check("every mode is asked for and answered", async () => {

@@ -25,7 +25,6 @@ const expiredCursor = ({ page, open, searchRoute }) =>
     const again = page.waitForRequest((request) => searchRoute(new URL(request.url())));
     await page.keyboard.press("Enter");
     equal((await again).postDataJSON().query, "cloth", "query of the new search");
-    await page.unrouteAll({ behavior: "ignoreErrors" });
   });
 
 const failedSearch = ({ page, open, searchRoute }) =>
@@ -77,8 +76,6 @@ const apiKey = ({ page, open }) =>
     await page.keyboard.press("Enter");
     await page.locator("#live[data-live=true]").waitFor();
     equal(await page.evaluate(() => sessionStorage.getItem("selvedge-api-key")), "right", "stored key");
-    await page.unrouteAll({ behavior: "ignoreErrors" });
-    await page.evaluate(() => sessionStorage.clear());
   });
 
 const cancelledTask = ({ page, base, name }) =>
@@ -103,5 +100,4 @@ const cancelledTask = ({ page, base, name }) =>
     await accessible(page);
     await row.getByRole("button", { name: "Cancel" }).click();
     await card.locator(".tasks li", { hasText: "compact cancelled" }).waitFor();
-    await page.unrouteAll({ behavior: "ignoreErrors" });
   });

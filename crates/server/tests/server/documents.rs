@@ -1,0 +1,153 @@
+//! Indexes and their documents: create, add, replace, delete, load, restart.
+
+use crate::support::{Server, ids};
+use serde_json::json;
+
+#[test]
+fn an_index_lives_from_its_creation_to_its_deletion() {
+    let server = Server::start();
+    assert_eq!(server.get("/v1/indexes"), (200, json!({"indexes": []})));
+    let created = server.ok("/v1/indexes", json!({"name": "notes", "nbits": 4}));
+    assert_eq!((&created["state"], &created["generation"]), (&json!("empty"), &json!(0)));
+    assert_eq!(server.fails("/v1/indexes", json!({"name": "notes"})), (409, "INDEX_ALREADY_EXISTS".into()));
+    assert_eq!(server.fails("/v1/indexes/notes/search", json!({"query": "x"})), (409, "INDEX_EMPTY".into()));
+    let documents = json!([
+        {"id": "edge", "text": "the woven edge keeps a cloth from fraying", "metadata": {"chapter": 3}},
+        {"id": 7, "text": "log files are rotated every night"},
+        {"id": "edge", "text": "of two documents with one id the last one counts"},
+    ]);
+    let change = server.ok("/v1/indexes/notes/documents", json!({"documents": documents}));
+    assert_eq!((&change["generation"], &change["added"], &change["passages"]), (&json!(1), &json!(2), &json!(2)));
+    let more = json!({"documents": [{"id": "edge", "text": "a selvedge is a woven edge"}]});
+    assert_eq!(server.ok("/v1/indexes/notes/documents", more.clone())["deleted"], 1);
+    let (status, found) = server.get("/v1/indexes/notes/documents?id=edge");
+    assert_eq!((status, &found["text"]), (200, &json!("a selvedge is a woven edge")));
+    let refused = json!({"documents": more["documents"], "replace": false});
+    assert_eq!(server.fails("/v1/indexes/notes/documents", refused), (409, "ID_EXISTS".into()));
+    let change = server.ok("/v1/indexes/notes/delete", json!({"ids": ["7", "none"]}));
+    assert_eq!((&change["deleted"], &change["passages"]), (&json!(1), &json!(1)));
+    assert_eq!(server.get("/v1/indexes/notes/documents?id=7").0, 404);
+    let (_, info) = server.get("/v1/indexes/notes");
+    assert_eq!((&info["nbits"], &info["passages"], &info["state"]), (&json!(4), &json!(1), &json!("ready")));
+    assert_eq!(server.delete("/v1/indexes/notes").0, 204);
+    assert_eq!(server.get("/v1/indexes/notes").0, 404);
+    assert_eq!(std::fs::read_dir(server.dir.path().join("data")).unwrap().count(), 0, "the files are gone");
+    assert_eq!(server.delete("/v1/indexes/notes").0, 404);
+}
+
+#[test]
+fn documents_are_deleted_by_a_condition() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "n"}));
+    let document = |id: usize| json!({"id": id, "text": format!("number {id}"), "metadata": {"n": id}});
+    let documents: Vec<_> = (0..20).map(document).collect();
+    server.ok("/v1/indexes/n/documents", json!({"documents": documents}));
+    assert_eq!(server.ok("/v1/indexes/n/delete", json!({"where": "n >= 15"}))["deleted"], 5);
+    assert_eq!(server.ok("/v1/indexes/n/delete", json!({"where": {"lt": ["n", 2]}}))["deleted"], 2);
+    for bad in [json!({}), json!({"ids": [], "where": "n = 1"}), json!({"where": "n >"}), json!({"where": {"x": 1}})] {
+        assert_eq!(server.fails("/v1/indexes/n/delete", bad).0, 400);
+    }
+    assert_eq!(server.get("/v1/indexes/n").1["passages"], 13);
+}
+
+#[test]
+fn embeddings_are_documents_too() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "rows", "dim": 16}));
+    let row = |at: usize| (0..16).map(|d| if d == at { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    let documents: Vec<_> =
+        (0..10).map(|id| json!({"id": id, "embeddings": [row(id), row(id + 1)], "metadata": {"n": id}})).collect();
+    server.ok("/v1/indexes/rows/documents", json!({"documents": documents}));
+    let found = server.ok("/v1/indexes/rows/search", json!({"embeddings": [row(4), row(5)], "k": 1}));
+    assert_eq!((ids(&found), &found["hits"][0]["metadata"]), (vec!["4".into()], &json!({"n": 4})));
+    // The same bytes in base64: 1.0 is 00 00 80 3f.
+    let bytes: Vec<u8> = [row(4), row(5)].concat().iter().flat_map(|x| x.to_le_bytes()).collect();
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    let embeddings = json!({"base64": base64, "shape": [2, 16]});
+    let again = server.ok("/v1/indexes/rows/search", json!({"embeddings": embeddings, "k": 1}));
+    assert_eq!(again["hits"], found["hits"]);
+    let bad = [
+        (json!({"query": "a text"}), "MODEL_NOT_LOADED"),
+        (json!({"embeddings": [[1.0, 2.0]]}), "DIMENSION_MISMATCH"),
+        (json!({"embeddings": [row(1), [1.0]]}), "BAD_REQUEST"),
+        (json!({"embeddings": {"base64": "AAAA", "shape": [1, 16]}}), "BAD_REQUEST"),
+        (json!({"embeddings": {"base64": "", "shape": [usize::MAX, 16]}}), "BAD_REQUEST"),
+    ];
+    for (request, code) in bad {
+        assert_eq!(server.fails("/v1/indexes/rows/search", request.clone()), (400, code.into()), "{request}");
+    }
+    let text = json!({"documents": [{"id": "t", "text": "a text"}]});
+    assert_eq!(server.fails("/v1/indexes/rows/documents", text), (400, "BAD_REQUEST".into()));
+    let wrong = json!({"documents": [{"id": "w", "embeddings": [vec![1.0; 8]]}]});
+    assert_eq!(server.fails("/v1/indexes/rows/documents", wrong).0, 400);
+    assert_eq!(server.get("/v1/indexes/rows").1["generation"], 1, "nothing was changed");
+}
+
+#[test]
+fn a_bulk_load_names_the_lines_that_fail() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "b"}));
+    let lines = [
+        r#"{"id": "1", "text": "one"}"#,
+        "",
+        "not json",
+        r#"{"id": "2", "text": "two", "metadata": [1]}"#,
+        r#"{"id": "", "text": "no id"}"#,
+        r#"{"id": "3"}"#,
+        r#"{"id": "4", "text": "four", "unknown": 1}"#,
+        r#"{"id": "5", "text": "five"}"#,
+    ];
+    let (status, _, text) =
+        server.send("POST", "/v1/indexes/b/bulk", "application/x-ndjson", lines.join("\n").as_bytes());
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &report["added"], &report["num_failed"]), (200, &json!(2), &json!(5)), "{report}");
+    let failed: Vec<u64> = report["failed"].as_array().unwrap().iter().map(|f| f["line"].as_u64().unwrap()).collect();
+    let mut sorted = failed.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, [3, 4, 5, 6, 7], "{report}");
+    assert_eq!(server.get("/v1/indexes/b").1["passages"], 2);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_restart() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "kept"}));
+    server.ok("/v1/indexes", json!({"name": "bare", "nbits": 1}));
+    server.ok("/v1/indexes/kept/documents", json!({"documents": [{"id": "a", "text": "a woven edge"}]}));
+    let dir = server.end();
+    std::fs::create_dir(dir.path().join("data/.deleted-old-1")).unwrap();
+    let server = Server::in_dir(dir, |_| {});
+    assert_eq!(ids(&server.ok("/v1/indexes/kept/search", json!({"query": "edge"}))), ["a"]);
+    assert_eq!(server.get("/v1/indexes/bare").1["nbits"], 1);
+    assert!(!server.dir.path().join("data/.deleted-old-1").exists());
+}
+
+#[test]
+fn tasks_are_watched_and_cancelled() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "t"}));
+    let add = |id: usize| json!({"documents": [{"id": id, "text": format!("text {id}")}]});
+    let (status, task) = server.post("/v1/indexes/t/documents?wait=false", add(1));
+    assert_eq!((status, &task["kind"], &task["index"]), (202, &json!("add"), &json!("t")));
+    // The stream ends with the task.
+    let (_, headers, events) = server.send("GET", &format!("/v1/tasks/{}/events", task["id"]), "", b"");
+    assert_eq!(headers["content-type"], "text/event-stream");
+    let last = events.lines().filter_map(|line| line.strip_prefix("data: ")).last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&last["state"], &last["result"]["added"]), (&json!("done"), &json!(1)), "{events}");
+    // Writes are done in order: the one behind a long one is cancelled before it begins.
+    let many: Vec<_> = (0..2000).map(|id| json!({"id": id, "text": format!("{id} {}", "long ".repeat(50))})).collect();
+    let (_, long) = server.post("/v1/indexes/t/documents?wait=false", json!({"documents": many}));
+    let (_, next) = server.post("/v1/indexes/t/documents?wait=false", add(9999));
+    assert_eq!(server.delete(&format!("/v1/tasks/{}", next["id"])).0, 202);
+    assert_eq!(server.delete(&format!("/v1/tasks/{}", long["id"])).0, 202);
+    for task in [&long, &next] {
+        let (_, _, events) = server.send("GET", &format!("/v1/tasks/{}/events", task["id"]), "", b"");
+        assert!(events.contains(r#""state":"cancelled""#), "{events}");
+    }
+    assert_eq!(server.get("/v1/indexes/t").1["generation"], 1, "what was cancelled changed nothing");
+    assert_eq!(server.get("/v1/tasks/999").0, 404);
+    let compact = server.ok("/v1/indexes/t/compact", json!({}));
+    let (_, _, events) = server.send("GET", &format!("/v1/tasks/{}/events", compact["id"]), "", b"");
+    assert!(events.contains(r#""state":"done""#), "{events}");
+}

@@ -1,0 +1,8 @@
+//! The server as its clients see it: over sockets, with bad input and bad manners.
+
+#![allow(missing_docs, unreachable_pub)] // a test crate exports nothing
+
+mod documents;
+mod manners;
+mod search;
+mod support;
