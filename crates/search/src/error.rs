@@ -77,6 +77,9 @@ pub enum Error {
     /// Set of passages that was made by the searcher of another generation, in which pids are other ones.
     #[error("the set of passages was made for another generation of the index; make it anew")]
     OtherGeneration,
+    /// Search that was stopped before its end.
+    #[error("the search was stopped")]
+    Stopped,
     /// Queue whose places are all taken; the request was not queued.
     #[error("{waiting} requests wait already, as many as the queue takes; try again later")]
     QueueFull {

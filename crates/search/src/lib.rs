@@ -109,6 +109,6 @@ pub use params::{Mode, SearchParams};
 pub use passage_set::PassageSet;
 pub use queue::{Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats};
 pub use ranking::{Hit, Ranking, StageTimes};
-pub use search::Search;
+pub use search::{GoesOn, Search};
 pub use searcher::{ResidentSegment, Searcher};
 pub use tune::{Tuned, Tuning, tune};

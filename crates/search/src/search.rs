@@ -1,9 +1,12 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
-use crate::{Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
+use crate::{Error, Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
 use selvedge_backend::{Backend, Cpu, Embeddings, Pid, Similarities};
 use selvedge_index::Index;
 use std::sync::Arc;
+
+/// Answers whether a search goes on, while it runs.
+pub type GoesOn<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// Open index on any backend. The trait is object-safe: `Box<dyn Search>` is a searcher on any device.
 ///
@@ -76,6 +79,24 @@ pub trait Search: Send + Sync {
         let queries = queries.iter().map(|query| query.to_host()).collect::<Result<Vec<_>, _>>()?;
         let queries: Vec<&[f32]> = queries.iter().map(|query| &**query).collect();
         self.search_batch(&queries, params, set)
+    }
+
+    /// Answers queries while `goes_on` returns true; see [`Searcher::search_embeddings_while`]. The default body asks
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Searcher::search_embeddings_while`].
+    fn search_embeddings_while(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        goes_on: &GoesOn,
+    ) -> Result<Vec<Ranking>> {
+        match goes_on() {
+            true => self.search_embeddings(queries, params, set),
+            false => Err(Error::Stopped),
+        }
     }
 
     /// Returns the decoded embeddings of a passage, `(L, D) f32`.
@@ -187,6 +208,16 @@ impl<B: Backend + 'static> Search for Searcher<B> {
         set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
         self.search_embeddings(queries, params, set)
+    }
+
+    fn search_embeddings_while(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        goes_on: &GoesOn,
+    ) -> Result<Vec<Ranking>> {
+        self.search_embeddings_while(queries, params, set, goes_on)
     }
 
     fn reconstruct(&self, pid: Pid) -> Result<Vec<f32>> {

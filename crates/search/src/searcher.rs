@@ -4,7 +4,7 @@ use crate::candidates::Scratch;
 use crate::funnel::Depth;
 use crate::passage_set::{FilterCache, filter_cache};
 use crate::ranking::Clock;
-use crate::{Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
+use crate::{Error, GoesOn, Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
 use rayon::prelude::*;
 use selvedge_backend::{
     Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, IndexPart, Pid, RawHit,
@@ -267,11 +267,41 @@ impl<B: Backend> Searcher<B> {
         set: Option<&PassageSet>,
     ) -> Result<Vec<Ranking>> {
         let queries: Vec<&[f32]> = queries.iter().map(AsRef::as_ref).collect();
-        self.batch(&queries, params, set)
+        self.batch(&queries, params, set, None)
+    }
+
+    /// Answers queries as [`Searcher::search_embeddings`] while `goes_on` returns true. It is asked before each query
+    /// of an approximate search, and all 10 ms or so of an exhaustive one; on a device that searches by itself only at
+    /// the beginning.
+    ///
+    /// # Errors
+    /// As [`Searcher::search_embeddings`]; [`Error::Stopped`](crate::Error::Stopped) if `goes_on` returned false.
+    pub fn search_embeddings_while(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        goes_on: &GoesOn,
+    ) -> Result<Vec<Ranking>> {
+        if !goes_on() {
+            return Err(Error::Stopped);
+        }
+        if self.on_device.is_some() {
+            return self.search_embeddings(queries, params, set);
+        }
+        let queries = queries.iter().map(|query| query.to_host()).collect::<Result<Vec<_>, _>>()?;
+        let queries: Vec<&[f32]> = queries.iter().map(|query| &**query).collect();
+        self.batch(&queries, params, set, Some(goes_on))
     }
 
     /// Answers many queries: [`Self::search_batch`] for one type of them.
-    fn batch(&self, queries: &[&[f32]], params: &SearchParams, set: Option<&PassageSet>) -> Result<Vec<Ranking>> {
+    fn batch(
+        &self,
+        queries: &[&[f32]],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        goes_on: Option<&GoesOn>,
+    ) -> Result<Vec<Ranking>> {
         queries.iter().try_for_each(|query| query::check(self.dim(), query))?;
         let set = self.allowed(set)?;
         if let Some(index) = &self.on_device {
@@ -279,8 +309,14 @@ impl<B: Backend> Searcher<B> {
             return self.answer_on_device(&**index, &queries, params, set);
         }
         match params.mode {
-            Mode::Exact => self.exact_batch(queries, params.k, set),
-            Mode::Approximate { .. } => queries.par_iter().map(|query| self.answer(query, params, set)).collect(),
+            Mode::Exact => self.exact_batch(queries, params.k, set, goes_on),
+            Mode::Approximate { .. } => {
+                let answer = |query: &&[f32]| match goes_on.is_none_or(|goes_on| goes_on()) {
+                    true => self.answer(query, params, set),
+                    false => Err(Error::Stopped),
+                };
+                queries.par_iter().map(answer).collect()
+            }
         }
     }
 
@@ -305,7 +341,7 @@ impl<B: Backend> Searcher<B> {
         let (hits, num_scored) = match depth {
             Some(depth) => self.funnel(&query, depth, set, &mut stages, &mut clock)?,
             None => {
-                let (mut hits, num_scored) = self.exact(std::slice::from_ref(&query), k, set)?;
+                let (mut hits, num_scored) = self.exact(std::slice::from_ref(&query), k, set, None)?;
                 (hits.pop().expect("one query"), num_scored)
             }
         };

@@ -159,7 +159,9 @@ fn answer(batch: &[Request], pool: Option<&rayon::ThreadPool>) {
     let Some(Request { searcher, params, set, .. }) = batch.first() else { return };
     let queries: Vec<Embeddings<'_>> = batch.iter().map(|request| request.query.as_ref()).collect();
     let search = || {
-        let rankings = searcher.search_embeddings(&queries, params, set.as_deref())?;
+        // Once the last caller has gone away, nothing is left to search for.
+        let goes_on = || batch.iter().any(|request| !request.slot.is_abandoned());
+        let rankings = searcher.search_embeddings_while(&queries, params, set.as_deref(), &goes_on)?;
         assert_eq!(rankings.len(), queries.len(), "rankings of a batch");
         Ok(rankings)
     };

@@ -63,7 +63,10 @@ impl Future for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         // The slot is not locked while the queue is.
-        let is_missing = matches!(*lock(&self.slot.state), State::Missing(_));
+        let mut state = lock(&self.slot.state);
+        let is_missing = matches!(*state, State::Missing(_));
+        *state = State::Taken;
+        drop(state);
         if is_missing {
             self.shared.cancel(&self.slot);
         }
@@ -98,6 +101,11 @@ impl Default for State {
 }
 
 impl Slot {
+    /// Whether the caller has gone away without the answer.
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(*lock(&self.state), State::Taken)
+    }
+
     /// Puts an answer, unless there has been one.
     pub(super) fn put(&self, answer: Result<Ranking>) {
         let mut state = lock(&self.state);

@@ -7,6 +7,7 @@ use selvedge_backend::Cpu;
 use selvedge_search::{Error, PassageSet, Queue, QueueOptions, Search, SearchParams, Searcher};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -194,5 +195,24 @@ fn sets_belong_to_the_searcher_that_made_them() {
         assert!(matches!(found.wait(), Err(Error::OtherGeneration)));
         let found = queue.search_on(before, rows(1), params, Some(set)).wait().unwrap();
         assert!(found.hits.iter().all(|hit| [1, 3].contains(&hit.pid)), "{found:?}");
+    });
+}
+
+#[test]
+fn a_search_that_all_callers_have_left_is_stopped() {
+    ends(|| {
+        for num_left in [0, 1] {
+            let fake = Fake::held();
+            let queue =
+                queue_of(&fake, QueueOptions { max_wait: Duration::from_secs(60), max_batch: 2, ..Default::default() });
+            let (gone, maybe_left) = (ask(&queue, 1.0), ask(&queue, 2.0));
+            fake.gate.wait_for(1);
+            drop(gone);
+            let left = (num_left == 1).then_some(maybe_left);
+            fake.gate.open();
+            assert_eq!(left.map(|pending| pending.wait().unwrap().hits[0].pid), (num_left == 1).then_some(2));
+            queue.close();
+            assert_eq!(fake.stopped.load(Ordering::Relaxed), 1 - num_left);
+        }
     });
 }

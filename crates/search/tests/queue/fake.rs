@@ -1,8 +1,9 @@
 //! Searcher without an index, whose searches can be held.
 
-use selvedge_backend::{Pid, Similarities};
+use selvedge_backend::{Embeddings, Pid, Similarities};
 use selvedge_index::Index;
-use selvedge_search::{Error, Filter, Hit, PassageSet, Ranking, Result, Search, SearchParams};
+use selvedge_search::{Error, Filter, GoesOn, Hit, PassageSet, Ranking, Result, Search, SearchParams};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Query that makes [`Fake`] panic.
@@ -68,6 +69,8 @@ pub struct Fake {
     pub batches: Mutex<Vec<Batch>>,
     pub gate: Arc<Gate>,
     pub _bomb: Option<Bomb>,
+    /// Number of batches that were told to stop.
+    pub stopped: AtomicUsize,
 }
 
 impl Fake {
@@ -114,6 +117,22 @@ impl Search for Fake {
         };
         let is_one_missing = batch.queries.contains(&FEW);
         Ok(batch.queries.iter().skip(usize::from(is_one_missing)).map(ranking).collect())
+    }
+
+    /// Asks once the gate is open: then, its callers may have gone away.
+    fn search_embeddings_while(
+        &self,
+        queries: &[Embeddings<'_>],
+        params: &SearchParams,
+        set: Option<&PassageSet>,
+        goes_on: &GoesOn<'_>,
+    ) -> Result<Vec<Ranking>> {
+        let found = self.search_embeddings(queries, params, set)?;
+        if goes_on() {
+            return Ok(found);
+        }
+        self.stopped.fetch_add(1, Ordering::Relaxed);
+        Err(Error::Stopped)
     }
 
     fn dim(&self) -> usize {

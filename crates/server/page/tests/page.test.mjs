@@ -5,7 +5,8 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { accessible, assert, beforeEach, check, drop, equal, fitsWidth, launch, screenshot, summary, watch } from "./browser.mjs";
+import { accessible, assert, beforeEach, check, drop, equal, fitsWidth } from "./browser.mjs";
+import { launch, screenshot, summary, watch } from "./browser.mjs";
 import * as corpus from "./corpus.mjs";
 import * as rare from "./rare.mjs";
 
