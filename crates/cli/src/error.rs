@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// Standard output whose reader closed the pipe early, such as `head`: not a failure.
     #[error("standard output: its reader closed the pipe")]
     ClosedPipe,
+    /// Server that does not answer, or is not ready.
+    #[error("not ready: {0}")]
+    NotReady(String),
     /// Error of the library.
     #[error(transparent)]
     Engine(#[from] selvedge::Error),

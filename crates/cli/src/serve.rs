@@ -5,8 +5,13 @@ use crate::log::note;
 use crate::output::print;
 use crate::{Error, Result};
 use selvedge_server::{Config, Role, hash, new_key};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest time of a health check.
+const CHECK_TIME: Duration = Duration::from_secs(2);
 
 /// Serves until a signal asks the process to end.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
@@ -14,6 +19,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
         return print_key(role);
     }
     let config = config(args)?;
+    if args.check {
+        return check(&config);
+    }
     if config.data.is_none() && config.indexes.is_empty() {
         return Err(Error::Usage("give the folders of indexes to serve, or --data DIR for new ones".into()));
     }
@@ -43,6 +51,32 @@ fn config(args: &ServeArgs) -> Result<Config> {
     let flags = toml::Table::try_from(&args.settings).map_err(|error| usage(error.to_string()))?;
     table.extend(flags);
     table.try_into().map_err(|error| usage(error.to_string()))
+}
+
+/// Asks a server on this machine whether it is ready; of one with TLS, whether it accepts a connection.
+fn check(config: &Config) -> Result<()> {
+    let ip = match config.listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let address = SocketAddr::new(ip, config.listen.port());
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, CHECK_TIME)?;
+        stream.set_read_timeout(Some(CHECK_TIME))?;
+        if config.tls_cert.is_some() {
+            return Ok("HTTP/1.1 200".into());
+        }
+        stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    match ask() {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
+        Ok(answer) => Err(Error::NotReady(format!("{address}: {}", answer.lines().next().unwrap_or_default()))),
+        Err(error) => Err(Error::NotReady(format!("{address}: {error}"))),
+    }
 }
 
 /// Prints a new key, and what the settings need of it.

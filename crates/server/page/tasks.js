@@ -27,16 +27,22 @@ function followMore() {
   for (const task of open.slice(0, MAX_STREAMS - followed.size)) follow(task.id);
 }
 
+/** Waits before a stream that ended early is opened again. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 2000));
+
 async function follow(id) {
   followed.add(id);
   try {
     for await (const { event, data } of events(`${pathOf(id)}/events`)) if (event === "task") take(data);
     // The stream may have been cut before the end.
-    if (isOpen(store.tasks.get(id))) take(await request("GET", pathOf(id), undefined, { quiet: true }));
+    if (isOpen(store.tasks.get(id))) {
+      take(await request("GET", pathOf(id), undefined, { quiet: true }));
+      await pause();
+    }
   } catch (error) {
     // A task that the server no longer knows would be followed forever.
     if (error.status === 404) store.tasks.delete(id);
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await pause();
   }
   followed.delete(id);
   changed("tasks");

@@ -57,12 +57,16 @@ function listenForDrops(dropped) {
 
 /** Asks where the files go, and uploads them. */
 async function offer(collecting, go, current) {
+  if ($("dialog[open]")) return;
+  if (isBusy) return void ($("#dock-busy").textContent = "An upload is running. Wait until it ends, or cancel it.");
+  const found = await collecting;
+  // A large folder takes a while to list: another one may have come first.
   if (isBusy || $("dialog[open]")) return;
+  const name = await chooseIndex(found, current);
+  if (name === null) return;
   isBusy = true;
   try {
-    const found = await collecting;
-    const name = await chooseIndex(found, current);
-    if (name !== null) await new Upload(found, name).run(go);
+    await new Upload(found, name).run(go);
   } finally {
     isBusy = false;
   }
@@ -141,8 +145,9 @@ class Upload {
     this.status = el("p", { role: "status" });
     this.bar = el("progress", { max: Math.max(1, this.total), value: 0, "aria-label": "Progress of the upload" });
     this.lists = el("div", {});
+    this.busy = el("p", { class: "error", role: "alert", id: "dock-busy" });
     this.buttons = el("p", { class: "row" }, button("Cancel", () => this.controller.abort()));
-    fill($("#dock"), this.status, this.bar, this.lists, this.buttons);
+    fill($("#dock"), this.status, this.bar, this.busy, this.lists, this.buttons);
     show($("#dock"), true);
   }
 
@@ -238,6 +243,7 @@ class Upload {
   ended(problem, go) {
     this.status.textContent = `${counted(this.added, "document")} added to ${this.name}.${problem}`;
     show(this.bar, false);
+    this.busy.textContent = "";
     this.drawLists();
     const close = button("Close", () => show($("#dock"), false));
     const search = button(`Search ${this.name}`, () => {

@@ -1,6 +1,7 @@
 //! Changes of an index, as tasks of its write queue.
 
 use crate::error::{ApiError, Result};
+use crate::routes::indexes::Retraining;
 use crate::served::Served;
 use crate::state::App;
 use crate::tasks::Task;
@@ -111,8 +112,13 @@ pub(crate) fn matching(served: &Served, options: &SearchOptions) -> Result<Vec<S
 }
 
 /// Merges segments, and trains another codec if asked to.
-pub(crate) fn merge(app: &App, served: &Served, task: &Task, retrains: bool) -> Result<Value> {
+pub(crate) fn merge(app: &App, served: &Served, task: &Task, retraining: Retraining) -> Result<Value> {
     let open = served.open()?;
+    let retrains = match retraining {
+        Retraining::Always => true,
+        Retraining::Never => false,
+        Retraining::Auto => has_outgrown(&open.engine),
+    };
     let snapshot = open.engine.snapshot();
     let retrain = match (retrains, snapshot.index().encoder().is_some()) {
         (false, _) => Retrain::No,
@@ -140,7 +146,7 @@ pub(crate) fn merge(app: &App, served: &Served, task: &Task, retrains: bool) -> 
 
 /// Trains another codec, after a write that asked for one.
 pub(crate) fn retrain(app: &Arc<App>, served: &Arc<Served>) {
-    let work = |app: &App, served: &Served, task: &Task| merge(app, served, task, true);
+    let work = |app: &App, served: &Served, task: &Task| merge(app, served, task, Retraining::Always);
     if let Err(error) = served.queue_write(app, crate::tasks::TaskKind::Compact, work) {
         tracing::warn!(index = served.name, "no other codec is trained now: {error}");
     }

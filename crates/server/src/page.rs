@@ -8,8 +8,45 @@ use axum::response::{IntoResponse, Response};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Files of the page: name, type, content.
-const FILES: &[(&str, &str, &str)] = &[("index.html", "text/html; charset=utf-8", include_str!("../page/index.html"))];
+/// Content of each type of file.
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Lists files of the folder `page`: name, type, content.
+macro_rules! files {
+    ($($name:literal $kind:ident,)*) => {
+        &[$(($name, $kind, include_str!(concat!("../page/", $name))),)*]
+    };
+}
+
+/// Files of the page.
+const FILES: &[(&str, &str, &str)] = files![
+    "index.html" HTML,
+    "api.html" HTML,
+    "style.css" CSS,
+    "parts.css" CSS,
+    "api.js" SCRIPT,
+    "api-docs.js" SCRIPT,
+    "app.js" SCRIPT,
+    "dom.js" SCRIPT,
+    "explain.js" SCRIPT,
+    "facets.js" SCRIPT,
+    "filter.js" SCRIPT,
+    "funnel.js" SCRIPT,
+    "heatmap.js" SCRIPT,
+    "indexes.js" SCRIPT,
+    "numbers.js" SCRIPT,
+    "read-files.js" SCRIPT,
+    "results.js" SCRIPT,
+    "search.js" SCRIPT,
+    "state.js" SCRIPT,
+    "store.js" SCRIPT,
+    "tasks.js" SCRIPT,
+    "text.js" SCRIPT,
+    "theme.js" SCRIPT,
+    "upload.js" SCRIPT,
+];
 
 /// The page itself.
 pub(crate) async fn index() -> Response {
@@ -33,4 +70,19 @@ pub(crate) async fn file(Path(name): Path<String>) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/page")).unwrap();
+        let files = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let expected: BTreeSet<String> =
+            files.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(FILES.iter().map(|(name, ..)| (*name).to_owned()).collect::<BTreeSet<_>>(), expected);
+    }
 }

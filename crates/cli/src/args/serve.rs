@@ -17,6 +17,9 @@ pub(crate) struct ServeArgs {
     /// Print a new API key of a role (read, write, admin) and its entry for the settings, and end.
     #[arg(long, value_name = "ROLE")]
     pub(crate) new_key: Option<String>,
+    /// Ask the server of these settings whether it is ready, and end: with 0 if it is. For health checks.
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Settings of the server.
     #[command(flatten)]
     pub(crate) settings: ServeSettings,

@@ -79,12 +79,25 @@ pub(crate) struct CreateRequest {
     dim: Option<usize>,
 }
 
+/// Whether another codec is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Retraining {
+    /// If the index has sixteen times the tokens that its codec was trained for.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
 /// How segments are merged.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CompactRequest {
     /// Whether another codec is trained on all passages.
-    retrain: bool,
+    retrain: Retraining,
 }
 
 /// Describes an index. Reads the directory of its columns, no more.

@@ -1,0 +1,141 @@
+//! `selvedge serve` as a process: settings, signals, and a crash between writes.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::Collection;
+
+/// A server process, killed when this is dropped.
+struct Process {
+    child: Child,
+    base: String,
+}
+
+impl Process {
+    /// Starts a server on a free port, and waits until it listens.
+    fn start(c: &Collection, words: &str) -> Self {
+        let mut command: Command = c.command(&format!("serve --listen 127.0.0.1:0 {words}"), &[]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let base = loop {
+            let line = lines.next().expect("the server says where it listens").unwrap();
+            if let Some(base) = line.split("listening on ").nth(1) {
+                break base.to_owned();
+            }
+        };
+        // A full pipe would stop the server.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, base }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let request = ureq::post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let mut answer = request.send(body.to_string()).map_err(|error| error.to_string())?;
+        let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn settings_come_from_flags_the_environment_and_a_file() {
+    let c = Collection::new();
+    let error = c.fails("serve", 2);
+    assert!(error.contains("--data"), "{error}");
+    assert!(c.fails("serve --data d --listen nowhere", 2).contains("--listen"));
+    assert!(c.fails("serve --data d --device gpu --listen 127.0.0.1:0", 1).contains("device"));
+    c.write("bad.toml", "data = \"d\"\nlistn = \"127.0.0.1:1\"\n");
+    let error = c.fails("serve --config bad.toml", 2);
+    assert!(error.contains("bad.toml") && error.contains("line 2") && error.contains("listn"), "{error}");
+    assert!(c.fails("serve --config none.toml", 2).contains("none.toml"));
+    assert!(c.fails("serve --new-key owner", 2).contains("read, write or admin"));
+    let key = c.ok("serve --new-key write");
+    let entry = key.split("[[keys]]").nth(1).unwrap();
+    let secret = key.lines().find(|line| line.starts_with("slv_")).unwrap();
+    assert!(!entry.contains(secret) && entry.contains("role = \"write\""), "{key}");
+    c.write("good.toml", &format!("data = \"of-file\"\nmax_body = 1234\n[[keys]]{entry}"));
+    let server = Process::start(&c, "--config good.toml --data of-flag");
+    assert!(c.path("of-flag").is_dir() && !c.path("of-file").exists());
+    let info = format!("{}/v1/info", server.base);
+    assert!(ureq::get(&info).call().is_err(), "a key is needed");
+    assert!(ureq::get(&info).header("authorization", format!("Bearer {secret}")).call().is_ok());
+    let address = server.base.trim_start_matches("http://").to_owned();
+    c.ok(&format!("serve --data of-flag --listen {address} --check"));
+    drop(server);
+    assert!(c.fails(&format!("serve --data of-flag --listen {address} --check"), 1).contains("not ready"));
+}
+
+#[test]
+fn a_signal_lets_open_requests_end() {
+    let c = Collection::new();
+    let mut server = Process::start(&c, "--data d");
+    server.post("/v1/indexes", &json!({"name": "n"})).unwrap();
+    let documents: Vec<_> = (0..300).map(|id| json!({"id": id, "text": format!("text {id} ").repeat(20)})).collect();
+    let answer = std::thread::scope(|scope| {
+        let request = json!({"documents": documents});
+        let writing = scope.spawn(|| server.post("/v1/indexes/n/documents", &request));
+        // The write has begun when its task runs.
+        let tasks = format!("{}/v1/tasks", server.base);
+        while !ureq::get(&tasks).call().unwrap().body_mut().read_to_string().unwrap().contains("running") {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        server.signal("-TERM");
+        writing.join().unwrap()
+    });
+    assert_eq!(answer.unwrap()["added"], 300);
+    assert!(server.child.wait().unwrap().success());
+}
+
+/// Whatever was acknowledged before a kill is there afterwards, and every byte is whole.
+#[test]
+fn a_killed_server_loses_nothing_that_was_acknowledged() {
+    let c = Collection::new();
+    let mut acknowledged = 0;
+    for round in 0..3 {
+        let server = Process::start(&c, "--data d");
+        let exists = round > 0;
+        if exists {
+            for id in 0..acknowledged {
+                let found = ureq::get(format!("{}/v1/indexes/n/documents?id={id}", server.base)).call();
+                assert!(found.is_ok(), "round {round}: document {id} of {acknowledged} was lost");
+            }
+        } else {
+            server.post("/v1/indexes", &json!({"name": "n"})).unwrap();
+        }
+        let is_killed = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(700 + 150 * round));
+                is_killed.store(true, Ordering::Relaxed);
+                server.signal("-KILL");
+            });
+            while !is_killed.load(Ordering::Relaxed) {
+                let document = json!({"id": acknowledged, "text": format!("document {acknowledged}")});
+                match server.post("/v1/indexes/n/documents", &json!({"documents": [document]})) {
+                    Ok(_) => acknowledged += 1,
+                    Err(_) => break,
+                }
+            }
+        });
+        drop(server);
+        c.ok("verify d/n/index");
+    }
+    assert!(acknowledged > 10, "{acknowledged} writes are too few for a test");
+}

@@ -1,0 +1,123 @@
+//! The routes of next-plaid: `/health`, `/indices/...`, `/encode`, `/rerank_with_encoding`.
+//!
+//! Its documents are numbers; here they have ids. A document that is added over these routes gets the next number as
+//! its id ([`numbers`]), so that both APIs see the same documents.
+//!
+//! | next-plaid | here |
+//! |---|---|
+//! | numbers move up when documents are deleted | a number stays with its document |
+//! | metadata is a SQLite table | metadata is the document's own; conditions are [filters](condition) |
+//! | keyword search over the metadata, FTS5 | BM25 over the texts, in an index that was made of texts |
+//! | `alpha` weighs reciprocal ranks | `rrf` weighs both sides alike; `relative_score` has `alpha` |
+//! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
+//! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
+//! | `binary`, `pool_factor` above 1, the tokenizer `trigram`, `REGEXP` | 501 |
+
+mod condition;
+mod config;
+mod documents;
+mod encode;
+mod indices;
+mod input;
+mod metadata;
+mod numbers;
+mod search;
+
+pub(super) use encode::rerank_embeddings;
+pub(super) use input::PlaidEmbeddings;
+
+use crate::encoding::EncodeQueue;
+use crate::error::{ApiError, Result};
+use crate::routes;
+use crate::served::{Open, Served};
+use crate::state::App;
+use axum::Extension;
+use axum::http::StatusCode;
+use selvedge::SearchError;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Routes that read.
+pub(super) fn reads() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(indices::health))
+        .routes(routes!(indices::list_indices))
+        .routes(routes!(indices::get_index))
+        .routes(routes!(search::search_index))
+        .routes(routes!(search::search_filtered))
+        .routes(routes!(search::search_with_encoding))
+        .routes(routes!(search::search_filtered_with_encoding))
+        .routes(routes!(metadata::all_metadata))
+        .routes(routes!(metadata::count_metadata))
+        .routes(routes!(metadata::check_metadata))
+        .routes(routes!(metadata::query_metadata))
+        .routes(routes!(metadata::get_metadata))
+        .routes(routes!(encode::encode_texts))
+        .routes(routes!(encode::rerank_with_encoding))
+}
+
+/// Routes that change documents.
+pub(super) fn writes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(documents::update))
+        .routes(routes!(documents::add_documents, documents::delete_documents))
+        .routes(routes!(documents::update_with_encoding))
+        .routes(routes!(metadata::update_metadata))
+        .layer(Extension(Arc::<numbers::Numbers>::default()))
+}
+
+/// Routes that create, configure and delete indexes.
+pub(super) fn admin() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(indices::create_index))
+        .routes(routes!(indices::delete_index))
+        .routes(routes!(indices::update_config))
+}
+
+/// What this server cannot do as next-plaid does it.
+fn unsupported(message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message)
+}
+
+/// The index of a name, open. An index that is declared has no documents yet, and is not found, as in next-plaid.
+fn open(app: &App, name: &str) -> Result<Arc<Open>> {
+    opened(&*app.index(name)?)
+}
+
+/// An index, open.
+fn opened(served: &Served) -> Result<Arc<Open>> {
+    let no_documents = |error: ApiError| match error.code {
+        "INDEX_EMPTY" => ApiError { status: StatusCode::NOT_FOUND, code: "INDEX_NOT_FOUND", ..error },
+        _ => error,
+    };
+    served.open().map_err(no_documents)
+}
+
+/// The model of an index, or the server's model for an index of embeddings of the same dimension.
+async fn model(app: &Arc<App>, open: &Open) -> Result<Arc<EncodeQueue>> {
+    if let Some(model) = &open.model {
+        return Ok(Arc::clone(model));
+    }
+    let model = routes::encode::model(app, None).await?;
+    check_dim(open, model.encoder().dim())?;
+    Ok(model)
+}
+
+/// Checks that embeddings fit an index.
+fn check_dim(open: &Open, found: usize) -> Result<()> {
+    let expected = open.engine.snapshot().index().dim();
+    match expected == found {
+        true => Ok(()),
+        false => Err(SearchError::DimMismatch { expected, found }.into()),
+    }
+}
+
+/// Checks that no pooling is asked for.
+fn check_pool_factor(pool_factor: Option<usize>) -> Result<()> {
+    match pool_factor {
+        None | Some(1) => Ok(()),
+        Some(0) => Err(ApiError::bad_request("pool_factor is at least 1")),
+        Some(_) => Err(unsupported("pool_factor is a setting of an index here: create it with \"pool\" at /v1/indexes")),
+    }
+}
