@@ -63,7 +63,7 @@ fn level(codec: &CodecParams, row: &[u8], d: usize) -> i8 {
 }
 
 /// Exact dot product of two rows of small integers.
-pub(crate) fn dot(a: &[i8], b: &[i8]) -> i64 {
+fn dot(a: &[i8], b: &[i8]) -> i64 {
     a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
 }
 

@@ -4,7 +4,7 @@
 //! [contract](crate), `(Q, T) i32`, in the memory of the host whatever device searches. Plain loops: one passage is
 //! explained where a search scores thousands.
 
-use crate::reference::{dot, token};
+use crate::reference::token;
 use crate::{CheckedCodec, CompressedPassages, QuantizedQuery, TABLE_LIMIT, score_shift};
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ impl Similarities {
             for i in 0..query_len {
                 let entry = (dot(centroid, query.row(i)) as f32 * codec.table_factor()).round_ties_even() as i64;
                 let entry = entry.clamp(-i64::from(TABLE_LIMIT), i64::from(TABLE_LIMIT));
-                let sim = centroid_weight * entry + residual_weight * dot(query.row(i), &token.levels);
+                let sim = centroid_weight * entry + residual_weight * i64::from(dot(query.row(i), &token.levels));
                 raw[i * passage_len + t] = i32::try_from(sim).expect("the contract's bound");
             }
         }
@@ -73,4 +73,9 @@ impl Similarities {
         };
         self.raw.chunks_exact(self.passage_len.max(1)).filter_map(best).collect()
     }
+}
+
+/// Exact dot product of two rows of at most 4,096 components: below 2^26 in absolute value.
+fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }

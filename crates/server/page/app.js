@@ -119,6 +119,7 @@ async function load() {
   show($("#page-error"), false);
   try {
     store.info = await request("GET", "v1/info");
+    document.documentElement.dataset.role = store.info.role ?? "";
     changed("info");
     await loadIndexes();
   } catch (error) {

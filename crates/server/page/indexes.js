@@ -97,6 +97,7 @@ class Card {
     this.tasks = new TaskList(name);
     const title = el("h2", { dir: "auto" }, visibleName(name));
     const retrain = el("select", {}, RETRAIN.map(([value, label]) => el("option", { value }, label)));
+    const compact = button("Compact", () => this.compact(retrain.value));
     this.element = el(
       "article",
       { class: "card index-card" },
@@ -106,8 +107,8 @@ class Card {
         "p",
         { class: "row" },
         button("Search", () => go({ view: "search", index: name, facets: [] }, "push"), { class: "main" }),
-        el("span", { class: "group" }, button("Compact", () => this.compact(retrain.value)), compactChoice(retrain)),
-        button("Delete", () => this.delete(), { class: "danger" }),
+        el("span", { class: "group needs-write" }, compact, compactChoice(retrain)),
+        button("Delete", () => this.delete(), { class: "danger needs-admin" }),
       ),
       this.error,
       this.tasks.element,

@@ -140,11 +140,12 @@ export class Search {
     $("#found").setAttribute("aria-busy", "true");
     const started = performance.now();
     const search = { index: this.state.index, query: this.state.q.trim() };
-    const answer = await request("POST", ofIndex(search.index, "/search"), this.body(search.query), { signal });
+    const body = this.body(search.query);
+    const answer = await request("POST", ofIndex(search.index, "/search"), body, { signal });
     const browserUs = 1000 * (performance.now() - started);
     const focused = focusedPart();
     this.clear();
-    this.shown = { ...search, generation: answer.generation, cursor: answer.cursor, hits: 0 };
+    this.shown = { ...search, body, generation: answer.generation, cursor: answer.cursor, hits: 0 };
     fill($("#funnel"), funnel(answer, store.indexes.get(search.index), browserUs));
     drawFacets($("#facets"), answer.facets ?? [], this.state.facets, (facets) => this.go({ facets }, "push"));
     this.append(answer);
@@ -192,7 +193,8 @@ export class Search {
     const moreButton = $("#more");
     moreButton.disabled = true;
     try {
-      const answer = await request("POST", ofIndex(shown.index, "/search"), { cursor: shown.cursor });
+      const body = { ...shown.body, cursor: shown.cursor };
+      const answer = await request("POST", ofIndex(shown.index, "/search"), body);
       if (shown !== this.shown) return;
       const first = shown.hits;
       this.append(answer);

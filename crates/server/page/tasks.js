@@ -99,7 +99,7 @@ class TaskRow {
     this.text = el("span", {});
     this.progress = el("progress", {});
     this.error = el("p", { class: "error" });
-    this.cancel = button("Cancel", () => this.stop(id));
+    this.cancel = button("Cancel", () => this.stop(id), { class: "needs-write" });
     this.element = el("li", {}, this.text, this.progress, this.cancel, this.error);
   }
 

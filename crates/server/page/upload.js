@@ -57,7 +57,7 @@ function listenForDrops(dropped) {
 
 /** Asks where the files go, and uploads them. */
 async function offer(collecting, go, current) {
-  if ($("dialog[open]")) return;
+  if ($("dialog[open]") || store.info.role === "read") return;
   if (isBusy) return void ($("#dock-busy").textContent = "An upload is running. Wait until it ends, or cancel it.");
   const found = await collecting;
   // A large folder takes a while to list: another one may have come first.
@@ -97,7 +97,8 @@ function fillChoices(files, current) {
   const names = [...store.indexes.keys()].sort();
   // A prefix tells an index from the choice of a new one, whatever its name is.
   const choices = names.map((name) => el("option", { value: `=${name}` }, name));
-  if (store.info.can_create !== false) choices.push(el("option", { value: "" }, "a new index"));
+  const { can_create: canCreate, role } = store.info;
+  if (canCreate !== false && role !== "write") choices.push(el("option", { value: "" }, "a new index"));
   const select = $("#upload-index");
   fill(select, choices);
   select.value = names.includes(current) ? `=${current}` : names.length ? `=${names[0]}` : "";

@@ -14,6 +14,7 @@
 
 mod auth;
 mod changes;
+mod compat;
 mod config;
 mod cursor;
 mod encoding;
@@ -66,7 +67,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
     following.abort();
     // Writes were acknowledged only when they were committed; those that wait for no client end here.
     for served in app.indexes() {
-        served.last_write().await;
+        drop(served.turn().await);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::auth::{self, Role};
 use crate::error::{ApiError, Result};
 use crate::routes::{documents, encode, events, indexes, operations, search, tasks};
 use crate::state::App;
-use crate::{metrics, page};
+use crate::{compat, metrics, page};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -50,12 +50,14 @@ pub fn router(app: &Arc<App>) -> Router {
         .routes(routes!(events::changes))
         .routes(routes!(operations::info))
         .routes(routes!(operations::metrics))
+        .merge(compat::reads())
         .route_layer(needs(Role::Read));
     let writes = OpenApiRouter::new()
         .routes(routes!(documents::add))
         .routes(routes!(documents::delete))
         .routes(routes!(indexes::compact))
         .routes(routes!(tasks::cancel))
+        .merge(compat::writes())
         .route_layer(needs(Role::Write));
     let streams = OpenApiRouter::new()
         .routes(routes!(documents::bulk))
@@ -65,6 +67,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let admin = OpenApiRouter::new()
         .routes(routes!(indexes::create))
         .routes(routes!(indexes::delete))
+        .merge(compat::admin())
         .route_layer(needs(Role::Admin));
     let open = OpenApiRouter::new().routes(routes!(operations::live)).routes(routes!(operations::ready));
     let (router, api) = OpenApiRouter::with_openapi(Api::openapi())

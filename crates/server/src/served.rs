@@ -258,9 +258,9 @@ impl Served {
         app.writes.run(move || work(&of_app, &of_served, &of_task)).await?
     }
 
-    /// Waits until no write runs.
-    pub(crate) async fn last_write(&self) {
-        let _ = self.write.lock().await;
+    /// Waits until no write runs, and keeps others waiting.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.write.lock().await
     }
 
     /// The generation that a search answers from, once it is at least this one.

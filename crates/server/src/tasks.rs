@@ -185,6 +185,11 @@ impl Tasks {
         self.lock().get(&id).cloned().ok_or_else(missing)
     }
 
+    /// Asks all tasks of an index to stop.
+    pub(crate) fn cancel_all(&self, index: &str) {
+        self.lock().values().filter(|task| task.info.borrow().index == index).for_each(|task| task.cancel());
+    }
+
     /// All tasks that are remembered, of one index or of all.
     pub(crate) fn list(&self, index: Option<&str>) -> Vec<TaskInfo> {
         let infos = self.lock().values().map(|task| task.info()).collect::<Vec<_>>();

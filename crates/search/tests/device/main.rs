@@ -22,11 +22,13 @@ use std::process::Command;
 use support::{DIM, index, rows};
 
 /// The tests, and the environment of each.
-const PROCESSES: [(&str, &[(&str, &str)]); 17] = [
+const PROCESSES: [(&str, &[(&str, &str)]); 19] = [
     ("memory::the_callers_context_is_kept", &[("EMULATED_DEVICES", "2")]),
     ("memory::freed_memory_is_found", &[("EMULATED_MEMORY", "1048576")]),
     ("memory::hits_stay_on_the_device", &[("EMULATED_SEED", "0")]),
     ("memory::hits_stay_on_the_device", &[("EMULATED_SEED", "9")]),
+    ("memory::memory_outlives_the_work_that_reads_it", &[("EMULATED_SEED", "0")]),
+    ("memory::memory_outlives_the_work_that_reads_it", &[("EMULATED_SEED", "9")]),
     ("searches::several_devices_find_what_the_cpu_finds", &[("EMULATED_DEVICES", "2")]),
     ("memory::a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "0")]),
     ("memory::a_queue_answers_queries_of_the_device", &[("EMULATED_SEED", "9")]),

@@ -277,3 +277,37 @@ fn embeddings_of_the_device_are_checked_there() {
     assert!(matches!(other, Err(BackendError::NotOfDevice { found: None, .. })), "{other:?}");
     assert!(Path::new("cubins").exists());
 }
+
+/// Memory is freed after the work that reads it, and not before: an index that is dropped while its search runs, and
+/// hits that are dropped while the caller's work reads them. What is allocated next is written over both.
+#[test]
+#[ignore = "in a process of its own"]
+fn memory_outlives_the_work_that_reads_it() {
+    let (_dir, index) = several_segments();
+    let gpu = Cuda::new(0).unwrap();
+    let cpu = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let context = CudaContext::new(0).unwrap();
+    let stream = context.new_stream().unwrap();
+    let caller = CallerStream::new(&stream);
+    let write_over = || (1..40).map(|num| gpu.upload_embeddings(&rows(num)).unwrap()).collect::<Vec<_>>();
+    for (at, query) in queries(12)[1..].iter().enumerate() {
+        let params = if at % 2 == 0 { SearchParams::exact(7) } else { funnel(5, 2, 40, 15) };
+        let expected = cpu.search(query, &params, None).unwrap().hits;
+        let expected: Vec<(u32, f32)> = expected.iter().map(|hit| (hit.pid, hit.score)).collect();
+        let searcher = Searcher::new(gpu.clone(), &index).unwrap();
+        let hits = searcher.search_on_device(&query.clone().into(), &params, None, &caller).unwrap();
+        drop(searcher);
+        let over_the_index = write_over();
+        // SAFETY: the memory has `k` places; the slice is leaked, because it is not its own.
+        let pids = unsafe { stream.upgrade_device_ptr::<u32>(hits.pids(), hits.len()) };
+        let copy = stream.clone_dtod(&pids).unwrap();
+        pids.leak();
+        hits.read_by(&caller).unwrap();
+        drop(hits);
+        let over_the_hits = write_over();
+        let copy = stream.clone_dtoh(&copy).unwrap();
+        let expected: Vec<u32> = expected.iter().map(|&(pid, _)| pid).collect();
+        assert_eq!(copy[..expected.len()], expected, "{params:?}");
+        drop((over_the_index, over_the_hits));
+    }
+}

@@ -10,6 +10,7 @@ export async function checks(tools) {
   await busyServer(tools);
   await apiKey(tools);
   await cancelledTask(tools);
+  await roles(tools);
 }
 
 const expiredCursor = ({ page, open, searchRoute }) =>
@@ -96,8 +97,27 @@ const cancelledTask = ({ page, base, name }) =>
     await card.getByRole("button", { name: "Compact" }).click();
     const row = card.locator(".tasks li", { hasText: "compact running" });
     await row.waitFor();
-    await page.waitForFunction(() => document.querySelector(".tasks progress")?.value === 75);
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll(".tasks progress")].some((bar) => !bar.hidden && bar.value === 75),
+    );
     await accessible(page);
     await row.getByRole("button", { name: "Cancel" }).click();
     await card.locator(".tasks li", { hasText: "compact cancelled" }).waitFor();
+  });
+
+const roles = ({ page, base, name }) =>
+  check("what the role of a key does not allow is not offered", async () => {
+    const offered = {};
+    for (const role of ["read", "write", "admin"]) {
+      await page.unrouteAll({ behavior: "ignoreErrors" });
+      await page.route(/\/v1\/info$/, (route) => route.fulfill({ json: { role, can_create: true } }));
+      await page.goto(`${base}?view=indexes`);
+      const card = page.locator(".index-card", { has: page.getByRole("heading", { name, exact: true }) });
+      await card.waitFor();
+      const buttons = [page.locator("#add-files"), card.getByRole("button", { name: "Compact" })];
+      buttons.push(card.getByRole("button", { name: "Delete" }), page.locator("#create"));
+      offered[role] = await Promise.all(buttons.map((button) => button.isVisible()));
+    }
+    const expected = { read: [false, false, false, false], write: [true, true, false, false] };
+    equal(offered, { ...expected, admin: [true, true, true, true] }, "files, compact, delete and create");
   });

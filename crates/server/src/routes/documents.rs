@@ -1,6 +1,6 @@
 //! Documents: add, replace, look up, delete, load in bulk.
 
-use super::input::{EmbeddingsInput, Json, filter, id};
+use super::input::{EmbeddingsInput, Json, filter, id, slow_body};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::Served;
@@ -177,7 +177,8 @@ pub(crate) async fn bulk(
     let mut load = Load { app, served, report: Report::default(), chunk: Vec::new(), bytes: 0 };
     let mut stream = body.into_data_stream();
     let (mut line, mut number) = (Vec::new(), 0);
-    while let Some(part) = stream.next().await {
+    let patience = load.app.config.timeout(None);
+    while let Some(part) = tokio::time::timeout(patience, stream.next()).await.map_err(|_| slow_body())? {
         let part = part.map_err(|error| ApiError::bad_request(format!("the stream broke: {error}")))?;
         for piece in part.split_inclusive(|&byte| byte == b'\n') {
             line.extend_from_slice(piece);

@@ -5,7 +5,7 @@ use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
 use axum::extract::State;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use selvedge::TextKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +14,9 @@ use std::time::Instant;
 
 /// Most texts of a request.
 const MOST_TEXTS: usize = 4096;
+
+/// Most texts of one request that wait for the model at a time: it leaves places for others.
+const MOST_AT_A_TIME: usize = 64;
 
 /// Kind of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -111,7 +114,8 @@ pub(crate) async fn all(
         let message = format!("{} texts; at most {MOST_TEXTS} in a request", texts.len());
         return Err(ApiError::bad_request(message));
     }
-    try_join_all(texts.into_iter().map(|text| model.encode(text, kind, deadline))).await
+    let encode = |text| model.encode(text, kind, deadline);
+    stream::iter(texts).map(encode).buffered(MOST_AT_A_TIME).try_collect().await
 }
 
 fn json(rows: &[f32], dim: usize, encoding: Encoding) -> Value {

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An index.
@@ -126,9 +127,9 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
     let Ok(open) = served.open() else { return empty };
     let snapshot = open.engine.snapshot();
     let (index, manifest) = (snapshot.index(), snapshot.index().manifest());
-    let columns = index.columns().unwrap_or_default();
-    let mut metadata_keys: Vec<String> = columns.into_iter().map(|column| column.key).collect();
-    metadata_keys.dedup();
+    // The directories of the columns alone: their values may be many.
+    let columns = index.segments().iter().filter_map(|segment| segment.columns.as_ref());
+    let metadata_keys: BTreeSet<String> = columns.flat_map(|columns| columns.infos()).map(|info| info.key).collect();
     IndexInfo {
         state: "ready",
         generation: index.generation(),
@@ -143,7 +144,7 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
         language: json!(manifest.language),
         bytes: index.bytes_on_disk().values().sum(),
         bytes_per_vector: (index.num_tokens() > 0).then(|| index.bytes_per_vector()),
-        metadata_keys,
+        metadata_keys: metadata_keys.into_iter().collect(),
         ..empty
     }
 }
@@ -187,6 +188,10 @@ pub(crate) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>) -
     params(("name" = String, Path, description = "Name of the index")), responses((status = 204),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn delete(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<StatusCode> {
+    let served = app.index(&name)?;
+    // The write that runs is asked to stop; those that wait find the index gone.
+    app.tasks.cancel_all(&name);
+    let _turn = served.turn().await;
     let all = Arc::clone(&app);
     app.writes.run(move || all.delete(&name)).await??;
     Ok(StatusCode::NO_CONTENT)

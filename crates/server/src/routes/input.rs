@@ -1,24 +1,35 @@
 //! Parts of requests: JSON bodies, embeddings, filters, ids.
 
 use crate::error::{ApiError, Result};
+use crate::state::App;
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use selvedge::Filter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A body of JSON. Errors name the field.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        let read = axum::Json::from_request(request, app);
+        // A client that sends byte by byte must not keep a place for ever.
+        let read = tokio::time::timeout(app.config.timeout(None), read).await.map_err(|_| slow_body())?;
+        let axum::Json(value) = read?;
         Ok(Self(value))
     }
+}
+
+/// The error of a body that does not arrive.
+pub(crate) fn slow_body() -> ApiError {
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "SLOW_BODY", "the body did not arrive in time")
 }
 
 /// Embeddings of one text: rows of numbers, or base64 of little-endian f32 with a shape.
@@ -77,7 +88,7 @@ pub(crate) fn filter(value: Value) -> Result<Filter> {
         Value::String(text) => Ok(text.parse::<Filter>()?),
         json => {
             let bad =
-                |error| ApiError::new(axum::http::StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
+                |error| ApiError::new(StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
             serde_json::from_value(json).map_err(bad)
         }
     }

@@ -35,6 +35,22 @@ fn an_index_lives_from_its_creation_to_its_deletion() {
     assert_eq!(server.delete("/v1/indexes/notes").0, 404);
 }
 
+/// An index that is deleted while it is written is gone, and its name is free.
+#[test]
+fn a_deletion_ends_the_write_that_runs() {
+    let server = Server::start();
+    let many: Vec<_> = (0..2000).map(|id| json!({"id": id, "text": format!("{id} {}", "long ".repeat(50))})).collect();
+    for _ in 0..2 {
+        server.ok("/v1/indexes", json!({"name": "n"}));
+        server.ok("/v1/indexes/n/documents?wait=false", json!({"documents": many}));
+        let (_, task) = server.post("/v1/indexes/n/documents?wait=false", json!({"documents": [many[0]]}));
+        assert_eq!(server.delete("/v1/indexes/n").0, 204);
+        let (_, task) = server.get(&format!("/v1/tasks/{}", task["id"]));
+        assert_eq!(task["state"], "cancelled");
+        assert_eq!(std::fs::read_dir(server.dir.path().join("data")).unwrap().count(), 0);
+    }
+}
+
 #[test]
 fn documents_are_deleted_by_a_condition() {
     let server = Server::start();

@@ -125,12 +125,16 @@ fn pages_of_other_sites_are_refused() {
 
 #[test]
 fn floods_and_slow_clients_are_cut_off() {
-    let server = Server::with(|config| config.headers_timeout_ms = 300);
+    let server = Server::with(|config| (config.headers_timeout_ms, config.timeout_ms) = (300, 300));
     let flood: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let answer = raw(&server, format!("GET /v1/info HTTP/1.1\r\nhost: localhost\r\n{flood}\r\n").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     let wide = format!("GET /v1/info HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(200_000));
     assert!(!raw(&server, wide.as_bytes()).starts_with("HTTP/1.1 200"));
+    // A body that never ends: its request does.
+    let head =
+        "POST /v1/encode HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    assert!(raw(&server, head.as_bytes()).starts_with("HTTP/1.1 408"));
     // Headers that never end: the connection does.
     let answer = raw(&server, b"GET /v1/info HTTP/1.1\r\nhost: local");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");

@@ -143,6 +143,8 @@ fn texts_are_encoded_alone_and_together() {
     let found = server.ok("/v1/indexes/n/search", json!({"embeddings": rows[0]}));
     let by_text = server.ok("/v1/indexes/n/search", json!({"query": "a woven edge"}));
     assert_eq!(found["hits"], by_text["hits"]);
+    let many: Vec<String> = (0..1200).map(|n| format!("text {n}")).collect();
+    assert_eq!(server.ok("/v1/encode", json!({"texts": many}))["embeddings"].as_array().unwrap().len(), 1200);
     let other = json!({"texts": ["x"], "model": "/etc"});
     assert_eq!(server.fails("/v1/encode", other), (400, "MODEL_NOT_LOADED".into()));
 }

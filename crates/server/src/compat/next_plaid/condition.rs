@@ -149,7 +149,11 @@ mod tests {
     fn a_parameter_stays_a_value() {
         for text in ["' OR TRUE OR x = '", "''", "'", "?", "x' -- ", "\\'", "\"", "TRUE"] {
             assert_eq!(made("x = ?", json!([text])).unwrap(), key("x").eq(text), "{text}");
-            assert_eq!(made("x = ? AND y = ?", json!([text, 5])).unwrap(), key("x").eq(text) & key("y").eq(5), "{text}");
+            assert_eq!(
+                made("x = ? AND y = ?", json!([text, 5])).unwrap(),
+                key("x").eq(text) & key("y").eq(5),
+                "{text}"
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 use super::check_pool_factor;
 use super::input::PlaidEmbeddings;
 use crate::compat::maxsim::{self, Scored};
+use crate::compat::within;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes;
 use crate::routes::input::{Json, encoded};
@@ -136,7 +137,8 @@ pub(super) async fn rerank_with_encoding(
     let deadline = Instant::now() + app.config.timeout(None);
     check_pool_factor(request.pool_factor)?;
     let model = routes::encode::model(&app, None).await?;
-    let scored = maxsim::score_texts(&app, &model, request.query, request.documents, deadline).await?;
+    let scoring = maxsim::score_texts(&app, &model, request.query, request.documents, deadline);
+    let scored = within(deadline, scoring).await?;
     Ok(axum::Json(sorted(&scored)))
 }
 

@@ -142,10 +142,7 @@ pub(super) async fn list_indices(State(app): State<Arc<App>>) -> axum::Json<Vec<
 #[utoipa::path(get, path = "/indices/{name}", tag = "next-plaid",
     params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = PlaidIndex),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn get_index(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<axum::Json<PlaidIndex>> {
+pub(super) async fn get_index(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<axum::Json<PlaidIndex>> {
     let served = app.index(&name)?;
     Ok(axum::Json(app.reads.run(move || describe(&served)).await??))
 }
@@ -192,7 +189,8 @@ pub(super) async fn update_config(
     let served = app.index(&name)?;
     let max_documents = request.max_documents;
     let change = move || {
-        let config = PlaidConfig { max_documents, ..PlaidConfig::of(&served)? };
+        let mut config = PlaidConfig::of(&served)?;
+        config.max_documents = max_documents;
         config.save(&served).map(|()| config)
     };
     let config = app.writes.run(change).await??;

@@ -9,6 +9,7 @@
 //! | metadata is a SQLite table | metadata is the document's own; conditions are [filters](condition) |
 //! | keyword search over the metadata, FTS5 | BM25 over the texts, in an index that was made of texts |
 //! | `alpha` weighs reciprocal ranks | `rrf` weighs both sides alike; `relative_score` has `alpha` |
+//! | scores of one side that are all equal count 1 in `relative_score` | they count 0 |
 //! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
 //! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
 //! | `binary`, `pool_factor` above 1, the tokenizer `trigram`, `REGEXP` | 501 |
@@ -23,8 +24,7 @@ mod metadata;
 mod numbers;
 mod search;
 
-pub(super) use encode::rerank_embeddings;
-pub(super) use input::PlaidEmbeddings;
+pub(super) use encode::{InputType, PlaidRerankRequest, PlaidRerankResponse, rerank_embeddings};
 
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, Result};
@@ -118,6 +118,8 @@ fn check_pool_factor(pool_factor: Option<usize>) -> Result<()> {
     match pool_factor {
         None | Some(1) => Ok(()),
         Some(0) => Err(ApiError::bad_request("pool_factor is at least 1")),
-        Some(_) => Err(unsupported("pool_factor is a setting of an index here: create it with \"pool\" at /v1/indexes")),
+        Some(_) => {
+            Err(unsupported("pool_factor is a setting of an index here: create it with \"pool\" at /v1/indexes"))
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::input::PlaidQuery;
 use super::numbers;
 use super::{condition, model, open};
+use crate::compat::within;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes::input::Json;
 use crate::served::Open;
@@ -178,11 +179,7 @@ struct Prepared {
 
 async fn answer(app: &Arc<App>, name: &str, request: PlaidSearchRequest) -> Result<axum::Json<PlaidSearchResponse>> {
     let deadline = Instant::now() + app.config.timeout(None);
-    let searched = search(app, name, request, deadline);
-    match tokio::time::timeout_at(deadline.into(), searched).await {
-        Ok(answer) => answer.map(axum::Json),
-        Err(_) => Err(ApiError::timed_out()),
-    }
+    within(deadline, search(app, name, request, deadline)).await.map(axum::Json)
 }
 
 async fn search(
@@ -337,8 +334,7 @@ impl Prepared {
     /// Numbers, scores and metadata of what was found.
     fn results(&self, query_id: usize, ranking: Ranking) -> Result<PlaidResults> {
         let output = self.open.engine.output(&self.snapshot, HitQuery::default(), ranking, &self.options)?;
-        let mut results =
-            PlaidResults { query_id, document_ids: Vec::new(), scores: Vec::new(), metadata: Vec::new() };
+        let mut results = PlaidResults { query_id, document_ids: Vec::new(), scores: Vec::new(), metadata: Vec::new() };
         for hit in output.hits {
             let number = numbers::number(&hit.id, hit.pid);
             results.document_ids.push(number);
