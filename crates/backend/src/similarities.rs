@@ -75,7 +75,7 @@ impl Similarities {
     }
 }
 
-/// Exact dot product of two rows of at most 4,096 components: below 2^26 in absolute value.
+/// Exact dot product of two rows of at most 2^15 components, as valid codecs have: below 2^29 in absolute value.
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }

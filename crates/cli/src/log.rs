@@ -66,7 +66,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     }
 }
 
-/// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels. Lines are text, or JSON.
+/// Starts the log: warnings, more with each `-v`, only errors with `-q`. [`VARIABLE`] overrides these levels. Lines
+/// are text, or JSON.
 pub(crate) fn start(verbose: u8, quiet: bool, is_json: bool) {
     IS_QUIET.store(quiet, Ordering::Relaxed);
     let level = match (quiet, verbose) {

@@ -36,7 +36,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     Ok(runtime.block_on(selvedge_server::serve(config, started, ended()))?)
 }
 
-/// Settings of the file, with those of flags and the environment in their places.
+/// Settings of the file, of the environment and of flags, which come first.
 fn config(args: &ServeArgs) -> Result<Config> {
     let usage = |words: String| Error::Usage(words);
     let mut table = match &args.config {

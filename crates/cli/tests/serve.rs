@@ -121,7 +121,8 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
         }
         let is_killed = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let (is_killed, server) = (&is_killed, &server);
+            scope.spawn(move || {
                 std::thread::sleep(Duration::from_millis(700 + 150 * round));
                 is_killed.store(true, Ordering::Relaxed);
                 server.signal("-KILL");

@@ -32,6 +32,7 @@ pub struct Explanation {
     /// Words of the text that were a best match, in the order of the text.
     pub words: Vec<MatchedWord>,
     /// Similarity of each query token with each passage token: `Q` rows of `T`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub similarities: Vec<Vec<f32>>,
 }
 

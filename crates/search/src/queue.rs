@@ -15,8 +15,8 @@
 //! panics, each request of that batch gets the error ([`Error::Batch`], [`Error::SearchPanicked`]), and the thread
 //! continues with the next batch. No request is left without an answer.
 //!
-//! **Cancellation.** A [`Pending`] that is dropped takes its request out of the queue. A search that has begun is stopped
-//! if all of its callers have gone away: see [`Search::search_embeddings_while`].
+//! **Cancellation.** A [`Pending`] that is dropped takes its request out of the queue. A search that has begun is
+//! stopped once all of its callers have gone away: see [`Search::search_embeddings_while`].
 
 mod batches;
 mod pending;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What the owner of a key may do. Each role may do all that the one before may.
+/// Rights of the owner of a key: each role may do all that the one before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -27,7 +27,7 @@ pub enum Role {
 pub struct ApiKey {
     /// Name of the client, for the log.
     pub name: String,
-    /// What the client may do.
+    /// Rights of the client.
     pub role: Role,
     /// SHA-256 of the key, in hexadecimal digits.
     pub sha256: String,

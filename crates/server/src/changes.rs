@@ -144,7 +144,7 @@ pub(crate) fn merge(app: &App, served: &Served, task: &Task, retraining: Retrain
     Ok(json!(report))
 }
 
-/// Trains another codec, after a write that asked for one.
+/// Trains another codec, after a write that found it necessary.
 pub(crate) fn retrain(app: &Arc<App>, served: &Arc<Served>) {
     let work = |app: &App, served: &Served, task: &Task| merge(app, served, task, Retraining::Always);
     if let Err(error) = served.queue_write(app, crate::tasks::TaskKind::Compact, work) {
@@ -152,7 +152,7 @@ pub(crate) fn retrain(app: &Arc<App>, served: &Arc<Served>) {
     }
 }
 
-/// Whether an index has so many tokens that it would be built with far more centroids.
+/// Whether a build of an index with this number of tokens would have far more centroids.
 fn has_outgrown(engine: &selvedge::Engine) -> bool {
     let snapshot = engine.snapshot();
     let index = snapshot.index();

@@ -1,7 +1,7 @@
 //! Cursors: what a client has seen of a search, so that the next page goes on from there.
 //!
 //! A cursor is a text that the client sends with the same request again. It holds the generation that answered and the
-//! passages that were returned, so that the server keeps nothing for a search that nobody continues. Generations are
+//! passages that were returned, so that the server keeps nothing of searches. Generations are
 //! kept for a while ([`Generations`]), in which pids stay.
 
 use crate::error::{ApiError, Result};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Most generations of an index that are kept at a time.
 const MOST_GENERATIONS: usize = 8;
 
-/// What a client has seen of a search.
+/// Place of a client in a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// Generation that answered.

@@ -21,7 +21,7 @@ pub struct ApiError {
     pub status: StatusCode,
     /// Name of the error; it never changes.
     pub code: &'static str,
-    /// What happened, and the way out.
+    /// Reason, and the way out.
     pub message: String,
     /// Values of the error; null if there are none.
     pub details: Value,
@@ -32,7 +32,7 @@ pub struct ApiError {
 pub(crate) struct ErrorBody {
     /// Name of the error; it never changes.
     pub code: String,
-    /// What happened, and the way out.
+    /// Reason, and the way out.
     pub message: String,
     /// Values of the error.
     #[schema(value_type = Option<Object>)]

@@ -2,7 +2,7 @@
 
 use crate::auth::{self, Role};
 use crate::error::{ApiError, Result};
-use crate::routes::{documents, encode, events, indexes, operations, search, tasks};
+use crate::routes::{documents, encode, events, explain, indexes, operations, search, tasks};
 use crate::state::App;
 use crate::{compat, metrics, page};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -42,7 +42,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .routes(routes!(indexes::columns))
         .routes(routes!(documents::get))
         .routes(routes!(search::search))
-        .routes(routes!(search::explain))
+        .routes(routes!(explain::explain))
         .routes(routes!(encode::encode))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::get))

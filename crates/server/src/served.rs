@@ -97,7 +97,7 @@ pub(crate) struct Served {
     pub(crate) settings: IndexSettings,
     open: RwLock<Option<Arc<Open>>>,
     generations: Generations,
-    /// Whether the last change asked for another codec.
+    /// Whether another codec is due after the last change.
     wants_codec: AtomicBool,
     /// Held by the write that runs; others wait in the order of their arrival.
     write: tokio::sync::Mutex<()>,

@@ -1,4 +1,4 @@
-//! What all requests share: the indexes, the models, the pools, the tasks.
+//! State that all requests share: the indexes, the models, the pools, the tasks.
 
 use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
@@ -213,8 +213,8 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     match begins_well && name.len() <= LONGEST_NAME && name.chars().all(is_plain) {
         true => Ok(()),
         false => Err(ApiError::bad_request(format!(
-            "{name:?} cannot name an index: use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, first a letter \
-             or a digit"
+            "{name:?} cannot name an index: use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, first a \
+             letter or a digit"
         ))),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct TaskInfo {
     pub state: TaskState,
     /// Stage of the work, such as `encode`.
     pub stage: Option<String>,
-    /// What `done` and `total` count.
+    /// Unit of `done` and `total`.
     pub unit: Option<String>,
     /// Steps of the stage that are done.
     pub done: u64,
@@ -80,7 +80,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// What is known of the task now.
+    /// State of the task now.
     pub(crate) fn info(&self) -> TaskInfo {
         self.info.borrow().clone()
     }

@@ -278,8 +278,8 @@ fn embeddings_of_the_device_are_checked_there() {
     assert!(Path::new("cubins").exists());
 }
 
-/// Memory is freed after the work that reads it, and not before: an index that is dropped while its search runs, and
-/// hits that are dropped while the caller's work reads them. What is allocated next is written over both.
+/// Memory is freed after the work that reads it, and not before: a set and an index that are dropped while their search
+/// runs, and hits that are dropped while the caller's work reads them. What is allocated next is written over them.
 #[test]
 #[ignore = "in a process of its own"]
 fn memory_outlives_the_work_that_reads_it() {
@@ -289,13 +289,19 @@ fn memory_outlives_the_work_that_reads_it() {
     let context = CudaContext::new(0).unwrap();
     let stream = context.new_stream().unwrap();
     let caller = CallerStream::new(&stream);
+    let thirds: Vec<u32> = (0..202).step_by(3).collect();
     let write_over = || (1..40).map(|num| gpu.upload_embeddings(&rows(num)).unwrap()).collect::<Vec<_>>();
     for (at, query) in queries(12)[1..].iter().enumerate() {
         let params = if at % 2 == 0 { SearchParams::exact(7) } else { funnel(5, 2, 40, 15) };
-        let expected = cpu.search(query, &params, None).unwrap().hits;
-        let expected: Vec<(u32, f32)> = expected.iter().map(|hit| (hit.pid, hit.score)).collect();
+        let set = cpu.passages(&thirds).unwrap();
+        let expected = cpu.search(query, &params, Some(&set)).unwrap().hits;
         let searcher = Searcher::new(gpu.clone(), &index).unwrap();
-        let hits = searcher.search_on_device(&query.clone().into(), &params, None, &caller).unwrap();
+        let set = searcher.passages(&thirds).unwrap();
+        // The first search within a set waits for its upload.
+        searcher.search_on_device(&query.clone().into(), &params, Some(&set), &caller).unwrap();
+        let hits = searcher.search_on_device(&query.clone().into(), &params, Some(&set), &caller).unwrap();
+        drop(set);
+        let over_the_set = write_over();
         drop(searcher);
         let over_the_index = write_over();
         // SAFETY: the memory has `k` places; the slice is leaked, because it is not its own.
@@ -306,8 +312,8 @@ fn memory_outlives_the_work_that_reads_it() {
         drop(hits);
         let over_the_hits = write_over();
         let copy = stream.clone_dtoh(&copy).unwrap();
-        let expected: Vec<u32> = expected.iter().map(|&(pid, _)| pid).collect();
+        let expected: Vec<u32> = expected.iter().map(|hit| hit.pid).collect();
         assert_eq!(copy[..expected.len()], expected, "{params:?}");
-        drop((over_the_index, over_the_hits));
+        drop((over_the_set, over_the_index, over_the_hits));
     }
 }

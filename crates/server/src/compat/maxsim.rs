@@ -26,7 +26,7 @@ pub(crate) struct Scored {
 }
 
 impl Scored {
-    /// Documents by their scores, best first; those of one score in the order of the request.
+    /// Documents by their scores, best first; equal scores in the order of the request.
     pub(crate) fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.scores.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));

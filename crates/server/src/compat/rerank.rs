@@ -103,7 +103,7 @@ pub(super) struct RerankResponse {
     usage: Usage,
     /// The documents.
     results: Vec<RerankResult>,
-    /// Version of the API, and units that nobody bills.
+    /// Version of the API, and billed units, which are 0.
     #[schema(value_type = Object)]
     meta: Value,
 }
@@ -133,7 +133,7 @@ struct RerankResult {
     relevant_spans: Option<Vec<RelevantSpan>>,
 }
 
-/// What a path answers by default.
+/// Defaults of a path.
 #[derive(Clone, Copy)]
 struct Path {
     version: &'static str,

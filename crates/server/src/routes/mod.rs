@@ -3,6 +3,7 @@
 pub(crate) mod documents;
 pub(crate) mod encode;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod indexes;
 pub(crate) mod input;
 pub(crate) mod operations;

@@ -1,4 +1,4 @@
-//! What operators look at: health, metrics, the description of the API.
+//! Routes for operators: health, metrics, the description of the API.
 
 use crate::auth::Role;
 use crate::error::{ApiError, ErrorBody, Result};
@@ -27,7 +27,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<axum::Json<Valu
     }
 }
 
-/// What the server is, and what the client may do.
+/// The server's version and settings, and the client's role.
 #[utoipa::path(get, path = "/v1/info", tag = "operations", responses((status = 200, body = Object),
     (status = "4XX", body = ErrorBody)))]
 pub(crate) async fn info(State(app): State<Arc<App>>, Extension(role): Extension<Role>) -> axum::Json<Value> {

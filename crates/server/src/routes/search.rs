@@ -1,4 +1,4 @@
-//! Search and explanation.
+//! Search.
 
 use super::input::{EmbeddingsInput, Json, filter};
 use crate::cursor::Cursor;
@@ -7,7 +7,7 @@ use crate::served::Open;
 use crate::state::App;
 use axum::extract::{Path, State};
 use selvedge::{
-    Explanation, Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind,
+    Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,6 +33,30 @@ pub(crate) enum SearchMode {
     Lexical,
     /// MaxSim of the best passages by BM25.
     LexicalFirst,
+}
+
+/// Extent of explanations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ExplainInput {
+    /// In full, or not.
+    Full(bool),
+    /// Without the similarities of all pairs of tokens.
+    Part(ExplainPart),
+}
+
+/// Part of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExplainPart {
+    /// Tokens, matches and words.
+    Words,
+}
+
+impl Default for ExplainInput {
+    fn default() -> Self {
+        Self::Full(false)
+    }
 }
 
 /// A search, or the next page of one.
@@ -82,8 +106,8 @@ pub(crate) struct SearchRequest {
     metadata: Option<bool>,
     /// Characters of the best part of the text that hits carry.
     snippet: Option<usize>,
-    /// Whether hits carry an explanation.
-    explain: bool,
+    /// Whether hits carry an explanation: true, or `words` for one without the similarities, which are most of it.
+    explain: ExplainInput,
     /// Cursor of the page before; all else is as it was there.
     cursor: Option<String>,
     /// Generation that the answer must have, at least.
@@ -119,11 +143,13 @@ struct Prepared {
     query: Vec<f32>,
     text: Option<String>,
     options: SearchOptions,
+    /// Whether explanations are without similarities.
+    words_only: bool,
     /// Passages of the pages before.
     returned: Vec<u32>,
 }
 
-/// Times of a request beside those of the search.
+/// Times of a request, without the stages of the search.
 #[derive(Default)]
 struct Times {
     encode: Duration,
@@ -187,7 +213,8 @@ async fn prepare(
     let started = Instant::now();
     let query = query(&open, request.query.as_deref(), request.embeddings, options.rank_by, deadline).await?;
     times.encode = started.elapsed();
-    Ok(Prepared { open, snapshot, query, text: request.query, options, returned })
+    let words_only = matches!(request.explain, ExplainInput::Part(_));
+    Ok(Prepared { open, snapshot, query, text: request.query, options, words_only, returned })
 }
 
 /// Embeddings of a query that was given as text, as embeddings, or both.
@@ -234,7 +261,7 @@ fn options(request: &SearchRequest) -> Result<SearchOptions> {
         text: request.text.unwrap_or(true),
         metadata: request.metadata.unwrap_or(true),
         snippet: request.snippet,
-        explain: request.explain,
+        explain: request.explain != ExplainInput::Full(false),
     })
 }
 
@@ -292,7 +319,11 @@ impl Prepared {
     }
 
     fn output(&self, ranking: Ranking) -> selvedge::Result<SearchOutput> {
-        self.open.engine.output(&self.snapshot, self.hit_query(), ranking, &self.options)
+        let mut output = self.open.engine.output(&self.snapshot, self.hit_query(), ranking, &self.options)?;
+        if self.words_only {
+            output.hits.iter_mut().flat_map(|hit| &mut hit.explanation).for_each(|why| why.similarities.clear());
+        }
+        Ok(output)
     }
 }
 
@@ -307,63 +338,5 @@ impl Times {
         times["output"] = json!(us(self.output));
         times["total"] = json!(us(total));
         times
-    }
-}
-
-/// A request to explain a document.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ExplainRequest {
-    /// Text of the query.
-    query: Option<String>,
-    /// Embeddings of the query, instead of a text or with it.
-    embeddings: Option<EmbeddingsInput>,
-    /// Id of the document.
-    id: String,
-    /// Longest time in milliseconds.
-    timeout_ms: Option<u64>,
-}
-
-/// Explanation of a document's score.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct ExplainResponse {
-    /// Id of the document.
-    id: String,
-    /// Its text, if the index stores texts.
-    text: Option<String>,
-    /// Tokens, matches, words and similarities.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    explanation: Explanation,
-}
-
-/// Explains the score of a document for a query.
-#[utoipa::path(
-    post, path = "/v1/indexes/{name}/explain", tag = "search", request_body = ExplainRequest,
-    params(("name" = String, Path, description = "Name of the index")),
-    responses((status = 200, body = ExplainResponse), (status = "4XX", body = crate::error::ErrorBody),
-        (status = "5XX", body = crate::error::ErrorBody))
-)]
-pub(crate) async fn explain(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    Json(request): Json<ExplainRequest>,
-) -> Result<axum::Json<ExplainResponse>> {
-    let deadline = Instant::now() + app.config.timeout(request.timeout_ms);
-    let open = app.index(&name)?.open()?;
-    let ExplainRequest { query: text, embeddings, id, .. } = request;
-    let rows = query(&open, text.as_deref(), embeddings, RankBy::MaxSim, deadline).await?;
-    let explained = app.reads.run(move || {
-        let snapshot = open.engine.snapshot();
-        let index = snapshot.index();
-        let pid = index.pid(&id).map_err(selvedge::Error::from)?.ok_or_else(|| ApiError::no_document(&id))?;
-        let explanation = open.engine.explain(&snapshot, &rows, text.as_deref(), pid)?;
-        let has_text = index.encoder().is_some();
-        let document = index.document(pid).map_err(selvedge::Error::from)?;
-        Ok::<_, ApiError>(ExplainResponse { id, text: has_text.then_some(document.text), explanation })
-    });
-    match tokio::time::timeout_at(deadline.into(), explained).await {
-        Ok(answer) => Ok(axum::Json(answer??)),
-        Err(_) => Err(ApiError::timed_out()),
     }
 }

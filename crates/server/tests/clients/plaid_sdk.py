@@ -178,6 +178,7 @@ def check_model(client):
     assert abs(sum(map(max, pairs)) - by_rows.results[0].score) < 1e-3
     raises(plaid.ValidationError, lambda: client.rerank("", TEXTS))
     raises(plaid.ValidationError, lambda: client.rerank("a", []))
+    assert client.rerank("edge of a fabric", TEXTS, pool_factor=2).results == by_text.results
     raises(ServerError, lambda: client.encode(TEXTS, pool_factor=2))
 
     # Texts and embeddings in one index.

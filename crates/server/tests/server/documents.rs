@@ -151,7 +151,7 @@ fn tasks_are_watched_and_cancelled() {
     let last = events.lines().filter_map(|line| line.strip_prefix("data: ")).last().unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((&last["state"], &last["result"]["added"]), (&json!("done"), &json!(1)), "{events}");
-    // Writes are done in order: the one behind a long one is cancelled before it begins.
+    // Writes are done in order: the one after a long one is cancelled before it begins.
     let many: Vec<_> = (0..2000).map(|id| json!({"id": id, "text": format!("{id} {}", "long ".repeat(50))})).collect();
     let (_, long) = server.post("/v1/indexes/t/documents?wait=false", json!({"documents": many}));
     let (_, next) = server.post("/v1/indexes/t/documents?wait=false", add(9999));

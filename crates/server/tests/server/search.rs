@@ -131,6 +131,10 @@ fn an_explanation_names_characters() {
     let found = server.ok("/v1/indexes/n/search", json!({"query": "thread", "ids": ["wide"], "explain": true}));
     let of_hit = &found["hits"][0];
     assert_eq!((&of_hit["explanation"]["words"], &of_hit["score"]), (&why["words"], &why["score"]));
+    let short = server.ok("/v1/indexes/n/search", json!({"query": "thread", "ids": ["wide"], "explain": "words"}));
+    let short = &short["hits"][0]["explanation"];
+    assert_eq!((&short["words"], short.get("similarities")), (&why["words"], None));
+    assert_eq!(server.fails("/v1/indexes/n/search", json!({"query": "x", "explain": "all"})).0, 400);
     assert_eq!(server.fails("/v1/indexes/n/explain", json!({"query": "x", "id": "none"})).0, 404);
 }
 

@@ -105,7 +105,7 @@ fn loose(filter: Filter, is_true: bool) -> Filter {
     }
 }
 
-/// The same comparison with the other type of a boolean.
+/// Comparison with the other type of a boolean.
 fn twin(filter: &Filter) -> Option<Filter> {
     let other = |value: &Value| match value {
         Value::Bool(value) => Some(Value::Integer(i64::from(*value))),

@@ -63,7 +63,7 @@ pub(super) struct PlaidWait {
     wait: bool,
 }
 
-/// What a write is queued on.
+/// Numbers that all writes share.
 type Shared = Extension<Arc<Numbers>>;
 /// Answer of a write.
 type Accepted = (StatusCode, axum::Json<&'static str>);
@@ -113,11 +113,13 @@ pub(super) async fn update_with_encoding(
     let metadata = checked_metadata(request.metadata, request.documents.len())?;
     let texts = request.documents;
     let work = move |app: &App, served: &Served, task: &Task| {
+        let most = PlaidConfig::of(served)?.max_documents;
         let first = numbers.next(served)?;
         let added = texts.len() as u64;
         let documents = numbered(first, texts, metadata).collect();
         let change = changes::add(app, served, task, with_embeddings(app, served, documents)?, false)?;
-        kept_within_limit(served, change, &numbers, first + added)
+        numbers.note(served, first + added);
+        kept_within(most, served, change)
     };
     answer(served.queue_write(&app, TaskKind::Add, work)?, query.wait, "Update queued for batching").await
 }
@@ -170,13 +172,15 @@ async fn add_embeddings(
         check_dim(&open, dim)?;
     }
     let work = move |app: &App, served: &Served, task: &Task| {
+        let most = PlaidConfig::of(served)?.max_documents;
         let first = numbers.next(served)?;
         let added = rows.len() as u64;
         let texts = vec![String::new(); rows.len()];
         let documents = numbered(first, texts, metadata).zip(rows);
         let documents = documents.map(|(document, embeddings)| EmbeddedDocument { document, embeddings }).collect();
         let change = changes::add(app, served, task, Documents::Embedded(dim, documents), false)?;
-        kept_within_limit(served, change, &numbers, first + added)
+        numbers.note(served, first + added);
+        kept_within(most, served, change)
     };
     answer(served.queue_write(app, TaskKind::Add, work)?, query.wait, "Update queued for batching").await
 }
@@ -226,10 +230,9 @@ fn with_embeddings(app: &App, served: &Served, documents: Vec<Document>) -> Resu
     Ok(Documents::Embedded(encoder.dim(), documents))
 }
 
-/// Deletes the documents with the lowest numbers above `max_documents`, and notes the next number.
-fn kept_within_limit(served: &Served, change: Value, numbers: &Numbers, next: u64) -> Result<Value> {
-    numbers.note(served, next);
-    let Some(most) = PlaidConfig::of(served)?.max_documents else { return Ok(change) };
+/// Deletes the documents with the lowest numbers above the most that an index may have.
+fn kept_within(most: Option<usize>, served: &Served, change: Value) -> Result<Value> {
+    let Some(most) = most else { return Ok(change) };
     let open = opened(served)?;
     let snapshot = open.engine.snapshot();
     let index = snapshot.index();
@@ -244,9 +247,7 @@ fn kept_within_limit(served: &Served, change: Value, numbers: &Numbers, next: u6
     }
     ids.sort();
     let oldest: Vec<String> = ids.into_iter().take(above).map(|(_, id)| id).collect();
-    let deletion = changes::delete(served, &oldest)?;
-    numbers.note(served, next);
-    Ok(deletion)
+    changes::delete(served, &oldest)
 }
 
 /// Ids of the documents that a filter finds; none in an index without documents.

@@ -23,7 +23,7 @@ pub(super) struct PlaidEncodeRequest {
     texts: Vec<String>,
     /// Kind of all texts.
     input_type: InputType,
-    /// 1: embeddings are not pooled here.
+    /// 1: embeddings of documents are not pooled here.
     #[serde(default)]
     pool_factor: Option<usize>,
 }
@@ -46,9 +46,6 @@ pub(super) struct PlaidRerankTextsRequest {
     query: String,
     /// The documents.
     documents: Vec<String>,
-    /// 1: embeddings are not pooled here.
-    #[serde(default)]
-    pool_factor: Option<usize>,
 }
 
 /// A query and documents as embeddings.
@@ -57,7 +54,7 @@ pub(crate) struct PlaidRerankRequest {
     /// Embeddings of the query.
     #[serde(default)]
     query: Option<Vec<Vec<f32>>>,
-    /// The same in base64.
+    /// Embeddings of the query in base64.
     #[serde(default)]
     query_b64: Option<String>,
     /// `[T, D]` of the query.
@@ -72,7 +69,7 @@ pub(crate) struct PlaidRerankRequest {
 pub(crate) struct PlaidRerankResponse {
     /// The documents.
     results: Vec<PlaidRerankResult>,
-    /// How many there are.
+    /// Number of documents.
     num_documents: usize,
 }
 
@@ -126,7 +123,7 @@ pub(super) async fn encode_texts(
     Ok(axum::Json(app.reads.run(write).await?))
 }
 
-/// Ranks texts by their MaxSim with a query.
+/// Ranks texts by their MaxSim with a query, of all embeddings: `pool_factor` has no effect.
 #[utoipa::path(post, path = "/rerank_with_encoding", tag = "next-plaid", request_body = PlaidRerankTextsRequest,
     responses((status = 200, body = PlaidRerankResponse), (status = "4XX", body = ErrorBody),
     (status = "5XX", body = ErrorBody)))]
@@ -135,7 +132,6 @@ pub(super) async fn rerank_with_encoding(
     Json(request): Json<PlaidRerankTextsRequest>,
 ) -> Result<axum::Json<PlaidRerankResponse>> {
     let deadline = Instant::now() + app.config.timeout(None);
-    check_pool_factor(request.pool_factor)?;
     let model = routes::encode::model(&app, None).await?;
     let scoring = maxsim::score_texts(&app, &model, request.query, request.documents, deadline);
     let scored = within(deadline, scoring).await?;

@@ -35,7 +35,7 @@ pub(super) struct PlaidConfigured {
     name: String,
     /// Settings.
     config: PlaidConfig,
-    /// What they mean.
+    /// Meaning of the settings.
     message: String,
 }
 

@@ -52,11 +52,11 @@ pub(super) struct PlaidQueryRequest {
 pub(super) struct PlaidQueryResponse {
     /// Numbers, ascending.
     document_ids: Vec<i64>,
-    /// How many there are.
+    /// Number of documents.
     count: usize,
 }
 
-/// Documents whose metadata is asked for: some, those of a condition, or all.
+/// Documents whose metadata is requested: some by number, some by a condition, or all.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub(super) struct PlaidGetRequest {
@@ -77,7 +77,7 @@ pub(super) struct PlaidMetadata {
     /// Metadata with the number of its document as `_subset_`.
     #[schema(value_type = Vec<Object>)]
     metadata: Vec<Value>,
-    /// How many there are.
+    /// Number of documents.
     count: usize,
 }
 

@@ -12,7 +12,9 @@
 //! | scores of one side that are all equal count 1 in `relative_score` | they count 0 |
 //! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
 //! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
-//! | `binary`, `pool_factor` above 1, the tokenizer `trigram`, `REGEXP` | 501 |
+//! | `pool_factor` of a rerank | no effect: all embeddings are compared |
+//! | `pool_factor` above 1 elsewhere, `binary`, the tokenizer `trigram`, `REGEXP` | 501 |
+//! | `GET /` | the page of this server; `GET /health` is the same |
 
 mod condition;
 mod config;
@@ -75,7 +77,7 @@ pub(super) fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(indices::update_config))
 }
 
-/// What this server cannot do as next-plaid does it.
+/// Error of a feature of next-plaid that this server does not have.
 fn unsupported(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message)
 }
@@ -113,7 +115,7 @@ fn check_dim(open: &Open, found: usize) -> Result<()> {
     }
 }
 
-/// Checks that no pooling is asked for.
+/// Checks that no pooling is requested.
 fn check_pool_factor(pool_factor: Option<usize>) -> Result<()> {
     match pool_factor {
         None | Some(1) => Ok(()),

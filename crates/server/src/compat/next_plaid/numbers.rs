@@ -57,7 +57,7 @@ pub(super) fn ids(index: &Index, numbers: &[i64]) -> Result<Vec<String>> {
 #[derive(Default)]
 pub(super) struct Numbers(Mutex<HashMap<PathBuf, Known>>);
 
-/// What is known of an index.
+/// Next number of an index, and the state of the index that it holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     generation: u32,

@@ -1,4 +1,4 @@
-//! Search: by embeddings or texts, by words, by both; among all documents, a subset, or those of a condition.
+//! Search: by embeddings or texts, by words, by both; among all documents, a subset, or the matches of a condition.
 
 use super::input::PlaidQuery;
 use super::numbers;
