@@ -144,14 +144,7 @@ fn closed(runtime: &Runtime, address: SocketAddr, requests: &Arc<[Vec<u8>]>, cli
 }
 
 /// Queries that arrive at random, at a rate, whether answers come or not.
-fn open(
-    runtime: &Runtime,
-    address: SocketAddr,
-    requests: &Arc<[Vec<u8>]>,
-    rate: f64,
-    share: f64,
-    time: Duration,
-) {
+fn open(runtime: &Runtime, address: SocketAddr, requests: &Arc<[Vec<u8>]>, rate: f64, share: f64, time: Duration) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let idle: Arc<std::sync::Mutex<Vec<Client>>> = Arc::default();
     let answers = runtime.block_on(async {

@@ -88,8 +88,8 @@ fn a_signal_lets_open_requests_end() {
     let mut server = Process::start(&c, "--data d");
     server.post("/v1/indexes", &json!({"name": "n"})).unwrap();
     let documents: Vec<_> = (0..300).map(|id| json!({"id": id, "text": format!("text {id} ").repeat(20)})).collect();
+    let request = json!({"documents": documents});
     let answer = std::thread::scope(|scope| {
-        let request = json!({"documents": documents});
         let writing = scope.spawn(|| server.post("/v1/indexes/n/documents", &request));
         // The write has begun when its task runs.
         let tasks = format!("{}/v1/tasks", server.base);

@@ -7,7 +7,7 @@
 //!                       └──────> served: writes of one index, one at a time                  pool of writes
 //! ```
 //!
-//! The async threads parse, wait and write; all computation runs on two rayon pools ([`work`]), so that reads never
+//! The async threads parse, wait and write; all computation runs on two rayon pools (`work.rs`), so that reads never
 //! wait for writes. A search answers from the generation that was committed last; a write is one commit, and answers
 //! with its generation.
 #![forbid(unsafe_code)]

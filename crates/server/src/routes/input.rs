@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use selvedge::Filter;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(crate) fn slow_body() -> ApiError {
 }
 
 /// Embeddings of one text: rows of numbers, or base64 of little-endian f32 with a shape.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub(crate) enum EmbeddingsInput {
     /// `T` rows of `D` numbers.
@@ -45,6 +46,46 @@ pub(crate) enum EmbeddingsInput {
         /// `[T, D]`.
         shape: [usize; 2],
     },
+}
+
+/// By hand: serde keeps what it reads of an untagged enum until it knows the variant, which takes several times as long
+/// as the numbers themselves.
+impl<'de> Deserialize<'de> for EmbeddingsInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EmbeddingsVisitor)
+    }
+}
+
+/// Reads either form of embeddings.
+struct EmbeddingsVisitor;
+
+/// The form of embeddings in base64.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Base64Input {
+    base64: String,
+    shape: [usize; 2],
+}
+
+impl<'de> Visitor<'de> for EmbeddingsVisitor {
+    type Value = EmbeddingsInput;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("rows of numbers, or {\"base64\", \"shape\"}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+        let mut all: Vec<Vec<f32>> = Vec::new();
+        while let Some(row) = rows.next_element()? {
+            all.push(row);
+        }
+        Ok(EmbeddingsInput::Rows(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let Base64Input { base64, shape } = Base64Input::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(EmbeddingsInput::Base64 { base64, shape })
+    }
 }
 
 impl EmbeddingsInput {
@@ -87,8 +128,7 @@ pub(crate) fn filter(value: Value) -> Result<Filter> {
     match value {
         Value::String(text) => Ok(text.parse::<Filter>()?),
         json => {
-            let bad =
-                |error| ApiError::new(StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
+            let bad = |error| ApiError::new(StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
             serde_json::from_value(json).map_err(bad)
         }
     }

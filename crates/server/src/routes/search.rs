@@ -6,9 +6,7 @@ use crate::error::{ApiError, Result};
 use crate::served::Open;
 use crate::state::App;
 use axum::extract::{Path, State};
-use selvedge::{
-    Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind,
-};
+use selvedge::{Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;

@@ -148,7 +148,7 @@ fn tasks_are_watched_and_cancelled() {
     // The stream ends with the task.
     let (_, headers, events) = server.send("GET", &format!("/v1/tasks/{}/events", task["id"]), "", b"");
     assert_eq!(headers["content-type"], "text/event-stream");
-    let last = events.lines().filter_map(|line| line.strip_prefix("data: ")).last().unwrap();
+    let last = events.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((&last["state"], &last["result"]["added"]), (&json!("done"), &json!(1)), "{events}");
     // Writes are done in order: the one after a long one is cancelled before it begins.
