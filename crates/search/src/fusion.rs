@@ -32,14 +32,15 @@ pub fn reciprocal_ranks(rankings: [&[Scored]; 2]) -> Vec<Scored> {
     best_first(fused)
 }
 
-/// Fuses two rankings by the weighted sum of their normalized scores; the first has the weight `alpha`.
+/// Fuses two rankings by the weighted sum of their normalized scores; the first has the weight `alpha`. Scores that are
+/// all equal, such as the score of a single passage, are normalized to 1.
 pub fn weighted(first: &[Scored], second: &[Scored], alpha: f32) -> Vec<Scored> {
     let mut fused: BTreeMap<Pid, f32> = BTreeMap::new();
     for (ranking, weight) in [(first, alpha), (second, 1.0 - alpha)] {
         let least = ranking.iter().map(|&(_, score)| score).fold(f32::INFINITY, f32::min);
         let most = ranking.iter().map(|&(_, score)| score).fold(f32::NEG_INFINITY, f32::max);
         for &(pid, score) in ranking {
-            let normalized = if most > least { (score - least) / (most - least) } else { 0.0 };
+            let normalized = if most > least { (score - least) / (most - least) } else { 1.0 };
             *fused.entry(pid).or_default() += weight * normalized;
         }
     }
@@ -71,6 +72,6 @@ mod tests {
         let (first, second) = ([(1, 10.0), (2, 5.0), (3, 0.0)], [(3, 4.0), (1, 2.0)]);
         assert_eq!(weighted(&first, &second, 0.75), [(1, 0.75), (2, 0.375), (3, 0.25)]);
         assert_eq!(weighted(&first, &second, 0.0)[0], (3, 1.0));
-        assert_eq!(weighted(&[(4, 2.0), (6, 2.0)], &[], 1.0), [(4, 0.0), (6, 0.0)]);
+        assert_eq!(weighted(&[(4, 2.0), (6, 2.0)], &[], 1.0), [(4, 1.0), (6, 1.0)]);
     }
 }

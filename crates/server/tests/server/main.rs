@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, unreachable_pub)] // a test crate exports nothing
 
+mod clients;
 mod documents;
 mod manners;
+mod page;
 mod search;
 mod support;

@@ -9,7 +9,6 @@
 //! | metadata is a SQLite table | metadata is the document's own; conditions are [filters](condition) |
 //! | keyword search over the metadata, FTS5 | BM25 over the texts, in an index that was made of texts |
 //! | `alpha` weighs reciprocal ranks | `rrf` weighs both sides alike; `relative_score` has `alpha` |
-//! | scores of one side that are all equal count 1 in `relative_score` | they count 0 |
 //! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
 //! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
 //! | `pool_factor` of a rerank | no effect: all embeddings are compared |
