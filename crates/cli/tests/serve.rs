@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::Collection;
 
@@ -119,24 +119,28 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
         } else {
             server.post("/v1/indexes", &json!({"name": "n"})).unwrap();
         }
-        let is_killed = AtomicBool::new(false);
+        let of_round = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            let (is_killed, server) = (&is_killed, &server);
+            let (of_round, server) = (&of_round, &server);
             scope.spawn(move || {
-                std::thread::sleep(Duration::from_millis(700 + 150 * round));
-                is_killed.store(true, Ordering::Relaxed);
+                // In the middle of a write: the next one has begun by then.
+                while of_round.load(Ordering::Relaxed) < 5 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                std::thread::sleep(Duration::from_millis(7 * round));
                 server.signal("-KILL");
             });
-            while !is_killed.load(Ordering::Relaxed) {
+            loop {
                 let document = json!({"id": acknowledged, "text": format!("document {acknowledged}")});
                 match server.post("/v1/indexes/n/documents", &json!({"documents": [document]})) {
                     Ok(_) => acknowledged += 1,
                     Err(_) => break,
                 }
+                of_round.fetch_add(1, Ordering::Relaxed);
             }
         });
         drop(server);
         c.ok("verify d/n/index");
     }
-    assert!(acknowledged > 10, "{acknowledged} writes are too few for a test");
+    assert!(acknowledged >= 15, "{acknowledged}");
 }

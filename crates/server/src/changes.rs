@@ -43,7 +43,15 @@ impl Documents {
 /// Adds documents, and makes the index of the first ones.
 pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents, replace: bool) -> Result<Value> {
     let documents = if replace { documents.without_repeats() } else { documents };
-    let Ok(open) = served.open() else { return first(app, served, task, documents) };
+    let open = match served.open() {
+        Ok(open) => open,
+        // It was built, but not opened: the device had no memory, say.
+        Err(_) if served.has_index() => served.load(app)?,
+        Err(_) => return first(app, served, task, documents),
+    };
+    if let Documents::Embedded(found, _) = &documents {
+        check_dim(&open.engine, *found)?;
+    }
     let options =
         AddOptions { memory_budget: app.config.memory_budget, device: app.device, replace, ..AddOptions::default() };
     let report = match documents {
@@ -58,6 +66,15 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
         served.ask_for_codec();
     }
     Ok(change(&report))
+}
+
+/// Checks that embeddings, if there are any, have the dimension of an index.
+pub(crate) fn check_dim(engine: &selvedge::Engine, found: usize) -> Result<()> {
+    let expected = engine.snapshot().index().dim();
+    match found == 0 || found == expected {
+        true => Ok(()),
+        false => Err(selvedge::SearchError::DimMismatch { expected, found }.into()),
+    }
 }
 
 /// Builds the index of the first documents.

@@ -65,7 +65,13 @@ impl Generations {
         let now = Instant::now();
         match kept.back_mut() {
             Some((since, last)) if Arc::ptr_eq(last, &snapshot) => *since = now,
-            _ => kept.push_back((now, snapshot)),
+            _ => {
+                // It answered until now.
+                if let Some((since, _)) = kept.back_mut() {
+                    *since = now;
+                }
+                kept.push_back((now, snapshot));
+            }
         }
         while kept.len() > MOST_GENERATIONS || kept.len() > 1 && kept[0].0.elapsed() > self.ttl {
             freed.extend(kept.pop_front());

@@ -171,6 +171,7 @@ fn of_engine(error: &EngineError) -> (StatusCode, &'static str) {
         EngineError::NoEncoder | EngineError::StoredModel { .. } | EngineError::OtherEncoder { .. } => {
             (StatusCode::BAD_REQUEST, "MODEL_NOT_LOADED")
         }
+        EngineError::Encoder(_) => (StatusCode::BAD_REQUEST, "MODEL_NOT_LOADED"),
         EngineError::Cancelled => (StatusCode::CONFLICT, "CANCELLED"),
         EngineError::Budget { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MEMORY_BUDGET"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),

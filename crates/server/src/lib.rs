@@ -38,7 +38,6 @@ pub use state::App;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -61,7 +60,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
     let of_end = Arc::clone(&app);
     let ended = async move {
         end.await;
-        of_end.is_ready.store(false, Ordering::Release);
+        of_end.end();
     };
     listen::serve(listener, router(&app), tls, &app.config, ended).await;
     following.abort();

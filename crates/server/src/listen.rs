@@ -56,13 +56,16 @@ pub(crate) async fn serve(
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
+        let accept = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
+            listener.accept().await.map(|(stream, _)| (stream, place))
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept => accepted,
             () = &mut end => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, place)) => {
                 let watcher = graceful.watcher();
                 tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, headers_time, place));
             }
@@ -90,6 +93,10 @@ async fn connection(
     _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
+    // The first byte: until then, the HTTP server does not watch the time.
+    if !matches!(tokio::time::timeout(headers_time, stream.peek(&mut [0])).await, Ok(Ok(1))) {
+        return;
+    }
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(headers_time);
     builder.http1().max_headers(MOST_HEADERS).max_buf_size(HEADER_BYTES);

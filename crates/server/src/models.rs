@@ -1,7 +1,7 @@
 //! Models: each is loaded once, whatever number of indexes uses it.
 
 use crate::encoding::{EncodeQueue, Limits};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::work::Pool;
 use selvedge::{Encoder, Engine, LoadOptions};
 use std::collections::HashMap;
@@ -47,7 +47,12 @@ impl Models {
         let (model, query_maxlen, passage_maxlen) = &key;
         let options =
             LoadOptions { query_maxlen: *query_maxlen, passage_maxlen: *passage_maxlen, ..Default::default() };
-        let encoder = Encoder::load(model, &options).map_err(selvedge::Error::from)?;
+        // On a thread of its own: a thread of a pool would take other work while it waits for parts of the model, and
+        // that work might need the lock that it holds.
+        let load = || Encoder::load(model, &options);
+        let loaded_encoder = std::thread::scope(|scope| scope.spawn(load).join());
+        let failed = |_| ApiError::internal(format!("the model {model} could not be loaded; the log has more"));
+        let encoder = loaded_encoder.map_err(failed)?.map_err(selvedge::Error::from)?;
         let queue = Arc::new(EncodeQueue::new(Arc::new(encoder), self.pool.clone(), self.limits)?);
         loaded.retain(|_, queue| queue.strong_count() > 0);
         loaded.insert(key, Arc::downgrade(&queue));

@@ -6,7 +6,7 @@ use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, Result};
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
-use selvedge::{BuildOptions, Device, Engine, Language, OpenOptions, Queue, QueueOptions, Snapshot};
+use selvedge::{BuildOptions, Check, Device, Engine, Index, Language, OpenOptions, Queue, QueueOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -152,6 +152,20 @@ impl Served {
         }
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.clone().ok_or_else(|| ApiError::empty_index(&self.name))
+    }
+
+    /// Whether there is an index on disk, sound or not.
+    pub(crate) fn has_index(&self) -> bool {
+        let opened = Index::open(&self.path, Check::Structure);
+        !matches!(opened, Err(selvedge::IndexError::NoIndex { .. }))
+    }
+
+    /// Checks that the index has documents, or may have some once the writes before have ended.
+    pub(crate) fn may_be_open(&self) -> Result<()> {
+        match self.waiting_writes() {
+            0 => self.open().map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// Opens the index, which has documents.

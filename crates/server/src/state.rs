@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Beginning of the names of folders that are being deleted.
 const DELETED: &str = ".deleted-";
@@ -39,6 +39,8 @@ pub struct App {
     model: OnceLock<Arc<EncodeQueue>>,
     /// Whether requests are accepted.
     pub(crate) is_ready: AtomicBool,
+    /// Whether the server ends; streams of events end then.
+    ends: watch::Sender<bool>,
 }
 
 impl App {
@@ -66,6 +68,7 @@ impl App {
             indexes: RwLock::default(),
             model: OnceLock::new(),
             is_ready: AtomicBool::new(false),
+            ends: watch::Sender::new(false),
             config,
         });
         app.open_all()?;
@@ -97,11 +100,10 @@ impl App {
                 continue;
             }
             let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, self.ttl());
-            match served.load(self) {
-                Ok(_) => {}
-                // Nothing was added before the server ended.
-                Err(error) if !served.path.exists() => tracing::info!(index = name, "no documents yet: {error}"),
-                Err(error) => return Err(error),
+            // Of a first build that was interrupted, files are there, but no index.
+            if served.has_index() {
+                // One broken index must not keep the others from being served; its own requests say what is wrong.
+                let _ = served.load(self).inspect_err(|error| tracing::error!(index = name, "not opened: {error}"));
             }
             self.write().insert(name, Arc::new(served));
         }
@@ -145,10 +147,28 @@ impl App {
         Ok(served)
     }
 
-    /// Deletes an index and its files.
-    pub(crate) fn delete(&self, name: &str) -> Result<()> {
+    /// Deletes an index and its files, after the write that runs, which is asked to stop. Writes that wait find the
+    /// index gone. The deletion goes on if its client goes away.
+    pub(crate) async fn delete(self: &Arc<Self>, name: &str) -> Result<()> {
+        let (app, served) = (Arc::clone(self), self.index(name)?);
+        let deletion = tokio::spawn(async move {
+            app.tasks.cancel_all(&served.name);
+            let _turn = served.turn().await;
+            let (all, of_index) = (Arc::clone(&app), Arc::clone(&served));
+            tokio::task::spawn_blocking(move || all.remove(&of_index)).await
+        });
+        let failed = |error: tokio::task::JoinError| ApiError::internal(format!("the deletion failed: {error}"));
+        deletion.await.map_err(failed)?.map_err(failed)?
+    }
+
+    /// Removes an index whose turn to be written is held.
+    fn remove(&self, served: &Arc<Served>) -> Result<()> {
+        let name = &served.name;
         let mut indexes = self.write();
-        let served = indexes.get(name).cloned().ok_or_else(|| ApiError::no_index(name))?;
+        // Another one may have its name by now.
+        if !indexes.get(name).is_some_and(|found| Arc::ptr_eq(found, served)) {
+            return Err(ApiError::no_index(name));
+        }
         let Some(home) = &served.home else {
             let message = format!("index {name:?} was made elsewhere; this server does not delete it");
             return Err(ApiError::new(StatusCode::FORBIDDEN, "NOT_OURS", message));
@@ -193,6 +213,18 @@ impl App {
     /// Time for which cursors keep their generation.
     fn ttl(&self) -> Duration {
         Duration::from_secs(self.config.cursor_ttl_s)
+    }
+
+    /// Ends the streams of events, and says that the server is not ready.
+    pub(crate) fn end(&self) {
+        self.is_ready.store(false, Ordering::Release);
+        self.ends.send_replace(true);
+    }
+
+    /// Resolves when the server ends.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.ends.subscribe().wait_for(|ends| *ends).await;
     }
 
     /// Tells those that watch that an index has changed.

@@ -26,10 +26,13 @@ impl Pool {
 
     /// Runs `work` on the pool and awaits its result. A panic becomes an error.
     ///
-    /// The work goes on if the caller stops waiting.
+    /// If the caller stops waiting, work that has not begun is left out, and work that has begun goes on.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let (reply, result) = oneshot::channel();
         self.0.spawn(move || {
+            if reply.is_closed() {
+                return;
+            }
             // The caller may have gone away.
             let _ = reply.send(catch_unwind(AssertUnwindSafe(work)));
         });

@@ -22,6 +22,10 @@ const BULK_BYTES: usize = 8 << 20;
 /// Most failed lines that the report of a bulk load names.
 const MOST_FAILED: usize = 1000;
 
+/// Codes of errors that single documents cause; any other one ends a bulk load.
+const OF_DOCUMENTS: [&str; 6] =
+    ["BAD_DOCUMENT", "BAD_REQUEST", "BAD_EMBEDDINGS", "DIMENSION_MISMATCH", "DOCUMENT_TOO_LONG", "MEMORY_BUDGET"];
+
 /// A document.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +129,7 @@ pub(crate) async fn delete(
     Json(request): Json<DeleteRequest>,
 ) -> Result<Response> {
     let served = app.index(&name)?;
-    served.open()?;
+    served.may_be_open()?;
     let condition = match (&request.ids, request.filter) {
         (Some(_), None) => None,
         (None, Some(condition)) => Some(Arc::new(filter(condition)?)),
@@ -246,7 +250,7 @@ impl Load {
             }
             match self.write(part.clone()).await {
                 Ok(change) => self.report.add(&change),
-                Err(error) if !error.status.is_client_error() || error.code == "RATE_LIMITED" => return Err(error),
+                Err(error) if !OF_DOCUMENTS.contains(&error.code) => return Err(error.with(self.report.json())),
                 Err(error) if part.len() == 1 => self.report.fail(part[0].0, &error),
                 Err(_) => {
                     let rest = part.split_off(part.len() / 2);

@@ -25,16 +25,19 @@ pub(crate) async fn task(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let mut watch = app.tasks.get(id)?.watch();
     watch.mark_changed();
-    let events = stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        watch.changed().await.ok()?;
+    let events = stream::unfold(Some((app, watch)), |state| async {
+        let (app, mut watch) = state?;
+        tokio::select! {
+            changed = watch.changed() => changed.ok()?,
+            () = app.ended() => return None,
+        }
         let info = watch.borrow_and_update().clone();
         let event = Event::default().event("task").json_data(&info).unwrap_or_default();
         if info.ended_ms.is_some() {
             return Some((Ok(event), None));
         }
         tokio::time::sleep(LEAST_PAUSE).await;
-        Some((Ok(event), Some(watch)))
+        Some((Ok(event), Some((app, watch))))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
@@ -47,7 +50,11 @@ pub(crate) async fn changes(State(app): State<Arc<App>>) -> Sse<impl Stream<Item
     let received = app.changes.subscribe();
     let events = stream::unfold((app, received), |(app, mut received)| async {
         let name = loop {
-            match received.recv().await {
+            let received = tokio::select! {
+                received = received.recv() => received,
+                () = app.ended() => return None,
+            };
+            match received {
                 Ok(name) => break name,
                 // A slow client misses changes, and sees the next ones.
                 Err(RecvError::Lagged(_)) => {}

@@ -188,12 +188,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>) -
     params(("name" = String, Path, description = "Name of the index")), responses((status = 204),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn delete(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<StatusCode> {
-    let served = app.index(&name)?;
-    // The write that runs is asked to stop; those that wait find the index gone.
-    app.tasks.cancel_all(&name);
-    let _turn = served.turn().await;
-    let all = Arc::clone(&app);
-    app.writes.run(move || all.delete(&name)).await??;
+    app.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -217,7 +212,7 @@ pub(crate) async fn compact(
     Json(request): Json<CompactRequest>,
 ) -> Result<(StatusCode, axum::Json<TaskInfo>)> {
     let served = app.index(&name)?;
-    served.open()?;
+    served.may_be_open()?;
     let work =
         move |app: &App, served: &Served, task: &crate::tasks::Task| changes::merge(app, served, task, request.retrain);
     let task = served.queue_write(&app, TaskKind::Compact, work)?;

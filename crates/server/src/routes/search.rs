@@ -1,6 +1,7 @@
 //! Search.
 
 use super::input::{EmbeddingsInput, Json, filter};
+use crate::changes;
 use crate::cursor::Cursor;
 use crate::error::{ApiError, Result};
 use crate::served::Open;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Most hits of a page, and most passages that are counted.
 const MOST_HITS: usize = 10_000;
+/// Most hits of a page that are explained.
+const MOST_EXPLAINED: usize = 100;
 /// Most hits of all pages of a cursor.
 const MOST_PAGED: usize = 10_000;
 
@@ -224,7 +227,11 @@ pub(crate) async fn query(
     deadline: Instant,
 ) -> Result<Vec<f32>> {
     match (embeddings, text) {
-        (Some(embeddings), _) => Ok(embeddings.rows()?.0),
+        (Some(embeddings), _) => {
+            let (rows, dim) = embeddings.rows()?;
+            changes::check_dim(&open.engine, dim)?;
+            Ok(rows)
+        }
         (None, Some(_)) if rank_by == RankBy::Lexical => Ok(Vec::new()),
         (None, Some(text)) => {
             let model = open.model.as_ref().ok_or(selvedge::Error::NoEncoder)?;
@@ -235,8 +242,13 @@ pub(crate) async fn query(
 }
 
 fn options(request: &SearchRequest) -> Result<SearchOptions> {
+    // An explanation takes hundreds of times the memory of a hit.
+    let is_explained = request.explain != ExplainInput::Full(false);
+    let limit = |name: &str| if name == "k" && is_explained { MOST_EXPLAINED } else { MOST_HITS };
     let most = |name: &str, value: Option<usize>, default: usize| match value.unwrap_or(default) {
-        found if found > MOST_HITS => Err(ApiError::bad_request(format!("{name} is {found}; at most {MOST_HITS}"))),
+        found if found > limit(name) => {
+            Err(ApiError::bad_request(format!("{name} is {found}; at most {} in this search", limit(name))))
+        }
         found => Ok(found),
     };
     let rank_by = match request.mode {
@@ -259,7 +271,7 @@ fn options(request: &SearchRequest) -> Result<SearchOptions> {
         text: request.text.unwrap_or(true),
         metadata: request.metadata.unwrap_or(true),
         snippet: request.snippet,
-        explain: request.explain != ExplainInput::Full(false),
+        explain: is_explained,
     })
 }
 

@@ -92,6 +92,12 @@ fn embeddings_are_documents_too() {
     for (request, code) in bad {
         assert_eq!(server.fails("/v1/indexes/rows/search", request.clone()), (400, code.into()), "{request}");
     }
+    // As many numbers, in other rows.
+    let halves = json!([vec![0.5; 8], vec![0.5; 8]]);
+    let request = json!({"embeddings": halves});
+    assert_eq!(server.fails("/v1/indexes/rows/search", request), (400, "DIMENSION_MISMATCH".into()));
+    let request = json!({"documents": [{"id": "h", "embeddings": halves}]});
+    assert_eq!(server.fails("/v1/indexes/rows/documents", request), (400, "DIMENSION_MISMATCH".into()));
     let text = json!({"documents": [{"id": "t", "text": "a text"}]});
     assert_eq!(server.fails("/v1/indexes/rows/documents", text), (400, "BAD_REQUEST".into()));
     let wrong = json!({"documents": [{"id": "w", "embeddings": [vec![1.0; 8]]}]});
@@ -132,9 +138,18 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     server.ok("/v1/indexes/kept/documents", json!({"documents": [{"id": "a", "text": "a woven edge"}]}));
     let dir = server.end();
     std::fs::create_dir(dir.path().join("data/.deleted-old-1")).unwrap();
+    // A first build that was interrupted, and an index whose files are damaged.
+    std::fs::create_dir(dir.path().join("data/bare/index")).unwrap();
+    std::fs::write(dir.path().join("data/bare/index/.selvedge.partial-codec-0000"), "of a build").unwrap();
+    std::fs::create_dir_all(dir.path().join("data/broken/index")).unwrap();
+    std::fs::write(dir.path().join("data/broken/settings.json"), "{}").unwrap();
+    std::fs::write(dir.path().join("data/broken/index/manifest-000001"), "damaged").unwrap();
     let server = Server::in_dir(dir, |_| {});
     assert_eq!(ids(&server.ok("/v1/indexes/kept/search", json!({"query": "edge"}))), ["a"]);
     assert_eq!(server.get("/v1/indexes/bare").1["nbits"], 1);
+    server.ok("/v1/indexes/bare/documents", json!({"documents": [{"id": "b", "text": "another"}]}));
+    assert_eq!(server.get("/v1/indexes/broken").1["state"], "empty");
+    assert_eq!(server.delete("/v1/indexes/broken").0, 204);
     assert!(!server.dir.path().join("data/.deleted-old-1").exists());
 }
 

@@ -135,6 +135,8 @@ fn floods_and_slow_clients_are_cut_off() {
     let head =
         "POST /v1/encode HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     assert!(raw(&server, head.as_bytes()).starts_with("HTTP/1.1 408"));
+    // Nothing at all.
+    assert_eq!(raw(&server, b""), "");
     // Headers that never end: the connection does.
     let answer = raw(&server, b"GET /v1/info HTTP/1.1\r\nhost: local");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -173,4 +175,16 @@ fn unknown_routes_and_methods_are_errors_in_json() {
     let (status, api) = server.get("/openapi.json");
     assert_eq!((status, &api["openapi"]), (200, &json!("3.1.0")));
     assert!(api["paths"].as_object().unwrap().len() >= 14);
+}
+
+/// A client that watches for changes would never leave by itself.
+#[test]
+fn clients_that_watch_do_not_hold_the_end() {
+    let server = Server::with(|config| config.drain_s = 3600);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    server.end();
 }

@@ -59,6 +59,7 @@ fn mistakes_are_named() {
         (json!({}), "BAD_REQUEST"),
         (json!({"query": "x", "k": 0}), "BAD_REQUEST"),
         (json!({"query": "x", "k": 1_000_000}), "BAD_REQUEST"),
+        (json!({"query": "x", "k": 101, "explain": true}), "BAD_REQUEST"),
         (json!({"query": "x", "mode": "magic"}), "BAD_REQUEST"),
         (json!({"query": "x", "typo": 1}), "BAD_REQUEST"),
         (json!({"query": 7}), "BAD_REQUEST"),

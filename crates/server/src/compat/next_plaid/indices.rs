@@ -172,8 +172,7 @@ pub(super) async fn create_index(
     params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = Object),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn delete_index(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<axum::Json<Value>> {
-    let (all, of_index) = (Arc::clone(&app), name.clone());
-    app.writes.run(move || all.delete(&of_index)).await??;
+    app.delete(&name).await?;
     Ok(axum::Json(json!({"deleted": true, "name": name})))
 }
 
