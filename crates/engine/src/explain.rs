@@ -41,7 +41,7 @@ pub struct Explanation {
 pub struct ExplainedToken {
     /// Spelling in the vocabulary of the model.
     pub token: String,
-    /// Whether it is a part of the text, a marker, or an expansion of the query.
+    /// Origin of the token: the text, a marker, or an expansion of the query.
     pub kind: TokenKind,
     /// First character; 0 unless the token is a part of the text.
     pub start: usize,

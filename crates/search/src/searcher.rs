@@ -271,8 +271,8 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// Answers queries as [`Searcher::search_embeddings`] while `goes_on` returns true. It is asked before each query
-    /// of an approximate search, and all 10 ms or so of an exhaustive one; on a device that searches by itself only at
-    /// the beginning.
+    /// of an approximate search, and after each 2^20 tokens of an exhaustive one; on a device that searches by itself
+    /// only at the beginning.
     ///
     /// # Errors
     /// As [`Searcher::search_embeddings`]; [`Error::Stopped`](crate::Error::Stopped) if `goes_on` returned false.

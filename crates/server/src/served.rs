@@ -6,7 +6,7 @@ use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, Result};
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
-use selvedge::{BuildOptions, Check, Device, Engine, Index, Language, OpenOptions, Queue, QueueOptions, Snapshot};
+use selvedge::{BuildOptions, Check, Engine, Index, Language, OpenOptions, Queue, QueueOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -287,9 +287,4 @@ impl Served {
         };
         Ok(Some(snapshot).filter(|snapshot| least.is_none_or(|least| snapshot.generation() >= least)))
     }
-}
-
-/// The device of a setting.
-pub(crate) fn device(name: &str) -> Result<Device> {
-    name.parse().map_err(|error| ApiError::bad_request(format!("device: {error}")))
 }

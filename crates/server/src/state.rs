@@ -4,7 +4,7 @@ use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
 use crate::models::Models;
-use crate::served::{IndexSettings, SETTINGS, Served, device};
+use crate::served::{IndexSettings, SETTINGS, Served};
 use crate::tasks::Tasks;
 use crate::work::Pool;
 use axum::http::StatusCode;
@@ -268,4 +268,9 @@ fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> 
 
 fn at(path: &Path, error: &std::io::Error) -> ApiError {
     ApiError::internal(format!("{}: {error}", path.display()))
+}
+
+/// The device of a setting.
+fn device(name: &str) -> Result<Device> {
+    name.parse().map_err(|error| ApiError::bad_request(format!("device: {error}")))
 }

@@ -48,8 +48,8 @@ pub(crate) enum EmbeddingsInput {
     },
 }
 
-/// By hand: serde keeps what it reads of an untagged enum until it knows the variant, which takes several times as long
-/// as the numbers themselves.
+/// By hand: of an untagged enum, serde keeps a copy of each number until it knows the variant, and its errors name
+/// neither.
 impl<'de> Deserialize<'de> for EmbeddingsInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(EmbeddingsVisitor)

@@ -85,8 +85,8 @@ fn literal(value: &Json) -> Result<String> {
 
 /// The filter, or its opposite, in which 1 and `true` are one value, and 0 and `false`.
 ///
-/// Of a comparison with one type and its twin with the other, one is unknown; the OR of both is the one that is known.
-/// So the opposite is taken of each, not of their OR.
+/// A comparison with one type, or its twin with the other type, is unknown; their OR is the one that is known. So the
+/// opposite is taken of each, not of their OR.
 fn loose(filter: Filter, is_true: bool) -> Filter {
     let all = |filters: Vec<Filter>| filters.into_iter().map(|filter| loose(filter, is_true)).collect();
     match filter {
