@@ -114,6 +114,11 @@ pub trait Backend: Send + Sync {
     /// Name of the backend for logs and tables, such as `cpu/avx2` or `cuda/0`.
     fn name(&self) -> String;
 
+    /// Bytes of device memory that the backend's buffers hold now; 0 if it computes in the memory of the host.
+    fn device_bytes(&self) -> u64 {
+        0
+    }
+
     /// Copies centroids into the backend's memory, once for all embeddings that are assigned to them.
     /// `centroids (K, D) i8`, within -127..=127.
     ///

@@ -98,6 +98,10 @@ impl<B: Backend> Backend for Several<B> {
         self.0.iter().map(B::name).collect::<Vec<_>>().join("+")
     }
 
+    fn device_bytes(&self) -> u64 {
+        self.0.iter().map(B::device_bytes).sum()
+    }
+
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
         self.first().load_centroids(dim, centroids)
     }

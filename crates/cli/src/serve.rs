@@ -92,6 +92,17 @@ fn print_key(role: &str) -> Result<()> {
 
 /// Resolves when a signal asks the process to end.
 async fn ended() {
+    signalled().await;
+    note!("ending: open requests and writes are finished first; a second signal ends at once");
+    // Every write that was acknowledged is on disk, and the next start finds the others undone.
+    tokio::spawn(async {
+        signalled().await;
+        std::process::exit(1);
+    });
+}
+
+/// Resolves at the next signal that asks the process to end.
+async fn signalled() {
     let wait = |kind| async move {
         match signal(kind) {
             Ok(mut received) => received.recv().await,
@@ -102,5 +113,4 @@ async fn ended() {
         _ = wait(SignalKind::interrupt()) => {}
         _ = wait(SignalKind::terminate()) => {}
     }
-    note!("ending: open requests are answered first");
 }

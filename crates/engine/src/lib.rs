@@ -112,12 +112,14 @@ pub use rank::{Fusion, RankBy};
 pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
 pub use selvedge_codec::{CodecKind, plan::num_centroids as planned_centroids};
-pub use selvedge_encoder::{CandleDevice, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind};
+pub use selvedge_encoder::{
+    CandleDevice, Embeddings, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind, pool,
+};
 pub use selvedge_index::{Check, ColumnInfo, Document, Error as IndexError, Index, Value};
 pub use selvedge_lexical::Language;
 pub use selvedge_search::{
-    Error as SearchError, Filter, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats, Ranking,
-    Search, SearchParams, StageTimes, Tuned, filter,
+    Error as SearchError, Filter, FilterStats, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions,
+    QueueStats, Ranking, Search, SearchParams, StageTimes, Tuned, filter,
 };
 pub use snapshot::Snapshot;
 pub use snippet::Snippet;

@@ -106,7 +106,7 @@ mod tune;
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use params::{Mode, SearchParams};
-pub use passage_set::PassageSet;
+pub use passage_set::{FilterStats, PassageSet};
 pub use queue::{Pending, QueryEmbeddings, Queue, QueueOptions, QueueStats};
 pub use ranking::{Hit, Ranking, StageTimes};
 pub use search::{GoesOn, Search};

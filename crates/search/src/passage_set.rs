@@ -5,7 +5,8 @@ use lru::LruCache;
 use selvedge_backend::{Backend, DeviceIndex, DeviceSet, Pid};
 use selvedge_index::RoaringBitmap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Number of filters whose passages are kept, of a generation and of each segment. A set takes at most about a bit per
 /// passage.
@@ -35,22 +36,51 @@ pub(crate) struct SegmentSet {
 
 /// The most recently used filters and what they found. The key is what Debug writes, which tells any two filters apart:
 /// as text, a [`Value::Text`](selvedge_index::Value) made by hand can look like a date.
-pub(crate) type FilterCache<T> = Mutex<LruCache<String, Arc<T>>>;
-
-/// Makes an empty cache.
-pub(crate) fn filter_cache<T>() -> FilterCache<T> {
-    Mutex::new(LruCache::new(CACHED_FILTERS))
+pub(crate) struct FilterCache<T> {
+    found: Mutex<LruCache<String, Arc<T>>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
-/// Returns what is cached for a filter, or makes and caches it. Two threads may make it at the same time.
-fn cached<T>(cache: &FilterCache<T>, key: &str, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
-    let locked = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = locked().get(key) {
-        return Ok(Arc::clone(found));
+/// Counters of the filters whose passages a searcher keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterStats {
+    /// Filters that are kept.
+    pub kept: usize,
+    /// Times that a filter was found among them.
+    pub hits: u64,
+    /// Times that the passages of a filter were looked for in the columns.
+    pub misses: u64,
+}
+
+impl<T> FilterCache<T> {
+    /// Makes an empty cache.
+    pub(crate) fn new() -> Self {
+        let found = Mutex::new(LruCache::new(CACHED_FILTERS));
+        Self { found, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
-    let made = make()?;
-    locked().put(key.to_owned(), Arc::clone(&made));
-    Ok(made)
+
+    /// Returns what is kept for a filter, or makes and keeps it. Two threads may make it at the same time.
+    fn get(&self, key: &str, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
+        if let Some(found) = self.lock().get(key) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(Arc::clone(found));
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let made = make()?;
+        self.lock().put(key.to_owned(), Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Counts the filters that are kept, and how often they were of use.
+    pub(crate) fn stats(&self) -> FilterStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        FilterStats { kept: self.lock().len(), hits: count(&self.hits), misses: count(&self.misses) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, Arc<T>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PassageSet {
@@ -169,10 +199,10 @@ impl<B: Backend> Searcher<B> {
         // Before the filter is written, which recurses as deep as it is nested.
         filter.check()?;
         let key = format!("{filter:?}");
-        cached(&self.filtered, &key, || {
+        self.filtered.get(&key, || {
             let mut segments = Vec::with_capacity(self.segments.len());
             for segment in &self.segments {
-                let found = cached(&segment.filtered, &key, || {
+                let found = segment.filtered.get(&key, || {
                     let columns = segment.columns.as_ref().ok_or_else(|| self.no_columns())?;
                     filter::passages(filter, columns, segment.num_passages as u32).map(Arc::new)
                 })?;

@@ -1,6 +1,6 @@
 //! [`Search`]: a searcher without the type of its backend, for programs that choose the device at run time.
 
-use crate::{Error, Filter, PassageSet, Ranking, Result, SearchParams, Searcher};
+use crate::{Error, Filter, FilterStats, PassageSet, Ranking, Result, SearchParams, Searcher};
 use selvedge_backend::{Backend, Cpu, Embeddings, Pid, Similarities};
 use selvedge_index::Index;
 use std::sync::Arc;
@@ -20,6 +20,12 @@ pub trait Search: Send + Sync {
 
     /// Name of the backend that computes, such as `cpu/avx2` or `cuda/0`.
     fn backend_name(&self) -> String;
+
+    /// Bytes of device memory that its backend holds now; 0 on a CPU.
+    fn device_bytes(&self) -> u64;
+
+    /// Counters of the filters whose passages are kept for this generation.
+    fn filter_stats(&self) -> FilterStats;
 
     /// Components of an embedding, `D`.
     fn dim(&self) -> usize;
@@ -158,6 +164,14 @@ impl<B: Backend + 'static> Search for Searcher<B> {
 
     fn backend_name(&self) -> String {
         self.backend().name()
+    }
+
+    fn device_bytes(&self) -> u64 {
+        self.backend().device_bytes()
+    }
+
+    fn filter_stats(&self) -> FilterStats {
+        self.filtered.stats()
     }
 
     fn dim(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::candidates::Scratch;
 use crate::funnel::Depth;
-use crate::passage_set::{FilterCache, filter_cache};
+use crate::passage_set::FilterCache;
 use crate::ranking::Clock;
 use crate::{Error, GoesOn, Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
 use rayon::prelude::*;
@@ -48,7 +48,7 @@ impl<B: Backend> ResidentSegment<B> {
             lists: segment.lists.clone(),
             deleted: segment.deleted.clone(),
             columns: segment.columns.clone(),
-            filtered: before.map_or_else(|| Arc::new(filter_cache()), |before| Arc::clone(&before.filtered)),
+            filtered: before.map_or_else(|| Arc::new(FilterCache::new()), |before| Arc::clone(&before.filtered)),
         }
     }
 
@@ -149,7 +149,7 @@ impl<B: Backend> Searcher<B> {
             num_passages,
             path: index.path().into(),
             owner: Arc::default(),
-            filtered: filter_cache(),
+            filtered: FilterCache::new(),
             alive: None,
             tuned: tuned(index),
             scratch: Mutex::default(),

@@ -3,13 +3,14 @@
 use crate::error::{ApiError, Result};
 use crate::routes::indexes::Retraining;
 use crate::served::Served;
-use crate::state::App;
+use crate::state::{App, at};
 use crate::tasks::Task;
 use selvedge::change::{CompactOptions, Retrain, compact};
 use selvedge::{AddOptions, Additions, ChangeReport, Document, EmbeddedDocument, SearchOptions};
 use selvedge::{build, planned_centroids};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Growth of the planned number of centroids above which an index trains another codec: sixteen times the tokens.
@@ -47,7 +48,8 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
         Ok(open) => open,
         // It was built, but not opened: the device had no memory, say.
         Err(_) if served.has_index() => served.load(app)?,
-        Err(_) => return first(app, served, task, documents),
+        Err(error) if error.code == "INDEX_EMPTY" => return first(app, served, task, documents),
+        Err(error) => return Err(error),
     };
     if let Documents::Embedded(found, _) = &documents {
         check_dim(&open.engine, *found)?;
@@ -80,6 +82,9 @@ pub(crate) fn check_dim(engine: &selvedge::Engine, found: usize) -> Result<()> {
 /// Builds the index of the first documents.
 fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Result<Value> {
     let mut options = served.settings.build_options(app)?;
+    let path = served.building_path();
+    // Of a build that was interrupted.
+    remove(&path)?;
     let report = match documents {
         Documents::Texts(documents) => {
             if served.settings.dim.is_some() {
@@ -88,7 +93,7 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
             }
             let model = app.models.named(&options.model)?;
             let documents = documents.into_iter().map(Ok);
-            build::from_documents(documents, &served.path, model.encoder(), &options, task)?
+            build::from_documents(documents, &path, model.encoder(), &options, task)?
         }
         Documents::Embedded(dim, documents) => {
             if served.settings.dim.is_some_and(|expected| expected != dim) {
@@ -96,9 +101,10 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
                 return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected, found: dim }).into());
             }
             options.language = None;
-            build::from_embedded(dim, &documents, &served.path, &options, task)?
+            build::from_embedded(dim, &documents, &path, &options, task)?
         }
     };
+    appear(&path, &served.path)?;
     served.load(app)?;
     Ok(json!({
         "generation": report.generation,
@@ -109,6 +115,21 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
         "truncated": report.truncated,
         "drift": null,
     }))
+}
+
+/// Removes a folder, if there is one.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives an index its name, in one step that is on disk when this returns.
+fn appear(building: &Path, path: &Path) -> Result<()> {
+    std::fs::rename(building, path).map_err(|error| at(path, &error))?;
+    let Some(home) = path.parent() else { return Ok(()) };
+    std::fs::File::open(home).and_then(|folder| folder.sync_all()).map_err(|error| at(home, &error))
 }
 
 /// Deletes passages by their ids. Ids that the index does not have are ignored.

@@ -30,6 +30,8 @@ pub struct Config {
     pub max_body: usize,
     /// Largest number of requests that are answered at the same time; more are refused with 503.
     pub max_requests: usize,
+    /// Largest number of streams of events; more are refused with 503.
+    pub max_streams: usize,
     /// Largest number of open connections; more wait to be accepted.
     pub max_connections: usize,
     /// Largest number of queries that wait for a model or an index; more are refused with 429.
@@ -75,6 +77,7 @@ impl Default for Config {
             memory_budget: 4 << 30,
             max_body: 64 << 20,
             max_requests: 1024,
+            max_streams: 256,
             max_connections: 4096,
             max_waiting: 512,
             max_waiting_writes: 64,

@@ -19,6 +19,8 @@ const MOST_GENERATIONS: usize = 8;
 /// Place of a client in a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    /// Incarnation of the index: another index may have its name by now.
+    pub(crate) incarnation: u32,
     /// Generation that answered.
     pub(crate) generation: u32,
     /// Passages that were returned.
@@ -28,7 +30,8 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Writes the cursor as a text.
     pub(crate) fn to_text(&self) -> String {
-        let numbers = std::iter::once(&self.generation).chain(&self.returned);
+        let numbers = [self.incarnation, self.generation];
+        let numbers = numbers.iter().chain(&self.returned);
         URL_SAFE_NO_PAD.encode(numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
     }
 
@@ -38,8 +41,10 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
         let (numbers, rest) = bytes.as_chunks::<4>();
         let mut numbers = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes));
-        match (numbers.next(), rest) {
-            (Some(generation), []) => Ok(Self { generation, returned: numbers.collect() }),
+        match (numbers.next(), numbers.next(), rest) {
+            (Some(incarnation), Some(generation), []) => {
+                Ok(Self { incarnation, generation, returned: numbers.collect() })
+            }
             _ => Err(bad()),
         }
     }
@@ -47,6 +52,7 @@ impl Cursor {
 
 /// The last generations of an index, kept for clients that page through results.
 pub(crate) struct Generations {
+    incarnation: u32,
     ttl: Duration,
     kept: Mutex<VecDeque<(Instant, Arc<Snapshot>)>>,
 }
@@ -54,7 +60,7 @@ pub(crate) struct Generations {
 impl Generations {
     /// Keeps each generation for `ttl` after the next one was committed.
     pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, kept: Mutex::default() }
+        Self { incarnation: random_u32(), ttl, kept: Mutex::default() }
     }
 
     /// Notes the generation that answers from now on, and frees those that are too old.
@@ -79,13 +85,20 @@ impl Generations {
         drop(kept);
     }
 
-    /// The generation of a number.
+    /// The cursor of a page of a generation.
+    pub(crate) fn cursor(&self, generation: u32, returned: Vec<u32>) -> Cursor {
+        Cursor { incarnation: self.incarnation, generation, returned }
+    }
+
+    /// The generation of a cursor.
     ///
     /// # Errors
     /// 410 if it is not kept any more.
-    pub(crate) fn get(&self, generation: u32) -> Result<Arc<Snapshot>> {
+    pub(crate) fn get(&self, cursor: &Cursor) -> Result<Arc<Snapshot>> {
+        let Cursor { incarnation, generation, .. } = *cursor;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|(_, snapshot)| snapshot.generation() == generation);
+        let is_it = |snapshot: &Snapshot| incarnation == self.incarnation && snapshot.generation() == generation;
+        let found = kept.iter().find(|(_, snapshot)| is_it(snapshot));
         found.map(|(_, snapshot)| Arc::clone(snapshot)).ok_or_else(|| {
             let message = format!("the cursor has expired: generation {generation} is not kept any more; search again");
             ApiError::new(StatusCode::GONE, "CURSOR_EXPIRED", message)
@@ -99,16 +112,21 @@ impl Generations {
     }
 }
 
+/// A random number. Without one of the system, cursors of an earlier index of the same name may be taken.
+fn random_u32() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_cursor_survives_its_text() {
-        for cursor in [Cursor::default(), Cursor { generation: 7, returned: vec![0, u32::MAX, 3] }] {
+        for cursor in [Cursor::default(), Cursor { incarnation: 9, generation: 7, returned: vec![0, u32::MAX, 3] }] {
             assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
         }
-        for bad in ["", "AAA", "AAAAAAA", "not a cursor", "é"] {
+        for bad in ["", "AAA", "AAAAAAA", "AAAAAA", "not a cursor", "é"] {
             assert_eq!(Cursor::from_text(bad).unwrap_err().status, StatusCode::BAD_REQUEST, "{bad}");
         }
     }

@@ -38,6 +38,7 @@ pub(crate) struct Limits {
 /// A model with its queue. The thread ends when the last of its users is gone.
 pub(crate) struct EncodeQueue {
     encoder: Arc<Encoder>,
+    max_waiting: usize,
     requests: mpsc::Sender<Request>,
 }
 
@@ -49,12 +50,17 @@ impl EncodeQueue {
         let serve = move || serve(&of_thread, &pool, limits, received);
         let thread = std::thread::Builder::new().name("selvedge-encode".into()).spawn(serve);
         thread.map_err(|error| ApiError::internal(format!("a thread does not start: {error}")))?;
-        Ok(Self { encoder, requests })
+        Ok(Self { encoder, max_waiting: limits.max_waiting.max(1), requests })
     }
 
     /// The model.
     pub(crate) fn encoder(&self) -> &Arc<Encoder> {
         &self.encoder
+    }
+
+    /// Number of texts of one request that may wait at a time: it leaves places for others.
+    pub(crate) fn share(&self) -> usize {
+        (self.max_waiting / 8).max(1)
     }
 
     /// Encodes one text with those that wait at the same time.

@@ -1,6 +1,6 @@
 //! Errors of the API: each has a status, a code that programs compare, and a message for people.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use selvedge::{BackendError, Error as EngineError, SearchError};
@@ -62,6 +62,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "INDEX_EMPTY", message).with(json!({"index": name}))
     }
 
+    /// An index whose files cannot be opened.
+    pub fn broken_index(name: &str, reason: &str) -> Self {
+        let message = format!("index {name:?} cannot be opened: {reason}; mend its files, or delete it");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INDEX_BROKEN", message).with(json!({"index": name}))
+    }
+
     /// A document that does not exist.
     pub fn no_document(id: &str) -> Self {
         let error = Self::new(StatusCode::NOT_FOUND, "DOCUMENT_NOT_FOUND", format!("there is no document {id:?}"));
@@ -115,17 +121,24 @@ impl IntoResponse for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
+        // A body that is JSON of another shape is as bad as one that is no JSON.
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
         let code = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => "BODY_TOO_LARGE",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "UNSUPPORTED_MEDIA_TYPE",
             _ => "BAD_REQUEST",
         };
-        // A body that is JSON of another shape is as bad as one that is no JSON.
-        let status = match rejection.status() {
-            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-            status => status,
-        };
-        Self::new(status, code, rejection.body_text())
+        Self::new(rejection.status(), code, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
     }
 }
 

@@ -82,8 +82,8 @@ async fn follow(app: Arc<App>) {
             continue;
         }
         for served in app.indexes() {
-            let of_pool = Arc::clone(&served);
-            match app.reads.run(move || of_pool.follow()).await {
+            let of_work = Arc::clone(&served);
+            match work::blocking(move || of_work.follow()).await {
                 Ok(Ok(true)) => app.notify(&served.name),
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) | Err(error) => tracing::warn!(index = served.name, "not followed: {error}"),

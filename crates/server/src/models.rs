@@ -14,7 +14,7 @@ type Key = (String, Option<usize>, Option<usize>);
 pub(crate) struct Models {
     pool: Pool,
     limits: Limits,
-    loaded: Mutex<HashMap<Key, Weak<EncodeQueue>>>,
+    loaded: Mutex<HashMap<Key, Arc<Mutex<Weak<EncodeQueue>>>>>,
 }
 
 impl Models {
@@ -28,7 +28,13 @@ impl Models {
         let snapshot = engine.snapshot();
         let made_by = snapshot.index().encoder().ok_or(selvedge::Error::NoEncoder)?;
         let lengths = (Some(made_by.query_maxlen), Some(made_by.passage_maxlen));
-        let queue = self.get((made_by.model.clone(), lengths.0, lengths.1))?;
+        // Most indexes have the model's own lengths, and share what other requests use.
+        let named = self.named(&made_by.model)?;
+        let rules = named.encoder().text_rules();
+        let queue = match (Some(rules.query.max_len), Some(rules.passage.max_len)) == lengths {
+            true => named,
+            false => self.get((made_by.model.clone(), lengths.0, lengths.1))?,
+        };
         engine.share_encoder(queue.encoder())?;
         Ok(queue)
     }
@@ -39,9 +45,10 @@ impl Models {
     }
 
     fn get(&self, key: Key) -> Result<Arc<EncodeQueue>> {
-        // Held while a model is loaded: whoever needs the same one waits for it.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = loaded.get(&key).and_then(Weak::upgrade) {
+        let place = self.place(&key);
+        // Held while the model is loaded: whoever needs the same one waits for it.
+        let mut loaded = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = loaded.upgrade() {
             return Ok(queue);
         }
         let (model, query_maxlen, passage_maxlen) = &key;
@@ -54,8 +61,16 @@ impl Models {
         let failed = |_| ApiError::internal(format!("the model {model} could not be loaded; the log has more"));
         let encoder = loaded_encoder.map_err(failed)?.map_err(selvedge::Error::from)?;
         let queue = Arc::new(EncodeQueue::new(Arc::new(encoder), self.pool.clone(), self.limits)?);
-        loaded.retain(|_, queue| queue.strong_count() > 0);
-        loaded.insert(key, Arc::downgrade(&queue));
+        *loaded = Arc::downgrade(&queue);
         Ok(queue)
+    }
+
+    /// The place of a model. Places of models that were freed are removed.
+    fn place(&self, key: &Key) -> Arc<Mutex<Weak<EncodeQueue>>> {
+        let mut places = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_used = |place: &Mutex<Weak<EncodeQueue>>| place.try_lock().is_ok_and(|queue| queue.strong_count() > 0);
+        // A place that is held is about to have its model.
+        places.retain(|_, place| Arc::strong_count(place) > 1 || is_used(place));
+        Arc::clone(places.entry(key.clone()).or_default())
     }
 }

@@ -143,12 +143,21 @@ fn origin_is_allowed(app: &App, request: &Request) -> Result<()> {
     }
     // A site whose name leads to this machine is not this server: without keys, it could ask anything.
     let is_local = app.config.listen.ip().is_loopback() && app.config.keys.is_empty();
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let name = host.map(without_port);
     if is_local && !matches!(name, None | Some("localhost" | "127.0.0.1" | "[::1]")) {
         let message = "this server answers to localhost; to be called by another name, it needs keys";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "OTHER_HOST", message));
     }
     Ok(())
+}
+
+/// The name of a host: what comes before its port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // Not in the brackets of an IPv6 address.
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
+    }
 }
 
 /// Answers pages of the listed origins.

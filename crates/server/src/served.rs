@@ -1,5 +1,6 @@
 //! One served index: its files, the engine that searches it, and the queue of its writes.
 
+use crate::Config;
 use crate::changes;
 use crate::cursor::Generations;
 use crate::encoding::EncodeQueue;
@@ -10,9 +11,10 @@ use selvedge::{BuildOptions, Check, Engine, Index, Language, OpenOptions, Queue,
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// File of the settings of an index that was created over HTTP, beside the index itself.
 pub(crate) const SETTINGS: &str = "settings.json";
@@ -95,14 +97,29 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// Settings of an index that was created over HTTP.
     pub(crate) settings: IndexSettings,
-    open: RwLock<Option<Arc<Open>>>,
+    open: RwLock<State>,
     generations: Generations,
+    /// Generation that answers, 0 before the first; closed with the index.
+    generation: watch::Sender<u32>,
     /// Whether another codec is due after the last change.
     wants_codec: AtomicBool,
     /// Held by the write that runs; others wait in the order of their arrival.
     write: tokio::sync::Mutex<()>,
-    waiting: AtomicUsize,
-    is_deleted: AtomicBool,
+    /// Places of the writes that wait or run.
+    places: Arc<Semaphore>,
+    num_places: usize,
+}
+
+/// The index as its searches find it.
+enum State {
+    /// No document yet.
+    Empty,
+    /// An open index.
+    Ready(Arc<Open>),
+    /// Files that could not be opened, and why.
+    Broken(ApiError),
+    /// The index was deleted.
+    Deleted,
 }
 
 impl Served {
@@ -112,26 +129,28 @@ impl Served {
         home: Option<PathBuf>,
         path: PathBuf,
         settings: IndexSettings,
-        ttl: Duration,
+        config: &Config,
     ) -> Self {
+        let num_places = config.max_waiting_writes.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             name,
             home,
             path,
             settings,
-            open: RwLock::default(),
-            generations: Generations::new(ttl),
+            open: RwLock::new(State::Empty),
+            generations: Generations::new(Duration::from_secs(config.cursor_ttl_s)),
+            generation: watch::Sender::new(0),
             wants_codec: AtomicBool::new(false),
             write: tokio::sync::Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            is_deleted: AtomicBool::new(false),
+            places: Arc::new(Semaphore::new(num_places)),
+            num_places,
         }
     }
 
     /// The index of a folder of the data folder.
-    pub(crate) fn in_data(name: String, home: PathBuf, settings: IndexSettings, ttl: Duration) -> Self {
+    pub(crate) fn in_data(name: String, home: PathBuf, settings: IndexSettings, config: &Config) -> Self {
         let path = home.join(INDEX);
-        Self::new(name, Some(home), path, settings, ttl)
+        Self::new(name, Some(home), path, settings, config)
     }
 
     /// Reads the settings in a folder of the data folder.
@@ -145,19 +164,25 @@ impl Served {
     /// The open index.
     ///
     /// # Errors
-    /// 409 if it has no document yet, 404 if it was deleted.
+    /// 409 if it has no document yet, 404 if it was deleted, 500 if it could not be opened.
     pub(crate) fn open(&self) -> Result<Arc<Open>> {
-        if self.is_deleted.load(Ordering::Acquire) {
-            return Err(ApiError::no_index(&self.name));
+        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Ready(open) => Ok(Arc::clone(open)),
+            State::Empty => Err(ApiError::empty_index(&self.name)),
+            State::Broken(error) => Err(error.clone()),
+            State::Deleted => Err(ApiError::no_index(&self.name)),
         }
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or_else(|| ApiError::empty_index(&self.name))
     }
 
     /// Whether there is an index on disk, sound or not.
     pub(crate) fn has_index(&self) -> bool {
         let opened = Index::open(&self.path, Check::Structure);
         !matches!(opened, Err(selvedge::IndexError::NoIndex { .. }))
+    }
+
+    /// Folder in which the first documents are built: their index appears at [`Self::path`] whole.
+    pub(crate) fn building_path(&self) -> PathBuf {
+        self.path.with_extension("building")
     }
 
     /// Checks that the index has documents, or may have some once the writes before have ended.
@@ -169,7 +194,29 @@ impl Served {
     }
 
     /// Opens the index, which has documents.
+    ///
+    /// # Errors
+    /// If it cannot be opened; so says each request from then on, until it can.
     pub(crate) fn load(&self, app: &App) -> Result<Arc<Open>> {
+        let loaded = self.try_load(app);
+        let state = match &loaded {
+            Ok(open) => State::Ready(Arc::clone(open)),
+            Err(error) => State::Broken(ApiError::broken_index(&self.name, &error.message)),
+        };
+        self.set(state);
+        let open = loaded?;
+        self.followed(&open);
+        Ok(open)
+    }
+
+    fn set(&self, state: State) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*open, State::Deleted) {
+            *open = state;
+        }
+    }
+
+    fn try_load(&self, app: &App) -> Result<Arc<Open>> {
         let options = OpenOptions { device: app.device, ..OpenOptions::default() };
         let engine = Engine::open(&self.path, options)?;
         let model = match engine.snapshot().index().encoder() {
@@ -183,29 +230,29 @@ impl Served {
             ..QueueOptions::default()
         };
         let queue = Queue::new(engine.snapshot().shared_searcher(), queue)?;
-        let open = Arc::new(Open { engine, queue, model });
-        self.generations.push(open.engine.snapshot());
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&open));
-        Ok(open)
+        Ok(Arc::new(Open { engine, queue, model }))
     }
 
     /// Notes that the index is deleted, and closes it. Searches that run end on what they hold.
     pub(crate) fn close(&self) {
-        self.is_deleted.store(true, Ordering::Release);
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.set(State::Deleted);
         self.generations.clear();
+        // Whoever waits for a generation looks again.
+        self.generation.send_modify(|_| {});
     }
 
     /// Notes that the engine has followed to another generation.
     pub(crate) fn followed(&self, open: &Open) {
         let snapshot = open.engine.snapshot();
         open.queue.follow(snapshot.shared_searcher());
+        let generation = snapshot.generation();
         self.generations.push(snapshot);
+        self.generation.send_replace(generation);
     }
 
-    /// The generation of a number, if it is still kept.
-    pub(crate) fn generation(&self, generation: u32) -> Result<Arc<Snapshot>> {
-        self.generations.get(generation)
+    /// The generations that cursors may name.
+    pub(crate) fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// Asks for another codec after the change that runs.
@@ -224,7 +271,7 @@ impl Served {
 
     /// Number of writes that wait or run.
     pub(crate) fn waiting_writes(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.num_places - self.places.available_permits()
     }
 
     /// Queues a write. It runs on the pool of writes after those that came before, whether its client waits or not.
@@ -237,25 +284,43 @@ impl Served {
         kind: TaskKind,
         work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
     ) -> Result<Arc<Task>> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= app.config.max_waiting_writes {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(ApiError::too_many(format!("too many writes wait for index {:?}", self.name)));
-        }
+        let too_many = |_| ApiError::too_many(format!("too many writes wait for index {:?}", self.name));
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(too_many)?;
+        Ok(self.write_at(place, app, kind, work))
+    }
+
+    /// Queues a write as soon as there is a place for it.
+    pub(crate) async fn wait_to_queue_write(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        kind: TaskKind,
+        work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
+    ) -> Arc<Task> {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("it is never closed");
+        self.write_at(place, app, kind, work)
+    }
+
+    fn write_at(
+        self: &Arc<Self>,
+        place: OwnedSemaphorePermit,
+        app: &Arc<App>,
+        kind: TaskKind,
+        work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
+    ) -> Arc<Task> {
         let task = app.tasks.create(&self.name, kind);
         let (app, served, of_write) = (Arc::clone(app), Arc::clone(self), Arc::clone(&task));
         tokio::spawn(async move {
             let turn = served.write.lock().await;
             let result = served.run(&app, &of_write, work).await;
             // Others go on before clients are told, so that a client's next write is not refused.
-            served.waiting.fetch_sub(1, Ordering::Relaxed);
-            drop(turn);
+            drop((place, turn));
             of_write.end(result);
             app.notify(&served.name);
             if served.wants_codec.swap(false, Ordering::AcqRel) {
                 changes::retrain(&app, &served);
             }
         });
-        Ok(task)
+        task
     }
 
     async fn run(
@@ -265,7 +330,7 @@ impl Served {
         work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
     ) -> Result<Value> {
         task.start()?;
-        if self.is_deleted.load(Ordering::Acquire) {
+        if self.is_deleted() {
             return Err(ApiError::no_index(&self.name));
         }
         let (of_app, of_served, of_task) = (Arc::clone(app), Arc::clone(self), Arc::clone(task));
@@ -277,14 +342,30 @@ impl Served {
         self.write.lock().await
     }
 
+    fn is_deleted(&self) -> bool {
+        matches!(*self.open.read().unwrap_or_else(PoisonError::into_inner), State::Deleted)
+    }
+
     /// The generation that a search answers from, once it is at least this one.
-    pub(crate) fn snapshot(&self, least: Option<u32>) -> Result<Option<Arc<Snapshot>>> {
-        let snapshot = match (self.open(), least) {
-            (Ok(open), _) => open.engine.snapshot(),
-            // The first documents are on their way.
-            (Err(error), Some(_)) if error.code == "INDEX_EMPTY" => return Ok(None),
-            (Err(error), _) => return Err(error),
-        };
-        Ok(Some(snapshot).filter(|snapshot| least.is_none_or(|least| snapshot.generation() >= least)))
+    ///
+    /// # Errors
+    /// As [`Self::open`]; but if a generation is awaited, the first documents may be on their way.
+    pub(crate) async fn snapshot(&self, least: Option<u32>) -> Result<Arc<Snapshot>> {
+        let mut generation = self.generation.subscribe();
+        loop {
+            generation.mark_unchanged();
+            match (self.open(), least) {
+                (Err(error), Some(_)) if error.code == "INDEX_EMPTY" => {}
+                (Err(error), _) => return Err(error),
+                (Ok(open), least) => {
+                    let snapshot = open.engine.snapshot();
+                    if least.is_none_or(|least| snapshot.generation() >= least) {
+                        return Ok(snapshot);
+                    }
+                }
+            }
+            // The sender lives as long as `self`.
+            let _ = generation.changed().await;
+        }
     }
 }

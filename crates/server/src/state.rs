@@ -5,7 +5,7 @@ use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
 use crate::models::Models;
 use crate::served::{IndexSettings, SETTINGS, Served};
-use crate::tasks::Tasks;
+use crate::tasks::{TaskKind, Tasks};
 use crate::work::Pool;
 use axum::http::StatusCode;
 use selvedge::Device;
@@ -13,9 +13,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 /// Beginning of the names of folders that are being deleted.
 const DELETED: &str = ".deleted-";
@@ -35,6 +35,10 @@ pub struct App {
     /// Names of indexes that have changed.
     pub(crate) changes: broadcast::Sender<String>,
     indexes: RwLock<BTreeMap<String, Arc<Served>>>,
+    /// Held while an index is created.
+    creation: Mutex<()>,
+    /// Places of the streams of events.
+    pub(crate) streams: Arc<Semaphore>,
     /// The server's own model, once a request without an index has needed it.
     model: OnceLock<Arc<EncodeQueue>>,
     /// Whether requests are accepted.
@@ -52,7 +56,7 @@ impl App {
         let device = device(&config.device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let write_threads = if config.write_threads == 0 { cores.div_ceil(2) } else { config.write_threads };
-        let reads = Pool::new("read", config.threads)?;
+        let reads = Pool::new("read", config.threads, config.max_waiting)?;
         let limits = Limits {
             max_batch: config.max_batch.max(1),
             max_waiting: config.max_waiting,
@@ -60,12 +64,15 @@ impl App {
         };
         let app = Arc::new(Self {
             device,
-            writes: Pool::new("write", write_threads)?,
+            // The queue of each index has a limit of its own.
+            writes: Pool::new("write", write_threads, usize::MAX)?,
             models: Models::new(reads.clone(), limits),
             reads,
             tasks: Tasks::default(),
             changes: broadcast::Sender::new(1024),
             indexes: RwLock::default(),
+            creation: Mutex::default(),
+            streams: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
             model: OnceLock::new(),
             is_ready: AtomicBool::new(false),
             ends: watch::Sender::new(false),
@@ -80,7 +87,7 @@ impl App {
         for path in &self.config.indexes {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             check_name(&name)?;
-            let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), self.ttl());
+            let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), &self.config);
             served.load(self)?;
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
                 return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
@@ -99,7 +106,7 @@ impl App {
             if check_name(&name).is_err() || !home.join(SETTINGS).is_file() {
                 continue;
             }
-            let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, self.ttl());
+            let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, &self.config);
             // Of a first build that was interrupted, files are there, but no index.
             if served.has_index() {
                 // One broken index must not keep the others from being served; its own requests say what is wrong.
@@ -132,17 +139,17 @@ impl App {
             let message = "this server creates no indexes: it was started without --data";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "NO_DATA_FOLDER", message));
         };
-        let mut indexes = self.write();
-        if indexes.contains_key(name) {
+        // Not the lock of the indexes, for which every request would wait: writing to a disk takes a while.
+        let _creation = self.creation.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.index(name).is_ok() {
             let message = format!("index {name:?} exists already");
             let error = ApiError::new(StatusCode::CONFLICT, "INDEX_ALREADY_EXISTS", message);
             return Err(error.with(json!({"index": name})));
         }
         let home = data.join(name);
         write_settings(&home, &settings).map_err(|error| at(&home, &error))?;
-        let served = Arc::new(Served::in_data(name.to_owned(), home, settings, self.ttl()));
-        indexes.insert(name.to_owned(), Arc::clone(&served));
-        drop(indexes);
+        let served = Arc::new(Served::in_data(name.to_owned(), home, settings, &self.config));
+        self.write().insert(name.to_owned(), Arc::clone(&served));
         self.notify(name);
         Ok(served)
     }
@@ -210,14 +217,11 @@ impl App {
         }
     }
 
-    /// Time for which cursors keep their generation.
-    fn ttl(&self) -> Duration {
-        Duration::from_secs(self.config.cursor_ttl_s)
-    }
-
-    /// Ends the streams of events, and says that the server is not ready.
+    /// Ends the streams of events and the merges that run, and says that the server is not ready.
     pub(crate) fn end(&self) {
         self.is_ready.store(false, Ordering::Release);
+        // They may take hours, change no answer, and can be repeated.
+        self.tasks.cancel_kind(TaskKind::Compact);
         self.ends.send_replace(true);
     }
 
@@ -266,7 +270,8 @@ fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> 
     Ok(())
 }
 
-fn at(path: &Path, error: &std::io::Error) -> ApiError {
+/// An error of a file or a folder.
+pub(crate) fn at(path: &Path, error: &std::io::Error) -> ApiError {
     ApiError::internal(format!("{}: {error}", path.display()))
 }
 

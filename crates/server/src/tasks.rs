@@ -190,6 +190,11 @@ impl Tasks {
         self.lock().values().filter(|task| task.info.borrow().index == index).for_each(|task| task.cancel());
     }
 
+    /// Asks all tasks of a kind to stop.
+    pub(crate) fn cancel_kind(&self, kind: TaskKind) {
+        self.lock().values().filter(|task| task.info.borrow().kind == kind).for_each(|task| task.cancel());
+    }
+
     /// All tasks that are remembered, of one index or of all.
     pub(crate) fn list(&self, index: Option<&str>) -> Vec<TaskInfo> {
         let infos = self.lock().values().map(|task| task.info()).collect::<Vec<_>>();

@@ -220,6 +220,10 @@ impl Backend for Cuda {
         format!("cuda/{}", self.context.device().ordinal)
     }
 
+    fn device_bytes(&self) -> u64 {
+        self.context.held_bytes()
+    }
+
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
         Centroids::new(self, dim, centroids)
     }

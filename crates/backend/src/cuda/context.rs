@@ -162,6 +162,11 @@ impl Context {
         }
     }
 
+    /// Bytes that are allocated now.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     fn give_back(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -169,7 +174,7 @@ impl Context {
     /// Checks that `bytes` more can be allocated: within the budget, and of the memory that is free now.
     pub(super) fn check_memory(&self, bytes: u64) -> Result<()> {
         let entered = self.enter()?;
-        let left = self.budget - self.held.load(Ordering::Relaxed);
+        let left = self.budget - self.held_bytes();
         let mut free = calls::free_bytes(&entered)?;
         if let (true, Some(pool)) = (free < bytes.min(left), &self.parts().pool) {
             // The pool keeps what was freed, for the next buffers.

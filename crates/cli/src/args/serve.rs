@@ -70,6 +70,9 @@ pub(crate) struct ServeSettings {
     /// Requests that are answered at a time; more get 503 [default: 1024].
     #[arg(long, value_name = "N", env = "SELVEDGE_MAX_REQUESTS", help_heading = "Limits")]
     pub(crate) max_requests: Option<usize>,
+    /// Streams of events; more get 503 [default: 256].
+    #[arg(long, value_name = "N", env = "SELVEDGE_MAX_STREAMS", help_heading = "Limits")]
+    pub(crate) max_streams: Option<usize>,
     /// Open connections; more wait to be accepted [default: 4096].
     #[arg(long, value_name = "N", env = "SELVEDGE_MAX_CONNECTIONS", help_heading = "Limits")]
     pub(crate) max_connections: Option<usize>,

@@ -2,16 +2,11 @@
 
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, Result};
-use crate::routes;
+use crate::routes::encode::all;
 use crate::state::App;
 use selvedge::{Backend, Cpu, TextKind};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Texts of a request that wait to be encoded at a time: the queue of the model is for others, too.
-const TEXTS_AT_A_TIME: usize = 64;
-/// Most documents of a request.
-const MOST_DOCUMENTS: usize = 4096;
 
 /// A query, documents and their scores.
 pub(crate) struct Scored {
@@ -48,25 +43,6 @@ impl Scored {
     }
 }
 
-/// Encodes all texts of a request, some at a time.
-pub(crate) async fn encode(
-    model: &EncodeQueue,
-    texts: Vec<String>,
-    kind: TextKind,
-    deadline: Instant,
-) -> Result<Vec<Vec<f32>>> {
-    if texts.len() > MOST_DOCUMENTS {
-        return Err(ApiError::bad_request(format!("{} texts; at most {MOST_DOCUMENTS} in a request", texts.len())));
-    }
-    let mut rows = Vec::with_capacity(texts.len());
-    let mut texts = texts.into_iter();
-    while texts.len() > 0 {
-        let some = texts.by_ref().take(TEXTS_AT_A_TIME).collect();
-        rows.extend(routes::encode::all(model, some, kind, deadline).await?);
-    }
-    Ok(rows)
-}
-
 /// Scores texts for a query.
 pub(crate) async fn score_texts(
     app: &App,
@@ -82,7 +58,7 @@ pub(crate) async fn score_texts(
         return Err(ApiError::bad_request("there is no document"));
     }
     let query = model.encode(query, TextKind::Query, deadline).await?;
-    let documents = encode(model, documents, TextKind::Passage, deadline).await?;
+    let documents = all(app, model, documents, TextKind::Passage, deadline).await?;
     score(app, model.encoder().dim(), query, documents).await
 }
 

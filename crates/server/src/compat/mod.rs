@@ -17,10 +17,8 @@ mod rerank;
 mod score;
 mod spans;
 
-use crate::error::{ApiError, Result};
 use crate::state::App;
 use std::sync::Arc;
-use std::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -44,9 +42,4 @@ pub(crate) fn writes() -> OpenApiRouter<Arc<App>> {
 /// Routes that create, configure and delete indexes.
 pub(crate) fn admin() -> OpenApiRouter<Arc<App>> {
     next_plaid::admin()
-}
-
-/// The result of some work, unless it takes longer than its deadline.
-async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(ApiError::timed_out()))
 }

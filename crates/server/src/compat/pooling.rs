@@ -4,20 +4,19 @@
 //! unless `input_type` is `query`. In base64 a matrix is the bytes of its f32, little-endian; its `shape` is beside it,
 //! which vLLM leaves out.
 
-use super::maxsim;
 use super::next_plaid::InputType;
 use super::rerank::{Usage, model};
 use super::score::Texts;
-use super::within;
 use crate::auth::random_hex;
 use crate::error::{ApiError, ErrorBody, Result};
-use crate::routes::encode::Encoding;
+use crate::routes::encode::{Encoding, Rows, all, written};
 use crate::routes::input::{Json, encoded};
 use crate::state::App;
 use crate::tasks::now_ms;
+use crate::work::within;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use axum::response::Response;
+use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -63,47 +62,56 @@ struct Pooled {
     object: &'static str,
     /// `T` rows of `D` numbers, or their bytes in base64.
     #[schema(value_type = Value)]
-    data: Value,
+    data: Matrix,
     /// `[T, D]`.
     shape: [usize; 2],
+}
+
+/// Embeddings of a text, as they are written.
+#[derive(Debug)]
+struct Matrix {
+    rows: Vec<f32>,
+    dim: usize,
+    encoding: Encoding,
+}
+
+impl Serialize for Matrix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.encoding {
+            Encoding::Float => Rows { rows: &self.rows, dim: self.dim }.serialize(serializer),
+            Encoding::Base64 => serializer.serialize_str(&encoded(&self.rows)),
+        }
+    }
 }
 
 /// Encodes texts to the embeddings of their tokens.
 #[utoipa::path(post, path = "/pooling", tag = "encode", request_body = PoolingRequest, responses(
     (status = 200, body = PoolingResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn pooling(
-    State(app): State<Arc<App>>,
-    Json(request): Json<PoolingRequest>,
-) -> Result<axum::Json<PoolingResponse>> {
+pub(super) async fn pooling(State(app): State<Arc<App>>, Json(request): Json<PoolingRequest>) -> Result<Response> {
     let deadline = Instant::now() + app.config.timeout(None);
     let texts = request.input.list();
     if texts.is_empty() {
         return Err(ApiError::bad_request("there is no input"));
     }
-    let pooled = async {
+    within(deadline, async {
         let model = model(&app, request.model).await?;
         let kind = request.input_type.unwrap_or(InputType::Document);
-        let texts = maxsim::encode(&model, texts, kind.into(), deadline).await?;
+        let texts = all(&app, &model, texts, kind.into(), deadline).await?;
         let dim = model.encoder().dim();
         let num_tokens = texts.iter().map(Vec::len).sum::<usize>() / dim;
-        let format = request.encoding_format;
-        let write = move || texts.iter().enumerate().map(|(at, rows)| pooled(at, rows, dim, format)).collect();
-        Ok(PoolingResponse {
+        let pooled = |(index, rows): (usize, Vec<f32>)| {
+            let shape = [rows.len() / dim, dim];
+            Pooled { index, object: "pooling", data: Matrix { rows, dim, encoding: request.encoding_format }, shape }
+        };
+        let answer = PoolingResponse {
             id: format!("pool-{}", random_hex(16)?),
             object: "list",
             created: now_ms() / 1000,
             model: model.encoder().model().to_owned(),
-            data: app.reads.run(write).await?,
+            data: texts.into_iter().enumerate().map(pooled).collect(),
             usage: Usage { prompt_tokens: num_tokens, total_tokens: num_tokens },
-        })
-    };
-    within(deadline, pooled).await.map(axum::Json)
-}
-
-fn pooled(index: usize, rows: &[f32], dim: usize, format: Encoding) -> Pooled {
-    let data = match format {
-        Encoding::Float => json!(rows.chunks_exact(dim).collect::<Vec<_>>()),
-        Encoding::Base64 => json!(encoded(rows)),
-    };
-    Pooled { index, object: "pooling", data, shape: [rows.len() / dim, dim] }
+        };
+        written(&app, answer).await
+    })
+    .await
 }

@@ -12,18 +12,19 @@
 use super::maxsim::{self, Scored};
 use super::next_plaid::{PlaidRerankRequest, PlaidRerankResponse, rerank_embeddings};
 use super::spans::{Embedded, RelevantSpan, Token, relevant};
-use super::within;
 use crate::auth::random_hex;
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes;
-use crate::routes::input::Json;
+use crate::routes::input::{Json, JsonBytes};
 use crate::state::App;
+use crate::work::within;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use selvedge::{Encoder, TextKind};
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -133,6 +134,24 @@ struct RerankResult {
     relevant_spans: Option<Vec<RelevantSpan>>,
 }
 
+/// Fields that tell the bodies of `/rerank` apart. Nothing is kept of the rest: embeddings are millions of numbers.
+#[derive(Deserialize)]
+struct RerankKind {
+    #[serde(default)]
+    query: Option<Box<RawValue>>,
+    #[serde(default)]
+    query_b64: Option<IgnoredAny>,
+}
+
+impl RerankKind {
+    fn is_of_embeddings(&self) -> bool {
+        match self.query.as_ref().map(|query| query.get()) {
+            Some(query) => query.starts_with('['),
+            None => self.query_b64.is_some(),
+        }
+    }
+}
+
 /// Defaults of a path.
 #[derive(Clone, Copy)]
 struct Path {
@@ -144,16 +163,17 @@ struct Path {
 /// Ranks documents by MaxSim, as vLLM answers; of embeddings as next-plaid does.
 #[utoipa::path(post, path = "/rerank", tag = "rerank", request_body = RerankRequest, responses(
     (status = 200, body = RerankResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn rerank(State(app): State<Arc<App>>, Json(body): Json<Value>) -> Result<Response> {
-    let is_text = body.get("query").is_some_and(Value::is_string);
-    if !is_text && body.get("query").or(body.get("query_b64")).is_some() {
-        let request: PlaidRerankRequest = read(body)?;
+pub(super) async fn rerank(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response> {
+    let Json(kind) = Json::<RerankKind>::from_bytes(&body)?;
+    if kind.is_of_embeddings() {
+        let Json(request) = Json::<PlaidRerankRequest>::from_bytes(&body)?;
         let deadline = Instant::now() + app.config.timeout(None);
         let answer: PlaidRerankResponse = within(deadline, rerank_embeddings(&app, request)).await?;
         return Ok(axum::Json(answer).into_response());
     }
+    let Json(request) = Json::from_bytes(&body)?;
     let path = Path { version: "1", score: Score::Maxsim, has_documents: true };
-    Ok(answer(&app, read(body)?, path).await?.into_response())
+    Ok(answer(&app, request, path).await?.into_response())
 }
 
 /// Ranks documents by MaxSim, as Jina, vLLM and Cohere's first API answer.
@@ -182,11 +202,6 @@ pub(super) async fn model(app: &Arc<App>, name: Option<String>) -> Result<Arc<En
         Err(error) if error.code == "MODEL_NOT_LOADED" => routes::encode::model(app, None).await,
         model => model,
     }
-}
-
-/// Reads a part of a body.
-fn read<T: DeserializeOwned>(body: Value) -> Result<T> {
-    serde_json::from_value(body).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 async fn answer(app: &Arc<App>, request: RerankRequest, path: Path) -> Result<axum::Json<RerankResponse>> {

@@ -5,12 +5,13 @@
 
 use super::maxsim;
 use super::rerank::{Usage, model};
-use super::within;
 use crate::auth::random_hex;
 use crate::error::{ApiError, ErrorBody, Result};
+use crate::routes::encode::all;
 use crate::routes::input::Json;
 use crate::state::App;
 use crate::tasks::now_ms;
+use crate::work::within;
 use axum::extract::State;
 use selvedge::TextKind;
 use serde::{Deserialize, Serialize};
@@ -110,8 +111,8 @@ async fn answer(app: &Arc<App>, request: ScoreRequest) -> Result<axum::Json<Scor
     let scored = async {
         let model = model(app, request.model).await?;
         let dim = model.encoder().dim();
-        let queries = maxsim::encode(&model, queries, TextKind::Query, deadline).await?;
-        let documents = maxsim::encode(&model, documents, TextKind::Passage, deadline).await?;
+        let queries = all(app, &model, queries, TextKind::Query, deadline).await?;
+        let documents = all(app, &model, documents, TextKind::Passage, deadline).await?;
         let num_tokens = (queries.iter().chain(&documents).map(Vec::len).sum::<usize>()) / dim;
         let scores = app.reads.run(move || scores(dim, &queries, documents)).await??;
         let score = |(index, score)| PairScore { index, object: "score", score };

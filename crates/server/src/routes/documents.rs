@@ -1,13 +1,14 @@
 //! Documents: add, replace, look up, delete, load in bulk.
 
-use super::input::{EmbeddingsInput, Json, filter, id, slow_body};
+use super::binary;
+use super::input::{EmbeddingsInput, Json, Path, Query, body, content_type, filter, id, slow_body};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::Served;
 use crate::state::App;
 use crate::tasks::{Task, TaskKind, TaskState};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -56,7 +57,7 @@ pub(crate) struct AddRequest {
     replace: bool,
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -98,7 +99,8 @@ struct FailedLine {
 }
 
 /// Adds documents, or replaces those that have their ids, in one commit.
-#[utoipa::path(post, path = "/v1/indexes/{name}/documents", tag = "documents", request_body = AddRequest,
+#[utoipa::path(post, path = "/v1/indexes/{name}/documents", tag = "documents",
+    request_body(content((AddRequest = "application/json"), (Vec<u8> = "application/octet-stream"))),
     params(("name" = String, Path, description = "Name of the index"), WriteQuery), responses(
     (status = 200, body = Object, description = "Committed"),
     (status = 202, body = crate::tasks::TaskInfo, description = "Waits, with wait=false"),
@@ -107,12 +109,16 @@ pub(crate) async fn add(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Query(query): Query<WriteQuery>,
-    Json(request): Json<AddRequest>,
+    request: Request,
 ) -> Result<Response> {
     let served = app.index(&name)?;
-    let documents = documents(request.documents)?;
-    let work =
-        move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, request.replace);
+    let (documents, replace) = if content_type(&request).eq_ignore_ascii_case(binary::CONTENT_TYPE) {
+        binary::read(&body(request, &app).await?)?
+    } else {
+        let Json(request) = Json::<AddRequest>::from_request(request, &app).await?;
+        (documents(request.documents)?, request.replace)
+    };
+    let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, replace);
     answer(served.queue_write(&app, TaskKind::Add, work)?, query.wait).await
 }
 
@@ -264,7 +270,8 @@ impl Load {
     async fn write(&self, part: Vec<(usize, DocumentInput)>) -> Result<Value> {
         let documents = documents(part.into_iter().map(|(_, document)| document).collect())?;
         let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, true);
-        ended(self.served.queue_write(&self.app, TaskKind::Add, work)?).await
+        // The client waits meanwhile, as it does for the write itself.
+        ended(self.served.wait_to_queue_write(&self.app, TaskKind::Add, work).await).await
     }
 }
 
@@ -330,7 +337,7 @@ async fn answer(task: Arc<Task>, waits: bool) -> Result<Response> {
 }
 
 /// Waits for the end of a task, and returns its result or its error.
-async fn ended(task: Arc<Task>) -> Result<Value> {
+pub(crate) async fn ended(task: Arc<Task>) -> Result<Value> {
     let mut watch = task.watch();
     let is_over = |state| matches!(state, TaskState::Done | TaskState::Failed | TaskState::Cancelled);
     let _ = watch.wait_for(|info| is_over(info.state)).await;

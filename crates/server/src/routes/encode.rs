@@ -4,19 +4,19 @@ use super::input::{Json, encoded};
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
+use crate::work::{blocking, within};
 use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use selvedge::TextKind;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Most texts of a request.
 const MOST_TEXTS: usize = 4096;
-
-/// Most texts of one request that wait for the model at a time: it leaves places for others.
-const MOST_AT_A_TIME: usize = 64;
 
 /// Kind of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -69,7 +69,7 @@ pub(crate) struct EncodeResponse {
     dim: usize,
     /// Embeddings of each text: rows, or `{"base64", "shape"}`.
     #[schema(value_type = Vec<Value>)]
-    embeddings: Vec<Value>,
+    embeddings: Vec<TextEmbeddings>,
 }
 
 impl From<Kind> for TextKind {
@@ -84,27 +84,30 @@ impl From<Kind> for TextKind {
 /// Encodes texts to the embeddings of their tokens.
 #[utoipa::path(post, path = "/v1/encode", tag = "encode", request_body = EncodeRequest, responses(
     (status = 200, body = EncodeResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(crate) async fn encode(
-    State(app): State<Arc<App>>,
-    Json(request): Json<EncodeRequest>,
-) -> Result<axum::Json<EncodeResponse>> {
+pub(crate) async fn encode(State(app): State<Arc<App>>, Json(request): Json<EncodeRequest>) -> Result<Response> {
     let deadline = Instant::now() + app.config.timeout(request.timeout_ms);
-    let model = model(&app, request.model).await?;
-    let rows = all(&model, request.texts, request.kind.into(), deadline).await?;
-    let dim = model.encoder().dim();
-    let embeddings = app.reads.run(move || rows.iter().map(|rows| json(rows, dim, request.encoding)).collect());
-    let name = model.encoder().model().to_owned();
-    Ok(axum::Json(EncodeResponse { model: name, dim, embeddings: embeddings.await? }))
+    within(deadline, async {
+        let model = model(&app, request.model).await?;
+        let texts = all(&app, &model, request.texts, request.kind.into(), deadline).await?;
+        let (dim, encoding) = (model.encoder().dim(), request.encoding);
+        let embeddings = texts.into_iter().map(|rows| TextEmbeddings { rows, dim, encoding }).collect();
+        written(&app, EncodeResponse { model: model.encoder().model().to_owned(), dim, embeddings }).await
+    })
+    .await
 }
 
 /// The model of a request, which may have to be loaded.
 pub(crate) async fn model(app: &Arc<App>, name: Option<String>) -> Result<Arc<EncodeQueue>> {
     let all = Arc::clone(app);
-    app.reads.run(move || all.model(name.as_deref())).await?
+    blocking(move || all.model(name.as_deref())).await?
 }
 
 /// Encodes all texts of a request, with what others send.
+///
+/// # Errors
+/// 400 and 413 for more texts or embeddings than a request may have, and the errors of [`EncodeQueue::encode`].
 pub(crate) async fn all(
+    app: &App,
     model: &EncodeQueue,
     texts: Vec<String>,
     kind: TextKind,
@@ -115,12 +118,59 @@ pub(crate) async fn all(
         return Err(ApiError::bad_request(message));
     }
     let encode = |text| model.encode(text, kind, deadline);
-    stream::iter(texts).map(encode).buffered(MOST_AT_A_TIME).try_collect().await
+    let mut encoded = stream::iter(texts).map(encode).buffered(model.share());
+    let (mut all, mut num_floats) = (Vec::new(), 0);
+    while let Some(rows) = encoded.try_next().await? {
+        num_floats += rows.len();
+        if num_floats * size_of::<f32>() > app.config.max_body {
+            let message = format!("the embeddings take more than {} bytes: send fewer texts", app.config.max_body);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "ANSWER_TOO_LARGE", message));
+        }
+        all.push(rows);
+    }
+    Ok(all)
 }
 
-fn json(rows: &[f32], dim: usize, encoding: Encoding) -> Value {
-    match encoding {
-        Encoding::Float => json!(rows.chunks_exact(dim).collect::<Vec<_>>()),
-        Encoding::Base64 => json!({"base64": encoded(rows), "shape": [rows.len() / dim, dim]}),
+/// An answer of JSON, written on the pool of reads: numbers by the million take a while.
+pub(crate) async fn written<T: Serialize + Send + 'static>(app: &App, answer: T) -> Result<Response> {
+    let json = app.reads.run(move || serde_json::to_vec(&answer)).await?;
+    let json = json.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// Embeddings of a text in an answer: rows, or `{"base64", "shape"}`.
+#[derive(Debug)]
+struct TextEmbeddings {
+    rows: Vec<f32>,
+    dim: usize,
+    encoding: Encoding,
+}
+
+impl Serialize for TextEmbeddings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (rows, dim) = (&self.rows[..], self.dim);
+        match self.encoding {
+            Encoding::Float => Rows { rows, dim }.serialize(serializer),
+            Encoding::Base64 => {
+                let mut object = serializer.serialize_struct("TextEmbeddings", 2)?;
+                object.serialize_field("base64", &encoded(rows))?;
+                object.serialize_field("shape", &[rows.len() / dim, dim])?;
+                object.end()
+            }
+        }
+    }
+}
+
+/// `(T, D)` f32 as rows of numbers.
+pub(crate) struct Rows<'a> {
+    /// The numbers.
+    pub(crate) rows: &'a [f32],
+    /// Numbers of a row.
+    pub(crate) dim: usize,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.chunks_exact(self.dim))
     }
 }

@@ -1,15 +1,18 @@
 //! Server-sent events: a task until it ends, and all indexes as they change.
 
 use super::indexes;
-use crate::error::{ErrorBody, Result};
+use super::input::Path;
+use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
-use axum::extract::{Path, State};
+use crate::work::blocking;
+use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Least time between two events of a task: a stage may report thousands of steps a second.
@@ -25,8 +28,9 @@ pub(crate) async fn task(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let mut watch = app.tasks.get(id)?.watch();
     watch.mark_changed();
-    let events = stream::unfold(Some((app, watch)), |state| async {
-        let (app, mut watch) = state?;
+    let place = place(&app)?;
+    let events = stream::unfold(Some((app, watch, place)), |state| async {
+        let (app, mut watch, place) = state?;
         tokio::select! {
             changed = watch.changed() => changed.ok()?,
             () = app.ended() => return None,
@@ -37,7 +41,7 @@ pub(crate) async fn task(
             return Some((Ok(event), None));
         }
         tokio::time::sleep(LEAST_PAUSE).await;
-        Some((Ok(event), Some((app, watch))))
+        Some((Ok(event), Some((app, watch, place))))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
@@ -46,9 +50,10 @@ pub(crate) async fn task(
 #[utoipa::path(get, path = "/v1/events", tag = "indexes",
     responses((status = 200, content_type = "text/event-stream", body = String), (status = "4XX", body = ErrorBody),
         (status = "5XX", body = ErrorBody)))]
-pub(crate) async fn changes(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+pub(crate) async fn changes(State(app): State<Arc<App>>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let received = app.changes.subscribe();
-    let events = stream::unfold((app, received), |(app, mut received)| async {
+    let place = place(&app)?;
+    let events = stream::unfold((app, received, place), |(app, mut received, place)| async {
         let name = loop {
             let received = tokio::select! {
                 received = received.recv() => received,
@@ -63,10 +68,20 @@ pub(crate) async fn changes(State(app): State<Arc<App>>) -> Sse<impl Stream<Item
         };
         let event = Event::default().event("index");
         let event = match app.index(&name) {
-            Ok(served) => event.json_data(indexes::info(&app, &served)),
+            Ok(served) => {
+                let all = Arc::clone(&app);
+                let info = blocking(move || indexes::info(&all, &served)).await.ok()?;
+                event.json_data(info)
+            }
             Err(_) => event.json_data(serde_json::json!({"name": name, "state": "deleted"})),
         };
-        Some((Ok(event.unwrap_or_default()), (app, received)))
+        Some((Ok(event.unwrap_or_default()), (app, received, place)))
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// A place among the streams, which it keeps until it ends.
+fn place(app: &App) -> Result<OwnedSemaphorePermit> {
+    let too_many = |_| ApiError::unavailable("too many streams of events are open; close one, or try again");
+    Arc::clone(&app.streams).try_acquire_owned().map_err(too_many)
 }

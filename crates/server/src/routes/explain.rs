@@ -1,10 +1,11 @@
 //! Explanation of one document.
 
-use super::input::{EmbeddingsInput, Json};
+use super::input::{EmbeddingsInput, Json, Path};
 use super::search::query;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
-use axum::extract::{Path, State};
+use crate::work::within;
+use axum::extract::State;
 use selvedge::{Explanation, RankBy};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -62,8 +63,5 @@ pub(crate) async fn explain(
         let document = index.document(pid).map_err(selvedge::Error::from)?;
         Ok::<_, ApiError>(ExplainResponse { id, text: has_text.then_some(document.text), explanation })
     });
-    match tokio::time::timeout_at(deadline.into(), explained).await {
-        Ok(answer) => Ok(axum::Json(answer??)),
-        Err(_) => Err(ApiError::timed_out()),
-    }
+    within(deadline, async { explained.await?.map(axum::Json) }).await
 }

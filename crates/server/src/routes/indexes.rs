@@ -1,12 +1,13 @@
 //! Indexes: list, create, describe, delete, merge.
 
-use super::input::Json;
+use super::input::{Json, Path};
 use crate::changes;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::{IndexSettings, Served};
 use crate::state::App;
 use crate::tasks::{TaskInfo, TaskKind, TaskState};
-use axum::extract::{Path, State};
+use crate::work::blocking;
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,9 +19,11 @@ use std::sync::Arc;
 pub(crate) struct IndexInfo {
     /// Name.
     name: String,
-    /// `empty` before the first documents, then `ready`.
+    /// `empty` before the first documents, then `ready`; `broken` if its files cannot be opened.
     #[schema(example = "ready")]
     state: &'static str,
+    /// Reason why it is broken.
+    error: Option<String>,
     /// Generation; 0 in an empty index.
     generation: u32,
     /// Passages.
@@ -108,6 +111,7 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
     let empty = IndexInfo {
         name: served.name.clone(),
         state: "empty",
+        error: None,
         generation: 0,
         passages: 0,
         deleted: 0,
@@ -124,7 +128,13 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
         waiting_writes: served.waiting_writes(),
         tasks: tasks.into_iter().filter(is_open).collect(),
     };
-    let Ok(open) = served.open() else { return empty };
+    let open = match served.open() {
+        Ok(open) => open,
+        Err(error) if error.code == "INDEX_BROKEN" => {
+            return IndexInfo { state: "broken", error: Some(error.message), ..empty };
+        }
+        Err(_) => return empty,
+    };
     let snapshot = open.engine.snapshot();
     let (index, manifest) = (snapshot.index(), snapshot.index().manifest());
     // The directories of the columns alone: their values may be many.
@@ -154,7 +164,7 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<axum::Json<IndexList>> {
     let all = Arc::clone(&app);
-    let list = app.reads.run(move || all.indexes().iter().map(|served| info(&all, served)).collect());
+    let list = blocking(move || all.indexes().iter().map(|served| info(&all, served)).collect());
     Ok(axum::Json(IndexList { indexes: list.await? }))
 }
 
@@ -169,8 +179,8 @@ pub(crate) async fn create(
     let settings = IndexSettings { model, nbits, language, pool, dim };
     let all = Arc::clone(&app);
     // The settings are written to disk.
-    let served = app.writes.run(move || all.create(&name, settings)).await??;
-    Ok((StatusCode::CREATED, axum::Json(info(&app, &served))))
+    let created = blocking(move || all.create(&name, settings).map(|served| info(&all, &served)));
+    Ok((StatusCode::CREATED, axum::Json(created.await??)))
 }
 
 /// Describes an index.
@@ -180,7 +190,7 @@ pub(crate) async fn create(
 pub(crate) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<axum::Json<IndexInfo>> {
     let served = app.index(&name)?;
     let all = Arc::clone(&app);
-    Ok(axum::Json(app.reads.run(move || info(&all, &served)).await?))
+    Ok(axum::Json(blocking(move || info(&all, &served)).await?))
 }
 
 /// Deletes an index and its files.

@@ -2,8 +2,10 @@
 
 use crate::error::{ApiError, Result};
 use crate::state::App;
-use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use selvedge::Filter;
@@ -20,10 +22,72 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
-        let read = axum::Json::from_request(request, app);
-        // A client that sends byte by byte must not keep a place for ever.
-        let read = tokio::time::timeout(app.config.timeout(None), read).await.map_err(|_| slow_body())?;
-        let axum::Json(value) = read?;
+        let JsonBytes(bytes) = JsonBytes::from_request(request, app).await?;
+        Self::from_bytes(&bytes)
+    }
+}
+
+impl<T: DeserializeOwned> Json<T> {
+    /// Reads a body.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let axum::Json(value) = axum::Json::from_bytes(bytes)?;
+        Ok(Self(value))
+    }
+}
+
+/// A body of JSON that is not read yet.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl FromRequest<Arc<App>> for JsonBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        if !is_json(content_type(&request)) {
+            let message = "expected a body of the Content-Type application/json";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        body(request, app).await.map(Self)
+    }
+}
+
+/// The type of a request's body, without parameters.
+pub(crate) fn content_type(request: &Request) -> &str {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_json(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json")
+}
+
+/// The whole body of a request.
+pub(crate) async fn body(request: Request, app: &Arc<App>) -> Result<Bytes> {
+    let read = Bytes::from_request(request, app);
+    // A client that sends byte by byte must not keep a place for ever.
+    Ok(tokio::time::timeout(app.config.timeout(None), read).await.map_err(|_| slow_body())??)
+}
+
+/// A part of the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, app).await?;
+        Ok(Self(value))
+    }
+}
+
+/// The parameters after the path.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, app).await?;
         Ok(Self(value))
     }
 }

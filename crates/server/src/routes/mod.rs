@@ -1,5 +1,6 @@
 //! The native API, `/v1`: one file per noun.
 
+mod binary;
 pub(crate) mod documents;
 pub(crate) mod encode;
 pub(crate) mod events;

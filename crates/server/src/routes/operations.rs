@@ -3,6 +3,7 @@
 use crate::auth::Role;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
+use crate::work::blocking;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
@@ -44,6 +45,7 @@ pub(crate) async fn info(State(app): State<Arc<App>>, Extension(role): Extension
 /// Metrics in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, content_type = "text/plain", body = String), (status = "4XX", body = ErrorBody)))]
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], crate::metrics::render(&app))
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse> {
+    let text = blocking(move || crate::metrics::render(&app)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }

@@ -1,12 +1,13 @@
 //! Search.
 
-use super::input::{EmbeddingsInput, Json, filter};
+use super::input::{EmbeddingsInput, Json, Path, filter};
 use crate::changes;
 use crate::cursor::Cursor;
 use crate::error::{ApiError, Result};
-use crate::served::Open;
+use crate::served::{Open, Served};
 use crate::state::App;
-use axum::extract::{Path, State};
+use crate::work::within;
+use axum::extract::State;
 use selvedge::{Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ pub(crate) struct SearchRequest {
     filter: Option<Value>,
     /// Ids of the passages that may be found.
     ids: Option<Vec<String>>,
-    /// Keys whose values are counted among the best passages.
+    /// Keys whose values are counted among the best passages; they come with the first page.
     facets: Vec<String>,
     /// Number of the best passages that are counted, 100 by default.
     #[schema(minimum = 1, maximum = 10000)]
@@ -130,7 +131,7 @@ pub(crate) struct SearchResponse {
     facets: Vec<selvedge::Facet>,
     /// Number of passages scored with their residuals.
     num_scored: usize,
-    /// Cursor of the next page; null after the last one.
+    /// Cursor of the next page; null if there is none. After a full page that was the last, the next one is empty.
     cursor: Option<String>,
     /// Time of each stage in microseconds.
     #[schema(value_type = Object)]
@@ -139,6 +140,7 @@ pub(crate) struct SearchResponse {
 
 /// A search that is ready to run on its generation.
 struct Prepared {
+    served: Arc<Served>,
     open: Arc<Open>,
     snapshot: Arc<Snapshot>,
     query: Vec<f32>,
@@ -172,7 +174,7 @@ pub(crate) async fn search(
 ) -> Result<axum::Json<SearchResponse>> {
     let started = Instant::now();
     let deadline = started + app.config.timeout(request.timeout_ms);
-    let answer = async {
+    within(deadline, async {
         let mut times = Times::default();
         let prepared = Arc::new(prepare(&app, &name, request, deadline, &mut times).await?);
         let k = prepared.options.k + prepared.returned.len();
@@ -180,12 +182,9 @@ pub(crate) async fn search(
         // The search was deeper than for the page before, so that passages may be before those that were returned.
         let seen: HashSet<u32> = prepared.returned.iter().copied().collect();
         ranking.hits.retain(|hit| !seen.contains(&hit.pid));
-        page(&app, &prepared, ranking, started, times).await
-    };
-    match tokio::time::timeout_at(deadline.into(), answer).await {
-        Ok(answer) => answer.map(axum::Json),
-        Err(_) => Err(ApiError::timed_out()),
-    }
+        page(&app, &prepared, ranking, started, times).await.map(axum::Json)
+    })
+    .await
 }
 
 /// Encodes the query, and reads the options.
@@ -198,24 +197,25 @@ async fn prepare(
 ) -> Result<Prepared> {
     let served = app.index(name)?;
     let cursor = request.cursor.as_deref().map(Cursor::from_text).transpose()?;
-    let snapshot = loop {
-        match (&cursor, served.snapshot(request.wait_for_generation)?) {
-            (Some(cursor), _) => break served.generation(cursor.generation)?,
-            (None, Some(snapshot)) => break snapshot,
-            (None, None) => tokio::time::sleep(Duration::from_millis(2)).await,
-        }
+    let snapshot = match &cursor {
+        Some(cursor) => served.generations().get(cursor)?,
+        None => served.snapshot(request.wait_for_generation).await?,
     };
     let returned = cursor.map(|cursor| cursor.returned).unwrap_or_default();
     if returned.len() >= MOST_PAGED {
         return Err(ApiError::bad_request(format!("a cursor returns at most {MOST_PAGED} hits")));
     }
     let open = served.open()?;
-    let options = options(&request)?;
+    let mut options = options(&request)?;
+    if !returned.is_empty() {
+        // They came with the first page: this one's passages are not the best.
+        options.facets.clear();
+    }
     let started = Instant::now();
     let query = query(&open, request.query.as_deref(), request.embeddings, options.rank_by, deadline).await?;
     times.encode = started.elapsed();
     let words_only = matches!(request.explain, ExplainInput::Part(_));
-    Ok(Prepared { open, snapshot, query, text: request.query, options, words_only, returned })
+    Ok(Prepared { served, open, snapshot, query, text: request.query, options, words_only, returned })
 }
 
 /// Embeddings of a query that was given as text, as embeddings, or both.
@@ -311,15 +311,20 @@ async fn page(
     let generation = prepared.snapshot.generation();
     let returned = prepared.returned.iter().copied().chain(output.hits.iter().map(|hit| hit.pid));
     let may_go_on = output.hits.len() == k && prepared.returned.len() + k < MOST_PAGED;
-    let cursor = may_go_on.then(|| Cursor { generation, returned: returned.collect() }.to_text());
-    metrics::histogram!("selvedge_search_seconds").record(started.elapsed().as_secs_f64());
+    let generations = prepared.served.generations();
+    let cursor = may_go_on.then(|| generations.cursor(generation, returned.collect()).to_text());
+    let times_us = times.json(stages, started.elapsed());
+    for (stage, us) in times_us.as_object().into_iter().flatten() {
+        let seconds = us.as_f64().unwrap_or_default() / 1e6;
+        metrics::histogram!("selvedge_search_seconds", "stage" => stage.clone()).record(seconds);
+    }
     Ok(SearchResponse {
         generation,
         hits: output.hits,
         facets: output.facets,
         num_scored: output.num_scored,
         cursor,
-        times_us: times.json(stages, started.elapsed()),
+        times_us,
     })
 }
 

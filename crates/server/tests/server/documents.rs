@@ -139,16 +139,17 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     let dir = server.end();
     std::fs::create_dir(dir.path().join("data/.deleted-old-1")).unwrap();
     // A first build that was interrupted, and an index whose files are damaged.
-    std::fs::create_dir(dir.path().join("data/bare/index")).unwrap();
-    std::fs::write(dir.path().join("data/bare/index/.selvedge.partial-codec-0000"), "of a build").unwrap();
+    std::fs::create_dir_all(dir.path().join("data/bare/index.building")).unwrap();
+    std::fs::write(dir.path().join("data/bare/index.building/manifest-0001"), "of a build").unwrap();
     std::fs::create_dir_all(dir.path().join("data/broken/index")).unwrap();
     std::fs::write(dir.path().join("data/broken/settings.json"), "{}").unwrap();
-    std::fs::write(dir.path().join("data/broken/index/manifest-000001"), "damaged").unwrap();
+    std::fs::write(dir.path().join("data/broken/index/manifest-0001"), "damaged").unwrap();
     let server = Server::in_dir(dir, |_| {});
     assert_eq!(ids(&server.ok("/v1/indexes/kept/search", json!({"query": "edge"}))), ["a"]);
     assert_eq!(server.get("/v1/indexes/bare").1["nbits"], 1);
     server.ok("/v1/indexes/bare/documents", json!({"documents": [{"id": "b", "text": "another"}]}));
-    assert_eq!(server.get("/v1/indexes/broken").1["state"], "empty");
+    assert!(!server.dir.path().join("data/bare/index.building").exists());
+    assert_eq!(server.get("/v1/indexes/broken").1["state"], "broken");
     assert_eq!(server.delete("/v1/indexes/broken").0, 204);
     assert!(!server.dir.path().join("data/.deleted-old-1").exists());
 }
@@ -181,4 +182,70 @@ fn tasks_are_watched_and_cancelled() {
     let compact = server.ok("/v1/indexes/t/compact", json!({}));
     let (_, _, events) = server.send("GET", &format!("/v1/tasks/{}/events", compact["id"]), "", b"");
     assert!(events.contains(r#""state":"done""#), "{events}");
+}
+
+#[test]
+fn embeddings_may_be_bytes() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "b", "dim": 8}));
+    let unit = |at: usize| (0..8).flat_map(move |i| f32::from(u8::from(i == at)).to_le_bytes());
+    let body = |dim: usize| {
+        let documents = json!([{"id": "x", "text": "of x", "tokens": 2}, {"id": "y", "tokens": 1}]);
+        let header = json!({"documents": documents, "dim": dim}).to_string();
+        let rows = unit(0).chain(unit(1)).chain(unit(2));
+        (header.len() as u64).to_le_bytes().into_iter().chain(header.into_bytes()).chain(rows).collect::<Vec<u8>>()
+    };
+    let path = "/v1/indexes/b/documents";
+    let (status, _, text) = server.send("POST", path, "application/octet-stream", &body(8));
+    assert_eq!(status, 200, "{text}");
+    let row: Vec<f32> = (0..8).map(|i| f32::from(u8::from(i == 2))).collect();
+    let found = server.ok("/v1/indexes/b/search", json!({"embeddings": [row], "k": 2}));
+    assert_eq!(ids(&found), ["y", "x"]);
+    let (status, _, text) = server.send("POST", path, "application/octet-stream", &body(24));
+    assert_eq!(status, 400, "{text}");
+}
+
+#[test]
+fn an_index_that_cannot_be_opened_says_why() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    server.ok("/v1/indexes/i/documents", json!({"documents": [{"id": "1", "text": "a loom"}]}));
+    let dir = server.end();
+    let manifest = dir.path().join("data/i/index/manifest-0001");
+    let sound = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, "{}").unwrap();
+    let server = Server::in_dir(dir, |_| {});
+    let (status, info) = server.get("/v1/indexes/i");
+    assert_eq!((status, &info["state"]), (200, &json!("broken")), "{info}");
+    assert!(info["error"].as_str().unwrap().contains("manifest"), "{info}");
+    for (path, body) in [
+        ("/v1/indexes/i/search", json!({"query": "loom"})),
+        ("/v1/indexes/i/documents", json!({"documents": [{"id": "2", "text": "another"}]})),
+        ("/v1/indexes/i/delete", json!({"ids": ["1"]})),
+    ] {
+        assert_eq!(server.fails(path, body).0, 500, "{path}");
+    }
+    // Nothing was written over it.
+    std::fs::write(&manifest, sound).unwrap();
+    let server = Server::in_dir(server.end(), |_| {});
+    assert_eq!(ids(&server.ok("/v1/indexes/i/search", json!({"query": "loom"}))), ["1"]);
+}
+
+#[test]
+fn a_bulk_load_waits_for_a_place() {
+    let server = Server::with(|config| config.max_waiting_writes = 1);
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    let line = |n: usize| format!("{}\n", json!({"id": n.to_string(), "text": format!("text number {n}")}));
+    let lines = |from: usize| (from..from + 20).map(line).collect::<String>();
+    std::thread::scope(|scope| {
+        for from in [0, 100, 200, 300] {
+            let (server, body) = (&server, lines(from));
+            scope.spawn(move || {
+                let (status, _, text) =
+                    server.send("POST", "/v1/indexes/i/bulk", "application/x-ndjson", body.as_bytes());
+                assert_eq!(status, 200, "{text}");
+            });
+        }
+    });
+    assert_eq!(server.get("/v1/indexes/i").1["passages"], 80);
 }

@@ -56,6 +56,12 @@ fn bodies_are_limited() {
         assert_eq!(status, expected, "{kind} {body}: {text}");
         assert!(text.contains("\"code\""), "{text}");
     }
+    let many: Vec<String> = (0..100).map(|n| format!("the text of number {n}")).collect();
+    for path in ["/v1/encode", "/encode"] {
+        let texts = json!({"texts": many, "input_type": "document"});
+        let texts = if path == "/encode" { texts } else { json!({"texts": many}) };
+        assert_eq!(server.fails(path, texts), (413, "ANSWER_TOO_LARGE".into()), "{path}");
+    }
     // A line of a stream is limited too, the stream is not.
     let line = format!("{}\n", json!({"id": "1", "text": "x".repeat(5000)}));
     let (status, _, _) = server.send("POST", "/v1/indexes/b/bulk", "application/x-ndjson", line.repeat(20).as_bytes());
@@ -114,6 +120,8 @@ fn pages_of_other_sites_are_refused() {
     assert_eq!(status(&format!("host: localhost:{port}\r\n")), "200");
     assert_eq!(status(&format!("host: localhost:{port}\r\norigin: http://localhost:{port}\r\n")), "200");
     assert_eq!(status(&format!("host: localhost:{port}\r\norigin: https://evil.example\r\n")), "403");
+    assert_eq!(status("host: [::1]\r\n"), "200");
+    assert_eq!(status("host: [::1]:8080\r\n"), "200");
     assert_eq!(status("host: evil.example\r\n"), "403", "a name of elsewhere that leads here");
     let server = Server::with(|config| config.cors_origins = vec!["https://good.example".into()]);
     let request =
@@ -161,6 +169,41 @@ fn more_requests_than_places_are_shed() {
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"), "{text}");
     assert!(text.contains("SERVICE_UNAVAILABLE"), "{text}");
     assert_eq!(server.get("/health/live").0, 200, "health is answered under any load");
+}
+
+#[test]
+fn streams_of_events_have_places() {
+    let server = Server::with(|config| config.max_streams = 1);
+    let open = |path: &str| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        (stream, String::from_utf8_lossy(&answer[9..]).into_owned())
+    };
+    let (first, status) = open("/v1/events");
+    assert_eq!(status, "200");
+    assert_eq!(open("/v1/events").1, "503");
+    drop(first);
+    // The server sees that the client has gone when it next writes.
+    server.ok("/v1/indexes", serde_json::json!({"name": "x"}));
+    let is_free = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        open("/v1/events").1 == "200"
+    });
+    assert!(is_free);
+}
+
+#[test]
+fn parameters_that_are_wrong_are_errors_in_json() {
+    let server = Server::start();
+    for path in ["/v1/tasks/x", "/v1/indexes/i/documents", "/v1/tasks/1/events?x=%ff", "/indices/%ff"] {
+        let (status, body) = server.get(path);
+        assert!(status >= 400 && body["code"].is_string(), "{path}: {status} {body}");
+    }
+    let (status, body) = server.post("/v1/indexes/i/documents?wait=maybe", json!({"documents": []}));
+    assert_eq!((status, &body["code"]), (400, &json!("BAD_REQUEST")), "{body}");
 }
 
 #[test]

@@ -81,13 +81,15 @@ fn mistakes_are_named() {
 #[test]
 fn pages_come_from_the_generation_of_the_first() {
     let server = server();
-    let request = json!({"query": "woven cloth", "k": 2});
+    let request = json!({"query": "woven cloth", "k": 2, "facets": ["lang"]});
     let all = ids(&server.ok("/v1/indexes/n/search", json!({"query": "woven cloth", "k": 10})));
     let (mut paged, mut cursor) = (Vec::new(), Value::Null);
     loop {
         let mut next = request.clone();
+        let is_first = cursor.is_null();
         next["cursor"] = cursor;
         let page = server.ok("/v1/indexes/n/search", next);
+        assert_eq!(page["facets"].as_array().unwrap().len(), usize::from(is_first));
         assert_eq!(page["generation"], 1);
         paged.extend(ids(&page));
         cursor = page["cursor"].clone();
@@ -106,6 +108,14 @@ fn pages_come_from_the_generation_of_the_first() {
     }
     let mut next = request;
     next["cursor"] = first["cursor"].clone();
+    assert_eq!(server.fails("/v1/indexes/n/search", next.clone()), (410, "CURSOR_EXPIRED".into()));
+    // Nor does another index of the same name answer, though it has a generation of this number.
+    next["cursor"] = server.ok("/v1/indexes/n/search", json!({"query": "woven cloth", "k": 2}))["cursor"].clone();
+    assert_eq!(server.delete("/v1/indexes/n").0, 204);
+    server.ok("/v1/indexes", json!({"name": "n"}));
+    for at in 0..11 {
+        server.ok("/v1/indexes/n/documents", json!({"documents": [{"id": format!("g{at}"), "text": "another"}]}));
+    }
     assert_eq!(server.fails("/v1/indexes/n/search", next), (410, "CURSOR_EXPIRED".into()));
 }
 
@@ -149,6 +159,8 @@ fn texts_are_encoded_alone_and_together() {
     let by_text = server.ok("/v1/indexes/n/search", json!({"query": "a woven edge"}));
     assert_eq!(found["hits"], by_text["hits"]);
     let many: Vec<String> = (0..1200).map(|n| format!("text {n}")).collect();
+    assert_eq!(server.ok("/v1/encode", json!({"texts": many}))["embeddings"].as_array().unwrap().len(), 1200);
+    let server = Server::with(|config| config.max_waiting = 3);
     assert_eq!(server.ok("/v1/encode", json!({"texts": many}))["embeddings"].as_array().unwrap().len(), 1200);
     let other = json!({"texts": ["x"], "model": "/etc"});
     assert_eq!(server.fails("/v1/encode", other), (400, "MODEL_NOT_LOADED".into()));

@@ -3,15 +3,17 @@
 use super::config::PlaidConfig;
 use super::input::PlaidEmbeddings;
 use super::numbers::{self, Numbers};
-use super::{check_dim, check_pool_factor, condition, opened};
+use super::{check_dim, condition, encode, opened, pool_factor};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
+use crate::routes::documents::ended;
 use crate::routes::input::Json;
+use crate::routes::input::{Path, Query};
 use crate::served::Served;
 use crate::state::App;
-use crate::tasks::{Task, TaskKind, TaskState};
+use crate::tasks::{Task, TaskKind};
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use selvedge::{Document, EmbeddedDocument, Filter, SearchOptions};
 use serde::Deserialize;
@@ -38,7 +40,7 @@ pub(super) struct PlaidUpdateTextsRequest {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     metadata: Vec<Value>,
-    /// 1: an index is pooled by its own settings.
+    /// Factor by which the embeddings are pooled, beside what the settings of the index say.
     #[serde(default)]
     pool_factor: Option<usize>,
 }
@@ -109,7 +111,7 @@ pub(super) async fn update_with_encoding(
     Json(request): Json<PlaidUpdateTextsRequest>,
 ) -> Result<Accepted> {
     let served = declared(&app, &name)?;
-    check_pool_factor(request.pool_factor)?;
+    let factor = pool_factor(request.pool_factor)?;
     let metadata = checked_metadata(request.metadata, request.documents.len())?;
     let texts = request.documents;
     let work = move |app: &App, served: &Served, task: &Task| {
@@ -117,7 +119,7 @@ pub(super) async fn update_with_encoding(
         let first = numbers.next(served)?;
         let added = texts.len() as u64;
         let documents = numbered(first, texts, metadata).collect();
-        let change = changes::add(app, served, task, with_embeddings(app, served, documents)?, false)?;
+        let change = changes::add(app, served, task, with_embeddings(app, served, documents, factor)?, false)?;
         numbers.note(served, first + added);
         kept_within(most, served, change)
     };
@@ -213,18 +215,23 @@ fn numbered(first: u64, texts: Vec<String>, metadata: Vec<Value>) -> impl Iterat
     numbered.map(|((number, text), metadata)| Document { id: number.to_string(), text, metadata })
 }
 
-/// Documents of texts as the index takes them: an index of embeddings has no model, so the server's encodes them.
-fn with_embeddings(app: &App, served: &Served, documents: Vec<Document>) -> Result<Documents> {
-    let open = match served.open() {
-        Ok(open) if open.model.is_none() => open,
-        _ => return Ok(Documents::Texts(documents)),
+/// Documents of texts as the index takes them: an index of embeddings has no model, so the server's encodes them; and
+/// the index does not pool by the factor of a request.
+fn with_embeddings(app: &App, served: &Served, documents: Vec<Document>, factor: usize) -> Result<Documents> {
+    let open = served.open().ok();
+    let model = match &open {
+        Some(open) if open.model.is_none() => app.model(None)?,
+        _ if factor == 1 => return Ok(Documents::Texts(documents)),
+        Some(open) => open.model.clone().ok_or(selvedge::Error::NoEncoder)?,
+        None => app.models.named(served.settings.model.as_ref().unwrap_or(&app.config.model))?,
     };
-    let model = app.model(None)?;
     let encoder = model.encoder();
-    check_dim(&open, encoder.dim())?;
+    if let Some(open) = &open {
+        check_dim(open, encoder.dim())?;
+    }
     let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
     let embeddings = encoder.encode_passages(&texts).map_err(selvedge::Error::from)?;
-    let rows: Vec<Vec<f32>> = embeddings.iter().map(<[f32]>::to_vec).collect();
+    let rows = encode::pooled(embeddings.iter().map(<[f32]>::to_vec).collect(), encoder.dim(), factor)?;
     let documents = documents.into_iter().zip(rows);
     let documents = documents.map(|(document, embeddings)| EmbeddedDocument { document, embeddings }).collect();
     Ok(Documents::Embedded(encoder.dim(), documents))
@@ -265,11 +272,4 @@ async fn answer(task: Arc<Task>, waits: bool, message: &'static str) -> Result<A
         ended(task).await?;
     }
     Ok((StatusCode::ACCEPTED, axum::Json(message)))
-}
-
-/// Waits for the end of a task, and returns its result or its error.
-pub(super) async fn ended(task: Arc<Task>) -> Result<Value> {
-    let is_over = |state| matches!(state, TaskState::Done | TaskState::Failed | TaskState::Cancelled);
-    let _ = task.watch().wait_for(|info| is_over(info.state)).await;
-    task.outcome()
 }

@@ -1,18 +1,20 @@
 //! Encoding and reranking, without an index.
 
-use super::check_pool_factor;
 use super::input::PlaidEmbeddings;
+use super::pool_factor;
 use crate::compat::maxsim::{self, Scored};
-use crate::compat::within;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes;
+use crate::routes::encode::{Rows, all, written};
 use crate::routes::input::{Json, encoded};
 use crate::state::App;
+use crate::work::within;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use selvedge::{SearchError, TextKind};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use axum::response::Response;
+use selvedge::{Embeddings, SearchError, TextKind};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +25,7 @@ pub(super) struct PlaidEncodeRequest {
     texts: Vec<String>,
     /// Kind of all texts.
     input_type: InputType,
-    /// 1: embeddings of documents are not pooled here.
+    /// Factor by which the embeddings of documents are pooled.
     #[serde(default)]
     pool_factor: Option<usize>,
 }
@@ -98,29 +100,61 @@ pub(super) async fn encode_texts(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Json(request): Json<PlaidEncodeRequest>,
-) -> Result<axum::Json<Value>> {
+) -> Result<Response> {
     let deadline = Instant::now() + app.config.timeout(None);
-    if request.input_type == InputType::Document {
-        check_pool_factor(request.pool_factor)?;
-    }
+    // Queries are not pooled.
+    let factor = match request.input_type {
+        InputType::Query => 1,
+        InputType::Document => pool_factor(request.pool_factor)?,
+    };
     if request.texts.is_empty() {
         return Err(ApiError::bad_request("there is no text"));
     }
     let is_base64 = headers.get("x-embeddings-format").is_some_and(|value| value == "base64");
-    let model = routes::encode::model(&app, None).await?;
-    let texts = maxsim::encode(&model, request.texts, request.input_type.into(), deadline).await?;
-    let dim = model.encoder().dim();
-    let write = move || {
-        let num_texts = texts.len();
-        if is_base64 {
+    within(deadline, async {
+        let model = routes::encode::model(&app, None).await?;
+        let texts = all(&app, &model, request.texts, request.input_type.into(), deadline).await?;
+        let dim = model.encoder().dim();
+        let texts = app.reads.run(move || pooled(texts, dim, factor)).await??;
+        written(&app, PlaidEncodeResponse { texts, dim, is_base64 }).await
+    })
+    .await
+}
+
+/// Embeddings of texts, as they are written.
+struct PlaidEncodeResponse {
+    texts: Vec<Vec<f32>>,
+    dim: usize,
+    is_base64: bool,
+}
+
+impl Serialize for PlaidEncodeResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (texts, dim) = (&self.texts, self.dim);
+        let mut object = serializer.serialize_struct("PlaidEncodeResponse", 3)?;
+        if self.is_base64 {
+            let texts64: Vec<String> = texts.iter().map(|rows| encoded(rows)).collect();
             let shapes: Vec<[usize; 2]> = texts.iter().map(|rows| [rows.len() / dim, dim]).collect();
-            let texts: Vec<String> = texts.iter().map(|rows| encoded(rows)).collect();
-            return json!({"embeddings_b64": texts, "shapes": shapes, "num_texts": num_texts});
+            object.serialize_field("embeddings_b64", &texts64)?;
+            object.serialize_field("shapes", &shapes)?;
+        } else {
+            let rows: Vec<Rows<'_>> = texts.iter().map(|rows| Rows { rows, dim }).collect();
+            object.serialize_field("embeddings", &rows)?;
         }
-        let texts: Vec<Vec<&[f32]>> = texts.iter().map(|rows| rows.chunks_exact(dim).collect()).collect();
-        json!({"embeddings": texts, "num_texts": num_texts})
-    };
-    Ok(axum::Json(app.reads.run(write).await?))
+        object.serialize_field("num_texts", &texts.len())?;
+        object.end()
+    }
+}
+
+/// The embeddings of each text, pooled by a factor.
+pub(super) fn pooled(texts: Vec<Vec<f32>>, dim: usize, factor: usize) -> Result<Vec<Vec<f32>>> {
+    if factor == 1 {
+        return Ok(texts);
+    }
+    let lens = texts.iter().map(|rows| (rows.len() / dim) as u32).collect();
+    let embeddings = Embeddings { dim, data: texts.concat(), lens, num_truncated: 0 };
+    let pooled = selvedge::pool(embeddings, factor).map_err(selvedge::Error::from)?;
+    Ok(pooled.iter().map(<[f32]>::to_vec).collect())
 }
 
 /// Ranks texts by their MaxSim with a query, of all embeddings: `pool_factor` has no effect.
@@ -132,10 +166,12 @@ pub(super) async fn rerank_with_encoding(
     Json(request): Json<PlaidRerankTextsRequest>,
 ) -> Result<axum::Json<PlaidRerankResponse>> {
     let deadline = Instant::now() + app.config.timeout(None);
-    let model = routes::encode::model(&app, None).await?;
-    let scoring = maxsim::score_texts(&app, &model, request.query, request.documents, deadline);
-    let scored = within(deadline, scoring).await?;
-    Ok(axum::Json(sorted(&scored)))
+    within(deadline, async {
+        let model = routes::encode::model(&app, None).await?;
+        let scoring = maxsim::score_texts(&app, &model, request.query, request.documents, deadline);
+        Ok(axum::Json(sorted(&scoring.await?)))
+    })
+    .await
 }
 
 /// Ranks documents of embeddings by their MaxSim with a query.

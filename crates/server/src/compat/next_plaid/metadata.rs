@@ -1,16 +1,17 @@
 //! Metadata: look up, find, count, change.
 
-use super::documents::{ended, found};
+use super::documents::found;
 use super::numbers::{self, number};
 use super::search::with_number;
 use super::{condition, open, opened, unsupported};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
-use crate::routes::input::Json;
+use crate::routes::documents::ended;
+use crate::routes::input::{Json, Path};
 use crate::served::{Open, Served};
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use selvedge::{Document, Filter, SearchOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

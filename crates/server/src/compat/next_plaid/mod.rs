@@ -12,7 +12,7 @@
 //! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
 //! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
 //! | `pool_factor` of a rerank | no effect: all embeddings are compared |
-//! | `pool_factor` above 1 elsewhere, `binary`, the tokenizer `trigram`, `REGEXP` | 501 |
+//! | `binary`, the tokenizer `trigram`, `REGEXP` | 501 |
 //! | `GET /` | the page of this server; `GET /health` is the same |
 
 mod condition;
@@ -114,13 +114,10 @@ fn check_dim(open: &Open, found: usize) -> Result<()> {
     }
 }
 
-/// Checks that no pooling is requested.
-fn check_pool_factor(pool_factor: Option<usize>) -> Result<()> {
-    match pool_factor {
-        None | Some(1) => Ok(()),
-        Some(0) => Err(ApiError::bad_request("pool_factor is at least 1")),
-        Some(_) => {
-            Err(unsupported("pool_factor is a setting of an index here: create it with \"pool\" at /v1/indexes"))
-        }
+/// The factor of a request, by which embeddings are pooled.
+fn pool_factor(factor: Option<usize>) -> Result<usize> {
+    match factor.unwrap_or(1) {
+        0 => Err(ApiError::bad_request("pool_factor is at least 1")),
+        factor => Ok(factor),
     }
 }

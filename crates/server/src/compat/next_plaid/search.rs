@@ -3,12 +3,13 @@
 use super::input::PlaidQuery;
 use super::numbers;
 use super::{condition, model, open};
-use crate::compat::within;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes::input::Json;
+use crate::routes::input::Path;
 use crate::served::Open;
 use crate::state::App;
-use axum::extract::{Path, State};
+use crate::work::within;
+use axum::extract::State;
 use futures_util::future::try_join_all;
 use selvedge::{Fusion, HitQuery, PassageSet, RankBy, Ranking, SearchOptions, Snapshot, TextKind};
 use serde::{Deserialize, Serialize};
