@@ -6,7 +6,7 @@ use crate::served::Served;
 use crate::state::App;
 use crate::tasks::Task;
 use selvedge::change::{CompactOptions, Retrain, compact};
-use selvedge::{AddOptions, Additions, ChangeReport, Document, EmbeddedDocument, SearchOptions};
+use selvedge::{AddOptions, Additions, BuildReport, ChangeReport, Document, EmbeddedDocument, SearchOptions};
 use selvedge::{build, planned_centroids};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -62,10 +62,15 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
         Documents::Embedded(_, documents) => open.engine.add(Additions::Embedded(&documents), &options, task)?,
     };
     served.followed(&open);
-    if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(&open.engine)) {
+    ask_for_codec(app, served, &open.engine, &report);
+    Ok(change(&report))
+}
+
+/// Asks for another codec if what a change added does not fit the one of the index.
+pub(crate) fn ask_for_codec(app: &App, served: &Served, engine: &selvedge::Engine, report: &ChangeReport) {
+    if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(engine)) {
         served.ask_for_codec();
     }
-    Ok(change(&report))
 }
 
 /// Checks that embeddings, if there are any, have the dimension of an index.
@@ -79,6 +84,10 @@ pub(crate) fn check_dim(engine: &selvedge::Engine, found: usize) -> Result<()> {
 
 /// Builds the index of the first documents.
 fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Result<Value> {
+    if served.folder.is_some() {
+        // Its first documents are those of its folder.
+        served.open()?;
+    }
     let mut options = served.settings.build_options(app)?;
     let report = match documents {
         Documents::Texts(documents) => {
@@ -100,15 +109,7 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
         }
     };
     served.load(app)?;
-    Ok(json!({
-        "generation": report.generation,
-        "added": report.passages,
-        "deleted": 0,
-        "passages": report.passages,
-        "tokens": report.tokens,
-        "truncated": report.truncated,
-        "drift": null,
-    }))
+    Ok(built(&report))
 }
 
 /// Deletes passages by their ids. Ids that the index does not have are ignored.
@@ -176,7 +177,21 @@ fn has_outgrown(engine: &selvedge::Engine) -> bool {
     planned_centroids(index.num_tokens() as usize) >= GROWTH * index.manifest().codec.num_centroids
 }
 
-fn change(report: &ChangeReport) -> Value {
+/// The counts of a build, in the form of [`change`].
+pub(crate) fn built(report: &BuildReport) -> Value {
+    json!({
+        "generation": report.generation,
+        "added": report.passages,
+        "deleted": 0,
+        "passages": report.passages,
+        "tokens": report.tokens,
+        "truncated": report.truncated,
+        "drift": null,
+    })
+}
+
+/// The counts of a change.
+pub(crate) fn change(report: &ChangeReport) -> Value {
     json!({
         "generation": report.generation,
         "added": report.added,

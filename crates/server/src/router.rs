@@ -4,7 +4,7 @@ use crate::auth::{self, Role};
 use crate::error::{ApiError, Result};
 use crate::routes::{documents, encode, events, explain, indexes, operations, search, tasks};
 use crate::state::App;
-use crate::{compat, metrics, page};
+use crate::{compat, mcp, metrics, page};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -83,6 +83,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(|| async move { Json(api) }))
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
+        .merge(mcp::routes(app).route_layer(needs(Role::Read)))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such route") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this route has other methods")

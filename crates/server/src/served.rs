@@ -19,7 +19,7 @@ pub(crate) const SETTINGS: &str = "settings.json";
 /// Folder of the index, beside its settings.
 const INDEX: &str = "index";
 
-/// Settings of an index that was created over HTTP. They are used when its first documents arrive.
+/// Settings of an index that the server makes. They are used when its first documents arrive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct IndexSettings {
@@ -33,6 +33,9 @@ pub(crate) struct IndexSettings {
     pub pool: Option<usize>,
     /// Components of an embedding, of an index without a model.
     pub dim: Option<usize>,
+    /// Path of the folder of documents that the index is kept up to date with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 impl IndexSettings {
@@ -95,6 +98,8 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// Settings of an index that was created over HTTP.
     pub(crate) settings: IndexSettings,
+    /// Folder of documents that the index is kept up to date with, if it has one.
+    pub(crate) folder: Option<PathBuf>,
     open: RwLock<Option<Arc<Open>>>,
     generations: Generations,
     /// Whether another codec is due after the last change.
@@ -119,6 +124,7 @@ impl Served {
             home,
             path,
             settings,
+            folder: None,
             open: RwLock::default(),
             generations: Generations::new(ttl),
             wants_codec: AtomicBool::new(false),
@@ -132,6 +138,17 @@ impl Served {
     pub(crate) fn in_data(name: String, home: PathBuf, settings: IndexSettings, ttl: Duration) -> Self {
         let path = home.join(INDEX);
         Self::new(name, Some(home), path, settings, ttl)
+    }
+
+    /// The index of a folder of documents, in `home`. Clients cannot delete it.
+    pub(crate) fn of_folder(
+        name: String,
+        home: &Path,
+        folder: PathBuf,
+        settings: IndexSettings,
+        ttl: Duration,
+    ) -> Self {
+        Self { folder: Some(folder), ..Self::new(name, None, home.join(INDEX), settings, ttl) }
     }
 
     /// Reads the settings in a folder of the data folder.
@@ -151,7 +168,10 @@ impl Served {
             return Err(ApiError::no_index(&self.name));
         }
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or_else(|| ApiError::empty_index(&self.name))
+        open.clone().ok_or_else(|| match self.folder {
+            None => ApiError::empty_index(&self.name),
+            Some(_) => ApiError::unread_folder(&self.name),
+        })
     }
 
     /// Whether there is an index on disk, sound or not.

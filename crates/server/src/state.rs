@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
+use crate::folders;
 use crate::models::Models;
 use crate::served::{IndexSettings, SETTINGS, Served};
 use crate::tasks::Tasks;
@@ -82,6 +83,17 @@ impl App {
             check_name(&name)?;
             let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), self.ttl());
             served.load(self)?;
+            if self.write().insert(name.clone(), Arc::new(served)).is_some() {
+                return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
+            }
+        }
+        for folder in &self.config.folders {
+            let served = folders::served(folder, &self.config)?;
+            let name = served.name.clone();
+            if served.has_index() {
+                // The folder is there, too: of it, the index can be made anew.
+                served.load(self)?;
+            }
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
                 return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
             }
@@ -215,9 +227,11 @@ impl App {
         Duration::from_secs(self.config.cursor_ttl_s)
     }
 
-    /// Ends the streams of events, and says that the server is not ready.
+    /// Ends the streams of events and the updates of folders, which the next start makes up for, and says that the server
+    /// is not ready.
     pub(crate) fn end(&self) {
         self.is_ready.store(false, Ordering::Release);
+        self.tasks.cancel_updates();
         self.ends.send_replace(true);
     }
 
@@ -252,7 +266,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// Writes the settings of a new index; they appear whole.
-fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
+pub(crate) fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
     std::fs::create_dir_all(home)?;
     let (path, new): (PathBuf, PathBuf) = (home.join(SETTINGS), home.join("settings.new"));
     let mut file = std::fs::File::create(&new)?;
@@ -266,7 +280,7 @@ fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> 
     Ok(())
 }
 
-fn at(path: &Path, error: &std::io::Error) -> ApiError {
+pub(crate) fn at(path: &Path, error: &std::io::Error) -> ApiError {
     ApiError::internal(format!("{}: {error}", path.display()))
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum TaskKind {
     Delete,
     /// Segments are merged, and perhaps another codec is trained.
     Compact,
+    /// The index of a folder is brought up to date with its files.
+    Update,
 }
 
 /// State of a task.
@@ -39,6 +41,13 @@ pub(crate) enum TaskState {
     Failed,
     /// It was cancelled, and changed nothing.
     Cancelled,
+}
+
+impl TaskState {
+    /// Whether a task in this state has ended.
+    pub(crate) fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
 }
 
 /// A task as clients see it.
@@ -188,6 +197,11 @@ impl Tasks {
     /// Asks all tasks of an index to stop.
     pub(crate) fn cancel_all(&self, index: &str) {
         self.lock().values().filter(|task| task.info.borrow().index == index).for_each(|task| task.cancel());
+    }
+
+    /// Asks all updates of folders to stop.
+    pub(crate) fn cancel_updates(&self) {
+        self.lock().values().filter(|task| task.info.borrow().kind == TaskKind::Update).for_each(|task| task.cancel());
     }
 
     /// All tasks that are remembered, of one index or of all.
