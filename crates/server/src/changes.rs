@@ -85,7 +85,7 @@ pub(crate) fn check_dim(engine: &selvedge::Engine, found: usize) -> Result<()> {
 /// Builds the index of the first documents.
 fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Result<Value> {
     if served.folder.is_some() {
-        // Its first documents are those of its folder.
+        // Its folder has its first documents.
         served.open()?;
     }
     let mut options = served.settings.build_options(app)?;

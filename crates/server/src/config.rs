@@ -14,8 +14,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Indexes made elsewhere, served by the names of their folders.
     pub indexes: Vec<PathBuf>,
-    /// Folders of documents, each of which is served as an index of its own that is kept up to date. They have no key in
-    /// a file of settings: whoever starts the process names them.
+    /// Folders of documents: each is served as an index, which is brought up to date with its files. They have no key
+    /// in a file of settings, and clients cannot name any: whoever starts the process does.
     #[serde(skip)]
     pub folders: Vec<PathBuf>,
     /// Folder in which the indexes of [`Config::folders`] are kept, one folder each; made if it does not exist.

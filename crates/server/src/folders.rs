@@ -73,7 +73,7 @@ fn home(data: &Path, folder: &Path, path: &str) -> Result<(PathBuf, Option<Index
     Ok((free.ok_or_else(full)?, None))
 }
 
-/// Name of an index that is made of a folder's: other characters than those of plain names become dashes.
+/// Name of the index of a folder: characters that plain names do not have become dashes.
 fn name(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
@@ -88,8 +88,8 @@ fn name(folder: &Path) -> String {
 pub(crate) fn queue_update(app: &Arc<App>, served: &Arc<Served>) -> Result<Arc<Task>> {
     let Some(folder) = served.folder.clone() else {
         return Err(ApiError::bad_request(format!(
-            "index {:?} is not kept up to date with a folder: whoever made it changes it, by `selvedge index --update`, \
-             `selvedge add` or over HTTP. `selvedge mcp FOLDER` keeps an index of a folder",
+            "index {:?} has no folder of documents to be brought up to date with: it is changed by `selvedge index \
+             --update`, `selvedge add` or over HTTP. `selvedge mcp FOLDER` keeps an index of a folder",
             served.name
         )));
     };

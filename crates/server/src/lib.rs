@@ -7,6 +7,9 @@
 //!                       └──────> served: writes of one index, one at a time                  pool of writes
 //! ```
 //!
+//! Assistants call the same functions as tools, at `/mcp` or on standard input and output (`mcp/`). Folders of
+//! documents have indexes that are kept up to date with them (`folders.rs`).
+//!
 //! The async threads parse, wait and write; all computation runs on two rayon pools (`work.rs`), so that reads never
 //! wait for writes. A search answers from the generation that was committed last; a write is one commit, and answers
 //! with its generation.
@@ -83,7 +86,7 @@ pub async fn serve_stdio(config: Config, end: impl Future<Output = ()>) -> Resul
     served
 }
 
-/// Opens all indexes, and begins to bring those of folders up to date.
+/// Opens all indexes, and begins to bring the indexes of folders up to date.
 async fn open(config: Config) -> Result<Arc<App>> {
     let opening = tokio::task::spawn_blocking(move || App::new(config));
     let app = opening.await.map_err(|error| ApiError::internal(error.to_string()))??;

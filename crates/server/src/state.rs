@@ -91,7 +91,6 @@ impl App {
             let served = folders::served(folder, &self.config)?;
             let name = served.name.clone();
             if served.has_index() {
-                // The folder is there, too: of it, the index can be made anew.
                 served.load(self)?;
             }
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
@@ -227,8 +226,8 @@ impl App {
         Duration::from_secs(self.config.cursor_ttl_s)
     }
 
-    /// Ends the streams of events and the updates of folders, which the next start makes up for, and says that the server
-    /// is not ready.
+    /// Ends the streams of events and the updates of folders, which the next start makes up for, and says that the
+    /// server is not ready.
     pub(crate) fn end(&self) {
         self.is_ready.store(false, Ordering::Release);
         self.tasks.cancel_updates();

@@ -14,7 +14,7 @@ pub(crate) struct McpArgs {
     /// Write the log as JSON, one object per line.
     #[arg(long)]
     pub(crate) log_json: bool,
-    /// Settings, as those of a server.
+    /// Settings, as of a server.
     #[command(flatten)]
     pub(crate) settings: ServeSettings,
 }

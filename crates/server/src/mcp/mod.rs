@@ -39,7 +39,7 @@ use serde_json::Value;
 use std::pin::pin;
 use std::sync::Arc;
 
-/// What an assistant is told about the server as a whole.
+/// Introduction of the server as a whole, for the assistant.
 const INSTRUCTIONS: &str = "\
 Searches the user's own documents by meaning. Use `search` when a question may be answered by them: ask for what the \
 answer would say, in a phrase or a sentence, not in single keywords. Use mode `hybrid` or `lexical` for exact names, \
@@ -113,7 +113,7 @@ fn role(context: &RequestContext<RoleServer>) -> Role {
     }
 }
 
-/// The route `/mcp`. Hosts and origins are checked where those of all routes are.
+/// The route `/mcp`. Hosts and origins were checked before, as for all routes.
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -11,8 +11,8 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchArgs {
-    /// What to look for, in natural language: a question, or a sentence as the answer might say it. Exact names, codes
-    /// and error messages are best searched with mode "hybrid" or "lexical".
+    /// The question in natural language, or a sentence as the answer might say it. Exact names, codes and error
+    /// messages are best searched with mode "hybrid" or "lexical".
     pub(super) query: String,
     /// Name of the index to search, as `indexes` lists them. May be left out if there is only one.
     #[serde(default)]
@@ -141,11 +141,11 @@ of the score, and the words of the passage that matter. Use it to judge whether 
 shares a few words with it.";
 
 const INDEXES: &str = "\
-Lists the indexes that can be searched: name, number of passages, generation, keys of the metadata for `where`, and the \
-folder of documents that an index is kept up to date with, if it has one.";
+Lists the indexes that can be searched: name, number of passages, generation, keys of the metadata for `where`, and \
+the folder of documents that an index is kept up to date with, if it has one.";
 
 const INDEX: &str = "\
 Brings an index up to date with its folder: files that are new or changed are read, passages of deleted files are \
-removed. Only what changed is encoded, so it takes seconds unless much is new. Returns the numbers of added and deleted \
-passages. Use it after files were edited, or if a search misses what a file should hold. Documents themselves are never \
-changed.";
+removed. Only what changed is encoded, so it takes seconds unless much is new. Returns the numbers of added and \
+deleted passages. Use it after files were edited, or if a search misses what a file should hold. Documents themselves \
+are never changed.";
