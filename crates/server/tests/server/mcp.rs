@@ -110,7 +110,7 @@ fn a_client_learns_what_the_tools_are() {
         assert!(tool["description"].as_str().unwrap().len() > 100);
     }
     let search = &tools[0]["inputSchema"];
-    let keys: Vec<_> = search["properties"].as_object().unwrap().keys().collect();
+    let keys: Vec<&str> = search["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         (keys, &search["required"]),
         (vec!["index", "k", "mode", "query", "snippet", "where"], &json!(["query"]))
