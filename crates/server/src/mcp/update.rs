@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Time between two notifications of progress.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Updates an index, and answers when the update is committed. A client that cancels its request cancels the update.
 pub(super) async fn index(app: &Arc<App>, args: IndexArgs, context: &RequestContext<RoleServer>) -> Result<Answer> {
