@@ -154,9 +154,10 @@ fn origin_is_allowed(app: &App, request: &Request) -> Result<()> {
 
 /// Answers pages of the listed origins.
 fn cors(origins: &[String]) -> CorsLayer {
+    let named = ["x-api-key", "mcp-protocol-version", "mcp-method", "mcp-name"].map(HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static("x-api-key")])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION].into_iter().chain(named).collect::<Vec<_>>())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
     match origins.iter().any(|origin| origin == "*") {
         true => layer.allow_origin(Any),
