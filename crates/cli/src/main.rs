@@ -13,6 +13,7 @@ mod explain;
 mod index;
 mod inspect;
 mod log;
+mod mcp;
 mod metadata;
 mod mine;
 mod output;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     // Requests are noted where they are a server's.
     let (is_server, is_json) = match &cli.command {
         Command::Serve(args) => (true, args.log_json),
+        Command::Mcp(args) => (args.settings.listen.is_some(), args.log_json),
         _ => (false, false),
     };
     log::start(cli.verbose.max(u8::from(is_server && !cli.quiet)), cli.quiet, is_json);
@@ -70,6 +72,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Eval(args) => search::eval(args),
         Command::Tune(args) => tune::tune(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Mcp(args) => mcp::mcp(args),
         Command::Train(args) => train::train(args),
         Command::Mine(args) => mine::mine(args),
         Command::Info(args) => inspect::info(args),

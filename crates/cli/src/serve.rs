@@ -1,13 +1,15 @@
 //! `selvedge serve`: the HTTP server.
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, ServeSettings};
 use crate::log::note;
 use crate::output::print;
 use crate::{Error, Result};
 use selvedge_server::{Config, Role, hash, new_key};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest time of a health check.
@@ -18,28 +20,37 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     if let Some(role) = &args.new_key {
         return print_key(role);
     }
-    let config = config(args)?;
+    let config = config(args.config.as_deref(), &args.settings)?;
     if args.check {
         return check(&config);
     }
     if config.data.is_none() && config.indexes.is_empty() {
         return Err(Error::Usage("give the folders of indexes to serve, or --data DIR for new ones".into()));
     }
+    over_http(config)
+}
+
+/// Serves over HTTP until a signal asks the process to end.
+pub(crate) fn over_http(config: Config) -> Result<()> {
     let is_open = config.keys.is_empty() && !config.listen.ip().is_loopback();
     if is_open {
         note!("warning: {} has no API keys: whoever reaches it may change everything (--new-key)", config.listen);
     }
     let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
     let started = |address| note!("listening on {scheme}://{address}");
+    Ok(runtime()?.block_on(selvedge_server::serve(config, started, ended()))?)
+}
+
+/// Threads of connections.
+pub(crate) fn runtime() -> Result<Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::Usage(format!("no threads for connections: {error}")))?;
-    Ok(runtime.block_on(selvedge_server::serve(config, started, ended()))?)
+    runtime.map_err(|error| Error::Usage(format!("no threads for connections: {error}")))
 }
 
 /// Settings of the file, of the environment and of flags, which come first.
-fn config(args: &ServeArgs) -> Result<Config> {
+pub(crate) fn config(file: Option<&Path>, settings: &ServeSettings) -> Result<Config> {
     let usage = |words: String| Error::Usage(words);
-    let mut table = match &args.config {
+    let mut table = match file {
         None => toml::Table::new(),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
@@ -48,7 +59,7 @@ fn config(args: &ServeArgs) -> Result<Config> {
             text.parse().expect("it was parsed before")
         }
     };
-    let flags = toml::Table::try_from(&args.settings).map_err(|error| usage(error.to_string()))?;
+    let flags = toml::Table::try_from(settings).map_err(|error| usage(error.to_string()))?;
     table.extend(flags);
     table.try_into().map_err(|error| usage(error.to_string()))
 }
@@ -91,7 +102,7 @@ fn print_key(role: &str) -> Result<()> {
 }
 
 /// Resolves when a signal asks the process to end.
-async fn ended() {
+pub(crate) async fn ended() {
     signalled().await;
     note!("ending: open requests and writes are finished first; a second signal ends at once");
     // Every write that was acknowledged is on disk, and the next start finds the others undone.

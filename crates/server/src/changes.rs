@@ -6,7 +6,7 @@ use crate::served::Served;
 use crate::state::{App, at};
 use crate::tasks::Task;
 use selvedge::change::{CompactOptions, Retrain, compact};
-use selvedge::{AddOptions, Additions, ChangeReport, Document, EmbeddedDocument, SearchOptions};
+use selvedge::{AddOptions, Additions, BuildReport, ChangeReport, Document, EmbeddedDocument, SearchOptions};
 use selvedge::{build, planned_centroids};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -64,10 +64,15 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
         Documents::Embedded(_, documents) => open.engine.add(Additions::Embedded(&documents), &options, task)?,
     };
     served.followed(&open);
-    if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(&open.engine)) {
+    ask_for_codec(app, served, &open.engine, &report);
+    Ok(change(&report))
+}
+
+/// Asks for another codec if what a change added does not fit the one of the index.
+pub(crate) fn ask_for_codec(app: &App, served: &Served, engine: &selvedge::Engine, report: &ChangeReport) {
+    if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(engine)) {
         served.ask_for_codec();
     }
-    Ok(change(&report))
 }
 
 /// Checks that embeddings, if there are any, have the dimension of an index.
@@ -81,6 +86,10 @@ pub(crate) fn check_dim(engine: &selvedge::Engine, found: usize) -> Result<()> {
 
 /// Builds the index of the first documents.
 fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Result<Value> {
+    if served.folder.is_some() {
+        // Its folder has its first documents.
+        served.open()?;
+    }
     let mut options = served.settings.build_options(app)?;
     let path = served.building_path();
     // Of a build that was interrupted.
@@ -106,15 +115,7 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
     };
     appear(&path, &served.path)?;
     served.load(app)?;
-    Ok(json!({
-        "generation": report.generation,
-        "added": report.passages,
-        "deleted": 0,
-        "passages": report.passages,
-        "tokens": report.tokens,
-        "truncated": report.truncated,
-        "drift": null,
-    }))
+    Ok(built(&report))
 }
 
 /// Removes a folder, if there is one.
@@ -197,7 +198,21 @@ fn has_outgrown(engine: &selvedge::Engine) -> bool {
     planned_centroids(index.num_tokens() as usize) >= GROWTH * index.manifest().codec.num_centroids
 }
 
-fn change(report: &ChangeReport) -> Value {
+/// The counts of a build, in the form of [`change`].
+pub(crate) fn built(report: &BuildReport) -> Value {
+    json!({
+        "generation": report.generation,
+        "added": report.passages,
+        "deleted": 0,
+        "passages": report.passages,
+        "tokens": report.tokens,
+        "truncated": report.truncated,
+        "drift": null,
+    })
+}
+
+/// The counts of a change.
+pub(crate) fn change(report: &ChangeReport) -> Value {
     json!({
         "generation": report.generation,
         "added": report.added,

@@ -14,6 +14,13 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Indexes made elsewhere, served by the names of their folders.
     pub indexes: Vec<PathBuf>,
+    /// Folders of documents: each is served as an index, which is brought up to date with its files. They have no key
+    /// in a file of settings, and clients cannot name any: whoever starts the process does.
+    #[serde(skip)]
+    pub folders: Vec<PathBuf>,
+    /// Folder in which the indexes of [`Config::folders`] are kept, one folder each; made if it does not exist.
+    #[serde(skip)]
+    pub folder_data: PathBuf,
     /// Address and port.
     pub listen: SocketAddr,
     /// Device that scores passages and compresses: `cpu`, `cuda`, `cuda/1`.
@@ -69,6 +76,8 @@ impl Default for Config {
         Self {
             data: None,
             indexes: Vec::new(),
+            folders: Vec::new(),
+            folder_data: PathBuf::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             device: "cpu".into(),
             model: "shipped".into(),

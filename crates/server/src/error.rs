@@ -68,6 +68,13 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INDEX_BROKEN", message).with(json!({"index": name}))
     }
 
+    /// An index of a folder whose files are not indexed yet.
+    pub fn unread_folder(name: &str) -> Self {
+        let message =
+            format!("the folder of index {name:?} is not indexed yet: its last task says how far it is, or why");
+        Self::new(StatusCode::CONFLICT, "INDEX_EMPTY", message).with(json!({"index": name}))
+    }
+
     /// A document that does not exist.
     pub fn no_document(id: &str) -> Self {
         let error = Self::new(StatusCode::NOT_FOUND, "DOCUMENT_NOT_FOUND", format!("there is no document {id:?}"));

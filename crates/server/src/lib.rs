@@ -7,6 +7,9 @@
 //!                       └──────> served: writes of one index, one at a time                  pool of writes
 //! ```
 //!
+//! Assistants call the same functions as tools, at `/mcp` or on standard input and output (`mcp/`). Folders of
+//! documents have indexes that are kept up to date with them (`folders.rs`).
+//!
 //! The async threads parse, wait and write; all computation runs on two rayon pools (`work.rs`), so that reads never
 //! wait for writes. A search answers from the generation that was committed last; a write is one commit, and answers
 //! with its generation.
@@ -19,7 +22,9 @@ mod config;
 mod cursor;
 mod encoding;
 mod error;
+mod folders;
 mod listen;
+mod mcp;
 mod metrics;
 mod models;
 mod page;
@@ -53,8 +58,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
     let unusable = |error| ApiError::bad_request(format!("{address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
-    let opening = tokio::task::spawn_blocking(move || App::new(config));
-    let app = opening.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    let app = open(config).await?;
     started(address);
     let following = tokio::spawn(follow(Arc::clone(&app)));
     let of_end = Arc::clone(&app);
@@ -64,11 +68,42 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
     };
     listen::serve(listener, router(&app), tls, &app.config, ended).await;
     following.abort();
-    // Writes were acknowledged only when they were committed; those that wait for no client end here.
+    last_writes(&app).await;
+    Ok(())
+}
+
+/// Serves the Model Context Protocol on standard input and output, until the input or `end` ends.
+///
+/// # Errors
+/// If an index cannot be used, or the client does not begin with a handshake.
+pub async fn serve_stdio(config: Config, end: impl Future<Output = ()>) -> Result<()> {
+    let app = open(config).await?;
+    let following = tokio::spawn(follow(Arc::clone(&app)));
+    let served = mcp::stdio(&app, end).await;
+    app.end();
+    following.abort();
+    last_writes(&app).await;
+    served
+}
+
+/// Opens all indexes, and begins to bring the indexes of folders up to date.
+async fn open(config: Config) -> Result<Arc<App>> {
+    let opening = tokio::task::spawn_blocking(move || App::new(config));
+    let app = opening.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    for served in app.indexes().iter().filter(|served| served.folder.is_some()) {
+        if let Err(error) = folders::queue_update(&app, served) {
+            tracing::warn!(index = served.name, "not brought up to date now: {error}");
+        }
+    }
+    Ok(app)
+}
+
+/// Waits for the writes that run. They were acknowledged only when they were committed; those that wait for no client
+/// end here.
+async fn last_writes(app: &App) {
     for served in app.indexes() {
         drop(served.turn().await);
     }
-    Ok(())
 }
 
 /// Follows to changes of other processes, from time to time.

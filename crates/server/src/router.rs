@@ -4,7 +4,7 @@ use crate::auth::{self, Role};
 use crate::error::{ApiError, Result};
 use crate::routes::{documents, encode, events, explain, indexes, operations, search, tasks};
 use crate::state::App;
-use crate::{compat, metrics, page};
+use crate::{compat, mcp, metrics, page};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -83,6 +83,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(|| async move { Json(api) }))
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
+        .merge(mcp::routes(app).route_layer(needs(Role::Read)))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such route") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this route has other methods")
@@ -162,9 +163,10 @@ fn without_port(host: &str) -> &str {
 
 /// Answers pages of the listed origins.
 fn cors(origins: &[String]) -> CorsLayer {
+    let named = ["x-api-key", "mcp-protocol-version", "mcp-method", "mcp-name"].map(HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static("x-api-key")])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION].into_iter().chain(named).collect::<Vec<_>>())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
     match origins.iter().any(|origin| origin == "*") {
         true => layer.allow_origin(Any),

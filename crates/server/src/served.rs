@@ -21,7 +21,7 @@ pub(crate) const SETTINGS: &str = "settings.json";
 /// Folder of the index, beside its settings.
 const INDEX: &str = "index";
 
-/// Settings of an index that was created over HTTP. They are used when its first documents arrive.
+/// Settings of an index that the server makes. They are used when its first documents arrive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct IndexSettings {
@@ -35,6 +35,9 @@ pub(crate) struct IndexSettings {
     pub pool: Option<usize>,
     /// Components of an embedding, of an index without a model.
     pub dim: Option<usize>,
+    /// Path of the folder of documents that the index is kept up to date with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 impl IndexSettings {
@@ -97,6 +100,8 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// Settings of an index that was created over HTTP.
     pub(crate) settings: IndexSettings,
+    /// Folder of documents that the index is kept up to date with, if it has one.
+    pub(crate) folder: Option<PathBuf>,
     open: RwLock<State>,
     generations: Generations,
     /// Generation that answers, 0 before the first; closed with the index.
@@ -137,6 +142,7 @@ impl Served {
             home,
             path,
             settings,
+            folder: None,
             open: RwLock::new(State::Empty),
             generations: Generations::new(Duration::from_secs(config.cursor_ttl_s)),
             generation: watch::Sender::new(0),
@@ -151,6 +157,17 @@ impl Served {
     pub(crate) fn in_data(name: String, home: PathBuf, settings: IndexSettings, config: &Config) -> Self {
         let path = home.join(INDEX);
         Self::new(name, Some(home), path, settings, config)
+    }
+
+    /// The index of a folder of documents, in `home`. Clients cannot delete it.
+    pub(crate) fn of_folder(
+        name: String,
+        home: &Path,
+        folder: PathBuf,
+        settings: IndexSettings,
+        config: &Config,
+    ) -> Self {
+        Self { folder: Some(folder), ..Self::new(name, None, home.join(INDEX), settings, config) }
     }
 
     /// Reads the settings in a folder of the data folder.
@@ -168,6 +185,7 @@ impl Served {
     pub(crate) fn open(&self) -> Result<Arc<Open>> {
         match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             State::Ready(open) => Ok(Arc::clone(open)),
+            State::Empty if self.folder.is_some() => Err(ApiError::unread_folder(&self.name)),
             State::Empty => Err(ApiError::empty_index(&self.name)),
             State::Broken(error) => Err(error.clone()),
             State::Deleted => Err(ApiError::no_index(&self.name)),

@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
+use crate::folders;
 use crate::models::Models;
 use crate::served::{IndexSettings, SETTINGS, Served};
 use crate::tasks::{TaskKind, Tasks};
@@ -89,6 +90,16 @@ impl App {
             check_name(&name)?;
             let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), &self.config);
             served.load(self)?;
+            if self.write().insert(name.clone(), Arc::new(served)).is_some() {
+                return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
+            }
+        }
+        for folder in &self.config.folders {
+            let served = folders::served(folder, &self.config)?;
+            let name = served.name.clone();
+            if served.has_index() {
+                served.load(self)?;
+            }
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
                 return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
             }
@@ -217,11 +228,13 @@ impl App {
         }
     }
 
-    /// Ends the streams of events and the merges that run, and says that the server is not ready.
+    /// Ends the streams of events, the merges and the updates of folders that run, and says that the server is not
+    /// ready.
     pub(crate) fn end(&self) {
         self.is_ready.store(false, Ordering::Release);
-        // They may take hours, change no answer, and can be repeated.
+        // They may take hours; merges change no answer, and the next start makes up for updates.
         self.tasks.cancel_kind(TaskKind::Compact);
+        self.tasks.cancel_kind(TaskKind::Update);
         self.ends.send_replace(true);
     }
 
@@ -256,7 +269,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// Writes the settings of a new index; they appear whole.
-fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
+pub(crate) fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
     std::fs::create_dir_all(home)?;
     let (path, new): (PathBuf, PathBuf) = (home.join(SETTINGS), home.join("settings.new"));
     let mut file = std::fs::File::create(&new)?;

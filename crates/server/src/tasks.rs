@@ -23,6 +23,8 @@ pub(crate) enum TaskKind {
     Delete,
     /// Segments are merged, and perhaps another codec is trained.
     Compact,
+    /// The index of a folder is brought up to date with its files.
+    Update,
 }
 
 /// State of a task.
@@ -39,6 +41,13 @@ pub(crate) enum TaskState {
     Failed,
     /// It was cancelled, and changed nothing.
     Cancelled,
+}
+
+impl TaskState {
+    /// Whether a task in this state has ended.
+    pub(crate) fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
 }
 
 /// A task as clients see it.

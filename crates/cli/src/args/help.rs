@@ -286,3 +286,25 @@ Examples
   selvedge serve --new-key write >> keys.txt
   curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
+
+pub(super) const MCP_HELP: &str = "\
+An assistant that speaks the Model Context Protocol (MCP) starts this command and gets tools: search,
+read, explain, indexes, and index, which reads the files that changed. Register it with
+
+  {\"mcpServers\": {\"notes\": {\"command\": \"selvedge\", \"args\": [\"mcp\", \"/path/to/notes\"]}}}
+
+in the assistant's settings (claude_desktop_config.json, .cursor/mcp.json, ...), or by its command:
+  claude mcp add notes -- selvedge mcp /path/to/notes
+
+Of a folder of documents, an index is made in --data and brought up to date at each start, while
+searches are answered already. What is read and skipped is as in `selvedge index --help`. An
+existing index is served as it is.
+
+The protocol runs over standard input and output; the log is on standard error. The command ends
+with its input. With --listen it is the server of `selvedge serve` instead, with these tools at
+/mcp; that server has them too.
+
+Examples
+  selvedge mcp ~/notes
+  selvedge mcp ~/notes ~/src/manual handbook.index --model lightonai/GTE-ModernColBERT-v1
+  selvedge mcp ~/notes --listen 127.0.0.1:8080     (for an assistant that takes a URL, and a browser)";

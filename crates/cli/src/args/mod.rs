@@ -7,6 +7,7 @@ mod arrays;
 mod build;
 mod change;
 mod help;
+mod mcp;
 mod options;
 mod parse;
 mod query;
@@ -19,11 +20,12 @@ mod train;
 pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
+pub(crate) use mcp::McpArgs;
 pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
 pub(crate) use query::{CompareArg, DepthArgs, EvalArgs, QueryArgs, RankArgs, ScoreArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
-pub(crate) use serve::ServeArgs;
+pub(crate) use serve::{ServeArgs, ServeSettings};
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 
 use clap::{Arg, Args, Parser, Subcommand};
@@ -102,6 +104,14 @@ pub(crate) enum Command {
     /// Serve indexes over HTTP, with a web page.
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Give an assistant tools that search folders of documents (Model Context Protocol).
+    #[command(
+        after_help = MCP_HELP,
+        mut_arg("indexes", mcp::folders),
+        mut_arg("data", mcp::kept_in),
+        mut_arg("listen", mcp::over_http)
+    )]
+    Mcp(McpArgs),
     /// Write embeddings of passages or queries as NumPy arrays.
     #[command(after_help = ENCODE_HELP, mut_arg("device", hidden))]
     Encode(EncodeArgs),
@@ -177,8 +187,8 @@ impl Command {
             // They compute nothing.
             Self::Delete(_) | Self::Info(_) | Self::Upgrade(_) => Some(1),
             Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1),
-            // It has pools of its own.
-            Self::Serve(_) => Some(1),
+            // They have pools of their own.
+            Self::Serve(_) | Self::Mcp(_) => Some(1),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Arguments of `selvedge serve`.
+//! Arguments of `selvedge serve`, most of which `selvedge mcp` shares.
 
 use super::parse::parse_size;
 use clap::Args;

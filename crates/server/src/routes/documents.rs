@@ -4,9 +4,9 @@ use super::binary;
 use super::input::{EmbeddingsInput, Json, Path, Query, body, content_type, filter, id, slow_body};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
-use crate::served::Served;
+use crate::served::{Open, Served};
 use crate::state::App;
-use crate::tasks::{Task, TaskKind, TaskState};
+use crate::tasks::{Task, TaskKind};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
@@ -163,13 +163,18 @@ pub(crate) async fn get(
     Query(query): Query<IdQuery>,
 ) -> Result<axum::Json<Value>> {
     let open = app.index(&name)?.open()?;
-    let found = app.reads.run(move || {
+    let Document { id, text, metadata } = find(&app, open, query.id).await?;
+    Ok(axum::Json(json!({"id": id, "text": text, "metadata": metadata})))
+}
+
+/// Reads a document by its id.
+pub(crate) async fn find(app: &App, open: Arc<Open>, id: String) -> Result<Document> {
+    let find = move || {
         let snapshot = open.engine.snapshot();
-        let pid = snapshot.index().pid(&query.id)?.ok_or_else(|| ApiError::no_document(&query.id))?;
-        let Document { id, text, metadata } = snapshot.index().document(pid)?;
-        Ok::<_, ApiError>(json!({"id": id, "text": text, "metadata": metadata}))
-    });
-    Ok(axum::Json(found.await??))
+        let pid = snapshot.index().pid(&id)?.ok_or_else(|| ApiError::no_document(&id))?;
+        Ok(snapshot.index().document(pid)?)
+    };
+    app.reads.run(find).await?
 }
 
 /// Adds documents from a stream of JSON lines, in several commits. A line that fails is named in the report, and the
@@ -339,7 +344,6 @@ async fn answer(task: Arc<Task>, waits: bool) -> Result<Response> {
 /// Waits for the end of a task, and returns its result or its error.
 pub(crate) async fn ended(task: Arc<Task>) -> Result<Value> {
     let mut watch = task.watch();
-    let is_over = |state| matches!(state, TaskState::Done | TaskState::Failed | TaskState::Cancelled);
-    let _ = watch.wait_for(|info| is_over(info.state)).await;
+    let _ = watch.wait_for(|info| info.state.is_end()).await;
     task.outcome()
 }

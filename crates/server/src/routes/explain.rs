@@ -16,26 +16,26 @@ use std::time::Instant;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ExplainRequest {
     /// Text of the query.
-    query: Option<String>,
+    pub(crate) query: Option<String>,
     /// Embeddings of the query, instead of a text or with it.
-    embeddings: Option<EmbeddingsInput>,
+    pub(crate) embeddings: Option<EmbeddingsInput>,
     /// Id of the document.
-    id: String,
+    pub(crate) id: String,
     /// Longest time in milliseconds.
-    timeout_ms: Option<u64>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// Explanation of a document's score.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ExplainResponse {
     /// Id of the document.
-    id: String,
+    pub(crate) id: String,
     /// Text of the document, if the index stores texts.
-    text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Tokens, matches, words and similarities.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    explanation: Explanation,
+    pub(crate) explanation: Explanation,
 }
 
 /// Explains the score of a document for a query.
@@ -50,8 +50,13 @@ pub(crate) async fn explain(
     Path(name): Path<String>,
     Json(request): Json<ExplainRequest>,
 ) -> Result<axum::Json<ExplainResponse>> {
+    answer(&app, &name, request).await.map(axum::Json)
+}
+
+/// Explains the score of a document within the time of the request.
+pub(crate) async fn answer(app: &App, name: &str, request: ExplainRequest) -> Result<ExplainResponse> {
     let deadline = Instant::now() + app.config.timeout(request.timeout_ms);
-    let open = app.index(&name)?.open()?;
+    let open = app.index(name)?.open()?;
     let ExplainRequest { query: text, embeddings, id, .. } = request;
     let rows = query(&open, text.as_deref(), embeddings, RankBy::MaxSim, deadline).await?;
     let explained = app.reads.run(move || {
@@ -61,7 +66,7 @@ pub(crate) async fn explain(
         let explanation = open.engine.explain(&snapshot, &rows, text.as_deref(), pid)?;
         let has_text = index.encoder().is_some();
         let document = index.document(pid).map_err(selvedge::Error::from)?;
-        Ok::<_, ApiError>(ExplainResponse { id, text: has_text.then_some(document.text), explanation })
+        Ok(ExplainResponse { id, text: has_text.then_some(document.text), explanation })
     });
-    within(deadline, async { explained.await?.map(axum::Json) }).await
+    within(deadline, async { explained.await? }).await
 }

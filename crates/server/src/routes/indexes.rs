@@ -5,7 +5,7 @@ use crate::changes;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::{IndexSettings, Served};
 use crate::state::App;
-use crate::tasks::{TaskInfo, TaskKind, TaskState};
+use crate::tasks::{TaskInfo, TaskKind};
 use crate::work::blocking;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,16 +18,16 @@ use std::sync::Arc;
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct IndexInfo {
     /// Name.
-    name: String,
+    pub(crate) name: String,
     /// `empty` before the first documents, then `ready`; `broken` if its files cannot be opened.
     #[schema(example = "ready")]
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// Reason why it is broken.
     error: Option<String>,
     /// Generation; 0 in an empty index.
-    generation: u32,
+    pub(crate) generation: u32,
     /// Passages.
-    passages: u32,
+    pub(crate) passages: u32,
     /// Deleted passages whose bytes are not freed yet.
     deleted: u32,
     /// Embeddings.
@@ -50,11 +50,11 @@ pub(crate) struct IndexInfo {
     /// Bytes per embedding of all that a search reads.
     bytes_per_vector: Option<f64>,
     /// Keys of the metadata.
-    metadata_keys: Vec<String>,
+    pub(crate) metadata_keys: Vec<String>,
     /// Writes that wait or run.
     waiting_writes: usize,
     /// Tasks that wait or run.
-    tasks: Vec<TaskInfo>,
+    pub(crate) tasks: Vec<TaskInfo>,
 }
 
 /// All indexes.
@@ -107,7 +107,6 @@ pub(crate) struct CompactRequest {
 /// Describes an index. Reads the directory of its columns, no more.
 pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
     let tasks = app.tasks.list(Some(&served.name));
-    let is_open = |task: &TaskInfo| matches!(task.state, TaskState::Waiting | TaskState::Running);
     let empty = IndexInfo {
         name: served.name.clone(),
         state: "empty",
@@ -126,7 +125,7 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
         bytes_per_vector: None,
         metadata_keys: Vec::new(),
         waiting_writes: served.waiting_writes(),
-        tasks: tasks.into_iter().filter(is_open).collect(),
+        tasks: tasks.into_iter().filter(|task| !task.state.is_end()).collect(),
     };
     let open = match served.open() {
         Ok(open) => open,
@@ -163,9 +162,13 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
 #[utoipa::path(get, path = "/v1/indexes", tag = "indexes", responses((status = 200, body = IndexList),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<axum::Json<IndexList>> {
-    let all = Arc::clone(&app);
-    let list = blocking(move || all.indexes().iter().map(|served| info(&all, served)).collect());
-    Ok(axum::Json(IndexList { indexes: list.await? }))
+    Ok(axum::Json(IndexList { indexes: all(&app).await? }))
+}
+
+/// Describes all indexes.
+pub(crate) async fn all(app: &Arc<App>) -> Result<Vec<IndexInfo>> {
+    let all = Arc::clone(app);
+    blocking(move || all.indexes().iter().map(|served| info(&all, served)).collect()).await
 }
 
 /// Creates an index without documents.
@@ -176,7 +179,7 @@ pub(crate) async fn create(
     Json(request): Json<CreateRequest>,
 ) -> Result<(StatusCode, axum::Json<IndexInfo>)> {
     let CreateRequest { name, model, nbits, language, pool, dim } = request;
-    let settings = IndexSettings { model, nbits, language, pool, dim };
+    let settings = IndexSettings { model, nbits, language, pool, dim, folder: None };
     let all = Arc::clone(&app);
     // The settings are written to disk.
     let created = blocking(move || all.create(&name, settings).map(|served| info(&all, &served)));

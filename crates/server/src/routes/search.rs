@@ -66,76 +66,76 @@ impl Default for ExplainInput {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SearchRequest {
     /// Text of the query.
-    query: Option<String>,
+    pub(crate) query: Option<String>,
     /// Embeddings of the query, instead of a text or with it.
-    embeddings: Option<EmbeddingsInput>,
+    pub(crate) embeddings: Option<EmbeddingsInput>,
     /// Number of hits, 10 by default.
     #[schema(minimum = 1, maximum = 10000)]
-    k: Option<usize>,
+    pub(crate) k: Option<usize>,
     /// Score, `maxsim` by default.
-    mode: SearchMode,
+    pub(crate) mode: SearchMode,
     /// Weight of MaxSim in a hybrid search of normalized scores, 0 to 1; reciprocal ranks by default.
     #[schema(minimum = 0, maximum = 1)]
-    alpha: Option<f32>,
+    pub(crate) alpha: Option<f32>,
     /// Number of passages that `lexical_first` ranks by MaxSim, 100 by default.
     #[schema(minimum = 1)]
-    lexical_first: Option<usize>,
+    pub(crate) lexical_first: Option<usize>,
     /// Whether every passage is scored.
-    exact: bool,
+    pub(crate) exact: bool,
     /// Cells probed per query token.
     #[schema(minimum = 1)]
-    nprobe: Option<usize>,
+    pub(crate) nprobe: Option<usize>,
     /// Candidates ranked by their centroids.
     #[schema(minimum = 1)]
-    ndocs: Option<usize>,
+    pub(crate) ndocs: Option<usize>,
     /// Candidates scored with their residuals.
     #[schema(minimum = 1)]
-    num_rescored: Option<usize>,
+    pub(crate) num_rescored: Option<usize>,
     /// Condition on the metadata: a text such as `year >= 2020`, or JSON.
     #[serde(rename = "where")]
     #[schema(value_type = Option<Value>)]
-    filter: Option<Value>,
+    pub(crate) filter: Option<Value>,
     /// Ids of the passages that may be found.
-    ids: Option<Vec<String>>,
+    pub(crate) ids: Option<Vec<String>>,
     /// Keys whose values are counted among the best passages; they come with the first page.
-    facets: Vec<String>,
+    pub(crate) facets: Vec<String>,
     /// Number of the best passages that are counted, 100 by default.
     #[schema(minimum = 1, maximum = 10000)]
-    facet_depth: Option<usize>,
+    pub(crate) facet_depth: Option<usize>,
     /// Whether hits carry their text, true by default.
-    text: Option<bool>,
+    pub(crate) text: Option<bool>,
     /// Whether hits carry their metadata, true by default.
-    metadata: Option<bool>,
+    pub(crate) metadata: Option<bool>,
     /// Characters of the best part of the text that hits carry.
-    snippet: Option<usize>,
+    pub(crate) snippet: Option<usize>,
     /// Whether hits carry an explanation: true, or `words` for one without the similarities, which are most of it.
-    explain: ExplainInput,
+    pub(crate) explain: ExplainInput,
     /// Cursor of the page before; all else is as it was there.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Generation that the answer must have, at least.
-    wait_for_generation: Option<u32>,
+    pub(crate) wait_for_generation: Option<u32>,
     /// Longest time in milliseconds.
-    timeout_ms: Option<u64>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// Answer of a search.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SearchResponse {
     /// Generation that answered.
-    generation: u32,
+    pub(crate) generation: u32,
     /// Hits, best first.
     #[schema(value_type = Vec<Object>)]
-    hits: Vec<selvedge::Hit>,
+    pub(crate) hits: Vec<selvedge::Hit>,
     /// Counts of the facets.
     #[schema(value_type = Vec<Object>)]
-    facets: Vec<selvedge::Facet>,
+    pub(crate) facets: Vec<selvedge::Facet>,
     /// Number of passages scored with their residuals.
-    num_scored: usize,
+    pub(crate) num_scored: usize,
     /// Cursor of the next page; null if there is none. After a full page that was the last, the next one is empty.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Time of each stage in microseconds.
     #[schema(value_type = Object)]
-    times_us: Value,
+    pub(crate) times_us: Value,
 }
 
 /// A search that is ready to run on its generation.
@@ -172,17 +172,22 @@ pub(crate) async fn search(
     Path(name): Path<String>,
     Json(request): Json<SearchRequest>,
 ) -> Result<axum::Json<SearchResponse>> {
+    answer(&app, &name, request).await.map(axum::Json)
+}
+
+/// Answers a search within its time.
+pub(crate) async fn answer(app: &App, name: &str, request: SearchRequest) -> Result<SearchResponse> {
     let started = Instant::now();
     let deadline = started + app.config.timeout(request.timeout_ms);
     within(deadline, async {
         let mut times = Times::default();
-        let prepared = Arc::new(prepare(&app, &name, request, deadline, &mut times).await?);
+        let prepared = Arc::new(prepare(app, name, request, deadline, &mut times).await?);
         let k = prepared.options.k + prepared.returned.len();
-        let mut ranking = rank(&app, &prepared, SearchOptions { k, ..prepared.options.clone() }).await?;
+        let mut ranking = rank(app, &prepared, SearchOptions { k, ..prepared.options.clone() }).await?;
         // The search was deeper than for the page before, so that passages may be before those that were returned.
         let seen: HashSet<u32> = prepared.returned.iter().copied().collect();
         ranking.hits.retain(|hit| !seen.contains(&hit.pid));
-        page(&app, &prepared, ranking, started, times).await.map(axum::Json)
+        page(app, &prepared, ranking, started, times).await
     })
     .await
 }

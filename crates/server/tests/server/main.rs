@@ -5,6 +5,7 @@
 mod clients;
 mod documents;
 mod manners;
+mod mcp;
 mod page;
 mod search;
 mod support;

@@ -81,9 +81,22 @@ impl Server {
 
     /// Sends a request with a body, and returns status, headers and body.
     pub fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, ureq::http::HeaderMap, String) {
+        self.send_with(method, path, &[("content-type", kind)], body)
+    }
+
+    /// Sends a request with these headers.
+    pub fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, ureq::http::HeaderMap, String) {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(self.url(path)).header("content-type", kind);
+        let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
