@@ -1,7 +1,7 @@
 //! `selvedge serve`: the HTTP server.
 
 use crate::args::{ServeArgs, ServeSettings};
-use crate::log::note;
+use crate::log::{note, write_error};
 use crate::output::print;
 use crate::{Error, Result};
 use selvedge_server::{Config, Role, hash, new_key};
@@ -55,13 +55,19 @@ pub(crate) fn config(file: Option<&Path>, settings: &ServeSettings) -> Result<Co
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
             // First as what it should be: its errors name lines.
-            toml::from_str::<Config>(&text).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            toml::from_str::<Config>(&text).map_err(|error| usage(of_file(path, &text, &error)))?;
             text.parse().expect("it was parsed before")
         }
     };
     let flags = toml::Table::try_from(settings).map_err(|error| usage(error.to_string()))?;
     table.extend(flags);
     table.try_into().map_err(|error| usage(error.to_string()))
+}
+
+/// Message of an error in a file of settings, in one line.
+fn of_file(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+    format!("{}: line {line}: {}", path.display(), error.message().replace('\n', ": "))
 }
 
 /// Asks a server on this machine whether it is ready; of one with TLS, whether it accepts a connection.
@@ -90,15 +96,16 @@ fn check(config: &Config) -> Result<()> {
     }
 }
 
-/// Prints a new key, and what the settings need of it.
+/// Prints the entry that the settings need for a new key, to be appended to them, and notes the key itself.
 fn print_key(role: &str) -> Result<()> {
     let parsed: Result<Role, _> = serde_json::from_value(role.into());
     parsed.map_err(|_| Error::Usage(format!("--new-key {role}: expected read, write or admin")))?;
-    let key = new_key()?;
-    let out = &mut std::io::stdout();
-    print(writeln!(out, "key, for the client; it is stored nowhere:\n{key}\n"))?;
-    print(writeln!(out, "entry, for the file of --config:\n[[keys]]\nname = \"client\"\nrole = \"{role}\""))?;
-    print(writeln!(out, "sha256 = \"{}\"", hash(&key)))
+    let (key, out) = (new_key()?, &mut std::io::stdout());
+    let hash = hash(&key);
+    let name = &hash[..8];
+    print(writeln!(out, "[[keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\""))?;
+    write_error(format_args!("the client's key, which is stored nowhere: {key}"));
+    Ok(())
 }
 
 /// Resolves when a signal asks the process to end.

@@ -5,6 +5,7 @@ use crate::facet::{self, Facet};
 use crate::snippet::{Similarities, Snippet};
 use crate::{Engine, Result, SearchOptions, Snapshot};
 use selvedge_index::Document;
+use selvedge_lexical::matches;
 use selvedge_search::{Ranking, StageTimes};
 
 /// A passage found for a query.
@@ -94,10 +95,8 @@ impl Engine {
             return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None, explanation });
         }
         let Document { id, text, metadata } = index.document(pid)?;
-        let snippet = options
-            .snippet
-            .filter(|_| has_text)
-            .map(|chars| self.snippet(snapshot, query.embeddings, pid, &text, chars));
+        let snippet =
+            options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
         Ok(Hit {
             pid,
             id,
@@ -110,15 +109,20 @@ impl Engine {
     }
 
     /// Returns the part of a passage that a query matched. In a pooled index, or without a loaded encoder, embeddings
-    /// cannot be paired with tokens, and the part is the beginning.
-    fn snippet(&self, snapshot: &Snapshot, query: &[f32], pid: u32, text: &str, chars: usize) -> Result<Snippet> {
-        let is_pooled = snapshot.index().manifest().build.pool.is_some();
-        let Some(encoder) = self.loaded_encoder().filter(|_| !is_pooled && !query.is_empty()) else {
-            return Ok(Snippet::beginning(text, chars));
+    /// cannot be paired with tokens, and the part is the one with the most words of the query.
+    fn snippet(&self, snapshot: &Snapshot, query: HitQuery<'_>, pid: u32, text: &str, chars: usize) -> Result<Snippet> {
+        let manifest = snapshot.index().manifest();
+        let (is_pooled, has_embeddings) = (manifest.build.pool.is_some(), !query.embeddings.is_empty());
+        let Some(encoder) = self.loaded_encoder().filter(|_| !is_pooled && has_embeddings) else {
+            let language = manifest.language.as_ref().map(|language| language.parse()).transpose()?;
+            return Ok(match (query.text, language) {
+                (Some(words), Some(language)) => Snippet::of_words(text, chars, &matches(language, words, text)),
+                _ => Snippet::beginning(text, chars),
+            });
         };
         let spans = encoder.passage_token_spans(text)?;
         let search = snapshot.searcher();
         let rows = search.reconstruct(pid)?;
-        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(search.dim(), query, &rows)))
+        Ok(Snippet::of_match(text, chars, &spans, &Similarities::new(search.dim(), query.embeddings, &rows)))
     }
 }

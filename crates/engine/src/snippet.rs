@@ -8,9 +8,12 @@
 //! weight(t) = sum over i with argmax_t' sim(i, t') = t of  sim(i, t) - mean over t' of sim(i, t')
 //! ```
 //!
+//! In a search for words alone, a word of the query weighs 1 where it is first, and little where it occurs again.
+//!
 //! The window has the largest sum of weights; of several, it is the first one. Query tokens that are about as similar
 //! to every passage token, such as separators and masks, add next to nothing.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Divisor of a window's length that gives the length of the text before the first matched token.
@@ -67,11 +70,20 @@ impl Snippet {
         if spans.len() != similarities.len {
             return Self::beginning(text, chars);
         }
-        let matched: Vec<(&Range<usize>, f32)> = spans
-            .iter()
-            .zip(similarities.weights())
-            .filter(|(span, weight)| !span.is_empty() && *weight > 0.0)
-            .collect();
+        let weighted = spans.iter().zip(similarities.weights());
+        Self::of_weights(text, chars, weighted.filter(|(span, weight)| !span.is_empty() && *weight > 0.0).collect())
+    }
+
+    /// Returns the window of `chars` characters with the most words of a query, which are at `spans`. A word that occurs
+    /// again adds little.
+    pub(crate) fn of_words(text: &str, chars: usize, spans: &[Range<usize>]) -> Self {
+        let mut seen = HashSet::new();
+        let mut weight = |span: &Range<usize>| if seen.insert(text[span.clone()].to_lowercase()) { 1.0 } else { 0.1 };
+        let weighted = spans.iter().map(|span| (span, weight(span))).collect();
+        Self::of_weights(text, chars, weighted)
+    }
+
+    fn of_weights(text: &str, chars: usize, matched: Vec<(&Range<usize>, f32)>) -> Self {
         let value = |start: usize, end: usize| -> f32 {
             matched.iter().filter(|(span, _)| span.start >= start && span.end <= end).map(|(_, weight)| weight).sum()
         };
@@ -136,6 +148,14 @@ mod tests {
         assert!(found.text.contains("selvedge keeps a cloth from fraying"), "{found:?}");
         assert!(found.start > 0 && found.is_cut && found.text.chars().count() <= 60, "{found:?}");
         assert_eq!(&text[found.start..][..found.text.len()], found.text);
+    }
+
+    #[test]
+    fn the_window_holds_the_words_of_a_query() {
+        let text = format!("{}max_waiting is 512 by default {}", "word ".repeat(200), "default ".repeat(200));
+        let spans = selvedge_lexical::matches(selvedge_lexical::Language::English, "default of max_waiting", &text);
+        assert!(Snippet::of_words(&text, 60, &spans).text.contains("max_waiting is 512 by default"));
+        assert_eq!(Snippet::of_words("no match", 60, &[]).text, "no match");
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use crate::error::{ApiError, Result};
 use crate::routes::indexes::Retraining;
 use crate::served::Served;
-use crate::state::{App, at};
+use crate::state::App;
 use crate::tasks::Task;
 use selvedge::change::{CompactOptions, Retrain, compact};
 use selvedge::{AddOptions, Additions, BuildReport, ChangeReport, Document, EmbeddedDocument, SearchOptions};
 use selvedge::{build, planned_centroids};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Growth of the planned number of centroids above which an index trains another codec: sixteen times the tokens.
@@ -91,9 +90,6 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
         served.open()?;
     }
     let mut options = served.settings.build_options(app)?;
-    let path = served.building_path();
-    // Of a build that was interrupted.
-    remove(&path)?;
     let report = match documents {
         Documents::Texts(documents) => {
             if served.settings.dim.is_some() {
@@ -102,7 +98,7 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
             }
             let model = app.models.named(&options.model)?;
             let documents = documents.into_iter().map(Ok);
-            build::from_documents(documents, &path, model.encoder(), &options, task)?
+            build::from_documents(documents, &served.path, model.encoder(), &options, task)?
         }
         Documents::Embedded(dim, documents) => {
             if served.settings.dim.is_some_and(|expected| expected != dim) {
@@ -110,27 +106,11 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
                 return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected, found: dim }).into());
             }
             options.language = None;
-            build::from_embedded(dim, &documents, &path, &options, task)?
+            build::from_embedded(dim, &documents, &served.path, &options, task)?
         }
     };
-    appear(&path, &served.path)?;
     served.load(app)?;
     Ok(built(&report))
-}
-
-/// Removes a folder, if there is one.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path, &error)),
-        _ => Ok(()),
-    }
-}
-
-/// Gives an index its name, in one step that is on disk when this returns.
-fn appear(building: &Path, path: &Path) -> Result<()> {
-    std::fs::rename(building, path).map_err(|error| at(path, &error))?;
-    let Some(home) = path.parent() else { return Ok(()) };
-    std::fs::File::open(home).and_then(|folder| folder.sync_all()).map_err(|error| at(home, &error))
 }
 
 /// Deletes passages by their ids. Ids that the index does not have are ignored.

@@ -129,7 +129,12 @@ impl IntoResponse for ApiError {
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         // A body that is JSON of another shape is as bad as one that is no JSON.
-        Self::bad_request(rejection.body_text())
+        let text = rejection.body_text();
+        let reason = text.split_once(": ").map_or(&*text, |(_, reason)| reason);
+        match rejection {
+            JsonRejection::JsonSyntaxError(_) => Self::bad_request(format!("this is not JSON: {reason}")),
+            _ => Self::bad_request(reason),
+        }
     }
 }
 
@@ -158,7 +163,11 @@ impl From<QueryRejection> for ApiError {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         let (status, code) = of_engine(&error);
-        Self::new(status, code, error.to_string())
+        match code {
+            // The way out that the message names is the command line's.
+            "ID_EXISTS" => Self::new(status, code, format!("{error}; \"replace\": true replaces it")),
+            _ => Self::new(status, code, error.to_string()),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,12 +26,28 @@ use utoipa_axum::routes;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "selvedge",
-    description = "Late-interaction retrieval: indexes that live, search, explanations.",
-    license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "selvedge",
+        description = "Late-interaction retrieval: indexes that live, search, explanations.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    // The empty one: a server without keys asks for none.
+    security(("bearer" = []), ("key" = []), ()),
+    modifiers(&Keys)
+)]
 struct Api;
+
+/// Describes how requests carry a key.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+    }
+}
 
 /// Makes the service of a server.
 pub fn router(app: &Arc<App>) -> Router {
@@ -189,7 +206,7 @@ async fn measure(request: Request, next: Next) -> Response {
     ::metrics::counter!("selvedge_http_requests_total", &labels).increment(1);
     ::metrics::histogram!("selvedge_http_request_seconds", &labels[..1]).record(time.as_secs_f64());
     let id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let ms = time.as_secs_f64() * 1e3;
+    let ms = (time.as_secs_f64() * 1e6).round() / 1e3;
     tracing::info!(target: "selvedge_server::requests", %method, path, status = status.as_u16(), ms, id);
     response
 }

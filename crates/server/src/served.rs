@@ -136,7 +136,7 @@ impl Served {
         settings: IndexSettings,
         config: &Config,
     ) -> Self {
-        let num_places = config.max_waiting_writes.clamp(1, Semaphore::MAX_PERMITS);
+        let num_places = config.max_waiting_writes.min(Semaphore::MAX_PERMITS);
         Self {
             name,
             home,
@@ -196,11 +196,6 @@ impl Served {
     pub(crate) fn has_index(&self) -> bool {
         let opened = Index::open(&self.path, Check::Structure);
         !matches!(opened, Err(selvedge::IndexError::NoIndex { .. }))
-    }
-
-    /// Folder in which the first documents are built: their index appears at [`Self::path`] whole.
-    pub(crate) fn building_path(&self) -> PathBuf {
-        self.path.with_extension("building")
     }
 
     /// Checks that the index has documents, or may have some once the writes before have ended.
@@ -302,20 +297,29 @@ impl Served {
         kind: TaskKind,
         work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
     ) -> Result<Arc<Task>> {
-        let too_many = |_| ApiError::too_many(format!("too many writes wait for index {:?}", self.name));
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(too_many)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| self.too_many_writes())?;
         Ok(self.write_at(place, app, kind, work))
     }
 
+    fn too_many_writes(&self) -> ApiError {
+        ApiError::too_many(format!("too many writes wait for index {:?}", self.name))
+    }
+
     /// Queues a write as soon as there is a place for it.
+    ///
+    /// # Errors
+    /// 429 if the settings leave no place for writes.
     pub(crate) async fn wait_to_queue_write(
         self: &Arc<Self>,
         app: &Arc<App>,
         kind: TaskKind,
         work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
-    ) -> Arc<Task> {
+    ) -> Result<Arc<Task>> {
+        if self.num_places == 0 {
+            return Err(self.too_many_writes());
+        }
         let place = Arc::clone(&self.places).acquire_owned().await.expect("it is never closed");
-        self.write_at(place, app, kind, work)
+        Ok(self.write_at(place, app, kind, work))
     }
 
     fn write_at(

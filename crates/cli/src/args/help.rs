@@ -283,7 +283,7 @@ server: it accepts no more connections, and answers the requests that are open.
 Examples
   selvedge serve --data d                           then open http://127.0.0.1:8080
   selvedge serve notes.index --listen 0.0.0.0:80 --config keys.toml
-  selvedge serve --new-key write >> keys.txt
+  selvedge serve --new-key write >> keys.toml   # the key itself is shown once, not written
   curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use selvedge::{Document, EmbeddedDocument, SearchOptions};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Documents and bytes of a bulk load that are committed together.
@@ -29,7 +29,6 @@ const OF_DOCUMENTS: [&str; 6] =
 
 /// A document.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct DocumentInput {
     /// Name of the document in its index: a text, or a number.
     #[serde(deserialize_with = "id")]
@@ -40,10 +39,28 @@ pub(crate) struct DocumentInput {
     /// Metadata: an object.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Value>,
+    metadata: Option<Map<String, Value>>,
     /// Embeddings that were made elsewhere, instead of the model's.
     #[serde(default)]
     embeddings: Option<EmbeddingsInput>,
+    /// Any other field is metadata too, as in a JSONL file.
+    #[serde(flatten)]
+    #[schema(additional_properties, value_type = Object)]
+    fields: Map<String, Value>,
+}
+
+impl DocumentInput {
+    /// The metadata of both places.
+    fn metadata(&mut self) -> Result<Option<Value>> {
+        let mut all = self.metadata.take().unwrap_or_default();
+        for (key, value) in std::mem::take(&mut self.fields) {
+            if all.insert(key.clone(), value).is_some() {
+                let message = format!("document {:?} has {key:?} twice: beside its metadata and in it", self.id);
+                return Err(ApiError::bad_request(message));
+            }
+        }
+        Ok((!all.is_empty()).then_some(Value::Object(all)))
+    }
 }
 
 /// Documents to add.
@@ -238,9 +255,13 @@ impl Load {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        match serde_json::from_slice::<DocumentInput>(line) {
-            Err(error) => self.report.fail(number, &ApiError::bad_request(error.to_string())),
-            Ok(document) => {
+        match Json::from_bytes(line) {
+            Err(mut error) => {
+                // The report has the number of the line.
+                error.message = error.message.replace(" at line 1 column ", " at column ");
+                self.report.fail(number, &error);
+            }
+            Ok(Json(document)) => {
                 self.chunk.push((number, document));
                 self.bytes += line.len();
             }
@@ -276,7 +297,7 @@ impl Load {
         let documents = documents(part.into_iter().map(|(_, document)| document).collect())?;
         let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, true);
         // The client waits meanwhile, as it does for the write itself.
-        ended(self.served.wait_to_queue_write(&self.app, TaskKind::Add, work).await).await
+        ended(self.served.wait_to_queue_write(&self.app, TaskKind::Add, work).await?).await
     }
 }
 
@@ -313,15 +334,17 @@ fn documents(inputs: Vec<DocumentInput>) -> Result<Documents> {
         return Err(ApiError::bad_request("some documents have embeddings and others not; send them apart"));
     }
     if with == 0 {
-        let text = |input: DocumentInput| {
+        let text = |mut input: DocumentInput| {
+            let metadata = input.metadata()?;
             let missing = || ApiError::bad_request(format!("document {:?} has neither text nor embeddings", input.id));
-            let text = input.text.ok_or_else(missing)?;
-            Ok(Document { id: input.id, text, metadata: input.metadata })
+            Ok(Document { text: input.text.ok_or_else(missing)?, id: input.id, metadata })
         };
         return Ok(Documents::Texts(inputs.into_iter().map(text).collect::<Result<_>>()?));
     }
     let (mut dim, mut documents) = (0, Vec::new());
-    for DocumentInput { id, text, metadata, embeddings } in inputs {
+    for mut input in inputs {
+        let metadata = input.metadata()?;
+        let DocumentInput { id, text, embeddings, .. } = input;
         let (embeddings, found) = embeddings.map_or(Ok((Vec::new(), 0)), EmbeddingsInput::rows)?;
         if dim != 0 && found != 0 && found != dim {
             return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected: dim, found }).into());

@@ -11,7 +11,7 @@ use axum::extract::State;
 use selvedge::{Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,8 @@ pub(crate) struct SearchResponse {
     /// Counts of the facets.
     #[schema(value_type = Vec<Object>)]
     pub(crate) facets: Vec<selvedge::Facet>,
+    /// Mistakes that a search may have: keys of the filter that no passage has.
+    pub(crate) warnings: Vec<String>,
     /// Number of passages scored with their residuals.
     pub(crate) num_scored: usize,
     /// Cursor of the next page; null if there is none. After a full page that was the last, the next one is empty.
@@ -327,6 +329,7 @@ async fn page(
         generation,
         hits: output.hits,
         facets: output.facets,
+        warnings: prepared.warnings(),
         num_scored: output.num_scored,
         cursor,
         times_us,
@@ -334,6 +337,16 @@ async fn page(
 }
 
 impl Prepared {
+    /// Keys of the filter that no passage has: it may be misspelled.
+    fn warnings(&self) -> Vec<String> {
+        let keys = self.options.filter.iter().flat_map(|filter| filter.keys()).map(|(key, _)| key);
+        let segments = self.snapshot.index().segments();
+        let columns = || segments.iter().filter_map(|segment| segment.columns.as_ref());
+        let is_known = |key: &str| columns().any(|columns| columns.infos().any(|info| info.key == key));
+        let unknown: BTreeSet<&str> = keys.filter(|key| !is_known(key)).collect();
+        unknown.into_iter().map(|key| format!("no passage has the key {key:?}, which the filter names")).collect()
+    }
+
     fn hit_query(&self) -> HitQuery<'_> {
         HitQuery { embeddings: &self.query, text: self.text.as_deref() }
     }

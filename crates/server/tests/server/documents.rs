@@ -1,7 +1,7 @@
 //! Indexes and their documents: create, add, replace, delete, load, restart.
 
 use crate::support::{Server, ids};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn an_index_lives_from_its_creation_to_its_deletion() {
@@ -116,7 +116,7 @@ fn a_bulk_load_names_the_lines_that_fail() {
         r#"{"id": "2", "text": "two", "metadata": [1]}"#,
         r#"{"id": "", "text": "no id"}"#,
         r#"{"id": "3"}"#,
-        r#"{"id": "4", "text": "four", "unknown": 1}"#,
+        r#"{"id": "4", "text": 4}"#,
         r#"{"id": "5", "text": "five"}"#,
     ];
     let (status, _, text) =
@@ -127,6 +127,8 @@ fn a_bulk_load_names_the_lines_that_fail() {
     let mut sorted = failed.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, [3, 4, 5, 6, 7], "{report}");
+    let message = &report["failed"][failed.iter().position(|&line| line == 7).unwrap()]["message"];
+    assert_eq!(message, "text: invalid type: integer `4`, expected a string at column 21");
     assert_eq!(server.get("/v1/indexes/b").1["passages"], 2);
 }
 
@@ -139,8 +141,8 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     let dir = server.end();
     std::fs::create_dir(dir.path().join("data/.deleted-old-1")).unwrap();
     // A first build that was interrupted, and an index whose files are damaged.
-    std::fs::create_dir_all(dir.path().join("data/bare/index.building")).unwrap();
-    std::fs::write(dir.path().join("data/bare/index.building/manifest-0001"), "of a build").unwrap();
+    std::fs::create_dir(dir.path().join("data/bare/index")).unwrap();
+    std::fs::write(dir.path().join("data/bare/index/.selvedge.partial-codec-0000"), "of a build").unwrap();
     std::fs::create_dir_all(dir.path().join("data/broken/index")).unwrap();
     std::fs::write(dir.path().join("data/broken/settings.json"), "{}").unwrap();
     std::fs::write(dir.path().join("data/broken/index/manifest-0001"), "damaged").unwrap();
@@ -148,7 +150,6 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(ids(&server.ok("/v1/indexes/kept/search", json!({"query": "edge"}))), ["a"]);
     assert_eq!(server.get("/v1/indexes/bare").1["nbits"], 1);
     server.ok("/v1/indexes/bare/documents", json!({"documents": [{"id": "b", "text": "another"}]}));
-    assert!(!server.dir.path().join("data/bare/index.building").exists());
     assert_eq!(server.get("/v1/indexes/broken").1["state"], "broken");
     assert_eq!(server.delete("/v1/indexes/broken").0, 204);
     assert!(!server.dir.path().join("data/.deleted-old-1").exists());
@@ -248,4 +249,26 @@ fn a_bulk_load_waits_for_a_place() {
         }
     });
     assert_eq!(server.get("/v1/indexes/i").1["passages"], 80);
+}
+
+#[test]
+fn fields_beside_the_known_ones_are_metadata() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "f"}));
+    let lines = [
+        json!({"id": 1, "text": "a loom", "year": 1990, "venue": "A"}),
+        json!({"id": 2, "text": "a kiln", "metadata": {"year": 2000}, "venue": "B"}),
+        json!({"id": 3, "text": "twice", "metadata": {"year": 2000}, "year": 2001}),
+        json!({"id": 4, "txt": "misspelled"}),
+    ];
+    let body = lines.map(|line| line.to_string()).join("\n");
+    let (status, _, text) = server.send("POST", "/v1/indexes/f/bulk", "application/x-ndjson", body.as_bytes());
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &report["added"], &report["num_failed"]), (200, &json!(2), &json!(2)), "{text}");
+    assert!(report["failed"].to_string().contains("\\\"year\\\" twice"), "{text}");
+    let (_, found) = server.get("/v1/indexes/f/documents?id=2");
+    assert_eq!(found["metadata"], json!({"year": 2000, "venue": "B"}));
+    let found = server.ok("/v1/indexes/f/search", json!({"query": "x", "where": "venue = 'A' AND yeer > 1"}));
+    assert_eq!(found["hits"], json!([]));
+    assert_eq!(found["warnings"], json!(["no passage has the key \"yeer\", which the filter names"]));
 }

@@ -12,7 +12,7 @@
 //! | `n_ivf_probe` of the `n_full_scores` candidates | the same, but all passages if there are no more than those |
 //! | `batch_size`, `seed`, `start_from_scratch`, `centroid_score_threshold` | no effect |
 //! | `pool_factor` of a rerank | no effect: all embeddings are compared |
-//! | `binary`, the tokenizer `trigram`, `REGEXP` | 501 |
+//! | `binary`, the tokenizer `trigram`, `REGEXP` | 400 `NOT_IMPLEMENTED` |
 //! | `GET /` | the page of this server; `GET /health` is the same |
 
 mod condition;
@@ -78,7 +78,7 @@ pub(super) fn admin() -> OpenApiRouter<Arc<App>> {
 
 /// Error of a feature of next-plaid that this server does not have.
 fn unsupported(message: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message)
+    ApiError::new(StatusCode::BAD_REQUEST, "NOT_IMPLEMENTED", message)
 }
 
 /// The index of a name, open. An index that is declared has no documents yet, and is not found, as in next-plaid.
