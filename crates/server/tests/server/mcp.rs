@@ -103,6 +103,7 @@ fn a_client_learns_what_the_tools_are() {
         assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)), "{tool}");
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             assert!(property["description"].is_string() && property["type"].is_string(), "{name}: {property}");
+            assert!(property.get("default").is_none() && property.get("format").is_none(), "{name}: {property}");
         }
         // Not every assistant follows references.
         assert!(!schema.to_string().contains("$ref"), "{schema}");
