@@ -78,7 +78,10 @@ fn name(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
     let name: String = name.chars().map(plain).skip_while(|c| !c.is_ascii_alphanumeric()).take(LONGEST_NAME).collect();
-    if name.is_empty() { "folder".into() } else { name }
+    match name.trim_end_matches('-') {
+        "" => "folder".into(),
+        name => name.into(),
+    }
 }
 
 /// Queues an update of the index of a folder.

@@ -97,9 +97,7 @@ impl App {
         for folder in &self.config.folders {
             let served = folders::served(folder, &self.config)?;
             let name = served.name.clone();
-            if served.has_index() {
-                served.load(self)?;
-            }
+            self.try_load(&served);
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
                 return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
             }
@@ -118,14 +116,20 @@ impl App {
                 continue;
             }
             let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, &self.config);
-            // Of a first build that was interrupted, files are there, but no index.
-            if served.has_index() {
-                // One broken index must not keep the others from being served; its own requests say what is wrong.
-                let _ = served.load(self).inspect_err(|error| tracing::error!(index = name, "not opened: {error}"));
-            }
+            self.try_load(&served);
             self.write().insert(name, Arc::new(served));
         }
         Ok(())
+    }
+
+    /// Opens an index that was made here, if it is there: an interrupted first build leaves files, but no index. One
+    /// broken index must not keep the others from being served; its own requests say what is wrong.
+    fn try_load(&self, served: &Served) {
+        if served.has_index()
+            && let Err(error) = served.load(self)
+        {
+            tracing::error!(index = served.name, "not opened: {error}");
+        }
     }
 
     /// The index of a name.

@@ -288,8 +288,8 @@ Examples
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
 
 pub(super) const MCP_HELP: &str = "\
-An assistant that speaks the Model Context Protocol (MCP) starts this command and gets tools: search,
-read, explain, indexes, and index, which reads the files that changed. Register it with
+An assistant that speaks the Model Context Protocol (MCP) starts this command and gets tools:
+search, read, explain, indexes, and index, which reads the files that changed. Register it with
 
   {\"mcpServers\": {\"notes\": {\"command\": \"selvedge\", \"args\": [\"mcp\", \"/path/to/notes\"]}}}
 
@@ -307,4 +307,4 @@ with its input. With --listen it is the server of `selvedge serve` instead, with
 Examples
   selvedge mcp ~/notes
   selvedge mcp ~/notes ~/src/manual handbook.index --model lightonai/GTE-ModernColBERT-v1
-  selvedge mcp ~/notes --listen 127.0.0.1:8080     (for an assistant that takes a URL, and a browser)";
+  selvedge mcp ~/notes --listen 127.0.0.1:8080     (for an assistant that takes a URL; a page at /)";

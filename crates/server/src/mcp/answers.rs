@@ -200,7 +200,8 @@ fn not_ready(app: &App, served: &Served, error: ApiError) -> ApiError {
         }
         Some(TaskInfo { error: Some(error), .. }) => {
             let reason = error["message"].as_str().unwrap_or_default();
-            format!("the folder of index {:?} could not be indexed: {reason}; then call the tool `index`", served.name)
+            let way_out = "once that is put right, call the tool `index`";
+            format!("the folder of index {:?} could not be indexed: {reason}; {way_out}", served.name)
         }
         _ => format!("the folder of index {:?} is not indexed yet; call the tool `index`", served.name),
     };

@@ -3,9 +3,12 @@
 //! The doc comments of the arguments are their descriptions in the schemas.
 
 use crate::routes::search::SearchMode;
+use rmcp::handler::server::common::schema_for_input;
 use rmcp::model::{Tool, ToolAnnotations};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
 
 /// Arguments of `search`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,12 +18,9 @@ pub(super) struct SearchArgs {
     /// messages are best searched with mode "hybrid" or "lexical".
     pub(super) query: String,
     /// Name of the index to search, as `indexes` lists them. May be left out if there is only one.
-    #[serde(default)]
-    #[schemars(with = "String")]
     pub(super) index: Option<String>,
     /// Number of passages to return, 5 by default. Ask for more if the first ones do not answer the question.
-    #[serde(default)]
-    #[schemars(with = "usize", range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100))]
     pub(super) k: Option<usize>,
     /// How passages are ranked: "maxsim" by meaning (default), "lexical" by the words that they share with the query
     /// (BM25), "hybrid" by both.
@@ -28,12 +28,9 @@ pub(super) struct SearchArgs {
     pub(super) mode: Mode,
     /// Condition on the metadata, such as "year >= 2020 AND lang = 'en'". Only keys that `indexes` lists as
     /// metadata_keys can be used. Operators: = != < <= > >=, IN, BETWEEN, LIKE, IS NULL, AND, OR, NOT.
-    #[serde(default, rename = "where")]
-    #[schemars(with = "String")]
+    #[serde(rename = "where")]
     pub(super) filter: Option<String>,
     /// Most characters of each passage to return, around what matched best; 500 by default, 0 for whole passages.
-    #[serde(default)]
-    #[schemars(with = "usize")]
     pub(super) snippet: Option<usize>,
 }
 
@@ -67,8 +64,6 @@ pub(super) struct ExplainArgs {
     /// Id of the passage, as `search` returned it.
     pub(super) id: String,
     /// Name of the index. May be left out if there is only one.
-    #[serde(default)]
-    #[schemars(with = "String")]
     pub(super) index: Option<String>,
 }
 
@@ -79,8 +74,6 @@ pub(super) struct ReadArgs {
     /// Id of the passage, as `search` returned it. A long file has several passages: PATH#1, PATH#2, ...
     pub(super) id: String,
     /// Name of the index. May be left out if there is only one.
-    #[serde(default)]
-    #[schemars(with = "String")]
     pub(super) index: Option<String>,
 }
 
@@ -94,8 +87,6 @@ pub(super) struct IndexesArgs {}
 #[serde(deny_unknown_fields)]
 pub(super) struct IndexArgs {
     /// Name of the index. May be left out if there is only one.
-    #[serde(default)]
-    #[schemars(with = "String")]
     pub(super) index: Option<String>,
 }
 
@@ -122,8 +113,22 @@ fn tool<T: JsonSchema + 'static>(
     description: &'static str,
     annotations: ToolAnnotations,
 ) -> Tool {
-    let tool = Tool::new(name, description, rmcp::model::JsonObject::new()).with_input_schema::<T>();
-    tool.with_title(title).with_annotations(annotations)
+    let mut schema = schema_for_input::<T>().map(Arc::unwrap_or_clone).expect("structs are objects");
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        plain(property.1);
+    }
+    Tool::new(name, description, schema).with_title(title).with_annotations(annotations)
+}
+
+/// Keeps of the schema of an argument what assistants know: an optional one is left out, never null.
+fn plain(schema: &mut Value) {
+    if let Some(of_option) = schema["type"].as_array().and_then(|types| types.first()).cloned() {
+        schema["type"] = of_option;
+    }
+    if let Some(text) = schema["description"].as_str().map(|text| text.replace('\n', " ")) {
+        schema["description"] = text.into();
+    }
+    schema.as_object_mut().and_then(|schema| schema.remove("format"));
 }
 
 const SEARCH: &str = "\

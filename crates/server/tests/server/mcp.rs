@@ -103,6 +103,7 @@ fn a_client_learns_what_the_tools_are() {
         assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)), "{tool}");
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             assert!(property["description"].is_string() && property["type"].is_string(), "{name}: {property}");
+            assert!(property.get("default").is_none() && property.get("format").is_none(), "{name}: {property}");
         }
         // Not every assistant follows references.
         assert!(!schema.to_string().contains("$ref"), "{schema}");
@@ -234,7 +235,20 @@ fn an_index_follows_its_folder() {
     let again = ok(&server, "index", json!({}));
     assert_eq!((&again["added"], &again["deleted"]), (&json!(0), &json!(0)));
     assert_eq!(server.delete("/v1/indexes/notes").0, 403, "clients delete no index of a folder");
-    server.end();
+}
+
+#[test]
+fn a_broken_index_of_a_folder_says_so() {
+    let server = of_folder(notes(), 64);
+    ok(&server, "index", json!({}));
+    let dir = server.end();
+    for file in std::fs::read_dir(dir.path().join("kept/notes/index")).unwrap() {
+        std::fs::write(file.unwrap().path(), "broken").unwrap();
+    }
+    let server = of_folder(dir, 64);
+    let (_, reason) = fails(&server, "index", json!({}));
+    let (code, message) = fails(&server, "search", json!({"query": "x"}));
+    assert!(code == "INDEX_EMPTY" && message.contains(&reason) && reason.contains("kept/notes/index"), "{message}");
 }
 
 #[test]
