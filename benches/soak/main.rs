@@ -45,8 +45,11 @@ const WARM_UP: Duration = Duration::from_secs(120);
 
 /// Parts of the load that run beside each other.
 pub struct Load<'a> {
+    /// The server.
     pub process: &'a Process,
+    /// Counts of all answers.
     pub tally: &'a Tally,
+    /// Expected contents of the index.
     pub model: &'a Model,
     /// Number that makes seeds differ between the processes.
     pub part: u64,
