@@ -8,3 +8,4 @@ mod manners;
 mod page;
 mod search;
 mod support;
+mod tls;
