@@ -4,6 +4,7 @@ use super::input::{Json, encoded};
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
+use crate::trace;
 use axum::extract::State;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use selvedge::TextKind;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Most texts of a request.
 const MOST_TEXTS: usize = 4096;
@@ -115,7 +117,8 @@ pub(crate) async fn all(
         return Err(ApiError::bad_request(message));
     }
     let encode = |text| model.encode(text, kind, deadline);
-    stream::iter(texts).map(encode).buffered(MOST_AT_A_TIME).try_collect().await
+    let all = stream::iter(texts).map(encode).buffered(MOST_AT_A_TIME).try_collect();
+    all.instrument(trace::stage("encode")).await
 }
 
 fn json(rows: &[f32], dim: usize, encoding: Encoding) -> Value {

@@ -8,6 +8,7 @@ use crate::error::{ApiError, ErrorBody, Result};
 use crate::routes::input::Json;
 use crate::served::Open;
 use crate::state::App;
+use crate::trace;
 use axum::extract::{Path, State};
 use futures_util::future::try_join_all;
 use selvedge::{Fusion, HitQuery, PassageSet, RankBy, Ranking, SearchOptions, Snapshot, TextKind};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Most results of a query.
 const MOST_RESULTS: usize = 10_000;
@@ -203,13 +205,15 @@ async fn search(
         return Err(ApiError::bad_request(message));
     }
     let prepared = Arc::new(prepare(app, open, request, rank_by).await?);
-    let ready = ready(app, &prepared.open, queries.unwrap_or_default(), words, deadline).await?;
+    let ready = ready(app, &prepared.open, queries.unwrap_or_default(), words, deadline);
+    let ready = ready.instrument(trace::stage("encode")).await?;
     let num_queries = ready.len();
     let mut results = Vec::with_capacity(num_queries);
     let mut ready = ready.into_iter().enumerate().peekable();
     while ready.peek().is_some() {
         let some = ready.by_ref().take(QUERIES_AT_A_TIME);
-        results.extend(try_join_all(some.map(|(at, query)| one(app, &prepared, at, query))).await?);
+        let all = try_join_all(some.map(|(at, query)| one(app, &prepared, at, query)));
+        results.extend(all.instrument(trace::stage("search")).await?);
     }
     Ok(PlaidSearchResponse { results, num_queries })
 }
