@@ -83,16 +83,25 @@ pub(crate) fn start(verbose: u8, quiet: bool, is_json: bool) {
         Ok(Err(error)) => (by_flags, Some(error)),
         Err(_) => (by_flags, None),
     };
+    let registry = tracing_subscriber::registry();
+    #[cfg(feature = "otel")]
+    let registry = {
+        let traces = crate::otel::layer().unwrap_or_else(|error| {
+            write_error(format_args!("warning: traces are not exported: {error}"));
+            None
+        });
+        registry.with(traces)
+    };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if is_json {
-        tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init();
+        registry.with(layer.json().flatten_event(true).with_filter(filter)).init();
         return;
     }
     let layer = layer
         .event_format(Lines { has_targets: verbose > 1 })
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .log_internal_errors(false);
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    registry.with(layer.with_filter(filter)).init();
     if let Some(error) = malformed {
         tracing::warn!("{VARIABLE} is ignored: {error}");
     }

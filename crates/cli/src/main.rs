@@ -16,6 +16,8 @@ mod log;
 mod mcp;
 mod metadata;
 mod mine;
+#[cfg(feature = "otel")]
+mod otel;
 mod output;
 mod progress;
 mod search;
@@ -42,7 +44,10 @@ fn main() -> ExitCode {
     if cli.command.has_to_clean_up() {
         signals::listen();
     }
-    match run(&cli) {
+    let result = run(&cli);
+    #[cfg(feature = "otel")]
+    otel::end();
+    match result {
         // A reader that closes the pipe early, such as `head`, has all the lines that it needs.
         Ok(()) | Err(Error::ClosedPipe) => ExitCode::SUCCESS,
         Err(error) => {

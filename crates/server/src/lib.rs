@@ -33,6 +33,7 @@ mod routes;
 mod served;
 mod state;
 mod tasks;
+mod trace;
 mod work;
 
 pub use auth::{ApiKey, Role, hash, new_key};

@@ -9,13 +9,16 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// Time after which a silent HTTP/2 connection is asked whether its client is there.
 const PING: Duration = Duration::from_secs(20);
@@ -38,7 +41,7 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>> {
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|error| bad(cert, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     let made = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private);
-    let mut config = made.map_err(|error| bad(cert, &error))?;
+    let mut config = made.map_err(|error| bad(cert, &format!("with the key of {}: {error}", key.display())))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
@@ -105,12 +108,21 @@ async fn connection(
     let service = TowerToHyperService::new(router);
     let result = match tls {
         None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
-        Some(tls) => match tokio::time::timeout(headers_time, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(headers_time, begun(&tls, stream)).await {
             Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
             _ => return,
         },
     };
     if let Err(error) = result {
         tracing::debug!("a connection broke: {error}");
+    }
+}
+
+/// Makes a TLS connection, and waits for the first byte in it: the one before was of the handshake.
+async fn begun(tls: &TlsAcceptor, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut stream = tls.accept(stream).await?;
+    match stream.fill_buf().await?.is_empty() {
+        true => Err(ErrorKind::UnexpectedEof.into()),
+        false => Ok(stream),
     }
 }

@@ -16,6 +16,7 @@ use selvedge_index::{Document, Index};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// Bytes of a file's SHA-256 that are kept: enough that no two files have the same by chance.
 const HASH_BYTES: usize = 16;
+
+/// Bytes of a file that are hashed at a time.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// Files of a folder, as an index holds them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +252,15 @@ fn record(found: &FoundFile) -> FileRecord {
 /// First half of the SHA-256 of a file's bytes, in hexadecimal.
 pub(crate) fn hash_of(path: &Path) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
-    std::io::copy(&mut File::open(path)?, &mut hasher)?;
+    let mut file = BufReader::with_capacity(BLOCK_BYTES, File::open(path)?);
+    loop {
+        let block = file.fill_buf()?;
+        if block.is_empty() {
+            break;
+        }
+        hasher.update(block);
+        let len = block.len();
+        file.consume(len);
+    }
     Ok(hasher.finalize()[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -4,6 +4,7 @@ use super::input::{Json, encoded};
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
+use crate::trace;
 use crate::work::{blocking, within};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -14,6 +15,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Most texts of a request.
 const MOST_TEXTS: usize = 4096;
@@ -119,16 +121,19 @@ pub(crate) async fn all(
     }
     let encode = |text| model.encode(text, kind, deadline);
     let mut encoded = stream::iter(texts).map(encode).buffered(model.share());
-    let (mut all, mut num_floats) = (Vec::new(), 0);
-    while let Some(rows) = encoded.try_next().await? {
-        num_floats += rows.len();
-        if num_floats * size_of::<f32>() > app.config.max_body {
-            let message = format!("the embeddings take more than {} bytes: send fewer texts", app.config.max_body);
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "ANSWER_TOO_LARGE", message));
+    let collect = async {
+        let (mut all, mut num_floats) = (Vec::new(), 0);
+        while let Some(rows) = encoded.try_next().await? {
+            num_floats += rows.len();
+            if num_floats * size_of::<f32>() > app.config.max_body {
+                let message = format!("the embeddings take more than {} bytes: send fewer texts", app.config.max_body);
+                return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "ANSWER_TOO_LARGE", message));
+            }
+            all.push(rows);
         }
-        all.push(rows);
-    }
-    Ok(all)
+        Ok(all)
+    };
+    collect.instrument(trace::stage("encode")).await
 }
 
 /// An answer of JSON, written on the pool of reads: numbers by the million take a while.

@@ -6,6 +6,7 @@ use crate::cursor::Cursor;
 use crate::error::{ApiError, Result};
 use crate::served::{Open, Served};
 use crate::state::App;
+use crate::trace;
 use crate::work::within;
 use axum::extract::State;
 use selvedge::{Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// Most hits of a page, and most passages that are counted.
 const MOST_HITS: usize = 10_000;
@@ -185,11 +187,12 @@ pub(crate) async fn answer(app: &App, name: &str, request: SearchRequest) -> Res
         let mut times = Times::default();
         let prepared = Arc::new(prepare(app, name, request, deadline, &mut times).await?);
         let k = prepared.options.k + prepared.returned.len();
-        let mut ranking = rank(app, &prepared, SearchOptions { k, ..prepared.options.clone() }).await?;
+        let ranking = rank(app, &prepared, SearchOptions { k, ..prepared.options.clone() });
+        let mut ranking = ranking.instrument(trace::stage("search")).await?;
         // The search was deeper than for the page before, so that passages may be before those that were returned.
         let seen: HashSet<u32> = prepared.returned.iter().copied().collect();
         ranking.hits.retain(|hit| !seen.contains(&hit.pid));
-        page(app, &prepared, ranking, started, times).await
+        page(app, &prepared, ranking, started, times).instrument(trace::stage("output")).await
     })
     .await
 }
@@ -242,7 +245,7 @@ pub(crate) async fn query(
         (None, Some(_)) if rank_by == RankBy::Lexical => Ok(Vec::new()),
         (None, Some(text)) => {
             let model = open.model.as_ref().ok_or(selvedge::Error::NoEncoder)?;
-            model.encode(text.to_owned(), TextKind::Query, deadline).await
+            model.encode(text.to_owned(), TextKind::Query, deadline).instrument(trace::stage("encode")).await
         }
         (None, None) => Err(ApiError::bad_request("give a query, or embeddings")),
     }

@@ -9,3 +9,4 @@ mod mcp;
 mod page;
 mod search;
 mod support;
+mod tls;

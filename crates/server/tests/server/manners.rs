@@ -152,6 +152,26 @@ fn floods_and_slow_clients_are_cut_off() {
     assert_eq!(server.get("/health/ready").0, 200);
 }
 
+/// Whether the queue or the client's own clock notices first that the time is over.
+#[test]
+fn late_requests_are_told_so() {
+    let server = Server::start();
+    let text = "a text of many words ".repeat(20);
+    server.ok("/v1/encode", json!({"texts": ["loads the model"]}));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (server, text) = (&server, &text);
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let request = json!({"texts": [text], "timeout_ms": 1 + (thread + n) % 6});
+                    let (status, answer) = server.post("/v1/encode", request);
+                    assert!(status == 200 || answer["code"] == "TIMEOUT", "{status} {answer}");
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn more_requests_than_places_are_shed() {
     let server = Server::with(|config| config.max_requests = 1);

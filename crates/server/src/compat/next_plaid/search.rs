@@ -8,6 +8,7 @@ use crate::routes::input::Json;
 use crate::routes::input::Path;
 use crate::served::Open;
 use crate::state::App;
+use crate::trace;
 use crate::work::within;
 use axum::extract::State;
 use futures_util::future::try_join_all;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Most results of a query.
 const MOST_RESULTS: usize = 10_000;
@@ -204,13 +206,15 @@ async fn search(
         return Err(ApiError::bad_request(message));
     }
     let prepared = Arc::new(prepare(app, open, request, rank_by).await?);
-    let ready = ready(app, &prepared.open, queries.unwrap_or_default(), words, deadline).await?;
+    let ready = ready(app, &prepared.open, queries.unwrap_or_default(), words, deadline);
+    let ready = ready.instrument(trace::stage("encode")).await?;
     let num_queries = ready.len();
     let mut results = Vec::with_capacity(num_queries);
     let mut ready = ready.into_iter().enumerate().peekable();
     while ready.peek().is_some() {
         let some = ready.by_ref().take(QUERIES_AT_A_TIME);
-        results.extend(try_join_all(some.map(|(at, query)| one(app, &prepared, at, query))).await?);
+        let all = try_join_all(some.map(|(at, query)| one(app, &prepared, at, query)));
+        results.extend(all.instrument(trace::stage("search")).await?);
     }
     Ok(PlaidSearchResponse { results, num_queries })
 }
