@@ -8,6 +8,9 @@ use selvedge_index::Document;
 /// Largest absolute value of a component; embeddings have about unit length.
 const MAX_COMPONENT: f32 = selvedge_backend::MAX_COMPONENT;
 
+/// Most components of an embedding.
+const MAX_DIM: usize = 32_768;
+
 /// Document with its embeddings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddedDocument {
@@ -26,8 +29,8 @@ pub(crate) struct EmbeddedSource<'a> {
 impl<'a> EmbeddedSource<'a> {
     /// Checks the embeddings of `documents`, `dim` components each.
     pub(crate) fn new(dim: usize, documents: &'a [EmbeddedDocument]) -> Result<Self> {
-        if dim == 0 || !dim.is_multiple_of(8) {
-            return Err(Error::option("dim", dim, "expected a multiple of 8"));
+        if dim == 0 || !dim.is_multiple_of(8) || dim > MAX_DIM {
+            return Err(Error::option("dim", dim, "expected a multiple of 8 up to 32768"));
         }
         for EmbeddedDocument { document, embeddings } in documents {
             let bad = |reason: String| Error::BadEmbeddings { id: document.id.clone(), reason };

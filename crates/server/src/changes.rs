@@ -70,7 +70,7 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
 /// Asks for another codec if what a change added does not fit the one of the index.
 pub(crate) fn ask_for_codec(app: &App, served: &Served, engine: &selvedge::Engine, report: &ChangeReport) {
     if app.config.auto_retrain && (report.excess_drift().is_some() || has_outgrown(engine)) {
-        served.ask_for_codec();
+        served.ask_for_codec(engine.snapshot().index().num_tokens());
     }
 }
 
@@ -139,7 +139,8 @@ pub(crate) fn merge(app: &App, served: &Served, task: &Task, retraining: Retrain
         Retraining::Auto => has_outgrown(&open.engine),
     };
     let snapshot = open.engine.snapshot();
-    let retrain = match (retrains, snapshot.index().encoder().is_some()) {
+    let num_tokens = snapshot.index().num_tokens();
+    let retrain = match (retrains && snapshot.index().num_passages() > 0, snapshot.index().encoder().is_some()) {
         (false, _) => Retrain::No,
         (true, true) => Retrain::FromText,
         (true, false) => Retrain::FromStored,
@@ -158,6 +159,9 @@ pub(crate) fn merge(app: &App, served: &Served, task: &Task, retraining: Retrain
         }
         other => other?,
     };
+    if retrain != Retrain::No {
+        served.has_codec_for(num_tokens);
+    }
     open.engine.refresh()?;
     served.followed(&open);
     Ok(json!(report))

@@ -1,7 +1,9 @@
 //! Settings of a server. Each may come from a flag, the environment or a TOML file: see the table in the README.
 
 use crate::auth::ApiKey;
+use crate::error::{ApiError, Result};
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,6 +109,31 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Checks what the types leave open.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut hashes = HashSet::new();
+        for ApiKey { name, sha256, .. } in &self.keys {
+            if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(ApiError::bad_request(format!("key {name:?}: sha256 is not 64 hexadecimal digits")));
+            }
+            if !hashes.insert(sha256.to_ascii_lowercase()) {
+                return Err(ApiError::bad_request(format!("key {name:?}: another one has its sha256")));
+            }
+        }
+        for origin in &self.cors_origins {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            let is_origin = authority.is_some_and(|name| !name.is_empty() && !name.contains(['/', ' ', '?', '#']));
+            if origin != "*" && !is_origin {
+                let message = format!("cors_origins: {origin:?} is no origin, such as https://example.org");
+                return Err(ApiError::bad_request(message));
+            }
+        }
+        match self.max_wait_ms.is_finite() && self.max_wait_ms >= 0.0 {
+            true => Ok(()),
+            false => Err(ApiError::bad_request(format!("max_wait_ms: {} is no time", self.max_wait_ms))),
+        }
+    }
+
     /// Longest time of a request that asks for `timeout_ms`, if it does.
     pub(crate) fn timeout(&self, timeout_ms: Option<u64>) -> Duration {
         Duration::from_millis(timeout_ms.unwrap_or(self.timeout_ms).min(self.timeout_ms))

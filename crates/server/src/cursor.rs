@@ -85,6 +85,11 @@ impl Generations {
         drop(kept);
     }
 
+    /// A number that another index of the same name does not have.
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
     /// The cursor of a page of a generation.
     pub(crate) fn cursor(&self, generation: u32, returned: Vec<u32>) -> Cursor {
         Cursor { incarnation: self.incarnation, generation, returned }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// A `Result` of a request.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
+/// Most characters of a message.
+const LONGEST_MESSAGE: usize = 2000;
+
 /// Seconds after which a client that was shed should try again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -42,7 +45,13 @@ pub(crate) struct ErrorBody {
 impl ApiError {
     /// An error without values.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: Value::Null }
+        let mut message = message.into();
+        // It may quote what the client sent, and tasks keep it.
+        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+            message.truncate(end);
+            message.push_str("...");
+        }
+        Self { status, code, message, details: Value::Null }
     }
 
     /// A request that breaks a rule.
@@ -165,7 +174,7 @@ impl From<EngineError> for ApiError {
         let (status, code) = of_engine(&error);
         match code {
             // The way out that the message names is the command line's.
-            "ID_EXISTS" => Self::new(status, code, format!("{error}; \"replace\": true replaces it")),
+            "ID_EXISTS" => Self::new(status, code, format!("{error}, with \"replace\": true")),
             _ => Self::new(status, code, error.to_string()),
         }
     }

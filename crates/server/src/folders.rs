@@ -11,8 +11,9 @@ use crate::Config;
 use crate::auth::hash;
 use crate::changes;
 use crate::error::{ApiError, Result};
-use crate::served::{IndexSettings, SETTINGS, Served};
-use crate::state::{App, at, write_settings};
+use crate::served::Served;
+use crate::settings::{IndexSettings, SETTINGS};
+use crate::state::{App, at};
 use crate::tasks::{Task, TaskKind};
 use selvedge::collection::Skipped;
 use selvedge::{AddOptions, IndexError, Progress, build, change};
@@ -39,7 +40,7 @@ pub(crate) fn served(folder: &Path, config: &Config) -> Result<Served> {
         IndexSettings { model: Some(config.model.clone()), folder: Some(path.clone()), ..IndexSettings::default() };
     let (home, found) = home(&config.folder_data, &folder, &path)?;
     match found {
-        None => write_settings(&home, &settings).map_err(|error| at(&home, &error))?,
+        None => settings.write(&home).map_err(|error| at(&home, &error))?,
         Some(found) if found.model == settings.model => {}
         Some(found) => {
             let (made_with, home) = (found.model.unwrap_or_default(), home.display());
@@ -64,7 +65,7 @@ fn home(data: &Path, folder: &Path, path: &str) -> Result<(PathBuf, Option<Index
             free.get_or_insert(home);
             continue;
         }
-        let found = Served::read_settings(&home)?;
+        let found = IndexSettings::read(&home)?;
         if found.folder.as_deref() == Some(path) {
             return Ok((home, Some(found)));
         }

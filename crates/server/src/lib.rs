@@ -31,6 +31,7 @@ mod page;
 mod router;
 mod routes;
 mod served;
+mod settings;
 mod state;
 mod tasks;
 mod trace;
@@ -67,7 +68,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
         end.await;
         of_end.end();
     };
-    listen::serve(listener, router(&app), tls, &app.config, ended).await;
+    listen::serve(listener, router(&app), tls, &app, ended).await;
     following.abort();
     last_writes(&app).await;
     Ok(())
@@ -118,8 +119,8 @@ async fn follow(app: Arc<App>) {
             continue;
         }
         for served in app.indexes() {
-            let of_work = Arc::clone(&served);
-            match work::blocking(move || of_work.follow()).await {
+            let (all, of_work) = (Arc::clone(&app), Arc::clone(&served));
+            match work::blocking(move || of_work.follow(&all)).await {
                 Ok(Ok(true)) => app.notify(&served.name),
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) | Err(error) => tracing::warn!(index = served.name, "not followed: {error}"),

@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::error::{ApiError, Result};
+use crate::state::App;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -9,19 +10,21 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::server::TlsStream;
+use tower::util::MapRequest;
 
 /// Time after which a silent HTTP/2 connection is asked whether its client is there.
 const PING: Duration = Duration::from_secs(20);
+/// Time that a connection without a request has after the server was asked to end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Most headers of a request, and most bytes of all of them.
 const MOST_HEADERS: usize = 100;
 const HEADER_BYTES: usize = 64 << 10;
@@ -51,11 +54,10 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
-    config: &Config,
+    app: &Arc<App>,
     end: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(config.max_connections.max(1)));
-    let headers_time = Duration::from_millis(config.headers_timeout_ms);
+    let places = Arc::new(Semaphore::new(app.config.max_connections.max(1)));
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {
@@ -70,7 +72,7 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, place)) => {
                 let watcher = graceful.watcher();
-                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, headers_time, place));
+                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, Arc::clone(app), place));
             }
             Err(error) => {
                 // Too many open files, most often: they will be fewer.
@@ -80,9 +82,10 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    let drained = tokio::time::timeout(Duration::from_secs(config.drain_s), graceful.shutdown()).await;
+    let drain_s = app.config.drain_s;
+    let drained = tokio::time::timeout(Duration::from_secs(drain_s), graceful.shutdown()).await;
     if drained.is_err() {
-        tracing::warn!("some requests did not end in {} s, and are cut off", config.drain_s);
+        tracing::warn!("some requests did not end in {} s, and are cut off", drain_s);
     }
 }
 
@@ -92,37 +95,57 @@ async fn connection(
     router: Router,
     tls: Option<TlsAcceptor>,
     watcher: hyper_util::server::graceful::Watcher,
-    headers_time: Duration,
+    app: Arc<App>,
     _place: OwnedSemaphorePermit,
 ) {
+    let headers_time = Duration::from_millis(app.config.headers_timeout_ms);
     let _ = stream.set_nodelay(true);
-    // The first byte: until then, the HTTP server does not watch the time.
-    if !matches!(tokio::time::timeout(headers_time, stream.peek(&mut [0])).await, Ok(Ok(1))) {
-        return;
-    }
+    let mut stream = TimeoutStream::new(stream);
+    // A client that does not read its answer keeps the connection no longer.
+    stream.set_write_timeout(Some(app.config.timeout(None)));
+    let stream = Box::pin(stream);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(headers_time);
     builder.http1().max_headers(MOST_HEADERS).max_buf_size(HEADER_BYTES);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES as u32);
     builder.http2().keep_alive_interval(Some(PING));
-    let service = TowerToHyperService::new(router);
-    let result = match tls {
-        None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
-        Some(tls) => match tokio::time::timeout(headers_time, begun(&tls, stream)).await {
-            Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
-            _ => return,
-        },
+    let has_request = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&has_request);
+    let note = move |request| {
+        noted.store(true, Ordering::Relaxed);
+        request
     };
-    if let Err(error) = result {
-        tracing::debug!("a connection broke: {error}");
+    let service = TowerToHyperService::new(MapRequest::new(router, note));
+    let serve = async {
+        let served = match tls {
+            None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await,
+                Err(error) => return tracing::debug!("a TLS connection is not made: {error}"),
+            },
+        };
+        if let Err(error) = served {
+            tracing::debug!("a connection broke: {error}");
+        }
+    };
+    tokio::select! {
+        () = serve => {}
+        () = silence(&app, headers_time, &has_request) => {}
     }
 }
 
-/// Makes a TLS connection, and waits for the first byte in it: the one before was of the handshake.
-async fn begun(tls: &TlsAcceptor, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut stream = tls.accept(stream).await?;
-    match stream.fill_buf().await?.is_empty() {
-        true => Err(ErrorKind::UnexpectedEof.into()),
-        false => Ok(stream),
+/// Resolves if no request has come in its time, which is short once the server ends. Until the first request is there,
+/// neither TLS nor the HTTP server watches the time.
+async fn silence(app: &App, headers_time: Duration, has_request: &AtomicBool) {
+    let ended = async {
+        app.ended().await;
+        tokio::time::sleep(headers_time.min(LAST_WORDS)).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(headers_time) => {}
+        () = ended => {}
+    }
+    if has_request.load(Ordering::Relaxed) {
+        std::future::pending().await
     }
 }

@@ -151,6 +151,9 @@ async fn check_origin(State(app): State<Arc<App>>, request: Request, next: Next)
 
 fn origin_is_allowed(app: &App, request: &Request) -> Result<()> {
     let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if request.headers().get(header::HOST).is_some_and(|host| host.to_str().is_err()) {
+        return Err(ApiError::bad_request("the header Host is no text"));
+    }
     let host = text(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     if let Some(origin) = text(header::ORIGIN) {
         let is_own = origin.split_once("://").map(|(_, rest)| rest) == host;
@@ -162,8 +165,12 @@ fn origin_is_allowed(app: &App, request: &Request) -> Result<()> {
     }
     // A site whose name leads to this machine is not this server: without keys, it could ask anything.
     let is_local = app.config.listen.ip().is_loopback() && app.config.keys.is_empty();
-    let name = host.map(without_port);
-    if is_local && !matches!(name, None | Some("localhost" | "127.0.0.1" | "[::1]")) {
+    let own = app.config.listen.ip().to_string();
+    let is_own = |name: &str| {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name == own || matches!(&*name, "localhost" | "127.0.0.1" | "[::1]")
+    };
+    if is_local && !host.map(without_port).is_none_or(is_own) {
         let message = "this server answers to localhost; to be called by another name, it needs keys";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "OTHER_HOST", message));
     }
@@ -173,8 +180,8 @@ fn origin_is_allowed(app: &App, request: &Request) -> Result<()> {
 /// The name of a host: what comes before its port.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // Not in the brackets of an IPv6 address.
-        Some((name, port)) if !port.contains(']') => name,
+        // Not within the brackets of an IPv6 address, and nothing but a number.
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
 }

@@ -5,80 +5,20 @@ use crate::changes;
 use crate::cursor::Generations;
 use crate::encoding::EncodeQueue;
 use crate::error::{ApiError, Result};
+use crate::settings::IndexSettings;
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
-use selvedge::{BuildOptions, Check, Engine, Index, Language, OpenOptions, Queue, QueueOptions, Snapshot};
-use serde::{Deserialize, Serialize};
+use axum::http::StatusCode;
+use selvedge::{Check, Engine, Index, OpenOptions, Queue, QueueOptions, Snapshot};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// File of the settings of an index that was created over HTTP, beside the index itself.
-pub(crate) const SETTINGS: &str = "settings.json";
 /// Folder of the index, beside its settings.
 const INDEX: &str = "index";
-
-/// Settings of an index that the server makes. They are used when its first documents arrive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct IndexSettings {
-    /// Model of its texts: a folder or a hub id; the model of the server by default.
-    pub model: Option<String>,
-    /// Bits per residual component: 0, 1, 2, 4 or 8; 2 by default.
-    pub nbits: Option<u8>,
-    /// Language of the words for BM25, or `none` for no words; English by default.
-    pub language: Option<String>,
-    /// Factor by which tokens are pooled; 1 by default.
-    pub pool: Option<usize>,
-    /// Components of an embedding, of an index without a model.
-    pub dim: Option<usize>,
-    /// Path of the folder of documents that the index is kept up to date with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<String>,
-}
-
-impl IndexSettings {
-    /// Options of the build of such an index.
-    pub(crate) fn build_options(&self, app: &App) -> Result<BuildOptions> {
-        let defaults = BuildOptions::default();
-        let language = match self.language.as_deref() {
-            None => defaults.language,
-            Some("none") => None,
-            Some(name) => Some(language(name)?),
-        };
-        Ok(BuildOptions {
-            model: self.model.clone().unwrap_or_else(|| app.config.model.clone()),
-            device: app.device,
-            nbits: self.nbits.unwrap_or(defaults.nbits),
-            pool: self.pool.unwrap_or(defaults.pool),
-            memory_budget: app.config.memory_budget,
-            language,
-            ..defaults
-        })
-    }
-
-    /// Checks what can be checked before there are documents.
-    pub(crate) fn check(&self) -> Result<()> {
-        let is_bad = |bad: bool, message: &str| if bad { Err(ApiError::bad_request(message)) } else { Ok(()) };
-        is_bad(self.nbits.is_some_and(|nbits| ![0, 1, 2, 4, 8].contains(&nbits)), "nbits is 0, 1, 2, 4 or 8")?;
-        is_bad(self.pool == Some(0), "pool is at least 1")?;
-        is_bad(
-            self.dim.is_some_and(|dim| dim == 0 || dim % 8 != 0 || dim > 4096),
-            "dim is a multiple of 8 up to 4096",
-        )?;
-        match self.language.as_deref() {
-            None | Some("none") => Ok(()),
-            Some(name) => language(name).map(|_| ()),
-        }
-    }
-}
-
-fn language(name: &str) -> Result<Language> {
-    name.parse().map_err(|error| ApiError::bad_request(format!("language: {error}")))
-}
 
 /// An index with documents, open.
 pub(crate) struct Open {
@@ -108,6 +48,8 @@ pub(crate) struct Served {
     generation: watch::Sender<u32>,
     /// Whether another codec is due after the last change.
     wants_codec: AtomicBool,
+    /// Embeddings when the codec was last trained here, 0 if it was not.
+    trained_tokens: AtomicU64,
     /// Held by the write that runs; others wait in the order of their arrival.
     write: tokio::sync::Mutex<()>,
     /// Places of the writes that wait or run.
@@ -147,6 +89,7 @@ impl Served {
             generations: Generations::new(Duration::from_secs(config.cursor_ttl_s)),
             generation: watch::Sender::new(0),
             wants_codec: AtomicBool::new(false),
+            trained_tokens: AtomicU64::new(0),
             write: tokio::sync::Mutex::default(),
             places: Arc::new(Semaphore::new(num_places)),
             num_places,
@@ -168,14 +111,6 @@ impl Served {
         config: &Config,
     ) -> Self {
         Self { folder: Some(folder), ..Self::new(name, None, home.join(INDEX), settings, config) }
-    }
-
-    /// Reads the settings in a folder of the data folder.
-    pub(crate) fn read_settings(home: &Path) -> Result<IndexSettings> {
-        let path = home.join(SETTINGS);
-        let bad = |error: &dyn std::fmt::Display| ApiError::internal(format!("{}: {error}", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|error| bad(&error))?;
-        serde_json::from_str(&text).map_err(|error| bad(&error))
     }
 
     /// The open index.
@@ -211,13 +146,12 @@ impl Served {
     /// # Errors
     /// If it cannot be opened; so says each request from then on, until it can.
     pub(crate) fn load(&self, app: &App) -> Result<Arc<Open>> {
-        let loaded = self.try_load(app);
-        let state = match &loaded {
-            Ok(open) => State::Ready(Arc::clone(open)),
-            Err(error) => State::Broken(ApiError::broken_index(&self.name, &error.message)),
+        let broken = |error: ApiError| match error.status {
+            StatusCode::INTERNAL_SERVER_ERROR => ApiError::broken_index(&self.name, &error.message),
+            _ => error,
         };
-        self.set(state);
-        let open = loaded?;
+        let open = self.try_load(app).map_err(broken).inspect_err(|error| self.set(State::Broken(error.clone())))?;
+        self.set(State::Ready(Arc::clone(&open)));
         self.followed(&open);
         Ok(open)
     }
@@ -246,6 +180,15 @@ impl Served {
         Ok(Arc::new(Open { engine, queue, model }))
     }
 
+    /// The folder that is deleted with the index.
+    ///
+    /// # Errors
+    /// 403 if the index was made elsewhere.
+    pub(crate) fn home_to_delete(&self) -> Result<&Path> {
+        let message = || format!("index {:?} was made elsewhere; this server does not delete it", self.name);
+        self.home.as_deref().ok_or_else(|| ApiError::new(StatusCode::FORBIDDEN, "NOT_OURS", message()))
+    }
+
     /// Notes that the index is deleted, and closes it. Searches that run end on what they hold.
     pub(crate) fn close(&self) {
         self.set(State::Deleted);
@@ -268,14 +211,35 @@ impl Served {
         &self.generations
     }
 
-    /// Asks for another codec after the change that runs.
-    pub(crate) fn ask_for_codec(&self) {
-        self.wants_codec.store(true, Ordering::Release);
+    /// Asks for another codec after the change that runs, unless one was trained on at least half of the embeddings:
+    /// of embeddings that no codec fits, such as equal ones, each would be followed by the next. So none is encoded
+    /// more than twice for all codecs together.
+    pub(crate) fn ask_for_codec(&self, num_tokens: u64) {
+        if num_tokens >= 2 * self.trained_tokens.load(Ordering::Relaxed) {
+            self.wants_codec.store(true, Ordering::Release);
+        }
+    }
+
+    /// Notes that a codec was trained on all embeddings.
+    pub(crate) fn has_codec_for(&self, num_tokens: u64) {
+        self.trained_tokens.store(num_tokens, Ordering::Relaxed);
+    }
+
+    /// Notes that the index cannot be served, and why.
+    pub(crate) fn is_broken(&self, reason: &str) {
+        self.set(State::Broken(ApiError::broken_index(&self.name, reason)));
     }
 
     /// Follows to changes that other processes made.
-    pub(crate) fn follow(&self) -> Result<bool> {
-        let Ok(open) = self.open() else { return Ok(false) };
+    pub(crate) fn follow(&self, app: &App) -> Result<bool> {
+        let open = match self.open() {
+            Ok(open) => open,
+            // Another process may have made the index.
+            Err(error) if error.code == "INDEX_EMPTY" && self.waiting_writes() == 0 && self.has_index() => {
+                return self.load(app).map(|_| true);
+            }
+            Err(_) => return Ok(false),
+        };
         let before = open.engine.snapshot().generation();
         let generation = open.engine.refresh()?;
         self.followed(&open);

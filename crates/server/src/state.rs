@@ -5,14 +5,15 @@ use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
 use crate::folders;
 use crate::models::Models;
-use crate::served::{IndexSettings, SETTINGS, Served};
+use crate::served::Served;
+use crate::settings::{IndexSettings, SETTINGS};
 use crate::tasks::{TaskKind, Tasks};
 use crate::work::Pool;
 use axum::http::StatusCode;
 use selvedge::Device;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 /// Beginning of the names of folders that are being deleted.
 const DELETED: &str = ".deleted-";
+/// File in the data folder that tells that a server is at work there.
+const LOCK: &str = ".lock";
 /// Longest name of an index.
 const LONGEST_NAME: usize = 128;
 
@@ -36,6 +39,8 @@ pub struct App {
     /// Names of indexes that have changed.
     pub(crate) changes: broadcast::Sender<String>,
     indexes: RwLock<BTreeMap<String, Arc<Served>>>,
+    /// File that is locked while the data folder is served.
+    data_lock: OnceLock<std::fs::File>,
     /// Held while an index is created.
     creation: Mutex<()>,
     /// Places of the streams of events.
@@ -54,6 +59,7 @@ impl App {
     /// # Errors
     /// If the data folder cannot be made or read, or an index cannot be opened.
     pub fn new(config: Config) -> Result<Arc<Self>> {
+        config.check()?;
         let device = device(&config.device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let write_threads = if config.write_threads == 0 { cores.div_ceil(2) } else { config.write_threads };
@@ -72,6 +78,7 @@ impl App {
             tasks: Tasks::default(),
             changes: broadcast::Sender::new(1024),
             indexes: RwLock::default(),
+            data_lock: OnceLock::new(),
             creation: Mutex::default(),
             streams: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
             model: OnceLock::new(),
@@ -91,7 +98,7 @@ impl App {
             let served = Served::new(name.clone(), None, path.clone(), IndexSettings::default(), &self.config);
             served.load(self)?;
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
-                return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
+                return Err(two_of(&name));
             }
         }
         for folder in &self.config.folders {
@@ -99,11 +106,12 @@ impl App {
             let name = served.name.clone();
             self.try_load(&served);
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
-                return Err(ApiError::bad_request(format!("two indexes are named {name:?}")));
+                return Err(two_of(&name));
             }
         }
         let Some(data) = &self.config.data else { return Ok(()) };
         std::fs::create_dir_all(data).map_err(|error| at(data, &error))?;
+        self.lock(data)?;
         for entry in std::fs::read_dir(data).map_err(|error| at(data, &error))? {
             let home = entry.map_err(|error| at(data, &error))?.path();
             let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
@@ -115,10 +123,35 @@ impl App {
             if check_name(&name).is_err() || !home.join(SETTINGS).is_file() {
                 continue;
             }
-            let served = Served::in_data(name.clone(), home.clone(), Served::read_settings(&home)?, &self.config);
-            self.try_load(&served);
-            self.write().insert(name, Arc::new(served));
+            let settings = IndexSettings::read(&home);
+            let reason = settings.as_ref().err().map(|error| error.message.clone());
+            let served = Served::in_data(name.clone(), home, settings.unwrap_or_default(), &self.config);
+            match reason {
+                None => self.try_load(&served),
+                Some(reason) => {
+                    tracing::error!(index = name, "not opened: {reason}");
+                    served.is_broken(&reason);
+                }
+            }
+            if self.write().insert(name.clone(), Arc::new(served)).is_some() {
+                return Err(two_of(&name));
+            }
         }
+        Ok(())
+    }
+
+    /// Takes the data folder: two servers would not know of each other's indexes.
+    fn lock(&self, data: &Path) -> Result<()> {
+        let path = data.join(LOCK);
+        let file = std::fs::File::create(&path).map_err(|error| at(&path, &error))?;
+        file.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => {
+                ApiError::bad_request(format!("another server has the data folder {}", data.display()))
+            }
+            std::fs::TryLockError::Error(error) => at(&path, &error),
+        })?;
+        // It is held until the process ends, or this is dropped.
+        self.data_lock.get_or_init(|| file);
         Ok(())
     }
 
@@ -162,7 +195,7 @@ impl App {
             return Err(error.with(json!({"index": name})));
         }
         let home = data.join(name);
-        write_settings(&home, &settings).map_err(|error| at(&home, &error))?;
+        settings.write(&home).map_err(|error| at(&home, &error))?;
         let served = Arc::new(Served::in_data(name.to_owned(), home, settings, &self.config));
         self.write().insert(name.to_owned(), Arc::clone(&served));
         self.notify(name);
@@ -173,6 +206,8 @@ impl App {
     /// index gone. The deletion goes on if its client goes away.
     pub(crate) async fn delete(self: &Arc<Self>, name: &str) -> Result<()> {
         let (app, served) = (Arc::clone(self), self.index(name)?);
+        // Before its writes are cancelled.
+        served.home_to_delete()?;
         let deletion = tokio::spawn(async move {
             app.tasks.cancel_all(&served.name);
             let _turn = served.turn().await;
@@ -191,10 +226,7 @@ impl App {
         if !indexes.get(name).is_some_and(|found| Arc::ptr_eq(found, served)) {
             return Err(ApiError::no_index(name));
         }
-        let Some(home) = &served.home else {
-            let message = format!("index {name:?} was made elsewhere; this server does not delete it");
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "NOT_OURS", message));
-        };
+        let home = served.home_to_delete()?;
         // One step: after it the index is gone, also if the server ends before the files are.
         let gone = home.with_file_name(format!("{DELETED}{name}-{}", crate::tasks::now_ms()));
         std::fs::rename(home, &gone).map_err(|error| at(home, &error))?;
@@ -259,6 +291,10 @@ impl App {
     }
 }
 
+fn two_of(name: &str) -> ApiError {
+    ApiError::bad_request(format!("two indexes are named {name:?}"))
+}
+
 /// Checks that a name is a plain name of a folder: it begins with a letter or a digit.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -270,21 +306,6 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
              letter or a digit"
         ))),
     }
-}
-
-/// Writes the settings of a new index; they appear whole.
-pub(crate) fn write_settings(home: &Path, settings: &IndexSettings) -> std::io::Result<()> {
-    std::fs::create_dir_all(home)?;
-    let (path, new): (PathBuf, PathBuf) = (home.join(SETTINGS), home.join("settings.new"));
-    let mut file = std::fs::File::create(&new)?;
-    std::io::Write::write_all(&mut file, &serde_json::to_vec_pretty(settings)?)?;
-    file.sync_all()?;
-    std::fs::rename(new, path)?;
-    // The names themselves: of the file in its folder, and of the folder in the data folder.
-    for folder in [Some(home), home.parent()].into_iter().flatten() {
-        std::fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// An error of a file or a folder.

@@ -2,7 +2,7 @@
 //!
 //! The doc comments of the arguments are their descriptions in the schemas.
 
-use crate::routes::search::SearchMode;
+use crate::routes::search_bodies::SearchMode;
 use rmcp::handler::server::common::schema_for_input;
 use rmcp::model::{Tool, ToolAnnotations};
 use rmcp::schemars::{self, JsonSchema};

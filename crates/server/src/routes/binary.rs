@@ -9,7 +9,7 @@
 //!
 //! `tokens` is the number of embeddings of a document. The `Content-Type` is `application/octet-stream`.
 
-use super::input::id;
+use super::input::{check_dim, id};
 use crate::changes::Documents;
 use crate::error::{ApiError, Result};
 use half::f16;
@@ -64,6 +64,7 @@ pub(super) fn read(body: &[u8]) -> Result<(Documents, bool)> {
     if dim == 0 {
         return Err(bad("dim is 0".into()));
     }
+    check_dim(dim)?;
     let row_bytes = dim.saturating_mul(match dtype {
         Dtype::F32 => 4,
         Dtype::F16 => 2,

@@ -16,10 +16,13 @@ use selvedge::{Document, EmbeddedDocument, SearchOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Documents and bytes of a bulk load that are committed together.
 const BULK_DOCUMENTS: usize = 2048;
 const BULK_BYTES: usize = 8 << 20;
+/// Bytes per second that a bulk load sends at least, on average, after `timeout_ms` of waiting for it.
+const LEAST_BYTES_PER_SECOND: f64 = 1024.0;
 /// Most failed lines that the report of a bulk load names.
 const MOST_FAILED: usize = 1000;
 
@@ -210,8 +213,16 @@ pub(crate) async fn bulk(
     let mut stream = body.into_data_stream();
     let (mut line, mut number) = (Vec::new(), 0);
     let patience = load.app.config.timeout(None);
-    while let Some(part) = tokio::time::timeout(patience, stream.next()).await.map_err(|_| slow_body())? {
+    let (mut waited, mut received) = (Duration::ZERO, 0);
+    loop {
+        let since = Instant::now();
+        let next = tokio::time::timeout(patience, stream.next()).await.map_err(|_| slow_body())?;
+        let Some(part) = next else { break };
         let part = part.map_err(|error| ApiError::bad_request(format!("the stream broke: {error}")))?;
+        (waited, received) = (waited + since.elapsed(), received + part.len());
+        if waited > patience && (received as f64) < waited.as_secs_f64() * LEAST_BYTES_PER_SECOND {
+            return Err(slow_body().with(load.report.json()));
+        }
         for piece in part.split_inclusive(|&byte| byte == b'\n') {
             line.extend_from_slice(piece);
             if line.len() > load.app.config.max_body {

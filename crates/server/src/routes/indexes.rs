@@ -3,7 +3,8 @@
 use super::input::{Json, Path};
 use crate::changes;
 use crate::error::{ApiError, ErrorBody, Result};
-use crate::served::{IndexSettings, Served};
+use crate::served::Served;
+use crate::settings::IndexSettings;
 use crate::state::App;
 use crate::tasks::{TaskInfo, TaskKind};
 use crate::work::blocking;

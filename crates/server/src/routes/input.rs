@@ -15,21 +15,39 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// Bytes of a body that are read on the async threads.
+const QUICK_BYTES: usize = 64 << 10;
+/// Most components of an embedding.
+const MOST_DIM: usize = 4096;
+/// Most bytes of an id.
+const LONGEST_ID: usize = 4096;
+/// Most bytes of a filter as text, and most values that a filter compares with.
+const LONGEST_FILTER: usize = 256 << 10;
+const MOST_VALUES: usize = 20_000;
+
 /// A body of JSON. Errors name the field.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         let JsonBytes(bytes) = JsonBytes::from_request(request, app).await?;
-        Self::from_bytes(&bytes)
+        match bytes.len() {
+            // It takes no longer than a change of the thread.
+            ..=QUICK_BYTES => Self::from_bytes(&bytes),
+            _ => app.reads.run(move || Self::from_bytes(&bytes)).await?,
+        }
     }
 }
 
 impl<T: DeserializeOwned> Json<T> {
     /// Reads a body.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        // Structures are read from arrays, too, field by field.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::bad_request("expected an object, not an array"));
+        }
         let axum::Json(value) = axum::Json::from_bytes(bytes)?;
         Ok(Self(value))
     }
@@ -63,6 +81,11 @@ fn is_json(kind: &str) -> bool {
 
 /// The whole body of a request.
 pub(crate) async fn body(request: Request, app: &Arc<App>) -> Result<Bytes> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > app.config.max_body as u64) {
+        let message = format!("the body is larger than {} bytes", app.config.max_body);
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message));
+    }
     let read = Bytes::from_request(request, app);
     // A client that sends byte by byte must not keep a place for ever.
     Ok(tokio::time::timeout(app.config.timeout(None), read).await.map_err(|_| slow_body())??)
@@ -158,6 +181,7 @@ impl EmbeddingsInput {
         match self {
             Self::Rows(rows) => {
                 let dim = rows.first().map_or(0, Vec::len);
+                check_dim(dim)?;
                 if let Some(at) = rows.iter().position(|row| row.len() != dim) {
                     let found = rows[at].len();
                     let message = format!("row 0 of the embeddings has {dim} numbers, row {at} has {found}");
@@ -172,6 +196,7 @@ impl EmbeddingsInput {
 
 /// Decodes base64 of `(T, D)` f32.
 pub(crate) fn decoded(base64: &str, [len, dim]: [usize; 2]) -> Result<(Vec<f32>, usize)> {
+    check_dim(dim)?;
     let bytes = STANDARD.decode(base64).map_err(|error| ApiError::bad_request(format!("base64: {error}")))?;
     let expected = len.checked_mul(dim).and_then(|count| count.checked_mul(4));
     if expected != Some(bytes.len()) {
@@ -182,6 +207,14 @@ pub(crate) fn decoded(base64: &str, [len, dim]: [usize; 2]) -> Result<(Vec<f32>,
     Ok((floats.collect(), dim))
 }
 
+/// Checks that embeddings can have a dimension; 0 is that of none.
+pub(crate) fn check_dim(dim: usize) -> Result<()> {
+    match dim <= MOST_DIM {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!("embeddings of {dim} components; at most {MOST_DIM}"))),
+    }
+}
+
 /// Encodes f32 as base64 of their little-endian bytes.
 pub(crate) fn encoded(floats: &[f32]) -> String {
     STANDARD.encode(floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
@@ -189,18 +222,32 @@ pub(crate) fn encoded(floats: &[f32]) -> String {
 
 /// A filter: a text in the grammar of `--where`, or JSON.
 pub(crate) fn filter(value: Value) -> Result<Filter> {
+    let bad = |reason: String| ApiError::new(StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {reason}"));
     match value {
-        Value::String(text) => Ok(text.parse::<Filter>()?),
-        json => {
-            let bad = |error| ApiError::new(StatusCode::BAD_REQUEST, "BAD_FILTER", format!("where: {error}"));
-            serde_json::from_value(json).map_err(bad)
+        Value::String(text) if text.len() > LONGEST_FILTER => {
+            Err(bad(format!("{} bytes; at most {LONGEST_FILTER}", text.len())))
         }
+        Value::String(text) => Ok(text.parse::<Filter>()?),
+        json if num_values(&json) > MOST_VALUES => Err(bad(format!("more than {MOST_VALUES} keys and values"))),
+        json => serde_json::from_value(json).map_err(|error| bad(error.to_string())),
+    }
+}
+
+/// Number of texts, numbers and constants.
+fn num_values(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter().map(num_values).sum(),
+        Value::Object(fields) => fields.values().map(num_values).sum(),
+        _ => 1,
     }
 }
 
 /// An id: a text, or a number as it is written.
 pub(crate) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match Value::deserialize(deserializer)? {
+        Value::String(id) if id.len() > LONGEST_ID => {
+            Err(serde::de::Error::custom(format!("an id of {} bytes; at most {LONGEST_ID}", id.len())))
+        }
         Value::String(id) => Ok(id),
         Value::Number(id) => Ok(id.to_string()),
         other => Err(serde::de::Error::custom(format!("an id is a text or a number, not {other}"))),

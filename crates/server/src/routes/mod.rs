@@ -9,4 +9,5 @@ pub(crate) mod indexes;
 pub(crate) mod input;
 pub(crate) mod operations;
 pub(crate) mod search;
+pub(crate) mod search_bodies;
 pub(crate) mod tasks;

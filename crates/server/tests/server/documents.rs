@@ -1,6 +1,7 @@
 //! Indexes and their documents: create, add, replace, delete, load, restart.
 
 use crate::support::{Server, ids};
+use selvedge_server::Config;
 use serde_json::{Value, json};
 
 #[test]
@@ -31,7 +32,7 @@ fn an_index_lives_from_its_creation_to_its_deletion() {
     assert_eq!((&info["nbits"], &info["passages"], &info["state"]), (&json!(4), &json!(1), &json!("ready")));
     assert_eq!(server.delete("/v1/indexes/notes").0, 204);
     assert_eq!(server.get("/v1/indexes/notes").0, 404);
-    assert_eq!(std::fs::read_dir(server.dir.path().join("data")).unwrap().count(), 0, "the files are gone");
+    assert_eq!(server.folders(), 0, "the files are gone");
     assert_eq!(server.delete("/v1/indexes/notes").0, 404);
 }
 
@@ -47,7 +48,7 @@ fn a_deletion_ends_the_write_that_runs() {
         assert_eq!(server.delete("/v1/indexes/n").0, 204);
         let (_, task) = server.get(&format!("/v1/tasks/{}", task["id"]));
         assert_eq!(task["state"], "cancelled");
-        assert_eq!(std::fs::read_dir(server.dir.path().join("data")).unwrap().count(), 0);
+        assert_eq!(server.folders(), 0);
     }
 }
 
@@ -271,4 +272,56 @@ fn fields_beside_the_known_ones_are_metadata() {
     let found = server.ok("/v1/indexes/f/search", json!({"query": "x", "where": "venue = 'A' AND yeer > 1"}));
     assert_eq!(found["hits"], json!([]));
     assert_eq!(found["warnings"], json!(["no passage has the key \"yeer\", which the filter names"]));
+}
+
+#[test]
+fn dimensions_are_limited() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    for shape in [json!([0, 1u64 << 63]), json!([0, 4104]), json!([1u64 << 62, 8])] {
+        let documents = json!([{"id": "a", "embeddings": {"base64": "", "shape": shape}}]);
+        assert_eq!(server.fails("/v1/indexes/i/documents", json!({"documents": documents})).0, 400, "{shape}");
+    }
+    let header = json!({"documents": [{"id": "a", "tokens": 0}], "dim": 1u64 << 63}).to_string();
+    let body = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    assert_eq!(server.send("POST", "/v1/indexes/i/documents", "application/octet-stream", &body).0, 400);
+}
+
+/// Of equal embeddings, k-means makes few centroids, however often.
+#[test]
+fn an_index_that_no_codec_fits_is_left_alone() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    let text = "This page is intentionally left blank.";
+    let documents: Vec<_> = (0..600).map(|n| json!({"id": n.to_string(), "text": text})).collect();
+    server.ok("/v1/indexes/i/documents", json!({"documents": documents}));
+    for n in 0..6 {
+        let documents = json!([{"id": format!("more {n}"), "text": format!("sentence number {n} of other words")}]);
+        server.ok("/v1/indexes/i/documents", json!({"documents": documents}));
+    }
+    let tasks = || server.get("/v1/tasks").1["tasks"].as_array().unwrap().clone();
+    while tasks().iter().any(|task| task["ended_ms"].is_null()) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let trained = tasks().iter().filter(|task| task["kind"] == "compact").count();
+    assert!(trained <= 1, "{trained} codecs");
+}
+
+#[test]
+fn damaged_settings_and_a_second_server_are_named() {
+    let server = Server::start();
+    for name in ["sound", "damaged"] {
+        server.ok("/v1/indexes", json!({"name": name}));
+    }
+    let config = Config { data: Some(server.dir.path().join("data")), ..Config::default() };
+    let refused = selvedge_server::App::new(config).err().unwrap();
+    assert!(refused.message.contains("another server"), "{refused}");
+    let dir = server.end();
+    std::fs::write(dir.path().join("data/damaged/settings.json"), r#"{"nbitz": 2}"#).unwrap();
+    let server = Server::in_dir(dir, |_| {});
+    assert_eq!(server.get("/v1/indexes/sound").1["state"], "empty");
+    let (_, damaged) = server.get("/v1/indexes/damaged");
+    assert_eq!(damaged["state"], "broken");
+    assert!(damaged["error"].as_str().unwrap().contains("nbitz"), "{damaged}");
+    assert_eq!(server.delete("/v1/indexes/damaged").0, 204);
 }

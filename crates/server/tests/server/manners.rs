@@ -122,7 +122,13 @@ fn pages_of_other_sites_are_refused() {
     assert_eq!(status(&format!("host: localhost:{port}\r\norigin: https://evil.example\r\n")), "403");
     assert_eq!(status("host: [::1]\r\n"), "200");
     assert_eq!(status("host: [::1]:8080\r\n"), "200");
-    assert_eq!(status("host: evil.example\r\n"), "403", "a name of elsewhere that leads here");
+    for own in ["LOCALHOST", "localhost."] {
+        assert_eq!(status(&format!("host: {own}\r\n")), "200", "{own}");
+    }
+    for other in ["evil.example", "localhost:80.evil.example", "localhost.evil.example", "evil.example:80"] {
+        assert_eq!(status(&format!("host: {other}\r\n")), "403", "{other}: a name of elsewhere that leads here");
+    }
+    assert_eq!(status("host: ev\u{ef}l.example\r\n"), "400");
     let server = Server::with(|config| config.cors_origins = vec!["https://good.example".into()]);
     let request =
         "GET /v1/info HTTP/1.1\r\nconnection: close\r\nhost: localhost\r\norigin: https://good.example\r\n\r\n";
@@ -189,6 +195,59 @@ fn more_requests_than_places_are_shed() {
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"), "{text}");
     assert!(text.contains("SERVICE_UNAVAILABLE"), "{text}");
     assert_eq!(server.get("/health/live").0, 200, "health is answered under any load");
+}
+
+/// Whether a connection that has sent this is closed in a few times the time for headers.
+fn is_closed(server: &Server, sent: &[u8]) -> bool {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.write_all(sent).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    !matches!(stream.read_to_end(&mut Vec::new()), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[test]
+fn connections_without_a_request_are_closed() {
+    let server = Server::with(|config| config.headers_timeout_ms = 300);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [&preface[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    for sent in [&b""[..], b"P", &preface[..10], preface, &settings, b"GET / HTTP/1.1\r\n"] {
+        assert!(is_closed(&server, sent), "{:?}", String::from_utf8_lossy(sent));
+    }
+    // Nor do they hold the end.
+    let server = Server::with(|config| (config.headers_timeout_ms, config.drain_s) = (3_600_000, 3600));
+    let open: Vec<TcpStream> = [&b""[..], b"P", &settings]
+        .map(|sent| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream.write_all(sent).unwrap();
+            stream
+        })
+        .into();
+    std::thread::sleep(Duration::from_millis(100));
+    server.end();
+    drop(open);
+}
+
+#[test]
+fn clients_that_do_not_read_are_cut_off() {
+    let server = Server::with(|config| (config.max_connections, config.timeout_ms) = (2, 500));
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    let documents: Vec<_> =
+        (0..20).map(|n| json!({"id": n.to_string(), "text": format!("{n} {}", "x".repeat(1 << 20))})).collect();
+    server.ok("/v1/indexes/i/documents", json!({"documents": documents}));
+    let body = json!({"query": "x", "k": 20}).to_string();
+    let request = format!(
+        "POST /v1/indexes/i/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // They take all places.
+    let clients = [(), ()].map(|()| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    });
+    assert_eq!(server.get("/health/live").0, 200);
+    drop(clients);
 }
 
 #[test]

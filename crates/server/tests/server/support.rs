@@ -75,6 +75,12 @@ impl Server {
         }
     }
 
+    /// Number of the folders in the data folder.
+    pub fn folders(&self) -> usize {
+        let entries = std::fs::read_dir(self.dir.path().join("data")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

@@ -93,7 +93,11 @@ impl PlaidConfig {
             file.sync_all()?;
             std::fs::rename(new, home.join(FILE))
         };
-        write().map_err(|error| failed(&error))
+        write().map_err(|error| match error.kind() {
+            // It was deleted meanwhile.
+            ErrorKind::NotFound => ApiError::no_index(&served.name),
+            _ => failed(&error),
+        })
     }
 }
 

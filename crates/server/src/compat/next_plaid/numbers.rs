@@ -7,7 +7,8 @@
 //!
 //! The next document gets the largest number + 1: the index itself says which, so that nothing else has to be stored,
 //! and documents that the native API adds or deletes count too. The passages ever added would not do, as a merge
-//! forgets the deleted ones. Numbers are never moved: next-plaid renumbers after a deletion, which its clients do not
+//! forgets the deleted ones. Numbers are never moved, and the number of the newest document
+//! is given again once that is deleted: next-plaid renumbers after a deletion, which its clients do not
 //! rely on, as they cannot know when it happens; they find documents by their metadata.
 
 use crate::error::Result;
@@ -17,6 +18,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+/// Largest number: JavaScript and others have none above it without gaps.
+const LARGEST: i64 = (1 << 53) - 1;
+
 /// The number of a document.
 pub(super) fn number(id: &str, pid: u32) -> i64 {
     own_number(id).unwrap_or(-1 - i64::from(pid))
@@ -25,7 +29,7 @@ pub(super) fn number(id: &str, pid: u32) -> i64 {
 /// The number that an id is, as it is written.
 fn own_number(id: &str) -> Option<i64> {
     let is_plain = id == "0" || !id.starts_with(['0', '+', '-']);
-    id.parse().ok().filter(|_| is_plain)
+    id.parse().ok().filter(|&number| is_plain && number <= LARGEST)
 }
 
 /// The passage of a number, if there is one.
@@ -60,6 +64,7 @@ pub(super) struct Numbers(Mutex<HashMap<PathBuf, Known>>);
 /// Next number of an index, and the state of the index that it holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
+    incarnation: u32,
     generation: u32,
     passages: u32,
     next: u64,
@@ -72,8 +77,9 @@ impl Numbers {
         let snapshot = open.engine.snapshot();
         let index = snapshot.index();
         let known = self.lock().get(&served.path).copied();
-        if let Some(Known { generation, passages, next }) = known
-            && (generation, passages) == (index.generation(), index.num_passages())
+        let now = (served.generations().incarnation(), index.generation(), index.num_passages());
+        if let Some(Known { incarnation, generation, passages, next }) = known
+            && (incarnation, generation, passages) == now
             && index.pid(&next.to_string())?.is_none()
         {
             return Ok(next);
@@ -89,7 +95,9 @@ impl Numbers {
     pub(super) fn note(&self, served: &Served, next: u64) {
         let Ok(open) = served.open() else { return };
         let snapshot = open.engine.snapshot();
-        let known = Known { generation: snapshot.generation(), passages: snapshot.index().num_passages(), next };
+        let incarnation = served.generations().incarnation();
+        let known =
+            Known { incarnation, generation: snapshot.generation(), passages: snapshot.index().num_passages(), next };
         self.lock().insert(served.path.clone(), known);
     }
 
@@ -104,10 +112,11 @@ mod tests {
 
     #[test]
     fn only_plain_digits_are_numbers() {
-        for (id, expected) in [("0", 0), ("17", 17), ("9223372036854775807", i64::MAX)] {
+        for (id, expected) in [("0", 0), ("17", 17), ("9007199254740991", (1 << 53) - 1)] {
             assert_eq!(number(id, 3), expected);
         }
-        for id in ["", "-1", "+1", "007", "00", "1.0", " 1", "٣", "9223372036854775808", "notes.md"] {
+        for id in ["", "-1", "+1", "007", "00", "1.0", " 1", "٣", "9007199254740992", "9223372036854775808", "notes.md"]
+        {
             assert_eq!(number(id, 3), -4, "{id}");
         }
     }
