@@ -1,6 +1,6 @@
 //! Errors of the API: each has a status, a code that programs compare, and a message for people.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use selvedge::{BackendError, Error as EngineError, SearchError};
@@ -126,6 +126,12 @@ impl From<JsonRejection> for ApiError {
             status => status,
         };
         Self::new(status, code, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
     }
 }
 

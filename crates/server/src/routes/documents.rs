@@ -1,13 +1,13 @@
 //! Documents: add, replace, look up, delete, load in bulk.
 
-use super::input::{EmbeddingsInput, Json, filter, id, slow_body};
+use super::input::{EmbeddingsInput, Json, Path, Query, filter, id, slow_body};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::Served;
 use crate::state::App;
 use crate::tasks::{Task, TaskKind, TaskState};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;

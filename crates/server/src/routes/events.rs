@@ -1,9 +1,10 @@
 //! Server-sent events: a task until it ends, and all indexes as they change.
 
 use super::indexes;
+use super::input::Path;
 use crate::error::{ErrorBody, Result};
 use crate::state::App;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};

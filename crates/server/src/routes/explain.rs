@@ -1,10 +1,10 @@
 //! Explanation of one document.
 
-use super::input::{EmbeddingsInput, Json};
+use super::input::{EmbeddingsInput, Json, Path};
 use super::search::query;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::state::App;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use selvedge::{Explanation, RankBy};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! Indexes: list, create, describe, delete, merge.
 
-use super::input::Json;
+use super::input::{Json, Path};
 use crate::changes;
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::{IndexSettings, Served};
 use crate::state::App;
 use crate::tasks::{TaskInfo, TaskKind, TaskState};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -2,8 +2,9 @@
 
 use crate::error::{ApiError, Result};
 use crate::state::App;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use selvedge::Filter;
@@ -24,6 +25,30 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
         // A client that sends byte by byte must not keep a place for ever.
         let read = tokio::time::timeout(app.config.timeout(None), read).await.map_err(|_| slow_body())?;
         let axum::Json(value) = read?;
+        Ok(Self(value))
+    }
+}
+
+/// Parts of a path. Errors are JSON, as all errors are.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// The query of a URL. Errors are JSON, too.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
         Ok(Self(value))
     }
 }

@@ -1,13 +1,13 @@
 //! Search.
 
-use super::input::{EmbeddingsInput, Json, filter};
+use super::input::{EmbeddingsInput, Json, Path, filter};
 use crate::changes;
 use crate::cursor::Cursor;
 use crate::error::{ApiError, Result};
 use crate::served::Open;
 use crate::state::App;
 use crate::trace;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use selvedge::{Fusion, HitQuery, RankBy, Ranking, SearchOptions, SearchOutput, Snapshot, StageTimes, TextKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,9 +1,10 @@
 //! Tasks: look, cancel.
 
+use super::input::Path;
 use crate::error::{ErrorBody, Result};
 use crate::state::App;
 use crate::tasks::TaskInfo;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use super::config::{PlaidConfig, PlaidConfigRequest};
 use super::opened;
 use crate::error::{ErrorBody, Result};
-use crate::routes::input::Json;
+use crate::routes::input::{Json, Path};
 use crate::served::{IndexSettings, Served};
 use crate::state::App;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
