@@ -1,6 +1,7 @@
 //! The web page, embedded in the binary. It loads nothing from elsewhere.
 
-use axum::extract::Path;
+use crate::error::ApiError;
+use crate::routes::input::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -56,7 +57,7 @@ pub(crate) async fn index() -> Response {
 /// A file of the page.
 pub(crate) async fn file(Path(name): Path<String>) -> Response {
     let Some((_, kind, content)) = FILES.iter().find(|(known, ..)| *known == name) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "the page has no such file").into_response();
     };
     let mut response = (*content).into_response();
     let headers = response.headers_mut();

@@ -290,6 +290,11 @@ fn unknown_routes_and_methods_are_errors_in_json() {
     let server = Server::start();
     assert_eq!(server.get("/nowhere").1["code"], "NOT_FOUND");
     assert_eq!(server.delete("/v1/info").1["code"], "METHOD_NOT_ALLOWED");
+    server.ok("/v1/indexes", json!({"name": "n"}));
+    for path in ["/v1/tasks/first", "/v1/indexes/%ff", "/v1/indexes/n/documents?Id=0", "/page/%ff"] {
+        let (status, answer) = server.get(path);
+        assert_eq!((status, &answer["code"]), (400, &json!("BAD_REQUEST")), "{path}: {answer}");
+    }
     let (_, headers, _) = server.send("GET", "/v1/info", "", b"");
     assert!(headers.contains_key("x-request-id"));
     let (_, headers, _) = server.send("GET", "/", "", b"");
