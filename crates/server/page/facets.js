@@ -44,7 +44,7 @@ isWide.addEventListener("change", () => {
 export function drawFacets(element, facets, depth, chosen, change) {
   const used = facets.filter(({ counts }) => counts.length > 0);
   const views = used.map((facet) => facetView(facet, chosen, change));
-  const title = el("h2", { class: "hint" }, `Narrow: counts of the best ${depth}`);
+  const title = el("h2", { class: "hint" }, `Narrow the best ${depth}`);
   const details = el("details", { open: isOpenByHand ?? isWide.matches });
   const summary = el("summary", { onclick: () => (isOpenByHand = !details.open) }, title);
   fill(details, summary, el("div", {}, views));
@@ -52,7 +52,7 @@ export function drawFacets(element, facets, depth, chosen, change) {
   show(element, used.length > 0);
 }
 
-const MAX_PATH = 24;
+const MAX_PATH = 20;
 
 /** A value that fits its line. Paths are cut at the start, since they differ at the end. */
 function shortValue(value) {

@@ -36,7 +36,10 @@ export function example(columns) {
   const used = columns.filter(({ key, kind }) => !isOwnKey(key, keys) && ["text", "integer", "float"].includes(kind));
   const [first] = used;
   const second = used.find(({ key, kind }) => first && key !== first.key && kind !== first.kind);
-  const shown = ({ key, kind }) => (kind === "text" ? `${quotedKey(key)} LIKE 'a%'` : `${quotedKey(key)} >= 1`);
+  const shown = ({ key, kind }) => {
+    if (kind !== "text") return `${quotedKey(key)} >= 1`;
+    return key === "path" ? "path LIKE '%.md'" : `${quotedKey(key)} = 'value'`;
+  };
   return [first, second].filter(Boolean).map(shown).join(" AND ");
 }
 

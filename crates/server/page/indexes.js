@@ -142,7 +142,7 @@ class Card {
       ["Bytes per vector", perVector],
       ["Bits per dimension", index.nbits],
       ["Dimensions", index.dim],
-      ["Centroids", index.centroids && count(index.centroids)],
+      ["Centroids", index.centroids ? count(index.centroids) : null],
       ["Segments", isEmpty ? null : count(index.segments)],
       ["Generation", isEmpty ? null : count(index.generation)],
       ["Model", index.model],

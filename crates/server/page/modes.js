@@ -4,8 +4,8 @@ import { $, show } from "./dom.js";
 import { NUMBERS, readNumber } from "./state.js";
 
 const HELP = {
-  maxsim: "By meaning: each word of the query is compared with the best word of a passage (MaxSim).",
-  hybrid: "By meaning and by words: for queries that have both.",
+  maxsim: "By meaning: each word of the query counts by the most similar word of a passage (MaxSim).",
+  hybrid: "By meaning and by words, MaxSim and BM25 together: for queries with names or numbers in them.",
   lexical: "By the words that query and passage share (BM25): for exact names, numbers and rare words.",
   exact: "By meaning, with every passage scored instead of the best candidates: slow in a large index.",
 };
@@ -51,14 +51,14 @@ export function startModes(change) {
   }
 }
 
-/** Shows a state in the controls. Settings that the mode does not use are disabled. */
+/** Shows a state in the controls. Settings that the mode does not use are hidden. */
 export function drawModes(state) {
   for (const radio of document.getElementsByName("mode")) radio.checked = radio.value === state.mode;
   $("#mode-help").textContent = HELP[state.mode];
   for (const name of Object.keys(NUMBERS)) {
     const input = $(`#${name}`);
     if (document.activeElement !== input) input.value = state[name] ?? "";
-    input.disabled = !isUsed(name, state);
+    show(input.closest("label"), isUsed(name, state));
     if (state[name] !== null && isUsed(name, state)) $("#advanced").open = true;
   }
   show($("#advanced"), ["maxsim", "hybrid"].includes(state.mode));

@@ -28,7 +28,7 @@ export function hitView(hit, rank, search, narrow) {
       el("span", { class: "score", title: "Score of the passage" }, scoreText(hit.score)),
     ),
     view.text,
-    el("footer", {}, view.buttons, chips(hit, narrow)),
+    el("footer", {}, view.buttons, chips(hit, narrow), view.remove),
     view.error,
     view.panel,
   );
@@ -63,8 +63,8 @@ class HitView {
     const isOpen = { "aria-expanded": "false", "aria-controls": this.panel.id };
     this.whyButton = button("Why?", () => this.toggle(), isOpen);
     this.allButton = button("Show all", () => this.showWhole(!this.isWhole));
-    const remove = button("Delete", () => this.delete(), { class: "danger needs-write" });
-    this.buttons = el("span", { class: "buttons" }, this.whyButton, this.allButton, remove);
+    this.remove = button("Delete", () => this.delete(), { class: "quiet needs-write" });
+    this.buttons = el("span", { class: "buttons" }, this.whyButton, this.allButton);
     this.error = el("p", { class: "error", role: "alert" });
     this.draw();
     show(this.allButton, this.text.classList.contains("is-cut"));

@@ -13,7 +13,7 @@ import { store, subscribe } from "./store.js";
 
 const TYPING_PAUSE_MS = 250;
 /** Explanations tint the matched words. They take a while, so that longer lists load one only when it is opened. */
-const MAX_EXPLAINED = 50;
+const MAX_EXPLAINED = 20;
 const FACET_DEPTH = 100;
 
 export class Search {

@@ -10,6 +10,7 @@ import { setProgress, stageText, untilEnd } from "./tasks.js";
 
 const MAX_BATCH_BYTES = 1e6;
 const MAX_TRIES = 5;
+const MAX_REFUSED = 20;
 
 /** Codes of errors that single documents cause: the others of their batch are sent without them. */
 const OF_DOCUMENTS = new Set(
@@ -22,9 +23,11 @@ class Cancelled extends Error {}
 /** List of places with what is wrong with each, closed at first. */
 export function places(what, entries) {
   const item = ([place, why]) => el("li", {}, el("bdi", {}, place), why ? `: ${why}` : "");
-  const summary = el("summary", {}, `${entries.length} ${what}`);
+  const summary = el("summary", {}, what);
   return el("details", {}, summary, el("ul", { class: "places" }, entries.map(item)));
 }
+
+export const skippedText = ({ length }) => `${counted(length, "file or folder", "files or folders")} skipped`;
 
 /** Says something in the box. */
 export function sayInDock(message) {
@@ -41,6 +44,7 @@ export class Upload {
     this.readBytes = 0;
     this.sums = { added: 0, replaced: 0, deleted: 0, unchanged: 0, truncated: 0 };
     this.stale = [];
+    this.refusedInRow = 0;
     this.failed = [];
     this.skipped = skipped.map(({ path, reason }) => [path, reason]);
     this.batch = [];
@@ -145,14 +149,22 @@ export class Upload {
       this.sums.added += added - deleted;
       this.sums.replaced += deleted;
       this.sums.truncated += truncated ?? 0;
+      this.refusedInRow = 0;
       this.draw();
     } catch (error) {
       if (!OF_DOCUMENTS.has(error.code)) throw error;
-      if (documents.length === 1) return void this.failed.push([documents[0].place, error.message]);
+      if (documents.length === 1) return this.refuse(documents[0], error);
       const middle = Math.ceil(documents.length / 2);
       await this.commit(documents.slice(0, middle));
       await this.commit(documents.slice(middle));
     }
+  }
+
+  /** Notes a document that was refused. If the index refuses one after the other, the rest is not tried. */
+  refuse({ place }, error) {
+    this.failed.push([place, error.message]);
+    this.refusedInRow += 1;
+    if (this.refusedInRow === MAX_REFUSED) throw error;
   }
 
   /** Deletes the parts that files no longer have, and the passages of files that are gone if that was chosen. */
@@ -204,8 +216,8 @@ export class Upload {
 
   drawLists() {
     const lists = [];
-    if (this.failed.length) lists.push(places("refused: passages", this.failed));
-    if (this.skipped.length) lists.push(places("skipped: files and folders", this.skipped));
+    if (this.failed.length) lists.push(places(`${counted(this.failed.length, "passage")} refused`, this.failed));
+    if (this.skipped.length) lists.push(places(skippedText(this.skipped), this.skipped));
     fill(this.lists, lists);
   }
 

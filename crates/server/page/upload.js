@@ -5,7 +5,7 @@ import { createIndex } from "./indexes.js";
 import { Known } from "./known.js";
 import { bytes, counted } from "./numbers.js";
 import { collectDrop, collectPicked } from "./read-files.js";
-import { Upload, places, sayInDock } from "./sending.js";
+import { Upload, places, sayInDock, skippedText } from "./sending.js";
 import { store } from "./store.js";
 
 let isBusy = false;
@@ -89,7 +89,7 @@ async function chooseTarget(found, aimed) {
   const size = files.reduce((sum, { file }) => sum + file.size, 0);
   $("#upload-what").textContent = `${counted(files.length, "file")}, ${bytes(size)}.`;
   const reasons = skipped.map(({ path, reason }) => [path, reason]);
-  fill($("#upload-skipped"), reasons.length ? places("skipped", reasons) : null);
+  fill($("#upload-skipped"), reasons.length ? places(skippedText(reasons), reasons) : null);
   fillChoices(files, aimed);
   const select = $("#upload-index");
   let known = null;
@@ -133,7 +133,7 @@ async function offerGone(known, latest) {
   if (known !== latest() || gone.length === 0) return;
   const files = `${counted(gone.length, "file")} that ${gone.length === 1 ? "is" : "are"} no longer in the folder`;
   $("#upload-gone-text").textContent = `Delete ${counted(goneIds.length, "passage")} of ${files}`;
-  fill($("#upload-gone-list"), places("gone", gone.map((path) => [path])));
+  fill($("#upload-gone-list"), places("Which files", gone.map((path) => [path])));
   show($("#upload-gone-label"), true);
 }
 

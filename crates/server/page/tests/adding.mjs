@@ -187,7 +187,7 @@ const flatLines = (tools) =>
     await add(tools, makeFolder("lines", { "lines.jsonl": lines.join("\n"), "empty.txt": " \n" }));
     await ended(tools);
     const text = await dock(page).textContent();
-    assert(/^3 passages added/.test(text) && /1 refused/.test(text), text);
+    assert(/^3 passages added/.test(text) && /1 passage refused/.test(text), text);
     assert(text.includes("line 4: “year” is given in the metadata and beside it"), text);
     assert(text.includes("empty.txt: it has no text"), text);
     const stored = async (id) => {
