@@ -1,7 +1,7 @@
 // Heat map of the similarities of query tokens and passage tokens. Only the visible part is drawn: a canvas as large as
 // 32 x 512 cells would exceed the limits of some browsers.
 
-import { el, newId, visibleName } from "./dom.js";
+import { el, hasMoved, newId, visibleName } from "./dom.js";
 
 const CELL = 20;
 const ROW_LABEL = 104;
@@ -187,8 +187,7 @@ export class HeatMap {
   }
 
   pointed(event) {
-    // Browsers send this event also when the page scrolls below a pointer at rest.
-    if (event.movementX === 0 && event.movementY === 0) return;
+    if (!hasMoved(event)) return;
     this.isPointed = true;
     const box = this.box.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left - ROW_LABEL + this.box.scrollLeft) / CELL);

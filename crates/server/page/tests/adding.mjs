@@ -53,8 +53,9 @@ const cancelled = (tools) =>
     const before = await passagesOf(tools);
     const deletes = [];
     page.on("request", (request) => request.method() === "DELETE" && deletes.push(request.url()));
-    const paragraphs = Array.from({ length: 9000 }, (_, at) => `${at} ${LINE}`).join("\n\n");
-    await add(tools, makeFolder("large", { "large.txt": paragraphs }));
+    // The server looks for a cancellation after some hundred passages: many short ones end soon.
+    const lines = Array.from({ length: 6000 }, (_, at) => JSON.stringify({ id: `large/${at}`, text: LINE }));
+    await add(tools, makeFolder("large", { "large.jsonl": lines.join("\n") }));
     await dock(page).locator("p", { hasText: /^add running/ }).waitFor();
     await dock(page).getByRole("button", { name: "Cancel" }).click();
     await ended(tools);
