@@ -2,9 +2,14 @@
 
 import { onUnauthorized, request } from "./api.js";
 import { $, ask, el, fill } from "./dom.js";
+import { startTheme } from "./theme-button.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
+/** Groups of routes, those of selvedge itself first. Others, of clients that were written for other servers, follow. */
+const TAGS = ["search", "documents", "indexes", "tasks", "encode", "operations"];
+
+startTheme($("#theme"));
 onUnauthorized(async () => ((await ask($("#key-dialog"))) ? $("#key").value.trim() : null));
 
 try {
@@ -35,7 +40,14 @@ function operations(spec) {
       groups.set(tag, [...(groups.get(tag) ?? []), operationView(method, path, operation, parameters, spec)]);
     }
   }
-  return [...groups].map(([tag, views]) => el("section", {}, el("h2", {}, tag), views));
+  const place = (tag) => (TAGS.includes(tag) ? TAGS.indexOf(tag) : TAGS.length);
+  const sorted = [...groups].sort(([a], [b]) => place(a) - place(b));
+  return sorted.map(([tag, views]) => el("section", {}, el("h2", {}, tag), views));
+}
+
+/** A text of the description, in which backticks mark code. */
+function prose(text) {
+  return text.split(/`([^`]+)`/).map((piece, at) => (at % 2 ? el("code", {}, piece) : piece));
 }
 
 function operationView(method, path, operation, parameters, spec) {
@@ -43,8 +55,8 @@ function operationView(method, path, operation, parameters, spec) {
   return el(
     "details",
     { class: "operation" },
-    el("summary", {}, title, el("span", {}, operation.summary ?? "")),
-    operation.description && el("p", { class: "prose" }, operation.description),
+    el("summary", {}, title, el("span", {}, prose(operation.summary ?? ""))),
+    operation.description && el("p", { class: "prose" }, prose(operation.description)),
     table("Parameters", parameters.map((parameter) => parameterRow(resolved(parameter, spec)))),
     operation.requestBody && bodyView("Body", resolved(operation.requestBody, spec)),
     table("Answers", Object.entries(operation.responses ?? {}).map((answer) => answerRow(answer, spec))),
@@ -68,7 +80,7 @@ function table(title, rows) {
 
 function parameterRow({ name, in: place, required, schema, description }) {
   const where = `${place}${required ? "" : ", optional"}`;
-  return [name ?? "", [typeOf(schema), ` in ${where}`], description ?? ""];
+  return [name ?? "", [typeOf(schema), ` in ${where}`], prose(description ?? "")];
 }
 
 function bodyView(title, body) {
@@ -79,7 +91,7 @@ function bodyView(title, body) {
 function answerRow([status, answer], spec) {
   const { description, content } = resolved(answer, spec);
   const types = Object.values(content ?? {}).map(({ schema }) => typeOf(schema));
-  return [status, description ?? "", types.flatMap((type, at) => (at ? [" or ", type] : [type]))];
+  return [status, prose(description ?? ""), types.flatMap((type, at) => (at ? [" or ", type] : [type]))];
 }
 
 function nameOf(reference) {
@@ -111,13 +123,13 @@ function schemaView(name, schema) {
   const required = new Set(schema.required ?? []);
   const rows = Object.entries(schema.properties ?? {}).map(([field, of]) => {
     const optional = required.has(field) ? "" : ", optional";
-    return [field, [typeOf(of), optional], of.description ?? ""];
+    return [field, [typeOf(of), optional], prose(of.description ?? "")];
   });
   return el(
     "details",
     { class: "operation", id: `schema-${name}` },
     el("summary", {}, el("h3", {}, name)),
-    schema.description && el("p", { class: "prose" }, schema.description),
+    schema.description && el("p", { class: "prose" }, prose(schema.description)),
     rows.length ? table("Fields", rows) : el("p", {}, typeOf(schema)),
   );
 }

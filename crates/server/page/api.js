@@ -30,13 +30,22 @@ export function onUnauthorized(ask) {
   askForKey = ask;
 }
 
+/** The API key in use, or null. */
+export const currentKey = () => sessionStorage.getItem(KEY);
+
+/** Uses another API key, or none. */
+export function setKey(key) {
+  if (key) sessionStorage.setItem(KEY, key);
+  else sessionStorage.removeItem(KEY);
+}
+
 /** Asks once, however many requests were refused. */
 function newKey(usedKey) {
-  const stored = sessionStorage.getItem(KEY);
+  const stored = currentKey();
   if (stored !== usedKey) return Promise.resolve(stored);
   asking ??= askForKey(usedKey !== null).then((key) => {
     asking = null;
-    if (key !== null) sessionStorage.setItem(KEY, key);
+    if (key !== null) setKey(key);
     return key;
   });
   return asking;
@@ -67,7 +76,7 @@ async function errorOf(response) {
 /** Sends a request and returns the response, if it is a success. `quiet` requests do not ask for a key. */
 async function send(path, { quiet = false, ...options } = {}) {
   for (;;) {
-    const key = sessionStorage.getItem(KEY);
+    const key = currentKey();
     const response = await fetchOnce(path, options, key);
     if (response.ok) return response;
     const error = await errorOf(response);
@@ -82,10 +91,10 @@ export async function request(method, path, body, options = {}) {
   return json(await send(path, { method, body: text, headers, ...options }));
 }
 
-/** Sends documents, one JSON object per line. */
-export async function sendLines(index, lines, signal) {
-  const headers = { "Content-Type": "application/x-ndjson" };
-  return json(await send(ofIndex(index, "/bulk"), { method: "POST", body: lines, headers, signal }));
+/** Starts a write of an index with a body of JSON that is written already, and returns its task. */
+export async function startWrite(index, route, text) {
+  const headers = { "Content-Type": "application/json" };
+  return json(await send(ofIndex(index, `/${route}?wait=false`), { method: "POST", body: text, headers }));
 }
 
 async function json(response) {

@@ -1,13 +1,14 @@
 // The page: keeps its state in the address, and starts the parts.
 
-import { onUnauthorized, request } from "./api.js";
+import { currentKey, onUnauthorized, request, setKey } from "./api.js";
 import { $, ask, show } from "./dom.js";
 import { startPanel } from "./indexes.js";
 import { Search } from "./search.js";
 import { read, write } from "./state.js";
 import { changed, followIndexes, loadIndexes, loadTasks, store, subscribe } from "./store.js";
 import { followTasks } from "./tasks.js";
-import { startUpload } from "./upload.js";
+import { startTheme } from "./theme-button.js";
+import { pickFor, startUpload } from "./upload.js";
 
 let state = read();
 // What was typed before this script ran counts as if it was typed after.
@@ -85,28 +86,38 @@ function listen() {
       if (id === "#first-index") $("#create").open = true;
     });
   }
-  $("#theme").addEventListener("click", nextTheme);
-}
-
-const THEMES = ["auto", "light", "dark"];
-
-function nextTheme() {
-  const now = document.documentElement.dataset.theme ?? "auto";
-  setTheme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
-}
-
-function setTheme(theme) {
-  if (theme === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  localStorage.setItem("selvedge-theme", theme);
-  $("#theme").textContent = `Theme: ${theme}`;
-  document.dispatchEvent(new Event("selvedge-theme"));
+  $("#change-key").addEventListener("click", changeKey);
 }
 
 async function askForKey(wasRefused) {
   $("#key").value = "";
   $("#key-error").textContent = wasRefused ? "The server did not accept this key." : "";
+  show($("#forget-key"), false);
   return (await ask($("#key-dialog"))) ? $("#key").value.trim() : null;
+}
+
+/** Takes another key, or forgets it. The page starts again with what the key allows. */
+async function changeKey() {
+  $("#key").value = "";
+  $("#key-error").textContent = "";
+  show($("#forget-key"), true);
+  const isGiven = await ask($("#key-dialog"));
+  if (!isGiven && $("#key-dialog").returnValue !== "forget") return;
+  setKey(isGiven ? $("#key").value.trim() : null);
+  location.reload();
+}
+
+const ROLE_NOTES = {
+  read: "This API key may search only: what adds, changes or deletes is hidden.",
+  write: "This API key may add and delete passages: what creates or deletes indexes is hidden.",
+};
+
+/** Says why controls are hidden. */
+function drawRole(role) {
+  document.documentElement.dataset.role = role ?? "";
+  $("#role-note").textContent = ROLE_NOTES[role] ?? "";
+  show($("#role-note"), role in ROLE_NOTES);
+  show($("#change-key"), currentKey() !== null);
 }
 
 function drawLive() {
@@ -119,7 +130,7 @@ async function load() {
   show($("#page-error"), false);
   try {
     store.info = await request("GET", "v1/info");
-    document.documentElement.dataset.role = store.info.role ?? "";
+    drawRole(store.info.role);
     changed("info");
     await loadIndexes();
   } catch (error) {
@@ -138,9 +149,10 @@ async function load() {
 }
 
 onUnauthorized(askForKey);
-setTheme(document.documentElement.dataset.theme ?? "auto");
-startPanel(go);
-startUpload(go, () => state.index);
+startTheme($("#theme"));
+startPanel(go, pickFor);
+// On the panel of the indexes no index is in view: only a card, or there being one only, says which is meant.
+startUpload(go, () => (state.view === "search" || store.indexes.size === 1 ? state.index : null));
 if (state.q || state.where) search.writeTexts(state);
 listen();
 drawView();

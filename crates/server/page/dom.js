@@ -34,6 +34,9 @@ export function show(element, isShown) {
   element.hidden = !isShown;
 }
 
+/** Whether a pointer moved: browsers also send its events when the page scrolls below a pointer at rest. */
+export const hasMoved = (event) => event.movementX !== 0 || event.movementY !== 0;
+
 let lastId = 0;
 
 /** Returns an id for `aria-controls` and the like. */

@@ -1,6 +1,6 @@
 // Explanation of a score: the heat map, and the best match of each query token.
 
-import { button, el, newId, setVars, visibleName } from "./dom.js";
+import { button, el, hasMoved, newId, setVars, visibleName } from "./dom.js";
 import { HeatMap } from "./heatmap.js";
 import { counted, percent } from "./numbers.js";
 
@@ -93,7 +93,7 @@ function matchRow(match, at, token, best, largest, point) {
   const pointer = button(tokenView(token), on, { class: "token", onfocus: on, onblur: off });
   return el(
     "tr",
-    { onmouseenter: on, onmouseleave: off },
+    { onmouseenter: (event) => hasMoved(event) && on(), onmouseleave: (event) => hasMoved(event) && off() },
     el("th", { scope: "row" }, pointer),
     el("td", {}, best ? tokenView(best) : ""),
     el("td", { class: "number" }, match.similarity.toFixed(3)),

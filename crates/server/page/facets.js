@@ -1,7 +1,7 @@
 // Keys of the metadata, facets of the results, and the values that a search is narrowed to.
 
 import { button, el, fill, show, visibleName } from "./dom.js";
-import { condition, quotedKey } from "./filter.js";
+import { condition, isOwnKey, quotedKey } from "./filter.js";
 import { count, counted } from "./numbers.js";
 
 /** Number of values of a facet that are shown at first. */
@@ -12,7 +12,9 @@ const isSame = (a, b) => a[0] === b[0] && a[1] === b[1];
 /** Draws a button for each key, which writes it into the filter. */
 export function drawKeys(element, columns, input) {
   const kinds = new Map();
-  for (const { key, kind } of columns) kinds.set(key, [...(kinds.get(key) ?? []), kind]);
+  const keys = columns.map(({ key }) => key);
+  const offered = columns.filter(({ key }) => key !== "sha256" || !isOwnKey(key, keys));
+  for (const { key, kind } of offered) kinds.set(key, [...(kinds.get(key) ?? []), kind]);
   const key = ([name, kindsOfKey]) =>
     button([visibleName(name), el("small", {}, ` ${kindsOfKey.join(", ")}`)], () => insert(input, name), {
       title: `Write ${name} into the filter`,
@@ -30,16 +32,33 @@ function insert(input, key) {
   input.focus();
 }
 
-/** Draws the facets of an answer. `change(facets)` takes the new list of chosen values. */
-export function drawFacets(element, facets, chosen, change) {
+/** Whether the facets were opened or closed by hand; before, they are open where they are beside the results. */
+let isOpenByHand = null;
+const isWide = matchMedia("(min-width: 52.01rem)");
+isWide.addEventListener("change", () => {
+  const details = document.querySelector("#facets details");
+  if (details) details.open = isOpenByHand ?? isWide.matches;
+});
+
+/** Draws the facets of an answer, counted in its best `depth`. `change(facets)` takes the new chosen values. */
+export function drawFacets(element, facets, depth, chosen, change) {
   const used = facets.filter(({ counts }) => counts.length > 0);
-  const wasOpen = element.querySelector("details")?.open;
-  // On a narrow screen the facets would push the results out of sight.
-  const open = wasOpen ?? matchMedia("(min-width: 52rem)").matches;
   const views = used.map((facet) => facetView(facet, chosen, change));
-  const title = el("summary", {}, el("h2", { class: "hint" }, "Narrow the best results"));
-  fill(element, el("details", { open }, title, el("div", {}, views)));
+  const title = el("h2", { class: "hint" }, `Narrow the best ${depth}`);
+  const details = el("details", { open: isOpenByHand ?? isWide.matches });
+  const summary = el("summary", { onclick: () => (isOpenByHand = !details.open) }, title);
+  fill(details, summary, el("div", {}, views));
+  fill(element, details);
   show(element, used.length > 0);
+}
+
+const MAX_PATH = 20;
+
+/** A value that fits its line. Paths are cut at the start, since they differ at the end. */
+function shortValue(value) {
+  const characters = Array.from(visibleName(value));
+  const isLongPath = characters.length > MAX_PATH && characters.includes("/");
+  return isLongPath ? `…${characters.slice(1 - MAX_PATH).join("")}` : characters.join("");
 }
 
 function facetView({ key, counts }, chosen, change) {
@@ -47,7 +66,8 @@ function facetView({ key, counts }, chosen, change) {
     const pair = [key, value];
     const isChosen = chosen.some((other) => isSame(other, pair));
     const toggled = isChosen ? chosen.filter((other) => !isSame(other, pair)) : [...chosen, pair];
-    const label = [el("bdi", {}, visibleName(value)), el("span", { class: "number" }, count(passages))];
+    const shown = el("bdi", { title: visibleName(value) }, shortValue(value));
+    const label = [shown, el("span", { class: "number" }, count(passages))];
     const name = `${key} ${visibleName(value)}, ${counted(passages, "passage")}`;
     const attributes = { "aria-pressed": String(isChosen), "aria-label": name, "data-focus": JSON.stringify(pair) };
     const choose = button(label, () => change(toggled), attributes);

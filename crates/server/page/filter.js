@@ -27,14 +27,35 @@ export function joined(where, facets) {
   return parts.length ? parts.join(" AND ") : undefined;
 }
 
+/** Whether a key is one that this page stores with the parts of files, and that says nothing to search by. */
+export const isOwnKey = (key, keys) => ["part", "sha256"].includes(key) && keys.includes("path");
+
+/** An example of a filter with keys of the index; "" if it has none. */
+export function example(columns) {
+  const keys = columns.map(({ key }) => key);
+  const used = columns.filter(({ key, kind }) => !isOwnKey(key, keys) && ["text", "integer", "float"].includes(kind));
+  const [first] = used;
+  const second = used.find(({ key, kind }) => first && key !== first.key && kind !== first.kind);
+  const shown = ({ key, kind }) => {
+    if (kind !== "text") return `${quotedKey(key)} >= 1`;
+    return key === "path" ? "path LIKE '%.md'" : `${quotedKey(key)} = 'value'`;
+  };
+  return [first, second].filter(Boolean).map(shown).join(" AND ");
+}
+
 const MAX_FACETS = 5;
 const MAX_FACET_VALUES = 2000;
 
 /** Keys whose values group passages: several values, and several passages for most of them. Few values come first. */
 export function facetKeys(columns) {
+  const keys = columns.map(({ key }) => key);
   const groups = columns.filter(
-    ({ kind, values, passages }) =>
-      !["float", "long"].includes(kind) && values > 1 && values <= MAX_FACET_VALUES && 2 * values <= passages,
+    ({ key, kind, values, passages }) =>
+      !isOwnKey(key, keys) &&
+      !["float", "long"].includes(kind) &&
+      values > 1 &&
+      values <= MAX_FACET_VALUES &&
+      2 * values <= passages,
   );
   groups.sort((a, b) => a.values - b.values);
   return [...new Set(groups.map(({ key }) => key))].slice(0, MAX_FACETS);

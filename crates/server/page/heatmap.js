@@ -1,12 +1,17 @@
 // Heat map of the similarities of query tokens and passage tokens. Only the visible part is drawn: a canvas as large as
 // 32 x 512 cells would exceed the limits of some browsers.
 
-import { el, newId, visibleName } from "./dom.js";
+import { el, hasMoved, newId, visibleName } from "./dom.js";
 
 const CELL = 20;
 const ROW_LABEL = 104;
 const COLUMN_LABEL = 88;
 const MAX_LABEL = 14;
+
+const HELP = "Point at a cell, or move with the arrow keys.";
+
+/** Width of the shade over an edge beyond which there is more. */
+const SHADE = 28;
 
 /** Steps of the keys that move the cursor: rows, columns. */
 const STEPS = {
@@ -45,12 +50,13 @@ export class HeatMap {
       { class: "heat", tabindex: 0, role: "application", "aria-describedby": help, "aria-label": "Heat map" },
       this.size,
     );
-    this.help = el("p", { id: help, class: "hint" }, "Point at a cell, or move with the arrow keys.");
+    this.help = el("p", { id: help, class: "hint" }, HELP);
     this.readout = el("output", { class: "readout", "aria-live": "polite" }, " ");
     this.element = el("div", { class: "heat-block" }, this.box, this.readout, this.help);
+    this.resize();
     this.box.addEventListener("scroll", () => this.redraw());
     this.box.addEventListener("pointermove", (event) => this.pointed(event));
-    this.box.addEventListener("pointerleave", () => this.point(null));
+    this.box.addEventListener("pointerleave", () => this.isPointed && this.point(null));
     this.box.addEventListener("keydown", (event) => this.keydown(event));
     new ResizeObserver(() => this.redraw()).observe(this.box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
@@ -72,10 +78,16 @@ export class HeatMap {
     });
   }
 
-  draw() {
+  /** Gives the map its size, which the page needs to scroll to it before it is drawn. Returns its height. */
+  resize() {
     const height = COLUMN_LABEL + this.rows.length * CELL;
     this.size.style.setProperty("width", `${ROW_LABEL + this.columns.length * CELL}px`);
     this.size.style.setProperty("height", `${height}px`);
+    return height;
+  }
+
+  draw() {
+    const height = this.resize();
     const view = { width: this.box.clientWidth, height: Math.min(this.box.clientHeight, height) };
     if (!view.width || !view.height) return;
     const scale = window.devicePixelRatio || 1;
@@ -86,6 +98,15 @@ export class HeatMap {
     const context = this.canvas.getContext("2d");
     context.scale(scale, scale);
     this.paint(context, view, colours(this.box));
+    this.describeScrolling(view);
+  }
+
+  /** Says that there is more than is visible. */
+  describeScrolling(view) {
+    const shown = Math.floor((view.width - ROW_LABEL) / CELL);
+    const all = this.columns.length;
+    const more = shown < all ? ` Scroll sideways: ${shown} of ${all} passage tokens are in view.` : "";
+    if (this.help.textContent !== HELP + more) this.help.textContent = HELP + more;
   }
 
   paint(context, view, colour) {
@@ -101,6 +122,24 @@ export class HeatMap {
     for (const row of rows) for (const column of columns) this.cell(context, row, column, x(column), y(row), colour);
     context.restore();
     this.labels(context, rows, y, columns, x, colour, view);
+    this.shade(context, view, colour);
+  }
+
+  /** Shades the edges beyond which there are more columns. */
+  shade(context, view, colour) {
+    const left = this.box.scrollLeft;
+    const edges = [];
+    if (ROW_LABEL + this.columns.length * CELL - left > view.width + 1) edges.push([view.width, -SHADE]);
+    if (left > 0) edges.push([ROW_LABEL, SHADE]);
+    for (const [edge, width] of edges) {
+      const gradient = context.createLinearGradient(edge, 0, edge + width, 0);
+      gradient.addColorStop(0, colour.ink);
+      gradient.addColorStop(1, "transparent");
+      context.globalAlpha = 0.3;
+      context.fillStyle = gradient;
+      context.fillRect(Math.min(edge, edge + width), 0, SHADE, view.height);
+    }
+    context.globalAlpha = 1;
   }
 
   cell(context, row, column, x, y, colour) {
@@ -148,6 +187,8 @@ export class HeatMap {
   }
 
   pointed(event) {
+    if (!hasMoved(event)) return;
+    this.isPointed = true;
     const box = this.box.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left - ROW_LABEL + this.box.scrollLeft) / CELL);
     const row = Math.floor((event.clientY - box.top - COLUMN_LABEL + this.box.scrollTop) / CELL);
@@ -156,6 +197,7 @@ export class HeatMap {
   }
 
   keydown(event) {
+    this.isPointed = false;
     const step = STEPS[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey || !this.columns.length || !this.rows.length) return;
     event.preventDefault();
@@ -178,6 +220,7 @@ export class HeatMap {
 
   /** Marks a pair from outside, in numbers of the explanation, and scrolls to it. */
   mark(row, column) {
+    this.isPointed = false;
     this.cursor = this.rows.includes(row) && this.columns.includes(column) ? [row, column] : null;
     this.describe();
     if (this.cursor) this.reveal();

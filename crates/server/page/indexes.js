@@ -4,7 +4,7 @@ import { ofIndex, request } from "./api.js";
 import { $, ask, button, el, fill, show, visibleName } from "./dom.js";
 import { bytes, count } from "./numbers.js";
 import { changed, removeIndex, setIndex, store, subscribe } from "./store.js";
-import { TaskList, take } from "./tasks.js";
+import { TaskList, isOpen, take } from "./tasks.js";
 
 /** Languages whose words the server stems. "none" leaves words as they are. */
 const LANGUAGES = (
@@ -20,20 +20,22 @@ const RETRAIN = [
 
 const cards = new Map();
 
-/** Prepares the panel. `go(changes, how)` changes the state of the page. */
-export function startPanel(go) {
+/** Prepares the panel. `go(changes, how)` changes the state of the page, `pickFor(index)` picks files to add. */
+export function startPanel(go, pickFor) {
+  $("#create").addEventListener("toggle", () => $("#create").open && $("#create-name").focus());
   $("#language").append(...LANGUAGES.map((name) => el("option", {}, name)));
   $("#create-form").addEventListener("submit", (event) => {
     event.preventDefault();
     create(event.target);
   });
-  subscribe((what, name) => draw(what, name, go));
-  draw("indexes", null, go);
+  const actions = { go, pickFor };
+  subscribe((what, name) => draw(what, name, actions));
+  draw("indexes", null, actions);
 }
 
-function draw(what, name, go) {
-  if (what === "indexes") drawCards(name, go);
-  else if (what === "tasks") for (const card of cards.values()) card.tasks.draw();
+function draw(what, name, actions) {
+  if (what === "indexes") drawCards(name, actions);
+  else if (what === "tasks") for (const card of cards.values()) card.drawTasks();
   else if (what === "info") drawServer();
 }
 
@@ -45,7 +47,7 @@ function drawServer() {
   show($("#create"), canCreate !== false);
 }
 
-function drawCards(name, go) {
+function drawCards(name, actions) {
   for (const [known, card] of cards) {
     if (!store.indexes.has(known)) {
       card.element.remove();
@@ -54,7 +56,7 @@ function drawCards(name, go) {
   }
   const names = [...store.indexes.keys()].sort();
   for (const each of names) {
-    if (!cards.has(each)) cards.set(each, new Card(each, go));
+    if (!cards.has(each)) cards.set(each, new Card(each, actions));
     if (name === null || name === each) cards.get(each).draw(store.indexes.get(each));
   }
   // Moving an element takes its focus away: cards are moved only if their order is another one.
@@ -89,25 +91,34 @@ export async function createIndex(body) {
 
 /** Statistics, actions and tasks of one index. */
 class Card {
-  constructor(name, go) {
+  constructor(name, { go, pickFor }) {
     this.name = name;
     this.state = el("span", { class: "state" });
     this.facts = el("dl", { class: "facts" });
     this.error = el("p", { class: "error", role: "alert" });
+    this.broken = el("p", { class: "error" });
     this.tasks = new TaskList(name);
     const title = el("h2", { dir: "auto" }, visibleName(name));
     const retrain = el("select", {}, RETRAIN.map(([value, label]) => el("option", { value }, label)));
     const compact = button("Compact", () => this.compact(retrain.value));
+    const search = () => go({ view: "search", index: name, facets: [] }, "push");
+    this.search = button("Search", search, { class: "main" });
+    this.add = button("Add files", () => pickFor(name), { class: "needs-write" });
+    const empty = "It has no passages yet. Files can be dropped anywhere on this page, or onto this box.";
+    this.hint = el("p", { class: "hint needs-write" }, empty);
     this.element = el(
       "article",
-      { class: "card index-card" },
+      { class: "card index-card", "data-index": name },
       el("header", {}, title, this.state),
       this.facts,
+      this.broken,
+      this.hint,
       el(
         "p",
         { class: "row" },
-        button("Search", () => go({ view: "search", index: name, facets: [] }, "push"), { class: "main" }),
-        el("span", { class: "group needs-write" }, compact, compactChoice(retrain)),
+        this.search,
+        this.add,
+        (this.compaction = el("span", { class: "group needs-write" }, compact, compactChoice(retrain))),
         button("Delete", () => this.delete(), { class: "danger needs-admin" }),
       ),
       this.error,
@@ -116,26 +127,39 @@ class Card {
   }
 
   draw(index) {
-    this.state.textContent = index.state;
+    const isEmpty = index.state === "empty";
+    for (const each of [this.search, this.compaction]) show(each, !isEmpty);
+    this.add.classList.toggle("main", isEmpty);
+    Object.assign(this, { isEmpty, indexState: index.state });
+    this.broken.textContent = index.error ?? "";
     const waiting = index.waiting_writes ? `${count(index.waiting_writes)} waiting` : null;
     const perVector = Number.isFinite(index.bytes_per_vector) ? index.bytes_per_vector.toFixed(1) : null;
     const facts = [
-      ["Passages", count(index.passages)],
+      ["Passages", isEmpty ? null : count(index.passages)],
       ["Deleted", index.deleted ? count(index.deleted) : null],
-      ["Tokens", count(index.tokens)],
-      ["Size", bytes(index.bytes)],
+      ["Tokens", isEmpty ? null : count(index.tokens)],
+      ["Size", isEmpty ? null : bytes(index.bytes)],
       ["Bytes per vector", perVector],
       ["Bits per dimension", index.nbits],
       ["Dimensions", index.dim],
-      ["Centroids", index.centroids && count(index.centroids)],
-      ["Segments", count(index.segments)],
-      ["Generation", count(index.generation)],
+      ["Centroids", index.centroids ? count(index.centroids) : null],
+      ["Segments", isEmpty ? null : count(index.segments)],
+      ["Generation", isEmpty ? null : count(index.generation)],
       ["Model", index.model],
       ["Language", index.language],
       ["Writes", waiting],
     ].filter(([, value]) => value !== null && value !== undefined && value !== "");
     fill(this.facts, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, visibleName(value)))));
+    this.drawTasks();
+  }
+
+  drawTasks() {
     this.tasks.draw();
+    const isFilled = [...store.tasks.values()].some(
+      (task) => task.index === this.name && task.kind === "add" && isOpen(task),
+    );
+    this.state.textContent = this.isEmpty && isFilled ? "is being filled" : (this.indexState ?? "");
+    show(this.hint, Boolean(this.isEmpty) && !isFilled);
   }
 
   async compact(retrain) {

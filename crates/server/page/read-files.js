@@ -1,11 +1,17 @@
-// Files and folders that were dropped or chosen, as documents: one line of JSON each.
+// Files and folders that were dropped or chosen, and the passages in them.
+
+import { BadLine, documentOf } from "./json-lines.js";
 
 /** Length of a part of a text file, in UTF-16 units. */
 const PART = 1200;
 /** Files above this size are no texts to read as a whole. */
 const MAX_TEXT_BYTES = 32e6;
 
-const isSkippedFolder = (name) => name.startsWith(".") || name === "node_modules";
+/** Returns why a folder is skipped, if it is. */
+function skipReason(name) {
+  if (name.startsWith(".")) return "a hidden folder";
+  return name === "node_modules" ? "a folder of packages" : null;
+}
 
 /**
  * Starts to collect what a drop holds. The entries must be taken before the event ends, so this part is not async;
@@ -32,8 +38,8 @@ async function walk(entry, found) {
     if (entry.isFile) {
       const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
       found.files.push({ path, file });
-    } else if (isSkippedFolder(entry.name)) {
-      found.skipped.push({ path, reason: "a hidden folder, or one of packages" });
+    } else if (skipReason(entry.name)) {
+      found.skipped.push({ path, reason: skipReason(entry.name) });
     } else {
       for (const child of await children(entry)) await walk(child, found);
     }
@@ -53,32 +59,42 @@ async function children(entry) {
   }
 }
 
-/** Takes the files of a file picker; those of a folder have a path. */
+/** Takes the files of a file picker; those of a folder have a path. A folder that is skipped is named once. */
 export function collectPicked(list) {
   const found = { files: [], skipped: [] };
+  const skipped = new Map();
   for (const file of list) {
     const path = file.webkitRelativePath || file.name;
     const folders = path.split("/").slice(0, -1);
-    if (folders.some(isSkippedFolder)) found.skipped.push({ path, reason: "in a hidden folder, or one of packages" });
+    const at = folders.findIndex(skipReason);
+    if (at >= 0) skipped.set(folders.slice(0, at + 1).join("/"), skipReason(folders[at]));
     else found.files.push({ path, file });
   }
+  found.skipped = [...skipped].map(([path, reason]) => ({ path, reason }));
   return found;
 }
 
+/** Whether each line of a file is a passage, with an id of its own. */
+export const isOfLines = (path) => /\.(jsonl|ndjson|tsv)$/i.test(path);
+
 /**
- * Yields the documents of a file as `{json, place}`, and `{error, place}` for what is no document. `onRead(bytes)` is
- * told how far the file was read.
+ * Yields the documents of a file of lines as `{json, isEmbedded, place}`, and `{error, place}` for a line that is none.
+ * `onRead(bytes)` is told how far the file was read.
  */
-export async function* documents({ path, file }, onRead) {
-  const name = path.toLowerCase();
-  if (name.endsWith(".jsonl") || name.endsWith(".ndjson")) yield* jsonLines(path, file, onRead);
-  else if (name.endsWith(".tsv")) yield* tableLines(path, file, onRead);
-  else yield* textParts(path, file, onRead);
+export async function* lineDocuments({ path, file }, onRead) {
+  if (/\.tsv$/i.test(path)) yield* tableLines(path, file, onRead);
+  else yield* jsonLines(path, file, onRead);
 }
 
 async function* jsonLines(path, file, onRead) {
   for await (const { text, place } of lines(path, file, onRead)) {
-    if (text.trim() !== "") yield { json: text.trim(), place };
+    if (text.trim() === "") continue;
+    try {
+      yield { ...documentOf(text.trim()), place };
+    } catch (error) {
+      if (!(error instanceof BadLine)) throw error;
+      yield { place, error: error.message };
+    }
   }
 }
 
@@ -121,17 +137,27 @@ async function* lines(path, file, onRead) {
 /** A file that holds no text. */
 export class NotText extends Error {}
 
-async function* textParts(path, file, onRead) {
+/**
+ * Reads a text file as `{sha256, documents: [{json, place}]}`. The hash is that of its bytes; `null` where the browser
+ * computes none, on pages that came without encryption from another machine.
+ */
+export async function textDocuments({ path, file }) {
   if (file.size > MAX_TEXT_BYTES) throw new NotText("it is too large for a text");
-  const text = decoded(new Uint8Array(await file.arrayBuffer()));
-  onRead(file.size);
-  let part = 0;
-  for (const piece of split(text)) {
-    part += 1;
-    const document = { id: `${path}#${part}`, text: piece, metadata: { path, part } };
-    yield { json: JSON.stringify(document), place: document.id };
-  }
+  const data = new Uint8Array(await file.arrayBuffer());
+  const parts = split(decoded(data));
+  const sha256 = crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", data)) : null;
+  const documents = parts.map((text, at) => {
+    const metadata = { path, part: at + 1, ...(sha256 && { sha256 }) };
+    const id = partId(path, at + 1);
+    return { json: JSON.stringify({ id, text, metadata }), place: id };
+  });
+  return { sha256, documents };
 }
+
+/** Id of a part of a text file. */
+export const partId = (path, part) => `${path}#${part}`;
+
+const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 function decoded(data) {
   if (data.includes(0)) throw new NotText("it is binary: it contains a zero byte");

@@ -1,11 +1,19 @@
 // The list of results: one article for each passage that was found.
 
-import { explanationView } from "./explain.js";
 import { ofIndex, request } from "./api.js";
+import { deletePassage } from "./deleting.js";
+import { explanationView } from "./explain.js";
+import { isOwnKey } from "./filter.js";
+import { noteOfMode } from "./modes.js";
+import { queryWords } from "./query-words.js";
 import { button, el, fill, newId, show, visibleName } from "./dom.js";
+import { percent } from "./numbers.js";
 import { Characters, bestParts, tinted } from "./text.js";
 
-/** Makes the article of a hit. `search` is `{index, query}`; `narrow(key, value)` restricts the search. */
+/**
+ * Makes the article of a hit. `search` is `{index, query, mode, language, best, deleted}`: `best` is the MaxSim of the
+ * best hit, and `deleted(id, answer)` is told of a deletion. `narrow(key, value)` restricts the search.
+ */
 export function hitView(hit, rank, search, narrow) {
   const view = new HitView(hit, search);
   const id = newId("hit");
@@ -20,7 +28,8 @@ export function hitView(hit, rank, search, narrow) {
       el("span", { class: "score", title: "Score of the passage" }, scoreText(hit.score)),
     ),
     view.text,
-    el("footer", {}, view.buttons, chips(hit.metadata ?? {}, narrow)),
+    el("footer", {}, view.buttons, chips(hit, narrow), view.remove),
+    view.error,
     view.panel,
   );
   return el("li", {}, article);
@@ -34,6 +43,7 @@ function keydown(event, view) {
   const item = event.currentTarget.closest("li");
   const neighbours = { ArrowDown: item.nextElementSibling, ArrowUp: item.previousElementSibling };
   if (event.key === "Enter") view.toggle();
+  else if (event.key === "ArrowUp" && !neighbours.ArrowUp) document.querySelector("#query").focus();
   else if (neighbours[event.key]) neighbours[event.key].querySelector(".hit").focus();
   else return;
   event.preventDefault();
@@ -47,18 +57,31 @@ class HitView {
     this.explanation = hit.explanation ?? null;
     this.characters = new Characters(hit.text ?? "");
     this.isWhole = false;
+    this.isFull = Boolean(hit.explanation?.similarities?.length);
     this.text = el("div", { class: "text", dir: "auto" });
     this.panel = el("div", { class: "why", id: newId("why"), hidden: true });
     const isOpen = { "aria-expanded": "false", "aria-controls": this.panel.id };
     this.whyButton = button("Why?", () => this.toggle(), isOpen);
     this.allButton = button("Show all", () => this.showWhole(!this.isWhole));
+    this.remove = button("Delete", () => this.delete(), { class: "quiet needs-write" });
     this.buttons = el("span", { class: "buttons" }, this.whyButton, this.allButton);
+    this.error = el("p", { class: "error", role: "alert" });
     this.draw();
     show(this.allButton, this.text.classList.contains("is-cut"));
   }
 
+  /** Words to tint: those of the query in a search for words, else those that matched. */
   get words() {
+    const { mode, query, language } = this.search;
+    if (mode === "lexical") return (this.queryWords ??= queryWords(this.hit.text ?? "", query, language));
     return this.explanation?.words ?? [];
+  }
+
+  /** Part of the full tint: a hit that is weak beside the best one looks weak. */
+  get strength() {
+    const { mode, best } = this.search;
+    const score = this.explanation?.score;
+    return mode !== "lexical" && best > 0 && Number.isFinite(score) ? Math.max(0, Math.min(1, score / best)) : 1;
   }
 
   parts() {
@@ -72,8 +95,14 @@ class HitView {
     const parts = this.parts();
     // Line breaks would make a part of a text as tall as the whole.
     this.text.classList.toggle("is-cut", parts.length > 1 || parts[0][1] - parts[0][0] < this.characters.length);
-    fill(this.text, tinted(this.characters, parts, this.words, tokens));
+    fill(this.text, this.tinted(parts, tokens));
     if (this.hit.text === "") fill(this.text, el("em", {}, "This passage has no text."));
+  }
+
+  tinted(parts, tokens) {
+    const isLexical = this.search.mode === "lexical";
+    const title = (word) => (isLexical ? "A word of the query" : `${percent(word.share)} of the score`);
+    return tinted(this.characters, parts, this.words, { tokens, strength: this.strength, title });
   }
 
   showWhole(isWhole) {
@@ -82,33 +111,60 @@ class HitView {
     this.draw();
   }
 
-  /** Opens or closes the explanation. The whole text is shown with it, so that every token can be pointed at. */
+  /** Opens or closes the explanation. The heat map comes into view; the text stays as short as it was. */
   async toggle() {
     const isOpen = this.panel.hidden;
     show(this.panel, isOpen);
     this.whyButton.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen && !this.explanation) await this.load();
-    if (isOpen && this.explanation && !this.panel.firstChild) {
+    if (isOpen && !this.isFull) await this.load();
+    if (isOpen && this.isFull && !this.panel.firstChild) {
+      const note = noteOfMode(this.search.mode);
+      this.panel.append(...(note ? [el("p", { class: "note" }, note)] : []));
       this.panel.append(explanationView(this.explanation, this.text));
     }
-    this.showWhole(isOpen);
+    this.draw();
+    if (isOpen && !this.panel.hidden) this.reveal();
+  }
+
+  reveal() {
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    (this.panel.querySelector(".heat-block") ?? this.panel).scrollIntoView({ block: "nearest", behavior });
   }
 
   async load() {
     const { index, query } = this.search;
     this.panel.textContent = "Loading the explanation.";
     try {
-      this.explanation = await request("POST", ofIndex(index, "/explain"), { query, id: this.hit.id });
+      const answer = await request("POST", ofIndex(index, "/explain"), { query, id: this.hit.id });
+      const isSame = answer.text === null || answer.text === undefined || answer.text === (this.hit.text ?? "");
+      if (!isSame) throw new Error("the passage has changed since this search. Search again.");
+      this.explanation = answer;
+      this.isFull = true;
       fill(this.panel);
     } catch (error) {
       fill(this.panel, el("p", { class: "error", role: "alert" }, `No explanation: ${error.message}`));
     }
   }
+
+  async delete() {
+    const { id } = this.hit;
+    this.error.textContent = "";
+    try {
+      const answer = await deletePassage(this.search.index, id);
+      if (answer === null) return;
+      this.text.closest("li").remove();
+      this.search.deleted(id, answer);
+    } catch (error) {
+      this.error.textContent = `The passage was not deleted. ${error.message}`;
+    }
+  }
 }
 
 /** Metadata as chips. Simple values narrow the search when they are clicked; others are shown as JSON. */
-function chips(metadata, narrow) {
-  const entries = Object.entries(metadata).filter(([, value]) => value !== null);
+function chips({ metadata }, narrow) {
+  const all = Object.entries(metadata ?? {}).filter(([, value]) => value !== null);
+  const keys = all.map(([key]) => key);
+  const entries = all.filter(([key]) => !isOwnKey(key, keys));
   if (entries.length === 0) return null;
   const chip = ([key, value]) => {
     // The columns of an index compare texts up to this length.

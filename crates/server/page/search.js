@@ -1,16 +1,18 @@
 // The search: reads the form, asks the server, and shows what it found.
 
 import { ApiError, isAbort, ofIndex, request } from "./api.js";
-import { $, el, fill, button, show } from "./dom.js";
+import { $, button, el, fill, show, visibleName } from "./dom.js";
+import { deleteMatching } from "./deleting.js";
 import { drawFacets, drawKeys, drawNarrowed } from "./facets.js";
-import { facetKeys, joined } from "./filter.js";
+import { example, facetKeys, joined } from "./filter.js";
 import { funnel } from "./funnel.js";
+import { drawModes, ranking, startModes } from "./modes.js";
 import { counted } from "./numbers.js";
 import { hitView } from "./results.js";
 import { store, subscribe } from "./store.js";
 
 const TYPING_PAUSE_MS = 250;
-/** Explanations tint the matched words. They are large, so that longer lists load one only when it is opened. */
+/** Explanations tint the matched words. They take a while, so that longer lists load one only when it is opened. */
 const MAX_EXPLAINED = 20;
 const FACET_DEPTH = 100;
 
@@ -43,9 +45,14 @@ export class Search {
     $("#search").addEventListener("submit", enter);
     $("#index").addEventListener("change", () => this.go({ index: $("#index").value, facets: [] }, "push"));
     $("#k").addEventListener("change", () => this.go({ k: Number($("#k").value) }, "push"));
-    for (const mode of document.getElementsByName("mode")) {
-      mode.addEventListener("change", () => this.go({ mode: mode.value }, "push"));
-    }
+    startModes((changes) => this.go(changes, "push"));
+    $("#query").addEventListener("keydown", (event) => {
+      const first = event.key === "ArrowDown" && $("#results .hit");
+      if (!first) return;
+      event.preventDefault();
+      first.focus();
+    });
+    $("#delete-found").addEventListener("click", () => this.deleteFound());
     $("#more").addEventListener("click", () => this.more());
   }
 
@@ -67,10 +74,10 @@ export class Search {
   }
 
   fillForm() {
-    const { mode, k } = this.state;
-    for (const radio of document.getElementsByName("mode")) radio.checked = radio.value === mode;
-    $("#k").value = String(k);
+    drawModes(this.state);
+    $("#k").value = String(this.state.k);
     this.fillIndexes();
+    show($("#delete-found-row"), joined(this.state.where, this.state.facets) !== undefined);
     drawNarrowed($("#narrowed"), this.state.facets, (facets) => this.go({ facets }, "push"));
   }
 
@@ -115,6 +122,7 @@ export class Search {
     this.columns = columns;
     this.columnsOf = `${index}\n${generation}`;
     drawKeys($("#keys"), columns, $("#where"));
+    $("#where").placeholder = example(columns);
   }
 
   async run() {
@@ -126,6 +134,7 @@ export class Search {
     try {
       const known = store.indexes.get(index);
       if (known?.state === "empty") return this.empty(index);
+      if (known?.state === "broken") return this.broken(known);
       await this.loadColumns(index, controller.signal);
       if (q.trim()) await this.search(controller.signal);
       else this.clear();
@@ -146,8 +155,14 @@ export class Search {
     const focused = focusedPart();
     this.clear();
     this.shown = { ...search, body, generation: answer.generation, cursor: answer.cursor, hits: 0 };
+    this.shown.mode = this.state.mode;
+    this.shown.language = store.indexes.get(search.index)?.language ?? null;
+    this.shown.best = bestScore(answer.hits);
+    this.shown.deleted = (id, deletion) => this.hitDeleted(id, deletion);
+    fill($("#warnings"), (answer.warnings ?? []).map((warning) => el("p", {}, warning)));
     fill($("#funnel"), funnel(answer, store.indexes.get(search.index), browserUs));
-    drawFacets($("#facets"), answer.facets ?? [], this.state.facets, (facets) => this.go({ facets }, "push"));
+    const narrow = (facets) => this.go({ facets }, "push");
+    drawFacets($("#facets"), answer.facets ?? [], FACET_DEPTH, this.state.facets, narrow);
     this.append(answer);
     restoreFocus(focused);
     const now = store.indexes.get(search.index);
@@ -159,15 +174,14 @@ export class Search {
     return {
       query,
       k,
-      mode: mode === "exact" ? "maxsim" : mode,
-      exact: mode === "exact",
+      ...ranking(this.state),
       where: joined(where, facets),
       facets: facetKeys(this.columns),
       facet_depth: FACET_DEPTH,
       text: true,
       metadata: true,
       snippet: 300,
-      explain: k <= MAX_EXPLAINED,
+      explain: k <= MAX_EXPLAINED && mode !== "lexical" ? "words" : false,
     };
   }
 
@@ -180,6 +194,29 @@ export class Search {
     show($("#results-title"), this.shown.hits > 0);
     show($("#more"), this.shown.cursor !== null);
     $("#count").textContent = this.shown.hits ? counted(this.shown.hits, "result") : this.nothing();
+  }
+
+  /** A result that was deleted leaves the list. The generation is of this page's own making: it is not announced. */
+  hitDeleted(id, { generation }) {
+    if (!this.shown) return;
+    this.shown.hits -= 1;
+    this.shown.generation = Math.max(this.shown.generation, generation);
+    $("#count").textContent = this.shown.hits ? counted(this.shown.hits, "result") : "No results are left.";
+    this.notice("deleted", `“${visibleName(id)}” was deleted.`, false);
+    ($("#results .hit") ?? $("#query")).focus({ preventScroll: true });
+  }
+
+  async deleteFound() {
+    const { index, where, facets } = this.state;
+    try {
+      const answer = await deleteMatching(index, joined(where, facets));
+      if (answer === null) return;
+      await this.run();
+      if (this.shown) this.shown.generation = Math.max(this.shown.generation, answer.generation);
+      this.notice("deleted", `${counted(answer.deleted, "passage")} deleted.`, false);
+    } catch (error) {
+      this.failed(error, "Nothing was deleted.");
+    }
   }
 
   nothing() {
@@ -215,7 +252,7 @@ export class Search {
     $("#notice button").focus();
   }
 
-  failed(error) {
+  failed(error, what = "The search failed.") {
     this.clear();
     if (/FILTER|WHERE/.test(error.code ?? "")) {
       $("#where-error").textContent = error.message;
@@ -225,7 +262,7 @@ export class Search {
     } else if (error.code === "INDEX_NOT_FOUND") {
       this.notice("failed", `There is no index “${this.state.index}”. Choose another one.`, false);
     } else {
-      this.notice("failed", `The search failed. ${error.message}`);
+      this.notice("failed", `${what} ${error.message}`);
     }
   }
 
@@ -234,15 +271,26 @@ export class Search {
     this.notice("empty", `The index “${index}” has no documents yet. Drop files here to add some.`, false);
   }
 
+  broken({ name, error }) {
+    this.clear();
+    this.notice("failed", `The index “${name}” cannot be opened. ${error ?? ""}`, false);
+  }
+
   clear() {
     this.shown = null;
     this.notice("", null);
     $("#where-error").textContent = "";
     $("#where").removeAttribute("aria-invalid");
     // The facets are hidden only: whether they are open outlasts a search.
-    for (const id of ["#results", "#funnel", "#count"]) fill($(id));
+    for (const id of ["#results", "#funnel", "#count", "#warnings"]) fill($(id));
     for (const id of ["#facets", "#more", "#results-title"]) show($(id), false);
   }
+}
+
+/** MaxSim of the best of some hits, to which tints are scaled; null without explanations. */
+function bestScore(hits) {
+  const scores = hits.map(({ explanation }) => explanation?.score).filter(Number.isFinite);
+  return scores.length ? Math.max(...scores) : null;
 }
 
 /** Returns the name of the focused part of the old results: "" for one without a name, null if none is focused. */

@@ -27,8 +27,22 @@ function followMore() {
   for (const task of open.slice(0, MAX_STREAMS - followed.size)) follow(task.id);
 }
 
-/** Waits before a stream that ended early is opened again. */
-const pause = () => new Promise((resolve) => setTimeout(resolve, 2000));
+const REOPEN_MS = 2000;
+const POLL_MS = 300;
+const MAX_FAILURES = 10;
+
+/** Waits for a time, or until a signal is aborted. */
+function pause(signal, ms) {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  });
+}
 
 async function follow(id) {
   followed.add(id);
@@ -37,15 +51,48 @@ async function follow(id) {
     // The stream may have been cut before the end.
     if (isOpen(store.tasks.get(id))) {
       take(await request("GET", pathOf(id), undefined, { quiet: true }));
-      await pause();
+      await pause(null, REOPEN_MS);
     }
   } catch (error) {
     // A task that the server no longer knows would be followed forever.
     if (error.status === 404) store.tasks.delete(id);
-    await pause();
+    await pause(null, REOPEN_MS);
   }
   followed.delete(id);
   changed("tasks");
+}
+
+/**
+ * Asks for a task again and again until it ends, and returns it; `onChange(task)` is told each answer. Once `signal` is
+ * aborted, the task is cancelled: how it ended is what the server says.
+ */
+export async function untilEnd(task, signal, onChange) {
+  let isCancelled = false;
+  let failures = 0;
+  followed.add(task.id);
+  try {
+    for (;;) {
+      take(task);
+      onChange(task);
+      if (!isOpen(task)) return task;
+      try {
+        if (signal.aborted && !isCancelled) {
+          task = (await request("DELETE", pathOf(task.id))) ?? task;
+          isCancelled = true;
+        } else {
+          await pause(signal.aborted ? null : signal, POLL_MS * (1 + failures));
+          if (!signal.aborted || isCancelled) task = await request("GET", pathOf(task.id));
+        }
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        if (![0, 429, 503].includes(error.status) || failures > MAX_FAILURES) throw error;
+      }
+    }
+  } finally {
+    followed.delete(task.id);
+    changed("tasks");
+  }
 }
 
 export function take(task) {
@@ -94,6 +141,19 @@ export class TaskList {
   }
 }
 
+/** Stage of a task, and how far it is: "encode, 12 of 40 passages". */
+export function stageText({ stage, unit, done, total }) {
+  if (!stage) return "";
+  if (!(total > 0)) return done > 0 ? `${stage}, ${count(done)} ${unit ?? ""}` : stage;
+  return `${stage}, ${count(done)} of ${count(total)} ${unit ?? ""}`;
+}
+
+/** Sets a bar to the stage of a task. Without a value the bar shows that something goes on, and not how much. */
+export function setProgress(bar, task) {
+  if (task?.total > 0) Object.assign(bar, { max: task.total, value: task.done });
+  else bar.removeAttribute("value");
+}
+
 class TaskRow {
   constructor(id) {
     this.text = el("span", {});
@@ -104,14 +164,10 @@ class TaskRow {
   }
 
   draw(task) {
-    const isCounted = task.total > 0;
-    const amount = isCounted ? `, ${count(task.done)} of ${count(task.total)} ${task.unit ?? ""}` : "";
-    const stage = isOpen(task) && task.stage ? `: ${task.stage}` : "";
-    fill(this.text, el("b", {}, task.kind), ` ${task.state}${stage}${isOpen(task) ? amount : ""}`);
+    const stage = isOpen(task) && stageText(task) ? `: ${stageText(task)}` : "";
+    fill(this.text, el("b", {}, task.kind), ` ${task.state}${stage}`);
     this.progress.setAttribute("aria-label", `Progress of ${task.kind}`);
-    // Without a value the bar shows that something goes on, and not how much.
-    if (isCounted) Object.assign(this.progress, { max: task.total, value: task.done });
-    else this.progress.removeAttribute("value");
+    setProgress(this.progress, task);
     show(this.progress, isOpen(task));
     show(this.cancel, isOpen(task));
     this.error.textContent = errorText(task.error);

@@ -1,7 +1,6 @@
 // Texts with their matched words. The server counts characters as Unicode code points; JavaScript counts UTF-16 units.
 
 import { el, withoutControls } from "./dom.js";
-import { percent } from "./numbers.js";
 
 /** Texts up to this number of characters are shown whole. */
 const WHOLE = 520;
@@ -79,13 +78,21 @@ function merged(parts) {
   return kept;
 }
 
-/** Returns the nodes of some parts of a text: words in the tint of their share, tokens to be found by their number. */
-export function tinted(characters, parts, words, tokens = []) {
+/**
+ * Returns the nodes of some parts of a text: words in the tint of their share times `strength`, with `title(word)`;
+ * tokens to be found by their number.
+ */
+export function tinted(characters, parts, words, { tokens = [], strength = 1, title }) {
   const nodes = [];
   const largest = Math.max(...words.map((word) => word.share), Number.MIN_VALUE);
+  const mark = (word) => {
+    // The square root keeps words with a small share visible beside one with a large share.
+    const tint = strength * Math.sqrt(Math.min(1, word.share / largest));
+    return { title: title(word), "data-start": word.start, "data-end": word.end, vars: { tint: tint.toFixed(3) } };
+  };
   for (const [start, end] of parts) {
     if (start > 0) nodes.push(cut());
-    nodes.push(...range(characters, start, end, words, tokens, largest));
+    nodes.push(...range(characters, start, end, words, tokens, mark));
   }
   if (parts.at(-1)?.[1] < characters.length) nodes.push(cut());
   return nodes;
@@ -94,7 +101,7 @@ export function tinted(characters, parts, words, tokens = []) {
 const cut = () => el("span", { class: "cut" }, " … ");
 
 /** Cuts a range at every boundary of a word or token, so that marks of both lie side by side. */
-function range(characters, start, end, words, tokens, largest) {
+function range(characters, start, end, words, tokens, mark) {
   const nodes = [];
   const spans = [...words.filter((word) => word.share > 0), ...tokens];
   const bounds = new Set([start, end]);
@@ -105,16 +112,13 @@ function range(characters, start, end, words, tokens, largest) {
   for (let i = 0; i + 1 < sorted.length; i += 1) {
     const covers = (span) => span.start <= sorted[i] && span.end >= sorted[i + 1];
     const text = withoutControls(characters.slice(sorted[i], sorted[i + 1]));
-    nodes.push(piece(text, words.find((word) => word.share > 0 && covers(word)), tokens.find(covers), largest));
+    nodes.push(piece(text, words.find((word) => word.share > 0 && covers(word)), tokens.find(covers), mark));
   }
   return nodes;
 }
 
-function piece(text, word, token, largest) {
+function piece(text, word, token, mark) {
   const number = token ? { "data-token": token.number } : {};
-  if (!word) return token ? el("span", number, text) : document.createTextNode(text);
-  const title = `${percent(word.share)} of the score`;
-  // The square root keeps words with a small share visible beside one with a large share.
-  const tint = Math.sqrt(Math.min(1, word.share / largest)).toFixed(3);
-  return el("mark", { title, "data-start": word.start, "data-end": word.end, vars: { tint }, ...number }, text);
+  if (word) return el("mark", { ...mark(word), ...number }, text);
+  return token ? el("span", number, text) : document.createTextNode(text);
 }

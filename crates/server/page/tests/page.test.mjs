@@ -7,8 +7,10 @@ import fs from "node:fs";
 import path from "node:path";
 import { accessible, assert, beforeEach, check, drop, equal, fitsWidth } from "./browser.mjs";
 import { launch, screenshot, summary, watch } from "./browser.mjs";
+import * as adding from "./adding.mjs";
 import * as corpus from "./corpus.mjs";
 import * as rare from "./rare.mjs";
+import * as results from "./results.mjs";
 
 const base = new URL(process.argv[2] ?? "http://127.0.0.1:8080").href;
 const name = `page-test-${process.pid}`;
@@ -58,13 +60,13 @@ await check("dropping a folder creates an index and fills it", async () => {
   await page.locator("#live[data-live=true]").waitFor();
   await drop(page, [folder]);
   await page.locator("#upload-dialog[open]").waitFor();
-  await page.selectOption("#upload-index", "");
+  await page.selectOption("#upload-index", "+");
   equal(await page.inputValue("#upload-name"), name, "name that the page offers");
   await page.click("#upload-ok");
   await page.getByRole("button", { name: `Search ${name}` }).waitFor({ timeout: 120000 });
   const dock = await page.locator("#dock").textContent();
-  assert(/2 failed/.test(dock), `a line without an id and one without a tab fail: ${dock}`);
-  assert(/3 skipped/.test(dock), `a hidden folder, a binary file and one in Latin-1 are skipped: ${dock}`);
+  assert(/2 passages refused/.test(dock), `a line without an id and one without a tab fail: ${dock}`);
+  assert(/3 files or folders skipped/.test(dock), `a hidden folder, a binary file and one in Latin-1 are skipped: ${dock}`);
   await accessible(page);
 });
 
@@ -220,6 +222,8 @@ await check("filter: keys are offered, conditions hold, mistakes are named", asy
   equal(await page.locator(".hit").count(), 0, "results of a filter with a mistake");
 });
 
+await results.checks({ page, open, searchRoute });
+
 await check("Enter on a result explains it", async () => {
   await open({ q: "how does an edge keep cloth from fraying" });
   await page.locator("#query").focus();
@@ -288,6 +292,7 @@ await check("more results are loaded", async () => {
 });
 
 await rare.checks({ page, base, name, open, searchRoute });
+await adding.checks({ page, base, name, open, api });
 
 await check("a change of the index is announced", async () => {
   await open({ q: "wool cloth" });
@@ -324,6 +329,8 @@ await check("dark colours", async () => {
   equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "theme after a reload");
   await page.locator(".hit").first().getByRole("button", { name: "Why?" }).click();
   await page.locator(".heat canvas").waitFor();
+  // Without an animation that goes on.
+  await page.waitForTimeout(600);
   await page.evaluate(() => scrollTo(0, 0));
   await screenshot(page, "results-dark");
   await accessible(page);

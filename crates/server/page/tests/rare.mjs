@@ -46,7 +46,7 @@ const busyServer = ({ page, open, name }) =>
     await open();
     await page.locator("#live[data-live=true]").waitFor();
     let tries = 0;
-    await page.route(/\/bulk$/, (route) => {
+    await page.route(/\/documents\?wait=false$/, (route) => {
       tries += 1;
       if (tries > 1) return route.continue();
       return route.fulfill(failure(429, "RATE_LIMITED", "busy", { "Retry-After": "1" }));
@@ -56,7 +56,7 @@ const busyServer = ({ page, open, name }) =>
     await page.click("#upload-ok");
     await page.getByRole("button", { name: `Search ${name}` }).waitFor();
     equal(tries, 2, "tries");
-    assert(/^1 document added/.test(await page.locator("#dock").textContent()), "the document was not added");
+    assert(/^1 passage added/.test(await page.locator("#dock").textContent()), "the document was not added");
     await page.unrouteAll();
   });
 
