@@ -74,8 +74,8 @@ impl Snippet {
         Self::of_weights(text, chars, weighted.filter(|(span, weight)| !span.is_empty() && *weight > 0.0).collect())
     }
 
-    /// Returns the window of `chars` characters with the most words of a query, which are at `spans`. A word that occurs
-    /// again adds little.
+    /// Returns the window of `chars` characters with the most words of a query, which are at `spans`. A word that
+    /// occurs again adds little.
     pub(crate) fn of_words(text: &str, chars: usize, spans: &[Range<usize>]) -> Self {
         let mut seen = HashSet::new();
         let mut weight = |span: &Range<usize>| if seen.insert(text[span.clone()].to_lowercase()) { 1.0 } else { 0.1 };

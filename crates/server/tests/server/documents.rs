@@ -287,7 +287,7 @@ fn dimensions_are_limited() {
     assert_eq!(server.send("POST", "/v1/indexes/i/documents", "application/octet-stream", &body).0, 400);
 }
 
-/// Of equal embeddings, k-means makes few centroids, however often.
+/// K-means makes few centroids of equal embeddings, however often it runs.
 #[test]
 fn an_index_that_no_codec_fits_is_left_alone() {
     let server = Server::start();
