@@ -231,8 +231,8 @@ fn connections_without_a_request_are_closed() {
 fn clients_that_do_not_read_are_cut_off() {
     let server = Server::with(|config| (config.max_connections, config.timeout_ms) = (2, 500));
     server.ok("/v1/indexes", json!({"name": "i"}));
-    let documents: Vec<_> =
-        (0..20).map(|n| json!({"id": n.to_string(), "text": format!("{n} {}", "x".repeat(1 << 20))})).collect();
+    let note = "x".repeat(1 << 20);
+    let documents: Vec<_> = (0..20).map(|n| json!({"id": n.to_string(), "text": "x", "note": note})).collect();
     server.ok("/v1/indexes/i/documents", json!({"documents": documents}));
     let body = json!({"query": "x", "k": 20}).to_string();
     let request = format!(
