@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use selvedge_backend::Cpu;
 use selvedge_index::{Check, Document, Index, Limits, ManifestInfo, Memory, Storage, Value, Writer};
 use selvedge_search::filter::key;
-use selvedge_search::{Error, Filter, SearchParams, Searcher};
+use selvedge_search::{Error, Filter, FilterStats, Search, SearchParams, Searcher};
 use serde_json::{Value as Json, json};
 use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -328,6 +328,7 @@ fn sets_are_cached_and_belong_to_their_searcher() {
     let filter = key("year").ge(3);
     let set = searcher.filtered(&filter).unwrap();
     assert!(Arc::ptr_eq(&set, &searcher.filtered(&"year >= 3.0".parse().unwrap()).unwrap()));
+    assert_eq!(Search::filter_stats(&searcher), FilterStats { kept: 1, hits: 1, misses: 1 });
     assert_eq!(set.pids().collect::<Vec<_>>(), [3, 5, 6, 7, 8]);
     let both = set.intersection(&searcher.passages(&[4, 8, 3, 0]).unwrap()).unwrap();
     assert_eq!((both.len(), both.is_empty(), both.pids().collect::<Vec<_>>()), (2, false, vec![3, 8]));

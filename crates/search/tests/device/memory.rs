@@ -227,7 +227,10 @@ fn freed_memory_is_found() {
     let filling = vec![0.5; all / 4 / 2];
     for _ in 0..3 {
         drop(gpu.upload_embeddings(&filling).unwrap());
-        Searcher::new(gpu.clone(), &index).unwrap();
+        let before = gpu.device_bytes();
+        let searcher = Searcher::new(gpu.clone(), &index).unwrap();
+        assert!(gpu.device_bytes() > before);
+        drop(searcher);
         gpu.check_memory(all as u64 / 2).unwrap();
     }
     // Two lanes of queries of this length fit, but not three: four threads take turns.

@@ -2,7 +2,7 @@
 
 use selvedge_backend::{Embeddings, Pid, Similarities};
 use selvedge_index::Index;
-use selvedge_search::{Error, Filter, GoesOn, Hit, PassageSet, Ranking, Result, Search, SearchParams};
+use selvedge_search::{Error, Filter, FilterStats, GoesOn, Hit, PassageSet, Ranking, Result, Search, SearchParams};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -133,6 +133,14 @@ impl Search for Fake {
         }
         self.stopped.fetch_add(1, Ordering::Relaxed);
         Err(Error::Stopped)
+    }
+
+    fn device_bytes(&self) -> u64 {
+        0
+    }
+
+    fn filter_stats(&self) -> FilterStats {
+        FilterStats::default()
     }
 
     fn dim(&self) -> usize {
