@@ -15,7 +15,9 @@ pub(crate) fn mcp(args: &McpArgs) -> Result<()> {
             false => config.folders.push(path),
         }
     }
-    config.folder_data = config.data.take().map_or_else(data_home, Ok)?;
+    // That of a file or of the environment is a server's, for the indexes that clients create.
+    config.data = None;
+    config.folder_data = args.settings.data.clone().map_or_else(data_home, Ok)?;
     if args.settings.listen.is_some() {
         return serve::over_http(config);
     }

@@ -109,8 +109,15 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
             build::from_embedded(dim, &documents, &served.path, &options, task)?
         }
     };
-    served.load(app)?;
+    opened(app, served);
     Ok(built(&report))
+}
+
+/// Opens an index that was built: it is there, also if it cannot be opened now, and its requests say why.
+pub(crate) fn opened(app: &App, served: &Served) {
+    if let Err(error) = served.load(app) {
+        tracing::error!(index = served.name, "built, but not opened: {error}");
+    }
 }
 
 /// Deletes passages by their ids. Ids that the index does not have are ignored.
@@ -160,7 +167,7 @@ pub(crate) fn merge(app: &App, served: &Served, task: &Task, retraining: Retrain
         other => other?,
     };
     if retrain != Retrain::No {
-        served.has_codec_for(num_tokens);
+        served.note_codec(num_tokens);
     }
     open.engine.refresh()?;
     served.followed(&open);

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Settings of a server.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,7 +44,7 @@ pub struct Config {
     pub max_streams: usize,
     /// Largest number of open connections; more wait to be accepted.
     pub max_connections: usize,
-    /// Largest number of queries that wait for a model or an index; more are refused with 429.
+    /// Largest number of requests that wait for a model, an index or a thread; more are refused with 429.
     pub max_waiting: usize,
     /// Largest number of writes that wait for one index; more are refused with 429.
     pub max_waiting_writes: usize,
@@ -132,6 +133,17 @@ impl Config {
             true => Ok(()),
             false => Err(ApiError::bad_request(format!("max_wait_ms: {} is no time", self.max_wait_ms))),
         }
+    }
+
+    /// The settings with numbers that queues can have.
+    pub(crate) fn limited(mut self) -> Self {
+        for number in [&mut self.max_requests, &mut self.max_connections, &mut self.max_waiting] {
+            *number = (*number).clamp(1, Semaphore::MAX_PERMITS);
+        }
+        for number in [&mut self.max_streams, &mut self.max_waiting_writes] {
+            *number = (*number).min(Semaphore::MAX_PERMITS);
+        }
+        self
     }
 
     /// Longest time of a request that asks for `timeout_ms`, if it does.

@@ -18,12 +18,15 @@ use crate::tasks::{Task, TaskKind};
 use selvedge::collection::Skipped;
 use selvedge::{AddOptions, IndexError, Progress, build, change};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest name that is made of a folder's.
 const LONGEST_NAME: usize = 100;
+/// File that is locked while the index of a folder gets its place.
+const LOCK: &str = ".naming";
 /// Digits of the hash of a path that tell folders of one name apart.
 const HASH_DIGITS: usize = 8;
 /// Pause between two looks at an index that another process makes.
@@ -38,6 +41,9 @@ pub(crate) fn served(folder: &Path, config: &Config) -> Result<Served> {
     let path = folder.to_string_lossy().into_owned();
     let settings =
         IndexSettings { model: Some(config.model.clone()), folder: Some(path.clone()), ..IndexSettings::default() };
+    // Several processes may look for a place at a time.
+    let lock = config.folder_data.join(LOCK);
+    let _naming = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(|error| at(&lock, &error))?;
     let (home, found) = home(&config.folder_data, &folder, &path)?;
     match found {
         None => settings.write(&home).map_err(|error| at(&home, &error))?,
@@ -107,18 +113,22 @@ fn update(app: &App, served: &Served, task: &Task, folder: &Path) -> Result<Valu
         let model = app.models.named(&options.model)?;
         match build::from_text(folder, &served.path, model.encoder(), &options, task) {
             // Another process makes it.
-            Err(selvedge::Error::Index(IndexError::Locked { .. })) if !task.is_cancelled() => {
-                std::thread::sleep(PAUSE);
-            }
+            Err(error) if is_locked(&error) => pause(task)?,
             report => {
                 let report = report?;
-                served.load(app)?;
+                changes::opened(app, served);
                 return Ok(with_skipped(changes::built(&report), &report.read.skipped, folder));
             }
         }
     }
     let options = AddOptions { memory_budget: app.config.memory_budget, device: app.device, ..AddOptions::default() };
-    let report = change::update_folder(folder, &served.path, &options, task)?;
+    let report = loop {
+        match change::update_folder(folder, &served.path, &options, task) {
+            // Another process changes it.
+            Err(error) if is_locked(&error) => pause(task)?,
+            report => break report?,
+        }
+    };
     let open = match served.open() {
         Ok(open) => {
             open.engine.refresh()?;
@@ -132,6 +142,19 @@ fn update(app: &App, served: &Served, task: &Task, folder: &Path) -> Result<Valu
     let mut counts = with_skipped(changes::change(&report.change), &report.change.read.skipped, folder);
     counts["files"] = json!(report.files);
     Ok(counts)
+}
+
+fn is_locked(error: &selvedge::Error) -> bool {
+    matches!(error, selvedge::Error::Index(IndexError::Locked { .. }))
+}
+
+/// Waits for another process, unless the task was cancelled.
+fn pause(task: &Task) -> Result<()> {
+    if task.is_cancelled() {
+        return Err(selvedge::Error::Cancelled.into());
+    }
+    std::thread::sleep(PAUSE);
+    Ok(())
 }
 
 /// Adds the files that were skipped, by their paths in the folder.

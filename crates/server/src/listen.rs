@@ -25,6 +25,8 @@ use tower::util::MapRequest;
 const PING: Duration = Duration::from_secs(20);
 /// Time that a connection without a request has after the server was asked to end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Most requests of an HTTP/2 connection at a time.
+const MOST_STREAMS: u32 = 64;
 /// Most headers of a request, and most bytes of all of them.
 const MOST_HEADERS: usize = 100;
 const HEADER_BYTES: usize = 64 << 10;
@@ -108,7 +110,7 @@ async fn connection(
     builder.http1().timer(TokioTimer::new()).header_read_timeout(headers_time);
     builder.http1().max_headers(MOST_HEADERS).max_buf_size(HEADER_BYTES);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES as u32);
-    builder.http2().keep_alive_interval(Some(PING));
+    builder.http2().keep_alive_interval(Some(PING)).max_concurrent_streams(MOST_STREAMS);
     let has_request = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&has_request);
     let note = move |request| {

@@ -9,6 +9,7 @@ use crate::settings::IndexSettings;
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
 use axum::http::StatusCode;
+use selvedge::Progress;
 use selvedge::{Check, Engine, Index, OpenOptions, Queue, QueueOptions, Snapshot};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub(crate) struct Served {
     pub(crate) folder: Option<PathBuf>,
     open: RwLock<State>,
     generations: Generations,
-    /// Generation that answers, 0 before the first; closed with the index.
+    /// Generation that answers, 0 before the first. It is sent again whenever the state changes.
     generation: watch::Sender<u32>,
     /// Whether another codec is due after the last change.
     wants_codec: AtomicBool,
@@ -161,6 +162,9 @@ impl Served {
         if !matches!(*open, State::Deleted) {
             *open = state;
         }
+        drop(open);
+        // Whoever waits for a generation looks again.
+        self.generation.send_modify(|_| {});
     }
 
     fn try_load(&self, app: &App) -> Result<Arc<Open>> {
@@ -193,8 +197,6 @@ impl Served {
     pub(crate) fn close(&self) {
         self.set(State::Deleted);
         self.generations.clear();
-        // Whoever waits for a generation looks again.
-        self.generation.send_modify(|_| {});
     }
 
     /// Notes that the engine has followed to another generation.
@@ -211,9 +213,8 @@ impl Served {
         &self.generations
     }
 
-    /// Asks for another codec after the change that runs, unless one was trained on at least half of the embeddings:
-    /// of embeddings that no codec fits, such as equal ones, each would be followed by the next. So none is encoded
-    /// more than twice for all codecs together.
+    /// Asks for another codec after the change that runs, at most once for each doubling of the embeddings. Otherwise
+    /// an index that no codec fits, such as one of equal embeddings, would train one after every write.
     pub(crate) fn ask_for_codec(&self, num_tokens: u64) {
         if num_tokens >= 2 * self.trained_tokens.load(Ordering::Relaxed) {
             self.wants_codec.store(true, Ordering::Release);
@@ -221,12 +222,12 @@ impl Served {
     }
 
     /// Notes that a codec was trained on all embeddings.
-    pub(crate) fn has_codec_for(&self, num_tokens: u64) {
+    pub(crate) fn note_codec(&self, num_tokens: u64) {
         self.trained_tokens.store(num_tokens, Ordering::Relaxed);
     }
 
     /// Notes that the index cannot be served, and why.
-    pub(crate) fn is_broken(&self, reason: &str) {
+    pub(crate) fn set_broken(&self, reason: &str) {
         self.set(State::Broken(ApiError::broken_index(&self.name, reason)));
     }
 
@@ -234,8 +235,12 @@ impl Served {
     pub(crate) fn follow(&self, app: &App) -> Result<bool> {
         let open = match self.open() {
             Ok(open) => open,
-            // Another process may have made the index.
-            Err(error) if error.code == "INDEX_EMPTY" && self.waiting_writes() == 0 && self.has_index() => {
+            // Another process may have made the index, or the device may have memory again.
+            Err(error)
+                if (error.code == "INDEX_EMPTY" || error.status == StatusCode::SERVICE_UNAVAILABLE)
+                    && self.waiting_writes() == 0
+                    && self.has_index() =>
+            {
                 return self.load(app).map(|_| true);
             }
             Err(_) => return Ok(false),
@@ -294,11 +299,19 @@ impl Served {
         work: impl FnOnce(&App, &Served, &Task) -> Result<Value> + Send + 'static,
     ) -> Arc<Task> {
         let task = app.tasks.create(&self.name, kind);
+        // One that is queued before is cancelled by the end itself.
+        let is_put_off = kind.may_be_put_off();
+        if is_put_off && app.is_ending() {
+            task.cancel();
+        }
         let (app, served, of_write) = (Arc::clone(app), Arc::clone(self), Arc::clone(&task));
         tokio::spawn(async move {
             let turn = served.write.lock().await;
             let result = served.run(&app, &of_write, work).await;
             // Others go on before clients are told, so that a client's next write is not refused.
+            if let (true, Err(error)) = (is_put_off && !of_write.is_cancelled(), &result) {
+                tracing::warn!(index = served.name, "{kind:?} failed: {error}");
+            }
             drop((place, turn));
             of_write.end(result);
             app.notify(&served.name);

@@ -7,7 +7,7 @@ use crate::folders;
 use crate::models::Models;
 use crate::served::Served;
 use crate::settings::{IndexSettings, SETTINGS};
-use crate::tasks::{TaskKind, Tasks};
+use crate::tasks::Tasks;
 use crate::work::Pool;
 use axum::http::StatusCode;
 use selvedge::Device;
@@ -39,8 +39,8 @@ pub struct App {
     /// Names of indexes that have changed.
     pub(crate) changes: broadcast::Sender<String>,
     indexes: RwLock<BTreeMap<String, Arc<Served>>>,
-    /// File that is locked while the data folder is served.
-    data_lock: OnceLock<std::fs::File>,
+    /// Files that are locked while their folders are served.
+    locks: Mutex<Vec<std::fs::File>>,
     /// Held while an index is created.
     creation: Mutex<()>,
     /// Places of the streams of events.
@@ -60,6 +60,7 @@ impl App {
     /// If the data folder cannot be made or read, or an index cannot be opened.
     pub fn new(config: Config) -> Result<Arc<Self>> {
         config.check()?;
+        let config = config.limited();
         let device = device(&config.device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let write_threads = if config.write_threads == 0 { cores.div_ceil(2) } else { config.write_threads };
@@ -78,7 +79,7 @@ impl App {
             tasks: Tasks::default(),
             changes: broadcast::Sender::new(1024),
             indexes: RwLock::default(),
-            data_lock: OnceLock::new(),
+            locks: Mutex::default(),
             creation: Mutex::default(),
             streams: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
             model: OnceLock::new(),
@@ -101,6 +102,11 @@ impl App {
                 return Err(two_of(&name));
             }
         }
+        if !self.config.folders.is_empty() {
+            let kept = &self.config.folder_data;
+            std::fs::create_dir_all(kept).map_err(|error| at(kept, &error))?;
+            self.lock(kept, true)?;
+        }
         for folder in &self.config.folders {
             let served = folders::served(folder, &self.config)?;
             let name = served.name.clone();
@@ -111,7 +117,7 @@ impl App {
         }
         let Some(data) = &self.config.data else { return Ok(()) };
         std::fs::create_dir_all(data).map_err(|error| at(data, &error))?;
-        self.lock(data)?;
+        self.lock(data, false)?;
         for entry in std::fs::read_dir(data).map_err(|error| at(data, &error))? {
             let home = entry.map_err(|error| at(data, &error))?.path();
             let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
@@ -124,13 +130,17 @@ impl App {
                 continue;
             }
             let settings = IndexSettings::read(&home);
+            if settings.as_ref().is_ok_and(|settings| settings.folder.is_some()) {
+                // It is brought up to date by `selvedge mcp`, and clients may not change it.
+                continue;
+            }
             let reason = settings.as_ref().err().map(|error| error.message.clone());
             let served = Served::in_data(name.clone(), home, settings.unwrap_or_default(), &self.config);
             match reason {
                 None => self.try_load(&served),
                 Some(reason) => {
                     tracing::error!(index = name, "not opened: {reason}");
-                    served.is_broken(&reason);
+                    served.set_broken(&reason);
                 }
             }
             if self.write().insert(name.clone(), Arc::new(served)).is_some() {
@@ -140,18 +150,20 @@ impl App {
         Ok(())
     }
 
-    /// Takes the data folder: two servers would not know of each other's indexes.
-    fn lock(&self, data: &Path) -> Result<()> {
-        let path = data.join(LOCK);
+    /// Takes a folder of indexes: two servers of one data folder would not know of each other's indexes. Processes that
+    /// keep indexes of folders there may share it.
+    fn lock(&self, folder: &Path, is_shared: bool) -> Result<()> {
+        let path = folder.join(LOCK);
         let file = std::fs::File::create(&path).map_err(|error| at(&path, &error))?;
-        file.try_lock().map_err(|error| match error {
+        let locked = if is_shared { file.try_lock_shared() } else { file.try_lock() };
+        locked.map_err(|error| match error {
             std::fs::TryLockError::WouldBlock => {
-                ApiError::bad_request(format!("another server has the data folder {}", data.display()))
+                ApiError::bad_request(format!("another server has the data folder {}", folder.display()))
             }
             std::fs::TryLockError::Error(error) => at(&path, &error),
         })?;
         // It is held until the process ends, or this is dropped.
-        self.data_lock.get_or_init(|| file);
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).push(file);
         Ok(())
     }
 
@@ -268,10 +280,14 @@ impl App {
     /// ready.
     pub(crate) fn end(&self) {
         self.is_ready.store(false, Ordering::Release);
-        // They may take hours; merges change no answer, and the next start makes up for updates.
-        self.tasks.cancel_kind(TaskKind::Compact);
-        self.tasks.cancel_kind(TaskKind::Update);
+        // First, so that a write that is queued now sees it.
         self.ends.send_replace(true);
+        self.tasks.put_off();
+    }
+
+    /// Whether the server ends.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.ends.borrow()
     }
 
     /// Resolves when the server ends.

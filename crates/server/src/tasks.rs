@@ -27,6 +27,14 @@ pub(crate) enum TaskKind {
     Update,
 }
 
+impl TaskKind {
+    /// Whether the end of the server stops it: it may take hours, no client's data is lost with it, and it can be
+    /// repeated.
+    pub(crate) fn may_be_put_off(self) -> bool {
+        matches!(self, Self::Compact | Self::Update)
+    }
+}
+
 /// State of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -199,9 +207,10 @@ impl Tasks {
         self.lock().values().filter(|task| task.info.borrow().index == index).for_each(|task| task.cancel());
     }
 
-    /// Asks all tasks of a kind to stop.
-    pub(crate) fn cancel_kind(&self, kind: TaskKind) {
-        self.lock().values().filter(|task| task.info.borrow().kind == kind).for_each(|task| task.cancel());
+    /// Asks all tasks to stop that may be put off.
+    pub(crate) fn put_off(&self) {
+        let may_be_put_off = |task: &&Arc<Task>| task.info.borrow().kind.may_be_put_off();
+        self.lock().values().filter(may_be_put_off).for_each(|task| task.cancel());
     }
 
     /// All tasks that are remembered, of one index or of all.

@@ -76,7 +76,7 @@ pub(crate) struct ServeSettings {
     /// Open connections; more wait to be accepted [default: 4096].
     #[arg(long, value_name = "N", env = "SELVEDGE_MAX_CONNECTIONS", help_heading = "Limits")]
     pub(crate) max_connections: Option<usize>,
-    /// Queries that wait for a model or an index; more get 429 [default: 512].
+    /// Requests that wait for a model, an index or a thread; more get 429 [default: 512].
     #[arg(long, value_name = "N", env = "SELVEDGE_MAX_WAITING", help_heading = "Limits")]
     pub(crate) max_waiting: Option<usize>,
     /// Writes that wait for an index; more get 429 [default: 64].

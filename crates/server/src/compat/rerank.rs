@@ -164,14 +164,14 @@ struct Path {
 #[utoipa::path(post, path = "/rerank", tag = "rerank", request_body = RerankRequest, responses(
     (status = 200, body = RerankResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn rerank(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response> {
-    let Json(kind) = Json::<RerankKind>::from_bytes(&body)?;
+    let Json(kind) = Json::<RerankKind>::read(&app, body.clone()).await?;
     if kind.is_of_embeddings() {
-        let Json(request) = Json::<PlaidRerankRequest>::from_bytes(&body)?;
+        let Json(request) = Json::<PlaidRerankRequest>::read(&app, body).await?;
         let deadline = Instant::now() + app.config.timeout(None);
         let answer: PlaidRerankResponse = within(deadline, rerank_embeddings(&app, request)).await?;
         return Ok(axum::Json(answer).into_response());
     }
-    let Json(request) = Json::from_bytes(&body)?;
+    let Json(request) = Json::read(&app, body).await?;
     let path = Path { version: "1", score: Score::Maxsim, has_documents: true };
     Ok(answer(&app, request, path).await?.into_response())
 }

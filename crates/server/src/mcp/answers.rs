@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Number of passages that a search returns by default.
 const HITS: usize = 5;
+/// Most passages that a search returns.
+const MOST_HITS: usize = 100;
 /// Characters of a passage that a search returns by default.
 const SNIPPET: usize = 500;
 
@@ -31,6 +33,9 @@ pub(super) struct Answer {
 pub(super) async fn search(app: &Arc<App>, args: SearchArgs) -> Result<Answer> {
     let served = index(app, args.index.as_deref())?;
     let snippet = args.snippet.unwrap_or(SNIPPET);
+    if let Some(k) = args.k.filter(|&k| k > MOST_HITS) {
+        return Err(ApiError::bad_request(format!("k is {k}; at most {MOST_HITS}")));
+    }
     let request = SearchRequest {
         query: Some(args.query),
         k: Some(args.k.unwrap_or(HITS)),

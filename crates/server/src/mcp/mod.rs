@@ -48,7 +48,11 @@ searched; `index` brings an index up to date after files of its folder have chan
 
 /// Answers the requests of a client.
 #[derive(Clone)]
-struct Handler(Arc<App>);
+struct Handler {
+    app: Arc<App>,
+    /// Role of a client whose request says nothing of a key.
+    role: Role,
+}
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
@@ -74,7 +78,7 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let (app, arguments) = (&self.0, Value::Object(request.arguments.unwrap_or_default()));
+        let (app, arguments) = (&self.app, Value::Object(request.arguments.unwrap_or_default()));
         let answer = match &*request.name {
             "search" => answers::search(app, arguments_of(arguments)?).await,
             "explain" => answers::explain(app, arguments_of(arguments)?).await,
@@ -83,7 +87,10 @@ impl ServerHandler for Handler {
                 let tools::IndexesArgs {} = arguments_of(arguments)?;
                 answers::indexes(app).await
             }
-            "index" => update::index(app, arguments_of(arguments)?, &context).await,
+            "index" => {
+                let role = role(&context).unwrap_or(self.role);
+                update::index(app, arguments_of(arguments)?, role, &context).await
+            }
             name => return Err(ErrorData::invalid_params(format!("there is no tool {name:?}"), None)),
         };
         Ok(result(answer).into())
@@ -105,12 +112,9 @@ fn result(answer: Result<Answer>) -> CallToolResult {
     result
 }
 
-/// The role of the client of a request: that of its key, or every right of whoever started this process.
-fn role(context: &RequestContext<RoleServer>) -> Role {
-    match context.extensions.get::<Parts>() {
-        None => Role::Admin,
-        Some(parts) => parts.extensions.get().copied().unwrap_or(Role::Read),
-    }
+/// The role of the key of a request over HTTP.
+fn role(context: &RequestContext<RoleServer>) -> Option<Role> {
+    context.extensions.get::<Parts>()?.extensions.get().copied()
 }
 
 /// The route `/mcp`. Hosts and origins were checked before, as for all routes.
@@ -120,7 +124,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .with_json_response(true)
         .with_max_request_body_bytes(app.config.max_body)
         .disable_allowed_hosts();
-    let handler = Handler(Arc::clone(app));
+    let handler = Handler { app: Arc::clone(app), role: Role::Read };
     let service =
         StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(NeverSessionManager::default()), config);
     let answer = move |State(app): State<Arc<App>>, request: Request| async move {
@@ -149,7 +153,8 @@ async fn whole(app: &App, request: Request) -> Result<Request> {
 pub(crate) async fn stdio(app: &Arc<App>, end: impl Future<Output = ()>) -> Result<()> {
     let mut end = pin!(end);
     let begun = tokio::select! {
-        begun = Handler(Arc::clone(app)).serve(stdio_pipes()) => begun,
+        // Whoever started this process may do everything.
+        begun = Handler { app: Arc::clone(app), role: Role::Admin }.serve(stdio_pipes()) => begun,
         () = &mut end => return Ok(()),
     };
     let running = match begun {

@@ -1,7 +1,6 @@
 //! The tool that brings the index of a folder up to date.
 
 use super::answers::{self, Answer, progress};
-use super::role;
 use super::tools::IndexArgs;
 use crate::auth::Role;
 use crate::error::{ApiError, Result};
@@ -19,8 +18,13 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Updates an index, and answers when the update is committed. A client that cancels its request cancels the update.
-pub(super) async fn index(app: &Arc<App>, args: IndexArgs, context: &RequestContext<RoleServer>) -> Result<Answer> {
-    if role(context) < Role::Write {
+pub(super) async fn index(
+    app: &Arc<App>,
+    args: IndexArgs,
+    role: Role,
+    context: &RequestContext<RoleServer>,
+) -> Result<Answer> {
+    if role < Role::Write {
         let message = "this key may not do that: it needs the role write";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN", message));
     }
@@ -71,7 +75,7 @@ fn answer(name: &str, counts: Value) -> Answer {
         counts["added"], counts["deleted"], counts["passages"], counts["generation"]
     );
     if counts["num_skipped"] != json!(0) {
-        text.push_str(&format!(" {} files are not text and were skipped.", counts["num_skipped"]));
+        text.push_str(&format!(" {} files or folders were skipped.", counts["num_skipped"]));
     }
     let mut json = counts;
     json["index"] = json!(name);

@@ -1,7 +1,7 @@
 //! Documents: add, replace, look up, delete, load in bulk.
 
 use super::binary;
-use super::input::{EmbeddingsInput, Json, Path, Query, body, content_type, filter, id, slow_body};
+use super::input::{EmbeddingsInput, Json, Path, Query, body, content_type, filter, id, ids, slow_body};
 use crate::changes::{self, Documents};
 use crate::error::{ApiError, ErrorBody, Result};
 use crate::served::{Open, Served};
@@ -86,6 +86,7 @@ pub(super) fn yes() -> bool {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DeleteRequest {
     /// Their ids; those that the index does not have are ignored.
+    #[serde(deserialize_with = "ids")]
     ids: Option<Vec<String>>,
     /// A condition on their metadata, instead of ids: a text or JSON.
     #[serde(rename = "where")]
@@ -133,10 +134,11 @@ pub(crate) async fn add(
 ) -> Result<Response> {
     let served = app.index(&name)?;
     let (documents, replace) = if content_type(&request).eq_ignore_ascii_case(binary::CONTENT_TYPE) {
-        binary::read(&body(request, &app).await?)?
+        let body = body(request, &app).await?;
+        app.reads.run(move || binary::read(&body)).await??
     } else {
         let Json(request) = Json::<AddRequest>::from_request(request, &app).await?;
-        (documents(request.documents)?, request.replace)
+        (app.reads.run(move || documents(request.documents)).await??, request.replace)
     };
     let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, replace);
     answer(served.queue_write(&app, TaskKind::Add, work)?, query.wait).await
@@ -230,12 +232,11 @@ pub(crate) async fn bulk(
             }
             if line.ends_with(b"\n") {
                 number += 1;
-                load.line(number, &line).await?;
-                line.clear();
+                load.line(number, std::mem::take(&mut line)).await?;
             }
         }
     }
-    load.line(number + 1, &line).await?;
+    load.line(number + 1, line).await?;
     load.commit().await?;
     Ok(axum::Json(load.report.json()))
 }
@@ -262,11 +263,14 @@ struct Load {
 
 impl Load {
     /// Takes a line. The client waits while a full chunk is committed.
-    async fn line(&mut self, number: usize, line: &[u8]) -> Result<()> {
+    async fn line(&mut self, number: usize, line: Vec<u8>) -> Result<()> {
+        let len = line.len();
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        match Json::from_bytes(line) {
+        match Json::read(&self.app, line.into()).await {
+            // Too many requests wait, say.
+            Err(error) if !OF_DOCUMENTS.contains(&error.code) => return Err(error.with(self.report.json())),
             Err(mut error) => {
                 // The report has the number of the line.
                 error.message = error.message.replace(" at line 1 column ", " at column ");
@@ -274,7 +278,7 @@ impl Load {
             }
             Ok(Json(document)) => {
                 self.chunk.push((number, document));
-                self.bytes += line.len();
+                self.bytes += len;
             }
         }
         if self.chunk.len() >= BULK_DOCUMENTS || self.bytes >= BULK_BYTES {
@@ -305,8 +309,10 @@ impl Load {
     }
 
     async fn write(&self, part: Vec<(usize, DocumentInput)>) -> Result<Value> {
-        let documents = documents(part.into_iter().map(|(_, document)| document).collect())?;
-        let work = move |app: &App, served: &Served, task: &Task| changes::add(app, served, task, documents, true);
+        let work = move |app: &App, served: &Served, task: &Task| {
+            let documents = documents(part.into_iter().map(|(_, document)| document).collect())?;
+            changes::add(app, served, task, documents, true)
+        };
         // The client waits meanwhile, as it does for the write itself.
         ended(self.served.wait_to_queue_write(&self.app, TaskKind::Add, work).await?).await
     }

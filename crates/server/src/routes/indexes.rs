@@ -130,10 +130,8 @@ pub(crate) fn info(app: &App, served: &Served) -> IndexInfo {
     };
     let open = match served.open() {
         Ok(open) => open,
-        Err(error) if error.code == "INDEX_BROKEN" => {
-            return IndexInfo { state: "broken", error: Some(error.message), ..empty };
-        }
-        Err(_) => return empty,
+        Err(error) if error.code == "INDEX_EMPTY" => return empty,
+        Err(error) => return IndexInfo { state: "broken", error: Some(error.message), ..empty },
     };
     let snapshot = open.engine.snapshot();
     let (index, manifest) = (snapshot.index(), snapshot.index().manifest());

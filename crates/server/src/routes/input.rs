@@ -33,8 +33,14 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         let JsonBytes(bytes) = JsonBytes::from_request(request, app).await?;
+        Self::read(app, bytes).await
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Json<T> {
+    /// Reads a body, on the pool if that takes longer than a change of the thread.
+    pub(crate) async fn read(app: &App, bytes: Bytes) -> Result<Self> {
         match bytes.len() {
-            // It takes no longer than a change of the thread.
             ..=QUICK_BYTES => Self::from_bytes(&bytes),
             _ => app.reads.run(move || Self::from_bytes(&bytes)).await?,
         }
@@ -249,7 +255,16 @@ pub(crate) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
             Err(serde::de::Error::custom(format!("an id of {} bytes; at most {LONGEST_ID}", id.len())))
         }
         Value::String(id) => Ok(id),
-        Value::Number(id) => Ok(id.to_string()),
-        other => Err(serde::de::Error::custom(format!("an id is a text or a number, not {other}"))),
+        // Others are rounded when they are read.
+        Value::Number(id) if id.is_i64() || id.is_u64() => Ok(id.to_string()),
+        other => Err(serde::de::Error::custom(format!("an id is a text or an integer of 64 bits, not {other}"))),
     }
+}
+
+/// A list of ids, or null.
+pub(crate) fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Id(#[serde(deserialize_with = "id")] String);
+    let ids = Option::<Vec<Id>>::deserialize(deserializer)?;
+    Ok(ids.map(|ids| ids.into_iter().map(|Id(id)| id).collect()))
 }

@@ -2,7 +2,7 @@
 
 use super::encode::written;
 use super::input::{EmbeddingsInput, Json, Path, filter};
-use super::search_bodies::{ExplainInput, SearchMode, SearchRequest, SearchResponse};
+use super::search_bodies::{ExplainInput, SearchMode, SearchRequest, SearchResponse, bytes_of};
 use crate::changes;
 use crate::cursor::Cursor;
 use crate::error::{ApiError, Result};
@@ -26,6 +26,8 @@ const MOST_HITS: usize = 10_000;
 const MOST_EXPLAINED: usize = 100;
 /// Most keys whose values are counted.
 const MOST_FACETS: usize = 64;
+/// Most characters of a snippet.
+const LONGEST_SNIPPET: usize = 10_000;
 /// Most ids that a search is restricted to.
 const MOST_IDS: usize = 200_000;
 /// Bytes of an answer that are written on the async threads.
@@ -163,6 +165,9 @@ fn options(request: &SearchRequest) -> Result<SearchOptions> {
         SearchMode::Hybrid => RankBy::Hybrid(request.alpha.map_or(Fusion::ReciprocalRank, Fusion::Weighted)),
     };
     let (facets, ids) = (request.facets.len(), request.ids.as_ref().map_or(0, Vec::len));
+    if let Some(snippet) = request.snippet.filter(|&snippet| snippet > LONGEST_SNIPPET) {
+        return Err(ApiError::bad_request(format!("snippet is {snippet}; at most {LONGEST_SNIPPET}")));
+    }
     if facets > MOST_FACETS || ids > MOST_IDS {
         let message = format!("{facets} facets and {ids} ids; at most {MOST_FACETS} and {MOST_IDS}");
         return Err(ApiError::bad_request(message));
@@ -217,9 +222,9 @@ async fn page(
     let of_output = Arc::clone(prepared);
     let stages = ranking.stages_us;
     let output: SearchOutput = app.reads.run(move || of_output.output(ranking)).await??;
-    let texts: usize = output.hits.iter().filter_map(|hit| hit.text.as_ref()).map(String::len).sum();
-    if texts > app.config.max_body {
-        let message = format!("the texts take {texts} bytes; ask for fewer hits, or for a snippet without text");
+    let bytes: usize = output.hits.iter().map(bytes_of).sum();
+    if bytes > app.config.max_body {
+        let message = format!("the hits take {bytes} bytes; ask for fewer, or for a snippet without text and metadata");
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "ANSWER_TOO_LARGE", message));
     }
     let (times, k) = (Times { output: output_began.elapsed(), rank: ranked, ..times }, prepared.options.k);

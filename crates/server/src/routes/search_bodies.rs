@@ -1,6 +1,7 @@
 //! Bodies of searches.
 
-use super::input::EmbeddingsInput;
+use super::input::{EmbeddingsInput, ids};
+use selvedge::Hit;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,6 +79,7 @@ pub(crate) struct SearchRequest {
     #[schema(value_type = Option<Value>)]
     pub(crate) filter: Option<Value>,
     /// Ids of the passages that may be found.
+    #[serde(deserialize_with = "ids")]
     pub(crate) ids: Option<Vec<String>>,
     /// Keys whose values are counted among the best passages; they come with the first page.
     pub(crate) facets: Vec<String>,
@@ -125,14 +127,26 @@ pub(crate) struct SearchResponse {
 impl SearchResponse {
     /// About as many bytes as the hits take.
     pub(super) fn bytes(&self) -> usize {
-        let of_hit = |hit: &selvedge::Hit| {
-            let texts = hit.text.as_ref().map_or(0, String::len) + hit.id.len();
-            let explanation = hit.explanation.as_ref().map_or(0, |why| {
-                let (query, passage) = (why.query.len(), why.passage.len());
-                100 * (query + passage) + 8 * why.similarities.iter().map(Vec::len).sum::<usize>()
-            });
-            texts + explanation
-        };
-        self.hits.iter().map(of_hit).sum()
+        self.hits.iter().map(bytes_of).sum()
+    }
+}
+
+/// About as many bytes as a hit takes.
+pub(super) fn bytes_of(hit: &Hit) -> usize {
+    let texts = hit.id.len() + hit.text.as_ref().map_or(0, String::len);
+    let snippet = hit.snippet.as_ref().map_or(0, |snippet| snippet.text.len());
+    let explanation = hit.explanation.as_ref().map_or(0, |why| {
+        let similarities: usize = why.similarities.iter().map(Vec::len).sum();
+        100 * (why.query.len() + why.passage.len()) + 8 * similarities
+    });
+    texts + snippet + explanation + hit.metadata.as_ref().map_or(0, bytes_of_value)
+}
+
+fn bytes_of_value(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes_of_value).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + bytes_of_value(value)).sum(),
+        _ => 8,
     }
 }

@@ -40,7 +40,8 @@ pub(super) struct PlaidUpdateTextsRequest {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     metadata: Vec<Value>,
-    /// Factor by which the embeddings are pooled, beside what the settings of the index say.
+    /// Factor by which the embeddings are pooled, beside what the settings of the index say. An index whose first
+    /// documents are pooled so has no words.
     #[serde(default)]
     pool_factor: Option<usize>,
 }
@@ -219,11 +220,12 @@ fn numbered(first: u64, texts: Vec<String>, metadata: Vec<Value>) -> impl Iterat
 /// the index does not pool by the factor of a request.
 fn with_embeddings(app: &App, served: &Served, documents: Vec<Document>, factor: usize) -> Result<Documents> {
     let open = served.open().ok();
+    let name = served.settings.model.as_ref().unwrap_or(&app.config.model);
     let model = match &open {
-        Some(open) if open.model.is_none() => app.model(None)?,
+        Some(open) if open.model.is_none() => app.models.named(name)?,
         _ if factor == 1 => return Ok(Documents::Texts(documents)),
         Some(open) => open.model.clone().ok_or(selvedge::Error::NoEncoder)?,
-        None => app.models.named(served.settings.model.as_ref().unwrap_or(&app.config.model))?,
+        None => app.models.named(name)?,
     };
     let encoder = model.encoder();
     if let Some(open) = &open {

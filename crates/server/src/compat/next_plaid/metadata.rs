@@ -12,7 +12,7 @@ use crate::served::{Open, Served};
 use crate::state::App;
 use crate::tasks::{Task, TaskKind};
 use axum::extract::State;
-use selvedge::{Document, Filter, SearchOptions};
+use selvedge::{Document, Filter, SearchOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -162,7 +162,7 @@ pub(super) async fn query_metadata(
         let index = snapshot.index();
         let mut documents = index.documents().reader();
         let mut document_ids = Vec::new();
-        for pid in matching(&open, filter)? {
+        for pid in matching(&snapshot, filter)? {
             document_ids.push(number(&documents.id(pid)?, pid));
         }
         document_ids.sort_unstable();
@@ -185,7 +185,7 @@ pub(super) async fn get_metadata(
 }
 
 /// Changes metadata: the documents are written again with their stored texts. Documents without a text have only
-/// their compressed embeddings, which cannot be written again as they are: 501.
+/// their compressed embeddings, which cannot be written again as they are: 400.
 #[utoipa::path(post, path = "/indices/{name}/metadata/update", tag = "next-plaid",
     request_body = PlaidMetadataUpdate,
     params(("name" = String, Path, description = "Name of the index")), responses((status = 200, body = Object),
@@ -241,9 +241,9 @@ fn changed(served: &Served, filter: Arc<Filter>, updates: &Map<String, Value>) -
 }
 
 /// The passages that a filter finds.
-fn matching(open: &Open, filter: Filter) -> Result<Vec<u32>> {
+fn matching(snapshot: &Snapshot, filter: Filter) -> Result<Vec<u32>> {
     let options = SearchOptions { filter: Some(Arc::new(filter)), ..SearchOptions::default() };
-    let set = open.engine.snapshot().passages(&options)?;
+    let set = snapshot.passages(&options)?;
     Ok(set.map(|set| set.pids().collect()).unwrap_or_default())
 }
 
@@ -257,7 +257,7 @@ fn metadata(open: &Open, request: PlaidGetRequest) -> Result<PlaidMetadata> {
             let pids = numbers.into_iter().map(|number| numbers::pid(index, number));
             pids.filter_map(Result::transpose).collect::<Result<_>>()?
         }
-        (None, Some(text)) => matching(open, condition::filter(&text, &request.parameters)?)?,
+        (None, Some(text)) => matching(&snapshot, condition::filter(&text, &request.parameters)?)?,
         (None, None) => index.pids().collect(),
     };
     let mut documents = index.documents().reader();
