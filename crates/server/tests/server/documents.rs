@@ -325,3 +325,42 @@ fn damaged_settings_and_a_second_server_are_named() {
     assert!(damaged["error"].as_str().unwrap().contains("nbitz"), "{damaged}");
     assert_eq!(server.delete("/v1/indexes/damaged").0, 204);
 }
+
+#[test]
+fn an_index_whose_model_is_gone_says_so() {
+    let models = tempfile::tempdir().unwrap();
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../encoder/shipped");
+    for folder in ["", "1_MultiVectorMask", "2_Normalize"] {
+        std::fs::create_dir_all(models.path().join(folder)).unwrap();
+        for file in std::fs::read_dir(shipped.join(folder)).unwrap().map(Result::unwrap) {
+            if file.path().is_file() {
+                std::fs::copy(file.path(), models.path().join(folder).join(file.file_name())).unwrap();
+            }
+        }
+    }
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "i", "model": models.path()}));
+    server.ok("/v1/indexes/i/documents", json!({"documents": [{"id": 1, "text": "a loom"}]}));
+    let dir = server.end();
+    drop(models);
+    let server = Server::in_dir(dir, |_| {});
+    let (_, info) = server.get("/v1/indexes/i");
+    assert_eq!(info["state"], "broken", "{info}");
+    assert_eq!(server.fails("/v1/indexes/i/search", json!({"query": "loom"})).0, 400);
+}
+
+#[test]
+fn numbers_are_ids_as_they_are_written() {
+    let server = Server::start();
+    server.ok("/v1/indexes", json!({"name": "i"}));
+    for id in ["12345678901234567890123", "1e3", "1.5"] {
+        let body = format!(r#"{{"documents": [{{"id": {id}, "text": "x"}}]}}"#);
+        let (status, _, text) = server.send("POST", "/v1/indexes/i/documents", "application/json", body.as_bytes());
+        assert_eq!(status, 400, "{id}: {text}");
+    }
+    let documents = json!([{"id": u64::MAX, "text": "a loom"}, {"id": -7, "text": "a loom"}]);
+    server.ok("/v1/indexes/i/documents", json!({"documents": documents}));
+    let found = server.ok("/v1/indexes/i/search", json!({"query": "loom", "ids": [u64::MAX]}));
+    assert_eq!(ids(&found), [u64::MAX.to_string()]);
+    assert_eq!(server.ok("/v1/indexes/i/delete", json!({"ids": [-7]}))["deleted"], 1);
+}
