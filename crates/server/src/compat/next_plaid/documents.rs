@@ -74,7 +74,8 @@ type Accepted = (StatusCode, axum::Json<&'static str>);
 /// Adds documents to a declared index.
 #[utoipa::path(post, path = "/indices/{name}/update", tag = "next-plaid", request_body = PlaidUpdateRequest,
     params(("name" = String, Path, description = "Name of the index"), PlaidWait), responses(
-    (status = 202, body = String), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    (status = 202, body = String, content_type = "application/json"), (status = "4XX", body = ErrorBody),
+    (status = "5XX", body = ErrorBody)))]
 pub(super) async fn update(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -88,7 +89,8 @@ pub(super) async fn update(
 /// Adds documents to a declared index, at the older path.
 #[utoipa::path(post, path = "/indices/{name}/documents", tag = "next-plaid", request_body = PlaidUpdateRequest,
     params(("name" = String, Path, description = "Name of the index"), PlaidWait), responses(
-    (status = 202, body = String), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    (status = 202, body = String, content_type = "application/json"), (status = "4XX", body = ErrorBody),
+    (status = "5XX", body = ErrorBody)))]
 pub(super) async fn add_documents(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -103,7 +105,8 @@ pub(super) async fn add_documents(
 #[utoipa::path(post, path = "/indices/{name}/update_with_encoding", tag = "next-plaid",
     request_body = PlaidUpdateTextsRequest,
     params(("name" = String, Path, description = "Name of the index"), PlaidWait), responses(
-    (status = 202, body = String), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    (status = 202, body = String, content_type = "application/json"), (status = "4XX", body = ErrorBody),
+    (status = "5XX", body = ErrorBody)))]
 pub(super) async fn update_with_encoding(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -130,7 +133,8 @@ pub(super) async fn update_with_encoding(
 /// Deletes the documents that a condition on their metadata finds.
 #[utoipa::path(delete, path = "/indices/{name}/documents", tag = "next-plaid", request_body = PlaidDeleteRequest,
     params(("name" = String, Path, description = "Name of the index"), PlaidWait), responses(
-    (status = 202, body = String), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    (status = 202, body = String, content_type = "application/json"), (status = "4XX", body = ErrorBody),
+    (status = "5XX", body = ErrorBody)))]
 pub(super) async fn delete_documents(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
