@@ -14,7 +14,10 @@ const MOST = 10000;
  * search finds them whatever the query is.
  */
 export async function matching(index, where, { signal, metadata = false } = {}) {
-  const body = { query: "passage", exact: true, k: MOST, where, text: false, metadata };
+  const { model, dim } = store.indexes.get(index) ?? {};
+  // An index without a model has no embeddings of a text.
+  const query = model || !dim ? { query: "passage" } : { embeddings: [Array.from({ length: dim }, (_, at) => +!at)] };
+  const body = { ...query, exact: true, k: MOST, where, text: false, metadata };
   const { hits } = await request("POST", ofIndex(index, "/search"), body, { signal });
   return { hits, isAll: hits.length < MOST };
 }

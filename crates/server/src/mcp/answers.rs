@@ -149,7 +149,7 @@ pub(super) async fn indexes(app: &Arc<App>) -> Result<Answer> {
     let mut text = String::new();
     for index in &list {
         let _ = write!(text, "{}: {} passages", index["name"].as_str().unwrap_or_default(), index["passages"]);
-        for key in ["metadata_keys", "folder", "task"] {
+        for key in ["metadata_keys", "folder", "error", "task"] {
             if let Some(value) = index.get(key) {
                 let _ = write!(text, ", {key} {value}");
             }
@@ -172,6 +172,9 @@ fn listed(app: &App, info: &IndexInfo) -> Value {
     });
     if let Some(folder) = app.index(&info.name).ok().and_then(|served| served.folder.clone()) {
         json["folder"] = json!(folder.to_string_lossy());
+    }
+    if let Some(error) = &info.error {
+        json["error"] = json!(error);
     }
     if let Some(task) = info.tasks.first() {
         json["task"] = json!(progress(task));

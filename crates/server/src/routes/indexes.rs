@@ -24,7 +24,7 @@ pub(crate) struct IndexInfo {
     #[schema(example = "ready")]
     pub(crate) state: &'static str,
     /// Reason why it is broken.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Generation; 0 in an empty index.
     pub(crate) generation: u32,
     /// Passages.
