@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     app: &Arc<App>,
     end: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(app.config.max_connections.max(1)));
+    let places = Arc::new(Semaphore::new(app.config.max_connections));
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {

@@ -96,7 +96,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(app.config.max_body))
         .merge(streams)
         .split_for_parts();
-    let limit = Arc::new(Semaphore::new(app.config.max_requests.max(1)));
+    let limit = Arc::new(Semaphore::new(app.config.max_requests));
     let mut router = router
         .route("/openapi.json", get(|| async move { Json(api) }))
         .route("/", get(page::index))

@@ -79,7 +79,7 @@ impl Served {
         settings: IndexSettings,
         config: &Config,
     ) -> Self {
-        let num_places = config.max_waiting_writes.min(Semaphore::MAX_PERMITS);
+        let num_places = config.max_waiting_writes;
         Self {
             name,
             home,

@@ -81,7 +81,7 @@ impl App {
             indexes: RwLock::default(),
             locks: Mutex::default(),
             creation: Mutex::default(),
-            streams: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
+            streams: Arc::new(Semaphore::new(config.max_streams)),
             model: OnceLock::new(),
             is_ready: AtomicBool::new(false),
             ends: watch::Sender::new(false),

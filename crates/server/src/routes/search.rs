@@ -70,7 +70,7 @@ pub(crate) async fn search(
     Json(request): Json<SearchRequest>,
 ) -> Result<Response> {
     let answer = answer(&app, &name, request).await?;
-    match answer.bytes() {
+    match answer.bytes {
         ..=QUICK_BYTES => Ok(axum::Json(answer).into_response()),
         _ => written(&app, answer).await,
     }
@@ -234,8 +234,10 @@ async fn page(
     let generations = prepared.served.generations();
     let cursor = may_go_on.then(|| generations.cursor(generation, returned.collect()).to_text());
     let times_us = times.json(stages, started.elapsed());
-    for (stage, us) in times_us.as_object().into_iter().flatten() {
-        let seconds = us.as_f64().unwrap_or_default() / 1e6;
+    // Stages that a search did not have took no time.
+    let stages = times_us.as_object().into_iter().flatten().map(|(stage, us)| (stage, us.as_f64().unwrap_or_default()));
+    for (stage, us) in stages.filter(|(_, us)| *us > 0.0) {
+        let seconds = us / 1e6;
         metrics::histogram!("selvedge_search_seconds", "stage" => stage.clone()).record(seconds);
     }
     Ok(SearchResponse {
@@ -246,6 +248,7 @@ async fn page(
         num_scored: output.num_scored,
         cursor,
         times_us,
+        bytes,
     })
 }
 

@@ -122,13 +122,9 @@ pub(crate) struct SearchResponse {
     /// Time of each stage in microseconds.
     #[schema(value_type = Object)]
     pub(crate) times_us: Value,
-}
-
-impl SearchResponse {
     /// About as many bytes as the hits take.
-    pub(super) fn bytes(&self) -> usize {
-        self.hits.iter().map(bytes_of).sum()
-    }
+    #[serde(skip)]
+    pub(super) bytes: usize,
 }
 
 /// About as many bytes as a hit takes.
