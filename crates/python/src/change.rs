@@ -159,7 +159,7 @@ impl Engine {
         let policy = merge.then(default_policy);
         let options = AddOptions { memory_budget: memory, policy, read, ..AddOptions::default() };
         let report = work::run(py, &progress, Nothing, |progress, _| {
-            let report = update_folder(engine.snapshot().index().path(), &folder, &options, progress)?;
+            let report = update_folder(&folder, engine.snapshot().index().path(), &options, progress)?;
             engine.refresh()?;
             Ok(report)
         })?;

@@ -35,7 +35,9 @@ def to_numpy(array: Any) -> np.ndarray:
             ) from None
     if hasattr(array, "__array__"):
         return np.asarray(array)
-    raise WrongType(f"expected an array of embeddings, found a {type(array).__name__}; such as np.asarray(x, np.float32)")
+    raise WrongType(
+        f"expected an array of embeddings, found a {type(array).__name__}; such as np.asarray(x, np.float32)"
+    )
 
 
 def _on_host(array: Any) -> Any:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any, Iterator, Union
 
+from .errors import WrongType
+
 #: ``None``: a bar where a person looks; ``True``, ``False``; or a function of (stage, done, total, unit).
 Progress = Union[None, bool, Callable[[str, int, "int | None", str], Any]]
 
@@ -18,6 +20,9 @@ DELAY = 1.0
 @contextmanager
 def shown(progress: Progress) -> Iterator[Callable[..., Any] | None]:
     """Yield the function that the engine calls, or None."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        found = type(progress).__name__
+        raise WrongType(f"progress is a {found}; give True, False, None or a function of (stage, done, total, unit)")
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield None
     elif callable(progress):

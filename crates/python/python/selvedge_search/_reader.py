@@ -78,9 +78,13 @@ class Reader:
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids())
 
-    def ids(self) -> list[str]:
-        """Return the ids of all passages."""
-        return self._engine.ids()
+    def ids(self, where: str | None = None) -> list[str]:
+        """Return the ids of all passages, or of those for which a condition on their metadata is true.
+
+        Raises:
+            InvalidInput: The condition has a fault.
+        """
+        return self._engine.ids() if where is None else self._engine.matching(where)
 
     def search(
         self,
