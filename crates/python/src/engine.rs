@@ -3,6 +3,7 @@
 use crate::documents::{id_of, ids_of};
 use crate::encoder::Encoder;
 use crate::errors::{Value, exception, invalid, to_py};
+use crate::gpu::{self, DeviceRows, Gpu};
 use crate::query::{Queries, SearchSettings};
 use crate::results::Results;
 use crate::settings::{LoadSettings, device, open_options};
@@ -10,7 +11,7 @@ use crate::work::{self, Nothing, detached};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pythonize::pythonize;
-use selvedge::{Document, HitQuery, SearchError, SearchOptions, SearchOutput, Snapshot};
+use selvedge::{Document, HitQuery, RankBy, SearchError, SearchOptions, SearchOutput, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,6 +24,7 @@ pub(crate) struct Engine {
     open: RwLock<Option<Arc<selvedge::Engine>>>,
     /// The generation of a snapshot; `None` for the newest that the engine has followed to.
     fixed: Option<Arc<Snapshot>>,
+    gpu: Option<Gpu>,
     path: PathBuf,
 }
 
@@ -41,12 +43,12 @@ impl Engine {
     ) -> PyResult<Self> {
         let options = open_options(model, any_model, &load, device(device_name)?)?;
         let encoder = encoder.map(|encoder| Arc::clone(&encoder.0));
-        let engine = work::run(py, &None, Nothing, |_, _| {
-            let engine = selvedge::Engine::open(&path, options)?;
+        let (engine, gpu) = work::run(py, &None, Nothing, |_, _| {
+            let (engine, gpu) = gpu::open(&path, options)?;
             encoder.map_or(Ok(()), |encoder| engine.share_encoder(&encoder))?;
-            Ok(engine)
+            Ok((engine, gpu))
         })?;
-        Ok(Self { open: RwLock::new(Some(Arc::new(engine))), fixed: None, path })
+        Ok(Self { open: RwLock::new(Some(Arc::new(engine))), fixed: None, gpu, path })
     }
 
     /// Forgets the index. Work that runs meanwhile ends on what it has.
@@ -104,7 +106,12 @@ impl Engine {
     /// The generation of this moment, which stays as it is.
     fn snapshot(&self) -> PyResult<Self> {
         let (engine, snapshot) = self.current()?;
-        Ok(Self { open: RwLock::new(Some(engine)), fixed: Some(snapshot), path: self.path.clone() })
+        Ok(Self {
+            open: RwLock::new(Some(engine)),
+            fixed: Some(snapshot),
+            gpu: self.gpu.clone(),
+            path: self.path.clone(),
+        })
     }
 
     /// Answers queries: texts, or arrays `(Q, D)`.
@@ -118,6 +125,14 @@ impl Engine {
         let (engine, snapshot) = self.current()?;
         let options = settings.options()?;
         options.check().map_err(to_py)?;
+        let is_for_gpu = options.rank_by == RankBy::MaxSim && !options.explain && options.snippet.is_none();
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| is_for_gpu)
+            && let Some(rows) = DeviceRows::all(&queries)
+        {
+            check_dim(&snapshot, rows[0].dim())?;
+            let outputs = detached(py, || gpu.answers(&engine, &snapshot, &rows, &options))?;
+            return Ok(outputs.into_iter().map(Results).collect());
+        }
         let queries = Queries::new(&queries)?;
         if let Queries::Embedded(_, found) = queries {
             check_dim(&snapshot, found)?;
