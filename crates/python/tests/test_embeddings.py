@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from selvedge_search import Index, errors, maxsim, rerank
-
 from conftest import unit_rows
+
+from selvedge_search import Index, errors, maxsim, rerank
 
 
 def passages(lens, dim=64, seed=1):

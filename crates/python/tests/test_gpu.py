@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import unit_rows
+
 from selvedge_search import Index, errors
 
 DRIVER = os.environ.get("SELVEDGE_CUDA_DRIVER", "libcuda.so.1")
