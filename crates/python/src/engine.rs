@@ -6,10 +6,11 @@ use crate::errors::{Value, exception, invalid, to_py};
 use crate::gpu::{self, DeviceRows, Gpu};
 use crate::query::{Queries, SearchSettings};
 use crate::results::Results;
-use crate::settings::{LoadSettings, device, open_options};
+use crate::settings::{self, device, open_options};
 use crate::work::{self, Nothing, detached};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::{Document, HitQuery, RankBy, SearchError, SearchOptions, SearchOutput, Snapshot};
 use std::path::{Path, PathBuf};
@@ -38,10 +39,10 @@ impl Engine {
         model: Option<String>,
         encoder: Option<PyRef<'_, Encoder>>,
         any_model: bool,
-        load: LoadSettings,
+        load: &Bound<'_, PyDict>,
         device_name: &str,
     ) -> PyResult<Self> {
-        let options = open_options(model, any_model, &load, device(device_name)?)?;
+        let options = open_options(model, any_model, &settings::read(load)?, device(device_name)?)?;
         let encoder = encoder.map(|encoder| Arc::clone(&encoder.0));
         let (engine, gpu) = work::run(py, &None, Nothing, |_, _| {
             let (engine, gpu) = gpu::open(&path, options)?;
@@ -119,10 +120,11 @@ impl Engine {
         &self,
         py: Python<'_>,
         queries: Vec<Bound<'_, PyAny>>,
-        settings: SearchSettings<'_>,
+        settings: &Bound<'_, PyDict>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Vec<Results>> {
         let (engine, snapshot) = self.current()?;
+        let settings: SearchSettings<'_> = settings::read(settings)?;
         let options = settings.options()?;
         options.check().map_err(to_py)?;
         let is_for_gpu = options.rank_by == RankBy::MaxSim && !options.explain && options.snippet.is_none();
@@ -145,7 +147,12 @@ impl Engine {
                 answers(&engine, &snapshot, &queries, needs_model, &options, progress)
             }),
         };
-        Ok(outputs?.into_iter().map(Results).collect())
+        let outputs = outputs?;
+        if outputs.iter().all(|output| output.hits.is_empty()) {
+            options.filter.iter().for_each(|filter| warn_of_keys(&snapshot, filter));
+            crate::log::pass_on(py);
+        }
+        Ok(outputs.into_iter().map(Results).collect())
     }
 
     /// Reasons for the score of a passage: a dictionary of `selvedge::Explanation`.
@@ -171,6 +178,7 @@ impl Engine {
                     engine.explain(&snapshot, &rows, Some(&texts[0]), pid)
                 }
                 Queries::Embedded(rows, _) => {
+                    // Its tokens are named if the index has a model, and numbered otherwise.
                     let _ = engine.encoder();
                     engine.explain(&snapshot, &rows[0], None, pid)
                 }
@@ -283,6 +291,16 @@ fn check_dim(snapshot: &Snapshot, found: usize) -> PyResult<()> {
     match found == expected {
         true => Ok(()),
         false => Err(to_py(SearchError::DimMismatch { expected, found }.into())),
+    }
+}
+
+/// Warns of the keys of a filter that no passage has: it may be misspelt.
+fn warn_of_keys(snapshot: &Snapshot, filter: &selvedge::Filter) {
+    let Ok(columns) = snapshot.index().columns() else { return };
+    for (key, _) in filter.keys() {
+        if !columns.iter().any(|column| column.key == key) {
+            tracing::warn!("no passage has the key {key:?} of the filter");
+        }
     }
 }
 

@@ -218,6 +218,8 @@ class Index(Reader):
         """
         if not isinstance(query, str) and getattr(query, "ndim", 0) != 2:
             raise WrongType("asearch answers one query: give a text or an array (Q, D)")
+        if options.get("ids") is not None:
+            options["ids"] = list(options["ids"])
         loop = asyncio.get_running_loop()
         batches = self._batches.get(loop)
         if batches is None:
