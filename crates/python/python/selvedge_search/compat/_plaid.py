@@ -1,0 +1,104 @@
+"""Arguments that PyLate and fast-plaid share, as those of an index."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+#: Array of any library: NumPy, torch, JAX, CuPy.
+Array = Any
+
+#: Bits per dimension that an index may have.
+NBITS = (1, 2, 4, 8)
+
+
+def device_name(device: Any) -> str:
+    """Returns the device of an index: ``"cpu"``, ``"cuda"`` or ``"cuda/1"`` for torch's ``"cuda:1"``.
+
+    ``None`` is the CPU. Of a list of devices the first one is used, with a warning.
+
+    Raises:
+        ValueError: the device is neither a CPU nor a GPU of NVIDIA.
+    """
+    if isinstance(device, (list, tuple)):
+        if not device:
+            raise ValueError("the list of devices is empty")
+        if len(device) > 1:
+            warnings.warn(f"an index uses one device: {device[0]} of {list(device)}", UserWarning, stacklevel=4)
+        device = device[0]
+    name = "cpu" if device is None else str(device)
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or ":" in name and not number.isdecimal():
+        raise ValueError(f"device {name!r}: expected 'cpu', 'cuda' or 'cuda:N'")
+    return f"cuda/{number}" if kind == "cuda" and number else kind
+
+
+def positive(name: str, value: Any) -> int:
+    """Returns a whole number above zero.
+
+    Raises:
+        TypeError: the value is no whole number.
+        ValueError: it is zero or less.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}: expected a whole number") from None
+    if number <= 0:
+        raise ValueError(f"{name} is {number}: expected at least 1")
+    return number
+
+
+def bits(nbits: Any) -> int:
+    """Returns a number of bits per dimension.
+
+    Raises:
+        TypeError: the value is no whole number.
+        ValueError: it is none of ``NBITS``.
+    """
+    number = positive("nbits", nbits)
+    if number not in NBITS:
+        raise ValueError(f"nbits is {number}: expected 1, 2, 4 or 8")
+    return number
+
+
+def unless_default(name: str, value: Any, default: int) -> int | None:
+    """Returns a number that differs from the other library's default, and ``None`` for this default.
+
+    The defaults of an index come from measurements of its own search, so that the other library's defaults stand for
+    those. Raises as `positive`.
+    """
+    number = positive(name, value)
+    return None if number == default else number
+
+
+def rows(embeddings: Array | Iterable[Array]) -> list[Array]:
+    """Returns the embeddings of each document or query, each ``(T, D)``.
+
+    ``embeddings`` is ``(T, D)`` for a single one, ``(P, T, D)``, or an iterable of ``(T, D)`` or ``(1, T, D)``. Rows of
+    zeros at the end of an item of ``(P, T, D)`` are padding and left out, but for the first row.
+    """
+    ndim = getattr(embeddings, "ndim", None)
+    if ndim == 2:
+        return [embeddings]
+    if ndim == 3:
+        return [_without_padding(item) for item in embeddings]
+    return [item[0] if getattr(item, "ndim", None) == 3 and len(item) == 1 else item for item in embeddings]
+
+
+def _without_padding(item: Array) -> Array:
+    """Returns an array ``(T, D)`` without the rows of zeros at its end, but with one row at least."""
+    is_row = (item != 0).any(-1).tolist()
+    length = len(is_row)
+    while length > 1 and not is_row[length - 1]:
+        length -= 1
+    return item[:length]
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value is a sequence or a set of ids, not a single id."""
+    return not isinstance(value, (str, bytes)) and isinstance(value, (Sequence, set, frozenset)) or (
+        getattr(value, "ndim", 0) == 1
+    )
