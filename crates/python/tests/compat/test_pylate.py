@@ -55,6 +55,7 @@ def test_forms_of_embeddings(index: indexes.PLAID, tmp_path: Path) -> None:
     assert index(np.stack([docs[0][:8], docs[8][:8]])) == index([docs[0][:8], docs[8][:8]])
     assert index([]) == []
     assert index(docs[7].astype(np.float16))[0][0]["id"] == "d7"
+    assert index(docs[7].astype(np.float64)) == single
 
     padded = np.zeros((3, 15, DIM), dtype=np.float32)
     for number, rows in enumerate(docs[:3]):

@@ -82,10 +82,19 @@ def rows(embeddings: Array | Iterable[Array]) -> list[Array]:
     """
     ndim = getattr(embeddings, "ndim", None)
     if ndim == 2:
-        return [embeddings]
+        return [_floats(embeddings)]
     if ndim == 3:
-        return [_without_padding(item) for item in embeddings]
-    return [item[0] if getattr(item, "ndim", None) == 3 and len(item) == 1 else item for item in embeddings]
+        return [_without_padding(_floats(item)) for item in embeddings]
+    items = [item[0] if getattr(item, "ndim", None) == 3 and len(item) == 1 else item for item in embeddings]
+    return [_floats(item) for item in items]
+
+
+def _floats(item: Array) -> Array:
+    """Returns an array of f64 or bfloat16 as f32, which an index reads, and any other value as it is."""
+    dtype = str(getattr(item, "dtype", "")).removeprefix("torch.")
+    if dtype not in ("float64", "bfloat16"):
+        return item
+    return item.float() if hasattr(item, "float") else item.astype("float32")
 
 
 def _without_padding(item: Array) -> Array:

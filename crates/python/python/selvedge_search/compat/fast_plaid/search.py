@@ -15,7 +15,7 @@ from .._plaid import Array, bits, device_name, is_list, positive, rows, unless_d
 from ._documents import FROZEN, Positions, open_index, to_metadata
 
 if TYPE_CHECKING:
-    from selvedge_search import Index
+    from selvedge_search import Index, Results
 
 __all__ = ["FastPlaid"]
 
@@ -190,8 +190,10 @@ class FastPlaid:
             FileNotFoundError: there is no index.
             ValueError: a number is out of its range, or the lists and the queries differ in number.
         """
-        found = self._search(queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
-        return [list(zip(positions, scores)) for _, positions, _, scores in found]
+        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
+        return [
+            list(zip(positions, results.scores.tolist())) for positions, results in self._search(*given, explain=False)
+        ]
 
     def search_token_scores(
         self,
@@ -204,23 +206,20 @@ class FastPlaid:
         subset: Sequence[Sequence[int]] | Sequence[int] | int | None = None,
         n_processes: int | None = None,
     ) -> list[list[tuple[int, float, Any]]]:
-        """Returns what `search` returns, with the products of each query token and each token of the document.
+        """Returns what `search` returns, with the similarity of each query token and each token of the document.
 
-        The products are ``(Q, T)`` f32, of the query as it was given and the decoded embeddings: a tensor if torch is
-        imported, else an array. The score is that of the search, which rounds queries to int8, so that it differs from
-        the sum of the maxima of the products by about a thousandth.
+        Similarities are ``(Q, T)`` f32, a tensor if torch is imported, else an array. They are those of the search,
+        which rounds a query to int8: the sum of their maxima is the score.
 
         Arguments and errors are those of `search`.
         """
-        found = self._search(queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
-        different = list(dict.fromkeys(id for _, _, ids, _ in found for id in ids))
-        embeddings = dict(zip(different, self._existing().embeddings(different))) if different else {}
+        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
         return [
             [
-                (position, score, _tensor(_numpy(query) @ embeddings[id].T))
-                for position, id, score in zip(positions, ids, scores)
+                (position, float(hit.score), _tensor(hit.explanation.similarities))
+                for position, hit in zip(positions, results)
             ]
-            for query, positions, ids, scores in found
+            for positions, results in self._search(*given, explain=True)
         ]
 
     def get_embeddings(self, subset: Sequence[int] | int) -> list[Any]:
@@ -315,8 +314,9 @@ class FastPlaid:
         n_ivf_probe: int,
         subset: Any,
         n_processes: int | None,
-    ) -> list[tuple[Array, list[int], list[str], list[float]]]:
-        """Returns for each query its embeddings, and positions, ids and scores of its results."""
+        explain: bool,
+    ) -> list[tuple[list[int], Results]]:
+        """Returns positions and results for each query."""
         if batch_size != "auto":
             positive("batch_size", batch_size)
         if n_processes is not None:
@@ -326,7 +326,7 @@ class FastPlaid:
         if not queries:
             return []
         positions = self._positions_of(index)
-        results = index.search(
+        found = index.search(
             queries,
             positive("top_k", top_k),
             nprobe=unless_default("n_ivf_probe", n_ivf_probe, _N_IVF_PROBE),
@@ -334,11 +334,9 @@ class FastPlaid:
             ids=_ids(subset, positions, len(queries)),
             text=False,
             metadata=False,
+            explain=explain,
         )
-        return [
-            (query, positions.of(found.ids), list(found.ids), found.scores.tolist())
-            for query, found in zip(queries, results)
-        ]
+        return [(positions.of(results.ids), results) for results in found]
 
 
 def _check_build(
@@ -378,15 +376,6 @@ def _ids(subset: Any, positions: Positions, num_queries: int) -> list[str] | lis
     if len(items) != num_queries:
         raise ValueError(f"Subset length must match number of queries: {len(items)} lists for {num_queries} queries")
     return [positions.ids_at(item) for item in items]
-
-
-def _numpy(array: Array) -> Any:
-    """Returns an array ``(Q, D)`` of any library as f32 of NumPy."""
-    import numpy as np
-
-    if hasattr(array, "detach"):
-        array = array.detach().cpu().float()
-    return np.asarray(array, dtype=np.float32)
 
 
 def _tensor(array: Any) -> Any:
