@@ -79,7 +79,6 @@ def test_create_replaces(index: search.FastPlaid, path: str) -> None:
     assert best(other, documents(1)) == [0]
     index.create(documents(3, seed=5), nbits=2)
     assert len(index.search(documents(1), top_k=50)[0]) == 3
-    other.close()
     assert len(other.search(documents(1), top_k=50)[0]) == 3
 
 

@@ -143,7 +143,7 @@ def test_conditions_mean_what_they_mean_in_sqlite(
         ("age >", (), "expected a value"),
         ("age > ?", (), "0 parameters are too few"),
         ("age > 1", (2,), "0 '\\?' in .* but 1 parameters"),
-        ("agee > 1", (), "no such column: agee; the columns are name, age"),
+        ("agee > 1", (), "no such column: agee; the columns are active, age"),
         ("age > 1 ORDER BY age", (), "column 9 .* found 'ORDER'"),
         ("age > 1; DROP TABLE METADATA", (), "column 8 .*'; DROP TABLE METADAT'"),
         ("age > (SELECT 1)", (), "expected a value"),

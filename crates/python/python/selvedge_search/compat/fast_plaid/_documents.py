@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from selvedge_search import Index
+    from selvedge_search import Index, Snapshot
 
 #: Name of the column with the position of a document.
 SUBSET = "_subset_"
@@ -26,21 +26,10 @@ FROZEN = "frozen"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def open_index(path: str, device: str = "cpu") -> Index | None:
-    """Opens an index, or returns ``None`` where there is none."""
-    from selvedge_search import Index
-    from selvedge_search.errors import IndexNotFound
-
-    try:
-        return Index.open(path, device=device)
-    except IndexNotFound:
-        return None
-
-
 class Positions:
     """Ids of the documents of one generation of an index, by position."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index | Snapshot) -> None:
         """Reads the ids of an index.
 
         Raises:

@@ -8,10 +8,12 @@ other texts.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._documents import Positions, open_index, to_metadata, to_rows
+from .._plaid import Opened
+from ._documents import Positions, to_metadata, to_rows
 from ._sql import translate
 
 if TYPE_CHECKING:
@@ -98,16 +100,14 @@ def get(
         raise ValueError("Please provide either a 'condition' or a 'subset', not both.")
     with _open(index) as opened:
         positions = Positions(opened)
-        ids = positions.ids()
-        everything = _metadata(opened, ids)
-        columns = _columns(everything, index)
+        columns = _columns(opened)
         if condition is not None:
-            found = _where(opened, positions, everything, columns, condition, parameters)
+            found = _where(opened, positions, columns, condition, parameters)
         elif subset is not None:
-            found = [int(position) for position in subset if 0 <= position < len(ids)]
+            found = [operator.index(position) for position in subset if 0 <= position < len(positions)]
         else:
-            found = list(range(len(ids)))
-        return to_rows(found, [everything[position] for position in found], columns)
+            found = list(range(len(positions)))
+        return to_rows(found, _metadata(opened, positions.ids_at(found)), columns)
 
 
 def where(index: str, condition: str, parameters: Sequence[Any] = ()) -> list[int]:
@@ -123,28 +123,21 @@ def where(index: str, condition: str, parameters: Sequence[Any] = ()) -> list[in
         ValueError: the condition has a mistake or cannot be translated.
     """
     with _open(index) as opened:
-        positions = Positions(opened)
-        everything = _metadata(opened, positions.ids())
-        return _where(opened, positions, everything, _columns(everything, index), condition, parameters)
+        return _where(opened, Positions(opened), _columns(opened), condition, parameters)
 
 
 def _where(
-    index: Index,
-    positions: Positions,
-    everything: Sequence[dict[str, Any]],
-    columns: Sequence[str],
-    condition: str,
-    parameters: Sequence[Any],
+    index: Index, positions: Positions, columns: Sequence[str], condition: str, parameters: Sequence[Any]
 ) -> list[int]:
     def values(column: str) -> Iterable[Any]:
-        return (row[column] for row in everything if column in row)
+        return (row[column] for row in _metadata(index, positions.ids()) if column in row)
 
     text = translate(condition, parameters, columns, values)
-    return sorted(positions.of(index.ids(where=text)))
+    return sorted(positions.of(index._engine.matching(text)))
 
 
 def _open(path: str) -> Index:
-    index = open_index(path)
+    index = Opened(path).current()
     if index is None:
         raise FileNotFoundError(f"there is no index at {path!r}: rows belong to documents, so create it first")
     return index
@@ -155,11 +148,11 @@ def _metadata(index: Index, ids: Sequence[str]) -> list[dict[str, Any]]:
     return [document["metadata"] or {} for document in index.get(ids)] if ids else []
 
 
-def _columns(everything: Iterable[dict[str, Any]], path: str) -> list[str]:
-    """Returns the names of all columns, in the order of their first values."""
-    columns = list(dict.fromkeys(name for row in everything for name in row))
+def _columns(index: Index) -> list[str]:
+    """Returns the names of all columns, ascending."""
+    columns = list(dict.fromkeys(column["key"] for column in index.info()["columns"]))
     if not columns:
-        raise FileNotFoundError(f"the documents of {path!r} have no metadata: give it to create or update")
+        raise FileNotFoundError(f"the documents of {index.path!r} have no metadata: give it to create or update")
     return columns
 
 

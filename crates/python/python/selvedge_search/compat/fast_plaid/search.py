@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -11,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._plaid import Array, bits, device_name, is_list, positive, rows, unless_default
-from ._documents import FROZEN, Positions, open_index, to_metadata
+from .._plaid import Array, Opened, bits, device_name, is_list, positive, rows, unless_default
+from ._documents import FROZEN, Positions, to_metadata
 
 if TYPE_CHECKING:
-    from selvedge_search import Index, Results
+    from selvedge_search import Index, Results, Snapshot
 
 __all__ = ["FastPlaid"]
 
@@ -60,9 +59,8 @@ class FastPlaid:
             if not 0.0 < value <= 1.0:
                 raise ValueError(f"{name} is {value}: expected more than 0 and at most 1")
         self.index = index
-        self._device = device_name(device)
-        self.devices = [self._device.replace("/", ":")]
-        self._index: Index | None = None
+        self._opened = Opened(index, device_name(device))
+        self.devices = [self._opened.device.replace("/", ":")]
         self._positions: Positions | None = None
 
     def create(
@@ -93,23 +91,18 @@ class FastPlaid:
             ValueError: a number is out of its range, rows and documents differ in number, a column has no proper name,
                 or an embedding is not finite.
         """
-        from selvedge_search import Index
-
         _check_build(kmeans_niters, max_points_per_centroid, n_samples_kmeans, batch_size)
         embeddings = rows(documents_embeddings)
         values = _metadata(metadata, len(embeddings))
-        self.close()
-        os.makedirs(Path(self.index).parent, exist_ok=True)
-        self._index = Index.create(
-            self.index,
-            embeddings=embeddings,
+        self._opened.create(
+            embeddings,
             ids=list(map(str, range(len(embeddings)))),
             metadata=values,
             nbits=bits(nbits),
             seed=operator.index(seed),
-            device=self._device,
             overwrite=True,
         )
+        self._positions = None
         self._frozen.unlink(missing_ok=True)
         return self
 
@@ -135,7 +128,7 @@ class FastPlaid:
             ValueError: as `create`, or the embeddings are of another dimension than those of the index.
         """
         _check_build(kmeans_niters, max_points_per_centroid, n_samples_kmeans, batch_size)
-        index = self._current()
+        index = self._opened.current()
         if index is None:
             return self.create(documents_embeddings, nbits=_NBITS, seed=seed, metadata=metadata)
         self._check_mutable("update")
@@ -183,14 +176,14 @@ class FastPlaid:
             n_ivf_probe: cells to probe for each query token. The default stands for the default of the index.
             subset: positions that may be found, or a list of them for each query. An empty list finds everything, an
                 empty list for one query nothing.
+            show_progress: whether a bar is shown where a person looks.
             batch_size, n_processes: checked and ignored.
-            show_progress: ignored.
 
         Raises:
             FileNotFoundError: there is no index.
             ValueError: a number is out of its range, or the lists and the queries differ in number.
         """
-        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
+        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, show_progress, subset, n_processes)
         return [
             list(zip(positions, results.scores.tolist())) for positions, results in self._search(*given, explain=False)
         ]
@@ -213,7 +206,7 @@ class FastPlaid:
 
         Arguments and errors are those of `search`.
         """
-        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, subset, n_processes)
+        given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, show_progress, subset, n_processes)
         return [
             [
                 (position, float(hit.score), _tensor(hit.explanation.similarities))
@@ -234,12 +227,12 @@ class FastPlaid:
         positions = _listed(subset)
         if not positions:
             return []
-        index = self._existing()
-        numbers = self._positions_of(index)
-        for position in positions:
-            if not 0 <= position < len(numbers):
-                raise IndexError(f"document {position} of an index of {len(numbers)} documents")
-        return [_tensor(embeddings) for embeddings in index.embeddings(numbers.ids_at(positions))]
+        with self._existing().snapshot() as index:
+            numbers = self._positions_of(index)
+            for position in positions:
+                if not 0 <= position < len(numbers):
+                    raise IndexError(f"document {position} of an index of {len(numbers)} documents")
+            return [_tensor(embeddings) for embeddings in index.embeddings(numbers.ids_at(positions))]
 
     def freeze(self) -> FastPlaid:
         """Makes `update` and `delete` fail, also in other processes, until `unfreeze`. `create` still replaces it.
@@ -263,9 +256,7 @@ class FastPlaid:
 
     def close(self) -> None:
         """Releases the files of the index; the next call opens it again."""
-        if self._index is not None:
-            self._index.close()
-        self._index = None
+        self._opened.close()
         self._positions = None
 
     def __enter__(self) -> FastPlaid:
@@ -281,25 +272,18 @@ class FastPlaid:
         """File whose presence freezes the index."""
         return Path(self.index, FROZEN)
 
-    def _current(self) -> Index | None:
-        """Returns the index in its newest generation, or ``None`` where there is none."""
-        if self._index is not None:
-            self._index.refresh()
-        else:
-            self._index = open_index(self.index, self._device)
-        return self._index
-
     def _existing(self) -> Index:
-        index = self._current()
+        index = self._opened.current()
         if index is None:
             raise FileNotFoundError(f"there is no index at {self.index!r}: create it first")
         return index
 
-    def _positions_of(self, index: Index) -> Positions:
-        """Positions of the documents in the current generation."""
-        if self._positions is None or self._positions.generation != index.generation:
-            self._positions = Positions(index)
-        return self._positions
+    def _positions_of(self, index: Index | Snapshot) -> Positions:
+        """Positions of the documents in the generation of an index."""
+        positions = self._positions
+        if positions is None or positions.generation != index.generation:
+            positions = self._positions = Positions(index)
+        return positions
 
     def _check_mutable(self, operation: str) -> None:
         if self._frozen.exists():
@@ -312,6 +296,7 @@ class FastPlaid:
         batch_size: int | str,
         n_full_scores: int,
         n_ivf_probe: int,
+        show_progress: bool,
         subset: Any,
         n_processes: int | None,
         explain: bool,
@@ -321,21 +306,22 @@ class FastPlaid:
             positive("batch_size", batch_size)
         if n_processes is not None:
             positive("n_processes", n_processes)
-        index = self._existing()
         queries = rows(queries_embeddings)
-        if not queries:
-            return []
-        positions = self._positions_of(index)
-        found = index.search(
-            queries,
-            positive("top_k", top_k),
-            nprobe=unless_default("n_ivf_probe", n_ivf_probe, _N_IVF_PROBE),
-            ndocs=unless_default("n_full_scores", n_full_scores, _N_FULL_SCORES),
-            ids=_ids(subset, positions, len(queries)),
-            text=False,
-            metadata=False,
-            explain=explain,
-        )
+        with self._existing().snapshot() as index:
+            if not queries:
+                return []
+            positions = self._positions_of(index)
+            found = index.search(
+                queries,
+                positive("top_k", top_k),
+                nprobe=unless_default("n_ivf_probe", n_ivf_probe, _N_IVF_PROBE),
+                ndocs=unless_default("n_full_scores", n_full_scores, _N_FULL_SCORES),
+                ids=_ids(subset, positions, len(queries)),
+                text=False,
+                metadata=False,
+                explain=explain,
+                progress=None if show_progress else False,
+            )
         return [(positions.of(results.ids), results) for results in found]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._plaid import Array, bits, device_name, is_list, positive, rows, unless_default
+from .._plaid import Array, Opened, bits, device_name, is_list, positive, rows, unless_default
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +41,10 @@ class PLAID:
         seed: seed of the random numbers of a build.
         n_ivf_probe: cells to probe for each query token. The default stands for the default of the index.
         n_full_scores: candidates to score approximately. The default stands for the default of the index.
+        show_progress: whether a bar is shown where a person looks.
         device: ``None`` or ``"cpu"``, or ``"cuda"``, ``"cuda:1"``; of several the first one is used.
         use_fast, kmeans_niters, max_points_per_centroid, n_samples_kmeans, use_triton, batch_size, num_threads,
-        show_progress, low_memory: checked and ignored; an index chooses these by itself.
+        low_memory: checked and ignored; an index chooses these by itself.
         **kwargs: ignored with a warning, as PyLate ignores parameters of its other backend.
 
     Raises:
@@ -90,17 +91,21 @@ class PLAID:
         self.seed = operator.index(seed)
         self.n_ivf_probe = n_ivf_probe
         self.n_full_scores = n_full_scores
+        self.show_progress = show_progress
         self.device = device
         self._nprobe = unless_default("n_ivf_probe", n_ivf_probe, _N_IVF_PROBE)
         self._ndocs = unless_default("n_full_scores", n_full_scores, _N_FULL_SCORES)
-        self._device = device_name(device)
-        self._path = Path(index_folder, index_name)
+        path = Path(index_folder, index_name)
+        self._opened = Opened(path, device_name(device))
+        # `None` is a bar where a person looks.
+        self._progress = None if show_progress else False
         self._is_replaced = bool(override)
-        self._index: Index | None = None
-        if any((self._path / name).exists() for name in _OF_PYLATE):
+        # Generation, and whether one of its documents was added with an integer as its id.
+        self._integers: tuple[int, bool] | None = None
+        if any((path / name).exists() for name in _OF_PYLATE):
             if not override:
-                raise ValueError(f"{self._path} is an index that PyLate wrote: build it anew with override=True")
-            shutil.rmtree(self._path)
+                raise ValueError(f"{path} is an index that PyLate wrote: build it anew with override=True")
+            shutil.rmtree(path)
         self._current()
 
     @property
@@ -112,7 +117,7 @@ class PLAID:
         """
         index = self._current()
         if index is None:
-            raise ValueError(f"the index {self._path} is empty: add documents first")
+            raise ValueError(f"the index {self._opened.path} is empty: add documents first")
         return index
 
     def add_documents(
@@ -148,9 +153,18 @@ class PLAID:
         metadata = [None if isinstance(id, str) else {INTEGER: True} for id in ids] if are_integers else None
         index = self._current()
         if index is None:
-            self._create(embeddings, texts, metadata)
+            self._opened.create(
+                embeddings,
+                ids=texts,
+                metadata=metadata,
+                nbits=self.nbits,
+                seed=self.seed,
+                overwrite=self._is_replaced,
+                progress=self._progress,
+            )
+            self._is_replaced = False
         else:
-            index.update(embeddings=embeddings, ids=texts, metadata=metadata)
+            index.update(embeddings=embeddings, ids=texts, metadata=metadata, progress=self._progress)
         return self
 
     def update_documents(
@@ -206,6 +220,7 @@ class PLAID:
             ids=ids,
             text=False,
             metadata=has_integers,
+            progress=self._progress,
         )
         if not has_integers:
             return [
@@ -237,37 +252,14 @@ class PLAID:
 
     def _current(self) -> Index | None:
         """Returns the index in its newest generation, or ``None`` before the first documents."""
-        from selvedge_search import Index
-        from selvedge_search.errors import IndexNotFound
-
-        if self._index is not None:
-            self._index.refresh()
-        elif not self._is_replaced:
-            try:
-                self._index = Index.open(self._path, device=self._device)
-            except IndexNotFound:
-                return None
-        return self._index
-
-    def _create(self, embeddings: list[Array], ids: list[str], metadata: list[dict[str, Any] | None] | None) -> None:
-        from selvedge_search import Index
-
-        os.makedirs(self.index_folder, exist_ok=True)
-        self._index = Index.create(
-            self._path,
-            embeddings=embeddings,
-            ids=ids,
-            metadata=metadata,
-            nbits=self.nbits,
-            seed=self.seed,
-            device=self._device,
-            overwrite=self._is_replaced,
-        )
-        self._is_replaced = False
+        return None if self._is_replaced else self._opened.current()
 
     def _has_integers(self, index: Index) -> bool:
         """Whether a document was added with an integer as its id."""
-        return True
+        if self._integers is None or self._integers[0] != index.generation:
+            columns = index.info()["columns"]
+            self._integers = index.generation, any(column["key"] == INTEGER for column in columns)
+        return self._integers[1]
 
 
 def _text(id: Any) -> str:
