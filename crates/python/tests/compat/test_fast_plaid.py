@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_documents_have_consecutive_numbers(index: search.FastPlaid) -> None:
     assert all(sorted(number for number, _ in found) == list(range(20)) for found in results)
     number, score = results[0][0]
     assert type(number) is int and type(score) is float
-    assert all(a[1] >= b[1] for found in results for a, b in zip(found, found[1:]))
+    assert all(a[1] >= b[1] for found in results for a, b in itertools.pairwise(found))
 
 
 def test_numbers_close_up_after_a_deletion(index: search.FastPlaid) -> None:
@@ -116,7 +117,7 @@ def test_forms_of_embeddings(index: search.FastPlaid, path: str) -> None:
 def test_token_scores(index: search.FastPlaid) -> None:
     queries = [rows[:8] for rows in documents(20)[:3]]
     plain = index.search(queries, top_k=4)
-    for query, want, have in zip(queries, plain, index.search_token_scores(queries, top_k=4)):
+    for want, have in zip(plain, index.search_token_scores(queries, top_k=4)):
         assert [(number, score) for number, score, _ in have] == want
         for number, score, similarities in have:
             similarities = np.asarray(similarities)
@@ -191,20 +192,25 @@ def test_mistakes(index: search.FastPlaid, path: str, tmp_path: Path) -> None:
         {"search_memory_fraction": 1.5},
         {"device": "mps"},
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="expected"):
             search.FastPlaid(path, **parameters)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="low_memory"):
         search.FastPlaid(path, low_memory=True)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="low_memory"):
         search.FastPlaid(path, None, True)
     for parameters in ({"top_k": 0}, {"batch_size": 0}, {"n_ivf_probe": 0}, {"n_full_scores": 0}, {"n_processes": 0}):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=f"{next(iter(parameters))} is 0"):
             index.search(documents(1), **parameters)
-    for parameters in ({"nbits": 3}, {"kmeans_niters": 0}, {"metadata": [{"a": 1}]}, {"metadata": [{"a b": 1}] * 20}):
-        with pytest.raises(ValueError):
+    for parameters, reason in (
+        ({"nbits": 3}, "nbits is 3"),
+        ({"kmeans_niters": 0}, "kmeans_niters is 0"),
+        ({"metadata": [{"a": 1}]}, "length of metadata"),
+        ({"metadata": [{"a b": 1}] * 20}, "'a b'"),
+    ):
+        with pytest.raises(ValueError, match=reason):
             index.create(documents(20), **parameters)
     assert len(index.search(documents(1), top_k=50)[0]) == 20
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="128"):
         index.update([np.ones((3, 2 * DIM), dtype=np.float32)])
     other = Index.create(tmp_path / "other", embeddings=documents(2), ids=["a", "b"])
     other.close()

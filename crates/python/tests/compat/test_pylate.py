@@ -177,13 +177,13 @@ def test_mistakes(index: indexes.PLAID, tmp_path: Path) -> None:
         index.add_documents(["x", "y"], docs[:1])
     with pytest.raises(ValueError, match="'x' is given twice"):
         index.add_documents(["x", "x"], docs[:2])
-    with pytest.raises(TypeError, match="1.5"):
+    with pytest.raises(TypeError, match=r"1\.5"):
         index.add_documents([1.5], docs[:1])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="NaN"):
         index.add_documents(["x"], [np.full((4, DIM), np.nan, dtype=np.float32)])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="128"):
         index.add_documents(["x"], [np.ones((4, DIM * 2), dtype=np.float32)])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="128"):
         index(np.ones((4, DIM * 2), dtype=np.float32))
     assert len(index(docs[0], k=100)[0]) == 30
 
@@ -204,7 +204,7 @@ def test_parameters(tmp_path: Path) -> None:
         ("device", "cuda:first"),
         ("device", []),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=bad.split("_")[0]):
             plaid(**{bad: value})
     with pytest.raises(TypeError):
         plaid(nbits="2")
@@ -238,6 +238,15 @@ def test_tensors(tmp_path: Path) -> None:
     assert [len(rows) for rows in index.get_documents_embeddings([["a", "b", "c"]])[0]] == [8, 9, 10]
 
 
+TEXTS = {
+    "apples": "apples and their nutritional benefits",
+    "bananas": "bananas and their vitamins",
+    "cherries": "cherries and antioxidants",
+    "dates": "dates and natural sugars",
+    "paris": "the capital of France is Paris",
+}
+
+
 @pytest.fixture(scope="module")
 def model() -> object:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -248,20 +257,12 @@ def model() -> object:
 class TestWithPyLate:
     """PyLate's own model, retriever and reranker, on a model of 16 dimensions."""
 
-    TEXTS = {
-        "apples": "apples and their nutritional benefits",
-        "bananas": "bananas and their vitamins",
-        "cherries": "cherries and antioxidants",
-        "dates": "dates and natural sugars",
-        "paris": "the capital of France is Paris",
-    }
-
     def test_a_program(self, model: object, tmp_path: Path) -> None:
         from pylate import rank, retrieve
 
         index = indexes.PLAID(index_folder=str(tmp_path), index_name="colbert", override=True)
-        texts = list(self.TEXTS.values())
-        index.add_documents(documents_ids=list(self.TEXTS), documents_embeddings=model.encode(texts, is_query=False))
+        texts = list(TEXTS.values())
+        index.add_documents(documents_ids=list(TEXTS), documents_embeddings=model.encode(texts, is_query=False))
         queries = model.encode(["apples and benefits", "the capital Paris"], is_query=True)
 
         results = retrieve.ColBERT(index=index).retrieve(queries_embeddings=queries, k=3)
@@ -287,7 +288,7 @@ class TestWithPyLate:
         from pylate import retrieve
 
         index = indexes.PLAID(str(tmp_path))
-        embeddings = model.encode(list(self.TEXTS.values()), is_query=False, convert_to_tensor=True)
+        embeddings = model.encode(list(TEXTS.values()), is_query=False, convert_to_tensor=True)
         index.add_documents(range(5), embeddings)
         retriever = retrieve.ColBERT(index=index)
         single = retriever.retrieve(model.encode("apples and benefits", is_query=True), k=2)
@@ -322,8 +323,7 @@ class TestWithPyLate:
         for index in (theirs, ours):
             index.add_documents(names, docs)
             index.remove_documents(["d1", "d30"])
-            index.update_documents(["d2"], [docs[1]])
-            index.add_documents(["d30"], [docs[30]])
+            index.update_documents(["d2", "d30"], [docs[1], docs[30]])
         for number, (want, have) in enumerate(zip(theirs(queries, k=60), ours(queries, k=60))):
             assert {result["id"] for result in have} == {f"d{other}" for other in range(60)} - {"d1"}
             # The document of query 2 was replaced, so that its best results are near each other.

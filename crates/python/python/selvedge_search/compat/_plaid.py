@@ -77,7 +77,7 @@ def device_name(device: Any) -> str:
         device = device[0]
     name = "cpu" if device is None else str(device)
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or ":" in name and not number.isdecimal():
+    if kind not in ("cpu", "cuda") or (":" in name and not number.isdecimal()):
         raise ValueError(f"device {name!r}: expected 'cpu', 'cuda' or 'cuda:N'")
     return f"cuda/{number}" if kind == "cuda" and number else kind
 
@@ -154,7 +154,7 @@ def _without_padding(item: Array) -> Array:
 
 
 def is_list(value: Any) -> bool:
-    """Whether a value is a sequence or a set of ids, not a single id."""
-    return not isinstance(value, (str, bytes)) and isinstance(value, (Sequence, set, frozenset)) or (
-        getattr(value, "ndim", 0) == 1
-    )
+    """Whether a value is a sequence, a set or an array ``(n,)`` of ids, not a single id."""
+    if isinstance(value, (str, bytes)):
+        return False
+    return isinstance(value, (Sequence, set, frozenset)) or getattr(value, "ndim", 0) == 1

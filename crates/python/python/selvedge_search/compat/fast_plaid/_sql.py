@@ -108,7 +108,8 @@ class _Parser:
 
     def _tokens(self) -> list[tuple[str, str, int]]:
         """Kind, text and column of each token."""
-        tokens, at = [], 0
+        tokens: list[tuple[str, str, int]] = []
+        at = 0
         while not tokens or tokens[-1][0] != "end":
             match = _TOKEN.match(self.condition, at)
             if match is None:
@@ -222,7 +223,7 @@ class _Parser:
             return f"({left} < {low} OR {left} > {high})" if negation else f"({left} >= {low} AND {left} <= {high})"
         if self._take("LIKE"):
             return self._like(left, negation is not None)
-        if self._take("NOTNULL") or negation and self._take("NULL"):
+        if self._take("NOTNULL") or (negation and self._take("NULL")):
             return f"{left} IS NOT NULL"
         if negation:
             raise self._error("expected IN, BETWEEN, LIKE or NULL")

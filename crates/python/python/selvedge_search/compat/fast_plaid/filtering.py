@@ -133,7 +133,7 @@ def _where(
         return (row[column] for row in _metadata(index, positions.ids()) if column in row)
 
     text = translate(condition, parameters, columns, values)
-    return sorted(positions.of(index._engine.matching(text)))
+    return sorted(positions.of(index.ids(where=text)))
 
 
 def _open(path: str) -> Index:

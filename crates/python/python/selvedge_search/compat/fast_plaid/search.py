@@ -209,8 +209,9 @@ class FastPlaid:
         given = (queries_embeddings, top_k, batch_size, n_full_scores, n_ivf_probe, show_progress, subset, n_processes)
         return [
             [
-                (position, float(hit.score), _tensor(hit.explanation.similarities))
+                (position, hit.score, _tensor(hit.explanation.similarities))
                 for position, hit in zip(positions, results)
+                if hit.explanation is not None
             ]
             for positions, results in self._search(*given, explain=True)
         ]
@@ -346,15 +347,14 @@ def _metadata(metadata: Sequence[dict[str, Any]] | None, num_documents: int) -> 
     return [to_metadata(row) for row in metadata]
 
 
-def _listed(subset: Sequence[int] | int) -> list[int]:
-    """Returns positions as a list of ints."""
-    items = list(subset) if is_list(subset) else [subset]
-    return [operator.index(item) for item in items]
+def _listed(subset: Any) -> list[int]:
+    """Returns positions, or a single one, as a list of ints."""
+    return [operator.index(item) for item in (subset if is_list(subset) else [subset])]
 
 
 def _ids(subset: Any, positions: Positions, num_queries: int) -> list[str] | list[list[str]] | None:
     """Returns the ids of a subset: ``None`` for all documents, one list for all queries, or one for each."""
-    if subset is None or is_list(subset) and len(subset) == 0:
+    if subset is None or (is_list(subset) and len(subset) == 0):
         return None
     items = list(subset) if hasattr(subset, "__iter__") else [subset]
     if not any(is_list(item) for item in items):
