@@ -74,18 +74,19 @@ class SelvedgeDocumentStore:
         """
         if not isinstance(documents, list) or not all(isinstance(document, Document) for document in documents):
             raise ValueError("write_documents expects a list of Documents")
-        index, rows = self.index, {}
+        index = self.index
+        rows: dict[str, dict[str, Any]] = {}
         for document in documents:
             known = document.id in rows or index is not None and document.id in index
             if known and policy in (DuplicatePolicy.NONE, DuplicatePolicy.FAIL):
                 raise DuplicateDocumentError(f"the document {document.id!r} exists already")
             if not known or policy == DuplicatePolicy.OVERWRITE:
                 rows[document.id] = _row(document)
-        if rows and index is None:
+        if rows and index is not None:
+            index.add(rows.values(), replace=True)
+        elif rows:
             options = {"model": self.model, "device": self.device, **self.index_options}
             self._index = Index.create(self.path, rows.values(), **options)
-        elif rows:
-            index.add(rows.values(), replace=True)
         return len(documents) if policy == DuplicatePolicy.OVERWRITE else len(rows)
 
     def delete_documents(self, document_ids: list[str]) -> None:

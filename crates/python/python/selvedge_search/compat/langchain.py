@@ -112,10 +112,10 @@ class SelvedgeVectorStore(VectorStore):
         made = [id or str(uuid4()) for id in ids or [None] * len(texts)]
         last = dict(zip(made, zip(texts, metadatas or [{}] * len(texts))))  # of several with one id
         rows = [{"id": id, "text": text, "metadata": metadata} for id, (text, metadata) in last.items()]
-        if rows and self._index is None:
-            self._index = Index.create(self._path, rows, **self._options)
-        elif rows:
+        if rows and self._index is not None:
             self._index.add(rows, replace=True, **kwargs)
+        elif rows:
+            self._index = Index.create(self._path, rows, **self._options)
         return made
 
     def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:

@@ -143,7 +143,7 @@ class SelvedgeRerank(BaseNodePostprocessor):
         if self._encoder is None:
             self._encoder = Encoder(self.model) if isinstance(self.model, (str, PathLike)) else self.model
         texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
-        payload = {
+        payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.TOP_K: self.top_n,
             EventPayload.QUERY_STR: query_bundle.query_str,

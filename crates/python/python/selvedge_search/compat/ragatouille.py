@@ -230,7 +230,8 @@ class RAGPretrainedModel:
         if verbose:
             print(f"Encoding {len(documents)} documents...")
         arrays = self._encode_passages(documents, max_document_length)
-        self._encoded += zip(documents, arrays, document_metadatas or [None] * len(documents))
+        metadatas: Sequence[dict | None] = document_metadatas or [None] * len(documents)
+        self._encoded += zip(documents, arrays, metadatas)
         if verbose:
             print("Documents encoded!")
 
