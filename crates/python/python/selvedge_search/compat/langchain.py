@@ -279,13 +279,13 @@ class SelvedgeRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **kwargs: Any
     ) -> list[Document]:
-        options = self.search_kwargs | {"filter": self.filter} | kwargs
+        options = {"filter": self.filter} | self.search_kwargs | kwargs
         return SelvedgeVectorStore(self.index).similarity_search(query, self.k if k is None else k, **options)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, **kwargs: Any
     ) -> list[Document]:
-        options = self.search_kwargs | {"filter": self.filter} | kwargs
+        options = {"filter": self.filter} | self.search_kwargs | kwargs
         return await SelvedgeVectorStore(self.index).asimilarity_search(query, self.k if k is None else k, **options)
 
 
