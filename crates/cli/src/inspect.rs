@@ -14,7 +14,7 @@ pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     let mut generations = selvedge_index::generations_at(&args.index)?;
     let this = std::process::id();
     generations.iter_mut().for_each(|generation| generation.processes.retain(|&process| process != this));
-    let info = output::info_json(&index, &generations);
+    let info = selvedge::info(&index, &generations);
     let mut out = std::io::stdout().lock();
     if args.json { output::print(writeln!(out, "{info}")) } else { output::info_text(&mut out, &info) }
 }

@@ -1,8 +1,10 @@
 //! An open index with its encoder and its device: the object that a program holds and queries.
 
+mod encoder;
+
 use crate::build::compress::{self, Compress};
 use crate::change::{self, AddOptions, Additions, ChangeReport};
-use crate::queries::{Queries, QuerySource, check_encoder, encoder_of};
+use crate::queries::{Queries, QuerySource};
 use crate::{BuildOptions, BuildReport, Error, EvalOptions, EvalReport, OpenOptions, Progress, Qrels, Result};
 use crate::{
     HitQuery, RankBy, SearchOptions, SearchOutput, Snapshot, TuneOptions, TuneReport, build, eval, queries, rank, tune,
@@ -12,7 +14,7 @@ use rayon::prelude::*;
 use selvedge_backend::Backend;
 use selvedge_encoder::Encoder;
 use selvedge_index::{CodecEntry, Index, Writer};
-use selvedge_search::{Ranking, Tuned};
+use selvedge_search::Tuned;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -169,47 +171,13 @@ impl Engine {
         Ok(codec)
     }
 
-    /// Returns the encoder of queries, which is loaded by the first call.
-    ///
-    /// # Errors
-    /// - [`Error::NoEncoder`] if the index was made from embeddings and [`OpenOptions::model`] names no encoder.
-    /// - [`Error::StoredModel`] if the encoder that made the index does not load by the name that the index
-    ///   stores.
-    /// - [`Error::Encoder`] if a named encoder does not load.
-    /// - [`Error::OtherEncoder`] if its fingerprint is not the index's and [`OpenOptions::any_model`] is not set.
-    /// - [`Error::Search`] if its dimension is not the index's.
-    pub fn encoder(&self) -> Result<&Encoder> {
-        if let Some(encoder) = self.encoder.get() {
-            return Ok(encoder);
-        }
-        // If two threads load it at the same time, one of the two encoders is kept.
-        let encoder = Arc::new(encoder_of(self.snapshot().index(), &self.options)?);
-        Ok(self.encoder.get_or_init(|| encoder))
-    }
-
-    /// Uses an encoder that other engines have too, instead of loading one. An engine that has an encoder keeps it.
-    ///
-    /// # Errors
-    /// [`Error::OtherEncoder`] if its fingerprint is not the index's and [`OpenOptions::any_model`] is not set,
-    /// [`Error::Search`] if its dimension is not the index's.
-    pub fn share_encoder(&self, encoder: &Arc<Encoder>) -> Result<()> {
-        check_encoder(self.snapshot().index(), encoder, self.options.any_model)?;
-        self.encoder.get_or_init(|| Arc::clone(encoder));
-        Ok(())
-    }
-
-    /// The encoder of queries, if it is loaded.
-    pub(crate) fn loaded_encoder(&self) -> Option<&Encoder> {
-        self.encoder.get().map(|encoder| &**encoder)
-    }
-
     /// Answers a query given as text.
     ///
     /// # Errors
     /// The errors of [`Engine::encoder`], unless passages are ranked by words alone, and of
     /// [`Engine::search_embeddings`].
     pub fn search(&self, text: &str, options: &SearchOptions) -> Result<SearchOutput> {
-        options.check()?;
+        options.check()?; // before the model is loaded
         if !options.rank_by.needs_embeddings() {
             return self.answer(&[], Some(text), options);
         }
@@ -242,7 +210,6 @@ impl Engine {
     /// - [`Error::Index`] if an id, a text or metadata cannot be read.
     /// - [`Error::Encoder`] if a snippet is requested and the text cannot be tokenized.
     pub fn search_embeddings(&self, query: &[f32], options: &SearchOptions) -> Result<SearchOutput> {
-        options.check()?;
         self.answer(query, None, options)
     }
 
@@ -252,7 +219,6 @@ impl Engine {
     /// # Errors
     /// As [`Engine::search_embeddings`]; one bad query fails the batch.
     pub fn search_embeddings_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<SearchOutput>> {
-        options.check()?;
         self.answers(queries, None, options)
     }
 
@@ -263,7 +229,6 @@ impl Engine {
     /// As [`Engine::search_embeddings`], and [`Error::NoQueryEmbeddings`] if they were read without; one bad query
     /// fails the batch.
     pub fn search_queries(&self, queries: &Queries, options: &SearchOptions) -> Result<Vec<SearchOutput>> {
-        options.check()?;
         queries.check(options.rank_by.needs_embeddings())?;
         let texts: Option<Vec<&str>> = queries.texts.as_ref().map(|texts| texts.iter().map(String::as_str).collect());
         // Snippets are chosen by embeddings, if there are any.
@@ -273,10 +238,8 @@ impl Engine {
 
     /// Answers a query `(Q, D) f32` on the calling thread; its text is needed where passages are ranked by words.
     fn answer(&self, embeddings: &[f32], text: Option<&str>, options: &SearchOptions) -> Result<SearchOutput> {
-        let snapshot = self.snapshot();
         let query = HitQuery { embeddings, text };
-        let ranking = snapshot.rank(query, options)?;
-        self.output(&snapshot, query, ranking, options)
+        Ok(self.search_generation(&self.snapshot(), &[query], options)?.remove(0))
     }
 
     /// Answers queries `(Q, D) f32` each, which have these texts if they are known.
@@ -286,25 +249,44 @@ impl Engine {
         texts: Option<&[&str]>,
         options: &SearchOptions,
     ) -> Result<Vec<SearchOutput>> {
-        let snapshot = self.snapshot();
+        let query = |(number, embeddings)| HitQuery { embeddings, text: texts.map(|texts| texts[number]) };
+        let queries: Vec<HitQuery<'_>> = queries.iter().copied().enumerate().map(query).collect();
+        self.search_generation(&self.snapshot(), &queries, options)
+    }
+
+    /// Answers queries on one generation of the index, in order. Their texts are needed where passages are ranked by
+    /// words. Queries share the threads of the current rayon pool; a single one runs on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Engine::search_embeddings`]; one bad query fails the batch.
+    pub fn search_generation(
+        &self,
+        snapshot: &Snapshot,
+        queries: &[HitQuery<'_>],
+        options: &SearchOptions,
+    ) -> Result<Vec<SearchOutput>> {
+        options.check()?;
+        if let &[query] = queries {
+            let ranking = snapshot.rank(query, options)?;
+            return Ok(vec![self.output(snapshot, query, ranking, options)?]);
+        }
         let set = snapshot.passages(options)?;
-        let rankings = match (options.rank_by, texts) {
-            (RankBy::MaxSim, _) => {
+        let rankings = match options.rank_by {
+            RankBy::MaxSim => {
                 let params = options.params(snapshot.searcher(), set.as_deref());
-                snapshot.searcher().search_batch(queries, &params, set.as_deref())?
+                let rows: Vec<&[f32]> = queries.iter().map(|query| query.embeddings).collect();
+                snapshot.searcher().search_batch(&rows, &params, set.as_deref())?
             }
-            (_, None) => return Err(Error::NoQueryTexts),
-            (_, Some(texts)) => {
-                let ranking =
-                    |(query, text): (&&[f32], &&str)| rank::ranking(&snapshot, query, text, set.as_deref(), options);
-                queries.par_iter().zip(texts).map(ranking).collect::<Result<_>>()?
+            _ => {
+                let ranking = |query: &HitQuery<'_>| {
+                    let text = query.text.ok_or(Error::NoQueryTexts)?;
+                    rank::ranking(snapshot, query.embeddings, text, set.as_deref(), options)
+                };
+                queries.par_iter().map(ranking).collect::<Result<_>>()?
             }
         };
-        let output = |(number, ranking): (usize, Ranking)| {
-            let query = HitQuery { embeddings: queries[number], text: texts.map(|texts| texts[number]) };
-            self.output(&snapshot, query, ranking, options)
-        };
-        rankings.into_par_iter().enumerate().map(output).collect()
+        let output = |(ranking, &query)| self.output(snapshot, query, ranking, options);
+        rankings.into_par_iter().zip(queries).map(output).collect()
     }
 
     /// Reads queries from a file, an array or texts, and encodes those that are texts.

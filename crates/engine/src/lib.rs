@@ -20,7 +20,7 @@
 //! |---|---|
 //! | build an index of files | [`Engine::build`] |
 //! | build an index of documents in memory | [`build::from_documents`], [`build::from_embedded`] |
-//! | build an index of arrays | [`build::from_arrays`] |
+//! | build an index of arrays | [`build::from_arrays`], [`build::from_source`] |
 //! | add, replace and delete passages, merge segments | [`change::add`], [`change::delete`], [`change::compact`] |
 //! | add and delete by an engine that is open, and follow | [`Engine::add`], [`Engine::delete`] |
 //! | bring an index up to date with its folder | [`change::update_folder`] |
@@ -62,6 +62,7 @@ mod error;
 pub mod eval;
 mod explain;
 mod facet;
+mod info;
 pub mod lines;
 mod mine;
 pub mod npy;
@@ -101,6 +102,7 @@ pub use error::{Error, Result};
 pub use eval::{EvalOptions, EvalReport, metrics, truth};
 pub use explain::{ExplainedToken, Explanation, Match, MatchedWord};
 pub use facet::{Facet, FacetCount};
+pub use info::info;
 pub use mine::{MineOptions, MineReport, Teacher, mine};
 pub use options::{Model, OpenOptions, SearchOptions};
 pub use output::{Hit, HitQuery, SearchOutput};
@@ -113,7 +115,7 @@ pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
 pub use selvedge_codec::{CodecKind, plan::num_centroids as planned_centroids};
 pub use selvedge_encoder::{
-    CandleDevice, Embeddings, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind, pool,
+    CandleDevice, EmbeddedToken, Embeddings, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind, pool,
 };
 pub use selvedge_index::{Check, ColumnInfo, Document, Error as IndexError, Index, Value};
 pub use selvedge_lexical::Language;

@@ -151,6 +151,7 @@ fn documents_with_embeddings_are_indexed_from_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     let refused = |documents: &[EmbeddedDocument]| {
+        let documents = documents.iter().cloned().map(Ok);
         let error = from_embedded(16, documents, &path, &BuildOptions::default(), &()).unwrap_err();
         assert!(!path.exists());
         error.to_string()
@@ -158,7 +159,8 @@ fn documents_with_embeddings_are_indexed_from_memory() {
     assert!(refused(&[document(7, vec![1.0; 17])]).contains("document \"7\""));
     assert!(refused(&[document(7, vec![f32::NAN; 16])]).contains("component 0 of row 0 is NaN"));
     assert!(refused(&[]).contains("no document"), "{}", refused(&[]));
-    from_embedded(16, &documents, &path, &BuildOptions { language: None, ..BuildOptions::default() }, &()).unwrap();
+    let options = BuildOptions { language: None, ..BuildOptions::default() };
+    from_embedded(16, documents.into_iter().map(Ok), &path, &options, &()).unwrap();
     let engine = Engine::open(&path, OpenOptions::default()).unwrap();
     let options = SearchOptions { k: 1, metadata: true, ..SearchOptions::default() };
     let best = |at: usize| engine.search_embeddings(&[row(at), row(at + 1)].concat(), &options).unwrap().hits.remove(0);
@@ -166,7 +168,7 @@ fn documents_with_embeddings_are_indexed_from_memory() {
     // Replaced by another of its id, and a new one without a token.
     let more = [document(3, row(9)), document(99, Vec::new())];
     let replace = AddOptions { replace: true, ..AddOptions::default() };
-    let report = engine.add(Additions::Embedded(&more), &replace, &()).unwrap();
+    let report = engine.add(Additions::Embedded(Box::new(more.into_iter().map(Ok))), &replace, &()).unwrap();
     assert_eq!((report.added, report.deleted, report.passages), (2, 1, 21));
     assert_ne!(best(3).id, "3");
 }

@@ -1,4 +1,4 @@
-//! Temporary file of embeddings between the two passes of a build: `f32` values, written once, read once.
+//! Temporary file of embeddings for the passes of a build: `f32` values, written once, then read.
 //!
 //! The file has no name. The operating system deletes it when the spool is dropped or the process dies, so it never
 //! becomes part of an index.
@@ -60,22 +60,39 @@ impl Spool {
         let file = rewind().map_err(io_at(&self.directory))?;
         Ok(SpoolReader {
             input: BufReader::with_capacity(BUFFER_BYTES, file),
+            len: self.len,
             remaining: self.len,
             directory: self.directory,
         })
     }
 }
 
-/// Reader of a [`Spool`], in the order of writing.
+/// Reader of a [`Spool`], in the order of writing unless it is moved.
 #[derive(Debug)]
 pub struct SpoolReader {
     directory: PathBuf,
     input: BufReader<Box<dyn Temporary>>,
+    len: u64,
     remaining: u64,
 }
 
 impl SpoolReader {
-    /// Number of values not read yet.
+    /// Moves to a value, by its number in the order of writing: it is read next.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be moved in.
+    ///
+    /// # Panics
+    /// If there are fewer values.
+    pub fn seek(&mut self, value: u64) -> Result<()> {
+        assert!(value <= self.len, "value {value} of {}", self.len);
+        let step = (value as i64 - (self.len - self.remaining) as i64) * size_of::<f32>() as i64;
+        self.input.seek_relative(step).map_err(|source| Error::Io { path: self.directory.clone(), source })?;
+        self.remaining = self.len - value;
+        Ok(())
+    }
+
+    /// Number of values from here to the end.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
@@ -119,5 +136,11 @@ mod tests {
         assert_eq!(reader.remaining(), 0);
         let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert!(bits(&back) == bits(&values));
+        for (at, len) in [(299_990, 10), (5, 3), (8, 1), (262_140, 8), (0, 1)] {
+            reader.seek(at as u64).unwrap();
+            let mut part = vec![0.0; len];
+            reader.read(&mut part).unwrap();
+            assert_eq!(bits(&part), bits(&values[at..at + len]));
+        }
     }
 }

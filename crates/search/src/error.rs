@@ -7,12 +7,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Query embeddings of another dim, as another model makes them.
-    #[error("the query's embeddings have dim {found}, the index has dim {expected}")]
+    /// Embeddings of another dim, as another model makes them.
+    #[error("the embeddings have dim {found}, the index has dim {expected}")]
     DimMismatch {
         /// Dim of the index.
         expected: usize,
-        /// Dim of the query, or its number of components if that is not a multiple of `expected`.
+        /// Dim of the embeddings, or their number of components if that is not a multiple of `expected`.
         found: usize,
     },
     /// NaN or infinity in a query.

@@ -60,7 +60,10 @@ pub(crate) fn add(app: &App, served: &Served, task: &Task, documents: Documents,
             let documents = Box::new(documents.into_iter().map(Ok));
             open.engine.add(Additions::Documents(documents), &options, task)?
         }
-        Documents::Embedded(_, documents) => open.engine.add(Additions::Embedded(&documents), &options, task)?,
+        Documents::Embedded(_, documents) => {
+            let documents = Box::new(documents.into_iter().map(Ok));
+            open.engine.add(Additions::Embedded(documents), &options, task)?
+        }
     };
     served.followed(&open);
     ask_for_codec(app, served, &open.engine, &report);
@@ -106,7 +109,7 @@ fn first(app: &App, served: &Served, task: &Task, documents: Documents) -> Resul
                 return Err(selvedge::Error::from(selvedge::SearchError::DimMismatch { expected, found: dim }).into());
             }
             options.language = None;
-            build::from_embedded(dim, &documents, &served.path, &options, task)?
+            build::from_embedded(dim, documents.into_iter().map(Ok), &served.path, &options, task)?
         }
     };
     opened(app, served);

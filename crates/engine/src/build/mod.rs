@@ -8,94 +8,24 @@
 
 mod budget;
 pub(crate) mod compress;
+mod options;
 pub mod pipeline;
 mod reservoir;
 
 pub(crate) use self::budget::Budget;
-use crate::collection::{ReadOptions, ReadReport};
+pub use self::options::BuildOptions;
+use crate::collection::ReadReport;
 use crate::device::on_device;
-use crate::embedded::{EmbeddedDocument, EmbeddedSource};
+use crate::embedded::{EmbeddedDocument, EmbeddedSource, check_dim};
 use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::source::{ArraySource, Pooled, Source, TextSource, pooled_doclen};
-use crate::{Device, Error, Language, Result, collection, words};
+use crate::{Error, Result, collection, words};
 use selvedge_backend::Backend;
-use selvedge_codec::CodecKind;
-use selvedge_encoder::{Encoder, LoadOptions, TextKind, shipped};
+use selvedge_encoder::{Encoder, TextKind, shipped};
 use selvedge_index::{BuildInfo, Check, Document, Documents, EncoderInfo, Index, ManifestInfo, Writer};
 use std::path::{Path, PathBuf};
-
-/// Options of a build.
-#[derive(Clone, Debug)]
-pub struct BuildOptions {
-    /// The encoder of [`Engine::build`](crate::Engine::build): a local folder, a hub id, or `shipped`.
-    pub model: String,
-    /// Options of loading the encoder.
-    pub encoder: LoadOptions,
-    /// The device that trains the codec and compresses. The encoder runs where [`LoadOptions::executor`] says.
-    pub device: Device,
-    /// Kind of codec.
-    pub codec: CodecKind,
-    /// Bits per residual component: 0 (centroids only), 1, 2, 4 or 8.
-    pub nbits: u8,
-    /// Number of centroids, 1 to 2^24. `None` is ColBERTv2's rule, `2^floor(log2(16 sqrt(tokens)))`.
-    pub num_centroids: Option<usize>,
-    /// Factor by which the tokens of a passage are pooled, hierarchically; 1 keeps all tokens.
-    pub pool: usize,
-    /// Bytes of memory that the build may use, without the model's weights and activations.
-    pub memory_budget: u64,
-    /// Language of the words that are indexed beside the embeddings of texts, for BM25; `None` for no words.
-    pub language: Option<Language>,
-    /// Seed of the random numbers. On one kind of device, the same seed and input give the same index.
-    pub seed: u64,
-    /// Options of reading a collection that is a folder.
-    pub read: ReadOptions,
-    /// Folder that the uncompressed embeddings are also written to: f16, or the type of the array they come from.
-    pub save_embeddings: Option<PathBuf>,
-}
-
-/// The shipped model, the CPU, `CodecKind::Selvedge` with 2 bits, all tokens, 4 GiB of memory, English words and seed
-/// 42.
-impl Default for BuildOptions {
-    fn default() -> Self {
-        Self {
-            model: shipped::NAME.into(),
-            encoder: LoadOptions::default(),
-            device: Device::Cpu,
-            codec: CodecKind::Selvedge,
-            nbits: 2,
-            num_centroids: None,
-            pool: 1,
-            memory_budget: 4 << 30,
-            language: Some(Language::English),
-            seed: 42,
-            read: ReadOptions::default(),
-            save_embeddings: None,
-        }
-    }
-}
-
-/// Maximum number of centroids.
-const MAX_CENTROIDS: usize = 1 << 24;
-
-impl BuildOptions {
-    /// Checks the options that have a range of their own.
-    pub(crate) fn check(&self) -> Result<()> {
-        if !matches!(self.nbits, 0 | 1 | 2 | 4 | 8) {
-            return Err(Error::option("nbits", self.nbits, "expected 0, 1, 2, 4 or 8"));
-        }
-        if self.pool == 0 {
-            return Err(Error::option("pool", self.pool, "expected at least 1"));
-        }
-        match self.num_centroids {
-            Some(count) if !(1..=MAX_CENTROIDS).contains(&count) => {
-                Err(Error::option("num_centroids", count, "expected 1 to 2^24"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Embeddings in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,32 +135,69 @@ pub fn from_arrays(
     let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
     let mut writer = Writer::create(path)?;
     let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
-    from_source(path, writer, &mut source, ids.as_ref(), None, options, progress)
+    compressed(path, writer, &mut source, ids.as_ref(), None, options, progress)
 }
 
-/// Builds an index at `path` from documents that have their embeddings, of `dim` components.
+/// Builds an index at `path` from documents that have their embeddings, of `dim` components. They are read one by one:
+/// memory does not hold the collection.
 ///
 /// # Errors
 /// Nothing is left at `path` after an error: [`Error::BadEmbeddings`] if embeddings of a document have another
 /// dimension or a component that is not finite, and the errors of [`from_documents`] except the encoder's.
 pub fn from_embedded(
     dim: usize,
-    documents: &[EmbeddedDocument],
+    documents: impl IntoIterator<Item = Result<EmbeddedDocument>>,
     path: &Path,
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
-    let mut source = EmbeddedSource::new(dim, documents)?;
-    if documents.is_empty() {
+    let mut writer = Writer::create(path)?;
+    let mut source = EmbeddedSource::collect(dim, documents, &mut writer, options.memory_budget, progress)?;
+    let written = writer.finish_documents()?;
+    compressed(path, writer, &mut source, Some(&written), None, options, progress)
+}
+
+/// Builds an index at `path` from a source of embeddings, and the documents of its passages, in the order of pids.
+/// Without documents, ids are the numbers of the passages.
+///
+/// # Errors
+/// Nothing is left at `path` after an error: [`Error::BadOption`] if there is not one document per passage, the errors
+/// of the source, and those of [`from_documents`] except the encoder's.
+pub fn from_source(
+    source: &mut dyn Source,
+    documents: Option<Box<dyn Iterator<Item = Result<Document>> + '_>>,
+    path: &Path,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<BuildReport> {
+    options.check()?;
+    check_dim(source.dim())?;
+    let mut writer = Writer::create(path)?;
+    let written = push_documents(&mut writer, documents, source.num_passages(), options.memory_budget)?;
+    compressed(path, writer, source, written.as_ref(), None, options, progress)
+}
+
+/// Stores the documents of a source's passages, if there are any.
+pub(crate) fn push_documents(
+    writer: &mut Writer,
+    documents: Option<Box<dyn Iterator<Item = Result<Document>> + '_>>,
+    num_passages: usize,
+    memory_budget: u64,
+) -> Result<Option<Documents>> {
+    if num_passages == 0 {
         return Err(Error::NoDocuments);
     }
-    let mut writer = Writer::create(path)?;
-    for EmbeddedDocument { document, .. } in documents {
-        push_document(&mut writer, document, options.memory_budget)?;
+    let Some(documents) = documents else { return Ok(None) };
+    let mut found = 0;
+    for document in documents {
+        push_document(writer, &document?, memory_budget)?;
+        found += 1;
     }
-    let written = writer.finish_documents()?;
-    from_source(path, writer, &mut source, Some(&written), None, options, progress)
+    match found == num_passages {
+        true => Ok(Some(writer.finish_documents()?)),
+        false => Err(Error::option("documents", found, "expected one for each passage of the embeddings")),
+    }
 }
 
 /// Prepares an index of texts, with words if the options have a language.
@@ -273,7 +240,7 @@ fn from_written(
     let mut reader = documents.reader();
     let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
     let info = Some(encoder_info(encoder));
-    let report = from_source(path, writer, &mut source, Some(&documents), info, options, progress)?;
+    let report = compressed(path, writer, &mut source, Some(&documents), info, options, progress)?;
     Ok(BuildReport {
         truncated: source.num_truncated(),
         passage_maxlen: encoder.text_rules().passage.max_len,
@@ -282,7 +249,7 @@ fn from_written(
 }
 
 /// Builds the index of a source; `documents` are those in the writer, if there are any.
-fn from_source(
+fn compressed(
     path: &Path,
     mut writer: Writer,
     source: &mut dyn Source,

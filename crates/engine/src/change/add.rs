@@ -2,7 +2,7 @@
 
 use super::compact::{merge_by, within};
 use super::{AddOptions, ChangeReport, index_of, manifest_of};
-use crate::build::{Arrays, compress, pipeline, push_document, push_ids};
+use crate::build::{Arrays, compress, pipeline, push_document, push_documents, push_ids};
 use crate::embedded::{EmbeddedDocument, EmbeddedSource};
 use crate::progress::{Progress, Stage};
 use crate::queries::{check_fingerprint, encoder_of};
@@ -22,8 +22,11 @@ pub enum Additions<'a> {
     Documents(Box<dyn Iterator<Item = Result<Document>> + 'a>),
     /// Embeddings in files. Without ids, passages are numbered on from the number of passages ever added.
     Arrays(&'a Arrays),
-    /// Documents in memory with their embeddings.
-    Embedded(&'a [EmbeddedDocument]),
+    /// Documents with their embeddings, of the index's dimension. They are read one by one.
+    Embedded(Box<dyn Iterator<Item = Result<EmbeddedDocument>> + 'a>),
+    /// A source of embeddings of the index's dimension, and the documents of its passages, in the order of pids.
+    /// Without documents, passages are numbered on from the number of passages ever added.
+    Source(&'a mut dyn Source, Option<Box<dyn Iterator<Item = Result<Document>> + 'a>>),
 }
 
 /// Adds passages to the index at `path`, compressed with its codec, or replaces those that have their ids.
@@ -69,7 +72,23 @@ pub(crate) fn add_to(
     };
     let committed = match additions {
         Additions::Arrays(arrays) => add_arrays(writer, engine, arrays, options, progress)?,
-        Additions::Embedded(documents) => add_embedded(writer, engine, documents, options, progress)?,
+        Additions::Embedded(documents) => {
+            let (dim, budget) = (index_of(&writer).dim(), options.memory_budget);
+            let mut source = EmbeddedSource::collect(dim, documents, &mut writer, budget, progress)?;
+            writer.finish_documents()?;
+            append(writer, engine, &mut source, options, progress)?
+        }
+        Additions::Source(source, documents) => {
+            let expected = index_of(&writer).dim();
+            if source.dim() != expected {
+                return Err(selvedge_search::Error::DimMismatch { expected, found: source.dim() }.into());
+            }
+            if options.replace && documents.is_none() {
+                return Err(Error::IdsNeeded { path });
+            }
+            push_documents(&mut writer, documents, source.num_passages(), options.memory_budget)?;
+            append(writer, engine, source, options, progress)?
+        }
         Additions::Collection(collection) => {
             let encoder = encoder_for(&writer)?;
             let mut stage = Stage::new(progress, "read", "passages", None);
@@ -187,24 +206,6 @@ fn add_arrays(
         tracing::warn!("the passages added as embeddings have no text in this index of texts");
     }
     push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
-    append(writer, engine, &mut source, options, progress)
-}
-
-fn add_embedded(
-    mut writer: Writer,
-    engine: Option<&Engine>,
-    documents: &[EmbeddedDocument],
-    options: &AddOptions,
-    progress: &dyn Progress,
-) -> Result<Committed> {
-    let mut source = EmbeddedSource::new(index_of(&writer).dim(), documents)?;
-    if documents.is_empty() {
-        return Err(Error::NoDocuments);
-    }
-    for EmbeddedDocument { document, .. } in documents {
-        push_document(&mut writer, document, options.memory_budget)?;
-    }
-    writer.finish_documents()?;
     append(writer, engine, &mut source, options, progress)
 }
 

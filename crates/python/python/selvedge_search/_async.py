@@ -1,0 +1,87 @@
+"""Searches of asyncio, in batches.
+
+Requests that arrive while a batch is searched wait, and become the next batch: batches grow with the load, and a lone
+request does not wait. A batch runs on a thread of its own, which has released the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from .results import Results
+
+#: Most queries of a batch, as of the server's queue.
+MAX_BATCH = 32
+
+
+@dataclass(eq=False)
+class _Request:
+    query: Any
+    options: dict[str, Any]
+    answer: asyncio.Future[Results]
+
+    def goes_with(self, other: _Request) -> bool:
+        """Whether both are answered by one call."""
+        return isinstance(self.query, str) == isinstance(other.query, str) and self.options == other.options
+
+
+class Batches:
+    """Queue of one event loop in front of a function that answers a list of queries."""
+
+    def __init__(self, search: Callable[[list[Any], dict[str, Any]], list[Results]]) -> None:
+        self._search = search
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="selvedge-search")
+        self._waiting: list[_Request] = []
+        self._is_busy = False
+
+    async def search(self, query: Any, options: dict[str, Any]) -> Results:
+        """Answer a query together with others that have the same options."""
+        request = _Request(query, options, self._loop.create_future())
+        self._waiting.append(request)
+        if not self._is_busy:
+            self._is_busy = True
+            # The other requests of this turn of the loop join the batch.
+            self._loop.call_soon(self._next)
+        return await request.answer
+
+    def _next(self) -> None:
+        waiting = [request for request in self._waiting if not request.answer.done()]
+        if not waiting:
+            self._waiting, self._is_busy = [], False
+            return
+        batch = [request for request in waiting if request.goes_with(waiting[0])][:MAX_BATCH]
+        self._waiting = [request for request in waiting if request not in batch]
+        answering = self._loop.run_in_executor(self._pool, self._answers, batch)
+        answering.add_done_callback(lambda done: self._deliver(batch, done))
+
+    def _answers(self, batch: list[_Request]) -> list[Results | BaseException]:
+        try:
+            return list(self._search([request.query for request in batch], batch[0].options))
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+        # One bad query is to fail alone.
+        return [answer for request in batch for answer in self._answers([request])]
+
+    def _deliver(self, batch: list[_Request], done: asyncio.Future[list[Results | BaseException]]) -> None:
+        try:
+            answers = done.result()
+        except BaseException as error:  # The pool was shut down.
+            answers = [error] * len(batch)
+        for request, answer in zip(batch, answers):
+            if request.answer.done():
+                continue
+            if isinstance(answer, BaseException):
+                request.answer.set_exception(answer)
+            else:
+                request.answer.set_result(answer)
+        self._next()
+
+    def close(self) -> None:
+        """End the thread after the batch that it searches."""
+        self._pool.shutdown(wait=False)

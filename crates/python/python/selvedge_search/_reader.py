@@ -1,0 +1,286 @@
+"""What an index and a snapshot of it have in common: all that does not change it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from . import _progress, _selvedge
+from .errors import InvalidInput, WrongType
+from .results import Batch, Explanation, Results
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Self = TypeVar("Self", bound="Reader")
+
+
+class Reader:
+    """An index as one generation of it shows it."""
+
+    _engine: _selvedge.Engine
+
+    @property
+    def path(self) -> str:
+        """Folder of the index."""
+        return os.fspath(self._engine.path)
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that answers; it grows with each change."""
+        return self._engine.generation
+
+    @property
+    def dim(self) -> int:
+        """Number of components of an embedding."""
+        return self._engine.dim
+
+    @property
+    def num_passages(self) -> int:
+        """Number of passages."""
+        return self._engine.num_passages
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of embeddings."""
+        return self._engine.num_tokens
+
+    @property
+    def model(self) -> str | None:
+        """Name of the model that made the index; None for an index of embeddings."""
+        return self._engine.model
+
+    @property
+    def closed(self) -> bool:
+        """Whether the index was closed."""
+        return self._engine.closed
+
+    def close(self) -> None:
+        """Forget the index; every later call raises IndexClosed."""
+        self._engine.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._engine.num_passages
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, (str, int)) and self._engine.contains(id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids())
+
+    def ids(self) -> list[str]:
+        """Return the ids of all passages."""
+        return self._engine.ids()
+
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        rank_by: str = "maxsim",
+        alpha: float | None = None,
+        first: int | None = None,
+        exact: bool = False,
+        nprobe: int | None = None,
+        ndocs: int | None = None,
+        rescored: int | None = None,
+        where: str | None = None,
+        ids: Iterable[Any] | None = None,
+        text: bool = True,
+        metadata: bool = True,
+        snippet: int | None = None,
+        explain: bool = False,
+        facets: Sequence[str] = (),
+        progress: _progress.Progress = None,
+    ) -> Any:
+        """Return the best passages for a query, or for each of several.
+
+        Args:
+            query: A text, or embeddings (Q, D) of float32 or float16: one query, answered by :class:`Results`. A list of
+                texts, a list of arrays, or an array (B, Q, D): several, answered by a :class:`Batch`.
+            k: Number of passages.
+            rank_by: "maxsim"; "lexical" (BM25 of the words), "hybrid" (both, fused) or "lexical-first" (MaxSim of the
+                best passages by words) need the query's text.
+            alpha: Weight of MaxSim in a hybrid ranking, from 0 to 1. Default: by reciprocal ranks.
+            first: Number of the best passages by words that "lexical-first" scores. Default: 1,000.
+            exact: Whether every passage is scored, instead of candidates.
+            nprobe: Cells that are looked into per query token. Default: as tuned, else by the size of the index.
+            ndocs: Candidates that are ranked by their centroids. Default: as for nprobe.
+            rescored: Candidates that are scored with their residuals. Default: as for nprobe.
+            where: Condition on metadata, such as ``"year >= 2020 AND lang = 'en'"``.
+            ids: Passages that may be found; unknown ones are ignored. For several queries, a list of lists gives each
+                its own.
+            text: Whether hits carry their text.
+            metadata: Whether hits carry their metadata.
+            snippet: Characters of the part of the text that matched best. Default: no such part.
+            explain: Whether hits carry an :class:`Explanation`.
+            facets: Keys of metadata whose values are counted among the best passages.
+            progress: See :meth:`Index.create`.
+
+        Raises:
+            DimensionMismatch: The embeddings are of another model.
+            InvalidInput: An option, an array or the filter has a fault.
+            ModelError: The query is a text, and its model cannot be loaded.
+            IndexClosed: The index was closed.
+        """
+        settings = {
+            "k": _count("k", k),
+            "rank_by": rank_by,
+            "alpha": alpha,
+            "first": first,
+            "exact": exact,
+            "nprobe": nprobe,
+            "ndocs": ndocs,
+            "rescored": rescored,
+            "where": where,
+            "ids": ids,
+            "text": text,
+            "metadata": metadata,
+            "snippet": snippet,
+            "explain": explain,
+            "facets": facets,
+        }
+        if isinstance(query, str) or getattr(query, "ndim", 0) == 2:
+            return Results(self._engine.search([query], settings, None)[0])
+        return Batch(self._search_all(queries_of(query), settings, progress))
+
+    def _search_all(
+        self, queries: list[Any], settings: dict[str, Any], progress: _progress.Progress = False
+    ) -> list[Results]:
+        """Answer several queries; ids may be a list for each."""
+        of_each = per_query(settings["ids"], len(queries))
+        if of_each is not None:
+            each = zip(queries, of_each)
+            return [Results(self._engine.search([one], {**settings, "ids": ids}, None)[0]) for one, ids in each]
+        with _progress.shown(progress) as report:
+            return [Results(found) for found in self._engine.search(queries, settings, report)]
+
+    def explain(self, query: Any, id: Any) -> Explanation:
+        """Return the reasons for the score of a passage: which of its tokens each query token matched, and how well.
+
+        Args:
+            query: A text, or embeddings (Q, D).
+            id: The passage.
+
+        Raises:
+            UnknownIds: The index does not have the passage.
+        """
+        return Explanation._of(self._engine.explain(query, id))
+
+    @overload
+    def get(self, ids: str | int) -> dict[str, Any]: ...
+    @overload
+    def get(self, ids: Iterable[Any]) -> list[dict[str, Any]]: ...
+    def get(self, ids: Any) -> dict[str, Any] | list[dict[str, Any]]:
+        """Return a passage as a dictionary of id, text and metadata, or a list of them for a list of ids.
+
+        Raises:
+            UnknownIds: The index does not have one of them.
+        """
+        found = self._engine.documents(ids)
+        return found[0] if isinstance(ids, (str, int)) else found
+
+    @overload
+    def embeddings(self, ids: str | int) -> np.ndarray: ...
+    @overload
+    def embeddings(self, ids: Iterable[Any]) -> list[np.ndarray]: ...
+    def embeddings(self, ids: Any) -> np.ndarray | list[np.ndarray]:
+        """Return the embeddings of a passage, (T, D) float32, decoded from the bytes of the index; a list for a list.
+
+        Raises:
+            UnknownIds: The index does not have one of them.
+        """
+        found = self._engine.embeddings(ids)
+        return found[0] if isinstance(ids, (str, int)) else found
+
+    def info(self) -> dict[str, Any]:
+        """Return what the index is made of: counts, the codec, the model, segments, columns of metadata, bytes."""
+        return self._engine.info()
+
+    def eval(
+        self,
+        queries: Mapping[Any, Any],
+        qrels: Mapping[Any, Mapping[Any, int]] | str | os.PathLike[str],
+        *,
+        k: int = 100,
+        exact: bool = False,
+        nprobe: int | None = None,
+        ndocs: int | None = None,
+        rescored: int | None = None,
+        where: str | None = None,
+        dense: bool = False,
+        progress: _progress.Progress = None,
+    ) -> dict[str, Any]:
+        """Measure the quality of searches, their recall against exact search, and their speed.
+
+        Args:
+            queries: Texts, or embeddings (Q, D), by their ids.
+            qrels: Grades by passage, by query: ``{"q1": {"d7": 1}}``; or the path of a file of TREC's or BEIR's.
+            dense: Whether a single vector per passage of the same model is measured, too.
+
+        Returns:
+            Metrics such as "ndcg@10", "recall_vs_exact@10", "latency_ms"; their names are those of
+            ``selvedge eval --json``.
+        """
+        settings = {
+            **dict.fromkeys(("alpha", "first", "ids", "snippet")),
+            "k": _count("k", k),
+            "rank_by": "maxsim",
+            "exact": exact,
+            "nprobe": nprobe,
+            "ndocs": ndocs,
+            "rescored": rescored,
+            "where": where,
+            "text": False,
+            "metadata": False,
+            "explain": False,
+            "facets": (),
+        }
+        if not isinstance(queries, Mapping):
+            raise WrongType(f"queries is a {type(queries).__name__}; give a dictionary of ids and queries")
+        ids = [str(id_) for id_ in queries]
+        judgments, path = None, None
+        if isinstance(qrels, Mapping):
+            judgments = [(str(q), str(d), int(grade)) for q, of_q in qrels.items() for d, grade in of_q.items()]
+        else:
+            path = os.fspath(qrels)
+        with _progress.shown(progress) as report:
+            return self._engine.eval(ids, list(queries.values()), judgments, path, settings, dense, report)
+
+
+def queries_of(query: Any) -> list[Any]:
+    """Return several queries as a list: of an array (B, Q, D), or of an iterable."""
+    if getattr(query, "ndim", 3) != 3:
+        raise InvalidInput(f"the query has {query.ndim} dimensions; expected (Q, D), or (B, Q, D) for several")
+    if isinstance(query, (bytes, Mapping)) or not hasattr(query, "__iter__"):
+        raise WrongType(f"the query is a {type(query).__name__}; give a text, an array (Q, D), or a list of either")
+    return list(query)
+
+
+def per_query(ids: Any, queries: int) -> list[Any] | None:
+    """Return the lists of ids of each query, if ``ids`` is a list of lists."""
+    if not isinstance(ids, (list, tuple)) or not ids or not isinstance(ids[0], (list, tuple, set, frozenset)):
+        return None
+    if len(ids) != queries:
+        raise InvalidInput(f"ids has {len(ids)} lists for {queries} queries")
+    return list(ids)
+
+
+def _count(name: str, value: Any) -> int:
+    """Check a number of things."""
+    if not hasattr(value, "__index__"):
+        raise WrongType(f"{name} is a {type(value).__name__}; give an int")
+    number = int(value.__index__())
+    if number < 1:
+        raise InvalidInput(f"{name} is {number}: expected at least 1", name=name, value=number)
+    return number

@@ -1,0 +1,384 @@
+"""Indexes: made, opened, searched, changed and measured."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from . import _progress, _selvedge
+from ._async import Batches
+from ._reader import Reader
+from .encoder import Encoder, load_settings
+from .errors import IndexExists, InvalidInput, WrongType
+from .results import Results
+
+#: Bytes of memory that a build or a change may use, without the model.
+MEMORY = 4 << 30
+
+
+class Snapshot(Reader):
+    """One generation of an index, which stays as it is while the index changes. Made by :meth:`Index.snapshot`."""
+
+    def __init__(self, engine: _selvedge.Engine) -> None:
+        self._engine = engine
+
+    def __reduce__(self) -> Any:
+        raise WrongType("a snapshot belongs to its process; open the index in the other one")
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.path!r}, generation={self.generation})"
+
+
+class Index(Reader):
+    """An index on disk, open for searches and changes.
+
+    Searches may run in any number of threads at the same time: they release the interpreter. A change commits all of it
+    or nothing; other processes see it after their :meth:`refresh`.
+
+    Indexes are made by :meth:`create` and opened by :meth:`open`.
+    """
+
+    def __init__(self, engine: _selvedge.Engine, opened: dict[str, Any]) -> None:
+        self._engine = engine
+        self._opened = opened
+        self._batches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batches] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        documents: Iterable[Any] | str | os.PathLike[str] | None = None,
+        *,
+        embeddings: Any = None,
+        lens: Any = None,
+        mask: Any = None,
+        ids: Iterable[Any] | None = None,
+        metadata: Iterable[Any] | None = None,
+        model: str | Encoder | None = None,
+        precision: str | None = None,
+        query_maxlen: int | None = None,
+        passage_maxlen: int | None = None,
+        nbits: int = 2,
+        codec: str = "selvedge",
+        centroids: int | None = None,
+        pool: int = 1,
+        language: str | None = "english",
+        split_words: int | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        seed: int = 42,
+        memory: int = MEMORY,
+        device: str = "cpu",
+        overwrite: bool = False,
+        progress: _progress.Progress = None,
+    ) -> Index:
+        """Make an index of documents, or of embeddings, and open it. Iterables are read once, one by one.
+
+        Args:
+            path: Folder of the index; it must not exist, or be empty.
+            documents: The path of a folder of texts, or of a file of JSON lines or TSV; or an iterable of texts, of
+                (id, text), of (id, text, metadata), or of dictionaries with "text" and, if they have them, "id" and
+                "metadata"; their other keys are metadata, too. Documents without an id have their number as id.
+            embeddings: An iterable of arrays (T, D), one per passage; or one array (N, D) with ``lens``, or (P, T, D)
+                with a ``mask`` if it is padded. Arrays are of numpy, torch, jax or cupy, float32 or float16. An array
+                must not change while it is read.
+            lens: Number of rows of each passage.
+            mask: Rows (P, T) of a padded array that count.
+            ids: Ids of the embeddings' passages. Default: their numbers.
+            metadata: Metadata of the embeddings' passages: dictionaries of JSON's values, or None.
+            model: The encoder of texts, or its name, as of :class:`Encoder`. Default: "shipped".
+            precision, query_maxlen, passage_maxlen: See :class:`Encoder`.
+            nbits: Bits per component of a residual: 0, 1, 2, 4 or 8. A vector of D components takes about
+                ``D * nbits / 8 + 4`` bytes.
+            codec: "selvedge", or "colbertv2" for the codec of ColBERTv2.
+            centroids: Number of centroids. Default: by the number of tokens.
+            pool: Number of tokens of a passage that become one, about; 1 keeps all.
+            language: Language of the words that are indexed for BM25; None for no words.
+            split_words: Words after which a file of a folder is split; 0 keeps files whole. Default: by the model.
+            include, exclude: Globs of a folder's files.
+            seed: Seed of random numbers: the same input gives the same index.
+            memory: Bytes that the build may use, without the model.
+            device: "cpu", or "cuda", "cuda/1", ... for an NVIDIA GPU.
+            overwrite: Whether an index at ``path`` is replaced. It stays until the new one is complete.
+            progress: None shows a bar where a person looks, True always, False never. A function is called with
+                (stage, done, total, unit).
+
+        Raises:
+            IndexExists: There is something at ``path``.
+            InvalidInput, WrongType: An option, a document or an array has a fault.
+            ModelError: The model cannot be loaded.
+        """
+        encoder = model if isinstance(model, Encoder) else None
+        name = encoder.model if encoder else model or "shipped"
+        load = load_settings(precision, query_maxlen, passage_maxlen)
+        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
+        settings = {
+            "model": str(name),
+            "load": load,
+            "nbits": nbits,
+            "codec": codec,
+            "centroids": centroids,
+            "pool": pool,
+            "language": language,
+            "split_words": split_words,
+            "include": list(include),
+            "exclude": list(exclude),
+            "seed": seed,
+            "memory": memory,
+            "device": device,
+        }
+        native = encoder._encoder if encoder else None
+        with _progress.shown(progress) as report, _place(os.fspath(path), overwrite) as place:
+            _selvedge.build(place, passages, settings, native, report)
+        is_text = documents is not None
+        opened = {"model": encoder if encoder or is_text else None, "device": device}
+        return cls.open(path, **opened, **(load if is_text else {}))
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | Encoder | None = None,
+        any_model: bool = False,
+        precision: str | None = None,
+        query_maxlen: int | None = None,
+        passage_maxlen: int | None = None,
+        device: str = "cpu",
+    ) -> Index:
+        """Open an index.
+
+        Args:
+            path: Folder of the index.
+            model: Encoder of queries, or its name. Default: the one that made the index, loaded by the first text.
+            any_model: Whether another encoder than the one that made the index is accepted.
+            precision, query_maxlen, passage_maxlen: See :class:`Encoder`.
+            device: "cpu", or "cuda", "cuda/1", ... for an NVIDIA GPU.
+
+        Raises:
+            IndexNotFound: There is no index at ``path``.
+            CorruptIndex: A file of it is damaged.
+            DeviceError: The device is not available.
+        """
+        opened = {
+            "model": model,
+            "any_model": any_model,
+            "precision": precision,
+            "query_maxlen": query_maxlen,
+            "passage_maxlen": passage_maxlen,
+            "device": device,
+        }
+        encoder = model if isinstance(model, Encoder) else None
+        name = None if encoder or model is None else str(model)
+        load = load_settings(precision, query_maxlen, passage_maxlen)
+        native = encoder._encoder if encoder else None
+        engine = _selvedge.Engine.open(os.fspath(path), name, native, any_model, load, device)
+        return cls(engine, opened)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.path, self._opened)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"Index({self.path!r}, closed)"
+        return f"Index({self.path!r}, passages={len(self)}, generation={self.generation})"
+
+    def close(self) -> None:
+        """Forget the index; every later call raises IndexClosed."""
+        for batches in self._batches.values():
+            batches.close()
+        super().close()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the index, which is loaded if it is not yet.
+
+        Raises:
+            ModelError: It cannot be loaded, or the index was made from embeddings and no model was named.
+        """
+        return Encoder._of(self._engine.encoder)
+
+    def refresh(self) -> int:
+        """Follow to the newest generation of the index, which others may have changed, and return its number."""
+        return self._engine.refresh()
+
+    def snapshot(self) -> Snapshot:
+        """Return the generation of this moment, which stays as it is: ``with index.snapshot() as snapshot: ...``."""
+        return Snapshot(self._engine.snapshot())
+
+    async def asearch(self, query: Any, k: int = 10, **options: Any) -> Results:
+        """Answer one query as :meth:`search`, for asyncio: requests of the same options are answered in batches.
+
+        Args:
+            query: A text, or embeddings (Q, D).
+        """
+        if not isinstance(query, str) and getattr(query, "ndim", 0) != 2:
+            raise WrongType("asearch answers one query: give a text or an array (Q, D)")
+        loop = asyncio.get_running_loop()
+        batches = self._batches.get(loop)
+        if batches is None:
+            batches = self._batches[loop] = Batches(self._answers)
+        return await batches.search(query, {"k": k, **options})
+
+    def _answers(self, queries: list[Any], options: dict[str, Any]) -> list[Results]:
+        return list(self.search(queries, progress=False, **options))
+
+    def add(
+        self,
+        documents: Iterable[Any] | str | os.PathLike[str] | None = None,
+        *,
+        embeddings: Any = None,
+        lens: Any = None,
+        mask: Any = None,
+        ids: Iterable[Any] | None = None,
+        metadata: Iterable[Any] | None = None,
+        replace: bool = False,
+        memory: int = MEMORY,
+        merge: bool = True,
+        progress: _progress.Progress = None,
+    ) -> dict[str, Any]:
+        """Add passages, which are searched from then on. Documents and embeddings are those of :meth:`create`.
+
+        Args:
+            replace: Whether a passage replaces the one that has its id; otherwise such an id raises IdExists.
+            merge: Whether small segments are merged afterwards, where that pays.
+
+        Returns:
+            Counts such as "added", "deleted", "passages", "generation".
+
+        Raises:
+            IdExists: The index has one of the ids; nothing is added.
+            IndexLocked: Another writer changes the index.
+        """
+        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
+        with _progress.shown(progress) as report:
+            return self._engine.add(passages, replace, memory, merge, report)
+
+    def update(self, documents: Any = None, **options: Any) -> dict[str, Any]:
+        """Add passages, and replace those that have their ids: :meth:`add` with ``replace=True``."""
+        return self.add(documents, **{**options, "replace": True})
+
+    def update_folder(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        memory: int = MEMORY,
+        merge: bool = True,
+        progress: _progress.Progress = None,
+    ) -> dict[str, Any]:
+        """Bring the index up to date with the folder that it was made from: new, changed and deleted files."""
+        with _progress.shown(progress) as report:
+            place = os.fspath(folder)
+            return self._engine.update_folder(place, memory, merge, list(include), list(exclude), report)
+
+    def delete(
+        self, ids: Iterable[Any] | str | int | None = None, *, where: str | None = None, ignore_missing: bool = False
+    ) -> dict[str, Any]:
+        """Delete passages: those of ids, or those for which a condition on their metadata is true.
+
+        Raises:
+            UnknownIds: The index lacks one of the ids, and ``ignore_missing`` is not set; nothing is deleted.
+        """
+        if (ids is None) == (where is None):
+            raise InvalidInput("give either ids or where")
+        if where is not None:
+            return self._engine.delete(self._engine.matching(where), True)
+        return self._engine.delete(ids, ignore_missing)
+
+    def compact(
+        self, *, retrain: bool | str = False, memory: int = MEMORY, progress: _progress.Progress = None
+    ) -> dict[str, Any]:
+        """Merge all segments, and forget what was deleted.
+
+        Args:
+            retrain: Whether another codec is trained for what the index has become: True or "text" encodes the stored
+                texts again; "stored" decodes what the index has, which is faster and loses a little quality.
+        """
+        from_ = "text" if retrain is True else retrain or None
+        with _progress.shown(progress) as report:
+            return self._engine.compact(from_, memory, report)
+
+    def verify(self) -> dict[str, Any]:
+        """Check every byte of the index.
+
+        Returns:
+            "ok", and "files": name, bytes and fault (None if it is sound) of each.
+        """
+        files = [{"file": name, "bytes": size, "fault": fault} for name, size, fault in _selvedge.verify(self.path)]
+        return {"ok": all(file["fault"] is None for file in files), "files": files}
+
+    def tune(
+        self,
+        queries: Iterable[Any],
+        *,
+        k: int | Sequence[int] = (10, 100),
+        recall: float = 0.99,
+        where: str | None = None,
+        dry_run: bool = False,
+        progress: _progress.Progress = None,
+    ) -> dict[str, Any]:
+        """Find the fastest parameters that find a share of the exact top k, and store them in the index.
+
+        Args:
+            queries: Texts, or embeddings (Q, D).
+            k: Numbers of results to tune for.
+            recall: Share of the exact top k.
+            where: Condition that searches will have; such settings are not stored.
+            dry_run: Whether nothing is stored.
+        """
+        ks = [k] if isinstance(k, int) else list(k)
+        with _progress.shown(progress) as report:
+            return self._engine.tune(list(queries), ks, recall, where, dry_run, report)
+
+
+def _passages(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, metadata: Any) -> dict[str, Any]:
+    """Return passages in the form that the extension takes."""
+    passages = dict.fromkeys(("collection", "documents", "embeddings", "array", "lens", "ids", "metadata"))
+    if (documents is None) == (embeddings is None):
+        raise InvalidInput("give either documents or embeddings")
+    if embeddings is None:
+        if any(given is not None for given in (lens, mask, ids, metadata)):
+            raise InvalidInput("lens, mask, ids and metadata go with embeddings; documents have their own")
+        is_path = isinstance(documents, (str, os.PathLike))
+        passages["collection" if is_path else "documents"] = os.fspath(documents) if is_path else documents
+        return passages
+    from ._arrays import flat
+
+    together = flat(embeddings, lens, mask)
+    if together is None:
+        passages["embeddings"] = embeddings
+    else:
+        passages["array"], passages["lens"] = together
+    passages["ids"], passages["metadata"] = ids, metadata
+    return passages
+
+
+class _place:
+    """Folder in which an index is made: its own, or, to replace one, a new one beside it."""
+
+    def __init__(self, path: str, overwrite: bool) -> None:
+        self._path = path
+        self._replaces = overwrite and os.path.exists(path) and bool(os.listdir(path))
+        self._made = f"{path.rstrip(os.sep)}.new-{os.getpid()}" if self._replaces else path
+        if self._replaces and not _selvedge.is_index(path):
+            raise IndexExists(f"{path}: not an index, so it is not overwritten", path=path)
+
+    def __enter__(self) -> str:
+        return self._made
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        if self._replaces and failed is None:
+            old = f"{self._made}.old"
+            os.rename(self._path, old)
+            os.rename(self._made, self._path)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _again(path: str, opened: dict[str, Any]) -> Index:
+    return Index.open(path, **opened)

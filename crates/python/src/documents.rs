@@ -1,0 +1,240 @@
+//! Python's iterables as documents, read one by one.
+
+use crate::arrays::rows_of;
+use crate::errors::{invalid, wrong_type};
+use crate::json::{metadata, text, type_name};
+use crate::work::Feed;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyIterator, PyList, PyString, PyTuple};
+use selvedge::{Document, EmbeddedDocument};
+
+/// Documents of an iterable of texts, pairs, triples and dictionaries.
+pub(crate) struct Texts {
+    items: Py<PyIterator>,
+    read: usize,
+}
+
+impl Texts {
+    pub(crate) fn new(documents: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let items = iterator(documents, "documents", "an iterable of texts, (id, text) or dictionaries")?;
+        Ok(Self { items, read: 0 })
+    }
+}
+
+impl Feed for Texts {
+    type Item = Document;
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Document>> {
+        let Some(item) = self.items.bind(py).clone().next().transpose()? else { return Ok(None) };
+        let number = self.read;
+        self.read += 1;
+        document(&item, number).map(Some)
+    }
+}
+
+/// Converts the document of a number.
+fn document(item: &Bound<'_, PyAny>, number: usize) -> PyResult<Document> {
+    if item.is_instance_of::<PyString>() {
+        return Ok(Document { id: number.to_string(), text: text(item)?, metadata: None });
+    }
+    if item.is_instance_of::<PyTuple>() || item.is_instance_of::<PyList>() {
+        let parts: Vec<Bound<'_, PyAny>> = item.try_iter()?.collect::<PyResult<_>>()?;
+        let (id, body, of_id) = match parts.as_slice() {
+            [id, body] => (id, body, None),
+            [id, body, of_id] => (id, body, Some(of_id)),
+            _ => return Err(wrong_type(format!("document {number} has {} parts; give (id, text)", parts.len()))),
+        };
+        let id = id_of(id)?;
+        let of_id = of_id.map_or(Ok(None), |of_id| metadata(of_id, &id))?;
+        return Ok(Document { text: body_of(body, &id)?, id, metadata: of_id });
+    }
+    let Ok(item) = item.cast::<PyDict>() else {
+        let found = type_name(item);
+        let expected = "give a text, (id, text), (id, text, metadata) or a dictionary with \"text\"";
+        return Err(wrong_type(format!("document {number} is a {found}; {expected}")));
+    };
+    let id = item.get_item("id")?.filter(|id| !id.is_none());
+    let id = id.map_or_else(|| Ok(number.to_string()), |id| id_of(&id))?;
+    let Some(body) = item.get_item("text")? else {
+        return Err(invalid(format!("document {id:?} has no \"text\"")));
+    };
+    let given = item.get_item("metadata")?.filter(|given| !given.is_none());
+    let others = item.copy()?;
+    for known in ["id", "text", "metadata"] {
+        if others.contains(known)? {
+            others.del_item(known)?;
+        }
+    }
+    if let Some(given) = given {
+        if !given.is_instance_of::<PyDict>() {
+            return metadata(&given, &id).map(|_| unreachable!("it is no dictionary"));
+        }
+        others.call_method1("update", (given,))?;
+    }
+    Ok(Document { text: body_of(&body, &id)?, metadata: metadata(&others, &id)?, id })
+}
+
+/// Text of a document.
+fn body_of(body: &Bound<'_, PyAny>, id: &str) -> PyResult<String> {
+    match body.is_instance_of::<PyString>() {
+        true => text(body),
+        false => Err(wrong_type(format!("the text of document {id:?} is a {}, not a str", type_name(body)))),
+    }
+}
+
+/// Id of a document: a text, or a number as text.
+pub(crate) fn id_of(id: &Bound<'_, PyAny>) -> PyResult<String> {
+    if id.is_instance_of::<PyString>() {
+        return text(id);
+    }
+    if id.is_instance_of::<PyInt>() {
+        return Ok(id.str()?.to_string());
+    }
+    // Integers of numpy.
+    match id.hasattr("__index__")? {
+        true => Ok(id.call_method0("__index__")?.str()?.to_string()),
+        false => Err(wrong_type(format!("an id is a {}; give a str or an int", type_name(id)))),
+    }
+}
+
+/// Ids of an iterable.
+pub(crate) fn ids_of(ids: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    if ids.is_instance_of::<PyString>() || ids.hasattr("__index__")? {
+        return Ok(vec![id_of(ids)?]);
+    }
+    let ids = iterator(ids, "ids", "an iterable of str or int")?;
+    Python::attach(|py| ids.bind(py).clone().map(|id| id_of(&id?)).collect())
+}
+
+/// Ids and metadata of passages that come as embeddings.
+pub(crate) struct Labels {
+    ids: Option<Py<PyIterator>>,
+    metadata: Option<Py<PyIterator>>,
+    read: usize,
+}
+
+impl Labels {
+    pub(crate) fn new(ids: Option<&Bound<'_, PyAny>>, metadata: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let ids = ids.map(|ids| iterator(ids, "ids", "an iterable of str or int")).transpose()?;
+        let metadata = metadata.map(|all| iterator(all, "metadata", "an iterable of dictionaries")).transpose()?;
+        Ok(Self { ids, metadata, read: 0 })
+    }
+
+    /// Whether passages have neither.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_none() && self.metadata.is_none()
+    }
+
+    /// Reads those of the next passage.
+    fn next(&mut self, py: Python<'_>) -> PyResult<Document> {
+        let number = self.read;
+        self.read += 1;
+        let next = |items: &Option<Py<PyIterator>>, what: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+            let Some(items) = items else { return Ok(None) };
+            let item = items.bind(py).clone().next().transpose()?;
+            let missing = || invalid(format!("{what} has {number} entries, fewer than there are embeddings"));
+            item.map(Some).ok_or_else(missing)
+        };
+        let id = next(&self.ids, "ids")?.map_or_else(|| Ok(number.to_string()), |id| id_of(&id))?;
+        let of_id = next(&self.metadata, "metadata")?;
+        let of_id = of_id.map_or(Ok(None), |of_id| metadata(&of_id, &id))?;
+        Ok(Document { id, text: String::new(), metadata: of_id })
+    }
+
+    /// Checks that nothing is left.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        for (items, what) in [(&self.ids, "ids"), (&self.metadata, "metadata")] {
+            let Some(items) = items else { continue };
+            if items.bind(py).clone().next().transpose()?.is_some() {
+                return Err(invalid(format!("{what} has more than {} entries, one per passage", self.read)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Labels of passages whose embeddings are one array.
+pub(crate) struct Labelled {
+    labels: Labels,
+    passages: usize,
+}
+
+impl Labelled {
+    pub(crate) fn new(labels: Labels, passages: usize) -> Self {
+        Self { labels, passages }
+    }
+}
+
+impl Feed for Labelled {
+    type Item = Document;
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Document>> {
+        if self.labels.read == self.passages {
+            return self.labels.finish(py).map(|()| None);
+        }
+        self.labels.next(py).map(Some)
+    }
+}
+
+/// Embeddings of an iterable of arrays `(T, D)`, with their labels.
+pub(crate) struct Embedded {
+    embeddings: Py<PyIterator>,
+    labels: Labels,
+    dim: Option<usize>,
+    /// The first embeddings, which were read for their dimension.
+    first: Option<Vec<f32>>,
+}
+
+impl Embedded {
+    /// Reads the first embeddings.
+    pub(crate) fn new(py: Python<'_>, embeddings: &Bound<'_, PyAny>, labels: Labels) -> PyResult<Self> {
+        let embeddings = iterator(embeddings, "embeddings", "an iterable of arrays (T, D)")?;
+        let mut feed = Self { embeddings, labels, dim: None, first: None };
+        feed.first = feed.rows(py)?;
+        Ok(feed)
+    }
+
+    /// Dimension of the first embeddings; `None` if there are none.
+    pub(crate) fn dim(&self) -> Option<usize> {
+        self.dim
+    }
+
+    fn rows(&mut self, py: Python<'_>) -> PyResult<Option<Vec<f32>>> {
+        let Some(item) = self.embeddings.bind(py).clone().next().transpose()? else { return Ok(None) };
+        let named = |error: PyErr| {
+            let name = format!("embeddings of passage {}", self.labels.read);
+            error.value(py).setattr("args", (format!("{name}: {}", error.value(py)),)).map_or_else(|e| e, |()| error)
+        };
+        let rows = rows_of(&item).map_err(named)?;
+        let dim = *self.dim.get_or_insert(rows.dim);
+        match rows.dim == dim {
+            true => Ok(Some(rows.data)),
+            false => Err(invalid(format!(
+                "embeddings of passage {} have dimension {}, those before {dim}",
+                self.labels.read, rows.dim
+            ))),
+        }
+    }
+}
+
+impl Feed for Embedded {
+    type Item = EmbeddedDocument;
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<EmbeddedDocument>> {
+        let embeddings = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.rows(py)?,
+        };
+        let Some(embeddings) = embeddings else { return self.labels.finish(py).map(|()| None) };
+        Ok(Some(EmbeddedDocument { document: self.labels.next(py)?, embeddings }))
+    }
+}
+
+/// Iterator of an argument that is to be an iterable.
+fn iterator(items: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<Py<PyIterator>> {
+    let is_text = items.is_instance_of::<PyString>();
+    match items.try_iter() {
+        Ok(items) if !is_text => Ok(items.unbind()),
+        _ => Err(wrong_type(format!("{name} is a {}; give {expected}", type_name(items)))),
+    }
+}

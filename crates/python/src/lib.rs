@@ -1,0 +1,45 @@
+//! The extension module of `selvedge_search`: conversions between Python's objects and the engine.
+//!
+//! The package in `python/selvedge_search` gives it its public form; `_selvedge.pyi` there types it.
+#![forbid(unsafe_code)]
+
+mod arrays;
+mod change;
+mod documents;
+mod encoder;
+mod engine;
+mod errors;
+mod input;
+mod json;
+mod log;
+mod measure;
+mod query;
+mod results;
+mod scores;
+mod settings;
+mod threads;
+mod work;
+
+use pyo3::prelude::*;
+use std::ffi::OsString;
+
+/// Runs the program `selvedge` with these arguments, the first of which is its name; returns its exit code.
+#[pyfunction]
+fn run_cli(py: Python<'_>, args: Vec<OsString>) -> u8 {
+    py.detach(|| selvedge_cli::run(args))
+}
+
+#[pymodule]
+fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    threads::note_process();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<encoder::Encoder>()?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<results::Results>()?;
+    module.add_function(wrap_pyfunction!(change::build_index, module)?)?;
+    module.add_function(wrap_pyfunction!(change::is_index, module)?)?;
+    module.add_function(wrap_pyfunction!(change::verify, module)?)?;
+    module.add_function(wrap_pyfunction!(run_cli, module)?)?;
+    module.add_function(wrap_pyfunction!(scores::maxsim, module)?)?;
+    module.add_function(wrap_pyfunction!(threads::set_threads, module)?)
+}

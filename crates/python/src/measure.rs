@@ -1,0 +1,85 @@
+//! Quality and speed of an index, and parameters for a recall.
+
+use crate::engine::Engine;
+use crate::errors::invalid;
+use crate::query::{Queries, SearchSettings};
+use crate::work::{self, Nothing};
+use pyo3::prelude::*;
+use pythonize::pythonize;
+use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
+use std::path::PathBuf;
+
+/// Queries with their ids, as the engine measures them.
+fn queries(engine: &selvedge::Engine, ids: Vec<String>, queries: Queries) -> selvedge::Result<selvedge::Queries> {
+    let (embeddings, texts) = match queries {
+        Queries::Texts(texts) => {
+            let rows = engine.encoder()?.encode_queries(&texts)?;
+            (rows.iter().map(<[f32]>::to_vec).collect(), Some(texts))
+        }
+        Queries::Embedded(rows, _) => (rows, None),
+    };
+    Ok(selvedge::Queries { ids, embeddings, texts, path: PathBuf::new(), had_header: false })
+}
+
+#[pymethods]
+impl Engine {
+    /// Measures the quality of searches against judgments `(query, passage, grade)`, or those of a file.
+    #[allow(clippy::too_many_arguments)]
+    fn eval<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Vec<String>,
+        of_ids: Vec<Bound<'py, PyAny>>,
+        judgments: Option<Vec<(String, String, i32)>>,
+        qrels: Option<PathBuf>,
+        settings: SearchSettings<'py>,
+        dense: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine()?;
+        let of_ids = Queries::new(&of_ids)?;
+        let options = EvalOptions { search: settings.options()?, dense, ..EvalOptions::default() };
+        let judgment = |(query, passage, grade)| Judgment { query, passage, grade };
+        let collected: Option<Qrels> = judgments.map(|all| all.into_iter().map(judgment).collect());
+        let report = work::run(py, &progress, Nothing, |progress, _| {
+            let qrels = match (collected, qrels) {
+                (Some(collected), _) => collected,
+                (None, Some(path)) => Qrels::read(&path)?,
+                (None, None) => Qrels::default(),
+            };
+            engine.eval(&queries(&engine, ids, of_ids)?, &qrels, &options, progress)
+        })?;
+        Ok(pythonize(py, &report)?)
+    }
+
+    /// Finds the fastest parameters for a recall, and stores them unless `dry_run`.
+    #[allow(clippy::too_many_arguments)]
+    fn tune<'py>(
+        &self,
+        py: Python<'py>,
+        of_ids: Vec<Bound<'py, PyAny>>,
+        k: Vec<usize>,
+        recall: f64,
+        filter: Option<&str>,
+        dry_run: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine()?;
+        let of_ids = Queries::new(&of_ids)?;
+        let filter = filter.map(str::parse::<selvedge::Filter>).transpose();
+        let filter = filter.map_err(|error| crate::errors::to_py(error.into()))?.map(std::sync::Arc::new);
+        if of_ids.len() == 0 {
+            return Err(invalid("no queries to tune with"));
+        }
+        let options = TuneOptions { recall, k, filter, dry_run };
+        let report = work::run(py, &progress, Nothing, |progress, _| {
+            let ids = (0..of_ids.len()).map(|number| number.to_string()).collect();
+            engine.tune(&queries(&engine, ids, of_ids)?, &options, progress)
+        })?;
+        let selvedge::TuneReport { best, tried, exhaustive, unreached } = report;
+        let report = serde_json::json!({
+            "best": best, "tried": tried, "exhaustive": exhaustive, "unreached": unreached,
+        });
+        Ok(pythonize(py, &report)?)
+    }
+}

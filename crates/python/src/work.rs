@@ -1,0 +1,225 @@
+//! Long work: it runs on a thread of its own, while Python's code runs on the thread that called.
+//!
+//! ```text
+//! calling thread: reads Python's iterables, reports progress, passes the log on, watches for Ctrl-C
+//! thread of the work: the engine, which asks the calling thread for the next items
+//! ```
+//!
+//! The interpreter is free while the calling thread waits, so that other threads of Python run. Nothing but the calling
+//! thread runs Python's code: an iterable may be a cursor of SQLite, which belongs to its thread.
+
+use crate::errors::{exception, to_py};
+use crate::{log, threads};
+use pyo3::prelude::*;
+use selvedge::{Error, Progress, Result, Step};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Time between two looks for signals and progress.
+const TICK: Duration = Duration::from_millis(50);
+/// Largest number of items that are read at a time, and longest time of reading them.
+const BATCH: (usize, Duration) = (256, Duration::from_millis(20));
+
+/// Reader of one of Python's iterables.
+pub(crate) trait Feed: Send {
+    /// What the engine receives.
+    type Item: Send;
+
+    /// Reads the next item; `None` at the end.
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Self::Item>>;
+}
+
+/// The feed of work that reads nothing.
+pub(crate) struct Nothing;
+
+impl Feed for Nothing {
+    type Item = ();
+
+    fn next(&mut self, _: Python<'_>) -> PyResult<Option<()>> {
+        Ok(None)
+    }
+}
+
+/// Progress of the work, as the calling thread sees it.
+#[derive(Default)]
+struct State {
+    step: Mutex<Option<Step>>,
+    is_cancelled: AtomicBool,
+}
+
+impl Progress for State {
+    fn report(&self, step: Step) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// What the work sends to the calling thread.
+enum Message<T> {
+    /// A request for more items.
+    More(Sender<Vec<T>>),
+    /// The end of the work.
+    Over,
+}
+
+/// Sends the end of the work when it is dropped, also by a panic.
+struct End<T>(Sender<Message<T>>);
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Over);
+    }
+}
+
+/// Items of a feed as the work reads them.
+pub(crate) struct Items<T> {
+    requests: Sender<Message<T>>,
+    ready: std::vec::IntoIter<T>,
+    is_over: bool,
+}
+
+impl<T> Iterator for Items<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        if let Some(item) = self.ready.next() {
+            return Some(Ok(item));
+        }
+        if self.is_over {
+            return None;
+        }
+        let (answer, answers) = channel();
+        let items = match self.requests.send(Message::More(answer)) {
+            Ok(()) => answers.recv().ok(),
+            Err(_) => None,
+        };
+        self.is_over = items.as_ref().is_none_or(Vec::is_empty);
+        // Without an answer reading has failed, and the calling thread has the exception.
+        let Some(items) = items else { return Some(Err(Error::Cancelled)) };
+        self.ready = items.into_iter();
+        self.ready.next().map(Ok)
+    }
+}
+
+/// Runs long work. `progress` is called with `(stage, done, total, unit)`, or is None.
+pub(crate) fn run<F: Feed, R: Send>(
+    py: Python<'_>,
+    progress: &Option<Py<PyAny>>,
+    feed: F,
+    work: impl FnOnce(&dyn Progress, Items<F::Item>) -> Result<R> + Send,
+) -> PyResult<R> {
+    log::start(py);
+    let state = State::default();
+    let (requests, asked) = channel();
+    let items = Items { requests, ready: Vec::new().into_iter(), is_over: false };
+    let state = &state;
+    let result = py.detach(move || {
+        thread::scope(|scope| {
+            let end = End(items.requests.clone());
+            let worker = scope.spawn(move || {
+                let _end = end;
+                threads::on_pool(|| work(state, items))
+            });
+            let mut caller = Caller { state, progress, feed, shown: None, failure: None };
+            caller.serve(&asked);
+            (worker.join(), caller.failure)
+        })
+    });
+    log::pass_on(py);
+    match result {
+        (_, Some(failure)) => Err(failure),
+        (Ok(done), None) => done?.map_err(to_py),
+        (Err(panic), None) => Err(panicked(&*panic)),
+    }
+}
+
+/// Runs short work with the interpreter free, on the calling thread.
+pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
+    let result = py.detach(|| threads::on_pool(work));
+    log::pass_on(py);
+    result?.map_err(to_py)
+}
+
+/// Exception of a panic, which is a fault of this library.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> PyErr {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let message = format!("internal error, please report it: {}", text.unwrap_or("a panic"));
+    exception("SelvedgeError", &message, &[])
+}
+
+/// The calling thread's side.
+struct Caller<'a, F> {
+    state: &'a State,
+    progress: &'a Option<Py<PyAny>>,
+    feed: F,
+    shown: Option<Step>,
+    /// The first exception of Python's code.
+    failure: Option<PyErr>,
+}
+
+impl<F: Feed> Caller<'_, F> {
+    /// Answers the work until it ends.
+    fn serve(&mut self, messages: &Receiver<Message<F::Item>>) {
+        let mut looked = Instant::now();
+        loop {
+            match messages.recv_timeout(TICK.saturating_sub(looked.elapsed())) {
+                Ok(Message::More(answer)) => {
+                    // Without an answer, which `answer` would carry, the work ends.
+                    let items = Python::attach(|py| self.read(py));
+                    self.kept(items).into_iter().for_each(|items| _ = answer.send(items));
+                }
+                Ok(Message::Over) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if looked.elapsed() >= TICK {
+                let seen = Python::attach(|py| self.look(py));
+                self.kept(seen);
+                looked = Instant::now();
+            }
+        }
+        let seen = Python::attach(|py| self.look(py));
+        self.kept(seen);
+    }
+
+    /// Keeps the first exception, and asks the work to stop.
+    fn kept<T>(&mut self, result: PyResult<T>) -> Option<T> {
+        result
+            .map_err(|failure| {
+                self.state.is_cancelled.store(true, Ordering::Relaxed);
+                self.failure.get_or_insert(failure);
+            })
+            .ok()
+    }
+
+    /// Reads the next items, none at the end.
+    fn read(&mut self, py: Python<'_>) -> PyResult<Vec<F::Item>> {
+        let (most, longest) = BATCH;
+        let started = Instant::now();
+        let mut items = Vec::new();
+        while items.len() < most && started.elapsed() < longest {
+            let Some(item) = self.feed.next(py)? else { break };
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    /// Looks for signals, and reports progress.
+    fn look(&mut self, py: Python<'_>) -> PyResult<()> {
+        py.check_signals()?;
+        log::pass_on(py);
+        let step = *self.state.step.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(progress), Some(step)) =
+            (self.progress, step.filter(|_| step != self.shown && self.failure.is_none()))
+        {
+            self.shown = Some(step);
+            progress.call1(py, (step.stage, step.done, step.total, step.unit))?;
+        }
+        Ok(())
+    }
+}
