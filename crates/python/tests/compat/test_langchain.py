@@ -156,6 +156,18 @@ def test_of_texts_with_one_id_the_last_stays():
     assert [document.page_content for document in store.similarity_search("cat")] == ["new cat"]
 
 
+def test_a_store_that_began_with_one_text_finds_what_it_would_have_found():
+    animals, places = ("cat", "dog", "horse", "fish", "bird"), ("house", "river", "city", "forest", "market", "school")
+    texts = [f"The {animal} went to the {place} by itself." for animal in animals for place in places]
+    ids = [str(number) for number in range(len(texts))]
+    grown = SelvedgeVectorStore.from_texts(texts[:1], ids=ids[:1])
+    for number in range(1, len(texts), 5):
+        grown.add_texts(texts[number : number + 5], ids=ids[number : number + 5])
+    build = grown.index.info()["build"]
+    assert build["sample_tokens"] * 4 > grown.index.num_tokens
+    assert sum(grown.similarity_search(text, k=1)[0].id == id for id, text in zip(ids, texts)) >= len(texts) - 2
+
+
 def test_retriever_over_a_path_and_over_texts(store, tmp_path):
     retriever = SelvedgeRetriever(index=tmp_path / "docs.index", k=1, filter={"topic": "animals"})
     assert retriever.invoke("the stock market")[0].metadata["topic"] == "animals"

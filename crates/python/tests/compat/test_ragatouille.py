@@ -160,6 +160,16 @@ def test_an_index_is_opened_again_and_changed(indexed):
     assert again.rerank("Muromachi period", [GHIBLI, MONONOKE], k=1)[0]["result_index"] == 1
 
 
+def test_the_length_of_documents_stays_with_the_index(rag):
+    path = rag.index([MIYAZAKI * 3], document_ids=["a"], index_name="s", max_document_length=32)
+    again = RAGPretrainedModel.from_index(path, verbose=0)
+    before = len(again.search("Toei Animation", k=100))
+    again.add_to_index([MIYAZAKI * 3], ["b"])
+    assert len(again.search("Toei Animation", k=100)) == 2 * before
+    with Index.open(path) as index:
+        assert index.encoder.passage_maxlen == 32
+
+
 def test_a_second_index_is_chosen_by_name(indexed):
     indexed.index([MONONOKE], document_ids=["mononoke"], index_name="other")
     assert indexed.search("animation", k=1)[0]["document_id"] == "mononoke"

@@ -18,7 +18,7 @@ from haystack.document_stores.types import DuplicatePolicy, FilterPolicy, apply_
 from haystack.utils.filters import document_matches_filter
 
 from selvedge_search import Encoder, Index, rerank
-from selvedge_search.compat import _filters
+from selvedge_search.compat import _filters, _growth
 from selvedge_search.errors import IndexNotFound, InvalidInput
 
 __all__ = ["SelvedgeDocumentStore", "SelvedgeMultiVectorRetriever", "SelvedgeRanker", "SelvedgeRetriever"]
@@ -83,7 +83,7 @@ class SelvedgeDocumentStore:
             if not known or policy == DuplicatePolicy.OVERWRITE:
                 rows[document.id] = _row(document)
         if rows and index is not None:
-            index.add(rows.values(), replace=True)
+            _growth.add(index, rows.values(), replace=True)
         elif rows:
             options = {"model": self.model, "device": self.device, **self.index_options}
             self._index = Index.create(self.path, rows.values(), **options)

@@ -27,7 +27,7 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import Field, PrivateAttr, model_validator
 
 from selvedge_search import Encoder, Index, maxsim, rerank
-from selvedge_search.compat import _filters
+from selvedge_search.compat import _filters, _growth
 from selvedge_search.errors import IndexNotFound, InvalidInput, WrongType
 
 __all__ = ["SelvedgeReranker", "SelvedgeRetriever", "SelvedgeVectorStore"]
@@ -113,7 +113,7 @@ class SelvedgeVectorStore(VectorStore):
         last = dict(zip(made, zip(texts, metadatas or [{}] * len(texts))))  # of several with one id
         rows = [{"id": id, "text": text, "metadata": metadata} for id, (text, metadata) in last.items()]
         if rows and self._index is not None:
-            self._index.add(rows, replace=True, **kwargs)
+            _growth.add(self._index, rows, replace=True, **kwargs)
         elif rows:
             self._index = Index.create(self._path, rows, **self._options)
         return made

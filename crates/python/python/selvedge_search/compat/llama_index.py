@@ -21,7 +21,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
 from selvedge_search import Encoder, Index, rerank
-from selvedge_search.compat import _filters
+from selvedge_search.compat import _filters, _growth
 from selvedge_search.errors import InvalidInput
 
 __all__ = ["SelvedgeRerank", "SelvedgeRetriever"]
@@ -93,7 +93,7 @@ class SelvedgeRetriever(BaseRetriever):
 
     def add_nodes(self, nodes: Iterable[BaseNode]) -> None:
         """Adds nodes, or replaces those whose id is there already, in one commit."""
-        self.index.add(_rows(nodes), replace=True)
+        _growth.add(self.index, _rows(nodes), replace=True)
 
     def delete_nodes(self, node_ids: Sequence[str]) -> None:
         """Deletes nodes by their ids. Ids that are not there are ignored."""

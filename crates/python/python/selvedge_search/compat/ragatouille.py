@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selvedge_search import Encoder, Index, maxsim
+from selvedge_search.compat import _growth
 from selvedge_search.compat._ragatouille_documents import (
     CorpusProcessor,
     llama_index_sentence_splitter,
@@ -125,6 +126,7 @@ class RAGPretrainedModel:
             nbits=4 if len(parts) < 10_000 else 2,
             overwrite=bool(overwrite_index),
             device=self._device,
+            progress=self._progress,
         )
         self.index_name, self.index_path = index_name, str(path)
         self._say("Done indexing!")
@@ -153,7 +155,7 @@ class RAGPretrainedModel:
         parts = [part for part in parts if part["document_id"] not in known]
         first = 1 + max((number_of(passage) for ids in known.values() for passage in ids), default=-1)
         if parts:
-            index.add(numbered(parts, metadatas, first))
+            _growth.add(index, numbered(parts, metadatas, first), progress=self._progress)
         self._say(f"Successfully updated index with {len(parts)} new documents!\n New index size: {len(index)}")
 
     def delete_from_index(self, document_ids: str | list[str], index_name: str | None = None) -> None:
@@ -263,6 +265,11 @@ class RAGPretrainedModel:
 
         return RAGatouilleLangChainCompressor(model=self, k=k, kwargs=kwargs)
 
+    @property
+    def _progress(self) -> bool | None:
+        """Progress of long work: a bar where a person looks, or nothing."""
+        return None if self.verbose else False
+
     def _say(self, text: str) -> None:
         if self.verbose:
             print(text)
@@ -293,7 +300,7 @@ class RAGPretrainedModel:
                 encoder = self._encoder(query_maxlen=min(LONGEST, 1 << (needed - 1).bit_length()))
             except SelvedgeError:  # the model has fewer positions
                 pass
-        return encoder.encode_queries(list(queries))
+        return encoder.encode_queries(list(queries), progress=False)
 
     def _encode_passages(self, documents: list[str], max_length: int | str) -> list[Any]:
         """Embeddings (T, D) of each document. `"auto"` reads up to 508 tokens of it, if the model can."""
@@ -305,7 +312,7 @@ class RAGPretrainedModel:
                 encoder = self._encoder(passage_maxlen=LONGEST)
             except SelvedgeError:  # the model has fewer positions
                 pass
-        return encoder.encode_passages(documents)
+        return encoder.encode_passages(documents, progress=self._progress)
 
     def _rank(
         self, query: str | list[str], documents: list[tuple[str, Any, dict | None]], k: int
