@@ -3,8 +3,10 @@
 use crate::engine::Engine;
 use crate::errors::invalid;
 use crate::query::{Queries, SearchSettings};
+use crate::settings;
 use crate::work::{self, Nothing};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ fn queries(engine: &selvedge::Engine, ids: Vec<String>, queries: Queries) -> sel
 
 #[pymethods]
 impl Engine {
-    /// Measures the quality of searches against judgments `(query, passage, grade)`, or those of a file.
+    /// Measures the quality of searches against judgments `(query, passage, grade)`, given or in a file.
     #[allow(clippy::too_many_arguments)]
     fn eval<'py>(
         &self,
@@ -32,12 +34,13 @@ impl Engine {
         of_ids: Vec<Bound<'py, PyAny>>,
         judgments: Option<Vec<(String, String, i32)>>,
         qrels: Option<PathBuf>,
-        settings: SearchSettings<'py>,
+        settings: &Bound<'py, PyDict>,
         dense: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
         let of_ids = Queries::new(&of_ids)?;
+        let settings: SearchSettings<'_> = settings::read(settings)?;
         let options = EvalOptions { search: settings.options()?, dense, ..EvalOptions::default() };
         let judgment = |(query, passage, grade)| Judgment { query, passage, grade };
         let collected: Option<Qrels> = judgments.map(|all| all.into_iter().map(judgment).collect());

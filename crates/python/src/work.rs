@@ -10,6 +10,7 @@
 
 use crate::errors::{exception, to_py};
 use crate::{log, threads};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use selvedge::{Error, Progress, Result, Step};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ const BATCH: (usize, Duration) = (256, Duration::from_millis(20));
 
 /// Reader of one of Python's iterables.
 pub(crate) trait Feed: Send {
-    /// What the engine receives.
+    /// Item that the engine receives.
     type Item: Send;
 
     /// Reads the next item; `None` at the end.
@@ -60,7 +61,7 @@ impl Progress for State {
     }
 }
 
-/// What the work sends to the calling thread.
+/// Message of the work to the calling thread.
 enum Message<T> {
     /// A request for more items.
     More(Sender<Vec<T>>),
@@ -126,7 +127,7 @@ pub(crate) fn run<F: Feed, R: Send>(
                 let _end = end;
                 threads::on_pool(|| work(state, items))
             });
-            let mut caller = Caller { state, progress, feed, shown: None, failure: None };
+            let mut caller = Caller { state, progress, feed, shown: None, exception: None, failure: None };
             caller.serve(&asked);
             (worker.join(), caller.failure)
         })
@@ -159,6 +160,8 @@ struct Caller<'a, F> {
     progress: &'a Option<Py<PyAny>>,
     feed: F,
     shown: Option<Step>,
+    /// An exception of the feed, once the items before it are read.
+    exception: Option<PyErr>,
     /// The first exception of Python's code.
     failure: Option<PyErr>,
 }
@@ -197,14 +200,24 @@ impl<F: Feed> Caller<'_, F> {
             .ok()
     }
 
-    /// Reads the next items, none at the end.
+    /// Reads the next items, none at the end. An exception comes after the items before it, which the work may refuse.
     fn read(&mut self, py: Python<'_>) -> PyResult<Vec<F::Item>> {
+        if let Some(exception) = self.exception.take() {
+            return Err(exception);
+        }
         let (most, longest) = BATCH;
         let started = Instant::now();
         let mut items = Vec::new();
         while items.len() < most && started.elapsed() < longest {
-            let Some(item) = self.feed.next(py)? else { break };
-            items.push(item);
+            match self.feed.next(py) {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(exception) if exception.is_instance_of::<PyException>(py) && !items.is_empty() => {
+                    self.exception = Some(exception);
+                    break;
+                }
+                Err(exception) => return Err(exception),
+            }
         }
         Ok(items)
     }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, Union
+from typing import Any
+
+from .errors import WrongType
 
 #: ``None``: a bar where a person looks; ``True``, ``False``; or a function of (stage, done, total, unit).
-Progress = Union[None, bool, Callable[[str, int, "int | None", str], Any]]
+Progress = bool | Callable[[str, int, int | None, str], Any] | None
 
 #: Seconds after which a bar appears by itself.
 DELAY = 1.0
@@ -18,6 +20,9 @@ DELAY = 1.0
 @contextmanager
 def shown(progress: Progress) -> Iterator[Callable[..., Any] | None]:
     """Yield the function that the engine calls, or None."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        found = type(progress).__name__
+        raise WrongType(f"progress is a {found}; give True, False, None or a function of (stage, done, total, unit)")
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield None
     elif callable(progress):

@@ -78,9 +78,13 @@ class Reader:
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids())
 
-    def ids(self) -> list[str]:
-        """Return the ids of all passages."""
-        return self._engine.ids()
+    def ids(self, where: str | None = None) -> list[str]:
+        """Return the ids of all passages, or of those for which a condition on their metadata is true.
+
+        Raises:
+            InvalidInput: The condition has a fault.
+        """
+        return self._engine.ids() if where is None else self._engine.matching(where)
 
     def search(
         self,
@@ -106,8 +110,8 @@ class Reader:
         """Return the best passages for a query, or for each of several.
 
         Args:
-            query: A text, or embeddings (Q, D) of float32 or float16: one query, answered by :class:`Results`. A list of
-                texts, a list of arrays, or an array (B, Q, D): several, answered by a :class:`Batch`.
+            query: A text, or embeddings (Q, D) of float32 or float16: one query, answered by :class:`Results`. A list
+                of texts, a list of arrays, or an array (B, Q, D): several, answered by a :class:`Batch`.
             k: Number of passages.
             rank_by: "maxsim"; "lexical" (BM25 of the words), "hybrid" (both, fused) or "lexical-first" (MaxSim of the
                 best passages by words) need the query's text.

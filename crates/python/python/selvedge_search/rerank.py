@@ -92,9 +92,7 @@ def rerank(
     else:
         scores = maxsim(query, documents)
     order = sorted(range(len(documents)), key=lambda at: (-scores[at], at))[:k]
-    return [
-        Reranked(at, float(scores[at]), documents[at], None if ids is None else str(ids[at])) for at in order
-    ]
+    return [Reranked(at, float(scores[at]), documents[at], None if ids is None else str(ids[at])) for at in order]
 
 
 def _loaded(model: str | Encoder) -> Encoder:

@@ -1,0 +1,265 @@
+"""Threads, asyncio, interruptions, progress, the log, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import TEXTS, unit_rows
+
+from selvedge_search import Encoder, Index, errors, set_threads
+
+
+def run(program: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    """Run a program in another interpreter."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_threads_get_the_same_answers(rows_path):
+    with Index.open(rows_path) as index:
+        queries = unit_rows(500).reshape(100, 5, 64)
+        expected = [index.search(query, k=3).ids for query in queries]
+        answers: dict[int, list[list[str]]] = {}
+
+        def ask(thread: int) -> None:
+            answers[thread] = [index.search(query, k=3).ids for query in queries]
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(answers[number] == expected for number in range(8))
+
+
+def test_the_interpreter_is_free_during_work(rows_path):
+    """Another thread counts while a build waits for an iterable, and while it computes."""
+    counted = 0
+    is_over = threading.Event()
+
+    def count() -> None:
+        nonlocal counted
+        while not is_over.wait(0.001):
+            counted += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    with Index.open(rows_path) as index:
+        index.search(np.tile(unit_rows(32), (300, 1, 1)), exact=True)
+    is_over.set()
+    thread.join()
+    assert counted > 0
+
+
+def test_asyncio_answers_in_batches_and_one_bad_query_fails_alone(rows_path, texts):
+    async def ask(index: Index) -> None:
+        queries = list(unit_rows(500).reshape(100, 5, 64))
+        calls: list[int] = []
+        answers = index._answers
+
+        def counted(queries, options):
+            calls.append(len(queries))
+            return answers(queries, options)
+
+        index._answers = counted
+        wrong = np.zeros((5, 32), np.float32)
+        asked = [index.asearch(query, k=1) for query in queries] + [index.asearch(wrong, k=1)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [results.ids for results in found[:-1]] == [[f"p{number}"] for number in range(100)]
+        assert isinstance(found[-1], errors.DimensionMismatch)
+        assert max(calls) == 32 and len(calls) < 60
+        cancelled = asyncio.ensure_future(index.asearch(queries[0]))
+        cancelled.cancel()
+        assert (await index.asearch(queries[7], k=1)).ids == ["p7"]
+        with pytest.raises(errors.WrongType):
+            await index.asearch([queries[0]])
+
+    async def ask_when_closed(index: Index) -> None:
+        await index.asearch(unit_rows(5), ids=(f"p{number}" for number in range(3)))
+        index.close()
+        with pytest.raises(errors.IndexClosed):
+            await index.asearch(unit_rows(5))
+
+    async def ask_texts() -> list[list[str]]:
+        return [(await texts.asearch(text, k=1)).ids for text in ("honey", "log files")]
+
+    with Index.open(rows_path) as index:
+        asyncio.run(ask(index))
+        asyncio.run(ask_when_closed(index))
+    assert asyncio.run(ask_texts()) == [["bees"], ["logs"]]
+
+
+def test_progress_is_reported_and_may_fail(tmp_path, capsys):
+    stages: dict[str, list[int]] = {}
+
+    def report(stage: str, done: int, total: int | None, unit: str) -> None:
+        stages.setdefault(stage, []).append(done)
+
+    def slow():
+        for number in range(40):
+            time.sleep(0.01)
+            yield f"text {number}"
+
+    Index.create(tmp_path / "reported", slow(), progress=report).close()
+    assert stages["read"] == sorted(stages["read"]) and max(stages["read"]) <= 40
+
+    def failing(*_):
+        raise ZeroDivisionError("of the caller")
+
+    with pytest.raises(ZeroDivisionError):
+        Index.create(tmp_path / "failing", slow(), progress=failing)
+    assert not (tmp_path / "failing").exists()
+    with pytest.raises(errors.WrongType, match="progress"):
+        Index.create(tmp_path / "failing", ["a"], progress=5)
+    Index.create(tmp_path / "shown", slow(), progress=True).close()
+    assert "read" in capsys.readouterr().err
+
+
+def test_an_exception_of_the_iterable_is_the_callers(tmp_path):
+    def documents():
+        yield from TEXTS
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        Index.create(tmp_path / "index", documents())
+    assert not (tmp_path / "index").exists()
+    with Index.create(tmp_path / "index", TEXTS) as index:
+        with pytest.raises(errors.IdExists) as caught:
+            index.add(documents())
+        assert caught.value.id == "cats"
+        with pytest.raises(LookupError):
+            index.update(documents())
+        assert len(index) == 4 and index.generation == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("work", ["Index.create(path, texts())", "Encoder().encode_passages(list(texts()))"])
+def test_an_interruption_stops_long_work_and_leaves_nothing(tmp_path, work):
+    program = f"""
+        import sys
+        from selvedge_search import Encoder, Index
+
+        def texts():
+            for number in range(20_000):
+                yield f"a passage of some length, the {{number}}th of very many that are to be encoded " * 8
+
+        path = sys.argv[1]
+        print("begins", flush=True)
+        try:
+            {work}
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    path = str(tmp_path / "index")
+    command = [sys.executable, "-c", textwrap.dedent(program), path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert output == "interrupted\n" and process.returncode == 0
+    assert not os.path.exists(path)
+
+
+def test_warnings_go_to_the_log(rows_path, caplog):
+    with Index.open(rows_path, model="shipped") as index, pytest.raises(errors.DimensionMismatch):
+        index.search("a text of a model of another dimension")
+    with Index.open(rows_path) as index:
+        assert index.search(unit_rows(5), where="misspelt = 3").ids == []
+        assert 'no passage has the key "misspelt"' in caplog.records[-1].message
+    with caplog.at_level(logging.DEBUG, logger="selvedge_search"):
+        Encoder()
+    assert any("loaded an encoder" in record.message for record in caplog.records)
+    assert {record.name for record in caplog.records} == {"selvedge_search"}
+
+
+def test_a_closed_index_says_so(texts_path):
+    index = Index.open(texts_path)
+    snapshot = index.snapshot()
+    index.close()
+    index.close()
+    calls = [
+        lambda: index.search("a"),
+        lambda: len(index),
+        lambda: index.add(["a"]),
+        lambda: index.delete("a"),
+        lambda: index.refresh(),
+        lambda: index.info(),
+        lambda: index.encoder,
+        lambda: index.snapshot(),
+        lambda: asyncio.run(index.asearch("a")),
+    ]
+    for call in calls:
+        with pytest.raises(errors.IndexClosed, match="was closed"):
+            call()
+    assert "closed" in repr(index) and index.closed
+    assert snapshot.search("honey", k=1).ids == ["bees"]
+    snapshot.close()
+    with pytest.raises(errors.IndexClosed):
+        snapshot.search("honey")
+
+
+def test_two_writers_exclude_each_other(tmp_path):
+    path = tmp_path / "index"
+    Index.create(path, TEXTS).close()
+    first, second = Index.open(path), Index.open(path)
+
+    def slow():
+        yield "one"
+        with pytest.raises(errors.IndexLocked) as caught:
+            second.delete("cats")
+        assert caught.value.pid == os.getpid() and caught.value.path == str(path)
+        yield "two"
+
+    assert first.add(slow())["added"] == 2
+    assert second.delete("cats")["deleted"] == 1
+
+
+def test_a_process_that_was_forked_searches_and_builds(tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    program = """
+        import os, sys
+        from selvedge_search import Index, set_threads
+        texts = [f"text number {number}" for number in range(50)]
+        index = Index.create(sys.argv[1] + "/index", texts)
+        index.search(texts)
+        if sys.argv[2] == "set":
+            set_threads(2)
+            index.search(texts)
+        if os.fork() == 0:
+            assert len(index.search(texts)) == 50
+            Index.create(sys.argv[1] + "/child", texts).close()
+            os._exit(7)
+        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    """
+    for way in ("default", "set"):
+        (tmp_path / way).mkdir()
+        assert run(program, str(tmp_path / way), way).returncode == 7
+
+
+def test_numbers_of_threads():
+    set_threads(1)
+    set_threads(0)
+    with pytest.raises(OverflowError):
+        set_threads(-1)
+
+
+def test_the_module_is_light():
+    program = """
+        import sys
+        import selvedge_search
+        print([name for name in ("numpy", "torch", "tqdm", "asyncio", "pandas") if name in sys.modules])
+    """
+    done = run(program)
+    assert done.stdout == "['asyncio']\n" or done.stdout == "[]\n", done
