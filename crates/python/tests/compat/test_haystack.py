@@ -22,6 +22,7 @@ from selvedge_search.compat.haystack import (
     SelvedgeRanker,
     SelvedgeRetriever,
 )
+from selvedge_search.errors import DimensionMismatch
 
 DOCUMENTS = [
     Document(id="1", content="The cat sleeps on the warm window sill.", meta={"topic": "animals", "year": 2019}),
@@ -156,7 +157,7 @@ def test_multivector_retriever(store):
     assert loaded(pipeline).run({"retriever": {"query_multivector_embedding": vectors}}) == {
         "retriever": {"documents": found}
     }
-    with pytest.raises(ValueError):
+    with pytest.raises(DimensionMismatch):
         retriever.run(query_multivector_embedding=[[0.5, 0.5]])
 
 

@@ -12,6 +12,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from selvedge_search import Encoder, Index
 from selvedge_search.compat._filters import of_dictionary
 from selvedge_search.compat.langchain import SelvedgeReranker, SelvedgeRetriever, SelvedgeVectorStore
+from selvedge_search.errors import DimensionMismatch, InvalidInput
 
 ROWS = [
     ("1", "The cat sleeps on the warm window sill.", {"topic": "animals", "year": 2019, "tags": ["pet", "home"]}),
@@ -75,7 +76,7 @@ def test_filters(store, filter, ids):
 
 def test_filters_that_are_not_valid(store):
     for filter in ({"year": {"$near": 1}}, {"$nor": []}, {"year": {"$gt": float("nan")}}, {"year": {"$gt": object()}}):
-        with pytest.raises(ValueError):
+        with pytest.raises(InvalidInput):
             store.similarity_search("cat", filter=filter)
     assert of_dictionary({'a "b".c': True}) == '("a ""b"""."c" = TRUE)'
 
@@ -85,7 +86,7 @@ def test_vectors_of_a_query_give_its_results(store):
     vectors = store.index.encoder.encode_queries(query)
     assert store.similarity_search_by_vector(vectors.tolist(), k=4) == store.similarity_search(query, k=4)
     assert len(store.similarity_search_by_vector(vectors[0].tolist(), k=2, filter={"topic": "animals"})) == 2
-    with pytest.raises(ValueError):
+    with pytest.raises(DimensionMismatch):
         store.similarity_search_by_vector([0.5, 0.5])
 
 

@@ -51,7 +51,7 @@ def test_nodes_come_back_whole(retriever, nodes):
 
 def test_the_default_is_two_nodes_in_a_temporary_folder(nodes):
     assert len(SelvedgeRetriever.from_defaults(nodes).retrieve("cat")) == 2
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="nodes"):
         SelvedgeRetriever.from_defaults([])
 
 
@@ -135,8 +135,10 @@ def test_rerank_sorts_and_cuts(nodes):
 
 def test_rerank_reads_the_metadata_and_is_serialized():
     rerank = SelvedgeRerank(top_n=1)
-    nodes = [TextNode(text="It rose.", metadata={"about": "the weather"}),
-             TextNode(text="It rose.", metadata={"about": "the price of bread"})]
+    nodes = [
+        TextNode(text="It rose.", metadata={"about": "the weather"}),
+        TextNode(text="It rose.", metadata={"about": "the price of bread"}),
+    ]
     scored = [NodeWithScore(node=node) for node in nodes]
     assert rerank.postprocess_nodes(scored, query_str="price of bread")[0].node is nodes[1]
     assert SelvedgeRerank.from_dict(rerank.to_dict()).top_n == 1

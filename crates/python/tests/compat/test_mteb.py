@@ -3,8 +3,9 @@
 import pytest
 
 pytest.importorskip("mteb")
-datasets = pytest.importorskip("datasets")
+pytest.importorskip("datasets")
 
+import datasets
 import mteb
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
@@ -23,9 +24,9 @@ QUERIES = {"q1": "how is bread baked", "q2": "what happened to the stock market"
 
 
 def rows(texts):
-    return datasets.Dataset.from_list([
-        {"id": id, **(row if isinstance(row, dict) else {"text": row})} for id, row in texts.items()
-    ])
+    return datasets.Dataset.from_list(
+        [{"id": id, **(row if isinstance(row, dict) else {"text": row})} for id, row in texts.items()]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_ranked_documents_alone_are_scored(encoder, exact):
     queries = rows({**QUERIES, "q3": "cats", "q4": "cats"})
     ranked = {"q1": ["d1", "d4", "d2"], "q2": ["d1"], "q3": []}
     found = model.search(queries, top_k=2, top_ranked=ranked)
-    assert list(found["q1"])[0] == "d4" and len(found["q1"]) == 2
+    assert next(iter(found["q1"])) == "d4" and len(found["q1"]) == 2
     assert list(found["q2"]) == ["d1"] and found["q3"] == {} and found["q4"] == {}
 
 

@@ -103,8 +103,9 @@ def test_without_an_index_a_search_returns_none_and_an_unknown_one_raises(rag, c
 
 def test_documents_are_split_at_sentences(rag):
     pytest.importorskip("llama_index.core")
-    rag.index([MIYAZAKI * 3, GHIBLI], document_ids=IDS, document_metadatas=METADATAS, index_name="s",
-              max_document_length=64)
+    rag.index(
+        [MIYAZAKI * 3, GHIBLI], document_ids=IDS, document_metadatas=METADATAS, index_name="s", max_document_length=64
+    )
     results = rag.search("raccoon dogs and cats", k=10)
     assert results[0]["document_id"] == "ghibli"
     parts = [result for result in results if result["document_id"] == "miyazaki"]
@@ -128,8 +129,14 @@ def test_own_splitters_and_preprocessing_functions_run_in_order(rag):
     def shout(parts, ids):
         return [{**part, "content": part["content"].upper()} for part in parts]
 
-    rag.index(COLLECTION, document_ids=IDS, index_name="s", max_document_length=200, document_splitter_fn=split,
-              preprocessing_fn=[shout, lambda parts, ids: parts[1:]])
+    rag.index(
+        COLLECTION,
+        document_ids=IDS,
+        index_name="s",
+        max_document_length=200,
+        document_splitter_fn=split,
+        preprocessing_fn=[shout, lambda parts, ids: parts[1:]],
+    )
     results = rag.search("mascot", k=20)
     assert len(results) == len(MIYAZAKI.split(". ")) + len(GHIBLI.split(". ")) - 1
     assert all(result["content"].isupper() for result in results)
@@ -244,11 +251,30 @@ def test_signatures_accept_what_ragatouille_accepts():
     expected = {
         "from_pretrained": ["pretrained_model_name_or_path", "n_gpu", "verbose", "index_root"],
         "from_index": ["index_path", "n_gpu", "verbose"],
-        "index": ["collection", "document_ids", "document_metadatas", "index_name", "overwrite_index",
-                  "max_document_length", "split_documents", "document_splitter_fn", "preprocessing_fn", "bsize",
-                  "use_faiss"],
-        "add_to_index": ["new_collection", "new_document_ids", "new_document_metadatas", "index_name",
-                         "split_documents", "document_splitter_fn", "preprocessing_fn", "bsize", "use_faiss"],
+        "index": [
+            "collection",
+            "document_ids",
+            "document_metadatas",
+            "index_name",
+            "overwrite_index",
+            "max_document_length",
+            "split_documents",
+            "document_splitter_fn",
+            "preprocessing_fn",
+            "bsize",
+            "use_faiss",
+        ],
+        "add_to_index": [
+            "new_collection",
+            "new_document_ids",
+            "new_document_metadatas",
+            "index_name",
+            "split_documents",
+            "document_splitter_fn",
+            "preprocessing_fn",
+            "bsize",
+            "use_faiss",
+        ],
         "delete_from_index": ["document_ids", "index_name"],
         "search": ["query", "index_name", "k", "force_fast", "zero_index_ranks", "doc_ids"],
         "rerank": ["query", "documents", "k", "zero_index_ranks", "bsize"],
@@ -257,6 +283,9 @@ def test_signatures_accept_what_ragatouille_accepts():
         "clear_encoded_docs": ["force"],
     }
     for name, parameters in expected.items():
-        found = [parameter for parameter in inspect.signature(getattr(RAGPretrainedModel, name)).parameters
-                 if parameter != "self"]
+        found = [
+            parameter
+            for parameter in inspect.signature(getattr(RAGPretrainedModel, name)).parameters
+            if parameter != "self"
+        ]
         assert found[: len(parameters)] == parameters, name

@@ -9,19 +9,19 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun, Callbacks
 from langchain_core.documents import Document
 from langchain_core.documents.compressor import BaseDocumentCompressor
 from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
 
 
 class RAGatouilleLangChainRetriever(BaseRetriever):
     """Retriever that answers by `RAGPretrainedModel.search`."""
 
     model: Any
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         results = self.model.search(query, **self.kwargs) or []
         return [
-            Document(page_content=result["content"], metadata=result.get("document_metadata", {}))
-            for result in results
+            Document(page_content=result["content"], metadata=result.get("document_metadata", {})) for result in results
         ]
 
 
@@ -29,7 +29,7 @@ class RAGatouilleLangChainCompressor(BaseDocumentCompressor):
     """Compressor that ranks by `RAGPretrainedModel.rerank` and writes `relevance_score` into the metadata."""
 
     model: Any
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
     k: int = 5
 
     def compress_documents(

@@ -1,5 +1,6 @@
 """Haystack classes: a document store over an index, retrievers and a ranker. They need haystack-ai.
 
+Example:
     store = SelvedgeDocumentStore("docs.index")
     DocumentWriter(store).run(documents)
     SelvedgeRetriever(store).run(query="how is a score computed")
@@ -77,7 +78,7 @@ class SelvedgeDocumentStore:
         index = self.index
         rows: dict[str, dict[str, Any]] = {}
         for document in documents:
-            known = document.id in rows or index is not None and document.id in index
+            known = document.id in rows or (index is not None and document.id in index)
             if known and policy in (DuplicatePolicy.NONE, DuplicatePolicy.FAIL):
                 raise DuplicateDocumentError(f"the document {document.id!r} exists already")
             if not known or policy == DuplicatePolicy.OVERWRITE:

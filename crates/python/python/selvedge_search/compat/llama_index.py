@@ -183,9 +183,7 @@ def _nodes(hits: Iterable[Any]) -> list[NodeWithScore]:
 
 def _where(filters: MetadataFilters) -> str:
     """Text of LlamaIndex's filters. Raises `InvalidInput` for operators without a counterpart."""
-    conditions = [
-        _where(one) if isinstance(one, MetadataFilters) else _condition(one) for one in filters.filters
-    ]
+    conditions = [_where(one) if isinstance(one, MetadataFilters) else _condition(one) for one in filters.filters]
     if filters.condition == FilterCondition.OR:
         return _filters.any_of(conditions)
     if filters.condition == FilterCondition.NOT:

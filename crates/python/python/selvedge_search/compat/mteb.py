@@ -1,5 +1,6 @@
 """MTEB's `SearchProtocol` by a selvedge index: benchmarks of a model, its codec and the search together.
 
+Example:
     mteb.evaluate(SelvedgeSearch("shipped"), mteb.get_tasks(["NanoSciFactRetrieval"]))
 """
 

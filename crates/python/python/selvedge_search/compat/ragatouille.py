@@ -11,6 +11,7 @@ of its passage number 7 of the document `doc` is `7:doc`. `compat-ragatouille.md
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from selvedge_search.compat._ragatouille_documents import (
     numbered,
     process,
 )
-from selvedge_search.errors import IndexNotFound, InvalidInput, SelvedgeError
+from selvedge_search.errors import IndexNotFound, InvalidInput, ModelError
 
 if TYPE_CHECKING:
     from langchain_core.documents.compressor import BaseDocumentCompressor
@@ -194,13 +195,11 @@ class RAGPretrainedModel:
             known = self._passages(index)
             kwargs["ids"] = [passage for document_id in doc_ids for passage in known.get(document_id, [])]
         arrays = self._encode_queries([query] if isinstance(query, str) else query)
-        if not arrays or doc_ids is not None and not kwargs["ids"]:
+        if not arrays or (doc_ids is not None and not kwargs["ids"]):
             return _flat([[] for _ in arrays])
         first = 0 if zero_index_ranks else 1
-        return _flat([
-            [_result(hit, rank) for rank, hit in enumerate(results, start=first)]
-            for results in index.search(arrays, max(1, min(k, len(index))), **kwargs)
-        ])
+        found = index.search(arrays, max(1, min(k, len(index))), **kwargs)
+        return _flat([[_result(hit, rank) for rank, hit in enumerate(results, start=first)] for results in found])
 
     def rerank(
         self,
@@ -296,10 +295,8 @@ class RAGPretrainedModel:
         encoder = self._encoder()
         needed = min(max(_tokens(query) for query in queries), LONGEST)
         if needed > encoder.query_maxlen:
-            try:
+            with suppress(ModelError):  # the model has fewer positions
                 encoder = self._encoder(query_maxlen=min(LONGEST, 1 << (needed - 1).bit_length()))
-            except SelvedgeError:  # the model has fewer positions
-                pass
         return encoder.encode_queries(list(queries), progress=False)
 
     def _encode_passages(self, documents: list[str], max_length: int | str) -> list[Any]:
@@ -308,10 +305,8 @@ class RAGPretrainedModel:
         if max_length != "auto":
             encoder = self._encoder(passage_maxlen=min(int(max_length), LONGEST))
         elif max(map(_tokens, documents), default=0) > encoder.passage_maxlen:
-            try:
+            with suppress(ModelError):  # the model has fewer positions
                 encoder = self._encoder(passage_maxlen=LONGEST)
-            except SelvedgeError:  # the model has fewer positions
-                pass
         return encoder.encode_passages(documents, progress=self._progress)
 
     def _rank(
@@ -363,6 +358,7 @@ class RAGPretrainedModel:
                 documents.setdefault(passage.partition(":")[2], []).append(passage)
             self._known = (index.generation, documents)
         return self._known[1]
+
 
 def _result(hit: Any, rank: int) -> dict:
     result = {
