@@ -56,10 +56,10 @@ class CorpusProcessor:
 def process(
     collection: list[str],
     document_ids: list[str] | None,
-    metadatas: list[dict] | None,
+    metadatas: list[dict[str, Any]] | None,
     processor: CorpusProcessor,
     encoder: Encoder,
-) -> tuple[list[dict], dict[str, dict]]:
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Returns the parts of the documents, and the metadata of each document that has some.
 
     The default splitter needs llama-index-core; without it the encoder splits. Raises `InvalidInput` for ids that do
@@ -77,7 +77,7 @@ def process(
     return parts, dict(zip(document_ids, metadatas or []))
 
 
-def _check_ids(document_ids: list[str], collection: list[str], metadatas: list[dict] | None) -> None:
+def _check_ids(document_ids: list[str], collection: list[str], metadatas: list[dict[str, Any]] | None) -> None:
     if len(document_ids) != len(collection):
         raise InvalidInput("document_ids must be the same length as collection")
     if not all(isinstance(document_id, str) for document_id in document_ids):
@@ -90,7 +90,7 @@ def _check_ids(document_ids: list[str], collection: list[str], metadatas: list[d
         raise InvalidInput("document_metadatas must be the same length as collection")
 
 
-def numbered(parts: list[dict], metadatas: dict[str, dict], first: int) -> Iterator[dict]:
+def numbered(parts: list[dict[str, Any]], metadatas: dict[str, dict[str, Any]], first: int) -> Iterator[dict[str, Any]]:
     """Yields the passages of parts: `<number>:<document_id>` is the id, and the document's metadata is theirs."""
     for number, part in enumerate(parts, start=first):
         document_id = part["document_id"]
@@ -112,8 +112,8 @@ def _has_llama_index() -> bool:
     return find_spec("llama_index") is not None and find_spec("llama_index.core") is not None
 
 
-def _encoder_splitter(encoder: Encoder) -> Callable[..., list[dict]]:
-    def split(documents: list[str], document_ids: list[str], chunk_size: int) -> list[dict]:
+def _encoder_splitter(encoder: Encoder) -> Callable[..., list[dict[str, Any]]]:
+    def split(documents: list[str], document_ids: list[str], chunk_size: int) -> list[dict[str, Any]]:
         return [
             {"document_id": document_id, "content": part}
             for document_id, document in zip(document_ids, documents)

@@ -265,6 +265,7 @@ class SelvedgeRanker:
         if not documents:
             return {"documents": []}
         self.warm_up()
+        assert self._encoder is not None
         texts = ["\n".join([*self._metadata(document), document.content or ""]) for document in documents]
         threshold = self.score_threshold if score_threshold is None else score_threshold
         ranked = []

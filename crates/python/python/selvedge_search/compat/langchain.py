@@ -66,7 +66,7 @@ class SelvedgeVectorStore(VectorStore):
         cls,
         texts: Iterable[str],
         embedding: Embeddings | Encoder | str | None = None,
-        metadatas: list[dict] | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,
         **kwargs: Any,
@@ -91,12 +91,14 @@ class SelvedgeVectorStore(VectorStore):
         cls, documents: list[Document], embedding: Embeddings | Encoder | str | None = None, **kwargs: Any
     ) -> SelvedgeVectorStore:
         """Store with these documents: see `from_texts`."""
-        return super().from_documents(documents, embedding, **kwargs)  # type: ignore[arg-type]
+        kwargs.setdefault("ids", [document.id for document in documents])
+        metadatas = [document.metadata for document in documents]
+        return cls.from_texts([document.page_content for document in documents], embedding, metadatas, **kwargs)
 
     def add_texts(
         self,
         texts: Iterable[str],
-        metadatas: list[dict] | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,
@@ -240,7 +242,7 @@ class SelvedgeRetriever(BaseRetriever):
     """Number of documents."""
     filter: Any = None
     """Restricts every search: see the module's docs."""
-    search_kwargs: dict[str, Any] = Field(default_factory=dict)
+    search_kwargs: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Other options of `Index.search`, such as `rank_by`."""
 
     # Keeps a temporary folder.
@@ -256,7 +258,7 @@ class SelvedgeRetriever(BaseRetriever):
     def from_texts(
         cls,
         texts: Iterable[str],
-        metadatas: list[dict] | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
         ids: list[str] | None = None,
         *,
         path: str | PathLike[str] | None = None,
@@ -307,7 +309,7 @@ class SelvedgeReranker(BaseDocumentCompressor):
         if not documents:
             return []
         if self._encoder is None:
-            self._encoder = Encoder(self.model) if isinstance(self.model, (str, PathLike)) else self.model
+            self._encoder = Encoder(str(self.model)) if isinstance(self.model, (str, PathLike)) else self.model
         texts = [document.page_content for document in documents]
         ranked = []
         for found in rerank(query, texts, model=self._encoder, k=self.top_n):

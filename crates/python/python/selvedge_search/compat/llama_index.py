@@ -51,8 +51,8 @@ class SelvedgeRetriever(BaseRetriever):
         filters: MetadataFilters | str | None = None,
         search_options: dict[str, Any] | None = None,
         callback_manager: CallbackManager | None = None,
-        object_map: dict | None = None,
-        objects: list | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[Any] | None = None,
         verbose: bool = False,
     ) -> None:
         self.index = Index.open(index) if isinstance(index, (str, PathLike)) else index
@@ -141,7 +141,7 @@ class SelvedgeRerank(BaseNodePostprocessor):
         if not nodes:
             return []
         if self._encoder is None:
-            self._encoder = Encoder(self.model) if isinstance(self.model, (str, PathLike)) else self.model
+            self._encoder = Encoder(str(self.model)) if isinstance(self.model, (str, PathLike)) else self.model
         texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,

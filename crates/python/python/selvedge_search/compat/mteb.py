@@ -86,29 +86,28 @@ class SelvedgeSearch:
             raise RuntimeError("call index before search")
         rows = [(row["id"], _query(row)) for row in queries]
         if top_ranked is not None:
-            unranked = {id: {} for id, _ in rows}
+            unranked: dict[str, dict[str, float]] = {id: {} for id, _ in rows}
             rows = [(id, text) for id, text in rows if top_ranked.get(id)]
-            return unranked | self._ranked(rows, top_ranked, top_k)
+            return unranked | self._ranked(self._index, rows, top_ranked, top_k)
         if not rows:
             return {}
         found = self._index.search([text for _, text in rows], top_k, text=False, metadata=False, **self.search_options)
         return {id: _scores(results) for (id, _), results in zip(rows, found)}
 
     def _ranked(
-        self, rows: list[tuple[str, str]], top_ranked: Mapping[str, list[str]], top_k: int
+        self, index: Index, rows: list[tuple[str, str]], top_ranked: Mapping[str, list[str]], top_k: int
     ) -> dict[str, dict[str, float]]:
         if not rows:
             return {}
+        queries = [text for _, text in rows]
         if not self.exact_rerank:
             options = {**self.search_options, "exact": True, "text": False, "metadata": False}
-            ids = [top_ranked[id] for id, _ in rows]
-            found = self._index.search([text for _, text in rows], top_k, ids=ids, **options)
+            found = index.search(queries, top_k, ids=[top_ranked[id] for id, _ in rows], **options)
             return {id: _scores(results) for (id, _), results in zip(rows, found)}
         ranked = {}
-        for (id, _), query in zip(rows, self.encoder.encode_queries([text for _, text in rows])):
+        for (id, _), query in zip(rows, self.encoder.encode_queries(queries)):
             ids = top_ranked[id]
-            texts = [row["text"] for row in self._index.get(ids)]
-            scores = maxsim(query, self.encoder.encode_passages(texts))
+            scores = maxsim(query, self.encoder.encode_passages([row["text"] for row in index.get(ids)]))
             best = (-scores).argsort(kind="stable")[:top_k].tolist()
             ranked[id] = {ids[number]: float(scores[number]) for number in best}
         return ranked

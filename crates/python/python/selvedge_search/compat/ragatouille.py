@@ -10,6 +10,7 @@ of its passage number 7 of the document `doc` is `7:doc`. `compat-ragatouille.md
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,7 @@ class RAGPretrainedModel:
         self._default: Encoder | None = None
         self._index: Index | None = None
         self._known: tuple[int, dict[str, list[str]]] | None = None
-        self._encoded: list[tuple[str, Any, dict | None]] = []
+        self._encoded: list[tuple[str, Any, dict[str, Any] | None]] = []
 
     @classmethod
     def from_pretrained(
@@ -90,7 +91,7 @@ class RAGPretrainedModel:
         self,
         collection: list[str],
         document_ids: list[str] | None = None,
-        document_metadatas: list[dict] | None = None,
+        document_metadatas: list[dict[str, Any]] | None = None,
         index_name: str | None = None,
         overwrite_index: bool | str = True,
         max_document_length: int = 256,
@@ -137,7 +138,7 @@ class RAGPretrainedModel:
         self,
         new_collection: list[str],
         new_document_ids: list[str] | None = None,
-        new_document_metadatas: list[dict] | None = None,
+        new_document_metadatas: list[dict[str, Any]] | None = None,
         index_name: str | None = None,
         split_documents: bool = True,
         document_splitter_fn: Callable[..., list[Any]] | None = llama_index_sentence_splitter,
@@ -180,7 +181,7 @@ class RAGPretrainedModel:
         zero_index_ranks: bool = False,
         doc_ids: list[str] | None = None,
         **kwargs: Any,
-    ) -> list[dict] | list[list[dict]] | None:
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | None:
         """Searches an index: the last one used, or the one of this name.
 
         Returns a list of dictionaries with `content`, `score`, `rank` (from 1), `document_id`, `passage_id` and, where
@@ -208,7 +209,7 @@ class RAGPretrainedModel:
         k: int = 10,
         zero_index_ranks: bool = False,
         bsize: int | str = "auto",
-    ) -> list[dict] | list[list[dict]]:
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         """Ranks documents by exact MaxSim.
 
         Returns a list of dictionaries with `content`, `score`, `rank` (from 0, as RAGatouille does) and `result_index`,
@@ -221,7 +222,7 @@ class RAGPretrainedModel:
         self,
         documents: list[str],
         bsize: int | str = "auto",
-        document_metadatas: list[dict] | None = None,
+        document_metadatas: list[dict[str, Any]] | None = None,
         verbose: bool = True,
         max_document_length: int | str = "auto",
     ) -> None:
@@ -231,14 +232,14 @@ class RAGPretrainedModel:
         if verbose:
             print(f"Encoding {len(documents)} documents...")
         arrays = self._encode_passages(documents, max_document_length)
-        metadatas: Sequence[dict | None] = document_metadatas or [None] * len(documents)
+        metadatas = document_metadatas or itertools.repeat(None)
         self._encoded += zip(documents, arrays, metadatas)
         if verbose:
             print("Documents encoded!")
 
     def search_encoded_docs(
         self, query: str | list[str], k: int = 10, bsize: int = 32
-    ) -> list[dict] | list[list[dict]]:
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         """Ranks the documents in memory by exact MaxSim.
 
         Returns dictionaries as `rerank` does, with `document_metadata` where metadata was given for any document.
@@ -310,8 +311,8 @@ class RAGPretrainedModel:
         return encoder.encode_passages(documents, progress=self._progress)
 
     def _rank(
-        self, query: str | list[str], documents: list[tuple[str, Any, dict | None]], k: int
-    ) -> list[dict] | list[list[dict]]:
+        self, query: str | list[str], documents: list[tuple[str, Any, dict[str, Any] | None]], k: int
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         queries = self._encode_queries([query] if isinstance(query, str) else query)
         if not queries or not documents:
             return _flat([[] for _ in queries])
@@ -360,7 +361,7 @@ class RAGPretrainedModel:
         return self._known[1]
 
 
-def _result(hit: Any, rank: int) -> dict:
+def _result(hit: Any, rank: int) -> dict[str, Any]:
     result = {
         "content": hit.text,
         "score": float(hit.score),
@@ -371,7 +372,7 @@ def _result(hit: Any, rank: int) -> dict:
     return {**result, "document_metadata": hit.metadata} if hit.metadata else result
 
 
-def _flat(results: list[list[dict]]) -> list[dict] | list[list[dict]]:
+def _flat(results: list[list[dict[str, Any]]]) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
     """RAGatouille answers a list of one query as it answers the query."""
     return results[0] if len(results) == 1 else results
 
