@@ -11,7 +11,7 @@ use selvedge::{Document, EmbeddedDocument};
 /// Numbers that are ids of passages without one.
 #[derive(Clone, Copy)]
 pub(crate) enum Numbering {
-    /// From this number on.
+    /// Numbers from this one on.
     From(usize),
     /// None: passages replace others, by their ids.
     Refused,

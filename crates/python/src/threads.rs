@@ -24,8 +24,8 @@ thread_local! {
     static IS_SERVING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs Python's code for work that waits for it. Calls of the engine from there have threads of their own: those of the
-/// work may all be waiting.
+/// Runs Python's code for work that waits for it. Calls of the engine from there have threads of their own, since the
+/// work's may all be waiting.
 pub(crate) fn serving<R>(code: impl FnOnce() -> R) -> R {
     let before = IS_SERVING.replace(true);
     let result = code();
