@@ -59,9 +59,9 @@ impl SearchParams {
         Self { k, mode: Mode::Approximate { nprobe, ndocs, num_rescored } }
     }
 
-    /// Returns parameters with a multiple of the candidates, for an index with too few centroids to rank them by: it was
-    /// made of few passages, and has grown since. The multiple is the number of centroids that a build would choose now
-    /// ([`selvedge_codec::plan::num_centroids`]) divided by the number that there are.
+    /// Returns parameters with a multiple of the candidates, for an index with too few centroids to rank them by: it
+    /// was made of few passages, and has grown since. The multiple is the number of centroids that a build would choose
+    /// now ([`selvedge_codec::plan::num_centroids`]) divided by the number that there are.
     ///
     /// The table shows the share of the exact f32 top 10 that is found in 4,000 passages of Debian (8,192 centroids by
     /// the plan, 2 bits, 100 queries), of which the first were there when the index was made. The multiple of this rule
