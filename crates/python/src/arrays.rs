@@ -4,7 +4,7 @@
 
 use crate::errors::invalid;
 use half::f16;
-use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use selvedge::source::Source;
 use selvedge::{Embeddings, Error, Result};
@@ -26,13 +26,21 @@ pub(crate) fn rows_of(array: &Bound<'_, PyAny>) -> PyResult<Rows> {
 
 fn in_place(array: &Bound<'_, PyAny>) -> Option<Rows> {
     if let Ok(array) = array.cast::<PyArray2<f32>>() {
+        is_plain(array).then_some(())?;
         let array = array.try_readonly().ok()?;
         let data = array.as_slice().ok()?.to_vec();
         return Some(Rows { data, dim: array.as_array().ncols() });
     }
-    let array = array.cast::<PyArray2<f16>>().ok()?.try_readonly().ok()?;
+    let array = array.cast::<PyArray2<f16>>().ok()?;
+    is_plain(array).then_some(())?;
+    let array = array.try_readonly().ok()?;
     let data = array.as_slice().ok()?.iter().map(|x| x.to_f32()).collect();
     Some(Rows { data, dim: array.as_array().ncols() })
+}
+
+/// Whether the rows of an array are one list of aligned numbers.
+fn is_plain<T: numpy::Element>(array: &Bound<'_, PyArray2<T>>) -> bool {
+    array.is_c_contiguous() && array.data().is_aligned()
 }
 
 /// Array of the embeddings of all passages, which Python's side has made contiguous.

@@ -120,7 +120,7 @@ pub(crate) fn id_of(id: &Bound<'_, PyAny>) -> PyResult<String> {
 
 /// Ids of an iterable.
 pub(crate) fn ids_of(ids: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    if ids.is_instance_of::<PyString>() || ids.hasattr("__index__")? {
+    if ids.is_instance_of::<PyString>() || (ids.hasattr("__index__")? && ids.try_iter().is_err()) {
         return Ok(vec![id_of(ids)?]);
     }
     let ids = iterator(ids, "ids", "an iterable of str or int")?;

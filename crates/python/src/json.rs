@@ -49,7 +49,9 @@ fn json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     }
     if let Ok(object) = value.cast::<PyDict>() {
         let mut map = Map::new();
-        for (key, value) in object {
+        // A copy, since a value's methods may change the dictionary.
+        for item in object.items() {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             if !key.is_instance_of::<PyString>() {
                 return Err(invalid(format!("the key {key} is a {}, not a str", type_name(&key))));
             }

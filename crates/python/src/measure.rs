@@ -74,11 +74,17 @@ impl Engine {
         if given.len() == 0 {
             return Err(invalid("no queries to tune with"));
         }
-        let options = TuneOptions { recall, k, filter, dry_run };
+        let is_stored = !dry_run && filter.is_none();
+        let options = TuneOptions { recall, k, filter, dry_run: true };
         let report = work::run(py, &progress, Nothing, |progress, _| {
             let ids = (0..given.len()).map(|number| number.to_string()).collect();
             let report = engine.tune(&queries(&engine, ids, given)?, &options, progress)?;
-            engine.refresh()?;
+            if is_stored {
+                // A writer is an error, as for other changes, rather than waited for.
+                drop(selvedge_index::Writer::open(engine.snapshot().index().path())?);
+                engine.store_tuned(&report.best)?;
+                engine.refresh()?;
+            }
             Ok(report)
         })?;
         let selvedge::TuneReport { best, tried, exhaustive, unreached } = report;

@@ -6,6 +6,9 @@ use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyA
 use pyo3::prelude::*;
 use selvedge::{Backend, Cpu};
 
+/// Largest number of rows of documents that are scored between two looks for signals.
+const CHUNK_ROWS: usize = 1 << 17;
+
 /// MaxSim in f32 of queries `(sum of Q, D)` with documents `(N, D)`, whose lengths are given: `(B, P)`. A document
 /// without tokens scores minus infinity.
 #[pyfunction]
@@ -35,7 +38,22 @@ pub(crate) fn maxsim<'py>(
             return Err(invalid(format!("row {} of the {what} has a component that is not finite", at / dim)));
         }
     }
-    let scores =
-        crate::work::detached(py, || Ok(Cpu::new()?.maxsim_f32(dim, rows, &query_offsets, all, &passage_offsets)?))?;
-    scores.into_pyarray(py).reshape([query_offsets.len() - 1, passage_offsets.len() - 1])
+    let (num_queries, num_passages) = (query_offsets.len() - 1, passage_offsets.len() - 1);
+    let mut scores = vec![0.0; num_queries * num_passages];
+    let mut done = 0;
+    while done < num_passages {
+        // As many documents as are scored between two looks for signals, and at least one.
+        let first = passage_offsets[done];
+        let fit = passage_offsets[done + 1..].partition_point(|&end| end - first <= CHUNK_ROWS).max(1);
+        let chunk: Vec<usize> = passage_offsets[done..=done + fit].iter().map(|row| row - first).collect();
+        let part = &all[first * dim..passage_offsets[done + fit] * dim];
+        let of_chunk =
+            crate::work::detached(py, || Ok(Cpu::new()?.maxsim_f32(dim, rows, &query_offsets, part, &chunk)?))?;
+        for (query, of_query) in of_chunk.chunks_exact(fit).enumerate() {
+            scores[query * num_passages + done..][..fit].copy_from_slice(of_query);
+        }
+        done += fit;
+        py.check_signals()?;
+    }
+    scores.into_pyarray(py).reshape([num_queries, num_passages])
 }

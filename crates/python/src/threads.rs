@@ -6,7 +6,6 @@
 use crate::errors::invalid;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Process that loaded the module.
@@ -19,32 +18,21 @@ pub(crate) fn note_process() {
     FIRST_PROCESS.get_or_init(std::process::id);
 }
 
-thread_local! {
-    /// Whether this thread runs Python's code for work that waits for it.
-    static IS_SERVING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs Python's code for work that waits for it. Calls of the engine from there have threads of their own, since the
-/// work's may all be waiting.
-pub(crate) fn serving<R>(code: impl FnOnce() -> R) -> R {
-    let before = IS_SERVING.replace(true);
-    let result = code();
-    IS_SERVING.set(before);
-    result
-}
-
-/// Whether this thread runs Python's code for work that waits for it.
-pub(crate) fn is_serving() -> bool {
-    IS_SERVING.get()
-}
-
-/// Runs work on the threads of this process.
+/// Runs short work, which waits for nothing, on the threads of this process.
 pub(crate) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> PyResult<R> {
-    match pool()? {
-        None => Ok(work()),
-        Some(pool) if is_serving() => Ok(new_pool(pool.current_num_threads())?.install(work)),
-        Some(pool) => Ok(pool.install(work)),
-    }
+    Ok(match pool()? {
+        None => work(),
+        Some(pool) => pool.install(work),
+    })
+}
+
+/// Runs work that may wait for Python's code. If the threads are not the global ones, it has as many of its own: others
+/// must not wait for those that wait.
+pub(crate) fn on_own_pool<R: Send>(work: impl FnOnce() -> R + Send) -> PyResult<R> {
+    Ok(match pool()? {
+        None => work(),
+        Some(pool) => new_pool(pool.current_num_threads())?.install(work),
+    })
 }
 
 /// The threads of this process, if they are not rayon's global ones.
@@ -62,11 +50,18 @@ fn pool() -> PyResult<Option<Arc<ThreadPool>>> {
 
 /// Sets the number of threads of this process; 0 means one per core.
 #[pyfunction]
-pub(crate) fn set_threads(n: isize) -> PyResult<()> {
-    let n = usize::try_from(n).map_err(|_| invalid(format!("{n} threads: give a number, or 0 for one per core")))?;
+pub(crate) fn set_threads(py: Python<'_>, n: isize) -> PyResult<()> {
+    let most = 64.max(8 * std::thread::available_parallelism().map_or(1, usize::from));
+    let n = usize::try_from(n)
+        .ok()
+        .filter(|&n| n <= most)
+        .ok_or_else(|| invalid(format!("{n} threads: give a number up to {most}, or 0 for one per core")))?;
     let pool = (std::process::id(), new_pool(n)?);
-    let before = POOL.lock().unwrap_or_else(PoisonError::into_inner).replace(pool);
-    std::mem::forget(before.filter(|(owner, _)| *owner != std::process::id()));
+    // The threads before end when no work has them; those of a parent are not there.
+    py.detach(|| {
+        let before = POOL.lock().unwrap_or_else(PoisonError::into_inner).replace(pool);
+        std::mem::forget(before.filter(|(owner, _)| *owner != std::process::id()));
+    });
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use selvedge::{Error, Progress, Result, Step};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(50);
 /// Largest number of items that are read at a time, and longest time of reading them.
 const BATCH: (usize, Duration) = (256, Duration::from_millis(20));
+
+/// Longest time that the exit of the interpreter waits for calls of other threads.
+const LONGEST_END: Duration = Duration::from_secs(10);
 
 /// Reader of one of Python's iterables.
 pub(crate) trait Feed: Send {
@@ -58,7 +61,7 @@ impl Progress for State {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::Relaxed)
+        self.is_cancelled.load(Ordering::Relaxed) || IS_ENDING.load(Ordering::Relaxed)
     }
 }
 
@@ -121,14 +124,13 @@ pub(crate) fn run<F: Feed, R: Send>(
     let (requests, asked) = channel();
     let items = Items { requests, ready: Vec::new().into_iter(), is_over: false };
     let state = &state;
-    let is_nested = threads::is_serving();
+    let _running = Running::begin()?;
     let result = py.detach(move || {
         thread::scope(|scope| {
             let end = End(items.requests.clone());
             let worker = scope.spawn(move || {
                 let _end = end;
-                let work = || threads::on_pool(|| work(state, items));
-                if is_nested { threads::serving(work) } else { work() }
+                threads::on_own_pool(|| work(state, items))
             });
             let mut caller = Caller { state, progress, feed, shown: None, exception: None, failure: None };
             caller.serve(&asked);
@@ -143,8 +145,47 @@ pub(crate) fn run<F: Feed, R: Send>(
     }
 }
 
+/// Number of calls that run.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// Whether the interpreter ends: no call may begin.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// A call that runs, until it is dropped.
+struct Running;
+
+impl Running {
+    fn begin() -> PyResult<Self> {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        let running = Self;
+        match IS_ENDING.load(Ordering::SeqCst) {
+            false => Ok(running),
+            true => Err(exception("Cancelled", "the interpreter ends", &[])),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Stops the calls of all threads, and waits for them: a thread that came back to an interpreter that is no more would
+/// abort the process. Called at the exit of the interpreter.
+#[pyfunction]
+pub(crate) fn stop_all(py: Python<'_>) {
+    IS_ENDING.store(true, Ordering::SeqCst);
+    let begun = Instant::now();
+    py.detach(|| {
+        while RUNNING.load(Ordering::SeqCst) > 0 && begun.elapsed() < LONGEST_END {
+            thread::sleep(TICK / 50);
+        }
+    });
+}
+
 /// Runs short work with the interpreter free, on the calling thread.
 pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
+    let _running = Running::begin()?;
     let result = py.detach(|| catch_unwind(AssertUnwindSafe(|| threads::on_pool(work))));
     log::pass_on(py)?;
     result.map_err(|panic| panicked(&*panic))??.map_err(to_py)
@@ -177,7 +218,7 @@ impl<F: Feed> Caller<'_, F> {
             match messages.recv_timeout(TICK.saturating_sub(looked.elapsed())) {
                 Ok(Message::More(answer)) => {
                     // If it gets no answer, the work ends.
-                    let items = threads::serving(|| Python::attach(|py| self.read(py)));
+                    let items = Python::attach(|py| self.read(py));
                     if let Some(items) = self.kept(items) {
                         let _ = answer.send(items);
                     }
@@ -194,7 +235,7 @@ impl<F: Feed> Caller<'_, F> {
     }
 
     fn look_around(&mut self) {
-        let seen = threads::serving(|| Python::attach(|py| self.look(py)));
+        let seen = Python::attach(|py| self.look(py));
         self.kept(seen);
     }
 

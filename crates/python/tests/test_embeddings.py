@@ -99,6 +99,24 @@ def test_measurements_take_queries_of_the_indexs_dimension(rows_path):
         assert index.tune(queries, k=np.int64(1))["best"] and index.info()["search"][0]["k"] == 1
 
 
+def test_arrays_in_unusual_memory_are_read_as_they_are(rows_path):
+    rows = unit_rows(500)
+    unaligned = np.frombuffer(b"x" + rows.tobytes(), np.uint8)[1:].view(np.float32).reshape(rows.shape)
+    frozen = rows[:5].copy()
+    frozen.flags.writeable = False
+    with Index.open(rows_path) as index:
+        for query in (unaligned[:5], frozen, rows[:10:2][:5], np.asfortranarray(rows[:5])):
+            assert index.search(query, k=1).scores == pytest.approx(index.search(query.copy(), k=1).scores)
+        assert index.search(unaligned[:5], k=1).ids == ["p0"]
+        assert [found["id"] for found in index.get(np.array(["p3", "p4"]))] == ["p3", "p4"]
+        assert index.search(rows[:5], ids=np.array(["p7"])).ids == ["p7"]
+        with pytest.raises(errors.WrongType, match="masked"):
+            index.search(np.ma.array(rows[:5]))
+    assert maxsim(rows[:5], unaligned, lens=[500]) == pytest.approx(maxsim(rows[:5], [rows]))
+    with pytest.raises(errors.WrongType, match="one text"):
+        rerank("a query", "one document")
+
+
 NAN = np.full((2, 64), np.nan, np.float32)
 
 

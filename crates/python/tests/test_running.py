@@ -274,11 +274,35 @@ def test_an_iterable_may_search_whatever_the_number_of_threads(tmp_path, texts_p
         assert run(program, texts_path, str(number), str(tmp_path / str(number))).stdout == "300\n"
 
 
+def test_threads_that_outlive_the_program_do_not_abort_it(tmp_path):
+    program = """
+        import sys, threading, time
+        from selvedge_search import Index
+        from itertools import count
+
+        def texts():
+            for number in count():
+                time.sleep(0.001)
+                yield f"text {number}"
+
+        def build(number):
+            while True:
+                Index.create(f"{sys.argv[1]}/{number}", texts())
+
+        for number in range(3):
+            threading.Thread(target=build, args=(number,), daemon=True).start()
+        time.sleep(0.5)
+    """
+    done = run(program, str(tmp_path))
+    assert done.returncode == 0 and os.listdir(tmp_path) == [], done.stderr
+
+
 def test_numbers_of_threads():
     set_threads(1)
     set_threads(0)
-    with pytest.raises(errors.InvalidInput, match="-1"):
-        set_threads(-1)
+    for number in (-1, 10**6):
+        with pytest.raises(errors.InvalidInput, match=str(number)):
+            set_threads(number)
 
 
 def test_the_module_is_light():

@@ -11,8 +11,10 @@ project. ``pip install selvedge-search`` also gives the program ``selvedge``.
 
 from __future__ import annotations
 
+import atexit
+
 from . import errors
-from ._selvedge import __version__, set_threads
+from ._selvedge import __version__, set_threads, stop_all
 from .encoder import Encoder
 from .errors import (
     Cancelled,
@@ -36,6 +38,9 @@ from .errors import (
 from .index import Index, Snapshot
 from .rerank import Reranked, maxsim, rerank
 from .results import Batch, Explanation, Hit, Match, MatchedWord, Results, Snippet, Token
+
+# Threads that are at work when the interpreter ends come back before it is gone.
+atexit.register(stop_all)
 
 __all__ = [
     "Batch",

@@ -17,6 +17,8 @@ def to_numpy(array: Any) -> np.ndarray:
 
     Tensors of torch, jax and cupy come by DLPack, from a GPU by a copy. Lists of numbers are no arrays.
     """
+    if isinstance(array, np.ma.MaskedArray):
+        raise WrongType("embeddings are a masked array; give the rows that count, or a padded array with a mask")
     if isinstance(array, np.ndarray):
         return array
     if hasattr(array, "detach"):  # A tensor of torch that requires a gradient does not export its memory.
@@ -54,7 +56,7 @@ def floats(array: Any) -> np.ndarray:
     array = to_numpy(array)
     if array.dtype not in FLOATS:
         raise WrongType(f"embeddings are {array.dtype}; give float32 or float16, such as x.astype(np.float32)")
-    return np.ascontiguousarray(array)
+    return np.require(array, requirements=["C", "A"])
 
 
 def matrix(array: Any) -> np.ndarray:
@@ -117,7 +119,7 @@ def ragged(texts: Any, lens: Any = None, mask: Any = None) -> tuple[np.ndarray, 
     """Return the embeddings of several texts as one array (N, D) of float32, and the number of rows of each."""
     together = flat(texts, lens, mask)
     if together is not None:
-        return np.ascontiguousarray(together[0], np.float32), together[1]
+        return np.require(together[0], np.float32, ["C", "A"]), together[1]
     parts = [matrix(text) for text in texts]
     for number, part in enumerate(parts):
         if part.shape[1] != parts[0].shape[1]:

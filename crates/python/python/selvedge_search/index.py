@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _progress, _selvedge
 from ._place import Place
-from ._reader import Reader, is_one, queries_of, strings
+from ._reader import Reader, count, is_one, queries_of, strings
 from .encoder import Encoder, load_settings
 from .errors import IndexClosed, InvalidInput, WrongType
 from .results import Results
@@ -261,7 +261,7 @@ class Index(Reader):
         """
         passages = _passages(documents, embeddings, lens, mask, ids, metadata)
         with _progress.shown(progress) as report:
-            return self._engine.add(passages, replace, memory, merge, report)
+            return self._engine.add(passages, replace, count("memory", memory), merge, report)
 
     def update(
         self,
@@ -279,7 +279,7 @@ class Index(Reader):
         """Add passages, and replace those that have their ids: :meth:`add` with ``replace=True``. All need ids."""
         passages = _passages(documents, embeddings, lens, mask, ids, metadata)
         with _progress.shown(progress) as report:
-            return self._engine.add(passages, True, memory, merge, report)
+            return self._engine.add(passages, True, count("memory", memory), merge, report)
 
     def update_folder(
         self,
@@ -307,7 +307,7 @@ class Index(Reader):
         if (ids is None) == (where is None):
             raise InvalidInput("give either ids or where")
         if where is not None:
-            return self._engine.delete(self._engine.matching(where), True)
+            return self._engine.delete(self.ids(where), True)
         return self._engine.delete(ids, ignore_missing)
 
     def compact(
@@ -321,7 +321,7 @@ class Index(Reader):
         """
         from_ = "text" if retrain is True else retrain or None
         with _progress.shown(progress) as report:
-            return self._engine.compact(from_, memory, report)
+            return self._engine.compact(from_, count("memory", memory), report)
 
     def verify(self) -> dict[str, Any]:
         """Check every byte of the index.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _selvedge
+from ._reader import count
 from .encoder import Encoder
 from .errors import InvalidInput, WrongType
 
@@ -77,11 +78,13 @@ def rerank(
     Raises:
         InvalidInput: ``ids`` has another length than ``documents``, or see :func:`maxsim`.
     """
+    if isinstance(documents, (str, bytes)):
+        raise WrongType("documents is one text; give a list of them")
     documents = list(documents)
+    ids = None if ids is None else list(ids)
     if ids is not None and len(ids) != len(documents):
         raise InvalidInput(f"ids has {len(ids)} entries for {len(documents)} documents")
-    if k is not None and k < 1:
-        raise InvalidInput(f"k is {k}: expected at least 1")
+    k = None if k is None else count("k", k)
     if isinstance(query, str):
         for number, document in enumerate(documents):
             if not isinstance(document, str):
