@@ -5,9 +5,10 @@ use crate::encoder::Encoder;
 use crate::engine::Engine;
 use crate::errors::{invalid, to_py};
 use crate::input::{Input, OptionalDocuments, Take};
-use crate::settings::{BuildSettings, read_options};
+use crate::settings::{self, BuildSettings, read_options};
 use crate::work::{self, Items, Nothing};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::change::{CompactOptions, Retrain, compact, default_policy, update_folder};
 use selvedge::{
@@ -24,11 +25,11 @@ pub(crate) fn build_index<'py>(
     py: Python<'py>,
     path: PathBuf,
     input: Input<'py>,
-    settings: BuildSettings,
+    settings: &Bound<'py, PyDict>,
     encoder: Option<PyRef<'py, Encoder>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut options = settings.options()?;
+    let mut options = settings::read::<BuildSettings>(settings)?.options()?;
     if !input.is_text() {
         options.language = None;
     }

@@ -1,10 +1,11 @@
 //! Encoders: texts to embeddings.
 
 use crate::errors::invalid;
-use crate::settings::LoadSettings;
+use crate::settings::{self, LoadSettings};
 use crate::work::{self, Nothing, detached};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use selvedge::{Embeddings, Error, Precision, Result, TextKind, TokenKind, pool};
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ pub(crate) struct Encoder(pub(crate) Arc<selvedge::Encoder>);
 #[pymethods]
 impl Encoder {
     #[new]
-    fn new(py: Python<'_>, model: &str, load: LoadSettings) -> PyResult<Self> {
-        let options = load.options()?;
+    fn new(py: Python<'_>, model: &str, load: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = settings::read::<LoadSettings>(load)?.options()?;
         let load = |_: &dyn selvedge::Progress, _| Ok(selvedge::Encoder::load(model, &options)?);
         Ok(Self(Arc::new(work::run(py, &None, Nothing, load)?)))
     }

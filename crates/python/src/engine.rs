@@ -3,14 +3,16 @@
 use crate::documents::{id_of, ids_of};
 use crate::encoder::Encoder;
 use crate::errors::{Value, exception, invalid, to_py};
+use crate::gpu::{self, DeviceRows, Gpu};
 use crate::query::{Queries, SearchSettings};
 use crate::results::Results;
-use crate::settings::{LoadSettings, device, open_options};
+use crate::settings::{self, device, open_options};
 use crate::work::{self, Nothing, detached};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::pythonize;
-use selvedge::{Document, HitQuery, SearchError, SearchOptions, SearchOutput, Snapshot};
+use selvedge::{Document, HitQuery, RankBy, SearchError, SearchOptions, SearchOutput, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,6 +25,7 @@ pub(crate) struct Engine {
     open: RwLock<Option<Arc<selvedge::Engine>>>,
     /// The generation of a snapshot; `None` for the newest that the engine has followed to.
     fixed: Option<Arc<Snapshot>>,
+    gpu: Option<Gpu>,
     path: PathBuf,
 }
 
@@ -36,17 +39,17 @@ impl Engine {
         model: Option<String>,
         encoder: Option<PyRef<'_, Encoder>>,
         any_model: bool,
-        load: LoadSettings,
+        load: &Bound<'_, PyDict>,
         device_name: &str,
     ) -> PyResult<Self> {
-        let options = open_options(model, any_model, &load, device(device_name)?)?;
+        let options = open_options(model, any_model, &settings::read(load)?, device(device_name)?)?;
         let encoder = encoder.map(|encoder| Arc::clone(&encoder.0));
-        let engine = work::run(py, &None, Nothing, |_, _| {
-            let engine = selvedge::Engine::open(&path, options)?;
+        let (engine, gpu) = work::run(py, &None, Nothing, |_, _| {
+            let (engine, gpu) = gpu::open(&path, options)?;
             encoder.map_or(Ok(()), |encoder| engine.share_encoder(&encoder))?;
-            Ok(engine)
+            Ok((engine, gpu))
         })?;
-        Ok(Self { open: RwLock::new(Some(Arc::new(engine))), fixed: None, path })
+        Ok(Self { open: RwLock::new(Some(Arc::new(engine))), fixed: None, gpu, path })
     }
 
     /// Forgets the index. Work that runs meanwhile ends on what it has.
@@ -104,7 +107,12 @@ impl Engine {
     /// The generation of this moment, which stays as it is.
     fn snapshot(&self) -> PyResult<Self> {
         let (engine, snapshot) = self.current()?;
-        Ok(Self { open: RwLock::new(Some(engine)), fixed: Some(snapshot), path: self.path.clone() })
+        Ok(Self {
+            open: RwLock::new(Some(engine)),
+            fixed: Some(snapshot),
+            gpu: self.gpu.clone(),
+            path: self.path.clone(),
+        })
     }
 
     /// Answers queries: texts, or arrays `(Q, D)`.
@@ -112,12 +120,21 @@ impl Engine {
         &self,
         py: Python<'_>,
         queries: Vec<Bound<'_, PyAny>>,
-        settings: SearchSettings<'_>,
+        settings: &Bound<'_, PyDict>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Vec<Results>> {
         let (engine, snapshot) = self.current()?;
+        let settings: SearchSettings<'_> = settings::read(settings)?;
         let options = settings.options()?;
         options.check().map_err(to_py)?;
+        let is_for_gpu = options.rank_by == RankBy::MaxSim && !options.explain && options.snippet.is_none();
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| is_for_gpu)
+            && let Some(rows) = DeviceRows::all(&queries)
+        {
+            check_dim(&snapshot, rows[0].dim())?;
+            let outputs = detached(py, || gpu.answers(&engine, &snapshot, &rows, &options))?;
+            return Ok(outputs.into_iter().map(Results).collect());
+        }
         let queries = Queries::new(&queries)?;
         if let Queries::Embedded(_, found) = queries {
             check_dim(&snapshot, found)?;
@@ -130,7 +147,12 @@ impl Engine {
                 answers(&engine, &snapshot, &queries, needs_model, &options, progress)
             }),
         };
-        Ok(outputs?.into_iter().map(Results).collect())
+        let outputs = outputs?;
+        if outputs.iter().all(|output| output.hits.is_empty()) {
+            options.filter.iter().for_each(|filter| warn_of_keys(&snapshot, filter));
+            crate::log::pass_on(py);
+        }
+        Ok(outputs.into_iter().map(Results).collect())
     }
 
     /// Reasons for the score of a passage: a dictionary of `selvedge::Explanation`.
@@ -156,6 +178,7 @@ impl Engine {
                     engine.explain(&snapshot, &rows, Some(&texts[0]), pid)
                 }
                 Queries::Embedded(rows, _) => {
+                    // Its tokens are named if the index has a model, and numbered otherwise.
                     let _ = engine.encoder();
                     engine.explain(&snapshot, &rows[0], None, pid)
                 }
@@ -268,6 +291,16 @@ fn check_dim(snapshot: &Snapshot, found: usize) -> PyResult<()> {
     match found == expected {
         true => Ok(()),
         false => Err(to_py(SearchError::DimMismatch { expected, found }.into())),
+    }
+}
+
+/// Warns of the keys of a filter that no passage has: it may be misspelt.
+fn warn_of_keys(snapshot: &Snapshot, filter: &selvedge::Filter) {
+    let Ok(columns) = snapshot.index().columns() else { return };
+    for (key, _) in filter.keys() {
+        if !columns.iter().any(|column| column.key == key) {
+            tracing::warn!("no passage has the key {key:?} of the filter");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The extension module of `selvedge_search`: conversions between Python's objects and the engine.
 //!
 //! The package in `python/selvedge_search` gives it its public form; `_selvedge.pyi` there types it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod arrays;
 mod change;
@@ -9,6 +9,7 @@ mod documents;
 mod encoder;
 mod engine;
 mod errors;
+mod gpu;
 mod input;
 mod json;
 mod log;

@@ -3,8 +3,10 @@
 use crate::engine::Engine;
 use crate::errors::invalid;
 use crate::query::{Queries, SearchSettings};
+use crate::settings;
 use crate::work::{self, Nothing};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
 use std::path::PathBuf;
@@ -32,12 +34,13 @@ impl Engine {
         of_ids: Vec<Bound<'py, PyAny>>,
         judgments: Option<Vec<(String, String, i32)>>,
         qrels: Option<PathBuf>,
-        settings: SearchSettings<'py>,
+        settings: &Bound<'py, PyDict>,
         dense: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
         let of_ids = Queries::new(&of_ids)?;
+        let settings: SearchSettings<'_> = settings::read(settings)?;
         let options = EvalOptions { search: settings.options()?, dense, ..EvalOptions::default() };
         let judgment = |(query, passage, grade)| Judgment { query, passage, grade };
         let collected: Option<Qrels> = judgments.map(|all| all.into_iter().map(judgment).collect());

@@ -1,11 +1,34 @@
 //! Options of a build and of opening, as Python gives them.
 
-use crate::errors::invalid;
+use crate::errors::{invalid, wrong_type};
+use pyo3::conversion::FromPyObjectOwned;
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use selvedge::{
     BuildOptions, CodecKind, Device, Language, LoadOptions, Model, OpenOptions, Precision, collection::ReadOptions,
 };
 use std::path::PathBuf;
+
+/// Reads options from a dictionary; an error names the one that has another type.
+pub(crate) fn read<'py, T: FromPyObjectOwned<'py>>(options: &Bound<'py, PyDict>) -> PyResult<T> {
+    options.extract::<T>().map_err(|error| named(options.py(), error.into()))
+}
+
+/// Error of an option, by its name: the last of those that say "failed to extract field Settings.name", whose cause has
+/// the reason.
+fn named(py: Python<'_>, mut error: PyErr) -> PyErr {
+    let mut name = String::new();
+    while let Some(cause) = error.cause(py) {
+        name = error.value(py).to_string().rsplit('.').next().unwrap_or_default().to_owned();
+        error = cause;
+    }
+    let message = format!("{name}: {}", error.value(py));
+    match error.is_instance_of::<PyOverflowError>(py) {
+        true => invalid(message),
+        false => wrong_type(message),
+    }
+}
 
 /// Options of loading an encoder.
 #[derive(FromPyObject)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from selvedge_search import Index, errors, maxsim, rerank
-
 from conftest import unit_rows
+
+from selvedge_search import Index, errors, maxsim, rerank
 
 
 def passages(lens, dim=64, seed=1):
@@ -151,6 +151,9 @@ def test_a_query_with_a_fault_says_which(rows_path, query, error, words):
         ({"documents": []}, errors.InvalidInput, "no document"),
         ({"documents": "/nowhere/at/all"}, errors.NotFound, "/nowhere/at/all"),
         ({"documents": ["a"], "nbits": 3}, errors.InvalidInput, "nbits"),
+        ({"documents": ["a"], "nbits": "2"}, errors.WrongType, "nbits: .*str"),
+        ({"documents": ["a"], "nbits": -1}, errors.InvalidInput, "nbits"),
+        ({"documents": ["a"], "query_maxlen": 1.5}, errors.WrongType, "query_maxlen"),
         ({"documents": ["a"], "codec": "x"}, errors.InvalidInput, "codec"),
         ({"documents": ["a"], "precision": "x"}, errors.InvalidInput, "precision"),
         ({"documents": ["a"], "language": "klingon"}, errors.InvalidInput, "klingon"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from selvedge_search import Encoder, Index, errors
-
 from conftest import TEXTS
+
+from selvedge_search import Encoder, Index, errors
 
 
 def test_a_search_finds_the_passage_with_its_text_and_metadata(texts):

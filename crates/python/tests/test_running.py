@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 import pytest
-from selvedge_search import Encoder, Index, errors, set_threads
-
 from conftest import TEXTS, unit_rows
+
+from selvedge_search import Encoder, Index, errors, set_threads
 
 
 def run(program: str, *arguments: str, **options) -> subprocess.CompletedProcess:
@@ -84,11 +84,18 @@ def test_asyncio_answers_in_batches_and_one_bad_query_fails_alone(rows_path, tex
         with pytest.raises(errors.WrongType):
             await index.asearch([queries[0]])
 
+    async def ask_when_closed(index: Index) -> None:
+        await index.asearch(unit_rows(5), ids=(f"p{number}" for number in range(3)))
+        index.close()
+        with pytest.raises(errors.IndexClosed):
+            await index.asearch(unit_rows(5))
+
     async def ask_texts() -> list[list[str]]:
         return [(await texts.asearch(text, k=1)).ids for text in ("honey", "log files")]
 
     with Index.open(rows_path) as index:
         asyncio.run(ask(index))
+        asyncio.run(ask_when_closed(index))
     assert asyncio.run(ask_texts()) == [["bees"], ["logs"]]
 
 
@@ -165,14 +172,15 @@ def test_an_interruption_stops_long_work_and_leaves_nothing(tmp_path, work):
 
 
 def test_warnings_go_to_the_log(rows_path, caplog):
-    with Index.open(rows_path, model="shipped", any_model=True) as index, caplog.at_level(logging.WARNING):
-        with pytest.raises(errors.DimensionMismatch):
-            index.search("a text of a model of another dimension")
-    encoder = Encoder()
+    with Index.open(rows_path, model="shipped") as index, pytest.raises(errors.DimensionMismatch):
+        index.search("a text of a model of another dimension")
+    with Index.open(rows_path) as index:
+        assert index.search(unit_rows(5), where="misspelt = 3").ids == []
+        assert 'no passage has the key "misspelt"' in caplog.records[-1].message
     with caplog.at_level(logging.DEBUG, logger="selvedge_search"):
         Encoder()
     assert any("loaded an encoder" in record.message for record in caplog.records)
-    assert {record.name for record in caplog.records} == {"selvedge_search"} and encoder.dim > 0
+    assert {record.name for record in caplog.records} == {"selvedge_search"}
 
 
 def test_a_closed_index_says_so(texts_path):

@@ -59,10 +59,10 @@ def floats(array: Any) -> np.ndarray:
 
 def matrix(array: Any) -> np.ndarray:
     """Return the embeddings of one text as an array (T, D)."""
-    array = floats(array)
-    if array.ndim != 2:
-        raise InvalidInput(f"embeddings of one text have the shape {array.shape}; expected (T, D)")
-    return array
+    rows = floats(array)
+    if rows.ndim != 2:
+        raise InvalidInput(f"embeddings of one text have the shape {rows.shape}; expected (T, D)")
+    return rows
 
 
 def flat(embeddings: Any, lens: Any, mask: Any) -> tuple[np.ndarray, np.ndarray] | None:

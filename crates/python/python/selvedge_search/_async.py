@@ -34,19 +34,19 @@ class Batches:
 
     def __init__(self, search: Callable[[list[Any], dict[str, Any]], list[Results]]) -> None:
         self._search = search
-        self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="selvedge-search")
         self._waiting: list[_Request] = []
         self._is_busy = False
 
     async def search(self, query: Any, options: dict[str, Any]) -> Results:
         """Answer a query together with others that have the same options."""
-        request = _Request(query, options, self._loop.create_future())
+        loop = asyncio.get_running_loop()
+        request = _Request(query, options, loop.create_future())
         self._waiting.append(request)
         if not self._is_busy:
             self._is_busy = True
             # The other requests of this turn of the loop join the batch.
-            self._loop.call_soon(self._next)
+            loop.call_soon(self._next)
         return await request.answer
 
     def _next(self) -> None:
@@ -56,10 +56,14 @@ class Batches:
             return
         batch = [request for request in waiting if request.goes_with(waiting[0])][:MAX_BATCH]
         self._waiting = [request for request in waiting if request not in batch]
-        answering = self._loop.run_in_executor(self._pool, self._answers, batch)
-        answering.add_done_callback(lambda done: self._deliver(batch, done))
+        try:
+            answering = asyncio.get_running_loop().run_in_executor(self._pool, self._answers, batch)
+        except RuntimeError:  # The index was closed, and says so.
+            self._deliver(batch, self._answers(batch))
+        else:
+            answering.add_done_callback(lambda done: self._deliver(batch, done.result()))
 
-    def _answers(self, batch: list[_Request]) -> list[Results | BaseException]:
+    def _answers(self, batch: list[_Request]) -> list[Results | Exception]:
         try:
             return list(self._search([request.query for request in batch], batch[0].options))
         except Exception as error:
@@ -68,15 +72,11 @@ class Batches:
         # One bad query is to fail alone.
         return [answer for request in batch for answer in self._answers([request])]
 
-    def _deliver(self, batch: list[_Request], done: asyncio.Future[list[Results | BaseException]]) -> None:
-        try:
-            answers = done.result()
-        except BaseException as error:  # The pool was shut down.
-            answers = [error] * len(batch)
+    def _deliver(self, batch: list[_Request], answers: list[Results | Exception]) -> None:
         for request, answer in zip(batch, answers):
             if request.answer.done():
                 continue
-            if isinstance(answer, BaseException):
+            if isinstance(answer, Exception):
                 request.answer.set_exception(answer)
             else:
                 request.answer.set_result(answer)

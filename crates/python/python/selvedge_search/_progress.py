@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, Union
+from typing import Any
 
 from .errors import WrongType
 
 #: ``None``: a bar where a person looks; ``True``, ``False``; or a function of (stage, done, total, unit).
-Progress = Union[None, bool, Callable[[str, int, "int | None", str], Any]]
+Progress = bool | Callable[[str, int, int | None, str], Any] | None
 
 #: Seconds after which a bar appears by itself.
 DELAY = 1.0

@@ -110,8 +110,8 @@ class Reader:
         """Return the best passages for a query, or for each of several.
 
         Args:
-            query: A text, or embeddings (Q, D) of float32 or float16: one query, answered by :class:`Results`. A list of
-                texts, a list of arrays, or an array (B, Q, D): several, answered by a :class:`Batch`.
+            query: A text, or embeddings (Q, D) of float32 or float16: one query, answered by :class:`Results`. A list
+                of texts, a list of arrays, or an array (B, Q, D): several, answered by a :class:`Batch`.
             k: Number of passages.
             rank_by: "maxsim"; "lexical" (BM25 of the words), "hybrid" (both, fused) or "lexical-first" (MaxSim of the
                 best passages by words) need the query's text.

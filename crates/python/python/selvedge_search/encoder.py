@@ -89,7 +89,9 @@ class Encoder:
         return self._encoder.passage_maxlen
 
     @overload
-    def encode_queries(self, texts: str, *, progress: _progress.Progress = None) -> np.ndarray: ...
+    def encode_queries(  # type: ignore[overload-overlap]
+        self, texts: str, *, progress: _progress.Progress = None
+    ) -> np.ndarray: ...
     @overload
     def encode_queries(self, texts: Iterable[str], *, progress: _progress.Progress = None) -> list[np.ndarray]: ...
     def encode_queries(
@@ -99,7 +101,9 @@ class Encoder:
         return self._encode(texts, True, 1, progress)
 
     @overload
-    def encode_passages(self, texts: str, *, pool: int = 1, progress: _progress.Progress = None) -> np.ndarray: ...
+    def encode_passages(  # type: ignore[overload-overlap]
+        self, texts: str, *, pool: int = 1, progress: _progress.Progress = None
+    ) -> np.ndarray: ...
     @overload
     def encode_passages(
         self, texts: Iterable[str], *, pool: int = 1, progress: _progress.Progress = None

@@ -135,8 +135,8 @@ class Index(Reader):
         with _progress.shown(progress) as report, _place(os.fspath(path), overwrite) as place:
             _selvedge.build(place, passages, settings, native, report)
         is_text = documents is not None
-        opened = {"model": encoder if encoder or is_text else None, "device": device}
-        return cls.open(path, **opened, **(load if is_text else {}))
+        opened: dict[str, Any] = {**load, "model": encoder} if is_text else {"model": encoder}
+        return cls.open(path, device=device, **opened)
 
     @classmethod
     def open(
@@ -218,6 +218,8 @@ class Index(Reader):
         """
         if not isinstance(query, str) and getattr(query, "ndim", 0) != 2:
             raise WrongType("asearch answers one query: give a text or an array (Q, D)")
+        if options.get("ids") is not None:
+            options["ids"] = list(options["ids"])
         loop = asyncio.get_running_loop()
         batches = self._batches.get(loop)
         if batches is None:

@@ -52,9 +52,9 @@ class MatchedWord:
 class Explanation:
     """Reasons for the score of a passage.
 
-    The score is the sum of the parts of ``matches``, one for each query token. ``query`` and ``passage`` are the tokens;
-    they are empty where embeddings cannot be paired with tokens (a query given as embeddings, an index of embeddings, a
-    pooled index). ``similarities`` is an array (Q, T) of float32: a heat map.
+    The score is the sum of the parts of ``matches``, one for each query token. ``query`` and ``passage`` are the
+    tokens; they are empty where embeddings cannot be paired with tokens (a query given as embeddings, an index of
+    embeddings, a pooled index). ``similarities`` is an array (Q, T) of float32: a heat map.
     """
 
     score: float
