@@ -1,4 +1,4 @@
-//! What an index is made of, as JSON: what `selvedge info --json` prints.
+//! Description of an index as JSON, as `selvedge info --json` prints it.
 
 use selvedge_index::{Generation, Index, SegmentEntry};
 use serde_json::{Value, json};

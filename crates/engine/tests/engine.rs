@@ -172,3 +172,71 @@ fn documents_with_embeddings_are_indexed_from_memory() {
     assert_eq!((report.added, report.deleted, report.passages), (2, 1, 21));
     assert_ne!(best(3).id, "3");
 }
+
+/// Source of 24 passages of two embeddings, both of which are the axis of the passage.
+struct Axes {
+    dim: usize,
+}
+
+impl selvedge::source::Source for Axes {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn num_passages(&self) -> usize {
+        24
+    }
+
+    fn max_doclen(&self) -> usize {
+        2
+    }
+
+    fn is_costly(&self) -> bool {
+        false
+    }
+
+    fn fetch(&mut self, pids: &[u32]) -> selvedge::Result<selvedge::Embeddings> {
+        let data = pids.iter().flat_map(|&pid| [axis(pid, self.dim), axis(pid, self.dim)].concat()).collect();
+        Ok(selvedge::Embeddings { dim: self.dim, data, lens: vec![2; pids.len()], num_truncated: 0 })
+    }
+}
+
+fn axis(at: u32, dim: usize) -> Vec<f32> {
+    (0..dim).map(|d| if d == at as usize { 1.0 } else { 0.0 }).collect()
+}
+
+#[test]
+fn a_source_of_embeddings_is_indexed_and_added() {
+    use selvedge::{AddOptions, Additions, Document, build::from_source};
+    let documents = |from: u32, count: u32| -> Option<Box<dyn Iterator<Item = selvedge::Result<Document>>>> {
+        let document = |id: u32| Document { id: format!("d{id}"), text: String::new(), metadata: None };
+        Some(Box::new((from..from + count).map(move |id| Ok(document(id)))))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let options = BuildOptions { language: None, ..BuildOptions::default() };
+    for count in [23, 25] {
+        let error = from_source(&mut Axes { dim: 24 }, documents(0, count), &path, &options, &()).unwrap_err();
+        assert!(error.to_string().contains(&format!("documents is {count}: expected one for each passage")), "{error}");
+        assert!(!path.exists());
+    }
+    let error = from_source(&mut Axes { dim: 25 }, None, &path, &options, &()).unwrap_err();
+    assert!(error.to_string().contains("dim is 25"), "{error}");
+    from_source(&mut Axes { dim: 24 }, None, &path, &options, &()).unwrap();
+    let engine = Engine::open(&path, OpenOptions::default()).unwrap();
+    let options = SearchOptions { k: 2, ..SearchOptions::default() };
+    let ids = || {
+        let hits = engine.search_embeddings(&axis(5, 24), &options).unwrap().hits;
+        hits.into_iter().map(|hit| hit.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids()[0], "5", "numbered");
+    let add = |axes: &mut Axes, documents, replace| {
+        let options = AddOptions { replace, ..AddOptions::default() };
+        engine.add(Additions::Source(axes, documents), &options, &())
+    };
+    assert!(add(&mut Axes { dim: 32 }, None, false).unwrap_err().to_string().contains("have dim 32, the index has"));
+    assert!(add(&mut Axes { dim: 24 }, None, true).unwrap_err().to_string().contains("give the ids"));
+    assert_eq!(add(&mut Axes { dim: 24 }, documents(0, 24), false).unwrap().added, 24);
+    assert_eq!(ids(), ["5", "d5"]);
+    assert_eq!(add(&mut Axes { dim: 24 }, documents(3, 24), true).unwrap().deleted, 21);
+}

@@ -125,7 +125,7 @@ impl Labels {
         self.ids.is_none() && self.metadata.is_none()
     }
 
-    /// Reads those of the next passage.
+    /// Reads the labels of the next passage.
     fn next(&mut self, py: Python<'_>) -> PyResult<Document> {
         let number = self.read;
         self.read += 1;

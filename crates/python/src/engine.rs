@@ -244,7 +244,7 @@ impl Engine {
         })
     }
 
-    /// What the index is made of, as `selvedge info --json` has it.
+    /// Describes the index, as `selvedge info --json` does.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (_, snapshot) = self.current()?;
         let info = detached(py, || {

@@ -84,7 +84,8 @@ pub(crate) fn to_py(error: Error) -> PyErr {
 fn message_of(error: &Error) -> String {
     match error {
         Error::WithoutText { path, id } => format!(
-            "{}: passage {id:?} has no text to encode again: compact(retrain=\"stored\") trains on what the index stores",
+            "{}: passage {id:?} has no text to encode again; train on what the index stores: \
+             compact(retrain=\"stored\")",
             path.display()
         ),
         // Not only deletions look for ids.

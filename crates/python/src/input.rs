@@ -29,7 +29,7 @@ pub(crate) type OptionalDocuments<'a> = Option<Box<dyn Iterator<Item = Result<Do
 
 /// Work on passages, by the form in which they come.
 pub(crate) trait Take: Send {
-    /// What the work returns.
+    /// Result of the work.
     type Output: Send;
 
     fn collection(self, path: &Path, progress: &dyn Progress) -> Result<Self::Output>;

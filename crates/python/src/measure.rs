@@ -25,7 +25,7 @@ fn queries(engine: &selvedge::Engine, ids: Vec<String>, queries: Queries) -> sel
 
 #[pymethods]
 impl Engine {
-    /// Measures the quality of searches against judgments `(query, passage, grade)`, or those of a file.
+    /// Measures the quality of searches against judgments `(query, passage, grade)`, given or in a file.
     #[allow(clippy::too_many_arguments)]
     fn eval<'py>(
         &self,

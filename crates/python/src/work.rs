@@ -26,7 +26,7 @@ const BATCH: (usize, Duration) = (256, Duration::from_millis(20));
 
 /// Reader of one of Python's iterables.
 pub(crate) trait Feed: Send {
-    /// What the engine receives.
+    /// Item that the engine receives.
     type Item: Send;
 
     /// Reads the next item; `None` at the end.
@@ -61,7 +61,7 @@ impl Progress for State {
     }
 }
 
-/// What the work sends to the calling thread.
+/// Message of the work to the calling thread.
 enum Message<T> {
     /// A request for more items.
     More(Sender<Vec<T>>),

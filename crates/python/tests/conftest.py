@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import selvedge_search
 from selvedge_search import Index
+
+# Other interpreters import what these tests do.
+os.environ["PYTHONPATH"] = str(Path(selvedge_search.__file__).parents[1])
 
 TEXTS = [
     ("cats", "Cats sleep for most of the day and hunt at night.", {"legs": 4, "kind": "mammal"}),

@@ -163,7 +163,7 @@ pub fn from_embedded(
 ///
 /// # Errors
 /// Nothing is left at `path` after an error: [`Error::BadOption`] if there is not one document per passage, the errors
-/// of the source, and those of [`from_documents`] except the encoder's.
+/// of the source, and the errors of [`from_documents`] except the encoder's.
 pub fn from_source(
     source: &mut dyn Source,
     documents: Option<Box<dyn Iterator<Item = Result<Document>> + '_>>,
