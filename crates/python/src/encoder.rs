@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Bytes of text that are encoded between two looks for progress and signals.
 const CHUNK_BYTES: usize = 1 << 18;
 
+/// Embeddings `(N, D)` of several texts, and the number of rows of each.
+type Arrays<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<i64>>);
+
 /// A loaded checkpoint.
 #[pyclass(frozen, module = "selvedge_search._selvedge")]
 pub(crate) struct Encoder(pub(crate) Arc<selvedge::Encoder>);
@@ -25,7 +28,7 @@ impl Encoder {
         Ok(Self(Arc::new(work::run(py, &None, Nothing, load)?)))
     }
 
-    /// Embeddings `(N, D) f32` of texts and the number of rows of each. Queries if `is_query`.
+    /// Encodes texts, as queries if `is_query`.
     #[pyo3(signature = (texts, is_query, factor, progress))]
     fn encode<'py>(
         &self,
@@ -34,7 +37,7 @@ impl Encoder {
         is_query: bool,
         factor: usize,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<i64>>)> {
+    ) -> PyResult<Arrays<'py>> {
         if factor == 0 {
             return Err(invalid("pool is 0: expected at least 1"));
         }
@@ -144,11 +147,7 @@ fn encoded(
     Ok(out)
 }
 
-/// Arrays of embeddings: rows `(N, D)`, and their number for each text.
-pub(crate) fn arrays<'py>(
-    py: Python<'py>,
-    embeddings: Embeddings,
-) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<i64>>)> {
+fn arrays(py: Python<'_>, embeddings: Embeddings) -> PyResult<Arrays<'_>> {
     let Embeddings { dim, data, lens, .. } = embeddings;
     let rows = data.len() / dim;
     let lens: Vec<i64> = lens.into_iter().map(i64::from).collect();

@@ -6,6 +6,9 @@ use pyo3::prelude::*;
 use pythonize::pythonize;
 use selvedge::{Hit, SearchOutput};
 
+/// Parts of a hit: id, score, text, metadata, snippet, explanation.
+type Parts<'a, 'py> = (&'a str, f32, Option<&'a str>, Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
+
 /// Passages that a query found, best first. Objects of Python are made of those that are looked at.
 #[pyclass(frozen, module = "selvedge_search._selvedge")]
 pub(crate) struct Results(pub(crate) SearchOutput);
@@ -28,13 +31,8 @@ impl Results {
         self.0.hits.iter().map(|hit| hit.text.as_deref()).collect()
     }
 
-    /// One passage: id, score, text, metadata, snippet, explanation.
-    #[allow(clippy::type_complexity)]
-    fn hit<'py>(
-        &self,
-        py: Python<'py>,
-        number: usize,
-    ) -> PyResult<(&str, f32, Option<&str>, Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    /// Returns the parts of one passage.
+    fn hit<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Parts<'_, 'py>> {
         let hit = self.0.hits.get(number).ok_or_else(|| PyIndexError::new_err(number))?;
         let Hit { id, score, text, metadata, snippet, explanation, .. } = hit;
         let metadata = pythonize(py, metadata)?;
