@@ -60,6 +60,10 @@ const REFIT_NBITS: u8 = 4;
 /// Smallest number of held-out embeddings that levels and weights are fitted to.
 const LEAST_HELD_OUT: usize = 1000;
 
+/// Number of sampled embeddings per centroid below which they are too near to their own centroids to tell how far other
+/// embeddings are: the rule of [`plan::num_centroids`] is there at 4,096 embeddings.
+const FEW_PER_CENTROID: usize = 4;
+
 /// Trains a codec on `sample (N, D) f32`. The sample is consumed: it is shuffled, scaled and rotated in place.
 ///
 /// # Errors
@@ -93,7 +97,8 @@ pub fn train<B: Backend>(
     let rounded =
         kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress)?;
     let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
-    let codec = fit(backend, dim, held_out_rows, rounded, options)?;
+    let is_few = options.nbits > 0 && held_out == 0 && n < rounded.centroids.len() / dim * FEW_PER_CENTROID;
+    let codec = fit(backend, dim, held_out_rows, is_few, rounded, options)?;
     Ok(Codec::new(options.kind, options.seed, in_units(&codec, unit))?)
 }
 
@@ -130,11 +135,14 @@ fn shuffle_rows(dim: usize, rows: &mut [f32], seed: u64) {
     }
 }
 
-/// Fits levels and weights to held-out `rows (N, D) f32`.
+/// Fits levels and weights to held-out `rows (N, D) f32`. If the sample has few, so that they are nearly centroids
+/// themselves, weights are fitted to their residuals from the second nearest centroid as well: an index that begins
+/// with one note keeps the vectors of later notes, too.
 fn fit<B: Backend>(
     backend: &B,
     dim: usize,
     rows: &[f32],
+    is_few: bool,
     RoundedCentroids { centroids, scale: centroid_scale }: RoundedCentroids,
     options: &TrainOptions,
 ) -> Result<CodecParams> {
@@ -171,7 +179,11 @@ fn fit<B: Backend>(
         centroid_weight_step: 1.0,
         residual_weight_step: step,
     };
-    let stats = stats(backend, &codec, rows, &real, &codes)?;
+    let mut stats = stats_of(backend, &codec, rows, &real, &codes)?;
+    if is_few {
+        let rows = &rows[..rows.len().min(LEAST_HELD_OUT * dim)];
+        stats.extend(stats_of(backend, &codec, rows, &real, &second_nearest(dim, rows, &real, &codes))?);
+    }
     let entries = 1 << options.weight_bits;
     let pairs = match options.kind {
         CodecKind::Selvedge => train_pairs(&stats, entries),
@@ -183,7 +195,7 @@ fn fit<B: Backend>(
 }
 
 /// Compresses `rows (N, D) f32` and computes the [`InnerProducts`] of each; `centroids (K, D)` are real numbers.
-fn stats<B: Backend>(
+fn stats_of<B: Backend>(
     backend: &B,
     codec: &CodecParams,
     rows: &[f32],
@@ -199,6 +211,17 @@ fn stats<B: Backend>(
         InnerProducts::new(x, &centroids[code as usize * dim..][..dim], &w)
     };
     Ok(rows.chunks_exact(dim).zip(codes).enumerate().map(of_row).collect())
+}
+
+/// Returns the nearest centroid of each row but for `codes`, its nearest of all. A sole centroid is its own second.
+fn second_nearest(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<u32> {
+    let distance = |x: &[f32], c: &[f32]| x.iter().zip(c).map(|(x, c)| (x - c) * (x - c)).sum::<f32>();
+    let of_row = |(x, &first): (&[f32], &u32)| {
+        let others = centroids.chunks_exact(dim).zip(0u32..).filter(|&(_, code)| code != first);
+        let nearest = others.map(|(c, code)| (distance(x, c), code)).min_by(|a, b| a.0.total_cmp(&b.0));
+        nearest.map_or(first, |(_, code)| code)
+    };
+    rows.chunks_exact(dim).zip(codes).map(of_row).collect()
 }
 
 /// Returns ColBERTv2's weights: inverse lengths of the reconstructions `c + step * w`, the same factor for both parts.
