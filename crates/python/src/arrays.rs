@@ -63,16 +63,21 @@ impl<'a> ArrayRows<'a> {
             AllRows::Single(array) => (Data::Single(array.as_slice().map_err(contiguous)?), array.as_array().dim()),
             AllRows::Half(array) => (Data::Half(array.as_slice().map_err(contiguous)?), array.as_array().dim()),
         };
-        let mut offsets = vec![0usize];
-        for &len in lens.as_array() {
-            let len = usize::try_from(len).map_err(|_| invalid(format!("lens has the negative number {len}")))?;
-            offsets.push(offsets[offsets.len() - 1].saturating_add(len));
-        }
-        let (found, expected) = (offsets[offsets.len() - 1], shape.0);
-        match found == expected {
-            true => Ok(Self { dim: shape.1, data, offsets }),
-            false => Err(invalid(format!("lens adds up to {found}, but the embeddings have {expected} rows"))),
-        }
+        let offsets = offsets(lens, shape.0, "embeddings")?;
+        Ok(Self { dim: shape.1, data, offsets })
+    }
+}
+
+/// First row of each text, and the end, of the numbers of their rows; all have `rows`.
+pub(crate) fn offsets(lens: &PyReadonlyArray1<'_, i64>, rows: usize, what: &str) -> PyResult<Vec<usize>> {
+    let mut offsets = vec![0usize];
+    for &len in lens.as_array() {
+        let len = usize::try_from(len).map_err(|_| invalid(format!("lens has the negative number {len}")))?;
+        offsets.push(offsets[offsets.len() - 1].saturating_add(len));
+    }
+    match offsets[offsets.len() - 1] {
+        end if end == rows => Ok(offsets),
+        end => Err(invalid(format!("lens adds up to {end}, but the {what} have {rows} rows"))),
     }
 }
 

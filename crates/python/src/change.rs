@@ -1,6 +1,7 @@
 //! Building, changing, measuring and checking indexes.
 
 use crate::arrays::ArrayRows;
+use crate::documents::Numbering;
 use crate::encoder::Encoder;
 use crate::engine::Engine;
 use crate::errors::{invalid, to_py};
@@ -34,7 +35,7 @@ pub(crate) fn build_index<'py>(
         options.language = None;
     }
     let encoder = encoder.map(|encoder| Arc::clone(&encoder.0));
-    let report = input.give(py, &progress, Build { path: &path, options, encoder })?;
+    let report = input.give(py, &progress, Numbering::From(0), Build { path: &path, options, encoder })?;
     Ok(pythonize(py, &report)?)
 }
 
@@ -139,7 +140,11 @@ impl Engine {
         let engine = self.changeable()?;
         let policy = merge.then(default_policy);
         let options = AddOptions { replace, memory_budget: memory, policy, ..AddOptions::default() };
-        let report = input.give(py, &progress, Add { engine: &engine, options })?;
+        let numbering = match replace {
+            true => Numbering::Refused,
+            false => Numbering::From(engine.snapshot().index().manifest().num_added as usize),
+        };
+        let report = input.give(py, &progress, numbering, Add { engine: &engine, options })?;
         Ok(pythonize(py, &report)?)
     }
 
@@ -213,13 +218,18 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, u64
     Ok(report.files.iter().map(|file| (file.file.name(), file.bytes, fault(file))).collect())
 }
 
-/// Whether there is an index at a path.
+/// Whether there is an index at a path, be it damaged or of an earlier format.
 #[pyfunction]
-pub(crate) fn is_index(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
+pub(crate) fn is_index(py: Python<'_>, path: PathBuf) -> bool {
     let opened = py.detach(|| selvedge::Index::open(&path, selvedge::Check::Structure));
-    match opened {
-        Ok(_) => Ok(true),
-        Err(selvedge::IndexError::NoIndex { .. }) => Ok(false),
-        Err(error) => Err(to_py(error.into())),
+    !matches!(opened, Err(selvedge::IndexError::NoIndex { .. }))
+}
+
+/// Checks that no writer changes the index at a path. One that cannot be opened has none.
+#[pyfunction]
+pub(crate) fn check_lock(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    match py.detach(|| selvedge_index::Writer::open(&path)) {
+        Err(error @ selvedge::IndexError::Locked { .. }) => Err(to_py(error.into())),
+        _ => Ok(()),
     }
 }

@@ -5,19 +5,41 @@ use crate::errors::{invalid, wrong_type};
 use crate::json::{metadata, text, type_name};
 use crate::work::Feed;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyIterator, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple};
 use selvedge::{Document, EmbeddedDocument};
+
+/// Numbers that are ids of passages without one.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbering {
+    /// Numbers from this one on.
+    From(usize),
+    /// None: passages replace others, by their ids.
+    Refused,
+}
+
+impl Numbering {
+    fn id(self, read: usize) -> PyResult<String> {
+        match self {
+            Self::From(first) => Ok((first + read).to_string()),
+            Self::Refused => {
+                let reason = "passages replace those with their ids: give each its id";
+                Err(invalid(format!("passage {read} has no id; {reason}")))
+            }
+        }
+    }
+}
 
 /// Documents of an iterable of texts, pairs, triples and dictionaries.
 pub(crate) struct Texts {
     items: Py<PyIterator>,
+    numbering: Numbering,
     read: usize,
 }
 
 impl Texts {
-    pub(crate) fn new(documents: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let items = iterator(documents, "documents", "an iterable of texts, (id, text) or dictionaries")?;
-        Ok(Self { items, read: 0 })
+    pub(crate) fn new(documents: &Bound<'_, PyAny>, numbering: Numbering) -> PyResult<Self> {
+        let items = iterator(documents, "documents", "a list of texts, (id, text) or dictionaries")?;
+        Ok(Self { items, numbering, read: 0 })
     }
 }
 
@@ -28,25 +50,25 @@ impl Feed for Texts {
         let Some(item) = self.items.bind(py).clone().next().transpose()? else { return Ok(None) };
         let number = self.read;
         self.read += 1;
-        document(&item, number).map(Some)
+        document(&item, number, self.numbering).map(Some)
     }
 }
 
 /// Converts the document of a number.
-fn document(item: &Bound<'_, PyAny>, number: usize) -> PyResult<Document> {
+fn document(item: &Bound<'_, PyAny>, number: usize, numbering: Numbering) -> PyResult<Document> {
     if item.is_instance_of::<PyString>() {
-        return Ok(Document { id: number.to_string(), text: text(item)?, metadata: None });
+        return Ok(Document { id: numbering.id(number)?, text: text(item)?, metadata: None });
     }
     if item.is_instance_of::<PyTuple>() || item.is_instance_of::<PyList>() {
         let parts: Vec<Bound<'_, PyAny>> = item.try_iter()?.collect::<PyResult<_>>()?;
-        let (id, body, of_id) = match parts.as_slice() {
+        let (id, body, about) = match parts.as_slice() {
             [id, body] => (id, body, None),
-            [id, body, of_id] => (id, body, Some(of_id)),
+            [id, body, about] => (id, body, Some(about)),
             _ => return Err(wrong_type(format!("document {number} has {} parts; give (id, text)", parts.len()))),
         };
         let id = id_of(id)?;
-        let of_id = of_id.map_or(Ok(None), |of_id| metadata(of_id, &id))?;
-        return Ok(Document { text: body_of(body, &id)?, id, metadata: of_id });
+        let about = about.map_or(Ok(None), |about| metadata(about, &id))?;
+        return Ok(Document { text: body_of(body, &id)?, id, metadata: about });
     }
     let Ok(item) = item.cast::<PyDict>() else {
         let found = type_name(item);
@@ -54,7 +76,7 @@ fn document(item: &Bound<'_, PyAny>, number: usize) -> PyResult<Document> {
         return Err(wrong_type(format!("document {number} is a {found}; {expected}")));
     };
     let id = item.get_item("id")?.filter(|id| !id.is_none());
-    let id = id.map_or_else(|| Ok(number.to_string()), |id| id_of(&id))?;
+    let id = id.map_or_else(|| numbering.id(number), |id| id_of(&id))?;
     let Some(body) = item.get_item("text")? else {
         return Err(invalid(format!("document {id:?} has no \"text\"")));
     };
@@ -66,9 +88,8 @@ fn document(item: &Bound<'_, PyAny>, number: usize) -> PyResult<Document> {
         }
     }
     if let Some(given) = given {
-        if !given.is_instance_of::<PyDict>() {
-            return metadata(&given, &id).map(|_| unreachable!("it is no dictionary"));
-        }
+        // Refuses what is no dictionary.
+        metadata(&given, &id)?;
         others.call_method1("update", (given,))?;
     }
     Ok(Document { text: body_of(&body, &id)?, metadata: metadata(&others, &id)?, id })
@@ -110,14 +131,19 @@ pub(crate) fn ids_of(ids: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
 pub(crate) struct Labels {
     ids: Option<Py<PyIterator>>,
     metadata: Option<Py<PyIterator>>,
+    numbering: Numbering,
     read: usize,
 }
 
 impl Labels {
-    pub(crate) fn new(ids: Option<&Bound<'_, PyAny>>, metadata: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    pub(crate) fn new(
+        ids: Option<&Bound<'_, PyAny>>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        numbering: Numbering,
+    ) -> PyResult<Self> {
         let ids = ids.map(|ids| iterator(ids, "ids", "an iterable of str or int")).transpose()?;
         let metadata = metadata.map(|all| iterator(all, "metadata", "an iterable of dictionaries")).transpose()?;
-        Ok(Self { ids, metadata, read: 0 })
+        Ok(Self { ids, metadata, numbering, read: 0 })
     }
 
     /// Whether passages have neither.
@@ -135,10 +161,10 @@ impl Labels {
             let missing = || invalid(format!("{what} has {number} entries, fewer than there are embeddings"));
             item.map(Some).ok_or_else(missing)
         };
-        let id = next(&self.ids, "ids")?.map_or_else(|| Ok(number.to_string()), |id| id_of(&id))?;
-        let of_id = next(&self.metadata, "metadata")?;
-        let of_id = of_id.map_or(Ok(None), |of_id| metadata(&of_id, &id))?;
-        Ok(Document { id, text: String::new(), metadata: of_id })
+        let id = next(&self.ids, "ids")?.map_or_else(|| self.numbering.id(number), |id| id_of(&id))?;
+        let about = next(&self.metadata, "metadata")?;
+        let about = about.map_or(Ok(None), |about| metadata(&about, &id))?;
+        Ok(Document { id, text: String::new(), metadata: about })
     }
 
     /// Checks that nothing is left.
@@ -232,9 +258,12 @@ impl Feed for Embedded {
 
 /// Iterator of an argument that is to be an iterable.
 fn iterator(items: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<Py<PyIterator>> {
-    let is_text = items.is_instance_of::<PyString>();
+    // Their items are characters, numbers and keys.
+    let is_one = items.is_instance_of::<PyString>()
+        || items.is_instance_of::<PyBytes>()
+        || (items.is_instance_of::<PyDict>() && name != "ids");
     match items.try_iter() {
-        Ok(items) if !is_text => Ok(items.unbind()),
+        Ok(items) if !is_one => Ok(items.unbind()),
         _ => Err(wrong_type(format!("{name} is a {}; give {expected}", type_name(items)))),
     }
 }

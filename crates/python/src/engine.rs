@@ -4,7 +4,7 @@ use crate::documents::{id_of, ids_of};
 use crate::encoder::Encoder;
 use crate::errors::{Value, exception, invalid, to_py};
 use crate::gpu::{self, DeviceRows, Gpu};
-use crate::query::{Queries, SearchSettings};
+use crate::query::{Queries, SearchSettings, check_dim};
 use crate::results::Results;
 use crate::settings::{self, device, open_options};
 use crate::work::{self, Nothing, detached};
@@ -12,7 +12,7 @@ use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::pythonize;
-use selvedge::{Document, HitQuery, RankBy, SearchError, SearchOptions, SearchOutput, Snapshot};
+use selvedge::{Document, HitQuery, RankBy, SearchOptions, SearchOutput, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -132,13 +132,13 @@ impl Engine {
             && let Some(rows) = DeviceRows::all(&queries)
         {
             check_dim(&snapshot, rows[0].dim())?;
-            let outputs = detached(py, || gpu.answers(&engine, &snapshot, &rows, &options))?;
-            return Ok(outputs.into_iter().map(Results).collect());
+            // Here, since the order of the work on a GPU is that of this thread's calls.
+            if let Some(rows) = py.detach(|| gpu.embeddings(&rows)).map_err(to_py)? {
+                let outputs = detached(py, || gpu::answers(&engine, &snapshot, &rows, &options))?;
+                return Ok(outputs.into_iter().map(Results).collect());
+            }
         }
-        let queries = Queries::new(&queries)?;
-        if let Queries::Embedded(_, found) = queries {
-            check_dim(&snapshot, found)?;
-        }
+        let queries = Queries::checked(&snapshot, &queries)?;
         let needs_model = matches!(queries, Queries::Texts(_)) && settings.needs_model();
         let is_short = queries.len() <= CHUNK_QUERIES && !(needs_model && engine.loaded_encoder().is_none());
         let outputs = match is_short && progress.is_none() {
@@ -150,7 +150,7 @@ impl Engine {
         let outputs = outputs?;
         if outputs.iter().all(|output| output.hits.is_empty()) {
             options.filter.iter().for_each(|filter| warn_of_keys(&snapshot, filter));
-            crate::log::pass_on(py);
+            crate::log::pass_on(py)?;
         }
         Ok(outputs.into_iter().map(Results).collect())
     }
@@ -164,10 +164,7 @@ impl Engine {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (engine, snapshot) = self.current()?;
         let id = id_of(id)?;
-        let query = Queries::new(&[query])?;
-        if let Queries::Embedded(_, found) = query {
-            check_dim(&snapshot, found)?;
-        }
+        let query = Queries::checked(&snapshot, &[query])?;
         let explanation = work::run(py, &None, Nothing, |_, _| {
             let Some(pid) = snapshot.index().pid(&id)? else {
                 return Err(selvedge::Error::UnknownIds { total: 1, first: vec![id.clone()] });
@@ -282,15 +279,6 @@ impl Engine {
             None => self.engine(),
             Some(_) => Err(invalid("a snapshot stays as it is; change the index that it was taken of")),
         }
-    }
-}
-
-/// Checks the dimension of a query, whose rows the engine sees as one list.
-fn check_dim(snapshot: &Snapshot, found: usize) -> PyResult<()> {
-    let expected = snapshot.index().dim();
-    match found == expected {
-        true => Ok(()),
-        false => Err(to_py(SearchError::DimMismatch { expected, found }.into())),
     }
 }
 

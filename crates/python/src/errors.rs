@@ -88,6 +88,10 @@ fn message_of(error: &Error) -> String {
              compact(retrain=\"stored\")",
             path.display()
         ),
+        Error::MadeFromEmbeddings { path } => format!(
+            "{}: the index was made from embeddings: add embeddings, and retrain with compact(retrain=\"stored\")",
+            path.display()
+        ),
         // Not only deletions look for ids.
         Error::UnknownIds { .. } => error.to_string().replace("; nothing is deleted", ""),
         Error::Search(SearchError::DimMismatch { .. }) => format!("{error}: encode with the model that made the index"),

@@ -85,21 +85,20 @@ fn current_stream(query: &Bound<'_, PyAny>) -> u64 {
     of_torch().unwrap_or(0)
 }
 
+/// Embeddings of queries as the device's search reads them.
+#[cfg(feature = "cuda")]
+pub(crate) type OnDevice<'a> = selvedge::cuda::DeviceEmbeddings<'a>;
+#[cfg(not(feature = "cuda"))]
+pub(crate) struct OnDevice<'a>(std::marker::PhantomData<&'a ()>);
+
 impl Gpu {
-    /// Answers queries on the GPU, in order.
+    /// Embeddings of queries, in order; `None` if some are on another device.
     #[cfg(feature = "cuda")]
-    pub(crate) fn answers(
-        &self,
-        engine: &Engine,
-        snapshot: &Snapshot,
-        queries: &[DeviceRows],
-        options: &SearchOptions,
-    ) -> selvedge::Result<Vec<SearchOutput>> {
-        use selvedge::cuda::Component;
-        use selvedge_backend::Embeddings;
-        let rows = |rows: &DeviceRows| {
+    pub(crate) fn embeddings<'a>(&self, queries: &'a [DeviceRows]) -> selvedge::Result<Option<Vec<OnDevice<'a>>>> {
+        use selvedge::{BackendError, cuda::Component};
+        let rows = |rows: &'a DeviceRows| {
             let component = if rows.is_half { Component::F16 } else { Component::F32 };
-            let len = rows.shape.0 * rows.shape.1;
+            let len = rows.shape.0.saturating_mul(rows.shape.1);
             // SAFETY: the caller's array, which `rows` keeps until the search is over, has that many components there;
             // its interface names the stream that writes them, or they are written.
             #[allow(unsafe_code)]
@@ -107,23 +106,41 @@ impl Gpu {
                 self.cuda.embeddings_at(rows.address, len, component, rows.stream as *mut _)
             }
         };
-        let rows = queries.iter().map(rows).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<_> = rows.iter().map(Embeddings::Device).collect();
-        let set = snapshot.passages(options)?;
-        let params = options.params(snapshot.searcher(), set.as_deref());
-        let rankings = snapshot.searcher().search_embeddings(&rows, &params, set.as_deref())?;
-        let output = |ranking| engine.output(snapshot, selvedge::HitQuery::default(), ranking, options);
-        rankings.into_iter().map(output).collect()
+        match queries.iter().map(rows).collect::<Result<Vec<_>, _>>() {
+            Ok(rows) => Ok(Some(rows)),
+            Err(BackendError::NotOfDevice { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     #[cfg(not(feature = "cuda"))]
-    pub(crate) fn answers(
-        &self,
-        _: &Engine,
-        _: &Snapshot,
-        _: &[DeviceRows],
-        _: &SearchOptions,
-    ) -> selvedge::Result<Vec<SearchOutput>> {
-        unreachable!("without CUDA no index is on a GPU")
+    pub(crate) fn embeddings<'a>(&self, _: &'a [DeviceRows]) -> selvedge::Result<Option<Vec<OnDevice<'a>>>> {
+        Ok(None)
     }
+}
+
+/// Answers queries on the GPU that has them, in order.
+#[cfg(feature = "cuda")]
+pub(crate) fn answers(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    rows: &[OnDevice<'_>],
+    options: &SearchOptions,
+) -> selvedge::Result<Vec<SearchOutput>> {
+    let rows: Vec<_> = rows.iter().map(selvedge_backend::Embeddings::Device).collect();
+    let set = snapshot.passages(options)?;
+    let params = options.params(snapshot.searcher(), set.as_deref());
+    let rankings = snapshot.searcher().search_embeddings(&rows, &params, set.as_deref())?;
+    let output = |ranking| engine.output(snapshot, selvedge::HitQuery::default(), ranking, options);
+    rankings.into_iter().map(output).collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn answers(
+    _: &Engine,
+    _: &Snapshot,
+    _: &[OnDevice<'_>],
+    _: &SearchOptions,
+) -> selvedge::Result<Vec<SearchOutput>> {
+    unreachable!("without CUDA no index is on a GPU")
 }

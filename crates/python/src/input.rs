@@ -1,7 +1,7 @@
 //! Passages that a call gives: a collection, documents, or embeddings.
 
 use crate::arrays::{AllRows, ArrayRows};
-use crate::documents::{Embedded, Labelled, Labels, Texts};
+use crate::documents::{Embedded, Labelled, Labels, Numbering, Texts};
 use crate::errors::invalid;
 use crate::work::{self, Items};
 use numpy::PyReadonlyArray1;
@@ -55,15 +55,21 @@ impl Input<'_> {
     }
 
     /// Hands the passages to the work.
-    pub(crate) fn give<T: Take>(self, py: Python<'_>, progress: &Option<Py<PyAny>>, take: T) -> PyResult<T::Output> {
+    pub(crate) fn give<T: Take>(
+        self,
+        py: Python<'_>,
+        progress: &Option<Py<PyAny>>,
+        numbering: Numbering,
+        take: T,
+    ) -> PyResult<T::Output> {
         if let Some(path) = self.collection {
             return work::run(py, progress, work::Nothing, |progress, _| take.collection(&path, progress));
         }
         if let Some(documents) = self.documents {
-            let texts = Texts::new(&documents)?;
+            let texts = Texts::new(&documents, numbering)?;
             return work::run(py, progress, texts, |progress, items| take.documents(items, progress));
         }
-        let labels = Labels::new(self.ids.as_ref(), self.metadata.as_ref())?;
+        let labels = Labels::new(self.ids.as_ref(), self.metadata.as_ref(), numbering)?;
         if let Some(embeddings) = self.embeddings {
             let embedded = Embedded::new(py, &embeddings, labels)?;
             let dim = embedded.dim();

@@ -2,6 +2,8 @@
 //!
 //! The package in `python/selvedge_search` gives it its public form; `_selvedge.pyi` there types it.
 #![deny(unsafe_code)]
+// Its symbols of Python come from the interpreter, which a program of tests is not.
+#![cfg(not(test))]
 
 mod arrays;
 mod change;
@@ -38,6 +40,7 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<results::Results>()?;
     module.add_function(wrap_pyfunction!(change::build_index, module)?)?;
+    module.add_function(wrap_pyfunction!(change::check_lock, module)?)?;
     module.add_function(wrap_pyfunction!(change::is_index, module)?)?;
     module.add_function(wrap_pyfunction!(change::verify, module)?)?;
     module.add_function(wrap_pyfunction!(run_cli, module)?)?;

@@ -3,6 +3,7 @@
 //! Events wait in a list until a thread that holds the interpreter passes them on: no thread of the engine runs
 //! Python's code.
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,16 +30,21 @@ pub(crate) fn start(py: Python<'_>) {
     LEVEL.store(level().unwrap_or(30), Ordering::Relaxed);
 }
 
-/// Passes the events that wait on.
-pub(crate) fn pass_on(py: Python<'_>) {
+/// Passes the events that wait on. A handler's exception ends here, as in `logging`; an interruption does not.
+pub(crate) fn pass_on(py: Python<'_>) -> PyResult<()> {
     if !ANY_WAITING.swap(false, Ordering::Relaxed) {
-        return;
+        return Ok(());
     }
     let events = std::mem::take(&mut *WAITING.lock().unwrap_or_else(PoisonError::into_inner));
     for (level, message) in events {
-        // A handler that fails is reported by Python itself; anything else has no place to go.
-        let _ = logger(py).and_then(|logger| logger.call_method1("log", (level, "%s", message)));
+        let logged = logger(py).and_then(|logger| logger.call_method1("log", (level, "%s", message)));
+        if let Err(error) = logged
+            && !error.is_instance_of::<PyException>(py)
+        {
+            return Err(error);
+        }
     }
+    Ok(())
 }
 
 fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

@@ -12,8 +12,8 @@ use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
 use std::path::PathBuf;
 
 /// Queries with their ids, as the engine measures them.
-fn queries(engine: &selvedge::Engine, ids: Vec<String>, queries: Queries) -> selvedge::Result<selvedge::Queries> {
-    let (embeddings, texts) = match queries {
+fn queries(engine: &selvedge::Engine, ids: Vec<String>, given: Queries) -> selvedge::Result<selvedge::Queries> {
+    let (embeddings, texts) = match given {
         Queries::Texts(texts) => {
             let rows = engine.encoder()?.encode_queries(&texts)?;
             (rows.iter().map(<[f32]>::to_vec).collect(), Some(texts))
@@ -31,7 +31,7 @@ impl Engine {
         &self,
         py: Python<'py>,
         ids: Vec<String>,
-        of_ids: Vec<Bound<'py, PyAny>>,
+        given: Vec<Bound<'py, PyAny>>,
         judgments: Option<Vec<(String, String, i32)>>,
         qrels: Option<PathBuf>,
         settings: &Bound<'py, PyDict>,
@@ -39,7 +39,7 @@ impl Engine {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
-        let of_ids = Queries::new(&of_ids)?;
+        let given = Queries::checked(&engine.snapshot(), &given)?;
         let settings: SearchSettings<'_> = settings::read(settings)?;
         let options = EvalOptions { search: settings.options()?, dense, ..EvalOptions::default() };
         let judgment = |(query, passage, grade)| Judgment { query, passage, grade };
@@ -50,7 +50,7 @@ impl Engine {
                 (None, Some(path)) => Qrels::read(&path)?,
                 (None, None) => Qrels::default(),
             };
-            engine.eval(&queries(&engine, ids, of_ids)?, &qrels, &options, progress)
+            engine.eval(&queries(&engine, ids, given)?, &qrels, &options, progress)
         })?;
         Ok(pythonize(py, &report)?)
     }
@@ -60,7 +60,7 @@ impl Engine {
     fn tune<'py>(
         &self,
         py: Python<'py>,
-        of_ids: Vec<Bound<'py, PyAny>>,
+        given: Vec<Bound<'py, PyAny>>,
         k: Vec<usize>,
         recall: f64,
         filter: Option<&str>,
@@ -68,16 +68,18 @@ impl Engine {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
-        let of_ids = Queries::new(&of_ids)?;
+        let given = Queries::checked(&engine.snapshot(), &given)?;
         let filter = filter.map(str::parse::<selvedge::Filter>).transpose();
         let filter = filter.map_err(|error| crate::errors::to_py(error.into()))?.map(std::sync::Arc::new);
-        if of_ids.len() == 0 {
+        if given.len() == 0 {
             return Err(invalid("no queries to tune with"));
         }
         let options = TuneOptions { recall, k, filter, dry_run };
         let report = work::run(py, &progress, Nothing, |progress, _| {
-            let ids = (0..of_ids.len()).map(|number| number.to_string()).collect();
-            engine.tune(&queries(&engine, ids, of_ids)?, &options, progress)
+            let ids = (0..given.len()).map(|number| number.to_string()).collect();
+            let report = engine.tune(&queries(&engine, ids, given)?, &options, progress)?;
+            engine.refresh()?;
+            Ok(report)
         })?;
         let selvedge::TuneReport { best, tried, exhaustive, unreached } = report;
         let report = serde_json::json!({

@@ -2,11 +2,11 @@
 
 use crate::arrays::rows_of;
 use crate::documents::ids_of;
-use crate::errors::{invalid, wrong_type};
+use crate::errors::{invalid, to_py, wrong_type};
 use crate::json::{text, type_name};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use selvedge::{Filter, Fusion, RankBy, SearchOptions};
+use selvedge::{Filter, Fusion, RankBy, SearchError, SearchOptions, Snapshot};
 use std::sync::Arc;
 
 /// Queries of one call.
@@ -18,7 +18,7 @@ pub(crate) enum Queries {
 
 impl Queries {
     /// Converts texts, or arrays `(Q, D)`.
-    pub(crate) fn new(queries: &[Bound<'_, PyAny>]) -> PyResult<Self> {
+    fn new(queries: &[Bound<'_, PyAny>]) -> PyResult<Self> {
         let Some(first) = queries.first() else { return Ok(Self::Texts(Vec::new())) };
         let number_of = |number: usize| if queries.len() > 1 { format!("query {number}") } else { "the query".into() };
         if first.is_instance_of::<PyString>() {
@@ -42,11 +42,29 @@ impl Queries {
         Ok(Self::Embedded(rows, dim.unwrap_or_default()))
     }
 
+    /// Converts queries, and checks their dimension: the engine sees the rows of a query as one list.
+    pub(crate) fn checked(snapshot: &Snapshot, queries: &[Bound<'_, PyAny>]) -> PyResult<Self> {
+        let queries = Self::new(queries)?;
+        if let Self::Embedded(_, found) = queries {
+            check_dim(snapshot, found)?;
+        }
+        Ok(queries)
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Embedded(rows, _) => rows.len(),
         }
+    }
+}
+
+/// Checks the dimension of queries.
+pub(crate) fn check_dim(snapshot: &Snapshot, found: usize) -> PyResult<()> {
+    let expected = snapshot.index().dim();
+    match found == expected {
+        true => Ok(()),
+        false => Err(to_py(SearchError::DimMismatch { expected, found }.into())),
     }
 }
 
@@ -82,6 +100,16 @@ impl SearchSettings<'_> {
     }
 
     pub(crate) fn options(&self) -> PyResult<SearchOptions> {
+        for (name, is_given, of) in
+            [("alpha", self.alpha.is_some(), "hybrid"), ("first", self.first.is_some(), "lexical-first")]
+        {
+            if is_given && self.rank_by != of {
+                return Err(invalid(format!("{name} goes with rank_by={of:?}")));
+            }
+        }
+        if self.first == Some(0) {
+            return Err(invalid("first is 0: expected at least 1"));
+        }
         let fusion = self.alpha.map_or(Fusion::ReciprocalRank, Fusion::Weighted);
         let rank_by = match self.rank_by.as_str() {
             "maxsim" => RankBy::MaxSim,
@@ -94,7 +122,7 @@ impl SearchSettings<'_> {
             }
         };
         let filter = self.filter.as_deref().map(str::parse::<Filter>).transpose();
-        let filter = filter.map_err(|error| crate::errors::to_py(error.into()))?;
+        let filter = filter.map_err(|error| to_py(error.into()))?;
         let ids = self.ids.as_ref().map(ids_of).transpose()?;
         Ok(SearchOptions {
             k: self.k,

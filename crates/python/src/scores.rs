@@ -1,5 +1,6 @@
 //! MaxSim of embeddings without an index.
 
+use crate::arrays::offsets;
 use crate::errors::{exception, invalid};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -22,24 +23,16 @@ pub(crate) fn maxsim<'py>(
         let number = |number: usize| crate::errors::Value::Number(number as u64);
         return Err(exception("DimensionMismatch", &message, &[("expected", number(dim)), ("found", number(found))]));
     }
-    let offsets = |lens: &PyReadonlyArray1<'_, i64>, rows: usize, what: &str| -> PyResult<Vec<usize>> {
-        let mut offsets = vec![0usize];
-        for &len in lens.as_array() {
-            let len = usize::try_from(len).map_err(|_| invalid(format!("lens has the negative number {len}")))?;
-            offsets.push(offsets[offsets.len() - 1].saturating_add(len));
-        }
-        match offsets[offsets.len() - 1] == rows {
-            true => Ok(offsets),
-            false => Err(invalid(format!("lens of the {what} does not add up to their {rows} rows"))),
-        }
-    };
     let query_offsets = offsets(&query_lens, queries.as_array().nrows(), "queries")?;
     let passage_offsets = offsets(&lens, documents.as_array().nrows(), "documents")?;
+    if dim == 0 {
+        return Err(invalid("embeddings have no components"));
+    }
     let contiguous = |_| invalid("an array is not contiguous");
     let (rows, all) = (queries.as_slice().map_err(contiguous)?, documents.as_slice().map_err(contiguous)?);
     for (what, values) in [("queries", rows), ("documents", all)] {
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-            return Err(invalid(format!("row {} of the {what} has a component that is not finite", at / dim.max(1))));
+            return Err(invalid(format!("row {} of the {what} has a component that is not finite", at / dim)));
         }
     }
     let scores =

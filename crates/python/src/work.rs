@@ -13,6 +13,7 @@ use crate::{log, threads};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use selvedge::{Error, Progress, Result, Step};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -120,31 +121,33 @@ pub(crate) fn run<F: Feed, R: Send>(
     let (requests, asked) = channel();
     let items = Items { requests, ready: Vec::new().into_iter(), is_over: false };
     let state = &state;
+    let is_nested = threads::is_serving();
     let result = py.detach(move || {
         thread::scope(|scope| {
             let end = End(items.requests.clone());
             let worker = scope.spawn(move || {
                 let _end = end;
-                threads::on_pool(|| work(state, items))
+                let work = || threads::on_pool(|| work(state, items));
+                if is_nested { threads::serving(work) } else { work() }
             });
             let mut caller = Caller { state, progress, feed, shown: None, exception: None, failure: None };
             caller.serve(&asked);
             (worker.join(), caller.failure)
         })
     });
-    log::pass_on(py);
+    let logged = log::pass_on(py);
     match result {
         (_, Some(failure)) => Err(failure),
-        (Ok(done), None) => done?.map_err(to_py),
+        (Ok(done), None) => logged.and(done)?.map_err(to_py),
         (Err(panic), None) => Err(panicked(&*panic)),
     }
 }
 
 /// Runs short work with the interpreter free, on the calling thread.
 pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    let result = py.detach(|| threads::on_pool(work));
-    log::pass_on(py);
-    result?.map_err(to_py)
+    let result = py.detach(|| catch_unwind(AssertUnwindSafe(|| threads::on_pool(work))));
+    log::pass_on(py)?;
+    result.map_err(|panic| panicked(&*panic))??.map_err(to_py)
 }
 
 /// Exception of a panic, which is a fault of this library.
@@ -173,20 +176,25 @@ impl<F: Feed> Caller<'_, F> {
         loop {
             match messages.recv_timeout(TICK.saturating_sub(looked.elapsed())) {
                 Ok(Message::More(answer)) => {
-                    // Without an answer, which `answer` would carry, the work ends.
-                    let items = Python::attach(|py| self.read(py));
-                    self.kept(items).into_iter().for_each(|items| _ = answer.send(items));
+                    // If it gets no answer, the work ends.
+                    let items = threads::serving(|| Python::attach(|py| self.read(py)));
+                    if let Some(items) = self.kept(items) {
+                        let _ = answer.send(items);
+                    }
                 }
                 Ok(Message::Over) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if looked.elapsed() >= TICK {
-                let seen = Python::attach(|py| self.look(py));
-                self.kept(seen);
+                self.look_around();
                 looked = Instant::now();
             }
         }
-        let seen = Python::attach(|py| self.look(py));
+        self.look_around();
+    }
+
+    fn look_around(&mut self) {
+        let seen = threads::serving(|| Python::attach(|py| self.look(py)));
         self.kept(seen);
     }
 
@@ -225,7 +233,7 @@ impl<F: Feed> Caller<'_, F> {
     /// Looks for signals, and reports progress.
     fn look(&mut self, py: Python<'_>) -> PyResult<()> {
         py.check_signals()?;
-        log::pass_on(py);
+        log::pass_on(py)?;
         let step = *self.state.step.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(progress), Some(step)) =
             (self.progress, step.filter(|_| step != self.shown && self.failure.is_none()))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import unit_rows
 
-from selvedge_search import Index, errors, maxsim, rerank
+from selvedge_search import Encoder, Index, errors, maxsim, rerank
 
 
 def passages(lens, dim=64, seed=1):
@@ -84,6 +84,19 @@ def test_rerank_orders_texts_and_embeddings():
     documents = passages(LENS)
     query = documents[3]
     assert rerank(query, documents)[0].index % 96 == 3 and rerank(query, documents)[-1].score == -np.inf
+    with pytest.raises(errors.InvalidInput, match="no components"):
+        maxsim(np.zeros((2, 0), np.float32), [np.zeros((3, 0), np.float32)])
+
+
+def test_measurements_take_queries_of_the_indexs_dimension(rows_path):
+    wrong = np.zeros((4, 32), np.float32)
+    with Index.open(rows_path) as index:
+        with pytest.raises(errors.DimensionMismatch):
+            index.eval({"q": wrong}, {"q": {"p0": 1}})
+        with pytest.raises(errors.DimensionMismatch):
+            index.tune([wrong])
+        queries = list(unit_rows(500).reshape(100, 5, 64)[:20])
+        assert index.tune(queries, k=np.int64(1))["best"] and index.info()["search"][0]["k"] == 1
 
 
 NAN = np.full((2, 64), np.nan, np.float32)
@@ -141,6 +154,10 @@ def test_a_query_with_a_fault_says_which(rows_path, query, error, words):
         ({"embeddings": 5}, errors.WrongType, "embeddings is a int"),
         ({"documents": 5}, errors.WrongType, "documents is a int"),
         ({"documents": [5]}, errors.WrongType, "document 0 is a int"),
+        ({"documents": {"id": "a", "text": "b"}}, errors.WrongType, "documents is a dict"),
+        ({"documents": b"ab"}, errors.WrongType, "documents is a bytes"),
+        ({"documents": ["a"], "model": Encoder(), "query_maxlen": 7}, errors.InvalidInput, "query_maxlen goes"),
+        ({"documents": ["a"], "include": 5}, errors.WrongType, "include"),
         ({"documents": [{"id": "a"}]}, errors.InvalidInput, 'no "text"'),
         ({"documents": [("a", 5)]}, errors.WrongType, 'text of document "a"'),
         ({"documents": [{"text": "t", "x": {1: 2}}]}, errors.InvalidInput, "key 1"),

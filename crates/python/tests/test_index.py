@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import sqlite3
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +44,7 @@ def test_filters_ids_and_facets_restrict_and_count(texts):
     assert texts.search("animal", ids=["cats", "unknown"]).ids == ["cats"]
     assert texts.search("animal", ids=[]).ids == []
     assert [found.ids for found in texts.search(["a", "b"], ids=[["cats"], []])] == [["cats"], []]
-    assert texts.search("animal", facets=["kind"]).facets == {"kind": {"insect": 2, "file": 1, "mammal": 1}}
+    assert texts.search("animal", facets=["kind"]).facets == {"kind": [("insect", 2), ("file", 1), ("mammal", 1)]}
     assert sorted(texts.ids("legs = 6")) == ["ants", "bees"]
 
 
@@ -129,6 +128,10 @@ def test_changes_are_seen_at_once_and_by_others_after_refresh(tmp_path):
     assert len(other) == 4 and "owls" not in other
     assert other.refresh() == index.generation and "owls" in other
     assert before.ids() == ["cats", "ants", "logs", "bees"] and before.search("colonies").ids[0] == "ants"
+    assert index.add(["no id"])["added"] == 1 and "7" in index  # Seven were added before.
+    with pytest.raises(errors.InvalidInput, match="no id"):
+        index.update(["no id"])
+    index.delete("7")
     report = index.compact(retrain=True)
     assert report["segments"] == 1 and len(index) == 4 and index.verify()["ok"]
     with pytest.raises(errors.InvalidInput, match="snapshot"):
@@ -160,7 +163,25 @@ def test_an_index_is_replaced_when_the_new_one_is_complete(tmp_path):
         assert len(index) == 4
     with Index.create(path, ["another"], overwrite=True) as index:
         assert len(index) == 1
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Index.create(path, TEXTS, overwrite=True, progress=interrupted)
+
+    def locking(index: Index):
+        with pytest.raises(errors.IndexLocked):
+            Index.create(path, TEXTS, overwrite=True)
+        yield "one"
+
+    with Index.open(path) as index:
+        assert len(index) == 1 and index.add(locking(index))["added"] == 1
     assert os.listdir(tmp_path) == ["index"]
+    (tmp_path / "link").symlink_to(path)
+    with Index.create(tmp_path / "link", TEXTS, overwrite=True), Index.open(path) as index:
+        assert len(index) == 4 and (tmp_path / "link").is_symlink()
+    (tmp_path / "link").unlink()
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").write_text("kept")
     with pytest.raises(errors.SelvedgeError):
@@ -190,6 +211,9 @@ def test_an_encoder_is_shared(tmp_path):
 def test_indexes_and_encoders_travel_between_processes(texts):
     copy = pickle.loads(pickle.dumps(texts))
     assert copy.search("honey").ids == texts.search("honey").ids
+    found = texts.search("honey", explain=True)
+    again = pickle.loads(pickle.dumps(found))
+    assert again == found and again.ids == found.ids and again[0] in found and found.index(again[1]) == 1
     assert pickle.loads(pickle.dumps(Encoder(query_maxlen=16))).query_maxlen == 16
     with pytest.raises(errors.WrongType, match="snapshot"):
         pickle.dumps(texts.snapshot())
@@ -200,5 +224,21 @@ def test_info_names_what_the_index_has(texts, texts_path):
     assert info["passages"] == 4 and info["dim"] == texts.dim and info["nbits"] == 2
     assert [column["key"] for column in info["columns"]] == ["kind", "legs"]
     assert texts.path == texts_path and texts.model == "shipped" and texts.num_tokens == info["tokens"]
-    damaged = Path(texts_path)
-    assert texts.verify() == {"ok": True, "files": texts.verify()["files"]} and damaged.is_dir()
+
+
+def test_damage_is_found(tmp_path):
+    path = tmp_path / "index"
+    index = Index.create(path, TEXTS)
+    assert index.verify()["ok"]
+    largest = max(index.verify()["files"], key=lambda file: file["bytes"])
+    file = next(path.rglob(largest["file"]))
+    damaged = bytearray(file.read_bytes())
+    damaged[-1] ^= 1
+    file.write_bytes(damaged)
+    report = index.verify()
+    assert not report["ok"] and [f["file"] for f in report["files"] if f["fault"]] == [largest["file"]]
+    index.close()
+    with pytest.raises(errors.CorruptIndex, match=largest["file"]):
+        Index.open(path)
+    with Index.create(path, TEXTS, overwrite=True) as index:
+        assert index.verify()["ok"]

@@ -33,7 +33,7 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_import_is_light() -> None:
-    code = "import sys, selvedge_search; print(sorted({'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
+    code = "import sys, selvedge_search; print(sorted({'numpy', 'torch', 'asyncio', 'tqdm'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use selvedge_backend::{
     Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, IndexPart, Pid, RawHit,
 };
+use selvedge_codec::plan;
 use selvedge_index::{CodecEntry, Columns, Deleted, Index, InvertedLists, RoaringBitmap, Segment};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -72,6 +73,8 @@ pub struct Searcher<B: Backend> {
     /// The index in the memory of a device, if the backend searches it there.
     pub(crate) on_device: Option<Box<dyn DeviceIndex>>,
     pub(crate) num_passages: usize,
+    /// Factor of the candidates of an approximate search, for an index that has outgrown its centroids.
+    candidates: usize,
     /// Directory of the index.
     pub(crate) path: PathBuf,
     /// Mark of the passage sets that this searcher has made.
@@ -134,19 +137,17 @@ impl<B: Backend> Searcher<B> {
             Ok(ResidentSegment::new(segment, passages, before))
         };
         let segments = index.segments().iter().map(load).collect::<Result<Vec<_>>>()?;
-        let part = |segment: &ResidentSegment<B>| IndexPart {
-            passages: Arc::clone(&segment.passages),
-            first_pid: segment.first_pid,
-        };
-        let on_device = backend.load_index(&resident, segments.iter().map(part).collect())?;
-        let (codec, num_passages) = (index.manifest().codec, index.num_passages() as usize);
+        let of = |s: &ResidentSegment<B>| IndexPart { passages: Arc::clone(&s.passages), first_pid: s.first_pid };
+        let on_device = backend.load_index(&resident, segments.iter().map(of).collect())?;
+        let codec = index.manifest().codec;
         let mut searcher = Self {
             backend,
             resident,
             codec,
             segments,
             on_device,
-            num_passages,
+            num_passages: index.num_passages() as usize,
+            candidates: plan::num_centroids(index.num_tokens() as usize) / codec.num_centroids,
             path: index.path().into(),
             owner: Arc::default(),
             filtered: FilterCache::new(),
@@ -180,16 +181,14 @@ impl<B: Backend> Searcher<B> {
 
     /// Returns parameters for `k` results within `set`, if there is one: those tuned on this index for the least `k` at
     /// or above this one, or else [`SearchParams::approximate`], with more cells where a set thins the lists
-    /// ([`SearchParams::with_more_cells`]).
+    /// ([`SearchParams::with_more_cells`]), and more candidates if the index has outgrown its centroids.
     pub fn params(&self, k: usize, set: Option<&PassageSet>) -> SearchParams {
         if let Some(tuned) = self.tuned.iter().find(|tuned| tuned.k >= k) {
             return SearchParams { k, ..tuned.params() };
         }
-        let params = SearchParams::approximate(k);
-        match set.is_some_and(|set| set.is_restriction() && self.can_open_more(params, set)) {
-            true => params.with_more_cells(),
-            false => params,
-        }
+        let params = SearchParams::approximate(k).with_more_candidates(self.candidates);
+        let is_thin = set.is_some_and(|set| set.is_restriction() && self.can_open_more(params, set));
+        if is_thin { params.with_more_cells() } else { params }
     }
 
     /// Codec of the index.

@@ -94,7 +94,7 @@ def flat(embeddings: Any, lens: Any, mask: Any) -> tuple[np.ndarray, np.ndarray]
     elif mask is None:
         return array.reshape(-1, dim), np.full(passages, tokens, np.int64)
     else:
-        mask = to_numpy(mask).astype(bool)
+        mask = (to_numpy(mask) if _is_array(mask) else np.array(mask)).astype(bool)
         if mask.shape != (passages, tokens):
             raise InvalidInput(f"mask has the shape {mask.shape}; expected {(passages, tokens)}")
     return array[mask], mask.sum(axis=1, dtype=np.int64)
@@ -107,7 +107,7 @@ def _is_array(value: Any) -> bool:
 
 def _lens(lens: Any) -> np.ndarray:
     """Return numbers of rows as int64."""
-    array = np.asarray(lens if isinstance(lens, (list, tuple)) else to_numpy(lens))
+    array = to_numpy(lens) if _is_array(lens) else np.array(list(lens))
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size > 0):
         raise InvalidInput(f"lens has the shape {array.shape} and the type {array.dtype}; expected (P,) integers")
     return np.ascontiguousarray(array, np.int64)

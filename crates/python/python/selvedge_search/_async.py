@@ -7,6 +7,7 @@ request does not wait. A batch runs on a thread of its own, which has released t
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +27,36 @@ class _Request:
 
     def goes_with(self, other: _Request) -> bool:
         """Whether both are answered by one call."""
-        return isinstance(self.query, str) == isinstance(other.query, str) and self.options == other.options
+        if isinstance(self.query, str) != isinstance(other.query, str):
+            return False
+        try:
+            return bool(self.options == other.options)
+        except Exception:  # Options that cannot be compared, such as arrays.
+            return self is other
+
+
+class _OnStream:
+    """Array of a GPU, with the stream of the thread that gave it."""
+
+    ndim = 2
+
+    def __init__(self, array: Any, stream: int) -> None:
+        self._array = array
+        self.__cuda_array_interface__ = {**array.__cuda_array_interface__, "stream": stream}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._array, name)
+
+
+def fixed(query: Any) -> Any:
+    """Return a query that means the same in another thread: torch's current stream is one of the thread."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(query, torch.Tensor) or not query.is_cuda:
+        return query
+    try:
+        return _OnStream(query.detach(), torch.cuda.current_stream(query.device).cuda_stream or 1)
+    except (TypeError, AttributeError):  # A type that the interface lacks goes by the host.
+        return query
 
 
 class Batches:
@@ -63,20 +93,20 @@ class Batches:
         else:
             answering.add_done_callback(lambda done: self._deliver(batch, done.result()))
 
-    def _answers(self, batch: list[_Request]) -> list[Results | Exception]:
+    def _answers(self, batch: list[_Request]) -> list[Results | BaseException]:
         try:
             return list(self._search([request.query for request in batch], batch[0].options))
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
                 return [error]
         # One bad query is to fail alone.
         return [answer for request in batch for answer in self._answers([request])]
 
-    def _deliver(self, batch: list[_Request], answers: list[Results | Exception]) -> None:
+    def _deliver(self, batch: list[_Request], answers: list[Results | BaseException]) -> None:
         for request, answer in zip(batch, answers):
             if request.answer.done():
                 continue
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 request.answer.set_exception(answer)
             else:
                 request.answer.set_result(answer)

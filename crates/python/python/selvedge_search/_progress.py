@@ -23,10 +23,10 @@ def shown(progress: Progress) -> Iterator[Callable[..., Any] | None]:
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         found = type(progress).__name__
         raise WrongType(f"progress is a {found}; give True, False, None or a function of (stage, done, total, unit)")
-    if progress is False or (progress is None and not sys.stderr.isatty()):
-        yield None
-    elif callable(progress):
+    if callable(progress):
         yield progress
+    elif progress is False or sys.stderr is None or (progress is None and not sys.stderr.isatty()):
+        yield None
     else:
         bars = _Bars(0.0 if progress else DELAY)
         try:

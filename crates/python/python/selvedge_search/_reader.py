@@ -73,7 +73,7 @@ class Reader:
         return True
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, (str, int)) and self._engine.contains(id)
+        return is_one(id) and self._engine.contains(id)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids())
@@ -84,7 +84,7 @@ class Reader:
         Raises:
             InvalidInput: The condition has a fault.
         """
-        return self._engine.ids() if where is None else self._engine.matching(where)
+        return self._engine.ids() if where is None else self._engine.matching(condition(where))
 
     def search(
         self,
@@ -137,23 +137,23 @@ class Reader:
             ModelError: The query is a text, and its model cannot be loaded.
             IndexClosed: The index was closed.
         """
-        settings = {
-            "k": _count("k", k),
-            "rank_by": rank_by,
-            "alpha": alpha,
-            "first": first,
-            "exact": exact,
-            "nprobe": nprobe,
-            "ndocs": ndocs,
-            "rescored": rescored,
-            "where": where,
-            "ids": ids,
-            "text": text,
-            "metadata": metadata,
-            "snippet": snippet,
-            "explain": explain,
-            "facets": facets,
-        }
+        settings = _settings(
+            k=k,
+            rank_by=rank_by,
+            alpha=alpha,
+            first=first,
+            exact=exact,
+            nprobe=nprobe,
+            ndocs=ndocs,
+            rescored=rescored,
+            where=where,
+            ids=ids,
+            text=text,
+            metadata=metadata,
+            snippet=snippet,
+            explain=explain,
+            facets=facets,
+        )
         if isinstance(query, str) or getattr(query, "ndim", 0) == 2:
             return Results(self._engine.search([query], settings, None)[0])
         return Batch(self._search_all(queries_of(query), settings, progress))
@@ -192,7 +192,7 @@ class Reader:
             UnknownIds: The index does not have one of them.
         """
         found = self._engine.documents(ids)
-        return found[0] if isinstance(ids, (str, int)) else found
+        return found[0] if is_one(ids) else found
 
     @overload
     def embeddings(self, ids: str | int) -> np.ndarray: ...
@@ -205,7 +205,7 @@ class Reader:
             UnknownIds: The index does not have one of them.
         """
         found = self._engine.embeddings(ids)
-        return found[0] if isinstance(ids, (str, int)) else found
+        return found[0] if is_one(ids) else found
 
     def info(self) -> dict[str, Any]:
         """Return what the index is made of: counts, the codec, the model, segments, columns of metadata, bytes."""
@@ -236,20 +236,9 @@ class Reader:
             Metrics such as "ndcg@10", "recall_vs_exact@10", "latency_ms"; their names are those of
             ``selvedge eval --json``.
         """
-        settings = {
-            **dict.fromkeys(("alpha", "first", "ids", "snippet")),
-            "k": _count("k", k),
-            "rank_by": "maxsim",
-            "exact": exact,
-            "nprobe": nprobe,
-            "ndocs": ndocs,
-            "rescored": rescored,
-            "where": where,
-            "text": False,
-            "metadata": False,
-            "explain": False,
-            "facets": (),
-        }
+        settings = _settings(
+            k=k, exact=exact, nprobe=nprobe, ndocs=ndocs, rescored=rescored, where=where, text=False, metadata=False
+        )
         if not isinstance(queries, Mapping):
             raise WrongType(f"queries is a {type(queries).__name__}; give a dictionary of ids and queries")
         ids = [str(id_) for id_ in queries]
@@ -262,29 +251,75 @@ class Reader:
             return self._engine.eval(ids, list(queries.values()), judgments, path, settings, dense, report)
 
 
+def _settings(
+    k: Any,
+    rank_by: str = "maxsim",
+    where: Any = None,
+    ids: Any = None,
+    text: bool = True,
+    metadata: bool = True,
+    facets: Any = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """Return options of a search as the extension takes them."""
+    settings = dict.fromkeys(("alpha", "first", "nprobe", "ndocs", "rescored", "snippet"))
+    settings |= {"exact": False, "explain": False, **options}
+    for name in ("nprobe", "ndocs", "rescored"):
+        if settings[name] is not None:
+            settings[name] = count(name, settings[name])
+    settings |= {"k": count("k", k), "rank_by": rank_by, "where": where and condition(where), "ids": ids}
+    return settings | {"text": text, "metadata": metadata, "facets": strings("facets", facets)}
+
+
+def is_one(value: object) -> bool:
+    """Whether a value is one id, or one number, rather than several."""
+    return isinstance(value, str) or (hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0)
+
+
+def strings(name: str, values: Iterable[str]) -> list[str]:
+    """Return several texts as a list; one text is one of them, not its letters."""
+    if isinstance(values, str):
+        return [values]
+    try:
+        found = [str(value) for value in values]
+    except TypeError:
+        raise WrongType(f"{name} is a {type(values).__name__}; give a list of str") from None
+    return found
+
+
+def condition(where: Any) -> str:
+    """Return a condition on metadata."""
+    if not isinstance(where, str):
+        raise WrongType(f'where is a {type(where).__name__}; give a condition such as "year >= 2020"')
+    return where
+
+
 def queries_of(query: Any) -> list[Any]:
     """Return several queries as a list: of an array (B, Q, D), or of an iterable."""
-    if getattr(query, "ndim", 3) != 3:
-        raise InvalidInput(f"the query has {query.ndim} dimensions; expected (Q, D), or (B, Q, D) for several")
-    if isinstance(query, (bytes, Mapping)) or not hasattr(query, "__iter__"):
+    ndim = getattr(query, "ndim", 3)
+    if ndim == 1 and getattr(getattr(query, "dtype", None), "kind", "") in "OUT":
+        return [str(text) if isinstance(text, str) else text for text in query]  # Texts of numpy or pandas.
+    if ndim != 3:
+        raise InvalidInput(f"the query has {ndim} dimensions; expected (Q, D), or (B, Q, D) for several")
+    if isinstance(query, (str, bytes, Mapping)) or not hasattr(query, "__iter__"):
         raise WrongType(f"the query is a {type(query).__name__}; give a text, an array (Q, D), or a list of either")
     return list(query)
 
 
 def per_query(ids: Any, queries: int) -> list[Any] | None:
     """Return the lists of ids of each query, if ``ids`` is a list of lists."""
-    if not isinstance(ids, (list, tuple)) or not ids or not isinstance(ids[0], (list, tuple, set, frozenset)):
+    if not isinstance(ids, (list, tuple)) or not ids or is_one(ids[0]):
         return None
     if len(ids) != queries:
         raise InvalidInput(f"ids has {len(ids)} lists for {queries} queries")
     return list(ids)
 
 
-def _count(name: str, value: Any) -> int:
+def count(name: str, value: Any) -> int:
     """Check a number of things."""
     if not hasattr(value, "__index__"):
         raise WrongType(f"{name} is a {type(value).__name__}; give an int")
     number = int(value.__index__())
-    if number < 1:
+    if not 1 <= number < 1 << 63:
         raise InvalidInput(f"{name} is {number}: expected at least 1", name=name, value=number)
     return number

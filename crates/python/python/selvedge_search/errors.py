@@ -108,4 +108,4 @@ class NotFollowed(SelvedgeError):
 
 
 class Cancelled(SelvedgeError):
-    """Work that was stopped."""
+    """Work that was stopped by another thread, such as one that closed what it needs."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _progress, _selvedge
-from ._async import Batches
-from ._reader import Reader
+from ._place import Place
+from ._reader import Reader, is_one, queries_of, strings
 from .encoder import Encoder, load_settings
-from .errors import IndexExists, InvalidInput, WrongType
+from .errors import IndexClosed, InvalidInput, WrongType
 from .results import Results
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._async import Batches
 
 #: Bytes of memory that a build or a change may use, without the model.
 MEMORY = 4 << 30
@@ -30,6 +33,8 @@ class Snapshot(Reader):
         raise WrongType("a snapshot belongs to its process; open the index in the other one")
 
     def __repr__(self) -> str:
+        if self.closed:
+            return f"Snapshot({self.path!r}, closed)"
         return f"Snapshot({self.path!r}, generation={self.generation})"
 
 
@@ -87,10 +92,11 @@ class Index(Reader):
                 with a ``mask`` if it is padded. Arrays are of numpy, torch, jax or cupy, float32 or float16. An array
                 must not change while it is read.
             lens: Number of rows of each passage.
-            mask: Rows (P, T) of a padded array that count.
+            mask: Rows (P, T) of a padded array that count. They are copied, whatever ``memory`` says.
             ids: Ids of the embeddings' passages. Default: their numbers.
             metadata: Metadata of the embeddings' passages: dictionaries of JSON's values, or None.
-            model: The encoder of texts, or its name, as of :class:`Encoder`. Default: "shipped".
+            model: The encoder of texts, or its name, as of :class:`Encoder`. Default: "shipped". With embeddings: the
+                encoder of queries that are texts; default: none.
             precision, query_maxlen, passage_maxlen: See :class:`Encoder`.
             nbits: Bits per component of a residual: 0, 1, 2, 4 or 8. A vector of D components takes about
                 ``D * nbits / 8 + 4`` bytes.
@@ -112,12 +118,11 @@ class Index(Reader):
             InvalidInput, WrongType: An option, a document or an array has a fault.
             ModelError: The model cannot be loaded.
         """
-        encoder = model if isinstance(model, Encoder) else None
-        name = encoder.model if encoder else model or "shipped"
-        load = load_settings(precision, query_maxlen, passage_maxlen)
+        encoder, name = _model(model)
+        load = _load(encoder, precision, query_maxlen, passage_maxlen)
         passages = _passages(documents, embeddings, lens, mask, ids, metadata)
         settings = {
-            "model": str(name),
+            "model": encoder.model if encoder else name or "shipped",
             "load": load,
             "nbits": nbits,
             "codec": codec,
@@ -125,18 +130,15 @@ class Index(Reader):
             "pool": pool,
             "language": language,
             "split_words": split_words,
-            "include": list(include),
-            "exclude": list(exclude),
+            "include": strings("include", include),
+            "exclude": strings("exclude", exclude),
             "seed": seed,
             "memory": memory,
             "device": device,
         }
-        native = encoder._encoder if encoder else None
-        with _progress.shown(progress) as report, _place(os.fspath(path), overwrite) as place:
-            _selvedge.build(place, passages, settings, native, report)
-        is_text = documents is not None
-        opened: dict[str, Any] = {**load, "model": encoder} if is_text else {"model": encoder}
-        return cls.open(path, device=device, **opened)
+        with _progress.shown(progress) as report, Place(os.fspath(path), overwrite) as place:
+            _selvedge.build(place, passages, settings, encoder._encoder if encoder else None, report)
+        return cls.open(path, model=encoder or (None if documents is not None else model), device=device, **load)
 
     @classmethod
     def open(
@@ -172,12 +174,10 @@ class Index(Reader):
             "passage_maxlen": passage_maxlen,
             "device": device,
         }
-        encoder = model if isinstance(model, Encoder) else None
-        name = None if encoder or model is None else str(model)
-        load = load_settings(precision, query_maxlen, passage_maxlen)
+        encoder, name = _model(model)
+        load = _load(encoder, precision, query_maxlen, passage_maxlen)
         native = encoder._encoder if encoder else None
-        engine = _selvedge.Engine.open(os.fspath(path), name, native, any_model, load, device)
-        return cls(engine, opened)
+        return cls(_selvedge.Engine.open(os.fspath(path), name, native, any_model, load, device), opened)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.path, self._opened)
@@ -189,7 +189,7 @@ class Index(Reader):
 
     def close(self) -> None:
         """Forget the index; every later call raises IndexClosed."""
-        for batches in self._batches.values():
+        for batches in list(self._batches.values()):
             batches.close()
         super().close()
 
@@ -218,13 +218,15 @@ class Index(Reader):
         """
         if not isinstance(query, str) and getattr(query, "ndim", 0) != 2:
             raise WrongType("asearch answers one query: give a text or an array (Q, D)")
-        if options.get("ids") is not None:
-            options["ids"] = list(options["ids"])
+        import asyncio
+
+        from ._async import Batches, fixed
+
         loop = asyncio.get_running_loop()
         batches = self._batches.get(loop)
         if batches is None:
             batches = self._batches[loop] = Batches(self._answers)
-        return await batches.search(query, {"k": k, **options})
+        return await batches.search(fixed(query), {"k": k, **options})
 
     def _answers(self, queries: list[Any], options: dict[str, Any]) -> list[Results]:
         return list(self.search(queries, progress=False, **options))
@@ -246,6 +248,7 @@ class Index(Reader):
         """Add passages, which are searched from then on. Documents and embeddings are those of :meth:`create`.
 
         Args:
+            ids: Default: numbers, from the number of passages ever added on. Documents without ids have them, too.
             replace: Whether a passage replaces the one that has its id; otherwise such an id raises IdExists.
             merge: Whether small segments are merged afterwards, where that pays.
 
@@ -260,9 +263,23 @@ class Index(Reader):
         with _progress.shown(progress) as report:
             return self._engine.add(passages, replace, memory, merge, report)
 
-    def update(self, documents: Any = None, **options: Any) -> dict[str, Any]:
-        """Add passages, and replace those that have their ids: :meth:`add` with ``replace=True``."""
-        return self.add(documents, **{**options, "replace": True})
+    def update(
+        self,
+        documents: Iterable[Any] | str | os.PathLike[str] | None = None,
+        *,
+        embeddings: Any = None,
+        lens: Any = None,
+        mask: Any = None,
+        ids: Iterable[Any] | None = None,
+        metadata: Iterable[Any] | None = None,
+        memory: int = MEMORY,
+        merge: bool = True,
+        progress: _progress.Progress = None,
+    ) -> dict[str, Any]:
+        """Add passages, and replace those that have their ids: :meth:`add` with ``replace=True``. All need ids."""
+        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
+        with _progress.shown(progress) as report:
+            return self._engine.add(passages, True, memory, merge, report)
 
     def update_folder(
         self,
@@ -275,9 +292,9 @@ class Index(Reader):
         progress: _progress.Progress = None,
     ) -> dict[str, Any]:
         """Bring the index up to date with the folder that it was made from: new, changed and deleted files."""
+        globs = strings("include", include), strings("exclude", exclude)
         with _progress.shown(progress) as report:
-            place = os.fspath(folder)
-            return self._engine.update_folder(place, memory, merge, list(include), list(exclude), report)
+            return self._engine.update_folder(os.fspath(folder), memory, merge, *globs, report)
 
     def delete(
         self, ids: Iterable[Any] | str | int | None = None, *, where: str | None = None, ignore_missing: bool = False
@@ -312,6 +329,8 @@ class Index(Reader):
         Returns:
             "ok", and "files": name, bytes and fault (None if it is sound) of each.
         """
+        if self.closed:
+            raise IndexClosed(f"{self.path}: the index was closed; open it again with Index.open", path=self.path)
         files = [{"file": name, "bytes": size, "fault": fault} for name, size, fault in _selvedge.verify(self.path)]
         return {"ok": all(file["fault"] is None for file in files), "files": files}
 
@@ -332,11 +351,27 @@ class Index(Reader):
             k: Numbers of results to tune for.
             recall: Share of the exact top k.
             where: Condition that searches will have; such settings are not stored.
-            dry_run: Whether nothing is stored.
+            dry_run: Whether nothing is stored. Otherwise searches use the parameters from then on.
         """
-        ks = [k] if isinstance(k, int) else list(k)
+        ks: list[Any] = [k] if is_one(k) else list(k)  # type: ignore[arg-type]
         with _progress.shown(progress) as report:
-            return self._engine.tune(list(queries), ks, recall, where, dry_run, report)
+            return self._engine.tune(queries_of(queries), ks, recall, where, dry_run, report)
+
+
+def _model(model: str | Encoder | None) -> tuple[Encoder | None, str | None]:
+    """Return an encoder, or the name of one."""
+    if model is None or isinstance(model, Encoder):
+        return model, None
+    return None, os.fspath(model)
+
+
+def _load(encoder: Encoder | None, *options: Any) -> dict[str, Any]:
+    """Return options of loading an encoder, if it is still to be loaded."""
+    load = load_settings(*options)
+    for name, value in load.items():
+        if encoder is not None and value is not None:
+            raise InvalidInput(f"{name} goes with the name of a model; give it to the Encoder", name=name, value=value)
+    return load
 
 
 def _passages(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, metadata: Any) -> dict[str, Any]:
@@ -359,27 +394,6 @@ def _passages(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, m
         passages["array"], passages["lens"] = together
     passages["ids"], passages["metadata"] = ids, metadata
     return passages
-
-
-class _place:
-    """Folder in which an index is made: its own, or, to replace one, a new one beside it."""
-
-    def __init__(self, path: str, overwrite: bool) -> None:
-        self._path = path
-        self._replaces = overwrite and os.path.exists(path) and bool(os.listdir(path))
-        self._made = f"{path.rstrip(os.sep)}.new-{os.getpid()}" if self._replaces else path
-        if self._replaces and not _selvedge.is_index(path):
-            raise IndexExists(f"{path}: not an index, so it is not overwritten", path=path)
-
-    def __enter__(self) -> str:
-        return self._made
-
-    def __exit__(self, failed: object, *_: object) -> None:
-        if self._replaces and failed is None:
-            old = f"{self._made}.old"
-            os.rename(self._path, old)
-            os.rename(self._made, self._path)
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _again(path: str, opened: dict[str, Any]) -> Index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
@@ -81,14 +81,13 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Snippet:
-    """Part of a text that a query matched best: its first byte in the text, and whether the text goes on after it."""
+    """Part of a text that a query matched best, and whether the text goes on after it."""
 
     text: str
-    start: int
     is_cut: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Hit:
     """A passage that a query found."""
 
@@ -97,7 +96,7 @@ class Hit:
     text: str | None = None
     metadata: dict[str, Any] | None = None
     snippet: Snippet | None = None
-    explanation: Explanation | None = None
+    explanation: Explanation | None = field(default=None, compare=False)
 
 
 class Results(Sequence[Hit]):
@@ -105,7 +104,7 @@ class Results(Sequence[Hit]):
 
     __slots__ = ("_found",)
 
-    def __init__(self, found: _selvedge.Results) -> None:
+    def __init__(self, found: _selvedge.Results | _Plain) -> None:
         self._found = found
 
     @property
@@ -134,12 +133,20 @@ class Results(Sequence[Hit]):
         return self._found.stages_us
 
     @property
-    def facets(self) -> dict[str, dict[Any, int]]:
+    def facets(self) -> dict[str, list[tuple[Any, int]]]:
         """Values of each requested key with the numbers of the best passages that have them, most first."""
         return {
-            facet["key"]: {count["value"]: count["passages"] for count in facet["counts"]}
+            facet["key"]: [(count["value"], count["passages"]) for count in facet["counts"]]
             for facet in self._found.facets
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Results, (_Plain(self._found),)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Results) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return len(self._found)
@@ -160,7 +167,7 @@ class Results(Sequence[Hit]):
             score,
             text,
             metadata,
-            Snippet(**snippet) if snippet else None,
+            Snippet(snippet["text"], snippet["is_cut"]) if snippet else None,
             Explanation._of(explanation) if explanation else None,
         )
 
@@ -178,6 +185,31 @@ class Results(Sequence[Hit]):
     def to_pandas(self) -> pd.DataFrame:
         """Return a frame of pandas with the columns rank, id, score, text and metadata."""
         return _frame([self])
+
+
+class _Plain:
+    """What the extension found, as plain values, for another process."""
+
+    def __init__(self, found: Any) -> None:
+        self._hits = [found.hit(at) for at in range(len(found))]
+        self.num_scored, self.stages_us, self.facets = found.num_scored, found.stages_us, found.facets
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def hit(self, number: int) -> Any:
+        return self._hits[number]
+
+    def ids(self) -> list[str]:
+        return [hit[0] for hit in self._hits]
+
+    def scores(self) -> np.ndarray:
+        import numpy as np
+
+        return np.array([hit[1] for hit in self._hits], np.float32)
+
+    def texts(self) -> list[str | None]:
+        return [hit[2] for hit in self._hits]
 
 
 class Batch(Sequence[Results]):

@@ -106,7 +106,9 @@ def to_value(value: Any) -> int | float | str:
     raise TypeError(f"{value!r} is neither a number, a text, a date nor None")
 
 
-def to_rows(positions: Sequence[int], metadata: Sequence[dict[str, Any] | None], columns: Iterable[str]) -> list[dict]:
+def to_rows(
+    positions: Sequence[int], metadata: Sequence[dict[str, Any] | None], columns: Iterable[str]
+) -> list[dict[str, Any]]:
     """Returns rows of a table: the position and a value, or ``None``, for every column."""
     names = list(columns)
     return [
