@@ -4,7 +4,9 @@
 
 use crate::errors::invalid;
 use half::f16;
-use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use selvedge::source::Source;
 use selvedge::{Embeddings, Error, Result};
@@ -38,9 +40,10 @@ fn in_place(array: &Bound<'_, PyAny>) -> Option<Rows> {
     Some(Rows { data, dim: array.as_array().ncols() })
 }
 
-/// Whether the rows of an array are one list of aligned numbers.
-fn is_plain<T: numpy::Element>(array: &Bound<'_, PyArray2<T>>) -> bool {
-    array.is_c_contiguous() && array.data().is_aligned()
+/// Whether the rows of an array are one list of aligned numbers. Classes that derive from numpy's mean something else by
+/// them, such as masked arrays.
+fn is_plain<T: Element>(array: &Bound<'_, PyArray2<T>>) -> bool {
+    array.is_exact_instance_of::<PyUntypedArray>() && array.is_c_contiguous() && array.data().is_aligned()
 }
 
 /// Array of the embeddings of all passages, which Python's side has made contiguous.
