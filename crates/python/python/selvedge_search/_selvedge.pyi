@@ -83,7 +83,7 @@ class Engine:
     def eval(
         self,
         ids: list[str],
-        of_ids: list[Any],
+        given: list[Any],
         judgments: list[tuple[str, str, int]] | None,
         qrels: str | None,
         settings: dict[str, Any],
@@ -92,7 +92,7 @@ class Engine:
     ) -> dict[str, Any]: ...
     def tune(
         self,
-        of_ids: list[Any],
+        given: list[Any],
         k: list[int],
         recall: float,
         filter: str | None,
