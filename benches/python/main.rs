@@ -6,7 +6,8 @@
 //!
 //! The index has 2,000 passages of 20 random embeddings of 128 components, and metadata; a query has 32 tokens. Both
 //! return 10 passages: of a fast search without their metadata, and of one by default with it. Rounds alternate, and
-//! medians are of all calls. `SELVEDGE_PYTHON` names an interpreter that has the wheel `selvedge-search`; by default it is `python3`.
+//! medians are of all calls. `SELVEDGE_PYTHON` names an interpreter that has the wheel `selvedge-search`; by default it
+//! is `python3`.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -40,8 +40,8 @@ fn in_place(array: &Bound<'_, PyAny>) -> Option<Rows> {
     Some(Rows { data, dim: array.as_array().ncols() })
 }
 
-/// Whether the rows of an array are one list of aligned numbers. Classes that derive from numpy's mean something else by
-/// them, such as masked arrays.
+/// Whether the rows of an array are one list of aligned numbers. Classes that derive from numpy's, such as masked
+/// arrays, mean something else by them.
 fn is_plain<T: Element>(array: &Bound<'_, PyArray2<T>>) -> bool {
     array.is_exact_instance_of::<PyUntypedArray>() && array.is_c_contiguous() && array.data().is_aligned()
 }

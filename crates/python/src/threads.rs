@@ -57,7 +57,7 @@ pub(crate) fn set_threads(py: Python<'_>, n: isize) -> PyResult<()> {
         .filter(|&n| n <= most)
         .ok_or_else(|| invalid(format!("{n} threads: give a number up to {most}, or 0 for one per core")))?;
     let pool = (std::process::id(), new_pool(n)?);
-    // The threads before end when no work has them; those of a parent are not there.
+    // The threads before end when no work has them. Threads of a parent are not there.
     py.detach(|| {
         let before = POOL.lock().unwrap_or_else(PoisonError::into_inner).replace(pool);
         std::mem::forget(before.filter(|(owner, _)| *owner != std::process::id()));
