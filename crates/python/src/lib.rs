@@ -45,6 +45,7 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(change::verify, module)?)?;
     module.add_function(wrap_pyfunction!(run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(scores::maxsim, module)?)?;
+    module.add_function(wrap_pyfunction!(work::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(work::stop_all, module)?)?;
     module.add_function(wrap_pyfunction!(threads::set_threads, module)?)
 }

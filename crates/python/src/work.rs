@@ -166,7 +166,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::SeqCst);
+        // A child process that was forked during a call counts from 0.
+        let _ = RUNNING.try_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1));
     }
 }
 
@@ -181,6 +182,12 @@ pub(crate) fn stop_all(py: Python<'_>) {
             thread::sleep(TICK / 50);
         }
     });
+}
+
+/// Forgets the calls of other threads, in a child process, which has none of them.
+#[pyfunction]
+pub(crate) fn after_fork() {
+    RUNNING.store(0, Ordering::SeqCst);
 }
 
 /// Runs short work with the interpreter free, on the calling thread.

@@ -274,6 +274,31 @@ def test_an_iterable_may_search_whatever_the_number_of_threads(tmp_path, texts_p
         assert run(program, texts_path, str(number), str(tmp_path / str(number))).stdout == "300\n"
 
 
+def test_a_fork_during_calls_ends_at_once(rows_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    program = """
+        import os, sys, threading, time
+        from selvedge_search import Index
+
+        def texts():
+            time.sleep(60)
+            yield "a text"
+
+        threading.Thread(target=Index.create, args=(sys.argv[1], texts()), daemon=True).start()
+        time.sleep(0.5)
+        child = os.fork()
+        if child == 0:
+            started = time.monotonic()
+            import atexit
+            atexit._run_exitfuncs()
+            os._exit(7 if time.monotonic() - started < 5 else 8)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code)
+    """
+    assert run(program, f"{rows_path}.child").returncode == 7
+
+
 def test_threads_that_outlive_the_program_do_not_abort_it(tmp_path):
     program = """
         import sys, threading, time

@@ -12,9 +12,10 @@ project. ``pip install selvedge-search`` also gives the program ``selvedge``.
 from __future__ import annotations
 
 import atexit
+import os
 
 from . import errors
-from ._selvedge import __version__, set_threads, stop_all
+from ._selvedge import __version__, after_fork, set_threads, stop_all
 from .encoder import Encoder
 from .errors import (
     Cancelled,
@@ -41,6 +42,8 @@ from .results import Batch, Explanation, Hit, Match, MatchedWord, Results, Snipp
 
 # Threads that are at work when the interpreter ends come back before it is gone.
 atexit.register(stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork)
 
 __all__ = [
     "Batch",
