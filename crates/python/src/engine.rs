@@ -237,7 +237,11 @@ impl Engine {
         detached(py, || {
             let Some(set) = snapshot.passages(&options)? else { return Ok(Vec::new()) };
             let mut documents = snapshot.index().documents().reader();
-            set.pids().map(|pid| Ok(documents.id(pid)?)).collect()
+            let found: Vec<String> = set.pids().map(|pid| Ok(documents.id(pid)?)).collect::<selvedge::Result<_>>()?;
+            if found.is_empty() {
+                options.filter.iter().for_each(|filter| warn_of_keys(&snapshot, filter));
+            }
+            Ok(found)
         })
     }
 

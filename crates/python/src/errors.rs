@@ -92,6 +92,16 @@ fn message_of(error: &Error) -> String {
             "{}: the index was made from embeddings: add embeddings, and retrain with compact(retrain=\"stored\")",
             path.display()
         ),
+        Error::NothingJudged { judged, asked, .. } => {
+            format!("no query is judged: the first judged is {judged:?}, the first query {asked:?}")
+        }
+        Error::NoneIndexed { judgments, judged, indexed, .. } => format!(
+            "none of the {judgments} judged passages is in the index: judged are ids such as {judged:?}, the index has \
+             such as {indexed:?}"
+        ),
+        Error::NoEncoder => "the index was made from embeddings and names no model: give embeddings, or open it with \
+                             the encoder that made them, Index.open(path, model=...)"
+            .into(),
         // Not only deletions look for ids.
         Error::UnknownIds { .. } => error.to_string().replace("; nothing is deleted", ""),
         Error::Search(SearchError::DimMismatch { .. }) => format!("{error}: encode with the model that made the index"),

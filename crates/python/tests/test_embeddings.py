@@ -115,6 +115,8 @@ def test_arrays_in_unusual_memory_are_read_as_they_are(rows_path):
     assert maxsim(rows[:5], unaligned, lens=[500]) == pytest.approx(maxsim(rows[:5], [rows]))
     with pytest.raises(errors.WrongType, match="one text"):
         rerank("a query", "one document")
+    with pytest.raises(errors.WrongType, match="one query"):
+        rerank(["a", "b"], ["one document"])
 
 
 NAN = np.full((2, 64), np.nan, np.float32)
@@ -174,8 +176,9 @@ def test_a_query_with_a_fault_says_which(rows_path, query, error, words):
         ({"documents": [5]}, errors.WrongType, "document 0 is a int"),
         ({"documents": {"id": "a", "text": "b"}}, errors.WrongType, "documents is a dict"),
         ({"documents": b"ab"}, errors.WrongType, "documents is a bytes"),
+        ({"documents": ["a"], "split_words": 5}, errors.InvalidInput, "go with a folder"),
         ({"documents": ["a"], "model": Encoder(), "query_maxlen": 7}, errors.InvalidInput, "query_maxlen goes"),
-        ({"documents": ["a"], "include": 5}, errors.WrongType, "include"),
+        ({"documents": "/tmp", "include": 5}, errors.WrongType, "include"),
         ({"documents": [{"id": "a"}]}, errors.InvalidInput, 'no "text"'),
         ({"documents": [("a", 5)]}, errors.WrongType, 'text of document "a"'),
         ({"documents": [{"text": "t", "x": {1: 2}}]}, errors.InvalidInput, "key 1"),

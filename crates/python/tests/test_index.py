@@ -95,6 +95,16 @@ def test_documents_come_in_every_form(tmp_path):
         assert index.get("3")["metadata"] is None
 
 
+def test_passages_that_are_cut_are_noted(tmp_path, caplog):
+    long = "word " * 600
+    with Index.create(tmp_path / "index", [long, "short"]) as index:
+        assert "1 of 2 passages are longer than 512 tokens" in caplog.text
+        assert index.add([long])["truncated"] == 1 and len(caplog.records) == 2
+        assert index.ids("nothing = 1") == [] and 'no passage has the key "nothing"' in caplog.text
+    with pytest.raises(errors.WrongType, match=r"Index\.open"):
+        Index("index")
+
+
 def test_files_and_folders_are_read(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one.txt").write_text("the first file")
@@ -161,8 +171,9 @@ def test_an_index_is_replaced_when_the_new_one_is_complete(tmp_path):
         Index.create(path, failing(), overwrite=True)
     with Index.open(path) as index:
         assert len(index) == 4
+    os.chmod(path, 0o750)
     with Index.create(path, ["another"], overwrite=True) as index:
-        assert len(index) == 1
+        assert len(index) == 1 and os.stat(path).st_mode & 0o777 == 0o750
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -196,6 +207,11 @@ def test_quality_is_measured_and_parameters_are_tuned(texts, tmp_path):
     assert report["ndcg@10"] == 1.0 and report["judged_queries"] == 2
     (tmp_path / "qrels.tsv").write_text("q1\t0\tlogs\t1\nq2\t0\tbees\t2\n")
     assert texts.eval(queries, tmp_path / "qrels.tsv")["ndcg@10"] == 1.0
+    for wrong in ([("q1", "logs", 1)], {"q1": ["logs"]}):
+        with pytest.raises(errors.WrongType, match="qrels has to be"):
+            texts.eval(queries, wrong)
+    with pytest.raises(errors.InvalidInput, match=r'no query is judged.*"q9"'):
+        texts.eval(queries, {"q9": {"logs": 1}})
     tuned = texts.tune(list(queries.values()), k=1, dry_run=True)
     assert tuned["best"][0]["recall"] >= 0.99
 

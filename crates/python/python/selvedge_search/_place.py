@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from typing import Any
 
@@ -29,6 +30,7 @@ class Place:
         # One that is being changed is not replaced.
         _selvedge.check_lock(self._path)
         self._made = tempfile.mkdtemp(prefix=f"{os.path.basename(self._path)}.new-", dir=os.path.dirname(self._path))
+        os.chmod(self._made, stat.S_IMODE(os.stat(self._path).st_mode))
 
     def __enter__(self) -> str:
         return self._made

@@ -121,7 +121,11 @@ class Reader:
             nprobe: Cells that are looked into per query token. Default: as tuned, else by the size of the index.
             ndocs: Candidates that are ranked by their centroids. Default: as for nprobe.
             rescored: Candidates that are scored with their residuals. Default: as for nprobe.
-            where: Condition on metadata, such as ``"year >= 2020 AND lang = 'en'"``.
+            where: Condition on metadata, such as ``"year >= 2020 AND lang = 'en'"``. It has ``=``, ``!=``, ``<``,
+                ``<=``, ``>``, ``>=``, ``IN (1, 2)``, ``BETWEEN 1 AND 2``, ``LIKE 'a%'``, ``IS NULL``, ``IS NOT NULL``,
+                ``AND``, ``OR``, ``NOT`` and parentheses; texts in single quotes (``'it''s'``), keys of other signs in
+                double quotes, keys of nested objects with dots. A list fits if one of its values does. A date is a
+                text such as ``'2024-05-01'``, or with a time and a zone. Values of another type are not compared.
             ids: Passages that may be found; unknown ones are ignored. For several queries, a list of lists gives each
                 its own.
             text: Whether hits carry their text.
@@ -230,11 +234,17 @@ class Reader:
         Args:
             queries: Texts, or embeddings (Q, D), by their ids.
             qrels: Grades by passage, by query: ``{"q1": {"d7": 1}}``; or the path of a file of TREC's or BEIR's.
+            k: Depth of the ranking that is measured, at least 100.
+            exact, nprobe, ndocs, rescored, where, progress: See :meth:`search`.
             dense: Whether a single vector per passage of the same model is measured, too.
 
         Returns:
-            Metrics such as "ndcg@10", "recall_vs_exact@10", "latency_ms"; their names are those of
-            ``selvedge eval --json``.
+            "ndcg@10", "mrr@10", "recall@100" and others; "recall_vs_exact@10", the share of the exact top 10 of
+            uncompressed embeddings that is found (the texts are encoded again for it, which takes as long as a build);
+            "funnel_vs_exhaustive@10", the share that the approximate search keeps; "latency_ms", "queries_per_second".
+
+        Raises:
+            InvalidInput: No query is judged, or the index has no judged passage.
         """
         settings = {
             **dict.fromkeys(("alpha", "first", "ids", "snippet")),
@@ -250,10 +260,12 @@ class Reader:
             raise WrongType(f"queries is a {type(queries).__name__}; give a dictionary of ids and queries")
         ids = [str(id_) for id_ in queries]
         judgments, path = None, None
-        if isinstance(qrels, Mapping):
+        if isinstance(qrels, Mapping) and all(isinstance(of_q, Mapping) for of_q in qrels.values()):
             judgments = [(str(q), str(d), int(grade)) for q, of_q in qrels.items() for d, grade in of_q.items()]
-        else:
+        elif isinstance(qrels, (str, os.PathLike)):
             path = os.fspath(qrels)
+        else:
+            raise WrongType('qrels has to be a path, or grades such as {"q1": {"d7": 1}}')
         with _progress.shown(progress) as report:
             return self._engine.eval(ids, list(queries.values()), judgments, path, settings, dense, report)
 
@@ -288,7 +300,9 @@ def queries_of(query: Any) -> list[Any]:
         return [str(text) if isinstance(text, str) else text for text in query]  # Texts of numpy or pandas.
     if ndim != 3:
         raise InvalidInput(f"the query has {ndim} dimensions; expected (Q, D), or (B, Q, D) for several")
-    if isinstance(query, (str, bytes, Mapping)) or not hasattr(query, "__iter__"):
+    if isinstance(query, str):
+        raise WrongType("one text was given where several queries are expected; give a list")
+    if isinstance(query, (bytes, Mapping)) or not hasattr(query, "__iter__"):
         raise WrongType(f"the query is a {type(query).__name__}; give a text, an array (Q, D), or a list of either")
     return list(query)
 

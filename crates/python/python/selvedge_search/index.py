@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _progress, _selvedge
+from ._passages import load_of, model_of, note_truncated, passages_of
 from ._place import Place
 from ._reader import Reader, count, is_one, queries_of, strings
-from .encoder import Encoder, load_settings
+from .encoder import Encoder
 from .errors import IndexClosed, InvalidInput, WrongType
 from .results import Results
 
@@ -47,7 +48,9 @@ class Index(Reader):
     Indexes are made by :meth:`create` and opened by :meth:`open`.
     """
 
-    def __init__(self, engine: _selvedge.Engine, opened: dict[str, Any]) -> None:
+    def __init__(self, engine: _selvedge.Engine, opened: dict[str, Any] | None = None) -> None:
+        if opened is None:
+            raise WrongType("open an index with Index.open(path), make one with Index.create(path, documents)")
         self._engine = engine
         self._opened = opened
         self._batches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batches] = weakref.WeakKeyDictionary()
@@ -87,10 +90,13 @@ class Index(Reader):
             path: Folder of the index; it must not exist, or be empty.
             documents: The path of a folder of texts, or of a file of JSON lines or TSV; or an iterable of texts, of
                 (id, text), of (id, text, metadata), or of dictionaries with "text" and, if they have them, "id" and
-                "metadata"; their other keys are metadata, too. Documents without an id have their number as id.
+                "metadata"; their other keys are metadata, too. Documents without an id have their number as id; ids are
+                kept as str. Files of a folder that are too long for the model are split: "notes.md#1", "notes.md#2",
+                with the metadata "file" and "line". A document of an iterable is one passage, and cut where the model
+                ends, with a warning.
             embeddings: An iterable of arrays (T, D), one per passage; or one array (N, D) with ``lens``, or (P, T, D)
                 with a ``mask`` if it is padded. Arrays are of numpy, torch, jax or cupy, float32 or float16. An array
-                must not change while it is read.
+                must not change while it is read. Rows are to have about unit norm.
             lens: Number of rows of each passage.
             mask: Rows (P, T) of a padded array that count. They are copied, whatever ``memory`` says.
             ids: Ids of the embeddings' passages. Default: their numbers.
@@ -118,9 +124,11 @@ class Index(Reader):
             InvalidInput, WrongType: An option, a document or an array has a fault.
             ModelError: The model cannot be loaded.
         """
-        encoder, name = _model(model)
-        load = _load(encoder, precision, query_maxlen, passage_maxlen)
-        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
+        encoder, name = model_of(model)
+        load = load_of(encoder, precision, query_maxlen, passage_maxlen)
+        passages = passages_of(documents, embeddings, lens, mask, ids, metadata)
+        if passages["collection"] is None and (split_words is not None or include or exclude):
+            raise InvalidInput("split_words, include and exclude go with a folder; Encoder.split splits texts")
         settings = {
             "model": encoder.model if encoder else name or "shipped",
             "load": load,
@@ -137,7 +145,8 @@ class Index(Reader):
             "device": device,
         }
         with _progress.shown(progress) as report, Place(os.fspath(path), overwrite) as place:
-            _selvedge.build(place, passages, settings, encoder._encoder if encoder else None, report)
+            counts = _selvedge.build(place, passages, settings, encoder._encoder if encoder else None, report)
+        note_truncated(counts, counts["passages"])
         return cls.open(path, model=encoder or (None if documents is not None else model), device=device, **load)
 
     @classmethod
@@ -174,8 +183,8 @@ class Index(Reader):
             "passage_maxlen": passage_maxlen,
             "device": device,
         }
-        encoder, name = _model(model)
-        load = _load(encoder, precision, query_maxlen, passage_maxlen)
+        encoder, name = model_of(model)
+        load = load_of(encoder, precision, query_maxlen, passage_maxlen)
         native = encoder._encoder if encoder else None
         return cls(_selvedge.Engine.open(os.fspath(path), name, native, any_model, load, device), opened)
 
@@ -253,15 +262,19 @@ class Index(Reader):
             merge: Whether small segments are merged afterwards, where that pays.
 
         Returns:
-            Counts such as "added", "deleted", "passages", "generation".
+            Counts: "added", "deleted", "passages", "tokens", "segments", "generation", "truncated" (passages that were
+            cut), and "drift": how badly the added passages fit the codec, about 1 for more of the same kind. Above 1.2
+            ``compact(retrain=True)`` pays.
 
         Raises:
             IdExists: The index has one of the ids; nothing is added.
             IndexLocked: Another writer changes the index.
         """
-        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
+        passages = passages_of(documents, embeddings, lens, mask, ids, metadata)
         with _progress.shown(progress) as report:
-            return self._engine.add(passages, replace, count("memory", memory), merge, report)
+            counts = self._engine.add(passages, replace, count("memory", memory), merge, report)
+        note_truncated(counts, counts["added"])
+        return counts
 
     def update(
         self,
@@ -277,9 +290,18 @@ class Index(Reader):
         progress: _progress.Progress = None,
     ) -> dict[str, Any]:
         """Add passages, and replace those that have their ids: :meth:`add` with ``replace=True``. All need ids."""
-        passages = _passages(documents, embeddings, lens, mask, ids, metadata)
-        with _progress.shown(progress) as report:
-            return self._engine.add(passages, True, count("memory", memory), merge, report)
+        return self.add(
+            documents,
+            embeddings=embeddings,
+            lens=lens,
+            mask=mask,
+            ids=ids,
+            metadata=metadata,
+            replace=True,
+            memory=memory,
+            merge=merge,
+            progress=progress,
+        )
 
     def update_folder(
         self,
@@ -356,44 +378,6 @@ class Index(Reader):
         ks: list[Any] = [k] if is_one(k) else list(k)  # type: ignore[arg-type]
         with _progress.shown(progress) as report:
             return self._engine.tune(queries_of(queries), ks, recall, where, dry_run, report)
-
-
-def _model(model: str | Encoder | None) -> tuple[Encoder | None, str | None]:
-    """Return an encoder, or the name of one."""
-    if model is None or isinstance(model, Encoder):
-        return model, None
-    return None, os.fspath(model)
-
-
-def _load(encoder: Encoder | None, *options: Any) -> dict[str, Any]:
-    """Return options of loading an encoder, if it is still to be loaded."""
-    load = load_settings(*options)
-    for name, value in load.items():
-        if encoder is not None and value is not None:
-            raise InvalidInput(f"{name} goes with the name of a model; give it to the Encoder", name=name, value=value)
-    return load
-
-
-def _passages(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, metadata: Any) -> dict[str, Any]:
-    """Return passages in the form that the extension takes."""
-    passages = dict.fromkeys(("collection", "documents", "embeddings", "array", "lens", "ids", "metadata"))
-    if (documents is None) == (embeddings is None):
-        raise InvalidInput("give either documents or embeddings")
-    if embeddings is None:
-        if any(given is not None for given in (lens, mask, ids, metadata)):
-            raise InvalidInput("lens, mask, ids and metadata go with embeddings; documents have their own")
-        is_path = isinstance(documents, (str, os.PathLike))
-        passages["collection" if is_path else "documents"] = os.fspath(documents) if is_path else documents
-        return passages
-    from ._arrays import flat
-
-    together = flat(embeddings, lens, mask)
-    if together is None:
-        passages["embeddings"] = embeddings
-    else:
-        passages["array"], passages["lens"] = together
-    passages["ids"], passages["metadata"] = ids, metadata
-    return passages
 
 
 def _again(path: str, opened: dict[str, Any]) -> Index:

@@ -10,6 +10,7 @@ from . import _selvedge
 from ._reader import count
 from .encoder import Encoder
 from .errors import InvalidInput, WrongType
+from .results import Hit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ def rerank(
 
     Args:
         query: A text, or embeddings (Q, D).
-        documents: Texts if the query is one, else arrays (T, D).
+        documents: Texts, or hits of a search with their texts, if the query is a text, else arrays (T, D).
         model: The encoder of texts.
         k: Most documents to return. Default: all.
         ids: Ids of the documents, which are returned with them.
@@ -81,17 +82,19 @@ def rerank(
     if isinstance(documents, (str, bytes)):
         raise WrongType("documents is one text; give a list of them")
     documents = list(documents)
+    texts: list[Any] = [document.text if isinstance(document, Hit) else document for document in documents]
     ids = None if ids is None else list(ids)
     if ids is not None and len(ids) != len(documents):
         raise InvalidInput(f"ids has {len(ids)} entries for {len(documents)} documents")
     k = None if k is None else count("k", k)
     if isinstance(query, str):
-        for number, document in enumerate(documents):
-            if not isinstance(document, str):
-                found = type(document).__name__
-                raise WrongType(f"document {number} is a {found}, not a str as the query is")
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise WrongType(f"document {number} is a {type(text).__name__}, not a str as the query is")
         encoder = _loaded(model)
-        scores = maxsim(encoder.encode_queries(query), encoder.encode_passages(documents, progress=False))
+        scores = maxsim(encoder.encode_queries(query), encoder.encode_passages(texts, progress=False))
+    elif isinstance(query, (list, tuple)):
+        raise WrongType("rerank takes one query: a text, or an array (Q, D)")
     else:
         scores = maxsim(query, documents)
     order = sorted(range(len(documents)), key=lambda at: (-scores[at], at))[:k]

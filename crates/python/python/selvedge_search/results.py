@@ -89,7 +89,7 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Hit:
-    """A passage that a query found."""
+    """A passage that a query found. ``text`` and ``metadata`` are None where it has none, or none was requested."""
 
     id: str
     score: float

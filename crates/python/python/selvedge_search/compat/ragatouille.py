@@ -25,7 +25,7 @@ from selvedge_search.compat._ragatouille_documents import (
     numbered,
     process,
 )
-from selvedge_search.errors import IndexNotFound, InvalidInput, ModelError
+from selvedge_search.errors import IndexNotFound, InvalidInput, ModelError, WrongType
 
 if TYPE_CHECKING:
     from langchain_core.documents.compressor import BaseDocumentCompressor
@@ -109,6 +109,8 @@ class RAGPretrainedModel:
         `bsize` and `use_faiss` are not used. Raises `ValueError` for lists of different lengths and ids that are
         empty or occur twice.
         """
+        if isinstance(collection, str):
+            raise WrongType("collection is one text; give a list of them")
         encoder = self._encoder(passage_maxlen=max_document_length)
         if index_name is None:
             index_name = f"{Path(self._model).name if Path(self._model).is_absolute() else self._model}new_index"
