@@ -84,13 +84,18 @@ def test_closed_streams_are_no_files(animals: Path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+def interruptible() -> None:
+    """Have a child process interrupted by SIGINT, which is ignored where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def long_index(folder: Path) -> subprocess.Popen[bytes]:
     """Start an index that takes long, and wait until it has read its documents."""
     words = "about the weather of one day and another in the city of plenty " * 4
     (folder / "c.tsv").write_text("".join(f"{n}\tdocument number {n} {words}\n" for n in range(1000)))
     (folder / "out").mkdir()
     command = [PROGRAM, "index", "c.tsv", "out/i", "--threads", "1", "--save-embeddings", "out/vectors"]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, preexec_fn=interruptible)
     end = time.monotonic() + 120
     while not (folder / "out" / "vectors").exists():
         assert process.poll() is None and time.monotonic() < end, "nothing was created"
@@ -108,7 +113,8 @@ def test_ctrl_c_ends_a_build_and_removes_its_files(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_search(animals: Path) -> None:
     # It waits for queries from a pipe that stays open.
     command = [PROGRAM, "search", "animals.index", "--queries", "-", "-vv"]
-    process = subprocess.Popen(command, cwd=animals, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=animals, text=True, preexec_fn=interruptible, **pipes)
     assert process.stdin and process.stderr
     said = ""
     while "index opened" not in said:

@@ -168,7 +168,12 @@ def test_an_interruption_stops_long_work_and_leaves_nothing(tmp_path, work):
     """
     path = str(tmp_path / "index")
     command = [sys.executable, "-c", textwrap.dedent(program), path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+
+    def interruptible() -> None:
+        # SIGINT is ignored where the tests run in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=interruptible) as process:
         assert process.stdout.readline() == "begins\n"
         time.sleep(2)
         process.send_signal(signal.SIGINT)
