@@ -63,6 +63,8 @@ const LEAST_HELD_OUT: usize = 1000;
 /// Number of sampled embeddings per centroid below which they are too near to their own centroids to tell how far other
 /// embeddings are: the rule of [`plan::num_centroids`] is there at 4,096 embeddings.
 const FEW_PER_CENTROID: usize = 4;
+/// Largest number of embeddings whose second nearest centroids are looked for: eight for each of 32 weights.
+const MOST_SECOND: usize = 256;
 
 /// Trains a codec on `sample (N, D) f32`. The sample is consumed: it is shuffled, scaled and rotated in place.
 ///
@@ -181,7 +183,7 @@ fn fit<B: Backend>(
     };
     let mut stats = stats_of(backend, &codec, rows, &real, &codes)?;
     if is_few {
-        let rows = &rows[..rows.len().min(LEAST_HELD_OUT * dim)];
+        let rows = &rows[..rows.len().min(MOST_SECOND * dim)];
         stats.extend(stats_of(backend, &codec, rows, &real, &second_nearest(dim, rows, &real, &codes))?);
     }
     let entries = 1 << options.weight_bits;
