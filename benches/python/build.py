@@ -33,6 +33,23 @@ def passage(number: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def rss() -> int:
+    """Return the largest resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+before = rss()
+shutil.rmtree(folder / "generator.index", ignore_errors=True)
+started = time.perf_counter()
+Index.create(
+    folder / "generator.index",
+    embeddings=(passage(number) for number in range(passages)),
+    memory=BUDGET,
+    progress=False,
+).close()
+print(f"a generator of {passages} passages, memory={BUDGET >> 20} MiB: {time.perf_counter() - started:.1f} s,")
+print(f"  {rss() - before} MiB of resident memory above the {before} MiB before")
+
 rows_path, lens_path = folder / "docs.npy", folder / "lens.npy"
 if not rows_path.exists():
     rows = np.lib.format.open_memmap(rows_path, "w+", np.float16, (passages * TOKENS, DIM))
@@ -58,23 +75,6 @@ def by_python(rows: np.ndarray, lens: np.ndarray) -> float:
     Index.create(folder / "python.index", embeddings=rows, lens=lens, progress=False).close()
     return time.perf_counter() - started
 
-
-def rss() -> int:
-    """Return the largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-
-
-before = rss()
-shutil.rmtree(folder / "generator.index", ignore_errors=True)
-started = time.perf_counter()
-Index.create(
-    folder / "generator.index",
-    embeddings=(passage(number) for number in range(passages)),
-    memory=BUDGET,
-    progress=False,
-).close()
-print(f"a generator of {passages} passages, memory={BUDGET >> 20} MiB: {time.perf_counter() - started:.1f} s,")
-print(f"  {rss() - before} MiB of resident memory above the {before} MiB before")
 
 rows, lens = np.load(rows_path), np.load(lens_path)
 times = [(by_program(), by_python(rows, lens)) for _ in range(ROUNDS)]

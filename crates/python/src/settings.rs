@@ -8,7 +8,6 @@ use pyo3::types::PyDict;
 use selvedge::{
     BuildOptions, CodecKind, Device, Language, LoadOptions, Model, OpenOptions, Precision, collection::ReadOptions,
 };
-use std::path::PathBuf;
 
 /// Reads options from a dictionary; an error names the one that has another type.
 pub(crate) fn read<'py, T: FromPyObjectOwned<'py>>(options: &Bound<'py, PyDict>) -> PyResult<T> {
@@ -91,7 +90,7 @@ impl BuildSettings {
             language: language.map_err(|error| invalid(error.to_string()))?,
             seed: self.seed,
             read: read_options(self.split_words, &self.include, &self.exclude),
-            save_embeddings: None::<PathBuf>,
+            save_embeddings: None,
         })
     }
 }
