@@ -6,8 +6,9 @@
 //!
 //! The index has 2,000 passages of 20 random embeddings of 128 components, and metadata; a query has 32 tokens. Both
 //! return 10 passages: of a fast search without their metadata, and of one by default with it. Rounds alternate, and
-//! medians are of all calls. `SELVEDGE_PYTHON` names an interpreter that has the wheel `selvedge-search`; by default it
-//! is `python3`.
+//! medians are of all calls. A call's own cost is its time less the engine's, `stages_us` and `output_us`: the two
+//! programs are compiled differently, and the engine may be faster in one of them. `SELVEDGE_PYTHON` names an
+//! interpreter that has the wheel `selvedge-search`; by default it is `python3`.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +35,20 @@ fn rows(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
+}
+
+/// Times of calls in microseconds: of the whole calls, and without the engine's.
+#[derive(Default)]
+struct Calls {
+    whole: Vec<f64>,
+    own: Vec<f64>,
+}
+
+impl Calls {
+    fn add(&mut self, whole: &[f64], own: &[f64]) {
+        self.whole.extend(whole);
+        self.own.extend(own);
+    }
 }
 
 fn main() {
@@ -74,24 +89,27 @@ fn main() {
     };
 
     for (name, options) in [("fast", fast), ("default", by_default)] {
-        let (mut from_rust, mut from_python) = (Vec::new(), Vec::new());
+        let (mut from_rust, mut from_python) = (Calls::default(), Calls::default());
         for round in 0..ROUNDS {
-            let mut times = Vec::new();
+            let mut times = Calls::default();
             for query in &queries {
                 let started = Instant::now();
                 let found = engine.search_embeddings(query, &options).unwrap();
-                times.push(started.elapsed().as_secs_f64() * 1e6);
+                let whole = started.elapsed().as_secs_f64() * 1e6;
+                times.add(&[whole], &[whole - found.stages_us.total() - found.output_us]);
                 assert_eq!(found.hits.len(), 10);
             }
             let of_python = answer(name);
             // The first round warms both up.
             if round > 0 {
-                from_rust.extend(times);
-                from_python.extend(of_python);
+                from_rust.add(&times.whole, &times.own);
+                from_python.add(&of_python[..QUERIES], &of_python[QUERIES..]);
             }
         }
-        let (rust, python) = (median(&mut from_rust), median(&mut from_python));
-        println!("{name:<8} from Rust {rust:7.1} us, from Python {python:7.1} us: {:+.1} us", python - rust);
+        for (language, calls) in [("Rust", &mut from_rust), ("Python", &mut from_python)] {
+            let (whole, own) = (median(&mut calls.whole), median(&mut calls.own));
+            println!("{name:<8} from {language:<6} {whole:7.1} us, of which {own:5.1} are the call's own");
+        }
     }
     let mut ratios: Vec<f64> = (0..5).map(|_| answer("threads")).map(|rates| rates[1] / rates[0]).collect();
     println!("8 threads of Python answer {:.2} times as many queries per second as one", median(&mut ratios));

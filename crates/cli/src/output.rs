@@ -27,6 +27,7 @@ pub(crate) fn search_json(out: &mut impl Write, query_id: &str, answer: &SearchO
         "results": answer.hits,
         "latency_us": stages.total(),
         "stages_us": stages,
+        "output_us": answer.output_us,
         "num_scored": answer.num_scored,
     });
     if !answer.facets.is_empty() {

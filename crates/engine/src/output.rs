@@ -7,6 +7,7 @@ use crate::{Engine, Result, SearchOptions, Snapshot};
 use selvedge_index::Document;
 use selvedge_lexical::matches;
 use selvedge_search::{Ranking, StageTimes};
+use std::time::Instant;
 
 /// A passage found for a query.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -49,8 +50,11 @@ pub struct SearchOutput {
     pub hits: Vec<Hit>,
     /// Number of passages whose residuals were read.
     pub num_scored: usize,
-    /// Time of each stage in microseconds, without query encoding.
+    /// Time of each stage in microseconds, without query encoding and [`output_us`](Self::output_us).
     pub stages_us: StageTimes,
+    /// Time in microseconds in which the ranking became hits: ids, texts and metadata were read, snippets and
+    /// explanations made.
+    pub output_us: f64,
     /// Values of [`SearchOptions::facets`] among the best passages, in the order of the options.
     pub facets: Vec<Facet>,
 }
@@ -69,11 +73,13 @@ impl Engine {
         ranking: Ranking,
         options: &SearchOptions,
     ) -> Result<SearchOutput> {
+        let started = Instant::now();
         let pids: Vec<u32> = ranking.hits.iter().map(|hit| hit.pid).take(options.depth()).collect();
         let facets = facet::count(snapshot, &options.facets, &pids)?;
         let hit = |found| self.hit(snapshot, query, found, options);
         let hits = ranking.hits.iter().take(options.k).map(hit).collect::<Result<_>>()?;
-        Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us, facets })
+        let output_us = started.elapsed().as_secs_f64() * 1e6;
+        Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us, output_us, facets })
     }
 
     fn hit(

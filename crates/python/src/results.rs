@@ -45,6 +45,12 @@ impl Results {
         Ok(pythonize(py, &self.0.stages_us)?)
     }
 
+    /// Time of reading ids, texts and metadata, and of making snippets and explanations, in microseconds.
+    #[getter]
+    fn output_us(&self) -> f64 {
+        self.0.output_us
+    }
+
     #[getter]
     fn num_scored(&self) -> usize {
         self.0.num_scored

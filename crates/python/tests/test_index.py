@@ -20,7 +20,7 @@ def test_a_search_finds_the_passage_with_its_text_and_metadata(texts):
     assert results[0].text == TEXTS[2][1] and results[0].metadata == TEXTS[2][2]
     assert results[0].snippet.text in TEXTS[2][1] and len(results[0].snippet.text) <= 30
     assert len(results) == 2 and results[-1].id == results.ids[1] and len(results[0:5]) == 2
-    assert results.num_scored > 0 and results.stages_us["score"] > 0
+    assert results.num_scored > 0 and results.stages_us["score"] > 0 and results.output_us > 0
     bare = texts.search("logs", text=False, metadata=False)[0]
     assert bare.text is None and bare.metadata is None and bare.explanation is None
 

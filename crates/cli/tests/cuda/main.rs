@@ -28,7 +28,7 @@ fn collection() -> Collection {
 fn lines(printed: &str) -> Vec<Value> {
     let line = |line| {
         let mut object: Value = serde_json::from_str(line).unwrap();
-        for name in ["latency_us", "stages_us", "latency_ms", "queries_per_second", "backend"] {
+        for name in ["latency_us", "stages_us", "output_us", "latency_ms", "queries_per_second", "backend"] {
             object.as_object_mut().unwrap().remove(name);
         }
         object

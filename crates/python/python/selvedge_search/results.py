@@ -129,8 +129,13 @@ class Results(Sequence[Hit]):
 
     @property
     def stages_us(self) -> dict[str, float]:
-        """Time of each stage in microseconds, without the encoding of the query."""
+        """Time of each stage in microseconds, without the encoding of the query and ``output_us``."""
         return self._found.stages_us
+
+    @property
+    def output_us(self) -> float:
+        """Time of reading ids, texts and metadata, and of making snippets and explanations, in microseconds."""
+        return self._found.output_us
 
     @property
     def facets(self) -> dict[str, list[tuple[Any, int]]]:
@@ -192,7 +197,8 @@ class _Plain:
 
     def __init__(self, found: Any) -> None:
         self._hits = [found.hit(at) for at in range(len(found))]
-        self.num_scored, self.stages_us, self.facets = found.num_scored, found.stages_us, found.facets
+        self.num_scored, self.facets = found.num_scored, found.facets
+        self.stages_us, self.output_us = found.stages_us, found.output_us
 
     def __len__(self) -> int:
         return len(self._hits)
