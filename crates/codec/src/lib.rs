@@ -111,8 +111,8 @@ pub trait Progress: Sync {
     /// reported.
     fn report(&self, step: Step);
 
-    /// Returns whether the operation should stop. It is called after each report. A cancelled operation returns the
-    /// error `Cancelled` of its crate and removes the files that it has written.
+    /// Returns whether the operation should stop. It is called after each report and while texts are encoded. A
+    /// cancelled operation returns the error `Cancelled` of its crate and removes the files that it has written.
     fn is_cancelled(&self) -> bool {
         false
     }

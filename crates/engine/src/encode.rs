@@ -70,7 +70,7 @@ pub fn encode(
         saver: None,
         stage: Stage::new(progress, "encode", "texts", None),
         ids: Vec::new(),
-        block: TextBlock::default(),
+        block: TextBlock::to_encode(),
         tokens: 0,
         truncated: 0,
     };
@@ -118,16 +118,12 @@ impl Blocks<'_> {
             Some(saver) => saver,
             None => Saver::create(self.out, self.kind, self.encoder.dim(), self.is_f32)?,
         };
-        let texts = self.block.texts();
-        let embeddings = match self.kind {
-            TextKind::Query => self.encoder.encode_queries(texts)?,
-            TextKind::Passage => self.encoder.encode_passages(texts)?,
-        };
+        let texts = self.block.texts().len() as u64;
+        let embeddings = self.block.encode(self.encoder, self.kind)?;
         saver.push(&embeddings)?;
         self.truncated += embeddings.num_truncated;
         self.tokens += embeddings.num_embeddings() as u64;
-        self.stage.add(texts.len() as u64)?;
-        self.block.clear();
+        self.stage.add(texts)?;
         Ok(saver)
     }
 

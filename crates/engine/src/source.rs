@@ -1,14 +1,20 @@
 //! Sources of a collection's embeddings: text through an encoder, or arrays.
 
 use crate::npy::{NpyFloats, read_lens};
+use crate::progress::Progress;
 use crate::{Error, Result};
-use selvedge_encoder::{Embeddings, Encoder, pool};
+use selvedge_encoder::{Embeddings, Encoder, TextKind, pool};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes of text that are encoded at a time. The tokenizer needs about a hundred times as much memory.
 const TEXT_BYTES: usize = 1 << 20;
 /// Maximum number of texts that are encoded at a time: it limits the memory of the embeddings.
 const BLOCK_TEXTS: usize = 1024;
+/// Number of texts that are encoded first; it changes with the time that they take.
+const FIRST_TEXTS: usize = 128;
+/// Time that a block of texts should take at most: nothing can be cancelled in between.
+const BLOCK_TIME: Duration = Duration::from_secs(1);
 
 /// Embeddings of a collection's passages, by pid.
 pub trait Source: Send {
@@ -35,14 +41,26 @@ pub trait Source: Send {
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings>;
 }
 
-/// Texts that are encoded together: about 1 MiB or one longer text, and at most 1,024 texts.
-#[derive(Default)]
+/// Texts that are encoded together: about 1 MiB or one longer text, and at most 1,024 texts. When they are encoded, the
+/// number for the next block is set by the time that it took.
 pub(crate) struct TextBlock {
     texts: Vec<String>,
     bytes: usize,
+    most_texts: usize,
+}
+
+impl Default for TextBlock {
+    fn default() -> Self {
+        Self { texts: Vec::new(), bytes: 0, most_texts: BLOCK_TEXTS }
+    }
 }
 
 impl TextBlock {
+    /// Block of texts for [`encode`](Self::encode).
+    pub(crate) fn to_encode() -> Self {
+        Self { most_texts: FIRST_TEXTS, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, text: String) {
         self.bytes += text.len();
         self.texts.push(text);
@@ -50,7 +68,7 @@ impl TextBlock {
 
     /// Whether the block is to be encoded before another text is pushed.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= TEXT_BYTES || self.texts.len() >= BLOCK_TEXTS
+        self.bytes >= TEXT_BYTES || self.texts.len() >= self.most_texts
     }
 
     pub(crate) fn texts(&self) -> &[String] {
@@ -61,6 +79,24 @@ impl TextBlock {
         self.texts.clear();
         self.bytes = 0;
     }
+
+    /// Encodes the texts and empties the block. An embedding does not depend on the texts beside its own, so the size
+    /// of a block changes no result.
+    pub(crate) fn encode(&mut self, encoder: &Encoder, kind: TextKind) -> Result<Embeddings> {
+        let started = Instant::now();
+        let embeddings = match kind {
+            TextKind::Query => encoder.encode_queries(&self.texts)?,
+            TextKind::Passage => encoder.encode_passages(&self.texts)?,
+        };
+        let took = started.elapsed();
+        if took > BLOCK_TIME {
+            self.most_texts = (self.most_texts / 2).max(1);
+        } else if self.is_full() && took < BLOCK_TIME / 4 {
+            self.most_texts = (self.most_texts * 2).min(BLOCK_TEXTS);
+        }
+        self.clear();
+        Ok(embeddings)
+    }
 }
 
 /// Source that encodes text on demand.
@@ -68,13 +104,16 @@ pub struct TextSource<'a, F> {
     encoder: &'a Encoder,
     num_passages: usize,
     text: F,
+    progress: &'a dyn Progress,
+    block: TextBlock,
     num_truncated: usize,
 }
 
 impl<'a, F: FnMut(u32) -> Result<String>> TextSource<'a, F> {
-    /// Creates a source of `num_passages` passages; `text` returns the text of a pid.
-    pub fn new(encoder: &'a Encoder, num_passages: usize, text: F) -> Self {
-        Self { encoder, num_passages, text, num_truncated: 0 }
+    /// Creates a source of `num_passages` passages; `text` returns the text of a pid. `progress` may cancel the
+    /// encoding; steps are reported by the caller.
+    pub fn new(encoder: &'a Encoder, num_passages: usize, text: F, progress: &'a dyn Progress) -> Self {
+        Self { encoder, num_passages, text, progress, block: TextBlock::to_encode(), num_truncated: 0 }
     }
 
     /// Number of fetched passages that were cut at the encoder's maximum length.
@@ -102,12 +141,14 @@ impl<F: FnMut(u32) -> Result<String> + Send> Source for TextSource<'_, F> {
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
         let mut out = Embeddings { dim: self.dim(), ..Embeddings::default() };
-        let mut block = TextBlock::default();
+        self.block.clear();
         for (at, &pid) in pids.iter().enumerate() {
-            block.push((self.text)(pid)?);
-            if block.is_full() || at + 1 == pids.len() {
-                append(&mut out, self.encoder.encode_passages(block.texts())?);
-                block.clear();
+            self.block.push((self.text)(pid)?);
+            if self.block.is_full() || at + 1 == pids.len() {
+                if self.progress.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                append(&mut out, self.block.encode(self.encoder, TextKind::Passage)?);
             }
         }
         self.num_truncated += out.num_truncated;
@@ -274,6 +315,7 @@ impl Source for ArraySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Passages of 6 tokens whose components are the pid; records the most passages fetched at once.
     struct Counted {
@@ -316,5 +358,35 @@ mod tests {
         assert_eq!(got, expected.unwrap());
         assert_eq!(counted.most_at_once, 7);
         assert!(Pooled::new(&mut counted, 3).fetch(&[]).unwrap().lens.is_empty());
+    }
+
+    /// Stops at the second check.
+    #[derive(Default)]
+    struct Stops(AtomicUsize);
+
+    impl Progress for Stops {
+        fn report(&self, _: crate::progress::Step) {}
+
+        fn is_cancelled(&self) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed) > 0
+        }
+    }
+
+    #[test]
+    fn encoding_is_cancelled_between_blocks() {
+        let (encoder, stops, read) = (
+            Encoder::load("shipped", &selvedge_encoder::LoadOptions::default()).unwrap(),
+            Stops::default(),
+            AtomicUsize::new(0),
+        );
+        let text = |pid| {
+            read.fetch_add(1, Ordering::Relaxed);
+            Ok(format!("passage {pid}"))
+        };
+        let mut source = TextSource::new(&encoder, 5000, text, &stops);
+        let pids: Vec<u32> = (0..5000).collect();
+        assert!(matches!(source.fetch(&pids), Err(Error::Cancelled)));
+        let read_of = |blocks: usize| blocks * FIRST_TEXTS;
+        assert!((read_of(2)..=read_of(3)).contains(&read.load(Ordering::Relaxed)));
     }
 }

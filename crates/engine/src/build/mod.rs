@@ -238,7 +238,7 @@ fn from_written(
         return Err(Error::NoDocuments);
     }
     let mut reader = documents.reader();
-    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
+    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?), progress);
     let info = Some(encoder_info(encoder));
     let report = compressed(path, writer, &mut source, Some(&documents), info, options, progress)?;
     Ok(BuildReport {

@@ -183,7 +183,7 @@ pub(super) fn add_texts(
         return Err(Error::NoDocuments);
     }
     let mut reader = documents.reader();
-    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?));
+    let mut source = TextSource::new(encoder, documents.len(), |pid| Ok(reader.text(pid)?), progress);
     let mut committed = append(writer, engine, &mut source, options, progress)?;
     committed.report.truncated = source.num_truncated();
     committed.report.passage_maxlen = encoder.text_rules().passage.max_len;

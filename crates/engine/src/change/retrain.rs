@@ -52,7 +52,7 @@ pub(super) fn retrain(path: &Path, options: &CompactOptions, progress: &dyn Prog
             check_texts(index, &encoder, &alive)?;
             let mut documents = index.documents().reader();
             let text = |number: u32| Ok(documents.text(alive[number as usize])?);
-            let mut source = TextSource::new(&encoder, alive.len(), text);
+            let mut source = TextSource::new(&encoder, alive.len(), text, progress);
             let mut source = Pooled::new(&mut source, before.build.pool.unwrap_or(1).max(1));
             run(&mut writer, &mut source)?
         }

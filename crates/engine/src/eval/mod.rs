@@ -266,7 +266,7 @@ fn exact_f32(
     }
     let mut documents = index.documents().reader();
     let text = |pid| Ok(documents.text(pid)?);
-    let mut source = TextSource::new(engine.encoder()?, index.num_pids() as usize, text);
+    let mut source = TextSource::new(engine.encoder()?, index.num_pids() as usize, text, progress);
     let mut source = Pooled::new(&mut source, index.manifest().build.pool.unwrap_or(1).max(1));
     truth::exact(&backend, &mut source, &queries.embeddings, pids, k, progress)
 }
