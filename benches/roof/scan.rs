@@ -1,0 +1,54 @@
+//! Exhaustive search: one query, and batches.
+
+use super::Result;
+use super::clock::median_ms;
+use super::data::{Collection, Sizes};
+use super::support::data::DIM;
+use selvedge_backend::{Cuda, Embeddings, Plan, Route};
+use serde_json::json;
+
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Queries of a call
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    batches: Vec<usize>,
+    /// Hits
+    #[arg(long, default_value_t = 10)]
+    k: usize,
+    /// Calls whose median is taken
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+}
+
+pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
+    let collection = Collection::new(&options.sizes);
+    let loaded = collection.load(cuda)?;
+    let tokens = collection.passages.num_tokens();
+    let plan = Plan { k: options.k, route: Route::Everything };
+    for &batch in &options.batches {
+        let queries: Vec<Vec<f32>> = (0..batch).map(|number| collection.query(number)).collect();
+        let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query)).collect();
+        let ms = median_ms(options.rounds, || Ok(loaded.index.search(&queries, &plan, None)?))?;
+        let products = (options.sizes.query_tokens * tokens * DIM * batch) as f64;
+        let line = json!({
+            "what": "scan",
+            "passages": options.sizes.passages,
+            "tokens": tokens,
+            "centroids": options.sizes.centroids,
+            "nbits": options.sizes.nbits,
+            "query_tokens": options.sizes.query_tokens,
+            "k": options.k,
+            "batch": batch,
+            "ms": ms,
+            "ms_per_query": ms / batch as f64,
+            "queries_per_second": batch as f64 / ms * 1e3,
+            "tera_products_per_second": products / ms / 1e9,
+            "gigabytes_per_second_if_read_once": collection.bytes() as f64 / ms / 1e6,
+            "device_bytes": selvedge_backend::Backend::device_bytes(cuda),
+        });
+        println!("{line}");
+    }
+    Ok(())
+}

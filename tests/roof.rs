@@ -1,0 +1,36 @@
+//! `benches/roof` on the emulated GPU, or on a real one: each of its measurements runs at a small size.
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::missing_errors_doc)]
+
+#[path = "emulator/compiler.rs"]
+mod compiler;
+#[path = "../benches/roof/main.rs"]
+mod roof;
+
+use clap::Parser;
+use selvedge_backend::Cuda;
+use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+
+fn cuda() -> Option<Cuda> {
+    Cuda::new(0).ok().or_else(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (driver, nvrtc) = compiler::emulator(folder.path())?;
+        let driver = Driver::from_file(&driver).expect("the emulated driver loads");
+        let nvrtc = Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads");
+        Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+    })
+}
+
+#[test]
+fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
+    let Some(cuda) = cuda() else { return };
+    let sizes = "--passages 60 --tokens 5 --centroids 64 --query-tokens 3";
+    for words in [
+        format!("scan {sizes} --batches 1,3 --k 4 --rounds 1"),
+        format!("equal {sizes} --queries 3 --k 50"),
+        format!("query {sizes} --k 5 --candidates 9 --rounds 1"),
+        "build --rows 40 --centroids 64 --rounds 1".to_owned(),
+    ] {
+        let options = roof::Options::parse_from(std::iter::once("roof").chain(words.split(' ')));
+        roof::measure(&cuda, &options).unwrap_or_else(|error| panic!("{words}: {error}"));
+    }
+}
