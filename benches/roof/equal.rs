@@ -1,4 +1,4 @@
-//! The same hits as on the CPU.
+//! Compares hits with the CPU's.
 
 use super::Result;
 use super::data::{Collection, Sizes};
