@@ -71,12 +71,21 @@ class _Parameter:
         self.kinds = [KINDS[part] for part in parts] if all(part in KINDS for part in parts) else []
         self.is_text, self.is_path = "str" in parts, "os.PathLike[str]" in parts
         self.is_number = bool(self.kinds) and "int" in parts
+        # Values of these types are most arguments, and are accepted at once.
+        self.plain = {of for part, of in (("None", type(None)), ("bool", bool), ("float", float)) if part in parts}
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value is one of the usual ones; others have to be checked."""
+        kind = type(value)
+        if kind is int:
+            return self.is_number and 0 <= value <= MOST
+        return (kind is str and self.is_text and value.isascii()) or kind in self.plain
 
     def check(self, value: Any) -> None:
-        if isinstance(value, str):
-            if self.is_text and not value.isascii():
-                check_text(self.name, value, self.is_path)
-        elif self.is_number and _is_int(value) and not 0 <= value.__index__() <= MOST:
+        """Refuse a value that the annotation does not allow."""
+        if isinstance(value, str) and self.is_text:
+            check_text(self.name, value, self.is_path)
+        if self.is_number and _is_int(value) and not 0 <= value.__index__() <= MOST:
             raise InvalidInput(f"{self.name} is {value}: expected 0 to 2**63 - 1", name=self.name, value=value)
         if self.kinds and not any(fits(value) for fits, _ in self.kinds):
             expected = [name for _, name in self.kinds if name != "None"]
@@ -104,15 +113,15 @@ def _checked(function: Any) -> Any:
         return function
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     parameters = {name: _Parameter(name, function.__annotations__.get(name, "Any")) for name in names}
-    positional = [parameters[name] for name in names[: code.co_argcount]]
+    parameters = {name: parameter for name, parameter in parameters.items() if parameter.kinds or parameter.is_text}
+    find = parameters.get
 
     @wraps(function)
     def call(*given: Any, **named: Any) -> Any:
-        for parameter, value in zip(positional, given):
-            parameter.check(value)
-        for name, value in named.items():
-            if name in parameters:
-                parameters[name].check(value)
+        for name, value in (*zip(names, given), *named.items()) if given else named.items():
+            parameter = find(name)
+            if parameter is not None and not parameter.accepts(value):
+                parameter.check(value)
         return function(*given, **named)
 
     return call
@@ -136,6 +145,8 @@ def strings(name: str, values: Iterable[str]) -> list[str]:
 
 def condition(where: Any) -> str:
     """Return a condition on metadata, with its values in it."""
+    if type(where) is str and where.isascii():
+        return where
     text, *values = where if isinstance(where, tuple) else (where,)
     if not isinstance(text, str) or len(values) > 1 or not all(isinstance(of, (list, tuple)) for of in values):
         raise WrongType(
