@@ -230,6 +230,8 @@ def test_two_writers_exclude_each_other(tmp_path):
         with pytest.raises(errors.IndexLocked) as caught:
             second.delete("cats")
         assert caught.value.pid == os.getpid() and caught.value.path == str(path)
+        with pytest.raises(errors.IndexLocked):
+            second.tune(["cats"], k=1)
         yield "two"
 
     assert first.add(slow())["added"] == 2
