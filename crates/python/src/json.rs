@@ -80,24 +80,7 @@ fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
         return number.map(Value::Number).ok_or_else(reason);
     }
     if let Ok(object) = value.cast::<PyDict>() {
-        let mut map = Map::new();
-        // A copy, since a value's methods may change the dictionary.
-        for item in object.items() {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            if !key.is_instance_of::<PyString>() {
-                return Err(invalid(format!("the key {key} is a {}, not a str", type_name(&key))));
-            }
-            let key = text(&key)?;
-            let at = Place { parent: Some(place), key: &key, depth: place.depth + 1 };
-            let is_inner = value.is_instance_of::<PyDict>();
-            // The innermost dictionary names the place.
-            let value = json(&value, &at).map_err(|error| match is_inner {
-                true => error,
-                false => named(value.py(), error, || at.to_string()),
-            })?;
-            map.insert(key, value);
-        }
-        return Ok(Value::Object(map));
+        return object_of(object, place);
     }
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
         let at = Place { parent: place.parent, key: place.key, depth: place.depth + 1 };
@@ -106,19 +89,40 @@ fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
     if value.hasattr("isoformat")? {
         return date(value).map(Value::String);
     }
-    // Types of numpy's times are lists of numbers otherwise.
-    if type_name(value) == "datetime64" {
-        let moment = value.call_method1("astype", ("datetime64[us]",))?.call_method0("item")?;
-        return match moment.is_none() {
-            true => Err(not_a_time()),
-            false => json(&moment, place),
-        };
+    let of_numpy = value.getattr("dtype").and_then(|dtype| dtype.getattr("kind")?.extract::<String>());
+    let listed = match of_numpy.as_deref() {
+        // Nanoseconds would become numbers.
+        Ok("M") => value.call_method1("astype", ("datetime64[us]",))?.call_method0("tolist")?,
+        Ok("m") => return Err(invalid("a duration is no value of JSON")),
+        _ if value.hasattr("tolist")? => value.call_method0("tolist")?,
+        _ => return Err(invalid(format!("a {} is no value of JSON", type_name(value)))),
+    };
+    if listed.is_none() {
+        return Err(not_a_time());
     }
-    if value.hasattr("tolist")? {
-        let at = Place { parent: place.parent, key: place.key, depth: place.depth + 1 };
-        return json(&value.call_method0("tolist")?, &at);
+    json(&listed, &Place { parent: place.parent, key: place.key, depth: place.depth + 1 })
+}
+
+/// Converts a dictionary. An error of a value names the keys on its way.
+fn object_of(object: &Bound<'_, PyDict>, place: &Place<'_>) -> PyResult<Value> {
+    let mut map = Map::new();
+    // A copy, since a value's methods may change the dictionary.
+    for item in object.items() {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+        if !key.is_instance_of::<PyString>() {
+            return Err(invalid(format!("the key {key} is a {}, not a str", type_name(&key))));
+        }
+        let key = text(&key)?;
+        let at = Place { parent: Some(place), key: &key, depth: place.depth + 1 };
+        let is_inner = value.is_instance_of::<PyDict>();
+        // The innermost dictionary names the place.
+        let value = json(&value, &at).map_err(|error| match is_inner {
+            true => error,
+            false => named(value.py(), error, || at.to_string()),
+        })?;
+        map.insert(key, value);
     }
-    Err(invalid(format!("a {} is no value of JSON", type_name(value))))
+    Ok(Value::Object(map))
 }
 
 /// Error of the value that numpy and pandas have in place of a missing time.

@@ -118,6 +118,7 @@ def test_dates_of_metadata_are_dates(tmp_path):
         "aware": TIME.replace(tzinfo=east),
         "numpy": np.datetime64("2024-05-01T12:30:00.5", "ns"),
         "days": np.datetime64("2024-05-01"),
+        "several": np.array(["2024-05-01", "2024-05-02"], "datetime64[ns]"),
         "hour": dt.time(12, 30),
         "nested": {"list": [DAY, np.float32(0.5)], "array": np.array([1, 2])},
     }
@@ -128,11 +129,12 @@ def test_dates_of_metadata_are_dates(tmp_path):
             "aware": "2024-05-01T12:30:00+02:00",
             "numpy": "2024-05-01T12:30:00.500000Z",
             "days": "2024-05-01T00:00:00Z",
+            "several": ["2024-05-01T00:00:00Z", "2024-05-02T00:00:00Z"],
             "hour": "12:30:00",
             "nested": {"list": ["2024-05-01", 0.5], "array": [1, 2]},
         }
         kinds = {column["key"]: column["kind"] for column in index.info()["columns"]}
-        assert [kinds[key] for key in ("day", "naive", "aware", "numpy", "days")] == ["date"] * 5
+        assert [kinds[key] for key in ("day", "naive", "aware", "numpy", "days", "several")] == ["date"] * 6
         assert kinds["hour"] == "text"
         for where in [
             ("day = ?", [DAY]),
@@ -157,6 +159,8 @@ def test_values_that_metadata_cannot_hold_are_refused_by_passage_and_key(tmp_pat
         (TIME.replace(tzinfo=odd_zone), "no date of RFC 3339"),
         ([1, [float("nan")]], "nan"),
         (dt.timedelta(1), "timedelta"),
+        (np.timedelta64(1, "ns"), "duration"),
+        (np.array([object()]), "an? object"),
     ]:
         with pytest.raises(errors.InvalidInput, match=rf'^metadata of "p7": a\.b: .*{words}') as caught:
             Index.create(tmp_path / "index", [("p7", "text", {"n": 1, "a": {"b": value}})])
