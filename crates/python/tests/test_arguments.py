@@ -12,6 +12,7 @@ from conftest import TEXTS, unit_rows
 import selvedge_search
 from selvedge_search import Encoder, Index, Snapshot, errors, maxsim, rerank, set_threads
 from selvedge_search._arguments import KINDS
+from selvedge_search.compat import _filters
 
 #: Parameters whose types are checked where they are used.
 OTHERS = {
@@ -142,6 +143,9 @@ def test_dates_of_metadata_are_dates(tmp_path):
             ("aware = ?", [dt.datetime(2024, 5, 1, 10, 30, tzinfo=dt.timezone.utc)]),
             ("numpy > ? AND days <= ?", [TIME, DAY]),
             "naive >= '2024-05-01'",
+            _filters.compare("naive", "=", TIME),
+            _filters.compare("aware", "=", TIME.replace(tzinfo=east)),
+            _filters.compare("day", "=", DAY),
         ]:
             assert index.ids(where) == ["a"], where
         assert index.ids(("naive < ?", [TIME])) == []
