@@ -12,7 +12,7 @@ queries = list(np.load(sys.argv[2]))
 
 
 OPTIONS = {
-    "fast": {"nprobe": 4, "ndocs": 64, "rescored": 16, "text": False, "metadata": False},
+    "fast": {"nprobe": 4, "ndocs": 64, "num_rescored": 16, "text": False, "metadata": False},
     "default": {},
 }
 

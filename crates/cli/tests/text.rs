@@ -55,8 +55,12 @@ fn every_kind_of_collection_for_every_family() {
             assert_eq!(hit["text"], TEXTS[1].1);
             assert!(found[0].iter().all(|r| r["id"] != "empty"), "an empty passage never matches");
             assert!(found[1].is_empty(), "an empty query returns nothing");
-            let metadata = &hit["metadata"];
-            assert_eq!(metadata.is_null(), collection != "c.jsonl", "{metadata}");
+            let metadata = match collection {
+                "c.jsonl" => serde_json::json!({"n": 1}),
+                "folder" => serde_json::json!({"file": "deep/b", "line": 1}),
+                _ => serde_json::Value::Null,
+            };
+            assert_eq!(hit["metadata"], metadata);
         }
     }
     let ids: Vec<String> = results(&c.ok("search plain_bert-f on --json -k 50"))[0]

@@ -20,10 +20,11 @@ pub struct Hit {
     /// Score that passages were ranked by ([`SearchOptions::rank_by`]), higher is better. MaxSim is the sum over query
     /// tokens of the largest inner product with a passage token.
     pub score: f32,
-    /// Text of the passage, if [`SearchOptions::text`] is set and the index stores texts.
+    /// Text of the passage, if [`SearchOptions::text`] is set and the index stores one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Part of the text that the query matched best, if [`SearchOptions::snippet`] is set and the index stores texts.
+    /// Part of the text that the query matched best, if [`SearchOptions::snippet`] is set and the index
+    /// stores a text of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<Snippet>,
     /// Metadata of the passage, if [`SearchOptions::metadata`] is set and the passage has some.
@@ -91,9 +92,7 @@ impl Engine {
     ) -> Result<Hit> {
         let &selvedge_search::Hit { pid, score, .. } = found;
         let index = snapshot.index();
-        // An index made from embeddings has ids only.
-        let has_text = index.manifest().encoder.is_some();
-        let wants_text = has_text && (options.text || options.snippet.is_some());
+        let wants_text = options.text || options.snippet.is_some();
         let wants_explanation = options.explain && !query.embeddings.is_empty();
         let explain = || self.explain(snapshot, query.embeddings, query.text, pid);
         let explanation = wants_explanation.then(explain).transpose()?.map(Box::new);
@@ -101,6 +100,8 @@ impl Engine {
             return Ok(Hit { pid, id: index.id(pid)?, score, text: None, snippet: None, metadata: None, explanation });
         }
         let Document { id, text, metadata } = index.document(pid)?;
+        // Embeddings may come without texts, which are stored as empty ones.
+        let has_text = index.manifest().encoder.is_some() || !text.is_empty();
         let snippet =
             options.snippet.filter(|_| has_text).map(|chars| self.snippet(snapshot, query, pid, &text, chars));
         Ok(Hit {

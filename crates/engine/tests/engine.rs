@@ -166,11 +166,20 @@ fn documents_with_embeddings_are_indexed_from_memory() {
     let best = |at: usize| engine.search_embeddings(&[row(at), row(at + 1)].concat(), &options).unwrap().hits.remove(0);
     assert_eq!((best(3).id.as_str(), best(3).metadata), ("3", Some(serde_json::json!({"n": 3}))));
     // Replaced by another of its id, and a new one without a token.
-    let more = [document(3, row(9)), document(99, Vec::new())];
+    let mut more = [document(3, row(9)), document(99, Vec::new())];
+    more[0].document.text = "a text beside its embeddings".to_owned();
     let replace = AddOptions { replace: true, ..AddOptions::default() };
     let report = engine.add(Additions::Embedded(Box::new(more.into_iter().map(Ok))), &replace, &()).unwrap();
     assert_eq!((report.added, report.deleted, report.passages), (2, 1, 21));
     assert_ne!(best(3).id, "3");
+    // Its text is shown, cut where the part of a search is to be short; other passages have none.
+    let options = SearchOptions { k: 30, text: true, snippet: Some(6), ..SearchOptions::default() };
+    for hit in engine.search_embeddings(&row(9), &options).unwrap().hits {
+        let (text, snippet) = (hit.text.as_deref(), hit.snippet.as_ref().map(|snippet| snippet.text.as_str()));
+        let expected =
+            if hit.id == "3" { (Some("a text beside its embeddings"), Some("a text")) } else { (None, None) };
+        assert_eq!((text, snippet), expected, "{}", hit.id);
+    }
 }
 
 /// Source of 24 passages of two embeddings, both of which are the axis of the passage.

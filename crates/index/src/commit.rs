@@ -30,3 +30,11 @@ pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>)
 pub fn check_writable(path: &Path) -> Result<()> {
     Staging::open(Arc::new(Directory::new(path)), true).map(drop)
 }
+
+/// Checks the same without waiting for another writer.
+///
+/// # Errors
+/// As [`write_search`], and [`Error::Locked`](crate::Error::Locked) where another writer holds the lock.
+pub fn check_unlocked(path: &Path) -> Result<()> {
+    Staging::open(Arc::new(Directory::new(path)), false).map(drop)
+}

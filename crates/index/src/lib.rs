@@ -75,7 +75,7 @@ mod words;
 mod writer;
 
 pub use columns::{ColumnInfo, Columns, Value, ValueKind, ValueType};
-pub use commit::{check_writable, write_search};
+pub use commit::{check_unlocked, check_writable, write_search};
 pub use compact::Policy;
 pub use deleted::Deleted;
 pub use documents::{Document, DocumentIter, Documents, DocumentsReader};

@@ -228,7 +228,7 @@ pub(crate) fn is_index(py: Python<'_>, path: PathBuf) -> bool {
 /// Checks that no writer changes the index at a path. One that cannot be opened has none.
 #[pyfunction]
 pub(crate) fn check_lock(py: Python<'_>, path: PathBuf) -> PyResult<()> {
-    match py.detach(|| selvedge_index::Writer::open(&path)) {
+    match py.detach(|| selvedge_index::check_unlocked(&path)) {
         Err(error @ selvedge::IndexError::Locked { .. }) => Err(to_py(error.into())),
         _ => Ok(()),
     }

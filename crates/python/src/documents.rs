@@ -2,7 +2,7 @@
 
 use crate::arrays::rows_of;
 use crate::errors::{invalid, wrong_type};
-use crate::json::{metadata, text, type_name};
+use crate::json::{metadata, named, text, type_name};
 use crate::work::Feed;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple};
@@ -57,7 +57,8 @@ impl Feed for Texts {
 /// Converts the document of a number.
 fn document(item: &Bound<'_, PyAny>, number: usize, numbering: Numbering) -> PyResult<Document> {
     if item.is_instance_of::<PyString>() {
-        return Ok(Document { id: numbering.id(number)?, text: text(item)?, metadata: None });
+        let body = text(item).map_err(|error| named(item.py(), error, || format!("document {number}")))?;
+        return Ok(Document { id: numbering.id(number)?, text: body, metadata: None });
     }
     if item.is_instance_of::<PyTuple>() || item.is_instance_of::<PyList>() {
         let parts: Vec<Bound<'_, PyAny>> = item.try_iter()?.collect::<PyResult<_>>()?;
@@ -98,7 +99,7 @@ fn document(item: &Bound<'_, PyAny>, number: usize, numbering: Numbering) -> PyR
 /// Text of a document.
 fn body_of(body: &Bound<'_, PyAny>, id: &str) -> PyResult<String> {
     match body.is_instance_of::<PyString>() {
-        true => text(body),
+        true => text(body).map_err(|error| named(body.py(), error, || format!("the text of document {id:?}"))),
         false => Err(wrong_type(format!("the text of document {id:?} is a {}, not a str", type_name(body)))),
     }
 }
@@ -127,28 +128,32 @@ pub(crate) fn ids_of(ids: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     Python::attach(|py| ids.bind(py).clone().map(|id| id_of(&id?)).collect())
 }
 
-/// Ids and metadata of passages that come as embeddings.
+/// Ids, texts and metadata of passages that come as embeddings.
 pub(crate) struct Labels {
     ids: Option<Py<PyIterator>>,
+    texts: Option<Py<PyIterator>>,
     metadata: Option<Py<PyIterator>>,
     numbering: Numbering,
     read: usize,
 }
 
 impl Labels {
-    pub(crate) fn new(
-        ids: Option<&Bound<'_, PyAny>>,
-        metadata: Option<&Bound<'_, PyAny>>,
-        numbering: Numbering,
-    ) -> PyResult<Self> {
-        let ids = ids.map(|ids| iterator(ids, "ids", "an iterable of str or int")).transpose()?;
-        let metadata = metadata.map(|all| iterator(all, "metadata", "an iterable of dictionaries")).transpose()?;
-        Ok(Self { ids, metadata, numbering, read: 0 })
+    /// Reads iterables of ids, texts and metadata, as far as they are given.
+    pub(crate) fn new(given: [&Option<Bound<'_, PyAny>>; 3], numbering: Numbering) -> PyResult<Self> {
+        let of =
+            |number: usize, name, expected| given[number].as_ref().map(|all| iterator(all, name, expected)).transpose();
+        Ok(Self {
+            ids: of(0, "ids", "an iterable of str or int")?,
+            texts: of(1, "texts", "an iterable of str")?,
+            metadata: of(2, "metadata", "an iterable of dictionaries")?,
+            numbering,
+            read: 0,
+        })
     }
 
-    /// Whether passages have neither.
+    /// Whether passages have none of them.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ids.is_none() && self.metadata.is_none()
+        self.ids.is_none() && self.texts.is_none() && self.metadata.is_none()
     }
 
     /// Reads the labels of the next passage.
@@ -162,14 +167,16 @@ impl Labels {
             item.map(Some).ok_or_else(missing)
         };
         let id = next(&self.ids, "ids")?.map_or_else(|| self.numbering.id(number), |id| id_of(&id))?;
+        let body = next(&self.texts, "texts")?.filter(|body| !body.is_none());
+        let text = body.map_or(Ok(String::new()), |body| body_of(&body, &id))?;
         let about = next(&self.metadata, "metadata")?;
         let about = about.map_or(Ok(None), |about| metadata(&about, &id))?;
-        Ok(Document { id, text: String::new(), metadata: about })
+        Ok(Document { id, text, metadata: about })
     }
 
     /// Checks that nothing is left.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        for (items, what) in [(&self.ids, "ids"), (&self.metadata, "metadata")] {
+        for (items, what) in [(&self.ids, "ids"), (&self.texts, "texts"), (&self.metadata, "metadata")] {
             let Some(items) = items else { continue };
             if items.bind(py).clone().next().transpose()?.is_some() {
                 return Err(invalid(format!("{what} has more than {} entries, one per passage", self.read)));

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::{Document, HitQuery, RankBy, SearchOptions, SearchOutput, Snapshot};
+use selvedge_index::Columns;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -192,9 +193,10 @@ impl Engine {
             let index = snapshot.index();
             pids(&snapshot, &ids)?.into_iter().map(|pid| Ok(index.document(pid)?)).collect::<selvedge::Result<Vec<_>>>()
         })?;
+        // Embeddings may come without texts.
         let has_text = snapshot.index().encoder().is_some();
         let document = |Document { id, text, metadata }: Document| {
-            let text = has_text.then_some(text);
+            let text = Some(text).filter(|text| has_text || !text.is_empty());
             Ok(pythonize(py, &serde_json::json!({ "id": id, "text": text, "metadata": metadata }))?)
         };
         documents.into_iter().map(document).collect()
@@ -288,9 +290,13 @@ impl Engine {
 
 /// Warns of the keys of a filter that no passage has: it may be misspelt.
 fn warn_of_keys(snapshot: &Snapshot, filter: &selvedge::Filter) {
-    let Ok(columns) = snapshot.index().columns() else { return };
+    let segments = || snapshot.index().segments().iter().map(|segment| segment.columns.as_ref());
+    if segments().any(|columns| columns.is_none()) {
+        return;
+    }
     for (key, _) in filter.keys() {
-        if !columns.iter().any(|column| column.key == key) {
+        // The directories of the segments alone: the values of all columns are not read.
+        if !segments().flatten().flat_map(Columns::infos).any(|column| column.key == key) {
             tracing::warn!("no passage has the key {key:?} of the filter");
         }
     }

@@ -21,6 +21,7 @@ pub(crate) struct Input<'py> {
     array: Option<AllRows<'py>>,
     lens: Option<PyReadonlyArray1<'py, i64>>,
     ids: Option<Bound<'py, PyAny>>,
+    texts: Option<Bound<'py, PyAny>>,
     metadata: Option<Bound<'py, PyAny>>,
 }
 
@@ -69,7 +70,7 @@ impl Input<'_> {
             let texts = Texts::new(&documents, numbering)?;
             return work::run(py, progress, texts, |progress, items| take.documents(items, progress));
         }
-        let labels = Labels::new(self.ids.as_ref(), self.metadata.as_ref(), numbering)?;
+        let labels = Labels::new([&self.ids, &self.texts, &self.metadata], numbering)?;
         if let Some(embeddings) = self.embeddings {
             let embedded = Embedded::new(py, &embeddings, labels)?;
             let dim = embedded.dim();

@@ -1,15 +1,33 @@
 //! Python's values as JSON, for metadata.
 
 use crate::errors::{invalid, wrong_type};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
+use std::fmt;
 
 /// Deepest nesting of a value, as of the index's own JSON.
 const MAX_DEPTH: usize = 100;
 
-/// Converts metadata: a dictionary of JSON's values. Dates become text (`isoformat()`), scalars of arrays numbers
-/// (`item()`).
+/// Place of a value: the keys on its way.
+struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    key: &'a str,
+    depth: usize,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent.filter(|parent| parent.depth > 0) {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.key)
+    }
+}
+
+/// Converts metadata: a dictionary of JSON's values. Dates become text of RFC 3339, which the index knows as dates, and
+/// arrays lists or numbers (`tolist()`).
 pub(crate) fn metadata(value: &Bound<'_, PyAny>, id: &str) -> PyResult<Option<Value>> {
     if value.is_none() {
         return Ok(None);
@@ -18,16 +36,29 @@ pub(crate) fn metadata(value: &Bound<'_, PyAny>, id: &str) -> PyResult<Option<Va
         let found = type_name(value);
         return Err(wrong_type(format!("metadata of {id:?} is a {found}; give a dictionary, or None")));
     }
-    let of_id = |error: PyErr| match error.is_instance_of::<pyo3::exceptions::PyException>(value.py()) {
-        true => invalid(format!("metadata of {id:?}: {}", error.value(value.py()))),
-        false => error,
-    };
-    let value = json(value, 0).map_err(of_id)?;
+    let about = || format!("metadata of {id:?}");
+    let value = json(value, &ROOT).map_err(|error| named(value.py(), error, about))?;
     Ok(Some(value).filter(|value| value.as_object().is_some_and(|object| !object.is_empty())))
 }
 
-fn json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
-    if depth > MAX_DEPTH {
+/// Converts a value of a filter.
+pub(crate) fn value(value: &Bound<'_, PyAny>, number: usize) -> PyResult<Value> {
+    json(value, &ROOT).map_err(|error| named(value.py(), error, || format!("value {number} of where")))
+}
+
+/// Place of the outermost value.
+const ROOT: Place<'_> = Place { parent: None, key: "", depth: 0 };
+
+/// Error of a value, with its place before it. An interruption stays one.
+pub(crate) fn named(py: Python<'_>, error: PyErr, place: impl Fn() -> String) -> PyErr {
+    match error.is_instance_of::<PyException>(py) {
+        true => invalid(format!("{}: {}", place(), error.value(py))),
+        false => error,
+    }
+}
+
+fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
+    if place.depth > MAX_DEPTH {
         return Err(invalid(format!("nested more than {MAX_DEPTH} deep")));
     }
     if value.is_none() {
@@ -45,29 +76,77 @@ fn json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     }
     if value.is_instance_of::<PyFloat>() {
         let number = Number::from_f64(value.extract()?);
-        return number.map(Value::Number).ok_or_else(|| invalid(format!("{value} is no number of JSON")));
+        let reason = || invalid(format!("{value} is no number of JSON; give None where there is no value"));
+        return number.map(Value::Number).ok_or_else(reason);
     }
     if let Ok(object) = value.cast::<PyDict>() {
-        let mut map = Map::new();
-        // A copy, since a value's methods may change the dictionary.
-        for item in object.items() {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            if !key.is_instance_of::<PyString>() {
-                return Err(invalid(format!("the key {key} is a {}, not a str", type_name(&key))));
-            }
-            map.insert(text(&key)?, json(&value, depth + 1)?);
-        }
-        return Ok(Value::Object(map));
+        return object_of(object, place);
     }
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        return value.try_iter()?.map(|item| json(&item?, depth + 1)).collect();
+        let at = Place { parent: place.parent, key: place.key, depth: place.depth + 1 };
+        return value.try_iter()?.map(|item| json(&item?, &at)).collect();
     }
-    for method in ["isoformat", "item"] {
-        if value.hasattr(method)? {
-            return json(&value.call_method0(method)?, depth + 1);
+    if value.hasattr("isoformat")? {
+        return date(value).map(Value::String);
+    }
+    let of_numpy = value.getattr("dtype").and_then(|dtype| dtype.getattr("kind")?.extract::<String>());
+    let listed = match of_numpy.as_deref() {
+        // Nanoseconds would become numbers.
+        Ok("M") => value.call_method1("astype", ("datetime64[us]",))?.call_method0("tolist")?,
+        Ok("m") => return Err(invalid("a duration is no value of JSON")),
+        _ if value.hasattr("tolist")? => value.call_method0("tolist")?,
+        _ => return Err(invalid(format!("a {} is no value of JSON", type_name(value)))),
+    };
+    if listed.is_none() {
+        return Err(not_a_time());
+    }
+    json(&listed, &Place { parent: place.parent, key: place.key, depth: place.depth + 1 })
+}
+
+/// Converts a dictionary. An error of a value names the keys on its way.
+fn object_of(object: &Bound<'_, PyDict>, place: &Place<'_>) -> PyResult<Value> {
+    let mut map = Map::new();
+    // A copy, since a value's methods may change the dictionary.
+    for item in object.items() {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+        if !key.is_instance_of::<PyString>() {
+            return Err(invalid(format!("the key {key} is a {}, not a str", type_name(&key))));
         }
+        let key = text(&key)?;
+        let at = Place { parent: Some(place), key: &key, depth: place.depth + 1 };
+        let is_inner = value.is_instance_of::<PyDict>();
+        // The innermost dictionary names the place.
+        let value = json(&value, &at).map_err(|error| match is_inner {
+            true => error,
+            false => named(value.py(), error, || at.to_string()),
+        })?;
+        map.insert(key, value);
     }
-    Err(invalid(format!("a {} is no value of JSON", type_name(value))))
+    Ok(Value::Object(map))
+}
+
+/// Error of the value that numpy and pandas have in place of a missing time.
+fn not_a_time() -> PyErr {
+    invalid("NaT is no date; give None where there is no value")
+}
+
+/// Text of a date or a time by RFC 3339. A time without a zone is one of UTC, as a date is in the index; a time of day
+/// stays a text.
+fn date(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let mut iso = text(&value.call_method0("isoformat")?)?;
+    if iso == "NaT" {
+        return Err(not_a_time());
+    }
+    if !value.hasattr("year")? {
+        return Ok(iso);
+    }
+    if value.hasattr("utcoffset")? && value.call_method0("utcoffset")?.is_none() {
+        iso.push('Z');
+    }
+    match selvedge_index::Value::from(iso.as_str()) {
+        selvedge_index::Value::Date(_) => Ok(iso),
+        _ => Err(invalid(format!("{iso} is no date of RFC 3339"))),
+    }
 }
 
 /// Text of a `str`, which may hold surrogates that are no text.

@@ -11,6 +11,7 @@ mod documents;
 mod encoder;
 mod engine;
 mod errors;
+mod filter;
 mod gpu;
 mod input;
 mod json;
@@ -24,6 +25,7 @@ mod threads;
 mod work;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::ffi::OsString;
 
 /// Runs the program `selvedge` with these arguments, the first of which is its name; returns its exit code.
@@ -43,9 +45,24 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(change::check_lock, module)?)?;
     module.add_function(wrap_pyfunction!(change::is_index, module)?)?;
     module.add_function(wrap_pyfunction!(change::verify, module)?)?;
+    module.add_function(wrap_pyfunction!(filter::filled, module)?)?;
     module.add_function(wrap_pyfunction!(run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(scores::maxsim, module)?)?;
     module.add_function(wrap_pyfunction!(work::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(work::stop_all, module)?)?;
-    module.add_function(wrap_pyfunction!(threads::set_threads, module)?)
+    module.add_function(wrap_pyfunction!(threads::set_threads, module)?)?;
+    register(module)
+}
+
+/// Has the interpreter call this module at its end, when threads that are at work come back before it is gone, and in
+/// processes that are forked.
+fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    py.import("atexit")?.call_method1("register", (module.getattr("stop_all")?,))?;
+    if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
+        let hooks = PyDict::new(py);
+        hooks.set_item("after_in_child", module.getattr("after_fork")?)?;
+        register.call((), Some(&hooks))?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use crate::work::{self, Nothing};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::pythonize;
+use selvedge::eval::Compared;
 use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
 use std::path::PathBuf;
 
@@ -36,12 +37,19 @@ impl Engine {
         qrels: Option<PathBuf>,
         settings: &Bound<'py, PyDict>,
         dense: bool,
+        compare: Vec<String>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
         let given = Queries::checked(&engine.snapshot(), &given)?;
-        let settings: SearchSettings<'_> = settings::read(settings)?;
-        let options = EvalOptions { search: settings.options()?, dense, ..EvalOptions::default() };
+        let mut settings: SearchSettings<'_> = settings::read(settings)?;
+        let compare: Vec<_> = compare.iter().map(|name| compared(name)).collect::<PyResult<_>>()?;
+        if settings.alpha.is_some() && !compare.contains(&Compared::Hybrid) {
+            return Err(invalid("alpha goes with compare=[\"hybrid\"]"));
+        }
+        let fusion = settings.fusion();
+        settings.alpha = None;
+        let options = EvalOptions { search: settings.options()?, dense, compare, fusion, ..EvalOptions::default() };
         let judgment = |(query, passage, grade)| Judgment { query, passage, grade };
         let collected: Option<Qrels> = judgments.map(|all| all.into_iter().map(judgment).collect());
         let report = work::run(py, &progress, Nothing, |progress, _| {
@@ -81,7 +89,7 @@ impl Engine {
             let report = engine.tune(&queries(&engine, ids, given)?, &options, progress)?;
             if is_stored {
                 // A writer is an error, as for other changes, rather than waited for.
-                drop(selvedge_index::Writer::open(engine.snapshot().index().path())?);
+                selvedge_index::check_unlocked(engine.snapshot().index().path())?;
                 engine.store_tuned(&report.best)?;
                 engine.refresh()?;
             }
@@ -93,4 +101,18 @@ impl Engine {
         });
         Ok(pythonize(py, &report)?)
     }
+}
+
+/// Ranking by its name.
+fn compared(name: &str) -> PyResult<Compared> {
+    Ok(match name {
+        "dense" => Compared::Dense,
+        "lexical" => Compared::Lexical,
+        "maxsim" => Compared::MaxSim,
+        "hybrid" => Compared::Hybrid,
+        other => {
+            let expected = "\"dense\", \"lexical\", \"maxsim\" or \"hybrid\"";
+            return Err(invalid(format!("compare has {other:?}; expected {expected}")));
+        }
+    })
 }

@@ -3,7 +3,7 @@
 use crate::arrays::rows_of;
 use crate::documents::ids_of;
 use crate::errors::{invalid, to_py, wrong_type};
-use crate::json::{text, type_name};
+use crate::json::{named, text, type_name};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use selvedge::{Filter, Fusion, RankBy, SearchError, SearchOptions, Snapshot};
@@ -23,7 +23,7 @@ impl Queries {
         let number_of = |number: usize| if queries.len() > 1 { format!("query {number}") } else { "the query".into() };
         if first.is_instance_of::<PyString>() {
             let of = |(number, query): (usize, &Bound<'_, PyAny>)| match query.is_instance_of::<PyString>() {
-                true => text(query),
+                true => text(query).map_err(|error| named(query.py(), error, || number_of(number))),
                 false => {
                     Err(wrong_type(format!("{} is a {}, not a str as the first", number_of(number), type_name(query))))
                 }
@@ -74,12 +74,12 @@ pub(crate) fn check_dim(snapshot: &Snapshot, found: usize) -> PyResult<()> {
 pub(crate) struct SearchSettings<'py> {
     k: usize,
     rank_by: String,
-    alpha: Option<f32>,
+    pub(crate) alpha: Option<f32>,
     first: Option<usize>,
     exact: bool,
     nprobe: Option<usize>,
     ndocs: Option<usize>,
-    rescored: Option<usize>,
+    num_rescored: Option<usize>,
     #[pyo3(item("where"))]
     filter: Option<String>,
     ids: Option<Bound<'py, PyAny>>,
@@ -99,6 +99,11 @@ impl SearchSettings<'_> {
         self.rank_by != "lexical"
     }
 
+    /// Fusion of a hybrid ranking.
+    pub(crate) fn fusion(&self) -> Fusion {
+        self.alpha.map_or(Fusion::ReciprocalRank, Fusion::Weighted)
+    }
+
     pub(crate) fn options(&self) -> PyResult<SearchOptions> {
         for (name, is_given, of) in
             [("alpha", self.alpha.is_some(), "hybrid"), ("first", self.first.is_some(), "lexical-first")]
@@ -110,11 +115,10 @@ impl SearchSettings<'_> {
         if self.first == Some(0) {
             return Err(invalid("first is 0: expected at least 1"));
         }
-        let fusion = self.alpha.map_or(Fusion::ReciprocalRank, Fusion::Weighted);
         let rank_by = match self.rank_by.as_str() {
             "maxsim" => RankBy::MaxSim,
             "lexical" => RankBy::Lexical,
-            "hybrid" => RankBy::Hybrid(fusion),
+            "hybrid" => RankBy::Hybrid(self.fusion()),
             "lexical-first" => RankBy::LexicalFirst(self.first.unwrap_or(LEXICAL_FIRST)),
             other => {
                 let expected = "\"maxsim\", \"lexical\", \"hybrid\" or \"lexical-first\"";
@@ -130,7 +134,7 @@ impl SearchSettings<'_> {
             exact: self.exact,
             nprobe: self.nprobe,
             ndocs: self.ndocs,
-            num_rescored: self.rescored,
+            num_rescored: self.num_rescored,
             filter: filter.map(Arc::new),
             ids: ids.map(Into::into),
             facets: self.facets.clone(),

@@ -3,7 +3,8 @@
 //! They are rayon's global ones, until a number of threads is set, or the process forks: a child has none of its
 //! parent's threads, and work that waited for them would never end.
 
-use crate::errors::invalid;
+use crate::errors::{invalid, wrong_type};
+use crate::json::type_name;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -50,11 +51,12 @@ fn pool() -> PyResult<Option<Arc<ThreadPool>>> {
 
 /// Sets the number of threads of this process; 0 means one per core.
 #[pyfunction]
-pub(crate) fn set_threads(py: Python<'_>, n: isize) -> PyResult<()> {
+pub(crate) fn set_threads(py: Python<'_>, n: &Bound<'_, PyAny>) -> PyResult<()> {
     let most = 64.max(8 * std::thread::available_parallelism().map_or(1, usize::from));
-    let n = usize::try_from(n)
-        .ok()
-        .filter(|&n| n <= most)
+    if !n.hasattr("__index__")? {
+        return Err(wrong_type(format!("n is a {}; give an int", type_name(n))));
+    }
+    let n = (n.extract::<usize>().ok().filter(|&n| n <= most))
         .ok_or_else(|| invalid(format!("{n} threads: give a number up to {most}, or 0 for one per core")))?;
     let pool = (std::process::id(), new_pool(n)?);
     // The threads before end when no work has them. Threads of a parent are not there.

@@ -149,6 +149,9 @@ pub(crate) fn run<F: Feed, R: Send>(
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 /// Whether the interpreter ends: no call may begin.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
+/// Whether this process was forked during a call. It has inherited the locks that the call held, and no thread that
+/// unlocks them: no call may begin.
+static IS_FORKED_MIDWAY: AtomicBool = AtomicBool::new(false);
 
 /// A call that runs, until it is dropped.
 struct Running;
@@ -157,6 +160,11 @@ impl Running {
     fn begin() -> PyResult<Self> {
         RUNNING.fetch_add(1, Ordering::SeqCst);
         let running = Self;
+        if IS_FORKED_MIDWAY.load(Ordering::SeqCst) {
+            let message = "this process was forked while a call ran in its parent, whose locks it has inherited: fork \
+                           before, or start processes by \"spawn\" or \"forkserver\"";
+            return Err(exception("SelvedgeError", message, &[]));
+        }
         match IS_ENDING.load(Ordering::SeqCst) {
             false => Ok(running),
             true => Err(exception("Cancelled", "the interpreter ends", &[])),
@@ -187,7 +195,9 @@ pub(crate) fn stop_all(py: Python<'_>) {
 /// Forgets the calls of other threads, in a child process, which has none of them.
 #[pyfunction]
 pub(crate) fn after_fork() {
-    RUNNING.store(0, Ordering::SeqCst);
+    if RUNNING.swap(0, Ordering::SeqCst) > 0 {
+        IS_FORKED_MIDWAY.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Runs short work with the interpreter free, on the calling thread.

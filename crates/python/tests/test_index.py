@@ -31,7 +31,10 @@ def test_a_batch_answers_as_each_query_alone(texts):
     assert [results.ids for results in batch] == [texts.search(query, k=3).ids for query in queries]
     rows = [texts.encoder.encode_queries(query) for query in queries[:2]]
     assert [results.ids for results in texts.search(rows, k=3)] == [results.ids for results in batch[:2]]
-    assert len(texts.search([])) == 0
+    assert batch.ids == [results.ids for results in batch] and [len(ids) for ids in batch.ids] == [3, 3, 0]
+    assert [scores.tolist() for scores in batch.scores] == [results.scores.tolist() for results in batch]
+    assert batch.texts[0] == batch[0].texts and batch.scores[2].shape == (0,)
+    assert len(texts.search([])) == 0 and texts.search([]).ids == []
 
 
 @pytest.mark.parametrize("rank_by", ["lexical", "hybrid", "lexical-first"])
@@ -57,6 +60,28 @@ def test_an_explanation_sums_to_the_score(texts):
     assert hit.explanation.score == pytest.approx(hit.score, rel=1e-5)
     words = [TEXTS[2][1][word.start : word.end] for word in explanation.words]
     assert "log" in words and "files" in words
+
+
+def test_an_explanation_is_printed_as_a_heat_map_within_the_terminal(texts, monkeypatch):
+    explanation = texts.explain("old log files", "logs")
+    query, passage = [token.token for token in explanation.query], [token.token for token in explanation.passage]
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = str(explanation).splitlines()
+    assert lines[0] == f"score {explanation.score:.3f}" and max(map(len, lines)) <= 80
+    left, height = max(map(len, query)) + 2, max(map(len, passage))
+    columns = ["".join(line.ljust(80)[left + at] for line in lines[1 : 1 + height]) for at in range(len(passage))]
+    assert [column.strip() for column in columns] == passage
+    for token, row, match, line in zip(query, explanation.similarities, explanation.matches, lines[1 + height :]):
+        digits = "".join("." if value < 0 else str(min(int(value * 10), 9)) for value in row)
+        assert line == f"{token.rjust(left - 2)}  {digits}  {passage[match.passage_token]} {match.similarity:.2f}"
+    assert len(lines) == 1 + height + len(query)
+    monkeypatch.setenv("COLUMNS", "32")
+    narrow = str(explanation).splitlines()
+    assert max(map(len, narrow)) <= 32
+    shown = len({match.passage_token for match in explanation.matches})
+    assert narrow[-1] == f"{shown} of {len(passage)} passage tokens are shown" and shown < len(passage)
+    rows = texts.encoder.encode_queries("old log files")
+    assert str(texts.explain(rows, "logs")).splitlines()[0] == lines[0]
 
 
 def test_passages_are_read_by_their_ids(texts):
@@ -109,7 +134,12 @@ def test_files_and_folders_are_read(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one.txt").write_text("the first file")
     (tmp_path / "lines.jsonl").write_text('{"id": "a", "text": "a line", "year": 1999}\n')
+    (tmp_path / "folder" / "long.txt").write_text("\n" + "a long file of many words " * 300)
     with Index.create(tmp_path / "by-folder", tmp_path / "folder") as index:
+        assert index.get("one.txt")["metadata"] == {"file": "one.txt", "line": 1}
+        assert index.get("long.txt#2")["metadata"]["file"] == "long.txt"
+        assert index.ids("file = 'one.txt'") == ["one.txt"] and len(index.ids("file = 'long.txt'")) == len(index) - 1
+        (tmp_path / "folder" / "long.txt").unlink()
         (tmp_path / "folder" / "two.txt").write_text("another file")
         report = index.update_folder(tmp_path / "folder")
         assert len(index) == 2 and report["generation"] == index.generation
@@ -200,7 +230,7 @@ def test_an_index_is_replaced_when_the_new_one_is_complete(tmp_path):
     assert (tmp_path / "precious" / "file").read_text() == "kept"
 
 
-def test_quality_is_measured_and_parameters_are_tuned(texts, tmp_path):
+def test_quality_is_measured_and_parameters_are_tuned(texts, tmp_path, caplog):
     queries = {"q1": "rotated files", "q2": "dancing for flowers"}
     qrels = {"q1": {"logs": 1}, "q2": {"bees": 2, "cats": 0}}
     report = texts.eval(queries, qrels)
@@ -212,8 +242,21 @@ def test_quality_is_measured_and_parameters_are_tuned(texts, tmp_path):
             texts.eval(queries, wrong)
     with pytest.raises(errors.InvalidInput, match=r'no query is judged.*"q9"'):
         texts.eval(queries, {"q9": {"logs": 1}})
+    compared = texts.eval(queries, qrels, compare=["lexical", "hybrid"], alpha=0.5)["compared"]
+    assert [one["ranking"] for one in compared] == ["lexical", "hybrid"]
+    assert compared[1]["ndcg@10"] == 1.0 and compared[0]["p50_ms"] > 0
+    with pytest.raises(errors.InvalidInput, match="alpha goes with"):
+        texts.eval(queries, qrels, compare="lexical", alpha=0.5)
+    assert not caplog.records
     tuned = texts.tune(list(queries.values()), k=1, dry_run=True)
-    assert tuned["best"][0]["recall"] >= 0.99
+    assert "2 queries are few to tune with" in caplog.text
+    best = tuned["best"][0]
+    assert best["recall"] >= 0.99
+    # The names of a report's parameters are those of a search's arguments.
+    found = texts.search("honey", k=1, **{name: best[name] for name in ("nprobe", "ndocs", "num_rescored")})
+    assert found.ids == ["bees"]
+    funnel = texts.eval(queries, qrels, nprobe=2, ndocs=200, num_rescored=150)["params"]["mode"]["funnel"]
+    assert funnel == {"nprobe": 2, "ndocs": 200, "num_rescored": 150}
 
 
 def test_an_encoder_is_shared(tmp_path):

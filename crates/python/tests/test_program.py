@@ -41,9 +41,10 @@ def test_help_names_the_program() -> None:
     shown = selvedge("--help")
     assert shown.returncode == 0 and "Usage: selvedge " in shown.stdout, shown
     assert selvedge("--version").stdout.startswith("selvedge ")
-    # The module runs the same program.
-    module = subprocess.run([sys.executable, "-m", "selvedge_search._cli", "--help"], capture_output=True, text=True)
-    assert module.stdout == shown.stdout
+    # The package and the module run the same program.
+    for name in ("selvedge_search", "selvedge_search._cli"):
+        module = subprocess.run([sys.executable, "-m", name, "--help"], capture_output=True, text=True)
+        assert module.stdout == shown.stdout
 
 
 def test_search_finds(animals: Path) -> None:

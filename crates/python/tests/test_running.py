@@ -230,6 +230,8 @@ def test_two_writers_exclude_each_other(tmp_path):
         with pytest.raises(errors.IndexLocked) as caught:
             second.delete("cats")
         assert caught.value.pid == os.getpid() and caught.value.path == str(path)
+        with pytest.raises(errors.IndexLocked):
+            second.tune(["cats"], k=1)
         yield "two"
 
     assert first.add(slow())["added"] == 2
@@ -304,6 +306,39 @@ def test_a_fork_during_calls_ends_at_once(rows_path):
     assert run(program, f"{rows_path}.child").returncode == 7
 
 
+def test_a_process_that_was_forked_during_a_call_says_so_instead_of_waiting(texts_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    program = """
+        import os, sys, threading
+        from selvedge_search import Encoder, Index, SelvedgeError, errors
+        index, children = Index.open(sys.argv[1]), []
+
+        def texts():
+            yield "a text"
+            child = os.fork()
+            if child:
+                children.append(child)
+                yield "another"
+                return
+            found = []
+            for call in (lambda: index.search("honey"), lambda: Encoder(), lambda: Index.open(sys.argv[1])):
+                try:
+                    call()
+                except SelvedgeError as error:
+                    found.append('"spawn"' in str(error))
+            os._exit(7 if found == [True] * 3 else 8)
+
+        thread = threading.Thread(target=Index.create, args=(sys.argv[1] + ".new", texts()))
+        thread.start()
+        thread.join()
+        assert index.search("honey").ids[0] == "bees"  # The parent goes on.
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+    """
+    done = run(program, texts_path)
+    assert done.returncode == 7, done.stderr
+
+
 def test_threads_that_outlive_the_program_do_not_abort_it(tmp_path):
     program = """
         import sys, threading, time
@@ -333,6 +368,20 @@ def test_numbers_of_threads():
     for number in (-1, 10**6):
         with pytest.raises(errors.InvalidInput, match=str(number)):
             set_threads(number)
+
+
+def test_the_program_starts_without_the_package(texts_path):
+    program = """
+        import sys
+        before = {*sys.modules}
+        from selvedge_search import _cli
+        slow = {"numpy", "asyncio", "typing", "enum", "dataclasses", "functools", "logging", "selvedge_search.errors"}
+        print(sorted(slow & {*sys.modules} - before))
+        sys.argv = ["selvedge", "info", sys.argv[1]]
+        _cli.main()
+    """
+    lines = run(program, texts_path).stdout.splitlines()
+    assert lines[0] == "[]" and len(lines) > 1
 
 
 def test_the_module_is_light():

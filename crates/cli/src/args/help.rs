@@ -19,9 +19,9 @@ Exit status: 0 success, 1 bad input or failure, 2 wrong usage.";
 pub(super) const INDEX_HELP: &str = "\
 COLLECTION is one of
   a folder         Every text file is read; its path is the id of its passage. A long file becomes
-                   several passages (see --split): PATH#1, PATH#2, ... Hidden files, files that
-                   .gitignore lists and indexes are left out. A file that is not text is skipped
-                   with a note. Links are followed.
+                   several passages (see --split): PATH#1, PATH#2, ... Each has the metadata `file`
+                   and `line`. Hidden files, files that .gitignore lists and indexes are left out.
+                   A file that is not text is skipped with a note. Links are followed.
   FILE.jsonl       One object per line: \"id\", \"text\"; other fields are metadata (search --where).
   FILE.tsv         One passage per line: id<TAB>text; a first line \"id<TAB>text\" is a header.
   a BEIR folder    Its corpus.jsonl is read: \"_id\", \"title\" and \"text\"; the title precedes the text.

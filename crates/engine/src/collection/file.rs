@@ -145,17 +145,23 @@ impl Parts<'_> {
 
     fn give(&mut self, number: usize, line: usize, text: String) -> Result<()> {
         let FoundFile { id, mark, .. } = self.file;
-        let metadata = Map::from_iter([("file".to_owned(), id.clone().into()), ("line".to_owned(), line.into())]);
-        (self.each)(Document { id: part_id(id, mark, number), text, metadata: Some(Value::Object(metadata)) })
+        self.pass_on(part_id(id, mark, number), line, text)
     }
 
     /// Passes on the only passage, which is empty if the file is blank.
-    fn finish(self) -> Result<()> {
-        match (self.count, self.first) {
-            (0, _) => (self.each)(Document { id: self.file.id.clone(), text: String::new(), metadata: None }),
-            (_, Some((_, text))) => (self.each)(Document { id: self.file.id.clone(), text, metadata: None }),
-            (_, None) => Ok(()),
+    fn finish(mut self) -> Result<()> {
+        let blank = || (self.count == 0).then(|| (1, String::new()));
+        match self.first.take().or_else(blank) {
+            Some((line, text)) => self.pass_on(self.file.id.clone(), line, text),
+            None => Ok(()),
         }
+    }
+
+    /// Passes on a passage with its file and line, by which filters find it, whether the file is split or not.
+    fn pass_on(&mut self, id: String, line: usize, text: String) -> Result<()> {
+        let file = self.file.id.clone();
+        let metadata = Map::from_iter([("file".to_owned(), file.into()), ("line".to_owned(), line.into())]);
+        (self.each)(Document { id, text, metadata: Some(Value::Object(metadata)) })
     }
 }
 

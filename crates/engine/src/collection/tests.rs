@@ -226,14 +226,19 @@ fn a_beir_folder_is_its_corpus() {
 }
 
 #[test]
-fn parts_are_numbered_and_know_their_line() {
-    let dir = folder(&[("a.txt", b"\none two\nthree four\n\nfive\n"), ("blank", b" \n"), ("b.txt", b" short ")]);
+fn parts_are_numbered_and_every_passage_knows_its_file_and_line() {
+    let dir = folder(&[("a.txt", b"\none two\nthree four\n\nfive\n"), ("blank", b" \n"), ("b.txt", b"\n short ")]);
     let (documents, _) = read_all(dir.path(), Split::Words(2), &ReadOptions::default()).unwrap();
     let found: Vec<_> = documents.iter().map(|d| (d.id.as_str(), d.text.as_str(), d.metadata.clone())).collect();
-    let at = |line: usize| Some(json!({"file": "a.txt", "line": line}));
-    let parts = [("a.txt#1", "one two", at(2)), ("a.txt#2", "three four", at(3)), ("a.txt#3", "five", at(5))];
-    assert_eq!(found[..3], parts);
-    assert_eq!(found[3..], [("b.txt", "short", None), ("blank", "", None)]);
+    let at = |file: &str, line: usize| Some(json!({"file": file, "line": line}));
+    let expected = [
+        ("a.txt#1", "one two", at("a.txt", 2)),
+        ("a.txt#2", "three four", at("a.txt", 3)),
+        ("a.txt#3", "five", at("a.txt", 5)),
+        ("b.txt", "short", at("b.txt", 2)),
+        ("blank", "", at("blank", 1)),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -235,6 +235,11 @@ fn one_writer_at_a_time_works_in_a_place() {
     assert_eq!(names(&path), [LOCK_NAME, &hidden("codec-0000")], "the second has removed nothing of the first");
     first.finish(ManifestInfo::default()).unwrap();
     assert_eq!(names(&path), ["codec-0000", "manifest-0001"]);
+    crate::check_unlocked(&path).unwrap();
+    let writer = Writer::open(&path).unwrap();
+    assert!(matches!(crate::check_unlocked(&path), Err(Error::Locked { .. })), "it does not wait");
+    drop(writer);
+    crate::check_unlocked(&path).unwrap();
 }
 
 #[test]

@@ -6,44 +6,65 @@
     '0'
 
 The distribution is called ``selvedge-search``, this module ``selvedge_search``: ``selvedge`` on PyPI is another
-project. ``pip install selvedge-search`` also gives the program ``selvedge``.
+project. ``pip install selvedge-search`` also gives the program ``selvedge``, which is ``python -m selvedge_search``,
+too.
+
+Names are loaded when they are first used (PEP 562), so that the program starts without them.
 """
 
-from __future__ import annotations
+# Type checkers know this name; the module typing would take more time than all else here.
+TYPE_CHECKING = False
 
-import atexit
-import os
+if TYPE_CHECKING:
+    from . import errors
+    from ._reader import Snapshot
+    from ._rerank import Reranked, maxsim, rerank
+    from ._selvedge import __version__, set_threads
+    from .encoder import Encoder
+    from .errors import (
+        Cancelled,
+        CorruptIndex,
+        DeviceError,
+        DimensionMismatch,
+        IdExists,
+        IndexClosed,
+        IndexExists,
+        IndexLocked,
+        IndexNotFound,
+        InvalidInput,
+        ModelError,
+        NotFollowed,
+        NotFound,
+        ReadError,
+        SelvedgeError,
+        UnknownIds,
+        WrongType,
+    )
+    from .index import Index
+    from .results import Batch, Explanation, Hit, Match, MatchedWord, Results, Snippet, Token
+else:
+    _HOMES = {
+        "_reader": ("Snapshot",),
+        "_rerank": ("Reranked", "maxsim", "rerank"),
+        "_selvedge": ("__version__", "set_threads"),
+        "encoder": ("Encoder",),
+        "index": ("Index",),
+        "results": ("Batch", "Explanation", "Hit", "Match", "MatchedWord", "Results", "Snippet", "Token"),
+    }
 
-from . import errors
-from ._selvedge import __version__, after_fork, set_threads, stop_all
-from .encoder import Encoder
-from .errors import (
-    Cancelled,
-    CorruptIndex,
-    DeviceError,
-    DimensionMismatch,
-    IdExists,
-    IndexClosed,
-    IndexExists,
-    IndexLocked,
-    IndexNotFound,
-    InvalidInput,
-    ModelError,
-    NotFollowed,
-    NotFound,
-    ReadError,
-    SelvedgeError,
-    UnknownIds,
-    WrongType,
-)
-from .index import Index, Snapshot
-from .rerank import Reranked, maxsim, rerank
-from .results import Batch, Explanation, Hit, Match, MatchedWord, Results, Snippet, Token
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-# Threads that are at work when the interpreter ends come back before it is gone.
-atexit.register(stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork)
+        home = next((module for module, names in _HOMES.items() if name in names), "errors")
+        module = import_module(f"{__name__}.{home}")
+        value = globals()[name] = module if name == home else getattr(module, name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Batch",

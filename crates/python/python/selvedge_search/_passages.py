@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
 from .encoder import Encoder, load_settings
 from .errors import InvalidInput, WrongType
 
+#: Number of queries below which the recall measured may be far from that of other queries.
+FEW_QUERIES = 100
 
-def model_of(model: str | Encoder | None) -> tuple[Encoder | None, str | None]:
+
+def model_of(model: str | os.PathLike[str] | Encoder | None) -> tuple[Encoder | None, str | None]:
     """Return an encoder, or the name of one."""
     if model is None or isinstance(model, Encoder):
         return model, None
@@ -26,16 +28,18 @@ def load_of(encoder: Encoder | None, *options: Any) -> dict[str, Any]:
     return load
 
 
-def passages_of(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, metadata: Any) -> dict[str, Any]:
+def passages_of(
+    documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any, texts: Any, metadata: Any
+) -> dict[str, Any]:
     """Return passages in the form that the extension takes."""
     if hasattr(documents, "to_dict"):
         raise WrongType('documents is a table; give its rows: table.to_dict("records")')
-    passages = dict.fromkeys(("collection", "documents", "embeddings", "array", "lens", "ids", "metadata"))
+    passages = dict.fromkeys(("collection", "documents", "embeddings", "array", "lens", "ids", "texts", "metadata"))
     if (documents is None) == (embeddings is None):
         raise InvalidInput("give either documents or embeddings")
     if embeddings is None:
-        if any(given is not None for given in (lens, mask, ids, metadata)):
-            raise InvalidInput("lens, mask, ids and metadata go with embeddings; documents have their own")
+        if any(given is not None for given in (lens, mask, ids, texts, metadata)):
+            raise InvalidInput("lens, mask, ids, texts and metadata go with embeddings; documents have their own")
         is_path = isinstance(documents, (str, os.PathLike))
         passages["collection" if is_path else "documents"] = os.fspath(documents) if is_path else documents
         return passages
@@ -46,17 +50,29 @@ def passages_of(documents: Any, embeddings: Any, lens: Any, mask: Any, ids: Any,
         passages["embeddings"] = embeddings
     else:
         passages["array"], passages["lens"] = together
-    passages["ids"], passages["metadata"] = ids, metadata
+    passages["ids"], passages["texts"], passages["metadata"] = ids, texts, metadata
     return passages
+
+
+def note_few(queries: int) -> None:
+    """Warn of too few queries to tune with, as the program does."""
+    if queries < FEW_QUERIES:
+        _warn("%d queries are few to tune with: the recall of other queries may differ", queries)
 
 
 def note_truncated(counts: dict[str, Any], passages: int) -> None:
     """Warn of passages whose ends are not searched."""
     if counts["truncated"]:
-        logging.getLogger("selvedge_search").warning(
+        _warn(
             "%d of %d passages are longer than %d tokens, and the rest of their text is not searched: Encoder.split "
             "splits texts",
             counts["truncated"],
             passages,
             counts["passage_maxlen"],
         )
+
+
+def _warn(message: str, *values: object) -> None:
+    import logging
+
+    logging.getLogger("selvedge_search").warning(message, *values)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 from typing import Any
 
 from . import _selvedge
@@ -29,6 +27,8 @@ class Place:
             raise IndexExists(f"{path}: not an index, so it is not overwritten", path=path)
         # One that is being changed is not replaced.
         _selvedge.check_lock(self._path)
+        import tempfile
+
         self._made = tempfile.mkdtemp(prefix=f"{os.path.basename(self._path)}.new-", dir=os.path.dirname(self._path))
         os.chmod(self._made, stat.S_IMODE(os.stat(self._path).st_mode))
 
@@ -38,6 +38,8 @@ class Place:
     def __exit__(self, failed: object, *_: Any) -> None:
         if self._made == self._path:
             return
+        import shutil
+
         if failed is not None:
             shutil.rmtree(self._made, ignore_errors=True)
             return

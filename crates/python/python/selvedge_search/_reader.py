@@ -7,7 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import _progress, _selvedge
-from .errors import InvalidInput, WrongType
+from ._arguments import (
+    Where,
+    check_text,
+    checked,
+    condition,
+    count,
+    is_one,
+    judgments_of,
+    named,
+    per_query,
+    queries_of,
+    strings,
+)
+from .errors import WrongType
 from .results import Batch, Explanation, Results
 
 if TYPE_CHECKING:
@@ -16,6 +29,7 @@ if TYPE_CHECKING:
 Self = TypeVar("Self", bound="Reader")
 
 
+@checked
 class Reader:
     """An index as one generation of it shows it."""
 
@@ -78,7 +92,7 @@ class Reader:
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids())
 
-    def ids(self, where: str | None = None) -> list[str]:
+    def ids(self, where: Where | None = None) -> list[str]:
         """Return the ids of all passages, or of those for which a condition on their metadata is true.
 
         Raises:
@@ -97,8 +111,8 @@ class Reader:
         exact: bool = False,
         nprobe: int | None = None,
         ndocs: int | None = None,
-        rescored: int | None = None,
-        where: str | None = None,
+        num_rescored: int | None = None,
+        where: Where | None = None,
         ids: Iterable[Any] | None = None,
         text: bool = True,
         metadata: bool = True,
@@ -120,12 +134,14 @@ class Reader:
             exact: Whether every passage is scored, instead of candidates.
             nprobe: Cells that are looked into per query token. Default: as tuned, else by the size of the index.
             ndocs: Candidates that are ranked by their centroids. Default: as for nprobe.
-            rescored: Candidates that are scored with their residuals. Default: as for nprobe.
+            num_rescored: Candidates that are scored with their residuals. Default: as for nprobe.
             where: Condition on metadata, such as ``"year >= 2020 AND lang = 'en'"``. It has ``=``, ``!=``, ``<``,
                 ``<=``, ``>``, ``>=``, ``IN (1, 2)``, ``BETWEEN 1 AND 2``, ``LIKE 'a%'``, ``IS NULL``, ``IS NOT NULL``,
                 ``AND``, ``OR``, ``NOT`` and parentheses; texts in single quotes (``'it''s'``), keys of other signs in
                 double quotes, keys of nested objects with dots. A list fits if one of its values does. A date is a
                 text such as ``'2024-05-01'``, or with a time and a zone. Values of another type are not compared.
+                Values of the program are given beside the condition, one for each ``?``, and never read as part of it:
+                ``("year >= ? AND lang IN ?", [2020, ["en", "de"]])``. They are texts, numbers, bools, dates, or lists.
             ids: Passages that may be found; unknown ones are ignored. For several queries, a list of lists gives each
                 its own.
             text: Whether hits carry their text.
@@ -149,14 +165,14 @@ class Reader:
             "exact": exact,
             "nprobe": None if nprobe is None else count("nprobe", nprobe),
             "ndocs": None if ndocs is None else count("ndocs", ndocs),
-            "rescored": None if rescored is None else count("rescored", rescored),
+            "num_rescored": None if num_rescored is None else count("num_rescored", num_rescored),
             "where": None if where is None else condition(where),
             "ids": ids,
             "text": text,
             "metadata": metadata,
             "snippet": snippet,
             "explain": explain,
-            "facets": strings("facets", facets) if len(facets) else (),
+            "facets": strings("facets", facets),
         }
         if isinstance(query, str) or getattr(query, "ndim", 0) == 2:
             return Results(self._engine.search([query], settings, None)[0])
@@ -213,7 +229,7 @@ class Reader:
 
     def info(self) -> dict[str, Any]:
         """Return what the index is made of: counts, the codec, the model, segments, columns of metadata, bytes."""
-        return self._engine.info()
+        return named(self._engine.info())  # type: ignore[no-any-return]
 
     def eval(
         self,
@@ -224,105 +240,68 @@ class Reader:
         exact: bool = False,
         nprobe: int | None = None,
         ndocs: int | None = None,
-        rescored: int | None = None,
-        where: str | None = None,
+        num_rescored: int | None = None,
+        where: Where | None = None,
         dense: bool = False,
+        compare: Sequence[str] = (),
+        alpha: float | None = None,
         progress: _progress.Progress = None,
     ) -> dict[str, Any]:
         """Measure the quality of searches, their recall against exact search, and their speed.
 
         Args:
-            queries: Texts, or embeddings (Q, D), by their ids.
+            queries: Texts, or embeddings (Q, D), by their ids. Texts are encoded in each call.
             qrels: Grades by passage, by query: ``{"q1": {"d7": 1}}``; or the path of a file of TREC's or BEIR's.
             k: Depth of the ranking that is measured, at least 100.
-            exact, nprobe, ndocs, rescored, where, progress: See :meth:`search`.
+            exact, nprobe, ndocs, num_rescored, where, progress: See :meth:`search`.
             dense: Whether a single vector per passage of the same model is measured, too.
+            compare: Other rankings to measure beside MaxSim: "lexical", "hybrid", "dense" or "maxsim", if the queries
+                are texts.
+            alpha: Weight of MaxSim in the hybrid ranking, as of :meth:`search`.
 
         Returns:
             "ndcg@10", "mrr@10", "recall@100" and others; "recall_vs_exact@10", the share of the exact top 10 of
             uncompressed embeddings that is found (the texts are encoded again for it, which takes as long as a build);
-            "funnel_vs_exhaustive@10", the share that the approximate search keeps; "latency_ms", "queries_per_second".
+            "funnel_vs_exhaustive@10", the share that the approximate search keeps; "latency_ms", "queries_per_second";
+            "compared", a dictionary for each ranking of ``compare``: "ranking", its quality, "p50_ms".
 
         Raises:
             InvalidInput: No query is judged, or the index has no judged passage.
         """
         settings = {
-            **dict.fromkeys(("alpha", "first", "ids", "snippet")),
+            **dict.fromkeys(("first", "ids", "snippet")),
+            "alpha": alpha,
             **{"rank_by": "maxsim", "text": False, "metadata": False, "explain": False, "facets": ()},
             "k": count("k", k),
             "exact": exact,
             "nprobe": None if nprobe is None else count("nprobe", nprobe),
             "ndocs": None if ndocs is None else count("ndocs", ndocs),
-            "rescored": None if rescored is None else count("rescored", rescored),
+            "num_rescored": None if num_rescored is None else count("num_rescored", num_rescored),
             "where": None if where is None else condition(where),
         }
         if not isinstance(queries, Mapping):
             raise WrongType(f"queries is a {type(queries).__name__}; give a dictionary of ids and queries")
         ids = [str(id_) for id_ in queries]
-        judgments, path = None, None
-        if isinstance(qrels, Mapping) and all(isinstance(of_q, Mapping) for of_q in qrels.values()):
-            judgments = [(str(q), str(d), int(grade)) for q, of_q in qrels.items() for d, grade in of_q.items()]
-        elif isinstance(qrels, (str, os.PathLike)):
-            path = os.fspath(qrels)
-        else:
-            raise WrongType('qrels has to be a path, or grades such as {"q1": {"d7": 1}}')
+        for id_ in ids:
+            check_text("queries", id_)
+        judgments, path = judgments_of(qrels)
+        rankings = strings("compare", compare)
         with _progress.shown(progress) as report:
-            return self._engine.eval(ids, list(queries.values()), judgments, path, settings, dense, report)
+            given = list(queries.values())
+            found = self._engine.eval(ids, given, judgments, path, settings, dense, rankings, report)
+        return named(found)  # type: ignore[no-any-return]
 
 
-def is_one(value: object) -> bool:
-    """Whether a value is one id, or one number, rather than several."""
-    return isinstance(value, str) or (hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0)
+class Snapshot(Reader):
+    """One generation of an index, which stays as it is while the index changes. Made by :meth:`Index.snapshot`."""
 
+    def __init__(self, engine: _selvedge.Engine) -> None:
+        self._engine = engine
 
-def strings(name: str, values: Iterable[str]) -> list[str]:
-    """Return several texts as a list; one text is one of them, not its letters."""
-    if isinstance(values, str):
-        return [values]
-    try:
-        found = [str(value) for value in values]
-    except TypeError:
-        raise WrongType(f"{name} is a {type(values).__name__}; give a list of str") from None
-    return found
+    def __reduce__(self) -> Any:
+        raise WrongType("a snapshot belongs to its process; open the index in the other one")
 
-
-def condition(where: Any) -> str:
-    """Return a condition on metadata."""
-    if not isinstance(where, str):
-        raise WrongType(f'where is a {type(where).__name__}; give a condition such as "year >= 2020"')
-    return where
-
-
-def queries_of(query: Any) -> list[Any]:
-    """Return several queries as a list: of an array (B, Q, D), or of an iterable."""
-    ndim = getattr(query, "ndim", 3)
-    if ndim == 1 and getattr(getattr(query, "dtype", None), "kind", "") in "OUT":
-        return [str(text) if isinstance(text, str) else text for text in query]  # Texts of numpy or pandas.
-    if ndim != 3:
-        raise InvalidInput(f"the query has {ndim} dimensions; expected (Q, D), or (B, Q, D) for several")
-    if isinstance(query, str):
-        raise WrongType("one text was given where several queries are expected; give a list")
-    if isinstance(query, (bytes, Mapping)) or not hasattr(query, "__iter__"):
-        raise WrongType(f"the query is a {type(query).__name__}; give a text, an array (Q, D), or a list of either")
-    return list(query)
-
-
-def per_query(ids: Any, queries: int) -> list[Any] | None:
-    """Return the lists of ids of each query, if ``ids`` is a list of lists."""
-    if not isinstance(ids, (list, tuple)) or not ids or is_one(ids[0]):
-        return None
-    if len(ids) != queries:
-        raise InvalidInput(f"ids has {len(ids)} lists for {queries} queries")
-    return list(ids)
-
-
-def count(name: str, value: Any) -> int:
-    """Check a number of things."""
-    if type(value) is int and 1 <= value < 1 << 63:
-        return value
-    if not hasattr(value, "__index__"):
-        raise WrongType(f"{name} is a {type(value).__name__}; give an int")
-    number = int(value.__index__())
-    if not 1 <= number < 1 << 63:
-        raise InvalidInput(f"{name} is {number}: expected at least 1", name=name, value=number)
-    return number
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"Snapshot({self.path!r}, closed)"
+        return f"Snapshot({self.path!r}, generation={self.generation})"

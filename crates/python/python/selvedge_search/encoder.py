@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 from . import _progress, _selvedge
+from ._arguments import check_text, checked
 from .errors import WrongType
 from .results import Token
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@checked
 class Encoder:
     """A late-interaction model: a text becomes an array (T, D) of float32 with rows of unit norm.
 
@@ -31,14 +34,14 @@ class Encoder:
 
     def __init__(
         self,
-        model: str = "shipped",
+        model: str | os.PathLike[str] = "shipped",
         *,
         precision: str | None = None,
         query_maxlen: int | None = None,
         passage_maxlen: int | None = None,
     ) -> None:
         self._load = load_settings(precision, query_maxlen, passage_maxlen)
-        self._encoder = _selvedge.Encoder(str(model), self._load)
+        self._encoder = _selvedge.Encoder(os.fspath(model), self._load)
 
     @classmethod
     def _of(cls, encoder: _selvedge.Encoder) -> Encoder:
@@ -129,6 +132,7 @@ class Encoder:
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise WrongType(f"text {number} is a {type(text).__name__}, not a str")
+            check_text(f"text {number}", text)
         with _progress.shown(progress) as report:
             return split(*self._encoder.encode(texts, is_query, pool, report))
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _progress, _selvedge
-from ._passages import load_of, model_of, note_truncated, passages_of
+from ._arguments import Where, checked, condition, count, is_one, named, queries_of, strings
+from ._passages import load_of, model_of, note_few, note_truncated, passages_of
 from ._place import Place
-from ._reader import Reader, count, is_one, queries_of, strings
+from ._reader import Reader, Snapshot
 from .encoder import Encoder
 from .errors import IndexClosed, InvalidInput, WrongType
 from .results import Results
@@ -24,21 +25,7 @@ if TYPE_CHECKING:
 MEMORY = 4 << 30
 
 
-class Snapshot(Reader):
-    """One generation of an index, which stays as it is while the index changes. Made by :meth:`Index.snapshot`."""
-
-    def __init__(self, engine: _selvedge.Engine) -> None:
-        self._engine = engine
-
-    def __reduce__(self) -> Any:
-        raise WrongType("a snapshot belongs to its process; open the index in the other one")
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return f"Snapshot({self.path!r}, closed)"
-        return f"Snapshot({self.path!r}, generation={self.generation})"
-
-
+@checked
 class Index(Reader):
     """An index on disk, open for searches and changes.
 
@@ -65,8 +52,9 @@ class Index(Reader):
         lens: Any = None,
         mask: Any = None,
         ids: Iterable[Any] | None = None,
+        texts: Iterable[str | None] | None = None,
         metadata: Iterable[Any] | None = None,
-        model: str | Encoder | None = None,
+        model: str | os.PathLike[str] | Encoder | None = None,
         precision: str | None = None,
         query_maxlen: int | None = None,
         passage_maxlen: int | None = None,
@@ -91,16 +79,19 @@ class Index(Reader):
             documents: The path of a folder of texts, or of a file of JSON lines or TSV; or an iterable of texts, of
                 (id, text), of (id, text, metadata), or of dictionaries with "text" and, if they have them, "id" and
                 "metadata"; their other keys are metadata, too. Documents without an id have their number as id; ids are
-                kept as str. Files of a folder that are too long for the model are split: "notes.md#1", "notes.md#2",
-                with the metadata "file" and "line". A document of an iterable is one passage, and cut where the model
-                ends, with a warning.
+                kept as str. Files of a folder that are too long for the model are split: "notes.md#1", "notes.md#2";
+                all have the metadata "file" and "line". A document of an iterable is one passage, and cut where the
+                model ends, with a warning. Metadata are a dictionary of JSON's values (NaN is none), and of dates: a
+                datetime without a zone is one of UTC, as a date is in conditions.
             embeddings: An iterable of arrays (T, D), one per passage; or one array (N, D) with ``lens``, or (P, T, D)
                 with a ``mask`` if it is padded. Arrays are of numpy, torch, jax or cupy, float32 or float16. An array
                 must not change while it is read. Rows are to have about unit norm.
             lens: Number of rows of each passage.
             mask: Rows (P, T) of a padded array that count. They are copied, whatever ``memory`` says.
             ids: Ids of the embeddings' passages. Default: their numbers.
-            metadata: Metadata of the embeddings' passages: dictionaries of JSON's values, or None.
+            texts: Texts of the embeddings' passages, or None: hits and :meth:`get` show them. They are not ranked by
+                words, and not encoded.
+            metadata: Metadata of the embeddings' passages, as those of documents: dictionaries, or None.
             model: The encoder of texts, or its name, as of :class:`Encoder`. Default: "shipped". With embeddings: the
                 encoder of queries that are texts; default: none.
             precision, query_maxlen, passage_maxlen: See :class:`Encoder`.
@@ -126,7 +117,7 @@ class Index(Reader):
         """
         encoder, name = model_of(model)
         load = load_of(encoder, precision, query_maxlen, passage_maxlen)
-        passages = passages_of(documents, embeddings, lens, mask, ids, metadata)
+        passages = passages_of(documents, embeddings, lens, mask, ids, texts, metadata)
         if passages["collection"] is None and (split_words is not None or include or exclude):
             raise InvalidInput("split_words, include and exclude go with a folder; Encoder.split splits texts")
         settings = {
@@ -154,7 +145,7 @@ class Index(Reader):
         cls,
         path: str | os.PathLike[str],
         *,
-        model: str | Encoder | None = None,
+        model: str | os.PathLike[str] | Encoder | None = None,
         any_model: bool = False,
         precision: str | None = None,
         query_maxlen: int | None = None,
@@ -248,6 +239,7 @@ class Index(Reader):
         lens: Any = None,
         mask: Any = None,
         ids: Iterable[Any] | None = None,
+        texts: Iterable[str | None] | None = None,
         metadata: Iterable[Any] | None = None,
         replace: bool = False,
         memory: int = MEMORY,
@@ -270,7 +262,7 @@ class Index(Reader):
             IdExists: The index has one of the ids; nothing is added.
             IndexLocked: Another writer changes the index.
         """
-        passages = passages_of(documents, embeddings, lens, mask, ids, metadata)
+        passages = passages_of(documents, embeddings, lens, mask, ids, texts, metadata)
         with _progress.shown(progress) as report:
             counts = self._engine.add(passages, replace, count("memory", memory), merge, report)
         note_truncated(counts, counts["added"])
@@ -284,6 +276,7 @@ class Index(Reader):
         lens: Any = None,
         mask: Any = None,
         ids: Iterable[Any] | None = None,
+        texts: Iterable[str | None] | None = None,
         metadata: Iterable[Any] | None = None,
         memory: int = MEMORY,
         merge: bool = True,
@@ -296,6 +289,7 @@ class Index(Reader):
             lens=lens,
             mask=mask,
             ids=ids,
+            texts=texts,
             metadata=metadata,
             replace=True,
             memory=memory,
@@ -319,7 +313,7 @@ class Index(Reader):
             return self._engine.update_folder(os.fspath(folder), memory, merge, *globs, report)
 
     def delete(
-        self, ids: Iterable[Any] | str | int | None = None, *, where: str | None = None, ignore_missing: bool = False
+        self, ids: Iterable[Any] | str | int | None = None, *, where: Where | None = None, ignore_missing: bool = False
     ) -> dict[str, Any]:
         """Delete passages: those of ids, or those for which a condition on their metadata is true.
 
@@ -362,22 +356,29 @@ class Index(Reader):
         *,
         k: int | Sequence[int] = (10, 100),
         recall: float = 0.99,
-        where: str | None = None,
+        where: Where | None = None,
         dry_run: bool = False,
         progress: _progress.Progress = None,
     ) -> dict[str, Any]:
         """Find the fastest parameters that find a share of the exact top k, and store them in the index.
 
         Args:
-            queries: Texts, or embeddings (Q, D).
+            queries: Texts, or embeddings (Q, D), that resemble those of later searches: a hundred or more. With fewer
+                a warning says that the recall of other queries may differ.
             k: Numbers of results to tune for.
             recall: Share of the exact top k.
             where: Condition that searches will have; such settings are not stored.
             dry_run: Whether nothing is stored. Otherwise searches use the parameters from then on.
+
+        Returns:
+            "best", for each k the parameters "nprobe", "ndocs" and "num_rescored", with their "recall" and the "p50_us"
+            of a search; "tried", all that were timed; "exhaustive" and "unreached", each k that needs none or has none.
         """
-        ks: list[Any] = [k] if is_one(k) else list(k)  # type: ignore[arg-type]
+        given, filter_ = queries_of(queries), None if where is None else condition(where)
+        note_few(len(given))
+        ks = [count("k", one) for one in ([k] if is_one(k) or not hasattr(k, "__iter__") else k)]
         with _progress.shown(progress) as report:
-            return self._engine.tune(queries_of(queries), ks, recall, where, dry_run, report)
+            return named(self._engine.tune(given, ks, recall, filter_, dry_run, report))  # type: ignore[no-any-return]
 
 
 def _again(path: str, opened: dict[str, Any]) -> Index:

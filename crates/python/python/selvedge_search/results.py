@@ -54,7 +54,7 @@ class Explanation:
 
     The score is the sum of the parts of ``matches``, one for each query token. ``query`` and ``passage`` are the
     tokens; they are empty where embeddings cannot be paired with tokens (a query given as embeddings, an index of
-    embeddings, a pooled index). ``similarities`` is an array (Q, T) of float32: a heat map.
+    embeddings, a pooled index). ``similarities`` is an array (Q, T) of float32: a heat map, which ``print`` shows.
     """
 
     score: float
@@ -63,6 +63,11 @@ class Explanation:
     matches: list[Match]
     words: list[MatchedWord]
     similarities: np.ndarray
+
+    def __str__(self) -> str:
+        from ._heatmap import drawn
+
+        return drawn(self)
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> Explanation:
@@ -232,6 +237,21 @@ class Batch(Sequence[Results]):
     def __getitem__(self, number: slice) -> list[Results]: ...
     def __getitem__(self, number: int | slice) -> Results | list[Results]:
         return self._all[number]
+
+    @property
+    def ids(self) -> list[list[str]]:
+        """Ids of the passages that each query found: lists of different lengths where some found less."""
+        return [results.ids for results in self._all]
+
+    @property
+    def scores(self) -> list[np.ndarray]:
+        """Scores of the passages that each query found, arrays (n,) of float32, as long as the lists of ids."""
+        return [results.scores for results in self._all]
+
+    @property
+    def texts(self) -> list[list[str | None]]:
+        """Texts of the passages that each query found, as far as they were requested."""
+        return [results.texts for results in self._all]
 
     def __len__(self) -> int:
         return len(self._all)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,7 +27,9 @@ def literal(value: Any) -> str:
     if isinstance(value, Real) and math.isfinite(value):
         return repr(float(value))
     if isinstance(value, date):
-        value = value.isoformat()
+        # As metadata: a time without a zone is one of UTC.
+        is_naive = isinstance(value, datetime) and value.utcoffset() is None
+        value = value.isoformat() + "Z" * is_naive
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     raise InvalidInput(f"a filter cannot compare with {value!r}: a text, a finite number, a bool or a date is expected")

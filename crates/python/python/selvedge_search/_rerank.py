@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from . import _selvedge
-from ._reader import count
+from ._arguments import checked, count
 from .encoder import Encoder
 from .errors import InvalidInput, WrongType
 from .results import Hit
@@ -15,7 +17,8 @@ from .results import Hit
 if TYPE_CHECKING:
     import numpy as np
 
-_encoders: dict[str, Encoder] = {}
+#: Number of names whose encoders stay in memory.
+ENCODERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,7 @@ class Reranked:
     id: str | None = None
 
 
+@checked
 def maxsim(query: Any, documents: Any, *, lens: Any = None, mask: Any = None) -> np.ndarray:
     """Return the exact MaxSim, in float32, of queries and documents that are given as embeddings.
 
@@ -59,11 +63,12 @@ def maxsim(query: Any, documents: Any, *, lens: Any = None, mask: Any = None) ->
     return scores[0] if is_one else scores
 
 
+@checked
 def rerank(
     query: Any,
     documents: Iterable[Any],
     *,
-    model: str | Encoder = "shipped",
+    model: str | os.PathLike[str] | Encoder = "shipped",
     k: int | None = None,
     ids: Sequence[Any] | None = None,
 ) -> list[Reranked]:
@@ -72,7 +77,7 @@ def rerank(
     Args:
         query: A text, or embeddings (Q, D).
         documents: Texts, or hits of a search with their texts, if the query is a text, else arrays (T, D).
-        model: The encoder of texts.
+        model: The encoder of texts, or its name. Encoders of the last two names stay in memory.
         k: Most documents to return. Default: all.
         ids: Ids of the documents, which are returned with them.
 
@@ -91,7 +96,7 @@ def rerank(
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise WrongType(f"document {number} is a {type(text).__name__}, not a str as the query is")
-        encoder = _loaded(model)
+        encoder = _encoder_of(model)
         scores = maxsim(encoder.encode_queries(query), encoder.encode_passages(texts, progress=False))
     elif isinstance(query, (list, tuple)):
         raise WrongType("rerank takes one query: a text, or an array (Q, D)")
@@ -101,8 +106,10 @@ def rerank(
     return [Reranked(at, float(scores[at]), documents[at], None if ids is None else str(ids[at])) for at in order]
 
 
-def _loaded(model: str | Encoder) -> Encoder:
-    """Return an encoder, loaded once for each name."""
-    if isinstance(model, Encoder):
-        return model
-    return _encoders.setdefault(model, _encoders.get(model) or Encoder(model))
+def _encoder_of(model: str | os.PathLike[str] | Encoder) -> Encoder:
+    return model if isinstance(model, Encoder) else _loaded(os.fspath(model))
+
+
+@lru_cache(maxsize=ENCODERS)
+def _loaded(model: str) -> Encoder:
+    return Encoder(model)
