@@ -1,21 +1,24 @@
 // centroid_table: T[c][i] = clamp(round(float(dot(c8[c], q8[i])) * factor), -TABLE_LIMIT, TABLE_LIMIT), ties to even.
 //
-//   out    table (K, pitch) i32, columns after Q are 0
+//   out    table, of table.cuh
 //   in     centroids (K, D) i8, query (Q, D) i8, factor f32
-//   sizes  num_centroids = K, query_len = Q, pitch = Q rounded up to 8
+//   sizes  query_len = Q
 //
 //   warp            16 centroids by a panel of 32 query tokens (blockIdx.y)
 //   lane            of each tile of 8 query tokens the centroids g and g + 8, query tokens 2t and 2t + 1
 //   shared memory   none
-//   bound           memory: K (D + 4 Q) bytes; 67 MB at K = 2^18, D = 128, Q = 32, which is 16 us at 4.3 TB/s
+//   bound           memory: K (D + 2 Q) or K (D + 4 Q) bytes; 67 MB at K = 2^18, D = 128, Q = 32 and entries of i32,
+//                   which is 16 us at 4.3 TB/s, 50 MB at entries of i16
 //
 // Versions
-//   v1  this one. 354 instructions per warp in SASS (sm_90, D = 128); time not yet measured.
+//   v1  354 instructions per warp in SASS (sm_90, D = 128); time not yet measured.
+//   v2  this one: in the order of maxsim, one or two stores of 16 bytes where there were 8 of 4 bytes, and entries of
+//       i16 where they fit. Time not yet measured.
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-centroid_table(int* table, const i8* __restrict__ centroids, const i8* __restrict__ query, float factor,
-               u32 num_centroids, u32 query_len, u32 pitch) {
-    const u32 first = grid_warp() * TILE_ROWS, panel = blockIdx.y * PANEL;
+centroid_table(Table table, const i8* __restrict__ centroids, const i8* __restrict__ query, float factor,
+               u32 query_len) {
+    const u32 num_centroids = table.num_centroids, first = grid_warp() * TILE_ROWS, panel = blockIdx.y * PANEL;
     if (first >= num_centroids) return;
     const int g = lane_number() / 4, t = lane_number() % 4;
     const u32 low = min(first + g, num_centroids - 1), high = min(first + g + 8, num_centroids - 1);
@@ -29,12 +32,24 @@ centroid_table(int* table, const i8* __restrict__ centroids, const i8* __restric
             mma_s8(sums[tile], a, b);
         }
     }
-    for (int tile = 0; tile < PANEL_TILES; ++tile) {
-        for (int i = 0; i < 4; ++i) {
-            const u32 row = first + g + i / 2 * 8, column = panel + tile * TILE_COLUMNS + 2 * t + i % 2;
-            const int entry = __float2int_rn(__fmul_rn(__int2float_rn(sums[tile][i]), factor));
-            if (row >= num_centroids || column >= pitch) continue;
-            table[u64{row} * pitch + column] = max(-TABLE_LIMIT, min(TABLE_LIMIT, entry));
+    const bool narrow = is_narrow(table);
+    for (int half = 0; half < 2; ++half) {
+        if (first + g + 8 * half >= num_centroids) return;
+        u32 entries[LANE_COLUMNS];
+        for (int i = 0; i < LANE_COLUMNS; ++i) {
+            const float product = __fmul_rn(__int2float_rn(sums[i / 2][2 * half + i % 2]), factor);
+            entries[i] = max(-TABLE_LIMIT, min(TABLE_LIMIT, __float2int_rn(product)));
+        }
+        const u64 at = first_of_column(num_centroids, panel + 2 * t) + u64{first + g + 8 * half} * PANEL;
+        if (narrow) {
+            Quad quad;
+            for (int i = 0; i < 4; ++i) quad.words[i] = (entries[2 * i] & 0xffff) | entries[2 * i + 1] << 16;
+            *reinterpret_cast<Quad*>(static_cast<short*>(table.entries) + at) = quad;
+        } else {
+            Quad* quads = reinterpret_cast<Quad*>(static_cast<int*>(table.entries) + at);
+            for (int i = 0; i < 2; ++i) {
+                quads[i] = {{entries[4 * i], entries[4 * i + 1], entries[4 * i + 2], entries[4 * i + 3]}};
+            }
         }
     }
 }

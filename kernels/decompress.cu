@@ -21,12 +21,13 @@ decompress(float* vectors, Segment segment, Codec codec, float centroid_weight_s
     const u32 n = static_cast<u32>(thread / (DIM / CHUNK));
     const int u = static_cast<int>(thread % (DIM / CHUNK));
     if (n >= num) return;
-    const u32 weight = weight_of(codec, segment.weights, first + n);
-    const float centroid_weight = __int2float_rn(codec.centroid_weights[weight]);
-    const float residual_weight = __int2float_rn(codec.residual_weights[weight]);
+    const u32 token = segment.tokens[first + n];
+    const Weights weights = codec.weights[weight_of(token)];
+    const float centroid_weight = __int2float_rn(weights.centroid & 0xff);
+    const float residual_weight = __int2float_rn(weights.residual);
     const float centroid_factor = __fmul_rn(__fmul_rn(centroid_weight_step, centroid_weight), centroid_scale);
     const float level_factor = __fmul_rn(residual_weight_step, residual_weight);
-    const i8* centroid = codec.centroids + u64{code_of(codec, segment.codes, first + n)} * DIM;
+    const i8* centroid = codec.centroids + u64{code_of(token)} * DIM;
     const LevelTable table(codec.levels);
     const Pair levels = table.chunk(segment.residuals + u64{first + n} * ROW_BYTES, u);
     for (int r = 0; r < 2; ++r) {

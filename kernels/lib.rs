@@ -103,16 +103,20 @@ impl Op {
             Self::CentroidSums => files!("prelude.cuh", "centroid_sums.cu"),
             Self::Compress => files!("prelude.cuh", "levels.cuh", "trellis.cuh", "compress.cu"),
             Self::Decompress => files!("prelude.cuh", "passages.cuh", "levels.cuh", "decompress.cu"),
-            Self::CentroidTable => files!("prelude.cuh", "rows.cuh", "centroid_table.cu"),
+            Self::CentroidTable => files!("prelude.cuh", "rows.cuh", "table.cuh", "centroid_table.cu"),
             Self::QuantizeQuery => {
                 files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "quantize_query.cu")
             }
-            Self::Probe => files!("prelude.cuh", "passages.cuh", "select.cuh", "probe.cu"),
-            Self::Candidates => files!("prelude.cuh", "passages.cuh", "select.cuh", "candidates.cu"),
-            Self::ApproxScores => files!("prelude.cuh", "passages.cuh", "approx_scores.cu"),
-            Self::Maxsim => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "maxsim.cu"),
+            Self::Probe => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "probe.cu"),
+            Self::Candidates => {
+                files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "candidates.cu")
+            }
+            Self::ApproxScores => files!("prelude.cuh", "passages.cuh", "table.cuh", "approx_scores.cu"),
+            Self::Maxsim => {
+                files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "table.cuh", "maxsim.cu")
+            }
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
-            Self::TopK => files!("prelude.cuh", "passages.cuh", "select.cuh", "top_k.cu"),
+            Self::TopK => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "top_k.cu"),
             Self::Peak => files!("prelude.cuh", "peak.cu"),
         }
     }

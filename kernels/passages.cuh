@@ -1,34 +1,43 @@
 // The compressed passages of an index, segment by segment, which of them are chosen, and the fields of a token. Bytes
-// may be corrupt and still have a defined result: a code that is out of range counts as the last one, a passage with
-// corrupt offsets as one without tokens.
+// may be corrupt and still have a defined result: a code that is out of range counts as the last one (the host sees to
+// that, `tokens` of crates/backend/src/cuda/resident.rs), a passage with corrupt offsets as one without tokens.
 #pragma once
+
+// Weights that an index names.
+struct Weights {
+    // Multiplier of the centroid part, 0 .. 255, in the lowest and in the highest byte.
+    u32 centroid;
+    // Multiplier of the residual part.
+    int residual;
+};
+static_assert(sizeof(Weights) == 8, "WeightsArgument has this layout");
+ASSERT_OFFSET(Weights, residual, 4);
 
 // What the passages of all segments have in common: `CodecArgument` of crates/backend/src/cuda/resident.rs.
 struct Codec {
-    // Multipliers of the centroid part and of the residual part, by weight index.
-    const u8* centroid_weights;
-    const u8* residual_weights;
-    // Level of each bucket or label: 256, zeros after the last.
+    // Weights by their index.
+    const Weights* weights;
+    // Level of each bucket or label: 256, zeros after the last; and after them the table of windows.cuh.
     const i8* levels;
     // Centroids, (K, D).
     const i8* centroids;
-    u32 num_centroids, code_bits, weight_bits, unused;
+    int lowest_level;
+    // All bits set: a number that the compiler does not know.
+    u32 minus_one;
 };
-static_assert(sizeof(Codec) == 48, "CodecArgument has this layout");
-ASSERT_OFFSET(Codec, levels, 16);
-ASSERT_OFFSET(Codec, num_centroids, 32);
-ASSERT_OFFSET(Codec, weight_bits, 40);
+static_assert(sizeof(Codec) == 32, "CodecArgument has this layout");
+ASSERT_OFFSET(Codec, levels, 8);
+ASSERT_OFFSET(Codec, lowest_level, 24);
+ASSERT_OFFSET(Codec, minus_one, 28);
 
 // A segment: `SegmentArgument` of crates/backend/src/cuda/resident.rs.
 struct Segment {
     // First token of each passage and the end of the last, (P + 1).
     const u32* offsets;
-    // Codes of `code_bits` each, lowest bits first; 8 bytes follow the last.
-    const u32* codes;
+    // Code, below K, and weight index of each token, (N); `code_of` and `weight_of` take them apart.
+    const u32* tokens;
     // Packed residuals, (N, W).
     const u8* residuals;
-    // Weight indices of `weight_bits` each.
-    const u8* weights;
     // First entry of each inverted list and the end of the last, (K + 1), and the entries: the passages that have a
     // token of the list's code, by their numbers within the segment.
     const u64* list_starts;
@@ -36,10 +45,10 @@ struct Segment {
     // Pid of the first passage, and number of passages.
     u32 first_pid, num_passages;
 };
-static_assert(sizeof(Segment) == 56, "SegmentArgument has this layout");
-ASSERT_OFFSET(Segment, weights, 24);
-ASSERT_OFFSET(Segment, list_starts, 32);
-ASSERT_OFFSET(Segment, first_pid, 48);
+static_assert(sizeof(Segment) == 48, "SegmentArgument has this layout");
+ASSERT_OFFSET(Segment, residuals, 16);
+ASSERT_OFFSET(Segment, list_starts, 24);
+ASSERT_OFFSET(Segment, first_pid, 40);
 
 // The passages that a kernel scores: `ChosenArgument` of crates/backend/src/cuda/chosen.rs. At most one of the three is
 // not null; without any all passages are chosen.
@@ -92,20 +101,8 @@ __device__ __forceinline__ Tokens tokens_of(const Segment& segment, u32 pid) {
     return valid ? Tokens{start, end} : Tokens{0, 0};
 }
 
-// Returns the code of a token, below K.
-__device__ __forceinline__ u32 code_of(const Codec& codec, const u32* __restrict__ codes, u32 token) {
-    const u64 bit = static_cast<u64>(token) * codec.code_bits;
-    const u32* word = codes + bit / 32;
-    const u32 mask = static_cast<u32>((u64{1} << codec.code_bits) - 1);
-    const u32 code = __funnelshift_r(word[0], word[1], static_cast<u32>(bit % 32)) & mask;
-    return code < codec.num_centroids ? code : codec.num_centroids - 1;
-}
+// Returns the code in a token's word.
+__device__ __forceinline__ u32 code_of(u32 token) { return token & ((1u << CODE_BITS) - 1); }
 
-// Returns the weight index of a token.
-__device__ __forceinline__ u32 weight_of(const Codec& codec, const u8* __restrict__ weights, u32 token) {
-    const u64 bit = static_cast<u64>(token) * codec.weight_bits;
-    if (codec.weight_bits == 0) return 0;
-    u32 pair = weights[bit / 8];
-    if (bit % 8 + codec.weight_bits > 8) pair |= static_cast<u32>(weights[bit / 8 + 1]) << 8;
-    return pair >> (bit % 8) & ((1u << codec.weight_bits) - 1);
-}
+// Returns the weight index in a token's word.
+__device__ __forceinline__ u32 weight_of(u32 token) { return token >> CODE_BITS; }

@@ -29,6 +29,24 @@ struct alignas(8) Pair {
 };
 static_assert(sizeof(Pair) == CHUNK, "a chunk is one load");
 
+// The widest load or store of a lane.
+struct alignas(16) Quad {
+    u32 words[4];
+};
+
+// Loads of memory that the kernel does not write, from addresses that the compiler cannot tell to be of global memory.
+__device__ __forceinline__ u8 load(const u8* at) { return __ldg(at); }
+__device__ __forceinline__ u16 load(const u16* at) { return __ldg(at); }
+__device__ __forceinline__ u32 load(const u32* at) { return __ldg(at); }
+__device__ __forceinline__ Pair load(const Pair* at) {
+    const uint2 pair = __ldg(reinterpret_cast<const uint2*>(at));
+    return {pair.x, pair.y};
+}
+__device__ __forceinline__ Quad load(const Quad* at) {
+    const uint4 quad = __ldg(reinterpret_cast<const uint4*>(at));
+    return {{quad.x, quad.y, quad.z, quad.w}};
+}
+
 // Asserts the offset of a member of a structure that the host passes; the Rust structure asserts the same.
 // NVRTC has no offsetof, so offsets are checked only where the emulated NVRTC compiles the same source. Sizes
 // are checked by both.
@@ -69,6 +87,39 @@ __device__ __forceinline__ void mma_s8(int (&d)[4], const u32 (&a)[4], const u32
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+// Returns `sum` and the lower half of `pair`, an i16, times the lowest byte of `bytes`, a u8; or the upper half times
+// the highest byte. The two bytes between are 0.
+__device__ __forceinline__ int add_low(u32 pair, u32 bytes, int sum) {
+#ifdef EMULATED
+    return emulator::dp2a_lo(pair, bytes, sum);
+#else
+    int result;
+    asm("dp2a.lo.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(pair), "r"(bytes), "r"(sum));
+    return result;
+#endif
+}
+__device__ __forceinline__ int add_high(u32 pair, u32 bytes, int sum) {
+#ifdef EMULATED
+    return emulator::dp2a_hi(pair, bytes, sum);
+#else
+    int result;
+    asm("dp2a.hi.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(pair), "r"(bytes), "r"(sum));
+    return result;
+#endif
+}
+
+// Returns four bytes of `y:x`, one for each nibble of the lower half of `names`: the byte of that number, or 0 if the
+// nibble is 8 or more, for bytes that are not negative. (`__byte_perm` takes three bits of a nibble.)
+__device__ __forceinline__ u32 choose_bytes(u32 x, u32 y, u32 names) {
+#ifdef EMULATED
+    return emulator::prmt(x, y, names);
+#else
+    u32 chosen;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(chosen) : "r"(x), "r"(y), "r"(names));
+    return chosen;
 #endif
 }
 

@@ -2,8 +2,8 @@
 //
 //   max = max |x| over all rotated components, q8 = clamp(round(x * (127 / max)), -127, 127), ties to even
 //
-//   out    outcome; rows (Q, D) i8; arranged (ceil(Q / 8), STEPS, 32) chunks of 8 i8 in the order of levels.cuh, zeros
-//          after the last row and chunk; rotated (Q, D) f32
+//   out    outcome; rows (Q, D) i8; arranged (ceil(Q / 32) * 4, STEPS, 32) chunks of 8 i8 in the order of levels.cuh,
+//          zeros after the last row and chunk; norm: the largest squared length of the rows; rotated (Q, D) f32
 //   in     job: where the embeddings are, and their type; signs (rounds, D) f32, +1 or -1
 //   sizes  query_len = Q, rounds, window of a round's transform, its scale f32
 //
@@ -13,7 +13,8 @@
 //   bound           latency: three or six rounds of log2(D) steps, one after another
 //
 // Versions
-//   v1  this one. Time not yet measured.
+//   v1  time not yet measured.
+//   v2  this one: finds the norm, and arranges whole panels. Time not yet measured.
 
 // The order of a search: `JobArgument` of crates/backend/src/cuda/search/lane.rs.
 struct Job {
@@ -70,13 +71,13 @@ __device__ __forceinline__ void rotate(float* row, const float* __restrict__ sig
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-quantize_query(Outcome* outcome, i8* rows, i8* arranged, float* rotated, const Job* __restrict__ job,
+quantize_query(Outcome* outcome, i8* rows, i8* arranged, u32* norm, float* rotated, const Job* __restrict__ job,
                const float* __restrict__ signs, u32 query_len, u32 rounds, u32 window, float scale) {
     __shared__ float held[DIM <= SHARED_DIM ? THREADS / WARP * DIM : 1];
-    __shared__ u32 refused, largest;
+    __shared__ u32 refused, largest, longest;
     if (threadIdx.x == 0) {
         refused = NO_PID;
-        largest = 0;
+        largest = longest = 0;
     }
     __syncthreads();
     for (u32 i = warp_number(); i < query_len; i += THREADS / WARP) {
@@ -105,14 +106,22 @@ quantize_query(Outcome* outcome, i8* rows, i8* arranged, float* rotated, const J
         rows[at] = static_cast<i8>(round_clamped(__fmul_rn(rotated[at], inverse), 127));
     }
     __syncthreads();
-    const u32 places = (query_len + TILE_COLUMNS - 1) / TILE_COLUMNS * STEPS * WARP * CHUNK;
+    for (u32 i = warp_number(); i < query_len; i += THREADS / WARP) {
+        int squares = 0;
+        for (u32 d = lane_number(); d < DIM; d += WARP) squares += rows[i * DIM + d] * rows[i * DIM + d];
+        squares = warp_sum(squares);
+        if (lane_number() == 0) atomicMax(&longest, static_cast<u32>(squares));
+    }
+    const u32 places = (query_len + PANEL - 1) / PANEL * PANEL_TILES * STEPS * WARP * CHUNK;
     for (u32 place = threadIdx.x; place < places; place += blockDim.x) {
         const u32 within = place % CHUNK, lane = place / CHUNK % WARP, step = place / (CHUNK * WARP) % STEPS;
         const u32 row = place / (CHUNK * WARP * STEPS) * TILE_COLUMNS + lane / 4, chunk = lane % 4 * STEPS + step;
         const bool there = row < query_len && chunk < CHUNKS;
         arranged[place] = there ? rows[row * DIM + component_of(chunk, within / 4, within % 4)] : 0;
     }
+    __syncthreads();
     if (threadIdx.x == 0) {
+        *norm = longest;
         const u32 bits = refused == NO_PID ? 0 : __float_as_uint(component(*job, refused));
         *outcome = {most, refused, bits, 0, 0, 0};
     }

@@ -16,23 +16,25 @@
 //   v1  every thread of the last block sums all 256 counts. Time not yet measured.
 //   v2  one warp chooses the digit, 8 values per lane, by a prefix sum. Its gain is not yet measured.
 //   v3  this one: a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches
-//   instead
-//       of 7 to 9; its gain is not yet measured.
+//       instead of 7 to 9; its gain is not yet measured.
 #pragma once
 
 // What is selected from: `EntriesArgument` of crates/backend/src/cuda/select.rs.
 struct Entries {
     // Keys, (columns, num), if they are made already; otherwise null, and
     const u64* keys;
-    // entry e of column i is `entries[e * stride + i]`,
-    const int* entries;
-    // and its id is the pid that is chosen, or its number.
+    // the entries of a centroid table (table.cuh), or scores, which are one column: `norm` is null, and `stride` is 1
+    const void* entries;
+    const u32* norm;
+    // with the pid that is chosen, or the entry's number, as id.
     Chosen chosen;
     u32 num, stride;
+    u32 narrow_below, unused;
 };
-static_assert(sizeof(Entries) == 48, "EntriesArgument has this layout");
-ASSERT_OFFSET(Entries, chosen, 16);
-ASSERT_OFFSET(Entries, num, 40);
+static_assert(sizeof(Entries) == 64, "EntriesArgument has this layout");
+ASSERT_OFFSET(Entries, chosen, 24);
+ASSERT_OFFSET(Entries, num, 48);
+ASSERT_OFFSET(Entries, narrow_below, 56);
 
 __device__ __forceinline__ u64 key_of(int entry, u32 id) {
     return static_cast<u64>(static_cast<u32>(entry) ^ 0x80000000u) << 32 | static_cast<u32>(~id);
@@ -44,10 +46,16 @@ __device__ __forceinline__ u32 id_of(u64 key) { return ~static_cast<u32>(key); }
 struct KeyOfEntry {
     const Entries& of;
     u32 column;
+    bool narrow;
+    u64 first;
+
+    __device__ __forceinline__ KeyOfEntry(const Entries& of, u32 column)
+        : of(of), column(column), narrow(of.norm && *of.norm < of.narrow_below),
+          first(first_of_column(of.num, column)) {}
 
     __device__ __forceinline__ u64 operator()(u32 e) const {
         if (of.keys) return of.keys[u64{column} * of.num + e];
-        const int entry = of.entries[u64{e} * of.stride + column];
+        const int entry = entry_at(of.entries, narrow, first + u64{e} * of.stride);
         if (entry == NO_MATCH) return 0;
         const u32 id = chosen_pid(of.chosen, e);
         return id == NO_PID ? 0 : key_of(entry, id);
@@ -161,7 +169,7 @@ __device__ __forceinline__ void sort(u64* keys, u32 padded) {
 // power of two, is at most MOST_SORTED, and otherwise in no order. Returns how many there are.
 __device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
     for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
-    const u32 found = select(best, KeyOfEntry{entries, column}, 0, entries.num, most);
+    const u32 found = select(best, KeyOfEntry(entries, column), 0, entries.num, most);
     if (padded <= MOST_SORTED) sort(best, padded);
     return found;
 }

@@ -36,7 +36,7 @@ extern "C" __global__ void __launch_bounds__(DIGITS)
 best_of_chunks(u64* best, Entries entries, u32 chunk, u32 most) {
     const u32 begin = blockIdx.x * chunk, end = begin + min(chunk, entries.num - begin);
     u64* own = best + (u64{blockIdx.y} * gridDim.x + blockIdx.x) * most;
-    select(own, KeyOfEntry{entries, blockIdx.y}, begin, end, most);
+    select(own, KeyOfEntry(entries, blockIdx.y), begin, end, most);
 }
 
 extern "C" __global__ void __launch_bounds__(DIGITS)

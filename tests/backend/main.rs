@@ -13,6 +13,7 @@ mod integers;
 mod mutants;
 mod peak;
 mod trellis;
+mod widths;
 
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa, Several};
@@ -172,14 +173,29 @@ fn integer_ops_at_every_number_of_centroids() {
 fn levels_at_the_edge_of_each_kernel() {
     // Ranges at which one more pair of products no longer fits an i16, and the widest ones.
     let ranges = [(-1, 1), (-10, 10), (-21, 21), (-21, 22), (-32, 32), (-32, 33), (-64, 65), (-65, 65), (-2, 127)];
+    // Steps above the lowest level that an i8 has, and has not.
+    let steps = [(-64, 63), (-64, 64)];
     let shifted = [(-127, 2), (-127, 3), (-127, -126), (126, 127), (-127, 127)];
-    let all: Vec<(i8, i8)> = ranges.into_iter().chain(shifted).collect();
+    let all: Vec<(i8, i8)> = ranges.into_iter().chain(steps).chain(shifted).collect();
     each_backend!(backend, sweep => {
-        for range in sweep.of(&all, &[(-1, 1), (-127, -126), (126, 127), (-127, 127)]) {
+        let edges = [(-1, 1), (-127, -126), (126, 127), (-64, 63), (-64, 64), (0, 127), (-127, 0), (-127, 127)];
+        for range in sweep.of(&all, &edges) {
             for (nbits, trellis) in [(1, false), (1, true), (2, false), (2, true), (4, false), (8, false)] {
                 let shape = Shape { nbits, trellis, levels: Some(range), ..Shape::small() };
                 integers::check(backend, &Case::new(&shape, Fill::Random));
                 integers::check(backend, &Case::new(&shape, Fill::Extreme));
+            }
+        }
+    });
+}
+
+/// Entries of the centroid table around the largest i16, at dims whose rows are unpacked in different ways.
+#[test]
+fn tables_around_the_largest_i16() {
+    each_backend!(backend => {
+        for (nbits, trellis) in [(1, false), (1, true), (2, false), (2, true), (4, false)] {
+            for (dim, query_len) in [(128, 32), (128, 33), (96, 5)] {
+                widths::check(backend, &Shape { dim, nbits, trellis, query_len, ..Shape::small() });
             }
         }
     });

@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 3] = [
+const MUTANTS: [Mutant; 9] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -26,9 +26,51 @@ const MUTANTS: [Mutant; 3] = [
     Mutant {
         what: "off by one at the last partial tile",
         kernel: "maxsim",
-        text: "min(row + 8, last)",
-        planted: "min(row + 8, last + 1)",
+        text: "min(first + lane_number() / 4u + 8, last)",
+        planted: "min(first + lane_number() / 4u + 8, last + 1)",
         test: "integer_ops_at_every_passage_length",
+    },
+    Mutant {
+        what: "a wrong start of the sums",
+        kernel: "maxsim",
+        text: "static_cast<u8>(lowest_level)",
+        planted: "static_cast<u8>(lowest_level + 1)",
+        test: "a_little_of_everything",
+    },
+    Mutant {
+        what: "the complement in place of the names",
+        kernel: "maxsim",
+        text: "choose_bytes(words[0], words[1], names)",
+        planted: "choose_bytes(words[0], words[1], complement)",
+        test: "a_little_of_everything",
+    },
+    Mutant {
+        what: "the names in place of the complement",
+        kernel: "maxsim",
+        text: "choose_bytes(words[2], words[3], complement)",
+        planted: "choose_bytes(words[2], words[3], names)",
+        test: "a_little_of_everything",
+    },
+    Mutant {
+        what: "a row that is not a ring",
+        kernel: "maxsim",
+        text: "lane_number() + 1, 4)",
+        planted: "lane_number() + 1)",
+        test: "tables_around_the_largest_i16",
+    },
+    Mutant {
+        what: "the other half of a pair of entries",
+        kernel: "maxsim",
+        text: "i ? add_high",
+        planted: "!i ? add_high",
+        test: "tables_around_the_largest_i16",
+    },
+    Mutant {
+        what: "the sign of an entry in its neighbour",
+        kernel: "centroid_table",
+        text: "(entries[2 * i] & 0xffff)",
+        planted: "entries[2 * i]",
+        test: "tables_around_the_largest_i16",
     },
     Mutant {
         what: "a wrong lane of a fragment",

@@ -123,15 +123,12 @@ inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned by) {
     return static_cast<unsigned>((static_cast<unsigned long long>(high) << 32 | low) << (by & 31) >> 32);
 }
 
-// Each nibble of `selector` chooses a byte of `y:x`, numbered from the lowest byte of `x`; if the nibble's highest bit
-// is set, the result is 0xff or 0, by the sign of that byte.
+// Each nibble of `selector` chooses a byte of `y:x`, numbered from the lowest byte of `x`, by its lower three bits.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     const unsigned long long bytes = static_cast<unsigned long long>(y) << 32 | x;
     unsigned chosen = 0;
     for (unsigned at = 0; at < 32; at += 8, selector >>= 4) {
-        unsigned byte = static_cast<unsigned>(bytes >> (selector & 7) * 8) & 0xff;
-        if (selector & 8) byte = byte & 0x80 ? 0xff : 0;
-        chosen |= byte << at;
+        chosen |= (static_cast<unsigned>(bytes >> (selector & 7) * 8) & 0xff) << at;
     }
     return chosen;
 }

@@ -91,6 +91,31 @@ inline void mma_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2
     multiply_add<float, float>(operation, d, a, b);
 }
 
+// `prmt.b32`: as `__byte_perm`, but where the nibble's highest bit is set, the result is 0xff or 0, by the sign of the
+// byte that the lower bits choose.
+inline unsigned prmt(unsigned x, unsigned y, unsigned selector) {
+    unsigned chosen = __byte_perm(x, y, selector);
+    for (unsigned at = 0; at < 4; ++at) {
+        if (!(selector >> 4 * at & 8)) continue;
+        const unsigned byte = 0xffu << 8 * at, sign = 0x80u << 8 * at;
+        chosen = chosen & sign ? chosen | byte : chosen & ~byte;
+    }
+    return chosen;
+}
+
+// `dp2a.lo.s32.u32` and `dp2a.hi.s32.u32`: the sum of `c` and the products of the signed halves of `a` with the lower,
+// or the upper, two unsigned bytes of `b`; it wraps.
+inline int dp2a(unsigned a, unsigned b, int c, unsigned from) {
+    unsigned sum = static_cast<unsigned>(c);
+    for (unsigned i = 0; i < 2; ++i) {
+        const int half = static_cast<short>(a >> 16 * i), byte = static_cast<int>(b >> 8 * (from + i) & 0xff);
+        sum += static_cast<unsigned>(half * byte);
+    }
+    return static_cast<int>(sum);
+}
+inline int dp2a_lo(unsigned a, unsigned b, int c) { return dp2a(a, b, c, 0); }
+inline int dp2a_hi(unsigned a, unsigned b, int c) { return dp2a(a, b, c, 2); }
+
 // Lanes 8 i to 8 i + 7 give the addresses of the rows of matrix i: eight rows of eight halves.
 inline bool load_matrices(unsigned, const unsigned char* values, unsigned char* results) {
     for (unsigned lane = 0; lane < 32; ++lane) {

@@ -16,21 +16,41 @@ unsigned random_bits() {
     return static_cast<unsigned>(state >> 32);
 }
 
-// Returns the byte of `y:x` that a nibble of a selector chooses, or eight copies of its sign.
+// Returns the byte of `y:x` that a nibble of a selector chooses.
 unsigned permuted(unsigned x, unsigned y, unsigned nibble) {
     unsigned char from[8];
     std::memcpy(from, &x, 4);
     std::memcpy(from + 4, &y, 4);
-    const unsigned byte = from[nibble % 8];
+    return from[nibble % 8];
+}
+
+// Returns the same, or eight copies of the byte's sign for a nibble of 8 or more.
+unsigned permuted_or_sign(unsigned x, unsigned y, unsigned nibble) {
+    const unsigned byte = permuted(x, y, nibble);
     return nibble < 8 ? byte : (byte > 127 ? 255 : 0);
+}
+
+// Returns the sum of `c` and of two products of signed halves of `a` with bytes of `b`.
+int two_products(unsigned a, const unsigned char* b, int c) {
+    std::int16_t halves[2];
+    std::memcpy(halves, &a, 4);
+    return static_cast<int>(static_cast<std::int64_t>(c) + halves[0] * b[0] + halves[1] * b[1]);
 }
 
 void integers() {
     for (int round = 0; round < 1000; ++round) {
         const unsigned x = random_bits(), y = random_bits(), s = random_bits() & 0xffff;
-        unsigned expected = 0;
-        for (int i = 3; i >= 0; --i) expected = expected * 256 + permuted(x, y, s >> 4 * i & 15);
+        unsigned expected = 0, with_signs = 0;
+        for (int i = 3; i >= 0; --i) {
+            expected = expected * 256 + permuted(x, y, s >> 4 * i & 15);
+            with_signs = with_signs * 256 + permuted_or_sign(x, y, s >> 4 * i & 15);
+        }
         check(__byte_perm(x, y, s | 0xabcd0000u) == expected, "__byte_perm");
+        check(emulator::prmt(x, y, s | 0xabcd0000u) == with_signs, "prmt");
+        unsigned char bytes[4];
+        std::memcpy(bytes, &y, 4);
+        check(emulator::dp2a_lo(x, y, -5) == two_products(x, bytes, -5), "dp2a.lo");
+        check(emulator::dp2a_hi(x, y, -5) == two_products(x, bytes + 2, -5), "dp2a.hi");
         int dot = static_cast<int>(s);
         unsigned udot = s;
         for (int i = 0; i < 4; ++i) {

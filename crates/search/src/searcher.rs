@@ -368,7 +368,9 @@ impl<B: Backend> Searcher<B> {
 fn needed_bytes<B: Backend>(index: &Index, before: &[ResidentSegment<B>]) -> u64 {
     let of_segment = |segment: &Segment| {
         let CompressedPassages { offsets, codes, residuals, weights } = &segment.passages;
-        let arrays: usize = [offsets, codes, residuals, weights].map(|array| array.len()).iter().sum();
+        // A GPU has a word for the code and the weight of each token.
+        let tokens = (codes.len() + weights.len()).max(segment.passages.num_tokens() * size_of::<u32>());
+        let arrays = offsets.len() + residuals.len() + tokens;
         let lists = 8 * (segment.lists.num_lists() as u64 + 1) + 4 * segment.lists.num_entries();
         arrays as u64 + lists + 8 * u64::from(segment.lists.num_passages())
     };

@@ -3,8 +3,9 @@
 use super::{
     Cuda,
     modules::KernelVariant,
-    resident::{LoadedPassages, Scores, Table},
+    resident::{LoadedPassages, Scores},
     score_kernels::scores,
+    table::Table,
 };
 use crate::{Result, Select};
 use selvedge_kernels::Op;
@@ -19,5 +20,6 @@ pub(super) fn approx_scores(
     table: &Table,
     select: Select<'_>,
 ) -> Result<Scores> {
-    scores(cuda, (Op::ApproxScores, KernelVariant::NONE), passages, table, None, select)
+    let kernel = cuda.modules.kernel(Op::ApproxScores, KernelVariant::NONE, "approx_scores")?;
+    scores(cuda, &[kernel], passages, table, None, select)
 }

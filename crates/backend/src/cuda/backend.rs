@@ -20,8 +20,9 @@ use super::{
     probe::probe,
     quantize_query::quantize_query,
     query_layout::Query,
-    resident::{LoadedCodec, LoadedPassages, Scores, Table},
+    resident::{LoadedCodec, LoadedPassages, Scores},
     search::{Lanes, LoadedIndex},
+    table::Table,
     top_k::top_k,
 };
 use crate::{

@@ -7,8 +7,9 @@ use super::{
     context::Buffer,
     grid::blocks_of_warps,
     modules::{Kernel, KernelVariant, value},
-    query_layout::{self, Query},
-    resident::{LoadedCodec, Table},
+    query_layout::Query,
+    resident::LoadedCodec,
+    table::{Table, entries_len},
 };
 use crate::{Error, Result, TABLE_LIMIT};
 use selvedge_kernels::Op;
@@ -32,33 +33,38 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     query.assert_for(&cuda.context, host);
     codec.centroids.assert_of(&cuda.context);
     let (num_centroids, query_len) = (host.num_centroids(), query.len());
-    let pitch = checked_pitch(cuda, num_centroids, query_len)?;
-    let table =
-        Table { entries: Arc::new(cuda.context.allocate(num_centroids * pitch)?), num_centroids, query_len, pitch };
+    let len = checked_len(cuda, num_centroids, query_len)?;
+    let table = Table {
+        entries: Arc::new(cuda.context.allocate(len)?),
+        norm: Arc::clone(&query.norm),
+        narrow_below: codec.narrow_below,
+        num_centroids,
+        query_len,
+    };
     let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
-    // SAFETY: the table is (K, pitch), and the rows are (Q, D).
+    // SAFETY: the table has the entries of K and Q, and the rows are (Q, D), whose norm is known.
     unsafe { launch(&kernel, cuda.context.stream(), &table, codec, &query.rows)? };
     Ok(table)
 }
 
-/// Returns the entries of a row of a table, [`query_layout::pitch`].
+/// Returns the number of entries of a table, [`entries_len`].
 ///
 /// # Errors
 /// [`Error::TableTooLarge`] if the table exceeds a quarter of the device's memory, before anything is allocated.
-pub(super) fn checked_pitch(cuda: &Cuda, num_centroids: usize, query_len: usize) -> Result<usize> {
-    let pitch = query_layout::pitch(query_len);
-    let wanted_bytes = num_centroids as u64 * pitch as u64 * size_of::<i32>() as u64;
+pub(super) fn checked_len(cuda: &Cuda, num_centroids: usize, query_len: usize) -> Result<usize> {
+    let len = entries_len(num_centroids, query_len);
+    let wanted_bytes = len as u64 * size_of::<i32>() as u64;
     let limit_bytes = cuda.context.device().memory_bytes / MEMORY_SHARE;
     if wanted_bytes > limit_bytes {
         return Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes });
     }
-    Ok(pitch)
+    Ok(len)
 }
 
 /// Launches the kernel.
 ///
 /// # Safety
-/// `table` is `(K, pitch)` for the codec, and `rows` are `(Q, D)`.
+/// `table` has the entries of the codec and the query, `rows` are `(Q, D)`, and the table's norm is theirs.
 pub(super) unsafe fn launch(
     kernel: &Kernel,
     stream: &CudaStream,
@@ -66,19 +72,13 @@ pub(super) unsafe fn launch(
     codec: &LoadedCodec,
     rows: &Buffer<i8>,
 ) -> Result<()> {
-    let Table { num_centroids, query_len, pitch, .. } = *table;
+    let Table { num_centroids, query_len, .. } = *table;
+    let argument = table.argument();
     let factor = codec.host.table_factor();
     let blocks = (blocks_of_warps(num_centroids.div_ceil(TILE_ROWS), THREADS).0, query_len.div_ceil(PANEL));
-    let sizes = [num_centroids, query_len, pitch].map(|size| size as u32);
-    let arguments = [
-        table.entries.argument(),
-        codec.centroids.argument(),
-        rows.argument(),
-        value(&factor),
-        value(&sizes[0]),
-        value(&sizes[1]),
-        value(&sizes[2]),
-    ];
+    let query_len = query_len as u32;
+    let arguments =
+        [argument.argument(), codec.centroids.argument(), rows.argument(), value(&factor), value(&query_len)];
     // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
     unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) }
 }
@@ -88,28 +88,30 @@ pub(super) mod tests {
     use super::*;
     use crate::{Backend, CheckedCodec, CodecParams, QuantizedQuery, ResidualForm, RowCoding, WeightRule};
 
+    /// A codec of 8 dims whose centroids are all ones.
+    pub(in crate::cuda) fn codec_of_ones(num_centroids: usize) -> CodecParams {
+        CodecParams {
+            dim: 8,
+            nbits: 0,
+            centroids: vec![1; num_centroids * 8].into(),
+            centroid_scale: 1.0,
+            coding: RowCoding::Buckets,
+            levels: Vec::new(),
+            cutoffs: Vec::new(),
+            form: ResidualForm::Orthogonal,
+            rule: WeightRule::KeepLength,
+            rotation: None,
+            weight_bits: 0,
+            centroid_weights: vec![1],
+            residual_weights: vec![1],
+            centroid_weight_step: 1.0,
+            residual_weight_step: 1.0,
+        }
+    }
+
     /// A test of `cuda::process`: the emulated device has 1 GiB, so that a table may take 256 MiB.
     pub(in crate::cuda) fn a_table_has_a_share_of_the_memory(cuda: &Cuda) {
-        let codec = |num_centroids: usize| {
-            let codec = CodecParams {
-                dim: 8,
-                nbits: 0,
-                centroids: vec![1; num_centroids * 8].into(),
-                centroid_scale: 1.0,
-                coding: RowCoding::Buckets,
-                levels: Vec::new(),
-                cutoffs: Vec::new(),
-                form: ResidualForm::Orthogonal,
-                rule: WeightRule::KeepLength,
-                rotation: None,
-                weight_bits: 0,
-                centroid_weights: vec![1],
-                residual_weights: vec![1],
-                centroid_weight_step: 1.0,
-                residual_weight_step: 1.0,
-            };
-            cuda.load_codec(CheckedCodec::new(codec).unwrap()).unwrap()
-        };
+        let codec = |num_centroids| cuda.load_codec(CheckedCodec::new(codec_of_ones(num_centroids)).unwrap()).unwrap();
         let query = |codec: &_, len: usize| {
             let query = QuantizedQuery { dim: 8, data: vec![1; len * 8], scale: 1.0 };
             cuda.load_query(codec, query).unwrap()
@@ -118,10 +120,10 @@ pub(super) mod tests {
         let Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes }) =
             centroid_table(cuda, &large, &query(&large, 257))
         else {
-            panic!("a table of 264 MiB")
+            panic!("a table of 288 MiB")
         };
         assert_eq!((num_centroids, query_len, limit_bytes), (1 << 18, 257, 1 << 28));
-        assert_eq!(wanted_bytes, 264 << 20);
+        assert_eq!(wanted_bytes, 288 << 20);
         let small = codec(3);
         centroid_table(cuda, &small, &query(&small, 257)).unwrap();
     }

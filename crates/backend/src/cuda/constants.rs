@@ -2,8 +2,9 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, quantize_query, rules,
-    score_kernels, search, select,
+    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, quantize_query,
+    resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
+    rules, score_kernels, search, select,
 };
 use crate::NO_MATCH;
 use selvedge_kernels::Op;
@@ -41,14 +42,15 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Assign => assign::CONSTANTS.to_vec(),
         Op::CentroidSums => centroid_sums::CONSTANTS.to_vec(),
         Op::Compress => [&compress::CONSTANTS[..], &rules::CONSTANTS].concat(),
-        Op::Decompress => decompress::CONSTANTS.to_vec(),
+        Op::Decompress => [&decompress::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::CentroidTable => centroid_table::CONSTANTS.to_vec(),
-        Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS].concat(),
-        Op::ApproxScores | Op::Maxsim => score_kernels::CONSTANTS.to_vec(),
+        Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
+        Op::ApproxScores => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Maxsim => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
-        Op::QuantizeQuery => quantize_query::CONSTANTS.to_vec(),
-        Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS].concat(),
-        Op::TopK => select::CONSTANTS.to_vec(),
+        Op::QuantizeQuery => [&quantize_query::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
+        Op::TopK => [&select::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Peak => peak::CONSTANTS.to_vec(),
     }
 }

@@ -2,10 +2,12 @@
 
 use super::{
     Cuda,
-    modules::KernelVariant,
+    approx_scores::approx_scores,
+    modules::{Kernel, KernelVariant},
     query_layout::Query,
-    resident::{LoadedPassages, Scores, Table},
+    resident::{LoadedCodec, LoadedPassages, Scores},
     score_kernels::scores,
+    table::Table,
 };
 use crate::{Result, Select};
 use selvedge_kernels::Op;
@@ -24,5 +26,22 @@ pub(super) fn maxsim(
     let codec = &passages.codec.host;
     query.assert_for(&cuda.context, codec);
     assert_eq!(table.query_len, query.len(), "the table is the query's");
-    scores(cuda, (Op::Maxsim, KernelVariant::codec(codec)), passages, table, Some(&query.arranged), select)
+    // Without query tokens the scores of both ops are 0, and the kernels here have no panel.
+    if query.len() == 0 {
+        return approx_scores(cuda, passages, table, select);
+    }
+    let kernels = kernels(cuda, &passages.codec)?;
+    scores(cuda, &kernels, passages, table, Some(&query.arranged), select)
+}
+
+/// Returns the kernels for the passages of a codec. Where there are two, for tables with entries of i16 and of i32, the
+/// width is known on the device only: both are launched, and one of them ends at once.
+pub(super) fn kernels(cuda: &Cuda, codec: &LoadedCodec) -> Result<Vec<Kernel>> {
+    let names: &[&str] = match codec.by_window {
+        true if codec.narrow_below == 0 => &["maxsim_windows"],
+        true => &["maxsim_narrow", "maxsim_windows"],
+        false => &["maxsim"],
+    };
+    let variant = KernelVariant::codec(&codec.host);
+    names.iter().map(|name| cuda.modules.kernel(Op::Maxsim, variant, name)).collect()
 }

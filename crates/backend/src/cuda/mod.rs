@@ -81,6 +81,7 @@ mod rules;
 mod score_kernels;
 mod search;
 mod select;
+mod table;
 mod top_k;
 
 #[cfg(test)]
@@ -99,8 +100,9 @@ pub use modules::KernelVariant;
 pub use nvrtc::{CompileError, Compiled, Nvrtc};
 pub use peak::Peak;
 pub use query_layout::Query;
-pub use resident::{LoadedCodec, LoadedPassages, Scores, Table};
+pub use resident::{LoadedCodec, LoadedPassages, Scores};
 pub use search::{DeviceHits, LastingEmbeddings, LoadedIndex};
+pub use table::Table;
 
 /// The parts of CUDA on this machine.
 #[derive(Clone, Debug)]

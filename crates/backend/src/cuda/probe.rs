@@ -6,8 +6,8 @@ use super::{
     constants::Constant,
     context::Buffer,
     modules::{Kernel, KernelVariant, value},
-    resident::Table,
     select::{self, EntriesArgument, padded},
+    table::Table,
     top_k::select_chunks,
 };
 use crate::{
@@ -23,18 +23,18 @@ pub(super) const CONSTANTS: [Constant; 1] = [("GROUP", GROUP as i64)];
 /// # Panics
 /// If the table is of another `Cuda`.
 pub(super) fn probe(cuda: &Cuda, table: &Table, nprobe: usize) -> Result<Probed> {
-    let Table { num_centroids, query_len, pitch, .. } = *table;
+    let Table { num_centroids, query_len, .. } = *table;
     if query_len == 0 {
         return Ok(Probed::default());
     }
     table.entries.assert_of(&cuda.context);
     let shape = CellsShape::new(num_centroids, nprobe);
-    let columns = EntriesArgument::columns(&table.entries, num_centroids, pitch);
+    let columns = EntriesArgument::columns(table);
     let (_of_chunks, entries) = select_chunks(cuda, columns, query_len, shape.most)?;
     let cells = cuda.context.allocate(query_len * padded(shape.most))?;
     let missing = cuda.context.allocate(query_len)?;
     let kernel = cuda.modules.kernel(Op::Probe, KernelVariant::NONE, "cells")?;
-    // SAFETY: `cells` is (Q, padded), `missing` is (Q), and the table is (K, pitch).
+    // SAFETY: `cells` is (Q, padded), `missing` is (Q), and the table has its entries.
     unsafe { launch_cells(&kernel, cuda.context.stream(), (&cells, &missing), &entries, table, shape)? };
     let cells = cells.download()?;
     let of_token = |cells: &[u64]| select::pairs(cells[..shape.probed].to_vec()).collect::<Vec<_>>();
@@ -75,20 +75,10 @@ pub(super) unsafe fn launch_cells(
     shape: CellsShape,
 ) -> Result<()> {
     let MissingScore { step, rank } = MissingScore::new(shape.nprobe, table.num_centroids);
-    let sizes = [shape.most, padded(shape.most), table.num_centroids, table.pitch, step, rank].map(|size| size as u32);
-    let [most, padded, num_centroids, pitch, step, rank] = sizes.each_ref().map(value);
-    let arguments = [
-        cells.argument(),
-        missing.argument(),
-        entries.argument(),
-        table.entries.argument(),
-        most,
-        padded,
-        num_centroids,
-        pitch,
-        step,
-        rank,
-    ];
+    let sizes = [shape.most, padded(shape.most), step, rank].map(|size| size as u32);
+    let ([most, padded, step, rank], of_table) = (sizes.each_ref().map(value), table.argument());
+    let arguments =
+        [cells.argument(), missing.argument(), entries.argument(), of_table.argument(), most, padded, step, rank];
     // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
     unsafe { kernel.launch_on(stream, (table.query_len, 1), select::THREADS, &arguments) }
 }

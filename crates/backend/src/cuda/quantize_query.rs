@@ -106,6 +106,7 @@ pub(super) struct Quantized<'a> {
     pub(super) outcome: u64,
     pub(super) rows: &'a Buffer<i8>,
     pub(super) arranged: &'a Buffer<i8>,
+    pub(super) norm: &'a Buffer<u32>,
     pub(super) rotated: &'a Buffer<f32>,
 }
 
@@ -113,11 +114,11 @@ pub(super) struct Quantized<'a> {
 ///
 /// # Safety
 /// The job names `(Q, D)` embeddings, and the buffers are `(Q, D)`, `arranged` as long as
-/// [`query_layout::arranged_len`] says.
+/// [`query_layout::arranged_len`] says; `norm` is a number.
 pub(super) unsafe fn launch(
     kernel: &Kernel,
     stream: &CudaStream,
-    Quantized { outcome, rows, arranged, rotated }: Quantized<'_>,
+    Quantized { outcome, rows, arranged, norm, rotated }: Quantized<'_>,
     job: u64,
     signs: &Signs,
     query_len: usize,
@@ -127,6 +128,7 @@ pub(super) unsafe fn launch(
         value(&outcome),
         rows.argument(),
         arranged.argument(),
+        norm.argument(),
         rotated.argument(),
         value(&job),
         signs.signs.argument(),
@@ -156,14 +158,15 @@ pub(super) fn quantize_query(cuda: &Cuda, codec: &LoadedCodec, embeddings: Embed
     let job = context.upload(&[job])?;
     let (rows, rotated) = (context.allocate(query_len * dim)?, context.allocate(query_len * dim)?);
     let arranged = context.allocate(query_layout::arranged_len(dim, query_len))?;
-    let outcome = context.allocate::<OutcomeArgument>(1)?;
+    let (norm, outcome) = (context.allocate(1)?, context.allocate::<OutcomeArgument>(1)?);
     let kernel = cuda.modules.kernel(Op::QuantizeQuery, KernelVariant::codec(host), "quantize_query")?;
-    let quantized = Quantized { outcome: *outcome.pointer(), rows: &rows, arranged: &arranged, rotated: &rotated };
+    let quantized =
+        Quantized { outcome: *outcome.pointer(), rows: &rows, arranged: &arranged, norm: &norm, rotated: &rotated };
     // SAFETY: the buffers have these lengths.
     unsafe { launch(&kernel, context.stream(), quantized, *job.pointer(), &codec.signs, query_len)? };
     let outcome = outcome.download()?[0];
     match outcome.refused() {
         Some((at, component)) => Err(Error::BadComponent { token: at / dim, component }),
-        None => Ok(Query::of_device(host, rows, arranged, query_len, outcome.scale())),
+        None => Ok(Query::of_device(host, (rows, arranged, norm), query_len, outcome.scale())),
     }
 }

@@ -2,9 +2,10 @@
 //! unpacks the levels of a residual row (kernels/levels.cuh, kernels/rows.cuh).
 
 use super::{
-    constants::{CHUNK, TILE_COLUMNS, TILE_DEPTH},
+    constants::{CHUNK, PANEL, TILE_COLUMNS, TILE_DEPTH},
     context::{Buffer, Context},
     resident::LoadedCodec,
+    table::largest_norm,
 };
 use crate::{CodecParams, QuantizedQuery, Result, int8_rows::assert_int8_rows, packed_row_bytes};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Query {
     pub(super) rows: Buffer<i8>,
     /// The rows in the order of [`arrange`].
     pub(super) arranged: Buffer<i8>,
+    /// Largest squared length of a row.
+    pub(super) norm: Arc<Buffer<u32>>,
 }
 
 impl Query {
@@ -44,19 +47,20 @@ impl Query {
             score_unit: host.score_unit(query),
             rows: context.upload(&query.data)?,
             arranged: context.upload(&arrange(host.dim, host.nbits, &query.data))?,
+            norm: Arc::new(context.upload(&[largest_norm(host.dim, &query.data)])?),
         })
     }
 
     /// A query that the device has rounded and arranged.
     pub(super) fn of_device(
         codec: &CodecParams,
-        rows: Buffer<i8>,
-        arranged: Buffer<i8>,
+        (rows, arranged, norm): (Buffer<i8>, Buffer<i8>, Buffer<u32>),
         len: usize,
         scale: f32,
     ) -> Self {
         let score_unit = codec.score_unit_of(len, scale);
-        Self { dim: codec.dim, nbits: codec.nbits, len, scale, score_unit, rows, arranged }
+        let norm = Arc::new(norm);
+        Self { dim: codec.dim, nbits: codec.nbits, len, scale, score_unit, rows, arranged, norm }
     }
 
     /// Number of tokens.
@@ -84,23 +88,18 @@ impl Query {
     }
 }
 
-/// Returns `Q` rounded up to whole tiles.
-pub(super) fn pitch(query_len: usize) -> usize {
-    query_len.next_multiple_of(TILE_COLUMNS)
-}
-
 /// Bytes of an arranged query.
 pub(super) fn arranged_len(dim: usize, query_len: usize) -> usize {
-    pitch(query_len) * dim.next_multiple_of(CHUNK * SHARING)
+    query_len.next_multiple_of(PANEL) * dim.next_multiple_of(CHUNK * SHARING)
 }
 
-/// Arranges `query (Q, D) i8` as `(pitch / 8, steps, 8, 4, 8) i8`: for each tile of 8 rows, each step of 32
-/// components and each lane `(g, t)`, chunk `t * steps + step` of the tile's row `g`. Rows after the last row
-/// and chunks after the last chunk are zeros.
+/// Arranges `query (Q, D) i8` as `(tiles, steps, 8, 4, 8) i8`: for each tile of 8 rows of whole panels, each step of
+/// 32 components and each lane `(g, t)`, chunk `t * steps + step` of the tile's row `g`. Rows after the last row and
+/// chunks after the last chunk are zeros.
 fn arrange(dim: usize, nbits: u8, query: &[i8]) -> Vec<i8> {
     let (query_len, steps) = (query.len() / dim, dim.div_ceil(CHUNK * SHARING));
     let mut arranged = Vec::with_capacity(arranged_len(dim, query_len));
-    for tile in (0..query_len).step_by(TILE_COLUMNS) {
+    for tile in (0..query_len.next_multiple_of(PANEL)).step_by(TILE_COLUMNS) {
         for step in 0..steps {
             for lane in 0..TILE_COLUMNS * SHARING {
                 let (row, chunk) = (tile + lane / SHARING, lane % SHARING * steps + step);
@@ -144,7 +143,7 @@ mod tests {
     fn rows_and_chunks_after_the_end_are_zeros() {
         let query: Vec<i8> = (0..3 * 40).map(|i| i as i8 + 1).collect();
         let arranged = arrange(40, 4, &query);
-        assert_eq!(arranged.len(), 8 * 2 * 32);
+        assert_eq!(arranged.len(), 32 * 2 * 32);
         assert_eq!(arranged.len(), arranged_len(40, 3));
         assert_eq!(arranged.iter().filter(|&&x| x != 0).count(), 3 * 40);
         assert!(arrange(40, 4, &[]).is_empty());

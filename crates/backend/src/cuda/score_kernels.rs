@@ -7,11 +7,11 @@ use super::{
     constants::Constant,
     context::Buffer,
     grid::resident_blocks,
-    modules::{Kernel, KernelVariant, value},
-    resident::{CodecArgument, LoadedPassages, Scores, SegmentArgument, Table},
+    modules::{Kernel, value},
+    resident::{CodecArgument, LoadedPassages, Scores, SegmentArgument},
+    table::Table,
 };
 use crate::{Result, Select, score_shift};
-use selvedge_kernels::Op;
 
 const THREADS: u32 = 128;
 
@@ -24,13 +24,13 @@ pub(super) struct Segments<'a> {
     pub(super) codec: CodecArgument,
 }
 
-/// Launches the kernel of `op`, which has the op's name and takes `query` if there is one.
+/// Launches the kernels of an op, which take `query` if there is one.
 ///
 /// # Panics
 /// If the table has another number of centroids than the codec, or an argument belongs to another `Cuda`.
 pub(super) fn scores(
     cuda: &Cuda,
-    (op, variant): (Op, KernelVariant),
+    kernels: &[Kernel],
     passages: &LoadedPassages,
     table: &Table,
     query: Option<&Buffer<i8>>,
@@ -41,23 +41,22 @@ pub(super) fn scores(
     passages.segment.assert_of(&cuda.context);
     let selected = Selected::new(cuda, select, passages.num_passages)?;
     let scores = cuda.context.allocate(selected.len())?;
-    let kernel = cuda.modules.kernel(op, variant, op.name())?;
     let segments = Segments { segments: &passages.segment, codec: passages.codec.argument() };
     let chosen = (selected.chosen(), selected.len());
     // SAFETY: there is a score for each selected passage; the query, if there is one, is arranged for this codec.
-    unsafe { launch(&kernel, cuda, cuda.context.stream(), &scores, segments, table, query, chosen)? };
+    unsafe { launch(kernels, cuda, cuda.context.stream(), &scores, segments, table, query, chosen)? };
     Ok(Scores { scores, selected })
 }
 
-/// Launches `approx_scores`, or `maxsim` with a query, for a number of chosen passages.
+/// Launches `approx_scores`, or the kernels of `maxsim` with a query, for a number of chosen passages.
 ///
 /// # Safety
-/// `scores` has that number of scores, and the chosen passages are as many; the table is `(K, pitch)` of the segments'
+/// `scores` has that number of scores, and the chosen passages are as many; the table is of the segments'
 /// codec; the query, if there is one, is arranged for it. The kernel checks the pids, offsets and codes that it reads,
 /// so the bytes of the passages may be corrupt.
 #[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn launch(
-    kernel: &Kernel,
+    kernels: &[Kernel],
     cuda: &Cuda,
     stream: &CudaStream,
     scores: &Buffer<i32>,
@@ -66,14 +65,16 @@ pub(super) unsafe fn launch(
     query: Option<&Buffer<i8>>,
     (chosen, number): (ChosenArgument, usize),
 ) -> Result<()> {
-    let sizes = [segments.len(), number, table.pitch, table.query_len].map(|size| size as u32);
-    let shift = score_shift(table.query_len);
-    let mut arguments = vec![scores.argument(), segments.argument(), value(&codec), table.entries.argument()];
+    let sizes = [segments.len(), number, table.query_len].map(|size| size as u32);
+    let (shift, of_table) = (score_shift(table.query_len), table.argument());
+    let mut arguments = vec![scores.argument(), segments.argument()];
+    arguments.extend(query.map(|_| value(&codec)));
+    arguments.push(of_table.argument());
     arguments.extend(query.map(Buffer::argument));
     arguments.push(chosen.argument());
     arguments.extend(sizes.iter().map(value));
     arguments.push(value(&shift));
     let blocks = resident_blocks(&cuda.context, number, THREADS);
-    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
-    unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) }
+    // SAFETY: the arguments match the kernels' parameters; the caller guarantees their lengths.
+    kernels.iter().try_for_each(|kernel| unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) })
 }

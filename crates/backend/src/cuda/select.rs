@@ -3,9 +3,10 @@
 use super::{
     calls::CudaStream,
     chosen::ChosenArgument,
-    constants::Constant,
+    constants::{Constant, PANEL},
     context::{Buffer, Context},
     modules::{Argument, Kernel, value},
+    table::Table,
 };
 use crate::Result;
 use bytemuck::{Pod, Zeroable};
@@ -33,31 +34,52 @@ pub(super) const CONSTANTS: [Constant; 2] = [("DIGITS", DIGIT_VALUES as i64), ("
 pub(super) struct EntriesArgument {
     keys: u64,
     entries: u64,
+    norm: u64,
     chosen: ChosenArgument,
     num: u32,
     stride: u32,
+    narrow_below: u32,
+    unused: u32,
 }
 
 // kernels/select.cuh asserts the same.
 const _: () = {
-    assert!(size_of::<EntriesArgument>() == 48);
-    assert!(offset_of!(EntriesArgument, chosen) == 16 && offset_of!(EntriesArgument, num) == 40);
+    assert!(size_of::<EntriesArgument>() == 64 && offset_of!(EntriesArgument, chosen) == 24);
+    assert!(offset_of!(EntriesArgument, num) == 48 && offset_of!(EntriesArgument, narrow_below) == 56);
 };
 
 impl EntriesArgument {
+    const NONE: Self = Self {
+        keys: 0,
+        entries: 0,
+        norm: 0,
+        chosen: ChosenArgument::ALL,
+        num: 0,
+        stride: 0,
+        narrow_below: 0,
+        unused: 0,
+    };
+
     /// The scores of `num` chosen passages.
     pub(super) fn scores(scores: &Buffer<i32>, chosen: ChosenArgument, num: usize) -> Self {
-        Self { keys: 0, entries: *scores.pointer(), chosen, num: num as u32, stride: 1 }
+        Self { entries: *scores.pointer(), chosen, num: num as u32, stride: 1, ..Self::NONE }
     }
 
-    /// The columns of a table of `num` rows of `stride` entries.
-    pub(super) fn columns(table: &Buffer<i32>, num: usize, stride: usize) -> Self {
-        Self { keys: 0, entries: *table.pointer(), chosen: ChosenArgument::ALL, num: num as u32, stride: stride as u32 }
+    /// The columns of a table.
+    pub(super) fn columns(table: &Table) -> Self {
+        Self {
+            entries: *table.entries.pointer(),
+            norm: *table.norm.pointer(),
+            num: table.num_centroids as u32,
+            stride: PANEL as u32,
+            narrow_below: table.narrow_below,
+            ..Self::NONE
+        }
     }
 
     /// Keys that were selected, `(columns, num)`.
     pub(super) fn keys(keys: &Buffer<u64>, num: usize) -> Self {
-        Self { keys: *keys.pointer(), entries: 0, chosen: ChosenArgument::ALL, num: num as u32, stride: 1 }
+        Self { keys: *keys.pointer(), num: num as u32, ..Self::NONE }
     }
 
     /// Number of entries of a column.

@@ -11,6 +11,7 @@ pub(super) struct Sizes {
     pub(super) job: usize,
     pub(super) rows: usize,
     pub(super) arranged: usize,
+    pub(super) norm: usize,
     pub(super) table: usize,
     pub(super) scores: usize,
     pub(super) states: usize,
@@ -30,6 +31,7 @@ pub(super) struct Arena {
     pub(super) rotated: Buffer<f32>,
     pub(super) rows: Buffer<i8>,
     pub(super) arranged: Buffer<i8>,
+    pub(super) norm: Arc<Buffer<u32>>,
     pub(super) table: Arc<Buffer<i32>>,
     pub(super) scores: Buffer<i32>,
     /// Zeros between searches.
@@ -45,7 +47,7 @@ pub(super) struct Arena {
 
 macro_rules! for_each_size {
     ($macro:ident) => {
-        $macro!(job, rows, arranged, table, scores, states, chunks, cells, missing, candidates, rescored, output)
+        $macro!(job, rows, arranged, norm, table, scores, states, chunks, cells, missing, candidates, rescored, output)
     };
 }
 
@@ -78,6 +80,7 @@ impl Arena {
             rotated: allocated(context, sizes.rows)?,
             rows: allocated(context, sizes.rows)?,
             arranged: allocated(context, sizes.arranged)?,
+            norm: Arc::new(allocated(context, sizes.norm)?),
             table: Arc::new(allocated(context, sizes.table)?),
             scores: allocated(context, sizes.scores)?,
             states: context.zeros(sizes.states)?,

@@ -9,7 +9,7 @@
 //! | `places.rs` | pinned memory, a place for each query between two waits |
 //! | `lanes.rs` | the lanes of a device, which its callers share |
 //!
-//! A search is one copy to the device, one graph of at most 12 launches, one copy from it and one wait, whatever the
+//! A search is one copy to the device, one graph of at most 13 launches, one copy from it and one wait, whatever the
 //! number of segments.
 
 mod arena;

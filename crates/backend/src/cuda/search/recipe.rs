@@ -12,13 +12,14 @@ use crate::cuda::{
     chosen::ChosenArgument,
     constants::{Constant, WARP},
     context::Buffer,
+    maxsim,
     modules::{Kernel, KernelVariant, value},
     probe::{self, CellsShape},
     quantize_query::{self, JobArgument, OutcomeArgument, Quantized},
     query_layout,
-    resident::Table,
     score_kernels::{self, Segments},
     select::{self, Chunks, EntriesArgument, padded},
+    table::Table,
     top_k,
 };
 use crate::{Result, Route};
@@ -47,7 +48,8 @@ pub(super) struct Recipe<'a> {
     index: &'a LoadedIndex,
     shape: Shape,
     num_centroids: usize,
-    pitch: usize,
+    /// Number of entries of the centroid table.
+    table_len: usize,
 }
 
 /// The kernels of a search, loaded before its launches are recorded.
@@ -56,9 +58,9 @@ struct Kernels {
     centroid_table: Kernel,
     best_of_chunks: Kernel,
     best: Kernel,
-    maxsim: Kernel,
+    maxsim: Vec<Kernel>,
     /// Only of routes with candidates.
-    approx_scores: Option<Kernel>,
+    approx_scores: Option<[Kernel; 1]>,
     /// `cells`, `gather` and `drain`, only of the route of cells.
     candidates: Option<[Kernel; 3]>,
 }
@@ -70,8 +72,8 @@ impl<'a> Recipe<'a> {
     /// [`Error::TableTooLarge`](crate::Error::TableTooLarge) if the centroid table exceeds its share of the memory.
     pub(super) fn new(cuda: &'a Cuda, index: &'a LoadedIndex, shape: Shape) -> Result<Self> {
         let num_centroids = index.codec.host.num_centroids();
-        let pitch = centroid_table::checked_pitch(cuda, num_centroids, shape.query_len)?;
-        Ok(Self { cuda, index, shape, num_centroids, pitch })
+        let table_len = centroid_table::checked_len(cuda, num_centroids, shape.query_len)?;
+        Ok(Self { cuda, index, shape, num_centroids, table_len })
     }
 
     fn chunks(&self, num: usize, columns: usize, most: usize) -> Option<Chunks> {
@@ -79,7 +81,7 @@ impl<'a> Recipe<'a> {
     }
 
     /// The chunks in which the hits are selected: of all passages, or of those that are rescored, unless these were
-    /// selected in chunks, too. They are then a quarter of the candidates at most, and a search has no more than 12
+    /// selected in chunks, too. They are then a quarter of the candidates at most, and a search has no more than 13
     /// launches.
     fn chunks_of_hits(&self) -> Option<Chunks> {
         let Shape { plan, .. } = self.shape;
@@ -113,7 +115,8 @@ impl<'a> Recipe<'a> {
             job: size_of::<JobArgument>() + rows * size_of::<f32>(),
             rows,
             arranged: query_layout::arranged_len(dim, query_len),
-            table: self.num_centroids * self.pitch,
+            norm: 1,
+            table: self.table_len,
             output: OUTCOME_WORDS + padded(plan.k),
             ..Sizes::default()
         };
@@ -156,10 +159,10 @@ impl<'a> Recipe<'a> {
             centroid_table: kernel(Op::CentroidTable, "centroid_table")?,
             best_of_chunks: kernel(Op::TopK, "best_of_chunks")?,
             best: kernel(Op::TopK, "best")?,
-            maxsim: kernel(Op::Maxsim, "maxsim")?,
+            maxsim: maxsim::kernels(self.cuda, &self.index.codec)?,
             approx_scores: match self.shape.plan.route {
                 Route::Everything => None,
-                _ => Some(kernel(Op::ApproxScores, "approx_scores")?),
+                _ => Some([kernel(Op::ApproxScores, "approx_scores")?]),
             },
             candidates: match self.shape.plan.route {
                 Route::Cells { .. } => Some([
@@ -186,9 +189,10 @@ impl<'a> Recipe<'a> {
         Ok(move || {
             let table = Table {
                 entries: Arc::clone(&arena.table),
+                norm: Arc::clone(&arena.norm),
+                narrow_below: self.index.codec.narrow_below,
                 num_centroids: self.num_centroids,
                 query_len: self.shape.query_len,
-                pitch: self.pitch,
             };
             let run = Run { recipe: self, kernels: &kernels, arena, stream, table: &table };
             // SAFETY: the caller guarantees the sizes and the job.
@@ -213,9 +217,9 @@ impl Run<'_> {
     /// As [`Recipe::launches`].
     unsafe fn all(&self) -> Result<()> {
         let Run { recipe: Recipe { index, shape, .. }, kernels, arena, stream, table } = *self;
-        let Arena { rows, arranged, rotated, .. } = arena;
+        let Arena { rows, arranged, norm, rotated, .. } = arena;
         let (job, set) = (*arena.job.pointer(), ChosenArgument::set_at(arena.job.pointer() + JobArgument::SET));
-        let quantized = Quantized { outcome: *arena.output.pointer(), rows, arranged, rotated };
+        let quantized = Quantized { outcome: *arena.output.pointer(), rows, arranged, norm, rotated };
         let codec = &index.codec;
         // SAFETY: the buffers have the lengths that `Recipe::sizes` gives them, by the shapes of the kernels; the
         // caller guarantees the job.
@@ -257,7 +261,7 @@ impl Run<'_> {
         let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
         // SAFETY: as in `all`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
         unsafe {
-            let columns = EntriesArgument::columns(&table.entries, table.num_centroids, table.pitch);
+            let columns = EntriesArgument::columns(table);
             let chunks = recipe.chunks(table.num_centroids, query_len, cells.most);
             let entries = self.of_chunks(columns, (chunks, query_len), cells.most)?;
             let found = (&arena.cells, &arena.missing);
@@ -308,11 +312,16 @@ impl Run<'_> {
     ///
     /// # Safety
     /// As [`Recipe::launches`].
-    unsafe fn score(&self, kernel: &Kernel, query: Option<&Buffer<i8>>, chosen: (ChosenArgument, usize)) -> Result<()> {
+    unsafe fn score(
+        &self,
+        kernels: &[Kernel],
+        query: Option<&Buffer<i8>>,
+        chosen: (ChosenArgument, usize),
+    ) -> Result<()> {
         let Run { recipe: Recipe { cuda, index, .. }, arena, stream, table, .. } = *self;
         let segments = Segments { segments: &index.segments, codec: index.codec.argument() };
         // SAFETY: as in `all`: there is a score for each.
-        unsafe { score_kernels::launch(kernel, cuda, stream, &arena.scores, segments, table, query, chosen) }
+        unsafe { score_kernels::launch(kernels, cuda, stream, &arena.scores, segments, table, query, chosen) }
     }
 
     /// Writes the best `most` entries, selected in chunks if there are any, to the address `best`, and their number to
