@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 3] = [
+const MUTANTS: [Mutant; 5] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -29,6 +29,20 @@ const MUTANTS: [Mutant; 3] = [
         text: "min(row + 8, last)",
         planted: "min(row + 8, last + 1)",
         test: "integer_ops_at_every_passage_length",
+    },
+    Mutant {
+        what: "an equal product of a higher code that wins",
+        kernel: "assign",
+        text: "start -= best + 1;",
+        planted: "start -= best;",
+        test: "assign",
+    },
+    Mutant {
+        what: "a vote without some lanes",
+        kernel: "assign",
+        text: "__any_sync(ALL_LANES, all >= 0)",
+        planted: "__any_sync(ALL_LANES, all >= 0 && lane_number() != 21)",
+        test: "assign",
     },
     Mutant {
         what: "a wrong lane of a fragment",
