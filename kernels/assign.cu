@@ -6,47 +6,67 @@
 //   sizes  num = N
 // assign:
 //   out    codes (N) u32
-//   in     rounded (N, PITCH) i8, centroids (K, PITCH) i8
+//   in     rounded (N, PITCH) i8, centroids (K rounded up to whole slabs, PITCH) i8
 //   sizes  num = N, num_centroids = K
 //
-// PITCH is D rounded up to whole steps of 32 components, zeros after D.
+// PITCH is D rounded up to whole steps of 32 components, zeros after D. The last centroid fills the last slab: its
+// products equal the ones of a lower code, so they never win.
 //
 //   round_rows      a warp owns an embedding, a lane every 32nd component
 //   block           256 embeddings, all centroids: slabs of 64 centroids by 128 bytes, one after another
-//   warp            32 embeddings, in registers up to 256 components, by the 64 centroids of a slab
+//   warp            32 embeddings, in registers up to 256 components, by the 64 centroids of a slab, or twice 32 of
+//                   them where a slab has whole rows
 //   lane            of each product the rows g and g + 8, columns 2t and 2t + 1
-//   shared memory   16,384 bytes: two slabs, one multiplied while the next is copied. Of a row's units of 16 bytes,
-//                   unit u is stored at place u ^ (row % 8), so that the eight rows of a matrix are in different banks
-//   bound           compute: per slab 64 products of a warp and the argmax of 32 by 64 sums. In SASS (sm_90, D = 128)
-//                   369 instructions, of which 240 go to the integer pipe (480 clocks; the products need 413 at 62 % of
-//                   the int8 peak), so at most 53 % of the int8 peak is expected; round_rows is bound by memory, or by
-//                   the upload
+//   argmax          sums start at -(1 + best product so far) of their row, as the third operand of the first product.
+//                   Then the sign bits say which products are better: the AND of all sums and a vote of the warp tell
+//                   whether there is one. Only then the maximum and its code are looked for. With codes in any order
+//                   the p-th group of centroids improves a row with probability 1 / p
+//   shared memory   17,408 bytes: two slabs, one multiplied while the next is copied, and the codes. Of a row's units
+//                   of 16 bytes, unit u is stored at place u ^ (row % 8), so that the eight rows of a matrix are in
+//                   different banks
+//   bound           compute: per slab 64 products of a warp. In SASS (sm_90a, D = 128) a slab that improves nothing
+//                   takes 169 instructions, 45 of them on the integer pipe; the products need 413 clocks at 62 % of the
+//                   int8 peak, which `mma.sync` is reported to reach. The 16 loads of fragments take 256 of a
+//                   multiprocessor's clocks for shared memory while four warps multiply a slab each. Two blocks per
+//                   multiprocessor. round_rows is bound by memory, or by the upload
 //
 // Versions
 //   v1  a warp owns 16 embeddings, 32 centroids at a time, read from global memory. Time not yet measured.
-//   v2  this one: a block reads each centroid once for 256 embeddings, through shared memory, with asynchronous copies.
-//       Its gain is not yet measured.
+//   v2  a block reads each centroid once for 256 embeddings, through shared memory, with asynchronous copies. 369
+//       instructions per slab, 240 on the integer pipe, which bounded it at 53 % of the int8 peak; 163 registers, one
+//       block per multiprocessor. Time not yet measured.
+//   v3  this one: looks for codes only where a vote finds a better product; whole slabs of centroids in memory, so that
+//       copies need no bounds; 110 registers. Its gain is not yet measured.
 
 constexpr int STEPS = (DIM + TILE_DEPTH - 1) / TILE_DEPTH;
 constexpr int PITCH = STEPS * TILE_DEPTH;
 // Bytes of a unit, and units of a row in a slab.
 constexpr int UNIT = 16;
 constexpr int UNITS = 8;
+constexpr int SLAB_UNITS = SLAB_ROWS * UNITS;
 constexpr int SLAB_STEPS = UNITS * UNIT / TILE_DEPTH;
+// Slabs that have all components of SLAB_ROWS centroids.
 constexpr int SLABS = (STEPS + SLAB_STEPS - 1) / SLAB_STEPS;
-// Centroids of a slab.
-constexpr int SLAB_ROWS = 64;
-constexpr int SLAB_TILES = SLAB_ROWS / TILE_COLUMNS;
+// A slab of whole centroids is multiplied in two groups, which halves the registers for sums.
+constexpr int GROUPS = SLABS == 1 ? 2 : 1;
+constexpr int GROUP_ROWS = SLAB_ROWS / GROUPS;
+constexpr int GROUP_TILES = GROUP_ROWS / TILE_COLUMNS;
 constexpr int ROW_TILES = WARP_EMBEDDINGS / TILE_ROWS;
 // Whether embeddings stay in registers.
 constexpr bool HELD = STEPS <= 8;
+// Blocks on a multiprocessor at once, as far as registers decide it.
+constexpr int BLOCKS = SLABS == 1 ? 2 : 1;
 
-using Slab = uint4[SLAB_ROWS][UNITS];
-using Sums = int[ROW_TILES][SLAB_TILES][4];
+using Sums = int[ROW_TILES][GROUP_TILES][4];
 // A lane's part of a warp's embeddings, step by step, or of one step.
 using Fragments = u32[HELD ? STEPS : 1][ROW_TILES][4];
 // Rows g and g + 8 of each tile of embeddings.
 using Rows = const i8*[ROW_TILES][2];
+// For the same rows: -(1 + best product so far). Sums start there, so that the better products are not negative.
+using Starts = int[ROW_TILES][2];
+// Start of a row without a best product: no sum is negative.
+constexpr int UNMATCHED = 1 << 30;
+static_assert(DIM < UNMATCHED / (2 * 127 * 127), "no product is so large that a sum overflows or is negative");
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 round_rows(i8* rounded, const float* __restrict__ embeddings, u32 num) {
@@ -64,24 +84,16 @@ round_rows(i8* rounded, const float* __restrict__ embeddings, u32 num) {
     }
 }
 
-// A centroid and its product with the embedding.
-struct Nearest {
-    int product;
-    u32 code;
-};
-
-__device__ __forceinline__ Nearest better(Nearest a, Nearest b) {
-    return b.product > a.product || (b.product == a.product && b.code < a.code) ? b : a;
-}
-
-// Starts to copy slab `number` of the centroids from `first` on; the last centroid fills the rows after the end.
-__device__ __forceinline__ void fetch(Slab& slab, const i8* centroids, u32 num_centroids, u32 first, int number) {
-    const int units = min(UNITS, (PITCH - number * UNITS * UNIT) / UNIT);
-    for (int at = threadIdx.x; at < SLAB_ROWS * UNITS; at += blockDim.x) {
-        const int row = at / UNITS, unit = at % UNITS;
-        const u64 code = min(first + row, num_centroids - 1);
-        const i8* from = centroids + code * PITCH + (number * UNITS + unit) * UNIT;
-        if (unit < units) copy_async(&slab[row][unit ^ row % UNITS], from);
+// Starts to copy units of 16 bytes to the thread's places from `to` on: slab `number` of the centroids from `first` on.
+__device__ __forceinline__ void fetch(uint4* to, const i8* centroids, u32 first, int number) {
+    constexpr int ROWS = THREADS / UNITS;
+    static_assert(ROWS % UNITS == 0 && SLAB_ROWS % ROWS == 0, "a thread's unit is at one place of all its rows");
+    const u32 unit = threadIdx.x % UNITS, row = threadIdx.x / UNITS;
+    if (number * UNITS + unit < PITCH / UNIT) {
+        const i8* from = centroids + (row * PITCH + unit * UNIT) + u64{first} * PITCH;
+        for (int next = 0; next < SLAB_ROWS; next += ROWS) {
+            copy_async(to + next * UNITS, from + next * PITCH + number * UNITS * UNIT);
+        }
     }
     commit_copies();
 }
@@ -96,20 +108,26 @@ __device__ __forceinline__ void load_step(u32 (&a)[ROW_TILES][4], const Rows& ro
     }
 }
 
-// Adds to `sums` the products of the embeddings with a slab, number `number` of its centroids.
-__device__ __forceinline__ void multiply(Sums& sums, Fragments& a, const Slab& slab, const Rows& rows, int number) {
-    const int lane = lane_number();
+__device__ __forceinline__ void start(Sums& sums, const Starts& starts) {
+    for (int tile = 0; tile < ROW_TILES; ++tile) {
+        for (auto& column : sums[tile]) {
+            for (int i = 0; i < 4; ++i) column[i] = starts[tile][i / 2];
+        }
+    }
+}
+
+// Adds to `sums` the products of the embeddings with a group of centroids, in slab `number`. The lane's units of step 0
+// are at `at`, and for another step two bits of that place differ.
+__device__ __forceinline__ void
+multiply(Sums& sums, Fragments& a, const uint4* group, u32 at, const Rows& rows, int number) {
 #pragma unroll
     for (int step = 0; step < SLAB_STEPS; ++step) {
         const int s = number * SLAB_STEPS + step;
         if (s >= STEPS) break;
         if (!HELD) load_step(a[0], rows, s);
-        for (int pair = 0; pair < SLAB_TILES / 2; ++pair) {
-            // Two tiles of centroids, and of each the two units of this step.
-            const int row = pair * 2 * TILE_COLUMNS + lane / 16 * TILE_COLUMNS + lane % 8;
-            const int unit = 2 * step + lane / 8 % 2;
+        for (int pair = 0; pair < GROUP_TILES / 2; ++pair) {
             u32 units[4];
-            load_matrices(units, &slab[row][unit ^ row % UNITS]);
+            load_matrices(units, group + (at ^ 2 * step) + pair * 2 * TILE_COLUMNS * UNITS);
             for (int tile = 0; tile < ROW_TILES; ++tile) {
                 mma_s8(sums[tile][2 * pair], a[HELD ? s : 0][tile], {units[0], units[1]});
                 mma_s8(sums[tile][2 * pair + 1], a[HELD ? s : 0][tile], {units[2], units[3]});
@@ -118,70 +136,90 @@ __device__ __forceinline__ void multiply(Sums& sums, Fragments& a, const Slab& s
     }
 }
 
-// Keeps the better of `best` and the centroids from `first` on, whose products are `sums`.
+// Looks for better products of row g (half 0) or g + 8 (half 1) of a tile; keeps the best and its code. The four lanes
+// of a row agree on it.
 __device__ __forceinline__ void
-keep_nearest(Nearest (&best)[ROW_TILES][2], const Sums& sums, u32 num_centroids, u32 first) {
-    for (int tile = 0; tile < ROW_TILES; ++tile) {
-        for (int column = 0; column < SLAB_TILES; ++column) {
-            for (int i = 0; i < 4; ++i) {
-                const u32 code = first + column * TILE_COLUMNS + 2 * (lane_number() % 4) + i % 2;
-                const int product = sums[tile][column][i];
-                // Codes ascend, so the first of equal products stays.
-                if (code < num_centroids && product > best[tile][i / 2].product) best[tile][i / 2] = {product, code};
-            }
-        }
+improve_row(u32& code, int& start, const int (&sums)[GROUP_TILES][4], int half, u32 first) {
+    int best = -1;
+    for (const auto& column : sums) best = max(best, max(column[2 * half], column[2 * half + 1]));
+    if (!__any_sync(ALL_LANES, best >= 0)) return;
+    for (int with = 1; with < 4; with *= 2) best = max(best, __shfl_xor_sync(ALL_LANES, best, with));
+    // The first of equal products wins: backwards, so that it is found last.
+    u32 found = GROUP_ROWS;
+    for (int at = 2 * GROUP_TILES - 1; at >= 0; --at) {
+        if (sums[at / 2][2 * half + at % 2] == best) found = at / 2 * TILE_COLUMNS + at % 2;
     }
+    found += 2 * (threadIdx.x % 4);
+    for (int with = 1; with < 4; with *= 2) found = min(found, __shfl_xor_sync(ALL_LANES, found, with));
+    if (best >= 0 && threadIdx.x % 4 == 0) code = first + found;
+    start -= best + 1;
 }
 
-// Writes the best of the four lanes that share a row.
-__device__ __forceinline__ void write_codes(u32* codes, Nearest (&best)[ROW_TILES][2], u32 num, u32 first) {
+// Keeps the best products and codes, `codes` by the warp's rows, of the centroids from `first` on. Codes ascend, so an
+// equal product never wins.
+__device__ __forceinline__ void improve(u32 (&codes)[WARP_EMBEDDINGS], Starts& starts, const Sums& sums, u32 first) {
+    int all = -1; // negative if all sums are
+    for (const auto& tile : sums) {
+        for (const auto& column : tile) all &= column[0] & column[1] & column[2] & column[3];
+    }
+    if (!__any_sync(ALL_LANES, all >= 0)) return;
     for (int tile = 0; tile < ROW_TILES; ++tile) {
         for (int half = 0; half < 2; ++half) {
-            for (int with = 1; with < 4; with *= 2) {
-                const Nearest other = {__shfl_xor_sync(ALL_LANES, best[tile][half].product, with),
-                                       __shfl_xor_sync(ALL_LANES, best[tile][half].code, with)};
-                best[tile][half] = better(best[tile][half], other);
-            }
-            const u32 row = first + tile * TILE_ROWS + half * 8 + lane_number() / 4;
-            if (lane_number() % 4 == 0 && row < num) codes[row] = best[tile][half].code;
+            u32& code = codes[tile * TILE_ROWS + half * 8 + threadIdx.x % WARP / 4];
+            improve_row(code, starts[tile][half], sums[tile], half, first);
         }
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 assign(u32* codes, const i8* __restrict__ rounded, const i8* __restrict__ centroids, u32 num, u32 num_centroids) {
-    __shared__ Slab slabs[2];
-    const u32 first_row = grid_warp() * TILE_ROWS * ROW_TILES;
+    __shared__ uint4 slabs[2 * SLAB_UNITS];
+    __shared__ u32 block_codes[THREADS / WARP][WARP_EMBEDDINGS];
+    const u32 lane = threadIdx.x % WARP, first_row = grid_warp() * WARP_EMBEDDINGS;
+    u32(&warp_codes)[WARP_EMBEDDINGS] = block_codes[threadIdx.x / WARP];
     // Warps after the last embedding take it again, since the whole block copies slabs.
     Rows rows;
     for (int tile = 0; tile < ROW_TILES; ++tile) {
         for (int half = 0; half < 2; ++half) {
-            const u32 row = first_row + tile * TILE_ROWS + half * 8 + lane_number() / 4;
+            const u32 row = first_row + tile * TILE_ROWS + half * 8 + lane / 4;
             rows[tile][half] = rounded + u64{min(row, num - 1)} * PITCH;
         }
     }
     Fragments a;
 #pragma unroll
     for (int s = 0; s < (HELD ? STEPS : 0); ++s) load_step(a[HELD ? s : 0], rows, s);
-    Nearest best[ROW_TILES][2];
-    for (auto& halves : best) halves[0] = halves[1] = {NO_MATCH, 0};
+    Starts starts;
+    for (auto& halves : starts) halves[0] = halves[1] = UNMATCHED;
 
-    fetch(slabs[0], centroids, num_centroids, 0, 0);
-    int current = 0;
+    // Place of the first unit that the thread copies, and of the lane's units at step 0: matrix m of a load is unit m %
+    // 2 of the step in tile m / 2 of the pair. Both alternate between the two slabs.
+    u32 to = threadIdx.x ^ threadIdx.x / UNITS % UNITS;
+    u32 at = (lane / 16 * TILE_COLUMNS + lane % 8) * UNITS + (lane / 8 % 2 ^ lane % 8);
+    fetch(slabs + to, centroids, 0, 0);
     for (u32 first = 0; first < num_centroids; first += SLAB_ROWS) {
-        Sums sums = {};
+        Sums sums;
+        start(sums, starts);
 #pragma unroll(HELD ? SLABS : 1)
         for (int number = 0; number < SLABS; ++number) {
             wait_for_copies<0>();
             // All copies of this slab are done, and no thread reads the slab before it any more.
             __syncthreads();
+            to ^= SLAB_UNITS;
             const bool more = number + 1 < SLABS;
-            const u32 next = more ? first : first + SLAB_ROWS;
-            if (next < num_centroids) fetch(slabs[current ^ 1], centroids, num_centroids, next, more ? number + 1 : 0);
-            multiply(sums, a, slabs[current], rows, number);
-            current ^= 1;
+            // After the last slab the first one is copied again: that is cheaper than a branch.
+            const u32 next = more ? first : first + SLAB_ROWS < num_centroids ? first + SLAB_ROWS : 0;
+            fetch(slabs + to, centroids, next, more ? number + 1 : 0);
+            multiply(sums, a, slabs, at, rows, number);
+            if (GROUPS > 1) {
+                improve(warp_codes, starts, sums, first);
+                start(sums, starts);
+                multiply(sums, a, slabs + GROUP_ROWS * UNITS, at, rows, number);
+            }
+            at ^= SLAB_UNITS;
         }
-        keep_nearest(best, sums, num_centroids, first);
+        improve(warp_codes, starts, sums, first + (GROUPS - 1) * GROUP_ROWS);
     }
-    write_codes(codes, best, num, first_row);
+    wait_for_copies<0>();
+    __syncwarp();
+    if (first_row + lane < num) codes[first_row + lane] = warp_codes[lane];
 }

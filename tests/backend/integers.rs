@@ -172,6 +172,24 @@ pub fn check_assign(backend: &impl Backend, dim: usize, num: usize, num_centroid
     assert!(found == reference::assign(dim, &embeddings, &centroids), "{}: D={dim} K={num_centroids}", backend.name());
 }
 
+/// Checks products that ascend and descend from code to code, are all equal, or all negative, and single best products
+/// at both ends of the groups that a GPU multiplies at a time; each with embeddings of zeros among others.
+pub fn check_assign_orders(backend: &impl Backend, num_centroids: usize) {
+    let k = num_centroids;
+    let ascending: Vec<i8> = (0..k).map(|c| ((c * 254 / k) as i32 - 127) as i8).collect();
+    let negative = (0..k).map(|c| (c * 7 % 100) as i8 - 120).collect();
+    let mut orders: Vec<Vec<i8>> = vec![ascending, negative, vec![-5; k]];
+    let ends = [0, 31, 32, 63, 64, k - 1].into_iter().filter(|&best| best < k);
+    orders.extend(ends.map(|best| (0..k).map(|c| if c == best { 3 } else { -3 }).collect()));
+    // Against the second of three embeddings, what ascends descends.
+    let embeddings: Vec<f32> = (0..35 * 8).map(|at| [0.5, -2.0, 0.0][at / 8 % 3]).collect();
+    for order in orders {
+        let centroids: Vec<i8> = order.iter().flat_map(|&value| [value; 8]).collect();
+        let found = assign(backend, 8, &embeddings, &centroids);
+        assert_eq!(found, reference::assign(8, &embeddings, &centroids), "{}: {order:?}", backend.name());
+    }
+}
+
 /// Checks that int8 rows are refused as a query and as centroids if one is incomplete or has a component of -128.
 pub fn check_refused_rows(backend: &impl Backend) {
     let case = Case::new(&Shape::small(), Fill::Random);
@@ -190,7 +208,7 @@ pub fn check_refused_rows(backend: &impl Backend) {
 /// Checks that the lowest code wins among equal centroids.
 pub fn check_assign_ties(backend: &impl Backend) {
     let rng = &mut Rng::new(3);
-    for copies in [2, 3, 9, 16, 17] {
+    for copies in [2, 3, 9, 16, 17, 40] {
         let (embeddings, few) =
             (rng.unit_rows(50, 24), (0..5 * 24).map(|at| component(Fill::Random, rng, at)).collect::<Vec<i8>>());
         let codes = assign(backend, 24, &embeddings, &few.repeat(copies));

@@ -321,6 +321,15 @@ fn assign() {
         }
         integers::check_assign(backend, 128, 3000, 100, Fill::Random);
         integers::check_assign(backend, 128, 100, 3000, Fill::Random);
+        // Around the slabs of a GPU, in one or two slabs of a row, and for rows that its registers do not hold.
+        for (dim, num) in [(128, 1), (128, 257), (160, 33), (328, 33)] {
+            for num_centroids in [63, 64, 65, 127, 128, 129] {
+                integers::check_assign(backend, dim, num, num_centroids, Fill::Random);
+            }
+        }
+        for num_centroids in [1, 33, 64, 65, 200] {
+            integers::check_assign_orders(backend, num_centroids);
+        }
         integers::check_assign_ties(backend);
     });
 }

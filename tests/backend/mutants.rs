@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 9] = [
+const MUTANTS: [Mutant; 11] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -71,6 +71,20 @@ const MUTANTS: [Mutant; 9] = [
         text: "(entries[2 * i] & 0xffff)",
         planted: "entries[2 * i]",
         test: "tables_around_the_largest_i16",
+    },
+    Mutant {
+        what: "an equal product of a higher code that wins",
+        kernel: "assign",
+        text: "start -= best + 1;",
+        planted: "start -= best;",
+        test: "assign",
+    },
+    Mutant {
+        what: "a vote without some lanes",
+        kernel: "assign",
+        text: "__any_sync(ALL_LANES, all >= 0)",
+        planted: "__any_sync(ALL_LANES, all >= 0 && lane_number() != 21)",
+        test: "assign",
     },
     Mutant {
         what: "a wrong lane of a fragment",

@@ -1,11 +1,10 @@
 //! Reads facts from a CUBIN: a 64-bit little-endian ELF file, of which the table of sections is needed.
 
+use crate::loops::{INSTRUCTION_BYTES, Loop, loops};
 use std::ops::Range;
 
 /// `EM_CUDA`, the machine of a CUBIN. A module of the emulated NVRTC is a library for the host's machine instead.
 const MACHINE_CUDA: u64 = 190;
-/// Bytes of an instruction, since sm_70.
-const INSTRUCTION_BYTES: usize = 16;
 /// Mask of an instruction's opcode.
 const OPCODE_BITS: u64 = 0xfff;
 /// Opcode with which the compiler pads the end of a kernel.
@@ -23,10 +22,16 @@ impl Cubin<'_> {
 
     /// Number of a kernel's instructions, without the padding at its end.
     pub fn instructions(self, kernel: &str) -> Option<usize> {
-        let code = self.0.get(self.section(&format!(".text.{kernel}"))?)?;
+        let code = self.code(kernel)?;
         let opcode = |at: &[u8]| u64::from_le_bytes(at[..8].try_into().expect("eight bytes")) & OPCODE_BITS;
         let last = code.chunks_exact(INSTRUCTION_BYTES).rposition(|instruction| opcode(instruction) != NOP);
         Some(last.map_or(0, |last| last + 1))
+    }
+
+    /// Loops of a kernel.
+    pub fn loops(self, kernel: &str) -> Option<Vec<Loop>> {
+        // The second byte of the ELF header's flags is the architecture: 90 for sm_90 and sm_90a.
+        Some(loops(self.code(kernel)?, self.number(0x31, 1)?))
     }
 
     /// Full version of the compiler: 13.0.88.
@@ -34,6 +39,10 @@ impl Cubin<'_> {
         let note = String::from_utf8_lossy(self.0.get(self.section(".note.nv.tkinfo")?)?).into_owned();
         let (_, version) = note.split_once(", V")?;
         version.split(|c: char| !c.is_ascii_digit() && c != '.').next().map(str::to_owned)
+    }
+
+    fn code(&self, kernel: &str) -> Option<&[u8]> {
+        self.0.get(self.section(&format!(".text.{kernel}"))?)
     }
 
     fn section(self, name: &str) -> Option<Range<usize>> {

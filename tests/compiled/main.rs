@@ -1,10 +1,10 @@
 //! Compiles every kernel with the real NVRTC, which needs no GPU, and checks registers, memory and instructions.
 //!
-//! Kernels are compiled as the backend does it, for dims and codings that represent all others. A spilled register
-//! or a warning is a failure. Registers, shared and local memory and the number of instructions must equal
-//! `kernels/compiled.tsv`, so that a change to one kernel shows its effect on all others. If the compiler's version is
-//! not the table's, differences are only printed, and only spilled registers fail. `SELVEDGE_BLESS=1` writes the
-//! table.
+//! Kernels are compiled as the backend does it, for dims and codings that represent all others. A spilled register,
+//! a warning or a number over its limit (`limits.rs`) is a failure. Registers, shared and local memory and the number
+//! of instructions must equal `kernels/compiled.tsv`, so that a change to one kernel shows its effect on all others,
+//! and the instructions of its loops by pipe `kernels/loops.tsv`. If the compiler's version is not the tables',
+//! differences are only printed, and only spilled registers fail. `SELVEDGE_BLESS=1` writes the tables.
 //!
 //! NVRTC is found as the backend finds it (`SELVEDGE_NVRTC=FILE`). Without one, or with the emulated one, the tests are
 //! skipped, or fail under `SELVEDGE_REQUIRE_NVRTC=1`.
@@ -12,15 +12,23 @@
 #![allow(unreachable_pub)] // a test crate exports nothing
 
 mod cubin;
+mod limits;
 mod log;
+mod loops;
 mod table;
 
 use cubin::Cubin;
+use loops::Loop;
 use rayon::prelude::*;
 use selvedge_backend::cuda::{Compiled, KernelVariant, Nvrtc};
 use selvedge_kernels::{Defines, Op, source};
 use std::path::Path;
 use table::{Row, Table};
+
+/// Ops whose loops are in `kernels/loops.tsv`, for the architectures and codings below.
+const OPS_OF_LOOPS: [Op; 6] = [Op::Assign, Op::CentroidSums, Op::Compress, Op::ApproxScores, Op::Maxsim, Op::MaxsimF32];
+const ARCHITECTURES_OF_LOOPS: [&str; 2] = ["sm_80", "sm_90a"];
+const CODINGS_OF_LOOPS: [(u8, bool); 4] = [(1, true), (2, false), (2, true), (4, false)];
 
 /// Architectures to compile for.
 const ARCHITECTURES: [&str; 3] = ["sm_80", "sm_90", "sm_90a"];
@@ -96,6 +104,33 @@ impl Job {
         };
         [self.arch, self.op.name(), kernel].map(String::from).into_iter().chain(parameters).collect()
     }
+
+    /// Whether its loops are in the table.
+    fn has_rows_of_loops(self) -> bool {
+        let coding = self.op.defines() != Defines::Coding
+            || CODINGS_OF_LOOPS.contains(&(self.variant.nbits, self.variant.trellis));
+        let dim = self.op.defines() == Defines::None || self.variant.dim == 128;
+        dim && coding && OPS_OF_LOOPS.contains(&self.op) && ARCHITECTURES_OF_LOOPS.contains(&self.arch)
+    }
+
+    /// Returns the limits that a kernel breaks, and a row for each of its loops.
+    fn judged_loops(self, compiled: &Compiled, kernel: &str, registers: usize) -> (Vec<String>, Vec<Row>) {
+        let loops = Cubin(&compiled.cubin).loops(kernel).expect("the CUBIN has the kernel");
+        let mut wrong = limits::broken(self, kernel, registers, &loops);
+        let in_local_memory = (1..).zip(&loops).filter(|(_, of)| of.whole.local > 0);
+        wrong.extend(in_local_memory.map(|(number, of)| {
+            format!("{}: loop {number} accesses local memory {} times", self.names(kernel).join(" "), of.whole.local)
+        }));
+        let row = |(number, of): (usize, &Loop)| {
+            let (whole, least) = (of.whole, of.least);
+            let mut numbers = whole.numbers().to_vec();
+            numbers.extend([whole.local, whole.clocks()]);
+            numbers.extend(least.numbers());
+            numbers.push(least.clocks());
+            (self.names(kernel).into_iter().chain([number.to_string()]).collect(), numbers)
+        };
+        (wrong, if self.has_rows_of_loops() { (1..).zip(&loops).map(row).collect() } else { Vec::new() })
+    }
 }
 
 /// Returns the faults of a compiled text, and a row for each kernel.
@@ -115,33 +150,43 @@ fn judged(compiled: &Compiled, names: impl Fn(&str) -> Vec<String>) -> (Vec<Stri
 }
 
 #[test]
-fn registers_suffice_and_the_table_is_up_to_date() {
+fn registers_suffice_and_the_tables_are_up_to_date() {
     let Some(nvrtc) = nvrtc() else { return };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/compiled.tsv");
     let compiled: Vec<_> = Job::all().into_par_iter().map(|job| (job, job.compile(&nvrtc))).collect();
     let of_cubin = Cubin(&compiled[0].1.cubin).compiler();
     let compiler = of_cubin.unwrap_or_else(|| format!("{}.{}", nvrtc.version().0, nvrtc.version().1));
-    let (mut wrong, mut new) = (Vec::new(), Table { compiler, rows: Vec::new() });
+    let mut wrong = Vec::new();
+    let [mut kernels, mut loops] =
+        [&table::KERNELS, &table::LOOPS].map(|columns| Table { columns, compiler: compiler.clone(), rows: Vec::new() });
     for (job, compiled) in &compiled {
         let (more, rows) = judged(compiled, |kernel| job.names(kernel));
         wrong.extend(more);
-        new.rows.extend(rows);
+        kernels.rows.extend(rows);
+        for kernel in log::kernels(&compiled.log) {
+            let (more, rows) = job.judged_loops(compiled, &kernel.kernel, kernel.registers);
+            wrong.extend(more);
+            loops.rows.extend(rows);
+        }
     }
-    println!("{} kernels in {} modules", new.rows.len(), compiled.len());
+    println!("{} kernels in {} modules", kernels.rows.len(), compiled.len());
 
-    if std::env::var_os("SELVEDGE_BLESS").is_some() {
-        std::fs::write(&path, new.text()).unwrap();
-    } else {
-        let old = Table::parse(&std::fs::read_to_string(&path).unwrap_or_default());
+    for (file, new) in [("compiled.tsv", kernels), ("loops.tsv", loops)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels").join(file);
+        if std::env::var_os("SELVEDGE_BLESS").is_some() {
+            std::fs::write(&path, new.text()).unwrap();
+            continue;
+        }
+        let old = Table::parse(new.columns, &std::fs::read_to_string(&path).unwrap_or_default());
         let differences = old.differences(&new);
         if old.compiler == new.compiler {
             wrong.extend(differences);
         } else {
-            println!("the table is by NVRTC {}, this is {}:\n{}", old.compiler, new.compiler, differences.join("\n"));
+            println!("{file} is by NVRTC {}, this is {}:\n{}", old.compiler, new.compiler, differences.join("\n"));
             wrong.retain(|line| line.contains("spilled"));
         }
     }
-    let bless = "SELVEDGE_BLESS=1 writes kernels/compiled.tsv; spilled registers and warnings fail all the same";
+    let bless =
+        "SELVEDGE_BLESS=1 writes the tables in kernels/; spilled registers, warnings and limits fail all the same";
     assert!(wrong.is_empty(), "{}\n{bless}", wrong.join("\n"));
 }
 
@@ -152,6 +197,13 @@ const MANY: &str = "extern \"C\" __global__ void many(float* x) {
     __syncthreads();
     for (int i = 0; i < 48; ++i) x[i * 32] = held[i] * held[(i + 1) % 48];
 }";
+
+/// A loop over all of them, which the compiler does not unroll. With more of them than there are uniform registers,
+/// too, in which the compiler can keep 63.
+const LOOP: &str = "#pragma unroll 1
+    for (int round = 0; round < static_cast<int>(x[0]); ++round) {
+        for (int i = 0; i < 48; ++i) held[i] = held[(i + 1) % 48] * held[i];
+    }";
 
 #[test]
 fn spills_and_warnings_are_seen() {
@@ -169,6 +221,15 @@ fn spills_and_warnings_are_seen() {
             "{wrong:?}"
         );
         assert!(rows[0].1[0] <= 32 && rows[0].1[2] > 0, "{rows:?}");
+        let local = |more: &[&str]| {
+            let compiled =
+                compile(&nvrtc, "many", &MANY.replace("__syncthreads();", LOOP).replace("48", "160"), arch, more);
+            let loops = Cubin(&compiled.cubin).loops("many").expect("the CUBIN has the kernel");
+            assert_eq!(loops.len(), 1, "{loops:?}");
+            (loops[0].whole.local, loops[0].least.instructions() > 160)
+        };
+        assert_eq!(local(&[]), (0, true));
+        assert!(local(&["--maxrregcount=32"]).0 > 0);
         let (wrong, _) = judge(&MANY.replace("float held", "int unused; float held"), &[]);
         assert!(wrong.len() == 1 && wrong[0].contains("unused"), "{wrong:?}");
     }

@@ -1,20 +1,48 @@
-//! The table of compiled kernels: `kernels/compiled.tsv`.
+//! The tables of compiled kernels: `kernels/compiled.tsv` and `kernels/loops.tsv`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-const COLUMNS: &str = "arch\top\tkernel\tdim\tnbits\ttrellis\tregisters\tshared_bytes\tstack_bytes\tinstructions";
-/// Number of the columns that name a row.
-const NAMES: usize = 6;
+/// Columns of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// Comment lines after the first line.
+    notes: &'static str,
+    /// Columns that name a row.
+    names: &'static str,
+    numbers: &'static str,
+}
+
+/// Columns of `kernels/compiled.tsv`.
+pub const KERNELS: Columns = Columns {
+    notes: "",
+    names: "arch\top\tkernel\tdim\tnbits\ttrellis",
+    numbers: "registers\tshared_bytes\tstack_bytes\tinstructions",
+};
+
+/// Columns of `kernels/loops.tsv`.
+pub const LOOPS: Columns = Columns {
+    notes: "\
+# A row is a loop, by the order of the headers, without the loops within it. Instructions by pipe; local: accesses to
+# local memory, such as spilled registers (in lsu, too). clocks: the least of a quarter of an H200's multiprocessor,
+# max(instructions, 2 alu, 2 fma, 6.45 mma). least_...: the same of the pass with the fewest instructions, which leaves
+# out all that branches skip.
+",
+    names: "arch\top\tkernel\tdim\tnbits\ttrellis\tloop",
+    numbers: "instructions\talu\tfma\tlsu\tmma\tother\tlocal\tclocks\t\
+              least_instructions\tleast_alu\tleast_fma\tleast_lsu\tleast_mma\tleast_other\tleast_clocks",
+};
+
 /// Beginning of the first line; the compiler's version follows.
 const COMPILER: &str = "# made by NVRTC ";
 
 /// A row's name and its numbers.
 pub type Row = (Vec<String>, Vec<usize>);
 
-/// Numbers of all compiled kernels, and the version of the compiler that made them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Numbers of all compiled kernels or loops, and the version of the compiler that made them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
+    pub columns: &'static Columns,
     pub compiler: String,
     pub rows: Vec<Row>,
 }
@@ -22,7 +50,8 @@ pub struct Table {
 impl Table {
     /// Formats the table.
     pub fn text(&self) -> String {
-        let mut text = format!("{COMPILER}{}\n{COLUMNS}\n", self.compiler);
+        let Columns { notes, names, numbers } = self.columns;
+        let mut text = format!("{COMPILER}{}\n{notes}{names}\t{numbers}\n", self.compiler);
         for (names, numbers) in &self.rows {
             let numbers = numbers.iter().map(usize::to_string);
             let row: Vec<String> = names.iter().cloned().chain(numbers).collect();
@@ -32,21 +61,23 @@ impl Table {
     }
 
     /// Parses a table. Any other text gives a table without a compiler, which differs from every other one.
-    pub fn parse(text: &str) -> Self {
+    pub fn parse(columns: &'static Columns, text: &str) -> Self {
+        let num_names = columns.names.split('\t').count();
         let compiler = text.lines().next().and_then(|line| line.strip_prefix(COMPILER)).unwrap_or_default().to_owned();
         let row = |line: &str| {
             let mut names: Vec<String> = line.split('\t').map(str::to_owned).collect();
-            let numbers = names.split_off(NAMES.min(names.len()));
+            let numbers = names.split_off(num_names.min(names.len()));
             (names, numbers.iter().filter_map(|number| number.parse().ok()).collect())
         };
-        Self { compiler, rows: text.lines().skip(2).map(row).collect() }
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        Self { columns, compiler, rows: lines.skip(1).map(row).collect() }
     }
 
     /// Describes the changes from this table to `new`, a line per row.
     pub fn differences(&self, new: &Self) -> Vec<String> {
         let numbers = |table: &Self| table.rows.iter().cloned().collect::<BTreeMap<_, _>>();
         let (old_rows, new_rows) = (numbers(self), numbers(new));
-        let columns: Vec<&str> = COLUMNS.split('\t').skip(NAMES).collect();
+        let columns: Vec<&str> = self.columns.numbers.split('\t').collect();
         let changed = |old: &[usize], new: &[usize]| {
             let numbers = columns.iter().zip(old.iter().zip(new)).filter(|(_, (old, new))| old != new);
             numbers.map(|(column, (old, new))| format!(" {column} {old} -> {new}")).collect::<String>()
@@ -68,15 +99,19 @@ impl Table {
 
 #[test]
 fn a_table_is_read_as_written_and_differences_are_named() {
-    let row = |dim: &str, numbers: [usize; 4]| {
+    let row = |dim: &str, numbers: &[usize]| {
         (["sm_90", "maxsim", "maxsim", dim, "2", "1"].map(String::from).to_vec(), numbers.to_vec())
     };
-    let old = Table { compiler: "13.0.88".into(), rows: vec![row("8", [40, 0, 0, 96]), row("48", [44, 16, 0, 80])] };
-    assert_eq!(Table::parse(&old.text()), old);
+    let rows = vec![row("8", &[40, 0, 0, 96]), row("48", &[44, 16, 0, 80])];
+    let old = Table { columns: &KERNELS, compiler: "13.0.88".into(), rows };
+    assert_eq!(Table::parse(&KERNELS, &old.text()), old);
     assert_eq!(old.differences(&old), [""; 0]);
-    let new = Table { rows: vec![row("8", [41, 0, 0, 97]), row("96", [1, 1, 1, 1])], ..old.clone() };
+    let new = Table { rows: vec![row("8", &[41, 0, 0, 97]), row("96", &[1, 1, 1, 1])], ..old.clone() };
     let changed = "sm_90 maxsim maxsim 8 2 1: registers 40 -> 41 instructions 96 -> 97";
     assert_eq!(old.differences(&new), ["sm_90 maxsim maxsim 48 2 1: gone", changed, "sm_90 maxsim maxsim 96 2 1: new"]);
-    let none = Table::parse("nonsense\nand more\nof it");
-    assert!(none.compiler.is_empty() && none.differences(&old).len() == 3, "{none:?}");
+    let none = Table::parse(&KERNELS, "nonsense\nand more\nof it");
+    assert!(none.compiler.is_empty() && none.differences(&old).len() == 4, "{none:?}");
+    let named: Vec<String> = row("8", &[]).0.into_iter().chain(["1".into()]).collect();
+    let loops = Table { columns: &LOOPS, rows: vec![(named, (0..15).collect())], ..old };
+    assert_eq!(Table::parse(&LOOPS, &loops.text()), loops);
 }

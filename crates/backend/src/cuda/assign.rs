@@ -14,15 +14,18 @@ use std::borrow::Cow;
 const THREADS: u32 = 256;
 /// Embeddings of a warp.
 const WARP_EMBEDDINGS: usize = 32;
+/// Centroids that a block copies and multiplies at a time.
+const SLAB_ROWS: usize = 64;
 
-pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("WARP_EMBEDDINGS", WARP_EMBEDDINGS as i64)];
+pub(super) const CONSTANTS: [Constant; 3] =
+    [("THREADS", THREADS as i64), ("WARP_EMBEDDINGS", WARP_EMBEDDINGS as i64), ("SLAB_ROWS", SLAB_ROWS as i64)];
 
 /// Centroids in device memory.
 #[derive(Debug)]
 pub struct Centroids {
     dim: usize,
     num: usize,
-    /// `(K, pitch) i8`.
+    /// `(K rounded up to whole slabs, pitch) i8`.
     rows: Buffer<i8>,
 }
 
@@ -61,8 +64,8 @@ pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> 
         let round_arguments = [rounded.argument(), embeddings.argument(), value(&num)];
         let assign_arguments =
             [codes.argument(), rounded.argument(), centroids.argument(), value(&num), value(&num_centroids)];
-        // SAFETY: the arguments match the parameters of both kernels; the arrays are (num, D), (num, pitch), (K, pitch)
-        // and (num).
+        // SAFETY: the arguments match the parameters of both kernels; the arrays are (num, D), (num, pitch), (K rounded
+        // up to whole slabs, pitch) and (num).
         unsafe {
             round_rows.launch(blocks_of_warps(rows, THREADS), THREADS, &round_arguments)?;
             assign.launch(blocks_of_warps(rows.div_ceil(WARP_EMBEDDINGS), THREADS), THREADS, &assign_arguments)?;
@@ -77,12 +80,16 @@ fn pitch(dim: usize) -> usize {
     dim.next_multiple_of(TILE_DEPTH)
 }
 
-/// Returns rows of `pitch`, with zeros after `dim`.
+/// Returns rows of `pitch` with zeros after `dim`, and whole slabs of them. The last row fills the last slab: its
+/// products equal the ones of a lower code, so they change no result.
 fn padded(dim: usize, pitch: usize, rows: &[i8]) -> Cow<'_, [i8]> {
-    if dim == pitch {
+    let num = rows.len() / dim;
+    if dim == pitch && num.is_multiple_of(SLAB_ROWS) {
         return rows.into();
     }
-    let mut padded = vec![0; rows.len() / dim * pitch];
-    padded.chunks_exact_mut(pitch).zip(rows.chunks_exact(dim)).for_each(|(to, from)| to[..dim].copy_from_slice(from));
+    let mut padded = vec![0; num.next_multiple_of(SLAB_ROWS) * pitch];
+    let last = rows.chunks_exact(dim).next_back().into_iter().cycle();
+    let rows = rows.chunks_exact(dim).chain(last);
+    padded.chunks_exact_mut(pitch).zip(rows).for_each(|(to, from)| to[..dim].copy_from_slice(from));
     padded.into()
 }
