@@ -2,8 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, quantize_query, rules,
-    score_kernels, search, select,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, maxsim_f32, peak, probe, quantize_query, rows,
+    rules, score_kernels, search, select, survivors,
 };
 use crate::NO_MATCH;
 use selvedge_kernels::Op;
@@ -45,6 +45,9 @@ fn of(op: Op) -> Vec<Constant> {
         Op::CentroidTable => centroid_table::CONSTANTS.to_vec(),
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS].concat(),
         Op::ApproxScores | Op::Maxsim => score_kernels::CONSTANTS.to_vec(),
+        Op::Rows => rows::CONSTANTS.to_vec(),
+        Op::Filter => filter::CONSTANTS.to_vec(),
+        Op::Survivors => survivors::CONSTANTS.to_vec(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
         Op::QuantizeQuery => quantize_query::CONSTANTS.to_vec(),
         Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS].concat(),

@@ -65,6 +65,7 @@ mod cubins;
 mod decompress;
 mod driver;
 mod embeddings;
+mod filter;
 mod grid;
 mod library;
 mod maxsim;
@@ -77,10 +78,12 @@ mod probe;
 mod quantize_query;
 mod query_layout;
 mod resident;
+mod rows;
 mod rules;
 mod score_kernels;
 mod search;
 mod select;
+mod survivors;
 mod top_k;
 
 #[cfg(test)]

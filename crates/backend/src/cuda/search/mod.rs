@@ -7,18 +7,23 @@
 //! | `recipe.rs`, `arena.rs` | the launches of a search; their buffers |
 //! | `lane.rs` | the means of a search: a stream, device memory, pinned memory, and recorded launches |
 //! | `places.rs` | pinned memory, a place for each query between two waits |
+//! | `batch.rs` | several queries at once, of all passages |
+//! | `certificate.rs`, `survivors.rs` | the bound that makes their results exact; the passages that it leaves |
 //! | `lanes.rs` | the lanes of a device, which its callers share |
 //!
 //! A search is one copy to the device, one graph of at most 12 launches, one copy from it and one wait, whatever the
 //! number of segments.
 
 mod arena;
+mod batch;
+mod certificate;
 mod hits;
 mod index;
 mod lane;
 mod lanes;
 mod places;
 mod recipe;
+mod survivors;
 
 pub use hits::{DeviceHits, LastingEmbeddings};
 pub use index::LoadedIndex;
