@@ -27,8 +27,8 @@
 //   warp            8 tokens; of `rows` a passage at a time
 //   lane            (g, t) = (lane / 4, lane % 4) has the chunks of token g that it multiplies in filter.cu
 //   shared memory   none
-//   bound           rows: memory, 36 bytes of a token at 2 bits, once for a batch of queries; arrange, largest and
-//                   farthest run once for an index
+//   bound           rows: compute, the integer pipe, as the decoding in maxsim.cu, but once for a batch of queries;
+//                   arrange, largest and farthest run once for an index
 //
 // No two passages share a tile: with n = floor(x / 8) + at, the next passage's number is at least
 // floor(x / 8) + floor(length / 8) + at + 1, and a passage has at most floor(length / 8) + 1 tiles.

@@ -14,7 +14,7 @@
 //   block           threshold: a share of the slots, the first one the rest
 //   warp            threshold: a query token at a time
 //   thread          survivors: a passage at a time
-//   shared memory   threshold: 140 bytes
+//   shared memory   threshold: 136 bytes
 //   bound           memory: 4 P bytes, and L2: 8 bytes of a slot
 //
 // The margin of s: a squared length is exact, and the f64 roundings of a length, a product, a quotient and a sum of up

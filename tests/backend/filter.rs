@@ -64,6 +64,7 @@ fn packed(codec: &CodecParams, passages: &[Vec<Token>]) -> CompressedPassages {
 
 /// An index in device memory, and its segments.
 struct Loaded {
+    cuda: &'static Cuda,
     codec: CheckedCodec,
     segments: Vec<(u32, CompressedPassages)>,
     num_pids: usize,
@@ -72,7 +73,7 @@ struct Loaded {
 
 impl Loaded {
     /// Loads segments, with pids of no passage between them.
-    fn new(cuda: &Cuda, codec: CheckedCodec, segments: Vec<CompressedPassages>) -> Self {
+    fn new(cuda: &'static Cuda, codec: CheckedCodec, segments: Vec<CompressedPassages>) -> Self {
         const GAP: u32 = 3;
         let resident = cuda.load_codec(codec.clone()).unwrap();
         let mut next = GAP;
@@ -89,7 +90,7 @@ impl Loaded {
             first_pid: *first_pid,
         };
         let index = cuda.load_index(&resident, placed.iter().map(part).collect()).unwrap().unwrap();
-        Self { codec, num_pids: (next - GAP) as usize, segments: placed, index }
+        Self { cuda, codec, num_pids: (next - GAP) as usize, segments: placed, index }
     }
 
     /// The best `k` passages that are in the set, by the reference.
@@ -117,7 +118,14 @@ impl Loaded {
     fn check(&self, queries: &[Vec<f32>], k: usize, set: Option<&[u32]>, filtered: usize) {
         let before = self.batched();
         let loaded = set.map(|bits| self.index.load_set(bits).unwrap());
-        let embeddings: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query)).collect();
+        // Some are in the memory of the device.
+        let uploaded: Vec<_> = queries.iter().map(|query| self.cuda.upload_embeddings(query).unwrap()).collect();
+        let embeddings: Vec<Embeddings<'_>> = (queries.iter().zip(&uploaded).enumerate())
+            .map(|(at, (query, uploaded))| match at % 3 {
+                1 => Embeddings::Device(uploaded),
+                _ => Embeddings::Host(query),
+            })
+            .collect();
         let plan = Plan { k, route: Route::Everything };
         let found = self.index.search(&embeddings, &plan, loaded.as_ref()).unwrap();
         let after = self.batched();
@@ -145,10 +153,6 @@ fn queries(num: usize, dim: usize, longest: usize, rng: &mut Rng) -> Vec<Vec<f32
         .collect()
 }
 
-fn bits(num_pids: usize, rng: &mut Rng) -> Vec<u32> {
-    (0..num_pids.div_ceil(32)).map(|_| rng.bits() as u32).collect()
-}
-
 /// Batches of every size around that of the kernel, mixed lengths, each coding, several segments, sets, and `k` up to
 /// more than there are passages. Each variant of the kernels is compiled, so there are few dims.
 #[test]
@@ -163,12 +167,16 @@ fn batches_find_what_single_queries_find() {
         let codec = unclamped(&shape, fill, rng);
         let segments = [70, 1, 33].map(|num| alike(&codec, num, 40, rng));
         let loaded = Loaded::new(cuda, codec, segments.into());
-        let (set, all) = (bits(loaded.num_pids, rng), queries(64, dim, 9, rng));
+        let (all, any) = (queries(64, dim, 9, rng), |_: &u32| rng.bits() as u32);
+        let half: Vec<u32> = vec![0; loaded.num_pids.div_ceil(32)].iter().map(any).collect();
+        let most: Vec<u32> = half.iter().map(|word| word | word.rotate_left(7)).collect();
+        let few: Vec<u32> = half.iter().map(|word| word & word.rotate_left(7) & word.rotate_left(3)).collect();
         loaded.check(&all[..1], 10, None, 0);
         loaded.check(&all[..3], 10, None, 0);
         loaded.check(&all[..4], 1, None, 4);
-        loaded.check(&all[4..17], 10, Some(&set), 13);
-        loaded.check(&all[9..14], 1000, Some(&set), 5);
+        loaded.check(&all[4..17], 10, Some(&most), 13);
+        loaded.check(&all[9..18], 1000, Some(&most), 9);
+        loaded.check(&all[9..18], 10, Some(&few), 0);
         if nbits == 2 {
             loaded.check(&all[..35], 3, None, 32);
             loaded.check(&all, 10, None, 64);

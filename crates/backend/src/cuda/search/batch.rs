@@ -20,10 +20,13 @@ use crate::{Error, Result};
 use selvedge_kernels::Op;
 use std::sync::Arc;
 
-/// Least number of queries for which rows are decoded. By the count of instructions, decoding 16 tokens takes 272
-/// clocks, and their products with 32 query tokens 103 on tensor cores; a scan of a single query takes 283, so that 2
-/// queries gain little, which the rescoring takes, and 4 take 0.6 of the time. Not yet measured.
-pub(super) const LEAST_QUERIES: usize = 4;
+/// Least number of queries for which rows are decoded, in a search of all passages. The rows of all passages are
+/// decoded for a set, too: for it this is the least product of the number of queries and its share of the passages.
+///
+/// By counts of instructions, a scan takes 283 to 732 clocks for 16 tokens and 32 query tokens, according to how levels
+/// are decoded. Rows take about as many, once, and their products 103: of the time of 4 scans 0.6 or less. Not yet
+/// measured.
+const LEAST_QUERIES: usize = 4;
 /// Largest number of components of a query: the sum of as many products of two i8 is below 2^30.
 const MOST_COMPONENTS: usize = 1 << 16;
 
@@ -49,12 +52,23 @@ impl BatchMemory {
         Ok(memory)
     }
 
+    /// Downloads the sums of each query.
+    #[cfg(test)]
+    pub(super) fn sums(&self) -> Result<Vec<Vec<i32>>> {
+        self.sums.iter().map(Buffer::download).collect()
+    }
+
     fn holds(&self, run_bytes: usize, arranged: usize, num_pids: usize, queries: usize) -> bool {
         self.rows.len() >= run_bytes
             && self.queries.len() >= queries
             && self.queries.iter().all(|query| query.len() >= arranged)
             && self.sums.iter().all(|sums| sums.len() >= num_pids)
     }
+}
+
+/// Whether rows are decoded for a number of queries within `number` of the pids.
+pub(super) fn is_worthwhile(queries: usize, number: usize, num_pids: usize) -> bool {
+    queries.min(MOST_QUERIES) * number >= LEAST_QUERIES * num_pids
 }
 
 /// Answers queries of all passages of an index with a certificate, as [`Lane::answer`] does.

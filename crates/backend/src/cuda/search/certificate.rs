@@ -120,3 +120,6 @@ fn cut(offsets: &[u32], most: usize) -> Vec<(usize, usize)> {
     }
     runs
 }
+
+#[cfg(test)]
+pub(in crate::cuda) mod tests;

@@ -1,7 +1,7 @@
 //! An index in device memory.
 
 use super::{
-    batch::{self, LEAST_QUERIES},
+    batch,
     certificate::Certificate,
     lane::{Answer, Input, Ordered, Shape},
 };
@@ -56,6 +56,8 @@ struct LoadedSet {
     /// Number of the index.
     index: u64,
     bits: Buffer<u32>,
+    /// Number of pids.
+    number: usize,
 }
 
 impl LoadedIndex {
@@ -118,8 +120,9 @@ impl LoadedIndex {
     }
 
     /// The certificate for searches by a plan; `None` if they are answered query by query.
-    fn certificate(&self, queries: usize, plan: &Plan) -> Result<Option<&Certificate>> {
-        if queries < LEAST_QUERIES || plan.route != Route::Everything {
+    fn certificate(&self, queries: usize, plan: &Plan, set: Option<&DeviceSet>) -> Result<Option<&Certificate>> {
+        let number = set.map_or(self.num_pids, |set| self.loaded(set).number);
+        if plan.route != Route::Everything || !batch::is_worthwhile(queries, number, self.num_pids) {
             return Ok(None);
         }
         if self.certificate.get().is_none() {
@@ -139,11 +142,13 @@ impl LoadedIndex {
 
     /// Address of a set of passages; 0 for all.
     pub(super) fn address(&self, set: Option<&DeviceSet>) -> u64 {
-        set.map_or(0, |set| {
-            let set: &LoadedSet = set.0.downcast_ref().expect("a set of a GPU");
-            assert_eq!(set.index, self.number, "a set of this index");
-            *set.bits.pointer()
-        })
+        set.map_or(0, |set| *self.loaded(set).bits.pointer())
+    }
+
+    fn loaded<'a>(&self, set: &'a DeviceSet) -> &'a LoadedSet {
+        let set: &LoadedSet = set.0.downcast_ref().expect("a set of a GPU");
+        assert_eq!(set.index, self.number, "a set of this index");
+        set
     }
 
     /// Orders the search of a query; the index has at least one pid.
@@ -184,16 +189,16 @@ impl DeviceIndex for LoadedIndex {
 
     fn load_set(&self, bits: &[u32]) -> Result<DeviceSet> {
         assert!(bits.len() * 32 >= self.num_pids, "a bit for each pid");
-        Ok(DeviceSet(Box::new(LoadedSet { index: self.number, bits: self.cuda.context.upload(bits)? })))
+        let number = bits.iter().map(|word| word.count_ones() as usize).sum();
+        Ok(DeviceSet(Box::new(LoadedSet { index: self.number, bits: self.cuda.context.upload(bits)?, number })))
     }
 
     fn search(&self, queries: &[Embeddings<'_>], plan: &Plan, set: Option<&DeviceSet>) -> Result<Vec<Found>> {
         if self.num_pids == 0 {
             return Ok(vec![Found::default(); queries.len()]);
         }
-        let set = self.address(set);
+        let (certificate, set) = (self.certificate(queries.len(), plan, set)?, self.address(set));
         let orders: Vec<Ordered<'_>> = queries.iter().map(|&query| self.order(query, plan, set)).collect();
-        let certificate = self.certificate(queries.len(), plan)?;
         let all: Vec<&Ordered<'_>> = orders.iter().collect();
         let found = self.cuda.lanes.with(&self.cuda, |lane| match certificate {
             Some(certificate) => batch::answer(lane, self, certificate, &all),

@@ -12,7 +12,7 @@
 //! | `lanes.rs` | the lanes of a device, which its callers share |
 //!
 //! A search is one copy to the device, one graph of at most 12 launches, one copy from it and one wait, whatever the
-//! number of segments.
+//! number of segments. A batch over all passages decodes them once, launch by launch, and leaves few of them to score.
 
 mod arena;
 mod batch;
@@ -25,6 +25,8 @@ mod places;
 mod recipe;
 mod survivors;
 
+#[cfg(test)]
+pub(in crate::cuda) use certificate::tests::the_device_measures_and_sums;
 pub use hits::{DeviceHits, LastingEmbeddings};
 pub use index::LoadedIndex;
 pub(super) use lanes::Lanes;
