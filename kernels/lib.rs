@@ -28,6 +28,12 @@ pub enum Op {
     ApproxScores,
     /// Computes scores from the compressed bytes.
     Maxsim,
+    /// Decodes tokens to rows of int8.
+    Rows,
+    /// Computes sums that stand for the scores of several queries, from such rows.
+    Filter,
+    /// Keeps the passages that may be among the best by these sums.
+    Survivors,
     /// Computes scores over plain embeddings.
     MaxsimF32,
     /// Finds the best passages.
@@ -49,7 +55,7 @@ pub enum Defines {
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Assign,
         Self::CentroidSums,
         Self::Compress,
@@ -60,6 +66,9 @@ impl Op {
         Self::Candidates,
         Self::ApproxScores,
         Self::Maxsim,
+        Self::Rows,
+        Self::Filter,
+        Self::Survivors,
         Self::MaxsimF32,
         Self::TopK,
         Self::Peak,
@@ -78,6 +87,9 @@ impl Op {
             Self::Candidates => "candidates",
             Self::ApproxScores => "approx_scores",
             Self::Maxsim => "maxsim",
+            Self::Rows => "rows",
+            Self::Filter => "filter",
+            Self::Survivors => "survivors",
             Self::MaxsimF32 => "maxsim_f32",
             Self::TopK => "top_k",
             Self::Peak => "peak",
@@ -87,8 +99,8 @@ impl Op {
     /// Returns the macros by which the op's kernels are specialized.
     pub fn defines(self) -> Defines {
         match self {
-            Self::Assign | Self::CentroidTable => Defines::Dim,
-            Self::Compress | Self::Decompress | Self::QuantizeQuery | Self::Maxsim => Defines::Coding,
+            Self::Assign | Self::CentroidTable | Self::Filter => Defines::Dim,
+            Self::Compress | Self::Decompress | Self::QuantizeQuery | Self::Maxsim | Self::Rows => Defines::Coding,
             _ => Defines::None,
         }
     }
@@ -115,6 +127,9 @@ impl Op {
             Self::Maxsim => {
                 files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "table.cuh", "maxsim.cu")
             }
+            Self::Rows => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "rows.cu"),
+            Self::Filter => files!("prelude.cuh", "passages.cuh", "rows.cuh", "filter.cu"),
+            Self::Survivors => files!("prelude.cuh", "passages.cuh", "select.cuh", "survivors.cu"),
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
             Self::TopK => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "top_k.cu"),
             Self::Peak => files!("prelude.cuh", "peak.cu"),

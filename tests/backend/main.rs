@@ -7,6 +7,7 @@
 #![allow(unreachable_pub)] // a test crate exports nothing
 
 mod cases;
+mod filter;
 mod floats;
 mod gpu;
 mod integers;

@@ -145,3 +145,16 @@ inline int __dp4a(int a, int b, int c) {
     }
     return static_cast<int>(sum);
 }
+
+// Returns the sum of `c` and the products of the halves of `a` with the two lower, or upper, bytes of `b`; it wraps.
+namespace emulator {
+inline int two_products(int a, int b, int c) {
+    unsigned sum = static_cast<unsigned>(c);
+    for (int at = 0; at < 2; ++at) {
+        sum += static_cast<unsigned>(static_cast<short>(a >> 16 * at) * static_cast<signed char>(b >> 8 * at));
+    }
+    return static_cast<int>(sum);
+}
+} // namespace emulator
+inline int __dp2a_lo(int a, int b, int c) { return emulator::two_products(a, b, c); }
+inline int __dp2a_hi(int a, int b, int c) { return emulator::two_products(a, b >> 16, c); }

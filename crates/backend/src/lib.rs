@@ -38,6 +38,10 @@
 //! does not change rankings.
 #![deny(missing_docs)]
 
+// The test inputs of tests/backend name this crate.
+#[cfg(test)]
+extern crate self as selvedge_backend;
+
 mod checked;
 mod compressed;
 pub mod cpu;

@@ -2,9 +2,9 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, maxsim_f32, peak, probe, quantize_query,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, maxsim_f32, peak, probe, quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
-    rules, score_kernels, search, select,
+    rows, rules, score_kernels, search, select, survivors,
 };
 use crate::NO_MATCH;
 use selvedge_kernels::Op;
@@ -47,6 +47,9 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
         Op::ApproxScores => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Maxsim => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
+        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
         Op::QuantizeQuery => [&quantize_query::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),

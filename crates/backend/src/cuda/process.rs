@@ -319,5 +319,6 @@ fn nvrtc_older_than_the_driver() {
 fn ops() {
     let cuda = Cuda::new(0).unwrap();
     maxsim_f32::tests::batches_give_the_scores_of_the_whole(&cuda);
+    super::search::the_device_measures_and_sums(&cuda);
     super::centroid_table::tests::a_table_has_a_share_of_the_memory(&cuda);
 }

@@ -210,6 +210,12 @@ impl LoadedPassages {
         })
     }
 
+    /// Downloads the offsets, `(P + 1)`.
+    pub(super) fn download_offsets(&self) -> Result<Vec<u32>> {
+        let bytes = self.arrays.offsets.download()?;
+        Ok(bytes.chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four"))).collect())
+    }
+
     /// The segment as an argument for kernels of `context`, as if it were the only one.
     ///
     /// # Panics

@@ -1,17 +1,21 @@
 //! An index in device memory.
 
-use super::lane::{Answer, Input, Ordered, Shape};
+use super::{
+    batch,
+    certificate::Certificate,
+    lane::{Answer, Input, Ordered, Shape},
+};
 use crate::cuda::{
     Cuda,
     context::Buffer,
     embeddings::Source,
     resident::{LoadedCodec, LoadedPassages, SegmentArgument},
 };
-use crate::{DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Plan, RawHit, Result, Route};
+use crate::{DeviceIndex, DeviceSet, Embeddings, Error, Found, IndexPart, Plan, RawHit, Result, Route};
 use bytemuck::{Pod, Zeroable};
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A run of passages of a segment: `Part` of kernels/candidates.cu.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -32,13 +36,18 @@ pub struct LoadedIndex {
     pub(super) number: u64,
     pub(super) codec: Arc<LoadedCodec>,
     /// Memory that the segments' addresses point to.
-    _passages: Vec<Arc<LoadedPassages>>,
+    passages: Vec<Arc<LoadedPassages>>,
+    placed: Vec<SegmentArgument>,
     pub(super) segments: Buffer<SegmentArgument>,
     pub(super) parts: Buffer<PartArgument>,
     /// Whether every segment has inverted lists.
     has_lists: bool,
     /// Number of pids, `P`.
     pub(super) num_pids: usize,
+    /// Measured for the first batch; `None` if the index has none.
+    certificate: OnceLock<Option<Certificate>>,
+    /// Queries of batches that were filtered, and those that needed a scan.
+    batches: [AtomicU64; 2],
 }
 
 /// A set of passages in device memory.
@@ -47,6 +56,8 @@ struct LoadedSet {
     /// Number of the index.
     index: u64,
     bits: Buffer<u32>,
+    /// Number of pids.
+    number: usize,
 }
 
 impl LoadedIndex {
@@ -76,26 +87,68 @@ impl LoadedIndex {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             codec: Arc::clone(codec),
             has_lists: segments.iter().all(SegmentArgument::has_lists),
-            _passages: parts.into_iter().map(|part| part.passages).collect(),
+            passages: parts.into_iter().map(|part| part.passages).collect(),
             segments: cuda.context.upload(&segments)?,
+            placed: segments,
             parts: cuda.context.upload(&runs)?,
             num_pids,
+            certificate: OnceLock::new(),
+            batches: [AtomicU64::new(0), AtomicU64::new(0)],
         })
+    }
+
+    /// Numbers of the queries of batches over all passages so far: of those for which a certified bound has left few
+    /// passages to score, and of those for which all were scored, although their batch was large enough.
+    pub fn batched_queries(&self) -> (u64, u64) {
+        let [filtered, scanned] = self.batches.each_ref().map(|number| number.load(Ordering::Relaxed));
+        (filtered, scanned)
     }
 }
 
 impl LoadedIndex {
+    pub(super) fn count_batch(&self, filtered: usize, scanned: usize) {
+        self.batches[0].fetch_add(filtered as u64, Ordering::Relaxed);
+        self.batches[1].fetch_add(scanned as u64, Ordering::Relaxed);
+    }
+
+    /// Downloads the offsets of each segment.
+    pub(super) fn offsets(&self) -> Result<Vec<(SegmentArgument, Vec<u32>)>> {
+        let of_segment = |(&segment, passages): (&SegmentArgument, &Arc<LoadedPassages>)| {
+            passages.download_offsets().map(|offsets| (segment, offsets))
+        };
+        self.placed.iter().zip(&self.passages).map(of_segment).collect()
+    }
+
+    /// The certificate for searches by a plan; `None` if they are answered query by query.
+    fn certificate(&self, queries: usize, plan: &Plan, set: Option<&DeviceSet>) -> Result<Option<&Certificate>> {
+        let number = set.map_or(self.num_pids, |set| self.loaded(set).number);
+        if plan.route != Route::Everything || !batch::is_worthwhile(queries, number, self.num_pids) {
+            return Ok(None);
+        }
+        if self.certificate.get().is_none() {
+            match Certificate::measure(self) {
+                // Two threads may measure it at the same time.
+                Ok(measured) => _ = self.certificate.set(measured),
+                Err(Error::OutOfDeviceMemory { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.certificate.get().and_then(Option::as_ref))
+    }
+
     pub(super) fn cuda(&self) -> &Cuda {
         &self.cuda
     }
 
     /// Address of a set of passages; 0 for all.
     pub(super) fn address(&self, set: Option<&DeviceSet>) -> u64 {
-        set.map_or(0, |set| {
-            let set: &LoadedSet = set.0.downcast_ref().expect("a set of a GPU");
-            assert_eq!(set.index, self.number, "a set of this index");
-            *set.bits.pointer()
-        })
+        set.map_or(0, |set| *self.loaded(set).bits.pointer())
+    }
+
+    fn loaded<'a>(&self, set: &'a DeviceSet) -> &'a LoadedSet {
+        let set: &LoadedSet = set.0.downcast_ref().expect("a set of a GPU");
+        assert_eq!(set.index, self.number, "a set of this index");
+        set
     }
 
     /// Orders the search of a query; the index has at least one pid.
@@ -136,16 +189,21 @@ impl DeviceIndex for LoadedIndex {
 
     fn load_set(&self, bits: &[u32]) -> Result<DeviceSet> {
         assert!(bits.len() * 32 >= self.num_pids, "a bit for each pid");
-        Ok(DeviceSet(Box::new(LoadedSet { index: self.number, bits: self.cuda.context.upload(bits)? })))
+        let number = bits.iter().map(|word| word.count_ones() as usize).sum();
+        Ok(DeviceSet(Box::new(LoadedSet { index: self.number, bits: self.cuda.context.upload(bits)?, number })))
     }
 
     fn search(&self, queries: &[Embeddings<'_>], plan: &Plan, set: Option<&DeviceSet>) -> Result<Vec<Found>> {
         if self.num_pids == 0 {
             return Ok(vec![Found::default(); queries.len()]);
         }
-        let set = self.address(set);
+        let (certificate, set) = (self.certificate(queries.len(), plan, set)?, self.address(set));
         let orders: Vec<Ordered<'_>> = queries.iter().map(|&query| self.order(query, plan, set)).collect();
-        let found = self.cuda.lanes.with(&self.cuda, |lane| lane.answer(self, &orders))?;
+        let all: Vec<&Ordered<'_>> = orders.iter().collect();
+        let found = self.cuda.lanes.with(&self.cuda, |lane| match certificate {
+            Some(certificate) => batch::answer(lane, self, certificate, &all),
+            None => lane.answer(self, &all),
+        })?;
         let unit = |query_len, scale| self.codec.host.score_unit_of(query_len, scale);
         let answer = |(order, answer): (&Ordered<'_>, Answer)| Found {
             hits: answer.pairs.into_iter().map(|(pid, score)| RawHit { pid, score }).collect(),

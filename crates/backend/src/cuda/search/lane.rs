@@ -2,9 +2,11 @@
 
 use super::{
     arena::{Arena, Sizes},
+    batch::BatchMemory,
     index::LoadedIndex,
     places::Places,
     recipe::Recipe,
+    survivors::Stage,
 };
 use crate::cuda::{
     calls::{self, CudaStream, Event, Graph},
@@ -19,7 +21,7 @@ use std::sync::Arc;
 /// Largest number of queries between two waits.
 const MOST_ORDERS: usize = 32;
 /// Largest number of bytes of the outputs between two waits, unless it is one output.
-const MOST_OUTPUT: usize = 64 << 20;
+pub(super) const MOST_OUTPUT: usize = 64 << 20;
 /// Number of shapes whose launches are kept. Queries of a model have few lengths, and a server few plans.
 const MOST_GRAPHS: usize = 64;
 
@@ -59,6 +61,8 @@ pub(super) struct Lane {
     /// Taken by `drop` alone.
     stream: Option<Arc<CudaStream>>,
     arena: Option<Arena>,
+    /// Memory of the last batch.
+    pub(super) batch: Option<BatchMemory>,
     /// Jobs with the embeddings of the host, and outcomes with their hits.
     places: Option<(Places, Places)>,
     /// Launches by shape, the last used last.
@@ -70,7 +74,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
         let (context, stream) = (Arc::clone(context), Some(context.new_stream()?));
-        Ok(Self { context, stream, arena: None, places: None, graphs: Vec::new(), is_running: false })
+        Ok(Self { context, stream, arena: None, batch: None, places: None, graphs: Vec::new(), is_running: false })
     }
 
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
@@ -83,9 +87,9 @@ impl Lane {
     }
 
     /// Answers queries: starts the work of as many as have places, and waits once for these.
-    pub(super) fn answer(&mut self, index: &LoadedIndex, orders: &[Ordered<'_>]) -> Result<Vec<Answer>> {
+    pub(super) fn answer(&mut self, index: &LoadedIndex, orders: &[&Ordered<'_>]) -> Result<Vec<Answer>> {
         let recipes: Vec<Recipe<'_>> =
-            orders.iter().map(|order| Recipe::new(index.cuda(), index, order.shape)).collect::<Result<_>>()?;
+            orders.iter().map(|order| Recipe::new(index.cuda(), index, order.shape, None)).collect::<Result<_>>()?;
         let sizes: Vec<Sizes> = recipes.iter().map(Recipe::sizes).collect();
         let largest = sizes.iter().fold(Sizes::default(), |all, sizes| all.max(sizes));
         self.settle()?;
@@ -95,7 +99,7 @@ impl Lane {
         for first in (0..orders.len()).step_by(places.max(1)) {
             let some = first..orders.len().min(first + places);
             let started = some.clone().enumerate().try_for_each(|(place, at)| {
-                self.start(place, &orders[at], &recipes[at])?;
+                self.start(place, orders[at], &recipes[at])?;
                 self.start_download(place, &sizes[at])
             });
             // Also after an error: what was started uses the memory of the caller and of this lane.
@@ -114,13 +118,18 @@ impl Lane {
         order: &Ordered<'_>,
         next: impl FnOnce(u64, &CudaStream) -> Result<()>,
     ) -> Result<()> {
-        let recipe = Recipe::new(index.cuda(), index, order.shape)?;
+        let recipe = Recipe::new(index.cuda(), index, order.shape, None)?;
         self.settle()?;
         self.grow(&recipe.sizes(), 1)?;
-        let output = *self.arena.as_ref().expect("grown").output.pointer();
+        let output = *self.arena().output.pointer();
         let started = self.start(0, order, &recipe).and_then(|()| next(output, self.stream()));
         // After an error the caller frees memory that the work uses.
         started.inspect_err(|_| _ = self.settle())
+    }
+
+    /// The buffers, which have grown.
+    pub(super) fn arena(&self) -> &Arena {
+        self.arena.as_ref().expect("grown")
     }
 
     /// Returns an event after the work that was started.
@@ -140,7 +149,15 @@ impl Lane {
     /// Puts the work of a query on the stream; it uses a place of the pinned memory.
     fn start(&mut self, place: usize, order: &Ordered<'_>, recipe: &Recipe<'_>) -> Result<()> {
         let recorded = self.recorded(order.shape, recipe)?;
-        let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
+        self.fill(place, order)?;
+        self.start_upload(place, order)?;
+        // SAFETY: the graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
+        unsafe { self.graphs[recorded].1.launch(&self.context.enter()?, self.stream()) }
+    }
+
+    /// Writes a job to a place of the pinned memory, and lets the stream wait for embeddings of the device.
+    pub(super) fn fill(&mut self, place: usize, order: &Ordered<'_>) -> Result<()> {
+        let stream = Arc::clone(self.stream());
         let (arena, (inputs, _)) = (self.arena.as_ref().expect("grown"), self.places.as_mut().expect("grown"));
         let here = arena.job.pointer() + size_of::<JobArgument>() as u64;
         let (embeddings, component, bytes): (u64, Component, &[u8]) = match &order.input {
@@ -155,17 +172,24 @@ impl Lane {
         let (of_job, of_embeddings) = inputs.pinned_mut().range_mut(start, len).split_at_mut(size_of_val(&job));
         of_job.copy_from_slice(bytemuck::bytes_of(&job));
         of_embeddings.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Puts the copy of a job that was written to a place on the stream.
+    pub(super) fn start_upload(&mut self, place: usize, order: &Ordered<'_>) -> Result<()> {
         self.is_running = true;
+        let embeddings = match &order.input {
+            Input::Device(_) => 0,
+            Input::Host(embeddings) => size_of_val(*embeddings),
+        };
+        let (arena, (inputs, _)) = (self.arena.as_ref().expect("grown"), self.places.as_ref().expect("grown"));
+        let range = (inputs.start(place), size_of::<JobArgument>() + embeddings);
         // SAFETY: the lane waits for the stream before the places are used again and before anything of it is freed.
-        // The graph is of these buffers and of an index that lives; a job is in `arena.job` when it runs.
-        unsafe {
-            inputs.pinned().start_upload(&entered, (start, len), *arena.job.pointer(), &stream)?;
-            self.graphs[recorded].1.launch(&entered, &stream)
-        }
+        unsafe { inputs.pinned().start_upload(&self.context.enter()?, range, *arena.job.pointer(), self.stream()) }
     }
 
     /// Puts the copy of a query's output to a place of the pinned memory on the stream.
-    fn start_download(&mut self, place: usize, sizes: &Sizes) -> Result<()> {
+    pub(super) fn start_download(&mut self, place: usize, sizes: &Sizes) -> Result<()> {
         let (entered, stream) = (self.context.enter()?, Arc::clone(self.stream()));
         let (arena, (_, outputs)) = (self.arena.as_ref().expect("grown"), self.places.as_mut().expect("grown"));
         let range = (outputs.start(place), sizes.output * size_of::<u64>());
@@ -174,7 +198,7 @@ impl Lane {
     }
 
     /// Reads an output that was waited for.
-    fn answer_at(&self, place: usize, sizes: &Sizes) -> Answer {
+    pub(super) fn answer_at(&self, place: usize, sizes: &Sizes) -> Answer {
         let outputs = &self.places.as_ref().expect("grown").1;
         let bytes = outputs.pinned().range(outputs.start(place), sizes.output * size_of::<u64>());
         let (outcome, keys) = bytes.split_at(size_of::<OutcomeArgument>());
@@ -191,7 +215,7 @@ impl Lane {
                 let arena = self.arena.as_ref().expect("grown");
                 // SAFETY: the arena has the sizes of the recipe. The graph is launched after the upload of a job, and
                 // each run of it leaves zeros in the states.
-                let launches = unsafe { recipe.launches(arena, self.stream())? };
+                let launches = unsafe { recipe.launches(arena, self.stream(), Stage::All)? };
                 (shape, Graph::record(&self.context.enter()?, self.stream(), launches)?)
             }
         };
@@ -207,7 +231,7 @@ impl Lane {
 
     /// Makes the buffers large enough, and makes places for a number of queries. If a buffer is replaced, no recorded
     /// launch is valid any more. The lane was settled.
-    fn grow(&mut self, needed: &Sizes, places: usize) -> Result<()> {
+    pub(super) fn grow(&mut self, needed: &Sizes, places: usize) -> Result<()> {
         if !self.arena.as_ref().is_some_and(|arena| arena.sizes().holds(needed)) {
             let has = self.arena.as_ref().map_or(Sizes::default(), Arena::sizes);
             self.forget(|_| true);
@@ -234,7 +258,7 @@ impl Lane {
     pub(super) fn empty(&mut self) -> Result<()> {
         self.settle()?;
         self.forget(|_| true);
-        (self.arena, self.places) = (None, None);
+        (self.arena, self.batch, self.places) = (None, None, None);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::{
     arena::{Arena, Sizes},
     index::LoadedIndex,
     lane::Shape,
+    survivors::Stage,
 };
 use crate::cuda::{
     Cuda,
@@ -19,6 +20,7 @@ use crate::cuda::{
     query_layout,
     score_kernels::{self, Segments},
     select::{self, Chunks, EntriesArgument, padded},
+    survivors::BoundArgument,
     table::Table,
     top_k,
 };
@@ -44,16 +46,18 @@ pub(super) const OUTCOME_WORDS: usize = size_of::<OutcomeArgument>() / size_of::
 
 /// The kernels of a search and its numbers.
 pub(super) struct Recipe<'a> {
-    cuda: &'a Cuda,
-    index: &'a LoadedIndex,
-    shape: Shape,
+    pub(super) cuda: &'a Cuda,
+    pub(super) index: &'a LoadedIndex,
+    pub(super) shape: Shape,
     num_centroids: usize,
     /// Number of entries of the centroid table.
     table_len: usize,
+    /// The bound of the sums by which a batch has left few of all passages.
+    pub(super) bound: Option<BoundArgument>,
 }
 
 /// The kernels of a search, loaded before its launches are recorded.
-struct Kernels {
+pub(super) struct Kernels {
     quantize_query: Kernel,
     centroid_table: Kernel,
     best_of_chunks: Kernel,
@@ -63,20 +67,27 @@ struct Kernels {
     approx_scores: Option<[Kernel; 1]>,
     /// `cells`, `gather` and `drain`, only of the route of cells.
     candidates: Option<[Kernel; 3]>,
+    /// `threshold` and `survivors`, only of a batch.
+    pub(super) survivors: Option<[Kernel; 2]>,
 }
 
 impl<'a> Recipe<'a> {
-    /// The launches of searches of `shape` in an index.
+    /// The launches of searches of `shape` in an index; of a batch with the bound of its sums.
     ///
     /// # Errors
     /// [`Error::TableTooLarge`](crate::Error::TableTooLarge) if the centroid table exceeds its share of the memory.
-    pub(super) fn new(cuda: &'a Cuda, index: &'a LoadedIndex, shape: Shape) -> Result<Self> {
+    pub(super) fn new(
+        cuda: &'a Cuda,
+        index: &'a LoadedIndex,
+        shape: Shape,
+        bound: Option<BoundArgument>,
+    ) -> Result<Self> {
         let num_centroids = index.codec.host.num_centroids();
         let table_len = centroid_table::checked_len(cuda, num_centroids, shape.query_len)?;
-        Ok(Self { cuda, index, shape, num_centroids, table_len })
+        Ok(Self { cuda, index, shape, num_centroids, table_len, bound })
     }
 
-    fn chunks(&self, num: usize, columns: usize, most: usize) -> Option<Chunks> {
+    pub(super) fn chunks(&self, num: usize, columns: usize, most: usize) -> Option<Chunks> {
         Chunks::new(&self.cuda.context, num, columns, most)
     }
 
@@ -86,6 +97,7 @@ impl<'a> Recipe<'a> {
     fn chunks_of_hits(&self) -> Option<Chunks> {
         let Shape { plan, .. } = self.shape;
         let (candidates, num_rescored) = match plan.route {
+            Route::Everything if self.bound.is_some() => return self.chunks(self.slots(), 1, plan.k),
             Route::Everything => return self.chunks(self.index.num_pids, 1, plan.k),
             Route::Set { num_rescored } => (self.index.num_pids, num_rescored),
             Route::Cells { ndocs, num_rescored, .. } => (ndocs, num_rescored),
@@ -121,6 +133,9 @@ impl<'a> Recipe<'a> {
             ..Sizes::default()
         };
         match plan.route {
+            Route::Everything if self.bound.is_some() => {
+                sizes.of_survivors(self.slots(), plan.k, of_chunks(num_pids, 1, plan.k).max(hits))
+            }
             Route::Everything => Sizes { scores: num_pids, chunks: hits, ..sizes },
             Route::Set { num_rescored } => Sizes {
                 scores: num_pids,
@@ -172,6 +187,10 @@ impl<'a> Recipe<'a> {
                 ]),
                 _ => None,
             },
+            survivors: match self.bound {
+                Some(_) => Some([kernel(Op::Survivors, "threshold")?, kernel(Op::Survivors, "survivors")?]),
+                None => None,
+            },
         })
     }
 
@@ -179,11 +198,13 @@ impl<'a> Recipe<'a> {
     ///
     /// # Safety
     /// When the function is called, the arena has the [sizes](Self::sizes), and when the launches run, `arena.job` has
-    /// a job with embeddings of the shape and a set of the index, and `arena.states` are zeros.
+    /// a job with embeddings of the shape and a set of the index, and `arena.states` are zeros. Sums are of all pids,
+    /// of this query, and there is a bound.
     pub(super) unsafe fn launches<'b>(
         &'b self,
         arena: &'b Arena,
         stream: &'b CudaStream,
+        stage: Stage<'b>,
     ) -> Result<impl FnOnce() -> Result<()> + 'b> {
         let kernels = self.kernels()?;
         Ok(move || {
@@ -196,44 +217,61 @@ impl<'a> Recipe<'a> {
             };
             let run = Run { recipe: self, kernels: &kernels, arena, stream, table: &table };
             // SAFETY: the caller guarantees the sizes and the job.
-            unsafe { run.all() }
+            unsafe { run.stage(stage) }
         })
     }
 }
 
 /// Launches of one recording.
-struct Run<'a> {
-    recipe: &'a Recipe<'a>,
-    kernels: &'a Kernels,
-    arena: &'a Arena,
-    stream: &'a CudaStream,
+pub(super) struct Run<'a> {
+    pub(super) recipe: &'a Recipe<'a>,
+    pub(super) kernels: &'a Kernels,
+    pub(super) arena: &'a Arena,
+    pub(super) stream: &'a CudaStream,
     table: &'a Table,
 }
 
 impl Run<'_> {
-    /// Launches everything.
+    /// Launches `quantize_query`.
+    ///
+    /// # Safety
+    /// As [`Recipe::launches`]; `arranged` has the tokens of the query.
+    unsafe fn quantize(&self, arranged: &Buffer<i8>) -> Result<()> {
+        let Run { recipe: Recipe { index, shape, .. }, kernels, arena, stream, .. } = *self;
+        let Arena { rows, norm, rotated, .. } = arena;
+        let (job, signs) = (*arena.job.pointer(), &index.codec.signs);
+        let quantized = Quantized { outcome: *arena.output.pointer(), rows, arranged, norm, rotated };
+        // SAFETY: the buffers have the lengths that `Recipe::sizes` gives them; the caller guarantees the job.
+        unsafe { quantize_query::launch(&kernels.quantize_query, stream, quantized, job, signs, shape.query_len) }
+    }
+
+    /// Launches a stage.
     ///
     /// # Safety
     /// As [`Recipe::launches`].
-    unsafe fn all(&self) -> Result<()> {
+    unsafe fn stage(&self, stage: Stage<'_>) -> Result<()> {
         let Run { recipe: Recipe { index, shape, .. }, kernels, arena, stream, table } = *self;
-        let Arena { rows, arranged, norm, rotated, .. } = arena;
-        let (job, set) = (*arena.job.pointer(), ChosenArgument::set_at(arena.job.pointer() + JobArgument::SET));
-        let quantized = Quantized { outcome: *arena.output.pointer(), rows, arranged, norm, rotated };
-        let codec = &index.codec;
+        let Arena { rows, arranged, .. } = arena;
+        let set = ChosenArgument::set_at(arena.job.pointer() + JobArgument::SET);
         // SAFETY: the buffers have the lengths that `Recipe::sizes` gives them, by the shapes of the kernels; the
         // caller guarantees the job.
         unsafe {
-            let query_len = shape.query_len;
-            quantize_query::launch(&kernels.quantize_query, stream, quantized, job, &codec.signs, query_len)?;
-            centroid_table::launch(&kernels.centroid_table, stream, table, codec, rows)?;
-            let (chosen, number) = match shape.plan.route {
-                Route::Everything => (set, index.num_pids),
-                Route::Set { num_rescored } => {
+            if let Stage::Query(arranged) = stage {
+                return self.quantize(arranged);
+            }
+            self.quantize(arranged)?;
+            centroid_table::launch(&kernels.centroid_table, stream, table, &index.codec, rows)?;
+            let (chosen, number) = match (shape.plan.route, stage) {
+                (Route::Everything, Stage::Survivors(sums)) => {
+                    self.survivors(sums, set)?;
+                    (ChosenArgument::keys(&arena.candidates), self.recipe.slots())
+                }
+                (Route::Everything, _) => (set, index.num_pids),
+                (Route::Set { num_rescored }, _) => {
                     self.rescore((set, index.num_pids), num_rescored)?;
                     (ChosenArgument::keys(&arena.rescored), num_rescored)
                 }
-                Route::Cells { nprobe, ndocs, num_rescored } => {
+                (Route::Cells { nprobe, ndocs, num_rescored }, _) => {
                     self.candidates(nprobe, ndocs, set)?;
                     self.rescore((ChosenArgument::keys(&arena.candidates), ndocs), num_rescored)?;
                     (ChosenArgument::keys(&arena.rescored), num_rescored)
@@ -259,7 +297,7 @@ impl Run<'_> {
         let drained = recipe.drained(ndocs);
         let [of_cells, gather, drain] = kernels.candidates.as_ref().expect("loaded for this route");
         let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
-        // SAFETY: as in `all`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
+        // SAFETY: as in `stage`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
         unsafe {
             let columns = EntriesArgument::columns(table);
             let chunks = recipe.chunks(table.num_centroids, query_len, cells.most);
@@ -298,7 +336,7 @@ impl Run<'_> {
     /// # Safety
     /// As [`Recipe::launches`].
     unsafe fn rescore(&self, (chosen, number): (ChosenArgument, usize), most: usize) -> Result<()> {
-        // SAFETY: as in `all`.
+        // SAFETY: as in `stage`.
         unsafe {
             let kernel = self.kernels.approx_scores.as_ref().expect("loaded for this route");
             self.score(kernel, None, (chosen, number))?;
@@ -320,7 +358,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let Run { recipe: Recipe { cuda, index, .. }, arena, stream, table, .. } = *self;
         let segments = Segments { segments: &index.segments, codec: index.codec.argument() };
-        // SAFETY: as in `all`: there is a score for each.
+        // SAFETY: as in `stage`: there is a score for each.
         unsafe { score_kernels::launch(kernels, cuda, stream, &arena.scores, segments, table, query, chosen) }
     }
 
@@ -329,7 +367,7 @@ impl Run<'_> {
     ///
     /// # Safety
     /// As [`Recipe::launches`]; `best` has [`padded`] keys.
-    unsafe fn select(
+    pub(super) unsafe fn select(
         &self,
         entries: EntriesArgument,
         (chunks, most): (Option<Chunks>, usize),

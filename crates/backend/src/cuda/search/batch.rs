@@ -1,0 +1,194 @@
+//! Several queries at once, of all passages: the rows of a run of passages are decoded once, and sums of all queries
+//! leave few passages, whose scores are computed as for a single query. The proof is in kernels/filter.cu.
+
+use super::{
+    certificate::Certificate,
+    index::LoadedIndex,
+    lane::{Answer, Lane, MOST_OUTPUT, Ordered},
+    recipe::Recipe,
+    survivors::Stage,
+};
+use crate::cuda::{
+    chosen::ChosenArgument,
+    context::{Buffer, Context},
+    filter::{self, BatchArgument, MOST_QUERIES},
+    modules::KernelVariant,
+    quantize_query::JobArgument,
+    query_layout, rows,
+};
+use crate::{Error, Result};
+use selvedge_kernels::Op;
+use std::sync::Arc;
+
+/// Least number of queries for which rows are decoded, in a search of all passages. The rows of all passages are
+/// decoded for a set, too: for it this is the least product of the number of queries and its share of the passages.
+///
+/// By counts of instructions, a scan takes 211 clocks for 16 tokens of 2 bits and 32 query tokens (kernels/README.md).
+/// Rows take some 280, once, and their products 103, so that batches gain from 3 queries on. Not yet measured.
+const LEAST_QUERIES: usize = 4;
+/// Largest number of components of a query: the sum of as many products of two i8 is below 2^30.
+const MOST_COMPONENTS: usize = 1 << 16;
+
+/// Device memory of a lane for batches.
+#[derive(Debug)]
+pub(super) struct BatchMemory {
+    rows: Buffer<i8>,
+    /// Arranged tokens of each query.
+    queries: Vec<Buffer<i8>>,
+    /// A sum of each query for each pid.
+    sums: Vec<Buffer<i32>>,
+}
+
+impl BatchMemory {
+    /// Allocates memory for a number of queries, and waits for that: other streams use it.
+    fn new(context: &Arc<Context>, run_bytes: usize, arranged: usize, num_pids: usize, queries: usize) -> Result<Self> {
+        let memory = Self {
+            rows: context.allocate(run_bytes)?,
+            queries: (0..queries).map(|_| context.allocate(arranged)).collect::<Result<_>>()?,
+            sums: (0..queries).map(|_| context.allocate(num_pids)).collect::<Result<_>>()?,
+        };
+        context.synchronize()?;
+        Ok(memory)
+    }
+
+    /// Downloads the sums of each query.
+    #[cfg(test)]
+    pub(super) fn sums(&self) -> Result<Vec<Vec<i32>>> {
+        self.sums.iter().map(Buffer::download).collect()
+    }
+
+    fn holds(&self, run_bytes: usize, arranged: usize, num_pids: usize, queries: usize) -> bool {
+        self.rows.len() >= run_bytes
+            && self.queries.len() >= queries
+            && self.queries.iter().all(|query| query.len() >= arranged)
+            && self.sums.iter().all(|sums| sums.len() >= num_pids)
+    }
+}
+
+/// Whether rows are decoded for a number of queries within `number` of the pids.
+pub(super) fn is_worthwhile(queries: usize, number: usize, num_pids: usize) -> bool {
+    queries.min(MOST_QUERIES) * number >= LEAST_QUERIES * num_pids
+}
+
+/// Answers queries of all passages of an index with a certificate, as [`Lane::answer`] does.
+pub(super) fn answer(
+    lane: &mut Lane,
+    index: &LoadedIndex,
+    certificate: &Certificate,
+    orders: &[&Ordered<'_>],
+) -> Result<Vec<Answer>> {
+    let mut answers = Vec::with_capacity(orders.len());
+    for group in orders.chunks(MOST_QUERIES) {
+        answers.extend(match lane.filtered(index, certificate, group) {
+            Ok(filtered) => filtered,
+            // A scan needs less.
+            Err(Error::OutOfDeviceMemory { .. }) => none(group.len()),
+            Err(error) => return Err(error),
+        });
+    }
+    let left: Vec<&Ordered<'_>> =
+        orders.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(&order, _)| order).collect();
+    index.count_batch(orders.len() - left.len(), left.len());
+    let mut scanned = lane.answer(index, &left)?.into_iter();
+    Ok(answers.into_iter().map(|answer| answer.or_else(|| scanned.next()).expect("an answer for each")).collect())
+}
+
+fn none(number: usize) -> Vec<Option<Answer>> {
+    (0..number).map(|_| None).collect()
+}
+
+impl Lane {
+    /// Answers at most [`MOST_QUERIES`] queries; `None` in place of an answer that needs a scan.
+    fn filtered(
+        &mut self,
+        index: &LoadedIndex,
+        certificate: &Certificate,
+        orders: &[&Ordered<'_>],
+    ) -> Result<Vec<Option<Answer>>> {
+        let dim = index.codec.host.dim;
+        let recipe = |order: &&Ordered<'_>| Recipe::new(index.cuda(), index, order.shape, Some(certificate.bound));
+        let recipes: Vec<Recipe<'_>> = orders.iter().map(recipe).collect::<Result<_>>()?;
+        let needed = recipes.iter().map(Recipe::sizes).reduce(|all, sizes| all.max(&sizes)).unwrap_or_default();
+        let is_long = orders.iter().any(|order| order.shape.query_len * dim > MOST_COMPONENTS);
+        let output_bytes = needed.output * size_of::<u64>() * orders.len();
+        if orders.len() < LEAST_QUERIES || is_long || output_bytes > MOST_OUTPUT {
+            return Ok(none(orders.len()));
+        }
+        self.settle()?;
+        self.grow(&needed, orders.len())?;
+        let longest = orders.iter().map(|order| order.shape.query_len).max().unwrap_or(0);
+        let sizes = (certificate.run_bytes, query_layout::arranged_len(dim, longest), index.num_pids, orders.len());
+        let (run_bytes, arranged, num_pids, number) = sizes;
+        let kept = self.batch.take().filter(|memory| memory.holds(run_bytes, arranged, num_pids, number));
+        let memory = match kept {
+            Some(memory) => memory,
+            None => BatchMemory::new(&index.cuda().context, run_bytes, arranged, num_pids, number)?,
+        };
+        let started = self.start_batch(index, certificate, orders, &recipes, &memory);
+        // Also after an error: what was started uses the memory.
+        let done = self.settle();
+        self.batch = Some(memory);
+        started.and(done)?;
+        let answer = |(place, recipe): (usize, &Recipe<'_>)| {
+            let mut answer = self.answer_at(place, &recipe.sizes());
+            let survivors = std::mem::take(&mut answer.outcome.rescored);
+            answer.outcome.candidates = 0;
+            (survivors as usize <= recipe.slots()).then_some(answer)
+        };
+        Ok(recipes.iter().enumerate().map(answer).collect())
+    }
+
+    /// Puts the work of a batch on the stream.
+    fn start_batch(
+        &mut self,
+        index: &LoadedIndex,
+        certificate: &Certificate,
+        orders: &[&Ordered<'_>],
+        recipes: &[Recipe<'_>],
+        memory: &BatchMemory,
+    ) -> Result<()> {
+        for (place, order) in orders.iter().enumerate() {
+            self.fill(place, order)?;
+            self.start_upload(place, order)?;
+            self.launch(&recipes[place], Stage::Query(&memory.queries[place]))?;
+        }
+        self.launch_filter(index, certificate, orders, memory)?;
+        for (place, order) in orders.iter().enumerate() {
+            self.start_upload(place, order)?;
+            self.launch(&recipes[place], Stage::Survivors(&memory.sums[place]))?;
+            self.start_download(place, &recipes[place].sizes())?;
+        }
+        Ok(())
+    }
+
+    /// Launches a stage of a search, without recording it: it is of this batch's memory.
+    fn launch(&self, recipe: &Recipe<'_>, stage: Stage<'_>) -> Result<()> {
+        // SAFETY: the arena has grown to the sizes of the recipe, and a job was put on the stream before.
+        unsafe { recipe.launches(self.arena(), self.stream(), stage)?() }
+    }
+
+    /// Launches `rows` and `filter`, run by run.
+    fn launch_filter(
+        &self,
+        index: &LoadedIndex,
+        certificate: &Certificate,
+        orders: &[&Ordered<'_>],
+        memory: &BatchMemory,
+    ) -> Result<()> {
+        let (cuda, codec, stream) = (index.cuda(), &index.codec, self.stream());
+        let of_rows = rows::kernel_of_rows(cuda, codec)?;
+        let of_filter = cuda.modules.kernel(Op::Filter, KernelVariant::codec(&codec.host), "filter")?;
+        let queries = memory.queries.iter().zip(&memory.sums).zip(orders);
+        let batch = BatchArgument::new(queries.map(|((query, sums), order)| (query, sums, order.shape.query_len)));
+        // All orders are of the same set.
+        let set = ChosenArgument::set_at(self.arena().job.pointer() + JobArgument::SET);
+        for run in &certificate.runs {
+            // SAFETY: the memory has the tiles of the largest run, the arranged queries and their sums.
+            unsafe {
+                rows::launch(&of_rows, stream, &memory.rows, codec, &certificate.rows, run)?;
+                filter::launch(&of_filter, &cuda.context, stream, &batch, &memory.rows, set, run)?;
+            }
+        }
+        Ok(())
+    }
+}
