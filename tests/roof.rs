@@ -25,6 +25,7 @@ fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
     let Some(cuda) = cuda() else { return };
     let sizes = "--passages 60 --tokens 5 --centroids 64 --query-tokens 3";
     for words in [
+        "micro --tiny".to_owned(),
         format!("scan {sizes} --batches 1,3 --k 4 --rounds 1"),
         format!("equal {sizes} --queries 3 --k 50"),
         format!("query {sizes} --k 5 --candidates 9 --rounds 1"),

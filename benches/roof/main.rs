@@ -1,6 +1,7 @@
 //! The GPU against its limits: exhaustive search of a whole compressed collection, in a few minutes on one device.
 //!
 //! ```text
+//! cargo bench --bench roof -- micro
 //! cargo bench --bench roof -- scan  --passages 8800000 --batches 1,2,4,8,16,32
 //! cargo bench --bench roof -- equal --passages 200000
 //! cargo bench --bench roof -- query --k 10,100,1000
@@ -20,6 +21,7 @@ mod build;
 mod clock;
 mod data;
 mod equal;
+mod micro;
 mod query;
 mod scan;
 #[path = "../support/mod.rs"]
@@ -46,6 +48,8 @@ pub struct Options {
 
 #[derive(Subcommand, Debug)]
 enum What {
+    /// Limits of the device: copies, gathered rows, products, integer instructions, launches, waits
+    Micro(micro::Options),
     /// Search everything, for one query and in batches
     Scan(scan::Options),
     /// Compare hits of the GPU with the CPU's
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
 /// Makes the measurements that the options name, and prints them.
 pub fn measure(cuda: &Cuda, options: &Options) -> Result<()> {
     match &options.what {
+        Some(What::Micro(options)) => micro::run(cuda, options, &mut std::io::stdout().lock()),
         Some(What::Scan(options)) => scan::run(cuda, options),
         Some(What::Equal(options)) => equal::run(cuda, options),
         Some(What::Query(options)) => query::run(cuda, options),
