@@ -1,4 +1,4 @@
-// peak: three kinds of work that run at the limits of a GPU, to compare the ops with (benches/alone/peak.rs).
+// peak: work that runs at the limits of a GPU, to compare the ops with (benches/alone/peak.rs, benches/roof/).
 //
 // copy: out = in
 //   out    out (num) units of 16 bytes
@@ -18,6 +18,20 @@
 //   sizes  rounds
 //   thread CHAINS chains of `rounds` multiply-adds each
 //   bound  compute: f32 multiply-adds
+// fill: pseudorandom bytes
+//   out    out (num) units of 16 bytes
+//   thread a unit
+// gather: reads rows at pseudorandom places
+//   out    out (threads) u32, the XOR of all words that the thread has read
+//   in     rows (num_rows, row_units) units of 16 bytes
+//   sizes  num_rows, row_units (a power of two up to 8), rounds
+//   thread one unit of LOADS rows in each round, all in flight at once; the next threads have the row's other units
+//   bound  L2 if the rows fit there, memory otherwise
+// lop3, prmt, imad, idp: one kind of instruction that never leaves registers
+//   out    out (threads) u32, the XOR of all chains
+//   sizes  rounds
+//   thread CHAINS chains of REPEATS instructions in each round, each with the next chains as its other operands
+//   bound  issue: of lop3 and prmt the integer pipe, of imad and idp the one of the multipliers
 //
 //   shared memory   none
 //
@@ -26,7 +40,7 @@
 //
 // Versions
 //   v1  copy: one load in flight for each thread; products: of the constants 1 and 2.
-//   v2  this one. Time not yet measured.
+//   v2  several loads in flight; products of pseudorandom bytes; gather and the instructions. Time not yet measured.
 
 extern "C" __global__ void __launch_bounds__(THREADS) copy(uint4* out, const uint4* __restrict__ in, u64 num) {
     static_assert(sizeof(uint4) == UNIT_BYTES, "a unit is one load");
@@ -43,12 +57,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) copy(uint4* out, const uin
     }
 }
 
-// Four pseudorandom bytes, the same as `Peak::expected_sum` has. -128 is among them: the sums do not care.
-__device__ __forceinline__ u32 some_bytes(u32 lane, u32 number) {
-    u32 bits = (lane * 64 + number) * 0x9e3779b1u;
+// Pseudorandom bits, the same as crates/backend/src/cuda/peak.rs has.
+__device__ __forceinline__ u32 mixed(u32 number) {
+    u32 bits = number * 0x9e3779b1u;
     bits = (bits ^ bits >> 15) * 0x85ebca6bu;
     return bits ^ bits >> 13;
 }
+
+// Four pseudorandom bytes. -128 is among them: the sums do not care.
+__device__ __forceinline__ u32 some_bytes(u32 lane, u32 number) { return mixed(lane * 64 + number); }
 
 extern "C" __global__ void __launch_bounds__(THREADS) products(int* out, u32 rounds) {
     // A chain's left and right side: 2 of one and 4 of the other make 8 different products.
@@ -80,4 +97,59 @@ extern "C" __global__ void __launch_bounds__(THREADS) multiply_adds(float* out, 
     float all = 0;
     for (const float sum : sums) all += sum;
     out[blockIdx.x * blockDim.x + threadIdx.x] = all;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) fill(uint4* out, u32 num) {
+    const u32 unit = blockIdx.x * blockDim.x + threadIdx.x;
+    if (unit < num) out[unit] = {mixed(4 * unit), mixed(4 * unit + 1), mixed(4 * unit + 2), mixed(4 * unit + 3)};
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+gather(u32* out, const uint4* __restrict__ rows, u32 num_rows, u32 row_units, u32 rounds) {
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 unit = thread % row_units, first = thread / row_units * rounds * LOADS;
+    u32 all = 0;
+    for (u32 round = 0; round < rounds; ++round) {
+        uint4 units[LOADS];
+        for (u32 load = 0; load < LOADS; ++load) {
+            const u64 row = u64{mixed(first + round * LOADS + load)} * num_rows >> 32;
+            units[load] = rows[row * row_units + unit];
+        }
+        for (const uint4& read : units) all ^= read.x ^ read.y ^ read.z ^ read.w;
+    }
+    out[thread] = all;
+}
+
+// Runs the chains of one kind of instruction.
+template <typename Step> __device__ __forceinline__ void run_chains(u32* out, u32 rounds, Step step) {
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    u32 chains[CHAINS];
+    for (u32 chain = 0; chain < CHAINS; ++chain) chains[chain] = mixed(thread * CHAINS + chain);
+#pragma unroll 1
+    for (u32 round = 0; round < rounds; ++round) {
+        for (int repeat = 0; repeat < REPEATS; ++repeat) {
+            for (int chain = 0; chain < CHAINS; ++chain) {
+                chains[chain] = step(chains[chain], chains[(chain + 1) % CHAINS], chains[(chain + 2) % CHAINS]);
+            }
+        }
+    }
+    u32 all = 0;
+    for (const u32 chain : chains) all ^= chain;
+    out[thread] = all;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) lop3(u32* out, u32 rounds) {
+    run_chains(out, rounds, [](u32 x, u32 y, u32 z) { return (x & y) ^ z; });
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) prmt(u32* out, u32 rounds) {
+    run_chains(out, rounds, [](u32 x, u32 y, u32) { return __byte_perm(x, y, 0x6143); });
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) imad(u32* out, u32 rounds) {
+    run_chains(out, rounds, [](u32 x, u32 y, u32) { return x * y + x; });
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) idp(u32* out, u32 rounds) {
+    run_chains(out, rounds, [](u32 x, u32 y, u32) { return __dp4a(x, y, x); });
 }

@@ -9,21 +9,24 @@ use super::{
 use crate::Result;
 use selvedge_kernels::Op;
 
-const THREADS: u32 = 256;
+pub(super) const THREADS: u32 = 256;
 /// Blocks per multiprocessor, which all run at once.
 const BLOCKS: usize = 4;
 /// Independent sums of a warp or thread.
-const CHAINS: usize = 8;
+pub(super) const CHAINS: usize = 8;
+/// Instructions of a chain of integers in a round.
+pub(super) const REPEATS: usize = 8;
 /// Bytes of a load.
-const UNIT_BYTES: usize = 16;
+pub(super) const UNIT_BYTES: usize = 16;
 /// Loads of a thread that are in flight at once.
-const LOADS: usize = 4;
+pub(super) const LOADS: usize = 4;
 
-pub(super) const CONSTANTS: [Constant; 4] = [
+pub(super) const CONSTANTS: [Constant; 5] = [
     ("THREADS", THREADS as i64),
     ("CHAINS", CHAINS as i64),
     ("UNIT_BYTES", UNIT_BYTES as i64),
     ("LOADS", LOADS as i64),
+    ("REPEATS", REPEATS as i64),
 ];
 
 /// Work of known size that runs at the limits of a device: copies of memory, int8 products and f32
@@ -31,9 +34,9 @@ pub(super) const CONSTANTS: [Constant; 4] = [
 #[derive(Debug)]
 pub struct Peak<'a> {
     cuda: &'a Cuda,
-    blocks: usize,
-    from: Buffer<u8>,
-    to: Buffer<u8>,
+    pub(super) blocks: usize,
+    pub(super) from: Buffer<u8>,
+    pub(super) to: Buffer<u8>,
     products: Buffer<i32>,
     sums: Buffer<f32>,
 }
@@ -49,12 +52,19 @@ impl Cuda {
     /// # Panics
     /// If the length of `data` is not a multiple of 16.
     pub fn peak(&self, data: &[u8]) -> Result<Peak<'_>> {
-        assert_eq!(data.len() % UNIT_BYTES, 0, "the data is whole units of 16 bytes");
-        let blocks = self.context.device().multiprocessors as usize * BLOCKS;
+        Ok(Peak { from: self.context.upload(data)?, ..Peak::new(self, data.len())? })
+    }
+}
+
+impl<'a> Peak<'a> {
+    /// Prepares it with zeros as data.
+    pub(super) fn new(cuda: &'a Cuda, bytes: usize) -> Result<Self> {
+        assert_eq!(bytes % UNIT_BYTES, 0, "the data is whole units of 16 bytes");
+        let context = &cuda.context;
+        let blocks = context.device().multiprocessors as usize * BLOCKS;
         let threads = blocks * THREADS as usize;
-        let (from, to) = (self.context.upload(data)?, self.context.zeros(data.len())?);
-        let (products, sums) = (self.context.zeros(threads)?, self.context.zeros(threads)?);
-        Ok(Peak { cuda: self, blocks, from, to, products, sums })
+        let (from, to) = (context.zeros(bytes)?, context.zeros(bytes)?);
+        Ok(Peak { cuda, blocks, from, to, products: context.zeros(threads)?, sums: context.zeros(threads)? })
     }
 }
 
@@ -65,12 +75,17 @@ impl Peak<'_> {
     /// [`Error::KernelCompile`](crate::Error::KernelCompile) if the kernel does not compile,
     /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.
     pub fn copy(&self) -> Result<()> {
+        self.start_copy()?;
+        self.cuda.synchronize()
+    }
+
+    /// Starts [`Self::copy`].
+    pub(super) fn start_copy(&self) -> Result<()> {
         let kernel = self.cuda.modules.kernel(Op::Peak, KernelVariant::NONE, "copy")?;
         let num = (self.from.len() / UNIT_BYTES) as u64;
         let arguments = [self.to.argument(), self.from.argument(), value(&num)];
         // SAFETY: the arguments match the kernel's parameters; both buffers have `num` units.
-        unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments)? };
-        self.cuda.synchronize()
+        unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments) }
     }
 
     /// Number of bytes that [`copy`](Self::copy) copies.
@@ -92,11 +107,16 @@ impl Peak<'_> {
     /// [`Error::KernelCompile`](crate::Error::KernelCompile) if the kernel does not compile,
     /// [`Error::Cuda`](crate::Error::Cuda) if a call of the driver fails.
     pub fn products(&self, rounds: u32) -> Result<()> {
+        self.start_products(rounds)?;
+        self.cuda.synchronize()
+    }
+
+    /// Starts [`Self::products`].
+    pub(super) fn start_products(&self, rounds: u32) -> Result<()> {
         let kernel = self.cuda.modules.kernel(Op::Peak, KernelVariant::NONE, "products")?;
         let arguments = [self.products.argument(), value(&rounds)];
         // SAFETY: the arguments match the kernel's parameters; there is a sum for each thread.
-        unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments)? };
-        self.cuda.synchronize()
+        unsafe { kernel.launch((self.blocks, 1), THREADS, &arguments) }
     }
 
     /// Number of int8 products in one round.

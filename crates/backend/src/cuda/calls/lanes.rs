@@ -108,7 +108,31 @@ impl Event {
     /// # Safety
     /// The stream is of the context that is current. Handles 1 and 2 mean streams of this thread.
     pub(in crate::cuda) unsafe fn record(entered: &Entered, stream: *mut c_void) -> Result<Self> {
-        let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
+        // SAFETY: the caller guarantees the stream.
+        unsafe { Self::record_with(entered, sys::CUevent_flags::CU_EVENT_DISABLE_TIMING, stream) }
+    }
+
+    /// Marks a point as [`Self::record`] does, with its time for [`Self::seconds_since`].
+    pub(in crate::cuda) fn record_time(entered: &Entered, stream: &CudaStream) -> Result<Self> {
+        // SAFETY: the stream lives.
+        unsafe { Self::record_with(entered, sys::CUevent_flags::CU_EVENT_DEFAULT, stream.cu_stream().cast()) }
+    }
+
+    /// Seconds from the time when the device came to `begin` until it came to this event.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`](crate::Error::Cuda) unless it came to both, and both were recorded with their times.
+    pub(in crate::cuda) fn seconds_since(&self, _: &Entered, begin: &Self) -> Result<f64> {
+        // SAFETY: the events live.
+        let milliseconds = check("cuEventElapsedTime", unsafe { event::elapsed(begin.0, self.0) })?;
+        Ok(f64::from(milliseconds) / 1e3)
+    }
+
+    /// Creates an event with `flags` and records it.
+    ///
+    /// # Safety
+    /// As [`Self::record`].
+    unsafe fn record_with(entered: &Entered, flags: sys::CUevent_flags, stream: *mut c_void) -> Result<Self> {
         let event = Self(check("cuEventCreate", event::create(flags))?);
         // SAFETY: the event was created; the caller guarantees the stream.
         match check("cuEventRecord", unsafe { event::record(event.0, stream.cast()) }) {

@@ -24,7 +24,7 @@ pub(super) use cudarc::driver::{CudaContext, CudaStream};
 pub(super) use lanes::{Event, Graph, Pinned};
 
 /// The driver's functions that are called through cudarc.
-pub(super) const SYMBOLS: [&str; 44] = [
+pub(super) const SYMBOLS: [&str; 45] = [
     "cuCtxGetCurrent",
     "cuCtxGetDevice",
     "cuCtxPopCurrent_v2",
@@ -36,6 +36,7 @@ pub(super) const SYMBOLS: [&str; 44] = [
     "cuDevicePrimaryCtxRetain",
     "cuEventCreate",
     "cuEventDestroy_v2",
+    "cuEventElapsedTime",
     "cuEventRecord",
     "cuGetErrorString",
     "cuGraphDestroy",
