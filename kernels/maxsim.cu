@@ -17,10 +17,10 @@
 //
 //                                   sm_90a                       sm_80
 //                                   all   ALU   FMA   LSU        all   ALU   FMA   LSU
-//                     2 bits, i16   211    87    92    12        218    96    92    10
-//                     2 bits, i32   218    90    94    14        226    99    95    12
-//                     1 bit, i16    209    91    86    12        216   100    86    10
-//                     1 bit, i32    221    95    92    14        228   103    93    12
+//                     2 bits, i16   205    88    85    12        214    96    88    10
+//                     2 bits, i32   205    89    82    14        214    98    84    12
+//                     1 bit, i16    205    91    82    12        214   100    84    10
+//                     1 bit, i32    209    93    82    14        218   102    84    12
 //
 // Columns after Q add nothing: their query rows and table entries are 0, and so are their maxima.
 //
@@ -33,8 +33,8 @@
 //       where they were arguments; no time is measured yet. 619 instructions per tile, ALU 357, FMA 104 (sm_90a, D =
 //       128, 2 bits, trellis).
 //   v4  this one: names of 32 components at once (windows.cuh), the query and the start of the sums in registers, a
-//       word per token, a vector load per row of the table, the next tile's rows loaded ahead. 211 instructions per
-//       tile, ALU 87, FMA 92, 126 registers, with entries of i16. Time not yet measured.
+//       word per token, a vector load per row of the table, the next tile's rows loaded ahead. 205 instructions per
+//       tile, ALU 88, FMA 85, 126 registers, with entries of i16. Time not yet measured.
 
 // Whether a panel's sides of the products are held in registers: 32 of them at most.
 constexpr bool HELD = STEPS <= 4;
@@ -155,20 +155,11 @@ __device__ __forceinline__ int score_of(const Passage<Levels>& passage, const Le
     for (auto& pair : best) pair[0] = pair[1] = NO_MATCH;
     u32 token_low = passage.token(passage.low(0)), token_high = passage.token(passage.high(0));
     const u8 *row_low = passage.row(passage.low(0)), *row_high = passage.row(passage.high(0));
-    auto packed_low = levels.packed(row_low, 0), packed_high = levels.packed(row_high, 0);
+    auto run_low = levels.packed(row_low, 0), run_high = levels.packed(row_high, 0);
     // `first` may be 0 again after 2^32 tokens, so the tiles are counted.
     u32 first = 0;
     for (u32 tiles = passage.last / TILE_ROWS + 1; tiles > 0; --tiles) {
         const Token<Entry> low(entries, weights, token_low), high(entries, weights, token_high);
-        auto run_low = packed_low, run_high = packed_high;
-        const u8 *from_low = row_low, *from_high = row_high;
-        // The words and rows of the next tile, so that they are here when it is their turn.
-        first += TILE_ROWS;
-        const u32 next_low = passage.low(first), next_high = passage.high(first);
-        token_low = passage.token(next_low), token_high = passage.token(next_high);
-        row_low = passage.row(next_low), row_high = passage.row(next_high);
-        packed_low = levels.packed(row_low, 0), packed_high = levels.packed(row_high, 0);
-
         int sums[PANEL_TILES][4];
         for (int tile = 0; tile < PANEL_TILES; ++tile) {
             for (int i = 0; i < 4; ++i) sums[tile][i] = bias[tile][i % 2];
@@ -176,7 +167,7 @@ __device__ __forceinline__ int score_of(const Passage<Levels>& passage, const Le
         // If several runs were in line, the compiler would load the query before the tiles, to too few registers.
 #pragma unroll 1
         for (int run = 0; run < (NBITS ? RUNS : 0); ++run) {
-            if (run > 0) run_low = levels.packed(from_low, run), run_high = levels.packed(from_high, run);
+            if (run > 0) run_low = levels.packed(row_low, run), run_high = levels.packed(row_high, run);
             levels.complete(run_low), levels.complete(run_high);
 #pragma unroll
             for (int c = 0; c < RUN; ++c) {
@@ -185,6 +176,13 @@ __device__ __forceinline__ int score_of(const Passage<Levels>& passage, const Le
                 panel.multiply(sums, {at_low.x, at_high.x, at_low.y, at_high.y}, run * RUN + c);
             }
         }
+        // The words and rows of the next tile, in the registers of this one's: the compiler loads them once these are
+        // unpacked, 160 instructions before they are needed (sm_90a, D = 128, 2 bits).
+        first += TILE_ROWS;
+        const u32 next_low = passage.low(first), next_high = passage.high(first);
+        token_low = passage.token(next_low), token_high = passage.token(next_high);
+        row_low = passage.row(next_low), row_high = passage.row(next_high);
+        run_low = levels.packed(row_low, 0), run_high = levels.packed(row_high, 0);
         for (int tile = 0; tile < PANEL_TILES; ++tile) {
             for (int i = 0; i < 2; ++i) {
                 const int of_low = low.similarity(tile, i, sums[tile][i]);
@@ -258,8 +256,8 @@ maxsim_windows(int* scores, const Segment* __restrict__ segments, Codec codec, T
     }
 }
 
-// All other rows.
-extern "C" __global__ void __launch_bounds__(THREADS, 4)
+// All other rows. At 8 bits 128 registers are too few.
+extern "C" __global__ void __launch_bounds__(THREADS, NBITS == 8 ? 3 : 4)
 maxsim(int* scores, const Segment* __restrict__ segments, Codec codec, Table table, const Pair* __restrict__ query,
        Chosen chosen, u32 num_segments, u32 num_chosen, u32 query_len, u32 shift) {
     const Job job = {scores, segments, codec, table, query, chosen, num_segments, num_chosen, query_len, shift};
