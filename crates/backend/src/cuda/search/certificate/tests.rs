@@ -14,6 +14,9 @@ use std::sync::Arc;
 mod cases;
 use cases::{Case, Fill, Rng, Shape};
 
+/// Weights of a token, and the two parts of each component.
+type Decoded = ((u8, u8), Vec<(i8, i8)>);
+
 /// Rows of some passages, by plain loops.
 struct Naive {
     bound: BoundArgument,
@@ -24,24 +27,24 @@ struct Naive {
 
 impl Naive {
     fn new(codec: &CodecParams, passages: &CompressedPassages) -> Self {
-        let token = |t: usize| {
+        let token = |t: usize| -> Decoded {
             let token = reference::token(codec, passages, t);
             let centroid = codec.centroids[token.code * codec.dim..][..codec.dim].to_vec();
             let weights = (codec.centroid_weights[token.weight], codec.residual_weights[token.weight]);
-            (weights, centroid.into_iter().zip(token.levels).collect::<Vec<(i8, i8)>>())
+            (weights, centroid.into_iter().zip(token.levels).collect())
         };
         let factor = f64::from(codec.table_factor());
         let x = |(n, g): (u8, u8), (c, w): (i8, i8)| f64::from(n) * factor * f64::from(c) + f64::from(g) * f64::from(w);
         let tokens: Vec<_> = (0..passages.num_tokens()).map(token).collect();
         let components = tokens.iter().flat_map(|(weights, pairs)| pairs.iter().map(|&pair| x(*weights, pair)));
         let step = step(components.fold(0.0, |most, x| x.abs().max(most)));
-        let row = |((n, g), pairs): &((u8, u8), Vec<(i8, i8)>)| -> Vec<i8> {
+        let row = |((n, g), pairs): &Decoded| -> Vec<i8> {
             let both = rows::factors(*n, *g, codec.table_factor(), step);
             let (a, b) = (i32::from(both as i16), i32::from((both >> 16) as i16));
             pairs.iter().map(|&(c, w)| ((a * i32::from(c) + b * i32::from(w) + 128) >> 8) as i8).collect()
         };
         let of_tokens: Vec<Vec<i8>> = tokens.iter().map(row).collect();
-        let square = |((weights, pairs), row): (&((u8, u8), Vec<(i8, i8)>), &Vec<i8>)| -> f64 {
+        let square = |((weights, pairs), row): (&Decoded, &Vec<i8>)| -> f64 {
             pairs.iter().zip(row).map(|(&pair, &x8)| (x(*weights, pair) - step * f64::from(x8)).powi(2)).sum()
         };
         let farthest = tokens.iter().zip(&of_tokens).map(square).fold(0.0, f64::max);
