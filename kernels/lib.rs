@@ -129,7 +129,7 @@ impl Op {
             }
             Self::Rows => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "rows.cu"),
             Self::Filter => files!("prelude.cuh", "passages.cuh", "rows.cuh", "filter.cu"),
-            Self::Survivors => files!("prelude.cuh", "passages.cuh", "select.cuh", "survivors.cu"),
+            Self::Survivors => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "survivors.cu"),
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
             Self::TopK => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "top_k.cu"),
             Self::Peak => files!("prelude.cuh", "peak.cu"),
