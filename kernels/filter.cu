@@ -67,12 +67,16 @@ constexpr int TILE_TOKENS = TILE_COLUMNS;
 constexpr int SIDES = PANEL / TILE_ROWS;
 // Whether a panel stays in registers.
 constexpr bool HELD = STEPS <= 8;
+// Blocks of a multiprocessor whose registers hold all that is held.
+constexpr int BLOCKS = STEPS <= 5 ? 3 : 2;
 using Step = u32[SIDES][4];
 
 // Loads a lane's part of a panel, whose first tile of 8 query tokens is `panel`, at step `s`. Tokens after the last are
 // zeros, whose products are zeros, and so are their maxima: they add nothing.
 __device__ __forceinline__ void load_step(Step& a, const Pair* __restrict__ query, u32 tiles, u32 panel, int s) {
+#pragma unroll
     for (int side = 0; side < SIDES; ++side) {
+#pragma unroll
         for (int half = 0; half < 2; ++half) {
             const u32 tile = panel + 2 * side + half;
             const Pair chunk = tile < tiles ? query[(u64{tile} * STEPS + s) * WARP + lane_number()] : Pair{0, 0};
@@ -92,8 +96,8 @@ __device__ __forceinline__ void multiply(int (&best)[SIDES][2], Step (&held)[HEL
         const Pair chunk = tile[s * WARP];
         const u32 b[2] = {chunk.x, chunk.y};
         if (!HELD) load_step(held[0], query, tiles, panel, s);
-        // A loop of one step is not unrolled.
-        for (int side = 0; side < SIDES; ++side) mma_s8(sums[side], held[HELD && STEPS > 1 ? s : 0][side], b);
+#pragma unroll
+        for (int side = 0; side < SIDES; ++side) mma_s8(sums[side], held[HELD ? s : 0][side], b);
     }
     for (int side = 0; side < SIDES; ++side) {
         for (int half = 0; half < 2; ++half) {
@@ -116,7 +120,7 @@ __device__ __forceinline__ int reduce(int (&best)[SIDES][2]) {
     return sum;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 filter(Batch batch, const Pair* __restrict__ rows, Segment segment, Chosen chosen, u32 base, u32 first, u32 num) {
     const u32 number = blockIdx.y * (blockDim.x / WARP) + warp_number();
     if (number >= batch.num) return;

@@ -145,7 +145,7 @@ farthest(u64* most, Segment segment, Codec codec, const Pair* __restrict__ centr
     raise(most, own);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 8)
 rows(Pair* rows, Segment segment, Codec codec, const Pair* __restrict__ centroids, const u32* __restrict__ factors,
      u32 base, u32 first, u32 num) {
     const LevelTable levels(codec.levels);
@@ -158,7 +158,7 @@ rows(Pair* rows, Segment segment, Codec codec, const Pair* __restrict__ centroid
             const u32 token = from + min(g, last);
             const u32 word = segment.tokens[token];
             const u32 pair = factors[weight_of(word)];
-#pragma unroll 4
+#pragma unroll(STEPS <= 8 ? STEPS : 2)
             for (int s = 0; s < STEPS; ++s) {
                 const int u = lane_number() % 4 * STEPS + s;
                 const Parts parts = parts_of(levels, segment, centroids, token, code_of(word), u);

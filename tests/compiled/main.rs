@@ -31,7 +31,7 @@ const ARCHITECTURES_OF_LOOPS: [&str; 2] = ["sm_80", "sm_90a"];
 const CODINGS_OF_LOOPS: [(u8, bool); 4] = [(1, true), (2, false), (2, true), (4, false)];
 
 /// Architectures to compile for.
-const ARCHITECTURES: [&str; 3] = ["sm_80", "sm_90", "sm_90a"];
+const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90a"];
 /// Dims: less than a step of products, steps that are not full, the most common one, and many steps.
 const DIMS: [usize; 5] = [8, 48, 96, 128, 768];
 /// Codings: nbits, and whether it is a trellis.
