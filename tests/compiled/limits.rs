@@ -41,7 +41,7 @@ const LIMITS: [Limit; 2] = [
         counted: |of| of.least,
         instructions: 220,
         alu: 105,
-        fma: 95,
+        fma: 90,
         reason: "16 tokens by 32 query tokens: 600 M tokens in about 10 ms on an H200",
     },
 ];
