@@ -44,7 +44,7 @@ fn gathered_rows_are_read_once_for_each_index() {
         let (row_words, num_rows) = (row_bytes / 4, within / row_bytes);
         let read = |thread: usize| {
             let (unit, first) = (thread % (row_words / 4), thread / (row_words / 4) * 8);
-            let row = |load| (u64::from(mixed((first + load) as u32)) * num_rows as u64 >> 32) as usize;
+            let row = |load| ((u64::from(mixed((first + load) as u32)) * num_rows as u64) >> 32) as usize;
             let unit = |load| &words[row(load) * row_words + 4 * unit..][..4];
             (0..8).flat_map(unit).fold(0, |all, word| all ^ word)
         };
