@@ -10,7 +10,7 @@ use selvedge::{Embeddings, Error, Precision, Result, TextKind, TokenKind, pool};
 use std::sync::Arc;
 
 /// Bytes of text that are encoded between two looks for progress and signals.
-const CHUNK_BYTES: usize = 1 << 18;
+const CHUNK_BYTES: usize = 1 << 17;
 
 /// Embeddings `(N, D)` of several texts, and the number of rows of each.
 type Arrays<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<i64>>);
@@ -42,7 +42,7 @@ impl Encoder {
             return Err(invalid("pool is 0: expected at least 1"));
         }
         let kind = if is_query { TextKind::Query } else { TextKind::Passage };
-        let is_short = texts.iter().map(String::len).sum::<usize>() <= CHUNK_BYTES / 32;
+        let is_short = texts.iter().map(String::len).sum::<usize>() <= CHUNK_BYTES / 16;
         let embeddings = match is_short && progress.is_none() {
             true => detached(py, || encoded(&self.0, &texts, kind, factor, &())),
             false => work::run(py, &progress, Nothing, |progress, _| encoded(&self.0, &texts, kind, factor, progress)),
