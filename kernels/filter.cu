@@ -24,18 +24,19 @@
 //   S(p) = sum over i of floor(max over t of sim(i, t) / 2^shift),
 //   sim(i, t) = centroid_weights[j] * T[code][i] + residual_weights[j] * dot(q8[i], w8)
 //
-// 1. T is clamp(round(p)), p = fl(fl(n) * factor), n = dot(c8, q8[i]). The two roundings change n * factor by at most
-//    2^-23 (1 + 2^-25) of itself. Where |n| * factor <= 2^22 - 1 for all centroids, that is less than 1/2, so that T is
-//    not clamped and |T - n * factor| <= 1. |n| is at most the product of both lengths.
+// 1. T is clamp(round(y)), y = fl(fl(n) * factor), n = dot(c8, q8[i]). The two roundings change n * factor by at most
+//    2^-23 (1 + 2^-25) of itself, or by less than 2^-148 where y is subnormal. Where |n| * factor <= 2^22 - 1 for all
+//    centroids, that is less than 1/2, so that T is not clamped and |T - n * factor| <= 1. |n| is at most the product
+//    of both lengths.
 // 2. dot(q8[i], x) = centroid_weights[j] * factor * n + residual_weights[j] * dot(q8[i], w8), so by 1.
 //    |sim(i, t) - dot(q8[i], x)| <= m.
 // 3. |dot(q8[i], x) - step * dot(q8[i], x8)| <= |q8[i]| * d, by Cauchy and Schwarz.
 // 4. Maxima of two lists whose numbers differ by at most e differ by at most e, and rounding down changes by less
 //    than 1. Summed over i,
 //      |S(p) - step * A(p) / 2^shift| <= E = sum over i of ((m + |q8[i]| * d) / 2^shift + 1).
-// 5. Let a be the k-th largest A, and 2^shift * E / step <= s (`slack`). If A(p) < a - 2 s, then k passages with
-//    A >= a have S >= step * a / 2^shift - E > step * A(p) / 2^shift + E >= S(p): p is not among the k best, whatever
-//    the order of equal scores. So the k best of the passages with A >= a - 2 s, by S, are the k best of all. With less
+// 5. Let a be the k-th largest A, and 2^shift * E / step <= s (`slack`). If A(p) < a - 2 s, then k passages with A >= a
+//    have S >= step * a / 2^shift - E > step * A(p) / 2^shift + E >= S(p): p is not among the k best, whatever the
+//    order of equal scores. So the k best of the passages with A >= a - 2 s, by S, are the k best of all. With fewer
 //    than k passages, all survive.
 //
 // survivors.cu computes s and keeps these passages. The step and d are measured in f64 (rows.cu), with a margin for its

@@ -12,15 +12,8 @@
 //   lane            (g, t) = (lane / 4, lane % 4) unpacks its chunks of tokens g and g + 8 straight into the left side
 //                   of the product, so levels never leave registers
 //   shared memory   none
-//   bound           compute: issue. Instructions in SASS (D = 128, trellis) of a tile, 16 tokens by 32 query tokens, of
-//                   which 16 are products (103 clocks at 62 % of the int8 peak). A pipe takes one every 2 clocks:
-//
-//                                   sm_90a                       sm_80
-//                                   all   ALU   FMA   LSU        all   ALU   FMA   LSU
-//                     2 bits, i16   205    88    85    12        214    96    88    10
-//                     2 bits, i32   205    89    82    14        214    98    84    12
-//                     1 bit, i16    205    91    82    12        214   100    84    10
-//                     1 bit, i32    209    93    82    14        218   102    84    12
+//   bound           compute: issue, 205 instructions (sm_90a, D = 128, 2 bits, trellis) for 16 tokens by 32 query
+//                   tokens, of which 16 are products (103 clocks at 62 % of the int8 peak); by pipe: kernels/README.md
 //
 // Columns after Q add nothing: their query rows and table entries are 0, and so are their maxima.
 //

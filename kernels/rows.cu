@@ -5,7 +5,8 @@
 //
 // with the factor of centroid_table.cu, and (a, b) the factors of j: i16, centroid_weights[j] * factor * ONE / step and
 // residual_weights[j] * ONE / step, rounded. `step` is a component of x8 as a real number. The length of x - step * x8
-// is measured of every token, so that no result depends on the rounding of the factors, or on their range.
+// is measured of every token, so that no result depends on the rounding of the factors, or on their range: if they
+// saturate, the lengths are so large that all passages survive.
 //
 // arrange:   centroids in the order of components of levels.cuh
 //   out    arranged (K, D) i8

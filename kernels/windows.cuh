@@ -20,7 +20,7 @@ constexpr int RUN = 4, RUNS = (STEPS + RUN - 1) / RUN;
 // Whether each lane has whole runs, which are then aligned.
 constexpr bool WHOLE_RUNS = CHUNKS % (4 * RUN) == 0;
 
-// The bits of a run, and at least 6 bits after them.
+// The bits of a run, and at least 8 - NBITS bits after them.
 struct Run {
     u32 words[NBITS + 1];
 };

@@ -26,8 +26,8 @@ fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
     let sizes = "--passages 60 --tokens 5 --centroids 64 --query-tokens 3";
     for words in [
         "micro --tiny".to_owned(),
-        format!("scan {sizes} --batches 1,3 --k 4 --rounds 1"),
-        format!("equal {sizes} --queries 3 --k 50"),
+        format!("scan {sizes} --batches 1,5 --k 4 --rounds 1"),
+        format!("equal {sizes} --queries 5 --k 9"),
         format!("query {sizes} --k 5 --candidates 9 --rounds 1"),
         "build --rows 40 --centroids 64 --rounds 1".to_owned(),
     ] {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use selvedge_backend::cuda::LoadedIndex;
 use selvedge_backend::{
     Backend, CheckedCodec, CodecParams, CompressedPassages, Cuda, DeviceIndex, IndexPart, pack_codes, pack_weights,
 };
@@ -93,6 +94,13 @@ pub struct Loaded {
     pub codec: <Cuda as Backend>::Codec,
     pub passages: Arc<<Cuda as Backend>::Passages>,
     pub index: Box<dyn DeviceIndex>,
+}
+
+impl Loaded {
+    /// Number of queries that a certified bound has answered so far; see `LoadedIndex::batched_queries`.
+    pub fn filtered(&self) -> u64 {
+        self.index.as_any().downcast_ref::<LoadedIndex>().expect("an index of a GPU").batched_queries().0
+    }
 }
 
 /// Draws the code of a token of a topic, whose centroids are neighbours.

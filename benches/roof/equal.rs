@@ -6,6 +6,9 @@ use super::support::backends::fastest_cpu;
 use selvedge_backend::{Backend, Cuda, Embeddings, Plan, RawHit, Route, Select};
 use serde_json::json;
 
+/// Number of queries from which a batch is filtered on.
+const LEAST_FILTERED: usize = 4;
+
 #[derive(clap::Args, Debug)]
 pub struct Options {
     #[command(flatten)]
@@ -38,11 +41,19 @@ pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
             }
         }
     }
+    let filtered = loaded.filtered();
+    if queries.len() >= LEAST_FILTERED && filtered == 0 {
+        return Err("the batch was scanned, and not filtered".into());
+    }
     let hits: usize = expected.iter().map(Vec::len).sum();
-    println!(
-        "{}",
-        json!({"what": "equal", "passages": options.sizes.passages, "queries": queries.len(), "hits": hits})
-    );
+    let line = json!({
+        "what": "equal",
+        "passages": options.sizes.passages,
+        "queries": queries.len(),
+        "filtered": filtered,
+        "hits": hits,
+    });
+    println!("{line}");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 """The same work by PyTorch, as lines of JSON: a copy, int8 products, and decompress + einsum + max of one query.
 
 Embeddings are of 128 components, at 2 bits; a passage has 68 tokens, a query 32. Decompression looks a byte of codes up
-in a table of four levels and adds the centroid, as Stanford's ColBERT does. Nothing is printed where torch or a GPU is
+in a table of four levels and adds the centroid, as Stanford's ColBERT does. There are no lines where torch or a GPU is
 missing.
 """
 

@@ -30,6 +30,7 @@ pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
     for &batch in &options.batches {
         let queries: Vec<Vec<f32>> = (0..batch).map(|number| collection.query(number)).collect();
         let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query)).collect();
+        let before = loaded.filtered();
         let ms = median_ms(options.rounds, || Ok(loaded.index.search(&queries, &plan, None)?))?;
         let products = (options.sizes.query_tokens * tokens * DIM * batch) as f64;
         let line = json!({
@@ -41,6 +42,7 @@ pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
             "query_tokens": options.sizes.query_tokens,
             "k": options.k,
             "batch": batch,
+            "is_filtered": loaded.filtered() > before,
             "ms": ms,
             "ms_per_query": ms / batch as f64,
             "queries_per_second": batch as f64 / ms * 1e3,

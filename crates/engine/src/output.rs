@@ -54,7 +54,7 @@ pub struct SearchOutput {
     /// Time of each stage in microseconds, without query encoding and [`output_us`](Self::output_us).
     pub stages_us: StageTimes,
     /// Time in microseconds in which the ranking became hits: ids, texts and metadata were read, snippets and
-    /// explanations made.
+    /// explanations made, facets counted.
     pub output_us: f64,
     /// Values of [`SearchOptions::facets`] among the best passages, in the order of the options.
     pub facets: Vec<Facet>,

@@ -3,7 +3,7 @@
 use crate::npy::{NpyFloats, read_lens};
 use crate::progress::Progress;
 use crate::{Error, Result};
-use selvedge_encoder::{Embeddings, Encoder, TextKind, pool};
+use selvedge_encoder::{Embeddings, Encoder, Executor, TextKind, pool};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const TEXT_BYTES: usize = 1 << 20;
 /// Maximum number of texts that are encoded at a time: it limits the memory of the embeddings.
 const BLOCK_TEXTS: usize = 1024;
 /// Number of texts that are encoded first; it changes with the time that they take.
-const FIRST_TEXTS: usize = 128;
+const FIRST_TEXTS: usize = 16;
 /// Time that a block of texts should take at most: nothing can be cancelled in between.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
@@ -80,8 +80,8 @@ impl TextBlock {
         self.bytes = 0;
     }
 
-    /// Encodes the texts and empties the block. An embedding does not depend on the texts beside its own, so the size
-    /// of a block changes no result.
+    /// Encodes the texts and empties the block. With our own layers an embedding does not depend on the texts beside
+    /// its own, so the size of a block changes no result; with others it stays the same.
     pub(crate) fn encode(&mut self, encoder: &Encoder, kind: TextKind) -> Result<Embeddings> {
         let started = Instant::now();
         let embeddings = match kind {
@@ -89,9 +89,11 @@ impl TextBlock {
             TextKind::Passage => encoder.encode_passages(&self.texts)?,
         };
         let took = started.elapsed();
-        if took > BLOCK_TIME {
+        if encoder.executor() != Executor::Own {
+            self.most_texts = BLOCK_TEXTS;
+        } else if took > BLOCK_TIME {
             self.most_texts = (self.most_texts / 2).max(1);
-        } else if self.is_full() && took < BLOCK_TIME / 4 {
+        } else if self.texts.len() >= self.most_texts && took < BLOCK_TIME / 4 {
             self.most_texts = (self.most_texts * 2).min(BLOCK_TEXTS);
         }
         self.clear();
@@ -386,7 +388,8 @@ mod tests {
         let mut source = TextSource::new(&encoder, 5000, text, &stops);
         let pids: Vec<u32> = (0..5000).collect();
         assert!(matches!(source.fetch(&pids), Err(Error::Cancelled)));
-        let read_of = |blocks: usize| blocks * FIRST_TEXTS;
-        assert!((read_of(2)..=read_of(3)).contains(&read.load(Ordering::Relaxed)));
+        // The second block was read, and not encoded.
+        let read = read.load(Ordering::Relaxed);
+        assert!(FIRST_TEXTS < read && read <= 3 * FIRST_TEXTS, "{read}");
     }
 }

@@ -16,7 +16,8 @@ pub(crate) fn filled(filter: &str, values: Vec<Bound<'_, PyAny>>) -> PyResult<St
             Some(open) => quote = Some(open).filter(|open| c != *open),
             None if c == '?' => {
                 if let Some(value) = values.get(marks) {
-                    text.push_str(&literal(&json::value(value, marks)?, marks)?);
+                    // Spaces, so that it stays one literal whatever stands beside the mark.
+                    text.push_str(&format!(" {} ", literal(&json::value(value, marks)?, marks)?));
                 }
                 marks += 1;
                 continue;

@@ -58,9 +58,30 @@ pub(crate) fn named(py: Python<'_>, error: PyErr, place: impl Fn() -> String) ->
 }
 
 fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
+    if value.is_instance_of::<PyDict>() || value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return several(value, place);
+    }
+    // Errors are of single values, so that each has its place once.
+    one(value, place).map_err(|error| match place.key {
+        "" => error,
+        _ => named(value.py(), error, || place.to_string()),
+    })
+}
+
+/// Converts a dictionary or a list.
+fn several(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
     if place.depth > MAX_DEPTH {
         return Err(invalid(format!("nested more than {MAX_DEPTH} deep")));
     }
+    if let Ok(object) = value.cast::<PyDict>() {
+        return object_of(object, place);
+    }
+    let at = Place { parent: place.parent, key: place.key, depth: place.depth + 1 };
+    value.try_iter()?.map(|item| json(&item?, &at)).collect()
+}
+
+/// Converts any other value.
+fn one(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
     if value.is_none() {
         return Ok(Value::Null);
     }
@@ -79,31 +100,41 @@ fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
         let reason = || invalid(format!("{value} is no number of JSON; give None where there is no value"));
         return number.map(Value::Number).ok_or_else(reason);
     }
-    if let Ok(object) = value.cast::<PyDict>() {
-        return object_of(object, place);
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let at = Place { parent: place.parent, key: place.key, depth: place.depth + 1 };
-        return value.try_iter()?.map(|item| json(&item?, &at)).collect();
+    if value.hasattr("total_seconds")? {
+        return Err(invalid("a duration is no value of JSON"));
     }
     if value.hasattr("isoformat")? {
         return date(value).map(Value::String);
     }
     let of_numpy = value.getattr("dtype").and_then(|dtype| dtype.getattr("kind")?.extract::<String>());
     let listed = match of_numpy.as_deref() {
-        // Nanoseconds would become numbers.
-        Ok("M") => value.call_method1("astype", ("datetime64[us]",))?.call_method0("tolist")?,
+        // Nanoseconds would become numbers, as do dates that Python does not have.
+        Ok("M") => {
+            let listed = value.call_method1("astype", ("datetime64[us]",))?.call_method0("tolist")?;
+            only_dates(&listed)?;
+            listed
+        }
         Ok("m") => return Err(invalid("a duration is no value of JSON")),
         _ if value.hasattr("tolist")? => value.call_method0("tolist")?,
         _ => return Err(invalid(format!("a {} is no value of JSON", type_name(value)))),
     };
-    if listed.is_none() {
-        return Err(not_a_time());
-    }
     json(&listed, &Place { parent: place.parent, key: place.key, depth: place.depth + 1 })
 }
 
-/// Converts a dictionary. An error of a value names the keys on its way.
+/// Refuses values of an array of dates, as nested lists, that are none.
+fn only_dates(listed: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(list) = listed.cast::<PyList>() {
+        return list.iter().try_for_each(|item| only_dates(&item));
+    }
+    if listed.is_none() {
+        return Err(not_a_time());
+    }
+    match listed.is_instance_of::<PyInt>() {
+        true => Err(invalid("a date is not of the years 1 to 9999")),
+        false => Ok(()),
+    }
+}
+
 fn object_of(object: &Bound<'_, PyDict>, place: &Place<'_>) -> PyResult<Value> {
     let mut map = Map::new();
     // A copy, since a value's methods may change the dictionary.
@@ -114,12 +145,7 @@ fn object_of(object: &Bound<'_, PyDict>, place: &Place<'_>) -> PyResult<Value> {
         }
         let key = text(&key)?;
         let at = Place { parent: Some(place), key: &key, depth: place.depth + 1 };
-        let is_inner = value.is_instance_of::<PyDict>();
-        // The innermost dictionary names the place.
-        let value = json(&value, &at).map_err(|error| match is_inner {
-            true => error,
-            false => named(value.py(), error, || at.to_string()),
-        })?;
+        let value = json(&value, &at)?;
         map.insert(key, value);
     }
     Ok(Value::Object(map))

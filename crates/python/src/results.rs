@@ -45,7 +45,7 @@ impl Results {
         Ok(pythonize(py, &self.0.stages_us)?)
     }
 
-    /// Time of reading ids, texts and metadata, and of making snippets and explanations, in microseconds.
+    /// Time of reading ids, texts and metadata, of snippets, explanations and facets, in microseconds.
     #[getter]
     fn output_us(&self) -> f64 {
         self.0.output_us

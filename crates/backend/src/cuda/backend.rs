@@ -257,7 +257,13 @@ impl Backend for Cuda {
     }
 
     fn check_memory(&self, bytes: u64) -> Result<()> {
-        self.context.check_memory(bytes)
+        match self.context.check_memory(bytes) {
+            Err(Error::OutOfDeviceMemory { .. }) => {
+                self.lanes.empty_idle();
+                self.context.check_memory(bytes)
+            }
+            checked => checked,
+        }
     }
 
     fn load_lists(&self, passages: &Self::Passages, lists: &dyn Fn() -> CellLists) -> Result<()> {

@@ -33,9 +33,9 @@ fn processes_that_start_at_once_share_what_they_compile() {
         lines(&String::from_utf8(output.stdout).unwrap())
     });
     assert!(printed[0].len() == 6 && printed.iter().all(|lines| *lines == printed[0]));
-    // The rounded query, the centroid table, maxsim and top_k, complete; no temporary file.
+    // The rounded query, rows, filter, the centroid table, survivors, maxsim and top_k, complete; no temporary file.
     let kept_before = kept(&c);
-    assert_eq!(kept_before.len(), 4, "{:?}", kept_before.keys());
+    assert_eq!(kept_before.len(), 7, "{:?}", kept_before.keys());
 
     // The emulated NVRTC needs a compiler only for kernels that are not stored.
     let idle = gpu.clone().with("CXX", "/nowhere/c++");

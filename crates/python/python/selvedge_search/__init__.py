@@ -53,11 +53,11 @@ else:
     }
 
     def __getattr__(name):
-        if name not in __all__:
+        if name not in __all__ and name not in ("encoder", "index", "results"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        home = next((module for module, names in _HOMES.items() if name in names), "errors")
+        home = name if name in _HOMES else next((home for home, names in _HOMES.items() if name in names), "errors")
         module = import_module(f"{__name__}.{home}")
         value = globals()[name] = module if name == home else getattr(module, name)
         return value

@@ -31,7 +31,12 @@ def _is_bool(value: object) -> bool:
 
 
 def _is_int(value: object) -> bool:
-    return not isinstance(value, str) and is_one(value)
+    if isinstance(value, str) or not is_one(value):
+        return False
+    try:
+        return value.__index__() is not None  # type: ignore[attr-defined]
+    except TypeError:  # An array of one float.
+        return False
 
 
 def _is_float(value: object) -> bool:
@@ -86,7 +91,7 @@ class _Parameter:
         if isinstance(value, str) and self.is_text:
             check_text(self.name, value, self.is_path)
         if self.is_number and _is_int(value) and not 0 <= value.__index__() <= MOST:
-            raise InvalidInput(f"{self.name} is {value}: expected 0 to 2**63 - 1", name=self.name, value=value)
+            raise InvalidInput(f"{self.name} is {value}, which is negative, or above 2**63 - 1", name=self.name, value=value)
         if self.kinds and not any(fits(value) for fits, _ in self.kinds):
             expected = [name for _, name in self.kinds if name != "None"]
             raise WrongType(f"{self.name} is a {type(value).__name__}; give {' or '.join(expected)}")
@@ -112,13 +117,14 @@ def _checked(function: Any) -> Any:
     if code.co_flags & COROUTINE:  # It raises where it is awaited, and calls a method that is checked.
         return function
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    by_place = names[: code.co_argcount]
     parameters = {name: _Parameter(name, function.__annotations__.get(name, "Any")) for name in names}
     parameters = {name: parameter for name, parameter in parameters.items() if parameter.kinds or parameter.is_text}
     find = parameters.get
 
     @wraps(function)
     def call(*given: Any, **named: Any) -> Any:
-        for name, value in (*zip(names, given), *named.items()) if given else named.items():
+        for name, value in (*zip(by_place, given), *named.items()) if given else named.items():
             parameter = find(name)
             if parameter is not None and not parameter.accepts(value):
                 parameter.check(value)
@@ -147,20 +153,25 @@ def condition(where: Any) -> str:
     """Return a condition on metadata, with its values in it."""
     if type(where) is str and where.isascii():
         return where
-    text, *values = where if isinstance(where, tuple) else (where,)
-    if not isinstance(text, str) or len(values) > 1 or not all(isinstance(of, (list, tuple)) for of in values):
+    if isinstance(where, tuple) and len(where) == 2 and isinstance(where[0], str):
+        text, values = where
+        if not isinstance(values, (list, tuple)):
+            raise WrongType(f"where has a {type(values).__name__} for its values; give a list")
+    elif isinstance(where, str):
+        text, values = where, None
+    else:
         raise WrongType(
             f'where is a {type(where).__name__}; give a condition such as "year >= 2020", or ("year >= ?", [2020])'
         )
     check_text("where", text)
-    return _selvedge.filled(text, list(values[0])) if values else text
+    return text if values is None else _selvedge.filled(text, list(values))
 
 
 def count(name: str, value: Any) -> int:
     """Return a number of things, at least 1."""
     if type(value) is int and 1 <= value <= MOST:
         return value
-    if not hasattr(value, "__index__"):
+    if not _is_int(value):
         raise WrongType(f"{name} is a {type(value).__name__}; give an int")
     number = int(value.__index__())
     if not 1 <= number <= MOST:

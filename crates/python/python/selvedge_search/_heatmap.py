@@ -13,9 +13,9 @@ LONGEST = 14
 
 
 def drawn(explanation: Explanation) -> str:
-    """Return a heat map: a row for each query token, a column for each passage token, no wider than the terminal.
+    """Return a heat map: a row for each query token, a column for each passage token.
 
-    A digit is a tenth of the similarity, a dot is one below 0. At the end of a row stand the token that matched best
+    It is no wider than the terminal, if that has room for 40 characters. A digit is a tenth of the similarity, a dot is one below 0. At the end of a row stand the token that matched best
     and the similarity. If not all passage tokens fit, those are shown that a query token matched best.
     """
     rows = explanation.similarities

@@ -89,8 +89,9 @@ class Index(Reader):
             lens: Number of rows of each passage.
             mask: Rows (P, T) of a padded array that count. They are copied, whatever ``memory`` says.
             ids: Ids of the embeddings' passages. Default: their numbers.
-            texts: Texts of the embeddings' passages, or None: hits and :meth:`get` show them. They are not ranked by
-                words, and not encoded.
+            texts: Texts of the embeddings' passages, or None: hits and :meth:`get` show them. They are not encoded. A
+                new index of embeddings does not find them by words; one of texts, to which they are added, does, and
+                ``compact(retrain=True)`` then encodes them in place of the embeddings.
             metadata: Metadata of the embeddings' passages, as those of documents: dictionaries, or None.
             model: The encoder of texts, or its name, as of :class:`Encoder`. Default: "shipped". With embeddings: the
                 encoder of queries that are texts; default: none.
@@ -226,6 +227,8 @@ class Index(Reader):
         batches = self._batches.get(loop)
         if batches is None:
             batches = self._batches[loop] = Batches(self._answers)
+        if options.get("where") is not None:
+            options["where"] = condition(options["where"])  # Now, since a list of values may change; 1 equals True.
         return await batches.search(fixed(query), {"k": k, **options})
 
     def _answers(self, queries: list[Any], options: dict[str, Any]) -> list[Results]:

@@ -139,7 +139,7 @@ class Results(Sequence[Hit]):
 
     @property
     def output_us(self) -> float:
-        """Time of reading ids, texts and metadata, and of making snippets and explanations, in microseconds."""
+        """Time of reading ids, texts and metadata, of snippets, explanations and facets, in microseconds."""
         return self._found.output_us
 
     @property

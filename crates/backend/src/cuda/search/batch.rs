@@ -20,11 +20,12 @@ use crate::{Error, Result};
 use selvedge_kernels::Op;
 use std::sync::Arc;
 
-/// Least number of queries for which rows are decoded, in a search of all passages. The rows of all passages are
-/// decoded for a set, too: for it this is the least product of the number of queries and its share of the passages.
+/// Least number of queries for which rows are decoded, in a search of all passages. For a set, whose rows are decoded
+/// among all others, queries times its share of the passages has to be at least this.
 ///
-/// By counts of instructions, a scan takes 211 clocks for 16 tokens of 2 bits and 32 query tokens (kernels/README.md).
-/// Rows take some 280, once, and their products 103, so that batches gain from 3 queries on. Not yet measured.
+/// By counts of instructions, a scan takes 205 clocks for 16 tokens of 2 bits and 32 query tokens (kernels/README.md).
+/// Rows take some 280, once, and their products 103, so that batches would gain from 3 queries on. Two launches for
+/// each run of rows, and the latency of a run, may move that: not yet measured.
 const LEAST_QUERIES: usize = 4;
 /// Largest number of components of a query: the sum of as many products of two i8 is below 2^30.
 const MOST_COMPONENTS: usize = 1 << 16;
@@ -88,8 +89,8 @@ pub(super) fn answer(
     }
     let left: Vec<&Ordered<'_>> =
         orders.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(&order, _)| order).collect();
-    index.count_batch(orders.len() - left.len(), left.len());
     let mut scanned = lane.answer(index, &left)?.into_iter();
+    index.count_batch(orders.len() - left.len(), left.len());
     Ok(answers.into_iter().map(|answer| answer.or_else(|| scanned.next()).expect("an answer for each")).collect())
 }
 

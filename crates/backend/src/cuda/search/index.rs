@@ -97,8 +97,8 @@ impl LoadedIndex {
         })
     }
 
-    /// Numbers of the queries of batches over all passages so far: of those for which a certified bound has left few
-    /// passages to score, and of those for which all were scored, although their batch was large enough.
+    /// Numbers of the queries of large batches over all passages so far: of those for which a certified bound has left
+    /// few passages to score, and of those for which all were scored.
     pub fn batched_queries(&self) -> (u64, u64) {
         let [filtered, scanned] = self.batches.each_ref().map(|number| number.load(Ordering::Relaxed));
         (filtered, scanned)

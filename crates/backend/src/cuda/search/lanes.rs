@@ -52,6 +52,14 @@ impl Lanes {
         }
     }
 
+    /// Frees the memory of lanes that no caller has: it is what earlier searches needed.
+    pub(in crate::cuda) fn empty_idle(&self) {
+        for lane in &mut self.lock().idle {
+            // A lane that cannot be emptied reports its fault to the next search.
+            _ = lane.empty();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,7 +26,7 @@ def literal(value: Any) -> str:
         return repr(int(value))
     if isinstance(value, Real) and math.isfinite(value):
         return repr(float(value))
-    if isinstance(value, date):
+    if isinstance(value, date) and value == value:  # NaT of pandas is a datetime, and not equal to itself.
         # As metadata: a time without a zone is one of UTC.
         is_naive = isinstance(value, datetime) and value.utcoffset() is None
         value = value.isoformat() + "Z" * is_naive
