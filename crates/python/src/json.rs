@@ -62,10 +62,20 @@ fn json(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
         return several(value, place);
     }
     // Errors are of single values, so that each has its place once.
-    one(value, place).map_err(|error| match place.key {
+    let made = one(value).map_err(|error| match place.key {
         "" => error,
         _ => named(value.py(), error, || place.to_string()),
-    })
+    });
+    match made? {
+        One::Value(value) => Ok(value),
+        One::Array(listed) => json(&listed, &Place { parent: place.parent, key: place.key, depth: place.depth + 1 }),
+    }
+}
+
+/// A single value, or the lists or the scalar of an array.
+enum One<'py> {
+    Value(Value),
+    Array(Bound<'py, PyAny>),
 }
 
 /// Converts a dictionary or a list.
@@ -81,44 +91,45 @@ fn several(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
 }
 
 /// Converts any other value.
-fn one(value: &Bound<'_, PyAny>, place: &Place<'_>) -> PyResult<Value> {
+fn one<'py>(value: &Bound<'py, PyAny>) -> PyResult<One<'py>> {
+    let single = |value: Value| Ok(One::Value(value));
     if value.is_none() {
-        return Ok(Value::Null);
+        return single(Value::Null);
     }
     if value.is_instance_of::<PyString>() {
-        return Ok(Value::String(text(value)?));
+        return single(Value::String(text(value)?));
     }
     if value.is_instance_of::<PyBool>() {
-        return Ok(Value::Bool(value.extract()?));
+        return single(Value::Bool(value.extract()?));
     }
     if value.is_instance_of::<PyInt>() {
         let number = value.extract::<i64>().map(Number::from).or_else(|_| value.extract::<u64>().map(Number::from));
-        return number.map(Value::Number).map_err(|_| invalid(format!("{value} does not fit 64 bits")));
+        let number = number.map_err(|_| invalid(format!("{value} does not fit 64 bits")))?;
+        return single(Value::Number(number));
     }
     if value.is_instance_of::<PyFloat>() {
-        let number = Number::from_f64(value.extract()?);
         let reason = || invalid(format!("{value} is no number of JSON; give None where there is no value"));
-        return number.map(Value::Number).ok_or_else(reason);
+        return single(Value::Number(Number::from_f64(value.extract()?).ok_or_else(reason)?));
     }
-    if value.hasattr("total_seconds")? {
+    // NaT of pandas has both.
+    if value.hasattr("total_seconds")? && !value.hasattr("year")? {
         return Err(invalid("a duration is no value of JSON"));
     }
     if value.hasattr("isoformat")? {
-        return date(value).map(Value::String);
+        return single(Value::String(date(value)?));
     }
     let of_numpy = value.getattr("dtype").and_then(|dtype| dtype.getattr("kind")?.extract::<String>());
-    let listed = match of_numpy.as_deref() {
+    match of_numpy.as_deref() {
         // Nanoseconds would become numbers, as do dates that Python does not have.
         Ok("M") => {
             let listed = value.call_method1("astype", ("datetime64[us]",))?.call_method0("tolist")?;
             only_dates(&listed)?;
-            listed
+            Ok(One::Array(listed))
         }
-        Ok("m") => return Err(invalid("a duration is no value of JSON")),
-        _ if value.hasattr("tolist")? => value.call_method0("tolist")?,
-        _ => return Err(invalid(format!("a {} is no value of JSON", type_name(value)))),
-    };
-    json(&listed, &Place { parent: place.parent, key: place.key, depth: place.depth + 1 })
+        Ok("m") => Err(invalid("a duration is no value of JSON")),
+        _ if value.hasattr("tolist")? => Ok(One::Array(value.call_method0("tolist")?)),
+        _ => Err(invalid(format!("a {} is no value of JSON", type_name(value)))),
+    }
 }
 
 /// Refuses values of an array of dates, as nested lists, that are none.

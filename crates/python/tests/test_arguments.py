@@ -79,6 +79,10 @@ def test_every_argument_of_another_type_is_refused_by_its_name(texts):
         ("snippet", lambda index: index.search("a", snippet=-5), errors.InvalidInput),
         ("where", lambda index: index.search("a", where="\ud800"), errors.InvalidInput),
         ("where", lambda index: index.search("a", where=("legs = ?", 4)), errors.WrongType),
+        ("where", lambda index: index.search("a", where=()), errors.WrongType),
+        ("where", lambda index: index.search("a", where=("legs = ?", [4], [5])), errors.WrongType),
+        ("k", lambda index: index.search("a", k=np.array(1.5)), errors.WrongType),
+        ("k", lambda index: index.search("a", k=-1), errors.InvalidInput),
         ("where", lambda index: index.delete(where=5), errors.WrongType),
         ("where", lambda index: index.tune(["a"], where=5), errors.WrongType),
         ("k", lambda index: index.tune(["a"], k=1.5), errors.WrongType),
@@ -160,6 +164,10 @@ def test_values_that_metadata_cannot_hold_are_refused_by_passage_and_key(tmp_pat
         (np.float32("nan"), "nan"),
         (pd.NaT, "NaT is no date"),
         (np.datetime64("NaT"), "NaT is no date"),
+        (np.array(["2024-05-01", "NaT"], "datetime64[D]"), "NaT is no date"),
+        (np.array([["20000-01-01"]], "datetime64[D]"), "not of the years 1 to 9999"),
+        (np.datetime64("0000-01-01"), "not of the years 1 to 9999"),
+        (pd.Timedelta(1), "a duration"),
         (TIME.replace(tzinfo=odd_zone), "no date of RFC 3339"),
         ([1, [float("nan")]], "nan"),
         (dt.timedelta(1), "timedelta"),
@@ -169,11 +177,19 @@ def test_values_that_metadata_cannot_hold_are_refused_by_passage_and_key(tmp_pat
         with pytest.raises(errors.InvalidInput, match=rf'^metadata of "p7": a\.b: .*{words}') as caught:
             Index.create(tmp_path / "index", [("p7", "text", {"n": 1, "a": {"b": value}})])
         assert "\n" not in str(caught.value)
+        with pytest.raises(errors.InvalidInput, match=rf'^metadata of "p7": a\.b: (?!a).*{words}'):
+            Index.create(tmp_path / "index", [("p7", "text", {"a": [{"b": value}]})])
         with pytest.raises(errors.InvalidInput, match=r'^metadata of "0": x: '):
             Index.create(tmp_path / "index", embeddings=[unit_rows(2)], metadata=[{"x": value}])
     frame = pd.DataFrame({"text": ["one"], "when": [pd.Timestamp(2024, 5, 1, 12)]})
     with Index.create(tmp_path / "index", frame.to_dict("records")) as index:
         assert index.get("0")["metadata"] == {"when": "2024-05-01T12:00:00Z"}
+
+
+def test_a_filter_of_another_library_refuses_a_missing_time():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(errors.InvalidInput, match="cannot compare"):
+        _filters.literal(pd.NaT)
 
 
 NAMES = ["O'Hara", "it''s", "a ? b", "100%", '"q"', "' OR TRUE OR author = '", "naïve\n", "\\"]
@@ -210,6 +226,9 @@ def test_values_of_filters_are_never_read_as_conditions(tmp_path):
         (("legs = ?", [{1}]), "value 0 of where: a set"),
         (("legs = ?", ["\ud800"]), "value 0 of where: .*surrogates"),
         (("legs ?", [4]), "expected"),
+        (("legs = ??", [4, 5]), "expected"),
+        (("legs = 1?", [4]), "expected"),
+        (("legs = 'a'?", ["b"]), "expected"),
     ],
 )
 def test_values_that_do_not_fit_a_filter_are_refused(texts, where, words):

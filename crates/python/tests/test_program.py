@@ -37,6 +37,11 @@ def test_import_is_light() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
+def test_modules_are_attributes() -> None:
+    code = "import selvedge_search as s; print(s.index.Index is s.Index, s.encoder.Encoder is s.Encoder, s.results)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).startswith("True True <module")
+
+
 def test_help_names_the_program() -> None:
     shown = selvedge("--help")
     assert shown.returncode == 0 and "Usage: selvedge " in shown.stdout, shown

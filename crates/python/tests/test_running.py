@@ -66,7 +66,7 @@ def test_the_interpreter_is_free_during_work(rows_path):
     assert sum(began + 0.001 < at < ended - 0.001 for at in counts) >= min(3, (ended - began) / 0.02)
 
 
-def test_asyncio_answers_in_batches_and_one_bad_query_fails_alone(rows_path, texts):
+def test_asyncio_answers_in_batches_and_one_bad_query_fails_alone(rows_path, texts, tmp_path):
     async def ask(index: Index) -> None:
         queries = list(unit_rows(500).reshape(100, 5, 64))
         calls: list[int] = []
@@ -96,9 +96,19 @@ def test_asyncio_answers_in_batches_and_one_bad_query_fails_alone(rows_path, tex
         with pytest.raises(errors.IndexClosed):
             await index.asearch(unit_rows(5))
 
+    async def ask_with_values(path) -> None:
+        with Index.create(path, [("one", "text", {"flag": 1}), ("yes", "text", {"flag": True})]) as index:
+            values = [1]
+            asked = [index.asearch("text", where=("flag = ?", of)) for of in (values, [True])]
+            found = asyncio.gather(*asked)
+            await asyncio.sleep(0)
+            values[0] = 7  # It was read when it was passed.
+            assert [results.ids for results in await found] == [["one"], ["yes"]]
+
     async def ask_texts() -> list[list[str]]:
         return [(await texts.asearch(text, k=1)).ids for text in ("honey", "log files")]
 
+    asyncio.run(ask_with_values(tmp_path / "flags"))
     with Index.open(rows_path) as index:
         asyncio.run(ask(index))
         asyncio.run(ask_when_closed(index))

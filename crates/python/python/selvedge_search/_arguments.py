@@ -91,7 +91,9 @@ class _Parameter:
         if isinstance(value, str) and self.is_text:
             check_text(self.name, value, self.is_path)
         if self.is_number and _is_int(value) and not 0 <= value.__index__() <= MOST:
-            raise InvalidInput(f"{self.name} is {value}, which is negative, or above 2**63 - 1", name=self.name, value=value)
+            raise InvalidInput(
+                f"{self.name} is {value}, which is negative, or above 2**63 - 1", name=self.name, value=value
+            )
         if self.kinds and not any(fits(value) for fits, _ in self.kinds):
             expected = [name for _, name in self.kinds if name != "None"]
             raise WrongType(f"{self.name} is a {type(value).__name__}; give {' or '.join(expected)}")

@@ -15,8 +15,9 @@ LONGEST = 14
 def drawn(explanation: Explanation) -> str:
     """Return a heat map: a row for each query token, a column for each passage token.
 
-    It is no wider than the terminal, if that has room for 40 characters. A digit is a tenth of the similarity, a dot is one below 0. At the end of a row stand the token that matched best
-    and the similarity. If not all passage tokens fit, those are shown that a query token matched best.
+    It is no wider than the terminal, if that has room for 40 characters. A digit is a tenth of the similarity, a dot is
+    one below 0. At the end of a row stand the token that matched best and the similarity. If not all passage tokens
+    fit, those are shown that a query token matched best.
     """
     rows = explanation.similarities
     query, passage = _labels(explanation.query, rows.shape[0]), _labels(explanation.passage, rows.shape[1])
