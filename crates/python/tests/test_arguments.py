@@ -170,7 +170,7 @@ def test_values_that_metadata_cannot_hold_are_refused_by_passage_and_key(tmp_pat
         (pd.Timedelta(1), "a duration"),
         (TIME.replace(tzinfo=odd_zone), "no date of RFC 3339"),
         ([1, [float("nan")]], "nan"),
-        (dt.timedelta(1), "timedelta"),
+        (dt.timedelta(1), "duration"),
         (np.timedelta64(1, "ns"), "duration"),
         (np.array([object()]), "an? object"),
     ]:
