@@ -142,11 +142,14 @@ fn planted_bugs_are_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let emulator = if cfg!(miri) { None } else { gpu::compiler::emulator(folder.path()) };
     let Some((driver, nvrtc)) = emulator else { return };
+    // What no mutant changes is compiled once.
+    let objects = folder.path().join("objects");
+    std::fs::create_dir(&objects).expect("a folder");
     for (at, mutant) in MUTANTS.iter().enumerate() {
         let suite = std::env::current_exe().expect("this test has a file");
         let mut command = Command::new(suite);
         command.args(["--exact", mutant.test]);
-        command.envs([("SELVEDGE_CUDA_DRIVER", &driver), ("SELVEDGE_NVRTC", &nvrtc)]);
+        command.envs([("SELVEDGE_CUDA_DRIVER", &driver), ("SELVEDGE_NVRTC", &nvrtc), ("EMULATED_OBJECTS", &objects)]);
         // A separate cache: a compiled mutant must not be used in place of the kernel.
         command.env("SELVEDGE_CUBINS", folder.path().join(at.to_string()));
         command.env("EMULATED_MUTATION", [mutant.kernel, mutant.text, mutant.planted].join("\n"));

@@ -1,17 +1,21 @@
 // An emulated NVRTC, `libnvrtc.so.13`: the system's C++ compiler ($CXX, or c++) compiles a kernel's source to a shared
 // library for the emulated driver. That library is the CUBIN, and can be cached like one for a GPU.
 //
+// EMULATED_OBJECTS is a folder that keeps what was compiled, by the compiler's whole input.
 // EMULATED_MUTATION plants a bug: see `mutate`. EMULATED_NVRTC_VERSION is its CUDA version; 13000 by default.
 #include "process.h"
 #include "settings.h"
 #include "source.h"
 
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #ifndef EMULATOR_FOLDER
@@ -149,6 +153,15 @@ std::vector<std::string> command(const Options& options, const std::string& sour
     return command;
 }
 
+// Returns the file that keeps what the compiler makes of a text, or nothing without EMULATED_OBJECTS.
+std::string object_of(const Options& options, const std::string& text) {
+    const char* folder = std::getenv("EMULATED_OBJECTS");
+    if (!folder || !*folder) return {};
+    std::string input = text;
+    for (const std::string& word : command(options, "", "")) input += '\0' + word;
+    return std::string(folder) + "/" + std::to_string(std::hash<std::string>()(input)) + ".so";
+}
+
 int compile(Program& program, const Options& options) {
     std::string source = program.source;
     if (const char* mutation = std::getenv("EMULATED_MUTATION")) {
@@ -156,10 +169,19 @@ int compile(Program& program, const Options& options) {
         if (!program.log.empty()) return COMPILATION;
     }
     const Folder folder;
-    const std::string input = folder.in("kernel.cpp"), library = folder.in("kernel.so"), output = folder.in("log");
-    std::ofstream(input, std::ios::binary) << whole(program, source);
-    const int code = run(command(options, input, library), output);
+    const std::string input = folder.in("kernel.cpp"), output = folder.in("log"), text = whole(program, source);
+    const std::string kept = object_of(options, text), made = folder.in("kernel.so");
+    const bool is_kept = !kept.empty() && std::ifstream(kept).good();
+    const std::string library = is_kept ? kept : made;
+    std::ofstream(input, std::ios::binary) << text;
+    const int code = is_kept ? 0 : run(command(options, input, library), output);
     program.log = nvrtc_positions(contents(output), program.name);
+    if (code == 0 && !is_kept && !kept.empty() && program.log.empty()) {
+        // Moved into place, since other processes may read it.
+        const std::string new_file = kept + "." + std::to_string(getpid());
+        std::ofstream(new_file, std::ios::binary) << contents(made);
+        std::rename(new_file.c_str(), kept.c_str());
+    }
     // 127 is the code of `env` for a missing program.
     if (code < 0 || code == 127) {
         program.log += "emulated nvrtc: the C++ compiler does not run\n";
