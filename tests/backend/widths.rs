@@ -24,9 +24,12 @@ fn case(shape: &Shape, part: f32) -> Case {
     Case { codec: CheckedCodec::new(codec).expect("a case's codec is valid"), ..case }
 }
 
+/// Lengths of passages around those of a tile, of half of one, and of two.
+const LENGTHS: [usize; 14] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40];
+
 /// Checks tables of each width, with passages of 1 to 40 tokens, and with corrupt ones.
 pub fn check(backend: &impl Backend, shape: &Shape) {
-    let shape = Shape { lengths: (1..=40).collect(), ..shape.clone() };
+    let shape = Shape { lengths: LENGTHS.to_vec(), ..shape.clone() };
     for (seed, part) in (shape.seed..).zip(PARTS) {
         let case = case(&Shape { seed, ..shape.clone() }, part);
         integers::check(backend, &case);
