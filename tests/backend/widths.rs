@@ -24,7 +24,7 @@ fn case(shape: &Shape, part: f32) -> Case {
     Case { codec: CheckedCodec::new(codec).expect("a case's codec is valid"), ..case }
 }
 
-/// Lengths of passages around those of a tile, of half of one, and of two.
+/// Lengths of passages: around half a tile, a tile and two tiles.
 const LENGTHS: [usize; 14] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40];
 
 /// Checks tables of each width, with passages of 1 to 40 tokens, and with corrupt ones.

@@ -15,7 +15,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #ifndef EMULATOR_FOLDER
@@ -177,8 +176,8 @@ int compile(Program& program, const Options& options) {
     const int code = is_kept ? 0 : run(command(options, input, library), output);
     program.log = nvrtc_positions(contents(output), program.name);
     if (code == 0 && !is_kept && !kept.empty() && program.log.empty()) {
-        // Moved into place, since other processes may read it.
-        const std::string new_file = kept + "." + std::to_string(getpid());
+        // Moved into place, since others may read it; the folder's name is no other compilation's.
+        const std::string new_file = kept + "." + std::to_string(std::hash<std::string>()(made));
         std::ofstream(new_file, std::ios::binary) << contents(made);
         std::rename(new_file.c_str(), kept.c_str());
     }
