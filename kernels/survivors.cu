@@ -11,7 +11,7 @@
 //   in     sums (P) i32, threshold, chosen: a set
 //   sizes  num_pids = P, slots
 //
-//   block           threshold: a share of the slots, the first one the rest
+//   block           threshold: clears a share of the slots; the first one computes the threshold, too
 //   warp            threshold: a query token at a time
 //   thread          survivors: a passage at a time
 //   shared memory   threshold: 136 bytes

@@ -93,7 +93,7 @@ impl TextBlock {
             self.most_texts = BLOCK_TEXTS;
         } else if took > BLOCK_TIME {
             self.most_texts = (self.most_texts / 2).max(1);
-        } else if self.texts.len() >= self.most_texts && took < BLOCK_TIME / 4 {
+        } else if self.texts.len() >= self.most_texts && took < BLOCK_TIME / 2 {
             self.most_texts = (self.most_texts * 2).min(BLOCK_TEXTS);
         }
         self.clear();

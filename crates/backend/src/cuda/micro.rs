@@ -64,7 +64,7 @@ pub enum Work {
 pub enum Latency {
     /// The launch of a kernel without work, not waited for.
     Launch,
-    /// The same, waited for.
+    /// The launch of a kernel without work, waited for.
     LaunchAndWait,
     /// A wait for a stream without work.
     Wait,

@@ -66,7 +66,7 @@ impl BatchMemory {
     }
 }
 
-/// Whether rows are decoded for a number of queries within `number` of the pids.
+/// Returns whether rows are decoded for some queries that search `number` of the pids.
 pub(super) fn is_worthwhile(queries: usize, number: usize, num_pids: usize) -> bool {
     queries.min(MOST_QUERIES) * number >= LEAST_QUERIES * num_pids
 }
