@@ -13,7 +13,9 @@ const TEXT_BYTES: usize = 1 << 20;
 const BLOCK_TEXTS: usize = 1024;
 /// Number of texts that are encoded first; it changes with the time that they take.
 const FIRST_TEXTS: usize = 16;
-/// Time that a block of texts should take at most: nothing can be cancelled in between.
+/// Time that a block of texts should take at most: nothing can be cancelled in between. Smaller blocks cost little: the
+/// shipped model took 3.3 s for 6,144 descriptions in blocks of 345 to 690, and 3.4 s in blocks of 256 (two cores of a
+/// Zen 3).
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
 /// Embeddings of a collection's passages, by pid.
