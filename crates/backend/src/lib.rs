@@ -52,6 +52,7 @@ mod error;
 mod host_scores;
 mod int8_rows;
 mod isa;
+mod kmeans;
 mod layout;
 mod missing_score;
 mod query;
@@ -73,6 +74,7 @@ pub use error::{Error, Result};
 pub use host_scores::HostScores;
 pub use int8_rows::Int8Rows;
 pub use isa::Isa;
+pub use kmeans::{KMeans, RoundedCentroids};
 pub use layout::{
     CODE_PADDING, CodeReader, bucket, pack_codes, pack_weights, packed_codes_bytes, packed_row_bytes,
     packed_weights_bytes, read_weight, trellis_label,
@@ -150,6 +152,20 @@ pub trait Backend: Send + Sync {
         num_centroids: usize,
     ) -> Result<(Vec<f32>, Vec<u32>)>;
 
+    /// Begins a run of k-means over `sample (N, D) f32`: one centroid for each of `starts`, the rows of the sample at
+    /// which they start, scaled to unit length. All backends have the same centroids after a [round](KMeans::round):
+    /// each operation of f32 is rounded, squares of a row are added in their order, and none is fused into a
+    /// multiply-add.
+    ///
+    /// The default body sends each round through [`assign`](Self::assign) and [`centroid_sums`](Self::centroid_sums);
+    /// a backend with a memory of its own keeps the sample and the centroids there.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
+        Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts)))
+    }
+
     /// Copies a codec into the backend's memory.
     ///
     /// # Errors
@@ -161,6 +177,23 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// Fails if the device does; see [`Backend`].
     fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed>;
+
+    /// Assigns embeddings to the centroids of a codec and compresses them: [`assign`](Self::assign), then
+    /// [`compress`](Self::compress). `centroids` are the codec's. `embeddings (N, D) f32` -> `codes (N) u32` and packed
+    /// residuals.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    fn assign_and_compress(
+        &self,
+        centroids: &Self::Centroids,
+        codec: &Self::Codec,
+        embeddings: &[f32],
+    ) -> Result<(Vec<u32>, Packed)> {
+        let codes = self.assign(centroids, embeddings)?;
+        let packed = self.compress(codec, embeddings, &codes)?;
+        Ok((codes, packed))
+    }
 
     /// Copies the passages of one segment into the backend's memory.
     ///

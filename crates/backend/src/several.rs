@@ -1,8 +1,8 @@
 //! Several devices as one backend, which share the passages of every segment: [`Several`].
 
 use crate::{
-    Backend, CheckedCodec, CompressedPassages, DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, Packed, Pid, Plan,
-    Probed, QuantizedQuery, RawHit, Result, Route, Select,
+    Backend, CheckedCodec, CompressedPassages, DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, KMeans, Packed,
+    Pid, Plan, Probed, QuantizedQuery, RawHit, Result, Route, Select,
 };
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -120,12 +120,25 @@ impl<B: Backend> Backend for Several<B> {
         self.first().centroid_sums(dim, embeddings, codes, num_centroids)
     }
 
+    fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
+        self.first().kmeans(dim, sample, starts)
+    }
+
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {
         self.0.iter().map(|device| device.load_codec(codec.clone())).collect::<Result<_>>().map(SeveralCodecs)
     }
 
     fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         self.first().compress(&codec.0[0], embeddings, codes)
+    }
+
+    fn assign_and_compress(
+        &self,
+        centroids: &Self::Centroids,
+        codec: &Self::Codec,
+        embeddings: &[f32],
+    ) -> Result<(Vec<u32>, Packed)> {
+        self.first().assign_and_compress(centroids, &codec.0[0], embeddings)
     }
 
     /// Divides the passages among the devices. Those with corrupt offsets are not divided, and go to the first one.

@@ -10,13 +10,13 @@
 //! below half a step do not count. If the sample has at most `K` distinct rows, each has a centroid.
 //!
 //! The same seed gives the same centroids for any number of threads: random rows are drawn by a seeded generator, and
-//! the backend's `assign` and `centroid_sums` have a fixed order of additions. A centroid without members, or whose
+//! the backend's rounds have a fixed order of additions. A centroid without members, or whose
 //! members cancel out, restarts at a random row of the sample.
 
 use crate::{Error, Progress, Result, Step};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, Int8Rows, round_to_int8};
+use selvedge_backend::{Backend, RoundedCentroids, round_to_int8};
 use std::collections::HashSet;
 
 /// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
@@ -40,20 +40,9 @@ pub fn kmeans<B: Backend>(
     let n = sample.len() / dim;
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut centroids = distinct_rows(dim, sample, num_centroids);
-    let num_centroids = centroids.len() / dim;
-    centroids.chunks_exact_mut(dim).for_each(|row| _ = normalize(row));
+    let mut means = backend.kmeans(dim, sample, &distinct_rows(dim, sample, num_centroids))?;
     for iteration in 0..iterations {
-        let codes = backend.assign(&backend.load_centroids(dim, &round(&centroids).centroids)?, sample)?;
-        let (sums, counts) = backend.centroid_sums(dim, sample, &codes, num_centroids)?;
-        centroids = sums;
-        for (c, centroid) in centroids.chunks_exact_mut(dim).enumerate() {
-            if counts[c] == 0 || !normalize(centroid) {
-                let row = rng.random_range(0..n);
-                centroid.copy_from_slice(&sample[row * dim..][..dim]);
-                normalize(centroid);
-            }
-        }
+        means.round(&mut || rng.random_range(0..n))?;
         progress.report(Step {
             stage: "k-means",
             unit: "rounds",
@@ -64,51 +53,25 @@ pub fn kmeans<B: Backend>(
             return Err(Error::Cancelled);
         }
     }
-    Ok(round(&centroids))
+    Ok(means.centroids()?)
 }
 
-/// Int8 centroids with their scale, as an index stores them.
-#[derive(Clone, Debug)]
-pub struct RoundedCentroids {
-    /// Int8 centroids, `(K, D) i8`, within -127..=127.
-    pub centroids: Int8Rows,
-    /// Size of one int8 step as a real number: a component is `centroids[i] * scale`.
-    pub scale: f32,
-}
-
-/// Rounds centroids to int8 with one scale. Residuals are taken from the rounded centroids, so rounding loses nothing.
-fn round(centroids: &[f32]) -> RoundedCentroids {
-    let mut rounded = vec![0; centroids.len()];
-    let scale = round_to_int8(centroids, &mut rounded);
-    RoundedCentroids { centroids: rounded.into(), scale: if scale > 0.0 { scale } else { 1.0 } }
-}
-
-/// Returns the first `num` rows of the sample that differ in int8, or all of them if there are fewer.
-fn distinct_rows(dim: usize, sample: &[f32], num: usize) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(num.min(sample.len() / dim) * dim);
+/// Returns the numbers of the first `num` rows of the sample that differ in int8, or of all if there are fewer.
+fn distinct_rows(dim: usize, sample: &[f32], num: usize) -> Vec<usize> {
+    let mut rows = Vec::with_capacity(num.min(sample.len() / dim));
     let mut seen = HashSet::new();
     let mut rounded = vec![0; dim];
-    for row in sample.chunks_exact(dim) {
+    for (number, row) in sample.chunks_exact(dim).enumerate() {
         if seen.len() == num {
             break;
         }
         round_to_int8(row, &mut rounded);
         if !seen.contains(&rounded[..]) {
             seen.insert(rounded.clone().into_boxed_slice());
-            rows.extend_from_slice(row);
+            rows.push(number);
         }
     }
     rows
-}
-
-/// Scales a row to unit length; returns false and leaves it unchanged if its length is zero or not finite.
-fn normalize(row: &mut [f32]) -> bool {
-    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-    let usable = norm.is_finite() && norm > 1e-12;
-    if usable {
-        row.iter_mut().for_each(|x| *x /= norm);
-    }
-    usable
 }
 
 #[cfg(test)]

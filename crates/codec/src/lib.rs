@@ -61,7 +61,7 @@ mod trained;
 pub mod weights;
 
 pub use error::{Error, Result};
-pub use kmeans::{RoundedCentroids, kmeans};
+pub use kmeans::kmeans;
 pub use train::{TrainOptions, train};
 pub use trained::{Codec, CodecKind, Compressor};
 

@@ -5,14 +5,16 @@
 //! held-out rows --assign, residual, levels--> stats --> 2^weight_bits weight pairs, rounded to integers
 //! ```
 
-use crate::kmeans::{RoundedCentroids, kmeans};
+use crate::kmeans::kmeans;
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::trained::in_units;
 use crate::weights::{InnerProducts, WeightPair, to_integers, train_centroid_weights, train_pairs};
 use crate::{Codec, CodecKind, Error, Progress, Result, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, TABLE_LIMIT, WeightRule};
+use selvedge_backend::{
+    Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, RoundedCentroids, TABLE_LIMIT, WeightRule,
+};
 
 /// Options of [`train`].
 #[derive(Clone, Debug)]

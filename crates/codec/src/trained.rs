@@ -94,9 +94,7 @@ impl<B: Backend> Compressor<B> {
         if let Some(rotation) = params.rotation() {
             rotation.apply(embeddings);
         }
-        let codes = backend.assign(&self.centroids, embeddings)?;
-        let packed = backend.compress(&self.codec, embeddings, &codes)?;
-        Ok((codes, packed))
+        Ok(backend.assign_and_compress(&self.centroids, &self.codec, embeddings)?)
     }
 
     /// Length of the part of an embedding that is orthogonal to its centroid, as a share of the embedding's length (the
