@@ -12,6 +12,8 @@ pub enum Op {
     Assign,
     /// Sums embeddings by code.
     CentroidSums,
+    /// Makes centroids of such sums, and rounds them.
+    Kmeans,
     /// Encodes residuals as packed levels and weight indices.
     Compress,
     /// Decodes tokens to vectors.
@@ -55,9 +57,10 @@ pub enum Defines {
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Assign,
         Self::CentroidSums,
+        Self::Kmeans,
         Self::Compress,
         Self::Decompress,
         Self::CentroidTable,
@@ -79,6 +82,7 @@ impl Op {
         match self {
             Self::Assign => "assign",
             Self::CentroidSums => "centroid_sums",
+            Self::Kmeans => "kmeans",
             Self::Compress => "compress",
             Self::Decompress => "decompress",
             Self::CentroidTable => "centroid_table",
@@ -113,6 +117,7 @@ impl Op {
         match self {
             Self::Assign => files!("prelude.cuh", "assign.cu"),
             Self::CentroidSums => files!("prelude.cuh", "centroid_sums.cu"),
+            Self::Kmeans => files!("prelude.cuh", "kmeans.cu"),
             Self::Compress => files!("prelude.cuh", "levels.cuh", "trellis.cuh", "compress.cu"),
             Self::Decompress => files!("prelude.cuh", "passages.cuh", "levels.cuh", "decompress.cu"),
             Self::CentroidTable => files!("prelude.cuh", "rows.cuh", "table.cuh", "centroid_table.cu"),

@@ -2,14 +2,15 @@
 
 use super::{
     Cuda,
+    calls::CudaStream,
     constants::{Constant, TILE_DEPTH},
-    context::Buffer,
+    context::{Buffer, Context},
     grid::{batch_rows, blocks_of_warps},
-    modules::{KernelVariant, value},
+    modules::{Kernel, KernelVariant, value},
 };
 use crate::{Result, int8_rows::assert_centroids};
 use selvedge_kernels::Op;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 const THREADS: u32 = 256;
 /// Embeddings of a warp.
@@ -39,6 +40,98 @@ impl Centroids {
         let rows = cuda.context.upload(&padded(dim, pitch(dim), centroids))?;
         Ok(Self { dim, num: centroids.len() / dim, rows })
     }
+
+    /// Allocates memory for `num` centroids, which a kernel writes.
+    ///
+    /// # Panics
+    /// If `dim` is not a multiple of 4.
+    pub(super) fn uninitialized(context: &Arc<Context>, dim: usize, num: usize) -> Result<Self> {
+        assert!(dim.is_multiple_of(4), "centroids of {dim} components, not a multiple of 4");
+        Ok(Self { dim, num, rows: context.allocate(num.next_multiple_of(SLAB_ROWS) * pitch(dim))? })
+    }
+
+    /// Bytes of `num` centroids in device memory.
+    pub(super) fn bytes(dim: usize, num: usize) -> u64 {
+        (num.next_multiple_of(SLAB_ROWS) * pitch(dim)) as u64
+    }
+
+    /// Bytes of a row in device memory.
+    pub(super) fn pitch(dim: usize) -> usize {
+        pitch(dim)
+    }
+
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Number of centroids.
+    pub(super) fn len(&self) -> usize {
+        self.num
+    }
+
+    /// Number of rows with those that fill the last slab.
+    pub(super) fn padded_len(&self) -> usize {
+        self.num.next_multiple_of(SLAB_ROWS)
+    }
+
+    pub(super) fn rows(&self) -> &Buffer<i8> {
+        &self.rows
+    }
+
+    /// Copies the centroids to the host, `(K, D)`.
+    pub(super) fn download(&self) -> Result<Vec<i8>> {
+        let padded = self.rows.download()?;
+        let rows = padded.chunks_exact(pitch(self.dim)).take(self.num);
+        Ok(rows.flat_map(|row| &row[..self.dim]).copied().collect())
+    }
+}
+
+/// The kernels of `assign` for embeddings of one dim.
+#[derive(Debug)]
+pub(super) struct AssignKernels {
+    context: Arc<Context>,
+    dim: usize,
+    round_rows: Kernel,
+    assign: Kernel,
+}
+
+impl AssignKernels {
+    pub(super) fn new(cuda: &Cuda, dim: usize) -> Result<Self> {
+        let kernel = |name| cuda.modules.kernel(Op::Assign, KernelVariant::dim(dim), name);
+        let (round_rows, assign) = (kernel("round_rows")?, kernel("assign")?);
+        Ok(Self { context: Arc::clone(&cuda.context), dim, round_rows, assign })
+    }
+
+    /// Rounds `embeddings (N, D)` to `(N, pitch) i8`.
+    pub(super) fn round_rows(&self, stream: &Arc<CudaStream>, embeddings: &Buffer<f32>) -> Result<Buffer<i8>> {
+        let rows = embeddings.len() / self.dim;
+        let rounded = self.context.allocate_on::<i8>(stream, rows * pitch(self.dim))?;
+        let num = rows as u32;
+        let arguments = [rounded.argument(), embeddings.argument(), value(&num)];
+        // SAFETY: the arguments match the kernel's parameters; the arrays are (num, pitch) and (num, D).
+        unsafe { self.round_rows.launch_on(stream, blocks_of_warps(rows, THREADS), THREADS, &arguments)? };
+        Ok(rounded)
+    }
+
+    /// Finds the codes of `rounded (N, pitch)`.
+    pub(super) fn assign(
+        &self,
+        stream: &Arc<CudaStream>,
+        centroids: &Centroids,
+        rounded: &Buffer<i8>,
+    ) -> Result<Buffer<u32>> {
+        assert_eq!(centroids.dim, self.dim, "kernels of the centroids' dim");
+        let rows = rounded.len() / pitch(self.dim);
+        let codes = self.context.allocate_on::<u32>(stream, rows)?;
+        let (num, num_centroids) = (rows as u32, centroids.num as u32);
+        let arguments =
+            [codes.argument(), rounded.argument(), centroids.rows.argument(), value(&num), value(&num_centroids)];
+        let blocks = blocks_of_warps(rows.div_ceil(WARP_EMBEDDINGS), THREADS);
+        // SAFETY: the arguments match the kernel's parameters; the arrays are (num), (num, pitch) and (K rounded up to
+        // whole slabs, pitch).
+        unsafe { self.assign.launch_on(stream, blocks, THREADS, &arguments)? };
+        Ok(codes)
+    }
 }
 
 /// Launches [`crate::Backend::assign`].
@@ -50,27 +143,11 @@ pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> 
     centroids.rows.assert_of(&cuda.context);
     assert!(embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
     assert!(centroids.num > 0 || embeddings.is_empty(), "at least one centroid");
-    let variant = KernelVariant::dim(dim);
-    let round_rows = cuda.modules.kernel(Op::Assign, variant, "round_rows")?;
-    let assign = cuda.modules.kernel(Op::Assign, variant, "assign")?;
-    let num_centroids = centroids.num as u32;
+    let (kernels, stream) = (AssignKernels::new(cuda, dim)?, cuda.context.stream());
     let mut all = Vec::with_capacity(embeddings.len() / dim);
     for embeddings in embeddings.chunks(batch_rows(dim) * dim) {
-        let rows = embeddings.len() / dim;
-        let embeddings = cuda.context.upload(embeddings)?;
-        let rounded = cuda.context.allocate::<i8>(rows * pitch(dim))?;
-        let codes = cuda.context.allocate::<u32>(rows)?;
-        let (num, centroids) = (rows as u32, &centroids.rows);
-        let round_arguments = [rounded.argument(), embeddings.argument(), value(&num)];
-        let assign_arguments =
-            [codes.argument(), rounded.argument(), centroids.argument(), value(&num), value(&num_centroids)];
-        // SAFETY: the arguments match the parameters of both kernels; the arrays are (num, D), (num, pitch), (K rounded
-        // up to whole slabs, pitch) and (num).
-        unsafe {
-            round_rows.launch(blocks_of_warps(rows, THREADS), THREADS, &round_arguments)?;
-            assign.launch(blocks_of_warps(rows.div_ceil(WARP_EMBEDDINGS), THREADS), THREADS, &assign_arguments)?;
-        }
-        all.extend(codes.download()?);
+        let rounded = kernels.round_rows(stream, &cuda.context.upload(embeddings)?)?;
+        all.extend(kernels.assign(stream, centroids, &rounded)?.download()?);
     }
     Ok(all)
 }

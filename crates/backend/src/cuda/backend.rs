@@ -3,6 +3,7 @@
 use super::{
     approx_scores::approx_scores,
     assign::{Centroids, assign},
+    assign_and_compress::assign_and_compress,
     calls::{self, CallerContext, CudaStream, DeviceFloat, DeviceMemory},
     centroid_sums::centroid_sums,
     centroid_table::centroid_table,
@@ -12,6 +13,7 @@ use super::{
     decompress::decompress,
     driver::Driver,
     embeddings::{Component, DeviceEmbeddings},
+    kmeans::DeviceKMeans,
     library::Unavailable,
     maxsim::maxsim,
     maxsim_f32::maxsim_f32,
@@ -22,12 +24,13 @@ use super::{
     query_layout::Query,
     resident::{LoadedCodec, LoadedPassages, Scores},
     search::{Lanes, LoadedIndex},
+    slots::Slots,
     table::Table,
     top_k::top_k,
 };
 use crate::{
-    Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, Error, IndexPart, Packed, Probed,
-    QuantizedQuery, RawHit, Result, Select,
+    Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, Error, IndexPart, KMeans, Packed,
+    Probed, QuantizedQuery, RawHit, Result, Select,
 };
 use std::{ffi::c_void, ops::Range, sync::Arc};
 
@@ -40,6 +43,7 @@ use std::{ffi::c_void, ops::Range, sync::Arc};
 pub struct Cuda {
     /// Before the kernels, which they launch.
     pub(super) lanes: Arc<Lanes>,
+    pub(super) slots: Arc<Slots>,
     pub(super) context: Arc<Context>,
     pub(super) modules: Arc<Modules>,
 }
@@ -68,7 +72,7 @@ impl Cuda {
         let context = Context::new(driver, device, context.as_ref(), memory_bytes.unwrap_or(u64::MAX))?;
         let cubins = cubins.unwrap_or_else(Cubins::of_user);
         let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins)?);
-        Ok(Self { lanes: Arc::default(), modules, context })
+        Ok(Self { lanes: Arc::default(), slots: Arc::default(), modules, context })
     }
 
     /// Opens device number `ordinal` of `driver`, with kernels compiled by `nvrtc` and cached in `cubins`.
@@ -243,8 +247,21 @@ impl Backend for Cuda {
         centroid_sums(self, dim, embeddings, codes, num_centroids)
     }
 
+    fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
+        Ok(Box::new(DeviceKMeans::new(self, dim, sample, starts)?))
+    }
+
     fn compress(&self, codec: &Self::Codec, embeddings: &[f32], codes: &[u32]) -> Result<Packed> {
         compress(self, codec, embeddings, codes)
+    }
+
+    fn assign_and_compress(
+        &self,
+        centroids: &Self::Centroids,
+        codec: &Self::Codec,
+        embeddings: &[f32],
+    ) -> Result<(Vec<u32>, Packed)> {
+        assign_and_compress(self, centroids, codec, embeddings)
     }
 
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {

@@ -2,7 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, filter, maxsim_f32, peak, probe, quantize_query,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, kmeans, maxsim_f32, peak, probe,
+    quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
     rows, rules, score_kernels, search, select, survivors,
 };
@@ -41,6 +42,7 @@ fn of(op: Op) -> Vec<Constant> {
     match op {
         Op::Assign => assign::CONSTANTS.to_vec(),
         Op::CentroidSums => centroid_sums::CONSTANTS.to_vec(),
+        Op::Kmeans => kmeans::CONSTANTS.to_vec(),
         Op::Compress => [&compress::CONSTANTS[..], &rules::CONSTANTS].concat(),
         Op::Decompress => [&decompress::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::CentroidTable => centroid_table::CONSTANTS.to_vec(),

@@ -167,12 +167,28 @@ impl Context {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Largest number of bytes of all buffers.
+    pub(super) fn budget(&self) -> u64 {
+        self.budget
+    }
+
     fn give_back(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Checks that `bytes` more can be allocated: within the budget, and of the memory that is free now.
     pub(super) fn check_memory(&self, bytes: u64) -> Result<()> {
+        let free = self.free_for(bytes)?;
+        if bytes <= free { Ok(()) } else { Err(Error::OutOfDeviceMemory { wanted_bytes: bytes, free_bytes: free }) }
+    }
+
+    /// Bytes that can be allocated now, within the budget.
+    pub(super) fn free_within_budget(&self) -> Result<u64> {
+        self.free_for(u64::MAX)
+    }
+
+    /// Bytes that can be allocated now, as far as `bytes` of them are asked for.
+    fn free_for(&self, bytes: u64) -> Result<u64> {
         let entered = self.enter()?;
         let left = self.budget - self.held_bytes();
         let mut free = calls::free_bytes(&entered)?;
@@ -182,14 +198,13 @@ impl Context {
             pool.trim(&entered)?;
             free = calls::free_bytes(&entered)?;
         }
-        let free = free.min(left);
-        if bytes <= free { Ok(()) } else { Err(Error::OutOfDeviceMemory { wanted_bytes: bytes, free_bytes: free }) }
+        Ok(free.min(left))
     }
 
     /// Allocates memory for `len` elements and fills it with zeros.
     pub(super) fn zeros<T: Pod>(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let mut buffer = self.allocate(len)?;
-        calls::zero(&self.enter()?, &mut buffer.slice)?;
+        buffer.clear()?;
         Ok(buffer)
     }
 
@@ -261,6 +276,11 @@ impl<T: Pod> Buffer<T> {
     /// Device address of the first element.
     pub(super) fn pointer(&self) -> &u64 {
         &self.pointer
+    }
+
+    /// Fills the array with zeros, in the order of its stream.
+    pub(super) fn clear(&mut self) -> Result<()> {
+        calls::zero(&self.context.enter()?, &mut self.slice)
     }
 
     /// Waits for all work on the stream and copies the array to the host.

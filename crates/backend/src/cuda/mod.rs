@@ -53,6 +53,7 @@
 
 mod approx_scores;
 mod assign;
+mod assign_and_compress;
 mod backend;
 mod calls;
 mod centroid_sums;
@@ -67,6 +68,7 @@ mod driver;
 mod embeddings;
 mod filter;
 mod grid;
+mod kmeans;
 mod library;
 mod maxsim;
 mod maxsim_f32;
@@ -84,6 +86,7 @@ mod rules;
 mod score_kernels;
 mod search;
 mod select;
+mod slots;
 mod survivors;
 mod table;
 mod top_k;

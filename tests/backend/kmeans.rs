@@ -1,0 +1,111 @@
+//! Checks of `kmeans` and `assign_and_compress`, which a GPU computes in slices that overlap.
+
+use crate::cases::{Fill, Rng, Shape, codec, component};
+use crate::floats::realistic;
+use selvedge_backend::{Backend, CheckedCodec, Packed, RoundedCentroids, WeightRule, reference::Reference};
+
+/// Rows of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Random ones of unit length.
+    Unit,
+    /// Few different ones, with equal rows far apart, so that centroids which start at equal rows have no members.
+    Few,
+    /// All equal.
+    Equal,
+    /// Pairs that cancel out, and rows of zeros.
+    Opposite,
+    /// Tiny ones, huge ones whose length overflows, and some with a NaN or an infinity.
+    Hostile,
+}
+
+/// Makes a sample.
+pub fn sample(rows: Rows, dim: usize, num: usize) -> Vec<f32> {
+    let rng = &mut Rng::new((dim * 13 + num) as u64);
+    let mut all = rng.unit_rows(num, dim);
+    for at in 0..num {
+        let (before, row) = all.split_at_mut(at * dim);
+        let row = &mut row[..dim];
+        match rows {
+            Rows::Unit => {}
+            Rows::Few if at >= 3 => row.copy_from_slice(&before[at % 3 * dim..][..dim]),
+            Rows::Equal if at > 0 => row.copy_from_slice(&before[..dim]),
+            Rows::Few | Rows::Equal => {}
+            Rows::Opposite if at % 5 == 4 => row.fill(0.0),
+            Rows::Opposite if at % 5 % 2 == 1 => {
+                row.iter_mut().zip(&before[(at - 1) * dim..]).for_each(|(x, &other)| *x = -other);
+            }
+            Rows::Opposite => {}
+            Rows::Hostile => {
+                let size = [1.0, 1e-25, 1e-40, 3e30, 1e-13][at % 5];
+                row.iter_mut().for_each(|x| *x *= size);
+                row[at % dim] = [row[at % dim], f32::NAN, f32::INFINITY, -0.0][usize::from(at % 11 == 7) * (at % 4)];
+            }
+        }
+    }
+    all
+}
+
+/// Centroids after each of `rounds`, and the number of restarts so far.
+fn run(backend: &impl Backend, dim: usize, sample: &[f32], starts: &[usize]) -> Vec<(RoundedCentroids, usize)> {
+    let rng = &mut Rng::new(9);
+    let mut restarts = 0;
+    let mut means = backend.kmeans(dim, sample, starts).unwrap();
+    let mut found = vec![(means.centroids().unwrap(), 0)];
+    for _ in 0..3 {
+        let mut restart = || {
+            restarts += 1;
+            rng.below(sample.len() / dim)
+        };
+        means.round(&mut restart).unwrap();
+        found.push((means.centroids().unwrap(), restarts));
+    }
+    found
+}
+
+/// Checks that centroids equal those of the reference bit for bit after each round; returns the number of restarts.
+pub fn check(backend: &impl Backend, rows: Rows, dim: usize, num: usize, num_centroids: usize) -> usize {
+    let sample = sample(rows, dim, num);
+    let starts: Vec<usize> = (0..num_centroids).map(|code| code * 7 % num).collect();
+    let (found, expected) = (run(backend, dim, &sample, &starts), run(&Reference, dim, &sample, &starts));
+    for (round, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let name = format!("{}: {rows:?}, D={dim} N={num} K={num_centroids}, round {round}", backend.name());
+        assert_eq!(found.1, expected.1, "restarts: {name}");
+        assert_eq!(found.0.scale.to_bits(), expected.0.scale.to_bits(), "scale: {name}");
+        assert!(found.0.centroids == expected.0.centroids, "centroids: {name}");
+    }
+    found[3].1
+}
+
+/// Checks that the result equals the results of `assign` and `compress` one after another, on the same backend.
+pub fn check_assign_and_compress(backend: &impl Backend, shape: &Shape, num: usize) {
+    let rng = &mut Rng::new(num as u64);
+    let rule = if shape.trellis { WeightRule::KeepLength } else { WeightRule::KeepLengthRefit };
+    let codec = CheckedCodec::new(realistic(codec(shape, Fill::Random, rng), rule)).unwrap();
+    let embeddings = rng.unit_rows(num, shape.dim);
+    let centroids = backend.load_centroids(shape.dim, &codec.centroids).unwrap();
+    let loaded = backend.load_codec(codec.clone()).unwrap();
+    let codes = backend.assign(&centroids, &embeddings).unwrap();
+    let Packed { residuals, weights } = backend.compress(&loaded, &embeddings, &codes).unwrap();
+    // Twice: memory of the first call is used again.
+    for _ in 0..2 {
+        let found = backend.assign_and_compress(&centroids, &loaded, &embeddings).unwrap();
+        let name = format!("{}: {shape:?}, {num} rows", backend.name());
+        assert!(found.0 == codes, "codes: {name}");
+        assert!(found.1.residuals == residuals && found.1.weights == weights, "bytes: {name}");
+    }
+}
+
+/// Checks codes of three digits in the device's sort, of which most are empty, and some are the first and the last.
+pub fn check_many_codes(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
+    let rng = &mut Rng::new(num_centroids as u64);
+    let embeddings: Vec<f32> = (0..num * dim).map(|at| component(Fill::Random, rng, at).into()).collect();
+    let few = [0, 1, 255, 256, 65_535, 65_536, num_centroids - 1];
+    let codes: Vec<u32> = (0..num)
+        .map(|at| if at % 3 == 0 { few[rng.below(few.len())].min(num_centroids - 1) } else { rng.below(num_centroids) })
+        .map(|code| code as u32)
+        .collect();
+    let found = backend.centroid_sums(dim, &embeddings, &codes, num_centroids).unwrap();
+    let expected = selvedge_backend::reference::centroid_sums(dim, &embeddings, &codes, num_centroids);
+    assert!(found == expected, "{}: K={num_centroids}", backend.name());
+}
