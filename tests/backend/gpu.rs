@@ -7,7 +7,7 @@
 pub mod compiler;
 
 use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
@@ -16,7 +16,26 @@ pub fn cuda() -> Option<&'static Cuda> {
     CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
 }
 
+/// Opens a device whose buffers have at most `bytes` in all.
+pub fn with_memory(bytes: u64) -> Option<Cuda> {
+    let options = CudaOptions { memory_bytes: Some(bytes), ..CudaOptions::default() };
+    if cfg!(miri) {
+        return None;
+    }
+    Cuda::open(options.clone()).ok().or_else(|| {
+        let (driver, nvrtc) = libraries()?;
+        let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
+        Some(Cuda::open(CudaOptions { driver, nvrtc, cubins, ..options }).expect("the emulated GPU is there"))
+    })
+}
+
 fn emulated() -> Option<Cuda> {
+    let (driver, nvrtc) = libraries()?;
+    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+}
+
+/// The emulated libraries.
+fn libraries() -> Option<(Driver, Nvrtc)> {
     // A process has one driver.
     static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
     let load = || {
@@ -26,8 +45,7 @@ fn emulated() -> Option<Cuda> {
         let driver = Driver::from_file(&driver).expect("the emulated driver loads");
         Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
     };
-    let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
-    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+    *LIBRARIES.get_or_init(load)
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.

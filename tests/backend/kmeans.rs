@@ -2,7 +2,7 @@
 
 use crate::cases::{Fill, Rng, Shape, codec, component};
 use crate::floats::realistic;
-use selvedge_backend::{Backend, CheckedCodec, Packed, RoundedCentroids, WeightRule, reference::Reference};
+use selvedge_backend::{Backend, CheckedCodec, Error, Packed, RoundedCentroids, WeightRule, reference::Reference};
 
 /// Rows of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn run(backend: &impl Backend, dim: usize, sample: &[f32], starts: &[usize]) -> 
     found
 }
 
-/// Checks that centroids equal those of the reference bit for bit after each round; returns the number of restarts.
+/// Checks that centroids equal the reference's bit for bit after each round; returns the number of restarts.
 pub fn check(backend: &impl Backend, rows: Rows, dim: usize, num: usize, num_centroids: usize) -> usize {
     let sample = sample(rows, dim, num);
     let starts: Vec<usize> = (0..num_centroids).map(|code| code * 7 % num).collect();
@@ -108,4 +108,53 @@ pub fn check_many_codes(backend: &impl Backend, dim: usize, num: usize, num_cent
     let found = backend.centroid_sums(dim, &embeddings, &codes, num_centroids).unwrap();
     let expected = selvedge_backend::reference::centroid_sums(dim, &embeddings, &codes, num_centroids);
     assert!(found == expected, "{}: K={num_centroids}", backend.name());
+}
+
+/// A sample that the memory limit of the device does not hold: the first slices stay, the others are uploaded again in
+/// each round, and a block is compressed in many slices.
+#[test]
+fn slices_that_do_not_fit_are_uploaded_again() {
+    const DIM: usize = 32;
+    let Some(cuda) = crate::gpu::with_memory(64 << 10) else { return };
+    // A slice has 64 KiB / 32, 16 rows.
+    for (num, num_centroids) in [(700, 5), (16, 3), (17, 3), (49, 9)] {
+        check(&cuda, Rows::Few, DIM, num, num_centroids);
+    }
+    let sample = sample(Rows::Unit, DIM, 700);
+    assert!(size_of_val(&sample[..]) > 64 << 10);
+    let mut means = cuda.kmeans(DIM, &sample, &[0, 1, 2]).unwrap();
+    let before = cuda.device_bytes();
+    let restart = &mut || 0;
+    means.round(restart).unwrap();
+    let held = cuda.device_bytes() - before;
+    assert!(held > 0 && held < size_of_val(&sample[..]) as u64, "{held} bytes are held");
+    means.round(restart).unwrap();
+    assert_eq!(cuda.device_bytes() - before, held);
+    drop(means);
+    assert_eq!(cuda.device_bytes(), 0);
+    for num in [15, 16, 17, 33, 48, 49, 130] {
+        check_assign_and_compress(&cuda, &Shape { dim: DIM, num_centroids: 9, ..Shape::small() }, num);
+    }
+}
+
+/// Centroids that do not fit are an error before anything is allocated, and so are the slices of a block.
+#[test]
+fn memory_is_checked_before_the_first_upload() {
+    const DIM: usize = 128;
+    let Some(cuda) = crate::gpu::with_memory(1 << 20) else { return };
+    let sample = sample(Rows::Unit, DIM, 5000);
+    let starts: Vec<usize> = (0..1000).collect();
+    let refused = cuda.kmeans(DIM, &sample, &starts).map(|_| ()).unwrap_err();
+    let needed = (1000 * DIM * 12 + 1024 * DIM) as u64;
+    assert!(matches!(refused, Error::OutOfDeviceMemory { wanted_bytes, .. } if wanted_bytes > needed), "{refused}");
+    assert_eq!(cuda.device_bytes(), 0);
+    let codec = codec(&Shape { dim: DIM, trellis: true, ..Shape::small() }, Fill::Random, &mut Rng::new(1));
+    let codec = CheckedCodec::new(realistic(codec, WeightRule::KeepLength)).unwrap();
+    let centroids = cuda.load_centroids(DIM, &codec.centroids).unwrap();
+    let loaded = cuda.load_codec(codec).unwrap();
+    let _others = cuda.upload_embeddings(&vec![0.0; 220_000]).unwrap();
+    let before = cuda.device_bytes();
+    let refused = cuda.assign_and_compress(&centroids, &loaded, &sample).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::OutOfDeviceMemory { .. }), "{refused}");
+    assert_eq!(cuda.device_bytes(), before);
 }

@@ -360,7 +360,7 @@ fn centroid_sums() {
 fn kmeans_rounds() {
     use kmeans::Rows;
 
-    each_backend!(backend, sweep => {
+    each_backend!(backend => {
         for (dim, num, num_centroids) in [(32, 61, 5), (96, 7, 7), (128, 33, 1), (256, 20, 11)] {
             for rows in [Rows::Unit, Rows::Few, Rows::Equal, Rows::Opposite, Rows::Hostile] {
                 let restarts = kmeans::check(backend, rows, dim, num, num_centroids);
@@ -368,7 +368,6 @@ fn kmeans_rounds() {
                 assert!(restarts > 0 || !restarted, "{rows:?}");
             }
         }
-        let _ = sweep;
     });
 }
 

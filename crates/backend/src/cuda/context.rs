@@ -187,7 +187,7 @@ impl Context {
         self.free_for(u64::MAX)
     }
 
-    /// Bytes that can be allocated now, as far as `bytes` of them are asked for.
+    /// Bytes that can be allocated now; memory that the pool keeps is given back if there are fewer than `bytes`.
     fn free_for(&self, bytes: u64) -> Result<u64> {
         let entered = self.enter()?;
         let left = self.budget - self.held_bytes();
