@@ -2,7 +2,7 @@
 
 use crate::cases::{Fill, Rng, Shape, codec, component};
 use crate::floats::realistic;
-use selvedge_backend::{Backend, CheckedCodec, Error, Packed, RoundedCentroids, WeightRule, reference::Reference};
+use selvedge_backend::{Backend, CheckedCodec, Cpu, Error, Packed, RoundedCentroids, WeightRule, reference::Reference};
 
 /// Rows of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,28 @@ pub fn sample(rows: Rows, dim: usize, num: usize) -> Vec<f32> {
     all
 }
 
-/// Centroids after each of `rounds`, and the number of restarts so far.
+/// Checks rounds of k-means: cells without members and cells whose members cancel out, one centroid, as many as rows
+/// and more than distinct rows, rows of zeros and numbers that are not finite.
+pub fn check_all(backend: &impl Backend) {
+    for (dim, num, num_centroids) in [(32, 61, 5), (96, 7, 7), (128, 33, 1), (256, 20, 11)] {
+        for rows in [Rows::Unit, Rows::Few, Rows::Equal, Rows::Opposite, Rows::Hostile] {
+            let restarts = check(backend, rows, dim, num, num_centroids);
+            let restarted = num_centroids > 1 && matches!(rows, Rows::Few | Rows::Equal);
+            assert!(restarts > 0 || !restarted, "{rows:?}");
+        }
+    }
+}
+
+/// Checks blocks without rows, with one, and with more than a warp has.
+pub fn check_one_upload(backend: &impl Backend) {
+    for (nbits, trellis) in [(0, false), (2, true), (4, false)] {
+        for num in [0, 1, 70] {
+            check_assign_and_compress(backend, &Shape { nbits, trellis, ..Shape::small() }, num);
+        }
+    }
+}
+
+/// Centroids after each of three rounds, and the number of restarts so far.
 fn run(backend: &impl Backend, dim: usize, sample: &[f32], starts: &[usize]) -> Vec<(RoundedCentroids, usize)> {
     let rng = &mut Rng::new(9);
     let mut restarts = 0;
@@ -96,8 +117,13 @@ pub fn check_assign_and_compress(backend: &impl Backend, shape: &Shape, num: usi
     }
 }
 
-/// Checks codes of three digits in the device's sort, of which most are empty, and some are the first and the last.
-pub fn check_many_codes(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
+/// Checks codes of two and three digits in a device's sort, of which most have no embedding.
+pub fn check_many_codes(backend: &impl Backend) {
+    check_codes(backend, 8, 1300, 300);
+    check_codes(backend, 8, 700, 65_538);
+}
+
+fn check_codes(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize) {
     let rng = &mut Rng::new(num_centroids as u64);
     let embeddings: Vec<f32> = (0..num * dim).map(|at| component(Fill::Random, rng, at).into()).collect();
     let few = [0, 1, 255, 256, 65_535, 65_536, num_centroids - 1];
@@ -157,4 +183,37 @@ fn memory_is_checked_before_the_first_upload() {
     let refused = cuda.assign_and_compress(&centroids, &loaded, &sample).map(|_| ()).unwrap_err();
     assert!(matches!(refused, Error::OutOfDeviceMemory { .. }), "{refused}");
     assert_eq!(cuda.device_bytes(), before);
+}
+
+/// As many centroids as MS MARCO has, with few rows. Nearly all cells restart.
+#[test]
+#[ignore = "takes minutes on the emulated GPU"]
+fn rounds_with_many_centroids() {
+    const DIM: usize = 128;
+    let Some(cuda) = crate::gpu::cuda() else { return };
+    let sample = sample(Rows::Unit, DIM, 300);
+    let starts: Vec<usize> = (0..1 << 18).map(|code| code * 7 % 300).collect();
+    let cpu = Cpu::new().unwrap();
+    let all = [cuda.kmeans(DIM, &sample, &starts), cpu.kmeans(DIM, &sample, &starts)];
+    let [found, expected] = all.map(|means| {
+        let (mut means, mut restarts) = (means.unwrap(), 0);
+        let restart = &mut || {
+            restarts += 1;
+            restarts * 13 % 300
+        };
+        means.round(restart).unwrap();
+        (means.centroids().unwrap(), restarts)
+    });
+    assert!(found.1 > 1 << 17 && found == expected);
+}
+
+/// The launches of a run overlap only where nothing waits: with work that never runs before a wait, a wait that is
+/// missing gives another result.
+#[test]
+fn slices_are_right_when_all_work_is_late() {
+    let Some(_) = crate::gpu::cuda() else { return };
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "kmeans::slices_that_do_not_fit_are_uploaded_again"]).env("EMULATED_SEED", "0");
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
 }

@@ -349,38 +349,18 @@ fn centroid_sums() {
         for (dim, num, num_centroids) in [(8, 0, 1), (8, 1, 3), (128, 1000, 7), (96, 500, 300), (48, 3000, 65)] {
             floats::check_centroid_sums(backend, dim, num, num_centroids);
         }
-        kmeans::check_many_codes(backend, 8, 1300, 300);
-        kmeans::check_many_codes(backend, 8, 700, 65_538);
+        kmeans::check_many_codes(backend);
     });
 }
 
-/// Rounds of k-means: cells without members and cells whose members cancel out, one centroid, as many as rows and more
-/// than distinct rows, rows of zeros and numbers that are not finite.
 #[test]
 fn kmeans_rounds() {
-    use kmeans::Rows;
-
-    each_backend!(backend => {
-        for (dim, num, num_centroids) in [(32, 61, 5), (96, 7, 7), (128, 33, 1), (256, 20, 11)] {
-            for rows in [Rows::Unit, Rows::Few, Rows::Equal, Rows::Opposite, Rows::Hostile] {
-                let restarts = kmeans::check(backend, rows, dim, num, num_centroids);
-                let restarted = num_centroids > 1 && matches!(rows, Rows::Few | Rows::Equal);
-                assert!(restarts > 0 || !restarted, "{rows:?}");
-            }
-        }
-    });
+    each_backend!(backend => kmeans::check_all(backend));
 }
 
-/// Slices of a block around one, two and more than there are at a time.
 #[test]
 fn assignment_and_compression_of_one_upload() {
-    each_backend!(backend => {
-        for (nbits, trellis) in [(0, false), (2, true), (4, false)] {
-            for num in [0, 1, 70] {
-                kmeans::check_assign_and_compress(backend, &Shape { nbits, trellis, ..Shape::small() }, num);
-            }
-        }
-    });
+    each_backend!(backend => kmeans::check_one_upload(backend));
 }
 
 /// Compression into buckets, for each dim, nbits and width of weights; then many rows, and none.

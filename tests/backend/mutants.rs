@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 17] = [
+const MUTANTS: [Mutant; 22] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -134,6 +134,41 @@ const MUTANTS: [Mutant; 17] = [
         text: "(u64{(tokens.start - base) / TILE_TOKENS} + at)",
         planted: "(u64{(tokens.start - base) / TILE_TOKENS} + at + 1)",
         test: "filter::a_batch_loses_no_passage",
+    },
+    Mutant {
+        what: "equal codes out of their order",
+        kernel: "centroid_sums",
+        text: "(1u << lane_number()) - 1",
+        planted: "~((2u << lane_number()) - 1)",
+        test: "centroid_sums",
+    },
+    Mutant {
+        what: "a missing barrier of a scan",
+        kernel: "centroid_sums",
+        text: "__syncthreads(); // all have read them",
+        planted: "",
+        test: "centroid_sums",
+    },
+    Mutant {
+        what: "places that are taken twice",
+        kernel: "centroid_sums",
+        text: "next[digit] += __popc(equal)",
+        planted: "next[digit] += 1",
+        test: "centroid_sums",
+    },
+    Mutant {
+        what: "a restart at another cell",
+        kernel: "kmeans",
+        text: "centroids + u64{codes[at]} * dim",
+        planted: "centroids + u64{codes[0]} * dim",
+        test: "kmeans_rounds",
+    },
+    Mutant {
+        what: "rows that are summed by each lane in another order",
+        kernel: "kmeans",
+        text: "for (u32 d = 0; d < dim; ++d) squares",
+        planted: "for (u32 d = dim; d-- > 0;) squares",
+        test: "kmeans_rounds",
     },
 ];
 

@@ -68,6 +68,30 @@ fn an_index_of_either_gives_the_same_rankings_on_both() {
     }
 }
 
+/// Without residuals every number of a build is an integer or has a fixed order of additions, so centroids, codes and
+/// lists are the same bytes on both.
+#[test]
+fn an_index_without_residuals_has_the_same_bytes_on_both() {
+    let c = collection();
+    let Some(gpu) = Gpu::here(&c) else { return };
+    let files = |index: &str| -> Vec<(String, Vec<u8>)> {
+        let entries = std::fs::read_dir(c.path(index)).unwrap().map(|entry| entry.unwrap().path());
+        let name = |path: &std::path::Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut files: Vec<_> = entries.map(|path| (name(&path), std::fs::read(&path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let [cpu, cuda] = ["cpu", "cuda"].map(|device| {
+        gpu.ok(&c, &gpu::index(device, &format!("--nbits 0 --centroids 32 --device {device}")));
+        files(device)
+    });
+    assert!(cpu.len() > 5 && cpu.len() == cuda.len());
+    for ((name, cpu), (other, cuda)) in cpu.iter().zip(&cuda) {
+        // The manifest names the backend and the time.
+        assert!(name == other && (cpu == cuda || name.starts_with("manifest")), "{name} and {other} differ");
+    }
+}
+
 #[test]
 fn eval_and_tune_work_on_both() {
     let c = collection();
