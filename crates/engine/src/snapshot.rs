@@ -2,9 +2,10 @@
 
 use crate::device::on_device;
 use crate::words::{self, OpenWords};
-use crate::{Device, Error, HitQuery, RankBy, Result, SearchOptions, rank};
+use crate::{Device, Error, HitQuery, Result, SearchOptions, rank};
 use selvedge_backend::Backend;
 use selvedge_index::{Check, Index};
+use selvedge_lexical::Statistics;
 use selvedge_search::fusion::Scored;
 use selvedge_search::{PassageSet, Ranking, Search, Searcher};
 use std::path::Path;
@@ -95,15 +96,22 @@ impl Snapshot {
     pub fn rank(&self, query: HitQuery<'_>, options: &SearchOptions) -> Result<Ranking> {
         options.check()?;
         let set = self.passages(options)?;
-        if options.rank_by != RankBy::MaxSim && query.text.is_none() {
+        if options.rank_by.needs_words() && query.text.is_none() {
             return Err(Error::NoQueryTexts);
         }
         rank::ranking(self, query.embeddings, query.text.unwrap_or_default(), set.as_deref(), options)
     }
 
-    /// Returns the best `k` passages for the words of a query, best first, of a set or of all.
-    pub(crate) fn words(&self, text: &str, k: usize, set: Option<&PassageSet>) -> Result<Vec<Scored>> {
-        self.open_words()?.search(&self.index, text, k, set.or(self.search.alive()))
+    /// Returns the best `k` passages for the words of a query, best first, of a set or of all, by the statistics of
+    /// this index or by other ones.
+    pub(crate) fn words(
+        &self,
+        text: &str,
+        k: usize,
+        set: Option<&PassageSet>,
+        statistics: Option<&Statistics>,
+    ) -> Result<Vec<Scored>> {
+        self.open_words()?.search(&self.index, text, k, set.or(self.search.alive()), statistics)
     }
 
     /// Returns the words of the texts.

@@ -42,6 +42,11 @@ longer be read is an error, rather than a reason to delete its passages. The cod
 without --update first. While another command changes INDEX, --update waits; add, update, delete
 and compact fail.
 
+A collection that is too large for one machine is split into ranges, and each becomes an index, a
+shard. The first index trains the codec, on a sample of the whole collection or on the first range;
+the others take it with --codec-from. `selvedge router` searches them as one: equal codecs give the
+same scores and the same ranking as one index would.
+
 Examples
   selvedge index notes/ notes.index
   selvedge index notes/ notes.index --model ./my-colbert
@@ -49,7 +54,8 @@ Examples
   selvedge -q index --update src/ src.index --include \"*.rs\" > /dev/null
                                             (a command for the save hook of an editor)
   selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
-  selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+  selvedge index --embeddings docs.npy --doclens lens.npy my.index
+  selvedge index part-1.jsonl shard-1.index --codec-from shard-0.index";
 
 pub(super) const ADD_HELP: &str = "\
 Passages are compressed with the codec of the index and added as a new segment: all of them at once,
