@@ -5,7 +5,7 @@ use selvedge_index::{RoaringBitmap, Value};
 use std::cmp::Reverse;
 
 /// Values of one key among the best passages of a query.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Facet {
     /// Key of the metadata.
     pub key: String,
@@ -14,7 +14,7 @@ pub struct Facet {
 }
 
 /// A value and the number of passages that have it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FacetCount {
     /// The value.
     pub value: Value,

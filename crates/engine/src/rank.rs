@@ -100,6 +100,15 @@ pub(crate) struct FoundHere {
     pub(crate) stages_us: StageTimes,
 }
 
+impl FoundHere {
+    /// What a search by MaxSim has found.
+    pub(crate) fn of_maxsim(ranking: Ranking) -> Self {
+        let mut table = Table::default();
+        table.by_maxsim(ranking, true);
+        table.found_here()
+    }
+}
+
 /// Ranks passages for one query `(Q, D) f32`, which has this text, by the score of the options.
 pub(crate) fn ranking(
     snapshot: &Snapshot,
@@ -208,7 +217,7 @@ impl Ranker<'_> {
         let mut table = Table::default();
         let k = options.depth();
         match options.rank_by {
-            RankBy::MaxSim => table.by_maxsim(self.by_maxsim(k, options)?, true),
+            RankBy::MaxSim => return Ok(FoundHere::of_maxsim(self.by_maxsim(k, options)?)),
             RankBy::Lexical => table.by_words(self.words(k, self.set)?, true),
             RankBy::LexicalFirst(first) => {
                 table.by_words(self.words(first, self.set)?, true);
@@ -225,8 +234,7 @@ impl Ranker<'_> {
                 table.by_words(self.words(by_maxsim.len(), Some(&self.set_of(&by_maxsim)?))?, false);
             }
         }
-        let Table { found, num_scored, stages_us } = table;
-        Ok(FoundHere { found: found.into_values().collect(), num_scored, stages_us })
+        Ok(table.found_here())
     }
 
     /// The best `k` passages by MaxSim, as the options search.
@@ -265,6 +273,11 @@ impl Table {
     fn entry(&mut self, pid: u32) -> &mut Found {
         let new = Found { pid, maxsim: None, words: None, is_by_maxsim: false, is_by_words: false };
         self.found.entry(pid).or_insert(new)
+    }
+
+    fn found_here(self) -> FoundHere {
+        let Self { found, num_scored, stages_us } = self;
+        FoundHere { found: found.into_values().collect(), num_scored, stages_us }
     }
 
     /// Notes MaxSim of passages, which a search has found or which were given.

@@ -9,7 +9,7 @@ use selvedge_lexical::Statistics;
 use selvedge_search::fusion::Scored;
 use selvedge_search::{PassageSet, Ranking, Search, Searcher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Size in bytes up to which all checksums of an index are verified when it is opened; that takes well under a second.
 const CHECKED_BYTES: u64 = 1 << 30;
@@ -23,6 +23,8 @@ pub struct Snapshot {
     words: Result<Option<OpenWords>, Arc<Error>>,
     /// The last list of ids that a search was restricted to, and their passages.
     listed: Mutex<Option<Listed>>,
+    /// Name of the contents, once it was asked.
+    pub(crate) version: OnceLock<String>,
 }
 
 /// A list of ids, and their passages.
@@ -40,7 +42,7 @@ impl Snapshot {
         let index = if is_small(&index) { Index::open(path, Check::Checksums)? } else { index };
         let search = Arc::new(Searcher::new(backend, &index)?);
         let words = words::open(&index, None).map_err(Arc::new);
-        Ok(Self { index, search, words, listed: Mutex::default() })
+        Ok(Self { index, search, words, listed: Mutex::default(), version: OnceLock::new() })
     }
 
     /// Opens the newest generation if it is not this one. Only segments that this one lacks are read and loaded.
@@ -50,7 +52,7 @@ impl Snapshot {
         let search = self.search.followed(&index)?.into();
         let before = self.words.as_ref().ok().and_then(Option::as_ref);
         let words = words::open(&index, before).map_err(Arc::new);
-        Ok(Some(Self { index, search, words, listed: Mutex::default() }))
+        Ok(Some(Self { index, search, words, listed: Mutex::default(), version: OnceLock::new() }))
     }
 
     /// Returns the open index, which holds the documents and the manifest.

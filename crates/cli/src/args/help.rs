@@ -293,6 +293,26 @@ Examples
   curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
 
+pub(super) const ROUTER_HELP: &str = "\
+FILE.json has the name of a collection and its shards, in the order of the collection; each is an
+index on one server, or copies of it on several:
+
+  {\"name\": \"papers\", \"key_env\": \"SHARD_KEY\", \"shards\": [
+    {\"index\": \"papers-0\", \"replicas\": [\"http://10.0.0.1:8080\", \"http://10.0.0.2:8080\"]},
+    {\"index\": \"papers-1\", \"replicas\": [\"http://10.0.0.3:8080\"]}]}
+
+key_env names an environment variable that has the API key of these servers; without it, none is
+sent. Shards are indexes of one codec: see `selvedge index --codec-from`. The router answers
+searches as `selvedge serve` does, with the ranking and the scores of one index; its answers say
+which shards they are of. A search fails if a shard does, unless it has \"partial\": true. Writes go
+to the servers of the shards.
+
+Examples
+  selvedge router --shards papers.json
+  selvedge router --shards papers.json --shards news.json --listen 0.0.0.0:80 --config keys.toml
+  curl -s localhost:8080/v1/indexes/papers/search -H content-type:application/json \\
+       -d '{\"query\": \"how do I rotate a log file\", \"k\": 3, \"partial\": true}'";
+
 pub(super) const MCP_HELP: &str = "\
 An assistant that speaks the Model Context Protocol (MCP) starts this command and gets tools:
 search, read, explain, indexes, and index, which reads the files that changed. Register it with

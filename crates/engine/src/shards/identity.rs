@@ -2,6 +2,7 @@
 
 use crate::Snapshot;
 use selvedge_index::CodecEntry;
+use sha2::{Digest, Sha256};
 
 /// Codec, model and language of words of a shard. Scores of shards are comparable where these are equal.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -69,5 +70,15 @@ impl Snapshot {
         );
         let model = manifest.encoder.as_ref().map(|encoder| encoder.fingerprint.clone());
         Identity { codec, model, language: manifest.language.clone() }
+    }
+
+    /// Name of the contents of this generation: its number and a checksum of its manifest. Copies of an index have the
+    /// same one, and the same pids.
+    pub fn version(&self) -> &str {
+        self.version.get_or_init(|| {
+            let manifest = serde_json::to_vec(self.index().manifest()).unwrap_or_default();
+            let digest: String = Sha256::digest(manifest)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}-{digest}", self.generation())
+        })
     }
 }

@@ -6,7 +6,7 @@ use super::Identity;
 use crate::rank::{self, Found, FoundHere};
 use crate::{Error, Facet, HitQuery, Result, SearchOptions, Snapshot, facet};
 use selvedge_lexical::Statistics;
-use selvedge_search::{Hit, StageTimes};
+use selvedge_search::{Hit, Ranking, StageTimes};
 use std::collections::BTreeSet;
 
 /// Answer of one shard to a query: its best passages, with both scores where the ranking needs both.
@@ -61,6 +61,14 @@ impl Snapshot {
         let FoundHere { found, num_scored, stages_us } =
             rank::found(self, query.embeddings, text, options, statistics)?;
         Ok(ShardRanking { generation: self.generation(), identity: self.identity(), found, num_scored, stages_us })
+    }
+}
+
+impl ShardRanking {
+    /// Answer of a shard to a search by MaxSim alone, whose ranking is known, such as from a [`Queue`](crate::Queue).
+    pub fn of_maxsim(snapshot: &Snapshot, ranking: Ranking) -> Self {
+        let FoundHere { found, num_scored, stages_us } = FoundHere::of_maxsim(ranking);
+        Self { generation: snapshot.generation(), identity: snapshot.identity(), found, num_scored, stages_us }
     }
 }
 

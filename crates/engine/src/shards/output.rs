@@ -43,8 +43,8 @@ pub struct ShardsOutput {
 }
 
 impl Engine {
-    /// Converts passages of a generation to hits with all that `options` request, and counts the values of the facets
-    /// among the passages `counted`.
+    /// Converts passages of a generation, given by pids and scores, to hits with all that `options` request, and counts
+    /// the values of the facets among the passages `counted`.
     ///
     /// # Errors
     /// As [`Engine::output`].
@@ -52,12 +52,13 @@ impl Engine {
         &self,
         snapshot: &Snapshot,
         query: HitQuery<'_>,
-        hits: &[selvedge_search::Hit],
+        hits: &[(u32, f32)],
         counted: &[u32],
         options: &SearchOptions,
     ) -> Result<ShardOutput> {
         let facets = facet::count(snapshot, &options.facets, counted)?;
-        let hits = hits.iter().map(|hit| self.hit(snapshot, query, hit, options)).collect::<Result<_>>()?;
+        let hit = |&(pid, score)| self.hit(snapshot, query, &selvedge_search::Hit { pid, score, raw: 0 }, options);
+        let hits = hits.iter().map(hit).collect::<Result<_>>()?;
         Ok(ShardOutput { hits, facets })
     }
 }
@@ -74,10 +75,10 @@ pub(super) fn of_shards(
     let started = Instant::now();
     let best = &ranked[..ranked.len().min(options.k)];
     let output = |shard: usize| {
-        let own = |hits: &[ShardHit]| -> Vec<selvedge_search::Hit> {
-            hits.iter().filter(|hit| hit.shard == shard).map(|hit| hit.hit).collect()
+        let own = |hits: &[ShardHit]| -> Vec<(u32, f32)> {
+            hits.iter().filter(|hit| hit.shard == shard).map(|hit| (hit.hit.pid, hit.hit.score)).collect()
         };
-        let counted: Vec<u32> = own(ranked).iter().map(|hit| hit.pid).collect();
+        let counted: Vec<u32> = own(ranked).iter().map(|&(pid, _)| pid).collect();
         engines[shard].shard_output(&snapshots[shard], query, &own(best), &counted, options)
     };
     let outputs = (0..engines.len()).into_par_iter().map(output).collect::<Result<Vec<_>>>()?;
