@@ -101,7 +101,7 @@ pub(crate) struct FoundHere {
 }
 
 impl FoundHere {
-    /// What a search by MaxSim has found.
+    /// Passages that a search by MaxSim has found.
     pub(crate) fn of_maxsim(ranking: Ranking) -> Self {
         let mut table = Table::default();
         table.by_maxsim(ranking, true);

@@ -31,7 +31,7 @@ impl Statistics {
     ///
     /// # Errors
     /// [`Error::BadStatistics`] with the first term that is.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         match self.having.iter().find(|&(_, &having)| having > self.passages) {
             Some((term, &having)) => Err(Error::BadStatistics { term: term.clone(), having, passages: self.passages }),
             None => Ok(()),

@@ -68,7 +68,7 @@ pub(crate) struct Collection {
     key: Option<HeaderValue>,
 }
 
-/// What all calls share.
+/// Connections and budget that all calls share.
 pub(crate) struct Caller {
     client: ShardClient,
     budget: Budget,

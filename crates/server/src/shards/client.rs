@@ -82,7 +82,7 @@ impl ShardClient {
     }
 }
 
-/// What an answer that is an error means for the other replicas.
+/// Error of an answer, which says whether another replica may do better.
 fn error_of(base: &str, status: StatusCode, body: &[u8]) -> CallError {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let is_wrong =

@@ -2,7 +2,9 @@
 
 use super::call::{Caller, Collection, Phase};
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
-use super::phases::{self, RouterResponse, text_of, to_json};
+use super::fan::text_of;
+use super::phases::{self, RouterResponse};
+use super::query::{self, to_json};
 use super::sums;
 use super::table::Table;
 use crate::auth::Role;
@@ -52,7 +54,7 @@ impl Default for RouterConfig {
     }
 }
 
-/// What all requests share.
+/// State that all requests share.
 struct Front {
     config: Arc<Config>,
     collections: BTreeMap<String, Collection>,
@@ -80,11 +82,11 @@ struct IdQuery {
 }
 
 /// A search, with what routers alone know.
-#[derive(utoipa::ToSchema)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[allow(dead_code)] // only described
 struct RouterRequest {
     /// The search of one index.
-    #[schema(inline)]
+    #[serde(flatten)]
     search: SearchRequest,
     /// Whether an answer may lack shards; it names them. Otherwise such an answer is an error.
     partial: Option<bool>,
@@ -224,8 +226,8 @@ async fn search(
     body: Bytes,
 ) -> Result<axum::Json<RouterResponse>> {
     let collection = front.collection(&name)?;
-    let query = phases::read(&body, |ms| front.config.timeout(ms))?;
-    let deadline = query.deadline();
+    let query = query::read(&body, |ms| front.config.timeout(ms))?;
+    let deadline = query.deadline;
     let search = phases::search(&front.caller, collection, query);
     let answer = tokio::time::timeout_at(deadline.into(), search).await;
     Ok(axum::Json(answer.unwrap_or_else(|_| Err(ApiError::timed_out().into()))?))

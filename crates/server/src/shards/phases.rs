@@ -3,27 +3,22 @@
 //! All phases of a query see one version of each shard. A shard whose version is gone makes the search begin again,
 //! once. A shard that fails in any phase is left out of the whole answer, if the client allows that.
 
-use super::call::{Answered, Caller, Collection, Phase, Shard};
+use super::call::{Caller, Collection, Phase, Shard};
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
+use super::fan::{Part, Stop, failures, fan_out, parsed, text_of};
+use super::query::{Query, to_json};
 use super::wire::{OutputParts, RankResponse, StatisticsRequest, StatisticsResponse, encoded_hits};
 use crate::error::ApiError;
-use crate::routes::input::{Json, encoded};
-use crate::routes::search::{options, warnings};
-use crate::routes::search_bodies::{ExplainInput, SearchRequest};
+use crate::routes::search::warnings;
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
-use futures_util::future::join_all;
 use selvedge::shards::{ShardHit, ShardRanking, ShardsError, merge, sum_facets};
 use selvedge::{Facet, SearchOptions, Statistics};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-
-/// Field of a request that only routers know.
-const PARTIAL: &str = "partial";
 
 /// Answer of a search of all shards.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -62,18 +57,6 @@ struct ShardsAnswered {
     generations: Vec<Option<u32>>,
 }
 
-/// A search that was read and checked.
-pub(crate) struct Query {
-    /// The fields of the request for a shard, as the client wrote them.
-    fields: BTreeMap<String, Box<RawValue>>,
-    text: Option<String>,
-    options: SearchOptions,
-    /// Whether the hits need more than their ids.
-    needs_output: bool,
-    allows_partial: bool,
-    deadline: Instant,
-}
-
 /// Body of the phase rank.
 #[derive(Serialize)]
 struct RankCall<'a> {
@@ -92,71 +75,6 @@ struct OutputCall<'a> {
     version: &'a str,
     hits: String,
     counted: Vec<u32>,
-}
-
-/// What a shard has answered so far in a query.
-#[derive(Default)]
-struct Part {
-    /// Version of all phases, and the replica that has it.
-    version: Option<String>,
-    replica: Option<usize>,
-    ranking: Option<RankResponse>,
-    failed: Option<String>,
-}
-
-/// End of an attempt that did not succeed.
-enum Stop {
-    /// The version of this shard is gone.
-    Gone(usize),
-    Error(RouterError),
-}
-
-impl From<RouterError> for Stop {
-    fn from(error: RouterError) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<ApiError> for Stop {
-    fn from(error: ApiError) -> Self {
-        Self::Error(error.into())
-    }
-}
-
-/// Reads a search. Fields go on as the client wrote them: a number that is read and written may not stay the same.
-pub(crate) fn read(body: &[u8], timeout: impl Fn(Option<u64>) -> Duration) -> Result<Query> {
-    let started = Instant::now();
-    let Json(mut fields) = Json::<BTreeMap<String, Box<RawValue>>>::from_bytes(body)?;
-    let allows_partial = match fields.remove(PARTIAL).as_deref().map(RawValue::get) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => return Err(ApiError::bad_request(format!("partial is {other}; expected true or false")).into()),
-    };
-    let Json(request) = Json::<SearchRequest>::from_bytes(&to_json(&fields)?)?;
-    if request.cursor.is_some() || request.wait_for_generation.is_some() {
-        let message = "a router has no cursors and awaits no generation: ask for a larger k, up to 10000";
-        return Err(ApiError::bad_request(message).into());
-    }
-    let options = options(&request)?;
-    options.check().map_err(ApiError::from)?;
-    if request.query.is_none() && (request.embeddings.is_none() || options.rank_by.needs_words()) {
-        return Err(ApiError::bad_request("give a query, or embeddings for a search by them alone").into());
-    }
-    if let Some(embeddings) = request.embeddings {
-        let (rows, dim) = embeddings.rows()?;
-        fields.insert("embeddings".into(), embeddings_field(&rows, dim)?);
-    }
-    let needs_output = options.text || options.metadata || options.snippet.is_some() || options.explain;
-    let needs_output = needs_output || !options.facets.is_empty() || request.explain != ExplainInput::Full(false);
-    let deadline = started + timeout(request.timeout_ms);
-    Ok(Query { fields, text: request.query, options, needs_output, allows_partial, deadline })
-}
-
-impl Query {
-    /// Time at which the answer must be there.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
-    }
 }
 
 /// Answers a search; begins again, once, if a version of a shard is gone.
@@ -390,81 +308,4 @@ fn hits_of_ids(parts: &[Part], best: &[ShardHit]) -> Result<Vec<Box<RawValue>>> 
         to_raw_value(&hit).map_err(|error| ApiError::internal(error.to_string()).into())
     };
     best.iter().map(hit).collect()
-}
-
-/// Asks all shards that have not failed, side by side, and returns their answers. `call` makes the request of each, or
-/// none.
-async fn fan_out(
-    caller: &Caller,
-    collection: &Collection,
-    query: &Query,
-    phase: Phase,
-    parts: &mut [Part],
-    call: impl Fn(&Shard, &Part) -> Result<Option<super::client::Call>>,
-) -> Result<Vec<(usize, Answered)>, Stop> {
-    let mut asked = Vec::new();
-    for (shard, part) in collection.shards.iter().zip(&*parts).filter(|(_, part)| part.failed.is_none()) {
-        if let Some(call) = call(shard, part)? {
-            let before = part.replica;
-            asked.push(async move { (shard, caller.ask(shard, phase, &call, before, query.deadline).await) });
-        }
-    }
-    let mut answers = Vec::new();
-    let mut gone = None;
-    for (shard, result) in join_all(asked).await {
-        let part = &mut parts[shard.number];
-        match result {
-            Ok(answered) => {
-                part.replica = Some(answered.replica);
-                answers.push((shard.number, answered));
-            }
-            Err(CallError::Gone) => gone = Some(shard.number),
-            Err(CallError::Refused(status, body)) => return Err(RouterError::OfShard(status, body).into()),
-            Err(error) => {
-                part.failed = Some(text_of(error));
-                part.ranking = None;
-            }
-        }
-    }
-    if let Some(shard) = gone {
-        return Err(Stop::Gone(shard));
-    }
-    let failed = failures(parts);
-    if !failed.is_empty() && (!query.allows_partial || failed.len() == parts.len()) {
-        return Err(shards_failed(&failed, parts.len()).into());
-    }
-    Ok(answers)
-}
-
-fn failures(parts: &[Part]) -> Vec<FailedShard> {
-    let failed = |(shard, part): (usize, &Part)| Some(FailedShard { shard, error: part.failed.clone()? });
-    parts.iter().enumerate().filter_map(failed).collect()
-}
-
-/// Reason of an error that other shards need not have.
-pub(crate) fn text_of(error: CallError) -> String {
-    match error {
-        CallError::Failed(reason) => reason,
-        CallError::Gone => "its version is gone".into(),
-        CallError::Refused(status, body) => {
-            format!("{}: {}", status.as_u16(), body["message"].as_str().unwrap_or_default())
-        }
-    }
-}
-
-/// Parses the answer of a shard.
-pub(crate) fn parsed<T: DeserializeOwned>(answered: &Answered) -> Result<T> {
-    let bad = |error| ApiError::internal(format!("the answer of a shard is malformed: {error}"));
-    Ok(serde_json::from_slice(&answered.body).map_err(bad)?)
-}
-
-/// Writes the body of a request.
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    Ok(serde_json::to_vec(value).map_err(|error| ApiError::internal(error.to_string()))?)
-}
-
-/// Embeddings as the bits of their numbers.
-fn embeddings_field(rows: &[f32], dim: usize) -> Result<Box<RawValue>> {
-    let field = json!({"base64": encoded(rows), "shape": [rows.len() / dim.max(1), dim]});
-    Ok(to_raw_value(&field).map_err(|error| ApiError::internal(error.to_string()))?)
 }

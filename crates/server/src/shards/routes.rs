@@ -141,8 +141,10 @@ async fn ranking(app: &App, prepared: &Arc<Prepared>, statistics: Option<Statist
         let ranking = search::rank(app, prepared, prepared.options.clone()).await?;
         return Ok(ShardRanking::of_maxsim(&prepared.snapshot, ranking));
     }
-    if statistics.is_none() {
-        return Err(ApiError::bad_request("a search by words needs the statistics of all shards"));
+    match statistics.as_ref().map(Statistics::check) {
+        None => return Err(ApiError::bad_request("a search by words needs the statistics of all shards")),
+        Some(Err(error)) => return Err(ApiError::bad_request(error.to_string())),
+        Some(Ok(())) => {}
     }
     let of_work = Arc::clone(prepared);
     let work = move || {

@@ -1,8 +1,8 @@
-//! What a collection is, summed over its shards, and its documents.
+//! Description of a collection, summed over its shards, and its documents.
 
 use super::call::{Caller, Collection, Phase, Shard};
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
-use super::phases::{parsed, text_of};
+use super::fan::{parsed, text_of};
 use crate::error::ApiError;
 use axum::body::Bytes;
 use axum::http::Method;

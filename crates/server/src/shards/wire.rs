@@ -59,7 +59,7 @@ pub(crate) struct RankRequest {
 pub(crate) struct RankResponse {
     /// Version that answered.
     pub(crate) version: String,
-    /// Its generation.
+    /// Generation of that version.
     pub(crate) generation: u32,
     /// Codec, model and language, which all shards have in common.
     #[schema(value_type = Object)]

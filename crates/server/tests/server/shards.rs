@@ -1,4 +1,4 @@
-//! A collection in shards behind a router against the same collection in one index, and the router's failures.
+//! A router over shards against one index with the same passages, and the failures of its shards.
 
 use crate::support::{Server, ids};
 use selvedge::build::from_documents;
@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, mpsc};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -176,6 +176,8 @@ fn a_router_has_the_other_routes_of_reads() {
     }
     let api = router.get("/openapi.json").1;
     assert!(api["paths"]["/v1/indexes/{name}/search"]["post"].is_object());
+    let request = &api["components"]["schemas"]["RouterRequest"]["allOf"];
+    assert!(request[0]["$ref"].is_string() && request[1]["properties"]["partial"].is_object(), "{request}");
     assert!(server.get("/openapi.json").1["paths"]["/v1/indexes/{name}/shard/rank"]["post"].is_object());
     // Writes are refused with the places where they go.
     for path in ["documents", "bulk", "delete", "compact"] {
@@ -301,61 +303,44 @@ fn a_slow_replica_is_hedged_within_the_budget() {
     proxy.delay_ms.store(2000, Ordering::Relaxed);
     let times: Vec<Duration> = (0..4).map(|_| ask()).collect();
     assert!(times.iter().all(|time| *time < Duration::from_millis(1500)), "{times:?}");
-    let hedged = metric(&router, "selvedge_router_hedges_total") - before;
-    assert!((1.0..=8.0).contains(&hedged), "{hedged}");
+    assert!(metric(&router, "selvedge_router_hedges_total") > before);
 }
 
-/// The same request again and again, on both replicas of a shard whose index changes.
 #[test]
 fn a_generation_that_changes_between_phases_begins_again() {
     let collection = Collection::new(&[2]);
-    let server = collection.serve(&["s2-0".into(), "s2-1".into()]);
-    // A server that keeps no generation but the last.
-    let other = Server::with(|config| {
+    let server = collection.serve(&["s2-0".into()]);
+    // A server that keeps no generation but the last, and whose answers take a while.
+    let changed = Server::with(|config| {
         config.indexes = vec![collection.path("s2-1")];
         config.follow_ms = 5;
         config.cursor_ttl_s = 0;
     });
-    let router = router(&[("s2-0".into(), vec![base(server.address)]), ("s2-1".into(), vec![base(other.address)])]);
-    let path = collection.path("s2-1");
-    let (end, ended) = mpsc::channel::<()>();
-    let changes = std::thread::spawn(move || {
-        let mut number = 45;
-        while ended.try_recv().is_err() && number < COUNT - 5 {
-            selvedge::change::delete(&path, &[format!("p{number}")], false).unwrap();
-            number += 1;
-            std::thread::sleep(Duration::from_millis(30));
-        }
-        number
-    });
-    let before = metric(&router, "selvedge_router_restarts_total");
+    let proxy = Proxy::of(changed.address);
+    let router = router(&[("s2-0".into(), vec![base(server.address)]), ("s2-1".into(), vec![base(proxy.address)])]);
     let search = json!({"query": QUERIES[0], "mode": "hybrid", "k": COUNT, "exact": true});
-    let (mut last, started) = (0, Instant::now());
-    while started.elapsed() < Duration::from_secs(20)
-        && (!changes.is_finished() || metric(&router, "selvedge_router_restarts_total") == before)
-    {
-        let (status, answer) = router.post("/v1/indexes/all/search", search.clone());
-        if status == 503 {
-            // Two changes in one query.
-            assert!(answer["message"].as_str().unwrap().contains("changes faster"), "{answer}");
-            continue;
-        }
-        let generation = answer["shards"]["generations"][1].as_u64().unwrap();
-        // As many passages as this generation has: all phases are of it.
-        assert_eq!(ids(&answer).len() as u64, COUNT as u64 + 1 - generation, "{answer}");
-        assert!(generation >= last);
-        last = generation;
-        if changes.is_finished() {
-            break;
-        }
-    }
-    let _ = end.send(());
-    changes.join().unwrap();
-    assert!(last > 1);
-    // By hand, as chance may not have shown it: a version that was never here.
+    let ask = || {
+        let answer = router.ok("/v1/indexes/all/search", search.clone());
+        (ids(&answer).len(), answer["shards"]["generations"].clone())
+    };
+    assert_eq!(ask(), (COUNT, json!([1, 1])));
+    let before = metric(&router, "selvedge_router_restarts_total");
+    // While the statistics of the first generation are on their way, the second one takes its place.
+    proxy.delay_ms.store(1500, Ordering::Relaxed);
+    let (path, delay_ms) = (collection.path("s2-1"), Arc::clone(&proxy.delay_ms));
+    let change = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(400));
+        selvedge::change::delete(&path, &["p80"], false).unwrap();
+        // What is on its way stays so.
+        delay_ms.store(0, Ordering::Relaxed);
+    });
+    assert_eq!(ask(), (COUNT - 1, json!([1, 2])));
+    change.join().unwrap();
+    assert_eq!(metric(&router, "selvedge_router_restarts_total") - before, 1.0);
+    // The same, by hand: a version that was never here.
     let rank = json!({"search": {"query": "x", "mode": "lexical"}, "version": "1-0000000000000000",
         "statistics": {"passages": 1, "tokens": 1, "having": {}}});
-    assert_eq!(other.fails("/v1/indexes/s2-1/shard/rank", rank), (410, "VERSION_GONE".into()));
+    assert_eq!(changed.fails("/v1/indexes/s2-1/shard/rank", rank), (410, "VERSION_GONE".into()));
 }
 
 #[test]
@@ -384,7 +369,11 @@ fn routes_of_a_shard_check_what_they_get() {
     assert_eq!(fails("rank", json!({"search": {"query": "warp", "mode": "lexical"}, "statistics": statistics})), bad());
     let ranked = server.ok("/v1/indexes/s1-0/shard/rank", json!({"search": {"query": "warp"}, "with_ids": true}));
     assert_eq!(ranked["ids"].as_array().unwrap().len(), 10, "{ranked}");
-    let output = |hits: &str, counted: Value| json!({"search": {"query": "warp"}, "version": ranked["version"], "hits": hits, "counted": counted});
+    let (search, version) = (json!({"query": "warp"}), &ranked["version"]);
+    let output = |hits: &str, counted: Value| {
+        let (search, version) = (search.clone(), version.clone());
+        json!({"search": search, "version": version, "hits": hits, "counted": counted})
+    };
     assert_eq!(fails("output", output("AAAA", json!([]))), bad());
     assert_eq!(fails("output", output("/////wAAAAA=", json!([]))), bad());
     assert_eq!(fails("output", output("", json!([90]))), bad());

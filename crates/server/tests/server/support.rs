@@ -17,6 +17,9 @@ pub struct Server {
     key: Option<String>,
 }
 
+/// Resolves when a server is to end.
+type End = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 /// Status and body of an answer.
 pub type Answer = (u16, Value);
 
@@ -47,7 +50,7 @@ impl Server {
     /// Starts what serves, in a thread of its own.
     pub fn run<F: Future<Output = selvedge_server::Result<()>>>(
         dir: TempDir,
-        serve: impl FnOnce(Box<dyn FnOnce(SocketAddr)>, std::pin::Pin<Box<dyn Future<Output = ()>>>) -> F + Send + 'static,
+        serve: impl FnOnce(Box<dyn FnOnce(SocketAddr)>, End) -> F + Send + 'static,
     ) -> Self {
         let (started, address) = mpsc::channel();
         let (end, ended) = oneshot::channel();
