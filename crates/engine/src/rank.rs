@@ -137,7 +137,7 @@ pub(crate) fn found(
     Ranker { snapshot, query, text, set: set.as_deref(), statistics }.found(options)
 }
 
-/// Ranks what all shards have found; `pid`s number the passages of all shards, in their order.
+/// Ranks the passages that all shards have found; `pid`s number them in the order of the shards.
 ///
 /// Each ranking is cut as in one index: passages that are among the best of their shard alone are left out.
 pub(crate) fn merged(found: Vec<Found>, options: &SearchOptions) -> Vec<Hit> {

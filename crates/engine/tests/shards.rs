@@ -82,7 +82,7 @@ impl Collection {
         engine
     }
 
-    /// Compares all that is found in shards with what one index finds.
+    /// Compares the hits and facets of shards with the ones of one index.
     fn compare(&self, shards: &Shards, options: &SearchOptions) {
         let of_batch = shards.search_batch(&QUERIES, options).unwrap();
         for (query, in_batch) in QUERIES.into_iter().zip(of_batch) {

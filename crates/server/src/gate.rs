@@ -1,4 +1,4 @@
-//! Gate: what every request passes before it reaches a route.
+//! Gate that every request passes before it reaches a route: limits, origins, keys, metrics.
 
 use crate::auth::{self, Role};
 use crate::error::{ApiError, Result};

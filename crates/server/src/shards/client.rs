@@ -99,7 +99,7 @@ fn error_of(base: &str, status: StatusCode, body: &[u8]) -> CallError {
     }
 }
 
-/// The innermost reason of an error, which names what the system said.
+/// Returns an error with its innermost reason, the system's.
 fn reason(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

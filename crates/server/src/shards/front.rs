@@ -81,7 +81,7 @@ struct IdQuery {
     id: String,
 }
 
-/// A search, with what routers alone know.
+/// A search, with the field that routers alone know.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[allow(dead_code)] // only described
 struct RouterRequest {

@@ -113,7 +113,7 @@ fn output_of(prepared: &Prepared, hits: &[(u32, f32)], counted: &[u32]) -> Resul
     Ok(OutputResponse { hits, facets })
 }
 
-/// Reads a search that is a router's: on a version, and without what only a whole index can do.
+/// Reads a router's search, which is of a version of the index and has no cursor.
 async fn prepare(
     app: &App,
     name: &str,

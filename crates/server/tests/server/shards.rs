@@ -188,7 +188,7 @@ fn a_router_has_the_other_routes_of_reads() {
     }
     assert_eq!(router.fails("/v1/indexes", json!({"name": "new"})), (403, "READ_ONLY".into()));
     assert_eq!(router.delete("/v1/indexes/all").0, 403);
-    // What a client does wrong is told as a server tells it.
+    // Mistakes of clients are told as a server tells them.
     for (search, code) in [
         (json!({"query": "x", "where": "n <"}), "BAD_FILTER"),
         (json!({"query": "x", "k": 0}), "BAD_REQUEST"),
@@ -251,7 +251,7 @@ fn a_dead_replica_is_not_missed_and_a_dead_shard_is_named() {
     assert_eq!(none.fails("/v1/indexes/all/search", search(true)), (503, "SHARDS_FAILED".into()));
 }
 
-/// A proxy that waits before it passes on what a server answers.
+/// A proxy that waits before it passes on an answer.
 struct Proxy {
     address: SocketAddr,
     delay_ms: Arc<AtomicU64>,
@@ -331,7 +331,7 @@ fn a_generation_that_changes_between_phases_begins_again() {
     let change = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(400));
         selvedge::change::delete(&path, &["p80"], false).unwrap();
-        // What is on its way stays so.
+        // Bytes that wait already still do.
         delay_ms.store(0, Ordering::Relaxed);
     });
     assert_eq!(ask(), (COUNT - 1, json!([1, 2])));

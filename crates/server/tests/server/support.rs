@@ -47,7 +47,7 @@ impl Server {
         Self::run(dir, |started, end| serve(config, started, end))
     }
 
-    /// Starts what serves, in a thread of its own.
+    /// Runs a server in a thread of its own.
     pub fn run<F: Future<Output = selvedge_server::Result<()>>>(
         dir: TempDir,
         serve: impl FnOnce(Box<dyn FnOnce(SocketAddr)>, End) -> F + Send + 'static,
