@@ -68,6 +68,7 @@ fn build(args: &IndexArgs) -> Result<()> {
     let options = BuildOptions {
         read: args.read.read_options(),
         save_embeddings: args.save_embeddings.clone(),
+        codec_from: args.codec_from.clone(),
         ..args.build.build_options(model, &args.encode)
     };
     if let Some(path) = args.save_embeddings.as_deref().and_then(|folder| existing(folder, TextKind::Passage)) {

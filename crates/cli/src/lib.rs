@@ -20,6 +20,7 @@ mod mine;
 mod otel;
 mod output;
 mod progress;
+mod router;
 mod search;
 mod serve;
 mod shell;
@@ -47,6 +48,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     // Requests are noted where they are a server's.
     let (is_server, is_json) = match &cli.command {
         Command::Serve(args) => (true, args.log_json),
+        Command::Router(args) => (true, args.log_json),
         Command::Mcp(args) => (args.settings.listen.is_some(), args.log_json),
         _ => (false, false),
     };
@@ -87,6 +89,7 @@ fn run_command(cli: &Cli) -> Result<()> {
         Command::Eval(args) => search::eval(args),
         Command::Tune(args) => tune::tune(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Router(args) => router::router(args),
         Command::Mcp(args) => mcp::mcp(args),
         Command::Train(args) => train::train(args),
         Command::Mine(args) => mine::mine(args),

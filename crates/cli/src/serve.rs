@@ -1,6 +1,6 @@
 //! `selvedge serve`: the HTTP server.
 
-use crate::args::{ServeArgs, ServeSettings};
+use crate::args::ServeArgs;
 use crate::log::{note, write_error};
 use crate::output::print;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ pub(crate) fn runtime() -> Result<Runtime> {
 }
 
 /// Settings of the file, of the environment and of flags, which come first.
-pub(crate) fn config(file: Option<&Path>, settings: &ServeSettings) -> Result<Config> {
+pub(crate) fn config(file: Option<&Path>, settings: &impl serde::Serialize) -> Result<Config> {
     let usage = |words: String| Error::Usage(words);
     let mut table = match file {
         None => toml::Table::new(),

@@ -20,7 +20,11 @@ struct Process {
 impl Process {
     /// Starts a server on a free port, and waits until it listens.
     fn start(c: &Collection, words: &str) -> Self {
-        let mut command: Command = c.command(&format!("serve --listen 127.0.0.1:0 {words}"), &[]);
+        Self::of(c.command(&format!("serve --listen 127.0.0.1:0 {words}"), &[]))
+    }
+
+    /// Starts a command that listens, and waits until it does.
+    fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let base = loop {
@@ -144,4 +148,34 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
         c.ok("verify d/n/index");
     }
     assert!(acknowledged >= 15, "{acknowledged}");
+}
+
+/// Processes: two shards of one codec and their router, against one index.
+#[test]
+fn a_router_searches_the_shards_of_its_file() {
+    let c = Collection::new();
+    let line =
+        |n: usize| format!("{}\n", json!({"id": n.to_string(), "text": format!("passage {} of the loom", n % 3)}));
+    let lines = |range: std::ops::Range<usize>| range.map(line).collect::<String>();
+    for (name, range) in [("all", 0..30), ("first", 0..15), ("second", 15..30)] {
+        c.write(&format!("{name}.jsonl"), &lines(range));
+    }
+    c.ok("index all.jsonl all.index");
+    c.ok("index first.jsonl first.index --codec-from all.index");
+    c.ok("index second.jsonl second.index --codec-from all.index");
+    assert!(c.fails("index second.jsonl x.index --codec-from all.index --nbits 4", 2).contains("--nbits"));
+    let server = Process::start(&c, "all.index first.index second.index");
+    let shard = |name: &str| json!({"index": name, "replicas": [server.base]});
+    c.write("t.json", &json!({"name": "t", "shards": [shard("first.index"), shard("second.index")]}).to_string());
+    c.write("bad.json", r#"{"name": "t", "shards": []}"#);
+    assert!(c.fails("router --shards bad.json --listen 127.0.0.1:0", 1).contains("bad.json: shards: a collection"));
+    assert!(c.fails("router", 2).contains("--shards"));
+    let router = Process::of(c.command("router --shards t.json --listen 127.0.0.1:0", &[]));
+    for mode in ["maxsim", "hybrid", "lexical"] {
+        let search = json!({"query": "passage 2", "mode": mode, "exact": true, "k": 20});
+        let (all, one) =
+            (router.post("/v1/indexes/t/search", &search), server.post("/v1/indexes/all.index/search", &search));
+        assert_eq!(all.unwrap()["hits"].to_string(), one.unwrap()["hits"].to_string(), "{mode}");
+    }
+    router.signal("-TERM");
 }

@@ -312,9 +312,7 @@ pub enum Error {
         what: String,
     },
     /// Query given as text to an index made from embeddings.
-    #[error(
-        "the index was made from embeddings, so it names no encoder: give embeddings of the queries, or name the model"
-    )]
+    #[error("an index of embeddings names no encoder: give embeddings of the queries, or name the model")]
     NoEncoder,
     /// Index without text, where stored text has to be encoded again.
     #[error(
@@ -381,6 +379,9 @@ pub enum Error {
     /// Operation that its [`Progress`](crate::Progress) asked to stop.
     #[error("cancelled")]
     Cancelled,
+    /// Shards that cannot be searched as one.
+    #[error(transparent)]
+    Shards(#[from] crate::shards::ShardsError),
     /// Error of the encoder.
     #[error(transparent)]
     Encoder(#[from] selvedge_encoder::Error),

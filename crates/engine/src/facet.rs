@@ -5,7 +5,7 @@ use selvedge_index::{RoaringBitmap, Value};
 use std::cmp::Reverse;
 
 /// Values of one key among the best passages of a query.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Facet {
     /// Key of the metadata.
     pub key: String,
@@ -14,7 +14,7 @@ pub struct Facet {
 }
 
 /// A value and the number of passages that have it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FacetCount {
     /// The value.
     pub value: Value,
@@ -42,7 +42,12 @@ fn counts(snapshot: &Snapshot, key: &str, pids: &[u32]) -> Result<Vec<FacetCount
             columns.ok_or_else(|| selvedge_index::Error::NoColumns { path: snapshot.index().path().into() })?;
         counts.extend(columns.counts(key, &local)?.into_iter().map(|(value, passages)| FacetCount { value, passages }));
     }
-    // Values that several segments have.
+    sum(&mut counts);
+    Ok(counts)
+}
+
+/// Sums the counts of values that several segments or shards have, and orders them, most first.
+pub(crate) fn sum(counts: &mut Vec<FacetCount>) {
     counts.sort_by(|a, b| order(&a.value, &b.value));
     counts.dedup_by(|next, kept| {
         let is_same = next.value == kept.value;
@@ -50,7 +55,6 @@ fn counts(snapshot: &Snapshot, key: &str, pids: &[u32]) -> Result<Vec<FacetCount
         is_same
     });
     counts.sort_by(|a, b| Reverse(a.passages).cmp(&Reverse(b.passages)).then_with(|| order(&a.value, &b.value)));
-    Ok(counts)
 }
 
 /// Order of values of any types.

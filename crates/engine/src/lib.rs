@@ -28,6 +28,7 @@
 //! | follow an index that others change | [`Engine::refresh`] |
 //! | search by text | [`Engine::search`], [`Engine::search_batch`] |
 //! | search by embeddings | [`Engine::search_embeddings`], [`Engine::search_embeddings_batch`] |
+//! | search a collection in several indexes | [`Shards`] |
 //! | see which tokens matched which | [`SearchOptions::explain`], [`Engine::explain`] |
 //! | measure quality and speed | [`Engine::eval`] |
 //! | choose search parameters for a recall | [`Engine::tune`] |
@@ -75,6 +76,7 @@ pub mod query_file;
 mod rank;
 mod records;
 pub mod save;
+pub mod shards;
 mod snapshot;
 mod snippet;
 pub mod source;
@@ -109,7 +111,7 @@ pub use output::{Hit, HitQuery, SearchOutput};
 pub use progress::{Progress, Step};
 pub use qrels::Qrels;
 pub use queries::Queries;
-pub use rank::{Fusion, RankBy};
+pub use rank::{Found, Fusion, RankBy};
 #[cfg(feature = "cuda")]
 pub use selvedge_backend::cuda;
 pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
@@ -118,11 +120,12 @@ pub use selvedge_encoder::{
     CandleDevice, EmbeddedToken, Embeddings, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind, pool,
 };
 pub use selvedge_index::{Check, ColumnInfo, Document, Error as IndexError, Index, Value};
-pub use selvedge_lexical::Language;
+pub use selvedge_lexical::{Language, Statistics};
 pub use selvedge_search::{
     Error as SearchError, Filter, FilterStats, Mode, PassageSet, Pending, QueryEmbeddings, Queue, QueueOptions,
     QueueStats, Ranking, Search, SearchParams, StageTimes, Tuned, filter,
 };
+pub use shards::Shards;
 pub use snapshot::Snapshot;
 pub use snippet::Snippet;
 pub use tune::{TuneOptions, TuneReport};

@@ -83,7 +83,7 @@ impl Engine {
         Ok(SearchOutput { hits, num_scored: ranking.num_scored, stages_us: ranking.stages_us, output_us, facets })
     }
 
-    fn hit(
+    pub(crate) fn hit(
         &self,
         snapshot: &Snapshot,
         query: HitQuery<'_>,

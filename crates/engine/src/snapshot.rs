@@ -2,13 +2,14 @@
 
 use crate::device::on_device;
 use crate::words::{self, OpenWords};
-use crate::{Device, Error, HitQuery, RankBy, Result, SearchOptions, rank};
+use crate::{Device, Error, HitQuery, Result, SearchOptions, rank};
 use selvedge_backend::Backend;
 use selvedge_index::{Check, Index};
+use selvedge_lexical::Statistics;
 use selvedge_search::fusion::Scored;
 use selvedge_search::{PassageSet, Ranking, Search, Searcher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Size in bytes up to which all checksums of an index are verified when it is opened; that takes well under a second.
 const CHECKED_BYTES: u64 = 1 << 30;
@@ -22,6 +23,8 @@ pub struct Snapshot {
     words: Result<Option<OpenWords>, Arc<Error>>,
     /// The last list of ids that a search was restricted to, and their passages.
     listed: Mutex<Option<Listed>>,
+    /// Name of the contents, once it was asked.
+    pub(crate) version: OnceLock<String>,
 }
 
 /// A list of ids, and their passages.
@@ -39,7 +42,7 @@ impl Snapshot {
         let index = if is_small(&index) { Index::open(path, Check::Checksums)? } else { index };
         let search = Arc::new(Searcher::new(backend, &index)?);
         let words = words::open(&index, None).map_err(Arc::new);
-        Ok(Self { index, search, words, listed: Mutex::default() })
+        Ok(Self { index, search, words, listed: Mutex::default(), version: OnceLock::new() })
     }
 
     /// Opens the newest generation if it is not this one. Only segments that this one lacks are read and loaded.
@@ -49,7 +52,7 @@ impl Snapshot {
         let search = self.search.followed(&index)?.into();
         let before = self.words.as_ref().ok().and_then(Option::as_ref);
         let words = words::open(&index, before).map_err(Arc::new);
-        Ok(Some(Self { index, search, words, listed: Mutex::default() }))
+        Ok(Some(Self { index, search, words, listed: Mutex::default(), version: OnceLock::new() }))
     }
 
     /// Returns the open index, which holds the documents and the manifest.
@@ -95,15 +98,22 @@ impl Snapshot {
     pub fn rank(&self, query: HitQuery<'_>, options: &SearchOptions) -> Result<Ranking> {
         options.check()?;
         let set = self.passages(options)?;
-        if options.rank_by != RankBy::MaxSim && query.text.is_none() {
+        if options.rank_by.needs_words() && query.text.is_none() {
             return Err(Error::NoQueryTexts);
         }
         rank::ranking(self, query.embeddings, query.text.unwrap_or_default(), set.as_deref(), options)
     }
 
-    /// Returns the best `k` passages for the words of a query, best first, of a set or of all.
-    pub(crate) fn words(&self, text: &str, k: usize, set: Option<&PassageSet>) -> Result<Vec<Scored>> {
-        self.open_words()?.search(&self.index, text, k, set.or(self.search.alive()))
+    /// Returns the best `k` passages for the words of a query, best first, of a set or of all, by the statistics of
+    /// this index or by other ones.
+    pub(crate) fn words(
+        &self,
+        text: &str,
+        k: usize,
+        set: Option<&PassageSet>,
+        statistics: Option<&Statistics>,
+    ) -> Result<Vec<Scored>> {
+        self.open_words()?.search(&self.index, text, k, set.or(self.search.alive()), statistics)
     }
 
     /// Returns the words of the texts.

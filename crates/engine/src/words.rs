@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use selvedge_index::{Index, MakeWords, SegmentWords, WordsError, Writer};
-use selvedge_lexical::{Builder, Hit, Language, Segment, Words};
+use selvedge_lexical::{Builder, Hit, Language, Segment, Statistics, Words};
 use selvedge_search::PassageSet;
 use selvedge_search::fusion::Scored;
 use std::sync::Arc;
@@ -81,10 +81,23 @@ pub(crate) struct OpenWords {
 }
 
 impl OpenWords {
-    /// Returns the best `k` passages of a set, or of all, deleted ones included, for the words of a query, best first.
-    pub(crate) fn search(&self, index: &Index, text: &str, k: usize, set: Option<&PassageSet>) -> Result<Vec<Scored>> {
+    /// Returns the statistics of the words of a query.
+    pub(crate) fn statistics(&self, text: &str) -> Result<Statistics> {
+        Ok(self.words.statistics(text)?)
+    }
+
+    /// Returns the best `k` passages of a set, or of all, deleted ones included, for the words of a query, best first,
+    /// by the statistics of this index or by other ones.
+    pub(crate) fn search(
+        &self,
+        index: &Index,
+        text: &str,
+        k: usize,
+        set: Option<&PassageSet>,
+        statistics: Option<&Statistics>,
+    ) -> Result<Vec<Scored>> {
         let allowed: Vec<_> = set.map(|set| set.by_segment().collect()).unwrap_or_default();
-        let hits = self.words.search(text, k, |segment| allowed.get(segment).copied())?;
+        let hits = self.words.search_by(text, k, |segment| allowed.get(segment).copied(), statistics)?;
         let pid = |hit: &Hit| index.segments()[hit.segment].first_pid + hit.pid;
         Ok(hits.iter().map(|hit| (pid(hit), hit.score)).collect())
     }

@@ -8,6 +8,7 @@ use crate::framed_file::FramedFile;
 use crate::manifest::Manifest;
 use crate::saturation::saturated_centroids;
 use crate::storage::Storage;
+use crate::{Index, Writer};
 use selvedge_backend::CodecSizes;
 use selvedge_codec::Codec;
 use std::sync::OnceLock;
@@ -56,5 +57,23 @@ impl StoredCodec {
             ),
         }
         Ok(self.codec.get_or_init(|| codec))
+    }
+}
+
+impl Writer {
+    /// Stores the codec of another index, byte for byte, so that both have the same scores, and the share of the
+    /// residuals that it was trained on, which drift is measured by.
+    ///
+    /// # Errors
+    /// As [`Index::codec`] of that index, and [`Writer::set_codec`].
+    ///
+    /// # Panics
+    /// As [`Writer::set_codec`].
+    pub fn set_codec_of(&mut self, index: &Index) -> Result<()> {
+        self.set_codec(index.codec()?)?;
+        if let Some((_, entry)) = &mut self.codec {
+            entry.residual = index.manifest().codec.residual;
+        }
+        Ok(())
     }
 }

@@ -289,7 +289,7 @@ impl Writer {
             generation: FIRST_GENERATION,
             next_number: self.next_number,
             num_added: self.num_added,
-            codec: CodecEntry { residual: self.mean_residual(), ..codec },
+            codec: CodecEntry { residual: codec.residual.or(self.mean_residual()), ..codec },
             encoder: info.encoder,
             build: info.build,
             search: info.search,

@@ -74,6 +74,16 @@ pub enum Error {
         /// Language of this segment.
         found: Language,
     },
+    /// Statistics from outside with a term in more passages than there are.
+    #[error("of {passages} passages, {having} have the term {term:?}: these statistics are not of one collection")]
+    BadStatistics {
+        /// The term.
+        term: String,
+        /// Passages that are said to have the term.
+        having: u64,
+        /// Passages in all.
+        passages: u64,
+    },
     /// More passages or words than one segment holds.
     #[error("a lexical segment is full after {num_passages} passages that hold {held_bytes} bytes of memory")]
     SegmentFull {

@@ -25,6 +25,9 @@
 //! order for all passages. So scores and ranking are the same, to the last bit, however the passages are split into
 //! segments. Ties go to the earlier passage.
 //!
+//! The same holds for several views, such as the shards of a collection, whose [`Statistics`] are summed and given to
+//! [`Words::search_by`].
+//!
 //! # Terms
 //!
 //! Words are runs of letters and digits, lower-cased and stemmed by [`Language`]. Names such as
@@ -71,6 +74,7 @@ mod language;
 mod matches;
 mod pack;
 mod segment;
+mod statistics;
 mod terms;
 mod topk;
 mod union;
@@ -81,5 +85,6 @@ pub use error::{Error, Result};
 pub use language::Language;
 pub use matches::matches;
 pub use segment::Segment;
+pub use statistics::Statistics;
 pub use topk::Hit;
 pub use words::Words;

@@ -85,6 +85,7 @@ impl BuildSettings {
             codec,
             nbits: self.nbits,
             num_centroids: self.centroids,
+            codec_from: None,
             pool: self.pool,
             memory_budget: self.memory,
             language: language.map_err(|error| invalid(error.to_string()))?,

@@ -110,6 +110,19 @@ impl Generations {
         })
     }
 
+    /// The generation whose contents have this name ([`Snapshot::version`]).
+    ///
+    /// # Errors
+    /// 410 if it is not kept any more, or was never here.
+    pub(crate) fn version(&self, version: &str) -> Result<Arc<Snapshot>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().rev().find(|(_, snapshot)| snapshot.version() == version);
+        found.map(|(_, snapshot)| Arc::clone(snapshot)).ok_or_else(|| {
+            let message = format!("version {version} of the index is not kept here; begin again");
+            ApiError::new(StatusCode::GONE, "VERSION_GONE", message)
+        })
+    }
+
     /// Frees all generations.
     pub(crate) fn clear(&self) {
         let freed = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));

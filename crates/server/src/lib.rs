@@ -23,6 +23,7 @@ mod cursor;
 mod encoding;
 mod error;
 mod folders;
+mod gate;
 mod listen;
 mod mcp;
 mod metrics;
@@ -32,6 +33,7 @@ mod router;
 mod routes;
 mod served;
 mod settings;
+mod shards;
 mod state;
 mod tasks;
 mod trace;
@@ -41,6 +43,7 @@ pub use auth::{ApiKey, Role, hash, new_key};
 pub use config::Config;
 pub use error::{ApiError, Result};
 pub use router::router;
+pub use shards::{RouterConfig, Table, route};
 pub use state::App;
 
 use std::net::SocketAddr;
@@ -68,7 +71,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr), end: impl F
         end.await;
         of_end.end();
     };
-    listen::serve(listener, router(&app), tls, &app, ended).await;
+    listen::serve(listener, router(&app), tls, &app.serving(), ended).await;
     following.abort();
     last_writes(&app).await;
     Ok(())

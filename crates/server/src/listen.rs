@@ -2,7 +2,6 @@
 
 use crate::Config;
 use crate::error::{ApiError, Result};
-use crate::state::App;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -51,15 +50,31 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>> {
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
+/// Settings of connections, and the end of the server.
+pub(crate) struct Serving {
+    /// Settings.
+    pub(crate) config: Arc<Config>,
+    /// Whether the server ends.
+    pub(crate) ends: watch::Receiver<bool>,
+}
+
+impl Serving {
+    /// Resolves when the server ends.
+    async fn ended(&self) {
+        // Without its sender it has ended, too.
+        let _ = self.ends.clone().wait_for(|ends| *ends).await;
+    }
+}
+
 /// Serves connections until `end` resolves, then lets the open ones finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
-    app: &Arc<App>,
+    serving: &Arc<Serving>,
     end: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(app.config.max_connections));
+    let places = Arc::new(Semaphore::new(serving.config.max_connections));
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {
@@ -74,7 +89,7 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, place)) => {
                 let watcher = graceful.watcher();
-                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, Arc::clone(app), place));
+                tokio::spawn(connection(stream, router.clone(), tls.clone(), watcher, Arc::clone(serving), place));
             }
             Err(error) => {
                 // Too many open files, most often: they will be fewer.
@@ -84,7 +99,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    let drain_s = app.config.drain_s;
+    let drain_s = serving.config.drain_s;
     let drained = tokio::time::timeout(Duration::from_secs(drain_s), graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("some requests did not end in {} s, and are cut off", drain_s);
@@ -97,14 +112,14 @@ async fn connection(
     router: Router,
     tls: Option<TlsAcceptor>,
     watcher: hyper_util::server::graceful::Watcher,
-    app: Arc<App>,
+    serving: Arc<Serving>,
     _place: OwnedSemaphorePermit,
 ) {
-    let headers_time = Duration::from_millis(app.config.headers_timeout_ms);
+    let headers_time = Duration::from_millis(serving.config.headers_timeout_ms);
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     // A client that does not read its answer keeps the connection no longer.
-    stream.set_write_timeout(Some(app.config.timeout(None)));
+    stream.set_write_timeout(Some(serving.config.timeout(None)));
     let stream = Box::pin(stream);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(headers_time);
@@ -132,15 +147,15 @@ async fn connection(
     };
     tokio::select! {
         () = serve => {}
-        () = silence(&app, headers_time, &has_request) => {}
+        () = silence(&serving, headers_time, &has_request) => {}
     }
 }
 
 /// Resolves if no request has come in its time, which is short once the server ends. Until the first request is there,
 /// neither TLS nor the HTTP server watches the time.
-async fn silence(app: &App, headers_time: Duration, has_request: &AtomicBool) {
+async fn silence(serving: &Serving, headers_time: Duration, has_request: &AtomicBool) {
     let ended = async {
-        app.ended().await;
+        serving.ended().await;
         tokio::time::sleep(headers_time.min(LAST_WORDS)).await;
     };
     tokio::select! {

@@ -4,6 +4,7 @@ use crate::Config;
 use crate::encoding::{EncodeQueue, Limits};
 use crate::error::{ApiError, Result};
 use crate::folders;
+use crate::listen::Serving;
 use crate::models::Models;
 use crate::served::Served;
 use crate::settings::{IndexSettings, SETTINGS};
@@ -294,6 +295,11 @@ impl App {
     pub(crate) async fn ended(&self) {
         // The sender lives as long as `self`.
         let _ = self.ends.subscribe().wait_for(|ends| *ends).await;
+    }
+
+    /// The settings and the end, as connections need them.
+    pub(crate) fn serving(&self) -> Arc<Serving> {
+        Arc::new(Serving { config: Arc::new(self.config.clone()), ends: self.ends.subscribe() })
     }
 
     /// Tells those that watch that an index has changed.

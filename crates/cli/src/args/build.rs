@@ -8,8 +8,18 @@ use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
 /// Flags of a build that an existing index cannot follow: they conflict with `index --update`.
-const BUILD_FLAGS: [&str; 9] =
-    ["nbits", "codec", "centroids", "pool", "seed", "save_embeddings", "embeddings", "language", "no_words"];
+const BUILD_FLAGS: [&str; 10] = [
+    "nbits",
+    "codec",
+    "centroids",
+    "codec_from",
+    "pool",
+    "seed",
+    "save_embeddings",
+    "embeddings",
+    "language",
+    "no_words",
+];
 
 /// Flags that apply to passages only: they conflict with `encode --queries`.
 const PASSAGE_FLAGS: [&str; 7] = ["split", "include", "exclude", "hidden", "no_ignore", "strict", "passage_maxlen"];
@@ -39,6 +49,15 @@ pub(crate) struct IndexArgs {
     /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt.
     #[arg(long, value_name = "DIR", value_parser = output_path(), conflicts_with = "embeddings")]
     pub(crate) save_embeddings: Option<PathBuf>,
+    /// Compress with the codec of another index, instead of training one. Indexes that share a codec and a model have
+    /// comparable scores: they can be the shards of one collection (see below).
+    #[arg(
+        long,
+        value_name = "INDEX",
+        conflicts_with_all = ["nbits", "codec", "centroids", "seed"],
+        help_heading = "Compression"
+    )]
+    pub(crate) codec_from: Option<PathBuf>,
     /// Settings of the codec and of the build.
     #[command(flatten, next_help_heading = "Compression")]
     pub(crate) build: BuildArgs,

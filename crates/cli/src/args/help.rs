@@ -42,6 +42,11 @@ longer be read is an error, rather than a reason to delete its passages. The cod
 without --update first. While another command changes INDEX, --update waits; add, update, delete
 and compact fail.
 
+A collection that is too large for one machine is split into ranges, and each becomes an index, a
+shard. The first index trains the codec, on a sample of the whole collection or on the first range;
+the others take it with --codec-from. `selvedge router` searches them as one: equal codecs give the
+same scores and the same ranking as one index would.
+
 Examples
   selvedge index notes/ notes.index
   selvedge index notes/ notes.index --model ./my-colbert
@@ -49,7 +54,8 @@ Examples
   selvedge -q index --update src/ src.index --include \"*.rs\" > /dev/null
                                             (a command for the save hook of an editor)
   selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
-  selvedge index --embeddings docs.npy --doclens lens.npy my.index";
+  selvedge index --embeddings docs.npy --doclens lens.npy my.index
+  selvedge index part-1.jsonl shard-1.index --codec-from shard-0.index";
 
 pub(super) const ADD_HELP: &str = "\
 Passages are compressed with the codec of the index and added as a new segment: all of them at once,
@@ -286,6 +292,26 @@ Examples
   selvedge serve --new-key write >> keys.toml   # the key itself is shown once, not written
   curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
+
+pub(super) const ROUTER_HELP: &str = "\
+FILE.json has the name of a collection and its shards, in the order of the collection; each is an
+index on one server, or copies of it on several:
+
+  {\"name\": \"papers\", \"key_env\": \"SHARD_KEY\", \"shards\": [
+    {\"index\": \"papers-0\", \"replicas\": [\"http://10.0.0.1:8080\", \"http://10.0.0.2:8080\"]},
+    {\"index\": \"papers-1\", \"replicas\": [\"http://10.0.0.3:8080\"]}]}
+
+key_env names an environment variable that has the API key of these servers; without it, none is
+sent. Shards are indexes of one codec: see `selvedge index --codec-from`. The router answers
+searches as `selvedge serve` does, with the ranking and the scores of one index; its answers say
+which shards they are of. A search fails if a shard does, unless it has \"partial\": true. Writes go
+to the servers of the shards.
+
+Examples
+  selvedge router --shards papers.json
+  selvedge router --shards papers.json --shards news.json --listen 0.0.0.0:80 --config keys.toml
+  curl -s localhost:8080/v1/indexes/papers/search -H content-type:application/json \\
+       -d '{\"query\": \"how do I rotate a log file\", \"k\": 3, \"partial\": true}'";
 
 pub(super) const MCP_HELP: &str = "\
 An assistant that speaks the Model Context Protocol (MCP) starts this command and gets tools:

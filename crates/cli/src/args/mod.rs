@@ -12,6 +12,7 @@ mod options;
 mod parse;
 mod query;
 mod read;
+mod router;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
 pub(crate) use query::{CompareArg, DepthArgs, EvalArgs, QueryArgs, RankArgs, ScoreArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
+pub(crate) use router::RouterArgs;
 pub(crate) use serve::{ServeArgs, ServeSettings};
 pub(crate) use train::{InitArgs, MineArgs, TrainArgs};
 
@@ -104,6 +106,9 @@ pub(crate) enum Command {
     /// Serve indexes over HTTP, with a web page.
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Search collections whose shards are on several servers, over HTTP, as one index.
+    #[command(after_help = ROUTER_HELP)]
+    Router(RouterArgs),
     /// Give an assistant tools that search folders of documents (Model Context Protocol).
     #[command(
         after_help = MCP_HELP,
@@ -188,7 +193,7 @@ impl Command {
             Self::Delete(_) | Self::Info(_) | Self::Upgrade(_) => Some(1),
             Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1),
             // They have pools of their own.
-            Self::Serve(_) | Self::Mcp(_) => Some(1),
+            Self::Serve(_) | Self::Router(_) | Self::Mcp(_) => Some(1),
         }
     }
 }

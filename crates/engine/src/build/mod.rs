@@ -8,12 +8,14 @@
 
 mod budget;
 pub(crate) mod compress;
+mod given;
 mod options;
 pub mod pipeline;
 mod reservoir;
 
 pub(crate) use self::budget::Budget;
 pub use self::options::BuildOptions;
+use self::pipeline::Counts;
 use crate::collection::ReadReport;
 use crate::device::on_device;
 use crate::embedded::{EmbeddedDocument, EmbeddedSource, check_dim};
@@ -263,7 +265,11 @@ fn compressed(
     let mut saver = options.save_embeddings.as_ref().map(save).transpose()?;
     let mut source = Pooled::new(source, options.pool);
     let (counts, backend) = on_device!(options.device, backend => {
-        let counts = pipeline::run(&backend, &mut writer, &mut source, options, saver.as_mut(), progress);
+        let saver = saver.as_mut();
+        let counts = match &options.codec_from {
+            Some(given) => given::run(given, &mut writer, &mut source, encoder.as_ref(), options, saver, progress),
+            None => pipeline::run(&backend, &mut writer, &mut source, options, saver, progress),
+        };
         counts.map(|counts| (counts, backend.name()))
     })?;
     let build = BuildInfo {

@@ -21,6 +21,9 @@ pub struct BuildOptions {
     pub nbits: u8,
     /// Number of centroids, 1 to 2^24. `None` is ColBERTv2's rule, `2^floor(log2(16 sqrt(tokens)))`.
     pub num_centroids: Option<usize>,
+    /// Index whose codec compresses the embeddings, instead of one that is trained on them; `codec`, `nbits`,
+    /// `num_centroids` and `seed` then have no effect. The [shards](crate::shards) of a collection share a codec.
+    pub codec_from: Option<PathBuf>,
     /// Factor by which the tokens of a passage are pooled, hierarchically; 1 keeps all tokens.
     pub pool: usize,
     /// Bytes of memory that the build may use, without the model's weights and activations.
@@ -46,6 +49,7 @@ impl Default for BuildOptions {
             codec: CodecKind::Selvedge,
             nbits: 2,
             num_centroids: None,
+            codec_from: None,
             pool: 1,
             memory_budget: 4 << 30,
             language: Some(Language::English),

@@ -112,6 +112,7 @@ pub(crate) fn append(
     writer: &mut Writer,
     source: &mut dyn Source,
     memory_budget: u64,
+    saver: Option<&mut Saver>,
     progress: &dyn Progress,
 ) -> Result<u64> {
     let budget = Budget::new(memory_budget, source.dim());
@@ -119,7 +120,7 @@ pub(crate) fn append(
     budget.check(Some(num_centroids), max_doclen)?;
     writer.set_limits(budget.limits());
     let none = Spooled { pids: &[], lens: Vec::new(), next: 0, reader: None };
-    compress(codec, writer, source, none, budget.block_passages(max_doclen), None, progress)
+    compress(codec, writer, source, none, budget.block_passages(max_doclen), saver, progress)
 }
 
 /// Fetches and compresses all passages of `source`, `block` at a time, and appends them to `writer`. Embeddings that

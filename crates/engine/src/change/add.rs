@@ -225,7 +225,7 @@ fn append(
         None => compress::on(options.device, index_of(&writer).codec()?)?,
     };
     let (num_centroids, budget) = (before.codec.num_centroids, options.memory_budget);
-    pipeline::append(&*codec, num_centroids, &mut writer, &mut source, budget, progress)?;
+    pipeline::append(&*codec, num_centroids, &mut writer, &mut source, budget, None, progress)?;
     let manifest = writer.commit()?;
     Ok(Committed { report: ChangeReport::new(&before, &manifest, added), manifest })
 }

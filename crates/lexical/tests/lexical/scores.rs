@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use roaring::RoaringBitmap;
-use selvedge_lexical::Language;
+use selvedge_lexical::{Error, Language, Statistics, Words};
 use std::collections::{BTreeMap, HashMap};
 use tantivy::collector::TopDocs;
 use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
@@ -96,6 +96,19 @@ proptest! {
         // A repeated word has no counterpart there; but the segments must not matter.
         let whole = Split::new(Language::None, &texts, &[]);
         prop_assert_eq!(split.search(&query, k, None), whole.search(&query, k, None));
+        // Each part as a view of its own, scored by the statistics of all.
+        let parts = Split::views(Language::None, &texts, &cuts);
+        let sum = |sum: Statistics, (_, words): &(u32, Words)| sum.plus(&words.statistics(&query).unwrap());
+        let statistics = parts.iter().fold(Statistics::default(), sum);
+        prop_assert_eq!(&statistics, &whole.words.statistics(&query).unwrap());
+        let mut merged: Vec<(u32, u32)> = Vec::new();
+        for (start, words) in &parts {
+            let hits = words.search_by(&query, k, |_| None, Some(&statistics)).unwrap();
+            merged.extend(hits.iter().map(|hit| (start + hit.pid, hit.score.to_bits())));
+        }
+        merged.sort_by(|a, b| f32::from_bits(b.1).total_cmp(&f32::from_bits(a.1)).then(a.0.cmp(&b.0)));
+        merged.truncate(k);
+        prop_assert_eq!(merged, whole.search(&query, k, None));
     }
 }
 
@@ -177,4 +190,14 @@ proptest! {
             prop_assert!((found - expected).abs() <= 2e-6 * (expected + 1.0), "{} is not {}", found, expected);
         }
     }
+}
+
+#[test]
+fn statistics_that_cannot_be_are_refused() {
+    let whole = Split::new(Language::None, &[text(&[1, 2])], &[]);
+    let statistics = Statistics { passages: 1, tokens: 2, having: [(text(&[1]), 2)].into() };
+    let refused = whole.words.search_by(&text(&[1]), 1, |_| None, Some(&statistics));
+    assert!(matches!(refused, Err(Error::BadStatistics { having: 2, passages: 1, .. })), "{refused:?}");
+    let none = Statistics { passages: 1, tokens: 2, having: BTreeMap::new() };
+    assert_eq!(whole.words.search_by(&text(&[1]), 1, |_| None, Some(&none)).unwrap(), []);
 }

@@ -34,11 +34,16 @@ pub(crate) fn find(words: &Words, query: &str) -> Vec<u32> {
 impl Split {
     /// Splits `texts` at `cuts`, in any order and with any repetitions.
     pub(crate) fn new(language: Language, texts: &[String], cuts: &[usize]) -> Self {
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (texts.len() + 1)).chain([0, texts.len()]).collect();
-        cuts.sort_unstable();
+        let cuts = ends(texts, cuts);
         let segments = cuts.windows(2).map(|cut| segment_bytes(language, &texts[cut[0]..cut[1]]));
         let segments = segments.map(|bytes| Arc::new(Segment::open(bytes).unwrap()));
         Self { words: Words::new(segments.collect()).unwrap(), starts: cuts.iter().map(|&cut| cut as u32).collect() }
+    }
+
+    /// Splits `texts` at `cuts` into views of their own, with the first pid of each.
+    pub(crate) fn views(language: Language, texts: &[String], cuts: &[usize]) -> Vec<(u32, Words)> {
+        let view = |cut: &[usize]| (cut[0] as u32, one_segment(language, &texts[cut[0]..cut[1]]));
+        ends(texts, cuts).windows(2).map(view).collect()
     }
 
     /// Returns the hits as (pid, bits of the score).
@@ -50,6 +55,13 @@ impl Split {
         let hits = self.words.search(query, k, |segment| parts.as_ref().map(|parts| &parts[segment])).unwrap();
         hits.iter().map(|hit| (self.starts[hit.segment] + hit.pid, hit.score.to_bits())).collect()
     }
+}
+
+/// The ends of the parts of `texts`, ascending.
+fn ends(texts: &[String], cuts: &[usize]) -> Vec<usize> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (texts.len() + 1)).chain([0, texts.len()]).collect();
+    cuts.sort_unstable();
+    cuts
 }
 
 /// Word of letters for a number.

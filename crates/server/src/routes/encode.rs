@@ -54,6 +54,9 @@ pub(crate) struct EncodeRequest {
     /// Model, the server's by default.
     #[serde(default)]
     model: Option<String>,
+    /// Index whose model encodes, instead of naming the model.
+    #[serde(default)]
+    index: Option<String>,
     /// Form of the embeddings.
     #[serde(default)]
     encoding: Encoding,
@@ -89,7 +92,11 @@ impl From<Kind> for TextKind {
 pub(crate) async fn encode(State(app): State<Arc<App>>, Json(request): Json<EncodeRequest>) -> Result<Response> {
     let deadline = Instant::now() + app.config.timeout(request.timeout_ms);
     within(deadline, async {
-        let model = model(&app, request.model).await?;
+        let model = match (request.index, request.model) {
+            (Some(index), None) => app.index(&index)?.open()?.model.clone().ok_or(selvedge::Error::NoEncoder)?,
+            (None, name) => model(&app, name).await?,
+            _ => return Err(ApiError::bad_request("give an index, or a model")),
+        };
         let texts = all(&app, &model, request.texts, request.kind.into(), deadline).await?;
         let (dim, encoding) = (model.encoder().dim(), request.encoding);
         let embeddings = texts.into_iter().map(|rows| TextEmbeddings { rows, dim, encoding }).collect();

@@ -36,17 +36,17 @@ const QUICK_BYTES: usize = 64 << 10;
 const MOST_PAGED: usize = 10_000;
 
 /// A search that is ready to run on its generation.
-struct Prepared {
-    served: Arc<Served>,
-    open: Arc<Open>,
-    snapshot: Arc<Snapshot>,
-    query: Vec<f32>,
-    text: Option<String>,
-    options: SearchOptions,
+pub(crate) struct Prepared {
+    pub(crate) served: Arc<Served>,
+    pub(crate) open: Arc<Open>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) query: Vec<f32>,
+    pub(crate) text: Option<String>,
+    pub(crate) options: SearchOptions,
     /// Whether explanations are without similarities.
-    words_only: bool,
+    pub(crate) words_only: bool,
     /// Passages of the pages before.
-    returned: Vec<u32>,
+    pub(crate) returned: Vec<u32>,
 }
 
 /// Times of a request, without the stages of the search.
@@ -148,7 +148,8 @@ pub(crate) async fn query(
     }
 }
 
-fn options(request: &SearchRequest) -> Result<SearchOptions> {
+/// Options of a search.
+pub(crate) fn options(request: &SearchRequest) -> Result<SearchOptions> {
     // An explanation takes hundreds of times the memory of a hit.
     let is_explained = request.explain != ExplainInput::Full(false);
     let limit = |name: &str| if name == "k" && is_explained { MOST_EXPLAINED } else { MOST_HITS };
@@ -191,7 +192,7 @@ fn options(request: &SearchRequest) -> Result<SearchOptions> {
 }
 
 /// Ranks passages: by embeddings alone through the queue of the index, else on a thread of reads.
-async fn rank(app: &App, prepared: &Arc<Prepared>, options: SearchOptions) -> Result<Ranking> {
+pub(crate) async fn rank(app: &App, prepared: &Arc<Prepared>, options: SearchOptions) -> Result<Ranking> {
     if options.rank_by != RankBy::MaxSim {
         let prepared = Arc::clone(prepared);
         return Ok(app.reads.run(move || prepared.snapshot.rank(prepared.hit_query(), &options)).await??);
@@ -244,7 +245,7 @@ async fn page(
         generation,
         hits: output.hits,
         facets: output.facets,
-        warnings: prepared.warnings(),
+        warnings: warnings(&prepared.unknown_keys()),
         num_scored: output.num_scored,
         cursor,
         times_us,
@@ -252,18 +253,22 @@ async fn page(
     })
 }
 
+/// Warnings of keys of a filter that no passage has.
+pub(crate) fn warnings(unknown: &BTreeSet<String>) -> Vec<String> {
+    unknown.iter().map(|key| format!("no passage has the key {key:?}, which the filter names")).collect()
+}
+
 impl Prepared {
     /// Keys of the filter that no passage has: it may be misspelled.
-    fn warnings(&self) -> Vec<String> {
+    pub(crate) fn unknown_keys(&self) -> BTreeSet<String> {
         let keys = self.options.filter.iter().flat_map(|filter| filter.keys()).map(|(key, _)| key);
         let segments = self.snapshot.index().segments();
         let columns = || segments.iter().filter_map(|segment| segment.columns.as_ref());
         let is_known = |key: &str| columns().any(|columns| columns.infos().any(|info| info.key == key));
-        let unknown: BTreeSet<&str> = keys.filter(|key| !is_known(key)).collect();
-        unknown.into_iter().map(|key| format!("no passage has the key {key:?}, which the filter names")).collect()
+        keys.filter(|key| !is_known(key)).map(str::to_owned).collect()
     }
 
-    fn hit_query(&self) -> HitQuery<'_> {
+    pub(crate) fn hit_query(&self) -> HitQuery<'_> {
         HitQuery { embeddings: &self.query, text: self.text.as_deref() }
     }
 

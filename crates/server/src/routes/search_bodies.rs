@@ -128,7 +128,7 @@ pub(crate) struct SearchResponse {
 }
 
 /// About as many bytes as a hit takes.
-pub(super) fn bytes_of(hit: &Hit) -> usize {
+pub(crate) fn bytes_of(hit: &Hit) -> usize {
     let texts = hit.id.len() + hit.text.as_ref().map_or(0, String::len);
     let snippet = hit.snippet.as_ref().map_or(0, |snippet| snippet.text.len());
     let explanation = hit.explanation.as_ref().map_or(0, |why| {

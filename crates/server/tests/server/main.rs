@@ -8,5 +8,6 @@ mod manners;
 mod mcp;
 mod page;
 mod search;
+mod shards;
 mod support;
 mod tls;

@@ -17,6 +17,9 @@ pub struct Server {
     key: Option<String>,
 }
 
+/// Resolves when a server is to end.
+type End = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 /// Status and body of an answer.
 pub type Answer = (u16, Value);
 
@@ -41,14 +44,23 @@ impl Server {
             ..Config::default()
         };
         change(&mut config);
+        Self::run(dir, |started, end| serve(config, started, end))
+    }
+
+    /// Runs a server in a thread of its own.
+    pub fn run<F: Future<Output = selvedge_server::Result<()>>>(
+        dir: TempDir,
+        serve: impl FnOnce(Box<dyn FnOnce(SocketAddr)>, End) -> F + Send + 'static,
+    ) -> Self {
         let (started, address) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            let end = async {
+            let end = Box::pin(async {
                 let _ = ended.await;
-            };
-            runtime.block_on(serve(config, |address| started.send(address).unwrap(), end)).unwrap();
+            });
+            let started = Box::new(move |address| started.send(address).unwrap());
+            runtime.block_on(serve(started, end)).unwrap();
         };
         let thread = std::thread::spawn(run);
         let address = address.recv().expect("the server starts");
