@@ -49,6 +49,12 @@ pub enum Error {
         /// Lock file that this writer held.
         lock: PathBuf,
     },
+    /// Another writer was faster, in an object store, where writers of several machines do not wait for each other.
+    #[error("{}: another writer has changed the index meanwhile; nothing was changed; try again", path.display())]
+    Conflict {
+        /// File that both have written.
+        path: PathBuf,
+    },
     /// An index of an earlier format.
     #[error("{}: an index of format {found}; convert it: selvedge upgrade {}", path.display(), path.display())]
     OldFormat {
@@ -364,6 +370,7 @@ impl Error {
             | Self::Exists { path }
             | Self::Locked { path, .. }
             | Self::LockLost { path, .. }
+            | Self::Conflict { path }
             | Self::NoIndex { path }
             | Self::NoManifest { path }
             | Self::OldFormat { path, .. }
