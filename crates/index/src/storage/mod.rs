@@ -1,8 +1,9 @@
 //! The one door to storage: every file of an index is created, mapped, moved and deleted through [`Storage`].
 //!
-//! A storage is a flat directory of named files. Three implementations: [`Directory`] (a directory of the file system),
-//! [`Memory`] (for indexes that need not survive the process, and for tests), and `Faulty` (for tests only, in other
-//! crates by the feature `faults`: a disk that loses power, or fails, at any operation that the test names).
+//! A storage is a flat directory of named files. Four implementations: [`Directory`] (a directory of the file system),
+//! [`Memory`] (for indexes that need not survive the process, and for tests), `Cloud` (an object store, by the feature
+//! `cloud`, at the URLs that [`storage_at`] takes), and `Faulty` (for tests only, in other crates by the feature
+//! `faults`: a disk that loses power, or fails, at any operation that the test names).
 //!
 //! What a writer may rely on, and no more:
 //!
@@ -42,7 +43,8 @@ use std::sync::Arc;
 /// or `cloud` of this crate.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where a URL has no store, its settings are wrong, or the copies of its files have no folder.
+/// [`Error::Io`](crate::Error::Io) where a URL has no store, the settings of the store are wrong, or copies of files
+/// have no folder.
 pub fn storage_at(path: &Path) -> Result<Arc<dyn Storage>> {
     match path.to_str().filter(|text| is_url(text)) {
         None => Ok(Arc::new(Directory::new(path))),

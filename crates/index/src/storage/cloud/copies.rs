@@ -6,7 +6,7 @@
 //!                      /copies/NAME~TAG   a copy; its time is the last time that it was opened
 //! ```
 //!
-//! `SELVEDGE_CACHE` names the folder, which is in the user's cache folder otherwise, and `SELVEDGE_CACHE_BYTES` the most
+//! `SELVEDGE_CACHE` names the folder, which is in the user's cache folder otherwise. `SELVEDGE_CACHE_BYTES` is the most
 //! bytes of all copies. A copy that is deleted while it is mapped keeps its bytes until it is not mapped any more.
 
 use super::super::Directory;
@@ -35,7 +35,7 @@ pub(super) struct Copies {
     cache: PathBuf,
     /// Folder of this one.
     own: PathBuf,
-    /// Its copies.
+    /// Copies of this one.
     folder: Directory,
     limit: u64,
 }
@@ -85,7 +85,7 @@ impl Copies {
         Ok(folder)
     }
 
-    /// Checks that files of so many bytes have place.
+    /// Checks that files of `bytes` in all have place.
     pub(super) fn check_limit(&self, bytes: u64) -> io::Result<()> {
         if bytes <= self.limit {
             return Ok(());

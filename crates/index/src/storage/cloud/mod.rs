@@ -15,8 +15,8 @@
 //! # Deletions
 //!
 //! A writer does not see which objects are read elsewhere, or were uploaded by a writer that has not committed yet. So
-//! objects are deleted only [`GRACE`] after they were written, and those of an earlier generation only as long after
-//! the manifest that followed it. A reader copies all files when it opens a generation.
+//! objects stay for [`GRACE`] after they were written, and objects of an earlier generation as long after the manifest
+//! that followed it. A reader copies all files when it opens a generation.
 
 mod copies;
 mod objects;

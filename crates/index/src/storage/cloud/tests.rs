@@ -1,4 +1,4 @@
-//! Indexes in a store that lies in memory: what is read and written, races of writers, copies, and deletions.
+//! Indexes in a store in memory: what is read and written, races of writers, copies, and deletions.
 
 use super::*;
 use crate::tests::codec;
