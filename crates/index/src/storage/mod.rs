@@ -21,6 +21,7 @@ mod directory;
 mod faulty;
 mod hidden;
 mod memory;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub(crate) use faulty::mix;
 pub use faulty::{Faulty, Plan, Survival};
 pub(crate) use hidden::{Hidden, hidden_name};
 pub use memory::Memory;
+pub use records::put_new;
 
 use crate::error::{Result, io_at};
 use bytes::Bytes;

@@ -74,7 +74,7 @@ impl Copies {
         let own = cache.join(hash(url.trim_end_matches('/')));
         let folder = own.join("copies");
         fs::create_dir_all(&folder)?;
-        fs::write(own.join("url"), url)?;
+        fs::write(own.join("url"), format!("{url}\n"))?;
         Ok(Self { cache: cache.to_owned(), own, folder: Directory::new(&folder), limit })
     }
 

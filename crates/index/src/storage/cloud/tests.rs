@@ -21,6 +21,8 @@ use tempfile::TempDir;
 const URL: &str = "s3://bucket/some/index";
 const DAY: Duration = GRACE;
 const NOW: Duration = Duration::ZERO;
+/// Rounds of a race between two passages of a writer.
+const ADD: usize = 25;
 
 /// A store in memory that counts what is read from it, and may change a byte of it.
 #[derive(Debug, Default)]
@@ -183,34 +185,59 @@ fn of_two_writers_one_commits() {
     assert_eq!(ids(&Machine::new(&store).open().unwrap()), ["first", "a", "b"]);
 }
 
-#[test]
-fn writers_that_race_lose_nothing() {
-    let store = Arc::new(Watched::default());
-    build(Machine::new(&store).cloud(u64::MAX, DAY)).unwrap();
+/// Counts one more change of a writer in the search parameters, and adds a passage in every `ADD`th round.
+fn change(cloud: Arc<Cloud>, writer: usize, round: usize) -> Result<(), Error> {
+    let mut change = Writer::open_in(cloud)?;
+    let stored = change.index().and_then(|index| index.manifest().search.clone());
+    let mut counts = stored.unwrap_or_else(|| serde_json::json!([0, 0]));
+    counts[writer] = (counts[writer].as_u64().unwrap() + 1).into();
+    change.set_search(Some(counts));
+    if round.is_multiple_of(ADD) {
+        push(&mut change, &format!("{writer}-{round}"))?;
+    }
+    change.commit().map(drop)
+}
+
+/// Lets two writers change an index, as machines with caches of their own.
+fn race(objects: &Objects, rounds: usize) {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let cloud = |folder: &TempDir| Arc::new(Cloud::new(URL, objects.clone(), folder.path(), u64::MAX, DAY).unwrap());
+    build(cloud(&folders[2])).unwrap();
     let conflicts = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for writer in 0..2 {
-            let (machine, conflicts) = (Machine::new(&store), &conflicts);
+        for (writer, folder) in folders[..2].iter().enumerate() {
+            let (cloud, conflicts) = (&cloud, &conflicts);
             scope.spawn(move || {
-                for round in 0..10 {
-                    loop {
-                        match add(machine.cloud(u64::MAX, DAY), &format!("{writer}-{round}")) {
-                            Ok(()) => break,
-                            Err(Error::Conflict { .. }) => _ = conflicts.fetch_add(1, Relaxed),
-                            Err(error) => panic!("{error}"),
-                        }
+                for round in 0..rounds {
+                    while let Err(error) = change(cloud(folder), writer, round) {
+                        assert!(matches!(error, Error::Conflict { .. }), "{error}");
+                        conflicts.fetch_add(1, Relaxed);
                     }
                 }
             });
         }
     });
-    let index = Machine::new(&store).open().unwrap();
-    let mut found = ids(&index);
-    found.sort_unstable();
-    let mut expected: Vec<String> = (0..2).flat_map(|w| (0..10).map(move |r| format!("{w}-{r}"))).collect();
-    expected.push("first".to_owned());
-    assert_eq!(found, expected);
-    assert_eq!(index.generation(), 21, "a generation for each addition, after {conflicts:?} conflicts");
+    let index = Index::open_in(cloud(&folders[2]), Check::Checksums).unwrap();
+    assert_eq!(index.manifest().search, Some(serde_json::json!([rounds, rounds])), "a change was lost");
+    let added = |writer| (0..rounds).step_by(ADD).map(move |round| format!("{writer}-{round}"));
+    let expected: BTreeSet<String> = (0..2).flat_map(added).chain(["first".to_owned()]).collect();
+    assert_eq!(ids(&index).into_iter().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(index.num_passages() as usize, expected.len(), "a passage is there twice");
+    assert_eq!(index.generation() as usize, 1 + 2 * rounds, "a generation for each change");
+    println!("{rounds} changes of each of two writers, {conflicts:?} conflicts");
+}
+
+#[test]
+fn writers_that_race_lose_nothing() {
+    race(&Objects::new(Arc::new(Watched::default()), Key::from("some/index")), 10);
+}
+
+/// The same in the store of `SELVEDGE_TEST_STORE`, a URL without objects; `SELVEDGE_TEST_ROUNDS` changes of each.
+#[test]
+fn writers_that_race_in_a_real_store_lose_nothing() {
+    let Ok(url) = std::env::var("SELVEDGE_TEST_STORE") else { return };
+    let rounds = std::env::var("SELVEDGE_TEST_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
+    race(&Objects::at(&url).unwrap(), rounds);
 }
 
 #[test]
