@@ -232,7 +232,7 @@ fn writers_that_race_lose_nothing() {
     race(&Objects::new(Arc::new(Watched::default()), Key::from("some/index")), 10);
 }
 
-/// The same in the store of `SELVEDGE_TEST_STORE`, a URL without objects; `SELVEDGE_TEST_ROUNDS` changes of each.
+/// A race in the store at `SELVEDGE_TEST_STORE`, a URL without objects: `SELVEDGE_TEST_ROUNDS` changes of each.
 #[test]
 fn writers_that_race_in_a_real_store_lose_nothing() {
     let Ok(url) = std::env::var("SELVEDGE_TEST_STORE") else { return };
