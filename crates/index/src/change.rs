@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{BuildInfo, CodecEntry, DeletedEntry, Manifest, SegmentEntry};
 use crate::reader::{Check, Index};
 use crate::staging::Staging;
-use crate::storage::{Directory, Storage};
+use crate::storage::{Storage, storage_at};
 use crate::writer::{Incoming, Writer};
 use roaring::RoaringBitmap;
 use std::path::Path;
@@ -139,7 +139,7 @@ impl Writer {
     /// The errors of [`Index::open`]; [`Error::Locked`] where another writer holds its lock, [`Error::Io`] where
     /// nothing can be written.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_in(Arc::new(Directory::new(path)))
+        Self::open_in(storage_at(path)?)
     }
 
     /// Prepares a change of the index in `storage`.
@@ -158,7 +158,7 @@ impl Writer {
     pub fn open_from(index: &Index) -> Result<Self> {
         let staging = Staging::open(Arc::clone(index.storage()), false)?;
         let newest = index.refreshed(Check::Structure)?.unwrap_or_else(|| index.clone());
-        Ok(Self::new(staging, Some(Base::new(newest))))
+        Self::change(staging, newest)
     }
 
     /// Prepares a change of the index in `storage`, after waiting for the end of another one.
@@ -168,7 +168,14 @@ impl Writer {
 
     fn open_staged(staging: Staging) -> Result<Self> {
         let index = Index::open_in(Arc::clone(staging.target()), Check::Structure)?;
-        Ok(Self::new(staging, Some(Base::new(index))))
+        Self::change(staging, index)
+    }
+
+    fn change(staging: Staging, index: Index) -> Result<Self> {
+        let next_number = staging.next_number(index.manifest().next_number)?;
+        let mut writer = Self::new(staging, Some(Base::new(index)));
+        writer.next_number = next_number;
+        Ok(writer)
     }
 
     /// The index that is changed, without the change; `None` for a new one.

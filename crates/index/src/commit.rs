@@ -2,10 +2,9 @@
 
 use crate::error::Result;
 use crate::staging::Staging;
-use crate::storage::Directory;
+use crate::storage::storage_at;
 use crate::writer::Writer;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Replaces the search parameters in the manifest of the index at `path` by the value that `change` returns, in the
 /// format of [`Manifest::search`](crate::Manifest::search).
@@ -17,7 +16,7 @@ use std::sync::Arc;
 /// [`Error::NoIndex`](crate::Error::NoIndex) or another error of reading the index if there is no sound one,
 /// [`Error::Io`](crate::Error::Io) if the directory cannot be written; the index is then as it was.
 pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>) -> serde_json::Value) -> Result<()> {
-    let mut writer = Writer::open_waiting(Arc::new(Directory::new(path)))?;
+    let mut writer = Writer::open_waiting(storage_at(path)?)?;
     let search = change(writer.base_mut().index.manifest().search.as_ref());
     writer.set_search(Some(search));
     writer.commit().map(drop)
@@ -28,7 +27,7 @@ pub fn write_search(path: &Path, change: impl FnOnce(Option<&serde_json::Value>)
 /// # Errors
 /// As [`write_search`].
 pub fn check_writable(path: &Path) -> Result<()> {
-    Staging::open(Arc::new(Directory::new(path)), true).map(drop)
+    Staging::open(storage_at(path)?, true).map(drop)
 }
 
 /// Checks the same without waiting for another writer.
@@ -36,5 +35,5 @@ pub fn check_writable(path: &Path) -> Result<()> {
 /// # Errors
 /// As [`write_search`], and [`Error::Locked`](crate::Error::Locked) where another writer holds the lock.
 pub fn check_unlocked(path: &Path) -> Result<()> {
-    Staging::open(Arc::new(Directory::new(path)), false).map(drop)
+    Staging::open(storage_at(path)?, false).map(drop)
 }

@@ -1,5 +1,7 @@
 //! Errors of this crate: about the files of an index, the input of a writer, and the file system.
 
+mod path;
+
 use crate::files::FileKind;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,12 @@ pub enum Error {
         path: PathBuf,
         /// Lock file that this writer held.
         lock: PathBuf,
+    },
+    /// Another writer was faster, in an object store, where writers of several machines do not wait for each other.
+    #[error("{}: another writer has changed the index meanwhile; nothing was changed; try again", path.display())]
+    Conflict {
+        /// File that both have written.
+        path: PathBuf,
     },
     /// An index of an earlier format.
     #[error("{}: an index of format {found}; convert it: selvedge upgrade {}", path.display(), path.display())]
@@ -354,44 +362,6 @@ pub enum Error {
         /// Number of passages of the index.
         num_passages: u32,
     },
-}
-
-impl Error {
-    /// File or directory that the error is about, if it is about one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Io { path, .. }
-            | Self::Exists { path }
-            | Self::Locked { path, .. }
-            | Self::LockLost { path, .. }
-            | Self::NoIndex { path }
-            | Self::NoManifest { path }
-            | Self::OldFormat { path, .. }
-            | Self::IdTable { path, .. }
-            | Self::Deleted { path, .. }
-            | Self::Columns { path, .. }
-            | Self::NoColumns { path }
-            | Self::WordsNeeded { path }
-            | Self::MissingFile { path }
-            | Self::BadMagic { path, .. }
-            | Self::FormatVersion { path, .. }
-            | Self::WrongKind { path, .. }
-            | Self::WrongNumber { path, .. }
-            | Self::Truncated { path, .. }
-            | Self::TrailingBytes { path, .. }
-            | Self::HeaderChecksum { path, .. }
-            | Self::Checksum { path, .. }
-            | Self::Replaced { path, .. }
-            | Self::Manifest { path, .. }
-            | Self::CodecFile { path, .. }
-            | Self::Saturated { path, .. }
-            | Self::Contents { path, .. }
-            | Self::InvertedLists { path, .. }
-            | Self::ListMismatch { path, .. }
-            | Self::Documents { path, .. } => Some(path),
-            _ => None,
-        }
-    }
 }
 
 /// Adds the path to an I/O error.

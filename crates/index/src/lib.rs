@@ -91,7 +91,7 @@ pub use roaring::RoaringBitmap;
 pub use segment::Segment;
 pub use snapshot::{Generation, generations_at, is_index};
 pub use spool::{Spool, SpoolReader};
-pub use storage::{Directory, Lock, Memory, Storage, StoredFile, Temporary};
+pub use storage::{Directory, Lock, Memory, Storage, StoredFile, Temporary, put_new, storage_at};
 pub use upgrade::{upgrade, upgrade_in};
 pub use verify::{FileReport, Report, verify, verify_in};
 pub use words::{MakeWords, SegmentWords, WordsError};

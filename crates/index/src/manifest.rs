@@ -182,7 +182,7 @@ impl SegmentEntry {
 }
 
 /// Largest number of a generation, and of the next file, in a manifest: a writer has as many numbers left.
-const LAST_NUMBER: u32 = u32::MAX / 2;
+pub(crate) const LAST_NUMBER: u32 = u32::MAX / 2;
 
 /// Table of contents of one generation of an index: sizes, files, model, build and search parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

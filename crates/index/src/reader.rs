@@ -11,13 +11,14 @@ use crate::manifest::{EncoderInfo, Manifest, SegmentEntry, SourcesEntry};
 use crate::saturation::saturated_centroids;
 use crate::segment::{Segment, SegmentFiles, check_contents};
 use crate::snapshot::{Snapshot, is_outdated, newest_generation};
-use crate::storage::{Directory, Storage};
+use crate::storage::{Storage, storage_at};
 use crate::stored_codec::StoredCodec;
 use bytes::Bytes;
 use rayon::prelude::*;
 use selvedge_backend::CodecSizes;
 use selvedge_codec::Codec;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Index {
     /// [`Error::InvertedLists`], [`Error::Documents`], [`Error::IdTable`], [`Error::Deleted`]; with
     /// [`Check::Checksums`] also the errors of [`Index::codec`].
     pub fn open(path: &Path, check: Check) -> Result<Self> {
-        Self::open_in(Arc::new(Directory::new(path)), check)
+        Self::open_in(storage_at(path)?, check)
     }
 
     /// Opens the newest generation of the index in `storage`.
@@ -100,6 +101,7 @@ impl Index {
 
     fn of_snapshot(storage: Arc<dyn Storage>, snapshot: Snapshot, before: Option<&Self>, check: Check) -> Result<Self> {
         let manifest = &snapshot.manifest;
+        prefetch(&*storage, manifest)?;
         let before = before.filter(|before| before.manifest().codec == manifest.codec);
         let codec = match before {
             Some(before) => Arc::clone(&before.codec),
@@ -284,6 +286,15 @@ impl Index {
         }
         bytes
     }
+}
+
+/// Prepares the storage for the files of a generation.
+fn prefetch(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
+    let names: Vec<String> = manifest.files().iter().map(|(file, _)| file.name()).collect();
+    storage.prefetch(&names).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::MissingFile { path: storage.root() },
+        _ => Error::Io { path: storage.root(), source },
+    })
 }
 
 /// Opens a segment, or shares what is open of it in the generation `before`, which has the same codec.

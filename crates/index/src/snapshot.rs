@@ -9,7 +9,7 @@ use crate::files::{FileKind, IndexFile};
 use crate::framed_file::{FileEntry, FramedFile, MAGIC, OLD_VERSION};
 use crate::manifest::Manifest;
 use crate::staging::FIRST_GENERATION;
-use crate::storage::{Directory, Lock, Storage, hidden_name};
+use crate::storage::{Lock, Storage, hidden_name, storage_at};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -110,7 +110,7 @@ fn no_manifest(storage: &dyn Storage, names: &[String]) -> Error {
 
 /// Whether the folder at `path` is an index, of this format or of format 2.
 pub fn is_index(path: &Path) -> bool {
-    let storage = Directory::new(path);
+    let Ok(storage) = storage_at(path) else { return false };
     let is_manifest = |name: &String| {
         let is_named = *name == IndexFile::manifest(0).old_name()
             || IndexFile::from_name(name).is_some_and(|file| file.kind == FileKind::Manifest);
@@ -136,14 +136,14 @@ pub struct Generation {
 /// # Errors
 /// [`Error::NoIndex`] where `path` is no directory, an error of a manifest that cannot be read.
 pub fn generations_at(path: &Path) -> Result<Vec<Generation>> {
-    let storage = Directory::new(path);
-    let names = names(&storage)?;
+    let storage = storage_at(path)?;
+    let names = names(&*storage)?;
     let mut numbers: Vec<u32> = generations(&names).collect();
     numbers.sort_unstable();
     let mut found = Vec::new();
     for generation in numbers {
         let file = IndexFile::manifest(generation);
-        match Manifest::read(&storage, generation) {
+        match Manifest::read(&*storage, generation) {
             Ok((manifest, manifest_entry)) => {
                 let bytes = manifest_entry.bytes + manifest.files().iter().map(|(_, entry)| entry.bytes).sum::<u64>();
                 found.push(Generation { generation, bytes, processes: storage.holders(&file.name()) });

@@ -24,9 +24,9 @@
 //! before, empty; then it is kept, as it may be a mount point.
 
 use crate::error::{Error, Result, io_at};
-use crate::files::{IndexFile, LOCK_NAME, PARTIAL_PREFIX};
+use crate::files::{FileKind, IndexFile, LOCK_NAME, PARTIAL_PREFIX};
 use crate::framed_file::FramedFile;
-use crate::manifest::Manifest;
+use crate::manifest::{LAST_NUMBER, Manifest};
 use crate::snapshot;
 use crate::storage::{Hidden, Lock, Storage};
 use std::collections::BTreeSet;
@@ -120,6 +120,13 @@ impl Staging {
         &self.files
     }
 
+    /// Least number of new files, at least `next`: in an object store, other writers may have used some already.
+    pub(crate) fn next_number(&self, next: u32) -> Result<u32> {
+        let is_of_writer = |file: &IndexFile| file.kind != FileKind::Manifest && file.number < LAST_NUMBER;
+        let files = snapshot::names(&*self.target)?.into_iter().filter_map(|name| IndexFile::from_name(&name));
+        Ok(files.filter(is_of_writer).map(|file| file.number + 1).fold(next, u32::max))
+    }
+
     /// Writes the manifest and makes it the newest generation.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<()> {
         let target = Arc::clone(&self.target);
@@ -132,7 +139,10 @@ impl Staging {
         }
         let reveal = |file: IndexFile| {
             let name = file.name();
-            self.hidden.reveal(&name).map_err(io_at(&target.path(&name)))
+            self.hidden.reveal(&name).map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => Error::Conflict { path: target.path(&name) },
+                _ => Error::Io { path: target.path(&name), source },
+            })
         };
         let hidden: BTreeSet<String> = self.hidden.list().map_err(io_at(&target.root()))?.into_iter().collect();
         for (file, _) in manifest.files().into_iter().filter(|(file, _)| hidden.contains(&file.name())) {

@@ -16,7 +16,7 @@ use crate::framed_file::{FileEntry, FramedFile, FramedFileWriter};
 use crate::manifest::{BuildInfo, CodecEntry, EncoderInfo, Manifest, SegmentEntry};
 use crate::snapshot::Snapshot;
 use crate::staging::{FIRST_GENERATION, Staging};
-use crate::storage::{Directory, Storage};
+use crate::storage::{Storage, storage_at};
 use selvedge_codec::CodecKind;
 use serde::Deserialize;
 use std::ops::Range;
@@ -75,7 +75,7 @@ struct OldSegment {
 /// [`Error::NoIndex`], an error of the manifest, the codec or the documents, [`Error::Locked`] where another process
 /// changes the index, [`Error::Io`] where it cannot be written. The index is then as it was.
 pub fn upgrade(path: &Path) -> Result<Option<Manifest>> {
-    upgrade_in(Arc::new(Directory::new(path)))
+    upgrade_in(storage_at(path)?)
 }
 
 /// Converts the index in `storage`.

@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, SegmentEntry};
 use crate::segment::{Inverted, Segment, check_contents};
 use crate::snapshot::{Snapshot, generations, names};
 use crate::staging::FIRST_GENERATION;
-use crate::storage::{Directory, Storage};
+use crate::storage::{Storage, storage_at};
 use crate::stored_codec::StoredCodec;
 use rayon::prelude::*;
 use selvedge_backend::CodecSizes;
@@ -68,7 +68,7 @@ impl Report {
 /// [`Error::NoIndex`] where `path` is no directory or holds no index, [`Error::OldFormat`] and [`Error::FormatVersion`]
 /// where it is of an earlier or a later format, [`Error::Io`] where it cannot be read.
 pub fn verify(path: &Path) -> Result<Report> {
-    verify_in(&Directory::new(path))
+    verify_in(&*storage_at(path)?)
 }
 
 /// Verifies the newest generation of the index in `storage`.

@@ -14,7 +14,7 @@ use crate::manifest::{CodecEntry, Manifest, ManifestInfo, SourcesEntry};
 use crate::segment::{PassageRows, SegmentRun, SegmentWriter};
 use crate::spool::Spool;
 use crate::staging::{FIRST_GENERATION, Staging};
-use crate::storage::{Directory, Storage};
+use crate::storage::{Storage, storage_at};
 use crate::words::Maker;
 use selvedge_backend::Packed;
 use selvedge_codec::Codec;
@@ -103,7 +103,7 @@ impl Writer {
     /// [`Error::Exists`] where `path` is a file or a directory that is not empty, [`Error::Locked`] where another
     /// writer holds its lock, [`Error::Io`] where nothing can be written.
     pub fn create(path: &Path) -> Result<Self> {
-        Self::create_in(Arc::new(Directory::new(path)))
+        Self::create_in(storage_at(path)?)
     }
 
     /// Prepares an index in `storage`, which must hold no file.

@@ -130,7 +130,7 @@ fn of_index(error: &IndexError, message: &str) -> PyErr {
             raise("InvalidInput", &[])
         }
         IndexError::Io { path: at, .. } => raise("ReadError", &[path(at)]),
-        IndexError::LockLost { path: at, .. } => raise("IndexLocked", &[path(at)]),
+        IndexError::LockLost { path: at, .. } | IndexError::Conflict { path: at } => raise("IndexLocked", &[path(at)]),
         _ => raise("CorruptIndex", &[]),
     }
 }

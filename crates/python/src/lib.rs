@@ -17,6 +17,7 @@ mod input;
 mod json;
 mod log;
 mod measure;
+mod objects;
 mod query;
 mod results;
 mod scores;
@@ -46,6 +47,9 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(change::is_index, module)?)?;
     module.add_function(wrap_pyfunction!(change::verify, module)?)?;
     module.add_function(wrap_pyfunction!(filter::filled, module)?)?;
+    module.add_function(wrap_pyfunction!(objects::list_files, module)?)?;
+    module.add_function(wrap_pyfunction!(objects::put_new, module)?)?;
+    module.add_function(wrap_pyfunction!(objects::read_file, module)?)?;
     module.add_function(wrap_pyfunction!(run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(scores::maxsim, module)?)?;
     module.add_function(wrap_pyfunction!(work::after_fork, module)?)?;

@@ -243,7 +243,7 @@ fn of_index(error: &selvedge::IndexError) -> (StatusCode, &'static str) {
             (StatusCode::BAD_REQUEST, "BAD_DOCUMENT")
         }
         E::NoColumns { .. } => (StatusCode::BAD_REQUEST, "BAD_FILTER"),
-        E::Locked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "LOCKED"),
+        E::Locked { .. } | E::Conflict { .. } => (StatusCode::SERVICE_UNAVAILABLE, "LOCKED"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     }
 }

@@ -1,8 +1,9 @@
 //! The one door to storage: every file of an index is created, mapped, moved and deleted through [`Storage`].
 //!
-//! A storage is a flat directory of named files. Three implementations: [`Directory`] (a directory of the file system),
-//! [`Memory`] (for indexes that need not survive the process, and for tests), and `Faulty` (for tests only, in other
-//! crates by the feature `faults`: a disk that loses power, or fails, at any operation that the test names).
+//! A storage is a flat directory of named files. Four implementations: [`Directory`] (a directory of the file system),
+//! [`Memory`] (for indexes that need not survive the process, and for tests), `Cloud` (an object store, by the feature
+//! `cloud`, at the URLs that [`storage_at`] takes), and `Faulty` (for tests only, in other crates by the feature
+//! `faults`: a disk that loses power, or fails, at any operation that the test names).
 //!
 //! What a writer may rely on, and no more:
 //!
@@ -13,11 +14,14 @@
 //! | [`Storage::rename`] | the old name or the new one, never neither; which one, only `sync_names` decides |
 //! | anything else | unknown: bytes may be kept, lost, torn or zero, and names kept or lost in any order |
 
+#[cfg(feature = "objects")]
+mod cloud;
 mod directory;
 #[cfg(any(test, feature = "faults"))]
 mod faulty;
 mod hidden;
 mod memory;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -28,11 +32,46 @@ pub(crate) use faulty::mix;
 pub use faulty::{Faulty, Plan, Survival};
 pub(crate) use hidden::{Hidden, hidden_name};
 pub use memory::Memory;
+pub use records::put_new;
 
+use crate::error::{Result, io_at};
 use bytes::Bytes;
 use std::fmt;
 use std::io::{self, Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The storage at a path: a directory, or the objects at a URL such as `s3://bucket/index`, with the feature `objects`
+/// or `cloud` of this crate.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) where a URL has no store, the settings of the store are wrong, or copies of files
+/// have no folder.
+pub fn storage_at(path: &Path) -> Result<Arc<dyn Storage>> {
+    match path.to_str().filter(|text| is_url(text)) {
+        None => Ok(Arc::new(Directory::new(path))),
+        Some(url) => objects_at(url).map_err(io_at(path)),
+    }
+}
+
+/// Whether a text begins with a scheme: a letter, then letters, digits, `+`, `-` and `.` (RFC 3986).
+fn is_url(text: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+#[cfg(feature = "objects")]
+fn objects_at(url: &str) -> io::Result<Arc<dyn Storage>> {
+    Ok(Arc::new(cloud::open(url)?))
+}
+
+#[cfg(not(feature = "objects"))]
+fn objects_at(_: &str) -> io::Result<Arc<dyn Storage>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this build opens no URLs: it lacks the feature `cloud`"))
+}
 
 /// A flat directory of named files. Clones of a handle are not needed: it is shared by `Arc`.
 ///
@@ -73,10 +112,21 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::InvalidInput`] if it is no regular file, or of the file system.
     fn map(&self, name: &str) -> io::Result<Bytes>;
 
-    /// Gives a file another name, and replaces the file that has it, in one step.
+    /// Prepares files that will be mapped, all at once where that takes less time.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`], or an error of the file system.
+    /// As [`Storage::map`], or [`io::ErrorKind::StorageFull`].
+    fn prefetch(&self, names: &[String]) -> io::Result<()> {
+        let _ = names;
+        Ok(())
+    }
+
+    /// Gives a file another name, and replaces the file that has it, in one step. An object store does not replace the
+    /// file.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::AlreadyExists`] in an object store, or an error of the file
+    /// system.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Deletes a name. Maps of the file keep its bytes.

@@ -1,0 +1,7 @@
+"""``python -m selvedge_search.ray``."""
+
+import sys
+
+from ._cli import main
+
+sys.exit(main())
