@@ -48,6 +48,7 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(change::verify, module)?)?;
     module.add_function(wrap_pyfunction!(filter::filled, module)?)?;
     module.add_function(wrap_pyfunction!(objects::list_files, module)?)?;
+    module.add_function(wrap_pyfunction!(objects::num_centroids, module)?)?;
     module.add_function(wrap_pyfunction!(objects::put_new, module)?)?;
     module.add_function(wrap_pyfunction!(objects::read_file, module)?)?;
     module.add_function(wrap_pyfunction!(run_cli, module)?)?;

@@ -1,4 +1,4 @@
-//! Small files beside indexes, in folders and object stores.
+//! Collections of several indexes: small files beside them, in folders and object stores.
 
 use crate::errors::to_py;
 use pyo3::prelude::*;
@@ -33,6 +33,12 @@ pub(crate) fn list_files(py: Python<'_>, folder: PathBuf) -> PyResult<Vec<String
 #[pyfunction]
 pub(crate) fn put_new(py: Python<'_>, folder: PathBuf, name: &str, contents: &[u8]) -> PyResult<bool> {
     on(py, &folder, |storage| selvedge_index::put_new(&*storage, name, contents))
+}
+
+/// Number of centroids of an index with so many embeddings.
+#[pyfunction]
+pub(crate) fn num_centroids(tokens: usize) -> usize {
+    selvedge::planned_centroids(tokens)
 }
 
 /// Contents of a file; None if there is none of the name.

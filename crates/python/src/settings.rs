@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 use selvedge::{
     BuildOptions, CodecKind, Device, Language, LoadOptions, Model, OpenOptions, Precision, collection::ReadOptions,
 };
+use std::path::PathBuf;
 
 /// Reads options from a dictionary; an error names the one that has another type.
 pub(crate) fn read<'py, T: FromPyObjectOwned<'py>>(options: &Bound<'py, PyDict>) -> PyResult<T> {
@@ -59,6 +60,7 @@ pub(crate) struct BuildSettings {
     load: LoadSettings,
     nbits: u8,
     codec: String,
+    codec_from: Option<PathBuf>,
     centroids: Option<usize>,
     pool: usize,
     language: Option<String>,
@@ -85,7 +87,7 @@ impl BuildSettings {
             codec,
             nbits: self.nbits,
             num_centroids: self.centroids,
-            codec_from: None,
+            codec_from: self.codec_from.clone(),
             pool: self.pool,
             memory_budget: self.memory,
             language: language.map_err(|error| invalid(error.to_string()))?,

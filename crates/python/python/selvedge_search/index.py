@@ -60,6 +60,7 @@ class Index(Reader):
         passage_maxlen: int | None = None,
         nbits: int = 2,
         codec: str = "selvedge",
+        codec_from: str | os.PathLike[str] | None = None,
         centroids: int | None = None,
         pool: int = 1,
         language: str | None = "english",
@@ -99,6 +100,8 @@ class Index(Reader):
             nbits: Bits per component of a residual: 0, 1, 2, 4 or 8. A vector of D components takes about
                 ``D * nbits / 8 + 4`` bytes.
             codec: "selvedge", or "colbertv2" for the codec of ColBERTv2.
+            codec_from: Another index, of the same model, whose codec is used: none is trained, and ``nbits``, ``codec``
+                and ``centroids`` do not count. The shards of a collection need one codec.
             centroids: Number of centroids. Default: by the number of tokens.
             pool: Number of tokens of a passage that become one, about; 1 keeps all.
             language: Language of the words that are indexed for BM25; None for no words.
@@ -126,6 +129,7 @@ class Index(Reader):
             "load": load,
             "nbits": nbits,
             "codec": codec,
+            "codec_from": None if codec_from is None else os.fspath(codec_from),
             "centroids": centroids,
             "pool": pool,
             "language": language,
