@@ -185,7 +185,7 @@ fn memory_is_checked_before_the_first_upload() {
     assert_eq!(cuda.device_bytes(), before);
 }
 
-/// As many centroids as MS MARCO has, with few rows. Nearly all cells restart.
+/// The number of centroids of MS MARCO, with few rows: nearly all cells restart.
 #[test]
 #[ignore = "takes minutes on the emulated GPU"]
 fn rounds_with_many_centroids() {

@@ -145,7 +145,7 @@ const MUTANTS: [Mutant; 22] = [
     Mutant {
         what: "a missing barrier of a scan",
         kernel: "centroid_sums",
-        text: "__syncthreads(); // all have read them",
+        text: "__syncthreads(); // the sum of each warp is there",
         planted: "",
         test: "centroid_sums",
     },
