@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 22] = [
+const MUTANTS: [Mutant; 20] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -145,15 +145,8 @@ const MUTANTS: [Mutant; 22] = [
     Mutant {
         what: "a missing barrier of a scan",
         kernel: "centroid_sums",
-        text: "__syncthreads(); // all have read them",
+        text: "__syncthreads(); // the sum of each warp is there",
         planted: "",
-        test: "centroid_sums",
-    },
-    Mutant {
-        what: "places that are taken twice",
-        kernel: "centroid_sums",
-        text: "next[digit] += __popc(equal)",
-        planted: "next[digit] += 1",
         test: "centroid_sums",
     },
     Mutant {
@@ -161,13 +154,6 @@ const MUTANTS: [Mutant; 22] = [
         kernel: "kmeans",
         text: "centroids + u64{codes[at]} * dim",
         planted: "centroids + u64{codes[0]} * dim",
-        test: "kmeans_rounds",
-    },
-    Mutant {
-        what: "rows that are summed by each lane in another order",
-        kernel: "kmeans",
-        text: "for (u32 d = 0; d < dim; ++d) squares",
-        planted: "for (u32 d = dim; d-- > 0;) squares",
         test: "kmeans_rounds",
     },
 ];
@@ -180,11 +166,19 @@ fn planted_bugs_are_found() {
     // What no mutant changes is compiled once.
     let objects = folder.path().join("objects");
     std::fs::create_dir(&objects).expect("a folder");
-    for (at, mutant) in MUTANTS.iter().enumerate() {
-        let suite = std::env::current_exe().expect("this test has a file");
-        let mut command = Command::new(suite);
-        command.args(["--exact", mutant.test]);
+    let suite = |test: &str| {
+        let mut command = Command::new(std::env::current_exe().expect("this test has a file"));
+        command.args(["--exact", test]);
         command.envs([("SELVEDGE_CUDA_DRIVER", &driver), ("SELVEDGE_NVRTC", &nvrtc), ("EMULATED_OBJECTS", &objects)]);
+        command
+    };
+    // Bugs of the host: with seed 0 work runs only for a wait that needs it, so a missing wait gives another result.
+    let mut late = suite("kmeans::slices_that_do_not_fit_are_uploaded_again");
+    late.env("EMULATED_SEED", "0").env("SELVEDGE_CUBINS", folder.path().join("late"));
+    let late = late.output().expect("it starts");
+    assert!(late.status.success(), "work that runs late: {}", String::from_utf8_lossy(&late.stdout));
+    for (at, mutant) in MUTANTS.iter().enumerate() {
+        let mut command = suite(mutant.test);
         // A separate cache: a compiled mutant must not be used in place of the kernel.
         command.env("SELVEDGE_CUBINS", folder.path().join(at.to_string()));
         command.env("EMULATED_MUTATION", [mutant.kernel, mutant.text, mutant.planted].join("\n"));

@@ -26,7 +26,8 @@ use std::path::Path;
 use table::{Row, Table};
 
 /// Ops whose loops are in `kernels/loops.tsv`, for the architectures and codings below.
-const OPS_OF_LOOPS: [Op; 6] = [Op::Assign, Op::CentroidSums, Op::Compress, Op::ApproxScores, Op::Maxsim, Op::MaxsimF32];
+const OPS_OF_LOOPS: [Op; 7] =
+    [Op::Assign, Op::CentroidSums, Op::Kmeans, Op::Compress, Op::ApproxScores, Op::Maxsim, Op::MaxsimF32];
 const ARCHITECTURES_OF_LOOPS: [&str; 2] = ["sm_80", "sm_90a"];
 const CODINGS_OF_LOOPS: [(u8, bool); 4] = [(1, true), (2, false), (2, true), (4, false)];
 

@@ -9,8 +9,8 @@
 //! | columns and words of a segment, until it is written | at most [`MAX_HELD_BYTES`] | half, once the sample is freed |
 //! | hashes of the ids while documents are read | `Writer::bytes_held` | all, before the rest is allocated |
 //!
-//! The model's weights and activations are not part of the budget (activations: `LoadOptions::batch_tokens`), nor is the
-//! pinned memory of a build on a GPU: 96 MiB for embeddings, and what their results take.
+//! The model's weights and activations are not part of the budget (activations: `LoadOptions::batch_tokens`). Nor is
+//! the pinned memory of a build on a GPU: 96 MiB for embeddings, and what their results take.
 
 use crate::{Error, Result};
 use selvedge_index::Limits;
