@@ -7,16 +7,22 @@
 pub mod compiler;
 
 use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
+    CUDA.get_or_init(|| open(None)).as_ref()
 }
 
-fn emulated() -> Option<Cuda> {
+/// Opens the device once more, whose buffers have at most `memory_bytes`.
+pub fn open(memory_bytes: Option<u64>) -> Option<Cuda> {
+    let options = CudaOptions { memory_bytes, ..CudaOptions::default() };
+    if cfg!(miri) { None } else { Cuda::open(options).ok().or_else(|| emulated(memory_bytes)) }
+}
+
+fn emulated(memory_bytes: Option<u64>) -> Option<Cuda> {
     // A process has one driver.
     static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
     let load = || {
@@ -27,7 +33,9 @@ fn emulated() -> Option<Cuda> {
         Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
     };
     let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
-    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+    let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
+    let options = CudaOptions { memory_bytes, driver, nvrtc, cubins, ..CudaOptions::default() };
+    Some(Cuda::open(options).expect("the emulated GPU is there"))
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
@@ -60,7 +68,7 @@ fn handles_of_another_backend_are_refused() {
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let (Some(own), Some(other)) = (cuda(), Cuda::new(0).ok().or_else(emulated)) else { return };
+    let (Some(own), Some(other)) = (cuda(), open(None)) else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
     let make = |cuda: &Cuda| {
         let codec = cuda.load_codec(case.codec.clone()).unwrap();
