@@ -13,7 +13,7 @@
 //   out    best (padded) keys, best first if there are at most MOST_SORTED places; found, their number, if it is not
 //          null
 //   in     entries: scores with the passages that were chosen, or the keys of best_of_chunks
-//   sizes  most = k, padded: a power of two
+//   sizes  most = k; padded: a power of two, or 0 for keys (k) in no order
 //
 //   block           all of them
 //   shared memory   of select.cuh

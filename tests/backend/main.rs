@@ -306,6 +306,11 @@ fn top_k_and_probe_break_ties_by_number() {
     each_backend!(backend => integers::check_ties(backend));
 }
 
+#[test]
+fn top_k_of_many_passages() {
+    each_backend!(backend => integers::check_top_k_of_many(backend));
+}
+
 /// Numbers of centroids around 16, with few embeddings; then many embeddings, and many centroids.
 #[test]
 fn assign() {

@@ -22,7 +22,7 @@ use crate::cuda::{
     select::{self, Chunks, EntriesArgument, padded},
     survivors::BoundArgument,
     table::Table,
-    top_k,
+    top_k::{self, Order},
 };
 use crate::{Result, Route};
 use selvedge_kernels::Op;
@@ -139,7 +139,7 @@ impl<'a> Recipe<'a> {
             Route::Everything => Sizes { scores: num_pids, chunks: hits, ..sizes },
             Route::Set { num_rescored } => Sizes {
                 scores: num_pids,
-                rescored: padded(num_rescored),
+                rescored: num_rescored,
                 chunks: of_chunks(num_pids, 1, num_rescored).max(hits),
                 ..sizes
             },
@@ -157,8 +157,8 @@ impl<'a> Recipe<'a> {
                     chunks: chunks.into_iter().max().expect("four"),
                     cells: query_len * padded(most),
                     missing: query_len,
-                    candidates: padded(ndocs),
-                    rescored: padded(num_rescored),
+                    candidates: ndocs,
+                    rescored: num_rescored,
                     ..sizes
                 }
             }
@@ -280,7 +280,7 @@ impl Run<'_> {
             self.score(&kernels.maxsim, Some(arranged), (chosen, number))?;
             let scores = EntriesArgument::scores(&arena.scores, chosen, number);
             let best = arena.output.pointer() + size_of::<OutcomeArgument>() as u64;
-            let hits = (self.recipe.chunks_of_hits(), shape.plan.k);
+            let hits = (self.recipe.chunks_of_hits(), shape.plan.k, Order::BestFirst);
             self.select(scores, hits, best, offset_of!(OutcomeArgument, found))
         }
     }
@@ -327,7 +327,7 @@ impl Run<'_> {
             drain.launch_on(stream, (drained.number, 1), select::THREADS, &arguments)?;
             let keys = EntriesArgument::keys(&arena.chunks, drained.number * ndocs);
             let found = arena.output.pointer() + offset_of!(OutcomeArgument, candidates) as u64;
-            top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, ndocs)
+            top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, (ndocs, Order::Any))
         }
     }
 
@@ -341,7 +341,7 @@ impl Run<'_> {
             let kernel = self.kernels.approx_scores.as_ref().expect("loaded for this route");
             self.score(kernel, None, (chosen, number))?;
             let scores = EntriesArgument::scores(&self.arena.scores, chosen, number);
-            let rescored = (self.recipe.chunks(number, 1, most), most);
+            let rescored = (self.recipe.chunks(number, 1, most), most, Order::Any);
             self.select(scores, rescored, *self.arena.rescored.pointer(), offset_of!(OutcomeArgument, rescored))
         }
     }
@@ -366,11 +366,11 @@ impl Run<'_> {
     /// a field of the outcome.
     ///
     /// # Safety
-    /// As [`Recipe::launches`]; `best` has [`padded`] keys.
+    /// As [`Recipe::launches`]; `best` has `most` keys, or [`padded`] ones in order.
     pub(super) unsafe fn select(
         &self,
         entries: EntriesArgument,
-        (chunks, most): (Option<Chunks>, usize),
+        (chunks, most, order): (Option<Chunks>, usize, Order),
         best: u64,
         field: usize,
     ) -> Result<()> {
@@ -378,7 +378,7 @@ impl Run<'_> {
         // SAFETY: the caller guarantees the lengths.
         unsafe {
             let entries = self.of_chunks(entries, (chunks, 1), most)?;
-            top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, most)
+            top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, (most, order))
         }
     }
 
