@@ -102,15 +102,7 @@ template <class Entry> struct Token {
 __device__ __forceinline__ int sum_of_maxima(const int (&best)[PANEL_TILES][2], u32 shift) {
     int own[LANE_COLUMNS];
     for (int i = 0; i < LANE_COLUMNS; ++i) own[i] = best[i / 2][i % 2];
-    // Eight lanes have the same query tokens: with each exchange a lane keeps half of them, in the end one.
-    for (int with = 16, keep = LANE_COLUMNS / 2; keep > 0; with /= 2, keep /= 2) {
-        const bool upper = lane_number() & with;
-        for (int i = 0; i < keep; ++i) {
-            const int kept = upper ? own[i + keep] : own[i], given = upper ? own[i] : own[i + keep];
-            own[i] = max(kept, __shfl_xor_sync(ALL_LANES, given, with));
-        }
-    }
-    return __reduce_add_sync(ALL_LANES, own[0] >> shift);
+    return __reduce_add_sync(ALL_LANES, largest_of_lanes(own) >> shift);
 }
 
 // The tokens of a passage, from which a lane reads two of each 16: numbers g and g + 8. The last token stands for those

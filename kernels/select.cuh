@@ -30,7 +30,7 @@ constexpr u32 SHARED_SORT = 2048;
 struct Entries {
     // Keys, (columns, num), if they are made already; otherwise null, and
     const u64* keys;
-    // the entries of a centroid table (table.cuh), or scores, which are one column: `norm` is null, and `stride` is 1
+    // the maxima of a centroid table (table.cuh), or scores, which are one column: `norm` is null, and `stride` is 1
     const void* entries;
     const u32* norm;
     // with the pid that is chosen, or the entry's number, as id.
@@ -223,12 +223,12 @@ __device__ __forceinline__ void sort(u64* keys, u32 padded) {
     __syncthreads(); // all are back, before a caller reads them
 }
 
-// Selects the best `most` of a column to `best`: best first if `padded`, a power of two, is not 0 and at most
-// MOST_SORTED, with zeros in the other places of `best (columns, padded)`; otherwise in no order. Returns how many
-// there are.
-__device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
+// Selects the best `most` of `num` keys to `best`: best first if `padded`, a power of two, is not 0 and at most
+// MOST_SORTED, with zeros in the other places of `best (padded)`; otherwise in no order. Returns how many there are.
+template <class KeyOf>
+__device__ __forceinline__ u32 select_sorted(u64* best, const KeyOf& key, u32 num, u32 most, u32 padded) {
     for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
-    const u32 found = select(best, KeyOfEntry(entries, column), 0, entries.num, most);
+    const u32 found = select(best, key, 0, num, most);
     if (padded <= MOST_SORTED) sort(best, padded);
     return found;
 }

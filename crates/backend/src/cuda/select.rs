@@ -65,12 +65,12 @@ impl EntriesArgument {
         Self { entries: *scores.pointer(), chosen, num: num as u32, stride: 1, ..Self::NONE }
     }
 
-    /// The columns of a table.
-    pub(super) fn columns(table: &Table) -> Self {
+    /// The maxima of a table's columns.
+    pub(super) fn maxima(table: &Table) -> Self {
         Self {
-            entries: *table.entries.pointer(),
+            entries: table.maxima(),
             norm: *table.norm.pointer(),
-            num: table.num_centroids as u32,
+            num: table.num_groups() as u32,
             stride: PANEL as u32,
             narrow_below: table.narrow_below,
             ..Self::NONE

@@ -61,7 +61,8 @@ pub(super) enum Order {
 /// if it is not 0.
 ///
 /// # Safety
-/// `best` has `most` keys, or [`padded`] ones in order; `found` is 0 or the address of a u32, and `entries` are as long as they say.
+/// `best` has `most` keys, or [`padded`] ones in order; `found` is 0 or the address of a u32, and `entries` are as long
+/// as they say.
 pub(super) unsafe fn launch_best(
     kernel: &Kernel,
     stream: &CudaStream,

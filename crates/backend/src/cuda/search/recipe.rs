@@ -24,7 +24,7 @@ use crate::cuda::{
     table::Table,
     top_k::{self, Order},
 };
-use crate::{Result, Route};
+use crate::{Result, Route, missing_score::GROUP};
 use selvedge_kernels::Op;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -144,9 +144,9 @@ impl<'a> Recipe<'a> {
                 ..sizes
             },
             Route::Cells { nprobe, ndocs, num_rescored } => {
-                let CellsShape { most, .. } = CellsShape::new(self.num_centroids, nprobe);
+                let cells = CellsShape::new(self.num_centroids, nprobe);
                 let chunks = [
-                    of_chunks(self.num_centroids, query_len, most),
+                    of_chunks(self.num_centroids.div_ceil(GROUP), query_len, cells.groups),
                     self.drained(ndocs).number * ndocs,
                     of_chunks(ndocs, 1, num_rescored),
                     hits,
@@ -155,7 +155,7 @@ impl<'a> Recipe<'a> {
                     scores: ndocs,
                     states: num_pids,
                     chunks: chunks.into_iter().max().expect("four"),
-                    cells: query_len * padded(most),
+                    cells: cells.keys(query_len),
                     missing: query_len,
                     candidates: ndocs,
                     rescored: num_rescored,
@@ -214,6 +214,7 @@ impl<'a> Recipe<'a> {
                 narrow_below: self.index.codec.narrow_below,
                 num_centroids: self.num_centroids,
                 query_len: self.shape.query_len,
+                has_maxima: matches!(self.shape.plan.route, Route::Cells { .. }),
             };
             let run = Run { recipe: self, kernels: &kernels, arena, stream, table: &table };
             // SAFETY: the caller guarantees the sizes and the job.
@@ -297,11 +298,11 @@ impl Run<'_> {
         let drained = recipe.drained(ndocs);
         let [of_cells, gather, drain] = kernels.candidates.as_ref().expect("loaded for this route");
         let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
-        // SAFETY: as in `stage`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
+        // SAFETY: as in `stage`; the cells have their keys, the states are (P), and each chunk has `ndocs` keys.
         unsafe {
-            let columns = EntriesArgument::columns(table);
-            let chunks = recipe.chunks(table.num_centroids, query_len, cells.most);
-            let entries = self.of_chunks(columns, (chunks, query_len), cells.most)?;
+            let maxima = EntriesArgument::maxima(table);
+            let chunks = recipe.chunks(table.num_groups(), query_len, cells.groups);
+            let entries = self.of_chunks(maxima, (chunks, query_len), cells.groups)?;
             let found = (&arena.cells, &arena.missing);
             probe::launch_cells(of_cells, stream, found, &entries, table, cells)?;
             let gathered = [
