@@ -71,7 +71,8 @@ public:
     // Adds the bits after the only run: with them begins the run of the next of the four lanes that share the row. No
     // name of a bucket has them.
     __device__ __forceinline__ void complete(Run& run) const {
-        if (TRELLIS && WHOLE_RUNS && RUNS == 1) run.words[NBITS] = __shfl_sync(ALL_LANES, run.words[0], lane_number() + 1, 4);
+        if (!TRELLIS || !WHOLE_RUNS || RUNS > 1) return;
+        run.words[NBITS] = __shfl_sync(ALL_LANES, run.words[0], lane_number() + 1, 4);
     }
 
     // Returns the levels of chunk `c` of a run.

@@ -3,39 +3,17 @@
 //! With neither a GPU nor a C++ compiler for the emulator, the suite skips CUDA with a message, or fails under
 //! `SELVEDGE_REQUIRE_CUDA=1`.
 
-#[path = "../emulator/compiler.rs"]
-pub mod compiler;
+#[path = "../emulator/opened.rs"]
+mod opened;
 
+pub use opened::{compiler, open};
 use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
     CUDA.get_or_init(|| open(None)).as_ref()
-}
-
-/// Opens the device once more, whose buffers have at most `memory_bytes`.
-pub fn open(memory_bytes: Option<u64>) -> Option<Cuda> {
-    let options = CudaOptions { memory_bytes, ..CudaOptions::default() };
-    if cfg!(miri) { None } else { Cuda::open(options).ok().or_else(|| emulated(memory_bytes)) }
-}
-
-fn emulated(memory_bytes: Option<u64>) -> Option<Cuda> {
-    // A process has one driver.
-    static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
-    let load = || {
-        // The files may be deleted once they are loaded.
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let (driver, nvrtc) = compiler::emulator(folder.path())?;
-        let driver = Driver::from_file(&driver).expect("the emulated driver loads");
-        Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
-    };
-    let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
-    let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
-    let options = CudaOptions { memory_bytes, driver, nvrtc, cubins, ..CudaOptions::default() };
-    Some(Cuda::open(options).expect("the emulated GPU is there"))
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
