@@ -25,9 +25,12 @@
 //   v3  passages of all segments in one launch. A segment is found by halving, and its addresses come from memory,
 //       where they were arguments; no time is measured yet. 619 instructions per tile, ALU 357, FMA 104 (sm_90a, D =
 //       128, 2 bits, trellis).
-//   v4  this one: names of 32 components at once (windows.cuh), the query and the start of the sums in registers, a
+//   v4  names of 32 components at once (windows.cuh), the query and the start of the sums in registers, a
 //       word per token, a vector load per row of the table, the next tile's rows loaded ahead. 205 instructions per
 //       tile, ALU 88, FMA 85, 126 registers, with entries of i16. Time not yet measured.
+//   v5  v4 with hints for the caches (CACHE_HINTS), by which the stream of rows is to leave the table in L2: 50 MB,
+//       where the table has 16.8 MB at 2^18 centroids and entries of i16. The same instructions in the loop. Its gain
+//       is not yet measured.
 
 // Whether a panel's sides of the products are held in registers: 32 of them at most.
 constexpr bool HELD = STEPS <= 4;
@@ -80,7 +83,7 @@ template <class Entry> struct Token {
 
     // `entries` are the lane's entries of the first centroid.
     __device__ __forceinline__ Token(const Quad* entries, const Weights* all_weights, u32 token) {
-        for (int i = 0; i < QUADS; ++i) quads[i] = load(entries + u64{code_of(token)} * PITCH + i);
+        for (int i = 0; i < QUADS; ++i) quads[i] = load_often<CACHE_HINTS>(entries + u64{code_of(token)} * PITCH + i);
         const Pair pair = load(reinterpret_cast<const Pair*>(all_weights + weight_of(token)));
         weights = {pair.x, static_cast<int>(pair.y)};
     }
@@ -102,15 +105,7 @@ template <class Entry> struct Token {
 __device__ __forceinline__ int sum_of_maxima(const int (&best)[PANEL_TILES][2], u32 shift) {
     int own[LANE_COLUMNS];
     for (int i = 0; i < LANE_COLUMNS; ++i) own[i] = best[i / 2][i % 2];
-    // Eight lanes have the same query tokens: with each exchange a lane keeps half of them, in the end one.
-    for (int with = 16, keep = LANE_COLUMNS / 2; keep > 0; with /= 2, keep /= 2) {
-        const bool upper = lane_number() & with;
-        for (int i = 0; i < keep; ++i) {
-            const int kept = upper ? own[i + keep] : own[i], given = upper ? own[i] : own[i + keep];
-            own[i] = max(kept, __shfl_xor_sync(ALL_LANES, given, with));
-        }
-    }
-    return __reduce_add_sync(ALL_LANES, own[0] >> shift);
+    return __reduce_add_sync(ALL_LANES, largest_of_lanes(own) >> shift);
 }
 
 // The tokens of a passage, from which a lane reads two of each 16: numbers g and g + 8. The last token stands for those

@@ -47,6 +47,51 @@ __device__ __forceinline__ Quad load(const Quad* at) {
     return {{quad.x, quad.y, quad.z, quad.w}};
 }
 
+// Loads of memory that is read once, and of memory that is read often: of the former, L1 keeps nothing, and L2 gives up
+// the lines first, of the latter last. Without HINTS they are plain loads.
+//
+// An L2 policy is a number, one for the whole kernel, which the compiler holds in registers of the warp.
+#ifdef EMULATED
+template <bool HINTS> __device__ __forceinline__ u32 load_once(const u32* at) { return load(at); }
+template <bool HINTS> __device__ __forceinline__ Pair load_once(const Pair* at) { return load(at); }
+template <bool HINTS> __device__ __forceinline__ Quad load_often(const Quad* at) { return load(at); }
+#else
+__device__ __forceinline__ u64 evicted_first() {
+    u64 policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+__device__ __forceinline__ u64 evicted_last() {
+    u64 policy;
+    asm("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+template <bool HINTS> __device__ __forceinline__ u32 load_once(const u32* at) {
+    if (!HINTS) return load(at);
+    u32 word;
+    asm("ld.global.nc.L1::no_allocate.L2::cache_hint.u32 %0, [%1], %2;"
+        : "=r"(word)
+        : "l"(__cvta_generic_to_global(at)), "l"(evicted_first()));
+    return word;
+}
+template <bool HINTS> __device__ __forceinline__ Pair load_once(const Pair* at) {
+    if (!HINTS) return load(at);
+    Pair pair;
+    asm("ld.global.nc.L1::no_allocate.L2::cache_hint.v2.u32 {%0,%1}, [%2], %3;"
+        : "=r"(pair.x), "=r"(pair.y)
+        : "l"(__cvta_generic_to_global(at)), "l"(evicted_first()));
+    return pair;
+}
+template <bool HINTS> __device__ __forceinline__ Quad load_often(const Quad* at) {
+    if (!HINTS) return load(at);
+    Quad quad;
+    asm("ld.global.nc.L2::cache_hint.v4.u32 {%0,%1,%2,%3}, [%4], %5;"
+        : "=r"(quad.words[0]), "=r"(quad.words[1]), "=r"(quad.words[2]), "=r"(quad.words[3])
+        : "l"(__cvta_generic_to_global(at)), "l"(evicted_last()));
+    return quad;
+}
+#endif
+
 // Asserts the offset of a member of a structure that the host passes; the Rust structure asserts the same.
 // NVRTC has no offsetof, so offsets are checked only where the emulated NVRTC compiles the same source. Sizes
 // are checked by both.

@@ -9,21 +9,28 @@
 //
 //   block           a chunk, or all entries, of a column
 //   thread          an entry at a time, and one value of a byte
-//   shared memory   1,048 bytes: the counts of 256 values, and the choice
-//   bound           memory: L2, 1 to 8 passes over the entries, most of which a block has read before
+//   shared memory   1,048 bytes: the counts of 256 values, and the choice; 16 KiB more where keys are sorted
+//   bound           latency, where the threads hold the keys; otherwise L2, 1 to 8 passes over the entries
 //
 // Versions
 //   v1  every thread of the last block sums all 256 counts. Time not yet measured.
 //   v2  one warp chooses the digit, 8 values per lane, by a prefix sum. Its gain is not yet measured.
-//   v3  this one: a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches
-//       instead of 7 to 9; its gain is not yet measured.
+//   v3  a launch has all passes over a chunk, where each pass was a launch over all entries. 2 launches instead of 7
+//       to 9; its gain is not yet measured.
+//   v4  this one: threads hold up to 8 keys, which each pass loaded again, and up to 2,048 keys are sorted in shared
+//       memory, which took two loads from L2 in each of 3 to 66 steps. Its gain is not yet measured.
 #pragma once
+
+// Keys that a thread holds. More were not compared: a chunk of few entries has as many for 256 threads.
+constexpr u32 HELD_KEYS = 8;
+// Keys that are sorted in shared memory.
+constexpr u32 SHARED_SORT = 2048;
 
 // What is selected from: `EntriesArgument` of crates/backend/src/cuda/select.rs.
 struct Entries {
     // Keys, (columns, num), if they are made already; otherwise null, and
     const u64* keys;
-    // the entries of a centroid table (table.cuh), or scores, which are one column: `norm` is null, and `stride` is 1
+    // the maxima of a centroid table (table.cuh), or scores, which are one column: `norm` is null, and `stride` is 1
     const void* entries;
     const u32* norm;
     // with the pid that is chosen, or the entry's number, as id.
@@ -104,52 +111,92 @@ __device__ __forceinline__ void choose(Choice& choice, const u32* counts, int sh
     }
 }
 
-// Writes the best `most` keys of numbers `begin` to before `end` to `best`, in no order, and zeros in the other places.
-// Returns how many there are. Called by all threads of a block.
-template <class KeyOf>
-__device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u32 end, u32 most) {
-    __shared__ u32 counts[DIGITS];
-    __shared__ Choice choice;
+// Keys of numbers `begin` to before `end`, made anew in each pass over them.
+template <class KeyOf> struct PassedKeys {
+    const KeyOf& key;
+    u32 begin, end;
+
+    template <class Use> __device__ __forceinline__ void each(const Use& use) const {
+        for (u32 e = begin + threadIdx.x; e < end; e += blockDim.x) use(key(e));
+    }
+};
+
+// Keys of at most HELD_KEYS numbers per thread, made once: a pass over them waits for no memory.
+struct HeldKeys {
+    u64 held[HELD_KEYS];
+
+    template <class KeyOf> __device__ __forceinline__ HeldKeys(const KeyOf& key, u32 begin, u32 end) {
+#pragma unroll
+        for (u32 i = 0; i < HELD_KEYS; ++i) {
+            const u32 e = begin + threadIdx.x + i * blockDim.x;
+            held[i] = e < end ? key(e) : 0;
+        }
+    }
+
+    template <class Use> __device__ __forceinline__ void each(const Use& use) const {
+#pragma unroll
+        for (u32 i = 0; i < HELD_KEYS; ++i) use(held[i]);
+    }
+};
+
+// The shared memory of a selection.
+struct Selection {
+    u32 counts[DIGITS];
+    Choice choice;
+};
+
+// Writes the best `most` of `num` keys to `best`, in no order, and zeros in the other places. Returns how many there
+// are. Called by all threads of a block.
+template <class Keys>
+__device__ __forceinline__ u32 select_of(Selection& shared, u64* best, const Keys& keys, u32 num, u32 most) {
+    Choice& choice = shared.choice;
     const u32 thread = threadIdx.x;
-    if (thread == 0) choice = {0, most, end - begin <= most, 0, 0};
+    if (thread == 0) choice = {0, most, num <= most, 0, 0};
     for (u32 at = thread; at < most; at += blockDim.x) best[at] = 0;
     __syncthreads(); // the choice is there, and the zeros
     int shift = choice.whole ? 0 : 64;
     while (shift > 0 && !choice.whole) {
         shift -= 8;
-        counts[thread] = 0;
+        shared.counts[thread] = 0;
         __syncthreads();
         const u64 prefix = choice.prefix;
-        for (u32 e = begin + thread; e < end; e += blockDim.x) {
-            const u64 own = key(e);
+        keys.each([&](u64 own) {
             // No digit precedes the first one.
             const bool chosen = shift == 56 || (own ^ prefix) >> (shift + 8) == 0;
-            if (chosen && own != 0) atomicAdd(&counts[own >> shift & (DIGITS - 1)], 1u);
-        }
+            if (chosen && own != 0) atomicAdd(&shared.counts[own >> shift & (DIGITS - 1)], 1u);
+        });
         __syncthreads(); // all are counted
-        if (thread < WARP) choose(choice, counts, shift);
+        if (thread < WARP) choose(choice, shared.counts, shift);
         __syncthreads();
     }
     const u64 prefix = choice.prefix >> shift;
     const u32 remaining = choice.remaining;
-    for (u32 e = begin + thread; e < end; e += blockDim.x) {
-        const u64 own = key(e);
-        if (own == 0 || own >> shift < prefix) continue;
+    keys.each([&](u64 own) {
+        if (own == 0 || own >> shift < prefix) return;
         if (own >> shift > prefix) {
             best[atomicAdd(&choice.better, 1u)] = own;
         } else {
             const u32 place = atomicAdd(&choice.equal, 1u);
             if (place < remaining) best[most - 1 - place] = own;
         }
-    }
+    });
     __syncthreads(); // all are collected
     const u32 found = choice.better + min(choice.equal, remaining);
     __syncthreads(); // before a caller selects again
     return found;
 }
 
-// Sorts `padded` keys, a power of two, best first: a bitonic sort. Called by all threads of a block.
-__device__ __forceinline__ void sort(u64* keys, u32 padded) {
+// Writes the best `most` keys of numbers `begin` to before `end`, as select_of does.
+template <class KeyOf>
+__device__ __forceinline__ u32 select(u64* best, const KeyOf& key, u32 begin, u32 end, u32 most) {
+    __shared__ Selection shared;
+    const u32 num = end - begin;
+    if (num <= HELD_KEYS * blockDim.x) return select_of(shared, best, HeldKeys(key, begin, end), num, most);
+    return select_of(shared, best, PassedKeys<KeyOf>{key, begin, end}, num, most);
+}
+
+// Sorts `padded` keys, a power of two, best first, where they are: a bitonic sort.
+__device__ __forceinline__ void sort_in_place(u64* keys, u32 padded) {
     for (u32 size = 2; size <= padded; size *= 2) {
         for (u32 by = size / 2; by > 0; by /= 2) {
             for (u32 pair = threadIdx.x; pair < padded / 2; pair += blockDim.x) {
@@ -165,11 +212,23 @@ __device__ __forceinline__ void sort(u64* keys, u32 padded) {
     }
 }
 
-// Selects the best `most` of a column to `best (columns, padded)`, zeros in the other places; best first if `padded`, a
-// power of two, is at most MOST_SORTED, and otherwise in no order. Returns how many there are.
-__device__ __forceinline__ u32 select_sorted(u64* best, const Entries& entries, u32 column, u32 most, u32 padded) {
+// Sorts `padded` keys, a power of two, best first. Called by all threads of a block.
+__device__ __forceinline__ void sort(u64* keys, u32 padded) {
+    __shared__ u64 near[SHARED_SORT];
+    if (padded > SHARED_SORT) return sort_in_place(keys, padded);
+    for (u32 at = threadIdx.x; at < padded; at += blockDim.x) near[at] = keys[at];
+    __syncthreads(); // all are copied
+    sort_in_place(near, padded);
+    for (u32 at = threadIdx.x; at < padded; at += blockDim.x) keys[at] = near[at];
+    __syncthreads(); // all are back, before a caller reads them
+}
+
+// Selects the best `most` of `num` keys to `best`: best first if `padded`, a power of two, is not 0 and at most
+// MOST_SORTED, with zeros in the other places of `best (padded)`; otherwise in no order. Returns how many there are.
+template <class KeyOf>
+__device__ __forceinline__ u32 select_sorted(u64* best, const KeyOf& key, u32 num, u32 most, u32 padded) {
     for (u32 at = most + threadIdx.x; at < padded; at += blockDim.x) best[at] = 0;
-    const u32 found = select(best, KeyOfEntry(entries, column), 0, entries.num, most);
+    const u32 found = select(best, key, 0, num, most);
     if (padded <= MOST_SORTED) sort(best, padded);
     return found;
 }

@@ -13,7 +13,7 @@
 //   out    best (padded) keys, best first if there are at most MOST_SORTED places; found, their number, if it is not
 //          null
 //   in     entries: scores with the passages that were chosen, or the keys of best_of_chunks
-//   sizes  most = k, padded: a power of two
+//   sizes  most = k; padded: a power of two, or 0 for keys (k) in no order
 //
 //   block           all of them
 //   shared memory   of select.cuh
@@ -41,7 +41,7 @@ best_of_chunks(u64* best, Entries entries, u32 chunk, u32 most) {
 
 extern "C" __global__ void __launch_bounds__(DIGITS)
 best(u64* best, u32* found, Entries entries, u32 most, u32 padded) {
-    const u32 number = select_sorted(best, entries, 0, most, padded);
+    const u32 number = select_sorted(best, KeyOfEntry(entries, 0), entries.num, most, padded);
     if (threadIdx.x == 0 && found) *found = number;
 }
 

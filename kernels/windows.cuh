@@ -48,11 +48,11 @@ public:
         Run run;
         const u8* bytes = row + number * RUN * NBITS;
         if constexpr (WHOLE_RUNS && NBITS == 2) {
-            const Pair pair = load(reinterpret_cast<const Pair*>(bytes));
+            const Pair pair = load_once<CACHE_HINTS>(reinterpret_cast<const Pair*>(bytes));
             run.words[0] = pair.x;
             run.words[1] = pair.y;
         } else if constexpr (WHOLE_RUNS) {
-            run.words[0] = load(reinterpret_cast<const u32*>(bytes));
+            run.words[0] = load_once<CACHE_HINTS>(reinterpret_cast<const u32*>(bytes));
         } else {
             const int u = lane_number() % 4 * STEPS + number * RUN;
             for (int c = 0; c < RUN; ++c) {
@@ -68,9 +68,11 @@ public:
         return run;
     }
 
-    // Adds the bits after the only run: with them begins the run of the next of the four lanes that share the row.
+    // Adds the bits after the only run: with them begins the run of the next of the four lanes that share the row. No
+    // name of a bucket has them.
     __device__ __forceinline__ void complete(Run& run) const {
-        if (WHOLE_RUNS && RUNS == 1) run.words[NBITS] = __shfl_sync(ALL_LANES, run.words[0], lane_number() + 1, 4);
+        if (!TRELLIS || !WHOLE_RUNS || RUNS > 1) return;
+        run.words[NBITS] = __shfl_sync(ALL_LANES, run.words[0], lane_number() + 1, 4);
     }
 
     // Returns the levels of chunk `c` of a run.

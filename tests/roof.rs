@@ -1,28 +1,16 @@
 //! `benches/roof` on the emulated GPU, or on a real one: each of its measurements runs at a small size.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::missing_errors_doc)]
 
-#[path = "emulator/compiler.rs"]
-mod compiler;
+#[path = "emulator/opened.rs"]
+mod opened;
 #[path = "../benches/roof/main.rs"]
 mod roof;
 
 use clap::Parser;
-use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
-
-fn cuda() -> Option<Cuda> {
-    Cuda::new(0).ok().or_else(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (driver, nvrtc) = compiler::emulator(folder.path())?;
-        let driver = Driver::from_file(&driver).expect("the emulated driver loads");
-        let nvrtc = Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads");
-        Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
-    })
-}
 
 #[test]
 fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
-    let Some(cuda) = cuda() else { return };
+    let Some(cuda) = opened::open(None) else { return };
     let sizes = "--passages 60 --tokens 5 --centroids 64 --query-tokens 3";
     for words in [
         "micro --tiny".to_owned(),

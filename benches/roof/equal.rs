@@ -3,11 +3,9 @@
 use super::Result;
 use super::data::{Collection, Sizes};
 use super::support::backends::fastest_cpu;
+use selvedge_backend::cuda::LoadedIndex;
 use selvedge_backend::{Backend, Cuda, Embeddings, Plan, RawHit, Route, Select};
 use serde_json::json;
-
-/// Number of queries from which a batch is filtered on.
-const LEAST_FILTERED: usize = 4;
 
 #[derive(clap::Args, Debug)]
 pub struct Options {
@@ -42,7 +40,7 @@ pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
         }
     }
     let filtered = loaded.filtered();
-    if queries.len() >= LEAST_FILTERED && filtered == 0 {
+    if queries.len() >= LoadedIndex::LEAST_BATCH && filtered == 0 {
         return Err("the batch was scanned, and not filtered".into());
     }
     let hits: usize = expected.iter().map(Vec::len).sum();

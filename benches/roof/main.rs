@@ -19,6 +19,7 @@
 
 mod build;
 mod clock;
+mod cubins;
 mod data;
 mod equal;
 mod micro;
@@ -58,6 +59,8 @@ enum What {
     Query(query::Options),
     /// Assignment, compression and sums of embeddings
     Build(build::Options),
+    /// Compile kernels for a machine that has a GPU; this one needs NVRTC alone
+    Cubins(cubins::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,7 +70,10 @@ fn main() -> ExitCode {
         println!("roof: run by `cargo bench --bench roof -- scan`; --help has more");
         return ExitCode::SUCCESS;
     }
-    let done = Cuda::new(options.device).map_err(Into::into).and_then(|cuda| measure(&cuda, &options));
+    let done = match &options.what {
+        Some(What::Cubins(options)) => cubins::run(options),
+        _ => Cuda::new(options.device).map_err(Into::into).and_then(|cuda| measure(&cuda, &options)),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -85,6 +91,7 @@ pub fn measure(cuda: &Cuda, options: &Options) -> Result<()> {
         Some(What::Equal(options)) => equal::run(cuda, options),
         Some(What::Query(options)) => query::run(cuda, options),
         Some(What::Build(options)) => build::run(cuda, options),
+        Some(What::Cubins(options)) => cubins::run(options),
         None => Ok(()),
     }
 }

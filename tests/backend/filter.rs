@@ -1,6 +1,8 @@
 //! Batches of queries on a GPU, whose passages a certified bound filters: they find what each query finds by itself,
 //! and what the reference finds.
 
+mod rare;
+
 use crate::cases::{Case, Fill, Rng, Shape, codec};
 use crate::gpu::cuda;
 use selvedge_backend::cuda::LoadedIndex;
@@ -63,17 +65,17 @@ fn packed(codec: &CodecParams, passages: &[Vec<Token>]) -> CompressedPassages {
 }
 
 /// An index in device memory, and its segments.
-struct Loaded {
-    cuda: &'static Cuda,
+struct Loaded<'a> {
+    cuda: &'a Cuda,
     codec: CheckedCodec,
     segments: Vec<(u32, CompressedPassages)>,
     num_pids: usize,
     index: Box<dyn DeviceIndex>,
 }
 
-impl Loaded {
+impl<'a> Loaded<'a> {
     /// Loads segments, with pids of no passage between them.
-    fn new(cuda: &'static Cuda, codec: CheckedCodec, segments: Vec<CompressedPassages>) -> Self {
+    fn new(cuda: &'a Cuda, codec: CheckedCodec, segments: Vec<CompressedPassages>) -> Self {
         const GAP: u32 = 3;
         let resident = cuda.load_codec(codec.clone()).unwrap();
         let mut next = GAP;

@@ -3,49 +3,17 @@
 //! With neither a GPU nor a C++ compiler for the emulator, the suite skips CUDA with a message, or fails under
 //! `SELVEDGE_REQUIRE_CUDA=1`.
 
-#[path = "../emulator/compiler.rs"]
-pub mod compiler;
+#[path = "../emulator/opened.rs"]
+mod opened;
 
+pub use opened::{compiler, open};
 use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
-}
-
-/// Opens a device whose buffers have at most `bytes` in all.
-pub fn with_memory(bytes: u64) -> Option<Cuda> {
-    let options = CudaOptions { memory_bytes: Some(bytes), ..CudaOptions::default() };
-    if cfg!(miri) {
-        return None;
-    }
-    Cuda::open(options.clone()).ok().or_else(|| {
-        let (driver, nvrtc) = libraries()?;
-        let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
-        Some(Cuda::open(CudaOptions { driver, nvrtc, cubins, ..options }).expect("the emulated GPU is there"))
-    })
-}
-
-fn emulated() -> Option<Cuda> {
-    let (driver, nvrtc) = libraries()?;
-    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
-}
-
-/// The emulated libraries.
-fn libraries() -> Option<(Driver, Nvrtc)> {
-    // A process has one driver.
-    static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
-    let load = || {
-        // The files may be deleted once they are loaded.
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let (driver, nvrtc) = compiler::emulator(folder.path())?;
-        let driver = Driver::from_file(&driver).expect("the emulated driver loads");
-        Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
-    };
-    *LIBRARIES.get_or_init(load)
+    CUDA.get_or_init(|| open(None)).as_ref()
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
@@ -78,7 +46,7 @@ fn handles_of_another_backend_are_refused() {
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let (Some(own), Some(other)) = (cuda(), Cuda::new(0).ok().or_else(emulated)) else { return };
+    let (Some(own), Some(other)) = (cuda(), open(None)) else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
     let make = |cuda: &Cuda| {
         let codec = cuda.load_codec(case.codec.clone()).unwrap();

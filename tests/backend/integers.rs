@@ -148,6 +148,24 @@ pub fn check_ties(backend: &impl Backend) {
     assert!(found.probes[2].cells.chunks(3).all(|best| best == [(0, 0), (1, 0), (2, 0)]));
 }
 
+/// Checks the best of more entries than the threads of a block of a GPU hold, and than they sort in shared memory.
+pub fn check_top_k_of_many(backend: &impl Backend) {
+    for num in [2049, 4500] {
+        let shape = Shape { dim: 8, nbits: 0, weight_bits: 0, query_len: 2, lengths: vec![1; num], ..Shape::small() };
+        let case = Case::new(&Shape { num_centroids: 600, ..shape }, Fill::Random);
+        let codec = backend.load_codec(case.codec.clone()).unwrap();
+        let passages = backend.load_passages(&codec, case.passages.clone()).unwrap();
+        let table = backend.centroid_table(&codec, &backend.load_query(&codec, case.query.clone()).unwrap()).unwrap();
+        let scores = backend.approx_scores(&passages, &table, Select::All).unwrap();
+        let of_reference = reference::centroid_table(&case.codec, &case.query);
+        let expected = reference::approx_scores(&case.codec, &case.passages, &of_reference, 2, Select::All);
+        for k in [3, 1500, 2048, usize::MAX] {
+            let expected = reference::top_k(&expected, Select::All, k);
+            assert!(backend.top_k(&scores, k).unwrap() == expected, "{}: {k} of {num}", backend.name());
+        }
+    }
+}
+
 /// Assigns `embeddings`, and their second half once more to the same resident centroids; returns the codes.
 fn assign(backend: &impl Backend, dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
     let resident = backend.load_centroids(dim, centroids).unwrap();

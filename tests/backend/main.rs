@@ -268,7 +268,7 @@ fn integer_ops_at_random_shapes_for_a_while() {
 #[test]
 fn integer_ops_with_many_centroids() {
     // On a GPU few columns of many entries are selected from in chunks.
-    each_backend!(backend => for (num_centroids, query_len) in [(10_007, 9), (20_000, 9), (20_001, 3)] {
+    each_backend!(backend => for (num_centroids, query_len) in [(10_007, 9), (32_770, 2)] {
         let shape = Shape { dim: 8, num_centroids, query_len, ..Shape::small() };
         integers::check(backend, &Case::new(&shape, Fill::Random));
     });
@@ -306,6 +306,11 @@ fn a_batch_of_searches_gives_the_results_of_the_single_ops() {
 #[test]
 fn top_k_and_probe_break_ties_by_number() {
     each_backend!(backend => integers::check_ties(backend));
+}
+
+#[test]
+fn top_k_of_many_passages() {
+    each_backend!(backend => integers::check_top_k_of_many(backend));
 }
 
 /// Numbers of centroids around 16, with few embeddings; then many embeddings, and many centroids.

@@ -68,8 +68,8 @@ const MUTANTS: [Mutant; 20] = [
     Mutant {
         what: "the sign of an entry in its neighbour",
         kernel: "centroid_table",
-        text: "(entries[2 * i] & 0xffff)",
-        planted: "entries[2 * i]",
+        text: "(words[2 * i] & 0xffff)",
+        planted: "words[2 * i]",
         test: "tables_around_the_largest_i16",
     },
     Mutant {

@@ -11,7 +11,7 @@ use super::{
     resident::LoadedCodec,
     table::{Table, entries_len},
 };
-use crate::{Error, Result, TABLE_LIMIT};
+use crate::{Error, Result, TABLE_LIMIT, missing_score::GROUP};
 use selvedge_kernels::Op;
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ const THREADS: u32 = 128;
 /// Part of the device's memory that a table may take: 1 / 4. The index takes most of the rest.
 const MEMORY_SHARE: u64 = 4;
 
-pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("TABLE_LIMIT", TABLE_LIMIT as i64)];
+pub(super) const CONSTANTS: [Constant; 3] =
+    [("THREADS", THREADS as i64), ("TABLE_LIMIT", TABLE_LIMIT as i64), ("GROUP", GROUP as i64)];
 
 /// Launches [`crate::Backend::centroid_table`].
 ///
@@ -40,6 +41,7 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
         narrow_below: codec.narrow_below,
         num_centroids,
         query_len,
+        has_maxima: true,
     };
     let kernel = cuda.modules.kernel(Op::CentroidTable, KernelVariant::dim(host.dim), "centroid_table")?;
     // SAFETY: the table has the entries of K and Q, and the rows are (Q, D), whose norm is known.
@@ -47,7 +49,7 @@ pub(super) fn centroid_table(cuda: &Cuda, codec: &LoadedCodec, query: &Query) ->
     Ok(table)
 }
 
-/// Returns the number of entries of a table, [`entries_len`].
+/// Returns the number of entries of a table with its maxima, [`entries_len`].
 ///
 /// # Errors
 /// [`Error::TableTooLarge`] if the table exceeds a quarter of the device's memory, before anything is allocated.
@@ -120,10 +122,10 @@ pub(super) mod tests {
         let Err(Error::TableTooLarge { num_centroids, query_len, wanted_bytes, limit_bytes }) =
             centroid_table(cuda, &large, &query(&large, 257))
         else {
-            panic!("a table of 288 MiB")
+            panic!("a table of 324 MiB")
         };
         assert_eq!((num_centroids, query_len, limit_bytes), (1 << 18, 257, 1 << 28));
-        assert_eq!(wanted_bytes, 288 << 20);
+        assert_eq!(wanted_bytes, 324 << 20);
         let small = codec(3);
         centroid_table(cuda, &small, &query(&small, 257)).unwrap();
     }

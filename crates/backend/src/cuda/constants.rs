@@ -2,7 +2,7 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, filter, kmeans, maxsim_f32, peak, probe,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, kmeans, maxsim, maxsim_f32, peak, probe,
     quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
     rows, rules, score_kernels, search, select, survivors,
@@ -48,7 +48,9 @@ fn of(op: Op) -> Vec<Constant> {
         Op::CentroidTable => centroid_table::CONSTANTS.to_vec(),
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
         Op::ApproxScores => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
-        Op::Maxsim => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
+        Op::Maxsim => {
+            [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[maxsim::cache_hints()]].concat()
+        }
         Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),

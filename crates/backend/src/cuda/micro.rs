@@ -94,7 +94,7 @@ impl Cuda {
     /// If `bytes` is not a multiple of 16, or 64 GiB or more.
     pub fn micro(&self, bytes: usize) -> Result<Micro<'_>> {
         let units = u32::try_from(bytes / UNIT_BYTES).expect("less than 64 GiB");
-        let peak = Peak::new(self, bytes)?;
+        let peak = Peak::new(self, self.context.allocate(bytes)?)?;
         let out = self.context.zeros(peak.blocks * THREADS as usize)?;
         let fill = self.modules.kernel(Op::Peak, KernelVariant::NONE, "fill")?;
         let arguments = [peak.from.argument(), value(&units)];

@@ -52,18 +52,18 @@ impl Cuda {
     /// # Panics
     /// If the length of `data` is not a multiple of 16.
     pub fn peak(&self, data: &[u8]) -> Result<Peak<'_>> {
-        Ok(Peak { from: self.context.upload(data)?, ..Peak::new(self, data.len())? })
+        Peak::new(self, self.context.upload(data)?)
     }
 }
 
 impl<'a> Peak<'a> {
-    /// Prepares it with zeros as data.
-    pub(super) fn new(cuda: &'a Cuda, bytes: usize) -> Result<Self> {
-        assert_eq!(bytes % UNIT_BYTES, 0, "the data is whole units of 16 bytes");
+    /// Prepares it for these data.
+    pub(super) fn new(cuda: &'a Cuda, from: Buffer<u8>) -> Result<Self> {
+        assert_eq!(from.len() % UNIT_BYTES, 0, "the data is whole units of 16 bytes");
         let context = &cuda.context;
         let blocks = context.device().multiprocessors as usize * BLOCKS;
         let threads = blocks * THREADS as usize;
-        let (from, to) = (context.zeros(bytes)?, context.zeros(bytes)?);
+        let to = context.zeros(from.len())?;
         Ok(Peak { cuda, blocks, from, to, products: context.zeros(threads)?, sums: context.zeros(threads)? })
     }
 }

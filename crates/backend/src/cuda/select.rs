@@ -15,9 +15,9 @@ use std::mem::offset_of;
 /// Number of values of a digit; a block has one thread for each of them.
 const DIGIT_VALUES: usize = 256;
 pub(super) const THREADS: u32 = DIGIT_VALUES as u32;
-/// Least number of entries of a chunk: those that a block selects from in about the time of a launch. Other sizes were
-/// not measured.
-const LEAST_CHUNK: usize = 2048;
+/// Entries that a block selects from without reading them again, 8 per thread: `HELD_KEYS` of kernels/select.cuh. More
+/// chunks of fewer entries leave more keys to the last block; other sizes were not measured.
+const HELD_CHUNK: usize = 8 * DIGIT_VALUES;
 /// Blocks per multiprocessor that select from chunks.
 const BLOCKS_OF_MULTIPROCESSOR: usize = 4;
 const ENTRY_BITS: u32 = 32;
@@ -65,12 +65,12 @@ impl EntriesArgument {
         Self { entries: *scores.pointer(), chosen, num: num as u32, stride: 1, ..Self::NONE }
     }
 
-    /// The columns of a table.
-    pub(super) fn columns(table: &Table) -> Self {
+    /// The maxima of a table's columns.
+    pub(super) fn maxima(table: &Table) -> Self {
         Self {
-            entries: *table.entries.pointer(),
+            entries: table.maxima(),
             norm: *table.norm.pointer(),
-            num: table.num_centroids as u32,
+            num: table.num_groups() as u32,
             stride: PANEL as u32,
             narrow_below: table.narrow_below,
             ..Self::NONE
@@ -109,7 +109,7 @@ impl Chunks {
     /// most`.
     pub(super) fn new(context: &Context, num: usize, columns: usize, most: usize) -> Option<Self> {
         let busy = context.device().multiprocessors as usize * BLOCKS_OF_MULTIPROCESSOR / columns.max(1);
-        let number = (num / most.max(1)).isqrt().min(busy).min(num / LEAST_CHUNK);
+        let number = (num / most.max(1)).isqrt().min(busy).min(num.div_ceil(HELD_CHUNK));
         if number < 2 {
             return None;
         }

@@ -5,20 +5,23 @@ use super::{
     context::Buffer,
     modules::{Argument, value},
 };
-use crate::CodecParams;
+use crate::{CodecParams, missing_score::GROUP};
 use bytemuck::{Pod, Zeroable};
 use std::{mem::offset_of, sync::Arc};
 
 /// The centroid table of a query in device memory.
 #[derive(Debug)]
 pub struct Table {
-    /// Entries, `(panels, K, 32)`, of [`entries_len`] times 4 bytes, which i32 fill and i16 fill by half.
+    /// Entries, `(panels, K, 32)`, then the maxima of groups, `(panels, groups, 32)`: of [`entries_len`] times 4
+    /// bytes, which i32 fill and i16 fill by half.
     pub(super) entries: Arc<Buffer<i32>>,
     /// Largest squared length of the query's int8 rows, by which the width of an entry is chosen.
     pub(super) norm: Arc<Buffer<u32>>,
     pub(super) narrow_below: u32,
     pub(super) num_centroids: usize,
     pub(super) query_len: usize,
+    /// Whether the maxima are written, which `probe` reads.
+    pub(super) has_maxima: bool,
 }
 
 /// The table as a kernel's argument: `Table` of kernels/table.cuh.
@@ -27,14 +30,15 @@ pub struct Table {
 pub(super) struct TableArgument {
     entries: u64,
     norm: u64,
+    maxima: u64,
     narrow_below: u32,
     num_centroids: u32,
 }
 
 // kernels/table.cuh asserts the same.
 const _: () = {
-    assert!(size_of::<TableArgument>() == 24);
-    assert!(offset_of!(TableArgument, norm) == 8 && offset_of!(TableArgument, num_centroids) == 20);
+    assert!(size_of::<TableArgument>() == 32);
+    assert!(offset_of!(TableArgument, maxima) == 16 && offset_of!(TableArgument, num_centroids) == 28);
 };
 
 impl Table {
@@ -43,9 +47,21 @@ impl Table {
         TableArgument {
             entries: *self.entries.pointer(),
             norm: *self.norm.pointer(),
+            maxima: if self.has_maxima { self.maxima() } else { 0 },
             narrow_below: self.narrow_below,
             num_centroids: self.num_centroids as u32,
         }
+    }
+
+    /// Address of the maxima.
+    pub(super) fn maxima(&self) -> u64 {
+        let entries = columns(self.num_centroids, self.query_len) * size_of::<i32>();
+        self.entries.pointer() + entries as u64
+    }
+
+    /// Number of groups of centroids.
+    pub(super) fn num_groups(&self) -> usize {
+        self.num_centroids.div_ceil(GROUP)
     }
 }
 
@@ -56,9 +72,14 @@ impl TableArgument {
     }
 }
 
-/// Number of entries of a table, whose columns are in whole panels.
+/// Number of entries of a table with its maxima.
 pub(super) fn entries_len(num_centroids: usize, query_len: usize) -> usize {
-    num_centroids * query_len.next_multiple_of(PANEL)
+    columns(num_centroids, query_len) + columns(num_centroids.div_ceil(GROUP), query_len)
+}
+
+/// Number of entries of `rows` rows, whose columns are in whole panels.
+fn columns(rows: usize, query_len: usize) -> usize {
+    rows * query_len.next_multiple_of(PANEL)
 }
 
 /// Largest squared length of rows `(Q, D) i8`.
@@ -101,7 +122,7 @@ mod tests {
 
     #[test]
     fn columns_are_in_whole_panels() {
-        assert_eq!([0, 1, 32, 33].map(|query_len| entries_len(3, query_len)), [0, 96, 96, 192]);
+        assert_eq!([0, 1, 32, 33].map(|query_len| entries_len(3, query_len)), [0, 128, 128, 256]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) fn top_k(cuda: &Cuda, scores: &Scores, k: usize) -> Result<Vec<RawHit
     let best = cuda.context.allocate(padded(most))?;
     let kernel = cuda.modules.kernel(Op::TopK, KernelVariant::NONE, "best")?;
     // SAFETY: `best` has the padded length, and there is no counter.
-    unsafe { launch_best(&kernel, stream, *best.pointer(), 0, &entries, most)? };
+    unsafe { launch_best(&kernel, stream, *best.pointer(), 0, &entries, (most, Order::BestFirst))? };
     Ok(select::pairs(best.download()?).map(|(pid, score)| RawHit { pid, score }).collect())
 }
 
@@ -48,20 +48,31 @@ pub(super) fn select_chunks(
     Ok((Some(best), entries))
 }
 
+/// The order of keys that were selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Best first; a block takes up to 105 steps to sort [`select::MOST_SORTED`].
+    BestFirst,
+    /// Any order, for keys that are all scored next.
+    Any,
+}
+
 /// Launches `best`: writes the best `most` of a column to the address `best`, and their number to the address `found`,
 /// if it is not 0.
 ///
 /// # Safety
-/// `best` has [`padded`] keys, `found` is 0 or the address of a u32, and `entries` are as long as they say.
+/// `best` has `most` keys, or [`padded`] ones in order; `found` is 0 or the address of a u32, and `entries` are as long
+/// as they say.
 pub(super) unsafe fn launch_best(
     kernel: &Kernel,
     stream: &CudaStream,
     best: u64,
     found: u64,
     entries: &EntriesArgument,
-    most: usize,
+    (most, order): (usize, Order),
 ) -> Result<()> {
-    let (most, padded) = (most as u32, padded(most) as u32);
+    let padded = if order == Order::BestFirst { padded(most) as u32 } else { 0 };
+    let most = most as u32;
     let arguments = [value(&best), value(&found), entries.argument(), value(&most), value(&padded)];
     // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
     unsafe { kernel.launch_on(stream, (1, 1), select::THREADS, &arguments) }

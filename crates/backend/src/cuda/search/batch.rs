@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// By counts of instructions, a scan takes 205 clocks for 16 tokens of 2 bits and 32 query tokens (kernels/README.md).
 /// Rows take some 280, once, and their products 103, so that batches would gain from 3 queries on. Two launches for
 /// each run of rows, and the latency of a run, may move that: not yet measured.
-const LEAST_QUERIES: usize = 4;
+pub(super) const LEAST_QUERIES: usize = 4;
 /// Largest number of components of a query: the sum of as many products of two i8 is below 2^30.
 const MOST_COMPONENTS: usize = 1 << 16;
 

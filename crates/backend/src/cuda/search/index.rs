@@ -97,6 +97,9 @@ impl LoadedIndex {
         })
     }
 
+    /// Least number of queries of a batch over all passages that a certified bound answers.
+    pub const LEAST_BATCH: usize = batch::LEAST_QUERIES;
+
     /// Numbers of the queries of large batches over all passages so far: of those for which a certified bound has left
     /// few passages to score, and of those for which all were scored.
     pub fn batched_queries(&self) -> (u64, u64) {

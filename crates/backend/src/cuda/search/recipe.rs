@@ -22,9 +22,9 @@ use crate::cuda::{
     select::{self, Chunks, EntriesArgument, padded},
     survivors::BoundArgument,
     table::Table,
-    top_k,
+    top_k::{self, Order},
 };
-use crate::{Result, Route};
+use crate::{Result, Route, missing_score::GROUP};
 use selvedge_kernels::Op;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -139,14 +139,14 @@ impl<'a> Recipe<'a> {
             Route::Everything => Sizes { scores: num_pids, chunks: hits, ..sizes },
             Route::Set { num_rescored } => Sizes {
                 scores: num_pids,
-                rescored: padded(num_rescored),
+                rescored: num_rescored,
                 chunks: of_chunks(num_pids, 1, num_rescored).max(hits),
                 ..sizes
             },
             Route::Cells { nprobe, ndocs, num_rescored } => {
-                let CellsShape { most, .. } = CellsShape::new(self.num_centroids, nprobe);
+                let cells = CellsShape::new(self.num_centroids, nprobe);
                 let chunks = [
-                    of_chunks(self.num_centroids, query_len, most),
+                    of_chunks(self.num_centroids.div_ceil(GROUP), query_len, cells.groups),
                     self.drained(ndocs).number * ndocs,
                     of_chunks(ndocs, 1, num_rescored),
                     hits,
@@ -155,10 +155,10 @@ impl<'a> Recipe<'a> {
                     scores: ndocs,
                     states: num_pids,
                     chunks: chunks.into_iter().max().expect("four"),
-                    cells: query_len * padded(most),
+                    cells: cells.keys(query_len),
                     missing: query_len,
-                    candidates: padded(ndocs),
-                    rescored: padded(num_rescored),
+                    candidates: ndocs,
+                    rescored: num_rescored,
                     ..sizes
                 }
             }
@@ -214,6 +214,7 @@ impl<'a> Recipe<'a> {
                 narrow_below: self.index.codec.narrow_below,
                 num_centroids: self.num_centroids,
                 query_len: self.shape.query_len,
+                has_maxima: matches!(self.shape.plan.route, Route::Cells { .. }),
             };
             let run = Run { recipe: self, kernels: &kernels, arena, stream, table: &table };
             // SAFETY: the caller guarantees the sizes and the job.
@@ -280,7 +281,7 @@ impl Run<'_> {
             self.score(&kernels.maxsim, Some(arranged), (chosen, number))?;
             let scores = EntriesArgument::scores(&arena.scores, chosen, number);
             let best = arena.output.pointer() + size_of::<OutcomeArgument>() as u64;
-            let hits = (self.recipe.chunks_of_hits(), shape.plan.k);
+            let hits = (self.recipe.chunks_of_hits(), shape.plan.k, Order::BestFirst);
             self.select(scores, hits, best, offset_of!(OutcomeArgument, found))
         }
     }
@@ -297,11 +298,11 @@ impl Run<'_> {
         let drained = recipe.drained(ndocs);
         let [of_cells, gather, drain] = kernels.candidates.as_ref().expect("loaded for this route");
         let [num, chunk, most] = [num_pids, drained.len, ndocs].map(|size| size as u32);
-        // SAFETY: as in `stage`; the cells are (Q, padded), the states are (P), and each chunk has `ndocs` keys.
+        // SAFETY: as in `stage`; the cells have their keys, the states are (P), and each chunk has `ndocs` keys.
         unsafe {
-            let columns = EntriesArgument::columns(table);
-            let chunks = recipe.chunks(table.num_centroids, query_len, cells.most);
-            let entries = self.of_chunks(columns, (chunks, query_len), cells.most)?;
+            let maxima = EntriesArgument::maxima(table);
+            let chunks = recipe.chunks(table.num_groups(), query_len, cells.groups);
+            let entries = self.of_chunks(maxima, (chunks, query_len), cells.groups)?;
             let found = (&arena.cells, &arena.missing);
             probe::launch_cells(of_cells, stream, found, &entries, table, cells)?;
             let gathered = [
@@ -327,7 +328,7 @@ impl Run<'_> {
             drain.launch_on(stream, (drained.number, 1), select::THREADS, &arguments)?;
             let keys = EntriesArgument::keys(&arena.chunks, drained.number * ndocs);
             let found = arena.output.pointer() + offset_of!(OutcomeArgument, candidates) as u64;
-            top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, ndocs)
+            top_k::launch_best(&kernels.best, stream, *arena.candidates.pointer(), found, &keys, (ndocs, Order::Any))
         }
     }
 
@@ -341,7 +342,7 @@ impl Run<'_> {
             let kernel = self.kernels.approx_scores.as_ref().expect("loaded for this route");
             self.score(kernel, None, (chosen, number))?;
             let scores = EntriesArgument::scores(&self.arena.scores, chosen, number);
-            let rescored = (self.recipe.chunks(number, 1, most), most);
+            let rescored = (self.recipe.chunks(number, 1, most), most, Order::Any);
             self.select(scores, rescored, *self.arena.rescored.pointer(), offset_of!(OutcomeArgument, rescored))
         }
     }
@@ -366,11 +367,11 @@ impl Run<'_> {
     /// a field of the outcome.
     ///
     /// # Safety
-    /// As [`Recipe::launches`]; `best` has [`padded`] keys.
+    /// As [`Recipe::launches`]; `best` has `most` keys, or [`padded`] ones in order.
     pub(super) unsafe fn select(
         &self,
         entries: EntriesArgument,
-        (chunks, most): (Option<Chunks>, usize),
+        (chunks, most, order): (Option<Chunks>, usize, Order),
         best: u64,
         field: usize,
     ) -> Result<()> {
@@ -378,7 +379,7 @@ impl Run<'_> {
         // SAFETY: the caller guarantees the lengths.
         unsafe {
             let entries = self.of_chunks(entries, (chunks, 1), most)?;
-            top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, most)
+            top_k::launch_best(&self.kernels.best, self.stream, best, found, &entries, (most, order))
         }
     }
 

@@ -9,8 +9,9 @@ use crate::cuda::{
     chosen::ChosenArgument,
     context::Buffer,
     quantize_query::OutcomeArgument,
-    select::{EntriesArgument, padded},
+    select::EntriesArgument,
     survivors::{self, Asked, Kept},
+    top_k::Order,
 };
 use std::mem::offset_of;
 
@@ -34,7 +35,7 @@ pub(super) enum Stage<'a> {
 impl Sizes {
     /// The sizes for survivors of this number of slots.
     pub(super) fn of_survivors(self, slots: usize, k: usize, chunks: usize) -> Self {
-        Self { scores: slots, candidates: slots, rescored: padded(k), missing: 1, chunks, ..self }
+        Self { scores: slots, candidates: slots, rescored: k, missing: 1, chunks, ..self }
     }
 }
 
@@ -64,7 +65,7 @@ impl Run<'_> {
         // SAFETY: as in `stage`: there are sums of all pids, as many keys as slots, and `k` keys of the best sums.
         unsafe {
             let entries = EntriesArgument::scores(sums, set, num_pids);
-            let best = (recipe.chunks(num_pids, 1, k), k);
+            let best = (recipe.chunks(num_pids, 1, k), k, Order::Any);
             self.select(entries, best, *arena.rescored.pointer(), offset_of!(OutcomeArgument, candidates))?;
             survivors::launch_threshold(threshold, (context, stream), kept, (&arena.rescored, found, k), asked)?;
             survivors::launch_survivors(survivors, (context, stream), kept, sums, (set, num_pids))
