@@ -25,12 +25,22 @@
 //          place (s, lane), the last token in place of those after it
 //   in     segment, codec, centroids: the arranged ones, factors
 //   sizes  base: first token of the run; first, num: passages first .. first + num of the segment
+// slabs:     x8 of a run of passages, as filter_wgmma.cu reads them: passage after passage, without gaps
+//   out    rows: the same tiles, but each as core matrices (2 STEPS, 8) of 16 bytes: first words 0 of the chunks of a
+//          step, 4 of each token, then words 1. A passage has the tiles up to the first one of the next passage, at
+//          least one, which repeat its last token;
+//          ends: of each tile the passage that it ends, counted from `first`, or NO_END; with the bit DROPPED where the
+//          passage has no tokens or is not chosen, whose tiles are not written
+//   in     as rows; chosen: a set
+//   sizes  as rows
 //
 //   warp            8 tokens; of `rows` a passage at a time
 //   lane            (g, t) = (lane / 4, lane % 4) has the chunks of token g that it multiplies in filter.cu
 //   shared memory   none
 //   bound           rows: compute, the integer pipe, as the decoding in maxsim.cu, but once for a batch of queries;
 //                   arrange, largest and farthest run once for an index
+//
+// A run of `slabs` has offsets that ascend; the host has checked them.
 //
 // No two passages share a tile: with n = floor(x / 8) + at, the next passage's number is at least
 // floor(x / 8) + floor(length / 8) + at + 1, and a passage has at most floor(length / 8) + 1 tiles.
@@ -146,27 +156,58 @@ farthest(u64* most, Segment segment, Codec codec, const Pair* __restrict__ centr
     raise(most, own);
 }
 
+// Calls `store` with a lane's chunk of each step of a tile of 8 tokens, of which those after `last` repeat it.
+template <class Store>
+__device__ __forceinline__ void each_chunk(const LevelTable& levels, const Segment& segment,
+                                           const Pair* __restrict__ centroids, const u32* __restrict__ factors,
+                                           u32 from, u32 last, const Store& store) {
+    const u32 token = min(from + lane_number() / 4, last);
+    const u32 word = segment.tokens[token];
+    const u32 pair = factors[weight_of(word)];
+#pragma unroll(STEPS <= 8 ? STEPS : 2)
+    for (int s = 0; s < STEPS; ++s) {
+        const int u = lane_number() % 4 * STEPS + s;
+        const Parts parts = parts_of(levels, segment, centroids, token, code_of(word), u);
+        store(s, Pair{blend(pair, parts.centroid.x, parts.levels.x), blend(pair, parts.centroid.y, parts.levels.y)});
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 8)
 rows(Pair* rows, Segment segment, Codec codec, const Pair* __restrict__ centroids, const u32* __restrict__ factors,
      u32 base, u32 first, u32 num) {
     const LevelTable levels(codec.levels);
-    const u32 g = lane_number() / 4;
     for (u32 at = grid_warp(); at < num; at += grid_warps()) {
         const Tokens tokens = tokens_of(segment, segment.first_pid + first + at);
         Pair* tile = rows + (u64{(tokens.start - base) / TILE_TOKENS} + at) * (STEPS * WARP) + lane_number();
         for (u32 from = tokens.start; from < tokens.end; from += min(u32{TILE_TOKENS}, tokens.end - from)) {
-            const u32 last = tokens.end - 1 - from;
-            const u32 token = from + min(g, last);
-            const u32 word = segment.tokens[token];
-            const u32 pair = factors[weight_of(word)];
-#pragma unroll(STEPS <= 8 ? STEPS : 2)
-            for (int s = 0; s < STEPS; ++s) {
-                const int u = lane_number() % 4 * STEPS + s;
-                const Parts parts = parts_of(levels, segment, centroids, token, code_of(word), u);
-                tile[s * WARP] = {blend(pair, parts.centroid.x, parts.levels.x),
-                                  blend(pair, parts.centroid.y, parts.levels.y)};
-            }
+            each_chunk(levels, segment, centroids, factors, from, tokens.end - 1,
+                       [&](int s, Pair chunk) { tile[s * WARP] = chunk; });
             tile += STEPS * WARP;
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 8)
+slabs(u32* rows, u32* ends, Segment segment, Codec codec, const Pair* __restrict__ centroids,
+      const u32* __restrict__ factors, Chosen chosen, u32 base, u32 first, u32 num) {
+    const LevelTable levels(codec.levels);
+    for (u32 at = grid_warp(); at < num; at += grid_warps()) {
+        const u32 number = first + at;
+        const u32 start = segment.offsets[number], end = segment.offsets[number + 1];
+        const u32 begin = (start - base) / TILE_TOKENS + at, tiles = (end - base) / TILE_TOKENS + at + 1 - begin;
+        const bool dropped = start == end || chosen_pid(chosen, segment.first_pid + number) == NO_PID;
+        for (u32 n = lane_number(); n < tiles; n += WARP) {
+            ends[begin + n] = n + 1 < tiles ? NO_END : dropped ? at | DROPPED : at;
+        }
+        if (dropped) continue;
+        u32* tile = rows + u64{begin} * (2 * STEPS * WARP) + lane_number();
+        for (u32 n = 0; n < tiles; ++n) {
+            each_chunk(levels, segment, centroids, factors, min(start + n * TILE_TOKENS, end - 1), end - 1,
+                       [&](int s, Pair chunk) {
+                           tile[2 * s * WARP] = chunk.x;
+                           tile[(2 * s + 1) * WARP] = chunk.y;
+                       });
+            tile += 2 * STEPS * WARP;
         }
     }
 }

@@ -7,16 +7,30 @@
 pub mod compiler;
 
 use selvedge_backend::Cuda;
-use selvedge_backend::cuda::{Cubins, Driver, Nvrtc};
+use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(|| if cfg!(miri) { None } else { Cuda::new(0).ok().or_else(emulated) }).as_ref()
+    CUDA.get_or_init(|| opened(false)).as_ref()
 }
 
-fn emulated() -> Option<Cuda> {
+/// Returns the CUDA backend, and another one without the kernels of one architecture alone.
+pub fn cudas() -> impl Iterator<Item = &'static Cuda> {
+    static PORTABLE: OnceLock<Option<Cuda>> = OnceLock::new();
+    cuda().into_iter().chain(PORTABLE.get_or_init(|| opened(true)))
+}
+
+fn opened(portable: bool) -> Option<Cuda> {
+    let open = |options| Cuda::open(CudaOptions { portable, ..options });
+    if cfg!(miri) {
+        return None;
+    }
+    open(CudaOptions::default()).ok().or_else(|| emulated().map(|options| open(options).expect("the emulated GPU")))
+}
+
+fn emulated() -> Option<CudaOptions> {
     // A process has one driver.
     static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
     let load = || {
@@ -27,7 +41,8 @@ fn emulated() -> Option<Cuda> {
         Some((driver, Nvrtc::from_file(&nvrtc).expect("the emulated NVRTC loads")))
     };
     let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
-    Some(Cuda::with(driver, nvrtc, Cubins::nowhere(), 0).expect("the emulated GPU is there"))
+    let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
+    Some(CudaOptions { driver, nvrtc, cubins, ..CudaOptions::default() })
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
@@ -60,7 +75,7 @@ fn handles_of_another_backend_are_refused() {
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let (Some(own), Some(other)) = (cuda(), Cuda::new(0).ok().or_else(emulated)) else { return };
+    let (Some(own), Some(other)) = (cuda(), opened(false)) else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
     let make = |cuda: &Cuda| {
         let codec = cuda.load_codec(case.codec.clone()).unwrap();

@@ -66,6 +66,7 @@ mod decompress;
 mod driver;
 mod embeddings;
 mod filter;
+mod filter_wgmma;
 mod grid;
 mod library;
 mod maxsim;

@@ -30,9 +30,10 @@ const OF_LENGTHS: f64 = 1.0 / (1u64 << 20) as f64;
 pub(super) struct Certificate {
     pub(super) rows: RowFactors,
     pub(super) bound: BoundArgument,
-    /// All pids, in their order; between segments there are runs without passages.
+    /// All passages, in the order of their pids.
     pub(super) runs: Vec<Run>,
-    /// Bytes of the rows of the largest run.
+    /// Tiles of the largest run, and bytes of their rows.
+    pub(super) run_tiles: usize,
     pub(super) run_bytes: usize,
 }
 
@@ -42,21 +43,15 @@ impl Certificate {
         let codec: &LoadedCodec = &index.codec;
         let tile = tile_bytes(codec.host.dim);
         let (mut runs, mut tokens, mut largest) = (Vec::new(), Vec::new(), 0);
-        let mut next = 0;
         for (segment, offsets) in index.offsets()? {
             if !offsets.is_sorted() {
                 return Ok(None);
             }
-            if next < segment.first_pid {
-                // Pids of no segment: their passages are out of range.
-                let mut none = segment;
-                (none.first_pid, none.num_passages) = (next, 0);
-                runs.push(Run { segment: none, base: 0, first: 0, num: segment.first_pid - next });
-            }
-            next = segment.first_pid + segment.num_passages;
             for (first, num) in cut(&offsets, (RUN_BYTES / tile).max(1)) {
-                largest = largest.max(tiles(&offsets, first, first + num));
-                runs.push(Run { segment, base: offsets[first], first: first as u32, num: num as u32 });
+                let tiles = tiles(&offsets, first, first + num);
+                largest = largest.max(tiles);
+                let [first_passage, num, tiles] = [first, num, tiles].map(|number| number as u32);
+                runs.push(Run { segment, base: offsets[first], first: first_passage, num, tiles });
             }
             tokens.push((segment, *offsets.last().expect("an offset more than passages")));
         }
@@ -67,7 +62,7 @@ impl Certificate {
         let mut measure = Measure::new(index.cuda(), codec, &tokens)?;
         let step = step(measure.largest()?);
         let (rows, farthest) = measure.farthest(step)?;
-        Ok(Some(Self { rows, bound: bound(&codec.host, step, farthest), runs, run_bytes }))
+        Ok(Some(Self { rows, bound: bound(&codec.host, step, farthest), runs, run_tiles: largest, run_bytes }))
     }
 }
 
