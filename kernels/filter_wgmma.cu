@@ -36,8 +36,8 @@ constexpr u32 CORE_BYTES = 128;
 // Numbers of `ends` that are copied with a slab: whole parts of 16 bytes.
 constexpr u32 TABLE = SLAB_TILES + 4;
 static_assert(SLAB_TILES * TILE_COLUMNS == WIDE_COLUMNS, "a slab is the right side of a product");
-// Slabs that are copied before the one that is multiplied. The stage of a copy is that of a slab two before, so that its
-// thread does not wait for the warps that are behind.
+// Slabs that are copied before the one that is multiplied. The stage of a copy is that of a slab two before, so that
+// its thread hardly ever waits for slower warps.
 constexpr u32 AHEAD = STAGES - 2;
 static_assert(STEPS <= MOST_STEPS, "left sides stay in registers");
 
@@ -138,8 +138,8 @@ __device__ __forceinline__ int reduce(const int (&best)[2]) {
     int most = second ? best[1] : best[0];
     most = max(most, __shfl_xor_sync(ALL_LANES, second ? best[0] : best[1], 1));
     most = max(most, __shfl_xor_sync(ALL_LANES, most, 2));
-    // Each row counts twice.
-    return __reduce_add_sync(ALL_LANES, most) / 2;
+    // Each row counts twice: below 2^31, as MOST_COMPONENTS bounds half of it by 2^30.
+    return __reduce_add_sync(ALL_LANES, most) >> 1;
 }
 
 // Multiplies a side with the slabs, and adds the maxima of each passage to `sums`, which may be null.

@@ -32,7 +32,7 @@ pub enum Op {
     Rows,
     /// Computes sums that stand for the scores of several queries, from such rows.
     Filter,
-    /// The same sums, by products of warpgroups.
+    /// Computes the sums of [`Op::Filter`] by products of warpgroups.
     FilterWgmma,
     /// Keeps the passages that may be among the best by these sums.
     Survivors,
@@ -139,7 +139,9 @@ impl Op {
             Self::Maxsim => {
                 files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "table.cuh", "maxsim.cu")
             }
-            Self::Rows => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "rows.cu"),
+            Self::Rows => {
+                files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "rows.cu")
+            }
             Self::Filter => files!("prelude.cuh", "passages.cuh", "rows.cuh", "batch.cuh", "filter.cu"),
             Self::FilterWgmma => files!("prelude.cuh", "rows.cuh", "batch.cuh", "filter_wgmma.cu"),
             Self::Survivors => {

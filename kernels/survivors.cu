@@ -1,7 +1,7 @@
 // survivors: the passages of which one may be among the k best, by the sums of filter.cu, where the proof stands.
 //
-// begin:     what the sums of a batch begin with: 0, or NO_MATCH for passages without tokens, those that are not chosen,
-//            and pids of no segment
+// begin:     the first values of a batch's sums: 0, or NO_MATCH for passages without tokens, passages that are not
+//            chosen, and pids of no segment
 //   out    sums (P) i32 of each query of the batch
 //   in     batch, segments, chosen: a set
 //   sizes  num_segments, num_pids = P

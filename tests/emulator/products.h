@@ -105,7 +105,7 @@ public:
     // Whether sums were not awaited.
     bool outstanding() const { return !held.empty(); }
 
-    // A number that tells the products of a warp from those of another.
+    // A number that is the same for two warps if they have begun the same products.
     std::uint64_t history() const { return trace; }
 
 private:

@@ -16,7 +16,7 @@ signed char random_byte() {
     return static_cast<signed char>(state >> 56);
 }
 
-// How B lies in shared memory: the descriptor's swizzle, and bytes between core matrices, or between 8 columns.
+// The layout of B in shared memory: the descriptor's swizzle, and bytes between core matrices, or between 8 columns.
 struct Layout {
     unsigned swizzle, leading, stride;
 
@@ -41,7 +41,7 @@ struct Layout {
 enum Bug { NONE, NO_WAIT, EARLY_READ, NO_FENCE, CHANGED_A, CHANGED_B, EARLY_B, OTHER_WARP, OTHER_LANE, OUTSIDE, BASE };
 
 // D (groups, 64, columns) = A (groups, 64, 64) B (64, columns) by two products, of B in shared memory. With a swizzle
-// of 32 bytes, each half of B's 64 bytes lies by itself. Threads are whole warpgroups.
+// of 32 bytes, each half of B's 64 bytes has its own part. Threads are whole warpgroups.
 template <int columns, Bug bug> void multiply(const signed char* a, const signed char* b, int* out, Layout layout) {
     DYNAMIC_SHARED(signed char, shared);
     const auto fill = [&] {

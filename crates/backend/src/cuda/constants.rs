@@ -48,7 +48,7 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
         Op::ApproxScores => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Maxsim => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
-        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
         Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::FilterWgmma => filter_wgmma::CONSTANTS.to_vec(),
         Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),

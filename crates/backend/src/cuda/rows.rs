@@ -146,12 +146,12 @@ fn kernel(cuda: &Cuda, codec: &LoadedCodec, name: &'static str) -> Result<Kernel
 
 /// The kernel that [`launch`] launches.
 pub(super) fn kernel_of_rows(cuda: &Cuda, codec: &LoadedCodec) -> Result<Kernel> {
-    kernel(cuda, codec, "rows")
+    kernel(cuda, codec, if codec.by_window { "rows_windows" } else { "rows" })
 }
 
 /// The kernel that [`launch_slabs`] launches.
 pub(super) fn kernel_of_slabs(cuda: &Cuda, codec: &LoadedCodec) -> Result<Kernel> {
-    kernel(cuda, codec, "slabs")
+    kernel(cuda, codec, if codec.by_window { "slabs_windows" } else { "slabs" })
 }
 
 /// Writes the rows of a run.
@@ -184,8 +184,8 @@ pub(super) unsafe fn launch(
 /// Writes the rows of the chosen passages of a run as `filter_wgmma` reads them, and the passages that tiles end.
 ///
 /// # Safety
-/// `rows` has the tiles of the run and `ends` as many numbers, the offsets of the run ascend, and the factors are of the
-/// codec.
+/// `rows` has the tiles of the run and `ends` as many numbers, the offsets of the run ascend, and the factors are of
+/// the codec.
 pub(super) unsafe fn launch_slabs(
     kernel: &Kernel,
     stream: &CudaStream,

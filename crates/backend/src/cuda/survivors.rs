@@ -65,7 +65,7 @@ pub(super) struct Kept<'a> {
     pub(super) number: u64,
 }
 
-/// Launches `begin`: the sums of a batch before those of its passages are added, for `num_pids` pids.
+/// Launches `begin`: the first values of the sums of `num_pids` pids.
 ///
 /// # Safety
 /// The queries of the batch have as many sums, and the chosen passages are all or a set.

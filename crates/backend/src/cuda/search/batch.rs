@@ -25,8 +25,8 @@ use std::sync::Arc;
 /// among all others, queries times its share of the passages has to be at least this.
 ///
 /// By counts of instructions, a scan takes 205 clocks for 16 tokens of 2 bits and 32 query tokens (kernels/README.md).
-/// Rows take some 280, once, and their products 103, so that batches would gain from 3 queries on. Two launches for
-/// each run of rows, and the latency of a run, may move that: not yet measured.
+/// Rows take some 350, once, and their products 103, or 64 by `wgmma`, so that batches would gain from 4 queries on, or
+/// from 3. Two launches for each run of rows, and the latency of a run, may move that: not yet measured.
 const LEAST_QUERIES: usize = 4;
 /// Largest number of components of a query: the sum of as many products of two i8 is below 2^30.
 const MOST_COMPONENTS: usize = 1 << 16;
@@ -210,8 +210,8 @@ impl Lane {
         // SAFETY: the memory has sums for all pids.
         unsafe { survivors::launch_begin(&begin, on, &batch, &index.segments, (set, index.num_pids))? };
         let (factors, rows, dim) = (&certificate.rows, &memory.rows, codec.host.dim);
-        // SAFETY: the memory has the tiles of the largest run and as many ends, the arranged queries and their sums. The
-        // offsets of an index with a certificate ascend.
+        // SAFETY: the memory has the tiles of the largest run and as many ends, the arranged queries and their sums.
+        // The offsets of an index with a certificate ascend.
         unsafe {
             if filter_wgmma::serves(cuda, dim) {
                 let (of_rows, of_filter) = (rows::kernel_of_slabs(cuda, codec)?, filter_wgmma::kernel(cuda, dim)?);

@@ -45,7 +45,7 @@ pub struct LoadedIndex {
     /// Number of pids, `P`.
     pub(super) num_pids: usize,
     /// Measured for the first batch; `None` if the index has none, or the device lacks memory to measure it.
-    certificate: OnceLock<Option<Certificate>>,
+    pub(super) certificate: OnceLock<Option<Certificate>>,
     /// Queries of batches that were filtered, and those that needed a scan.
     batches: [AtomicU64; 2],
 }
