@@ -45,7 +45,7 @@ struct Stage {
     alignas(128) u32 rows[SLAB_TILES * TILE_WORDS];
 };
 
-// The dynamic shared memory: `SHARED_BYTES` of crates/backend/src/cuda/filter_wgmma.rs.
+// The dynamic shared memory: `shared_bytes` of crates/backend/src/cuda/filter_wgmma.rs.
 struct Shared {
     Stage stages[STAGES];
     alignas(16) u32 ends[STAGES][TABLE];
