@@ -143,10 +143,10 @@ const MUTANTS: [Mutant; 22] = [
         test: "filter::a_batch_loses_no_passage",
     },
     Mutant {
-        what: "a slab that is replaced before all warps have read it",
+        what: "a wrong parity of a phase",
         kernel: "filter_wgmma",
         text: "wait_for_phase(&shared.empty[place.stage], place.parity ^ 1);",
-        planted: "",
+        planted: "wait_for_phase(&shared.empty[place.stage], place.parity);",
         test: "filter::a_batch_loses_no_passage",
     },
     Mutant {
