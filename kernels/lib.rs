@@ -34,6 +34,8 @@ pub enum Op {
     Rows,
     /// Computes sums that stand for the scores of several queries, from such rows.
     Filter,
+    /// Computes the sums of [`Op::Filter`] by products of warpgroups.
+    FilterWgmma,
     /// Keeps the passages that may be among the best by these sums.
     Survivors,
     /// Computes scores over plain embeddings.
@@ -71,6 +73,7 @@ impl Op {
         Self::Maxsim,
         Self::Rows,
         Self::Filter,
+        Self::FilterWgmma,
         Self::Survivors,
         Self::MaxsimF32,
         Self::TopK,
@@ -93,6 +96,7 @@ impl Op {
             Self::Maxsim => "maxsim",
             Self::Rows => "rows",
             Self::Filter => "filter",
+            Self::FilterWgmma => "filter_wgmma",
             Self::Survivors => "survivors",
             Self::MaxsimF32 => "maxsim_f32",
             Self::TopK => "top_k",
@@ -100,10 +104,18 @@ impl Op {
         }
     }
 
+    /// The only architecture that runs the op's kernels; `None` for every one.
+    pub fn architecture(self) -> Option<&'static str> {
+        match self {
+            Self::FilterWgmma => Some("sm_90a"),
+            _ => None,
+        }
+    }
+
     /// Returns the macros by which the op's kernels are specialized.
     pub fn defines(self) -> Defines {
         match self {
-            Self::Assign | Self::CentroidTable | Self::Filter => Defines::Dim,
+            Self::Assign | Self::CentroidTable | Self::Filter | Self::FilterWgmma => Defines::Dim,
             Self::Compress | Self::Decompress | Self::QuantizeQuery | Self::Maxsim | Self::Rows => Defines::Coding,
             _ => Defines::None,
         }
@@ -132,9 +144,14 @@ impl Op {
             Self::Maxsim => {
                 files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "table.cuh", "maxsim.cu")
             }
-            Self::Rows => files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "rows.cu"),
-            Self::Filter => files!("prelude.cuh", "passages.cuh", "rows.cuh", "filter.cu"),
-            Self::Survivors => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "survivors.cu"),
+            Self::Rows => {
+                files!("prelude.cuh", "passages.cuh", "rows.cuh", "levels.cuh", "windows.cuh", "rows.cu")
+            }
+            Self::Filter => files!("prelude.cuh", "passages.cuh", "rows.cuh", "batch.cuh", "filter.cu"),
+            Self::FilterWgmma => files!("prelude.cuh", "rows.cuh", "batch.cuh", "filter_wgmma.cu"),
+            Self::Survivors => {
+                files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "batch.cuh", "survivors.cu")
+            }
             Self::MaxsimF32 => files!("prelude.cuh", "maxsim_f32.cu"),
             Self::TopK => files!("prelude.cuh", "passages.cuh", "table.cuh", "select.cuh", "top_k.cu"),
             Self::Peak => files!("prelude.cuh", "peak.cu"),

@@ -29,6 +29,13 @@ struct alignas(8) Pair {
 };
 static_assert(sizeof(Pair) == CHUNK, "a chunk is one load");
 
+// The block's dynamic shared memory.
+#ifndef EMULATED
+#define DYNAMIC_SHARED(type, name)                                                                                     \
+    extern __shared__ __align__(128) unsigned char dynamic_shared[];                                                   \
+    type* const name = reinterpret_cast<type*>(dynamic_shared)
+#endif
+
 // The widest load or store of a lane.
 struct alignas(16) Quad {
     u32 words[4];
@@ -208,6 +215,137 @@ template <int groups> __device__ __forceinline__ void wait_for_copies() {
     emulator::cp_async_wait<groups>();
 #else
     asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
+#endif
+}
+
+// Columns of a product of a warpgroup.
+constexpr int WIDE_COLUMNS = 128;
+
+// Returns the descriptor of a matrix in shared memory, whose core matrices (8 columns of 16 bytes, one column after
+// another) are `leading` bytes apart along the columns, and `stride` bytes apart from one 8 columns to the next
+// (PTX ISA, "Matrix-descriptor format", without swizzling).
+__device__ __forceinline__ u64 matrix_descriptor(const void* matrix, u32 leading, u32 stride) {
+#ifdef EMULATED
+    const u32 start = emulator::matrix_address(matrix);
+#else
+    const u32 start = static_cast<u32>(__cvta_generic_to_shared(matrix)) & 0x3ffff;
+#endif
+    return u64{start >> 4} | u64{leading >> 4} << 16 | u64{stride >> 4} << 32;
+}
+
+// Begins d = a * b of int8 (+ d, if `add`), by the four warps of a warpgroup, on sm_90a. `a` has 64 rows of 32 bytes,
+// 16 of each warp, which its lanes hold as in mma_s8; `b` names 128 columns of 32 bytes. d[4 j .. 4 j + 3] are the sums
+// that mma_s8 gives for columns 8 j .. 8 j + 7. Neither registers nor matrix may be touched before the wait.
+__device__ __forceinline__ void begin_product(int (&d)[WIDE_COLUMNS / 2], const u32 (&a)[4], u64 b, bool add) {
+#ifdef EMULATED
+    emulator::wgmma_s8<WIDE_COLUMNS>(d, a, b, add);
+#else
+    asm volatile("{.reg .pred add; setp.ne.b32 add, %69, 0;"
+                 "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 "
+                 "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+                 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+                 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+                 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, "
+                 "{%64,%65,%66,%67}, %68, add;}"
+                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]),
+                   "+r"(d[7]), "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]),
+                   "+r"(d[14]), "+r"(d[15]), "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]),
+                   "+r"(d[21]), "+r"(d[22]), "+r"(d[23]), "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]),
+                   "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31]), "+r"(d[32]), "+r"(d[33]), "+r"(d[34]),
+                   "+r"(d[35]), "+r"(d[36]), "+r"(d[37]), "+r"(d[38]), "+r"(d[39]), "+r"(d[40]), "+r"(d[41]),
+                   "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47]), "+r"(d[48]),
+                   "+r"(d[49]), "+r"(d[50]), "+r"(d[51]), "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
+                   "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]),
+                   "+r"(d[63])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)));
+#endif
+}
+
+// Orders earlier accesses to the registers of products before the products that begin next.
+__device__ __forceinline__ void fence_products() {
+#ifdef EMULATED
+    emulator::wgmma_fence();
+#else
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+
+// Waits for all products of this warp, whose sums are `d`.
+__device__ __forceinline__ void wait_for_products(int (&d)[WIDE_COLUMNS / 2]) {
+#ifdef EMULATED
+    emulator::wgmma_commit();
+    emulator::wgmma_wait<0>();
+#else
+    asm volatile("wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    // The compiler must not read them before.
+#pragma unroll
+    for (int& sum : d) asm volatile("" : "+r"(sum)::"memory");
+#endif
+}
+
+#ifndef EMULATED
+__device__ __forceinline__ u32 shared_address(const void* at) {
+    return static_cast<u32>(__cvta_generic_to_shared(at));
+}
+#endif
+
+// Makes a barrier of shared memory whose phases end when `threads` threads have arrived, and all bytes that they
+// expect. Other threads see it after a barrier of the block. On sm_90, as all that follows.
+__device__ __forceinline__ void make_barrier(u64* barrier, u32 threads) {
+#ifdef EMULATED
+    emulator::mbarrier_init(barrier, threads);
+#else
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1; fence.mbarrier_init.release.cluster;" ::"r"(
+                     shared_address(barrier)),
+                 "r"(threads)
+                 : "memory");
+#endif
+}
+
+// Arrives; what this thread has read and written before is done for those who wait for the phase.
+__device__ __forceinline__ void arrive(u64* barrier) {
+#ifdef EMULATED
+    emulator::mbarrier_arrive(barrier);
+#else
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+#endif
+}
+
+// Arrives, and expects that many bytes of copies.
+__device__ __forceinline__ void arrive_and_expect(u64* barrier, u32 bytes) {
+#ifdef EMULATED
+    emulator::mbarrier_expect(barrier, bytes);
+#else
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+                 : "memory");
+#endif
+}
+
+// Waits for the end of the phase of this parity: 0 for the first, third, .. one; the one before the first has ended.
+__device__ __forceinline__ void wait_for_phase(u64* barrier, u32 parity) {
+#ifdef EMULATED
+    emulator::mbarrier_wait(barrier, parity);
+#else
+    u32 has_ended = 0;
+    while (has_ended == 0) {
+        asm volatile("{.reg .pred ended; mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;"
+                     "selp.u32 %0, 1, 0, ended;}"
+                     : "=r"(has_ended)
+                     : "r"(shared_address(barrier)), "r"(parity)
+                     : "memory");
+    }
+#endif
+}
+
+// Starts to copy bytes to shared memory; they arrive at the barrier. Addresses and number are multiples of 16.
+__device__ __forceinline__ void copy_bulk(void* to, const void* from, u32 bytes, u64* barrier) {
+#ifdef EMULATED
+    emulator::cp_async_bulk(to, from, bytes, barrier);
+#else
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                     shared_address(to)),
+                 "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(barrier))
+                 : "memory");
 #endif
 }
 

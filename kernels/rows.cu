@@ -19,12 +19,20 @@
 // farthest:  the largest |x - step * x8|^2
 //   out    most: bits of an f64, which are raised
 //   in     as largest; factors (weights) pairs of i16, step f64
-// rows:      x8 of a run of passages
+// rows, rows_windows: x8 of a run of passages, as filter.cu reads them
 //   out    rows: tiles (STEPS, 32) of chunks of 8 i8; tile `n` of passage `at` of the run is number
 //          (its first token - base) / 8 + at + n, and has its tokens 8 n .. 8 n + 7, chunk t * STEPS + s of token g at
 //          place (s, lane), the last token in place of those after it
 //   in     segment, codec, centroids: the arranged ones, factors
 //   sizes  base: first token of the run; first, num: passages first .. first + num of the segment
+// slabs, slabs_windows: x8 of a run of passages, as filter_wgmma.cu reads them: passage after passage, without gaps
+//   out    rows: the same tiles, but each as core matrices (2 STEPS, 8) of 16 bytes: first words 0 of the chunks of a
+//          step, 4 of each token, then words 1. A passage has the tiles up to the first one of the next passage, at
+//          least one, which repeat its last token;
+//          ends: of each tile the passage that it ends, counted from `first`, or NO_END; with the bit DROPPED where the
+//          passage has no tokens or is not chosen, whose tiles are not written
+//   in     as rows; chosen: a set
+//   sizes  as rows
 //
 //   warp            8 tokens; of `rows` a passage at a time
 //   lane            (g, t) = (lane / 4, lane % 4) has the chunks of token g that it multiplies in filter.cu
@@ -32,11 +40,15 @@
 //   bound           rows: compute, the integer pipe, as the decoding in maxsim.cu, but once for a batch of queries;
 //                   arrange, largest and farthest run once for an index
 //
+// A run of `slabs` has offsets that ascend; the host has checked them.
+//
 // No two passages share a tile: with n = floor(x / 8) + at, the next passage's number is at least
 // floor(x / 8) + floor(length / 8) + at + 1, and a passage has at most floor(length / 8) + 1 tiles.
 //
 // Versions
-//   v1  this one: the products of a component are one `dp2a`. Time not yet measured.
+//   v1  the products of a component are one `dp2a`: 213 instructions for 8 tokens (2 bits, trellis, D = 128, sm_90a),
+//       of them 151 of the integer pipe
+//   v2  this one: levels by windows.cuh, 163 and 88. Time not yet measured.
 
 static_assert(ONE == 256, "a component of a row is the second byte of a sum");
 constexpr int TILE_TOKENS = TILE_COLUMNS;
@@ -52,14 +64,13 @@ __device__ __forceinline__ Parts parts_of(const LevelTable& levels, const Segmen
     return {centroid, levels.chunk(segment.residuals + u64{token} * ROW_BYTES, u)};
 }
 
-// Returns four components of a row.
-__device__ __forceinline__ u32 blend(u32 factors, u32 centroid, u32 levels) {
+// Returns four components of a row. `start` is ONE / 2, and what the levels lack times their factor.
+__device__ __forceinline__ u32 blend(u32 factors, u32 centroid, u32 levels, int start = ONE / 2) {
     const int low = static_cast<int>(__byte_perm(centroid, levels, 0x5140));
     const int high = static_cast<int>(__byte_perm(centroid, levels, 0x7362));
     const int pair = static_cast<int>(factors);
-    const u32 x[4] = {static_cast<u32>(__dp2a_lo(pair, low, ONE / 2)), static_cast<u32>(__dp2a_hi(pair, low, ONE / 2)),
-                      static_cast<u32>(__dp2a_lo(pair, high, ONE / 2)),
-                      static_cast<u32>(__dp2a_hi(pair, high, ONE / 2))};
+    const u32 x[4] = {static_cast<u32>(__dp2a_lo(pair, low, start)), static_cast<u32>(__dp2a_hi(pair, low, start)),
+                      static_cast<u32>(__dp2a_lo(pair, high, start)), static_cast<u32>(__dp2a_hi(pair, high, start))};
     return __byte_perm(__byte_perm(x[0], x[1], 0x51), __byte_perm(x[2], x[3], 0x51), 0x5410);
 }
 
@@ -146,27 +157,125 @@ farthest(u64* most, Segment segment, Codec codec, const Pair* __restrict__ centr
     raise(most, own);
 }
 
+// What a warp makes rows of tokens with; it unpacks their levels by a class of windows.cuh.
+template <class Levels> struct Maker {
+    const Levels levels;
+    const u32* tokens;
+    // The lane's parts of the first row and of the first centroid.
+    const u8* residuals;
+    const Pair* centroids;
+    const u32* factors;
+    int lowest_level;
+
+    __device__ __forceinline__ Maker(const Segment& segment, const Codec& codec, const Pair* centroids,
+                                     const u32* factors)
+        : levels(codec), tokens(segment.tokens), residuals(segment.residuals + Levels::lane_offset()),
+          centroids(centroids + lane_number() % 4 * STEPS), factors(factors), lowest_level(codec.lowest_level) {}
+
+    // Calls `store` with the lane's chunk of each step of the tile of 8 tokens from `from` on, of which number `last`
+    // stands for those after it. Chunks after a row's last one have no meaning: the queries have zeros there.
+    template <class Store> __device__ __forceinline__ void tile(u32 from, u32 last, const Store& store) const {
+        const u32 g = lane_number() / 4;
+        const u32 token = from + min(g, last);
+        const u32 word = load(tokens + token);
+        const u32 pair = load(factors + weight_of(word));
+        const u8* row = residuals + u64{token} * ROW_BYTES;
+        const Pair* centroid = centroids + u64{code_of(word)} * CHUNKS;
+        // The levels' factor times what they lack.
+        const int start = ONE / 2 + (Levels::BIASED ? static_cast<int>(pair) >> 16 : 0) * lowest_level;
+#pragma unroll(RUNS <= 2 ? RUNS : 1)
+        for (int run = 0; run < RUNS; ++run) {
+            auto packed = levels.packed(row, run);
+            levels.complete(packed);
+#pragma unroll
+            for (int c = 0; c < RUN; ++c) {
+                const int s = run * RUN + c;
+                if (s >= STEPS) continue;
+                const Pair of_centroid = lane_number() % 4 * STEPS + s < CHUNKS ? centroid[s] : Pair{0, 0};
+                const Pair of_levels = NBITS ? levels.chunk(packed, c) : Pair{0, 0};
+                store(s, Pair{blend(pair, of_centroid.x, of_levels.x, start),
+                              blend(pair, of_centroid.y, of_levels.y, start)});
+            }
+        }
+    }
+};
+
+// A run of passages: the arguments of the kernels below.
+struct Passages {
+    const Segment& segment;
+    u32 base, first, num;
+};
+
+template <class Levels>
+__device__ __forceinline__ void write_rows(Pair* rows, const Passages& run, const Maker<Levels>& maker) {
+    for (u32 at = grid_warp(); at < run.num; at += grid_warps()) {
+        const Tokens tokens = tokens_of(run.segment, run.segment.first_pid + run.first + at);
+        Pair* tile = rows + (u64{(tokens.start - run.base) / TILE_TOKENS} + at) * (STEPS * WARP) + lane_number();
+        for (u32 from = tokens.start; from < tokens.end; from += min(u32{TILE_TOKENS}, tokens.end - from)) {
+            maker.tile(from, tokens.end - 1 - from, [&](int s, Pair chunk) { tile[s * WARP] = chunk; });
+            tile += STEPS * WARP;
+        }
+    }
+}
+
+template <class Levels>
+__device__ __forceinline__ void write_slabs(u32* rows, u32* ends, const Passages& run, const Chosen& chosen,
+                                            const Maker<Levels>& maker) {
+    for (u32 at = grid_warp(); at < run.num; at += grid_warps()) {
+        const u32 number = run.first + at;
+        const u32 start = run.segment.offsets[number], end = run.segment.offsets[number + 1];
+        const u32 begin = (start - run.base) / TILE_TOKENS + at;
+        const u32 tiles = (end - run.base) / TILE_TOKENS + at + 1 - begin;
+        const bool dropped = start == end || chosen_pid(chosen, run.segment.first_pid + number) == NO_PID;
+        for (u32 n = lane_number(); n < tiles; n += WARP) {
+            ends[begin + n] = n + 1 < tiles ? NO_END : dropped ? at | DROPPED : at;
+        }
+        if (dropped) continue;
+        u32* tile = rows + u64{begin} * (2 * STEPS * WARP) + lane_number();
+        for (u32 n = 0; n < tiles; ++n) {
+            const u32 from = min(start + n * TILE_TOKENS, end - 1);
+            maker.tile(from, end - 1 - from, [&](int s, Pair chunk) {
+                tile[2 * s * WARP] = chunk.x;
+                tile[(2 * s + 1) * WARP] = chunk.y;
+            });
+            tile += 2 * STEPS * WARP;
+        }
+    }
+}
+
+// As in maxsim.cu: `.._windows` are for rows that windows.cuh unpacks, the others for all that it does not.
+constexpr bool WINDOWS = NBITS == 1 || NBITS == 2;
+
+extern "C" __global__ void __launch_bounds__(THREADS, 8)
+rows_windows(Pair* rows, Segment segment, Codec codec, const Pair* __restrict__ centroids,
+             const u32* __restrict__ factors, u32 base, u32 first, u32 num) {
+    if constexpr (WINDOWS) {
+        write_rows(rows, {segment, base, first, num}, Maker<WindowLevels>(segment, codec, centroids, factors));
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 8)
 rows(Pair* rows, Segment segment, Codec codec, const Pair* __restrict__ centroids, const u32* __restrict__ factors,
      u32 base, u32 first, u32 num) {
-    const LevelTable levels(codec.levels);
-    const u32 g = lane_number() / 4;
-    for (u32 at = grid_warp(); at < num; at += grid_warps()) {
-        const Tokens tokens = tokens_of(segment, segment.first_pid + first + at);
-        Pair* tile = rows + (u64{(tokens.start - base) / TILE_TOKENS} + at) * (STEPS * WARP) + lane_number();
-        for (u32 from = tokens.start; from < tokens.end; from += min(u32{TILE_TOKENS}, tokens.end - from)) {
-            const u32 last = tokens.end - 1 - from;
-            const u32 token = from + min(g, last);
-            const u32 word = segment.tokens[token];
-            const u32 pair = factors[weight_of(word)];
-#pragma unroll(STEPS <= 8 ? STEPS : 2)
-            for (int s = 0; s < STEPS; ++s) {
-                const int u = lane_number() % 4 * STEPS + s;
-                const Parts parts = parts_of(levels, segment, centroids, token, code_of(word), u);
-                tile[s * WARP] = {blend(pair, parts.centroid.x, parts.levels.x),
-                                  blend(pair, parts.centroid.y, parts.levels.y)};
-            }
-            tile += STEPS * WARP;
-        }
+    if constexpr (TRELLIS || !WINDOWS) {
+        write_rows(rows, {segment, base, first, num}, Maker<ChunkLevels>(segment, codec, centroids, factors));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 8)
+slabs_windows(u32* rows, u32* ends, Segment segment, Codec codec, const Pair* __restrict__ centroids,
+              const u32* __restrict__ factors, Chosen chosen, u32 base, u32 first, u32 num) {
+    if constexpr (WINDOWS) {
+        const Maker<WindowLevels> maker(segment, codec, centroids, factors);
+        write_slabs(rows, ends, {segment, base, first, num}, chosen, maker);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 8)
+slabs(u32* rows, u32* ends, Segment segment, Codec codec, const Pair* __restrict__ centroids,
+      const u32* __restrict__ factors, Chosen chosen, u32 base, u32 first, u32 num) {
+    if constexpr (TRELLIS || !WINDOWS) {
+        const Maker<ChunkLevels> maker(segment, codec, centroids, factors);
+        write_slabs(rows, ends, {segment, base, first, num}, chosen, maker);
     }
 }

@@ -9,6 +9,8 @@ constexpr int STEPS = (DIM + TILE_DEPTH - 1) / TILE_DEPTH;
 constexpr int CHUNKS = DIM / CHUNK;
 // Tiles of a panel, the query tokens that a warp multiplies at a time.
 constexpr int PANEL_TILES = PANEL / TILE_COLUMNS;
+// Of a tile that no passage ends with; and a bit of the number of a passage without a sum (`slabs` of rows.cu).
+constexpr u32 NO_END = 0xffffffff, DROPPED = 1u << 31;
 
 // Returns chunk `u` of a row.
 __device__ __forceinline__ Pair chunk_of(const i8* row, int u) {

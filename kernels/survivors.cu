@@ -1,5 +1,10 @@
 // survivors: the passages of which one may be among the k best, by the sums of filter.cu, where the proof stands.
 //
+// begin:     the first values of a batch's sums: 0, or NO_MATCH for passages without tokens, passages that are not
+//            chosen, and pids of no segment
+//   out    sums (P) i32 of each query of the batch
+//   in     batch, segments, chosen: a set
+//   sizes  num_segments, num_pids = P
 // threshold: a - 2 s, with a the k-th largest sum and
 //            s = ceil((sum over i of (weight + |q8[i]| * distance + 2^shift)) / step * (1 + 2^-30) + 1)
 //   out    survivors (slots) keys, all 0; threshold; number: 0, or NONE_CERTIFIED if an entry of the centroid table may
@@ -13,9 +18,9 @@
 //
 //   block           threshold: clears a share of the slots; the first one computes the threshold, too
 //   warp            threshold: a query token at a time
-//   thread          survivors: a passage at a time
+//   thread          begin, survivors: a passage at a time
 //   shared memory   threshold: 136 bytes
-//   bound           memory: 4 P bytes, and L2: 8 bytes of a slot
+//   bound           memory: 4 P bytes, of each query for begin, and L2: 8 bytes of a slot
 //
 // The margin of s: a squared length is exact, and the f64 roundings of a length, a product, a quotient and a sum of up
 // to 2^16 numbers, none of which is negative, are below 2^-33 of the result.
@@ -36,6 +41,17 @@ static_assert(sizeof(Bound) == 32, "BoundArgument has this layout");
 ASSERT_OFFSET(Bound, weight, 16);
 
 constexpr int WARPS = THREADS / WARP;
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+begin(Batch batch, const Segment* __restrict__ segments, Chosen chosen, u32 num_segments, u32 num_pids) {
+    const u64 threads = u64{gridDim.x} * blockDim.x;
+    for (u64 at = u64{blockIdx.x} * blockDim.x + threadIdx.x; at < num_pids; at += threads) {
+        const u32 pid = static_cast<u32>(at);
+        const Tokens tokens = tokens_of(segment_of(segments, num_segments, pid), chosen_pid(chosen, pid));
+        const int sum = tokens.start < tokens.end ? 0 : NO_MATCH;
+        for (u32 query = 0; query < batch.num; ++query) batch.asked[query].sums[pid] = sum;
+    }
+}
 
 // Returns the smallest entry of `num` keys. Called by all threads of a block, as the next one.
 __device__ __forceinline__ int smallest_entry(const u64* __restrict__ keys, u32 num) {

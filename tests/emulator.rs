@@ -39,6 +39,15 @@ fn emulated_arithmetic_is_that_of_a_gpu() {
 }
 
 #[test]
+fn products_and_copies_of_warpgroups_arrive_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("warpgroup_test");
+    if compiler::compile("warpgroup_test.cpp", &["-g"], &program) {
+        run(&program, &[]);
+    }
+}
+
+#[test]
 fn the_emulated_libraries_do_what_cuda_does() {
     let dir = tempfile::tempdir().unwrap();
     let Some((driver, nvrtc)) = compiler::emulator(dir.path()) else { return };

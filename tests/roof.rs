@@ -7,10 +7,11 @@ mod opened;
 mod roof;
 
 use clap::Parser;
+use selvedge_backend::cuda::CudaOptions;
 
 #[test]
 fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
-    let Some(cuda) = opened::open(None) else { return };
+    let Some(cuda) = opened::open(CudaOptions::default()) else { return };
     let sizes = "--passages 60 --tokens 5 --centroids 64 --query-tokens 3";
     for words in [
         "micro --tiny".to_owned(),

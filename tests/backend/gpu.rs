@@ -8,12 +8,20 @@ mod opened;
 
 pub use opened::{compiler, open};
 use selvedge_backend::Cuda;
+use selvedge_backend::cuda::CudaOptions;
 use std::sync::OnceLock;
 
 /// Returns the CUDA backend, created on first use; `None` if there is none.
 pub fn cuda() -> Option<&'static Cuda> {
     static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(|| open(None)).as_ref()
+    CUDA.get_or_init(|| open(CudaOptions::default())).as_ref()
+}
+
+/// Returns the CUDA backend, and another one without the kernels of one architecture alone.
+pub fn cudas() -> impl Iterator<Item = &'static Cuda> {
+    static PORTABLE: OnceLock<Option<Cuda>> = OnceLock::new();
+    let portable = || open(CudaOptions { portable: true, ..CudaOptions::default() });
+    cuda().into_iter().chain(PORTABLE.get_or_init(portable))
 }
 
 /// Embeddings in device memory give the same quantized query as those in host memory, on the GPU and on the CPU.
@@ -46,7 +54,7 @@ fn handles_of_another_backend_are_refused() {
     use selvedge_backend::{Backend, Select};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let (Some(own), Some(other)) = (cuda(), open(None)) else { return };
+    let (Some(own), Some(other)) = (cuda(), open(CudaOptions::default())) else { return };
     let case = Case::new(&Shape::small(), Fill::Random);
     let make = |cuda: &Cuda| {
         let codec = cuda.load_codec(case.codec.clone()).unwrap();

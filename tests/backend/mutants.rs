@@ -15,7 +15,7 @@ struct Mutant {
     test: &'static str,
 }
 
-const MUTANTS: [Mutant; 20] = [
+const MUTANTS: [Mutant; 25] = [
     Mutant {
         what: "a missing barrier",
         kernel: "top_k",
@@ -155,6 +155,41 @@ const MUTANTS: [Mutant; 20] = [
         text: "centroids + u64{codes[at]} * dim",
         planted: "centroids + u64{codes[0]} * dim",
         test: "kmeans_rounds",
+    },
+    Mutant {
+        what: "a slab that is not awaited",
+        kernel: "filter_wgmma",
+        text: "wait_for_phase(&shared.full[place.stage], place.parity);",
+        planted: "",
+        test: "filter::a_batch_loses_no_passage",
+    },
+    Mutant {
+        what: "a wrong parity of a phase",
+        kernel: "filter_wgmma",
+        text: "wait_for_phase(&shared.empty[place.stage], place.parity ^ 1);",
+        planted: "wait_for_phase(&shared.empty[place.stage], place.parity);",
+        test: "filter::a_batch_loses_no_passage",
+    },
+    Mutant {
+        what: "sums that are read before they are awaited",
+        kernel: "filter_wgmma",
+        text: "wait_for_products(products);",
+        planted: "",
+        test: "filter::a_batch_loses_no_passage",
+    },
+    Mutant {
+        what: "an end of the next tile",
+        kernel: "filter_wgmma",
+        text: "[tile % 4 + lane_number()]",
+        planted: "[tile % 4 + lane_number() + 1]",
+        test: "filter::a_batch_loses_no_passage",
+    },
+    Mutant {
+        what: "a matrix descriptor with the offsets exchanged",
+        kernel: "filter_wgmma",
+        text: "CORE_BYTES, TILE_BYTES)",
+        planted: "TILE_BYTES, CORE_BYTES)",
+        test: "filter::a_batch_loses_no_passage",
     },
 ];
 

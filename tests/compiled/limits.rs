@@ -5,12 +5,14 @@ use crate::Job;
 use crate::loops::{Counts, Loop};
 use selvedge_kernels::Op;
 
-/// Largest numbers of a kernel at 128 components. Instructions are limited in each loop that multiplies matrices.
+/// Largest numbers of a kernel at 128 components. Instructions are limited in each loop that multiplies matrices; in a
+/// kernel without one, in its largest loop.
 struct Limit {
     op: Op,
     kernel: &'static str,
     nbits: u8,
     trellis: bool,
+    multiplies: bool,
     registers: usize,
     counted: fn(&Loop) -> Counts,
     instructions: usize,
@@ -19,12 +21,13 @@ struct Limit {
     reason: &'static str,
 }
 
-const LIMITS: [Limit; 2] = [
+const LIMITS: [Limit; 6] = [
     Limit {
         op: Op::Assign,
         kernel: "assign",
         nbits: 0,
         trellis: false,
+        multiplies: true,
         registers: 128,
         counted: |of| of.least,
         instructions: 205,
@@ -37,12 +40,65 @@ const LIMITS: [Limit; 2] = [
         kernel: "maxsim_narrow",
         nbits: 2,
         trellis: true,
+        multiplies: true,
         registers: 128,
         counted: |of| of.least,
         instructions: 220,
         alu: 105,
         fma: 90,
         reason: "16 tokens by 32 query tokens: 600 M tokens in about 10 ms on an H200",
+    },
+    Limit {
+        op: Op::Rows,
+        kernel: "rows_windows",
+        nbits: 2,
+        trellis: true,
+        multiplies: false,
+        registers: 64,
+        counted: |of| of.least,
+        instructions: 175,
+        alu: 95,
+        fma: 70,
+        reason: "8 tokens: with their products of 4 queries less than 4 scans; eight blocks on a multiprocessor",
+    },
+    Limit {
+        op: Op::Rows,
+        kernel: "slabs_windows",
+        nbits: 2,
+        trellis: true,
+        multiplies: false,
+        registers: 64,
+        counted: |of| of.least,
+        instructions: 180,
+        alu: 98,
+        fma: 70,
+        reason: "8 tokens: 16 ms for 600 M tokens on an H200, once a batch",
+    },
+    Limit {
+        op: Op::Filter,
+        kernel: "filter",
+        nbits: 0,
+        trellis: false,
+        multiplies: true,
+        registers: 80,
+        counted: |of| of.least,
+        instructions: 235,
+        alu: 40,
+        fma: 135,
+        reason: "four times 8 tokens by 32 query tokens: 206 clocks of products; three blocks on a multiprocessor",
+    },
+    Limit {
+        op: Op::FilterWgmma,
+        kernel: "filter_wgmma",
+        nbits: 0,
+        trellis: false,
+        multiplies: true,
+        registers: 128,
+        counted: |of| of.least,
+        instructions: 135,
+        alu: 80,
+        fma: 20,
+        reason: "128 tokens by 64 query tokens: with the ends of passages well below the 256 clocks of the products",
     },
 ];
 
@@ -59,7 +115,10 @@ pub(crate) fn broken(job: Job, kernel: &str, registers: usize, loops: &[Loop]) -
     };
     let Some(limit) = LIMITS.iter().find(applies) else { return Vec::new() };
     let mut numbers = vec![("registers", registers, limit.registers)];
-    let counted: Vec<Counts> = loops.iter().filter(|of| of.whole.mma > 0).map(limit.counted).collect();
+    let mut counted: Vec<Counts> = loops.iter().filter(|of| of.whole.mma > 0).map(limit.counted).collect();
+    if !limit.multiplies {
+        counted.extend(loops.iter().map(limit.counted).max_by_key(|counts| counts.instructions()));
+    }
     for counts in &counted {
         numbers.push(("instructions", counts.instructions(), limit.instructions));
         numbers.extend([("alu", counts.alu, limit.alu), ("fma", counts.fma, limit.fma)]);

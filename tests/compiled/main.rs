@@ -26,8 +26,18 @@ use std::path::Path;
 use table::{Row, Table};
 
 /// Ops whose loops are in `kernels/loops.tsv`, for the architectures and codings below.
-const OPS_OF_LOOPS: [Op; 7] =
-    [Op::Assign, Op::CentroidSums, Op::Kmeans, Op::Compress, Op::ApproxScores, Op::Maxsim, Op::MaxsimF32];
+const OPS_OF_LOOPS: [Op; 10] = [
+    Op::Assign,
+    Op::CentroidSums,
+    Op::Kmeans,
+    Op::Compress,
+    Op::ApproxScores,
+    Op::Maxsim,
+    Op::Rows,
+    Op::Filter,
+    Op::FilterWgmma,
+    Op::MaxsimF32,
+];
 const ARCHITECTURES_OF_LOOPS: [&str; 2] = ["sm_80", "sm_90a"];
 const CODINGS_OF_LOOPS: [(u8, bool); 4] = [(1, true), (2, false), (2, true), (4, false)];
 
@@ -77,10 +87,16 @@ impl Job {
         for op in Op::ALL {
             let dims = if op.defines() == Defines::None { &DIMS[..1] } else { &DIMS[..] };
             let codings = if op.defines() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
+            let runs_on = |arch: &&str| op.architecture().is_none_or(|only| only == *arch);
+            // Left sides of products stay in registers up to 256 components.
+            let dims = dims
+                .iter()
+                .filter(|&&dim| op != Op::FilterWgmma || dim <= 256)
+                .chain((op == Op::FilterWgmma).then_some(&256));
             for &dim in dims {
                 for &(nbits, trellis) in codings {
                     let variant = KernelVariant { dim, nbits, trellis };
-                    jobs.extend(ARCHITECTURES.map(|arch| Self { op, variant, arch }));
+                    jobs.extend(ARCHITECTURES.into_iter().filter(runs_on).map(|arch| Self { op, variant, arch }));
                 }
             }
         }

@@ -25,8 +25,8 @@ pub const LOOPS: Columns = Columns {
     notes: "\
 # A row is a loop, by the order of the headers, without the loops within it. Instructions by pipe; local: accesses to
 # local memory, such as spilled registers (in lsu, too). clocks: the least of a quarter of an H200's multiprocessor,
-# max(instructions, 2 alu, 2 fma, 6.45 mma). least_...: the same of the pass with the fewest instructions, which leaves
-# out all that branches skip.
+# max(instructions, 2 alu, 2 fma, 6.45 mma), with 64 for a product of a warpgroup. least_...: the same of the pass with
+# the fewest instructions, which leaves out all that branches skip.
 ",
     names: "arch\top\tkernel\tdim\tnbits\ttrellis\tloop",
     numbers: "instructions\talu\tfma\tlsu\tmma\tother\tlocal\tclocks\t\

@@ -7,6 +7,8 @@
 #include "fiber.h"
 #include "interface.h"
 #include "memory.h"
+#include "phases.h"
+#include "products.h"
 #include "trap.h"
 
 #include <algorithm>
@@ -38,7 +40,7 @@ struct Fault {
 };
 
 // Reasons to wait.
-enum class Wait { NOTHING, BARRIER, WARP, FOREVER };
+enum class Wait { NOTHING, BARRIER, WARP, PHASE, FOREVER };
 
 // Limits on the atomic operations between two pauses of a launch, and on a pause, which lasts as many turns as the
 // number has binary digits: a thread may be slower than threads of other blocks that start later.
@@ -57,6 +59,9 @@ struct Thread {
     unsigned mask = 0;
     void* result = nullptr;
     Copies copies;
+    // The barrier, and the parity of its phase, that it waits for.
+    std::uint64_t* barrier = nullptr;
+    unsigned parity = 0;
 };
 
 struct Warp {
@@ -66,6 +71,7 @@ struct Warp {
     bool same = true;
     const Operation* operation = nullptr;
     unsigned mask = 0;
+    Products products;
 };
 
 // The launch that all blocks are part of.
@@ -94,6 +100,8 @@ struct Block {
     std::vector<unsigned> turns;
     std::size_t next = 0;
     bool progress = false;
+    // Bulk copies that have not arrived.
+    std::vector<BulkCopy> bulk;
 };
 
 inline Launch running;
@@ -167,6 +175,7 @@ inline std::string hexadecimal(unsigned x) {
 
 inline std::string place(const Thread& thread) {
     if (thread.waits == Wait::BARRIER) return "waits at a barrier";
+    if (thread.waits == Wait::PHASE) return "waits for phase " + std::to_string(thread.parity) + " of an mbarrier";
     return std::string("waits in ") + thread.operation->name + " with mask " + hexadecimal(thread.mask);
 }
 

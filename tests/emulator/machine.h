@@ -5,6 +5,7 @@
 // atomic operations and fences for it, gives another result from seed to seed.
 #pragma once
 #include "block.h"
+#include "warpgroup.h"
 
 namespace emulator {
 
@@ -23,7 +24,11 @@ inline void prepare_block(Block& next, unsigned number) {
     // Uninitialized memory is all ones: a NaN, or a conspicuous number.
     std::memset(next.dynamic_shared.body, 0xff, next.dynamic_shared.bytes);
     next.shared.assign(static_cast<std::size_t>(running.kernel.shared_end - running.kernel.shared_begin), 0xff);
-    for (Warp& warp : next.warps) warp.waiting = 0;
+    for (Warp& warp : next.warps) {
+        warp.waiting = 0;
+        warp.products = {};
+    }
+    next.bulk.clear();
     for (unsigned number = 0; number < running.size; ++number) {
         Thread& thread = *next.threads[number];
         thread.index = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
@@ -53,7 +58,7 @@ inline void run_turns() {
     while (block->next < block->turns.size()) {
         const unsigned number = block->turns[block->next++];
         Thread& thread = *block->threads[number];
-        if (thread.done || thread.waits != Wait::NOTHING) continue;
+        if (thread.done || (thread.waits != Wait::NOTHING && !may_pass(thread))) continue;
         block->progress = true;
         if (thread.pauses > 0) {
             thread.pauses /= 2;
@@ -92,6 +97,8 @@ inline void run_blocks(const std::vector<unsigned>& numbers) {
             running.fault = {"dynamic shared memory: " + damage, true};
             return;
         }
+        running.fault.what = left_open();
+        if (!running.fault.empty()) return;
         block = nullptr;
         if (started < numbers.size()) prepare_block(*blocks[turn], numbers[started++]);
         else std::swap(blocks[turn], blocks[--in_flight]);
@@ -125,6 +132,14 @@ inline void prepare_launch(const Kernel& kernel, dim3 grid, dim3 threads, std::s
     the_machine.copy_later = copy_later;
     the_machine.commit_copies = [] { block->current->copies.commit(); };
     the_machine.await_copies = [](unsigned groups) { block->current->copies.await(groups); };
+    the_machine.product = begin_product;
+    the_machine.fence_products = fence_products;
+    the_machine.commit_products = commit_products;
+    the_machine.await_products = await_products;
+    the_machine.init_barrier = init_barrier;
+    the_machine.arrive = arrive;
+    the_machine.await_phase = await_phase;
+    the_machine.copy_bulk = copy_bulk;
     the_machine.fail = [](const char* fault) { fail(fault); };
 }
 

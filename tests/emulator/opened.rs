@@ -7,14 +7,12 @@ use selvedge_backend::Cuda;
 use selvedge_backend::cuda::{Cubins, CudaOptions, Driver, Nvrtc};
 use std::sync::OnceLock;
 
-/// Opens a device whose buffers have at most `memory_bytes`: the first GPU of this machine, or the emulated one. `None`
-/// if there is neither.
-pub fn open(memory_bytes: Option<u64>) -> Option<Cuda> {
-    let options = CudaOptions { memory_bytes, ..CudaOptions::default() };
-    if cfg!(miri) { None } else { Cuda::open(options).ok().or_else(|| emulated(memory_bytes)) }
+/// Opens the first GPU of this machine, or the emulated one; `None` if there is neither.
+pub fn open(options: CudaOptions) -> Option<Cuda> {
+    if cfg!(miri) { None } else { Cuda::open(options.clone()).ok().or_else(|| emulated(options)) }
 }
 
-fn emulated(memory_bytes: Option<u64>) -> Option<Cuda> {
+fn emulated(options: CudaOptions) -> Option<Cuda> {
     // A process has one driver.
     static LIBRARIES: OnceLock<Option<(Driver, Nvrtc)>> = OnceLock::new();
     let load = || {
@@ -26,6 +24,5 @@ fn emulated(memory_bytes: Option<u64>) -> Option<Cuda> {
     };
     let (driver, nvrtc) = (*LIBRARIES.get_or_init(load))?;
     let (driver, nvrtc, cubins) = (Some(driver), Some(nvrtc), Some(Cubins::nowhere()));
-    let options = CudaOptions { memory_bytes, driver, nvrtc, cubins, ..CudaOptions::default() };
-    Some(Cuda::open(options).expect("the emulated GPU is there"))
+    Some(Cuda::open(CudaOptions { driver, nvrtc, cubins, ..options }).expect("the emulated GPU is there"))
 }

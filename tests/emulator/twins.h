@@ -145,4 +145,34 @@ template <int n> void cp_async_wait() {
     machine->await_copies(n);
 }
 
+// `wgmma.mma_async.sync.aligned.m64nNk32.s32.s8.s8` with A in registers, its fence, groups and wait.
+template <int columns>
+void wgmma_s8(int (&d)[columns / 2], const unsigned (&a)[4], unsigned long long b, bool add) {
+    static_assert(columns % 8 == 0 && columns >= 8 && columns <= 256, "columns of wgmma");
+    machine->product({d, a, b, columns, add});
+}
+inline void wgmma_fence() { machine->fence_products(); }
+inline void wgmma_commit() { machine->commit_products(); }
+template <int n> void wgmma_wait() {
+    static_assert(n >= 0, "a number of groups");
+    machine->await_products(n);
+}
+
+// The address in a matrix descriptor. Matrices are in dynamic shared memory here, which begins at 0.
+inline unsigned matrix_address(const void* matrix) {
+    const auto from = static_cast<const char*>(matrix) - static_cast<const char*>(machine->dynamic_shared);
+    if (from < 0 || from >= 1 << 18 || from % 16 != 0) machine->fail("a matrix that is not in dynamic shared memory");
+    return static_cast<unsigned>(from);
+}
+
+// `mbarrier.init`, `mbarrier.arrive`, `mbarrier.arrive.expect_tx`, a loop of `mbarrier.try_wait.parity`, and
+// `cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes`.
+inline void mbarrier_init(unsigned long long* barrier, unsigned threads) { machine->init_barrier(barrier, threads); }
+inline void mbarrier_arrive(unsigned long long* barrier) { machine->arrive(barrier, 0); }
+inline void mbarrier_expect(unsigned long long* barrier, unsigned bytes) { machine->arrive(barrier, bytes); }
+inline void mbarrier_wait(unsigned long long* barrier, unsigned parity) { machine->await_phase(barrier, parity); }
+inline void cp_async_bulk(void* to, const void* from, unsigned bytes, unsigned long long* barrier) {
+    machine->copy_bulk(to, from, bytes, barrier);
+}
+
 } // namespace emulator

@@ -3,6 +3,7 @@
 use super::{Loaded, alike, queries, unclamped};
 use crate::cases::{Fill, Rng, Shape};
 use crate::gpu::{cuda, open};
+use selvedge_backend::cuda::CudaOptions;
 use selvedge_backend::{Backend, Cuda, Embeddings, Error, Found, Plan, Result, Route};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -99,7 +100,7 @@ fn a_refused_query_leaves_the_others_of_its_batch() {
 fn a_batch_without_memory_is_scanned() {
     const BUDGET: u64 = 8 << 20;
     const STEP: u64 = 4096;
-    let Some(cuda) = open(Some(BUDGET)) else { return };
+    let Some(cuda) = open(CudaOptions { memory_bytes: Some(BUDGET), ..CudaOptions::default() }) else { return };
     println!("{}", cuda.name());
     let (loaded, rng) = (small(&cuda, 10), &mut Rng::new(11));
     let asked = queries(6, 32, 3, rng);

@@ -64,14 +64,14 @@ impl Cuda {
     /// # Errors
     /// As [`Cuda::new`].
     pub fn open(options: CudaOptions) -> Result<Self> {
-        let CudaOptions { device, context, memory_bytes, driver, nvrtc, cubins } = options;
+        let CudaOptions { device, context, memory_bytes, driver, nvrtc, cubins, portable } = options;
         let refused = |error: Unavailable| Error::without_cuda(device, error);
         let driver = driver.map_or_else(Driver::get, Ok).map_err(refused)?;
         let nvrtc = nvrtc.map_or_else(|| Nvrtc::for_driver(&driver), Ok).map_err(refused)?;
         nvrtc.check(&driver).map_err(refused)?;
         let context = Context::new(driver, device, context.as_ref(), memory_bytes.unwrap_or(u64::MAX))?;
         let cubins = cubins.unwrap_or_else(Cubins::of_user);
-        let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins)?);
+        let modules = Arc::new(Modules::new(Arc::clone(&context), nvrtc, cubins, portable)?);
         Ok(Self { lanes: Arc::default(), slots: Arc::default(), modules, context })
     }
 
@@ -211,6 +211,8 @@ pub struct CudaOptions {
     pub nvrtc: Option<Nvrtc>,
     /// Cache of compiled kernels; the user's if there is none.
     pub cubins: Option<Cubins>,
+    /// Leaves out kernels that run on one architecture alone, to compare them with the others. Results are the same.
+    pub portable: bool,
 }
 
 impl Backend for Cuda {

@@ -2,7 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, filter, kmeans, maxsim, maxsim_f32, peak, probe,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, filter_wgmma, kmeans, maxsim, maxsim_f32, peak,
+    probe,
     quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
     rows, rules, score_kernels, search, select, survivors,
@@ -51,8 +52,9 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Maxsim => {
             [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[maxsim::cache_hints()]].concat()
         }
-        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
         Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::FilterWgmma => filter_wgmma::CONSTANTS.to_vec(),
         Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
         Op::QuantizeQuery => [&quantize_query::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),

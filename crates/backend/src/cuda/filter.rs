@@ -63,6 +63,11 @@ impl BatchArgument {
         }
         batch
     }
+
+    /// Lengths of the queries.
+    pub(super) fn query_lens(&self) -> impl Iterator<Item = usize> {
+        self.asked[..self.num as usize].iter().map(|asked| asked.query_len as usize)
+    }
 }
 
 /// Launches the kernel for the passages of a run.

@@ -67,6 +67,7 @@ mod decompress;
 mod driver;
 mod embeddings;
 mod filter;
+mod filter_wgmma;
 mod grid;
 mod kmeans;
 mod library;

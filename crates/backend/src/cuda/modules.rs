@@ -61,6 +61,8 @@ pub(super) struct Modules {
     context: Arc<Context>,
     nvrtc: Nvrtc,
     architecture: String,
+    /// Whether kernels for [`WGMMA`] alone are used.
+    has_wgmma: bool,
     cubins: Cubins,
     loaded: Mutex<HashMap<(Op, KernelVariant), Arc<Module>>>,
 }
@@ -84,6 +86,9 @@ impl Drop for Module {
     }
 }
 
+/// The compute capability of `sm_90a`, and the first NVRTC that knows it.
+const WGMMA: ((u32, u32), (u32, u32)) = ((9, 0), (12, 0));
+
 /// `CUresult` in cuda.h for bytes that are not a CUBIN, or one for another architecture.
 const INVALID_IMAGE: i32 = 200;
 const NO_BINARY_FOR_GPU: i32 = 209;
@@ -97,11 +102,12 @@ pub(super) struct Kernel {
 }
 
 impl Modules {
-    /// Kernels for the device of `context`, compiled by `nvrtc` and cached in `cubins`.
+    /// Kernels for the device of `context`, compiled by `nvrtc` and cached in `cubins`; without those that only one
+    /// architecture has, if they shall be portable.
     ///
     /// # Errors
     /// [`Error::NoCudaDevice`] if the compiler is too old for the device.
-    pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins) -> Result<Self> {
+    pub(super) fn new(context: Arc<Context>, nvrtc: Nvrtc, cubins: Cubins, is_portable: bool) -> Result<Self> {
         let device = context.device();
         let ((major, minor), (of, release)) = (device.capability, nvrtc.version());
         let too_old = || Error::NoCudaDevice {
@@ -114,7 +120,13 @@ impl Modules {
             ),
         };
         let architecture = nvrtc.architecture(device.capability).ok_or_else(too_old)?;
-        Ok(Self { context, nvrtc, architecture, cubins, loaded: Mutex::default() })
+        let has_wgmma = !is_portable && device.capability == WGMMA.0 && nvrtc.version() >= WGMMA.1;
+        Ok(Self { context, nvrtc, architecture, has_wgmma, cubins, loaded: Mutex::default() })
+    }
+
+    /// Whether the ops of `sm_90a` can be used.
+    pub(super) fn has_wgmma(&self) -> bool {
+        self.has_wgmma
     }
 
     /// Returns kernel `name` of an op, compiled for `variant`.
@@ -138,7 +150,7 @@ impl Modules {
             return Ok(Arc::clone(module));
         }
         // The lock is not held here: two threads that need the same module at once both compile it.
-        let options = variant.compiler_options(op, &self.architecture);
+        let options = variant.compiler_options(op, op.architecture().unwrap_or(&self.architecture));
         let source = selvedge_kernels::source(op);
         let key = Key::new(&source, &options, self.nvrtc.version());
         let compile = || self.nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);
@@ -220,6 +232,30 @@ impl Kernel {
         threads: u32,
         arguments: &[Argument<'_>],
     ) -> Result<()> {
+        // SAFETY: the caller guarantees the arguments.
+        unsafe { self.launch_with(stream, blocks, (threads, 0), arguments) }
+    }
+
+    /// Allows launches with this number of bytes of dynamic shared memory, if it is more than 48 KiB.
+    pub(super) fn allow_shared(&self, bytes: u32) -> Result<()> {
+        // SAFETY: the kernel keeps its module loaded.
+        unsafe { self.function.allow_shared(&self.module.context.enter()?, bytes) }
+    }
+
+    /// Launches blocks as [`Self::launch_on`], of `threads` and with `shared` bytes of dynamic shared memory.
+    ///
+    /// # Errors
+    /// As [`Self::launch_on`].
+    ///
+    /// # Safety
+    /// As [`Self::launch_on`].
+    pub(super) unsafe fn launch_with(
+        &self,
+        stream: &CudaStream,
+        blocks: (usize, usize),
+        (threads, shared): (u32, u32),
+        arguments: &[Argument<'_>],
+    ) -> Result<()> {
         if blocks.0 == 0 || blocks.1 == 0 {
             return Ok(());
         }
@@ -230,6 +266,6 @@ impl Kernel {
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.0).collect();
         let entered = context.enter()?;
         // SAFETY: the kernel keeps its module loaded; the caller guarantees the arguments.
-        unsafe { self.function.launch(&entered, self.name, (x, y), threads, stream, &mut pointers) }
+        unsafe { self.function.launch(&entered, self.name, (x, y), (threads, shared), stream, &mut pointers) }
     }
 }

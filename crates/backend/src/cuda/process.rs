@@ -2,7 +2,7 @@
 //! libraries are loaded once per process and the emulator is configured by the environment.
 
 use super::{
-    Cubins, Cuda, Driver, Nvrtc, Unavailable,
+    Cubins, Cuda, CudaOptions, Driver, Nvrtc, Unavailable,
     calls::{Image, SYMBOLS},
     driver::DESCRIBING,
     library::load_file,
@@ -319,6 +319,13 @@ fn nvrtc_older_than_the_driver() {
 fn ops() {
     let cuda = Cuda::new(0).unwrap();
     maxsim_f32::tests::batches_give_the_scores_of_the_whole(&cuda);
-    super::search::the_device_measures_and_sums(&cuda);
+    let portable = Cuda::open(CudaOptions { portable: true, ..CudaOptions::default() }).unwrap();
+    assert_eq!((cuda.modules.has_wgmma(), portable.modules.has_wgmma()), (true, false));
+    super::search::a_certificate_without_memory_is_none(|memory_bytes| {
+        Cuda::open(CudaOptions { memory_bytes, ..CudaOptions::default() }).unwrap()
+    });
+    for each in [&cuda, &portable] {
+        super::search::the_device_measures_and_sums(each);
+    }
     super::centroid_table::tests::a_table_has_a_share_of_the_memory(&cuda);
 }

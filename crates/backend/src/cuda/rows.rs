@@ -3,6 +3,7 @@
 use super::{
     Cuda,
     calls::CudaStream,
+    chosen::ChosenArgument,
     constants::{CHUNK, Constant, TILE_COLUMNS, TILE_DEPTH, WARP},
     context::Buffer,
     grid::{blocks_of_warps, resident_blocks},
@@ -36,6 +37,8 @@ pub(super) struct Run {
     pub(super) first: u32,
     /// Number of passages.
     pub(super) num: u32,
+    /// Tiles from the first one of the first passage to before the first one after the last passage.
+    pub(super) tiles: u32,
 }
 
 /// Numbers that the rows of a codec's tokens are made with.
@@ -143,7 +146,12 @@ fn kernel(cuda: &Cuda, codec: &LoadedCodec, name: &'static str) -> Result<Kernel
 
 /// The kernel that [`launch`] launches.
 pub(super) fn kernel_of_rows(cuda: &Cuda, codec: &LoadedCodec) -> Result<Kernel> {
-    kernel(cuda, codec, "rows")
+    kernel(cuda, codec, if codec.by_window { "rows_windows" } else { "rows" })
+}
+
+/// The kernel that [`launch_slabs`] launches.
+pub(super) fn kernel_of_slabs(cuda: &Cuda, codec: &LoadedCodec) -> Result<Kernel> {
+    kernel(cuda, codec, if codec.by_window { "slabs_windows" } else { "slabs" })
 }
 
 /// Writes the rows of a run.
@@ -165,6 +173,37 @@ pub(super) unsafe fn launch(
         value(&codec),
         centroids.argument(),
         factors.argument(),
+        value(&run.base),
+        value(&run.first),
+        value(&run.num),
+    ];
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees the lengths.
+    unsafe { kernel.launch_on(stream, blocks_of_warps(run.num as usize, THREADS), THREADS, &arguments) }
+}
+
+/// Writes the rows of the chosen passages of a run as `filter_wgmma` reads them, and the passages that tiles end.
+///
+/// # Safety
+/// `rows` has the tiles of the run and `ends` as many numbers, the offsets of the run ascend, and the factors are of
+/// the codec.
+pub(super) unsafe fn launch_slabs(
+    kernel: &Kernel,
+    stream: &CudaStream,
+    (rows, ends): (&Buffer<i8>, &Buffer<u32>),
+    codec: &LoadedCodec,
+    RowFactors { centroids, factors }: &RowFactors,
+    chosen: ChosenArgument,
+    run: &Run,
+) -> Result<()> {
+    let codec = codec.argument();
+    let arguments = [
+        rows.argument(),
+        ends.argument(),
+        value(&run.segment),
+        value(&codec),
+        centroids.argument(),
+        factors.argument(),
+        chosen.argument(),
         value(&run.base),
         value(&run.first),
         value(&run.num),

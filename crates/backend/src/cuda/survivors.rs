@@ -5,8 +5,10 @@ use super::{
     chosen::ChosenArgument,
     constants::Constant,
     context::{Buffer, Context},
+    filter::{BatchArgument, MOST_QUERIES},
     grid::resident_blocks,
     modules::{Kernel, value},
+    resident::SegmentArgument,
     select,
 };
 use crate::{Result, score_shift};
@@ -17,8 +19,9 @@ const THREADS: u32 = 256;
 /// Number of survivors of a query for which the bound does not hold.
 pub(super) const NONE_CERTIFIED: u32 = u32::MAX;
 
-pub(super) const CONSTANTS: [Constant; 4] = [
+pub(super) const CONSTANTS: [Constant; 5] = [
     ("THREADS", THREADS as i64),
+    ("MOST_QUERIES", MOST_QUERIES as i64),
     ("NONE_CERTIFIED", NONE_CERTIFIED as i64),
     select::CONSTANTS[0],
     select::CONSTANTS[1],
@@ -60,6 +63,24 @@ pub(super) struct Kept<'a> {
     pub(super) threshold: &'a Buffer<i32>,
     /// Address of the number of survivors, a u32.
     pub(super) number: u64,
+}
+
+/// Launches `begin`: the first values of the sums of `num_pids` pids.
+///
+/// # Safety
+/// The queries of the batch have as many sums, and the chosen passages are all or a set.
+pub(super) unsafe fn launch_begin(
+    kernel: &Kernel,
+    (context, stream): (&Context, &CudaStream),
+    batch: &BatchArgument,
+    segments: &Buffer<SegmentArgument>,
+    (chosen, num_pids): (ChosenArgument, usize),
+) -> Result<()> {
+    let blocks = resident_blocks(context, num_pids.div_ceil(super::constants::WARP), THREADS);
+    let [num_segments, num_pids] = [segments.len(), num_pids].map(|size| size as u32);
+    let arguments = [value(batch), segments.argument(), chosen.argument(), value(&num_segments), value(&num_pids)];
+    // SAFETY: the arguments match the kernel's parameters; the caller guarantees their lengths.
+    unsafe { kernel.launch_on(stream, blocks, THREADS, &arguments) }
 }
 
 /// Launches `threshold`: by the keys of the best `k` sums, whose number is at the address `found`.

@@ -24,7 +24,7 @@ pub(super) use cudarc::driver::{CudaContext, CudaStream};
 pub(super) use lanes::{Event, Graph, Pinned};
 
 /// The driver's functions that are called through cudarc.
-pub(super) const SYMBOLS: [&str; 45] = [
+pub(super) const SYMBOLS: [&str; 46] = [
     "cuCtxGetCurrent",
     "cuCtxGetDevice",
     "cuCtxPopCurrent_v2",
@@ -38,6 +38,7 @@ pub(super) const SYMBOLS: [&str; 45] = [
     "cuEventDestroy_v2",
     "cuEventElapsedTime",
     "cuEventRecord",
+    "cuFuncSetAttribute",
     "cuGetErrorString",
     "cuGraphDestroy",
     "cuGraphExecDestroy",
@@ -379,7 +380,18 @@ impl Image {
 pub(super) struct Function(sys::CUfunction);
 
 impl Function {
-    /// Launches `blocks` (x, y) of `threads`.
+    /// Allows blocks with this number of bytes of dynamic shared memory: 48 KiB need no call.
+    ///
+    /// # Safety
+    /// The image is loaded.
+    pub(super) unsafe fn allow_shared(self, _: &Entered, bytes: u32) -> Result<()> {
+        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the caller guarantees the function.
+        let set = unsafe { result::function::set_function_attribute(self.0, attribute, bytes as c_int) };
+        check("cuFuncSetAttribute", set)
+    }
+
+    /// Launches `blocks` (x, y) of `threads` with `shared` bytes of dynamic shared memory.
     ///
     /// # Safety
     /// The image is loaded. `arguments` point to values of the kernel's parameters, and the memory that these point to
@@ -389,13 +401,13 @@ impl Function {
         _: &Entered,
         call: &'static str,
         (x, y): (u32, u32),
-        threads: u32,
+        (threads, shared): (u32, u32),
         stream: &CudaStream,
         arguments: &mut [*mut c_void],
     ) -> Result<()> {
         // SAFETY: the caller guarantees the arguments, which are read before the call returns.
         let launched =
-            unsafe { result::launch_kernel(self.0, (x, y, 1), (threads, 1, 1), 0, stream.cu_stream(), arguments) };
+            unsafe { result::launch_kernel(self.0, (x, y, 1), (threads, 1, 1), shared, stream.cu_stream(), arguments) };
         check(call, launched)
     }
 }

@@ -5,6 +5,7 @@
 
 use super::index::LoadedIndex;
 use crate::cuda::{
+    filter_wgmma,
     resident::LoadedCodec,
     rows::{Measure, RowFactors, Run, TILE_TOKENS, tile_bytes},
     survivors::BoundArgument,
@@ -14,6 +15,9 @@ use crate::{CodecParams, Result, TABLE_LIMIT};
 /// Bytes of the rows that are made at a time, unless one passage has more: they stay in L2, of which an A100 has 40 MB
 /// and an H200 50 MB. Other sizes were not measured.
 const RUN_BYTES: usize = 16 << 20;
+/// Bytes of the rows that are made at a time for `filter_wgmma`, whose devices have 50 MB of L2: 600 M tokens take
+/// 5,000 launches in place of 10,000. Other sizes were not measured.
+const WIDE_RUN_BYTES: usize = 32 << 20;
 /// Bytes up to which a passage has rows; it is longer than any text. An index with a longer one is searched query by
 /// query.
 const MOST_BYTES: usize = 16 * RUN_BYTES;
@@ -30,9 +34,10 @@ const OF_LENGTHS: f64 = 1.0 / (1u64 << 20) as f64;
 pub(super) struct Certificate {
     pub(super) rows: RowFactors,
     pub(super) bound: BoundArgument,
-    /// All pids, in their order; between segments there are runs without passages.
+    /// All passages, in the order of their pids.
     pub(super) runs: Vec<Run>,
-    /// Bytes of the rows of the largest run.
+    /// Tiles of the largest run, and bytes of their rows.
+    pub(super) run_tiles: usize,
     pub(super) run_bytes: usize,
 }
 
@@ -41,22 +46,17 @@ impl Certificate {
     pub(super) fn measure(index: &LoadedIndex) -> Result<Option<Self>> {
         let codec: &LoadedCodec = &index.codec;
         let tile = tile_bytes(codec.host.dim);
+        let most_bytes = if filter_wgmma::serves(index.cuda(), codec.host.dim) { WIDE_RUN_BYTES } else { RUN_BYTES };
         let (mut runs, mut tokens, mut largest) = (Vec::new(), Vec::new(), 0);
-        let mut next = 0;
         for (segment, offsets) in index.offsets()? {
             if !offsets.is_sorted() {
                 return Ok(None);
             }
-            if next < segment.first_pid {
-                // Pids of no segment: their passages are out of range.
-                let mut none = segment;
-                (none.first_pid, none.num_passages) = (next, 0);
-                runs.push(Run { segment: none, base: 0, first: 0, num: segment.first_pid - next });
-            }
-            next = segment.first_pid + segment.num_passages;
-            for (first, num) in cut(&offsets, (RUN_BYTES / tile).max(1)) {
-                largest = largest.max(tiles(&offsets, first, first + num));
-                runs.push(Run { segment, base: offsets[first], first: first as u32, num: num as u32 });
+            for (first, num) in cut(&offsets, (most_bytes / tile).max(1)) {
+                let tiles = tiles(&offsets, first, first + num);
+                largest = largest.max(tiles);
+                let [first_passage, num, tiles] = [first, num, tiles].map(|number| number as u32);
+                runs.push(Run { segment, base: offsets[first], first: first_passage, num, tiles });
             }
             tokens.push((segment, *offsets.last().expect("an offset more than passages")));
         }
@@ -67,7 +67,7 @@ impl Certificate {
         let mut measure = Measure::new(index.cuda(), codec, &tokens)?;
         let step = step(measure.largest()?);
         let (rows, farthest) = measure.farthest(step)?;
-        Ok(Some(Self { rows, bound: bound(&codec.host, step, farthest), runs, run_bytes }))
+        Ok(Some(Self { rows, bound: bound(&codec.host, step, farthest), runs, run_tiles: largest, run_bytes }))
     }
 }
 

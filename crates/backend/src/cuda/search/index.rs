@@ -44,8 +44,8 @@ pub struct LoadedIndex {
     has_lists: bool,
     /// Number of pids, `P`.
     pub(super) num_pids: usize,
-    /// Measured for the first batch; `None` if the index has none.
-    certificate: OnceLock<Option<Certificate>>,
+    /// Measured for the first batch; `None` if the index has none, or the device lacks memory to measure it.
+    pub(super) certificate: OnceLock<Option<Certificate>>,
     /// Queries of batches that were filtered, and those that needed a scan.
     batches: [AtomicU64; 2],
 }
@@ -132,7 +132,8 @@ impl LoadedIndex {
             match Certificate::measure(self) {
                 // Two threads may measure it at the same time.
                 Ok(measured) => _ = self.certificate.set(measured),
-                Err(Error::OutOfDeviceMemory { .. }) => return Ok(None),
+                // The next batch would only measure again.
+                Err(Error::OutOfDeviceMemory { .. }) => _ = self.certificate.set(None),
                 Err(error) => return Err(error),
             }
         }

@@ -26,7 +26,7 @@ mod recipe;
 mod survivors;
 
 #[cfg(test)]
-pub(in crate::cuda) use certificate::tests::the_device_measures_and_sums;
+pub(in crate::cuda) use certificate::tests::{a_certificate_without_memory_is_none, the_device_measures_and_sums};
 pub use hits::{DeviceHits, LastingEmbeddings};
 pub use index::LoadedIndex;
 pub(super) use lanes::Lanes;

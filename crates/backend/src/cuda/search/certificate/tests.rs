@@ -181,3 +181,24 @@ pub(in crate::cuda) fn the_device_measures_and_sums(cuda: &Cuda) {
         }
     }
 }
+
+/// A test of `cuda::process`: an index whose certificate does not fit into memory is not measured again.
+pub(in crate::cuda) fn a_certificate_without_memory_is_none(open: impl Fn(Option<u64>) -> Cuda) {
+    let Case { codec, passages, .. } = case(&Shape::small(), Fill::Random, 0.5);
+    let loaded = |cuda: &Cuda| {
+        let resident = cuda.load_codec(codec.clone()).unwrap();
+        let passages = Arc::new(cuda.load_passages(&resident, passages.clone()).unwrap());
+        LoadedIndex::new(cuda, &resident, vec![IndexPart { passages, first_pid: 0 }]).unwrap()
+    };
+    let all = open(None);
+    let index = loaded(&all);
+    let full = open(Some(all.context.held_bytes()));
+    drop(index);
+    let index = loaded(&full);
+    assert!(index.certificate.get().is_none());
+    let query = vec![1.0; codec.dim];
+    let plan = Plan { k: 3, route: Route::Everything };
+    let found = index.search(&[Embeddings::Host(&query); 4], &plan, None);
+    assert!(matches!(found, Err(crate::Error::OutOfDeviceMemory { .. })), "nor does a scan fit");
+    assert!(matches!(index.certificate.get(), Some(None)));
+}
