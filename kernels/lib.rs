@@ -59,7 +59,7 @@ pub enum Defines {
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Assign,
         Self::CentroidSums,
         Self::Kmeans,

@@ -142,7 +142,9 @@ fn check_codes(backend: &impl Backend, dim: usize, num: usize, num_centroids: us
 #[test]
 fn slices_that_do_not_fit_are_uploaded_again() {
     const DIM: usize = 32;
-    let Some(cuda) = crate::gpu::open(CudaOptions { memory_bytes: Some(64 << 10), ..CudaOptions::default() }) else { return };
+    let Some(cuda) = crate::gpu::open(CudaOptions { memory_bytes: Some(64 << 10), ..CudaOptions::default() }) else {
+        return;
+    };
     // A slice has 64 KiB / 32, 16 rows.
     for (num, num_centroids) in [(700, 5), (16, 3), (17, 3), (49, 9)] {
         check(&cuda, Rows::Few, DIM, num, num_centroids);
@@ -168,7 +170,9 @@ fn slices_that_do_not_fit_are_uploaded_again() {
 #[test]
 fn memory_is_checked_before_the_first_upload() {
     const DIM: usize = 128;
-    let Some(cuda) = crate::gpu::open(CudaOptions { memory_bytes: Some(1 << 20), ..CudaOptions::default() }) else { return };
+    let Some(cuda) = crate::gpu::open(CudaOptions { memory_bytes: Some(1 << 20), ..CudaOptions::default() }) else {
+        return;
+    };
     let sample = sample(Rows::Unit, DIM, 5000);
     let starts: Vec<usize> = (0..1000).collect();
     let refused = cuda.kmeans(DIM, &sample, &starts).map(|_| ()).unwrap_err();

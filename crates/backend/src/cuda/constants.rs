@@ -2,9 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, filter, filter_wgmma, kmeans, maxsim, maxsim_f32, peak,
-    probe,
-    quantize_query,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, filter_wgmma, kmeans, maxsim, maxsim_f32,
+    peak, probe, quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
     rows, rules, score_kernels, search, select, survivors,
 };
