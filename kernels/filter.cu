@@ -43,7 +43,8 @@
 // roundings: crates/backend/src/cuda/search/certificate.rs.
 //
 // Versions
-//   v1  this one. Time not yet measured; rows through shared memory, two tiles at a time, and `wgmma` were not tried.
+//   v1  this one. Time not yet measured; rows through shared memory and two tiles at a time were not tried.
+//       filter_wgmma.cu has the same sums by `wgmma`.
 
 constexpr int TILE_TOKENS = TILE_COLUMNS;
 // Left sides of a panel.

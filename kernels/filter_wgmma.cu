@@ -19,6 +19,8 @@
 //   bound           compute: tensor cores. 64 query tokens by 8 tokens are 4 products of 64 x 8 x 32, 16 clocks of all
 //                   tensor cores of a multiprocessor at their peak
 //
+// That a batch loses no passage is proved in filter.cu.
+//
 // The order of additions does not matter: they are integers, and each is below 2^30 (MOST_COMPONENTS of
 // crates/backend/src/cuda/search/batch.rs). The tiles of a slab after a block's last one are left over from before, or
 // were never written; no passage of the block has them.
@@ -27,14 +29,11 @@
 //   v1  this one. Time not yet measured.
 
 constexpr int SIDE = TILE_ROWS;
-constexpr int SIDES = 4;
 constexpr int GROUP_THREADS = SIDES * WARP;
 constexpr u32 TILE_WORDS = 2 * STEPS * WARP;
 constexpr u32 TILE_BYTES = 4 * TILE_WORDS;
 // Bytes between two core matrices of a tile, 16 bytes of 8 columns.
 constexpr u32 CORE_BYTES = 128;
-// Numbers of `ends` that are copied with a slab: whole parts of 16 bytes.
-constexpr u32 TABLE = SLAB_TILES + 4;
 static_assert(SLAB_TILES * TILE_COLUMNS == WIDE_COLUMNS, "a slab is the right side of a product");
 // Slabs that are copied before the one that is multiplied. The stage of a copy is that of a slab two before, so that
 // its thread hardly ever waits for slower warps.
@@ -49,9 +48,12 @@ struct Stage {
 struct Shared {
     Stage stages[STAGES];
     alignas(16) u32 ends[STAGES][TABLE];
-    // Ended by a copy that has arrived, and by the warps that no longer need it.
+    // Of each stage: phases of `full` end when a copy has arrived, phases of `empty` when all warps have read it.
     u64 full[STAGES], empty[STAGES];
 };
+static_assert(sizeof(Shared) == (STAGES * (SLAB_TILES * TILE_BYTES + 4 * TABLE + 16) + 127) / 128 * 128,
+              "shared_bytes of the launcher");
+static_assert(TABLE % 4 == 0 && TABLE >= SLAB_TILES + 3, "ends are copied by whole parts of 16 bytes");
 
 // The place of a slab: the number of its stage, and the parity of its phase.
 struct Place {
@@ -155,6 +157,7 @@ __device__ __forceinline__ void multiply_slabs(Slabs& slabs, const u32 (&a)[STEP
         wait_for_phase(&shared.full[place.stage], place.parity);
         const u64 slab = matrix_descriptor(shared.stages[place.stage].rows, CORE_BYTES, TILE_BYTES);
         int products[WIDE_COLUMNS / 2];
+        __syncwarp(); // thread 0 has copied
         fence_products();
 #pragma unroll
         for (int s = 0; s < STEPS; ++s) begin_product(products, a[s], slab + s * (2 * CORE_BYTES / 16), s > 0);

@@ -112,6 +112,15 @@ impl Op {
         }
     }
 
+    /// Most components of the embeddings that the op's kernels serve.
+    pub const fn most_dim(self) -> usize {
+        match self {
+            // Left sides of products stay in registers.
+            Self::FilterWgmma => 256,
+            _ => usize::MAX,
+        }
+    }
+
     /// Returns the macros by which the op's kernels are specialized.
     pub fn defines(self) -> Defines {
         match self {

@@ -233,7 +233,7 @@ __device__ __forceinline__ void write_slabs(u32* rows, u32* ends, const Passages
         if (dropped) continue;
         u32* tile = rows + u64{begin} * (2 * STEPS * WARP) + lane_number();
         for (u32 n = 0; n < tiles; ++n) {
-            const u32 from = min(start + n * TILE_TOKENS, end - 1);
+            const u32 from = start + min(n * TILE_TOKENS, end - 1 - start);
             maker.tile(from, end - 1 - from, [&](int s, Pair chunk) {
                 tile[2 * s * WARP] = chunk.x;
                 tile[(2 * s + 1) * WARP] = chunk.y;

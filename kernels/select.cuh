@@ -21,8 +21,6 @@
 //       memory, which took two loads from L2 in each of 3 to 66 steps. Its gain is not yet measured.
 #pragma once
 
-// Keys that a thread holds. More were not compared: a chunk of few entries has as many for 256 threads.
-constexpr u32 HELD_KEYS = 8;
 // Keys that are sorted in shared memory.
 constexpr u32 SHARED_SORT = 2048;
 

@@ -31,15 +31,20 @@ pub fn run(options: &Options) -> Result<()> {
     let architecture = nvrtc.architecture(capability).ok_or("this NVRTC does not support the GPU")?;
     let cubins = Cubins::in_folder(&options.folder);
     let dims = options.dim.map_or(DIMS.to_vec(), |dim| vec![dim]);
+    let runs = |op: &Op| op.architecture().is_none_or(|only| only.starts_with(&architecture));
     let variants = |op: Op| {
         let dims = if op.defines() == Defines::None { &dims[..1] } else { &dims[..] };
         let codings = if op.defines() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
         let variant = |&dim: &usize| codings.iter().map(move |&(nbits, trellis)| KernelVariant { dim, nbits, trellis });
-        dims.iter().flat_map(variant).map(|variant| (op, variant)).collect::<Vec<_>>()
+        dims.iter()
+            .filter(|&&dim| dim <= op.most_dim())
+            .flat_map(variant)
+            .map(|variant| (op, variant))
+            .collect::<Vec<_>>()
     };
-    let all: Vec<(Op, KernelVariant)> = Op::ALL.into_iter().flat_map(variants).collect();
+    let all: Vec<(Op, KernelVariant)> = Op::ALL.into_iter().filter(runs).flat_map(variants).collect();
     let compile = |&(op, variant): &(Op, KernelVariant)| {
-        let (source, options) = (source(op), variant.compiler_options(op, &architecture));
+        let (source, options) = (source(op), variant.compiler_options(op, op.architecture().unwrap_or(&architecture)));
         let key = Key::new(&source, &options, nvrtc.version());
         let compiled = || nvrtc.compile(op.name(), &source, &options).map(|compiled| compiled.cubin);
         cubins.get_or_compile(&key, compiled).map(|cubin| cubin.len())

@@ -88,12 +88,9 @@ impl Job {
             let dims = if op.defines() == Defines::None { &DIMS[..1] } else { &DIMS[..] };
             let codings = if op.defines() == Defines::Coding { &CODINGS[..] } else { &CODINGS[..1] };
             let runs_on = |arch: &&str| op.architecture().is_none_or(|only| only == *arch);
-            // Left sides of products stay in registers up to 256 components.
-            let dims = dims
-                .iter()
-                .filter(|&&dim| op != Op::FilterWgmma || dim <= 256)
-                .chain((op == Op::FilterWgmma).then_some(&256));
-            for &dim in dims {
+            let most = op.most_dim();
+            let dims = dims.iter().copied().filter(|&dim| dim <= most).chain((most != usize::MAX).then_some(most));
+            for dim in dims {
                 for &(nbits, trellis) in codings {
                     let variant = KernelVariant { dim, nbits, trellis };
                     jobs.extend(ARCHITECTURES.into_iter().filter(runs_on).map(|arch| Self { op, variant, arch }));

@@ -89,9 +89,11 @@ impl<B: Backend + ?Sized> KMeans for HostKMeans<'_, B> {
 /// Checks the arguments of [`Backend::kmeans`].
 ///
 /// # Panics
-/// If `dim` is 0, the sample is not whole rows, there is no start, or one is not a row of the sample.
+/// If `dim` is 0 or not a multiple of 4, the sample is not whole rows, there is no start, or one is not a row of the
+/// sample.
 pub(crate) fn assert_sample(dim: usize, sample: &[f32], starts: &[usize]) {
-    assert!(dim > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows");
+    assert!(dim > 0 && dim.is_multiple_of(4), "rows of a multiple of 4 components");
+    assert!(sample.len().is_multiple_of(dim), "k-means needs whole rows");
     assert!(!starts.is_empty() && u32::try_from(starts.len()).is_ok(), "at least one centroid, fewer than 2^32");
     assert!(starts.iter().all(|&row| row < sample.len() / dim), "centroids start at rows of the sample");
 }

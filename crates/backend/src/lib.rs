@@ -162,6 +162,10 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`].
+    ///
+    /// # Panics
+    /// If `dim` is 0 or not a multiple of 4, the sample is not whole rows, there is no start, or one is not a row of the
+    /// sample.
     fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
         Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts)))
     }
@@ -184,6 +188,9 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// Fails if the device does; see [`Backend`].
+    ///
+    /// # Panics
+    /// If the embeddings are not whole rows, or the centroids are not as many as the codec's, or of another dim.
     fn assign_and_compress(
         &self,
         centroids: &Self::Centroids,

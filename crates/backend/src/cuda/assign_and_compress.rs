@@ -33,13 +33,16 @@ impl Slice {
         let embeddings = slot.start_upload(embeddings)?;
         let rounded = assign.round_rows(slot.stream(), &embeddings)?;
         let codes = assign.assign(slot.stream(), centroids, &rounded)?;
-        let compressed = compress.launch(slot.stream(), codec, &embeddings, &codes)?;
+        // SAFETY: `assign` returns codes of centroids, as many as the codec's.
+        let compressed = unsafe { compress.launch(slot.stream(), codec, &embeddings, &codes)? };
         let Compressed { rows, weights, .. } = &compressed;
-        slot.start_download(&[
+        let results = [
             (*codes.pointer(), codes.len() * size_of::<u32>()),
             (*rows.pointer(), rows.len()),
             (*weights.pointer(), weights.len()),
-        ])?;
+        ];
+        // SAFETY: the arrays are of the slot's stream, in whose order they are freed; `start_upload` came before.
+        unsafe { slot.start_download(&results)? };
         Ok(Self { codes, compressed, _inputs: (embeddings, rounded) })
     }
 

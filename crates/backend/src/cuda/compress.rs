@@ -69,8 +69,11 @@ impl CompressKernel {
         self.blocks(loaded, num).1 as u64
     }
 
-    /// Compresses `embeddings (N, D)` with `codes (N)`, which are below K.
-    pub(super) fn launch(
+    /// Compresses `embeddings (N, D)` with `codes (N)`.
+    ///
+    /// # Safety
+    /// The codes are below K, and the embeddings and codes are there when the stream comes to the launch.
+    pub(super) unsafe fn launch(
         &self,
         stream: &Arc<CudaStream>,
         loaded: &LoadedCodec,
@@ -113,7 +116,8 @@ pub(super) fn compress(cuda: &Cuda, loaded: &LoadedCodec, embeddings: &[f32], co
     let batch = batch_rows(codec.dim);
     for (embeddings, codes) in embeddings.chunks(batch * codec.dim).zip(codes.chunks(batch)) {
         let (embeddings, codes) = (cuda.context.upload(embeddings)?, cuda.context.upload(codes)?);
-        let compressed = kernel.launch(cuda.context.stream(), loaded, &embeddings, &codes)?;
+        // SAFETY: the codes are below K; all is on one stream.
+        let compressed = unsafe { kernel.launch(cuda.context.stream(), loaded, &embeddings, &codes)? };
         packed.residuals.extend(compressed.rows.download()?);
         packed.weights.extend(compressed.weights.download()?);
     }

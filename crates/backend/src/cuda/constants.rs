@@ -2,8 +2,8 @@
 //! written once: here, or beside the launcher of the one op that uses it.
 
 use super::{
-    assign, centroid_sums, centroid_table, compress, decompress, filter, filter_wgmma, kmeans, maxsim, maxsim_f32,
-    peak, probe, quantize_query,
+    assign, centroid_sums, centroid_table, compress, decompress, filter, filter_wgmma, kmeans, maxsim_f32, peak, probe,
+    quantize_query,
     resident::{STEP_CONSTANTS, TOKEN_CONSTANTS},
     rows, rules, score_kernels, search, select, survivors,
 };
@@ -37,6 +37,12 @@ const COMMON: [Constant; 7] = [
     ("PANEL", PANEL as i64),
 ];
 
+/// Whether the loads of `maxsim` and `rows` have hints for the caches: `SELVEDGE_CACHE_HINTS=0` leaves them out, to
+/// measure what they gain.
+fn cache_hints() -> Constant {
+    ("CACHE_HINTS", i64::from(std::env::var_os("SELVEDGE_CACHE_HINTS").is_none_or(|value| value != "0")))
+}
+
 /// The constants of one op, in addition to the common ones.
 fn of(op: Op) -> Vec<Constant> {
     match op {
@@ -48,10 +54,8 @@ fn of(op: Op) -> Vec<Constant> {
         Op::CentroidTable => centroid_table::CONSTANTS.to_vec(),
         Op::Probe => [&probe::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
         Op::ApproxScores => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
-        Op::Maxsim => {
-            [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[maxsim::cache_hints()]].concat()
-        }
-        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS].concat(),
+        Op::Maxsim => [&score_kernels::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[cache_hints()]].concat(),
+        Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[cache_hints()]].concat(),
         Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::FilterWgmma => filter_wgmma::CONSTANTS.to_vec(),
         Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),

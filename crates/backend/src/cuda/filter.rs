@@ -23,7 +23,7 @@ pub(super) const MOST_QUERIES: usize = 32;
 
 pub(super) const CONSTANTS: [Constant; 2] = [("THREADS", THREADS as i64), ("MOST_QUERIES", MOST_QUERIES as i64)];
 
-/// A query of a batch: `Asked` of kernels/filter.cu.
+/// A query of a batch: `Asked` of kernels/batch.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 struct AskedArgument {
@@ -33,7 +33,7 @@ struct AskedArgument {
     unused: u32,
 }
 
-/// The queries of a launch: `Batch` of kernels/filter.cu.
+/// The queries of a launch: `Batch` of kernels/batch.cuh.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct BatchArgument {
@@ -41,7 +41,7 @@ pub(super) struct BatchArgument {
     num: u64,
 }
 
-// kernels/filter.cu asserts the same.
+// kernels/batch.cuh asserts the same.
 const _: () = {
     assert!(size_of::<AskedArgument>() == 24 && offset_of!(AskedArgument, query_len) == 16);
     assert!(size_of::<BatchArgument>() == 24 * MOST_QUERIES + 8);

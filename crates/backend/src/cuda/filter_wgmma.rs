@@ -3,7 +3,7 @@
 use super::{
     Cuda,
     calls::CudaStream,
-    constants::{Constant, TILE_ROWS, WARP},
+    constants::{Constant, TILE_DEPTH, TILE_ROWS, WARP},
     context::{Buffer, Context},
     filter::{BatchArgument, MOST_QUERIES},
     modules::{Kernel, KernelVariant, value},
@@ -18,15 +18,17 @@ const SLAB_TILES: usize = 16;
 const STAGES: usize = 4;
 /// Warpgroups of a block, which have all registers of a multiprocessor.
 const MOST_GROUPS: usize = 4;
-/// Products by which a row is multiplied, up to which a left side stays in registers: up to 256 components.
-const MOST_STEPS: usize = 8;
+/// Most products by which a row is multiplied.
+const MOST_STEPS: usize = Op::FilterWgmma.most_dim() / TILE_DEPTH;
 
-pub(super) const CONSTANTS: [Constant; 5] = [
+pub(super) const CONSTANTS: [Constant; 7] = [
     ("MOST_QUERIES", MOST_QUERIES as i64),
     ("SLAB_TILES", SLAB_TILES as i64),
     ("STAGES", STAGES as i64),
     ("MOST_GROUPS", MOST_GROUPS as i64),
     ("MOST_STEPS", MOST_STEPS as i64),
+    ("SIDES", SIDES as i64),
+    ("TABLE", TABLE as i64),
 ];
 
 /// Tokens of a query that a warp has.
@@ -43,7 +45,7 @@ pub(super) fn ends_len(tiles: usize) -> usize {
 
 /// Whether the kernel multiplies rows of this dim on this device.
 pub(super) fn serves(cuda: &Cuda, dim: usize) -> bool {
-    cuda.modules.has_wgmma() && dim.div_ceil(super::constants::TILE_DEPTH) <= MOST_STEPS
+    cuda.modules.has_wgmma() && dim <= Op::FilterWgmma.most_dim()
 }
 
 /// Bytes of a block's shared memory: `Shared` of the kernel.

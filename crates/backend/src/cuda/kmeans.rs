@@ -34,14 +34,15 @@ pub(super) const CONSTANTS: [Constant; 2] =
 /// A run of k-means on a device.
 #[derive(Debug)]
 pub(super) struct DeviceKMeans<'a> {
-    /// Dropped first: their work uses the buffers.
+    /// The first slices, once they were uploaded. Dropped first: freed in the order of the slots' streams, which the
+    /// slots wait for.
+    held: Vec<Slice>,
+    /// Dropped before the other buffers, which their work uses.
     slots: TakenSlots<'a>,
     cuda: &'a Cuda,
     dim: usize,
     sample: &'a [f32],
     slice_rows: usize,
-    /// The first slices, once they were uploaded.
-    held: Vec<Slice>,
     /// Number of slices that are held at most.
     most_held: usize,
     kernels: Kernels,
@@ -82,7 +83,7 @@ impl<'a> DeviceKMeans<'a> {
     /// and a few slices do not fit.
     ///
     /// # Panics
-    /// As [`assert_sample`], and if `dim` is not a multiple of 4.
+    /// As [`assert_sample`].
     pub(super) fn new(cuda: &'a Cuda, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Self> {
         assert_sample(dim, sample, starts);
         let (context, num) = (&cuda.context, starts.len());
@@ -219,6 +220,22 @@ impl<'a> DeviceKMeans<'a> {
 
 impl KMeans for DeviceKMeans<'_> {
     fn round(&mut self, restart: &mut dyn FnMut() -> usize) -> Result<()> {
+        let done = self.whole_round(restart);
+        if done.is_err() {
+            // Slices that still run would add to the sums of the next round.
+            self.slots.iter_mut().for_each(|slot| _ = slot.settle());
+        }
+        done
+    }
+
+    fn centroids(&self) -> Result<RoundedCentroids> {
+        let largest = f32::from_bits(self.largest.download()?[0]);
+        Ok(RoundedCentroids::new(self.rounded.download()?.into(), largest / 127.0))
+    }
+}
+
+impl DeviceKMeans<'_> {
+    fn whole_round(&mut self, restart: &mut dyn FnMut() -> usize) -> Result<()> {
         self.sums.clear()?;
         let cuda = self.cuda;
         let ready = Mark::new(&cuda.context, cuda.context.stream())?;
@@ -230,11 +247,6 @@ impl KMeans for DeviceKMeans<'_> {
         let codes = self.means()?;
         self.restart(codes.into_iter().map(|code| (code, restart())))?;
         self.round_centroids()
-    }
-
-    fn centroids(&self) -> Result<RoundedCentroids> {
-        let largest = f32::from_bits(self.largest.download()?[0]);
-        Ok(RoundedCentroids::new(self.rounded.download()?.into(), largest / 127.0))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{
     Cuda,
     approx_scores::approx_scores,
-    constants::Constant,
     modules::{Kernel, KernelVariant},
     query_layout::Query,
     resident::{LoadedCodec, LoadedPassages, Scores},
@@ -12,11 +11,6 @@ use super::{
 };
 use crate::{Result, Select};
 use selvedge_kernels::Op;
-
-/// Whether loads have hints for the caches: `SELVEDGE_CACHE_HINTS=0` leaves them out, to measure what they gain.
-pub(super) fn cache_hints() -> Constant {
-    ("CACHE_HINTS", i64::from(std::env::var_os("SELVEDGE_CACHE_HINTS").is_none_or(|value| value != "0")))
-}
 
 /// Launches [`crate::Backend::maxsim`].
 ///

@@ -15,9 +15,11 @@ use std::mem::offset_of;
 /// Number of values of a digit; a block has one thread for each of them.
 const DIGIT_VALUES: usize = 256;
 pub(super) const THREADS: u32 = DIGIT_VALUES as u32;
-/// Entries that a block selects from without reading them again, 8 per thread: `HELD_KEYS` of kernels/select.cuh. More
-/// chunks of fewer entries leave more keys to the last block; other sizes were not measured.
-const HELD_CHUNK: usize = 8 * DIGIT_VALUES;
+/// Keys that a thread holds. More were not compared: a chunk of few entries has as many for all threads.
+const HELD_KEYS: usize = 8;
+/// Entries that a block selects from without reading them again. More chunks of fewer entries leave more keys to the
+/// last block; other sizes were not measured.
+const HELD_CHUNK: usize = HELD_KEYS * DIGIT_VALUES;
 /// Blocks per multiprocessor that select from chunks.
 const BLOCKS_OF_MULTIPROCESSOR: usize = 4;
 const ENTRY_BITS: u32 = 32;
@@ -26,7 +28,8 @@ const ENTRY_BITS: u32 = 32;
 /// measured.
 pub(super) const MOST_SORTED: usize = 1 << 14;
 
-pub(super) const CONSTANTS: [Constant; 2] = [("DIGITS", DIGIT_VALUES as i64), ("MOST_SORTED", MOST_SORTED as i64)];
+pub(super) const CONSTANTS: [Constant; 3] =
+    [("DIGITS", DIGIT_VALUES as i64), ("HELD_KEYS", HELD_KEYS as i64), ("MOST_SORTED", MOST_SORTED as i64)];
 
 /// The entries to select from: `Entries` of kernels/select.cuh.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

@@ -19,7 +19,7 @@ pub(super) const SLOTS: usize = 3;
 /// Bytes of the embeddings of a slice at most. At 128 components these are 65,536 embeddings, for which `assign`
 /// launches 256 blocks, as many as an H200 has at a time (264).
 const SLICE_BYTES: u64 = 32 << 20;
-/// Share of a device's memory limit that a slice may take.
+/// Share of a limit of the memory that a slice may take ([`CudaOptions::memory_bytes`](super::CudaOptions)).
 const SLICE_SHARE: u64 = 32;
 /// Bytes that a thread copies at a time.
 const COPIED_BYTES: usize = 1 << 20;
@@ -78,14 +78,18 @@ impl Slot {
 
     /// Starts to copy arrays of the device, each an address and a number of bytes, one after another to the memory that
     /// [`Self::downloaded`] returns.
-    pub(super) fn start_download(&mut self, arrays: &[(u64, usize)]) -> Result<()> {
+    ///
+    /// # Safety
+    /// The arrays are there until the stream comes to what follows: they are freed in its order, or after a
+    /// [`settle`](Self::settle). A settle, or a [`start_upload`](Self::start_upload), came after the last download.
+    pub(super) unsafe fn start_download(&mut self, arrays: &[(u64, usize)]) -> Result<()> {
         let stream = Arc::clone(self.stream());
         let pinned = grown(&self.context, &mut self.output, arrays.iter().map(|(_, bytes)| bytes).sum())?;
         self.is_running = true;
         let mut start = 0;
         for &(from, bytes) in arrays {
-            // SAFETY: `settle` comes before the memory is read and before it is freed; the caller keeps the arrays
-            // until then.
+            // SAFETY: no copy runs on the memory, which is read and freed after `settle`; the caller guarantees the
+            // arrays.
             unsafe { pinned.start_download(&self.context.enter()?, (start, bytes), from, &stream)? };
             start += bytes;
         }
@@ -197,7 +201,17 @@ impl DerefMut for TakenSlots<'_> {
 impl Drop for TakenSlots<'_> {
     fn drop(&mut self) {
         // Also after an error: work that was started uses memory of the caller. Errors of this wait belong to the work.
-        self.own.iter_mut().for_each(|slot| _ = slot.settle());
-        self.slots.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.own);
+        // Frees of the caller's memory are work, too: what they give back counts as free once it is waited for.
+        for slot in &mut self.own {
+            slot.start();
+            _ = slot.settle();
+        }
+        let mut idle = self.slots.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.append(&mut self.own);
+        // The pinned memory of others is freed.
+        let kept = idle.len().min(SLOTS);
+        let rest = idle.split_off(kept);
+        drop(idle);
+        drop(rest);
     }
 }

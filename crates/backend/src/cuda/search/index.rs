@@ -132,8 +132,8 @@ impl LoadedIndex {
             match Certificate::measure(self) {
                 // Two threads may measure it at the same time.
                 Ok(measured) => _ = self.certificate.set(measured),
-                // The next batch would only measure again.
-                Err(Error::OutOfDeviceMemory { .. }) => _ = self.certificate.set(None),
+                // There may be memory for it when the next batch comes.
+                Err(Error::OutOfDeviceMemory { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }

@@ -200,5 +200,5 @@ pub(in crate::cuda) fn a_certificate_without_memory_is_none(open: impl Fn(Option
     let plan = Plan { k: 3, route: Route::Everything };
     let found = index.search(&[Embeddings::Host(&query); 4], &plan, None);
     assert!(matches!(found, Err(crate::Error::OutOfDeviceMemory { .. })), "nor does a scan fit");
-    assert!(matches!(index.certificate.get(), Some(None)));
+    assert!(index.certificate.get().is_none(), "a later batch may have more memory");
 }
