@@ -194,6 +194,17 @@ fn batches_find_what_single_queries_find() {
     }
 }
 
+/// Rows of the most components that products of warpgroups multiply, whose slabs fill the shared memory.
+#[test]
+fn a_batch_of_wide_rows_loses_no_passage() {
+    let Some(cuda) = cuda() else { return };
+    println!("{}", cuda.name());
+    let (dim, rng) = (selvedge_kernels::Op::FilterWgmma.most_dim(), &mut Rng::new(3));
+    let codec = unclamped(&Shape { dim, trellis: true, num_centroids: 9, ..Shape::small() }, Fill::Random, rng);
+    let segments = vec![alike(&codec, 60, 40, rng)];
+    Loaded::new(cuda, codec, segments).check(&queries(5, dim, 9, rng), 10, None, 5);
+}
+
 /// Many passages with close scores: a bound that is too small loses some, and so does a token of the next passage.
 #[test]
 fn a_batch_loses_no_passage() {

@@ -118,6 +118,35 @@ pub fn check_assign_and_compress(backend: &impl Backend, shape: &Shape, num: usi
     }
 }
 
+/// A round by plain loops in f64: the nearest centroids, the directions of their sums, and a restart.
+#[test]
+fn a_round_moves_centroids_to_the_directions_of_their_sums() {
+    const DIM: usize = 8;
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let unit = |row: &[f64]| row.iter().map(|x| x / dot(row, row).sqrt()).collect::<Vec<f64>>();
+    // The last start is the first one's row again: its cell has no members, and restarts at row 5.
+    let (sample, starts) = (sample(Rows::Unit, DIM, 40), [3, 11, 20, 3]);
+    let sample: Vec<f32> = sample.iter().enumerate().map(|(at, x)| x * (1 + at / DIM % 3) as f32).collect();
+    let rows: Vec<Vec<f64>> = sample.chunks(DIM).map(|row| row.iter().map(|&x| x.into()).collect()).collect();
+    let mut means = Reference.kmeans(DIM, &sample, &starts).unwrap();
+    let before = means.centroids().unwrap();
+    let mut sums = vec![vec![0.0; DIM]; 3];
+    for row in &rows {
+        let of_code = |code: usize| {
+            dot(row, &before.centroids[code * DIM..][..DIM].iter().map(|&x| x.into()).collect::<Vec<_>>())
+        };
+        let nearest = (0..3).max_by(|&a, &b| of_code(a).total_cmp(&of_code(b))).unwrap();
+        sums[nearest].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+    }
+    means.round(&mut || 5).unwrap();
+    let found = means.centroids().unwrap();
+    let expected: Vec<f64> = sums.iter().chain([&rows[5]]).flat_map(|row| unit(row)).collect();
+    for (at, (&found_step, expected)) in found.centroids.iter().zip(expected).enumerate() {
+        let component = f64::from(found_step) * f64::from(found.scale);
+        assert!((component - expected).abs() < 0.501 * f64::from(found.scale), "{at}: {component}, {expected}");
+    }
+}
+
 /// Checks codes of two and three digits in a device's sort, of which most have no embedding.
 pub fn check_many_codes(backend: &impl Backend) {
     check_codes(backend, 8, 1300, 300);
@@ -145,8 +174,8 @@ fn slices_that_do_not_fit_are_uploaded_again() {
     let Some(cuda) = crate::gpu::open(CudaOptions { memory_bytes: Some(64 << 10), ..CudaOptions::default() }) else {
         return;
     };
-    // A slice has 64 KiB / 32, 16 rows.
-    for (num, num_centroids) in [(700, 5), (16, 3), (17, 3), (49, 9)] {
+    // A slice has 64 KiB / 32, 16 rows. Of 40 cells 37 restart.
+    for (num, num_centroids) in [(700, 5), (16, 3), (17, 3), (49, 9), (60, 40)] {
         check(&cuda, Rows::Few, DIM, num, num_centroids);
     }
     let sample = sample(Rows::Unit, DIM, 700);

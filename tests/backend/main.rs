@@ -1,10 +1,13 @@
 //! Conformance suite of the backends: the result of each op is compared with that of `selvedge_backend::reference`.
 //!
 //! Integer ops and `decompress` must agree bit for bit, on random and on extreme input; float ops must agree within the
-//! margins of `floats.rs`. A new backend needs one line in [`each_backend`]. [`a_little_of_everything`] is small enough
-//! for Miri, under which `.ci/run` runs it.
+//! margins of `floats.rs`. A new backend needs one line in `each_backend` of `sweep.rs`. [`a_little_of_everything`] is
+//! small enough for Miri, under which `.ci/run` runs it.
 
 #![allow(unreachable_pub)] // a test crate exports nothing
+
+#[macro_use]
+mod sweep;
 
 mod cases;
 mod filter;
@@ -20,61 +23,7 @@ mod widths;
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa, Several};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Coverage of a sweep over sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sweep {
-    /// Every size.
-    Full,
-    /// Sizes at the edges of the kernels' tiles, for CUDA: each dim and coding is compiled separately there, and the
-    /// GPU may be emulated.
-    Edges,
-}
-
-impl Sweep {
-    /// Returns `all` for a full sweep, and `edges` otherwise.
-    fn of<T: Copy>(self, all: &[T], edges: &[T]) -> Vec<T> {
-        if self == Self::Full { all.to_vec() } else { edges.to_vec() }
-    }
-
-    fn dims(self) -> Vec<usize> {
-        self.of(&DIMS, &EDGE_DIMS)
-    }
-}
-
-/// Expands a body once per backend of this machine; a macro, since [`Backend`] is generic. `sweep` is the coverage that
-/// the backend can afford.
-macro_rules! each_backend {
-    ($backend:ident => $body:expr) => {
-        each_backend!($backend, _sweep => $body)
-    };
-    ($backend:ident, $sweep:ident => $body:expr) => {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            let ($backend, $sweep) = (&Cpu::with_isa(isa).expect("it is available"), Sweep::Full);
-            println!("{}", $backend.name());
-            $body;
-        }
-        // Three devices, of which each has a share of the passages.
-        {
-            let devices = [Isa::Portable; 3].map(|isa| Cpu::with_isa(isa).expect("everywhere"));
-            let ($backend, $sweep) = (&Several::new(devices.into()), Sweep::Edges);
-            println!("{}", $backend.name());
-            $body;
-        }
-        if let Some($backend) = gpu::cuda() {
-            let $sweep = Sweep::Edges;
-            println!("{}", $backend.name());
-            $body;
-        }
-    };
-}
-
-/// Dims of a full sweep: one group of 8 components, full and partial SIMD steps, common widths of models, and the
-/// largest.
-const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
-/// Dims at the edges of the CUDA kernels: less than a step of 32 components, a partial step, full steps, and more
-/// components than registers hold.
-const EDGE_DIMS: [usize; 5] = [8, 48, 64, 128, 328];
+use sweep::Sweep;
 
 /// Every op at the smallest sizes. Compression with a trellis is left out: its oracle takes minutes under Miri.
 #[test]

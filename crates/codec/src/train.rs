@@ -58,10 +58,8 @@ impl TrainOptions {
 /// Smallest nbits at which levels are chosen again for the weights of an embedding. At fewer bits this has a smaller
 /// error and a worse ranking, because it shrinks vectors.
 const REFIT_NBITS: u8 = 4;
-
 /// Smallest number of held-out embeddings that levels and weights are fitted to.
 const LEAST_HELD_OUT: usize = 1000;
-
 /// Number of sampled embeddings per centroid below which they are too near to their own centroids to tell how far other
 /// embeddings are: the rule of [`plan::num_centroids`] is there at 4,096 embeddings.
 const FEW_PER_CENTROID: usize = 4;

@@ -1,10 +1,7 @@
 //! Open index on a backend, and its two ways to answer a query: approximate and exhaustive.
 
-use crate::candidates::Scratch;
-use crate::funnel::Depth;
-use crate::passage_set::FilterCache;
-use crate::ranking::Clock;
 use crate::{Error, GoesOn, Hit, Mode, PassageSet, Ranking, Result, SearchParams, StageTimes, Tuned, query, topk};
+use crate::{candidates::Scratch, funnel::Depth, passage_set::FilterCache, ranking::Clock};
 use rayon::prelude::*;
 use selvedge_backend::{
     Backend, CellLists, CheckedCodec, CompressedPassages, DeviceIndex, Embeddings, IndexPart, Pid, RawHit,

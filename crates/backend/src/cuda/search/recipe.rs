@@ -33,13 +33,12 @@ use std::sync::Arc;
 pub(in crate::cuda) const PART_PASSAGES: usize = 1 << 16;
 /// Bits of the sum of a state.
 const SUM_BITS: u32 = 24;
-/// Threads of a block that gathers; at least a warp's, for its lists.
+/// Threads of a block that gathers.
 const THREADS: u32 = 128;
+const _: () = assert!(THREADS as usize >= WARP && select::THREADS as usize >= WARP);
 
 pub(in crate::cuda) const CONSTANTS: [Constant; 3] =
     [("THREADS", THREADS as i64), ("PART_PASSAGES", PART_PASSAGES as i64), ("SUM_BITS", SUM_BITS as i64)];
-
-const _: () = assert!(THREADS as usize >= WARP && select::THREADS as usize >= WARP);
 
 /// Elements of the output before the keys.
 pub(super) const OUTCOME_WORDS: usize = size_of::<OutcomeArgument>() / size_of::<u64>();
@@ -92,10 +91,9 @@ impl<'a> Recipe<'a> {
     }
 
     /// The chunks in which the hits are selected: of all passages, or of those that are rescored, unless these were
-    /// selected in chunks, too. They are then a quarter of the candidates at most, and a search has no more than 13
-    /// launches.
+    /// selected in chunks, too: they are then a quarter of the candidates at most.
     fn chunks_of_hits(&self) -> Option<Chunks> {
-        let Shape { plan, .. } = self.shape;
+        let plan = self.shape.plan;
         let (candidates, num_rescored) = match plan.route {
             Route::Everything if self.bound.is_some() => return self.chunks(self.slots(), 1, plan.k),
             Route::Everything => return self.chunks(self.index.num_pids, 1, plan.k),
@@ -110,17 +108,16 @@ impl<'a> Recipe<'a> {
 
     /// The chunks in which the states are drained: at least one.
     fn drained(&self, ndocs: usize) -> Chunks {
-        let num = self.index.num_pids;
-        self.chunks(num, 1, ndocs).unwrap_or(Chunks { len: num, number: 1 })
+        let len = self.index.num_pids;
+        self.chunks(len, 1, ndocs).unwrap_or(Chunks { len, number: 1 })
     }
 
     /// Sizes of the buffers.
     pub(super) fn sizes(&self) -> Sizes {
         let Shape { query_len, plan, .. } = self.shape;
         let (dim, num_pids) = (self.index.codec.host.dim, self.index.num_pids);
-        let of_chunks = |num, columns, most| {
-            self.chunks(num, columns, most).map_or(0, |chunks: Chunks| columns * chunks.number * most)
-        };
+        let keys = |of: Chunks, columns: usize, most: usize| columns * of.number * most;
+        let of_chunks = |num, columns, most| self.chunks(num, columns, most).map_or(0, |of| keys(of, columns, most));
         let hits = self.chunks_of_hits().map_or(0, |chunks| chunks.number * plan.k);
         let rows = query_len * dim;
         let sizes = Sizes {
@@ -197,9 +194,8 @@ impl<'a> Recipe<'a> {
     /// Prepares the launches: a function that puts them on a stream, with the buffers of `arena`.
     ///
     /// # Safety
-    /// When the function is called, the arena has the [sizes](Self::sizes), and when the launches run, `arena.job` has
-    /// a job with embeddings of the shape and a set of the index, and `arena.states` are zeros. Sums are of all pids,
-    /// of this query, and there is a bound.
+    /// When the function is called, the arena has the [sizes](Self::sizes); when the launches run, `arena.job` has a job
+    /// of the shape, with a set of the index, and `arena.states` are zeros. Sums are of all pids and this query.
     pub(super) unsafe fn launches<'b>(
         &'b self,
         arena: &'b Arena,
