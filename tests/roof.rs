@@ -18,7 +18,7 @@ fn every_measurement_runs_and_the_gpu_finds_what_the_cpu_finds() {
         format!("scan {sizes} --batches 1,5 --k 4 --rounds 1"),
         format!("equal {sizes} --queries 5 --k 9"),
         format!("query {sizes} --k 5 --candidates 9 --rounds 1"),
-        "build --rows 40 --centroids 64 --rounds 1".to_owned(),
+        "build --rows 40 --centroids 64 --rounds 1 --peak-rounds 1".to_owned(),
     ] {
         let options = roof::Options::parse_from(std::iter::once("roof").chain(words.split(' ')));
         roof::measure(&cuda, &options).unwrap_or_else(|error| panic!("{words}: {error}"));

@@ -8,7 +8,8 @@
 //! cargo bench --bench roof -- build --rows 1000000
 //! ```
 //!
-//! In: nothing; the collection is made up in memory and uploaded (`data.rs`). Out: one line of JSON per measurement, as
+//! In: nothing; the collection is made up in the memory of the host, as `equal` needs it there, and uploaded
+//! (`data.rs`). Out: one line of JSON per measurement, as
 //! soon as it is made, so that a run that is cut short leaves what it has measured. Times are medians of whole calls on
 //! the host's clock, with the copies of queries and hits and one wait; `equal` compares hits with the CPU's and fails
 //! where one differs.

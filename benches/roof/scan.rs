@@ -1,4 +1,4 @@
-//! Exhaustive search: one query, and batches.
+//! Exhaustive search: one query, and batches, whose first query has to find what it finds alone.
 
 use super::Result;
 use super::clock::median_ms;
@@ -30,7 +30,10 @@ pub fn run(cuda: &Cuda, options: &Options) -> Result<()> {
     for &batch in &options.batches {
         let queries: Vec<Vec<f32>> = (0..batch).map(|number| collection.query(number)).collect();
         let queries: Vec<Embeddings<'_>> = queries.iter().map(|query| Embeddings::Host(query)).collect();
-        let before = loaded.filtered();
+        let (before, alone) = (loaded.filtered(), loaded.index.search(&queries[..1], &plan, None)?);
+        if loaded.index.search(&queries, &plan, None)?[0].hits != alone[0].hits {
+            return Err(format!("a batch of {batch} finds other hits than its first query alone").into());
+        }
         let ms = median_ms(options.rounds, || Ok(loaded.index.search(&queries, &plan, None)?))?;
         let products = (options.sizes.query_tokens * tokens * DIM * batch) as f64;
         let line = json!({

@@ -23,7 +23,7 @@ mod widths;
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa, Several};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use sweep::Sweep;
+use sweep::{DIMS, EDGE_DIMS, Sweep};
 
 /// Every op at the smallest sizes. Compression with a trellis is left out: its oracle takes minutes under Miri.
 #[test]

@@ -50,7 +50,7 @@ macro_rules! each_backend {
 
 /// Dims of a full sweep: one group of 8 components, full and partial SIMD steps, common widths of models, and the
 /// largest.
-const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
+pub const DIMS: [usize; 9] = [8, 48, 64, 96, 128, 320, 384, 768, 4096];
 /// Dims at the edges of the CUDA kernels: less than a step of 32 components, a partial step, full steps, and more
 /// components than registers hold.
-const EDGE_DIMS: [usize; 5] = [8, 48, 64, 128, 328];
+pub const EDGE_DIMS: [usize; 5] = [8, 48, 64, 128, 328];

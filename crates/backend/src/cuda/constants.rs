@@ -58,7 +58,7 @@ fn of(op: Op) -> Vec<Constant> {
         Op::Rows => [&rows::CONSTANTS[..], &TOKEN_CONSTANTS, &STEP_CONSTANTS, &[cache_hints()]].concat(),
         Op::Filter => [&filter::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::FilterWgmma => filter_wgmma::CONSTANTS.to_vec(),
-        Op::Survivors => [&survivors::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
+        Op::Survivors => [&survivors::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),
         Op::MaxsimF32 => maxsim_f32::CONSTANTS.to_vec(),
         Op::QuantizeQuery => [&quantize_query::CONSTANTS[..], &TOKEN_CONSTANTS].concat(),
         Op::Candidates => [&search::CONSTANTS[..], &select::CONSTANTS, &TOKEN_CONSTANTS].concat(),

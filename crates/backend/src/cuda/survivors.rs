@@ -9,7 +9,6 @@ use super::{
     grid::resident_blocks,
     modules::{Kernel, value},
     resident::SegmentArgument,
-    select,
 };
 use crate::{Result, score_shift};
 use bytemuck::{Pod, Zeroable};
@@ -19,13 +18,8 @@ const THREADS: u32 = 256;
 /// Number of survivors of a query for which the bound does not hold.
 pub(super) const NONE_CERTIFIED: u32 = u32::MAX;
 
-pub(super) const CONSTANTS: [Constant; 5] = [
-    ("THREADS", THREADS as i64),
-    ("MOST_QUERIES", MOST_QUERIES as i64),
-    ("NONE_CERTIFIED", NONE_CERTIFIED as i64),
-    select::CONSTANTS[0],
-    select::CONSTANTS[1],
-];
+pub(super) const CONSTANTS: [Constant; 3] =
+    [("THREADS", THREADS as i64), ("MOST_QUERIES", MOST_QUERIES as i64), ("NONE_CERTIFIED", NONE_CERTIFIED as i64)];
 
 /// Numbers that bound the distance of a sum from a score: `Bound` of kernels/survivors.cu.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
