@@ -164,8 +164,8 @@ pub trait Backend: Send + Sync {
     /// Fails if the device does; see [`Backend`].
     ///
     /// # Panics
-    /// If `dim` is 0 or not a multiple of 4, the sample is not whole rows, there is no start, or one is not a row of the
-    /// sample.
+    /// If `dim` is 0 or not a multiple of 4, the sample is not whole rows, there is no start, or one is not a row of
+    /// the sample.
     fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
         Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts)))
     }

@@ -194,8 +194,8 @@ impl<'a> Recipe<'a> {
     /// Prepares the launches: a function that puts them on a stream, with the buffers of `arena`.
     ///
     /// # Safety
-    /// When the function is called, the arena has the [sizes](Self::sizes); when the launches run, `arena.job` has a job
-    /// of the shape, with a set of the index, and `arena.states` are zeros. Sums are of all pids and this query.
+    /// When the function is called, the arena has the [sizes](Self::sizes); when the launches run, `arena.job` has a
+    /// job of the shape with a set of the index, and `arena.states` are zeros. Sums are of all pids and this query.
     pub(super) unsafe fn launches<'b>(
         &'b self,
         arena: &'b Arena,
