@@ -157,15 +157,10 @@ impl Ways {
     /// Time until the slowest shard has answered, of all asked side by side.
     fn slowest(&mut self, search: &Value) -> Duration {
         let body = json!({"search": search, "with_ids": true});
-        let asked = self.shards.iter_mut().map(|(client, path)| (client, post(path, &body)));
-        let asked: Vec<(&mut Client, Vec<u8>)> = asked.collect();
+        let requests: Vec<Vec<u8>> = self.shards.iter().map(|(_, path)| post(path, &body)).collect();
         let started = Instant::now();
-        let ask = |(client, request): (&mut Client, Vec<u8>)| async move {
-            let (status, body) = client.send(&request).await.expect("an answer");
-            assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
-            started.elapsed()
-        };
-        let times = self.runtime.block_on(futures_util::future::join_all(asked.into_iter().map(ask)));
+        let asked = self.shards.iter_mut().zip(&requests).map(|((client, _), request)| timed(client, request, started));
+        let times = self.runtime.block_on(futures_util::future::join_all(asked));
         times.into_iter().max().unwrap_or_default()
     }
 
@@ -180,6 +175,13 @@ impl Ways {
         assert_eq!(status, 200, "{answer}");
         (time, answer)
     }
+}
+
+/// Sends a request; returns the time of its answer since `started`.
+async fn timed(client: &mut Client, request: &[u8], started: Instant) -> Duration {
+    let (status, body) = client.send(request).await.expect("an answer");
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+    started.elapsed()
 }
 
 /// Measures and prints one number of shards.

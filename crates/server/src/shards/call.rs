@@ -110,21 +110,24 @@ pub(crate) struct Answered<T> {
 }
 
 impl Collection {
-    /// The collection of a table that was checked. Replicas and times of `before`, its earlier state, are kept.
+    /// The collection of a table that was checked. What its shards and replicas have noted in `before`, its earlier
+    /// state, stays.
     pub(crate) fn new(table: &Table, before: Option<&Self>) -> Self {
-        let known = before.map(|before| &*before.shards).unwrap_or_default();
-        let replica = |base: &String| {
-            let same = known.iter().flat_map(|shard| &shard.replicas).find(|replica| replica.base == *base);
-            let new = || Arc::new(Replica { base: base.clone(), rest: Rest::default(), waiting: AtomicUsize::new(0) });
-            same.map_or_else(new, Arc::clone)
-        };
-        let shard = |(number, entry): (usize, &ShardEntry)| Shard {
-            number,
-            index: entry.index.clone(),
-            generation: entry.generation,
-            replicas: entry.replicas.iter().map(replica).collect(),
-            times: known.get(number).map(|shard| Arc::clone(&shard.times)).unwrap_or_default(),
-            next: AtomicUsize::new(0),
+        let shard = |(number, entry): (usize, &ShardEntry)| {
+            let known = before.and_then(|before| before.shards.get(number)).filter(|shard| shard.index == entry.index);
+            let replica = |base: &String| {
+                let same = known.and_then(|shard| shard.replicas.iter().find(|replica| replica.base == *base));
+                let new = || Replica { base: base.clone(), rest: Rest::default(), waiting: AtomicUsize::new(0) };
+                same.map_or_else(|| Arc::new(new()), Arc::clone)
+            };
+            Shard {
+                number,
+                index: entry.index.clone(),
+                generation: entry.generation,
+                replicas: entry.replicas.iter().map(replica).collect(),
+                times: known.map(|shard| Arc::clone(&shard.times)).unwrap_or_default(),
+                next: AtomicUsize::new(0),
+            }
         };
         let key = table.key.as_ref().and_then(|key| HeaderValue::from_str(&format!("Bearer {key}")).ok());
         Self { name: table.name.clone(), shards: table.shards.iter().enumerate().map(shard).collect(), key }
@@ -280,5 +283,48 @@ impl Caller {
             _ => replica.rest.answered(),
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_table_keeps_what_is_known_of_its_replicas() {
+        let table = |bases: [&str; 3]| {
+            let entry = |base: &str, index: &str| ShardEntry {
+                index: index.into(),
+                replicas: vec![base.to_owned(), "http://h:1".into()],
+                generation: 0,
+            };
+            let shards = vec![entry(bases[0], "a"), entry(bases[1], "b"), entry(bases[2], "c")];
+            Table { name: "all".into(), shards, key_env: None, key: None }
+        };
+        let first = Collection::new(&table(["http://a:1", "http://b:1", "http://c:1"]), None);
+        let fail = |shard: usize, place: usize| first.shards[shard].replicas[place].rest.failed(Instant::now());
+        fail(0, 0);
+        fail(1, 1);
+        let second = Collection::new(&table(["http://a:1", "http://new:1", "http://c:1"]), Some(&first));
+        let rests = |shard: usize| -> Vec<bool> {
+            second.shards[shard].replicas.iter().map(|replica| replica.rest.until().is_some()).collect()
+        };
+        // A server that fails for one shard may do well for another.
+        assert_eq!((rests(0), rests(1), rests(2)), (vec![true, false], vec![false, true], vec![false, false]));
+    }
+
+    #[test]
+    fn replicas_that_are_busy_or_rest_come_later() {
+        let replicas = vec!["http://a:1".to_owned(), "http://b:1".into(), "http://c:1".into()];
+        let shards = vec![ShardEntry { index: "a".into(), replicas, generation: 0 }];
+        let collection = Collection::new(&Table { name: "all".into(), shards, key_env: None, key: None }, None);
+        let shard = &collection.shards[0];
+        let firsts: Vec<usize> = (0..4).map(|_| shard.order(None)[0]).collect();
+        assert_eq!(firsts, [0, 1, 2, 0]);
+        let _waiting = [0, 0, 1].map(|place| Waiting::new(&shard.replicas[place].waiting));
+        assert_eq!(shard.order(None), [2, 1, 0]);
+        assert_eq!(shard.order(Some(0)), [0, 2, 1], "it has the version");
+        shard.replicas[2].rest.failed(Instant::now());
+        assert_eq!(shard.order(None), [1, 0, 2]);
     }
 }
