@@ -1,6 +1,6 @@
 //! The router against its slowest shard: `cargo bench --bench router -- DOCUMENTS.tsv QUERIES.tsv [PASSAGES]`.
 //!
-//! The first passages of the documents (4,000) become one index, and 1, 2 and 4 shards of the same codec, each behind a
+//! The first passages of the documents (4,000) become one index, and 1, 2 and 4 shards of the same codec, each on a
 //! server of its own. Servers, router and client share the cores of this machine and talk over loopback. In turns, each
 //! query by embeddings goes to
 //!
@@ -10,7 +10,7 @@
 //! | router | the router, until it has answered: ids alone, so one phase; or texts too, a second phase |
 //! | one | a server of the whole index |
 //!
-//! Hits of exact searches are compared with those of the whole index: ids, order and every digit of the scores.
+//! Hits of exact searches are compared with the hits of the whole index: ids, order and every digit of the scores.
 
 #![allow(unreachable_pub)] // nothing imports a bench
 

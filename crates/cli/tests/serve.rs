@@ -183,8 +183,9 @@ fn a_router_searches_the_shards_of_its_file() {
 
 /// Writes the file of a collection as the Python package does.
 fn commit(folder: &Path, generation: u32, shards: usize) {
-    let shard = |number| json!({"folder": format!("shards/{number:04}"), "generation": generation, "passages": 300, "tokens": 3000});
-    let file = json!({"version": 1, "shards": (0..shards).map(shard).collect::<Vec<_>>()});
+    let folder_of = |number| format!("shards/{number:04}");
+    let shard = |folder| json!({"folder": folder, "generation": generation, "passages": 300, "tokens": 3000});
+    let file = json!({"version": 1, "shards": (0..shards).map(folder_of).map(shard).collect::<Vec<_>>()});
     std::fs::write(folder.join("collection"), file.to_string()).unwrap();
 }
 

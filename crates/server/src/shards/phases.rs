@@ -303,7 +303,7 @@ async fn output(
             outputs.insert(shard, output.hits.into_iter());
             facets.push(output.facets);
         }
-        // Each answer has a hit for each that was asked for.
+        // The parser has counted the hits of each answer.
         let next = |hit: &ShardHit| outputs.get_mut(&hit.shard).and_then(Iterator::next);
         let hits: Vec<_> = best.iter().filter_map(next).collect();
         return Ok((hits, sum_facets(facets)));

@@ -73,7 +73,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Checks that the shards are those of a collection, and takes over their generations.
+    /// Checks that the collection has the same shards, and takes over their generations.
     pub(crate) fn match_collection(&mut self, collection: &Collection) -> Result<()> {
         let (found, expected) = (self.shards.len(), collection.shards.len());
         if found != expected {

@@ -153,7 +153,7 @@ impl RankResponse {
 pub(crate) struct Ranked {
     pub(crate) version: String,
     pub(crate) ranking: ShardRanking,
-    /// Ids of the passages; empty if they were not asked for.
+    /// Ids of the passages; empty unless the request has `with_ids`.
     pub(crate) ids: Vec<String>,
     pub(crate) unknown_keys: BTreeSet<String>,
 }

@@ -1,4 +1,4 @@
-//! A small collection: as one index, in shards, behind a router.
+//! A small collection: as one index, in shards, and with a router.
 
 use crate::support::Server;
 use selvedge::build::from_documents;
