@@ -1,7 +1,7 @@
 //! The file of a collection in shards: a build writes it last, beside the shards.
 //!
 //! ```text
-//! URL/collection     {"version": 1, "shards": [{"folder": "shards/0000", "generation": 1, "passages": 9, "tokens": 99}]}
+//! URL/collection     {"version": 1, "shards": [{"folder": "shards/0000", "generation": 1, "passages": 9, ...}]}
 //! URL/shards/0000    an index
 //! ```
 
