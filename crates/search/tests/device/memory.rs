@@ -235,7 +235,7 @@ fn freed_memory_is_found() {
     }
     // Two lanes of queries of this length fit, but not three: four threads take turns.
     let gpu = Searcher::new(gpu, &index).unwrap();
-    let long = rows(1000);
+    let long = rows(880);
     let expected = Searcher::new(Cpu::new().unwrap(), &index).unwrap().search(&long, &SearchParams::exact(3), None);
     let expected = expected.unwrap().hits;
     std::thread::scope(|scope| {
