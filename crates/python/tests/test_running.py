@@ -248,31 +248,6 @@ def test_two_writers_exclude_each_other(tmp_path):
     assert second.delete("cats")["deleted"] == 1
 
 
-def test_of_two_writers_in_a_store_the_slower_one_may_try_again(tmp_path, monkeypatch):
-    (tmp_path / "store").mkdir()
-    url = f"file://{tmp_path}/store/index"
-    monkeypatch.setenv("SELVEDGE_CACHE", str(tmp_path / "here"))
-    try:
-        first = Index.create(url, TEXTS)
-    except errors.SelvedgeError as error:
-        if "lacks the feature `cloud`" in str(error):
-            pytest.skip(str(error))
-        raise
-
-    def slow():
-        yield "one"
-        # Another machine has a cache of its own, and so another lock.
-        monkeypatch.setenv("SELVEDGE_CACHE", str(tmp_path / "there"))
-        assert Index.open(url).delete("cats")["deleted"] == 1
-        yield "two"
-
-    with pytest.raises(errors.IndexLocked, match="another writer has changed the index meanwhile.*try again") as caught:
-        first.add(slow())
-    assert caught.value.path.startswith("file://") and caught.value.pid is None
-    assert first.add(["one"])["added"] == 1
-    assert len(first) == len(TEXTS)
-
-
 def test_a_process_that_was_forked_searches_and_builds(tmp_path):
     if not hasattr(os, "fork"):
         pytest.skip("no fork")
