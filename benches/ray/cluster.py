@@ -5,20 +5,23 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 RAY = str(Path(sys.executable).with_name("ray"))
 PORT = int(os.environ.get("RAY_PORT", "6391"))
-HEAD = [RAY, "start", "--head", f"--port={PORT}", "--num-cpus=1", "--include-dashboard=false", "--block"]
-NODE = [RAY, "start", f"--address=127.0.0.1:{PORT}", "--num-cpus=1", "--block"]
+COMMON = ["--num-cpus=1", "--block", "--disable-usage-stats"]
+HEAD = [RAY, "start", "--head", f"--port={PORT}", "--include-dashboard=false", *COMMON]
+NODE = [RAY, "start", f"--address=127.0.0.1:{PORT}", *COMMON]
 
 
 class Cluster:
-    """Two nodes with a core each; a node is a process group."""
+    """Two nodes with a core each; a node is a session of processes."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        os.environ["RAY_ADDRESS"] = f"127.0.0.1:{PORT}"
+        # Clusters ask for the token that Ray made for this user, since Ray 2.60.
+        os.environ.update(RAY_ADDRESS=f"127.0.0.1:{PORT}", RAY_AUTH_MODE="token")
         self._head = self._started(HEAD)
         self._wait(1)
         self._node = self._started(NODE)
@@ -39,8 +42,10 @@ class Cluster:
         raise SystemExit(f"no {nodes} nodes: {found.stderr}")
 
     def kill_node(self) -> None:
-        """Kill all processes of the second node."""
-        os.killpg(self._node.pid, signal.SIGKILL)
+        """Kill all processes of the second node, at once."""
+        for pid in self._of([self._node]):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         self._node.wait()
 
     def start_node(self) -> None:
@@ -51,19 +56,23 @@ class Cluster:
     def processes(self, name: str) -> list[int]:
         """Return the numbers of the processes of both nodes whose command line has a name."""
         found = []
-        for path in Path("/proc").iterdir():
-            try:
-                pid = int(path.name)
-                is_ours = os.getpgid(pid) in (self._head.pid, self._node.pid)
-                if is_ours and name in (path / "cmdline").read_text().replace("\0", " "):
+        for pid in self._of([self._head, self._node]):
+            with suppress(OSError):
+                if name in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
                     found.append(pid)
-            except (ValueError, OSError):
-                continue
+        return found
+
+    def _of(self, nodes: list[subprocess.Popen]) -> list[int]:
+        """Processes of the sessions of nodes."""
+        found, sessions = [], [node.pid for node in nodes]
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if os.getsid(int(path.name)) in sessions:
+                    found.append(int(path.name))
         return sorted(found)
 
     def end(self) -> None:
         """End both nodes."""
-        for node in (self._node, self._head):
-            if node.poll() is None:
-                os.killpg(node.pid, signal.SIGKILL)
-                node.wait()
+        for pid in self._of([self._node, self._head]):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)

@@ -4,7 +4,7 @@
     python benches/ray/faults.py same COLLECTION SOURCE.jsonl ONE   compares each shard, and ONE, with local builds
     python benches/ray/faults.py serve COLLECTION ONE QUERIES.tsv REPLICAS     kills servers, owners, drivers, nodes
 
-The interpreter has the wheel `selvedge-search` of the same sources, and ray[data]. ONE is an index over the whole
+The interpreter has the wheel `selvedge-search` of the same sources, and its extra `ray`. ONE is an index over the whole
 collection with its codec, which `same` makes; its answers are the right ones. Linux; two cores and 8 GiB.
 """
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 #: Seconds before an ended server starts again, at first and at most.
 SHORT, LONG = 0.25, 30.0
@@ -55,7 +56,7 @@ class Owner:
             pause = SHORT if time.monotonic() - started > WELL else min(2 * pause, LONG)
             time.sleep(pause)
 
-    def _run(self, in_child: object) -> str:
+    def _run(self, in_child: Callable[[], object]) -> str:
         """Run a server until it ends; return its last line, or its exit code."""
         server = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, preexec_fn=in_child)
         with self._lock:

@@ -1,25 +1,102 @@
-"""Rows of a source, read by Ray Data, and ranges of them as documents, in the order of the source."""
+"""Rows of a source, in its order, in ranges that tasks read by themselves.
+
+    files ──ranges──> pieces of files ──count──> split ──> parts: pieces with the rows that count ──> documents
+
+Each task reads what it needs, where it runs, so that a source may be larger than all memory. Lines are parsed here:
+Ray Data's and Arrow's readers of JSON take strings for dates and numbers where they look like them.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import glob
+import io
 import itertools
 import json
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInput, NotFound
+from ..errors import InvalidInput, NotFound, ReadError
 from ._cluster import first_line
-from ._lines import LINE, lines, ranges
 
 if TYPE_CHECKING:
-    from ray.data import Dataset
+    from pyarrow.fs import FileSystem
 
-#: Rows that become Python objects at a time.
-ROWS = 1024
+#: Bytes of a range of lines.
+RANGE = 32 << 20
+#: Bytes of a file, and rows of a table, that are read at a time.
+BUFFER, ROWS = 1 << 20, 1024
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a file."""
+
+    #: Ending of the file's name, which tells its format.
+    kind: str
+    path: str
+    #: Bytes of lines, row groups of Parquet, or rows of Lance.
+    begin: int
+    end: int
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Rows in order.
+
+        Raises:
+            InvalidInput: A row has a fault.
+            ReadError: The file cannot be read.
+        """
+        try:
+            if self.kind == ".lance":
+                yield from self._rows_of_lance()
+            elif self.kind == ".parquet":
+                yield from self._rows_of_parquet()
+            else:
+                yield from map(self._parsed, self.lines())
+        except (OSError, ValueError) as error:
+            if isinstance(error, InvalidInput):
+                raise
+            raise ReadError(f"{self.path}: {first_line(error)}", path=self.path) from error
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines that begin in a range of bytes, except empty ones."""
+        files, place = _file_system(self.path)
+        with io.BufferedReader(files.open_input_file(place), BUFFER) as file:
+            if self.begin > 0:
+                # The line of the byte before the range began before it.
+                file.seek(self.begin - 1)
+                file.readline()
+            while file.tell() < self.end and (line := file.readline()):
+                if line.strip():
+                    yield line
+
+    def _parsed(self, line: bytes) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            shown = line[:60].decode(errors="replace").strip()
+            raise InvalidInput(f"{self.path}: not JSON: {error}: {shown}", path=self.path) from error
+        if not isinstance(row, dict):
+            raise InvalidInput(
+                f"{self.path}: a JSON {type(row).__name__}, expected an object with fields", path=self.path
+            )
+        return row
+
+    def _rows_of_parquet(self) -> Iterator[dict[str, Any]]:
+        from pyarrow.parquet import ParquetFile
+
+        files, place = _file_system(self.path)
+        with ParquetFile(files.open_input_file(place)) as file:
+            for batch in file.iter_batches(ROWS, row_groups=range(self.begin, self.end)):
+                yield from batch.to_pylist()
+
+    def _rows_of_lance(self) -> Iterator[dict[str, Any]]:
+        import lance
+
+        scanner = lance.dataset(self.path).scanner(offset=self.begin, limit=self.end - self.begin, batch_size=ROWS)
+        for batch in scanner.to_batches():
+            yield from batch.to_pylist()
 
 
 @dataclass(frozen=True)
@@ -28,145 +105,107 @@ class Part:
 
     #: Number of the first row in the source.
     first: int
-    #: References of Arrow tables in Ray's object store, and of each the first row and the row after the last.
-    pieces: tuple[tuple[Any, int, int], ...]
+    #: Pieces, and of each the first row and the row after the last.
+    pieces: tuple[tuple[Piece, int, int], ...]
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Rows in order, with their numbers; one table at a time is mapped."""
-        import ray
-
-        number = self.first
-        for table, begin, end in self.pieces:
-            for batch in ray.get(table).slice(begin, end - begin).to_batches(max_chunksize=ROWS):
-                is_json = batch.schema.names == [LINE]
-                for row in batch.to_pylist():
-                    yield number, _parsed(row[LINE], number) if is_json else row
-                    number += 1
+        """Rows in order, with their numbers."""
+        rows = (row for piece, begin, end in self.pieces for row in itertools.islice(piece.rows(), begin, end))
+        return enumerate(rows, self.first)
 
 
-def split(tables: Sequence[tuple[Any, int]], parts: int) -> list[Part]:
-    """Split tables, references with numbers of rows, into parts whose sizes differ by at most one row."""
-    total = sum(rows for _, rows in tables)
-    starts = [total * part // parts for part in range(parts + 1)]
-    made = []
-    for first, after in itertools.pairwise(starts):
-        pieces, passed = [], 0
-        for table, rows in tables:
-            begin, end = max(first - passed, 0), min(after - passed, rows)
-            if begin < end:
-                pieces.append((table, begin, end))
-            passed += rows
-        made.append(Part(first, tuple(pieces)))
-    return made
-
-
-def read(source: str | Sequence[str]) -> Dataset:
-    """Read Parquet, JSON lines or Lance, by the ends of the names.
+def pieces_of(source: str | Sequence[str], size: int = RANGE) -> list[Piece]:
+    """Pieces of files of Parquet, of JSON lines, or of a Lance dataset. A folder stands for its files, by name.
 
     Raises:
         NotFound: There is no file of a name.
-        InvalidInput: Files of another kind, or with a fault.
+        InvalidInput: A file of another kind.
+        ReadError: A file cannot be read.
     """
-    import ray
-
     paths = [source] if isinstance(source, str) else list(source)
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    files = _files(paths)
-    ends = {os.path.splitext(path.rstrip("/*"))[1] or _end_of_files(path) for path in files}
-    try:
-        if ends == {".lance"} and len(files) == 1:
-            return ray.data.read_lance(files[0]).materialize()
-        if ends == {".parquet"}:
-            return ray.data.read_parquet(files).materialize()
-        if ends and ends <= {".jsonl", ".ndjson", ".json"}:
-            return _read_lines(files).materialize()
-    except Exception as error:  # of Ray, of Arrow, or of the system, as it happens
-        raise InvalidInput(f"{', '.join(paths)}: {_reason(error)}") from error
-    raise InvalidInput(f"{', '.join(paths)}: expected files of .parquet, .jsonl, .ndjson or .json, or one .lance")
+    return [piece for path in paths for file in _files(path) for piece in _pieces_of_file(file, size)]
 
 
-def _reason(error: BaseException) -> str:
-    """First line of the innermost reason."""
-    while True:
-        inner = getattr(error, "cause", None) or error.__cause__
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    return first_line(error) or type(error).__name__
+def _files(path: str) -> list[str]:
+    """Paths or URLs of files: of a local pattern, of a folder, or of a file or dataset itself."""
+    from pyarrow.fs import FileSelector, FileType
 
-
-def _files(paths: Sequence[str]) -> list[str]:
-    """Files that local patterns name, in the order of their names; URLs are left to Ray."""
-    import glob
-
-    found = []
-    for path in paths:
-        if "://" in path:
-            found.append(path)
-            continue
-        # Ray's workers have other working folders.
-        files = sorted(glob.glob(path)) if glob.has_magic(path) else [path] * os.path.exists(path)
-        if not files:
+    if "://" not in path and glob.has_magic(path):
+        found = [file for match in sorted(glob.glob(path)) for file in _files(match)]
+        if not found:
             raise NotFound(f"{path}: no file has this name", path=path)
-        found.extend(os.path.abspath(file) for file in files)
-    return found
-
-
-def _end_of_files(folder: str) -> str:
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return os.path.splitext(names[0])[1] if names else ""
-
-
-def _read_lines(files: Sequence[str]) -> Dataset:
-    import ray
-
-    found = ranges(files)
-    return ray.data.from_items(found, override_num_blocks=max(1, len(found))).flat_map(lines)
-
-
-def documents(part: Part, text: str, id_column: str) -> Iterator[dict[str, Any]]:
-    """Documents of a part.
-
-    Columns other than ``text`` and ``id_column`` are metadata; a row without an id has its number in the source.
-    """
-    for number, row in part.rows():
-        document = {key: value for key, value in row.items() if value is not None and key not in (text, id_column)}
-        found = row.get(id_column)
-        document["text"], document["id"] = _text(row, number, text), str(number if found is None else found)
-        yield document
-
-
-def look(part: Part, numbers: Sequence[int], text: str) -> tuple[int, list[str]]:
-    """Sum of the hashes of all rows of a part with their numbers, and the texts of the rows that ``numbers`` has."""
-    total, chosen, texts = 0, set(numbers), []
-    for number, row in part.rows():
-        found = _text(row, number, text)
-        written = json.dumps([number, row], sort_keys=True, default=repr).encode()
-        total += int.from_bytes(hashlib.blake2b(written, digest_size=16).digest(), "little")
-        if number in chosen:
-            texts.append(found)
-    return total, texts
-
-
-def _parsed(line: bytes, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InvalidInput(f"row {number}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise InvalidInput(f"row {number}: a JSON {type(row).__name__}, expected an object with fields")
-    return row
-
-
-def _text(row: dict[str, Any], number: int, column: str) -> str:
-    found = row.get(column)
-    if isinstance(found, str):
         return found
-    if column not in row:
-        have = ", ".join(row) or "none"
-        raise InvalidInput(f"row {number}: no column {column!r}; name the one of the texts (--text): {have}")
-    shown = "empty" if found is None else f"a {type(found).__name__}"
-    raise InvalidInput(f"row {number}: the column {column!r} is {shown}, expected a text; leave out the row")
+    path = path if "://" in path else os.path.abspath(path)  # tasks have other working folders
+    if path.rstrip("/").endswith(".lance"):
+        return [path.rstrip("/")]
+    try:
+        files, place = _file_system(path)
+        (info,) = files.get_file_info([place])
+        within = [info]
+        if info.type == FileType.Directory:
+            within = sorted(files.get_file_info(FileSelector(place)), key=lambda file: str(file.path))
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{path}: {first_line(error)}", path=path) from error
+    if info.type == FileType.NotFound:
+        raise NotFound(f"{path}: no file has this name", path=path)
+    prefix = path[: len(path) - len(place)] if path.endswith(place) else ""
+    return [
+        prefix + file.path
+        for file in within
+        if file.type == FileType.File and not file.base_name.startswith((".", "_"))
+    ]
+
+
+def _pieces_of_file(path: str, size: int) -> list[Piece]:
+    kind = os.path.splitext(path)[1]
+    try:
+        if kind == ".lance":
+            import lance
+
+            step, end = 1 << 16, lance.dataset(path).count_rows()
+        elif kind == ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            files, place = _file_system(path)
+            with ParquetFile(files.open_input_file(place)) as file:
+                step, end = 1, file.metadata.num_row_groups
+        elif kind in (".jsonl", ".ndjson", ".json"):
+            files, place = _file_system(path)
+            step, end = size, files.get_file_info([place])[0].size
+        else:
+            raise InvalidInput(f"{path}: expected .parquet, .jsonl, .ndjson, .json or .lance", path=path)
+    except ImportError as error:
+        raise InvalidInput(f"{path}: {error}; install pylance", path=path) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise ReadError(f"{path}: {first_line(error)}", path=path) from error
+    return [Piece(kind, path, begin, min(begin + step, end)) for begin in range(0, end, step)]
+
+
+def _file_system(path: str) -> tuple[FileSystem, str]:
+    """File system of a path or a URL, and the place in it."""
+    from pyarrow.fs import FileSystem, LocalFileSystem
+
+    return FileSystem.from_uri(path) if "://" in path else (LocalFileSystem(), path)
+
+
+def count(pieces: Sequence[Piece]) -> list[int]:
+    """Numbers of rows of pieces."""
+    return [sum(1 for _ in (piece.lines() if "json" in piece.kind else piece.rows())) for piece in pieces]
+
+
+def split(pieces: Sequence[tuple[Piece, int]], parts: int) -> list[Part]:
+    """Split pieces with their numbers of rows into parts whose sizes differ by at most one row."""
+    total = sum(rows for _, rows in pieces)
+    starts = [total * part // parts for part in range(parts + 1)]
+    made = []
+    for first, after in itertools.pairwise(starts):
+        taken, passed = [], 0
+        for piece, rows in pieces:
+            begin, end = max(first - passed, 0), min(after - passed, rows)
+            if begin < end:
+                taken.append((piece, begin, end))
+            passed += rows
+        made.append(Part(first, tuple(taken)))
+    return made

@@ -20,13 +20,16 @@ from ..encoder import Encoder
 from ..errors import IndexExists, IndexLocked, InvalidInput, ReadError
 from ..index import Index
 from . import _cluster
-from ._source import Part, documents, look, read, split
+from ._documents import documents, look
+from ._source import Part, count, pieces_of, split
 from .collection import VERSION, Collection, Shard, join, name_of, put_recipe
 
 #: Passages whose lengths tell how many centroids the collection has.
 MEASURED = 512
 #: Most times that a task begins again after its process or its node died.
 TRIES = 4
+#: Pieces of files whose rows a task counts.
+PIECES = 16
 #: Seconds between two looks at an index that another task writes.
 PAUSE = 1.0
 
@@ -51,11 +54,9 @@ def build(
 ) -> Collection:
     """Build a collection of shards, or go on with a build that was stopped.
 
-    The rows are in Ray's object store during the build, which moves what does not fit to the nodes' disks.
-
     Args:
-        source: Files of Parquet or JSON lines, or a Lance dataset: a path, a pattern, a URL that Ray Data reads, or
-            several. Rows keep their order.
+        source: Files of Parquet or JSON lines, or a Lance dataset: a path, a pattern, a folder, a URL that Arrow or
+            Lance reads, or several. All nodes read them. Rows keep their order.
         url: Folder of the collection: a path that all nodes share, or the URL of an object store.
         shards: Number of shards; each has a range of the source.
         text: Column of the passages.
@@ -69,6 +70,7 @@ def build(
 
     Raises:
         IndexExists: There is a collection at ``url``, or the beginning of one, of another source or other options.
+        NotFound: There is no such source.
         InvalidInput: The source has no rows, or one without a text; no node has the cores and GPUs of a task.
     """
     import ray
@@ -83,12 +85,13 @@ def build(
     remote = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=TRIES)
 
     report("source", 0, 1)
-    tables = read(source).to_arrow_refs()
-    lens = [_cluster.result(found) for found in [reader(len).remote(table) for table in tables]]
+    pieces = pieces_of(source)
+    counts = [reader(count).remote(pieces[begin : begin + PIECES]) for begin in range(0, len(pieces), PIECES)]
+    lens = [rows for found in counts for rows in _cluster.result(found)]
     total = sum(lens)
     if total == 0:
         raise InvalidInput(f"{source}: no rows")
-    parts = split(list(zip(tables, lens)), min(shards, total))
+    parts = split(list(zip(pieces, lens)), min(shards, total))
     sampled = _sampled(total, sample, seed)
     looked = [reader(look).options(num_returns=2).remote(part, sampled, text) for part in parts]
     recipe = {
