@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -178,4 +179,47 @@ fn a_router_searches_the_shards_of_its_file() {
         assert_eq!(all.unwrap()["hits"].to_string(), one.unwrap()["hits"].to_string(), "{mode}");
     }
     router.signal("-TERM");
+}
+
+/// Writes the file of a collection as the Python package does.
+fn commit(folder: &Path, generation: u32, shards: usize) {
+    let shard = |number| json!({"folder": format!("shards/{number:04}"), "generation": generation, "passages": 300, "tokens": 3000});
+    let file = json!({"version": 1, "shards": (0..shards).map(shard).collect::<Vec<_>>()});
+    std::fs::write(folder.join("collection"), file.to_string()).unwrap();
+}
+
+#[test]
+fn a_collection_and_patterns_of_addresses_are_enough() {
+    let c = Collection::new();
+    let papers = c.path("papers");
+    std::fs::create_dir_all(papers.join("shards")).unwrap();
+    c.index("papers/shards/0000", "");
+    commit(&papers, 1, 1);
+    let server = Process::start(&c, "papers/shards/0000");
+    let words = format!("router --listen 127.0.0.1:0 --collection papers --shard-address {}", server.base);
+    let router = Process::of(c.command(&words, &[]));
+    let body = json!({"embeddings": [vec![0.5; support::DIM]], "k": 3});
+    let answer = router.post("/v1/indexes/papers/search", &body).unwrap();
+    assert_eq!((answer["hits"].as_array().unwrap().len(), &answer["shards"]["ok"]), (3, &json!(1)), "{answer}");
+}
+
+#[test]
+fn mistakes_in_the_shards_of_a_router_name_the_way_out() {
+    let c = Collection::new();
+    let papers = c.path("papers");
+    std::fs::create_dir_all(&papers).unwrap();
+    let fails = |words: &str, code: i32, fault: &str| {
+        let message = c.fails(&format!("router --listen 127.0.0.1:0 {words}"), code);
+        assert!(message.contains(fault), "{words}: {message}");
+    };
+    fails("", 2, "--shards FILE.json, or --collection URL with --shard-address");
+    fails("--collection papers", 2, "--shard-address PATTERN or --shards");
+    fails("--shard-address http://h:1", 2, "--collection URL");
+    fails("--collection papers --shard-address http://h:1", 1, "no collection, or one whose build has not ended");
+    fails("--collection s3://bucket/papers --shard-address http://h:1", 1, "s3://bucket/papers");
+    commit(&papers, 1, 2);
+    fails("--collection papers --shard-address http://h:1", 1, "lacks {shard}");
+    c.write("one.json", r#"{"name": "papers", "shards": [{"index": "0000", "replicas": ["http://h:1"]}]}"#);
+    fails("--collection papers --shards one.json", 1, "1 shards, but the collection has 2");
+    fails("--collection papers --shards one.json --shard-address http://h-{shard}:1", 2, "not both");
 }

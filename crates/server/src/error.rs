@@ -254,3 +254,21 @@ fn of_backend(error: &BackendError) -> (StatusCode, &'static str) {
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use selvedge::IndexError;
+
+    #[test]
+    fn another_writer_is_a_reason_to_try_again() {
+        let (path, lock) = (std::path::PathBuf::from("s3://bucket/index"), "lock".into());
+        let conflict = IndexError::Conflict { path: path.clone() };
+        for error in [conflict, IndexError::Locked { path, holder: String::new(), lock }] {
+            let error = ApiError::from(EngineError::from(error));
+            assert_eq!((error.status, error.code), (StatusCode::SERVICE_UNAVAILABLE, "LOCKED"));
+            assert!(error.message.contains("s3://bucket/index") && error.message.contains("try again"), "{error}");
+            assert_eq!(error.into_response().headers()[header::RETRY_AFTER], "1");
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub use auth::{ApiKey, Role, hash, new_key};
 pub use config::Config;
 pub use error::{ApiError, Result};
 pub use router::router;
-pub use shards::{RouterConfig, Table, route};
+pub use shards::{RouterConfig, Source, Table, route};
 pub use state::App;
 
 use std::net::SocketAddr;

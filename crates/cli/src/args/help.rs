@@ -6,6 +6,9 @@ Examples
   selvedge search notes.index \"how do I rotate a log file\"
   selvedge index --help                                     (every command has examples)
 
+In builds with the feature cloud, an INDEX may be a URL: s3://bucket/papers.index, gs://, az://, or
+file:// for a shared folder. Its files are copied once to a cache on this machine and checked.
+
 Environment
   SELVEDGE_LOG     filter of the log, such as debug or selvedge_encoder=trace,warn; overrides -v, -q
   SELVEDGE_ISA     CPU kernels: portable, avx2, avxvnni or avx512 [default: the best of this CPU]
@@ -13,6 +16,11 @@ Environment
   HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_ETAG_TIMEOUT,
   HF_HUB_DOWNLOAD_TIMEOUT
                    cache and access of the Hugging Face hub, as in Python's huggingface_hub
+  AWS_*, GOOGLE_*, AZURE_*
+                   access of object stores, such as AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT
+  SELVEDGE_CACHE   copies of objects [default: selvedge/objects in the user's cache folder]
+  SELVEDGE_CACHE_BYTES
+                   most bytes of all copies; the least recently opened go first [default: 100 GiB]
 
 Exit status: 0 success, 1 bad input or failure, 2 wrong usage.";
 
@@ -289,6 +297,7 @@ server: it accepts no more connections, and answers the requests that are open.
 Examples
   selvedge serve --data d                           then open http://127.0.0.1:8080
   selvedge serve notes.index --listen 0.0.0.0:80 --config keys.toml
+  selvedge serve s3://bucket/papers/shards/0003     (in builds with the feature cloud)
   selvedge serve --new-key write >> keys.toml   # the key itself is shown once, not written
   curl -s localhost:8080/v1/indexes/notes.index/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3}'";
@@ -302,14 +311,25 @@ index on one server, or copies of it on several:
     {\"index\": \"papers-1\", \"replicas\": [\"http://10.0.0.3:8080\"]}]}
 
 key_env names an environment variable that has the API key of these servers; without it, none is
-sent. Shards are indexes of one codec: see `selvedge index --codec-from`. The router answers
-searches as `selvedge serve` does, with the ranking and the scores of one index; its answers say
-which shards they are of. A search fails if a shard does, unless it has \"partial\": true. Writes go
-to the servers of the shards.
+sent. Shards are indexes of one codec: see `selvedge index --codec-from`. The file is read again
+when it changes; a bad one is logged, and the shards before it stay.
+
+A collection that `python -m selvedge_search.ray build` made lists its shards itself, in a folder or
+in an object store (s3://, gs://, az://, in builds with the feature cloud; the settings of the store
+come from the environment, such as AWS_ACCESS_KEY_ID). Then patterns of addresses are enough, one
+for each replica, where {shard} is 0, 1, and so on. With --shards as well, the file has the
+addresses, and the collection says which shards it must have. A server whose index is older than the
+collection is passed over.
+
+The router answers searches as `selvedge serve` does, with the ranking and the scores of one index;
+its answers say which shards they are of. A search fails if a shard does, unless it has
+\"partial\": true. Writes go to the servers of the shards.
 
 Examples
   selvedge router --shards papers.json
   selvedge router --shards papers.json --shards news.json --listen 0.0.0.0:80 --config keys.toml
+  selvedge router --collection s3://bucket/papers --shard-address http://papers-{shard}.svc:8080
+  selvedge router --collection /srv/papers --shards papers.json
   curl -s localhost:8080/v1/indexes/papers/search -H content-type:application/json \\
        -d '{\"query\": \"how do I rotate a log file\", \"k\": 3, \"partial\": true}'";
 

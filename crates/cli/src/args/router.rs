@@ -9,8 +9,18 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct RouterArgs {
     /// JSON file of a collection and its shards (see below); may be repeated for several collections.
-    #[arg(long, value_name = "FILE.json", required = true, env = "SELVEDGE_SHARDS", value_delimiter = ',')]
+    #[arg(long, value_name = "FILE.json", env = "SELVEDGE_SHARDS", value_delimiter = ',')]
     pub(crate) shards: Vec<PathBuf>,
+    /// Folder or URL of a collection that `python -m selvedge_search.ray build` made.
+    #[arg(long, value_name = "URL", env = "SELVEDGE_COLLECTION")]
+    pub(crate) collection: Option<PathBuf>,
+    /// Address of the collection's servers, where {shard} stands for the number of a shard, from 0; may be repeated,
+    /// once for each replica.
+    #[arg(long = "shard-address", value_name = "PATTERN", env = "SELVEDGE_SHARD_ADDRESSES", value_delimiter = ',')]
+    pub(crate) shard_addresses: Vec<String>,
+    /// Environment variable that has the API key of the servers at --shard-address.
+    #[arg(long, value_name = "NAME", requires = "shard_addresses", env = "SELVEDGE_SHARD_KEY_ENV")]
+    pub(crate) shard_key_env: Option<String>,
     /// Least time in milliseconds after which a slow shard is asked again, on another replica.
     #[arg(long, value_name = "MS", default_value_t = 5.0, env = "SELVEDGE_HEDGE_MS", help_heading = "Limits")]
     pub(crate) hedge_ms: f64,
@@ -54,6 +64,9 @@ pub(crate) struct RouterSettings {
     /// Longest time of a request in milliseconds [default: 30000].
     #[arg(long, value_name = "MS", env = "SELVEDGE_TIMEOUT_MS", help_heading = "Limits")]
     pub(crate) timeout_ms: Option<u64>,
+    /// Time in milliseconds after which changes of the files of --shards are seen; 0 for never [default: 1000].
+    #[arg(long, value_name = "MS", env = "SELVEDGE_FOLLOW_MS", help_heading = "Limits")]
+    pub(crate) follow_ms: Option<u64>,
     /// Longest time in milliseconds in which a client sends the headers of a request [default: 10000].
     #[arg(long, value_name = "MS", env = "SELVEDGE_HEADERS_TIMEOUT_MS", help_heading = "Limits")]
     pub(crate) headers_timeout_ms: Option<u64>,

@@ -3,6 +3,7 @@
 use crate::Snapshot;
 use selvedge_index::CodecEntry;
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 /// Codec, model and language of words of a shard. Scores of shards are comparable where these are equal.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,6 +56,23 @@ pub enum ShardsError {
         expected: String,
         /// The part of this shard.
         found: String,
+    },
+    /// Path or URL without the file of a collection.
+    #[error(
+        "{}: no collection, or one whose build has not ended (`python -m selvedge_search.ray build` makes one)",
+        url.display()
+    )]
+    NoCollection {
+        /// Path or URL of the collection.
+        url: PathBuf,
+    },
+    /// Damaged file of a collection, or one of another version.
+    #[error("{}: the file of the collection: {reason}", url.display())]
+    BadCollection {
+        /// Path or URL of the collection.
+        url: PathBuf,
+        /// Reason, with the place in the file.
+        reason: String,
     },
 }
 

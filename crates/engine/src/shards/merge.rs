@@ -7,6 +7,7 @@ use crate::rank::{self, Found, FoundHere};
 use crate::{Error, Facet, HitQuery, Result, SearchOptions, Snapshot, facet};
 use selvedge_lexical::Statistics;
 use selvedge_search::{Hit, Ranking, StageTimes};
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 /// Answer of one shard to a query: its best passages, with both scores where the ranking needs both.
@@ -77,7 +78,9 @@ impl ShardRanking {
 ///
 /// # Errors
 /// [`ShardsError::Differ`](super::ShardsError::Differ) if two shards have another codec, model or language of words.
-pub fn merge(rankings: &[(usize, ShardRanking)], options: &SearchOptions) -> Result<Vec<ShardHit>> {
+pub fn merge<R: Borrow<ShardRanking>>(rankings: &[(usize, R)], options: &SearchOptions) -> Result<Vec<ShardHit>> {
+    let rankings: Vec<(usize, &ShardRanking)> =
+        rankings.iter().map(|(shard, ranking)| (*shard, ranking.borrow())).collect();
     if let Some(((_, first), rest)) = rankings.split_first() {
         rest.iter().try_for_each(|(shard, ranking)| first.identity.check_equal(*shard, &ranking.identity))?;
     }

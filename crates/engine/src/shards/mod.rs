@@ -16,10 +16,12 @@
 //! collection are among the best `k` of their shards, so none is missed. An approximate search has the same parameters
 //! in each shard, and so more candidates in all than in one index.
 
+mod collection;
 mod identity;
 mod merge;
 mod output;
 
+pub use collection::{Collection, CollectionShard};
 pub use identity::{Identity, ShardsError};
 pub use merge::{ShardHit, ShardRanking, merge, sum_facets};
 pub use output::{ShardOutput, ShardsHit, ShardsOutput};

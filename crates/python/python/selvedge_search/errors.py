@@ -52,7 +52,11 @@ class IndexExists(SelvedgeError, FileExistsError):
 
 
 class IndexLocked(SelvedgeError):
-    """Another writer changes the index at ``path``: the process ``pid``, if it is known."""
+    """Another writer changes the index at ``path``, or has changed it meanwhile; nothing was changed: try again.
+
+    ``pid`` is the process, if it is known. In an object store, where writers of several machines do not wait for each
+    other, the slower one of two gets this when it commits.
+    """
 
     path: str
     pid: int | None = None

@@ -16,8 +16,11 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(5);
 /// Connections to a replica: a server answers 64 requests of each at a time.
 const CONNECTIONS: usize = 4;
-/// Largest answer of a shard.
+/// Largest answer of a shard, and largest error.
 const MOST_BYTES: usize = 1 << 30;
+const MOST_ERROR_BYTES: usize = 64 << 10;
+/// Most characters of a replica's own words in the reason of a failure.
+const LONGEST_WORDS: usize = 300;
 
 /// Client of all replicas.
 pub(crate) struct ShardClient {
@@ -73,8 +76,9 @@ impl ShardClient {
         let client = &self.clients[self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS];
         let response = client.request(request).await.map_err(|error| failed(reason(&error)))?;
         let status = response.status();
-        let body = to_bytes(Body::new(response.into_body()), MOST_BYTES).await;
-        let body = body.map_err(|error| failed(error.to_string()))?;
+        let most = if status == StatusCode::OK { MOST_BYTES } else { MOST_ERROR_BYTES };
+        let body = to_bytes(Body::new(response.into_body()), most).await;
+        let body = body.map_err(|error| failed(format!("{}: {}", status.as_u16(), reason(&error))))?;
         match status {
             StatusCode::OK => Ok(body),
             _ => Err(error_of(base, status, &body)),
@@ -93,8 +97,9 @@ fn error_of(base: &str, status: StatusCode, body: &[u8]) -> CallError {
         Some("DOCUMENT_NOT_FOUND") => CallError::Refused(status, body),
         Some(_) if is_wrong => CallError::Refused(status, body),
         code => {
-            let message = body["message"].as_str().unwrap_or_default();
-            CallError::Failed(format!("{base}: {} {}: {message}", status.as_u16(), code.unwrap_or("no JSON")))
+            let words = format!("{}: {}", code.unwrap_or("no JSON"), body["message"].as_str().unwrap_or_default());
+            let words: String = words.chars().take(LONGEST_WORDS).collect();
+            CallError::Failed(format!("{base}: {} {words}", status.as_u16()))
         }
     }
 }

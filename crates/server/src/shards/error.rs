@@ -38,6 +38,16 @@ pub(crate) enum RouterError {
     OfShard(StatusCode, Value),
 }
 
+impl RouterError {
+    /// Reason for people.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Own(error) => &error.message,
+            Self::OfShard(_, body) => body["message"].as_str().unwrap_or_default(),
+        }
+    }
+}
+
 impl From<ApiError> for RouterError {
     fn from(error: ApiError) -> Self {
         Self::Own(error)

@@ -1,11 +1,12 @@
 //! One phase of a query: all shards side by side.
 
-use super::call::{Answered, Caller, Collection, Phase, Shard};
+use super::call::{Caller, Collection, Phase, Shard};
 use super::client::Call;
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
 use super::query::Query;
-use super::wire::RankResponse;
+use super::wire::Ranked;
 use crate::error::ApiError;
+use axum::body::Bytes;
 use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 
@@ -15,7 +16,7 @@ pub(super) struct Part {
     /// Version of all phases, and the replica that has it.
     pub(super) version: Option<String>,
     pub(super) replica: Option<usize>,
-    pub(super) ranking: Option<RankResponse>,
+    pub(super) ranking: Option<Ranked>,
     pub(super) failed: Option<String>,
 }
 
@@ -39,20 +40,24 @@ impl From<ApiError> for Stop {
 }
 
 /// Asks all shards that have not failed, side by side, and returns their answers. `call` makes the request of each, or
-/// none.
-pub(super) async fn fan_out(
+/// none; `parse` reads its answer.
+pub(super) async fn fan_out<T>(
     caller: &Caller,
     collection: &Collection,
     query: &Query,
     phase: Phase,
     parts: &mut [Part],
     call: impl Fn(&Shard, &Part) -> Result<Option<Call>>,
-) -> Result<Vec<(usize, Answered)>, Stop> {
-    let mut asked = Vec::new();
+    parse: impl Fn(&Shard, Bytes) -> Result<T, String>,
+) -> Result<Vec<(usize, T)>, Stop> {
+    let (mut asked, parse) = (Vec::new(), &parse);
     for (shard, part) in collection.shards.iter().zip(&*parts).filter(|(_, part)| part.failed.is_none()) {
         if let Some(call) = call(shard, part)? {
             let before = part.replica;
-            asked.push(async move { (shard, caller.ask(shard, phase, &call, before, query.deadline).await) });
+            asked.push(async move {
+                let parse = |body| parse(shard, body);
+                (shard, caller.ask(shard, phase, &call, before, query.deadline, parse).await)
+            });
         }
     }
     let mut answers = Vec::new();
@@ -62,7 +67,7 @@ pub(super) async fn fan_out(
         match result {
             Ok(answered) => {
                 part.replica = Some(answered.replica);
-                answers.push((shard.number, answered));
+                answers.push((shard.number, answered.value));
             }
             Err(CallError::Gone) => gone = Some(shard.number),
             Err(CallError::Refused(status, body)) => return Err(RouterError::OfShard(status, body).into()),
@@ -99,7 +104,6 @@ pub(crate) fn text_of(error: CallError) -> String {
 }
 
 /// Parses the answer of a shard.
-pub(crate) fn parsed<T: DeserializeOwned>(answered: &Answered) -> Result<T> {
-    let bad = |error| ApiError::internal(format!("the answer of a shard is malformed: {error}"));
-    Ok(serde_json::from_slice(&answered.body).map_err(bad)?)
+pub(crate) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
 }

@@ -1,12 +1,13 @@
 //! Routes of a router: the server's own, as far as a collection in shards has them.
 
-use super::call::{Caller, Collection, Phase};
+use super::call::{Caller, Collection, Phase, Shard};
+use super::collections::Collections;
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
-use super::fan::text_of;
+use super::fan::{parsed, text_of};
 use super::phases::{self, RouterResponse};
 use super::query::{self, to_json};
 use super::sums;
-use super::table::Table;
+use super::tables::Source;
 use crate::auth::Role;
 use crate::error::{ApiError, ErrorBody};
 use crate::gate;
@@ -24,6 +25,7 @@ use axum::routing::{any, delete, get, post};
 use axum::{Router, middleware};
 use futures_util::future::join_all;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -42,8 +44,8 @@ use utoipa_axum::routes;
 pub struct RouterConfig {
     /// Settings that a router shares with a server: addresses, TLS, keys and limits.
     pub server: Config,
-    /// Collections.
-    pub tables: Vec<Table>,
+    /// Tables of the collections; files are read again after `server.follow_ms` if they have changed.
+    pub tables: Vec<Source>,
     /// Least time in milliseconds after which a slow shard is asked again, on another replica.
     pub hedge_ms: f64,
 }
@@ -57,7 +59,7 @@ impl Default for RouterConfig {
 /// State that all requests share.
 struct Front {
     config: Arc<Config>,
-    collections: BTreeMap<String, Collection>,
+    collections: Collections,
     caller: Caller,
     is_ending: AtomicBool,
 }
@@ -103,7 +105,8 @@ pub async fn route(
     started: impl FnOnce(SocketAddr),
     end: impl Future<Output = ()>,
 ) -> crate::Result<()> {
-    let front = Arc::new(Front::new(config)?);
+    let front = tokio::task::spawn_blocking(|| Front::new(config));
+    let front = Arc::new(front.await.map_err(|error| ApiError::internal(error.to_string()))??);
     let tls = listen::tls(&front.config)?;
     let address = front.config.listen;
     let unusable = |error| ApiError::bad_request(format!("{address}: {error}"));
@@ -111,12 +114,7 @@ pub async fn route(
     let address = listener.local_addr().map_err(unusable)?;
     let (ends, ending) = watch::channel(false);
     let serving = Arc::new(Serving { config: Arc::clone(&front.config), ends: ending });
-    let upkeep = tokio::spawn(async {
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            metrics::start().run_upkeep();
-        }
-    });
+    let upkeep = tokio::spawn(upkeep(Arc::clone(&front)));
     started(address);
     let of_end = Arc::clone(&front);
     let ended = async {
@@ -129,25 +127,30 @@ pub async fn route(
     Ok(())
 }
 
+/// Follows the files of the tables, and tidies up metrics, from time to time.
+async fn upkeep(front: Arc<Front>) {
+    let pause = Duration::from_millis(if front.config.follow_ms == 0 { 1000 } else { front.config.follow_ms });
+    loop {
+        tokio::time::sleep(pause).await;
+        metrics::start().run_upkeep();
+        if front.config.follow_ms > 0 {
+            let front = Arc::clone(&front);
+            if let Err(error) = work::blocking(move || front.collections.refresh()).await {
+                tracing::error!("tables are not followed: {error}");
+            }
+        }
+    }
+}
+
 impl Front {
     fn new(config: RouterConfig) -> crate::Result<Self> {
         let RouterConfig { server, tables, hedge_ms } = config;
         server.check()?;
-        let mut collections = BTreeMap::new();
-        for table in &tables {
-            table.check()?;
-            if collections.insert(table.name.clone(), Collection::new(table)).is_some() {
-                return Err(ApiError::bad_request(format!("two collections are named {:?}", table.name)));
-            }
-        }
+        let collections = Collections::read(tables)?;
         let floor = Duration::try_from_secs_f64(hedge_ms / 1e3);
         let floor = floor.map_err(|_| ApiError::bad_request(format!("hedge_ms: {hedge_ms} is no time")))?;
         let (config, caller) = (Arc::new(server.limited()), Caller::new(floor));
         Ok(Self { config, collections, caller, is_ending: AtomicBool::new(false) })
-    }
-
-    fn collection(&self, name: &str) -> Result<&Collection> {
-        Ok(self.collections.get(name).ok_or_else(|| ApiError::no_index(name))?)
     }
 
     fn deadline(&self) -> Instant {
@@ -156,8 +159,8 @@ impl Front {
 
     /// The error of a write, which says where writes go.
     fn read_only(&self, name: &str) -> RouterError {
-        let Ok(collection) = self.collection(name) else { return ApiError::no_index(name).into() };
-        let shard = |shard: &super::call::Shard| {
+        let Ok(collection) = self.collections.get(name) else { return ApiError::no_index(name).into() };
+        let shard = |shard: &Shard| {
             let bases: Vec<&str> = shard.replicas.iter().map(|replica| &*replica.base).collect();
             format!("shard {} is index {:?} on {}", shard.number, shard.index, bases.join(", "))
         };
@@ -196,14 +199,19 @@ fn router(front: &Arc<Front>) -> Router {
     gate::around(router, &front.config)
 }
 
-/// Collections, each as an index with the sums of its shards.
+/// Collections, each as an index with the sums of its shards; one that lacks shards is broken.
 #[utoipa::path(get, path = "/v1/indexes", tag = "indexes", responses((status = 200, body = Object),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 async fn list(State(front): State<Arc<Front>>) -> Result<axum::Json<Value>> {
-    let deadline = front.deadline();
-    let infos = front.collections.values().map(|collection| sums::info(&front.caller, collection, deadline));
-    let infos = join_all(infos).await.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok(axum::Json(json!({"indexes": infos})))
+    let (deadline, all) = (front.deadline(), front.collections.all());
+    let info = |collection: &Arc<Collection>| {
+        let (caller, collection) = (&front.caller, Arc::clone(collection));
+        async move {
+            let info = sums::info(caller, &collection, deadline).await;
+            info.unwrap_or_else(|error| sums::broken(&collection.name, &error))
+        }
+    };
+    Ok(axum::Json(json!({"indexes": join_all(all.values().map(info)).await})))
 }
 
 /// A collection, as an index with the sums of its shards.
@@ -211,7 +219,8 @@ async fn list(State(front): State<Arc<Front>>) -> Result<axum::Json<Value>> {
     params(("name" = String, Path, description = "Name of the collection")), responses((status = 200, body = Object),
     (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 async fn describe(State(front): State<Arc<Front>>, Path(name): Path<String>) -> Result<axum::Json<Value>> {
-    Ok(axum::Json(sums::info(&front.caller, front.collection(&name)?, front.deadline()).await?))
+    let collection = front.collections.get(&name)?;
+    Ok(axum::Json(sums::info(&front.caller, &collection, front.deadline()).await?))
 }
 
 /// Searches all shards of a collection. The answer is that of one index, and names the shards that it lacks.
@@ -225,10 +234,10 @@ async fn search(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<axum::Json<RouterResponse>> {
-    let collection = front.collection(&name)?;
+    let collection = front.collections.get(&name)?;
     let query = query::read(&body, |ms| front.config.timeout(ms))?;
     let deadline = query.deadline;
-    let search = phases::search(&front.caller, collection, query);
+    let search = phases::search(&front.caller, &collection, query);
     let answer = tokio::time::timeout_at(deadline.into(), search).await;
     Ok(axum::Json(answer.unwrap_or_else(|_| Err(ApiError::timed_out().into()))?))
 }
@@ -243,9 +252,9 @@ async fn document(
     Query(IdQuery { id }): Query<IdQuery>,
     RawQuery(parameters): RawQuery,
 ) -> Result<impl IntoResponse> {
-    let collection = front.collection(&name)?;
+    let collection = front.collections.get(&name)?;
     let parameters = parameters.unwrap_or_default();
-    let found = sums::document(&front.caller, collection, &parameters, &id, front.deadline()).await?;
+    let found = sums::document(&front.caller, &collection, &parameters, &id, front.deadline()).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], found))
 }
 
@@ -256,20 +265,24 @@ async fn encode(State(front): State<Arc<Front>>, body: Bytes) -> Result<impl Int
     let Json(mut fields) = Json::<BTreeMap<String, Box<RawValue>>>::from_bytes(&body)?;
     let named = fields.get("index").map(|name| serde_json::from_str::<String>(name.get()));
     let collection = match named {
-        Some(Ok(name)) => front.collection(&name)?,
+        Some(Ok(name)) => front.collections.get(&name)?,
         Some(Err(_)) => return Err(ApiError::bad_request("index is not a name").into()),
-        None => front.collections.values().next().ok_or_else(|| ApiError::unavailable("there is no collection"))?,
+        None => match front.collections.all().values().next() {
+            Some(collection) => Arc::clone(collection),
+            None => return Err(ApiError::unavailable("there is no collection").into()),
+        },
     };
     let is_named = fields.contains_key("index") || !fields.contains_key("model");
-    let mut failed = Vec::new();
-    for shard in &collection.shards {
+    let (deadline, mut failed) = (front.deadline(), Vec::new());
+    for shard in collection.up_first() {
         if is_named {
             let index = serde_json::value::to_raw_value(&shard.index);
             fields.insert("index".into(), index.map_err(|error| ApiError::internal(error.to_string()))?);
         }
         let call = collection.call(Method::POST, "/v1/encode".into(), to_json(&fields)?);
-        match front.caller.ask(shard, Phase::Encode, &call, None, front.deadline()).await {
-            Ok(answered) => return Ok(([(header::CONTENT_TYPE, "application/json")], answered.body)),
+        let is_json = |body: Bytes| parsed::<IgnoredAny>(&body).map(|_| body.clone());
+        match front.caller.ask(shard, Phase::Encode, &call, None, deadline, is_json).await {
+            Ok(answered) => return Ok(([(header::CONTENT_TYPE, "application/json")], answered.value)),
             Err(CallError::Refused(status, body)) => return Err(RouterError::OfShard(status, body)),
             Err(error) => failed.push(FailedShard { shard: shard.number, error: text_of(error) }),
         }
@@ -300,20 +313,23 @@ async fn live() -> axum::Json<Value> {
     axum::Json(json!({"status": "live", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// Whether requests are answered: of each shard, a replica has not failed just now.
+/// Whether requests are answered, if only in part: a shard of some collection has a replica that has not failed just
+/// now. `down` has the others.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", responses((status = 200, body = Object),
     (status = 503, body = ErrorBody)))]
 async fn ready(State(front): State<Arc<Front>>) -> Result<axum::Json<Value>> {
     if front.is_ending.load(Ordering::Acquire) {
         return Err(ApiError::unavailable("the router ends").into());
     }
-    let down = |collection: &Collection| {
-        let shard = collection.shards.iter().find(|shard| !shard.is_up())?;
-        Some(format!("no replica of shard {} of {:?} answers", shard.number, collection.name))
-    };
-    match front.collections.values().find_map(down) {
-        None => Ok(axum::Json(json!({"status": "ready"}))),
-        Some(message) => Err(ApiError::unavailable(message).into()),
+    let (all, mut down, mut count) = (front.collections.all(), Vec::new(), 0);
+    for collection in all.values() {
+        count += collection.shards.len();
+        let of_collection = collection.shards.iter().filter(|shard| !shard.is_up());
+        down.extend(of_collection.map(|shard| json!({"index": collection.name, "shard": shard.number})));
+    }
+    match down.len() == count {
+        false => Ok(axum::Json(json!({"status": "ready", "down": down}))),
+        true => Err(ApiError::unavailable("no shard has a replica that answers").with(json!(down)).into()),
     }
 }
 

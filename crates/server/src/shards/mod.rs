@@ -7,13 +7,14 @@
 //! ```
 //!
 //! `wire.rs` has the bodies that both sides share, `routes.rs` the routes of a shard. On the router's side,
-//! `table.rs` reads the shards of its file, `client.rs` sends one request to one replica, `call.rs` chooses replicas,
+//! `table.rs` has the shards and their replicas, `tables.rs` and `collections.rs` follow their files, `client.rs` sends one request to one replica, `call.rs` chooses replicas,
 //! hedges and retries, `pace.rs` has the times and the budget of hedges, `fan.rs` asks all shards side by side,
 //! `query.rs` reads a search and `phases.rs` answers it, `front.rs` has the routes, and `sums.rs` the
 //! descriptions of collections. Merging is [`selvedge::shards`].
 
 mod call;
 mod client;
+mod collections;
 mod error;
 mod fan;
 mod front;
@@ -23,7 +24,9 @@ mod query;
 pub(crate) mod routes;
 mod sums;
 mod table;
+mod tables;
 mod wire;
 
 pub use front::{RouterConfig, route};
 pub use table::Table;
+pub use tables::Source;

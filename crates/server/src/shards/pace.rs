@@ -1,7 +1,7 @@
 //! Pace of shards: recent times, from which the delay of a hedge follows, the budget of hedges, and rests of replicas.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Number of recent times of a phase of a shard.
@@ -64,26 +64,56 @@ impl Budget {
     }
 }
 
-/// Failures of a replica in a row, and the end of its rest.
+/// Failures of a replica, and its rest after them.
 #[derive(Debug, Default)]
-pub(crate) struct Rest(Mutex<(u32, Option<Instant>)>);
+pub(crate) struct Rest(Mutex<Health>);
+
+#[derive(Debug, Default)]
+struct Health {
+    /// Failures in a row.
+    failures: u32,
+    /// End of the rest.
+    until: Option<Instant>,
+    /// Time of the last failure that counts.
+    failed: Option<Instant>,
+    /// Time of the last answer.
+    answered: Option<Instant>,
+}
 
 impl Rest {
     /// End of the rest, if it is not over.
     pub(crate) fn until(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.filter(|&end| end > Instant::now())
+        self.lock().until.filter(|&end| end > Instant::now())
     }
 
-    /// Notes a failure: the replica rests while others answer.
-    pub(crate) fn failed(&self) {
-        let mut rest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let time = FIRST_REST.saturating_mul(1 << rest.0.min(10)).min(LONGEST_REST);
-        *rest = (rest.0 + 1, Some(Instant::now() + time));
+    /// Notes the failure of a request that was sent at `since`: the replica rests while others answer. Requests that
+    /// were under way at an earlier failure failed with that one.
+    pub(crate) fn failed(&self, since: Instant) {
+        let mut health = self.lock();
+        if health.failed.is_some_and(|failed| since <= failed) {
+            return;
+        }
+        let now = Instant::now();
+        let time = FIRST_REST.saturating_mul(1 << health.failures.min(10)).min(LONGEST_REST);
+        (health.failures, health.until, health.failed) = (health.failures + 1, Some(now + time), Some(now));
+    }
+
+    /// Notes that a request that was sent at `since` was answered by another replica first. If this one has answered
+    /// nothing since, it may hang.
+    pub(crate) fn beaten(&self, since: Instant) {
+        if self.lock().answered.is_none_or(|answered| answered < since) {
+            self.failed(since);
+        }
     }
 
     /// Notes an answer.
     pub(crate) fn answered(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (0, None);
+        let mut health = self.lock();
+        (health.failures, health.until, health.answered) = (0, None, Some(Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Health> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,11 +151,27 @@ mod tests {
     fn a_replica_rests_longer_each_time() {
         let rest = Rest::default();
         assert_eq!(rest.until(), None);
-        rest.failed();
+        let before = Instant::now();
+        rest.failed(before);
         let first = rest.until().unwrap();
-        rest.failed();
-        assert!(rest.until().unwrap() > first);
+        // Many requests were under way when a server ended.
+        (0..10).for_each(|_| rest.failed(before));
+        assert_eq!(rest.until(), Some(first));
+        std::thread::sleep(Duration::from_millis(1));
+        rest.failed(Instant::now());
+        assert!(rest.until().unwrap() > first + FIRST_REST / 2);
         rest.answered();
         assert_eq!(rest.until(), None);
+    }
+
+    #[test]
+    fn a_replica_that_hangs_rests_and_one_that_answers_others_does_not() {
+        let (hanging, slow) = (Rest::default(), Rest::default());
+        let since = Instant::now();
+        slow.answered();
+        for rest in [&hanging, &slow] {
+            rest.beaten(since);
+        }
+        assert!(hanging.until().is_some() && slow.until().is_none());
     }
 }

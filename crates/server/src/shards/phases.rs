@@ -3,11 +3,11 @@
 //! All phases of a query see one version of each shard. A shard whose version is gone makes the search begin again,
 //! once. A shard that fails in any phase is left out of the whole answer, if the client allows that.
 
-use super::call::{Caller, Collection, Phase, Shard};
+use super::call::{Answered, Caller, Collection, Phase, Shard};
 use super::error::{CallError, FailedShard, Result, RouterError, shards_failed};
 use super::fan::{Part, Stop, failures, fan_out, parsed, text_of};
 use super::query::{Query, to_json};
-use super::wire::{OutputParts, RankResponse, StatisticsRequest, StatisticsResponse, encoded_hits};
+use super::wire::{OutputParts, RankResponse, Ranked, StatisticsRequest, StatisticsResponse, encoded_hits};
 use crate::error::ApiError;
 use crate::routes::search::warnings;
 use axum::body::Bytes;
@@ -102,18 +102,18 @@ async fn encode(caller: &Caller, collection: &Collection, query: &mut Query) -> 
     if query.fields.contains_key("embeddings") || !query.options.rank_by.needs_embeddings() {
         return Ok(());
     }
+    /// The part of the answer that is needed, as it was written.
+    #[derive(Deserialize)]
+    struct Encoded {
+        embeddings: [Box<RawValue>; 1],
+    }
     let mut failed = Vec::new();
-    for shard in &collection.shards {
+    for shard in collection.up_first() {
         let body = json!({"texts": [text], "kind": "query", "encoding": "base64", "index": shard.index});
         let call = collection.call(Method::POST, "/v1/encode".into(), to_json(&body)?);
-        match caller.ask(shard, Phase::Encode, &call, None, query.deadline).await {
-            Ok(answered) => {
-                /// The part of the answer that is needed, as it was written.
-                #[derive(Deserialize)]
-                struct Encoded {
-                    embeddings: [Box<RawValue>; 1],
-                }
-                let Encoded { embeddings: [embeddings] } = parsed(&answered)?;
+        let parse = |body: Bytes| parsed::<Encoded>(&body);
+        match caller.ask(shard, Phase::Encode, &call, None, query.deadline, parse).await {
+            Ok(Answered { value: Encoded { embeddings: [embeddings] }, .. }) => {
                 query.fields.insert("embeddings".into(), embeddings);
                 return Ok(());
             }
@@ -151,21 +151,24 @@ async fn attempt(
     });
     let failed = failures(&parts);
     let answered = || parts.iter().filter_map(|part| part.ranking.as_ref());
-    let unknown = answered().map(|ranking| ranking.unknown_keys.clone());
+    let unknown = answered().map(|ranked| ranked.unknown_keys.clone());
     let unknown = unknown.reduce(|a, b| a.intersection(&b).cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
     Ok(RouterResponse {
-        generation: answered().map(|ranking| ranking.generation).max().unwrap_or_default(),
+        generation: answered().map(|ranked| ranked.ranking.generation).max().unwrap_or_default(),
         hits,
         facets,
         warnings: warnings(&unknown),
-        num_scored: answered().map(|ranking| ranking.num_scored).sum(),
+        num_scored: answered().map(|ranked| ranked.ranking.num_scored).sum(),
         cursor: None,
         times_us,
         shards: ShardsAnswered {
             total: parts.len(),
             ok: parts.len() - failed.len(),
             failed,
-            generations: parts.iter().map(|part| part.ranking.as_ref().map(|ranking| ranking.generation)).collect(),
+            generations: parts
+                .iter()
+                .map(|part| part.ranking.as_ref().map(|ranked| ranked.ranking.generation))
+                .collect(),
         },
     })
 }
@@ -183,8 +186,13 @@ async fn statistics(
         Ok(Some(call))
     };
     let mut sum = Statistics::default();
-    for (shard, answered) in fan_out(caller, collection, query, Phase::Statistics, parts, call).await? {
-        let StatisticsResponse { version, statistics } = parsed(&answered)?;
+    let parse = |_: &Shard, body: Bytes| {
+        let answer: StatisticsResponse = parsed(&body)?;
+        answer.statistics.check().map_err(|error| error.to_string())?;
+        Ok(answer)
+    };
+    for (shard, answer) in fan_out(caller, collection, query, Phase::Statistics, parts, call, parse).await? {
+        let StatisticsResponse { version, statistics } = answer;
         parts[shard].version = Some(version);
         sum = sum.plus(&statistics);
     }
@@ -199,15 +207,46 @@ async fn rank(
     statistics: Option<&Statistics>,
     parts: &mut [Part],
 ) -> Result<(), Stop> {
+    let body = |version: Option<&str>| {
+        let (search, with_ids) = (&query.fields, !query.needs_output);
+        to_json(&RankCall { search, statistics, version, with_ids }).map(Bytes::from)
+    };
+    // Shards that have not been asked before get the same bytes.
+    let first = if statistics.is_none() { Some(body(None)?) } else { None };
     let call = |shard: &Shard, part: &Part| {
-        let (search, version, with_ids) = (&query.fields, part.version.as_deref(), !query.needs_output);
-        let body = to_json(&RankCall { search, statistics, version, with_ids })?;
+        let body = match (&part.version, &first) {
+            (None, Some(first)) => first.clone(),
+            (version, _) => body(version.as_deref())?,
+        };
         Ok(Some(collection.call(Method::POST, shard.path("/shard/rank"), body)))
     };
-    for (shard, answered) in fan_out(caller, collection, query, Phase::Rank, parts, call).await? {
-        let ranking: RankResponse = parsed(&answered)?;
-        parts[shard].version = Some(ranking.version.clone());
-        parts[shard].ranking = Some(ranking);
+    let parse = |shard: &Shard, body: Bytes| {
+        let ranked = parsed::<RankResponse>(&body)?.ranked()?;
+        match (ranked.ranking.generation, shard.generation) {
+            (found, least) if found < least => Err(format!("generation {found}, but the collection has {least}")),
+            _ => Ok(ranked),
+        }
+    };
+    for (shard, ranked) in fan_out(caller, collection, query, Phase::Rank, parts, call, parse).await? {
+        parts[shard].version = Some(ranked.version.clone());
+        parts[shard].ranking = Some(ranked);
+    }
+    check_distinct(collection, parts)
+}
+
+/// Checks that no index answers for two shards: its passages would be there twice, and others not at all.
+fn check_distinct(collection: &Collection, parts: &[Part]) -> Result<(), Stop> {
+    let mut known = BTreeMap::new();
+    for (shard, part) in collection.shards.iter().zip(parts) {
+        let Some(Ranked { version, .. }) = &part.ranking else { continue };
+        if let Some(first) = known.insert(version, shard) {
+            let message = format!(
+                "shard {} (index {:?}) and shard {} (index {:?}) are the same index, of version {version}; correct the \
+                 addresses in the router's table",
+                first.number, first.index, shard.number, shard.index
+            );
+            return Err(ApiError::new(StatusCode::CONFLICT, "SHARDS_EQUAL", message).into());
+        }
     }
     Ok(())
 }
@@ -242,8 +281,17 @@ async fn output(
             let body = to_json(&OutputCall { search: &query.fields, version, hits, counted })?;
             Ok(Some(collection.call(Method::POST, shard.path("/shard/output"), body)))
         };
+        let parse = |shard: &Shard, body: Bytes| {
+            let output: OutputParts = parsed(&body)?;
+            let expected = best.iter().filter(|hit| hit.shard == shard.number).count();
+            match (output.hits.len(), output.facets.len()) {
+                (hits, _) if hits != expected => Err(format!("{hits} hits, expected {expected}")),
+                (_, facets) if facets != query.options.facets.len() => Err(format!("{facets} facets")),
+                _ => Ok(output),
+            }
+        };
         let before = failures(parts).len();
-        let answers = fan_out(caller, collection, query, Phase::Output, parts, call).await?;
+        let answers = fan_out(caller, collection, query, Phase::Output, parts, call, parse).await?;
         if failures(parts).len() > before {
             continue;
         }
@@ -251,28 +299,22 @@ async fn output(
         // Without a hit, facets have their keys and no counts.
         let none = query.options.facets.iter().map(|key| Facet { key: key.clone(), counts: Vec::new() }).collect();
         let mut facets = vec![none];
-        for (shard, answered) in answers {
-            let output: OutputParts = parsed(&answered)?;
+        for (shard, output) in answers {
             outputs.insert(shard, output.hits.into_iter());
             facets.push(output.facets);
         }
+        // Each answer has a hit for each that was asked for.
         let next = |hit: &ShardHit| outputs.get_mut(&hit.shard).and_then(Iterator::next);
-        let hits: Vec<_> = best.iter().map_while(next).collect();
-        return match hits.len() == best.len() {
-            true => Ok((hits, sum_facets(facets))),
-            false => Err(ApiError::internal("a shard returned fewer hits than it was asked for").into()),
-        };
+        let hits: Vec<_> = best.iter().filter_map(next).collect();
+        return Ok((hits, sum_facets(facets)));
     }
 }
 
 /// Merges the rankings of the shards that have answered.
 fn merged(parts: &[Part], options: &SearchOptions) -> Result<Vec<ShardHit>> {
     let answered = parts.iter().enumerate().filter(|(_, part)| part.failed.is_none());
-    let ranking = |(shard, part): (usize, &Part)| {
-        let ranking = part.ranking.as_ref()?.ranking();
-        Some(ranking.map(|ranking| (shard, ranking)))
-    };
-    let rankings = answered.filter_map(ranking).collect::<Result<Vec<(usize, ShardRanking)>, ApiError>>()?;
+    let rankings: Vec<(usize, &ShardRanking)> =
+        answered.filter_map(|(shard, part)| Some((shard, &part.ranking.as_ref()?.ranking))).collect();
     merge(&rankings, options).map_err(|error| match error {
         selvedge::Error::Shards(error @ ShardsError::Differ { .. }) => {
             ApiError::new(StatusCode::CONFLICT, "SHARDS_DIFFER", error.to_string()).into()
@@ -283,22 +325,16 @@ fn merged(parts: &[Part], options: &SearchOptions) -> Result<Vec<ShardHit>> {
 
 /// Hits of which only the ids are needed; they came with the rankings.
 fn hits_of_ids(parts: &[Part], best: &[ShardHit]) -> Result<Vec<Box<RawValue>>> {
-    let mut ids: Vec<Option<BTreeMap<u32, &String>>> = Vec::new();
-    for part in parts {
-        let of_part = |ranking: &'_ RankResponse| -> Result<Vec<u32>, ApiError> {
-            Ok(ranking.ranking()?.found.iter().map(|found| found.pid).collect())
-        };
-        ids.push(match &part.ranking {
-            Some(ranking) => Some(of_part(ranking)?.into_iter().zip(&ranking.ids).collect()),
-            None => None,
-        });
-    }
     let hit = |hit: &ShardHit| {
-        let id = ids[hit.shard].as_ref().and_then(|ids| ids.get(&hit.hit.pid));
+        let of_shard = |Ranked { ranking, ids, .. }: &'_ Ranked| {
+            let at = ranking.found.binary_search_by_key(&hit.hit.pid, |found| found.pid).ok()?;
+            ids.get(at).cloned()
+        };
+        let id = parts[hit.shard].ranking.as_ref().and_then(of_shard);
         let id = id.ok_or_else(|| ApiError::internal("a shard returned a passage without its id"))?;
         let hit = selvedge::Hit {
             pid: hit.hit.pid,
-            id: (*id).clone(),
+            id,
             score: hit.hit.score,
             text: None,
             snippet: None,

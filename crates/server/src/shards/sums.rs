@@ -7,6 +7,7 @@ use crate::error::ApiError;
 use axum::body::Bytes;
 use axum::http::Method;
 use futures_util::future::join_all;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -20,12 +21,12 @@ const COMMON: [&str; 5] = ["dim", "nbits", "centroids", "model", "language"];
 pub(crate) async fn info(caller: &Caller, collection: &Collection, deadline: Instant) -> Result<Value> {
     let ask = |shard| async move {
         let call = collection.call(Method::GET, Shard::path(shard, ""), Bytes::new());
-        (shard.number, caller.ask(shard, Phase::Look, &call, None, deadline).await)
+        (shard.number, caller.ask(shard, Phase::Look, &call, None, deadline, |body| parsed(&body)).await)
     };
     let (mut infos, mut failed): (Vec<Map<String, Value>>, Vec<FailedShard>) = (Vec::new(), Vec::new());
     for (shard, answer) in join_all(collection.shards.iter().map(ask)).await {
         match answer {
-            Ok(answered) => infos.push(parsed(&answered)?),
+            Ok(answered) => infos.push(answered.value),
             Err(error) => failed.push(FailedShard { shard, error: text_of(error) }),
         }
     }
@@ -33,6 +34,11 @@ pub(crate) async fn info(caller: &Caller, collection: &Collection, deadline: Ins
         true => Ok(sum(&collection.name, &infos)),
         false => Err(shards_failed(&failed, collection.shards.len())),
     }
+}
+
+/// Describes a collection that cannot be described, as a broken index is.
+pub(crate) fn broken(name: &str, error: &RouterError) -> Value {
+    json!({"name": name, "state": "broken", "error": error.message()})
 }
 
 /// Sums the descriptions of shards.
@@ -85,12 +91,13 @@ pub(crate) async fn document(
     let ask = |shard| async move {
         let path = Shard::path(shard, &format!("/documents?{parameters}"));
         let call = collection.call(Method::GET, path, Bytes::new());
-        (shard.number, caller.ask(shard, Phase::Look, &call, None, deadline).await)
+        let is_json = |body: Bytes| parsed::<IgnoredAny>(&body).map(|_| body.clone());
+        (shard.number, caller.ask(shard, Phase::Look, &call, None, deadline, is_json).await)
     };
     let mut failed = Vec::new();
     for (shard, answer) in join_all(collection.shards.iter().map(ask)).await {
         match answer {
-            Ok(answered) => return Ok(answered.body),
+            Ok(answered) => return Ok(answered.value),
             Err(CallError::Refused(_, body)) if body["code"] == "DOCUMENT_NOT_FOUND" => {}
             Err(CallError::Refused(status, body)) => return Err(RouterError::OfShard(status, body)),
             Err(error) => failed.push(FailedShard { shard, error: text_of(error) }),

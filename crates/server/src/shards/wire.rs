@@ -124,28 +124,38 @@ impl RankResponse {
         }
     }
 
-    /// The ranking of the answer.
+    /// Reads the answer, as far as it can be one.
     ///
     /// # Errors
-    /// If its bytes are not passages.
-    pub(crate) fn ranking(&self) -> Result<ShardRanking> {
-        let bytes = STANDARD.decode(&self.found).map_err(|error| bad(&error.to_string()))?;
+    /// If its bytes are not passages in the order of pids with finite scores, each with its id if there are ids.
+    pub(crate) fn ranked(self) -> Result<Ranked, String> {
+        let bytes = STANDARD.decode(&self.found).map_err(|error| error.to_string())?;
         let (entries, rest) = bytes.as_chunks::<FOUND_BYTES>();
         if !rest.is_empty() || !self.ids.is_empty() && self.ids.len() != entries.len() {
-            return Err(bad("not whole passages"));
+            return Err("not whole passages".into());
         }
-        Ok(ShardRanking {
-            generation: self.generation,
-            identity: self.identity.clone(),
-            found: entries.iter().map(found_of).collect(),
-            num_scored: self.num_scored,
-            stages_us: StageTimes::default(),
-        })
+        let found: Vec<Found> = entries.iter().map(found_of).collect();
+        if !found.is_sorted_by(|a, b| a.pid < b.pid) {
+            return Err("passages out of order".into());
+        }
+        let scores = |found: &Found| [found.maxsim.map(|(_, score)| score), found.words];
+        if !found.iter().flat_map(scores).flatten().all(f32::is_finite) {
+            return Err("scores that are no numbers".into());
+        }
+        let Self { version, generation, identity, ids, unknown_keys, num_scored, .. } = self;
+        let ranking = ShardRanking { generation, identity, found, num_scored, stages_us: StageTimes::default() };
+        Ok(Ranked { version, ranking, ids, unknown_keys })
     }
 }
 
-fn bad(reason: &str) -> ApiError {
-    ApiError::internal(format!("the answer of a shard is malformed: {reason}"))
+/// [`RankResponse`] as a router reads it.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    pub(crate) version: String,
+    pub(crate) ranking: ShardRanking,
+    /// Ids of the passages; empty if they were not asked for.
+    pub(crate) ids: Vec<String>,
+    pub(crate) unknown_keys: BTreeSet<String>,
 }
 
 fn found_bytes(found: &Found) -> [u8; FOUND_BYTES] {
@@ -201,6 +211,31 @@ pub(crate) fn decoded_hits(base64: &str) -> Result<Vec<(u32, f32)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_that_no_shard_gives_are_refused() {
+        let identity = Identity { codec: "a".into(), model: None, language: None };
+        let found =
+            |pid, score| Found { pid, maxsim: Some((1, score)), words: None, is_by_maxsim: true, is_by_words: false };
+        let ranked = |found: Vec<Found>, ids: &[&str], change: fn(&mut RankResponse)| {
+            let stages_us = StageTimes::default();
+            let ranking = ShardRanking { generation: 1, identity: identity.clone(), found, num_scored: 0, stages_us };
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            let mut answer = RankResponse::new("1-a", ranking, ids, BTreeSet::new());
+            change(&mut answer);
+            answer.ranked().map(|ranked| ranked.ranking.found.len())
+        };
+        let none = |_: &mut RankResponse| {};
+        assert_eq!(ranked(vec![found(1, 0.5), found(3, 0.25)], &["a", "b"], none), Ok(2));
+        for (found, ids) in [
+            (vec![found(1, 0.5)], &["a", "b"][..]),
+            (vec![found(1, 0.5), found(1, 0.5)], &[]),
+            (vec![found(1, f32::NAN)], &[]),
+        ] {
+            assert!(ranked(found.clone(), ids, none).is_err(), "{found:?}");
+        }
+        assert!(ranked(vec![], &[], |answer| answer.found = "AAAA".into()).is_err());
+    }
 
     #[test]
     fn passages_survive_their_bytes() {
