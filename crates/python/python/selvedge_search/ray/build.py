@@ -22,7 +22,7 @@ from ..index import Index
 from . import _cluster
 from ._documents import documents, look
 from ._source import Part, count, pieces_of, split
-from .collection import VERSION, Collection, Shard, join, name_of, put_recipe
+from .collection import VERSION, Collection, Shard, join, put_recipe
 
 #: Passages whose lengths tell how many centroids the collection has.
 MEASURED = 512
@@ -117,8 +117,7 @@ def build(
     report("codec", 0, 1)
     codec = _cluster.result(remote(_train).remote(common, [texts for _, texts in looked]))
     report("codec", 1, 1)
-    names = [name_of(shard, recipe) for shard in range(len(parts))]
-    tasks = [remote(_shard).remote(common, name, part, codec) for name, part in zip(names, parts)]
+    tasks = [remote(_shard).remote(common, shard, part, codec) for shard, part in enumerate(parts)]
     made = _cluster.results(tasks, lambda done: report("shards", done, len(tasks)))
     Collection(url, tuple(Shard(**shard) for shard in made)).commit()
     return Collection.open(url)
@@ -161,7 +160,7 @@ def _train(recipe: dict[str, Any], picked: list[Any]) -> str:
     return _complete(recipe["url"], "codec", make)
 
 
-def _shard(recipe: dict[str, Any], name: str, part: Part, codec: str) -> dict[str, Any]:
+def _shard(recipe: dict[str, Any], shard: int, part: Part, codec: str) -> dict[str, Any]:
     """Write the index of a shard, unless it is there; return the fields of its :class:`Shard`."""
 
     def make(folder: str) -> None:
@@ -171,7 +170,7 @@ def _shard(recipe: dict[str, Any], name: str, part: Part, codec: str) -> dict[st
 
     _selvedge.set_threads(recipe["threads"])
     _make_folder(join(recipe["url"], "shards"))
-    name = _complete(recipe["url"], f"shards/{name}", make)
+    name = _complete(recipe["url"], f"shards/{shard:04}", make)
     with Index.open(join(recipe["url"], name)) as index:
         info = index.info()
         return {"folder": name, "generation": info["generation"], "passages": len(index), "tokens": info["tokens"]}

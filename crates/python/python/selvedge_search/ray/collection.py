@@ -1,16 +1,15 @@
 """The files of a collection beside its shards, each written once.
 
-    URL/recipe                 JSON: what the collection is built of
-    URL/codec/                 an index of a sample: its codec is that of all shards
-    URL/shards/0003-5d1f09ab/  an index: passages of a range of the source, in its order
-    URL/collection             JSON: the shards; written last, so that there is a collection once it is complete
+    URL/recipe            JSON: what the collection is built of
+    URL/codec/            an index of a sample: its codec is that of all shards
+    URL/shards/0003/      an index: passages of a range of the source, in its order
+    URL/collection        JSON: the shards; written last, so that there is a collection once it is complete
 
 A folder whose uploads stopped half way stays as it is, and another one is made beside it: ``codec.1``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -93,14 +92,6 @@ def put_recipe(url: str, recipe: dict[str, Any]) -> None:
     if differ:
         shown = ", ".join(f"{key} {before.get(key)!r}, not {recipe.get(key)!r}" for key in differ)
         raise IndexExists(f"{url}: a collection is built here of other input: {shown}; choose another folder", path=url)
-
-
-def name_of(shard: int, recipe: dict[str, Any]) -> str:
-    """Name of the index of a shard: its number and a hash of the recipe.
-
-    A server that took the port of another collection's does not have an index of this name, so it cannot answer for it.
-    """
-    return f"{shard:04}-{hashlib.blake2b(_bytes_of(recipe), digest_size=4).hexdigest()}"
 
 
 def _bytes_of(value: dict[str, Any]) -> bytes:
