@@ -90,8 +90,11 @@ def faults_of_build(source: str, folder: Path) -> None:
 
         build = Build(source, folder / "task")
         build.until(f"shards 1/{SHARDS}")
-        for pid in wait_for_tasks(cluster):
+        wait_for(lambda: cluster.processes("ray::_shard"), "a task")
+        killed = cluster.processes("ray::_shard")
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        print(f"{len(killed)} tasks killed")
         check("task", build.end())
 
         build = Build(source, folder / "driver")
@@ -106,12 +109,6 @@ def faults_of_build(source: str, folder: Path) -> None:
         check("node", build.end())
     finally:
         cluster.end()
-
-
-def wait_for_tasks(cluster: Cluster) -> list[int]:
-    """Return the processes that write shards."""
-    wait_for(lambda: cluster.processes("ray::_shard"), "a task")
-    return cluster.processes("ray::_shard")
 
 
 def same(url: str, source: str, one: str) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from ..errors import InvalidInput, SelvedgeError
 
 
-def join(num_cpus: float, num_gpus: float) -> None:
+def join(num_cpus: float, num_gpus: float, logs: bool = True) -> None:
     """Join the cluster, or start Ray on this machine, and check that a node can run a task.
+
+    ``logs`` tells whether Ray prints here what tasks and actors print.
 
     Raises:
         InvalidInput: No node has these cores and GPUs.
@@ -21,7 +23,7 @@ def join(num_cpus: float, num_gpus: float) -> None:
 
     if not ray.is_initialized():
         try:
-            ray.init(logging_level=logging.WARNING)
+            ray.init(logging_level=logging.WARNING, log_to_driver=logs)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise SelvedgeError(f"no cluster (RAY_ADDRESS names it, `ray start --head` starts one): {error}") from error
     check_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]], num_cpus, num_gpus)

@@ -66,7 +66,8 @@ def serve(
     url = url if "://" in url else os.path.abspath(url)
     collection = Collection.open(url)
     name = name or url.rstrip("/").rsplit("/", 1)[-1]
-    _cluster.join(num_cpus, num_gpus)
+    # Servers note every request; their notes are in Ray's log folder of each node.
+    _cluster.join(num_cpus, num_gpus, logs=False)
     owners = Owners(name, collection, replicas, num_cpus, num_gpus)
     written = None
     try:
