@@ -29,17 +29,29 @@ def join(num_cpus: float, num_gpus: float, logs: bool = True) -> None:
     check_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]], num_cpus, num_gpus)
 
 
+def nodes_with(num_cpus: float, num_gpus: float) -> list[str]:
+    """Ids of the nodes that can run a task, in their order."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    return sorted(node["NodeID"] for node in nodes if _has(node["Resources"], num_cpus, num_gpus))
+
+
 def check_nodes(nodes: list[dict[str, float]], num_cpus: float, num_gpus: float) -> None:
     """Check that one of the nodes can run a task, which Ray would wait for without an end."""
     if num_cpus < 0 or num_gpus < 0:
         raise InvalidInput(f"cpus is {num_cpus} and gpus is {num_gpus}, expected 0 or more")
-    if any(node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus for node in nodes):
+    if any(_has(node, num_cpus, num_gpus) for node in nodes):
         return
     have = ", ".join(f"{node.get('CPU', 0):g} cores and {node.get('GPU', 0):g} GPUs" for node in nodes)
     raise InvalidInput(
         f"no node has {num_cpus:g} cores and {num_gpus:g} GPUs: there are nodes of {have}; ask for less (--cpus,"
         " --gpus), or add a node"
     )
+
+
+def _has(node: dict[str, float], num_cpus: float, num_gpus: float) -> bool:
+    return node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus
 
 
 def result(reference: Any) -> Any:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +28,7 @@ from .collection import Collection
 
 #: Seconds between two looks at all owners.
 PERIOD = 0.25
-#: Seconds after which an owner that Ray has not placed is worth a note.
+#: Seconds after which an owner that does not answer is worth a note.
 PATIENCE = 10.0
 
 
@@ -49,7 +51,7 @@ def serve(
         url: Folder of the collection.
         table: File that the addresses are written to, whole each time.
         name: Name of the collection in the table. Default: the last part of ``url``.
-        replicas: Servers of each shard. Ray spreads them over the nodes.
+        replicas: Servers of each shard, on different nodes while there are enough.
         num_cpus: Cores of a server; it has at least one thread.
         num_gpus: GPUs of a server; above 0 it scores there.
         key_env: Environment variable from which the router takes a key of the servers. Their own keys are in the file
@@ -68,6 +70,9 @@ def serve(
     name = name or url.rstrip("/").rsplit("/", 1)[-1]
     # Servers note every request; their notes are in Ray's log folder of each node.
     _cluster.join(num_cpus, num_gpus, logs=False)
+    if threading.current_thread() is threading.main_thread():
+        # Ray's handler ends the process at once, and the servers would stay.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     owners = Owners(name, collection, replicas, num_cpus, num_gpus)
     written = None
     try:
@@ -90,7 +95,7 @@ class Owners:
 
         self._collection, self._namespace = collection, f"selvedge:{name}"
         self._num_cpus, self._num_gpus = num_cpus, num_gpus
-        #: Shard and replica of each owner. Ray places one after the other on the nodes in turn.
+        #: Shard and replica of each owner.
         self.places = [(shard, replica) for shard in range(len(collection.shards)) for replica in range(replicas)]
         #: Base URL of each owner's server, None before the first start.
         self.addresses: list[str | None] = [None] * len(self.places)
@@ -118,6 +123,12 @@ class Owners:
 
     def _place(self, at: int) -> Any:
         """Have Ray place an owner, or find the one that an earlier call placed."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        shard, replica = self.places[at]
+        # Replicas of a shard are on different nodes. Ray places them elsewhere when their node is gone.
+        nodes = _cluster.nodes_with(self._num_cpus, self._num_gpus)
+        node = NodeAffinitySchedulingStrategy(nodes[(shard + replica) % len(nodes)], soft=True) if nodes else None
         options = self._actor.options(
             name=self._named(at),
             namespace=self._namespace,
@@ -127,10 +138,10 @@ class Owners:
             num_gpus=self._num_gpus,
             max_restarts=-1,
             max_task_retries=0,
-            scheduling_strategy="SPREAD",
+            scheduling_strategy=node,
         )
         device = "cuda" if self._num_gpus > 0 else "cpu"
-        return options.remote(self._collection.index_of(self.places[at][0]), max(1, int(self._num_cpus)), device)
+        return options.remote(self._collection.index_of(shard), max(1, int(self._num_cpus)), device)
 
     def look(self) -> None:
         """Ask all owners for their addresses, except those that have not answered yet."""
@@ -155,7 +166,8 @@ class Owners:
             self._note(at, failure)
         for at in self._asked.values():
             if time.monotonic() - self._since[at] > PATIENCE:
-                self._note(at, f"no node has {self._num_cpus:g} cores and {self._num_gpus:g} GPUs free for it")
+                needs = f"{self._num_cpus:g} cores and {self._num_gpus:g} GPUs"
+                self._note(at, f"no answer of its owner in {PATIENCE:g} s; it waits for a node with {needs} free")
 
     def _note(self, at: int, note: str | None) -> None:
         if note is not None and note != self._noted[at]:
