@@ -20,7 +20,7 @@ from selvedge_search.errors import IndexExists, IndexNotFound, InvalidInput, Not
 from selvedge_search.ray import Collection, Shard, build, serve
 from selvedge_search.ray._cli import main, parser
 from selvedge_search.ray._cluster import check_nodes
-from selvedge_search.ray._source import Piece, pieces_of, split
+from selvedge_search.ray._source import Piece, count, pieces_of, split
 from selvedge_search.ray.build import _complete, _sampled
 from selvedge_search.ray.collection import join, put_recipe
 from selvedge_search.ray.serve import table_of, write
@@ -188,6 +188,17 @@ def test_parquet_and_lines_are_one_source(made: Collection, tmp_path: Path) -> N
         build(str(tmp_path / "other.parquet"), made.url, shards=3)
     with pytest.raises(IndexExists, match="other input: nbits 2, not 4; choose another folder"):
         build(str(tmp_path / "rows-*.parquet"), made.url, shards=3, nbits=4)
+
+
+def test_rows_of_lance(tmp_path: Path) -> None:
+    lance = pytest.importorskip("lance")
+    table = pytest.importorskip("pyarrow").Table.from_pylist
+    rows = rows_of(70_000)
+    lance.write_dataset(table(rows), str(tmp_path / "rows.lance"))
+    pieces = pieces_of(str(tmp_path / "rows.lance"))
+    parts = split(list(zip(pieces, count(pieces))), 3)
+    assert len(pieces) == 2
+    assert [found for part in parts for found in part.rows()] == list(enumerate(rows))
 
 
 def test_metadata_and_ids_of_parquet(cluster: Any, tmp_path: Path) -> None:
