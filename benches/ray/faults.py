@@ -165,10 +165,11 @@ def faults_of_servers(url: str, one: str, queries: str, replicas: int) -> None:
     cores = str(1 / SHARDS / replicas)
     own = [*ON_RAY, "serve", url, "--table", str(table), "--name", "all", "--replicas", str(replicas), "--cpus", cores]
     cluster = Cluster(folder / "ray.log")
-    driver = subprocess.Popen(own)
+    driver, router = subprocess.Popen(own), None
     try:
         print(f"all servers: {wait_for(lambda: all_answer(table), 'all servers', 300):.1f} s", flush=True)
-        port = Served([*PROGRAM, "router", "--shards", str(table), "--listen", "127.0.0.1:0"]).port()
+        router = Served([*PROGRAM, "router", "--shards", str(table), "--listen", "127.0.0.1:0"])
+        port = router.port()
 
         def during(name: str, fault: Callable[[], None], changes: bool = True) -> None:
             """Ask before, during and after a fault."""
@@ -200,6 +201,8 @@ def faults_of_servers(url: str, one: str, queries: str, replicas: int) -> None:
     finally:
         driver.send_signal(signal.SIGTERM)
         driver.wait()
+        if router:
+            router.process.kill()
         cluster.end()
 
 
