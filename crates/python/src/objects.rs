@@ -35,7 +35,7 @@ pub(crate) fn put_new(py: Python<'_>, folder: PathBuf, name: &str, contents: &[u
     on(py, &folder, |storage| selvedge_index::put_new(&*storage, name, contents))
 }
 
-/// Number of centroids of an index with this number of embeddings.
+/// Number of centroids that an index of `tokens` embeddings has by default.
 #[pyfunction]
 pub(crate) fn num_centroids(tokens: usize) -> usize {
     selvedge::planned_centroids(tokens)

@@ -4,8 +4,8 @@
     >>> ray.build("passages/*.parquet", "s3://bucket/collection", shards=8)
     >>> ray.serve("s3://bucket/collection", table="shards.json")
 
-or ``python -m selvedge_search.ray build SOURCE URL --shards 8``, and ``serve``. ``selvedge router --shards shards.json``
-then answers queries; Ray is in the path of no query.
+or ``python -m selvedge_search.ray build SOURCE URL --shards 8``, and ``serve``. Then
+``selvedge router --shards shards.json`` answers queries; Ray is in the path of no query.
 
 All shards have one codec, so the ranking of an exact search is that of one index, whatever the number of shards.
 """

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--replicas", type=int, default=1, help="servers of each shard (1)")
     run.add_argument("--cpus", type=float, default=1, dest="num_cpus", help="cores of a server (1)")
     run.add_argument("--gpus", type=float, default=0, dest="num_gpus", help="GPUs of a server (0)")
+    run.add_argument("--key-env", help="environment variable from which the router takes a key of the servers")
     return parser
 
 
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         options["language"] = None if options["language"] == "none" else options["language"]
         made = build(options.pop("source"), options.pop("url"), progress=_show, **options)
-        print(json.dumps({"url": made.url, "shards": len(made.shards), "passages": made.passages, "tokens": made.tokens}))
+        print(
+            json.dumps({"url": made.url, "shards": len(made.shards), "passages": made.passages, "tokens": made.tokens})
+        )
     except SelvedgeError as error:
         print(f"selvedge_search.ray: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,8 @@
     URL/codec/            an index of a sample: its codec is that of all shards
     URL/shards/0003/      an index: passages of a range of the source, in its order
     URL/collection        JSON: the shards; written last, so that there is a collection once it is complete
+
+A folder whose uploads stopped half way stays as it is, and another one is made beside it: ``codec.1``.
 """
 
 from __future__ import annotations
@@ -67,8 +69,9 @@ class Collection:
         return join(self.url, self.shards[shard].folder)
 
     def commit(self) -> None:
-        """Make the collection complete."""
-        put(self.url, "collection", {"version": VERSION, "shards": [asdict(shard) for shard in self.shards]})
+        """Make the collection complete, unless it is already: another build of the same recipe made the same."""
+        value = {"version": VERSION, "shards": [asdict(shard) for shard in self.shards]}
+        _selvedge.put_new(self.url, "collection", _bytes_of(value))
 
 
 def join(url: str, *names: str) -> str:
@@ -76,13 +79,20 @@ def join(url: str, *names: str) -> str:
     return "/".join([url.rstrip("/"), *names])
 
 
-def put(url: str, name: str, value: dict[str, Any]) -> None:
-    """Write a JSON file, or check that it is there with this value."""
-    text = json.dumps(value, indent=1, sort_keys=True).encode()
-    if _selvedge.put_new(url, name, text):
+def put_recipe(url: str, recipe: dict[str, Any]) -> None:
+    """Write what a collection is built of, or check that it is there and the same.
+
+    Raises:
+        IndexExists: Something else is built at ``url``.
+    """
+    if _selvedge.put_new(url, "recipe", _bytes_of(recipe)):
         return
-    found = _selvedge.read_file(url, name)
-    if found != text:
-        before = json.loads(found or b"{}")
-        differ = sorted(key for key in value.keys() | before.keys() if value.get(key) != before.get(key))
-        raise IndexExists(f"{join(url, name)}: there is another one, which differs in {', '.join(differ)}", path=url)
+    before = json.loads(_selvedge.read_file(url, "recipe") or b"{}")
+    differ = [key for key in sorted(recipe.keys() | before.keys()) if recipe.get(key) != before.get(key)]
+    if differ:
+        shown = ", ".join(f"{key} {before.get(key)!r}, not {recipe.get(key)!r}" for key in differ)
+        raise IndexExists(f"{url}: a collection is built here of other input: {shown}; choose another folder", path=url)
+
+
+def _bytes_of(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
