@@ -69,6 +69,7 @@ mod mine;
 pub mod npy;
 mod options;
 mod output;
+pub mod plan;
 mod progress;
 pub mod qrels;
 pub mod queries;

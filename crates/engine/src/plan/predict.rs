@@ -1,0 +1,159 @@
+//! Prediction of the bytes and times of one index, from figures of others.
+//!
+//! With `P` passages of `L` tokens, `N = P L` embeddings and `K` centroids:
+//!
+//! | figure | terms | because |
+//! |---|---|---|
+//! | bytes on disk | `P, N, K` | offsets; codes, residuals and lists; centroids |
+//! | resident memory | `1, P, N, K` | the program, and the bytes on disk |
+//! | processor time of a build | `1, N, N K, K^2` | reading and packing; assigning; training on a multiple of `K` |
+//! | time of a search | `1, K, N / K, L` | the table of centroids; cells; passages that are scored |
+
+use super::figures::{Figures, SizeFigures};
+use super::fit::{Law, Terms};
+use selvedge_codec::plan::num_centroids;
+
+/// Index whose figures are predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexSize {
+    /// Number of passages.
+    pub passages: f64,
+    /// Number of embeddings.
+    pub vectors: f64,
+    /// Number of centroids.
+    pub centroids: f64,
+}
+
+/// Figures of an index, predicted or measured.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Predicted {
+    /// Bytes on disk.
+    pub disk_bytes: f64,
+    /// Resident size of a process that searches.
+    pub memory_bytes: f64,
+    /// Processor time of a build from embeddings.
+    pub build_cpu_s: f64,
+    /// Median time of a search on one core.
+    pub search_ms: f64,
+}
+
+/// Prediction for a size that was measured, from the other sizes.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Check {
+    /// Number of passages.
+    pub passages: u64,
+    /// Mean number of tokens of a passage.
+    pub tokens: f64,
+    /// Prediction from all other sizes.
+    pub predicted: Predicted,
+    /// Measured figures.
+    pub measured: Predicted,
+    /// Whether the size is outside the range of the others: the prediction is an extrapolation.
+    pub is_outside: bool,
+}
+
+/// Laws of one machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Laws {
+    disk: Law,
+    memory: Law,
+    build: Law,
+    search: Law,
+    nbits: u8,
+    dim: usize,
+}
+
+impl IndexSize {
+    /// An index of `passages` with `tokens` each and the default number of centroids.
+    pub fn new(passages: f64, tokens: f64) -> Self {
+        let vectors = passages * tokens;
+        Self { passages, vectors, centroids: num_centroids(vectors as usize) as f64 }
+    }
+
+    fn disk(&self) -> Terms {
+        [self.passages, self.vectors, self.centroids, 0.0]
+    }
+
+    fn memory(&self) -> Terms {
+        [self.passages, self.vectors, self.centroids, 1.0]
+    }
+
+    fn build(&self) -> Terms {
+        [1.0, self.vectors, self.vectors * self.centroids, self.centroids * self.centroids]
+    }
+
+    fn search(&self) -> Terms {
+        [1.0, self.centroids, self.vectors / self.centroids, self.vectors / self.passages]
+    }
+}
+
+impl From<&SizeFigures> for IndexSize {
+    fn from(size: &SizeFigures) -> Self {
+        let [passages, vectors, centroids] = [size.passages, size.vectors, size.centroids].map(|count| count as f64);
+        Self { passages, vectors, centroids }
+    }
+}
+
+impl From<&SizeFigures> for Predicted {
+    fn from(size: &SizeFigures) -> Self {
+        Self {
+            disk_bytes: size.built.disk_bytes as f64,
+            memory_bytes: size.searched.memory_bytes as f64,
+            build_cpu_s: size.built.build_cpu_s,
+            search_ms: size.searched.search_ms,
+        }
+    }
+}
+
+impl Laws {
+    /// The laws of a machine's figures.
+    pub fn of(figures: &Figures) -> Self {
+        Self::through(figures, |_| true)
+    }
+
+    /// The laws of the sizes that `takes` chooses.
+    fn through(figures: &Figures, takes: impl Fn(&SizeFigures) -> bool) -> Self {
+        let sizes: Vec<(IndexSize, Predicted)> =
+            figures.sizes.iter().filter(|size| takes(size)).map(|size| (size.into(), size.into())).collect();
+        let law = |terms: fn(&IndexSize) -> Terms, of: fn(&Predicted) -> f64| {
+            Law::through(&sizes.iter().map(|(size, figures)| (terms(size), of(figures))).collect::<Vec<_>>())
+        };
+        Self {
+            disk: law(IndexSize::disk, |figures| figures.disk_bytes),
+            memory: law(IndexSize::memory, |figures| figures.memory_bytes),
+            build: law(IndexSize::build, |figures| figures.build_cpu_s),
+            search: law(IndexSize::search, |figures| figures.search_ms),
+            nbits: figures.nbits,
+            dim: figures.dim,
+        }
+    }
+
+    /// Figures of an index with `nbits` per residual component. Residuals of other bits than the measured ones change
+    /// the bytes, by their own number; times are taken as equal.
+    pub fn at(&self, size: &IndexSize, nbits: u8) -> Predicted {
+        let bits = (f64::from(nbits) - f64::from(self.nbits)) * self.dim as f64;
+        let more_bytes = size.vectors * bits / 8.0;
+        Predicted {
+            disk_bytes: (self.disk.at(&size.disk()) + more_bytes).max(0.0),
+            memory_bytes: (self.memory.at(&size.memory()) + more_bytes).max(0.0),
+            build_cpu_s: self.build.at(&size.build()),
+            search_ms: self.search.at(&size.search()),
+        }
+    }
+}
+
+/// Predicts each size from all others.
+pub fn leave_one_out(figures: &Figures) -> Vec<Check> {
+    let check = |one: &SizeFigures| {
+        let laws = Laws::through(figures, |size| size != one);
+        let others = || figures.sizes.iter().filter(|size| *size != one).map(|size| size.vectors);
+        Check {
+            passages: one.passages,
+            tokens: one.tokens(),
+            predicted: laws.at(&one.into(), figures.nbits),
+            measured: one.into(),
+            is_outside: others().all(|vectors| vectors < one.vectors) || others().all(|vectors| vectors > one.vectors),
+        }
+    };
+    figures.sizes.iter().map(check).collect()
+}
