@@ -13,6 +13,9 @@ use std::process::Command;
 /// Decimal multiples of bytes and numbers.
 const UNITS: [(f64, &str); 5] = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
 
+/// Queries of each simulation of a curve: a hundred are above the 99th percentile.
+const CURVE_QUERIES: usize = 10_000;
+
 /// Plans a fleet, checks the predictions, or measures this machine.
 pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     match (&args.measure, args.stage, &args.work) {
@@ -23,7 +26,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     let figures = args.figures.as_deref().map_or_else(Figures::built_in, Figures::read)?;
     let Some(request) = request(args) else { return print_checks(&leave_one_out(&figures), args.json) };
     let plan = Plan::new(&request, &figures)?;
-    let curve = args.svg.as_ref().map(|_| Curve::of(&plan.fleet, args.seed));
+    let curve = args.svg.as_ref().map(|_| Curve::of(&plan.fleet, CURVE_QUERIES, args.seed));
     if let (Some(file), Some(curve)) = (&args.svg, &curve) {
         std::fs::write(file, curve.svg()).map_err(selvedge::Error::io(file))?;
     }

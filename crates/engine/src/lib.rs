@@ -34,6 +34,7 @@
 //! | choose search parameters for a recall | [`Engine::tune`] |
 //! | write embeddings as NumPy arrays | [`encode()`] |
 //! | find hard negatives for training | [`mine()`] |
+//! | plan the machines for a collection | [`plan::Plan`] |
 //!
 //! # Threads
 //!

@@ -5,8 +5,6 @@ use super::simulate::{Fleet, Outcome};
 
 /// Numbers of shards.
 const SHARDS: [usize; 13] = [1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000];
-/// Queries of each simulation.
-const QUERIES: usize = 20_000;
 /// Numbers of replicas whose availability is shown.
 pub(super) const REPLICAS: [usize; 3] = [1, 2, 3];
 
@@ -35,21 +33,24 @@ pub struct CurvePoint {
 }
 
 impl Curve {
-    /// Simulates a fleet with 1 to 1,000 shards. One whose shards have a single replica gets a second one, and as many
+    /// Simulates `queries` of a fleet with 1 to 1,000 shards. One whose shards have a single replica gets a second one, and as many
     /// more queries per second, so that there is something to hedge with.
-    pub fn of(fleet: &Fleet, seed: u64) -> Self {
+    ///
+    /// # Panics
+    /// If there are no queries.
+    pub fn of(fleet: &Fleet, queries: usize, seed: u64) -> Self {
         let replicas = fleet.replicas.max(2);
         let qps = fleet.qps * replicas as f64 / fleet.replicas as f64;
         let fleet = Fleet { replicas, qps, hedge_ms: 0.0, ..fleet.clone() };
-        let hedge_ms = fleet.simulate(QUERIES, seed).request_p95_ms.max(super::HEDGE_FLOOR_MS);
+        let hedge_ms = fleet.simulate(queries, seed).request_p95_ms.max(super::HEDGE_FLOOR_MS);
         let point = |shards| {
             let unhedged = Fleet { shards, ..fleet.clone() };
             let hedged = Fleet { hedge_ms, ..unhedged.clone() };
             let available = |replicas| Fleet { replicas, ..unhedged.clone() }.availability();
             CurvePoint {
                 shards,
-                unhedged: unhedged.simulate(QUERIES, seed),
-                hedged: hedged.simulate(QUERIES, seed),
+                unhedged: unhedged.simulate(queries, seed),
+                hedged: hedged.simulate(queries, seed),
                 availability: REPLICAS.map(available),
             }
         };

@@ -40,7 +40,6 @@ pub struct Figures {
 
 /// Figures of one index.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SizeFigures {
     /// Number of passages.
     pub passages: u64,
@@ -76,7 +75,7 @@ pub struct Searched {
     pub memory_bytes: u64,
     /// Median over the queries of each one's fastest search.
     pub search_ms: f64,
-    /// Quantiles of the same, evenly spaced.
+    /// Quantiles of the same, evenly spaced and ascending.
     pub search_quantiles_ms: Vec<f64>,
     /// Share of searches that took more than twice as long as the fastest of their query.
     pub straggler_share: f64,
@@ -144,6 +143,9 @@ impl SizeFigures {
         }
         let quantiles: Vec<_> = searched.search_quantiles_ms.iter().map(|&ms| ("search_quantiles_ms", ms)).collect();
         check_positive(&quantiles, &of_size)?;
+        if !searched.search_quantiles_ms.is_sorted() {
+            return Err(format!("search_quantiles_ms of {of_size} are not ascending"));
+        }
         match (0.0..1.0).contains(&searched.straggler_share) && searched.straggler_factor >= 1.0 {
             true => Ok(()),
             false => Err(format!("straggler_share or straggler_factor of {of_size} is out of range")),

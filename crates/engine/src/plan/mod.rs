@@ -22,6 +22,8 @@ mod fleet;
 pub mod measure;
 mod predict;
 mod simulate;
+#[cfg(test)]
+mod tests;
 
 pub use curve::{Curve, CurvePoint};
 pub use figures::{Built, Figures, Searched, SizeFigures};

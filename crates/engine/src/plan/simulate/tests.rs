@@ -40,11 +40,11 @@ fn a_query_waits_for_its_slowest_shard() {
 #[test]
 fn busy_cores_have_queues() {
     let one = Fleet { cores: 1, qps: 500.0, search_ms: vec![1.0], hop_ms: 0.0, ..fleet(1, 1) };
-    let found = one.simulate(200_000, 2);
+    let found = one.simulate(100_000, 2);
     assert!(near(found.busy, 0.5, 0.02), "{found:?}");
     assert!((1.0..1.1).contains(&found.p50_ms) && found.p99_ms > 3.0, "{found:?}");
     // The network delays answers, and occupies no core.
-    let far = Fleet { hop_ms: 10.0, ..one }.simulate(200_000, 2);
+    let far = Fleet { hop_ms: 10.0, ..one }.simulate(100_000, 2);
     assert!(near(far.p50_ms, found.p50_ms + 10.0, 0.01) && near(far.busy, 0.5, 0.02), "{far:?}");
 }
 
@@ -53,7 +53,7 @@ fn busy_cores_have_queues() {
 fn latencies_are_those_of_an_exponential_server() {
     let search_ms = (0..10_000).map(|i| -(1.0 - (f64::from(i) + 0.5) / 1e4).ln()).collect();
     let one = Fleet { cores: 1, qps: 700.0, search_ms, hop_ms: 0.0, ..fleet(1, 1) };
-    let (found, mean) = (one.simulate(400_000, 3), 1.0 / 0.3);
+    let (found, mean) = (one.simulate(200_000, 3), 1.0 / 0.3);
     assert!(near(found.p50_ms, mean * 2f64.ln(), 0.03), "{found:?}");
     assert!(near(found.p99_ms, mean * 100f64.ln(), 0.06), "{found:?}");
     assert!(near(found.request_p95_ms, mean * 20f64.ln(), 0.05), "{found:?}");
@@ -73,23 +73,23 @@ fn hedges_answer_for_stragglers_within_their_budget() {
 /// A machine is there 9 of 10 times; 4 shards of one replica are all there 0.9^4 of the time, of two 0.99^4.
 #[test]
 fn replicas_answer_for_those_that_are_down() {
-    let failing = |replicas| Fleet { failure_every_ms: 90e3, repair_ms: 10e3, ..fleet(4, replicas) };
+    let failing = |replicas| Fleet { qps: 1.0, failure_every_ms: 90e3, repair_ms: 10e3, ..fleet(4, replicas) };
     for replicas in [1, 2] {
         let (fleet, expected) = (failing(replicas), (1.0 - 0.1f64.powi(replicas as i32)).powi(4));
         let found = fleet.simulate(100_000, 4);
-        assert!(near(found.answered, expected, 0.02), "{found:?}, expected {expected}");
+        assert!(near(found.answered, expected, 0.03), "{found:?}, expected {expected}");
         assert!(near(fleet.availability(), expected, 1e-9));
     }
 }
 
-/// Machines that are down 100 s of 1000 s, and known to be after 10 s: half of the queries are sent to each, so one in
-/// a hundred waits for the detection, 5 s at the median. A hedge does not wait.
+/// Machines that are down 100 s of 1000 s, and known to be after 30 s: half of the queries are sent to each, so three in
+/// a hundred wait for the detection. A hedge does not wait.
 #[test]
 fn a_failure_that_is_not_known_delays() {
-    let unknown = Fleet { failure_every_ms: 900e3, repair_ms: 100e3, detect_ms: 10e3, ..fleet(1, 2) };
-    let without = Fleet { qps: 100.0, ..unknown.clone() }.simulate(1_600_000, 5);
-    assert!(without.p50_ms < 3.0 && (500.0..10e3).contains(&without.p99_ms), "{without:?}");
-    let with = Fleet { qps: 100.0, hedge_ms: 4.0, hedge_budget: 1.0, ..unknown }.simulate(1_600_000, 5);
+    let unknown = Fleet { failure_every_ms: 900e3, repair_ms: 100e3, detect_ms: 30e3, ..fleet(1, 2) };
+    let without = unknown.simulate(160_000, 5);
+    assert!(without.p50_ms < 3.0 && (500.0..30e3).contains(&without.p99_ms), "{without:?}");
+    let with = Fleet { hedge_ms: 4.0, hedge_budget: 1.0, ..unknown }.simulate(160_000, 5);
     assert!(with.p99_ms < 10.0, "{with:?}");
 }
 
