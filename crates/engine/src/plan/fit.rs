@@ -1,8 +1,8 @@
-//! Fit of a law: the sum of known terms with coefficients of at least 0 that misses the measurements least, relative to
-//! each.
+//! Fits of laws to measurements, by least squares of the relative misses.
 //!
-//! A bound of 0 keeps a law sensible far beyond its measurements. There are at most [`MOST_TERMS`] terms, so that every
-//! set of terms that may be above 0 is tried: the best of the feasible ones is the exact optimum.
+//! [`Law`] is a sum of known terms with coefficients of at least 0, which keeps it sensible far beyond its
+//! measurements. There are at most [`MOST_TERMS`] terms, so that every set of terms that may be above 0 is tried: the
+//! best of the feasible ones is the exact optimum. [`Power`] is a product of powers, a line in logarithms.
 
 /// Largest number of terms of a law.
 pub(super) const MOST_TERMS: usize = 4;
@@ -17,9 +17,11 @@ pub(super) struct Law(Terms);
 impl Law {
     /// The law through points, terms and figure each; figures are above 0.
     pub(super) fn through(points: &[(Terms, f64)]) -> Self {
-        let relative: Vec<Terms> = points.iter().map(|(terms, figure)| terms.map(|term| term / figure)).collect();
+        let relative: Vec<(Terms, f64)> =
+            points.iter().map(|(terms, figure)| (terms.map(|term| term / figure), 1.0)).collect();
         let sets = 1..1u32 << MOST_TERMS;
         let candidates = sets.filter_map(|set| solve(&relative, set));
+        let candidates = candidates.filter(|law| law.iter().all(|&coefficient| coefficient >= 0.0));
         let best = candidates.min_by(|a, b| misses(&relative, a).total_cmp(&misses(&relative, b)));
         Self(best.unwrap_or_default())
     }
@@ -30,29 +32,50 @@ impl Law {
     }
 }
 
+/// Exponents of a product of powers, and the logarithm of its factor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Power(pub(super) Terms);
+
+impl Power {
+    /// The product through points, the logarithms of its bases and the figure each. A base that is the same at all
+    /// points, or depends on the others, gets no exponent.
+    pub(super) fn through(points: &[(Terms, f64)]) -> Self {
+        let rows: Vec<(Terms, f64)> = points.iter().map(|(logs, figure)| (*logs, figure.ln())).collect();
+        // All bases first, then fewer of the last ones.
+        let sets = (1..=MOST_TERMS).rev().map(|count| (1 << count) - 1);
+        Self(sets.filter_map(|set| solve(&rows, set)).next().unwrap_or_default())
+    }
+
+    /// Figure at a point.
+    pub(super) fn at(&self, logs: &Terms) -> f64 {
+        dot(&self.0, logs).exp()
+    }
+}
+
 fn dot(a: &Terms, b: &Terms) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Sum of the squares of the relative misses.
-fn misses(relative: &[Terms], law: &Terms) -> f64 {
-    relative.iter().map(|terms| (dot(law, terms) - 1.0).powi(2)).sum()
+/// Sum of the squares of the misses.
+fn misses(rows: &[(Terms, f64)], law: &Terms) -> f64 {
+    rows.iter().map(|(terms, target)| (dot(law, terms) - target).powi(2)).sum()
 }
 
-/// Least squares with the terms of `set` alone; `None` if a coefficient is negative or the terms depend on each other.
-fn solve(relative: &[Terms], set: u32) -> Option<Terms> {
+/// Least squares with the terms of `set` alone; `None` if they depend on each other.
+fn solve(rows: &[(Terms, f64)], set: u32) -> Option<Terms> {
     let used: Vec<usize> = (0..MOST_TERMS).filter(|&term| set & (1 << term) != 0).collect();
     // Terms differ by many powers of ten: each is scaled to length 1.
-    let lengths: Vec<f64> = used.iter().map(|&t| relative.iter().map(|row| row[t] * row[t]).sum::<f64>().sqrt()).collect();
-    if lengths.iter().any(|&length| length == 0.0) {
+    let length = |term: usize| rows.iter().map(|(terms, _)| terms[term] * terms[term]).sum::<f64>().sqrt();
+    let lengths: Vec<f64> = used.iter().map(|&term| length(term)).collect();
+    if lengths.contains(&0.0) {
         return None;
     }
-    let scaled = |row: &Terms, i: usize| row[used[i]] / lengths[i];
+    let scaled = |terms: &Terms, i: usize| terms[used[i]] / lengths[i];
     // Normal equations, with the right side in the last column.
     let mut system: Vec<Vec<f64>> = (0..used.len())
         .map(|i| {
-            let left = (0..used.len()).map(|j| relative.iter().map(|row| scaled(row, i) * scaled(row, j)).sum());
-            left.chain([relative.iter().map(|row| scaled(row, i)).sum()]).collect()
+            let left = (0..used.len()).map(|j| rows.iter().map(|(row, _)| scaled(row, i) * scaled(row, j)).sum());
+            left.chain([rows.iter().map(|(row, target)| scaled(row, i) * target).sum()]).collect()
         })
         .collect();
     eliminate(&mut system)?;
@@ -60,7 +83,7 @@ fn solve(relative: &[Terms], set: u32) -> Option<Terms> {
     for (i, &term) in used.iter().enumerate() {
         law[term] = system[i][used.len()] / system[i][i] / lengths[i];
     }
-    law.iter().all(|&coefficient| coefficient >= 0.0).then_some(law)
+    Some(law)
 }
 
 /// Gauss-Jordan elimination with pivots; `None` if the system is singular.
@@ -96,6 +119,19 @@ mod tests {
         for n in [10.0, 5e4, 1e9] {
             assert!((found.at(&terms(n)) / law(n) - 1.0).abs() < 1e-3, "{n}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_product_of_powers_is_found_again() {
+        let point = |n: f64, l: f64| ([1.0, n.ln(), l.ln(), 0.0], 0.02 * n.powf(0.4) * l.powf(0.1));
+        let points: Vec<_> = [(1e3, 16.0), (1e4, 60.0), (1e5, 16.0), (1e6, 60.0)].map(|(n, l)| point(n, l)).to_vec();
+        let (far, expected) = point(1e8, 30.0);
+        assert!((Power::through(&points).at(&far) / expected - 1.0).abs() < 1e-6);
+        // A base that never changes has no exponent that could be found.
+        let points: Vec<_> = [1e3, 1e4, 1e5].map(|n| point(n, 16.0)).to_vec();
+        let (far, expected) = point(1e8, 16.0);
+        let found = Power::through(&points);
+        assert!(found.0[2] == 0.0 && (found.at(&far) / expected - 1.0).abs() < 1e-6, "{found:?}");
     }
 
     #[test]

@@ -187,7 +187,9 @@ impl Planner<'_> {
         let disk_bytes = predicted.disk_bytes + candidate.size.passages * request.text_bytes as f64;
         let tokens = request.passages as f64 * request.tokens as f64;
         let encode_core_hours = tokens / self.figures.encode_tokens_per_s / 3600.0;
-        let index_core_hours = shards * predicted.build_cpu_s / 3600.0;
+        // The codec is trained once.
+        let trained = self.laws.train_cpu_s(&candidate.size);
+        let index_core_hours = (shards * (predicted.build_cpu_s - trained) + trained) / 3600.0;
         let asked = latency.hedged.as_ref().map_or(1.0, |hedged: &Outcome| 1.0 + hedged.hedged) * request.qps * shards;
         let query_bytes = (self.figures.query_tokens * self.figures.dim * 4) as f64 * BASE64 + FRAME_BYTES;
         let answer_bytes = self.figures.k as f64 * FOUND_BYTES * BASE64 + FRAME_BYTES;

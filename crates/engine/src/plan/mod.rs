@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! figures.rs   measured sizes and times of indexes  <-- measure/, on Linux, in processes of their own
-//! fit.rs       a law of known terms through them
+//! fit.rs       laws through them
 //! predict.rs   bytes and times of an index of any size; each size from the others, as a check
 //! fleet.rs     the smallest fleet that keeps latency, throughput, memory and availability
 //! simulate/    the latency of a fleet, query by query
@@ -171,7 +171,7 @@ pub struct Totals {
 pub struct BuildPlan {
     /// Core-hours that encode the passages with the shipped model.
     pub encode_core_hours: f64,
-    /// Core-hours that train the codec and compress, once for each shard.
+    /// Core-hours that train the codec, once, and compress.
     pub index_core_hours: f64,
     /// Hours if all machines build.
     pub wall_hours: f64,

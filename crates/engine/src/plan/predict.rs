@@ -2,16 +2,22 @@
 //!
 //! With `P` passages of `L` tokens, `N = P L` embeddings and `K` centroids:
 //!
-//! | figure | terms | because |
+//! | figure | law | because |
 //! |---|---|---|
-//! | bytes on disk | `P, N, K` | offsets; codes, residuals and lists; centroids |
-//! | resident memory | `1, P, N, K` | the program, and the bytes on disk |
-//! | processor time of a build | `1, N, N K, K^2` | reading and packing; assigning; training on a multiple of `K` |
-//! | time of a search | `1, K, N / K, L` | the table of centroids; cells; passages that are scored |
+//! | bytes on disk | a sum of `P, N, K` | offsets; codes, residuals and lists; centroids |
+//! | resident memory | a sum of `1, P, N, K` | the program, and the bytes on disk |
+//! | processor time of a build | a sum of `1, N, N K + 192 K^2` | packing; assigning, also 48 K rows in 4 rounds of k-means |
+//! | time of a search | a product of powers of `N` and `L` | measured; a sum of tables and cells was too high at large N |
+//!
+//! Beyond the largest measured size the time of a search grows at least as the square root of `N`, as the number of
+//! centroids and the lengths of cells do.
 
 use super::figures::{Figures, SizeFigures};
-use super::fit::{Law, Terms};
-use selvedge_codec::plan::num_centroids;
+use super::fit::{Law, Power, Terms};
+use selvedge_codec::plan::{KMEANS_ITERATIONS, POINTS_PER_CENTROID, num_centroids};
+
+/// Least exponent of the number of embeddings beyond the measured sizes.
+const FAR_EXPONENT: f64 = 0.5;
 
 /// Index whose figures are predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +64,9 @@ pub struct Laws {
     disk: Law,
     memory: Law,
     build: Law,
-    search: Law,
+    search: Power,
+    /// The largest number of embeddings that was measured.
+    most_vectors: f64,
     nbits: u8,
     dim: usize,
 }
@@ -79,11 +87,17 @@ impl IndexSize {
     }
 
     fn build(&self) -> Terms {
-        [1.0, self.vectors, self.vectors * self.centroids, self.centroids * self.centroids]
+        [1.0, self.vectors, self.vectors * self.centroids + self.trained(), 0.0]
     }
 
+    /// Rows that k-means assigns, times the centroids that they are compared with.
+    fn trained(&self) -> f64 {
+        (KMEANS_ITERATIONS * POINTS_PER_CENTROID) as f64 * self.centroids * self.centroids
+    }
+
+    /// Logarithms of the bases.
     fn search(&self) -> Terms {
-        [1.0, self.centroids, self.vectors / self.centroids, self.vectors / self.passages]
+        [1.0, self.vectors.ln(), (self.vectors / self.passages).ln(), 0.0]
     }
 }
 
@@ -118,11 +132,13 @@ impl Laws {
         let law = |terms: fn(&IndexSize) -> Terms, of: fn(&Predicted) -> f64| {
             Law::through(&sizes.iter().map(|(size, figures)| (terms(size), of(figures))).collect::<Vec<_>>())
         };
+        let searches: Vec<_> = sizes.iter().map(|(size, figures)| (size.search(), figures.search_ms)).collect();
         Self {
             disk: law(IndexSize::disk, |figures| figures.disk_bytes),
             memory: law(IndexSize::memory, |figures| figures.memory_bytes),
             build: law(IndexSize::build, |figures| figures.build_cpu_s),
-            search: law(IndexSize::search, |figures| figures.search_ms),
+            search: Power::through(&searches),
+            most_vectors: sizes.iter().map(|(size, _)| size.vectors).fold(0.0, f64::max),
             nbits: figures.nbits,
             dim: figures.dim,
         }
@@ -137,8 +153,19 @@ impl Laws {
             disk_bytes: (self.disk.at(&size.disk()) + more_bytes).max(0.0),
             memory_bytes: (self.memory.at(&size.memory()) + more_bytes).max(0.0),
             build_cpu_s: self.build.at(&size.build()),
-            search_ms: self.search.at(&size.search()),
+            search_ms: self.search_ms(size),
         }
+    }
+
+    /// Processor time of a build that trains the codec, of which one serves all shards.
+    pub(super) fn train_cpu_s(&self, size: &IndexSize) -> f64 {
+        self.build.at(&[0.0, 0.0, size.trained(), 0.0])
+    }
+
+    fn search_ms(&self, size: &IndexSize) -> f64 {
+        let beyond = (size.vectors / self.most_vectors).max(1.0);
+        let within = IndexSize { passages: size.passages / beyond, vectors: size.vectors / beyond, ..*size };
+        self.search.at(&within.search()) * beyond.powf(self.search.0[1].max(FAR_EXPONENT))
     }
 }
 
