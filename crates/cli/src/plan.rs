@@ -53,6 +53,8 @@ fn request(args: &PlanArgs) -> Option<Request> {
         hop_ms: args.hop,
         failure_every_ms: args.failure_every,
         repair_ms: args.repair,
+        straggler_share: args.straggler_share,
+        straggler_factor: args.straggler_factor,
         seed: args.seed,
     })
 }
@@ -72,7 +74,8 @@ fn print(out: &mut impl Write, plan: &Plan) -> std::io::Result<()> {
         short(shard.memory_bytes as f64),
         shard.search_ms,
     )?;
-    let [copy, disk, memory] = [total.copy_bytes, total.disk_bytes, total.memory_bytes].map(|bytes| short(bytes as f64));
+    let [copy, disk, memory] =
+        [total.copy_bytes, total.disk_bytes, total.memory_bytes].map(|bytes| short(bytes as f64));
     writeln!(out, "in all        {copy}B for one copy; {disk}B on disk and {memory}B in memory with replicas")?;
     writeln!(
         out,
@@ -106,7 +109,10 @@ fn print(out: &mut impl Write, plan: &Plan) -> std::io::Result<()> {
 fn print_outcome(out: &mut impl Write, name: &str, outcome: &Outcome) -> std::io::Result<()> {
     let Outcome { p50_ms, p99_ms, busy, hedged, .. } = outcome;
     let busy = busy * 100.0;
-    writeln!(out, "              {name}: p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms; cores {busy:.0} % busy, {hedged:.4} hedges")
+    writeln!(
+        out,
+        "              {name}: p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms; cores {busy:.0} % busy, {hedged:.4} hedges"
+    )
 }
 
 /// Prints predictions beside measurements.
@@ -116,7 +122,8 @@ fn print_checks(checks: &[Check], json: bool) -> Result<()> {
         return output::print(writeln!(out, "{}", json!(checks)));
     }
     output::print(writeln!(out, "predicted from the other sizes / measured; * outside of their range"))?;
-    let head = "passages tokens             disk MB               memory MB             build CPU s             search ms";
+    let head =
+        "passages tokens             disk MB               memory MB             build CPU s             search ms";
     output::print(writeln!(out, "{head}"))?;
     checks.iter().try_for_each(|check| {
         let of = |figure: fn(&Predicted) -> f64, unit: f64| {
@@ -146,7 +153,8 @@ fn counted(count: usize, noun: &str) -> String {
 /// Measures this machine, and writes its figures.
 fn measure_to(file: &Path, args: &PlanArgs) -> Result<()> {
     let work = args.work.clone().unwrap_or_else(|| file.with_extension("work"));
-    let figures = measure::measure(&args.sizes, args.nbits, &work, |stage, size| spawn(stage, size, args.nbits, &work))?;
+    let figures =
+        measure::measure(&args.sizes, args.nbits, &work, |stage, size| spawn(stage, size, args.nbits, &work))?;
     let json = serde_json::to_string_pretty(&figures).expect("figures are plain numbers") + "\n";
     std::fs::write(file, json).map_err(selvedge::Error::io(file))?;
     if args.work.is_none() {

@@ -48,6 +48,12 @@ pub(crate) struct PlanArgs {
     /// Time until a machine that failed answers again.
     #[arg(long, value_name = "TIME", value_parser = parse_ms, default_value = "10m", help_heading = "Machines")]
     pub(crate) repair: f64,
+    /// Share of searches that take --straggler-factor times as long.
+    #[arg(long, value_name = "SHARE", value_parser = parse_part, default_value = "0.001", help_heading = "Machines")]
+    pub(crate) straggler_share: f64,
+    /// Time of a straggler, as a multiple of its time otherwise.
+    #[arg(long, value_name = "N", value_parser = parse_rate, default_value = "10", help_heading = "Machines")]
+    pub(crate) straggler_factor: f64,
     /// Figures of a machine, made by --measure [default: those of an EPYC, Zen 4, which are built in].
     #[arg(long, value_name = "FILE.json", help_heading = "Figures")]
     pub(crate) figures: Option<PathBuf>,
@@ -168,7 +174,8 @@ mod tests {
 
     #[test]
     fn counts_have_units() {
-        let cases = [("10B", 10_000_000_000), ("1.5M", 1_500_000), ("300k", 300_000), ("7", 7), ("2 t", 2 * 10u64.pow(12))];
+        let cases =
+            [("10B", 10_000_000_000), ("1.5M", 1_500_000), ("300k", 300_000), ("7", 7), ("2 t", 2 * 10u64.pow(12))];
         for (text, count) in cases {
             assert_eq!(parse_count(text), Ok(count), "{text}");
         }
@@ -179,7 +186,8 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        let cases = [("50ms", 50.0), ("0.5 s", 500.0), ("10m", 600e3), ("2h", 7200e3), ("30d", 2_592_000e3), ("0", 0.0)];
+        let cases =
+            [("50ms", 50.0), ("0.5 s", 500.0), ("10m", 600e3), ("2h", 7200e3), ("30d", 2_592_000e3), ("0", 0.0)];
         for (text, ms) in cases {
             assert_eq!(parse_ms(text), Ok(ms), "{text}");
         }

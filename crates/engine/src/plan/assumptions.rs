@@ -27,13 +27,18 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
             DETECT_MS.min(request.repair_ms) / 1e3,
         ),
         format!(
+            "Of all searches, {} take {} times as long, whatever the reason.",
+            request.straggler_share, request.straggler_factor
+        ),
+        format!(
             "A request is hedged after the 95th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at most \
              {HEDGE_BUDGET} of all requests."
         ),
         "The latency has the encoding of the query by the shipped model, the searches, and three ways to machines and \
          back; merging, and the work of a busy router, are not in it."
             .into(),
-        "Passages are encoded by the shipped model on cores; larger models and GPUs differ by orders of magnitude.".into(),
+        "Passages are encoded by the shipped model on cores; larger models and GPUs differ by orders of magnitude."
+            .into(),
         "Machines of the first shard encode queries: give it more replicas, or send embeddings.".into(),
     ];
     if request.nbits != *nbits {

@@ -90,12 +90,19 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
     }
     let mut legend = left;
     for line in &panel.lines {
-        let drawn: Vec<(f64, f64)> = line.points.iter().filter(|p| is_drawn(p)).map(|p| (x.at(p.0), y.at(p.1))).collect();
+        let drawn: Vec<(f64, f64)> =
+            line.points.iter().filter(|p| is_drawn(p)).map(|p| (x.at(p.0), y.at(p.1))).collect();
         polyline(out, &drawn, line.color, "stroke-width=\"1.5\"");
         for (x, y) in drawn {
             let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{}\"/>", line.color);
         }
-        let _ = writeln!(out, "<circle cx=\"{:.1}\" cy=\"{}\" r=\"3.5\" fill=\"{}\"/>", legend + 4.0, TOP - 16.0, line.color);
+        let _ = writeln!(
+            out,
+            "<circle cx=\"{:.1}\" cy=\"{}\" r=\"3.5\" fill=\"{}\"/>",
+            legend + 4.0,
+            TOP - 16.0,
+            line.color
+        );
         text(out, legend + 12.0, TOP - 12.0, "start", &line.name);
         legend += 26.0 + CHARACTER * line.name.len() as f64;
     }

@@ -89,7 +89,8 @@ fn solve(rows: &[(Terms, f64)], set: u32) -> Option<Terms> {
 /// Gauss-Jordan elimination with pivots; `None` if the system is singular.
 fn eliminate(system: &mut [Vec<f64>]) -> Option<()> {
     for column in 0..system.len() {
-        let pivot = (column..system.len()).max_by(|&a, &b| system[a][column].abs().total_cmp(&system[b][column].abs()))?;
+        let pivot =
+            (column..system.len()).max_by(|&a, &b| system[a][column].abs().total_cmp(&system[b][column].abs()))?;
         system.swap(column, pivot);
         if system[column][column].abs() < 1e-12 {
             return None;

@@ -83,7 +83,8 @@ impl Planner<'_> {
         let mut candidates: Vec<Candidate> = Vec::new();
         let (mut shards, mut has_memory, mut least_ms) = (1, false, f64::INFINITY);
         while shards <= most_shards {
-            let size = IndexSize::new((self.request.passages as f64 / shards as f64).ceil(), self.request.tokens as f64);
+            let size =
+                IndexSize::new((self.request.passages as f64 / shards as f64).ceil(), self.request.tokens as f64);
             let predicted = self.laws.at(&size, self.request.nbits);
             if predicted.memory_bytes <= MEMORY_SHARE * self.memory_bytes {
                 has_memory = true;
@@ -151,8 +152,8 @@ impl Planner<'_> {
             qps: self.request.qps,
             search_ms: spread.search_quantiles_ms.iter().map(|ms| ms * scale).collect(),
             hop_ms: self.request.hop_ms,
-            straggler_share: spread.straggler_share,
-            straggler_factor: spread.straggler_factor,
+            straggler_share: self.request.straggler_share,
+            straggler_factor: self.request.straggler_factor,
             failure_every_ms: self.request.failure_every_ms,
             repair_ms: self.request.repair_ms,
             detect_ms: DETECT_MS.min(self.request.repair_ms),

@@ -75,12 +75,16 @@ pub struct Request {
     pub failure_every_ms: f64,
     /// Time until a machine that failed answers again.
     pub repair_ms: f64,
+    /// Share of searches that take [`straggler_factor`](Self::straggler_factor) times as long.
+    pub straggler_share: f64,
+    /// See [`straggler_share`](Self::straggler_share).
+    pub straggler_factor: f64,
     /// Seed of the simulation.
     pub seed: u64,
 }
 
 /// 1 M passages of 60 tokens, 2 bits, 100 queries per second in 100 ms, 0.999 of the time, on machines that fail every
-/// 30 days for 10 minutes, half a millisecond away.
+/// 30 days for 10 minutes, half a millisecond away; one search of a thousand takes ten times as long.
 impl Default for Request {
     fn default() -> Self {
         Self {
@@ -97,6 +101,8 @@ impl Default for Request {
             hop_ms: 0.5,
             failure_every_ms: 30.0 * 86_400e3,
             repair_ms: 600e3,
+            straggler_share: 0.001,
+            straggler_factor: 10.0,
             seed: 42,
         }
     }
@@ -229,6 +235,12 @@ impl Request {
         }
         if !(0.0..1.0).contains(&self.availability) {
             return Err(Error::option("availability", self.availability, "expected at least 0 and below 1"));
+        }
+        if !(0.0..1.0).contains(&self.straggler_share) {
+            return Err(Error::option("straggler_share", self.straggler_share, "expected at least 0 and below 1"));
+        }
+        if !(self.straggler_factor >= 1.0 && self.straggler_factor.is_finite()) {
+            return Err(Error::option("straggler_factor", self.straggler_factor, "expected at least 1"));
         }
         match self.replicas {
             Some(count) if count > MOST_REPLICAS => Err(Error::option("replicas", count, "expected at most 128")),

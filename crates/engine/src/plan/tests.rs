@@ -20,8 +20,6 @@ fn made() -> Figures {
                 memory_bytes: disk as u64 + (20 << 20),
                 search_ms,
                 search_quantiles_ms: [0.7, 0.9, 1.0, 1.1, 1.6].map(|factor| factor * search_ms).to_vec(),
-                straggler_share: 0.001,
-                straggler_factor: 8.0,
                 found: 0.95,
             },
         }
@@ -119,6 +117,7 @@ fn a_request_that_no_fleet_keeps_is_refused_with_the_reason() {
         (Request { nbits: 3, ..large.clone() }, "nbits"),
         (Request { availability: 1.0, ..large.clone() }, "availability"),
         (Request { replicas: Some(MOST_REPLICAS + 1), ..large.clone() }, "replicas"),
+        (Request { straggler_factor: 0.5, ..large.clone() }, "straggler_factor"),
         (Request { hop_ms: -1.0, ..large }, "hop"),
     ] {
         assert_eq!(refused(request).0, option);
@@ -134,7 +133,10 @@ fn a_curve_is_drawn() {
     assert_eq!(last.shards, 1000);
     assert!(last.hedged.p50_ms < last.unhedged.p50_ms, "stragglers are certain in 1,000 shards: {last:?}");
     let svg = svg.svg();
-    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    assert!(
+        svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"),
+        "{svg}"
+    );
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn damaged_figures_are_refused() {
         ("/sizes/3/search_quantiles_ms", serde_json::json!([2.0, 1.0]), "ascending"),
         ("/sizes", serde_json::json!([]), "at least 4"),
         ("/cores", 0.into(), "cores"),
-        ("/sizes/2/straggler_share", 2.into(), "straggler_share"),
+        ("/sizes/2/vectors", 0.into(), "vectors"),
     ];
     for (place, value, reason) in cases {
         let error = read(&|json| *json.pointer_mut(place).unwrap() = value.clone()).unwrap_err();

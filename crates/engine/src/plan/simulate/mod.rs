@@ -90,7 +90,8 @@ impl Fleet {
         assert!(self.shards * self.replicas * self.cores * queries > 0 && !self.search_ms.is_empty());
         assert!(self.replicas <= MOST_REPLICAS);
         let each = queries.div_ceil(RUNS);
-        let runs: Vec<Counts> = (0..RUNS as u64).into_par_iter().map(|run| Run::new(self, seed, run).all(each)).collect();
+        let runs: Vec<Counts> =
+            (0..RUNS as u64).into_par_iter().map(|run| Run::new(self, seed, run).all(each)).collect();
         Counts::sum(runs).outcome(self)
     }
 

@@ -115,7 +115,11 @@ impl Counts {
             request_p95_ms: quantile(&mut self.request_ms, 0.95),
             answered: self.latencies.len() as f64 / counted,
             // Eight queries, one of each run, have no time between them.
-            busy: if self.span_ms > 0.0 { self.busy_ms / (self.span_ms * (machines * fleet.cores) as f64) } else { 0.0 },
+            busy: if self.span_ms > 0.0 {
+                self.busy_ms / (self.span_ms * (machines * fleet.cores) as f64)
+            } else {
+                0.0
+            },
             hedged: self.hedges as f64 / self.requests as f64,
         }
     }
@@ -179,7 +183,9 @@ impl<'a> Run<'a> {
             }
         }
         let counted = &self.queries[self.counted_from..];
-        self.counts.latencies.extend(counted.iter().filter(|query| !query.is_lost).map(|query| query.last - query.began));
+        self.counts
+            .latencies
+            .extend(counted.iter().filter(|query| !query.is_lost).map(|query| query.last - query.began));
         self.counts.unanswered = counted.iter().filter(|query| query.is_lost).count();
         self.counts
     }
