@@ -5,8 +5,8 @@
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Figures that are built in: `benches/record/epyc-zen4-2c/plan.json`.
-const BUILT_IN: &str = include_str!("../../../../benches/record/epyc-zen4-2c/plan.json");
+/// Figures that are built in: `benches/record/epyc-zen5-2c/plan.json`.
+const BUILT_IN: &str = include_str!("../../../../benches/record/epyc-zen5-2c/plan.json");
 /// Least number of indexes: as many as a law has coefficients.
 pub(crate) const FEWEST_SIZES: usize = 4;
 

@@ -6,8 +6,10 @@
 //! |---|---|---|
 //! | bytes on disk | a sum of `P, N, K` | offsets; codes, residuals and lists; centroids |
 //! | resident memory | a sum of `1, P, N, K` | the program, and the bytes on disk |
-//! | processor time of a build | a sum of `1, N, N K + 192 K^2` | packing; assigning, also 48 K rows in 4 rounds of k-means |
+//! | processor time of a build | a sum of `N, N K + 192 K^2` | packing; assigning, also 48 K rows in 4 rounds of k-means |
 //! | time of a search | a product of powers of `N` and `L` | measured; a sum of tables and cells was too high at large N |
+//!
+//! If all sizes have about as many tokens per passage, `P` and `L` cannot be told from `N`, and are left out.
 //!
 //! Beyond the largest measured size the time of a search grows at least as the square root of `N`, as the number of
 //! centroids and the lengths of cells do.
@@ -16,6 +18,8 @@ use super::figures::{Figures, SizeFigures};
 use super::fit::{Law, Power, Terms};
 use selvedge_codec::plan::{KMEANS_ITERATIONS, POINTS_PER_CENTROID, num_centroids};
 
+/// Least ratio of the tokens per passage of two sizes that tells passages from embeddings.
+const TOLD_APART: f64 = 1.5;
 /// Least exponent of the number of embeddings beyond the measured sizes.
 const FAR_EXPONENT: f64 = 0.5;
 
@@ -87,7 +91,7 @@ impl IndexSize {
     }
 
     fn build(&self) -> Terms {
-        [1.0, self.vectors, self.vectors * self.centroids + self.trained(), 0.0]
+        [0.0, self.vectors, self.vectors * self.centroids + self.trained(), 0.0]
     }
 
     /// Rows that k-means assigns, times the centroids that they are compared with.
@@ -129,10 +133,16 @@ impl Laws {
     fn through(figures: &Figures, takes: impl Fn(&SizeFigures) -> bool) -> Self {
         let sizes: Vec<(IndexSize, Predicted)> =
             figures.sizes.iter().filter(|size| takes(size)).map(|size| (size.into(), size.into())).collect();
+        let lengths = || sizes.iter().map(|(size, _)| size.vectors / size.passages);
+        let is_told = lengths().fold(0.0, f64::max) >= TOLD_APART * lengths().fold(f64::INFINITY, f64::min);
         let law = |terms: fn(&IndexSize) -> Terms, of: fn(&Predicted) -> f64| {
-            Law::through(&sizes.iter().map(|(size, figures)| (terms(size), of(figures))).collect::<Vec<_>>())
+            // The first term is that of passages.
+            let told =
+                |[first, second, third, fourth]: Terms| [if is_told { first } else { 0.0 }, second, third, fourth];
+            Law::through(&sizes.iter().map(|(size, figures)| (told(terms(size)), of(figures))).collect::<Vec<_>>())
         };
-        let searches: Vec<_> = sizes.iter().map(|(size, figures)| (size.search(), figures.search_ms)).collect();
+        let told = |[one, vectors, tokens, none]: Terms| [one, vectors, if is_told { tokens } else { 0.0 }, none];
+        let searches: Vec<_> = sizes.iter().map(|(size, figures)| (told(size.search()), figures.search_ms)).collect();
         Self {
             disk: law(IndexSize::disk, |figures| figures.disk_bytes),
             memory: law(IndexSize::memory, |figures| figures.memory_bytes),
