@@ -54,7 +54,7 @@ pub(crate) struct PlanArgs {
     /// Time of a straggler, as a multiple of its time otherwise.
     #[arg(long, value_name = "N", value_parser = parse_rate, default_value = "10", help_heading = "Machines")]
     pub(crate) straggler_factor: f64,
-    /// Figures of a machine, made by --measure [default: those of an EPYC, Zen 5, which are built in].
+    /// Figures of a machine, made by --measure [default: an EPYC, Zen 5, built in].
     #[arg(long, value_name = "FILE.json", help_heading = "Figures")]
     pub(crate) figures: Option<PathBuf>,
     /// Print the prediction for each measured size from the other sizes, beside its measurement.
@@ -103,7 +103,7 @@ impl From<StageArg> for Stage {
     }
 }
 
-/// Largest number of passages: numbers of tokens still have room in 64 bits.
+/// Largest number of passages: numbers of tokens still fit into 64 bits.
 const MOST_PASSAGES: f64 = 1e15;
 
 /// Parses a number such as `10B`, `1.5M`, `300k` or `2000`.

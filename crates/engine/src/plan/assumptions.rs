@@ -12,7 +12,7 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
     let mut all = vec![
         format!("Figures are of {machine}, {} cores; each core of the fleet is as fast.", figures.cores),
         format!(
-            "Queries have {query_tokens} tokens and {k} results, with the default parameters; a search runs on one core."
+            "Queries have {query_tokens} tokens and {k} results, with the default parameters; a search has one core."
         ),
         "Figures are of synthetic passages; cells of text may be longer or shorter.".into(),
         format!("One codec for all shards, of {} centroids (--centroids), as one shard needs.", shard.centroids),
@@ -31,8 +31,8 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
             request.straggler_share, request.straggler_factor
         ),
         format!(
-            "A request is hedged after the 95th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at most \
-             {HEDGE_BUDGET} of all requests."
+            "A request is hedged after the 95th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at \
+             most {HEDGE_BUDGET} of all requests."
         ),
         "The latency has the encoding of the query by the shipped model, the searches, and three ways to machines and \
          back; merging, and the work of a busy router, are not in it."

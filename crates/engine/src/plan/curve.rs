@@ -33,8 +33,8 @@ pub struct CurvePoint {
 }
 
 impl Curve {
-    /// Simulates `queries` of a fleet with 1 to 1,000 shards. One whose shards have a single replica gets a second one, and as many
-    /// more queries per second, so that there is something to hedge with.
+    /// Simulates `queries` of a fleet with 1 to 1,000 shards. If shards have a single replica, they get a second one to
+    /// hedge with, and twice as many queries per second.
     ///
     /// # Panics
     /// If there are no queries.

@@ -139,7 +139,7 @@ impl Planner<'_> {
         }
     }
 
-    /// A fleet without hedges. Times are spread as those of the measured size that is nearest.
+    /// A fleet without hedges. Times are spread as in the nearest measured size.
     fn fleet(&self, shards: usize, replicas: usize, size: &IndexSize, predicted: &Predicted) -> Fleet {
         let distance = |one: &SizeFigures| (one.vectors as f64 / size.vectors).ln().abs();
         let sizes = self.figures.sizes.iter();

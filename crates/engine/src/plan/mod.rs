@@ -65,9 +65,9 @@ pub struct Request {
     pub availability: f64,
     /// Replicas of each shard; `None` for as many as are needed.
     pub replicas: Option<usize>,
-    /// Cores of a machine; `None` for those of the figures.
+    /// Cores of a machine; `None` for the measured number.
     pub cores: Option<usize>,
-    /// Bytes of memory of a machine; `None` for those of the figures.
+    /// Bytes of memory of a machine; `None` for the measured number.
     pub memory_bytes: Option<u64>,
     /// Time on the network between router and shard, there and back.
     pub hop_ms: f64,

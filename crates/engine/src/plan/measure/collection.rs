@@ -7,7 +7,7 @@
 //! query    the words and the topic of a passage, with other noise
 //! ```
 //!
-//! Bytes and times resemble those of text; quality does not carry over.
+//! Bytes and times resemble text; recall does not carry over.
 
 use crate::npy::NpyWriter;
 use crate::{Error, Result};

@@ -82,7 +82,7 @@ impl Stage {
 /// Measures indexes of `sizes` in the folder `work`. `spawn` runs [`run`] with its arguments in a new process.
 ///
 /// # Errors
-/// Those of `spawn`, of builds and of searches; [`Error::Io`] and [`Error::BadFile`] if `work` cannot be used, or if
+/// The errors of `spawn`, of builds and of searches; [`Error::Io`] and [`Error::BadFile`] if `work` cannot be used, or if
 /// the operating system is not Linux, whose figures of a process are needed.
 pub fn measure<E: From<Error>>(
     sizes: &[Size],

@@ -36,7 +36,8 @@ fn a_query_waits_for_its_slowest_shard() {
     }
 }
 
-/// M/D/1 with 0.5 queries per ms and times of 1 ms: cores are busy half of the time, and half of the queries do not wait.
+/// M/D/1 with 0.5 queries per ms and times of 1 ms: cores are busy half of the time, and half of the queries
+/// do not wait.
 #[test]
 fn busy_cores_have_queues() {
     let one = Fleet { cores: 1, qps: 500.0, search_ms: vec![1.0], hop_ms: 0.0, ..fleet(1, 1) };
@@ -82,8 +83,8 @@ fn replicas_answer_for_those_that_are_down() {
     }
 }
 
-/// Machines that are down 100 s of 1000 s, and known to be after 30 s: half of the queries are sent to each, so three in
-/// a hundred wait for the detection. A hedge does not wait.
+/// Machines that are down 100 s of 1000 s, and known to be after 30 s: half of the queries are sent to each, so three
+/// in a hundred wait for the detection. A hedge does not wait.
 #[test]
 fn a_failure_that_is_not_known_delays() {
     let unknown = Fleet { failure_every_ms: 900e3, repair_ms: 100e3, detect_ms: 30e3, ..fleet(1, 2) };
