@@ -1,7 +1,7 @@
 //! Figures of a machine: sizes and times of indexes of several sizes, from which a plan follows.
 //!
-//! In: a JSON file that [`measure`](super::measure) has made, or the figures that are built in. Out: [`Figures`] that were
-//! checked.
+//! In: a JSON file that [`measure`](super::measure) has made, or the figures that are built in. Out: checked
+//! [`Figures`].
 
 use crate::{Error, Result};
 use std::path::Path;

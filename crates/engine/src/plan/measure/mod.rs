@@ -82,8 +82,8 @@ impl Stage {
 /// Measures indexes of `sizes` in the folder `work`. `spawn` runs [`run`] with its arguments in a new process.
 ///
 /// # Errors
-/// The errors of `spawn`, of builds and of searches; [`Error::Io`] and [`Error::BadFile`] if `work` cannot be used, or if
-/// the operating system is not Linux, whose figures of a process are needed.
+/// The errors of `spawn`, of builds and of searches; [`Error::Io`] and [`Error::BadFile`] if `work` cannot be used, or
+/// if the operating system is not Linux, whose figures of a process are needed.
 pub fn measure<E: From<Error>>(
     sizes: &[Size],
     nbits: u8,
