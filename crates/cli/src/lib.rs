@@ -19,6 +19,7 @@ mod mine;
 #[cfg(feature = "otel")]
 mod otel;
 mod output;
+mod plan;
 mod progress;
 mod router;
 mod search;
@@ -93,6 +94,7 @@ fn run_command(cli: &Cli) -> Result<()> {
         Command::Mcp(args) => mcp::mcp(args),
         Command::Train(args) => train::train(args),
         Command::Mine(args) => mine::mine(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Info(args) => inspect::info(args),
         Command::Verify(args) => inspect::verify(args),
         Command::Devices(args) => devices::devices(args),

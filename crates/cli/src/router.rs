@@ -31,7 +31,7 @@ fn sources(args: &RouterArgs) -> Result<Vec<Source>> {
             usage("--collection says which shards there are; give --shard-address PATTERN or --shards")
         }
         (Some(url), [], patterns) => {
-            let collection = Collection::open(url).map_err(selvedge::Error::from)?;
+            let collection = Collection::open(url)?;
             let table = Table::of_collection(&collection, patterns, args.shard_key_env.as_deref())?;
             Ok(vec![Source::Fixed(table)])
         }

@@ -34,6 +34,7 @@
 //! | choose search parameters for a recall | [`Engine::tune`] |
 //! | write embeddings as NumPy arrays | [`encode()`] |
 //! | find hard negatives for training | [`mine()`] |
+//! | plan the machines for a collection | [`plan::Plan`] |
 //!
 //! # Threads
 //!
@@ -69,6 +70,7 @@ mod mine;
 pub mod npy;
 mod options;
 mod output;
+pub mod plan;
 mod progress;
 pub mod qrels;
 pub mod queries;

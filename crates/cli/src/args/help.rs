@@ -245,6 +245,30 @@ Examples
   selvedge mine tuples.jsonl --queries q.tsv --collection docs.tsv --scores s.tsv --answers a.tsv
   selvedge train again/ --data tuples.jsonl --queries q.tsv --collection docs.tsv --model trained/";
 
+pub(super) const PLAN_HELP: &str = "\
+The fewest machines that hold the collection in memory and answer 99 of 100 queries in time: shards,
+replicas, memory, disk, network, build, and the assumptions. Bytes and times of a shard follow from
+laws through figures that were measured; the latency of the fan-out is simulated, with queues,
+stragglers and failures, as `selvedge router` behaves, with and without hedges. A hedge sends a slow
+request to another replica, too.
+
+Cost is in units without a currency: what the fleet has, for an hour, divided by the millions of
+queries of that hour. Machines are the measured one unless --cores and --memory are given.
+
+--measure takes figures of this machine (Linux): it builds and searches indexes of synthetic
+passages, each in a process of its own, on machines that do nothing else. Add sizes near those of
+your shards; a million passages of 16 tokens take a quarter of an hour on two cores. --check shows
+how well the laws predict each size from the others.
+
+Exit status: 2 if no fleet keeps the latency, the queries per second or the memory.
+
+Examples
+  selvedge plan --passages 10B --tokens 60 --nbits 2 --latency 200ms --qps 1000
+  selvedge plan --passages 8.8M --qps 50 --cores 16 --memory 64GiB --json
+  selvedge plan --passages 100M --latency 200ms --replicas 2 --svg curve.svg
+  selvedge plan --measure here.json --sizes 10kx60,30kx60,100kx60,300kx60
+  selvedge plan --check --figures here.json";
+
 pub(super) const INFO_HELP: &str = "\
 Sizes are in bytes. bytes_per_vector counts the files that searches read: neither texts nor ids nor
 columns, words or sources. The files scales hold the weight indices of the tokens (scale_bits each),

@@ -10,6 +10,7 @@ mod help;
 mod mcp;
 mod options;
 mod parse;
+mod plan;
 mod query;
 mod read;
 mod router;
@@ -24,6 +25,7 @@ pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArg
 pub(crate) use mcp::McpArgs;
 pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
+pub(crate) use plan::PlanArgs;
 pub(crate) use query::{CompareArg, DepthArgs, EvalArgs, QueryArgs, RankArgs, ScoreArgs, SearchArgs, TuneArgs};
 pub(crate) use read::ReadArgs;
 pub(crate) use router::RouterArgs;
@@ -131,6 +133,14 @@ pub(crate) enum Command {
     /// Find hard negatives for training: passages that the model ranks high and a teacher does not.
     #[command(after_help = MINE_HELP)]
     Mine(MineArgs),
+    /// Plan the machines for a collection, a latency and a number of queries, from measured figures.
+    #[command(
+        after_help = PLAN_HELP,
+        override_usage = "selvedge plan [OPTIONS] --passages COUNT\n       \
+                          selvedge plan --check [--figures FILE.json]\n       \
+                          selvedge plan --measure FILE.json [--sizes COUNTxTOKENS,...]"
+    )]
+    Plan(PlanArgs),
     /// Print the contents of an index: passages, tokens, codec, model, size.
     #[command(after_help = INFO_HELP)]
     Info(InfoArgs),
@@ -189,6 +199,7 @@ impl Command {
             Self::Train(args) => args.encode.threads,
             Self::Mine(args) => args.encode.threads,
             Self::Verify(args) => args.threads,
+            Self::Plan(_) => None,
             // They compute nothing.
             Self::Delete(_) | Self::Info(_) | Self::Upgrade(_) => Some(1),
             Self::Devices(_) | Self::Completions(_) | Self::Man(_) => Some(1),
