@@ -26,8 +26,8 @@ static INDEXES: LazyLock<Indexes> = LazyLock::new(|| {
     let mut files = Vec::new();
     for name in FIXTURES {
         std::fs::create_dir(folder.path().join(name)).expect("a folder");
-        let mut paths: Vec<_> =
-            std::fs::read_dir(fixtures.join(name)).expect("the fixture").map(|entry| entry.expect("a file").path()).collect();
+        let entries = std::fs::read_dir(fixtures.join(name)).expect("the fixture");
+        let mut paths: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
         paths.sort();
         for path in paths {
             let bytes = std::fs::read(&path).expect("a file");
@@ -37,7 +37,8 @@ static INDEXES: LazyLock<Indexes> = LazyLock::new(|| {
         }
     }
     let seed = |(at, (path, bytes)): (usize, &(PathBuf, Vec<u8>))| {
-        (format!("{at}-{}", path.file_name().expect("a name").to_string_lossy()), [&[at as u8], bytes.as_slice()].concat())
+        let name = path.file_name().expect("a name").to_string_lossy();
+        (format!("{at}-{name}"), [&[at as u8], bytes.as_slice()].concat())
     };
     seeds::write(files.iter().enumerate().map(seed));
     Indexes { _folder: folder, files }

@@ -22,7 +22,7 @@ pub enum Error {
     Unknown {
         /// The folder.
         path: PathBuf,
-        /// What was found instead.
+        /// Contents of the folder instead.
         reason: String,
     },
     /// Version or variant of a known format that is not read.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest JSON file that is read: lengths of 25,000 passages take 100 KB, those of a merged index a few bytes each.
+/// Largest JSON file that is read: lengths of 25,000 passages take 100 KB, that is 4 bytes each.
 const MAX_JSON_BYTES: u64 = 1 << 31;
 
 /// Folder of an index.

@@ -210,7 +210,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// LONG1: little-endian two's complement of any length; those of a tensor fit 8 bytes.
+    /// LONG1: little-endian two's complement of any length; a tensor's integers fit 8 bytes.
     fn long(&mut self) -> Result<i64, String> {
         let length = self.byte()?.into();
         let bytes = self.take(length)?;

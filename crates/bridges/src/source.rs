@@ -57,7 +57,7 @@ pub struct Found {
     pub centroids: usize,
     /// Number of stored passages, deleted ones included.
     pub passages: usize,
-    /// Number of embeddings, those of deleted passages included.
+    /// Number of embeddings, deleted passages included.
     pub embeddings: u64,
     /// Number of passages that are marked as deleted.
     pub deleted: usize,

@@ -17,7 +17,7 @@ use std::path::Path;
 /// Bytes per token while a segment's lists are inverted, of which a quarter of the budget holds as many as fit.
 const LIST_BYTES: u64 = 8;
 
-/// What was found, and the index that was made of it.
+/// Description of the source, and the index that was made of it.
 #[derive(serde::Serialize)]
 struct Report<'a> {
     source: &'a Found,

@@ -50,11 +50,11 @@ pub struct Exported {
     pub centroids: usize,
     /// Bits per component.
     pub nbits: u8,
-    /// Whether codes and buckets are those of the index; they are made anew otherwise.
+    /// Whether codes and buckets are the index's own; they are made anew otherwise.
     pub as_is: bool,
 }
 
-/// Writes `index` to the new folder `path`. `nbits` are those of residuals that are made anew: 1, 2, 4 or 8.
+/// Writes `index` to the new folder `path`. Residuals that are made anew have `nbits` bits: 1, 2, 4 or 8.
 ///
 /// # Errors
 /// [`Error::Export`] if the format cannot hold the index, [`Error::Io`] if `path` exists or cannot be written,

@@ -25,7 +25,7 @@ pub(super) fn centroids(array: Array) -> Result<(usize, Vec<f32>)> {
     Ok((dim as usize, array.all_f32()?))
 }
 
-/// Reads cutoffs and weights of the buckets; their number gives the bits, which must be those of the metadata.
+/// Reads cutoffs and weights of the buckets; their number gives the bits, which must equal the metadata's.
 pub(super) fn buckets(cutoffs: Option<Array>, weights: Array, nbits: Option<u8>) -> Result<(u8, Vec<f32>, Vec<f32>)> {
     let weights = weights.expect(&[None], &FLOATS)?;
     let (path, found) = (weights.path().to_owned(), weights.len());

@@ -13,7 +13,7 @@ fn expected(name: &str) -> Vec<f32> {
     scores
 }
 
-/// Imports a fixture as is, and compares all scores with those of its library: each within `tolerance`, and of the best
+/// Imports a fixture as is, and compares all scores with its library's own: each within `tolerance`, and of the best
 /// ten at least 99 in 100 the same. A passage within twice the tolerance of the tenth may take its place.
 fn check(name: &str, format: Format, tolerance: f32) {
     let mut source = open(&fixture(name)).unwrap();
@@ -96,7 +96,7 @@ fn by_centroid() {
     }
 }
 
-/// Decoded vectors are those of the library up to its compression: near the vectors that the fixtures were made of.
+/// Decoded vectors are as near as the compression allows to the vectors that the fixtures were made of.
 #[test]
 fn decoded_vectors_are_near_the_originals() {
     let originals = floats(&fixture("docs.npy"));

@@ -18,7 +18,7 @@ pub(crate) struct ImportArgs {
     /// Decode all embeddings, and compress them with this program's codec.
     #[arg(long)]
     pub(crate) recode: bool,
-    /// Bits per residual component, with --recode: 0 (centroids only), 1, 2, 4 or 8 [default: those of SOURCE].
+    /// Bits per residual component, with --recode: 0 (centroids only), 1, 2, 4 or 8 [default: as SOURCE].
     #[arg(long, value_name = "N", value_parser = parse_nbits, requires = "recode")]
     pub(crate) nbits: Option<u8>,
     /// Documents of the passages, in their order: JSONL or TSV, or a BEIR folder, as `index` reads them.
