@@ -1,4 +1,4 @@
-//! One file of an index of another program: PLAID, fast-plaid or xtr-warp-rs. The other files are as they should be.
+//! One file of an index of another program: PLAID, fast-plaid, xtr-warp-rs or WARP. The other files are as they should be.
 //!
 //! Input: the number of the file in one byte, and its bytes. The index is opened, read and decoded. Nothing may panic,
 //! and nothing that a pickle names may run.
@@ -12,7 +12,7 @@ use selvedge_bridges::{Block, Decoder, open};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-const FIXTURES: [&str; 3] = ["plaid-2", "fast-plaid-4", "xtr-warp-4"];
+const FIXTURES: [&str; 4] = ["plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2"];
 
 /// Copies of the fixtures, and their files.
 struct Indexes {

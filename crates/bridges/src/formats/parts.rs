@@ -40,7 +40,7 @@ pub(super) fn buckets(cutoffs: Option<Array>, weights: Array, nbits: Option<u8>)
     let weights = weights.all_f32()?;
     let cutoffs = match cutoffs {
         Some(cutoffs) => cutoffs.expect(&[Some(found - 1)], &FLOATS)?.all_f32()?,
-        // WARP keeps no cutoffs; half-way between the weights a value is nearest to either.
+        // WARP does not need them; half-way between the weights a value is as near to either.
         None => weights.windows(2).map(|pair| pair[0].midpoint(pair[1])).collect(),
     };
     if let Some(at) = cutoffs.windows(2).chain(weights.windows(2)).position(|pair| pair[0] > pair[1]) {

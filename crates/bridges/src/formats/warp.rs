@@ -4,7 +4,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `centroids.npy` | f16 or f32 `(K, D)` |
-//! | `bucket_weights.npy` | f32 `(2^nbits)`; `bucket_cutoffs.npy` in xtr-warp-rs alone |
+//! | `bucket_weights.npy`, `bucket_cutoffs.npy` | f32 `(2^nbits)`, `(2^nbits - 1)` |
 //! | `sizes.compacted` | i64 `(K)`: embeddings of each centroid |
 //! | `codes.compacted` | i32 or i64 `(n)`: passage of each embedding, by centroid |
 //! | `residuals.compacted` | u8 `(n, D * nbits / 8)` |

@@ -73,6 +73,11 @@ fn next_plaid_binary() {
 }
 
 #[test]
+fn warp() {
+    check("warp-2", Format::Warp, 0.05);
+}
+
+#[test]
 fn xtr_warp() {
     check("xtr-warp-4", Format::XtrWarp, 0.05);
 }
