@@ -67,16 +67,6 @@ pub enum Error {
         /// Number of centroids.
         num_centroids: usize,
     },
-    /// Memory that an import needs beyond its budget.
-    #[error("the memory budget of {budget_bytes} bytes is too small: {needed_bytes} bytes are needed for {what}")]
-    Budget {
-        /// Budget in bytes.
-        budget_bytes: u64,
-        /// Needed bytes.
-        needed_bytes: u64,
-        /// Name of the part.
-        what: &'static str,
-    },
     /// Index that cannot be written in a format of another program.
     #[error("{path}: {reason}")]
     Export {

@@ -98,3 +98,31 @@ fn what_is_exported_is_imported_again() {
     let said = c.fails("export ours ours-plaid --format plaid", 1);
     assert!(said.contains("exists"), "{said}");
 }
+
+/// The name of the checkpoint goes out and comes back, so that texts are found again by a query of text.
+#[test]
+fn queries_of_text_work_with_the_checkpoint_of_the_source() {
+    let c = Collection::new();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stanford_bert");
+    let texts =
+        ["the red pie", "a cup of tea", "logs are rotated daily", "the manifest is written last", "tea and pie"];
+    let lines = texts.iter().zip(0..).map(|(text, i)| format!("{{\"id\": \"t{i}\", \"text\": \"{text}\"}}\n"));
+    c.write("texts.jsonl", &lines.collect::<String>());
+    c.ok(&format!("index texts.jsonl i --model {} --codec colbertv2", model.display()));
+    c.ok("export i plaid --format plaid");
+    c.ok("import plaid back --collection plaid/documents.jsonl");
+    let encoder = json(&c.ok("info back --json"))["encoder"].clone();
+    assert_eq!((&encoder["fingerprint"], &encoder["query_maxlen"]), (&"".into(), &14.into()));
+    for query in ["pie", "tea"] {
+        let found = |index| -> Vec<Value> {
+            let hits = json(&c.ok(&format!("search {index} {query} -k 3 --exact --json")));
+            hits["results"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect()
+        };
+        assert_eq!(found("back"), found("i"), "{query}");
+    }
+    // Another dimension is refused.
+    let other = fixture("next-plaid-2");
+    c.ok(&format!("import {} other --model {}", other.display(), model.display()));
+    let said = c.fails("search other pie", 1);
+    assert!(said.contains("16") && said.contains("32"), "{said}");
+}
