@@ -1,4 +1,4 @@
-//! One file of an index of another program: PLAID, fast-plaid, xtr-warp-rs or WARP. The other files are as they should be.
+//! One file of an index of PLAID, fast-plaid, xtr-warp-rs or WARP. The other files are as they should be.
 //!
 //! Input: the number of the file in one byte, and its bytes. The index is opened, read and decoded. Nothing may panic,
 //! and nothing that a pickle names may run.
