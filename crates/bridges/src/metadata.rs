@@ -21,7 +21,7 @@ pub(crate) fn read(path: &Path, mut each: impl FnMut(i64, Value)) -> Result<()> 
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(bad)?;
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(bad)?;
     let mut statement = database.prepare("SELECT * FROM METADATA ORDER BY _subset_").map_err(bad)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let number = names.iter().position(|name| name == "_subset_");
     let number = number.ok_or_else(|| Error::malformed(path, "has a table METADATA without the column _subset_"))?;
     let mut rows = statement.query([]).map_err(bad)?;
