@@ -33,6 +33,9 @@ pub(crate) enum Error {
     /// Error of the library.
     #[error(transparent)]
     Engine(#[from] selvedge::Error),
+    /// Error of an import.
+    #[error(transparent)]
+    Bridges(selvedge_bridges::Error),
     /// Error of the server.
     #[error(transparent)]
     Server(#[from] selvedge_server::ApiError),
@@ -60,6 +63,7 @@ impl Error {
         use selvedge_trainer::LOSS_WEIGHTS;
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
+            Self::Bridges(selvedge_bridges::Error::Count { of: "documents", .. }) => Some("--collection"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
             Self::Engine(E::MadeFromEmbeddings { .. }) => Some("--embeddings, --doclens"),
@@ -83,6 +87,16 @@ impl Error {
                 Some("--divergence, --in-batch, --tokens")
             }
             _ => None,
+        }
+    }
+}
+
+/// A cancelled import or export is the library's `Cancelled`, like every other operation.
+impl From<selvedge_bridges::Error> for Error {
+    fn from(error: selvedge_bridges::Error) -> Self {
+        match error {
+            selvedge_bridges::Error::Cancelled => Self::Engine(selvedge::Error::Cancelled),
+            error => Self::Bridges(error),
         }
     }
 }

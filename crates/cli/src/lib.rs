@@ -10,6 +10,8 @@ mod devices;
 mod encode;
 mod error;
 mod explain;
+mod export;
+mod import;
 mod index;
 mod inspect;
 mod log;
@@ -80,6 +82,8 @@ fn run_command(cli: &Cli) -> Result<()> {
     let pool = pool.map_err(|e| Error::Usage(format!("cannot start {threads:?} threads: {e}")))?;
     pool.install(|| match &cli.command {
         Command::Index(args) => index::index(args),
+        Command::Import(args) => import::import(args),
+        Command::Export(args) => export::export(args),
         Command::Add(args) => change::add(args, false),
         Command::Update(args) => change::add(args, true),
         Command::Delete(args) => change::delete(args),

@@ -36,6 +36,9 @@ pub enum Error {
         /// Requested bits.
         weight_bits: u8,
     },
+    /// Codec of signs, which has no buckets of residuals.
+    #[error("the codec stores signs, of an index that another program made: it compresses no further embeddings")]
+    SignsOnly,
     /// NaN or infinity in an embedding of the sample.
     #[error("embedding {embedding} of the sample has a component that is not finite")]
     NotFinite {

@@ -37,6 +37,8 @@
 //! components are coded by buckets at their quantiles, and the decoded vector is scaled to unit length. The weight
 //! index selects the inverse of the length before scaling.
 //!
+//! [`Codec::of_buckets`] takes the numbers of such a codec that another program trained ([`buckets`]).
+//!
 //! Recall of both at every nbits, and the variants that were tried, are in the crate's `README.md`.
 //!
 //! # Lengths of embeddings
@@ -50,6 +52,7 @@
 //! [`Rotation`]: selvedge_backend::Rotation
 #![forbid(unsafe_code)]
 
+pub mod buckets;
 mod error;
 mod kmeans;
 mod lengths;

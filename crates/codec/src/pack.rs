@@ -38,6 +38,17 @@ pub fn to_colbert(row: &[u8], nbits: u8) -> Vec<u8> {
     out
 }
 
+/// Returns the buckets of a byte of ColBERT's order, in order of components; the first `8 / nbits` are used.
+///
+/// # Panics
+/// If `nbits` is not 1, 2, 4 or 8.
+pub fn colbert_buckets(byte: u8, nbits: u8) -> [u8; 8] {
+    assert!(matches!(nbits, 1 | 2 | 4 | 8), "nbits is {nbits}, not 1, 2, 4 or 8");
+    let mut buckets = [0; 8];
+    (0..8 / usize::from(nbits)).for_each(|d| buckets[d] = colbert_bucket(&[byte], nbits, d));
+    buckets
+}
+
 fn colbert_bucket(row: &[u8], nbits: u8, d: usize) -> u8 {
     let per_byte = 8 / nbits as usize;
     let shift = 8 - nbits as usize * (d % per_byte + 1);

@@ -237,7 +237,7 @@ fn unit_norm_pairs(stats: &[InnerProducts], step: f64, entries: usize) -> Vec<We
 /// Lower bound of `residual_weight_step / centroid_weight_step`, with which no entry of a centroid table reaches
 /// [`TABLE_LIMIT`] for any query: `|dot(c8, q8)| <= 127 * sum |c8|`. It takes effect only if residuals are nearly zero:
 /// residual weights then lose their last bits, but no entry of the table is clamped.
-fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
+pub(crate) fn least_step(dim: usize, centroids: &[i8], centroid_scale: f32) -> f32 {
     let sum = |row: &[i8]| row.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
     let largest = 127.0 * f64::from(centroids.chunks_exact(dim).map(sum).max().unwrap_or(0));
     (f64::from(centroid_scale) * largest / f64::from(TABLE_LIMIT)) as f32

@@ -39,8 +39,12 @@ impl Codec {
     /// Loads centroids and parameters into the memory of `backend`, ready to compress embeddings.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend) if the device fails.
+    /// [`Error::Backend`](crate::Error::Backend) if the device fails,
+    /// [`Error::SignsOnly`](crate::Error::SignsOnly) for a codec of [`Formula::Signs`](crate::buckets::Formula::Signs).
     pub fn compressor<B: Backend>(&self, backend: &B) -> Result<Compressor<B>> {
+        if self.kind == CodecKind::ColbertV2 && self.params.centroid_weights.iter().all(|&weight| weight == 0) {
+            return Err(crate::Error::SignsOnly);
+        }
         let unit = lengths::unit_of_codec(self.kind, &self.params);
         // The steps of a codec read from a file may underflow or overflow in this unit; it then works in units of 1.
         let other = Some(unit).filter(|&unit| unit != 1.0);

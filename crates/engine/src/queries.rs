@@ -100,8 +100,8 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         return Ok(encoder);
     };
     let load = LoadOptions {
-        query_maxlen: options.encoder.query_maxlen.or(Some(made_by.query_maxlen)),
-        passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen)),
+        query_maxlen: options.encoder.query_maxlen.or(Some(made_by.query_maxlen).filter(|&length| length > 0)),
+        passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen).filter(|&length| length > 0)),
         ..options.encoder.clone()
     };
     let not_loaded = |source| match source {
@@ -118,7 +118,7 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         None => Encoder::load(&made_by.model, &load).map_err(not_loaded)?,
     };
     match check_fingerprint(index, &encoder) {
-        Ok(()) => Ok(encoder),
+        Ok(()) => fitting(index, encoder),
         Err(_) if options.any_model => {
             let model = model.unwrap_or(&made_by.model);
             tracing::warn!("the index was made with {}; {model} differs, and is used as requested", made_by.model);
@@ -136,9 +136,14 @@ pub(crate) fn check_encoder(index: &Index, encoder: &Encoder, any_model: bool) -
     check_dim(index, encoder)
 }
 
-/// Checks that an encoder is the one that made an index of text.
+/// Checks that an encoder is the one that made an index of text. An imported index names its model, but no fingerprint:
+/// any model is then accepted with a warning, as its dimension is checked elsewhere.
 pub(crate) fn check_fingerprint(index: &Index, encoder: &Encoder) -> Result<()> {
     match index.encoder() {
+        Some(made_by) if !made_by.is_known() => {
+            tracing::warn!("the index was imported; whether {} is its {} is unknown", encoder.model(), made_by.model);
+            Ok(())
+        }
         Some(made_by) if made_by.fingerprint != encoder.fingerprint() => Err(Error::OtherEncoder {
             expected_model: made_by.model.clone(),
             expected: made_by.fingerprint.clone(),

@@ -13,16 +13,24 @@ use serde::{Deserialize, Serialize};
 pub struct EncoderInfo {
     /// Name or path of the model, as given by the user.
     pub model: String,
-    /// Checksum of the model's files, which detects another model of the same name.
+    /// Checksum of the model's files, which detects another model of the same name; empty in an index that was imported
+    /// from another program, whose files name a model without a checksum.
     pub fingerprint: String,
     /// Family of the checkpoint.
     pub family: String,
     /// Components per embedding, `D`.
     pub dim: usize,
-    /// Maximum number of tokens per query.
+    /// Maximum number of tokens per query; 0 if unknown, which stands for the model's own.
     pub query_maxlen: usize,
-    /// Maximum number of tokens per passage.
+    /// Maximum number of tokens per passage; 0 if unknown, which stands for the model's own.
     pub passage_maxlen: usize,
+}
+
+impl EncoderInfo {
+    /// Whether the model's files are known by their checksum.
+    pub fn is_known(&self) -> bool {
+        !self.fingerprint.is_empty()
+    }
 }
 
 /// Record of how the index was built.

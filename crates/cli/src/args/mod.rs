@@ -7,6 +7,7 @@ mod arrays;
 mod build;
 mod change;
 mod help;
+mod import;
 mod mcp;
 mod options;
 mod parse;
@@ -22,6 +23,7 @@ mod train;
 pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
+pub(crate) use import::{ExportArgs, FormatArg, ImportArgs};
 pub(crate) use mcp::McpArgs;
 pub(crate) use options::fusion;
 pub(crate) use parse::check_output;
@@ -63,6 +65,12 @@ pub(crate) enum Command {
                           selvedge index [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy INDEX"
     )]
     Index(IndexArgs),
+    /// Import an index of another program: PLAID (ColBERT), fast-plaid, next-plaid, WARP or xtr-warp-rs.
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArgs),
+    /// Write an index in the layout of PLAID (ColBERT), fast-plaid or next-plaid.
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArgs),
     /// Add passages to an index, and print the generation that was committed.
     #[command(
         after_help = ADD_HELP,
@@ -182,7 +190,14 @@ impl Command {
     pub(crate) fn has_to_clean_up(&self) -> bool {
         matches!(
             self,
-            Self::Index(_) | Self::Add(_) | Self::Update(_) | Self::Compact(_) | Self::Encode(_) | Self::Mine(_)
+            Self::Index(_)
+                | Self::Import(_)
+                | Self::Export(_)
+                | Self::Add(_)
+                | Self::Update(_)
+                | Self::Compact(_)
+                | Self::Encode(_)
+                | Self::Mine(_)
         )
     }
 
@@ -190,6 +205,8 @@ impl Command {
     pub(crate) fn threads(&self) -> Option<usize> {
         match self {
             Self::Index(args) => args.encode.threads,
+            Self::Import(args) => args.threads,
+            Self::Export(args) => args.threads,
             Self::Add(args) | Self::Update(args) => args.encode.threads,
             Self::Compact(args) => args.threads,
             Self::Encode(args) => args.encode.threads,

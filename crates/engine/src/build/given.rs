@@ -48,12 +48,14 @@ fn check(given: &Index, dim: usize, encoder: Option<&EncoderInfo>) -> Result<()>
         return Err(selvedge_search::Error::DimMismatch { expected: given.dim(), found: dim }.into());
     }
     match (given.encoder(), encoder) {
-        (Some(expected), Some(found)) if expected.fingerprint != found.fingerprint => Err(Error::OtherEncoder {
-            expected_model: expected.model.clone(),
-            expected: expected.fingerprint.clone(),
-            found_model: found.model.clone(),
-            found: found.fingerprint.clone(),
-        }),
+        (Some(expected), Some(found)) if expected.is_known() && expected.fingerprint != found.fingerprint => {
+            Err(Error::OtherEncoder {
+                expected_model: expected.model.clone(),
+                expected: expected.fingerprint.clone(),
+                found_model: found.model.clone(),
+                found: found.fingerprint.clone(),
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -1,0 +1,41 @@
+//! Bridges to the indexes of other late-interaction programs.
+//!
+//! **In:** the folder of an index of PLAID (Stanford's ColBERT), fast-plaid, next-plaid, WARP or xtr-warp-rs. **Out:**
+//! an index of this project, by [`as_is`]; or its embeddings in f32, by a [`Decoder`], for any other codec.
+//!
+//! ```text
+//! folder --formats/--> Source --as_is--> Writer of selvedge-index      codes, residuals and formula stay
+//!                        │
+//!                        └──Decoder──> embeddings (N, D) f32           to be compressed anew
+//! ```
+//!
+//! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid.
+//!
+//! The files come from anywhere, so they are taken as hostile: every length is checked against the length of its file
+//! before memory is reserved, pickles are read as data and execute nothing (`pickle.rs`), archives are read in place
+//! without unpacking (`torch.rs`), and no path is made of what a file says (`folder.rs`). The source is only read.
+#![forbid(unsafe_code)]
+
+mod array;
+mod as_is;
+mod decode;
+mod documents;
+mod error;
+mod export;
+mod folder;
+mod formats;
+#[cfg(feature = "sqlite")]
+mod metadata;
+mod npy;
+mod pickle;
+mod rows;
+mod source;
+mod torch;
+
+pub use as_is::as_is;
+pub use decode::Decoder;
+pub use documents::Documents;
+pub use error::{Error, Result};
+pub use export::{Exported, Layout, export};
+pub use formats::open;
+pub use source::{Block, Decoding, Format, Found, Source, SourceCodec};

@@ -1,0 +1,141 @@
+//! Indexes that the real libraries made (`fixtures/README.md`), imported and compared with the libraries' own scores.
+
+use crate::support::{self, DIM, PASSAGES, QUERIES, fixture, floats, import, queries};
+use selvedge_backend::Cpu;
+use selvedge_bridges::{Block, Decoder, Format, open};
+use selvedge_search::{SearchParams, Searcher};
+use std::path::Path;
+
+/// Own scores of a fixture's library, `(queries, passages)`; negative infinity for a deleted passage.
+fn expected(name: &str) -> Vec<f32> {
+    let scores = floats(&fixture(name).join("expected-scores.npy"));
+    assert_eq!(scores.len(), QUERIES * PASSAGES);
+    scores
+}
+
+/// Imports a fixture as is, and compares all scores with its library's own: each within `tolerance`, and of the best
+/// ten at least 99 in 100 the same. A passage within twice the tolerance of the tenth may take its place.
+fn check(name: &str, format: Format, tolerance: f32) {
+    let mut source = open(&fixture(name)).unwrap();
+    assert_eq!((source.found.format, source.found.dim, source.found.passages), (format, DIM, PASSAGES), "{name}");
+    let (_folder, index) = import(&mut source).unwrap();
+    assert!(selvedge_index::verify(index.path()).is_ok(), "{name}");
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let (mut kept, mut worst) = (0usize, 0f32);
+    for (query, expected) in queries().iter().zip(expected(name).chunks_exact(PASSAGES)) {
+        let ranking = searcher.search(query, &SearchParams::exact(PASSAGES), None).unwrap();
+        let stored = expected.iter().filter(|score| score.is_finite()).count();
+        assert_eq!(ranking.hits.len(), stored, "{name}");
+        let mut best = expected.to_vec();
+        best.sort_by(|a, b| b.total_cmp(a));
+        for (rank, hit) in ranking.hits.iter().enumerate() {
+            let pid: usize = index.id(hit.pid).unwrap().parse().unwrap();
+            let difference = hit.score - expected[pid];
+            // ColBERT's MaxSim on a CPU begins each maximum at zero (`segmented_maxsim.cpp`), so that passages with
+            // negative maxima score higher. The best three have none.
+            let is_raised = format == Format::Plaid && rank >= 3;
+            worst = worst.max(if is_raised { difference } else { difference.abs() });
+            kept += usize::from(rank < 10 && expected[pid] >= best[9] - 2.0 * tolerance);
+        }
+    }
+    eprintln!("{name}: {kept} of {} kept, largest difference of a score {worst:.4}", 10 * QUERIES);
+    assert!(worst <= tolerance, "{name}: scores differ by {worst}");
+    assert!(kept * 100 >= 10 * QUERIES * 99, "{name}: {kept} of {} kept", 10 * QUERIES);
+}
+
+/// Tolerances: a component of a unit vector of 32 dimensions is rounded by up to 0.004 / 2, so a product of two of them
+/// by 0.01 or so, and a score is the sum of 8 maxima. fast-plaid's own scores are sums in f16.
+#[test]
+fn plaid() {
+    check("plaid-2", Format::Plaid, 0.05);
+}
+
+#[test]
+fn fast_plaid() {
+    check("fast-plaid-4", Format::FastPlaid, 0.05);
+}
+
+#[test]
+fn next_plaid() {
+    check("next-plaid-2", Format::NextPlaid, 0.05);
+    check("next-plaid-4", Format::NextPlaid, 0.05);
+}
+
+/// Signs have length `sqrt(32)`: scores are as many times larger, and so is the rounding of queries to int8, which the
+/// library rounds by token.
+#[test]
+fn next_plaid_binary() {
+    check("next-plaid-binary", Format::NextPlaidBinary, 0.5);
+    let (_folder, index) = import(&mut open(&fixture("next-plaid-binary")).unwrap()).unwrap();
+    let codec = index.codec().unwrap();
+    let refused = codec.compressor(&Cpu::new().unwrap()).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("compresses no further embeddings"), "{refused}");
+}
+
+#[test]
+fn warp() {
+    check("warp-2", Format::Warp, 0.05);
+}
+
+#[test]
+fn xtr_warp() {
+    check("xtr-warp-4", Format::XtrWarp, 0.05);
+}
+
+/// Without its chunks, an index of xtr-warp-rs is read by centroid: the same scores.
+#[test]
+fn by_centroid() {
+    let folder = support::copy("xtr-warp-4");
+    std::fs::remove_file(folder.path().join("0.codes.npy")).unwrap();
+    let mut source = open(folder.path()).unwrap();
+    let (_kept, index) = import(&mut source).unwrap();
+    let searcher = Searcher::new(Cpu::new().unwrap(), &index).unwrap();
+    let (_chunked, other) = import(&mut open(&fixture("xtr-warp-4")).unwrap()).unwrap();
+    let chunked = Searcher::new(Cpu::new().unwrap(), &other).unwrap();
+    for query in queries() {
+        let [found, expected] = [(&searcher, &index), (&chunked, &other)].map(|(searcher, index)| {
+            let hits = searcher.search(&query, &SearchParams::exact(PASSAGES), None).unwrap().hits;
+            hits.iter().map(|hit| (index.id(hit.pid).unwrap(), hit.score)).collect::<Vec<_>>()
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+/// Decoded vectors are as near as the compression allows to the vectors that the fixtures were made of.
+#[test]
+fn decoded_vectors_are_near_the_originals() {
+    let originals = floats(&fixture("docs.npy"));
+    for (name, most) in [("plaid-2", 0.06), ("fast-plaid-4", 0.02), ("xtr-warp-4", 0.02)] {
+        let mut source = open(&fixture(name)).unwrap();
+        let (mut block, mut rows) = (Block::default(), Vec::new());
+        source.read(0..PASSAGES as u32, &mut block).unwrap();
+        Decoder::new(&source.codec).decode(&block, &mut rows);
+        assert_eq!(rows.len(), originals.len(), "{name}");
+        let error: f32 = rows.iter().zip(&originals).map(|(a, b)| (a - b) * (a - b)).sum();
+        let error = error / (originals.len() / DIM) as f32;
+        assert!(error < most, "{name}: mean squared error {error}");
+    }
+}
+
+#[test]
+fn what_is_found_is_said() {
+    let found = open(&fixture("plaid-2")).unwrap().found;
+    assert_eq!((found.nbits, found.checkpoint.as_deref()), (2, Some("colbert-ir/colbertv2.0")));
+    assert_eq!((found.query_maxlen, found.passage_maxlen), (Some(8), Some(180)));
+    let found = open(&fixture("xtr-warp-4")).unwrap().found;
+    assert_eq!((found.nbits, found.deleted), (4, 3));
+    let refused = open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_err().to_string();
+    assert!(refused.contains("known are PLAID"), "{refused}");
+}
+
+/// fast-plaid's metadata come along, by passage.
+#[cfg(feature = "sqlite")]
+#[test]
+fn metadata_of_sqlite() {
+    let (_folder, index) = import(&mut open(&fixture("fast-plaid-4")).unwrap()).unwrap();
+    for pid in [0u32, 7, 59] {
+        let metadata = index.documents().reader().document(pid).unwrap().metadata.unwrap();
+        assert_eq!(metadata["title"], format!("passage {pid}"));
+        assert_eq!(metadata["year"], 1990 + pid % 7);
+    }
+}

@@ -1,0 +1,128 @@
+//! `selvedge import` and `selvedge export`, with indexes that other libraries made and that they would open.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+mod support;
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use support::{Collection, PASSAGES};
+
+/// An index of `crates/bridges/tests/fixtures`, of 60 passages.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bridges/tests/fixtures").join(name)
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Ids of the first results of each query of the collection, by exhaustive search.
+fn best(c: &Collection, index: &str, k: usize) -> Vec<Vec<String>> {
+    let trec = c.ok(&format!("search {index} --query-embeddings queries.npy --exact -k {k} --trec run"));
+    let trec = if trec.is_empty() { std::fs::read_to_string(c.path("run")).unwrap() } else { trec };
+    let mut best: Vec<Vec<String>> = Vec::new();
+    for line in trec.lines() {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        if columns[3] == "1" {
+            best.push(Vec::new());
+        }
+        best.last_mut().unwrap().push(columns[2].to_owned());
+    }
+    best
+}
+
+/// Share of the first lists that is in the second.
+fn shared(of: &[Vec<String>], with: &[Vec<String>]) -> f64 {
+    let found: usize = of.iter().zip(with).map(|(a, b)| a.iter().filter(|id| b.contains(id)).count()).sum();
+    found as f64 / of.iter().map(Vec::len).sum::<usize>() as f64
+}
+
+#[test]
+fn an_index_of_plaid_is_found_and_imported_in_both_ways() {
+    let c = Collection::new();
+    let plaid = fixture("plaid-2");
+    let found = c.ok(&format!("import --dry-run {}", plaid.display()));
+    assert_eq!(
+        found,
+        "PLAID (ColBERT), dim 32, 2 bits, 256 centroids, 60 passages, 772 tokens, 0 deleted, model \
+         colbert-ir/colbertv2.0\n"
+    );
+    let lines: String =
+        (0..60).map(|p| format!("{{\"id\": \"p{p}\", \"text\": \"passage {p}\", \"n\": {p}}}\n")).collect();
+    c.write("texts.jsonl", &lines);
+    let report = json(&c.ok(&format!("import {} i --collection texts.jsonl --json", plaid.display())));
+    assert_eq!((&report["source"]["format"], &report["passages"]), (&"plaid".into(), &60.into()));
+    let info = json(&c.ok("info i --json"));
+    assert_eq!((&info["codec"], &info["encoder"]["model"]), (&"colbertv2".into(), &"colbert-ir/colbertv2.0".into()));
+    assert_eq!(info["encoder"]["query_maxlen"], 8);
+    c.ok("verify i");
+    let hits = c.ok("search i --query-embeddings queries.npy -k 1 --where n=7 --json");
+    assert!(hits.contains("\"p7\"") && hits.contains("passage 7"), "{hits}");
+    c.ok(&format!("import {} recoded --recode --nbits 4 --collection texts.jsonl", plaid.display()));
+    assert_eq!(json(&c.ok("info recoded --json"))["codec"], "selvedge");
+    let same = shared(&best(&c, "recoded", 10), &best(&c, "i", 10));
+    assert!(same > 0.9, "of ten, {same} are the same");
+}
+
+#[test]
+fn a_collection_of_another_size_is_refused_and_nothing_is_left() {
+    let c = Collection::new();
+    c.write("texts.jsonl", "{\"id\": \"a\", \"text\": \"one\"}\n");
+    let said = c.fails(&format!("import {} i --collection texts.jsonl", fixture("plaid-2").display()), 1);
+    assert!(said.contains("texts.jsonl: has 1 documents, expected 60 (--collection)"), "{said}");
+    c.nothing_made("i");
+    let said = c.fails("import . i", 1);
+    assert!(said.contains("known are PLAID"), "{said}");
+}
+
+/// Exported and imported again: the codes of an index of buckets are the same; any other is coded a second time.
+#[test]
+fn what_is_exported_is_imported_again() {
+    let c = Collection::new();
+    c.index("ours", "--nbits 4");
+    c.index("buckets", "--nbits 2 --codec colbertv2");
+    for format in ["plaid", "fast-plaid", "next-plaid"] {
+        for (index, least) in [("ours", 0.9), ("buckets", 0.97)] {
+            let out = format!("{index}-{format}");
+            let report = json(&c.ok(&format!("export {index} {out} --format {format} --json")));
+            assert_eq!(report["passages"], PASSAGES);
+            assert_eq!(report["as_is"], index == "buckets");
+            let back = format!("{out}-back");
+            let found = json(&c.ok(&format!("import {out} {back} --collection {out}/documents.jsonl --json")));
+            assert_eq!(found["source"]["format"], format);
+            let same = shared(&best(&c, index, 10), &best(&c, &back, 10));
+            assert!(same >= least, "{out}: of ten, {same} are the same");
+        }
+    }
+    let said = c.fails("export ours ours-plaid --format plaid", 1);
+    assert!(said.contains("exists"), "{said}");
+}
+
+/// The name of the checkpoint goes out and comes back, so that texts are found again by a query of text.
+#[test]
+fn queries_of_text_work_with_the_checkpoint_of_the_source() {
+    let c = Collection::new();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stanford_bert");
+    let texts =
+        ["the red pie", "a cup of tea", "logs are rotated daily", "the manifest is written last", "tea and pie"];
+    let lines = texts.iter().zip(0..).map(|(text, i)| format!("{{\"id\": \"t{i}\", \"text\": \"{text}\"}}\n"));
+    c.write("texts.jsonl", &lines.collect::<String>());
+    c.ok(&format!("index texts.jsonl i --model {} --codec colbertv2", model.display()));
+    c.ok("export i plaid --format plaid");
+    c.ok("import plaid back --collection plaid/documents.jsonl");
+    let encoder = json(&c.ok("info back --json"))["encoder"].clone();
+    assert_eq!((&encoder["fingerprint"], &encoder["query_maxlen"]), (&"".into(), &14.into()));
+    for query in ["pie", "tea"] {
+        let found = |index| -> Vec<Value> {
+            let hits = json(&c.ok(&format!("search {index} {query} -k 3 --exact --json")));
+            hits["results"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect()
+        };
+        assert_eq!(found("back"), found("i"), "{query}");
+    }
+    // Another dimension is refused.
+    let other = fixture("next-plaid-2");
+    c.ok(&format!("import {} other --model {}", other.display(), model.display()));
+    let said = c.fails("search other pie", 1);
+    assert!(said.contains("16") && said.contains("32"), "{said}");
+}
