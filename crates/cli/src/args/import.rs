@@ -74,3 +74,41 @@ pub(crate) enum FormatArg {
     /// next-plaid.
     NextPlaid,
 }
+
+pub(super) const IMPORT_HELP: &str = "\
+SOURCE is the folder of an index of
+  PLAID            Stanford's ColBERT: centroids.pt, N.codes.pt, N.residuals.pt
+  fast-plaid       centroids.npy, chunks or merged files; metadata.db becomes metadata
+  next-plaid       the same with residuals, or with one sign per component (binary)
+  WARP             residuals.compacted.pt, sorted by centroid
+  xtr-warp-rs      chunks or sorted by centroid; passages that are marked as deleted are left out
+It is recognized by its files, only read, and never changed. Pickles in it are read as data; nothing
+that they name is executed.
+
+--as-is keeps codes, residuals and the formula by which SOURCE decodes: it reads each byte once and
+assigns nothing anew. Scores are those of SOURCE within the rounding of centroids, bucket values and
+lengths to 8 bits. --recode decodes each embedding and compresses it by this program's codec, as
+`selvedge index` does with embeddings: smaller or better at the same size, but what SOURCE has lost
+stays lost.
+
+SOURCE holds no texts, and ids only as numbers. --collection gives both: JSONL or TSV with one line
+per passage, in the order in which SOURCE was built. `selvedge compact --language english` then
+makes words for --hybrid searches. The name of the checkpoint comes along if SOURCE has it; queries
+of text work once `selvedge search` can load that model, from a folder or the hub.
+
+Examples
+  selvedge import --dry-run experiments/msmarco/indexes/msmarco.2bits
+  selvedge import msmarco.2bits msmarco.index --collection collection.tsv
+  selvedge import fast-plaid-index/ my.index --model lightonai/GTE-ModernColBERT-v1
+  selvedge import xtr-warp-index/ my.index --recode --nbits 2";
+
+pub(super) const EXPORT_HELP: &str = "\
+DIR is a new folder that the other program opens as its own index; INDEX stays as it is. An index of
+the codec colbertv2, such as an imported one, keeps its codes and buckets. Any other one is decoded
+and coded in buckets, which loses some recall: 4 bits keep most of it. Deleted passages are left out
+and the others numbered from 0; DIR/documents.jsonl has their ids, texts and metadata in this order,
+and is a collection for `selvedge import --collection`.
+
+Examples
+  selvedge export my.index plaid-index/ --format plaid
+  selvedge export my.index fast-plaid-index/ --format fast-plaid --nbits 4";

@@ -23,6 +23,7 @@ mod train;
 pub(crate) use arrays::ArraysArgs;
 pub(crate) use build::{BuildArgs, CodecArg, EncodeArgs, EncoderArgs, IndexArgs, PrecisionArg};
 pub(crate) use change::{AddArgs, CompactArgs, DeleteArgs, RetrainArg, UpgradeArgs};
+use import::{EXPORT_HELP, IMPORT_HELP};
 pub(crate) use import::{ExportArgs, FormatArg, ImportArgs};
 pub(crate) use mcp::McpArgs;
 pub(crate) use options::fusion;
