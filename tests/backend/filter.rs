@@ -167,7 +167,7 @@ fn batches_find_what_single_queries_find() {
         (8, 8, false, 3, Fill::Random),
         (8, 0, false, 4, Fill::Extreme),
     ];
-    for (cuda, most) in cudas().zip([codings.len(), 3]) {
+    for (cuda, most) in cudas().zip([codings.len(), 1]) {
         println!("{}", cuda.name());
         for (dim, nbits, trellis, weight_bits, fill) in codings.into_iter().take(most) {
             let rng = &mut Rng::new(u64::from(nbits) + if fill == Fill::Random { 10 } else { 20 });
