@@ -32,6 +32,8 @@ impl Coding {
 pub(super) struct Coder<'a> {
     index: &'a Index,
     pub(super) coding: Coding,
+    /// Bytes of ColBERT's bit order, by bytes with the same buckets in this project's.
+    to_colbert: Vec<u8>,
     /// Segments in the memory of a backend, if embeddings are decoded.
     decoded: Option<(Cpu, Vec<<Cpu as Backend>::Passages>)>,
 }
@@ -47,7 +49,7 @@ impl<'a> Coder<'a> {
             let weights = params.levels.iter().map(|&level| f32::from(level) * step).collect();
             let coding =
                 Coding { dim: params.dim, nbits: params.nbits, centroids, cutoffs: params.cutoffs.clone(), weights };
-            return Ok(Self { index, coding, decoded: None });
+            return Ok(Self::of(index, coding, None));
         }
         if let Some(rotation) = params.rotation() {
             rotation.undo(&mut centroids);
@@ -59,9 +61,14 @@ impl<'a> Coder<'a> {
         let passages = index.segments().iter().map(load).collect::<Result<Vec<_>, _>>();
         let passages = passages.map_err(selvedge_codec::Error::from)?;
         let coding = Coding { dim: params.dim, nbits, centroids, cutoffs: Vec::new(), weights: Vec::new() };
-        let mut coder = Self { index, coding, decoded: Some((backend, passages)) };
+        let mut coder = Self::of(index, coding, Some((backend, passages)));
         coder.fit()?;
         Ok(coder)
+    }
+
+    fn of(index: &'a Index, coding: Coding, decoded: Option<(Cpu, Vec<<Cpu as Backend>::Passages>)>) -> Self {
+        let to_colbert = (0..=255u8).flat_map(|byte| pack::to_colbert(&[byte], coding.nbits)).collect();
+        Self { index, coding, to_colbert, decoded }
     }
 
     pub(super) fn is_as_is(&self) -> bool {
@@ -87,11 +94,9 @@ impl<'a> Coder<'a> {
         for components in rows.chunks_exact(per_byte) {
             // Buckets in this crate's planes of one byte are buckets of neighbours here.
             let bucket = |x: &f32| self.coding.cutoffs.partition_point(|cutoff| cutoff < x) as u8;
-            let byte = components
-                .iter()
-                .enumerate()
-                .fold(0, |byte, (k, x)| byte | bucket(x) << (k * usize::from(self.coding.nbits)));
-            residuals.extend(pack::to_colbert(&[byte], self.coding.nbits));
+            let field = |(k, x)| bucket(x) << (k * usize::from(self.coding.nbits));
+            let byte = components.iter().enumerate().map(field).fold(0, |byte, field| byte | field);
+            residuals.push(self.to_colbert[usize::from(byte)]);
         }
         Ok(())
     }
