@@ -2,6 +2,7 @@
 
 use crate::args::PlanArgs;
 use crate::log::note;
+use crate::progress::Bars;
 use crate::{Error, Result, output};
 use selvedge::plan::measure::{self, Size, Stage};
 use selvedge::plan::{Check, Curve, Figures, Outcome, Plan, Predicted, Request, leave_one_out};
@@ -25,7 +26,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     }
     let figures = args.figures.as_deref().map_or_else(Figures::built_in, Figures::read)?;
     let Some(request) = request(args) else { return print_checks(&leave_one_out(&figures), args.json) };
-    let plan = Plan::new(&request, &figures)?;
+    let plan = Plan::new(&request, &figures, &Bars::default())?;
     let curve = args.svg.as_ref().map(|_| Curve::of(&plan.fleet, CURVE_QUERIES, args.seed));
     if let (Some(file), Some(curve)) = (&args.svg, &curve) {
         std::fs::write(file, curve.svg()).map_err(selvedge::Error::io(file))?;

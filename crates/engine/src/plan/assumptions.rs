@@ -31,7 +31,7 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
             request.straggler_share, request.straggler_factor
         ),
         format!(
-            "A request is hedged after the 95th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at \
+            "A request is hedged after the 98th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at \
              most {HEDGE_BUDGET} of all requests."
         ),
         "The latency has the encoding of the query by the shipped model, the searches, and three ways to machines and \

@@ -42,7 +42,7 @@ impl Curve {
         let replicas = fleet.replicas.max(2);
         let qps = fleet.qps * replicas as f64 / fleet.replicas as f64;
         let fleet = Fleet { replicas, qps, hedge_ms: 0.0, ..fleet.clone() };
-        let hedge_ms = fleet.simulate(queries, seed).request_p95_ms.max(super::HEDGE_FLOOR_MS);
+        let hedge_ms = fleet.simulate(queries, seed).request_p98_ms.max(super::HEDGE_FLOOR_MS);
         let point = |shards| {
             let unhedged = Fleet { shards, ..fleet.clone() };
             let hedged = Fleet { hedge_ms, ..unhedged.clone() };

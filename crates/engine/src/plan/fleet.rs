@@ -1,18 +1,17 @@
 //! Choice of a fleet: the fewest machines that keep memory, throughput, availability and, as simulated, the latency.
 
+use super::gallop::first_good;
 use super::predict::{IndexSize, Laws, Predicted};
 use super::simulate::{Fleet, MOST_REPLICAS, Outcome};
 use super::{
     BuildPlan, Cost, DETECT_MS, Figures, HEDGE_BUDGET, HEDGE_FLOOR_MS, Latency, MEMORY_SHARE, MOST_BUSY, MOST_SHARDS,
     Plan, Request, ShardPlan, SizeFigures, Totals,
 };
+use crate::progress::{Progress, Stage};
 use crate::{Error, Result};
 
 /// Factor between the numbers of shards that are tried.
 const STEP: f64 = 1.1;
-/// Fleets that are simulated until a request is given up, and the least factor between the machines of two of them.
-const MOST_TRIED: usize = 60;
-const NEXT_TRIED: f64 = 1.02;
 /// Requests of a simulation, about, and bounds of its queries: a hundred above the 99th percentile at most.
 const REQUESTS: usize = 2_000_000;
 const QUERIES: (usize, usize) = (1000, 20_000);
@@ -42,11 +41,13 @@ struct Planner<'a> {
 }
 
 impl Plan {
-    /// Finds the fleet with the fewest machines, of up to [`MOST_SHARDS`] shards.
+    /// Finds the fleet with the fewest machines, of up to [`MOST_SHARDS`] shards: to 2 %, if more machines are never
+    /// slower. Reports each fleet that it has simulated.
     ///
     /// # Errors
-    /// [`Error::BadOption`] if an option of the request is out of its range, or if no fleet keeps it.
-    pub fn new(request: &Request, figures: &Figures) -> Result<Self> {
+    /// [`Error::BadOption`] if an option of the request is out of its range, or if no fleet keeps it;
+    /// [`Error::Cancelled`] if the listener asks to stop.
+    pub fn new(request: &Request, figures: &Figures, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let planner = Planner {
             request,
@@ -58,25 +59,40 @@ impl Plan {
             fixed_ms: figures.encode_query_ms + 2.0 * request.hop_ms,
         };
         let candidates = planner.candidates()?;
-        let (mut fastest, mut tried, mut least_machines) = (f64::INFINITY, 0, 0.0);
-        for candidate in candidates {
-            let machines = (candidate.fleet.shards * candidate.fleet.replicas) as f64;
-            if machines < least_machines || tried == MOST_TRIED {
-                continue;
-            }
-            (tried, least_machines) = (tried + 1, machines * NEXT_TRIED);
-            let (fleet, latency) = planner.simulate(candidate.fleet.clone());
-            if latency.p99_ms <= request.latency_ms {
-                return Ok(planner.plan(&candidate, fleet, latency));
-            }
-            fastest = fastest.min(latency.p99_ms);
-        }
-        let found = format!("{} ms, and the fastest fleet that was tried takes {fastest:.1} ms", request.latency_ms);
-        Err(Error::option("latency", found, "allow more time, or give machines more cores"))
+        let mut stage = Stage::new(progress, "planning", "fleets", None);
+        let (found, fleet, latency) = planner.search(&candidates, &mut stage)?;
+        stage.finish();
+        Ok(planner.plan(found, fleet, latency))
+    }
+}
+
+impl Candidate {
+    fn machines(&self) -> usize {
+        self.fleet.shards * self.fleet.replicas
     }
 }
 
 impl Planner<'_> {
+    /// The first candidate that keeps the latency, its fleet with hedges, and its latency.
+    fn search<'a>(
+        &self,
+        candidates: &'a [Candidate],
+        stage: &mut Stage<'_>,
+    ) -> Result<(&'a Candidate, Fleet, Latency)> {
+        let machines: Vec<usize> = candidates.iter().map(Candidate::machines).collect();
+        let mut fastest = f64::INFINITY;
+        let found = first_good(&machines, |at| {
+            let (fleet, latency) = self.simulate(candidates[at].fleet.clone());
+            fastest = fastest.min(latency.p99_ms);
+            stage.add(1).map(|()| (latency.p99_ms <= self.request.latency_ms).then_some((fleet, latency)))
+        })?;
+        let Some((at, (fleet, latency))) = found else {
+            let found = format!("{} ms, and the fastest fleet tried takes {fastest:.1} ms", self.request.latency_ms);
+            return Err(Error::option("latency", found, "allow more time, or give machines more cores"));
+        };
+        Ok((&candidates[at], fleet, latency))
+    }
+
     /// Candidates, the fewest machines first.
     fn candidates(&self) -> Result<Vec<Candidate>> {
         let most_shards = MOST_SHARDS.min(self.request.passages as usize);
@@ -110,7 +126,7 @@ impl Planner<'_> {
             let found = format!("{} ms, and the fastest fleet needs {least_ms:.1} ms", self.request.latency_ms);
             return Err(Error::option("latency", found, "allow more time"));
         }
-        candidates.sort_by_key(|one| (one.fleet.shards * one.fleet.replicas, one.fleet.shards));
+        candidates.sort_by_key(|one| (one.machines(), one.fleet.shards));
         Ok(candidates)
     }
 
@@ -166,7 +182,7 @@ impl Planner<'_> {
     fn simulate(&self, fleet: Fleet) -> (Fleet, Latency) {
         let queries = (REQUESTS / fleet.shards).clamp(QUERIES.0, QUERIES.1);
         let unhedged = fleet.simulate(queries, self.request.seed);
-        let hedge_ms = unhedged.request_p95_ms.max(HEDGE_FLOOR_MS);
+        let hedge_ms = unhedged.request_p98_ms.max(HEDGE_FLOOR_MS);
         let fleet = Fleet { hedge_ms: if fleet.replicas > 1 { hedge_ms } else { 0.0 }, ..fleet };
         let hedged = (fleet.replicas > 1).then(|| fleet.simulate(queries, self.request.seed));
         let answered = hedged.as_ref().unwrap_or(&unhedged);

@@ -5,7 +5,7 @@
 //! figures.rs   measured sizes and times of indexes  <-- measure/, on Linux, in processes of their own
 //! fit.rs       laws through them
 //! predict.rs   bytes and times of an index of any size; each size from the others, as a check
-//! fleet.rs     the smallest fleet that keeps latency, throughput, memory and availability
+//! fleet.rs     the smallest fleet that keeps latency, throughput, memory and availability, found by gallop.rs
 //! simulate/    the latency of a fleet, query by query
 //! curve.rs     latency and availability from 1 to 1,000 shards, and their plot (draw.rs)
 //! ```
@@ -19,6 +19,7 @@ mod draw;
 mod figures;
 mod fit;
 mod fleet;
+mod gallop;
 pub mod measure;
 mod predict;
 mod simulate;

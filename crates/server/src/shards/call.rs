@@ -51,6 +51,8 @@ impl Phase {
 pub(crate) struct Shard {
     /// Number, from 0.
     pub(crate) number: usize,
+    /// Number of shards of the collection.
+    of: usize,
     /// Name of the index on the servers.
     pub(crate) index: String,
     /// Least generation of the index.
@@ -122,6 +124,7 @@ impl Collection {
             };
             Shard {
                 number,
+                of: table.shards.len(),
                 index: entry.index.clone(),
                 generation: entry.generation,
                 replicas: entry.replicas.iter().map(replica).collect(),
@@ -202,7 +205,7 @@ impl Caller {
         let hedge = tokio::time::sleep(times.delay(self.floor));
         tokio::pin!(hedge);
         let mut may_hedge = true;
-        self.budget.note();
+        self.budget.note(shard.of);
         if let Some(first) = places.next() {
             begun.push((first, Instant::now()));
             running.push(send(first));

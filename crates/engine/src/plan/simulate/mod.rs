@@ -13,7 +13,7 @@
 //! are a part of all requests, and a failed request is sent again. It differs in these:
 //!
 //! - A search goes on when its caller has another answer. Servers stop then, which frees their cores earlier.
-//! - The delay of a hedge is fixed. The router follows a percentile of recent times, which [`Outcome::request_p95_ms`]
+//! - The delay of a hedge is fixed. The router follows a percentile of recent times, which [`Outcome::request_p98_ms`]
 //!   tells.
 //! - A machine that was down is asked again as soon as it is back.
 //!
@@ -71,8 +71,8 @@ pub struct Outcome {
     pub p50_ms: f64,
     /// 99th percentile of the same.
     pub p99_ms: f64,
-    /// 95th percentile of the first answers of single shards.
-    pub request_p95_ms: f64,
+    /// 98th percentile of the first answers of single shards.
+    pub request_p98_ms: f64,
     /// Share of queries that all shards answered.
     pub answered: f64,
     /// Share of the time that cores were busy; above 1 if queues grow without end.

@@ -8,8 +8,9 @@ use std::collections::BinaryHeap;
 
 /// Share of the first queries that only fill the queues.
 const WARM_UP: f64 = 0.1;
-/// Most hedges that a budget saves up, as in the router.
-const MOST_SAVED: f64 = 10.0;
+/// Hedges that a budget saves up, as in the router: those of two queries, and at least this many.
+const LEAST_SAVED: f64 = 10.0;
+const SAVED_QUERIES: f64 = 2.0;
 /// Times of single requests that are kept of each run, about.
 const KEPT_REQUESTS: usize = 20_000;
 
@@ -112,7 +113,7 @@ impl Counts {
         Outcome {
             p50_ms: quantile(&mut self.latencies, 0.5),
             p99_ms: quantile(&mut self.latencies, 0.99),
-            request_p95_ms: quantile(&mut self.request_ms, 0.95),
+            request_p98_ms: quantile(&mut self.request_ms, 0.98),
             answered: self.latencies.len() as f64 / counted,
             // Eight queries, one of each run, have no time between them.
             busy: if self.span_ms > 0.0 {
@@ -198,9 +199,10 @@ impl<'a> Run<'a> {
     fn arrive(&mut self) {
         let (query, shards) = (self.queries.len(), self.fleet.shards);
         self.queries.push(Query { began: self.now, last: self.now, is_lost: false });
+        let most_saved = (SAVED_QUERIES * self.fleet.hedge_budget * shards as f64).max(LEAST_SAVED);
         for shard in 0..shards {
             self.counts.requests += 1;
-            self.saved = (self.saved + self.fleet.hedge_budget).min(MOST_SAVED);
+            self.saved = (self.saved + self.fleet.hedge_budget).min(most_saved);
             let mut request = Request { query, shard, tried: 0, answer: f64::INFINITY, failure: f64::INFINITY };
             // Replicas take turns.
             match self.replica(&request, query + shard) {
