@@ -23,7 +23,7 @@ mod widths;
 use cases::{Case, Fill, Rng, Shape};
 use selvedge_backend::{Backend, Cpu, Isa, Several};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use sweep::{DIMS, EDGE_DIMS, Sweep};
+use sweep::{CODINGS, DIMS, EDGE_DIMS, Sweep};
 
 /// Every op at the smallest sizes. Compression with a trellis is left out: its oracle takes minutes under Miri.
 #[test]
@@ -52,13 +52,11 @@ fn a_little_of_everything() {
 fn integer_ops_at_every_dim_and_width() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
-            for nbits in [0, 1, 2, 4, 8] {
+            for (nbits, trellis) in CODINGS {
                 let fills = [(0, Fill::Random), (4, Fill::Random), (5, Fill::Random), (8, Fill::Extreme)];
                 for (weight_bits, fill) in fills {
-                    for trellis in [false, true] {
-                        let shape = Shape { dim, nbits, trellis, weight_bits, ..Shape::small() };
-                        integers::check(backend, &Case::new(&shape, fill));
-                    }
+                    let shape = Shape { dim, nbits, trellis, weight_bits, ..Shape::small() };
+                    integers::check(backend, &Case::new(&shape, fill));
                 }
             }
         }
@@ -83,8 +81,8 @@ fn integer_ops_at_every_query_length() {
 #[test]
 fn similarities_sum_to_the_score() {
     for dim in EDGE_DIMS {
-        for nbits in [0, 1, 2, 4, 8] {
-            for (trellis, fill) in [(false, Fill::Random), (true, Fill::Random), (true, Fill::Extreme)] {
+        for (nbits, trellis) in CODINGS {
+            for fill in [Fill::Random, Fill::Extreme] {
                 let case = Case::new(&Shape { dim, nbits, trellis, ..Shape::small() }, fill);
                 integers::check_similarities(&case);
                 integers::check_similarities(&case.corrupted(7));
@@ -194,13 +192,13 @@ fn integer_ops_at_random_shapes() {
     });
 }
 
-/// Random shapes for `SELVEDGE_FUZZ_SECONDS` per backend, 2 by default. The last seed printed is the failing one;
+/// Random shapes for `SELVEDGE_FUZZ_SECONDS` per backend, 1 by default. The last seed printed is the failing one;
 /// `SELVEDGE_FUZZ_SEED` starts from it.
 #[test]
 fn integer_ops_at_random_shapes_for_a_while() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-    let (seconds, first) = (number("SELVEDGE_FUZZ_SECONDS", 2), number("SELVEDGE_FUZZ_SEED", now));
+    let (seconds, first) = (number("SELVEDGE_FUZZ_SECONDS", 1), number("SELVEDGE_FUZZ_SEED", now));
     each_backend!(backend => {
         let end = Instant::now() + Duration::from_secs(seconds);
         for seed in (first..).take_while(|_| Instant::now() < end) {
@@ -323,7 +321,9 @@ fn compress() {
     each_backend!(backend, sweep => {
         for dim in sweep.dims() {
             for nbits in [0, 1, 2, 4, 8] {
-                for weight_bits in sweep.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8], &[0, 1, 5, 8]) {
+                let edges = [0, 1, 5, 8];
+                let all = if dim <= 128 { &[0, 1, 2, 3, 4, 5, 6, 7, 8][..] } else { &edges };
+                for weight_bits in sweep.of(all, &edges) {
                     let shape = Shape { dim, nbits, weight_bits, ..Shape::small() };
                     floats::check_compress(backend, &shape, if sweep == Sweep::Full { 20 } else { 10 });
                 }
@@ -341,9 +341,9 @@ fn compress_with_a_trellis() {
         for dim in sweep.dims() {
             for nbits in [1, 2] {
                 for weight_bits in [0, 5] {
-                    // The first two rows are special cases (see `check_compress`); the oracle is slow at large dims.
+                    // The first two rows are special cases (see `check_compress`); the oracle takes half of the time.
                     let shape = Shape { dim, nbits, trellis: true, weight_bits, ..Shape::small() };
-                    let few = dim > 1000 || sweep == Sweep::Edges;
+                    let few = dim > 128 || sweep == Sweep::Edges;
                     floats::check_compress(backend, &shape, if few { 4 } else { 25 });
                 }
             }
