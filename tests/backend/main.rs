@@ -46,6 +46,18 @@ fn a_little_of_everything() {
     });
 }
 
+/// Fewer groups than are searched, more, and more rows than a block has; few distinct embeddings and centroids.
+#[test]
+fn assignment_by_groups() {
+    each_backend!(backend => {
+        for (dim, num, num_centroids) in [(8, 0, 3), (8, 1, 1), (32, 67, 40), (24, 130, 501)] {
+            kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Random);
+            kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Extreme);
+        }
+        kmeans::check_grouped(backend, 8, 4200, 150, Fill::Random);
+    });
+}
+
 /// All dims with all nbits: both decide which kernel runs. Weight indices have 0 bits (absent), 4 bits (aligned to half
 /// bytes), 5 bits (crossing bytes) and 8 bits (whole bytes).
 #[test]
