@@ -9,11 +9,11 @@
 
 use crate::{Assignment, Backend, Int8Rows, Result, kmeans::HostKMeans, kmeans::KMeans};
 
-/// Number of centroids from which [`Assignment::Grouped`] is the rule on a CPU: there it takes about a third of the time,
-/// at half as many half of it.
+/// Number of centroids from which [`Assignment::Grouped`] is the rule on a CPU. At half as many it takes half of the
+/// time of an exact assignment (Zen 4), and the rest of a build takes longer than both.
 pub(crate) const LEAST_CENTROIDS: usize = 1 << 14;
-/// Groups that are searched for each embedding, at most. With 16 of them, 1.8 of 100 embeddings of Debian's descriptions
-/// had a nearer centroid among 8,192, with 32 it is .9, and .5 among 32,768.
+/// Groups that are searched for each embedding, at most. With 16 of them, 1.8 of 100 embeddings had a nearer centroid
+/// among 8,192, with 32 it was 0.9, and 0.5 among 32,768 (Debian's descriptions).
 pub(crate) const SEARCHED: usize = 32;
 /// Rounds of k-means over the centroids.
 const ROUNDS: usize = 4;

@@ -158,7 +158,7 @@ pub struct CodecParams {
     pub residual_weight_step: f32,
 }
 
-/// How the nearest centroid of an embedding is found.
+/// Assignment of embeddings to their nearest centroids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assignment {
     /// Among all centroids.

@@ -13,7 +13,7 @@
 //! the backend's rounds have a fixed order of additions. A centroid without members, or whose
 //! members cancel out, restarts at a random row of the sample.
 
-use crate::{Error, Progress, Result, Step};
+use crate::{Error, Progress, Result, Step, TrainOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{Assignment, Backend, RoundedCentroids, round_to_int8};
@@ -26,10 +26,16 @@ pub struct Run {
     pub num_centroids: usize,
     /// Number of rounds.
     pub iterations: usize,
-    /// How a round assigns the sample.
-    pub assignment: Assignment,
+    /// Assignment of the sample in a round; `None` for [`Backend::assignment`].
+    pub assignment: Option<Assignment>,
     /// Selects the rows at which empty cells restart.
     pub seed: u64,
+}
+
+impl From<&TrainOptions> for Run {
+    fn from(&TrainOptions { num_centroids, iterations, assignment, seed, .. }: &TrainOptions) -> Self {
+        Self { num_centroids, iterations, assignment, seed }
+    }
 }
 
 /// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
@@ -52,7 +58,7 @@ pub fn kmeans<B: Backend>(
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let starts = distinct_rows(dim, sample, num_centroids);
-    let mut means = match assignment {
+    let mut means = match assignment.unwrap_or_else(|| backend.assignment(starts.len())) {
         Assignment::Exact => backend.kmeans(dim, sample, &starts)?,
         Assignment::Grouped => backend.grouped_kmeans(dim, sample, &starts)?,
     };
@@ -103,7 +109,7 @@ mod tests {
     }
 
     fn of(num_centroids: usize) -> Run {
-        Run { num_centroids, iterations: 4, assignment: Assignment::Exact, seed: 42 }
+        Run { num_centroids, iterations: 4, assignment: None, seed: 42 }
     }
 
     fn centroids(sample: &[f32], num: usize) -> Vec<Vec<i8>> {

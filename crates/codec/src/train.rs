@@ -47,11 +47,7 @@ impl TrainOptions {
             num_centroids,
             iterations: plan::KMEANS_ITERATIONS,
             points_per_centroid: plan::POINTS_PER_CENTROID,
-            weight_bits: match nbits {
-                0 => 0,
-                2 => 5,
-                _ => 4,
-            },
+            weight_bits: if nbits == 0 { 0 } else { 4 + u8::from(nbits == 2) },
             seed: 42,
             assignment: None,
         }
@@ -99,8 +95,7 @@ pub fn train<B: Backend>(
     let held_out = Some(plan::held_out(n)).filter(|&rows| rows >= LEAST_HELD_OUT).unwrap_or(0);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
-    let assignment = options.assignment.unwrap_or_else(|| backend.assignment(num_centroids));
-    let run = Run { num_centroids, iterations: options.iterations, assignment, seed: options.seed };
+    let run = Run { num_centroids, ..Run::from(options) };
     let rounded = kmeans(backend, dim, &sample[..points * dim], &run, progress)?;
     let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let is_few = options.nbits > 0 && held_out == 0 && n < rounded.centroids.len() / dim * FEW_PER_CENTROID;

@@ -45,8 +45,8 @@ impl Codec {
         self.compressor_with(backend, Assignment::Exact)
     }
 
-    /// Does as [`Codec::compressor`], and assigns embeddings to centroids by `assignment`. Groups of centroids take time
-    /// to make, and pay for it with many embeddings.
+    /// Does as [`Codec::compressor`], and assigns embeddings to centroids by `assignment`. Groups of centroids take
+    /// time to make, and pay for it with many embeddings.
     ///
     /// # Errors
     /// As [`Codec::compressor`].

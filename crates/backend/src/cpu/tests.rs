@@ -57,13 +57,13 @@ fn few_embeddings_are_assigned_by_all_threads() {
     }
 }
 
-/// Blocks of rows depend on the number of threads, codes do not. Most are those of the nearest centroid of all.
+/// The number of threads changes the blocks of rows, and no code. Most codes are those of the nearest centroids.
 #[test]
 fn groups_find_the_nearest_centroid_with_any_number_of_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(9);
     let (dim, num_centroids, num) = (48, 1024, 3000);
     let centroids = codec(rng, dim, num_centroids).centroids;
-    let near = |(at, x): (usize, f32)| x + 0.02 * f32::from(centroids[at % centroids.len()]);
+    let near = |(at, x): (usize, f32)| x + 0.008 * f32::from(centroids[at % centroids.len()]);
     let embeddings: Vec<f32> = noise(rng, num * dim).into_iter().enumerate().map(near).collect();
     let of_all = reference::assign(dim, &embeddings, &centroids);
     let mut first = None;
@@ -74,7 +74,7 @@ fn groups_find_the_nearest_centroid_with_any_number_of_threads() {
         assert_eq!(&codes, first.get_or_insert_with(|| codes.clone()), "{num_threads} threads, {}", cpu.name());
     }
     let same = first.expect("a CPU").iter().zip(&of_all).filter(|(code, of_all)| code == of_all).count();
-    assert!(same * 100 > num * 97 && same < num, "{same} of {num}");
+    assert!(same * 2 > num && same < num, "{same} of {num}");
 }
 
 #[test]

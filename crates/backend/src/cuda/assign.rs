@@ -28,7 +28,7 @@ pub struct Centroids {
     num: usize,
     /// `(K rounded up to whole slabs, pitch) i8`.
     rows: Buffer<i8>,
-    /// The same centroids in groups, which are searched on the host: there is no kernel for it yet.
+    /// Groups of these centroids, which are searched on the host: there is no kernel for it yet.
     groups: Option<(Isa, cpu::Centroids)>,
 }
 

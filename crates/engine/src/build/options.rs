@@ -25,9 +25,9 @@ pub struct BuildOptions {
     /// Index whose codec compresses the embeddings, instead of one that is trained on them; `codec`, `nbits`,
     /// `num_centroids` and `seed` then have no effect. The [shards](crate::shards) of a collection share a codec.
     pub codec_from: Option<PathBuf>,
-    /// How embeddings are assigned to centroids, in k-means and in compression: among all of them, or on two levels, which
-    /// is much faster with many. `None` takes two levels on the CPU from 2^14 centroids on, and all on a GPU; with the
-    /// same assignment, CPU and GPU give the same codes.
+    /// Assignment of embeddings to centroids, in k-means and in compression: among all of them, or on two levels, which
+    /// is much faster with many. `None` takes two levels on the CPU from 2^14 centroids on, and all on a GPU; one
+    /// assignment gives the same codes on CPU and GPU.
     pub assignment: Option<Assignment>,
     /// Factor by which the tokens of a passage are pooled, hierarchically; 1 keeps all tokens.
     pub pool: usize,

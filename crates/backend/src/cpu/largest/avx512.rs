@@ -13,7 +13,7 @@ pub(super) fn run(products: &[i32], width: usize, keep: usize, columns: &mut Vec
     if !width.is_multiple_of(LANES) || keep > MAXIMA * LANES || keep >= width {
         return portable::run(products, width, keep, columns);
     }
-    // Room for a whole register after the last.
+    // A whole register is written after the last.
     let (mut values, mut found) = (vec![0; width + LANES], vec![0; width + LANES]);
     for row in products.chunks_exact(width) {
         let mut maxima = [_mm512_set1_epi32(i32::MIN); MAXIMA];

@@ -28,7 +28,7 @@ pub(super) fn run(search: &Search<'_>, best: &mut [Nearest16]) {
     }
 }
 
-/// Merges the products of two panels with the centroids `codes`, which are below 2^31; among equals the lower code wins.
+/// Merges the products of two panels with the centroids `codes`, below 2^31; among equals the lower code wins.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn keep(best: &mut Nearest16, products: [__m256i; 2], codes: [__m256i; 2]) {
