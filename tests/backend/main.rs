@@ -46,15 +46,14 @@ fn a_little_of_everything() {
     });
 }
 
-/// Fewer groups than are searched, more, and more rows than a block has; few distinct embeddings and centroids.
+/// Fewer groups than are searched, and more; random and extreme rows, pairs of equal centroids.
 #[test]
 fn assignment_by_groups() {
     each_backend!(backend => {
-        for (dim, num, num_centroids) in [(8, 0, 3), (8, 1, 1), (32, 67, 40), (24, 130, 501)] {
+        for (dim, num, num_centroids) in [(8, 0, 3), (8, 1, 1), (24, 67, 200)] {
             kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Random);
             kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Extreme);
         }
-        kmeans::check_grouped(backend, 8, 4200, 150, Fill::Random);
     });
 }
 
