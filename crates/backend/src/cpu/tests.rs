@@ -57,7 +57,7 @@ fn few_embeddings_are_assigned_by_all_threads() {
     }
 }
 
-/// The number of threads changes the blocks of rows, and no code. Most codes are those of the nearest centroids.
+/// The number of threads changes the blocks of rows, and no code. Most codes are of the nearest centroids.
 #[test]
 fn groups_find_the_nearest_centroid_with_any_number_of_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(9);
