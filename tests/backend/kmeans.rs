@@ -3,7 +3,9 @@
 use crate::cases::{Fill, Rng, Shape, codec, component};
 use crate::floats::realistic;
 use selvedge_backend::cuda::CudaOptions;
-use selvedge_backend::{Backend, CheckedCodec, Cpu, Error, Packed, RoundedCentroids, WeightRule, reference::Reference};
+use selvedge_backend::{
+    Backend, CheckedCodec, Cpu, Error, KMeans, Packed, RoundedCentroids, WeightRule, reference::Reference,
+};
 
 /// Rows of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,30 @@ pub fn check_all(backend: &impl Backend) {
             let restarted = num_centroids > 1 && matches!(rows, Rows::Few | Rows::Equal);
             assert!(restarts > 0 || !restarted, "{rows:?}");
         }
+    }
+}
+
+/// Checks that codes by groups of centroids equal the reference's, with few groups and with more than are searched, and
+/// that a round of k-means with them ends at the same centroids. Pairs of equal centroids make ties.
+pub fn check_grouped(backend: &impl Backend, dim: usize, num: usize, num_centroids: usize, fill: Fill) {
+    let rng = &mut Rng::new((dim * 3 + num + num_centroids) as u64);
+    let mut centroids: Vec<i8> = (0..num_centroids * dim).map(|at| component(fill, rng, at)).collect();
+    let half = num_centroids / 2 * dim;
+    centroids.copy_within(..half / 2 / dim * dim, half);
+    let embeddings: Vec<f32> = (0..num * dim).map(|at| component(fill, rng, at).into()).collect();
+    let name = format!("{}: D={dim} N={num} K={num_centroids}", backend.name());
+    let found = backend.assign(&backend.load_grouped_centroids(dim, &centroids).unwrap(), &embeddings).unwrap();
+    let grouped = Reference.load_grouped_centroids(dim, &centroids).unwrap();
+    assert!(found == Reference.assign(&grouped, &embeddings).unwrap(), "codes: {name}");
+    let starts: Vec<usize> = (0..num_centroids.min(num)).collect();
+    if !starts.is_empty() {
+        let after = |mut means: Box<dyn KMeans + '_>| {
+            means.round(&mut || num - 1).unwrap();
+            means.centroids().unwrap()
+        };
+        let found = after(backend.grouped_kmeans(dim, &embeddings, &starts).unwrap());
+        let expected = after(Reference.grouped_kmeans(dim, &embeddings, &starts).unwrap());
+        assert!(found == expected, "k-means: {name}");
     }
 }
 

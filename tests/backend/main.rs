@@ -46,6 +46,18 @@ fn a_little_of_everything() {
     });
 }
 
+/// Fewer groups than are searched, and more; random and extreme rows, pairs of equal centroids.
+#[test]
+fn assignment_by_groups() {
+    each_backend!(backend, sweep => {
+        let sizes = sweep.of(&[(8, 0, 3), (8, 1, 1), (8, 67, 200), (24, 67, 200)], &[(8, 1, 1), (8, 67, 200)]);
+        for (dim, num, num_centroids) in sizes {
+            kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Random);
+            kmeans::check_grouped(backend, dim, num, num_centroids, Fill::Extreme);
+        }
+    });
+}
+
 /// All dims with all nbits: both decide which kernel runs. Weight indices have 0 bits (absent), 4 bits (aligned to half
 /// bytes), 5 bits (crossing bytes) and 8 bits (whole bytes).
 #[test]

@@ -1,6 +1,6 @@
 //! Rounds of spherical k-means: the default body of [`Backend::kmeans`], made of the other ops.
 
-use crate::{Backend, Int8Rows, Result, round_to_int8};
+use crate::{Assignment, Backend, Int8Rows, Result, round_to_int8};
 
 /// A sample and its centroids, which rounds of k-means improve; see [`Backend::kmeans`].
 pub trait KMeans {
@@ -49,12 +49,13 @@ pub(crate) struct HostKMeans<'a, B: ?Sized> {
     sample: &'a [f32],
     /// `(K, D) f32`.
     centroids: Vec<f32>,
+    assignment: Assignment,
 }
 
 impl<'a, B: Backend + ?Sized> HostKMeans<'a, B> {
-    pub(crate) fn new(backend: &'a B, dim: usize, sample: &'a [f32], starts: &[usize]) -> Self {
+    pub(crate) fn new(backend: &'a B, dim: usize, sample: &'a [f32], starts: &[usize], assignment: Assignment) -> Self {
         assert_sample(dim, sample, starts);
-        let mut all = Self { backend, dim, sample, centroids: vec![0.0; starts.len() * dim] };
+        let mut all = Self { backend, dim, sample, centroids: vec![0.0; starts.len() * dim], assignment };
         starts.iter().enumerate().for_each(|(code, &row)| all.restart(code, row));
         all
     }
@@ -70,7 +71,11 @@ impl<B: Backend + ?Sized> KMeans for HostKMeans<'_, B> {
     fn round(&mut self, restart: &mut dyn FnMut() -> usize) -> Result<()> {
         let (dim, num_centroids) = (self.dim, self.centroids.len() / self.dim);
         let rounded = round(&self.centroids).centroids;
-        let codes = self.backend.assign(&self.backend.load_centroids(dim, &rounded)?, self.sample)?;
+        let loaded = match self.assignment {
+            Assignment::Exact => self.backend.load_centroids(dim, &rounded)?,
+            Assignment::Grouped => self.backend.load_grouped_centroids(dim, &rounded)?,
+        };
+        let codes = self.backend.assign(&loaded, self.sample)?;
         (self.centroids, _) = self.backend.centroid_sums(dim, self.sample, &codes, num_centroids)?;
         for code in 0..num_centroids {
             // The sum of no rows has no length.

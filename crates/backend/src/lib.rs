@@ -49,6 +49,7 @@ pub mod cpu;
 pub mod cuda;
 mod device_index;
 mod error;
+mod groups;
 mod host_scores;
 mod int8_rows;
 mod isa;
@@ -85,8 +86,8 @@ pub use search_batch::{SegmentHit, SegmentView};
 pub use several::{Several, SeveralCodecs, ShareScores, Shares};
 pub use similarities::{BestMatch, Similarities};
 pub use types::{
-    CodecParams, CodecSizes, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select, TABLE_LIMIT,
-    TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,
+    Assignment, CodecParams, CodecSizes, NO_MATCH, Pid, RADIAL_WEIGHT, RawHit, ResidualForm, RowCoding, Select,
+    TABLE_LIMIT, TRELLIS_LEVELS, WeightRule, round_to_int8, score_shift,
 };
 
 /// The ops of late-interaction retrieval, each fused to the level at which it is worth a kernel.
@@ -139,6 +140,19 @@ pub trait Backend: Send + Sync {
     /// Fails if the device does; see [`Backend`].
     fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>>;
 
+    /// Copies centroids into the backend's memory, in groups: [`assign`](Self::assign) then searches the best groups of
+    /// an embedding only, as [`Assignment::Grouped`] says. `centroids (K, D) i8`, within -127..=127.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    fn load_grouped_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids>;
+
+    /// The assignment to this many centroids that suits the backend: the default body returns [`Assignment::Exact`].
+    fn assignment(&self, num_centroids: usize) -> Assignment {
+        let _ = num_centroids;
+        Assignment::Exact
+    }
+
     /// Sum and number of the embeddings of each code. The order of additions is fixed, for any number of threads.
     /// `embeddings (N, D) f32`, `codes (N) u32` -> `sums (K, D) f32`, `counts (K) u32`.
     ///
@@ -167,7 +181,18 @@ pub trait Backend: Send + Sync {
     /// If `dim` is 0 or not a multiple of 4, the sample is not whole rows, there is no start, or one is not a row of
     /// the sample.
     fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
-        Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts)))
+        Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts, Assignment::Exact)))
+    }
+
+    /// Does as [`kmeans`](Self::kmeans), but assigns the sample by groups of centroids, made anew in each round.
+    ///
+    /// # Errors
+    /// Fails if the device does; see [`Backend`].
+    ///
+    /// # Panics
+    /// As [`kmeans`](Self::kmeans).
+    fn grouped_kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
+        Ok(Box::new(kmeans::HostKMeans::new(self, dim, sample, starts, Assignment::Grouped)))
     }
 
     /// Copies a codec into the backend's memory.

@@ -10,7 +10,9 @@ mod quantize_query;
 mod trellis;
 
 pub use backend::{LoadedCentroids, LoadedPassages, LoadedQuery, Reference, ReferenceTable};
-pub use build::{assign, centroid_sums, components, compress, decompress, midpoints, refit_components, weight_errors};
+pub use build::{
+    assign, assign_grouped, centroid_sums, components, compress, decompress, midpoints, refit_components, weight_errors,
+};
 pub use quantize_query::quantize_query;
 pub use trellis::{nearest_trellis_row, trellis_costs, trellis_row};
 

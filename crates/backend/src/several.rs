@@ -1,8 +1,8 @@
 //! Several devices as one backend, which share the passages of every segment: [`Several`].
 
 use crate::{
-    Backend, CheckedCodec, CompressedPassages, DeviceIndex, DeviceSet, Embeddings, Found, IndexPart, KMeans, Packed,
-    Pid, Plan, Probed, QuantizedQuery, RawHit, Result, Route, Select,
+    Assignment, Backend, CheckedCodec, CompressedPassages, DeviceIndex, DeviceSet, Embeddings, Found, IndexPart,
+    KMeans, Packed, Pid, Plan, Probed, QuantizedQuery, RawHit, Result, Route, Select,
 };
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -110,6 +110,14 @@ impl<B: Backend> Backend for Several<B> {
         self.first().assign(centroids, embeddings)
     }
 
+    fn load_grouped_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        self.first().load_grouped_centroids(dim, centroids)
+    }
+
+    fn assignment(&self, num_centroids: usize) -> Assignment {
+        self.first().assignment(num_centroids)
+    }
+
     fn centroid_sums(
         &self,
         dim: usize,
@@ -122,6 +130,10 @@ impl<B: Backend> Backend for Several<B> {
 
     fn kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
         self.first().kmeans(dim, sample, starts)
+    }
+
+    fn grouped_kmeans<'a>(&'a self, dim: usize, sample: &'a [f32], starts: &[usize]) -> Result<Box<dyn KMeans + 'a>> {
+        self.first().grouped_kmeans(dim, sample, starts)
     }
 
     fn load_codec(&self, codec: CheckedCodec) -> Result<Self::Codec> {

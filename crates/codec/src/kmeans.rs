@@ -13,15 +13,34 @@
 //! the backend's rounds have a fixed order of additions. A centroid without members, or whose
 //! members cancel out, restarts at a random row of the sample.
 
-use crate::{Error, Progress, Result, Step};
+use crate::{Error, Progress, Result, Step, TrainOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use selvedge_backend::{Backend, RoundedCentroids, round_to_int8};
+use selvedge_backend::{Assignment, Backend, RoundedCentroids, round_to_int8};
 use std::collections::HashSet;
+
+/// Options of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Number of centroids, at most.
+    pub num_centroids: usize,
+    /// Number of rounds.
+    pub iterations: usize,
+    /// Assignment of the sample in a round; `None` for [`Backend::assignment`].
+    pub assignment: Option<Assignment>,
+    /// Selects the rows at which empty cells restart.
+    pub seed: u64,
+}
+
+impl From<&TrainOptions> for Run {
+    fn from(&TrainOptions { num_centroids, iterations, assignment, seed, .. }: &TrainOptions) -> Self {
+        Self { num_centroids, iterations, assignment, seed }
+    }
+}
 
 /// Runs `iterations` rounds over `sample (N, D) f32` and returns `num_centroids` centroids, or one per distinct row if
 /// the sample has fewer of them. The sample must be in random order, since its first distinct rows are the initial
-/// centroids. `seed` selects the rows at which empty cells restart.
+/// centroids.
 ///
 /// # Errors
 /// [`Error::Cancelled`] if `progress` cancels after a round; [`Error::Backend`] if the device fails.
@@ -32,15 +51,17 @@ pub fn kmeans<B: Backend>(
     backend: &B,
     dim: usize,
     sample: &[f32],
-    num_centroids: usize,
-    iterations: usize,
-    seed: u64,
+    &Run { num_centroids, iterations, assignment, seed }: &Run,
     progress: &dyn Progress,
 ) -> Result<RoundedCentroids> {
     let n = sample.len() / dim;
     assert!(n > 0 && sample.len().is_multiple_of(dim), "k-means needs whole rows, and at least one");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means = backend.kmeans(dim, sample, &distinct_rows(dim, sample, num_centroids))?;
+    let starts = distinct_rows(dim, sample, num_centroids);
+    let mut means = match assignment.unwrap_or_else(|| backend.assignment(starts.len())) {
+        Assignment::Exact => backend.kmeans(dim, sample, &starts)?,
+        Assignment::Grouped => backend.grouped_kmeans(dim, sample, &starts)?,
+    };
     for iteration in 0..iterations {
         means.round(&mut || rng.random_range(0..n))?;
         progress.report(Step {
@@ -87,8 +108,12 @@ mod tests {
         std::array::from_fn(|d| f32::from(u8::from(d == axis)))
     }
 
+    fn of(num_centroids: usize) -> Run {
+        Run { num_centroids, iterations: 4, assignment: None, seed: 42 }
+    }
+
     fn centroids(sample: &[f32], num: usize) -> Vec<Vec<i8>> {
-        let found = kmeans(&Cpu::new().unwrap(), DIM, sample, num, 4, 42, &()).unwrap();
+        let found = kmeans(&Cpu::new().unwrap(), DIM, sample, &of(num), &()).unwrap();
         found.centroids.chunks_exact(DIM).map(<[i8]>::to_vec).collect()
     }
 
@@ -144,7 +169,7 @@ mod tests {
     fn it_can_be_cancelled_after_each_round() {
         let run = |n| {
             let progress = CancelAfter(AtomicU64::new(n));
-            kmeans(&Cpu::new().unwrap(), DIM, &[row(0), row(1)].concat(), 2, 4, 42, &progress)
+            kmeans(&Cpu::new().unwrap(), DIM, &[row(0), row(1)].concat(), &of(2), &progress)
         };
         for n in 1..=4 {
             assert!(matches!(run(n), Err(Error::Cancelled)), "round {n}");

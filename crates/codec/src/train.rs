@@ -5,7 +5,7 @@
 //! held-out rows --assign, residual, levels--> stats --> 2^weight_bits weight pairs, rounded to integers
 //! ```
 
-use crate::kmeans::kmeans;
+use crate::kmeans::{Run, kmeans};
 use crate::levels::{Levels, lloyd_max, quantiles, trellis};
 use crate::trained::in_units;
 use crate::weights::{InnerProducts, WeightPair, to_integers, train_centroid_weights, train_pairs};
@@ -13,7 +13,7 @@ use crate::{Codec, CodecKind, Error, Progress, Result, lengths, plan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{
-    Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, RoundedCentroids, TABLE_LIMIT, WeightRule,
+    Assignment, Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, RoundedCentroids, TABLE_LIMIT, WeightRule,
 };
 
 /// Options of [`train`].
@@ -33,6 +33,8 @@ pub struct TrainOptions {
     pub weight_bits: u8,
     /// Seed of the rotation, the shuffle and k-means.
     pub seed: u64,
+    /// How k-means assigns embeddings; `None` for [`Backend::assignment`].
+    pub assignment: Option<Assignment>,
 }
 
 impl TrainOptions {
@@ -45,12 +47,9 @@ impl TrainOptions {
             num_centroids,
             iterations: plan::KMEANS_ITERATIONS,
             points_per_centroid: plan::POINTS_PER_CENTROID,
-            weight_bits: match nbits {
-                0 => 0,
-                2 => 5,
-                _ => 4,
-            },
+            weight_bits: if nbits == 0 { 0 } else { 4 + u8::from(nbits == 2) },
             seed: 42,
+            assignment: None,
         }
     }
 }
@@ -96,8 +95,8 @@ pub fn train<B: Backend>(
     let held_out = Some(plan::held_out(n)).filter(|&rows| rows >= LEAST_HELD_OUT).unwrap_or(0);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
     let points = (n - held_out).min(num_centroids.saturating_mul(options.points_per_centroid)).max(num_centroids);
-    let rounded =
-        kmeans(backend, dim, &sample[..points * dim], num_centroids, options.iterations, options.seed, progress)?;
+    let run = Run { num_centroids, ..Run::from(options) };
+    let rounded = kmeans(backend, dim, &sample[..points * dim], &run, progress)?;
     let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let is_few = options.nbits > 0 && held_out == 0 && n < rounded.centroids.len() / dim * FEW_PER_CENTROID;
     let codec = fit(backend, dim, held_out_rows, is_few, rounded, options)?;

@@ -1,7 +1,7 @@
 //! Trained codec, shared by all segments of an index, and the compression of embeddings with it.
 
 use crate::{Result, lengths};
-use selvedge_backend::{Backend, CheckedCodec, CodecParams, Packed};
+use selvedge_backend::{Assignment, Backend, CheckedCodec, CodecParams, Packed};
 
 /// Kind of codec; see the [crate docs](crate#two-codecs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -42,6 +42,15 @@ impl Codec {
     /// [`Error::Backend`](crate::Error::Backend) if the device fails,
     /// [`Error::SignsOnly`](crate::Error::SignsOnly) for a codec of [`Formula::Signs`](crate::buckets::Formula::Signs).
     pub fn compressor<B: Backend>(&self, backend: &B) -> Result<Compressor<B>> {
+        self.compressor_with(backend, Assignment::Exact)
+    }
+
+    /// Does as [`Codec::compressor`], and assigns embeddings to centroids by `assignment`. Groups of centroids take
+    /// time to make, and pay for it with many embeddings.
+    ///
+    /// # Errors
+    /// As [`Codec::compressor`].
+    pub fn compressor_with<B: Backend>(&self, backend: &B, assignment: Assignment) -> Result<Compressor<B>> {
         if self.kind == CodecKind::ColbertV2 && self.params.centroid_weights.iter().all(|&weight| weight == 0) {
             return Err(crate::Error::SignsOnly);
         }
@@ -52,7 +61,10 @@ impl Codec {
             Some(params) => (unit, params),
             None => (1.0, self.params.clone()),
         };
-        let centroids = backend.load_centroids(params.dim, &params.centroids)?;
+        let centroids = match assignment {
+            Assignment::Exact => backend.load_centroids(params.dim, &params.centroids)?,
+            Assignment::Grouped => backend.load_grouped_centroids(params.dim, &params.centroids)?,
+        };
         Ok(Compressor { kind: self.kind, unit, centroids, codec: backend.load_codec(params)? })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     words,
 };
 use rayon::prelude::*;
-use selvedge_backend::Backend;
+use selvedge_backend::{Assignment, Backend};
 use selvedge_encoder::Encoder;
 use selvedge_index::{CodecEntry, Index, Writer};
 use selvedge_search::Tuned;
@@ -166,7 +166,7 @@ impl Engine {
         if let Some((_, codec)) = loaded.as_ref().filter(|(of, _)| *of == entry) {
             return Ok(Arc::clone(codec));
         }
-        let codec = compress::on(self.options.device, index.codec()?)?;
+        let codec = compress::on(self.options.device, index.codec()?, Some(Assignment::Exact))?;
         *loaded = Some((entry, Arc::clone(&codec)));
         Ok(codec)
     }

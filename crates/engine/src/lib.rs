@@ -116,7 +116,7 @@ pub use queries::Queries;
 pub use rank::{Found, Fusion, RankBy};
 #[cfg(feature = "cuda")]
 pub use selvedge_backend::cuda;
-pub use selvedge_backend::{Backend, Cpu, Error as BackendError, Several};
+pub use selvedge_backend::{Assignment, Backend, Cpu, Error as BackendError, Several};
 pub use selvedge_codec::{CodecKind, plan::num_centroids as planned_centroids};
 pub use selvedge_encoder::{
     CandleDevice, EmbeddedToken, Embeddings, Encoder, Executor, LoadOptions, Precision, TextKind, TokenKind, pool,

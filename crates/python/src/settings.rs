@@ -88,6 +88,7 @@ impl BuildSettings {
             nbits: self.nbits,
             num_centroids: self.centroids,
             codec_from: self.codec_from.clone(),
+            assignment: None,
             pool: self.pool,
             memory_budget: self.memory,
             language: language.map_err(|error| invalid(error.to_string()))?,

@@ -62,6 +62,7 @@ mod centroid_table;
 mod compress;
 mod decompress;
 mod dots;
+mod largest;
 mod levels;
 mod linear_f32;
 mod linear_int8;
@@ -69,6 +70,7 @@ mod maxsim;
 mod maxsim_f32;
 mod passages;
 mod probe;
+mod products;
 mod query;
 mod tile;
 mod top_k;
@@ -79,9 +81,10 @@ pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
 pub use query::Query;
 
+use crate::groups::{self, Groups};
 use crate::{
-    Backend, CheckedCodec, CompressedPassages, Error, HostScores, Isa, Packed, Probed, QuantizedQuery, RawHit, Result,
-    Select,
+    Assignment, Backend, CheckedCodec, CompressedPassages, Error, HostScores, Isa, Packed, Probed, QuantizedQuery,
+    RawHit, Result, Select,
 };
 use std::ops::Range;
 
@@ -132,8 +135,16 @@ impl Backend for Cpu {
         Ok(Centroids::new(self.isa, dim, centroids))
     }
 
+    fn load_grouped_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        Ok(Centroids::grouped(self.isa, dim, centroids, &Groups::new(self, dim, centroids)?))
+    }
+
     fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
-        Ok(assign::assign(self.isa, centroids, embeddings))
+        Ok(centroids.assign(self.isa, embeddings))
+    }
+
+    fn assignment(&self, num_centroids: usize) -> Assignment {
+        if num_centroids >= groups::LEAST_CENTROIDS { Assignment::Grouped } else { Assignment::Exact }
     }
 
     fn centroid_sums(

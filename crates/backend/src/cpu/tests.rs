@@ -57,6 +57,26 @@ fn few_embeddings_are_assigned_by_all_threads() {
     }
 }
 
+/// The number of threads changes the blocks of rows, and no code. Most codes are of the nearest centroids.
+#[test]
+fn groups_find_the_nearest_centroid_with_any_number_of_threads() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(9);
+    let (dim, num_centroids, num) = (48, 1024, 3000);
+    let centroids = codec(rng, dim, num_centroids).centroids;
+    let near = |(at, x): (usize, f32)| x + 0.008 * f32::from(centroids[at % centroids.len()]);
+    let embeddings: Vec<f32> = noise(rng, num * dim).into_iter().enumerate().map(near).collect();
+    let of_all = reference::assign(dim, &embeddings, &centroids);
+    let mut first = None;
+    for (cpu, num_threads) in cpus().flat_map(|cpu| [1, 2, 5].map(|num_threads| (cpu, num_threads))) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
+        let assign = || cpu.assign(&cpu.load_grouped_centroids(dim, &centroids).unwrap(), &embeddings).unwrap();
+        let codes = pool.install(assign);
+        assert_eq!(&codes, first.get_or_insert_with(|| codes.clone()), "{num_threads} threads, {}", cpu.name());
+    }
+    let same = first.expect("a CPU").iter().zip(&of_all).filter(|(code, of_all)| code == of_all).count();
+    assert!(same * 2 > num && same < num, "{same} of {num}");
+}
+
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);

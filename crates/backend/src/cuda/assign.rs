@@ -8,7 +8,7 @@ use super::{
     grid::{batch_rows, blocks_of_warps},
     modules::{Kernel, KernelVariant, value},
 };
-use crate::{Result, int8_rows::assert_centroids};
+use crate::{Isa, Result, cpu, groups::Groups, int8_rows::assert_centroids};
 use selvedge_kernels::Op;
 use std::{borrow::Cow, sync::Arc};
 
@@ -28,6 +28,8 @@ pub struct Centroids {
     num: usize,
     /// `(K rounded up to whole slabs, pitch) i8`.
     rows: Buffer<i8>,
+    /// Groups of these centroids, which are searched on the host: there is no kernel for it yet.
+    groups: Option<(Isa, cpu::Centroids)>,
 }
 
 impl Centroids {
@@ -38,7 +40,22 @@ impl Centroids {
     pub(super) fn new(cuda: &Cuda, dim: usize, centroids: &[i8]) -> Result<Self> {
         assert_centroids(dim, centroids);
         let rows = cuda.context.upload(&padded(dim, pitch(dim), centroids))?;
-        Ok(Self { dim, num: centroids.len() / dim, rows })
+        Ok(Self { dim, num: centroids.len() / dim, rows, groups: None })
+    }
+
+    /// Uploads `centroids (K, D) i8`, and groups them.
+    ///
+    /// # Panics
+    /// As [`Centroids::new`].
+    pub(super) fn grouped(cuda: &Cuda, dim: usize, centroids: &[i8]) -> Result<Self> {
+        let (isa, groups) = (Isa::from_env()?, Groups::new(cuda, dim, centroids)?);
+        let groups = Some((isa, cpu::Centroids::grouped(isa, dim, centroids, &groups)));
+        Ok(Self { groups, ..Self::new(cuda, dim, centroids)? })
+    }
+
+    /// Whether the host searches groups of the centroids.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.groups.is_some()
     }
 
     /// Allocates memory for `num` centroids, which a kernel writes.
@@ -47,7 +64,7 @@ impl Centroids {
     /// If `dim` is not a multiple of 4.
     pub(super) fn uninitialized(context: &Arc<Context>, dim: usize, num: usize) -> Result<Self> {
         assert!(dim.is_multiple_of(4), "centroids of {dim} components, not a multiple of 4");
-        Ok(Self { dim, num, rows: context.allocate(num.next_multiple_of(SLAB_ROWS) * pitch(dim))? })
+        Ok(Self { dim, num, rows: context.allocate(num.next_multiple_of(SLAB_ROWS) * pitch(dim))?, groups: None })
     }
 
     /// Bytes of `num` centroids in device memory.
@@ -143,6 +160,9 @@ pub(super) fn assign(cuda: &Cuda, centroids: &Centroids, embeddings: &[f32]) -> 
     centroids.rows.assert_of(&cuda.context);
     assert!(embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
     assert!(centroids.num > 0 || embeddings.is_empty(), "at least one centroid");
+    if let Some((isa, groups)) = &centroids.groups {
+        return Ok(groups.assign(*isa, embeddings));
+    }
     let (kernels, stream) = (AssignKernels::new(cuda, dim)?, cuda.context.stream());
     let mut all = Vec::with_capacity(embeddings.len() / dim);
     for embeddings in embeddings.chunks(batch_rows(dim) * dim) {

@@ -8,7 +8,7 @@
 use super::{
     Cuda,
     assign::{AssignKernels, Centroids},
-    compress::{CompressKernel, Compressed},
+    compress::{CompressKernel, Compressed, compress},
     context::Buffer,
     resident::LoadedCodec,
     slots::{SLOTS, Slot, slice_rows},
@@ -74,6 +74,11 @@ pub(super) fn assign_and_compress(
     centroids.rows().assert_of(context);
     assert_eq!((centroids.dim(), centroids.len()), (codec.dim, codec.num_centroids()), "the centroids of the codec");
     assert!(embeddings.len().is_multiple_of(codec.dim), "whole embeddings of {}", codec.dim);
+    if centroids.is_grouped() {
+        let codes = cuda.assign(centroids, embeddings)?;
+        let packed = compress(cuda, loaded, embeddings, &codes)?;
+        return Ok((codes, packed));
+    }
     let rows = embeddings.len() / codec.dim;
     let kernels = (&AssignKernels::new(cuda, codec.dim)?, &CompressKernel::new(cuda, loaded)?);
     let slice_rows = slice_rows(context, codec.dim).min(rows.max(1));

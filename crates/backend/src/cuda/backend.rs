@@ -235,6 +235,10 @@ impl Backend for Cuda {
         Centroids::new(self, dim, centroids)
     }
 
+    fn load_grouped_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        Centroids::grouped(self, dim, centroids)
+    }
+
     fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
         assign(self, centroids, embeddings)
     }

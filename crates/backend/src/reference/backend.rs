@@ -2,7 +2,7 @@
 
 use crate::{
     Backend, CheckedCodec, CompressedPassages, Embeddings, HostScores, Packed, Probed, QuantizedQuery, RawHit, Result,
-    Select, reference,
+    Select, groups::Groups, reference,
 };
 use std::ops::Range;
 
@@ -15,6 +15,7 @@ pub struct Reference;
 pub struct LoadedCentroids {
     dim: usize,
     rows: Vec<i8>,
+    groups: Option<Groups>,
 }
 
 /// Passages and the codec that compressed them.
@@ -51,11 +52,22 @@ impl Backend for Reference {
     }
 
     fn load_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
-        Ok(LoadedCentroids { dim, rows: centroids.to_vec() })
+        Ok(LoadedCentroids { dim, rows: centroids.to_vec(), groups: None })
+    }
+
+    fn load_grouped_centroids(&self, dim: usize, centroids: &[i8]) -> Result<Self::Centroids> {
+        let groups = Some(Groups::new(self, dim, centroids)?);
+        Ok(LoadedCentroids { dim, rows: centroids.to_vec(), groups })
     }
 
     fn assign(&self, centroids: &Self::Centroids, embeddings: &[f32]) -> Result<Vec<u32>> {
-        Ok(reference::assign(centroids.dim, embeddings, &centroids.rows))
+        let LoadedCentroids { dim, rows, groups } = centroids;
+        Ok(match groups {
+            None => reference::assign(*dim, embeddings, rows),
+            Some(Groups { representatives, members }) => {
+                reference::assign_grouped(*dim, embeddings, rows, representatives, members)
+            }
+        })
     }
 
     fn centroid_sums(

@@ -1,9 +1,11 @@
 //! The ops of a build, naively: nearest centroids, sums, compression and its inverse.
 
 use super::{level, token, trellis_row};
+use crate::groups::SEARCHED;
 use crate::{
     CodecParams, CompressedPassages, Packed, QuantizedQuery, RADIAL_WEIGHT, ResidualForm, RowCoding, WeightRule,
 };
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// Nearest centroid of each embedding, by inner product with the embedding rounded to int8; ties go to the lower code.
@@ -14,6 +16,29 @@ pub fn assign(dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
         let product = |c: &[i8]| x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c)).sum::<i32>();
         let products = centroids.chunks_exact(dim).map(product).zip(0..);
         products.fold((i32::MIN, 0), |best, found| if found.0 > best.0 { found } else { best }).1
+    };
+    embeddings.chunks_exact(dim).map(nearest).collect()
+}
+
+/// Nearest centroid of each embedding among the groups that are nearest to it, by inner product with the embedding
+/// rounded to int8: the groups of the best `SEARCHED` of `representatives (G, D) i8`. Ties go to the lower group and
+/// the lower code. `members (G)` are the codes of each group.
+pub fn assign_grouped(
+    dim: usize,
+    embeddings: &[f32],
+    centroids: &[i8],
+    representatives: &[i8],
+    members: &[Vec<u32>],
+) -> Vec<u32> {
+    let nearest = |x: &[f32]| {
+        let x = QuantizedQuery::new(dim, x).data;
+        let product = |c: &[i8]| x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c)).sum::<i32>();
+        let mut groups: Vec<_> = representatives.chunks_exact(dim).map(product).zip(members).collect();
+        // The sort is stable: among equals the lower group comes first.
+        groups.sort_by_key(|&(product, _)| Reverse(product));
+        let codes = groups.iter().take(SEARCHED).flat_map(|&(_, members)| members);
+        let best = codes.min_by_key(|&&code| (Reverse(product(&centroids[code as usize * dim..][..dim])), code));
+        *best.expect("a centroid")
     };
     embeddings.chunks_exact(dim).map(nearest).collect()
 }

@@ -8,11 +8,12 @@ use selvedge_encoder::shipped;
 use std::path::PathBuf;
 
 /// Flags of a build that an existing index cannot follow: they conflict with `index --update`.
-const BUILD_FLAGS: [&str; 10] = [
+const BUILD_FLAGS: [&str; 11] = [
     "nbits",
     "codec",
     "centroids",
     "codec_from",
+    "exact_assign",
     "pool",
     "seed",
     "save_embeddings",
@@ -114,6 +115,10 @@ pub(crate) struct BuildArgs {
     /// Number of centroids, at most 2^24 [default: 2^floor(log2(16 sqrt(tokens)))].
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=(1 << 24)))]
     pub(crate) centroids: Option<u32>,
+    /// Compare every embedding with every centroid, in k-means and in compression. On the CPU, 2^14 centroids or more
+    /// are compared on two levels otherwise: several times as fast, and the nearest for about 99 of 100 embeddings.
+    #[arg(long)]
+    pub(crate) exact_assign: bool,
     /// Pool similar tokens of each passage, FACTOR into one: a smaller index of lower quality. 1 keeps every token.
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = parse_positive)]
     pub(crate) pool: usize,

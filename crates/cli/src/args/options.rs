@@ -5,7 +5,9 @@ use crate::change::read_ids;
 use crate::{Error, Result};
 use selvedge::eval::Compared;
 use selvedge::queries::QuerySource;
-use selvedge::{BuildOptions, CodecKind, Fusion, LoadOptions, Model, OpenOptions, Precision, RankBy, SearchOptions};
+use selvedge::{
+    Assignment, BuildOptions, CodecKind, Fusion, LoadOptions, Model, OpenOptions, Precision, RankBy, SearchOptions,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ impl BuildArgs {
             },
             nbits: self.nbits,
             num_centroids: self.centroids.map(|k| k as usize),
+            assignment: self.exact_assign.then_some(Assignment::Exact),
             pool: self.pool,
             memory_budget: self.memory_budget,
             language: (!self.no_words).then_some(self.language),

@@ -2,7 +2,7 @@
 
 use crate::device::on_device;
 use crate::{Device, Error, Result};
-use selvedge_backend::{Backend, Packed};
+use selvedge_backend::{Assignment, Backend, Packed};
 use selvedge_codec::{Codec, Compressor};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,9 +23,10 @@ pub(crate) struct OnBackend<B: Backend, R> {
 }
 
 impl<B: Backend, R: Deref<Target = B>> OnBackend<B, R> {
-    /// Loads a codec into the memory of `backend`.
-    pub(crate) fn new(backend: R, codec: &Codec) -> Result<Self> {
-        let compressor = codec.compressor(&*backend)?;
+    /// Loads a codec into the memory of `backend`; `None` for the assignment that suits it.
+    pub(crate) fn new(backend: R, codec: &Codec, assignment: Option<Assignment>) -> Result<Self> {
+        let assignment = assignment.unwrap_or_else(|| backend.assignment(codec.params.num_centroids()));
+        let compressor = codec.compressor_with(&*backend, assignment)?;
         Ok(Self { backend, compressor })
     }
 }
@@ -40,9 +41,9 @@ impl<B: Backend, R: Deref<Target = B> + Send + Sync> Compress for OnBackend<B, R
     }
 }
 
-/// Loads a codec into the memory of a device.
-pub(crate) fn on(device: Device, codec: &Codec) -> Result<Arc<dyn Compress>> {
+/// Loads a codec into the memory of a device; `None` for the assignment that suits it.
+pub(crate) fn on(device: Device, codec: &Codec, assignment: Option<Assignment>) -> Result<Arc<dyn Compress>> {
     on_device!(device, backend => {
-        Ok::<_, Error>(Arc::new(OnBackend::new(Arc::new(backend), codec)?) as Arc<dyn Compress>)
+        Ok::<_, Error>(Arc::new(OnBackend::new(Arc::new(backend), codec, assignment)?) as Arc<dyn Compress>)
     })
 }

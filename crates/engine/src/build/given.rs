@@ -26,7 +26,7 @@ pub(super) fn run(
 ) -> Result<Counts> {
     let given = Index::open(path, Check::Structure)?;
     check(&given, source.dim(), encoder)?;
-    let codec = compress::on(options.device, given.codec()?)?;
+    let codec = compress::on(options.device, given.codec()?, options.assignment)?;
     writer.set_codec_of(&given)?;
     let num_centroids = given.manifest().codec.num_centroids;
     let num_tokens = pipeline::append(&*codec, num_centroids, writer, source, options.memory_budget, saver, progress)?;

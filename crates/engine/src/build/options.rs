@@ -2,6 +2,7 @@
 
 use crate::collection::ReadOptions;
 use crate::{Device, Error, Language, Result};
+use selvedge_backend::Assignment;
 use selvedge_codec::CodecKind;
 use selvedge_encoder::{LoadOptions, shipped};
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ pub struct BuildOptions {
     /// Index whose codec compresses the embeddings, instead of one that is trained on them; `codec`, `nbits`,
     /// `num_centroids` and `seed` then have no effect. The [shards](crate::shards) of a collection share a codec.
     pub codec_from: Option<PathBuf>,
+    /// Assignment of embeddings to centroids, in k-means and in compression: among all of them, or on two levels, which
+    /// is much faster with many. `None` takes two levels on the CPU from 2^14 centroids on, and all on a GPU; one
+    /// assignment gives the same codes on CPU and GPU.
+    pub assignment: Option<Assignment>,
     /// Factor by which the tokens of a passage are pooled, hierarchically; 1 keeps all tokens.
     pub pool: usize,
     /// Bytes of memory that the build may use, without the model's weights and activations.
@@ -50,6 +55,7 @@ impl Default for BuildOptions {
             nbits: 2,
             num_centroids: None,
             codec_from: None,
+            assignment: None,
             pool: 1,
             memory_budget: 4 << 30,
             language: Some(Language::English),

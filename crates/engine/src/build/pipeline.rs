@@ -90,13 +90,14 @@ pub fn run<B: Backend>(
     budget.check(Some(num_centroids.min(counts.sampled_tokens)), max_doclen)?;
     let mut train_options = TrainOptions::new(options.nbits, num_centroids);
     (train_options.kind, train_options.seed) = (options.codec, options.seed);
+    train_options.assignment = options.assignment;
     let trained = train(backend, source.dim(), sample.rows, &train_options, progress);
     let codec = trained.map_err(of_sample)?;
     counts.kmeans_rounds = train_options.iterations;
     writer.set_codec(&codec)?;
 
     let spooled = Spooled { pids: &sampled, lens: sample.lens, next: 0, reader: sample.spool };
-    let codec = OnBackend::new(backend, &codec)?;
+    let codec = OnBackend::new(backend, &codec, options.assignment)?;
     counts.num_tokens = compress(&codec, writer, source, spooled, block, saver, progress)?;
     Ok(counts)
 }

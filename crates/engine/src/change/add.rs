@@ -8,7 +8,7 @@ use crate::progress::{Progress, Stage};
 use crate::queries::{check_fingerprint, encoder_of};
 use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::words;
-use crate::{Engine, Error, OpenOptions, Result, collection};
+use crate::{Assignment, Engine, Error, OpenOptions, Result, collection};
 use selvedge_encoder::Encoder;
 use selvedge_index::{Document, Index, Manifest, Writer};
 use std::cell::OnceCell;
@@ -222,7 +222,7 @@ fn append(
     let mut source = Pooled::new(source, before.build.pool.unwrap_or(1).max(1));
     let codec = match engine {
         Some(engine) => engine.codec_of(index_of(&writer))?,
-        None => compress::on(options.device, index_of(&writer).codec()?)?,
+        None => compress::on(options.device, index_of(&writer).codec()?, Some(Assignment::Exact))?,
     };
     let (num_centroids, budget) = (before.codec.num_centroids, options.memory_budget);
     pipeline::append(&*codec, num_centroids, &mut writer, &mut source, budget, None, progress)?;

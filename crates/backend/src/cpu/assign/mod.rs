@@ -11,13 +11,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod grouped;
 mod portable;
 
+use self::grouped::GroupedCentroids;
 use super::{
     aligned::AlignedVec,
     dots::{interleave, lanes},
 };
-use crate::{Isa, int8_rows::assert_centroids, round_to_int8};
+use crate::{Isa, groups::Groups, int8_rows::assert_centroids, round_to_int8};
 use rayon::prelude::*;
 
 /// Bytes of rows per block: a quarter of a 32 KiB L1. With AVX-512 and 128 dimensions, the best products of these rows
@@ -30,9 +32,49 @@ const LEAST_WORK: usize = 1 << 20;
 /// Panels per pass over the rows.
 const TOGETHER: usize = 2;
 
-/// Centroids, interleaved for an instruction set.
+/// Centroids, interleaved for an instruction set: all of them, or group by group.
 #[derive(Clone, Debug)]
-pub struct Centroids {
+pub struct Centroids(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Whole(Interleaved),
+    Grouped(GroupedCentroids),
+}
+
+impl Centroids {
+    /// Interleaves `centroids (K, D) i8`.
+    ///
+    /// # Panics
+    /// If `dim` is not a multiple of 4, `centroids` are not whole rows, or a component is -128.
+    pub(super) fn new(isa: Isa, dim: usize, centroids: &[i8]) -> Self {
+        Self(Form::Whole(Interleaved::new(isa, dim, centroids)))
+    }
+
+    /// Interleaves each group of `centroids (K, D) i8`.
+    ///
+    /// # Panics
+    /// As [`Centroids::new`], or if the groups are not of these centroids.
+    pub(crate) fn grouped(isa: Isa, dim: usize, centroids: &[i8], groups: &Groups) -> Self {
+        Self(Form::Grouped(GroupedCentroids::new(isa, dim, centroids, groups)))
+    }
+
+    /// Codes `(N) u32` of `embeddings (N, D) f32`.
+    ///
+    /// # Panics
+    /// If `embeddings` are not whole rows, there is no centroid, or the centroids were interleaved for another
+    /// instruction set.
+    pub(crate) fn assign(&self, isa: Isa, embeddings: &[f32]) -> Vec<u32> {
+        match &self.0 {
+            Form::Whole(centroids) => assign(isa, centroids, embeddings),
+            Form::Grouped(centroids) => centroids.assign(isa, embeddings),
+        }
+    }
+}
+
+/// Rows interleaved for an instruction set.
+#[derive(Clone, Debug)]
+struct Interleaved {
     isa: Isa,
     /// Components of a row.
     dim: usize,
@@ -46,13 +88,13 @@ pub struct Centroids {
 
 /// Panels of centroids that follow each other, an even number of them.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    dim: usize,
-    lanes: usize,
+pub(super) struct Part<'a> {
+    pub(super) dim: usize,
+    pub(super) lanes: usize,
     /// Code of the first centroid.
     first: u32,
-    data: &'a [i8],
-    sums: &'a [i32],
+    pub(super) data: &'a [i8],
+    pub(super) sums: &'a [i32],
 }
 
 /// The centroid nearest to a row.
@@ -63,12 +105,12 @@ struct Nearest {
     code: u32,
 }
 
-impl Centroids {
+impl Interleaved {
     /// Interleaves `centroids (K, D) i8`.
     ///
     /// # Panics
     /// If `dim` is not a multiple of 4, `centroids` are not whole rows, or a component is -128.
-    pub(super) fn new(isa: Isa, dim: usize, centroids: &[i8]) -> Self {
+    fn new(isa: Isa, dim: usize, centroids: &[i8]) -> Self {
         assert_centroids(dim, centroids);
         let (num, lanes) = (centroids.len() / dim, lanes(isa));
         let padded = num.next_multiple_of(lanes * TOGETHER);
@@ -81,6 +123,11 @@ impl Centroids {
             interleave(lanes, rows, data);
         });
         Self { isa, dim, lanes, data, sums }
+    }
+
+    /// All rows as one part.
+    fn whole(&self) -> Part<'_> {
+        Part { dim: self.dim, lanes: self.lanes, first: 0, data: &self.data, sums: &self.sums }
     }
 
     /// Divides the centroids among at most `num` parts, for `num_rows` embeddings.
@@ -98,7 +145,7 @@ impl Centroids {
 /// # Panics
 /// If `embeddings` are not whole rows, there is no centroid, or the centroids were interleaved for another instruction
 /// set.
-pub(super) fn assign(isa: Isa, centroids: &Centroids, embeddings: &[f32]) -> Vec<u32> {
+fn assign(isa: Isa, centroids: &Interleaved, embeddings: &[f32]) -> Vec<u32> {
     let dim = centroids.dim;
     assert_eq!(centroids.isa, isa, "centroids are used with the instruction set that they were loaded for");
     assert!(embeddings.len().is_multiple_of(dim), "whole embeddings of {dim}");
