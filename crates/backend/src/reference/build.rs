@@ -23,6 +23,9 @@ pub fn assign(dim: usize, embeddings: &[f32], centroids: &[i8]) -> Vec<u32> {
 /// Nearest centroid of each embedding among the groups that are nearest to it, by inner product with the embedding
 /// rounded to int8: the groups of the best `SEARCHED` of `representatives (G, D) i8`. Ties go to the lower group and
 /// the lower code. `members (G)` are the codes of each group.
+///
+/// # Panics
+/// If the groups that are searched have no centroid.
 pub fn assign_grouped(
     dim: usize,
     embeddings: &[f32],

@@ -12,8 +12,8 @@ const ENOUGH: usize = 20;
 const UNKNOWN: Duration = Duration::from_millis(100);
 /// Part of all requests that hedges may add.
 const HEDGED_PART: f64 = 0.05;
-/// Hedges that quiet times save up: those of two queries, and at least this many. A query asks all shards at once, so
-/// that fewer would cut off what its own requests have added.
+/// Hedges that quiet times save up: as many as two queries add, and at least this many. A query asks all shards at
+/// once, so that a smaller limit would cut off what its own requests have added.
 const LEAST_SAVED: f64 = 10.0;
 const SAVED_QUERIES: f64 = 2.0;
 /// First rest of a replica that failed; each further failure doubles it, up to the longest.

@@ -13,11 +13,13 @@ pub(super) fn run(products: &[i32], width: usize, keep: usize, columns: &mut Vec
         maxima.extend(rest.iter().max());
         // As many chunks have a product that is not below the floor, so none below it is among the largest.
         let floor = if maxima.len() > keep { bound(&maxima, keep) } else { LEAST };
-        (values.clear(), found.clear());
+        values.clear();
+        found.clear();
         for (chunk, _) in maxima.iter().enumerate().filter(|&(_, &max)| max >= floor) {
-            for column in chunk * CHUNK..width.min((chunk + 1) * CHUNK) {
-                if row[column] >= floor {
-                    values.push(row[column]);
+            let columns = chunk * CHUNK..width.min((chunk + 1) * CHUNK);
+            for (&value, column) in row[columns.clone()].iter().zip(columns) {
+                if value >= floor {
+                    values.push(value);
                     found.push(column as u32);
                 }
             }

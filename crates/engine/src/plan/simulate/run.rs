@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 
 /// Share of the first queries that only fill the queues.
 const WARM_UP: f64 = 0.1;
-/// Hedges that a budget saves up, as in the router: those of two queries, and at least this many.
+/// Hedges that a budget saves up, as in the router: as many as two queries add, and at least this many.
 const LEAST_SAVED: f64 = 10.0;
 const SAVED_QUERIES: f64 = 2.0;
 /// Times of single requests that are kept of each run, about.
