@@ -4,6 +4,7 @@ use crate::args::ServeArgs;
 use crate::log::{note, write_error};
 use crate::output::print;
 use crate::{Error, Result};
+use selvedge::shards::Collection;
 use selvedge_server::{Config, Role, hash, new_key};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -20,9 +21,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     if let Some(role) = &args.new_key {
         return print_key(role);
     }
-    let config = config(args.config.as_deref(), &args.settings)?;
+    let mut config = config(args.config.as_deref(), &args.settings)?;
     if args.check {
         return check(&config);
+    }
+    if let Some(number) = args.shard {
+        let [url] = &*config.indexes else {
+            return Err(Error::Usage("--shard is one of a collection: give its folder or URL, and no other".into()));
+        };
+        config.indexes = vec![Collection::open(url)?.shard_folder(url, number)?];
     }
     if config.data.is_none() && config.indexes.is_empty() {
         return Err(Error::Usage("give the folders of indexes to serve, or --data DIR for new ones".into()));

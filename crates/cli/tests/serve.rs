@@ -196,7 +196,7 @@ fn a_collection_and_patterns_of_addresses_are_enough() {
     std::fs::create_dir_all(papers.join("shards")).unwrap();
     c.index("papers/shards/0000", "");
     commit(&papers, 1, 1);
-    let server = Process::start(&c, "papers/shards/0000");
+    let server = Process::start(&c, "papers --shard 0");
     let words = format!("router --listen 127.0.0.1:0 --collection papers --shard-address {}", server.base);
     let router = Process::of(c.command(&words, &[]));
     let body = json!({"embeddings": [vec![0.5; support::DIM]], "k": 3});
@@ -223,4 +223,6 @@ fn mistakes_in_the_shards_of_a_router_name_the_way_out() {
     c.write("one.json", r#"{"name": "papers", "shards": [{"index": "0000", "replicas": ["http://h:1"]}]}"#);
     fails("--collection papers --shards one.json", 1, "1 shards, but the collection has 2");
     fails("--collection papers --shards one.json --shard-address http://h-{shard}:1", 2, "not both");
+    assert!(c.fails("serve papers --shard 2", 1).contains("no shard 2; the numbers of its shards are 0 to 1"));
+    assert!(c.fails("serve papers papers --shard 0", 2).contains("give its folder or URL, and no other"));
 }

@@ -11,6 +11,9 @@ pub(crate) struct ServeArgs {
     /// TOML file of settings: the names of the flags, with _ for -. Flags and the environment come first.
     #[arg(long, value_name = "FILE.toml", env = "SELVEDGE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Serve this shard, from 0, of INDEX, which is a collection that `python -m selvedge_search.ray build` made.
+    #[arg(long, value_name = "N", env = "SELVEDGE_SHARD")]
+    pub(crate) shard: Option<usize>,
     /// Write the log as JSON, one object per line.
     #[arg(long, env = "SELVEDGE_LOG_JSON")]
     pub(crate) log_json: bool,

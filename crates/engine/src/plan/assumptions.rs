@@ -2,7 +2,8 @@
 
 use super::fleet::hours;
 use super::predict::IndexSize;
-use super::{DETECT_MS, Figures, HEDGE_BUDGET, HEDGE_FLOOR_MS, MEMORY_SHARE, MOST_BUSY, Request};
+use super::{DETECT_MS, Figures, HEDGE_FLOOR_MS, MEMORY_SHARE, MOST_BUSY, Request};
+use crate::shards::HEDGED_PART;
 
 /// The assumptions of a request with shards of one size.
 pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec<String> {
@@ -32,7 +33,7 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
         ),
         format!(
             "A request is hedged after the 98th percentile of its time, at least {HEDGE_FLOOR_MS} ms; hedges are at \
-             most {HEDGE_BUDGET} of all requests."
+             most {HEDGED_PART} of all requests."
         ),
         "The latency has the encoding of the query by the shipped model, the searches, and three ways to machines and \
          back; merging, and the work of a busy router, are not in it."

@@ -4,10 +4,11 @@ use super::gallop::first_good;
 use super::predict::{IndexSize, Laws, Predicted};
 use super::simulate::{Fleet, MOST_REPLICAS, Outcome};
 use super::{
-    BuildPlan, Cost, DETECT_MS, Figures, HEDGE_BUDGET, HEDGE_FLOOR_MS, Latency, MEMORY_SHARE, MOST_BUSY, MOST_SHARDS,
-    Plan, Request, ShardPlan, SizeFigures, Totals,
+    BuildPlan, Cost, DETECT_MS, Figures, HEDGE_FLOOR_MS, Latency, MEMORY_SHARE, MOST_BUSY, MOST_SHARDS, Plan, Request,
+    ShardPlan, SizeFigures, Totals,
 };
 use crate::progress::{Progress, Stage};
+use crate::shards::HEDGED_PART;
 use crate::{Error, Result};
 
 /// Factor between the numbers of shards that are tried.
@@ -174,7 +175,7 @@ impl Planner<'_> {
             repair_ms: self.request.repair_ms,
             detect_ms: DETECT_MS.min(self.request.repair_ms),
             hedge_ms: 0.0,
-            hedge_budget: HEDGE_BUDGET,
+            hedge_budget: HEDGED_PART,
         }
     }
 

@@ -41,8 +41,6 @@ pub const MOST_BUSY: f64 = 0.6;
 pub const MOST_SHARDS: usize = 20_000;
 /// Least delay of a hedge, the default of `selvedge router --hedge-ms`.
 pub const HEDGE_FLOOR_MS: f64 = 5.0;
-/// Hedges for each request at most, as in the router.
-pub const HEDGE_BUDGET: f64 = 0.05;
 /// Time until the router knows that a machine is gone: it asks a silent connection after 5 s whether it is there, and
 /// waits 5 s.
 pub const DETECT_MS: f64 = 10e3;

@@ -10,7 +10,7 @@ use crate::Result;
 use selvedge_index::{Error as IndexError, storage_at};
 use serde::Deserialize;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name of the file.
 const FILE: &str = "collection";
@@ -71,6 +71,15 @@ impl Collection {
         let name = url.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, shards })
     }
+
+    /// Path or URL of the index of a shard, by its number from 0; `url` is the collection's.
+    ///
+    /// # Errors
+    /// [`ShardsError::NoShard`] if there are fewer.
+    pub fn shard_folder(&self, url: &Path, number: usize) -> Result<PathBuf> {
+        let none = || ShardsError::NoShard { url: url.to_owned(), number, shards: self.shards.len() };
+        Ok(url.join(&self.shards.get(number).ok_or_else(none)?.folder))
+    }
 }
 
 impl CollectionShard {
@@ -99,6 +108,9 @@ mod tests {
         let collection = read(good).unwrap();
         assert_eq!((&*collection.name, collection.shards[0].index()), ("papers", "0000"));
         assert_eq!((collection.shards[0].generation, collection.shards[0].tokens), (3, 50));
+        assert_eq!(collection.shard_folder(&url, 0).unwrap(), url.join("shards/0000"));
+        let error = collection.shard_folder(&url, 1).unwrap_err().to_string();
+        assert!(error.contains("no shard 1"), "{error}");
         for (text, fault) in [
             ("{", "EOF"),
             (r#"{"version": 2, "shards": []}"#, "version 2, expected 1"),

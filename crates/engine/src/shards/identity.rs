@@ -74,6 +74,16 @@ pub enum ShardsError {
         /// Reason, with the place in the file.
         reason: String,
     },
+    /// Number that no shard of a collection has.
+    #[error("{}: no shard {number}; the numbers of its shards are 0 to {}", url.display(), shards - 1)]
+    NoShard {
+        /// Path or URL of the collection.
+        url: PathBuf,
+        /// The number.
+        number: usize,
+        /// Number of shards.
+        shards: usize,
+    },
 }
 
 impl Snapshot {

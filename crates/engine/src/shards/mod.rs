@@ -17,11 +17,13 @@
 //! in each shard, and so more candidates in all than in one index.
 
 mod collection;
+mod hedges;
 mod identity;
 mod merge;
 mod output;
 
 pub use collection::{Collection, CollectionShard};
+pub use hedges::{HEDGED_PART, HedgeBudget};
 pub use identity::{Identity, ShardsError};
 pub use merge::{ShardHit, ShardRanking, merge, sum_facets};
 pub use output::{ShardOutput, ShardsHit, ShardsOutput};

@@ -4,14 +4,15 @@
 
 use super::client::{Call, ShardClient};
 use super::error::CallError;
-use super::pace::{Budget, Rest, Times};
+use super::pace::{Rest, Times};
 use super::table::{ShardEntry, Table};
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Method};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use std::sync::Arc;
+use selvedge::shards::{HEDGED_PART, HedgeBudget};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Least time in which a replica that does not answer has failed: clients may ask for less.
@@ -99,7 +100,7 @@ pub(crate) struct Collection {
 /// Connections and budget that all calls share.
 pub(crate) struct Caller {
     client: ShardClient,
-    budget: Budget,
+    budget: Mutex<HedgeBudget>,
     /// Least delay of a hedge.
     floor: Duration,
 }
@@ -176,7 +177,7 @@ impl Shard {
 impl Caller {
     /// Makes a caller without connections.
     pub(crate) fn new(floor: Duration) -> Self {
-        Self { client: ShardClient::new(), budget: Budget::default(), floor }
+        Self { client: ShardClient::new(), budget: Mutex::new(HedgeBudget::new(HEDGED_PART)), floor }
     }
 
     /// Asks a shard, and parses its answer. If a replica fails, the next one is asked at once; if it is slow and the
@@ -205,7 +206,7 @@ impl Caller {
         let hedge = tokio::time::sleep(times.delay(self.floor));
         tokio::pin!(hedge);
         let mut may_hedge = true;
-        self.budget.note(shard.of);
+        self.budget().note(shard.of);
         if let Some(first) = places.next() {
             begun.push((first, Instant::now()));
             running.push(send(first));
@@ -248,7 +249,7 @@ impl Caller {
                     // A replica that rests is no better.
                     let next = places.as_slice().first().copied();
                     let next = next.filter(|&next| shard.replicas[next].rest.until().is_none());
-                    if let Some(next) = next.filter(|_| self.budget.take()) {
+                    if let Some(next) = next.filter(|_| self.budget().take()) {
                         places.next();
                         metrics::counter!("selvedge_router_hedges_total", "phase" => phase.name()).increment(1);
                         begun.push((next, Instant::now()));
@@ -257,6 +258,10 @@ impl Caller {
                 }
             }
         }
+    }
+
+    fn budget(&self) -> MutexGuard<'_, HedgeBudget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks one replica. It has half of the time that is left, so that another one can be asked after it.

@@ -8,9 +8,9 @@
 //!
 //! `wire.rs` has the bodies that both sides share, `routes.rs` the routes of a shard. On the router's side,
 //! `table.rs` has the shards and their replicas; `tables.rs` and `collections.rs` follow the files that name them.
-//! `client.rs` sends one request to one replica, `call.rs` chooses replicas, hedges and retries, `pace.rs` has the
-//! times and the budget of hedges, `fan.rs` asks all shards side by side, `query.rs` reads a search and `phases.rs`
-//! answers it, `front.rs` has the routes, and `sums.rs` the descriptions of collections. Merging is
+//! `client.rs` sends one request to one replica, `call.rs` chooses replicas, hedges and retries, `pace.rs` has times
+//! and rests, `fan.rs` asks all shards side by side, `query.rs` reads a search and `phases.rs` answers it, `front.rs`
+//! has the routes, and `sums.rs` the descriptions of collections. Merging, and the budget of hedges, are
 //! [`selvedge::shards`].
 
 mod call;

@@ -1,4 +1,4 @@
-//! Pace of shards: recent times, from which the delay of a hedge follows, the budget of hedges, and rests of replicas.
+//! Pace of shards: recent times, from which the delay of a hedge follows, and rests of replicas.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,6 @@ const RECENT: usize = 128;
 const ENOUGH: usize = 20;
 /// Delay of a hedge until there are enough times.
 const UNKNOWN: Duration = Duration::from_millis(100);
-/// Part of all requests that hedges may add.
-const HEDGED_PART: f64 = 0.05;
-/// Hedges that quiet times save up: as many as two queries add, and at least this many. A query asks all shards at
-/// once, so that a smaller limit would cut off what its own requests have added.
-const LEAST_SAVED: f64 = 10.0;
-const SAVED_QUERIES: f64 = 2.0;
 /// First rest of a replica that failed; each further failure doubles it, up to the longest.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -45,28 +39,6 @@ impl Times {
         }
         let at = times.len() * 98 / 100;
         *times.select_nth_unstable(at).1.max(&mut floor.clone())
-    }
-}
-
-/// Budget of hedges: each request adds a twentieth of one, so that at most 5 % more requests are sent.
-#[derive(Debug, Default)]
-pub(crate) struct Budget(Mutex<f64>);
-
-impl Budget {
-    /// Notes a request to one of a number of shards, which is no hedge.
-    pub(crate) fn note(&self, shards: usize) {
-        let most = (SAVED_QUERIES * HEDGED_PART * shards as f64).max(LEAST_SAVED);
-        let mut saved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *saved = (*saved + HEDGED_PART).min(most);
-    }
-
-    /// Takes a hedge, if there is one.
-    pub(crate) fn take(&self) -> bool {
-        let mut saved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Twenty times a twentieth is a little less than one.
-        let is_enough = *saved >= 1.0 - 1e-9;
-        *saved -= if is_enough { 1.0 } else { 0.0 };
-        is_enough
     }
 }
 
@@ -126,22 +98,6 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hedges_are_a_twentieth_of_all_requests() {
-        let budget = Budget::default();
-        assert!(!budget.take());
-        let mut hedges = 0;
-        for _ in 0..1000 {
-            budget.note(1);
-            hedges += usize::from(budget.take());
-        }
-        assert_eq!(hedges, 50);
-        for (shards, saved) in [(1, 10), (100, 10), (1000, 100)] {
-            (0..10_000).for_each(|_| budget.note(shards));
-            assert_eq!((0..1000).filter(|_| budget.take()).count(), saved, "{shards} shards");
-        }
-    }
 
     #[test]
     fn the_delay_is_a_percentile_of_recent_times() {

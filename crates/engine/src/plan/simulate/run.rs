@@ -1,6 +1,7 @@
 //! One run of a simulation: its machines, its events, and what it counts.
 
 use super::{Fleet, Outcome};
+use crate::shards::HedgeBudget;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cmp::{Ordering, Reverse};
@@ -8,9 +9,6 @@ use std::collections::BinaryHeap;
 
 /// Share of the first queries that only fill the queues.
 const WARM_UP: f64 = 0.1;
-/// Hedges that a budget saves up, as in the router: as many as two queries add, and at least this many.
-const LEAST_SAVED: f64 = 10.0;
-const SAVED_QUERIES: f64 = 2.0;
 /// Times of single requests that are kept of each run, about.
 const KEPT_REQUESTS: usize = 20_000;
 
@@ -146,8 +144,7 @@ pub(super) struct Run<'a> {
     /// Number of queries that arrive, and the first of them that counts.
     arriving: usize,
     counted_from: usize,
-    /// Hedges that the budget allows now.
-    saved: f64,
+    budget: HedgeBudget,
     counts: Counts,
 }
 
@@ -166,7 +163,7 @@ impl<'a> Run<'a> {
             queries: Vec::new(),
             arriving: 0,
             counted_from: 0,
-            saved: 0.0,
+            budget: HedgeBudget::new(fleet.hedge_budget),
             counts: Counts::default(),
         }
     }
@@ -199,10 +196,9 @@ impl<'a> Run<'a> {
     fn arrive(&mut self) {
         let (query, shards) = (self.queries.len(), self.fleet.shards);
         self.queries.push(Query { began: self.now, last: self.now, is_lost: false });
-        let most_saved = (SAVED_QUERIES * self.fleet.hedge_budget * shards as f64).max(LEAST_SAVED);
         for shard in 0..shards {
             self.counts.requests += 1;
-            self.saved = (self.saved + self.fleet.hedge_budget).min(most_saved);
+            self.budget.note(shards);
             let mut request = Request { query, shard, tried: 0, answer: f64::INFINITY, failure: f64::INFINITY };
             // Replicas take turns.
             match self.replica(&request, query + shard) {
@@ -280,10 +276,8 @@ impl<'a> Run<'a> {
 
     fn hedge(&mut self, mut request: Request) {
         let first = request.tried.trailing_zeros() as usize + 1;
-        // Twenty times a twentieth is a little less than one.
-        let may = self.saved >= 1.0 - 1e-9 && !self.queries[request.query].is_lost;
-        if let Some(replica) = self.replica(&request, first).filter(|_| may) {
-            self.saved -= 1.0;
+        let is_lost = self.queries[request.query].is_lost;
+        if let Some(replica) = self.replica(&request, first).filter(|_| !is_lost && self.budget.take()) {
             self.counts.hedges += 1;
             self.send(&mut request, replica);
         }

@@ -70,7 +70,8 @@ fn of_store(error: object_store::Error) -> io::Error {
         E::NotSupported { .. } | E::NotImplemented { .. } => io::ErrorKind::Unsupported,
         _ => io::ErrorKind::Other,
     };
-    io::Error::new(kind, error)
+    // In one line: a store's answer may be XML with line breaks.
+    io::Error::new(kind, error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Objects {
