@@ -54,7 +54,7 @@ impl Settings {
         // of the hash: another name would make existing indexes refuse their model.
         let mut fingerprint = Fingerprint::new();
         fingerprint.json("recipe", &text_rules);
-        text_rules.set_max_lens(options.query_maxlen, options.passage_maxlen);
+        text_rules.set_max_lens(options.query_maxlen, options.passage_maxlen, positions);
         config.hash(&mut fingerprint);
         let tokenizer = TextTokenizer::load(&files, &mut fingerprint)?;
         let pipeline = TextPipeline::new(model, &text_rules, tokenizer, positions)?;

@@ -3,10 +3,12 @@
 use crate::executor::{CandleDevice, Executor};
 use crate::models::Precision;
 
-/// Options of loading a checkpoint. `Default` keeps the checkpoint's own settings.
+/// Options of loading a checkpoint. `Default` keeps its settings, but for the length of
+/// [queries](Self::query_maxlen).
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// Maximum number of tokens of a query, prefix token and `[MASK]`s included; `None` for the checkpoint's own.
+    /// Maximum number of tokens of a query, prefix token and `[MASK]`s included; `None` for the checkpoint's own where
+    /// queries are padded with `[MASK]`, and for 256 or the transformer's longest sequence where they are not.
     pub query_maxlen: Option<usize>,
     /// Maximum number of tokens of a passage, prefix token included; `None` for the checkpoint's own.
     pub passage_maxlen: Option<usize>,

@@ -33,9 +33,12 @@ fn load(case: &str) -> Encoder {
 }
 
 fn load_in(case: &str, precision: Precision) -> Encoder {
-    // The references cut plain texts at the lengths in make.py.
-    let cut = |len| case.starts_with("plain").then_some(len);
-    let (query_maxlen, passage_maxlen) = (cut(12), cut(40));
+    // The references cut plain texts at the lengths in make.py, and queries without padding at the checkpoint's own.
+    let (query_maxlen, passage_maxlen) = match case {
+        _ if case.starts_with("plain") => (Some(12), Some(40)),
+        "pylate_distilbert" => (Some(16), None),
+        _ => (None, None),
+    };
     let precision = Some(precision);
     let options =
         LoadOptions { query_maxlen, passage_maxlen, batch_tokens: Some(64), precision, ..LoadOptions::default() };

@@ -159,7 +159,8 @@ pub(crate) enum PrecisionArg {
 /// Flags of every command that encodes or searches.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct EncoderArgs {
-    /// Maximum tokens of a query; longer ones are cut [default: the index's, or the checkpoint's without an index].
+    /// Maximum tokens of a query; longer ones are cut [default: the index's; without an index 256, or the checkpoint's
+    /// where it pads queries with [MASK]].
     #[arg(long, value_name = "TOKENS")]
     pub(crate) query_maxlen: Option<usize>,
     /// Maximum tokens of a passage; longer ones are cut [default: the index's, or the checkpoint's without an index].
