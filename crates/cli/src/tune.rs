@@ -7,6 +7,7 @@ use crate::output::counted;
 use crate::progress::Bars;
 use crate::search::read_queries;
 use crate::{Result, output};
+use selvedge::queries::QuerySource;
 use selvedge::{Engine, Error, SearchOptions, TuneOptions, TuneReport};
 use std::io::Write;
 use std::sync::Arc;
@@ -16,14 +17,17 @@ const FEW_QUERIES: usize = 100;
 
 /// Tunes an index for each number of results, and prints the parameters.
 pub(crate) fn tune(args: &TuneArgs) -> Result<()> {
-    let source = args.source.source(&[])?;
+    let source = if args.source.is_none() { QuerySource::passages() } else { args.source.source(&[])? };
     let engine = Engine::open(&args.index, args.encode.open_options(&args.source))?;
     let is_stored = !args.dry_run && args.filter.is_none();
     if is_stored {
         selvedge_index::check_writable(&args.index)?;
     }
     let queries = read_queries(&engine, &source)?;
-    if queries.embeddings.len() < FEW_QUERIES {
+    if args.source.is_none() {
+        let made = counted(queries.embeddings.len() as u64, "passage");
+        note!("no --queries: tuned for parts of {made}; for queries that differ from these the recall does, too");
+    } else if queries.embeddings.len() < FEW_QUERIES {
         note!("note: {} queries are few; the recall of other queries may differ", queries.embeddings.len());
     }
     // The parameters are stored after they are printed, so that an output that cannot be written changes no index.

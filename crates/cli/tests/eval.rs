@@ -180,6 +180,11 @@ fn a_small_index_is_tuned_where_there_is_something_to_tune() {
     let whole = tune("-k 20000");
     assert!(whole.status.success() && whole.stdout == b"[]\n", "{:?}", whole.stdout);
     assert!(c.fails("tune i --query-embeddings queries.npy -k 0", 2).contains("at least 1"));
+    let made = c.run("tune i --json");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(said.contains("tuned for parts of 39 passages"), "{said}");
+    let best: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(best[0]["queries"], 39, "{best}");
     // No folder can be locked in which a folder has the name of the lock. That is found before the queries are read.
     std::fs::create_dir(c.path("i/.selvedge.lock")).unwrap();
     assert!(c.fails("tune i --query-embeddings none.npy", 1).contains(".selvedge.lock"));

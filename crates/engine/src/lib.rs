@@ -66,6 +66,7 @@ mod explain;
 mod facet;
 mod info;
 pub mod lines;
+mod made_queries;
 mod mine;
 pub mod npy;
 mod options;

@@ -4,7 +4,7 @@
 
 use crate::npy::{NpyFloats, read_lens};
 use crate::query_file::QueryFile;
-use crate::{Engine, Error, Model, OpenOptions, Result, query_file};
+use crate::{Engine, Error, Model, OpenOptions, Result, made_queries, query_file};
 use selvedge_encoder::{Encoder, Error as Fault, LoadOptions};
 use selvedge_index::Index;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,19 @@ pub enum QuerySource {
         /// File of ids and texts, as [`query_file::read`] reads it; without it, ids are numbers from 0.
         texts: Option<PathBuf>,
     },
+    /// Runs of words of passages, for [`Engine::tune`] where there are no queries; without texts or a model, runs of
+    /// stored embeddings.
+    Passages {
+        /// Number of queries, each of another passage; fewer of a smaller index.
+        count: usize,
+    },
+}
+
+impl QuerySource {
+    /// 300 passages, as many queries as a tuning uses.
+    pub fn passages() -> Self {
+        Self::Passages { count: 300 }
+    }
 }
 
 /// Queries ready to search with. All lists have one entry per query, but for embeddings that were not read.
@@ -73,6 +86,7 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine, needs_embeddings: bool
             let snapshot = engine.snapshot();
             return from_array(embeddings, lens.as_deref(), texts.as_deref(), snapshot.index());
         }
+        QuerySource::Passages { count } => return made_queries::make(engine, *count),
         QuerySource::File(path) => (path.clone(), query_file::read(path)?),
         QuerySource::Texts(texts) => {
             let numbered = texts.iter().enumerate().map(|(i, text)| ((i + 1).to_string(), text.clone()));

@@ -5,6 +5,7 @@
 mod support;
 
 use selvedge::build::{Arrays, from_arrays, from_documents};
+use selvedge::queries::QuerySource;
 use selvedge::{
     BuildOptions, Engine, Error, EvalOptions, MineOptions, Model, OpenOptions, Progress, SearchOptions, Step, Teacher,
     TuneOptions, Tuned, mine,
@@ -90,6 +91,25 @@ fn tuning_keeps_the_settings_of_other_numbers_of_results() {
     assert_eq!(stored(), [1, 2, 3]);
     let refused = engine.tune(&queries(&engine), &TuneOptions { k: vec![0], ..TuneOptions::default() }, &Never);
     assert!(matches!(refused, Err(Error::BadOption { option: "k", .. })), "{refused:?}");
+}
+
+#[test]
+fn queries_are_made_of_passages() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let made = engine.queries(&QuerySource::passages()).unwrap();
+    let texts = made.texts.clone().unwrap();
+    // One of each passage with words, which it finds.
+    let passages: Vec<_> = TEXTS.iter().filter(|(_, text)| !text.trim().is_empty()).collect();
+    assert_eq!((made.ids.len(), texts.len(), made.embeddings.len()), (passages.len(), passages.len(), passages.len()));
+    for ((id, passage), (text, query)) in passages.iter().zip(texts.iter().zip(made.rows())) {
+        assert!(passage.contains(text.as_str()), "{text}");
+        let best = engine.search_embeddings(query, &SearchOptions { k: 1, ..SearchOptions::default() }).unwrap();
+        assert_eq!(best.hits[0].id, *id);
+    }
+    assert_eq!(made.embeddings, engine.queries(&QuerySource::Texts(texts)).unwrap().embeddings);
+    let few = engine.queries(&QuerySource::Passages { count: 2 }).unwrap();
+    assert_eq!(few.ids, ["1", "2"]);
 }
 
 #[test]

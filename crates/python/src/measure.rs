@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::pythonize;
 use selvedge::eval::Compared;
+use selvedge::queries::QuerySource;
 use selvedge::{EvalOptions, Qrels, TuneOptions, qrels::Judgment};
 use std::path::PathBuf;
 
@@ -63,12 +64,13 @@ impl Engine {
         Ok(pythonize(py, &report)?)
     }
 
-    /// Finds the fastest parameters for a recall, and stores them unless `dry_run`.
+    /// Finds the fastest parameters for a recall, and stores them unless `dry_run`. Without queries it makes some of
+    /// the passages.
     #[allow(clippy::too_many_arguments)]
     fn tune<'py>(
         &self,
         py: Python<'py>,
-        given: Vec<Bound<'py, PyAny>>,
+        given: Option<Vec<Bound<'py, PyAny>>>,
         k: Vec<usize>,
         recall: f64,
         filter: Option<&str>,
@@ -76,17 +78,20 @@ impl Engine {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.engine()?;
-        let given = Queries::checked(&engine.snapshot(), &given)?;
+        let given = given.map(|given| Queries::checked(&engine.snapshot(), &given)).transpose()?;
         let filter = filter.map(str::parse::<selvedge::Filter>).transpose();
         let filter = filter.map_err(|error| crate::errors::to_py(error.into()))?.map(std::sync::Arc::new);
-        if given.len() == 0 {
+        if given.as_ref().is_some_and(|given| given.len() == 0) {
             return Err(invalid("no queries to tune with"));
         }
         let is_stored = !dry_run && filter.is_none();
         let options = TuneOptions { recall, k, filter, dry_run: true };
         let report = work::run(py, &progress, Nothing, |progress, _| {
-            let ids = (0..given.len()).map(|number| number.to_string()).collect();
-            let report = engine.tune(&queries(&engine, ids, given)?, &options, progress)?;
+            let given = match given {
+                None => engine.queries(&QuerySource::passages())?,
+                Some(given) => queries(&engine, (0..given.len()).map(|number| number.to_string()).collect(), given)?,
+            };
+            let report = engine.tune(&given, &options, progress)?;
             if is_stored {
                 // A writer is an error, as for other changes, rather than waited for.
                 selvedge_index::check_unlocked(engine.snapshot().index().path())?;

@@ -250,6 +250,7 @@ def test_quality_is_measured_and_parameters_are_tuned(texts, tmp_path, caplog):
     assert not caplog.records
     tuned = texts.tune(list(queries.values()), k=1, dry_run=True)
     assert "2 queries are few to tune with" in caplog.text
+    assert 2 < texts.tune(k=1, dry_run=True)["best"][0]["queries"] <= len(texts)
     best = tuned["best"][0]
     assert best["recall"] >= 0.99
     # The names of a report's parameters are those of a search's arguments.

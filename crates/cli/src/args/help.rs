@@ -199,13 +199,15 @@ Examples
 pub(super) const TUNE_HELP: &str = "\
 Recall is the share of the exhaustive top k that is found, on this index and these queries. Use a
 few hundred queries that resemble those of later searches, which use the stored parameters unless
---nprobe, --ndocs or --num-rescored is given. An index of at most K passages is searched
-exhaustively for K results, so there is nothing to tune. Parameters tuned with --where suit searches
-with that condition alone: they are printed, to be given by the flags, and not stored.
+--nprobe, --ndocs or --num-rescored is given. Without queries, parts of 300 passages are taken. An
+index of at most K passages is searched exhaustively for K results, so there is nothing to tune.
+Parameters tuned with --where suit searches with that condition alone: they are printed, to be given
+by the flags, and not stored.
 
 Exit status: 2 if no parameters reach the recall.
 
 Examples
+  selvedge tune my.index
   selvedge tune my.index --queries queries.tsv --recall 0.99
   selvedge tune my.index --queries queries.tsv -k 10,100,1000 --dry-run";
 

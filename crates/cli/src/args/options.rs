@@ -97,6 +97,11 @@ impl RankArgs {
 }
 
 impl QueryArgs {
+    /// Whether there is no flag of queries.
+    pub(crate) fn is_none(&self) -> bool {
+        self.queries.is_none() && self.query_embeddings.is_none() && self.query_lens.is_none()
+    }
+
     /// Returns the source of queries; `texts` are the queries on the command line.
     pub(crate) fn source(&self, texts: &[String]) -> Result<QuerySource> {
         // clap's `requires` does not hold where another flag conflicts with the required one.

@@ -93,7 +93,7 @@ class Engine:
     ) -> dict[str, Any]: ...
     def tune(
         self,
-        given: list[Any],
+        given: list[Any] | None,
         k: list[int],
         recall: float,
         filter: str | None,

@@ -359,7 +359,7 @@ class Index(Reader):
 
     def tune(
         self,
-        queries: Iterable[Any],
+        queries: Iterable[Any] | None = None,
         *,
         k: int | Sequence[int] = (10, 100),
         recall: float = 0.99,
@@ -371,7 +371,8 @@ class Index(Reader):
 
         Args:
             queries: Texts, or embeddings (Q, D), that resemble those of later searches: a hundred or more. With fewer
-                a warning says that the recall of other queries may differ.
+                a warning says that the recall of other queries may differ. Without any, parts of 300 passages are the
+                queries.
             k: Numbers of results to tune for.
             recall: Share of the exact top k.
             where: Condition that searches will have; such settings are not stored.
@@ -381,8 +382,10 @@ class Index(Reader):
             "best", for each k the parameters "nprobe", "ndocs" and "num_rescored", with their "recall" and the "p50_us"
             of a search; "tried", all that were timed; "exhaustive" and "unreached", each k that needs none or has none.
         """
-        given, filter_ = queries_of(queries), None if where is None else condition(where)
-        note_few(len(given))
+        given = None if queries is None else queries_of(queries)
+        filter_ = None if where is None else condition(where)
+        if given is not None:
+            note_few(len(given))
         ks = [count("k", one) for one in ([k] if is_one(k) or not hasattr(k, "__iter__") else k)]
         with _progress.shown(progress) as report:
             return named(self._engine.tune(given, ks, recall, filter_, dry_run, report))  # type: ignore[no-any-return]
