@@ -132,8 +132,9 @@ pub fn query(options: &Options, passages: usize) -> Result<()> {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be had");
     let (cheapest, default, peak_mb, exhaustive) = one_thread.install(|| -> Result<_> {
         // The first pass makes the pages of the index resident.
-        workload.measure(&searcher, SearchParams::approximate(K), 1)?;
-        let default = workload.measure(&searcher, SearchParams::approximate(K), PASSES)?;
+        let params = searcher.params(K, None);
+        workload.measure(&searcher, params, 1)?;
+        let default = workload.measure(&searcher, params, PASSES)?;
         let cheapest = workload.cheapest(&searcher, options.recall)?;
         let (peak_mb, is_measured) = (peak_mb(), passages <= options.exhaustive_up_to);
         let exhaustive = is_measured.then(|| workload.measure(&searcher, SearchParams::exact(K), 1)).transpose()?;

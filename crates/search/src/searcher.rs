@@ -177,13 +177,15 @@ impl<B: Backend> Searcher<B> {
     }
 
     /// Returns parameters for `k` results within `set`, if there is one: those tuned on this index for the least `k` at
-    /// or above this one, or else [`SearchParams::approximate`], with more cells where a set thins the lists
-    /// ([`SearchParams::with_more_cells`]), and more candidates if the index has outgrown its centroids.
+    /// or above this one, or else [`SearchParams::approximate`] [for its passages](SearchParams::for_passages), with
+    /// more cells where a set thins the lists ([`SearchParams::with_more_cells`]), and more candidates if the index has
+    /// outgrown its centroids.
     pub fn params(&self, k: usize, set: Option<&PassageSet>) -> SearchParams {
         if let Some(tuned) = self.tuned.iter().find(|tuned| tuned.k >= k) {
             return SearchParams { k, ..tuned.params() };
         }
-        let params = SearchParams::approximate(k).with_more_candidates(self.candidates);
+        let fitted = SearchParams::approximate(k).for_passages(self.num_passages);
+        let params = fitted.with_more_candidates(self.candidates);
         let is_thin = set.is_some_and(|set| set.is_restriction() && self.can_open_more(params, set));
         if is_thin { params.with_more_cells() } else { params }
     }

@@ -29,7 +29,7 @@ pub struct Figures {
     pub nbits: u8,
     /// Tokens of each query.
     pub query_tokens: usize,
-    /// Results of each search, which has the default parameters for them.
+    /// Results of each search, which has the parameters of up to 65,536 passages for them.
     pub k: usize,
     /// Tokens that the shipped model encodes in a second on one core.
     pub encode_tokens_per_s: f64,
