@@ -62,11 +62,11 @@ impl SearchParams {
         Self { k, mode: Mode::Approximate { nprobe, ndocs, num_rescored } }
     }
 
-    /// Returns parameters for a collection of `passages`: beyond 65,536 all three numbers grow as its third root, so that
-    /// 0.99 of the exhaustive top k is still found.
+    /// Returns parameters for a collection of `passages`: beyond 65,536 all three numbers grow as their third root, so
+    /// that 0.99 of the exhaustive top k is still found.
     ///
     /// The table shows the share that is found before, and by this rule; 2 bits, 300 queries of 11 tokens, vectors with
-    /// the statistics of Debian's. The last collection is hard: its passages are parts of those of the second one.
+    /// the statistics of Debian's. The last collection is hard: its passages are cut from the second one's.
     ///
     /// | passages | tokens each | k = 10 | by the rule | k = 100 | by the rule |
     /// |---|---|---|---|---|---|

@@ -13,8 +13,8 @@ pub(super) fn of(request: &Request, figures: &Figures, shard: &IndexSize) -> Vec
     let mut all = vec![
         format!("Figures are of {machine}, {} cores; each core of the fleet is as fast.", figures.cores),
         format!(
-            "Queries have {query_tokens} tokens and {k} results, with the parameters of up to 65,536 passages; a search \
-             has one core, and takes longer with those by which a larger shard finds 0.99 of the best."
+            "Queries have {query_tokens} tokens and {k} results, with the parameters of up to 65,536 passages; a \
+             search has one core, and takes longer with those by which a larger shard finds 0.99 of the best."
         ),
         "Figures are of synthetic passages; cells of text may be longer or shorter.".into(),
         format!("One codec for all shards, of {} centroids (--centroids), as one shard needs.", shard.centroids),
