@@ -63,7 +63,7 @@ impl SearchParams {
     }
 
     /// Returns parameters for a collection of `passages`: beyond 65,536 all three numbers grow as their third root, so
-    /// that 0.99 of the exhaustive top k is still found.
+    /// that 0.99 of the exhaustive top k is found on larger collections, too.
     ///
     /// The table shows the share that is found before, and by this rule; 2 bits, 300 queries of 11 tokens, vectors with
     /// the statistics of Debian's. The last collection is hard: its passages are cut from the second one's.
@@ -72,7 +72,7 @@ impl SearchParams {
     /// |---|---|---|---|---|---|
     /// | 63,874 of Debian | 75 | 0.991 | the same | 0.990 | the same |
     /// | 200,000 | 63 | 0.988 | 35, 743, 186: 0.995 | 0.982 | 70, 1857, 929: 0.992 |
-    /// | 786,219 | 16 | 0.950 | 55, 1173, 294: 0.992 | 0.945 | 110, 2931, 1466: 0.98X |
+    /// | 786,219 | 16 | 0.950 | 55, 1173, 294: 0.992 | 0.945 | 110, 2931, 1466: 0.987 |
     pub fn for_passages(self, passages: usize) -> Self {
         let Mode::Approximate { nprobe, ndocs, num_rescored } = self.mode else { return self };
         let times = (passages as f64 / FITTED_PASSAGES as f64).cbrt().max(1.0);
