@@ -66,6 +66,8 @@ impl Error {
             Self::Bridges(selvedge_bridges::Error::Count { of: "documents", .. }) => Some("--collection"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
+            Self::Engine(E::BadOption { option: "doclens", .. }) => Some("--doclens"),
+            Self::Engine(E::BadOption { option: "lens", .. }) => Some("--query-lens"),
             Self::Engine(E::MadeFromEmbeddings { .. }) => Some("--embeddings, --doclens"),
             Self::Engine(E::IdsNeeded { .. }) => Some("--ids"),
             Self::Engine(E::NoWords { .. }) => Some("`selvedge compact --language english` makes them"),

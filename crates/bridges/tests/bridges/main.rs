@@ -3,3 +3,4 @@
 mod hostile;
 mod import;
 mod support;
+mod vectors;
