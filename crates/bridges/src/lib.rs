@@ -10,7 +10,8 @@
 //! ```
 //!
 //! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid. [`vectors`]
-//! reads embeddings without an index, in files of NumPy and safetensors.
+//! reads embeddings without an index, in files of NumPy and safetensors; [`points`], documents with embeddings that
+//! another store serves.
 //!
 //! The files come from anywhere, so they are taken as hostile: every length is checked against the length of its file
 //! before memory is reserved, pickles are read as data and execute nothing (`pickle.rs`), archives are read in place
@@ -30,6 +31,7 @@ mod formats;
 mod metadata;
 pub mod npy;
 mod pickle;
+pub mod points;
 mod rows;
 mod source;
 mod torch;

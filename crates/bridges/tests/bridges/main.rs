@@ -2,5 +2,6 @@
 
 mod hostile;
 mod import;
+mod qdrant;
 mod support;
 mod vectors;

@@ -39,7 +39,7 @@ Files may be compressed with gzip or Zstandard.
 --embeddings takes, in place of a collection, token embeddings in f16, bf16 or f32:
   a folder         docs.npy, doclens.npy and ids.txt, as `selvedge encode` writes them.
   FILE.npy         (total_tokens, D), with --doclens.
-  FILE.npz         Arrays docs and doclens, and ids (strings or integers) or the file ids.txt. Or one
+  FILE.npz         Arrays docs and doclens, and ids (strings or integers) or a file ids.txt. Or one
                    array (tokens, D) per passage, whose name is the id; arr_0 of numpy.savez is the
                    id 0. Compressed archives (savez_compressed) are refused.
   FILE.safetensors The same as tensors; ids are a tensor of UTF-8 bytes, one id per line.

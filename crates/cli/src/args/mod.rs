@@ -66,7 +66,7 @@ pub(crate) enum Command {
                           selvedge index [OPTIONS] --embeddings FILE|DIR INDEX"
     )]
     Index(IndexArgs),
-    /// Import an index of another program: PLAID (ColBERT), fast-plaid, next-plaid, WARP or xtr-warp-rs.
+    /// Import from another program: PLAID (ColBERT), fast-plaid, next-plaid, WARP, xtr-warp-rs or Qdrant.
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
     /// Write an index in the layout of PLAID (ColBERT), fast-plaid or next-plaid.

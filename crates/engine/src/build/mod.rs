@@ -126,7 +126,7 @@ pub fn from_arrays(
     let mut source = ArraySource::open(arrays)?;
     let mut writer = Writer::create(path)?;
     let ids = push_ids(&mut writer, &source, options.memory_budget)?;
-    compressed(path, writer, &mut source, ids.as_ref(), None, options, progress)
+    compressed(path, writer, &mut source, ids.as_ref(), options.made_by.clone(), options, progress)
 }
 
 /// Builds an index at `path` from documents that have their embeddings, of `dim` components. They are read one by one:
@@ -143,10 +143,13 @@ pub fn from_embedded(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
-    let mut writer = Writer::create(path)?;
+    let mut writer = match &options.made_by {
+        Some(_) => create(path, options)?,
+        None => Writer::create(path)?,
+    };
     let mut source = EmbeddedSource::collect(dim, documents, &mut writer, options.memory_budget, progress)?;
     let written = writer.finish_documents()?;
-    compressed(path, writer, &mut source, Some(&written), None, options, progress)
+    compressed(path, writer, &mut source, Some(&written), options.made_by.clone(), options, progress)
 }
 
 /// Builds an index at `path` from a source of embeddings, and the documents of its passages, in the order of pids.
@@ -166,7 +169,7 @@ pub fn from_source(
     check_dim(source.dim())?;
     let mut writer = Writer::create(path)?;
     let written = push_documents(&mut writer, documents, source.num_passages(), options.memory_budget)?;
-    compressed(path, writer, source, written.as_ref(), None, options, progress)
+    compressed(path, writer, source, written.as_ref(), options.made_by.clone(), options, progress)
 }
 
 /// Stores the documents of a source's passages, if there are any.
