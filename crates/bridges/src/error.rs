@@ -123,6 +123,16 @@ pub enum Error {
         /// Names of its multivectors.
         names: Vec<String>,
     },
+    /// Columns that cannot be chosen.
+    #[error("{path}: {reason}; columns to choose from: {}", names.join(", "))]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Reason.
+        reason: String,
+        /// Names of the columns that there are to choose from.
+        names: Vec<String>,
+    },
     /// Operation that its progress asked to stop.
     #[error("cancelled")]
     Cancelled,

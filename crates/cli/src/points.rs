@@ -15,8 +15,11 @@ use std::path::Path;
 /// Environment variable of the API key of Qdrant, which `--help` names.
 const API_KEY: &str = "QDRANT_API_KEY";
 
-/// Opens the points at a URL; `None` if the source is none.
+/// Opens the points of a file or at a URL; `None` if the source is neither.
 fn open(args: &ImportArgs) -> Result<Option<Box<dyn Points>>> {
+    if args.source.extension().is_some_and(|extension| extension == "parquet") {
+        return table(args).map(Some);
+    }
     let Some(url) = url(&args.source) else { return Ok(None) };
     let options = qdrant::Options {
         vector: args.vector.clone(),
@@ -25,6 +28,19 @@ fn open(args: &ImportArgs) -> Result<Option<Box<dyn Points>>> {
         ..qdrant::Options::default()
     };
     Ok(Some(Box::new(qdrant::Collection::open(url, options)?)))
+}
+
+#[cfg(feature = "parquet")]
+fn table(args: &ImportArgs) -> Result<Box<dyn Points>> {
+    use selvedge_bridges::points::parquet::{Options, Table};
+    let options = Options { vectors: args.vector.clone(), text: args.text_field.clone() };
+    Ok(Box::new(Table::open(&args.source, &options)?))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn table(args: &ImportArgs) -> Result<Box<dyn Points>> {
+    let reason = "Parquet is read by builds with --features parquet; in Python, build from its columns";
+    Err(Error::Usage(format!("{}: {reason}", args.source.display())))
 }
 
 /// Returns the source as a URL, if it is one.

@@ -212,3 +212,18 @@ fn a_collection_of_qdrant_becomes_an_index() {
         assert!(c.fails(&words, 2).contains(flag), "{words}");
     }
 }
+
+/// Parquet is read by builds with the feature; the others name it.
+#[test]
+fn a_parquet_file_becomes_an_index() {
+    let c = Collection::new();
+    let import = format!("import {} i", fixture("vectors/rows.parquet").display());
+    if cfg!(feature = "parquet") {
+        c.ok(&import);
+        let info = json(&c.ok("info i --json"));
+        assert_eq!((&info["passages"], &info["dim"]), (&3.into(), &8.into()), "{info}");
+    } else {
+        assert!(c.fails(&import, 2).contains("--features parquet"));
+        c.nothing_made("i");
+    }
+}

@@ -3,6 +3,8 @@
 //! **In:** a collection of another store. **Out:** [`Point`]s, from which `selvedge::build::from_embedded` builds an
 //! index; memory holds some of them at a time.
 
+#[cfg(feature = "parquet")]
+pub mod parquet;
 #[cfg(feature = "qdrant")]
 pub mod qdrant;
 

@@ -118,7 +118,11 @@ fn headers_of_safetensors_that_lie_are_errors() {
     }
     // A length of the header beyond the file reserves nothing.
     let path = folder.path().join("b.safetensors");
-    for (bytes, reason) in [(&b"short"[..], "fewer than 8 bytes"), (&[0xff; 20], "its header would have")] {
+    for (bytes, reason) in [
+        (&b"short"[..], "fewer than 8 bytes"),
+        (&[0xff; 20], "its header would have"),
+        (b"\0\0\0\x02\0\0\0\0{}", "its header would have 33554432 bytes, of 10 in all"),
+    ] {
         std::fs::write(&path, bytes).unwrap();
         let said = read(&path, Texts::Passages).unwrap_err().to_string();
         assert!(said.contains(reason), "{said}");
