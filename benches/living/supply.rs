@@ -59,7 +59,7 @@ impl Supply {
     /// Writes passages with these ids as files in `folder`.
     pub fn write(&self, folder: &Path, passages: impl Iterator<Item = (usize, String)>) -> Result<Arrays> {
         let file = |name: &str| folder.join(name);
-        let arrays = Arrays { embeddings: file("add.npy"), doclens: file("lens.npy"), ids: Some(file("ids.txt")) };
+        let arrays = Arrays { ids: Some(file("ids.txt")), ..Arrays::npy(file("add.npy"), file("lens.npy")) };
         let mut npy = NpyWriter::create(&arrays.embeddings)?;
         let (mut lens, mut ids) = (Vec::new(), String::new());
         for (passage, id) in passages {
@@ -70,7 +70,7 @@ impl Supply {
             ids += &format!("{id}\n");
         }
         npy.finish("<f2", &[lens.iter().sum::<u32>() as usize, self.dim])?;
-        let mut npy = NpyWriter::create(&arrays.doclens)?;
+        let mut npy = NpyWriter::create(&file("lens.npy"))?;
         npy.write(&lens.iter().flat_map(|len| len.to_le_bytes()).collect::<Vec<u8>>())?;
         npy.finish("<i4", &[lens.len()])?;
         fs::write(file("ids.txt"), ids)?;

@@ -75,6 +75,64 @@ pub enum Error {
         /// Reason, with the values.
         reason: String,
     },
+    /// URL that names no collection.
+    #[error("{url}: not the URL of a collection: {reason}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// Fault of the URL, and one that is expected.
+        reason: &'static str,
+    },
+    /// Server that does not answer.
+    #[error(
+        "{url}: no answer at attempt {attempts}: {reason}; is the server running, and the port that of its REST API?"
+    )]
+    Unreachable {
+        /// URL of the collection.
+        url: String,
+        /// Number of attempts.
+        attempts: u32,
+        /// Failure of the last one.
+        reason: String,
+    },
+    /// Request that a server refuses.
+    #[error("{url}: HTTP {status}: {message}{}", hint(*status))]
+    Status {
+        /// URL of the collection.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Beginning of the server's message.
+        message: String,
+    },
+    /// Answer of a server that is not as its API says.
+    #[error("{url}: {reason}")]
+    Answer {
+        /// URL of the collection.
+        url: String,
+        /// Fault of the answer.
+        reason: String,
+    },
+    /// Vectors that cannot be chosen, or are not compared by MaxSim.
+    #[error("{url}: {reason}; multivectors of this collection: {}", names.join(", "))]
+    Vectors {
+        /// URL of the collection.
+        url: String,
+        /// Reason.
+        reason: String,
+        /// Names of its multivectors.
+        names: Vec<String>,
+    },
+    /// Columns that cannot be chosen.
+    #[error("{path}: {reason}; columns to choose from: {}", names.join(", "))]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Reason.
+        reason: String,
+        /// Names of the columns that there are to choose from.
+        names: Vec<String>,
+    },
     /// Operation that its progress asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -84,6 +142,16 @@ pub enum Error {
     /// Error of the index.
     #[error(transparent)]
     Index(#[from] selvedge_index::Error),
+}
+
+/// Way out of a status.
+fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; give an API key that may read the collection",
+        404 => "; is the name of the collection right?",
+        300..=399 => "; give the address that the server redirects to",
+        _ => "",
+    }
 }
 
 impl Error {

@@ -9,13 +9,16 @@
 //!                        └──Decoder──> embeddings (N, D) f32           to be compressed anew
 //! ```
 //!
-//! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid.
+//! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid. [`vectors`]
+//! reads embeddings without an index, in files of NumPy and safetensors; [`points`], documents with embeddings that
+//! another store serves.
 //!
 //! The files come from anywhere, so they are taken as hostile: every length is checked against the length of its file
 //! before memory is reserved, pickles are read as data and execute nothing (`pickle.rs`), archives are read in place
-//! without unpacking (`torch.rs`), and no path is made of what a file says (`folder.rs`). The source is only read.
+//! without unpacking (`archive.rs`), and no path is made of what a file says (`folder.rs`). The source is only read.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod array;
 mod as_is;
 mod decode;
@@ -26,12 +29,15 @@ mod folder;
 mod formats;
 #[cfg(feature = "sqlite")]
 mod metadata;
-mod npy;
+pub mod npy;
 mod pickle;
+pub mod points;
 mod rows;
 mod source;
 mod torch;
+pub mod vectors;
 
+pub use array::Array;
 pub use as_is::as_is;
 pub use decode::Decoder;
 pub use documents::Documents;

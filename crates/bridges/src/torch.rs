@@ -4,20 +4,20 @@
 //! compression by torch, so they are read in place; a compressed one is refused, so that no archive can unpack to more
 //! bytes than it has. Files of torch before 1.6, which are bare pickles, are refused by name.
 
-use crate::array::Array;
+use crate::archive::Archive;
+use crate::array::{Array, Place};
 use crate::folder;
 use crate::pickle::{self, MAX_PICKLE_BYTES, Tensor, Value};
 use crate::{Error, Result};
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
-use zip::{CompressionMethod, ZipArchive};
 
 /// Opens the tensors of a file: one tensor, or a tuple or list of them.
 pub(crate) fn open(path: &Path) -> Result<Vec<Array>> {
-    let mut archive = Archive::open(path)?;
+    let mut archive = Storages::open(path)?;
     let bytes = archive.read("data.pkl", MAX_PICKLE_BYTES)?;
-    if archive.names("byteorder") && archive.read("byteorder", 16)? != b"little" {
+    if archive.has("byteorder") && archive.read("byteorder", 16)? != b"little" {
         let reason = "save it on a little-endian machine";
         return Err(Error::Unsupported { path: path.into(), found: "a big-endian file of torch".into(), reason });
     }
@@ -45,14 +45,14 @@ pub(crate) fn open_one(path: &Path) -> Result<Array> {
     }
 }
 
-struct Archive<'a> {
+struct Storages<'a> {
     path: &'a Path,
-    zip: ZipArchive<BufReader<File>>,
+    archive: Archive,
     /// The folder that all files of the archive are in, with its slash.
     folder: String,
 }
 
-impl<'a> Archive<'a> {
+impl<'a> Storages<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let (mut file, _) = folder::open(path)?;
         let mut start = [0u8; 2];
@@ -62,53 +62,24 @@ impl<'a> Archive<'a> {
             let found = "the format of torch before 1.6".into();
             return Err(Error::Unsupported { path: path.into(), found, reason });
         }
-        file.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
-        let zip = ZipArchive::new(BufReader::new(file))
-            .map_err(|error| Error::malformed(path, format!("is not a file of torch.save: {error}")))?;
-        let names = zip.file_names().filter_map(Result::ok);
-        let folder = names.filter_map(|name| name.strip_suffix("data.pkl").map(str::to_owned)).next();
+        let archive = Archive::open(path, "a file of torch.save", "torch.save stores files as they are")?;
+        let folder = archive.names().find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
         let folder = folder.ok_or_else(|| Error::malformed(path, "is a zip archive without data.pkl"))?;
-        Ok(Self { path, zip, folder })
+        Ok(Self { path, archive, folder })
     }
 
-    fn names(&self, name: &str) -> bool {
-        self.zip.index_for_name(&format!("{}{name}", self.folder)).is_some()
-    }
-
-    /// Returns the start and the length of a stored file's bytes.
-    fn place(&mut self, name: &str) -> Result<(u64, u64)> {
-        let name = format!("{}{name}", self.folder);
-        let bad = |reason: String| Error::malformed(self.path, reason);
-        let at = self.zip.index_for_name(&name).ok_or_else(|| bad(format!("is a zip archive without {name:?}")))?;
-        let file = self.zip.by_index_raw(at).map_err(|error| bad(format!("has a damaged {name:?}: {error}")))?;
-        if file.compression() != CompressionMethod::Stored || file.size() != file.compressed_size() {
-            return Err(bad(format!("has a compressed {name:?}; torch.save stores files as they are")));
-        }
-        match file.data_start() {
-            Some(start) => Ok((start, file.size())),
-            None => Err(bad(format!("has a damaged {name:?}"))),
-        }
+    fn has(&self, name: &str) -> bool {
+        self.archive.has(&format!("{}{name}", self.folder))
     }
 
     /// Reads a small file.
     fn read(&mut self, name: &str, most: u64) -> Result<Vec<u8>> {
-        let (start, length) = self.place(name)?;
-        if length > most {
-            return Err(Error::malformed(
-                self.path,
-                format!("has {length} bytes in {name:?}, expected at most {most}"),
-            ));
-        }
-        let (mut file, mut bytes) = (folder::open(self.path)?.0, vec![0u8; length as usize]);
-        file.seek(SeekFrom::Start(start)).map_err(Error::io(self.path))?;
-        file.read_exact(&mut bytes).map_err(Error::io(self.path))?;
-        Ok(bytes)
+        self.archive.read(&format!("{}{name}", self.folder), most)
     }
 
     fn array(&mut self, tensor: &Tensor) -> Result<Array> {
         let Tensor { kind, storage, offset, shape, strides } = tensor;
-        let (start, length) = self.place(&format!("data/{storage}"))?;
-        let (file, file_length) = folder::open(self.path)?;
+        let Range { start, end } = self.archive.place(&format!("{}data/{storage}", self.folder))?;
         let mut expected = 1u64;
         let is_contiguous = strides.len() == shape.len()
             && shape.iter().zip(strides).rev().all(|(&size, &stride)| {
@@ -122,7 +93,7 @@ impl<'a> Archive<'a> {
         }
         let first = offset.checked_mul(kind.bytes()).and_then(|bytes| bytes.checked_add(start));
         let first = first.ok_or_else(|| Error::malformed(self.path, format!("has a tensor at element {offset}")))?;
-        let end = start.saturating_add(length).min(file_length);
-        Array::new(self.path, file, *kind, shape.clone(), first, end)
+        let file = folder::open(self.path)?.0;
+        Array::new(self.path, file, Place { kind: *kind, shape: shape.clone(), start: first }, end)
     }
 }

@@ -1,4 +1,4 @@
-//! `selvedge encode`: embeddings of texts as NumPy arrays.
+//! `selvedge encode`: embeddings of texts as NumPy arrays or safetensors.
 
 use crate::args::EncodeArgs;
 use crate::index::note_skipped;
@@ -22,7 +22,7 @@ pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
     }
     let kind = if args.queries { TextKind::Query } else { TextKind::Passage };
     if let Some(path) = existing(&args.out, kind).filter(|_| !args.force) {
-        return Err(Error::Usage(format!("{}: exists already; name another folder, or --force", path.display())));
+        return Err(Error::Usage(format!("{}: exists already; name another path, or --force", path.display())));
     }
     let encoder = Encoder::load(&args.model, &args.encode.load_options())?;
     let options = EncodeOptions { queries: args.queries, is_f32: args.f32, read: args.read.read_options() };

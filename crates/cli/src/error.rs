@@ -64,8 +64,13 @@ impl Error {
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
             Self::Bridges(selvedge_bridges::Error::Count { of: "documents", .. }) => Some("--collection"),
+            Self::Bridges(selvedge_bridges::Error::Vectors { .. }) => Some("--vector"),
+            Self::Bridges(selvedge_bridges::Error::Columns { .. }) => Some("--vector, --text-field"),
+            Self::Bridges(selvedge_bridges::Error::Status { status: 401 | 403, .. }) => Some("QDRANT_API_KEY"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
+            Self::Engine(E::BadOption { option: "doclens", .. }) => Some("--doclens"),
+            Self::Engine(E::BadOption { option: "lens", .. }) => Some("--query-lens"),
             Self::Engine(E::MadeFromEmbeddings { .. }) => Some("--embeddings, --doclens"),
             Self::Engine(E::IdsNeeded { .. }) => Some("--ids"),
             Self::Engine(E::NoWords { .. }) => Some("`selvedge compact --language english` makes them"),

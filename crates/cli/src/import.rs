@@ -1,10 +1,10 @@
-//! `selvedge import`: an index of another program becomes one of this project.
+//! `selvedge import`: an index of another program, or a store of points, becomes an index of this project.
 
-use crate::Result;
 use crate::args::ImportArgs;
 use crate::log::note;
 use crate::output::{self, counted};
 use crate::progress::Bars;
+use crate::{Error, Result, points};
 use selvedge::build::pipeline;
 use selvedge::collection::{ReadOptions, read};
 use selvedge::source::Source as Embeddings;
@@ -19,8 +19,8 @@ const LIST_BYTES: u64 = 8;
 
 /// Description of the source, and the index that was made of it.
 #[derive(serde::Serialize)]
-struct Report<'a> {
-    source: &'a Found,
+struct Report<'a, S> {
+    source: &'a S,
     #[serde(flatten)]
     index: Option<Imported>,
 }
@@ -37,11 +37,27 @@ struct Imported {
 
 /// Imports an index, or says what it would import.
 pub(crate) fn import(args: &ImportArgs) -> Result<()> {
+    if points::import(args)? {
+        return Ok(());
+    }
+    if let Some(flag) = args.flag_of_points() {
+        return Err(Error::Usage(format!("{flag}: {} is no store of points", args.source.display())));
+    }
+    if args.nbits.is_some() && !args.recode {
+        return Err(Error::Usage("--nbits needs --recode".into()));
+    }
     let mut source = open(&args.source)?;
     note_found(args, &source.found);
+    if args.index.is_some() && !args.dry_run {
+        write(args, &mut source)?;
+    }
+    report(args, &source.found, &described(&source.found))
+}
+
+/// Notes the counts of the index, and prints the report, or what was found.
+pub(crate) fn report<S: serde::Serialize>(args: &ImportArgs, source: &S, described: &str) -> Result<()> {
     let index = match (&args.index, args.dry_run) {
         (Some(path), false) => {
-            write(args, &mut source)?;
             let index = Index::open(path, Check::Structure)?;
             let centroids = index.manifest().codec.num_centroids;
             note!(
@@ -62,11 +78,11 @@ pub(crate) fn import(args: &ImportArgs) -> Result<()> {
         }
         _ => None,
     };
-    let report = Report { source: &source.found, index };
+    let report = Report { source, index };
     let mut out = std::io::stdout().lock();
     match (args.json, &report.index) {
         (true, _) => output::report_json(&mut out, &report),
-        (false, None) => output::print(writeln!(out, "{}", described(&source.found))),
+        (false, None) => output::print(writeln!(out, "{described}")),
         (false, Some(_)) => Ok(()),
     }
 }

@@ -12,6 +12,8 @@ use selvedge::collection::ReadReport;
 use selvedge::save::existing;
 use selvedge::{AddOptions, BuildOptions, Engine, FolderReport, Model, change};
 use selvedge_encoder::{TextKind, shipped};
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// Builds an index, or brings one up to date.
 pub(crate) fn index(args: &IndexArgs) -> Result<()> {
@@ -72,13 +74,13 @@ fn build(args: &IndexArgs) -> Result<()> {
         ..args.build.build_options(model, &args.encode)
     };
     if let Some(path) = args.save_embeddings.as_deref().and_then(|folder| existing(folder, TextKind::Passage)) {
-        return Err(Error::Usage(format!("--save-embeddings: {} exists already; name another folder", path.display())));
+        return Err(Error::Usage(format!("--save-embeddings: {} exists already; name another path", path.display())));
     }
     let progress = Bars::default();
     let (path, report) = match (args.arrays.arrays(), args.paths.as_slice()) {
         (Some(arrays), [path]) => (path, from_arrays(&arrays, path, &options, &progress)?),
-        (None, [collection, _]) if collection.extension().is_some_and(|extension| extension == "npy") => {
-            let reason = "an array of embeddings: expected --embeddings DOCS.npy --doclens LENS.npy INDEX";
+        (None, [collection, _]) if is_arrays(collection) => {
+            let reason = "embeddings: expected --embeddings FILE INDEX (of a .npy array, with --doclens LENS.npy)";
             return Err(Error::Usage(format!("{}: {reason}", collection.display())));
         }
         (None, [collection, path]) => (path, Engine::build(collection, path, &options, &progress)?),
@@ -100,6 +102,11 @@ fn build(args: &IndexArgs) -> Result<()> {
         true => print_change(&report, report.generation, args.json),
         false => Ok(()),
     }
+}
+
+/// Whether a path ends like a file of embeddings.
+fn is_arrays(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["npy", "npz", "safetensors"].map(OsStr::new).contains(&extension))
 }
 
 /// Notes that passages were cut at the model's maximum length, if any were.

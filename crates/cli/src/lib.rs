@@ -22,6 +22,7 @@ mod mine;
 mod otel;
 mod output;
 mod plan;
+mod points;
 mod progress;
 mod router;
 mod search;

@@ -7,7 +7,7 @@ use crate::metadata::{note_facets, note_restriction};
 use crate::progress::Bars;
 use crate::{Result, explain, output};
 use selvedge::queries::QuerySource;
-use selvedge::{Engine, EvalOptions, Qrels, Queries, SearchOptions, trec};
+use selvedge::{Arrays, Engine, EvalOptions, Qrels, Queries, SearchOptions, trec};
 use std::io::Write;
 
 /// Prints the best passages of each query, or writes them as a run.
@@ -69,7 +69,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<()> {
     note_restriction(&engine, &search)?;
     let options = EvalOptions {
         search,
-        embeddings: args.embeddings.clone().zip(args.doclens.clone()),
+        embeddings: args.embeddings.clone().map(|path| Arrays { doclens: args.doclens.clone(), ..Arrays::new(path) }),
         dense: args.dense,
         compare: args.compare.iter().map(|ranking| ranking.compared()).collect(),
         fusion: fusion(args.alpha),

@@ -12,6 +12,46 @@ fn selvedge(folder: &Path, words: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Prints what a search finds in the index of these embeddings, by these queries.
+fn found(folder: &Path, index: &str, queries: &str) -> Vec<String> {
+    selvedge(folder, &format!("index --embeddings {index} {index}.index"));
+    let found = selvedge(folder, &format!("search {index}.index --query-embeddings {queries} --json"));
+    let results = |line: &str| {
+        let hit: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("{} {}", hit["query_id"], hit["results"])
+    };
+    found.lines().map(results).collect()
+}
+
+/// Passages and queries have the same ids and scores as a folder, an `.npz` and safetensors.
+#[test]
+fn one_file_holds_what_a_folder_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("c.tsv", "a\tthe woven edge of a cloth\nb\t\nc\tlate interaction\nd\ta loom holds threads\n");
+    write("q.tsv", "one\tcloth\ntwo\tweaving threads\n");
+    for out in ["folder", "d.npz", "d.safetensors"] {
+        selvedge(dir.path(), &format!("encode c.tsv {out}"));
+        selvedge(dir.path(), &format!("encode q.tsv q-{out} --queries --f32"));
+    }
+    let expected =
+        found(dir.path(), "folder", "q-folder/queries.npy --query-lens q-folder/querylens.npy --queries q.tsv");
+    assert!(expected[0].starts_with("\"one\"") && expected[0].contains("\"id\":\"a\""), "{expected:?}");
+    for out in ["d.npz", "d.safetensors"] {
+        assert_eq!(found(dir.path(), out, &format!("q-{out}")), expected, "{out}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        let again = command.args(["encode", "c.tsv", out]).current_dir(dir.path()).output().unwrap();
+        assert_eq!(again.status.code(), Some(2), "{out} was there");
+    }
+    // Ids of their own, and a build that saves what it read.
+    write("ids.txt", "1\n2\n3\n4\n");
+    selvedge(dir.path(), "index --embeddings d.npz --ids ids.txt i");
+    let hits = selvedge(dir.path(), "search i --query-embeddings q-d.npz --json");
+    assert!(hits.contains("\"id\":\"1\"") && !hits.contains("\"id\":\"a\""), "{hits}");
+    selvedge(dir.path(), "index c.tsv t --save-embeddings saved.npz");
+    assert_eq!(std::fs::read(dir.path().join("saved.npz")).unwrap(), std::fs::read(dir.path().join("d.npz")).unwrap());
+}
+
 #[test]
 fn arrays_that_index_and_search_read() {
     let dir = tempfile::tempdir().unwrap();

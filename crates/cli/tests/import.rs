@@ -5,7 +5,9 @@
 mod support;
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use support::{Collection, PASSAGES};
 
 /// An index of `crates/bridges/tests/fixtures`, of 60 passages.
@@ -125,4 +127,103 @@ fn queries_of_text_work_with_the_checkpoint_of_the_source() {
     c.ok(&format!("import {} other --model {}", other.display(), model.display()));
     let said = c.fails("search other pie", 1);
     assert!(said.contains("16") && said.contains("32"), "{said}");
+}
+
+/// Answers requests with the description of a collection, then with its points in pages of two. Returns its URL.
+fn qdrant(dim: usize, points: Vec<Value>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/collections/c", listener.local_addr().unwrap());
+    let vectors = serde_json::json!({
+        "v": { "size": dim, "distance": "Dot", "multivector_config": { "comparator": "max_sim" } }
+    });
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut head, mut body) = (String::new(), Vec::new());
+            while !head.ends_with("\r\n\r\n") {
+                reader.read_line(&mut head).unwrap();
+            }
+            let length =
+                head.to_lowercase().split("content-length: ").nth(1).map(|rest| rest.lines().next().unwrap().parse());
+            reader.by_ref().take(length.map_or(0, Result::unwrap)).read_to_end(&mut body).unwrap();
+            let (status, answer) = if !head.to_lowercase().contains("api-key: hidden") {
+                (401, serde_json::json!({ "status": { "error": "no key" } }))
+            } else if head.starts_with("GET") {
+                let info = serde_json::json!({ "params": { "vectors": vectors } });
+                (200, serde_json::json!({ "result": { "config": info, "points_count": points.len() } }))
+            } else {
+                let at = json(&String::from_utf8(body).unwrap())["offset"].as_u64().unwrap_or(0) as usize;
+                let (end, next) = ((at + 2).min(points.len()), (at + 2 < points.len()).then_some(at + 2));
+                (200, serde_json::json!({ "result": { "points": points[at..end], "next_page_offset": next } }))
+            };
+            let (answer, stream) = (answer.to_string(), reader.get_mut());
+            let length = answer.len();
+            write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}")
+                .unwrap();
+        }
+    });
+    url
+}
+
+/// Embeddings of another store are found by queries of text and by words, if their model is named.
+#[test]
+fn a_collection_of_qdrant_becomes_an_index() {
+    let c = Collection::new();
+    let texts = ["the woven edge of a cloth", "", "late interaction", "a loom holds threads", "logs are rotated"];
+    let lines = texts.iter().zip(0..).map(|(text, id)| format!("{id}\t{text}\n"));
+    c.write("texts.tsv", &lines.collect::<String>());
+    c.ok("encode texts.tsv whole --f32");
+    let mut npy = selvedge::npy::NpyFloats::open(&c.path("whole/docs.npy")).unwrap();
+    let (mut first, dim) = (0, npy.dim());
+    let lens = selvedge::npy::read_lens(&c.path("whole/doclens.npy")).unwrap();
+    let points = texts.iter().zip(lens).enumerate().map(|(id, (text, len))| {
+        let mut rows = Vec::new();
+        npy.read_rows(first, len as usize, &mut rows).unwrap();
+        first += len as usize;
+        let rows: Vec<&[f32]> = rows.chunks(dim).collect();
+        serde_json::json!({ "id": 100 + id, "payload": { "content": text, "n": id }, "vector": { "v": rows } })
+    });
+    let url = qdrant(dim, points.collect());
+
+    let said = c.fails(&format!("import {url} i"), 1);
+    assert!(said.contains("HTTP 401: no key") && said.contains("(QDRANT_API_KEY)"), "{said}");
+    c.nothing_made("i");
+    let run = |words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        let command = command.args(words.split_whitespace()).env("QDRANT_API_KEY", "hidden").current_dir(c.path(""));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !said.contains("hidden"), "{words}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&format!("import --dry-run {url}")), format!("qdrant, dim {dim}, 5 points, vectors \"v\"\n"));
+    let report = json(&run(&format!("import {url} i --model shipped --nbits 4 --json")));
+    assert_eq!((&report["passages"], &report["source"]["format"]), (&5.into(), &"qdrant".into()));
+    let best = |flags: &str| json(&c.ok(&format!("search i {flags} -k 1 --json")))["results"][0]["id"].clone();
+    assert_eq!(
+        (best("cloth"), best("threads --lexical"), best("cloth --where n>3")),
+        ("100".into(), "103".into(), "104".into())
+    );
+    // Flags of the other kind of source.
+    for (words, flag) in [
+        (format!("import {} j --vector v", fixture("plaid-2").display()), "--vector"),
+        (format!("import {} j --nbits 4", fixture("plaid-2").display()), "--recode"),
+    ] {
+        assert!(c.fails(&words, 2).contains(flag), "{words}");
+    }
+}
+
+/// Parquet is read by builds with the feature; the others name it.
+#[test]
+fn a_parquet_file_becomes_an_index() {
+    let c = Collection::new();
+    let import = format!("import {} i", fixture("vectors/rows.parquet").display());
+    if cfg!(feature = "parquet") {
+        c.ok(&import);
+        let info = json(&c.ok("info i --json"));
+        assert_eq!((&info["passages"], &info["dim"]), (&3.into(), &8.into()), "{info}");
+    } else {
+        assert!(c.fails(&import, 2).contains("--features parquet"));
+        c.nothing_made("i");
+    }
 }

@@ -1,4 +1,4 @@
-//! Embeddings of a collection or of queries, written as NumPy arrays for other programs and later builds.
+//! Embeddings of a collection or of queries, written as arrays for other programs and later builds.
 //!
 //! **In:** a collection as [`build`](mod@crate::build) reads it, or queries. **Out:** a folder with one row per token
 //! `(total_tokens, D)`, tokens per text and ids, in the order of the input:
@@ -8,6 +8,8 @@
 //! | embeddings | `docs.npy` | `queries.npy` |
 //! | tokens per text, i32 | `doclens.npy` | `querylens.npy` |
 //! | ids, one per line | `ids.txt` | `queryids.txt` |
+//!
+//! A path that ends in `.npz` or `.safetensors` is one file with all of them: [`Saver`].
 
 use crate::collection::{ReadOptions, ReadReport};
 use crate::progress::{Progress, Stage};
@@ -45,7 +47,7 @@ pub struct EncodeReport {
     pub read: ReadReport,
 }
 
-/// Encodes the texts at `input` into NumPy arrays and a list of ids in the folder `out`; [`Saver`] names the files.
+/// Encodes the texts at `input` into arrays and ids in the folder or file `out`; [`Saver`] names them.
 /// Each file appears when it is complete; the folder is created when the first texts are encoded.
 ///
 /// # Errors

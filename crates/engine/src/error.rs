@@ -150,7 +150,7 @@ pub enum Error {
     /// Collection whose passages have no token.
     #[error("no passage has a token: there is nothing to index")]
     NoTokens,
-    /// NumPy file that is malformed, or has another type or shape than expected.
+    /// File of arrays that is malformed, or has another type or shape than expected.
     #[error("{path}: {reason}")]
     Npy {
         /// The file.
@@ -230,10 +230,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Passage that was added as embeddings, so that there is no text to encode again.
-    #[error(
-        "{path}: passage {id:?} has no text to encode again: train on what the index stores instead \
-         (--retrain=stored)"
-    )]
+    #[error("{path}: passage {id:?} has no text to encode again: train on what is stored (--retrain=stored)")]
     WithoutText {
         /// The index.
         path: PathBuf,
@@ -382,6 +379,9 @@ pub enum Error {
     /// Shards that cannot be searched as one.
     #[error(transparent)]
     Shards(#[from] crate::shards::ShardsError),
+    /// Error of a format of other programs.
+    #[error(transparent)]
+    Bridges(Box<selvedge_bridges::Error>),
     /// Error of the encoder.
     #[error(transparent)]
     Encoder(#[from] selvedge_encoder::Error),

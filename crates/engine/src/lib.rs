@@ -32,7 +32,7 @@
 //! | see which tokens matched which | [`SearchOptions::explain`], [`Engine::explain`] |
 //! | measure quality and speed | [`Engine::eval`] |
 //! | choose search parameters for a recall | [`Engine::tune`] |
-//! | write embeddings as NumPy arrays | [`encode()`] |
+//! | write embeddings as NumPy arrays or safetensors | [`encode()`] |
 //! | find hard negatives for training | [`mine()`] |
 //! | plan the machines for a collection | [`plan::Plan`] |
 //!
@@ -51,6 +51,7 @@
 //! [`tracing`]. Options are checked before the work begins: [`Error::BadOption`].
 #![forbid(unsafe_code)]
 
+mod arrays;
 pub mod build;
 #[cfg(feature = "candle-cuda")]
 pub mod candle;
@@ -95,6 +96,7 @@ mod words;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+pub use arrays::Arrays;
 pub use build::{BuildOptions, BuildReport};
 pub use change::{
     AddOptions, Additions, ChangeReport, CompactOptions, CompactReport, FileCounts, FolderReport, Retrain,

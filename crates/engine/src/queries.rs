@@ -2,9 +2,10 @@
 //!
 //! **In:** a [`QuerySource`]. **Out:** [`Queries`]: an id and embeddings per query.
 
-use crate::npy::{NpyFloats, read_lens};
+use crate::npy::{NpyFloats, check_finite, read_lens};
 use crate::query_file::QueryFile;
 use crate::{Engine, Error, Model, OpenOptions, Result, made_queries, query_file};
+use selvedge_bridges::vectors::{Container, Texts, Vectors};
 use selvedge_encoder::{Encoder, Error as Fault, LoadOptions};
 use selvedge_index::Index;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,12 @@ pub enum QuerySource {
     /// Embeddings made elsewhere.
     Arrays {
         /// NumPy array `(queries, tokens, D)`, whose queries end before their trailing zero rows, or `(total_tokens,
-        /// D)` with `lens`; f16 or f32.
+        /// D)` with `lens`; f16 or f32. Or an `.npz` or `.safetensors` file, which has the lengths too.
         embeddings: PathBuf,
         /// NumPy array of the number of tokens of each query, i32.
         lens: Option<PathBuf>,
-        /// File of ids and texts, as [`query_file::read`] reads it; without it, ids are numbers from 0.
+        /// File of ids and texts, as [`query_file::read`] reads it; without it, the ids in `embeddings` are taken, or
+        /// numbers from 0.
         texts: Option<PathBuf>,
     },
     /// Runs of words of passages, for [`Engine::tune`] where there are no queries; without texts or a model, runs of
@@ -84,7 +86,7 @@ pub(crate) fn load(source: &QuerySource, engine: &Engine, needs_embeddings: bool
     let (path, file) = match source {
         QuerySource::Arrays { embeddings, lens, texts } => {
             let snapshot = engine.snapshot();
-            return from_array(embeddings, lens.as_deref(), texts.as_deref(), snapshot.index());
+            return from_arrays(embeddings, lens.as_deref(), texts.as_deref(), snapshot.index());
         }
         QuerySource::Passages { count } => return made_queries::make(engine, *count),
         QuerySource::File(path) => (path.clone(), query_file::read(path)?),
@@ -178,13 +180,64 @@ fn check_dim(index: &Index, encoder: &Encoder) -> Result<()> {
     if found == expected { Ok(()) } else { Err(selvedge_search::Error::DimMismatch { expected, found }.into()) }
 }
 
-/// Reads the queries of an array; ids come from a file of texts, or are numbers from 0.
-fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &Index) -> Result<Queries> {
-    let mut npy = NpyFloats::open(path)?;
-    let (dim, expected) = (npy.dim(), index.dim());
-    if dim != expected {
-        return Err(Error::Npy { path: path.into(), reason: format!("has dim {dim}, the index has {expected}") });
+/// Reads queries as embeddings; ids come from a file of texts or that of the embeddings, or are numbers from 0.
+fn from_arrays(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &Index) -> Result<Queries> {
+    let (embeddings, own_ids) = match (Container::of(path), lens) {
+        (Some(container), None) => from_container(path, container, index)?,
+        (Some(_), Some(lens)) => {
+            let reason = "the file of the queries has the number of tokens of each";
+            return Err(Error::option("lens", lens.display(), reason));
+        }
+        (None, lens) => (from_array(path, lens, index)?, None),
+    };
+    let (ids, texts, had_header) = match queries {
+        None => {
+            let numbers = || (0..embeddings.len()).map(|i| i.to_string()).collect();
+            (own_ids.unwrap_or_else(numbers), None, false)
+        }
+        Some(file) => {
+            let QueryFile { queries, had_header } = query_file::read(file)?;
+            let (ids, texts): (Vec<String>, Vec<String>) = queries.into_iter().unzip();
+            (ids, Some(texts), had_header)
+        }
+    };
+    let path = queries.unwrap_or(path).to_owned();
+    if ids.len() != embeddings.len() {
+        return Err(Error::Count { path, expected: embeddings.len(), found: ids.len() });
     }
+    if embeddings.is_empty() {
+        return Err(Error::Empty { path, of: "query" });
+    }
+    Ok(Queries { ids, embeddings, texts, path, had_header })
+}
+
+/// Reads queries and their ids, if there are any, of a file that has both.
+fn from_container(path: &Path, container: Container, index: &Index) -> Result<(Vec<Vec<f32>>, Option<Vec<String>>)> {
+    let mut vectors = Vectors::open(path, container, Texts::Queries)?;
+    check_query_dim(path, vectors.dim(), index)?;
+    let mut embeddings = Vec::with_capacity(vectors.offsets().len() - 1);
+    for query in 0..vectors.offsets().len() - 1 {
+        let mut rows = Vec::new();
+        vectors.read(query..query + 1, &mut rows)?;
+        check_finite(path, vectors.offsets()[query] as usize, vectors.dim(), &rows)?;
+        embeddings.push(rows);
+    }
+    let ids = vectors.ids()?.map(|ids| ids.collect::<Result<_, _>>()).transpose()?;
+    Ok((embeddings, ids))
+}
+
+fn check_query_dim(path: &Path, dim: usize, index: &Index) -> Result<()> {
+    match index.dim() {
+        expected if expected == dim => Ok(()),
+        expected => Err(Error::Npy { path: path.into(), reason: format!("has dim {dim}, the index has {expected}") }),
+    }
+}
+
+/// Reads the queries of a `.npy` array.
+fn from_array(path: &Path, lens: Option<&Path>, index: &Index) -> Result<Vec<Vec<f32>>> {
+    let mut npy = NpyFloats::open(path)?;
+    let dim = npy.dim();
+    check_query_dim(path, dim, index)?;
     let mut rows = Vec::new();
     npy.read_rows(0, npy.num_rows(), &mut rows)?;
     let lens: Vec<usize> = match (lens, npy.shape.as_slice()) {
@@ -201,22 +254,7 @@ fn from_array(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &
             return Err(Error::Npy { path: path.into(), reason });
         }
     };
-    let embeddings = cut(path, &npy.shape, dim, &rows, &lens)?;
-    let (ids, texts, had_header) = match queries {
-        None => ((0..embeddings.len()).map(|i| i.to_string()).collect(), None, false),
-        Some(file) => {
-            let QueryFile { queries, had_header } = query_file::read(file)?;
-            let (ids, texts): (Vec<String>, Vec<String>) = queries.into_iter().unzip();
-            if ids.len() != embeddings.len() {
-                return Err(Error::Count { path: file.into(), expected: embeddings.len(), found: ids.len() });
-            }
-            (ids, Some(texts), had_header)
-        }
-    };
-    if embeddings.is_empty() {
-        return Err(Error::Empty { path: path.into(), of: "query" });
-    }
-    Ok(Queries { ids, embeddings, texts, path: queries.unwrap_or(path).into(), had_header })
+    cut(path, &npy.shape, dim, &rows, &lens)
 }
 
 /// Splits the rows of an array into queries. With two axes, each query has the next `len` rows, by `lens`. With three,

@@ -1,10 +1,8 @@
-//! Sources of a collection's embeddings: text through an encoder, or arrays.
+//! Sources of a collection's embeddings. [`TextSource`] encodes text, [`ArraySource`] reads files.
 
-use crate::npy::{NpyFloats, read_lens};
 use crate::progress::Progress;
 use crate::{Error, Result};
 use selvedge_encoder::{Embeddings, Encoder, Executor, TextKind, pool};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Bytes of text that are encoded at a time. The tokenizer needs about a hundred times as much memory.
@@ -17,6 +15,8 @@ const FIRST_TEXTS: usize = 16;
 /// shipped model took 3.3 s for 6,144 descriptions in blocks of 345 to 690, and 3.4 s in blocks of 256 (two cores of a
 /// Zen 3).
 const BLOCK_TIME: Duration = Duration::from_secs(1);
+
+pub use crate::arrays::ArraySource;
 
 /// Embeddings of a collection's passages, by pid.
 pub trait Source: Send {
@@ -226,94 +226,6 @@ fn append(to: &mut Embeddings, mut more: Embeddings) {
     to.data.append(&mut more.data);
     to.lens.append(&mut more.lens);
     to.num_truncated += more.num_truncated;
-}
-
-/// Source that reads a `.npy` array of all embeddings and one of doclens.
-pub struct ArraySource {
-    npy: NpyFloats,
-    offsets: Vec<u64>,
-}
-
-impl ArraySource {
-    /// Opens `embeddings`, an array `(total_tokens, D)` of f16 or f32 with D a multiple of 8, and `doclens`, an array
-    /// of the number of tokens of each passage.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if an array cannot be read, [`Error::Npy`] if it is malformed or does not fit the other, and
-    /// [`Error::EmptyCollection`] if there is no passage.
-    pub fn open(embeddings: &Path, doclens: &Path) -> Result<Self> {
-        let npy = NpyFloats::open(embeddings)?;
-        let bad = |reason: String| Error::Npy { path: embeddings.into(), reason };
-        if npy.shape.len() != 2 {
-            return Err(bad(format!("has shape {:?}, expected (total_tokens, D)", npy.shape)));
-        }
-        if npy.dim() == 0 || npy.dim() % 8 != 0 {
-            return Err(bad(format!("has dim {}, which is not a multiple of 8", npy.dim())));
-        }
-        let mut offsets = vec![0u64];
-        for len in read_lens(doclens)? {
-            offsets.push(offsets[offsets.len() - 1] + u64::from(len));
-        }
-        let (expected, found) = (npy.num_rows(), offsets[offsets.len() - 1] as usize);
-        if expected != found {
-            return Err(bad(format!(
-                "has {expected} rows, but the doclens of {} add up to {found}",
-                doclens.display()
-            )));
-        }
-        if offsets.len() == 1 {
-            return Err(Error::EmptyCollection { path: doclens.into() });
-        }
-        Ok(Self { npy, offsets })
-    }
-
-    /// Opens the arrays of passages of an index, whose embeddings have `dim` components.
-    pub(crate) fn open_of_dim(embeddings: &Path, doclens: &Path, dim: usize) -> Result<Self> {
-        let source = Self::open(embeddings, doclens)?;
-        if source.npy.dim() != dim {
-            let reason = format!("has dim {}, the index has {dim}", source.npy.dim());
-            return Err(Error::Npy { path: embeddings.into(), reason });
-        }
-        Ok(source)
-    }
-}
-
-impl Source for ArraySource {
-    fn dim(&self) -> usize {
-        self.npy.dim()
-    }
-
-    fn num_passages(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    fn max_doclen(&self) -> usize {
-        self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.offsets.last().map_or(0, |&end| end as usize)
-    }
-
-    fn is_costly(&self) -> bool {
-        false
-    }
-
-    fn needs_f32(&self) -> bool {
-        self.npy.is_f32()
-    }
-
-    fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
-        let mut out = Embeddings { dim: self.npy.dim(), lens: Vec::with_capacity(pids.len()), ..Embeddings::default() };
-        // A run of consecutive passages is one read.
-        for run in pids.chunk_by(|a, b| a + 1 == *b) {
-            let (first, last) = (run[0] as usize, run[run.len() - 1] as usize);
-            let (start, end) = (self.offsets[first] as usize, self.offsets[last + 1] as usize);
-            self.npy.read_rows(start, end - start, &mut out.data)?;
-            out.lens.extend((first..=last).map(|p| (self.offsets[p + 1] - self.offsets[p]) as u32));
-        }
-        Ok(out)
-    }
 }
 
 #[cfg(test)]

@@ -89,16 +89,17 @@ impl Staged {
         self.write(b"\n")
     }
 
+    /// The bytes, as a writer; a target that is no regular file cannot seek.
+    pub(crate) fn writer(&mut self) -> &mut (impl Write + Seek + use<>) {
+        &mut self.file
+    }
+
     /// Goes back to the first byte, so that a header can be filled in.
     ///
     /// # Errors
     /// [`Error::Io`] if the target is a pipe or another special file.
     pub(crate) fn rewind(&mut self) -> Result<()> {
-        let rewound = self.file.flush().and_then(|()| match self.file.get_mut() {
-            Target::Hidden(file) => file.seek(SeekFrom::Start(0)).map(|_| ()),
-            Target::Direct(_) => Err(io::Error::new(io::ErrorKind::NotSeekable, "not a regular file")),
-        });
-        rewound.map_err(Error::io(&self.path))
+        self.file.rewind().map_err(Error::io(&self.path))
     }
 
     /// Completes the file, which then appears under its name.
@@ -132,6 +133,15 @@ impl Write for Target {
         match self {
             Self::Hidden(file) => file.flush(),
             Self::Direct(file) => file.flush(),
+        }
+    }
+}
+
+impl Seek for Target {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Hidden(file) => file.seek(to),
+            Self::Direct(_) => Err(io::Error::new(io::ErrorKind::NotSeekable, "not a regular file")),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Folder {
         let mut lens = NpyWriter::create(&at("lens.npy")).unwrap();
         lengths.iter().for_each(|_| lens.write(&1i32.to_le_bytes()).unwrap());
         lens.finish("<i4", &[lengths.len()]).unwrap();
-        let arrays = Arrays { embeddings: at("docs.npy"), doclens: at("lens.npy"), ids: None };
+        let arrays = Arrays::npy(at("docs.npy"), at("lens.npy"));
         Self { dir, arrays }
     }
 
@@ -92,7 +92,7 @@ fn ids_count_against_the_memory_budget() {
 fn a_sample_without_a_token_is_taken_of_all_passages() {
     const PASSAGES: usize = 400_000;
     let folder = Folder::new(&[1.0]);
-    let mut lens = NpyWriter::create(&folder.arrays.doclens).unwrap();
+    let mut lens = NpyWriter::create(&folder.at("lens.npy")).unwrap();
     let mut doclens = vec![0; 4 * PASSAGES];
     doclens[4 * 200_000] = 1;
     lens.write(&doclens).unwrap();

@@ -192,7 +192,7 @@ fn deleted_passages_count_in_no_evaluation() {
 /// Writes `count` passages of ten pseudo-random tokens as arrays.
 fn arrays(folder: &Path, dim: usize, count: usize, ids: &str) -> Arrays {
     let file = |name: &str| folder.join(name);
-    let arrays = Arrays { embeddings: file("e.npy"), doclens: file("l.npy"), ids: Some(file("ids.txt")) };
+    let arrays = Arrays { ids: Some(file("ids.txt")), ..Arrays::npy(file("e.npy"), file("l.npy")) };
     let mut npy = NpyWriter::create(&arrays.embeddings).unwrap();
     for token in 0..count * 10 {
         let row: Vec<f32> = (0..dim).map(|at| ((token * 31 + at * 17 + token * at) % 23) as f32 - 11.0).collect();
@@ -200,7 +200,7 @@ fn arrays(folder: &Path, dim: usize, count: usize, ids: &str) -> Arrays {
         npy.write(&row.iter().flat_map(|x| (x / norm).to_le_bytes()).collect::<Vec<u8>>()).unwrap();
     }
     npy.finish("<f4", &[count * 10, dim]).unwrap();
-    let mut npy = NpyWriter::create(&arrays.doclens).unwrap();
+    let mut npy = NpyWriter::create(&file("l.npy")).unwrap();
     (0..count).for_each(|_| npy.write(&10i32.to_le_bytes()).unwrap());
     npy.finish("<i4", &[count]).unwrap();
     let ids: String = (0..count).map(|number| format!("{ids}{number}\n")).collect();

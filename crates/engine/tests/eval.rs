@@ -48,13 +48,12 @@ fn an_index_without_text_is_refused_before_the_first_search() {
     let path = |name: &str| dir.path().join(name);
     let options = BuildOptions { save_embeddings: Some(path("saved")), ..BuildOptions::default() };
     from_documents(documents(), &path("text"), &ENCODER, &options, &()).unwrap();
-    let (embeddings, doclens) = (path("saved/docs.npy"), path("saved/doclens.npy"));
-    let arrays = Arrays { embeddings: embeddings.clone(), doclens: doclens.clone(), ids: Some(path("saved/ids.txt")) };
+    let arrays = Arrays::new(path("saved"));
     from_arrays(&arrays, &path("i"), &BuildOptions::default(), &()).unwrap();
     let open = OpenOptions { model: Model::Named("shipped".into()), ..OpenOptions::default() };
     let engine = Engine::open(&path("i"), open).unwrap();
     let mut queries = queries(&engine);
-    let given = EvalOptions { embeddings: Some((embeddings, doclens)), ..EvalOptions::default() };
+    let given = EvalOptions { embeddings: Some(arrays), ..EvalOptions::default() };
     assert_eq!(engine.eval(&queries, &qrels(), &given, &()).unwrap().quality.recall_100, 1.0);
     for options in [EvalOptions { dense: true, ..given.clone() }, EvalOptions::default()] {
         let refused = engine.eval(&queries, &qrels(), &options, &Never);

@@ -93,6 +93,7 @@ impl BuildSettings {
             memory_budget: self.memory,
             language: language.map_err(|error| invalid(error.to_string()))?,
             seed: self.seed,
+            made_by: None,
             read: read_options(self.split_words, &self.include, &self.exclude),
             save_embeddings: None,
         })

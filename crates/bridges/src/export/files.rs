@@ -58,6 +58,7 @@ pub(super) fn npy(path: &Path, data: &Data) -> Result<()> {
         Kind::F16 => "<f2",
         Kind::F32 => "<f4",
         Kind::F64 => "<f8",
+        kind => unreachable!("{} are not exported", kind.name()),
     };
     let axes: String = data.shape.iter().map(|n| format!("{n}, ")).collect();
     let axes = if data.shape.len() == 1 { axes.trim_end() } else { axes.trim_end_matches(", ") };
@@ -115,6 +116,7 @@ fn pickle(tensors: &[Data]) -> Vec<u8> {
             Kind::F16 => "HalfStorage",
             Kind::F32 => "FloatStorage",
             Kind::F64 => "DoubleStorage",
+            kind => unreachable!("{} are not exported", kind.name()),
         };
         let strides: Vec<usize> = (1..=tensor.shape.len()).map(|axis| tensor.shape[axis..].iter().product()).collect();
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");

@@ -246,19 +246,19 @@ fn headers_of_numpy_that_lie_are_errors() {
     let folder = copy("xtr-warp-4");
     let path = folder.path().join("centroids.npy");
     for (descr, order, shape, reason) in [
-        ("'<f2'", "False", "(1099511627776, 32)", "does not fill"),
-        ("'<f2'", "False", "(18446744073709551615, 32)", "does not fill"),
-        ("'<f2'", "False", "(99999999999999999999, 32)", "whose shape is"),
-        ("'<f2'", "False", "(-1, 32)", "whose shape is"),
+        ("'<f2'", "False", "(1099511627776, 32)", "needs 70368744177746"),
+        ("'<f2'", "False", "(18446744073709551615, 32)", "needs more than a file can have"),
+        ("'<f2'", "False", "(99999999999999999999, 32)", "number of elements"),
+        ("'<f2'", "False", "(-1, 32)", "-1, 32"),
         ("'<f2'", "False", "(2, 2, 2, 2, 2)", "5 axes"),
         ("'<f2'", "True", "(1, 32)", "Fortran order"),
         ("'>f2'", "False", "(1, 32)", "little-endian"),
         ("'|O'", "False", "(1, 32)", "pickles"),
-        ("[('a', '<f4')]", "False", "(1,)", "not one of numbers"),
+        ("[('a', '<f4')]", "False", "(1,)", "holds records"),
         ("'|u1'", "False", "(2, 32)", "holds u8"),
         ("'<f2'", "False", "(32,)", "has shape [32]"),
         ("'<f2'", "False", "(8, 4)", "dimension 4"),
-        ("'<f2'", "False", "(0, 32)", "does not fill"),
+        ("'<f2'", "False", "(0, 32)", "needs 70"),
     ] {
         let dict = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
         std::fs::write(&path, npy(&dict, 64)).unwrap();

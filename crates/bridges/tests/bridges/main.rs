@@ -2,4 +2,8 @@
 
 mod hostile;
 mod import;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod qdrant;
 mod support;
+mod vectors;

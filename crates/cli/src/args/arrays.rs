@@ -23,13 +23,15 @@ const TEXT_FLAGS: [&str; 12] = [
 /// Flags of embeddings made elsewhere.
 #[derive(Debug, Args)]
 pub(crate) struct ArraysArgs {
-    /// Token embeddings of all passages, one after the other: (total_tokens, D), f16 or f32.
-    #[arg(long, value_name = "DOCS.npy", requires = "doclens", conflicts_with_all = TEXT_FLAGS)]
+    /// Token embeddings of all passages: a .npy array (total_tokens, D), f16 or f32, with --doclens; an .npz or
+    /// .safetensors file; or a folder that `selvedge encode` wrote (see `selvedge index --help`).
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = TEXT_FLAGS)]
     pub(crate) embeddings: Option<PathBuf>,
-    /// Number of tokens of each passage: (passages), i32.
+    /// With a .npy array, the number of tokens of each passage: (passages), i32.
     #[arg(long, value_name = "LENS.npy", requires = "embeddings")]
     pub(crate) doclens: Option<PathBuf>,
-    /// Ids of the passages, one per line [default: 0, 1, 2, ..., or on from the passages ever added].
+    /// Ids of the passages, one per line [default: the ids in --embeddings, or numbers from 0, on from the passages
+    /// ever added].
     #[arg(long, value_name = "IDS.txt", requires = "embeddings")]
     pub(crate) ids: Option<PathBuf>,
 }
@@ -37,7 +39,7 @@ pub(crate) struct ArraysArgs {
 impl ArraysArgs {
     /// The files, if embeddings are given.
     pub(crate) fn arrays(&self) -> Option<Arrays> {
-        let (embeddings, doclens) = self.embeddings.clone().zip(self.doclens.clone())?;
-        Some(Arrays { embeddings, doclens, ids: self.ids.clone() })
+        let embeddings = self.embeddings.clone()?;
+        Some(Arrays { embeddings, doclens: self.doclens.clone(), ids: self.ids.clone() })
     }
 }

@@ -47,8 +47,9 @@ pub(crate) struct IndexArgs {
     /// With --update, accept a model whose files differ from those that made INDEX.
     #[arg(long, requires = "update")]
     pub(crate) any_model: bool,
-    /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt.
-    #[arg(long, value_name = "DIR", value_parser = output_path(), conflicts_with = "embeddings")]
+    /// Folder to which the uncompressed embeddings are written as well: docs.npy (f16), doclens.npy, ids.txt. A path
+    /// that ends in .npz or .safetensors is one file with all of them.
+    #[arg(long, value_name = "DIR|FILE", value_parser = output_path(), conflicts_with = "embeddings")]
     pub(crate) save_embeddings: Option<PathBuf>,
     /// Compress with the codec of another index, instead of training one. Indexes that share a codec and a model have
     /// comparable scores: they can be the shards of one collection (see below).
@@ -79,8 +80,8 @@ pub(crate) struct EncodeArgs {
     /// Collection as `index` reads it; with --queries, queries as `search --queries` reads them.
     #[arg(value_name = "COLLECTION")]
     pub(crate) input: PathBuf,
-    /// Folder of the arrays; created if it does not exist.
-    #[arg(value_name = "OUT_DIR", value_parser = output_path())]
+    /// Folder of the arrays, created if it does not exist; or a file, by its ending .npz or .safetensors.
+    #[arg(value_name = "OUT", value_parser = output_path())]
     pub(crate) out: PathBuf,
     /// Model: a local checkpoint folder, a Hugging Face hub id, or "shipped", a small English model without a download.
     #[arg(long, value_name = "DIR|HUB_ID", default_value = shipped::NAME)]
@@ -91,7 +92,7 @@ pub(crate) struct EncodeArgs {
     /// Write f32 arrays [default: f16].
     #[arg(long)]
     pub(crate) f32: bool,
-    /// Replace arrays that OUT_DIR holds already.
+    /// Replace arrays that OUT holds already.
     #[arg(long)]
     pub(crate) force: bool,
     /// Options of reading a folder.

@@ -36,6 +36,15 @@ COLLECTION is one of
   -                JSONL or TSV from standard input.
 Files may be compressed with gzip or Zstandard.
 
+--embeddings takes, in place of a collection, token embeddings in f16, bf16 or f32:
+  a folder         docs.npy, doclens.npy and ids.txt, as `selvedge encode` writes them.
+  FILE.npy         (total_tokens, D), with --doclens.
+  FILE.npz         Arrays docs and doclens, and ids (strings or integers) or a file ids.txt. Or one
+                   array (tokens, D) per passage, whose name is the id; arr_0 of numpy.savez is the
+                   id 0. Compressed archives (savez_compressed) are refused.
+  FILE.safetensors The same as tensors; ids are a tensor of UTF-8 bytes, one id per line.
+--ids takes the place of ids in the file. Files are read in place, never as a whole.
+
 INDEX is a new folder. It appears when it is complete; an existing one is never overwritten, but
 --update changes it.
 
@@ -63,6 +72,7 @@ Examples
                                             (a command for the save hook of an editor)
   selvedge index collection.tsv.gz my.index --model lightonai/GTE-ModernColBERT-v1 --nbits 2
   selvedge index --embeddings docs.npy --doclens lens.npy my.index
+  selvedge index --embeddings vectors.safetensors my.index
   selvedge index part-1.jsonl shard-1.index --codec-from shard-0.index";
 
 pub(super) const ADD_HELP: &str = "\
@@ -115,17 +125,20 @@ Examples
   selvedge upgrade my.index";
 
 pub(super) const ENCODE_HELP: &str = "\
-OUT_DIR gets three files:
+OUT is a folder that gets three files:
                                        passages       with --queries
   embeddings (total_tokens, D)         docs.npy       queries.npy
   tokens per text (texts), i32         doclens.npy    querylens.npy
   ids, one per line                    ids.txt        queryids.txt
-`index --embeddings` and `search --query-embeddings` read them.
+OUT.npz is a NumPy archive of these files. OUT.safetensors has the tensors docs, doclens and ids (or
+queries, querylens and queryids), the last of UTF-8 bytes. `index --embeddings` and `search
+--query-embeddings` read them all.
 
 Examples
   selvedge encode docs.tsv out/ --model ./my-colbert
   selvedge encode queries.tsv out/ --queries --model ./my-colbert
-  selvedge index my.index --embeddings out/docs.npy --doclens out/doclens.npy --ids out/ids.txt
+  selvedge encode docs.tsv out.safetensors
+  selvedge index my.index --embeddings out/
   selvedge search my.index --query-embeddings out/queries.npy --query-lens out/querylens.npy";
 
 pub(super) const SEARCH_HELP: &str = "\

@@ -63,10 +63,10 @@ pub(crate) enum Command {
         after_help = INDEX_HELP,
         override_usage = "selvedge index [OPTIONS] COLLECTION INDEX\n       \
                           selvedge index [OPTIONS] --update FOLDER INDEX\n       \
-                          selvedge index [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy INDEX"
+                          selvedge index [OPTIONS] --embeddings FILE|DIR INDEX"
     )]
     Index(IndexArgs),
-    /// Import an index of another program: PLAID (ColBERT), fast-plaid, next-plaid, WARP or xtr-warp-rs.
+    /// Import from another program: PLAID (ColBERT), fast-plaid, next-plaid, WARP, xtr-warp-rs or Qdrant.
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
     /// Write an index in the layout of PLAID (ColBERT), fast-plaid or next-plaid.
@@ -76,14 +76,14 @@ pub(crate) enum Command {
     #[command(
         after_help = ADD_HELP,
         override_usage = "selvedge add [OPTIONS] INDEX COLLECTION\n       \
-                          selvedge add [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy [--ids IDS.txt] INDEX"
+                          selvedge add [OPTIONS] --embeddings FILE|DIR [--ids IDS.txt] INDEX"
     )]
     Add(AddArgs),
     /// Replace the passages of an index that have the ids of a collection's, and add the others.
     #[command(
         after_help = UPDATE_HELP,
         override_usage = "selvedge update [OPTIONS] INDEX COLLECTION\n       \
-                          selvedge update [OPTIONS] --embeddings DOCS.npy --doclens LENS.npy --ids IDS.txt INDEX"
+                          selvedge update [OPTIONS] --embeddings FILE|DIR [--ids IDS.txt] INDEX"
     )]
     Update(AddArgs),
     /// Delete passages of an index by their ids.

@@ -13,11 +13,12 @@ pub(crate) struct QueryArgs {
     /// its queries.jsonl, - for standard input.
     #[arg(long, value_name = "FILE|BEIR_DIR", help_heading = "Queries")]
     pub(crate) queries: Option<PathBuf>,
-    /// Embeddings of the queries, f16 or f32: (queries, tokens, D), or (total_tokens, D) with --query-lens. Then
-    /// --queries gives their ids and texts [default ids: 0, 1, 2, ...].
-    #[arg(long, value_name = "Q.npy", help_heading = "Queries")]
+    /// Embeddings of the queries, f16 or f32: a .npy array (queries, tokens, D), or (total_tokens, D) with
+    /// --query-lens; or an .npz or .safetensors file of `selvedge encode --queries`. Then --queries gives their ids and
+    /// texts [default: the ids in the file, or 0, 1, 2, ...].
+    #[arg(long, value_name = "FILE", help_heading = "Queries")]
     pub(crate) query_embeddings: Option<PathBuf>,
-    /// Number of tokens of each query: (queries), i32.
+    /// With a .npy array, the number of tokens of each query: (queries), i32.
     #[arg(long, value_name = "L.npy", requires = "query_embeddings", help_heading = "Queries")]
     pub(crate) query_lens: Option<PathBuf>,
     /// Checkpoint that made the index: a local folder or a hub id [default: as stored in the index].
@@ -163,11 +164,11 @@ pub(crate) struct EvalArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Uncompressed embeddings of the passages, (total_tokens, D): the ground truth of recall [default: the stored text
-    /// is encoded again].
-    #[arg(long, value_name = "DOCS.npy", requires = "doclens", help_heading = "Ground truth")]
+    /// Uncompressed embeddings of the passages, as `index --embeddings` takes them: the ground truth of recall
+    /// [default: the stored text is encoded again].
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Ground truth")]
     pub(crate) embeddings: Option<PathBuf>,
-    /// Number of tokens of each passage: (passages), i32.
+    /// With a .npy array, the number of tokens of each passage: (passages), i32.
     #[arg(long, value_name = "LENS.npy", requires = "embeddings", help_heading = "Ground truth")]
     pub(crate) doclens: Option<PathBuf>,
     /// Queries, and the depth of their search.

@@ -16,10 +16,10 @@ mod reservoir;
 pub(crate) use self::budget::Budget;
 pub use self::options::BuildOptions;
 use self::pipeline::Counts;
+pub use crate::arrays::Arrays;
 use crate::collection::ReadReport;
 use crate::device::on_device;
 use crate::embedded::{EmbeddedDocument, EmbeddedSource, check_dim};
-use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::source::{ArraySource, Pooled, Source, TextSource, pooled_doclen};
@@ -28,17 +28,6 @@ use selvedge_backend::Backend;
 use selvedge_encoder::{Encoder, TextKind, shipped};
 use selvedge_index::{BuildInfo, Check, Document, Documents, EncoderInfo, Index, ManifestInfo, Writer};
 use std::path::{Path, PathBuf};
-
-/// Embeddings in files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrays {
-    /// Embeddings of all passages in order: `(total_tokens, D)`, f16 or f32.
-    pub embeddings: PathBuf,
-    /// Number of tokens of each passage: `(passages)`, i32.
-    pub doclens: PathBuf,
-    /// Ids of the passages, one per line. `None` numbers them from 0.
-    pub ids: Option<PathBuf>,
-}
 
 /// Counts and sizes of an index that was built.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -119,7 +108,7 @@ pub fn from_documents(
     from_written(path, writer, encoder, options, progress)
 }
 
-/// Builds an index at `path` from embeddings in NumPy arrays.
+/// Builds an index at `path` from embeddings in files: NumPy arrays or safetensors.
 ///
 /// # Errors
 /// Nothing is left at `path` after an error.
@@ -134,10 +123,10 @@ pub fn from_arrays(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
-    let mut source = ArraySource::open(&arrays.embeddings, &arrays.doclens)?;
+    let mut source = ArraySource::open(arrays)?;
     let mut writer = Writer::create(path)?;
-    let ids = push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
-    compressed(path, writer, &mut source, ids.as_ref(), None, options, progress)
+    let ids = push_ids(&mut writer, &source, options.memory_budget)?;
+    compressed(path, writer, &mut source, ids.as_ref(), options.made_by.clone(), options, progress)
 }
 
 /// Builds an index at `path` from documents that have their embeddings, of `dim` components. They are read one by one:
@@ -154,10 +143,13 @@ pub fn from_embedded(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
-    let mut writer = Writer::create(path)?;
+    let mut writer = match &options.made_by {
+        Some(_) => create(path, options)?,
+        None => Writer::create(path)?,
+    };
     let mut source = EmbeddedSource::collect(dim, documents, &mut writer, options.memory_budget, progress)?;
     let written = writer.finish_documents()?;
-    compressed(path, writer, &mut source, Some(&written), None, options, progress)
+    compressed(path, writer, &mut source, Some(&written), options.made_by.clone(), options, progress)
 }
 
 /// Builds an index at `path` from a source of embeddings, and the documents of its passages, in the order of pids.
@@ -177,7 +169,7 @@ pub fn from_source(
     check_dim(source.dim())?;
     let mut writer = Writer::create(path)?;
     let written = push_documents(&mut writer, documents, source.num_passages(), options.memory_budget)?;
-    compressed(path, writer, source, written.as_ref(), None, options, progress)
+    compressed(path, writer, source, written.as_ref(), options.made_by.clone(), options, progress)
 }
 
 /// Stores the documents of a source's passages, if there are any.
@@ -301,25 +293,13 @@ fn compressed(
     })
 }
 
-/// Stores the ids of passages that come as embeddings; without a file they are numbered.
-pub(crate) fn push_ids(
-    writer: &mut Writer,
-    ids: Option<&Path>,
-    num_passages: usize,
-    memory_budget: u64,
-) -> Result<Option<Documents>> {
-    let Some(path) = ids else { return Ok(None) };
-    let mut lines = Lines::open(path)?;
-    let mut found = 0;
-    while let Some(id) = lines.next()? {
-        let document = Document { id: id.to_owned(), text: String::new(), metadata: None };
-        push_document(writer, &document, memory_budget).map_err(|error| lines.refused(error))?;
-        found += 1;
+/// Stores the ids of passages that come as embeddings; without any they are numbered.
+pub(crate) fn push_ids(writer: &mut Writer, source: &ArraySource, memory_budget: u64) -> Result<Option<Documents>> {
+    let push = |id| push_document(writer, &Document { id, text: String::new(), metadata: None }, memory_budget);
+    match source.ids(push)? {
+        true => Ok(Some(writer.finish_documents()?)),
+        false => Ok(None),
     }
-    if found != num_passages {
-        return Err(Error::Count { path: path.into(), expected: num_passages, found });
-    }
-    Ok(Some(writer.finish_documents()?))
 }
 
 fn encoder_info(encoder: &Encoder) -> EncoderInfo {

@@ -5,6 +5,7 @@ use crate::{Device, Error, Language, Result};
 use selvedge_backend::Assignment;
 use selvedge_codec::CodecKind;
 use selvedge_encoder::{LoadOptions, shipped};
+use selvedge_index::EncoderInfo;
 use std::path::PathBuf;
 
 /// Options of a build.
@@ -37,6 +38,9 @@ pub struct BuildOptions {
     pub language: Option<Language>,
     /// Seed of the random numbers. On one kind of device, the same seed and input give the same index.
     pub seed: u64,
+    /// Model that made the embeddings of a build that has no encoder. The index names it, so that it encodes queries of
+    /// text, and gets words of the documents' texts; without it, neither.
+    pub made_by: Option<EncoderInfo>,
     /// Options of reading a collection that is a folder.
     pub read: ReadOptions,
     /// Folder that the uncompressed embeddings are also written to: f16, or the type of the array they come from.
@@ -60,6 +64,7 @@ impl Default for BuildOptions {
             memory_budget: 4 << 30,
             language: Some(Language::English),
             seed: 42,
+            made_by: None,
             read: ReadOptions::default(),
             save_embeddings: None,
         }

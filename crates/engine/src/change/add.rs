@@ -198,14 +198,14 @@ fn add_arrays(
     progress: &dyn Progress,
 ) -> Result<Committed> {
     let index = index_of(&writer);
-    let mut source = ArraySource::open_of_dim(&arrays.embeddings, &arrays.doclens, index.dim())?;
-    if options.replace && arrays.ids.is_none() {
-        return Err(Error::IdsNeeded { path: arrays.embeddings.clone() });
-    }
+    let mut source = ArraySource::open_of_dim(arrays, index.dim())?;
     if index.encoder().is_some() {
         tracing::warn!("the passages added as embeddings have no text in this index of texts");
     }
-    push_ids(&mut writer, arrays.ids.as_deref(), source.num_passages(), options.memory_budget)?;
+    let ids = push_ids(&mut writer, &source, options.memory_budget)?;
+    if options.replace && ids.is_none() {
+        return Err(Error::IdsNeeded { path: arrays.embeddings.clone() });
+    }
     append(writer, engine, &mut source, options, progress)
 }
 

@@ -12,6 +12,17 @@ impl From<selvedge_search::Error> for Error {
     }
 }
 
+/// A malformed file keeps its path and reason.
+impl From<selvedge_bridges::Error> for Error {
+    fn from(error: selvedge_bridges::Error) -> Self {
+        match error {
+            selvedge_bridges::Error::Io { path, source } => Self::Io { path, source },
+            selvedge_bridges::Error::Malformed { path, reason } => Self::Npy { path, reason },
+            error => Self::Bridges(Box::new(error)),
+        }
+    }
+}
+
 impl Error {
     /// Error of ids that the index does not have.
     pub(crate) fn unknown_ids(missing: &[&str]) -> Self {

@@ -13,6 +13,7 @@ pub mod metrics;
 mod passes;
 pub mod truth;
 
+use crate::arrays::Arrays;
 use crate::snapshot::Snapshot;
 use crate::source::{ArraySource, Pooled, Source, TextSource};
 use crate::{Engine, Error, Fusion, Progress, Qrels, Queries, RankBy, Result, SearchOptions};
@@ -25,7 +26,6 @@ use selvedge_index::Index;
 use selvedge_search::{Mode, SearchParams};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Least depth of a ranking that is measured: the depth of Recall@100.
@@ -37,9 +37,8 @@ pub struct EvalOptions {
     /// Depth (raised to 100), parameters, filter and ids of the ranking that is measured. Every ranking has only
     /// passages that these leave; a relevant passage outside of it counts as not found.
     pub search: SearchOptions,
-    /// NumPy arrays of the ground truth: the uncompressed embeddings of the passages `(total_tokens, D)`, and the
-    /// number of tokens of each passage. `None`: the stored text is encoded again.
-    pub embeddings: Option<(PathBuf, PathBuf)>,
+    /// Ground truth: the uncompressed embeddings of the passages. `None`: the stored text is encoded again.
+    pub embeddings: Option<Arrays>,
     /// Whether a single vector per passage (mean pooling, cosine) of the same model is measured, too.
     pub dense: bool,
     /// Other rankings of the index that are measured beside it, by the fusion of [`EvalOptions::fusion`] where two
@@ -235,16 +234,15 @@ fn check(
         }
         engine.encoder()?;
     }
-    let open = |(embeddings, doclens): &(PathBuf, PathBuf)| open_arrays(snapshot.index(), embeddings, doclens);
-    options.embeddings.as_ref().map(open).transpose()
+    options.embeddings.as_ref().map(|arrays| open_arrays(snapshot.index(), arrays)).transpose()
 }
 
 /// Opens the uncompressed embeddings of the passages that are not deleted.
-fn open_arrays(index: &Index, embeddings: &Path, doclens: &Path) -> Result<ArraySource> {
-    let source = ArraySource::open_of_dim(embeddings, doclens, index.dim())?;
+fn open_arrays(index: &Index, arrays: &Arrays) -> Result<ArraySource> {
+    let source = ArraySource::open_of_dim(arrays, index.dim())?;
     let (expected, found) = (index.num_passages() as usize, source.num_passages());
     if expected != found {
-        return Err(Error::Count { path: doclens.into(), expected, found });
+        return Err(Error::Count { path: source.path().into(), expected, found });
     }
     Ok(source)
 }

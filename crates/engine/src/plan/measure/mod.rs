@@ -146,7 +146,7 @@ fn build(folder: &Path, nbits: u8) -> Result<Built> {
         // A build that was complete, and whose result was not written.
         std::fs::remove_dir_all(&path).map_err(Error::io(&path))?;
     }
-    let arrays = Arrays { embeddings: folder.join(FILES[0]), doclens: folder.join(FILES[1]), ids: None };
+    let arrays = Arrays::npy(folder.join(FILES[0]), folder.join(FILES[1]));
     let options = BuildOptions { nbits, ..BuildOptions::default() };
     let (started, cpu_s) = (Instant::now(), system::cpu_s()?);
     from_arrays(&arrays, &path, &options, &())?;

@@ -10,7 +10,7 @@ pub(super) struct Header {
     /// Type of an element. A structured type is kept as it is written.
     pub(super) descr: String,
     pub(super) is_fortran: bool,
-    pub(super) shape: Vec<usize>,
+    pub(super) shape: Vec<u64>,
 }
 
 /// Maximum depth of nesting. NumPy writes three levels.
@@ -56,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Header, String> {
 enum Literal<'a> {
     Text(String),
     Bool(bool),
-    Int(usize),
+    Int(u64),
     /// A tuple or a list.
     Sequence(Vec<Literal<'a>>),
     /// Keys, values, and the text of the values.
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
         Ok(string.to_owned())
     }
 
-    fn integer(&mut self) -> Result<usize, String> {
+    fn integer(&mut self) -> Result<u64, String> {
         let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
         let number = self.rest[..end].parse().map_err(|_| self.unexpected("a number of elements"))?;
         self.rest = &self.rest[end..];
