@@ -28,6 +28,7 @@ mod formats;
 mod metadata;
 mod npy;
 mod pickle;
+mod repack;
 mod rows;
 mod source;
 mod torch;
