@@ -117,25 +117,21 @@ impl Repacker {
         let packed = block.residuals.par_chunks(ROWS_PER_STEP * width);
         let codes = block.codes.par_chunks(ROWS_PER_STEP);
         out.par_chunks_mut(ROWS_PER_STEP).zip(packed).zip(codes).for_each(|((out, packed), codes)| {
-            let (mut w, mut centroids) = (vec![0i16; self.dim], vec![0i16; GATHERED * self.dim]);
+            let mut centroids = vec![0i8; GATHERED * self.dim];
+            let (mut c, mut w) = (vec![0i16; self.dim], vec![0i16; self.dim]);
             let groups = out.chunks_mut(GATHERED).zip(packed.chunks(GATHERED * width)).zip(codes.chunks(GATHERED));
             for ((out, packed), codes) in groups {
-                self.gather(codes, &mut centroids);
+                for (copy, &code) in centroids.chunks_exact_mut(self.dim).zip(codes) {
+                    copy.copy_from_slice(&self.centroids[code as usize * self.dim..][..self.dim]);
+                }
                 let rows = packed.chunks_exact(width).zip(centroids.chunks_exact(self.dim));
-                for ((out, &code), (packed, c)) in out.iter_mut().zip(codes).zip(rows) {
+                for ((out, &code), (packed, centroid)) in out.iter_mut().zip(codes).zip(rows) {
+                    c.iter_mut().zip(centroid).for_each(|(c, &x)| *c = x.into());
                     look_up::<_, P>(&self.levels, packed, &mut w);
-                    *out = of(self.inverse_length(self.squares[code as usize], dot(c, &w), dot(&w, &w)));
+                    *out = of(self.inverse_length(self.squares[code as usize], dot(&c, &w), dot(&w, &w)));
                 }
             }
         });
-    }
-
-    /// Copies the centroids of codes.
-    fn gather(&self, codes: &[u32], out: &mut [i16]) {
-        for (out, &code) in out.chunks_exact_mut(self.dim).zip(codes) {
-            let c = &self.centroids[code as usize * self.dim..][..self.dim];
-            out.iter_mut().zip(c).for_each(|(out, &c)| *out = c.into());
-        }
     }
 
     /// Returns `1 / |c + w|` of `<c, c>`, `<c, w>` and `<w, w>`.
@@ -195,13 +191,43 @@ mod tests {
     fn rows_are_repacked_as_the_codec_crate_does() {
         for nbits in [1u8, 2, 4, 8] {
             let row_bytes = 2 * usize::from(nbits);
-            let residuals: Vec<u8> = (0..row_bytes as u32 * 3).map(|i| (i * 151 + 7) as u8).collect();
-            let block = Block { codes: vec![0, 1, 0], residuals };
-            let mut packed = Packed::default();
+            let block = block(&params(nbits), 2500);
+            // What the buffers held before is gone.
+            let mut packed = Packed { residuals: vec![255; 100_000], weights: vec![1] };
             Repacker::new(&params(nbits), 0.02).repack(&block, None, &mut packed);
             let expected: Vec<u8> =
                 block.residuals.chunks_exact(row_bytes).flat_map(|row| pack::from_colbert(row, nbits)).collect();
-            assert_eq!(packed.residuals, expected, "{nbits} bits");
+            assert!(packed.residuals == expected && packed.weights.is_empty(), "{nbits} bits");
+        }
+    }
+
+    /// Rows of several steps and groups, whose codes are far apart.
+    fn block(params: &CodecParams, rows: u32) -> Block {
+        let width = params.dim * usize::from(params.nbits) / 8;
+        let residuals = (0..width as u32 * rows).map(|i| (i.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect();
+        Block { codes: (0..rows).map(|i| i * 7 % params.num_centroids() as u32).collect(), residuals }
+    }
+
+    #[test]
+    fn lengths_are_exactly_those_of_the_naive_formula() {
+        for nbits in [1u8, 2, 4, 8] {
+            let params = CodecParams { dim: 24, centroids: (-120..120).collect::<Vec<i8>>().into(), ..params(nbits) };
+            let block = block(&params, 2500);
+            let found = Repacker::new(&params, 0.02).inverse_lengths(&block);
+            let (s, t) = (params.centroid_scale, 0.02f32);
+            for ((row, &code), found) in
+                block.residuals.chunks_exact(3 * usize::from(nbits)).zip(&block.codes).zip(found)
+            {
+                let row = pack::from_colbert(row, nbits);
+                let (mut cc, mut cw, mut ww) = (0i32, 0i32, 0i32);
+                for d in 0..params.dim {
+                    let c = i32::from(params.centroids[code as usize * params.dim + d]);
+                    let w = i32::from(params.levels[usize::from(selvedge_backend::bucket(&row, nbits, d))]);
+                    (cc, cw, ww) = (cc + c * c, cw + c * w, ww + w * w);
+                }
+                let square = s * s * cc as f32 + 2.0 * s * t * cw as f32 + t * t * ww as f32;
+                assert_eq!(found, 1.0 / square.max(1e-12).sqrt(), "{nbits} bits");
+            }
         }
     }
 
