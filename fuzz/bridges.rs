@@ -1,18 +1,20 @@
-//! One file of an index of PLAID, fast-plaid, xtr-warp-rs or WARP. The other files are as they should be.
+//! One file of an index of PLAID, fast-plaid, next-plaid, xtr-warp-rs or WARP. The other files are as they should be.
 //!
-//! Input: the number of the file in one byte, and its bytes. The index is opened, read and decoded. Nothing may panic,
-//! and nothing that a pickle names may run.
+//! Input: the number of the file in one byte, and its bytes. The index is opened, read with its metadata, decoded, and
+//! imported into memory. Nothing may panic, and nothing that a pickle names may run. An index that is written is sound.
 
 #![no_main]
 
 mod seeds;
 
 use libfuzzer_sys::fuzz_target;
-use selvedge_bridges::{Block, Decoder, open};
+use selvedge_bridges::{Block, Decoder, Documents, Result, as_is, open};
+use selvedge_index::{Check, Index, ManifestInfo, Memory, Writer};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-const FIXTURES: [&str; 4] = ["plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2"];
+const FIXTURES: [&str; 7] =
+    ["plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2", "next-plaid-2", "next-plaid-4", "next-plaid-binary"];
 
 /// Copies of the fixtures, and their files.
 struct Indexes {
@@ -48,11 +50,16 @@ fuzz_target!(|data: &[u8]| {
     let Some((&number, bytes)) = data.split_first() else { return };
     let (path, sound) = &INDEXES.files[number as usize % INDEXES.files.len()];
     std::fs::write(path, bytes).expect("a file");
-    _ = read_all(path.parent().expect("a folder"));
+    let folder = path.parent().expect("a folder");
+    _ = decode(folder);
+    let memory = Memory::default();
+    if import(folder, &memory).is_ok() {
+        Index::open_in(Arc::new(memory), Check::Checksums).expect("a sound index");
+    }
     std::fs::write(path, sound).expect("a file");
 });
 
-fn read_all(folder: &Path) -> selvedge_bridges::Result<()> {
+fn decode(folder: &Path) -> Result<()> {
     let mut source = open(folder)?;
     let decoder = Decoder::new(&source.codec);
     let mut block = Block::default();
@@ -60,5 +67,15 @@ fn read_all(folder: &Path) -> selvedge_bridges::Result<()> {
         source.read(run, &mut block)?;
         decoder.decode(&block, &mut Vec::new());
     }
+    Ok(())
+}
+
+fn import(folder: &Path, memory: &Memory) -> Result<()> {
+    let mut source = open(folder)?;
+    let mut writer = Writer::create_in(Arc::new(memory.clone()))?;
+    Documents::new(&source)?.number(&mut writer)?;
+    writer.finish_documents()?;
+    as_is(&mut source, &mut writer, &())?;
+    writer.finish(ManifestInfo::default())?;
     Ok(())
 }

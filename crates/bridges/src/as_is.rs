@@ -8,15 +8,20 @@
 //! Nothing is decoded to f32 or assigned again. What changes is rounding: centroids and levels to int8, inverse lengths
 //! to a table of at most 256 values.
 
-use crate::decode::Repacker;
-use crate::source::{Block, Decoding, Source};
+use crate::repack::Repacker;
+use crate::source::{Block, Decoding, Source, SourceCodec};
 use crate::{Error, Result};
-use selvedge_codec::buckets::Formula;
+use selvedge_backend::Packed;
+use selvedge_codec::buckets::{Formula, Lengths};
 use selvedge_codec::{Codec, Progress, Step};
 use selvedge_index::Writer;
+use std::sync::mpsc;
+use std::thread;
 
-/// Embeddings that are read, repacked and written at a time.
-const BLOCK_TOKENS: u64 = 1 << 17;
+/// Bytes of a piece of codes and residuals, and number of pieces: one in each stage, and one more in wait, so that a
+/// slow piece does not stop the others.
+const PIECE_BYTES: u64 = 4 << 20;
+const PIECES: usize = 4;
 /// Embeddings whose lengths are measured first, and the number of places that they are read from.
 const SAMPLE_TOKENS: u64 = 1 << 17;
 const SAMPLE_PLACES: usize = 64;
@@ -41,20 +46,72 @@ pub fn as_is(source: &mut Source, writer: &mut Writer, progress: &dyn Progress) 
     let params = &codec.params;
     let repacker = Repacker::new(params, params.residual_weight_step / params.centroid_weight_step);
     writer.set_codec(&codec)?;
-    let (mut block, mut done) = (Block::default(), 0);
-    let total = Some(source.alive().len() as u64);
-    let runs: Vec<_> = source.runs(BLOCK_TOKENS).collect();
-    for run in runs {
-        source.read(run.clone(), &mut block)?;
-        let packed = repacker.repack(&block, lengths);
-        writer.push_passages(&source.doclens[run.start as usize..run.end as usize], &block.codes, &packed)?;
-        done += u64::from(run.end - run.start);
-        progress.report(Step { stage: "import", unit: "passages", done, total });
-        if progress.is_cancelled() {
-            return Err(Error::Cancelled);
+    write_all(source, writer, &repacker, lengths, progress)
+}
+
+/// Passages on their way through the stages of an import; the buffers are used again.
+#[derive(Default)]
+struct Piece {
+    doclens: Vec<u32>,
+    block: Block,
+    packed: Packed,
+}
+
+/// Reads, repacks and writes all passages, each stage in a thread of its own.
+fn write_all(
+    source: &mut Source,
+    writer: &mut Writer,
+    repacker: &Repacker,
+    lengths: Option<Lengths>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (free, to_fill) = mpsc::channel::<Piece>();
+    let (filled, to_repack) = mpsc::channel::<Result<Piece>>();
+    let (repacked, to_write) = mpsc::channel::<Result<Piece>>();
+    (0..PIECES).for_each(|_| free.send(Piece::default()).expect("the receiver is here"));
+    let total = source.alive().len() as u64;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for run in source.runs(tokens_per_piece(&source.codec)).collect::<Vec<_>>() {
+                // The receivers and senders are gone after an error of a later stage.
+                let Ok(mut piece) = to_fill.recv() else { return };
+                piece.doclens.clear();
+                piece.doclens.extend_from_slice(&source.doclens[run.start as usize..run.end as usize]);
+                let read = source.read(run, &mut piece.block);
+                if filled.send(read.map(|()| piece)).is_err() {
+                    return;
+                }
+            }
+        });
+        scope.spawn(move || {
+            for piece in to_repack {
+                let piece = piece.map(|mut piece| {
+                    repacker.repack(&piece.block, lengths, &mut piece.packed);
+                    piece
+                });
+                if repacked.send(piece).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut done = 0;
+        for piece in to_write {
+            let piece = piece?;
+            writer.push_passages(&piece.doclens, &piece.block.codes, &piece.packed)?;
+            done += piece.doclens.len() as u64;
+            progress.report(Step { stage: "import", unit: "passages", done, total: Some(total) });
+            if progress.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            _ = free.send(piece);
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+/// Embeddings of a piece, which has about [`PIECE_BYTES`] of codes and residuals.
+fn tokens_per_piece(codec: &SourceCodec) -> u64 {
+    PIECE_BYTES / (codec.row_bytes() as u64 + 4)
 }
 
 /// Finds the range of `1 / |c + w|` in a sample of passages, evenly spread, and widens it.

@@ -32,6 +32,7 @@ mod metadata;
 pub mod npy;
 mod pickle;
 pub mod points;
+mod repack;
 mod rows;
 mod source;
 mod torch;
