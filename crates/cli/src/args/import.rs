@@ -110,8 +110,8 @@ SOURCE is the folder of an index, the URL of a collection, or a file:
   xtr-warp-rs      chunks or sorted by centroid; passages that are marked as deleted are left out
   Qdrant           http://HOST:6333/collections/NAME: points with multivectors (max_sim)
   FILE.parquet     a column of lists of lists of floats; needs a build with --features parquet
-A folder is recognized by its files, only read, and never changed. Pickles in it are read as data; nothing
-that they name is executed.
+A folder is recognized by its files, only read, and never changed. Pickles in it are read as data;
+nothing that they name is executed.
 
 --as-is keeps codes, residuals and the formula by which SOURCE decodes: it reads each byte once and
 assigns nothing anew. Scores are those of SOURCE within the rounding of centroids, bucket values and
