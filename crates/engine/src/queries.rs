@@ -211,8 +211,11 @@ fn from_arrays(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: 
     Ok(Queries { ids, embeddings, texts, path, had_header })
 }
 
-/// Reads queries and their ids, if there are any, of a file that has both.
-fn from_container(path: &Path, container: Container, index: &Index) -> Result<(Vec<Vec<f32>>, Option<Vec<String>>)> {
+/// Embeddings of queries, and their ids if there are any.
+type Embedded = (Vec<Vec<f32>>, Option<Vec<String>>);
+
+/// Reads the queries of a file that may have their ids.
+fn from_container(path: &Path, container: Container, index: &Index) -> Result<Embedded> {
     let mut vectors = Vectors::open(path, container, Texts::Queries)?;
     check_query_dim(path, vectors.dim(), index)?;
     let mut embeddings = Vec::with_capacity(vectors.offsets().len() - 1);

@@ -5,7 +5,7 @@
 //! offset of the next. A point's id stays; its payload is the metadata, of which one field is the text.
 //!
 //! Pages are read one after another. Their number of points follows the bytes of those before, so that one takes about
-//! [`PAGE_BYTES`]. A page that fails by a timeout, a lost connection or a status of 5xx is requested again.
+//! 8 MiB. A page that fails by a timeout, a lost connection or a status of 5xx is requested again.
 
 use super::{FoundPoints, Point, Points, document};
 use crate::{Error, Result};

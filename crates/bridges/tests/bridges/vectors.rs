@@ -9,8 +9,11 @@ fn open(path: &Path, texts: Texts) -> Result<Vectors> {
     Vectors::open(path, Container::of(path).unwrap(), texts)
 }
 
-/// Reads everything: dimension, rows per text, rows, and ids.
-fn read(path: &Path, texts: Texts) -> Result<(usize, Vec<u64>, Vec<f32>, Option<Vec<String>>)> {
+/// Dimension, rows per text, rows, and ids.
+type All = (usize, Vec<u64>, Vec<f32>, Option<Vec<String>>);
+
+/// Reads everything.
+fn read(path: &Path, texts: Texts) -> Result<All> {
     let mut vectors = open(path, texts)?;
     let offsets = vectors.offsets().to_vec();
     let mut rows = Vec::new();

@@ -110,8 +110,8 @@ SOURCE is the folder of an index, the URL of a collection, or a file:
   xtr-warp-rs      chunks or sorted by centroid; passages that are marked as deleted are left out
   Qdrant           http://HOST:6333/collections/NAME: points with multivectors (max_sim)
   FILE.parquet     a column of lists of lists of floats; needs a build with --features parquet
-A folder is recognized by its files, only read, and never changed. Pickles in it are read as data; nothing
-that they name is executed.
+A folder is recognized by its files, only read, and never changed. Pickles in it are read as data;
+nothing that they name is executed.
 
 --as-is keeps codes, residuals and the formula by which SOURCE decodes: it reads each byte once and
 assigns nothing anew. Scores are those of SOURCE within the rounding of centroids, bucket values and
@@ -126,9 +126,9 @@ of text work once `selvedge search` can load that model, from a folder or the hu
 
 Points of Qdrant keep their ids; rows of Parquet have those of a column id or _id, or numbers. One
 field is the text, the others are metadata. The embeddings are whole, so this program's codec
-compresses them. Qdrant's pages are read one after another, and again after a failure; its API key is
-taken from the environment variable QDRANT_API_KEY. Give --model, the model that made the embeddings:
-queries of text and words need it.
+compresses them. Qdrant's pages are read one after another, and again after a failure; its API key
+is taken from the environment variable QDRANT_API_KEY. Give --model, the model that made the
+embeddings: queries of text and words need it.
 A table of Lance becomes Parquet by two lines of Python:
   import lance, pyarrow.parquet
   pyarrow.parquet.write_table(lance.dataset(\"t.lance\").to_table(), \"t.parquet\")
