@@ -75,6 +75,12 @@ pub enum Error {
         /// Reason, with the values.
         reason: String,
     },
+    /// Words of passages that have no texts.
+    #[error("{path}: holds no texts to make words of; a collection gives them")]
+    Language {
+        /// The source.
+        path: PathBuf,
+    },
     /// Operation that its progress asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -84,12 +90,40 @@ pub enum Error {
     /// Error of the index.
     #[error(transparent)]
     Index(#[from] selvedge_index::Error),
+    /// Error of reading a collection, or of compressing anew.
+    #[error(transparent)]
+    Engine(selvedge::Error),
+}
+
+/// A cancelled step of the engine is a cancelled import.
+impl From<selvedge::Error> for Error {
+    fn from(error: selvedge::Error) -> Self {
+        match error {
+            selvedge::Error::Cancelled => Self::Cancelled,
+            error => Self::Engine(error),
+        }
+    }
 }
 
 impl Error {
     /// Returns a function that makes an I/O error at `path`, for `map_err`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.into(), source }
+    }
+
+    /// The file or folder at fault, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Unknown { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Count { path, .. }
+            | Self::Code { path, .. }
+            | Self::Export { path, .. }
+            | Self::Language { path } => Some(path),
+            Self::Cancelled | Self::Codec(_) | Self::Index(_) | Self::Engine(_) => None,
+        }
     }
 
     /// Makes the error of malformed contents.

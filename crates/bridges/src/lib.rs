@@ -9,7 +9,7 @@
 //!                        └──Decoder──> embeddings (N, D) f32           to be compressed anew
 //! ```
 //!
-//! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid.
+//! [`import()`] does the whole: documents, words, either way, manifest. [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid.
 //!
 //! The files come from anywhere, so they are taken as hostile: every length is checked against the length of its file
 //! before memory is reserved, pickles are read as data and execute nothing (`pickle.rs`), archives are read in place
@@ -24,6 +24,7 @@ mod error;
 mod export;
 mod folder;
 mod formats;
+mod import;
 #[cfg(feature = "sqlite")]
 mod metadata;
 mod npy;
@@ -39,4 +40,5 @@ pub use documents::Documents;
 pub use error::{Error, Result};
 pub use export::{Exported, Layout, export};
 pub use formats::open;
+pub use import::{ImportOptions, Imported, import};
 pub use source::{Block, Decoding, Format, Found, Source, SourceCodec};

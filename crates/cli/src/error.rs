@@ -96,6 +96,7 @@ impl From<selvedge_bridges::Error> for Error {
     fn from(error: selvedge_bridges::Error) -> Self {
         match error {
             selvedge_bridges::Error::Cancelled => Self::Engine(selvedge::Error::Cancelled),
+            selvedge_bridges::Error::Engine(error) => Self::Engine(error),
             error => Self::Bridges(error),
         }
     }

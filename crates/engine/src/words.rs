@@ -38,7 +38,7 @@ impl SegmentWords for Making {
 }
 
 /// Lets a writer give its segments words in a language.
-pub(crate) fn make(writer: &mut Writer, language: Language) {
+pub fn make(writer: &mut Writer, language: Language) {
     writer.set_words(Arc::new(Maker(language)));
 }
 

@@ -2,6 +2,7 @@
 
 use super::parse::{output_path, parse_nbits, parse_size, parse_threads};
 use clap::Args;
+use selvedge::Language;
 use std::path::PathBuf;
 
 /// Arguments of `selvedge import`.
@@ -24,6 +25,10 @@ pub(crate) struct ImportArgs {
     /// Documents of the passages, in their order: JSONL or TSV, or a BEIR folder, as `index` reads them.
     #[arg(long, value_name = "FILE")]
     pub(crate) collection: Option<PathBuf>,
+    /// Index the words of the texts of --collection, for --lexical and --hybrid searches, in a language of `selvedge
+    /// compact --language`.
+    #[arg(long, value_name = "LANGUAGE", requires = "collection")]
+    pub(crate) language: Option<Language>,
     /// Model that made the embeddings: a folder or a Hugging Face hub id, which is stored and not loaded [default: the
     /// name in SOURCE].
     #[arg(long, value_name = "DIR|HUB_ID")]
@@ -92,13 +97,13 @@ lengths to 8 bits. --recode decodes each embedding and compresses it by this pro
 stays lost.
 
 SOURCE holds no texts, and ids only as numbers. --collection gives both: JSONL or TSV with one line
-per passage, in the order in which SOURCE was built. `selvedge compact --language english` then
-makes words for --hybrid searches. The name of the checkpoint comes along if SOURCE has it; queries
-of text work once `selvedge search` can load that model, from a folder or the hub.
+per passage, in the order in which SOURCE was built; --language english makes words of its texts for
+--hybrid searches. The name of the checkpoint comes along if SOURCE has it; queries of text work
+once `selvedge search` can load that model, from a folder or the hub.
 
 Examples
   selvedge import --dry-run experiments/msmarco/indexes/msmarco.2bits
-  selvedge import msmarco.2bits msmarco.index --collection collection.tsv
+  selvedge import msmarco.2bits msmarco.index --collection collection.tsv --language english
   selvedge import fast-plaid-index/ my.index --model lightonai/GTE-ModernColBERT-v1
   selvedge import xtr-warp-index/ my.index --recode --nbits 2";
 

@@ -23,6 +23,7 @@ use crate::lines::Lines;
 use crate::progress::{Progress, Stage};
 use crate::save::Saver;
 use crate::source::{ArraySource, Pooled, Source, TextSource, pooled_doclen};
+pub use crate::words::make as make_words;
 use crate::{Error, Result, collection, words};
 use selvedge_backend::Backend;
 use selvedge_encoder::{Encoder, TextKind, shipped};
