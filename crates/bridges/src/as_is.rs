@@ -9,7 +9,7 @@
 //! to a table of at most 256 values.
 
 use crate::repack::Repacker;
-use crate::source::{Block, Decoding, Source, SourceCodec};
+use crate::source::{Block, Decoding, Source};
 use crate::{Error, Result};
 use selvedge_backend::Packed;
 use selvedge_codec::buckets::{Formula, Lengths};
@@ -46,7 +46,8 @@ pub fn as_is(source: &mut Source, writer: &mut Writer, progress: &dyn Progress) 
     let params = &codec.params;
     let repacker = Repacker::new(params, params.residual_weight_step / params.centroid_weight_step);
     writer.set_codec(&codec)?;
-    write_all(source, writer, &repacker, lengths, progress)
+    let piece_tokens = PIECE_BYTES / (source.codec.row_bytes() as u64 + 4);
+    write_all(source, writer, &repacker, lengths, piece_tokens, progress)
 }
 
 /// Passages on their way through the stages of an import; the buffers are used again.
@@ -63,6 +64,7 @@ fn write_all(
     writer: &mut Writer,
     repacker: &Repacker,
     lengths: Option<Lengths>,
+    piece_tokens: u64,
     progress: &dyn Progress,
 ) -> Result<()> {
     let (free, to_fill) = mpsc::channel::<Piece>();
@@ -72,13 +74,14 @@ fn write_all(
     let total = source.alive().len() as u64;
     thread::scope(|scope| {
         scope.spawn(move || {
-            for run in source.runs(tokens_per_piece(&source.codec)).collect::<Vec<_>>() {
+            for run in source.runs(piece_tokens).collect::<Vec<_>>() {
                 // The receivers and senders are gone after an error of a later stage.
                 let Ok(mut piece) = to_fill.recv() else { return };
                 piece.doclens.clear();
                 piece.doclens.extend_from_slice(&source.doclens[run.start as usize..run.end as usize]);
                 let read = source.read(run, &mut piece.block);
-                if filled.send(read.map(|()| piece)).is_err() {
+                let is_read = read.is_ok();
+                if filled.send(read.map(|()| piece)).is_err() || !is_read {
                     return;
                 }
             }
@@ -94,7 +97,8 @@ fn write_all(
                 }
             }
         });
-        let mut done = 0;
+        // Taken, so that it is gone when this stage ends, and the first one waits for no more pieces.
+        let (free, mut done) = (free, 0);
         for piece in to_write {
             let piece = piece?;
             writer.push_passages(&piece.doclens, &piece.block.codes, &piece.packed)?;
@@ -107,11 +111,6 @@ fn write_all(
         }
         Ok(())
     })
-}
-
-/// Embeddings of a piece, which has about [`PIECE_BYTES`] of codes and residuals.
-fn tokens_per_piece(codec: &SourceCodec) -> u64 {
-    PIECE_BYTES / (codec.row_bytes() as u64 + 4)
 }
 
 /// Finds the range of `1 / |c + w|` in a sample of passages, evenly spread, and widens it.
@@ -127,4 +126,45 @@ fn range_of_inverse_lengths(source: &mut Source) -> Result<(f32, f32)> {
         }
     }
     Ok(if most > 0.0 { (least * (1.0 - MARGIN), most * (1.0 + MARGIN)) } else { (1.0, 1.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Asks to stop after the first piece.
+    struct Stopped;
+
+    impl Progress for Stopped {
+        fn report(&self, _: Step) {}
+
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+
+    /// Writes the fixture in many small pieces; `spoil` changes the source before.
+    fn written(spoil: impl FnOnce(&mut Source), progress: &dyn Progress) -> Result<()> {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plaid-2");
+        let dir = tempfile::tempdir().unwrap();
+        let mut source = crate::open(&fixture)?;
+        spoil(&mut source);
+        let (codec, lengths) = Codec::of_buckets(source.codec.buckets(), Formula::Sum)?;
+        let repacker = Repacker::new(&codec.params, codec.params.residual_weight_step);
+        let mut writer = Writer::create(&dir.path().join("i"))?;
+        crate::Documents::new(&source)?.number(&mut writer)?;
+        writer.finish_documents()?;
+        writer.set_codec(&codec)?;
+        assert!(source.runs(20).count() > 4 * PIECES);
+        write_all(&mut source, &mut writer, &repacker, lengths, 20, progress)
+    }
+
+    #[test]
+    fn every_stage_ends_when_one_does() {
+        written(|_| {}, &()).unwrap();
+        assert!(matches!(written(|_| {}, &Stopped), Err(Error::Cancelled)));
+        // The lengths of passages no longer fit the codes.
+        assert!(written(|source| source.doclens.iter_mut().for_each(|len| *len += 1), &()).is_err());
+    }
 }

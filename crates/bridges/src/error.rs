@@ -160,6 +160,21 @@ impl Error {
         move |source| Self::Io { path: path.into(), source }
     }
 
+    /// The file or folder at fault, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Unknown { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Count { path, .. }
+            | Self::Code { path, .. }
+            | Self::Export { path, .. }
+            | Self::Columns { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Makes the error of malformed contents.
     pub(crate) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
         Self::Malformed { path: path.into(), reason: reason.into() }

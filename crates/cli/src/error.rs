@@ -63,10 +63,9 @@ impl Error {
         use selvedge_trainer::LOSS_WEIGHTS;
         match self {
             Self::Engine(E::Budget { .. }) => Some("--memory-budget"),
-            Self::Bridges(selvedge_bridges::Error::Count { of: "documents", .. }) => Some("--collection"),
-            Self::Bridges(selvedge_bridges::Error::Vectors { .. }) => Some("--vector"),
-            Self::Bridges(selvedge_bridges::Error::Columns { .. }) => Some("--vector, --text-field"),
-            Self::Bridges(selvedge_bridges::Error::Status { status: 401 | 403, .. }) => Some("QDRANT_API_KEY"),
+            Self::Bridges(error) => flags_of_bridges(error),
+            Self::Engine(E::Bridges(error)) => flags_of_bridges(error),
+            Self::Engine(E::BadOption { option: "language", .. }) => Some("--collection"),
             Self::Engine(E::Index(selvedge_index::Error::NoIndex { .. })) => Some("`selvedge index` builds one"),
             Self::Engine(E::UnknownIds { .. }) => Some("--ignore-missing"),
             Self::Engine(E::BadOption { option: "doclens", .. }) => Some("--doclens"),
@@ -93,6 +92,17 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+fn flags_of_bridges(error: &selvedge_bridges::Error) -> Option<&'static str> {
+    use selvedge_bridges::Error as E;
+    match error {
+        E::Count { of: "documents", .. } => Some("--collection"),
+        E::Vectors { .. } => Some("--vector"),
+        E::Columns { .. } => Some("--vector, --text-field"),
+        E::Status { status: 401 | 403, .. } => Some("QDRANT_API_KEY"),
+        _ => None,
     }
 }
 

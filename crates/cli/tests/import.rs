@@ -53,12 +53,15 @@ fn an_index_of_plaid_is_found_and_imported_in_both_ways() {
     let lines: String =
         (0..60).map(|p| format!("{{\"id\": \"p{p}\", \"text\": \"passage {p}\", \"n\": {p}}}\n")).collect();
     c.write("texts.jsonl", &lines);
-    let report = json(&c.ok(&format!("import {} i --collection texts.jsonl --json", plaid.display())));
+    let import = format!("import {} i --collection texts.jsonl --language english --json", plaid.display());
+    let report = json(&c.ok(&import));
     assert_eq!((&report["source"]["format"], &report["passages"]), (&"plaid".into(), &60.into()));
     let info = json(&c.ok("info i --json"));
     assert_eq!((&info["codec"], &info["encoder"]["model"]), (&"colbertv2".into(), &"colbert-ir/colbertv2.0".into()));
     assert_eq!(info["encoder"]["query_maxlen"], 8);
     c.ok("verify i");
+    let hits = json(&c.ok("search i passage-7 --lexical -k 1 --json"));
+    assert_eq!(hits["results"][0]["id"], "p7", "{hits}");
     let hits = c.ok("search i --query-embeddings queries.npy -k 1 --where n=7 --json");
     assert!(hits.contains("\"p7\"") && hits.contains("passage 7"), "{hits}");
     c.ok(&format!("import {} recoded --recode --nbits 4 --collection texts.jsonl", plaid.display()));
@@ -74,6 +77,8 @@ fn a_collection_of_another_size_is_refused_and_nothing_is_left() {
     let said = c.fails(&format!("import {} i --collection texts.jsonl", fixture("plaid-2").display()), 1);
     assert!(said.contains("texts.jsonl: has 1 documents, expected 60 (--collection)"), "{said}");
     c.nothing_made("i");
+    let said = c.fails(&format!("import {} i --language english", fixture("plaid-2").display()), 2);
+    assert!(said.contains("--collection"), "{said}");
     let said = c.fails("import . i", 1);
     assert!(said.contains("known are PLAID"), "{said}");
 }

@@ -65,6 +65,7 @@ mod error;
 pub mod eval;
 mod explain;
 mod facet;
+pub mod import;
 mod info;
 pub mod lines;
 mod made_queries;

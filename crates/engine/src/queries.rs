@@ -115,9 +115,10 @@ pub(crate) fn encoder_of(index: &Index, options: &OpenOptions) -> Result<Encoder
         tracing::warn!("the index was made from embeddings; whether {model} made them is unknown");
         return Ok(encoder);
     };
+    let (query_maxlen, passage_maxlen) = made_by.lengths();
     let load = LoadOptions {
-        query_maxlen: options.encoder.query_maxlen.or(Some(made_by.query_maxlen).filter(|&length| length > 0)),
-        passage_maxlen: options.encoder.passage_maxlen.or(Some(made_by.passage_maxlen).filter(|&length| length > 0)),
+        query_maxlen: options.encoder.query_maxlen.or(query_maxlen),
+        passage_maxlen: options.encoder.passage_maxlen.or(passage_maxlen),
         ..options.encoder.clone()
     };
     let not_loaded = |source| match source {

@@ -27,6 +27,12 @@ pub struct EncoderInfo {
 }
 
 impl EncoderInfo {
+    /// Maximum number of tokens per query and per passage, if they are known.
+    pub fn lengths(&self) -> (Option<usize>, Option<usize>) {
+        let known = |length: usize| (length > 0).then_some(length);
+        (known(self.query_maxlen), known(self.passage_maxlen))
+    }
+
     /// Whether the model's files are known by their checksum.
     pub fn is_known(&self) -> bool {
         !self.fingerprint.is_empty()

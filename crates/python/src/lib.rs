@@ -6,6 +6,7 @@
 #![cfg(not(test))]
 
 mod arrays;
+mod bridges;
 mod change;
 mod documents;
 mod encoder;
@@ -42,6 +43,7 @@ fn _selvedge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<encoder::Encoder>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<results::Results>()?;
+    module.add_function(wrap_pyfunction!(bridges::import_index, module)?)?;
     module.add_function(wrap_pyfunction!(change::build_index, module)?)?;
     module.add_function(wrap_pyfunction!(change::check_lock, module)?)?;
     module.add_function(wrap_pyfunction!(change::is_index, module)?)?;

@@ -30,7 +30,7 @@ pub struct SearchParams {
     pub mode: Mode,
 }
 
-/// Passages up to which the default parameters find 0.99 of the exhaustive top k as they are.
+/// Passages up to which the default parameters find 0.99 of the exhaustive top 10 and top 100 as they are.
 const FITTED_PASSAGES: usize = 1 << 16;
 
 impl SearchParams {
@@ -63,7 +63,7 @@ impl SearchParams {
     }
 
     /// Returns parameters for a collection of `passages`: beyond 65,536 all three numbers grow as their third root, so
-    /// that 0.99 of the exhaustive top k is found on larger collections, too.
+    /// that 0.99 of the exhaustive top 10, and nearly as many of the top 100, are found on larger collections, too.
     ///
     /// The table shows the share that is found before, and by this rule; 2 bits, 300 queries of 11 tokens, vectors with
     /// the statistics of Debian's. The last collection is hard: its passages are cut from the second one's.
@@ -142,7 +142,7 @@ mod tests {
         let are = |nprobe, ndocs, num_rescored| Mode::Approximate { nprobe, ndocs, num_rescored };
         assert_eq!((of(10, 0), of(10, 1 << 16)), (are(24, 512, 128), are(24, 512, 128)));
         assert_eq!((of(10, 200_000), of(100, 786_219)), (are(35, 743, 186), are(110, 2931, 1466)));
-        // Of a billion passages, and of the most results.
+        // Of two billion passages, and of the most results.
         assert_eq!(of(10, 1 << 31), are(768, 16384, 4096));
         assert!(matches!(of(usize::MAX, 1 << 31), Mode::Approximate { ndocs: usize::MAX, .. }));
         assert_eq!(SearchParams::exact(3).for_passages(1 << 31), SearchParams::exact(3));

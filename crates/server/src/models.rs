@@ -27,13 +27,14 @@ impl Models {
     pub(crate) fn of_index(&self, engine: &Engine) -> Result<Arc<EncodeQueue>> {
         let snapshot = engine.snapshot();
         let made_by = snapshot.index().encoder().ok_or(selvedge::Error::NoEncoder)?;
-        let lengths = (Some(made_by.query_maxlen), Some(made_by.passage_maxlen));
+        let (query, passage) = made_by.lengths();
         // Most indexes have the model's own lengths, and share what other requests use.
         let named = self.named(&made_by.model)?;
         let rules = named.encoder().text_rules();
-        let queue = match (Some(rules.query.max_len), Some(rules.passage.max_len)) == lengths {
+        let is_own = |length: Option<usize>, own| length.is_none_or(|length| length == own);
+        let queue = match is_own(query, rules.query.max_len) && is_own(passage, rules.passage.max_len) {
             true => named,
-            false => self.get((made_by.model.clone(), lengths.0, lengths.1))?,
+            false => self.get((made_by.model.clone(), query, passage))?,
         };
         engine.share_encoder(queue.encoder())?;
         Ok(queue)

@@ -5,7 +5,7 @@
 //! offset of the next. A point's id stays; its payload is the metadata, of which one field is the text.
 //!
 //! Pages are read one after another. Their number of points follows the bytes of those before, so that one takes about
-//! 8 MiB. A page that fails by a timeout, a lost connection or a status of 5xx is requested again.
+//! 8 MiB. A page that fails by a timeout, a lost connection or a status of 429 or 5xx is requested again.
 
 use super::{FoundPoints, Point, Points, document};
 use crate::{Error, Result};
@@ -118,7 +118,8 @@ struct RawPoint {
 #[serde(untagged)]
 enum RawVector {
     One(Vec<Vec<f32>>),
-    Named(BTreeMap<String, Vec<Vec<f32>>>),
+    /// Some may be sparse or single vectors.
+    Named(BTreeMap<String, Value>),
 }
 
 impl Collection {
@@ -197,7 +198,16 @@ impl Collection {
         };
         let matrix = match raw.vector {
             Some(RawVector::One(matrix)) if self.found.vector.is_empty() => matrix,
-            Some(RawVector::Named(mut named)) => named.remove(&self.found.vector).unwrap_or_default(),
+            Some(RawVector::Named(mut named)) => match named.remove(&self.found.vector) {
+                Some(matrix) => serde_json::from_value(matrix)
+                    .map_err(|error| self.client.bad(format!("the vectors of point {id}: {error}")))?,
+                None if self.found.vector.is_empty() && !named.is_empty() => {
+                    let names: Vec<_> = named.keys().map(String::as_str).collect();
+                    let names = names.join(", ");
+                    return Err(self.client.bad(format!("point {id} has vectors {names}, and none without a name")));
+                }
+                None => Vec::new(),
+            },
             None => Vec::new(),
             Some(RawVector::One(_)) => return Err(self.client.bad(format!("the vectors of point {id} have no name"))),
         };

@@ -172,7 +172,11 @@ fn answers_that_are_not_of_qdrant_are_errors() {
         (page(&json!([{ "id": 1, "vector": [[1.0, 2.0]] }]), &Value::Null), Some("2 components, expected 1")),
         (page(&json!([{ "id": [], "vector": [[1.0]] }]), &Value::Null), Some("has the id []")),
         (page(&json!([{ "id": 1, "vector": [1.0] }]), &Value::Null), Some("not an answer of Qdrant")),
-        (page(&json!([{ "id": 1, "vector": { "x": [[1.0]] } }]), &Value::Null), None),
+        (page(&json!([{ "id": 1, "vector": { "x": [[1.0]] } }]), &Value::Null), Some("none without a name")),
+        (page(&json!([{ "id": 1, "vector": { "": "a" } }]), &Value::Null), Some("the vectors of point 1")),
+        // Sparse vectors stand beside those without a name.
+        (page(&json!([{ "id": 1, "vector": { "": [[]], "s": { "indices": [3] } } }]), &Value::Null), Some("0 comp")),
+        (page(&json!([{ "id": 1, "vector": {} }]), &Value::Null), None),
         (page(&json!([]), &json!(5)), Some("leads no further")),
         ((200, "<html>".into()), Some("not an answer of Qdrant")),
     ] {
@@ -182,7 +186,7 @@ fn answers_that_are_not_of_qdrant_are_errors() {
         });
         match (read(&url, quick()), reason) {
             (Err(error), Some(reason)) => assert!(error.to_string().contains(reason), "{error}"),
-            // The same page for ever ends; vectors of another name are none.
+            // The same page for ever ends.
             (Err(error), None) => assert!(error.to_string().contains("leads no further"), "{error}"),
             (Ok(points), None) => assert!(points[0].rows.is_empty()),
             (Ok(_), Some(reason)) => panic!("expected: {reason}"),

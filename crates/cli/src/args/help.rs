@@ -131,8 +131,8 @@ OUT is a folder that gets three files:
   tokens per text (texts), i32         doclens.npy    querylens.npy
   ids, one per line                    ids.txt        queryids.txt
 OUT.npz is a NumPy archive of these files. OUT.safetensors has the tensors docs, doclens and ids (or
-queries, querylens and queryids), the last of UTF-8 bytes. `index --embeddings` and `search
---query-embeddings` read them all.
+queries, querylens and queryids), the last of UTF-8 bytes. `index --embeddings` reads
+them all; `search --query-embeddings` takes the files, not the folder.
 
 Examples
   selvedge encode docs.tsv out/ --model ./my-colbert

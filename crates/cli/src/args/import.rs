@@ -27,6 +27,10 @@ pub(crate) struct ImportArgs {
     /// Documents of the passages, in their order: JSONL or TSV, or a BEIR folder, as `index` reads them.
     #[arg(long, value_name = "FILE")]
     pub(crate) collection: Option<PathBuf>,
+    /// Language of the words of texts, for --lexical and --hybrid searches, as `selvedge index` takes it. Texts come
+    /// from --collection or from points; of points, words are made if --model is given [default: english].
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) language: Option<Language>,
     /// Model that made the embeddings: a folder or a Hugging Face hub id, which is stored and not loaded [default: the
     /// name in SOURCE].
     #[arg(long, value_name = "DIR|HUB_ID")]
@@ -38,10 +42,6 @@ pub(crate) struct ImportArgs {
     /// others are metadata.
     #[arg(long, value_name = "FIELD", help_heading = "Points")]
     pub(crate) text_field: Option<String>,
-    /// Language of the words of texts, for --lexical and --hybrid searches, as `selvedge index` takes it. Words are
-    /// made if --model is given [default: english].
-    #[arg(long, value_name = "LANGUAGE", help_heading = "Points")]
-    pub(crate) language: Option<Language>,
     /// Say what SOURCE holds, and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -59,11 +59,7 @@ pub(crate) struct ImportArgs {
 impl ImportArgs {
     /// Returns a flag that was given and is for points alone.
     pub(crate) fn flag_of_points(&self) -> Option<&'static str> {
-        let given = [
-            (self.vector.is_some(), "--vector"),
-            (self.text_field.is_some(), "--text-field"),
-            (self.language.is_some(), "--language"),
-        ];
+        let given = [(self.vector.is_some(), "--vector"), (self.text_field.is_some(), "--text-field")];
         given.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
     }
 }
@@ -120,9 +116,9 @@ lengths to 8 bits. --recode decodes each embedding and compresses it by this pro
 stays lost.
 
 SOURCE holds no texts, and ids only as numbers. --collection gives both: JSONL or TSV with one line
-per passage, in the order in which SOURCE was built. `selvedge compact --language english` then
-makes words for --hybrid searches. The name of the checkpoint comes along if SOURCE has it; queries
-of text work once `selvedge search` can load that model, from a folder or the hub.
+per passage, in the order in which SOURCE was built; --language english makes words of its texts for
+--hybrid searches. The name of the checkpoint comes along if SOURCE has it; queries of text work
+once `selvedge search` can load that model, from a folder or the hub.
 
 Points of Qdrant keep their ids; rows of Parquet have those of a column id or _id, or numbers. One
 field is the text, the others are metadata. The embeddings are whole, so this program's codec
@@ -135,7 +131,7 @@ A table of Lance becomes Parquet by two lines of Python:
 
 Examples
   selvedge import --dry-run experiments/msmarco/indexes/msmarco.2bits
-  selvedge import msmarco.2bits msmarco.index --collection collection.tsv
+  selvedge import msmarco.2bits msmarco.index --collection collection.tsv --language english
   selvedge import fast-plaid-index/ my.index --model lightonai/GTE-ModernColBERT-v1
   selvedge import xtr-warp-index/ my.index --recode --nbits 2
   selvedge import http://localhost:6333/collections/papers papers.index --model lightonai/LateOn

@@ -18,6 +18,8 @@ impl From<selvedge_bridges::Error> for Error {
         match error {
             selvedge_bridges::Error::Io { path, source } => Self::Io { path, source },
             selvedge_bridges::Error::Malformed { path, reason } => Self::Npy { path, reason },
+            selvedge_bridges::Error::Index(error) => Self::Index(error),
+            selvedge_bridges::Error::Cancelled => Self::Cancelled,
             error => Self::Bridges(Box::new(error)),
         }
     }

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from . import errors
+    from ._bridges import describe_index, import_index
     from ._reader import Snapshot
     from ._rerank import Reranked, maxsim, rerank
     from ._selvedge import __version__, set_threads
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .results import Batch, Explanation, Hit, Match, MatchedWord, Results, Snippet, Token
 else:
     _HOMES = {
+        "_bridges": ("describe_index", "import_index"),
         "_reader": ("Snapshot",),
         "_rerank": ("Reranked", "maxsim", "rerank"),
         "_selvedge": ("__version__", "set_threads"),
@@ -97,7 +99,9 @@ __all__ = [
     "UnknownIds",
     "WrongType",
     "__version__",
+    "describe_index",
     "errors",
+    "import_index",
     "maxsim",
     "rerank",
     "set_threads",

@@ -20,7 +20,7 @@ from ._arguments import (
     queries_of,
     strings,
 )
-from .errors import WrongType
+from .errors import InvalidInput, WrongType
 from .results import Batch, Explanation, Results
 
 if TYPE_CHECKING:
@@ -290,6 +290,29 @@ class Reader:
             given = list(queries.values())
             found = self._engine.eval(ids, given, judgments, path, settings, dense, rankings, report)
         return named(found)  # type: ignore[no-any-return]
+
+    def export(
+        self, path: str | os.PathLike[str], *, format: str, nbits: int = 4, progress: _progress.Progress = None
+    ) -> dict[str, Any]:
+        """Write this generation as an index that another program opens; :func:`import_index` is the way back.
+
+        Args:
+            path: Folder of the exported index, which must not exist. Its ``documents.jsonl`` has the ids, texts and
+                metadata of the passages, which are numbered from 0.
+            format: "plaid", "fast-plaid" or "next-plaid".
+            nbits: Bits per component of residuals that are coded anew: 1, 2, 4 or 8. An index of the codec "colbertv2",
+                such as an imported one, keeps its codes.
+
+        Returns:
+            "format", "passages", "tokens", "centroids", "nbits", and "as_is": whether the codes are the index's own.
+
+        Raises:
+            IndexExists: There is something at ``path``.
+        """
+        if nbits not in (1, 2, 4, 8):
+            raise InvalidInput(f"nbits is {nbits!r}; expected 1, 2, 4 or 8")
+        with _progress.shown(progress) as report:
+            return self._engine.export(os.fspath(path), format, nbits, report)
 
 
 class Snapshot(Reader):
