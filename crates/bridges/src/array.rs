@@ -10,6 +10,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Rows that are converted at a time where all are read.
+const ROWS_AT_ONCE: u64 = 1 << 16;
+
 /// Type of an element; all are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -141,10 +144,13 @@ impl Array {
         Ok(())
     }
 
-    /// Reads all integers.
+    /// Reads all integers. Their bytes are never in memory all at once.
     pub(crate) fn all_u32(mut self) -> Result<Vec<u32>> {
-        let (rows, mut out) = (self.rows(), Vec::new());
-        self.read_u32(0..rows, &mut out, &mut Vec::new())?;
+        let (rows, mut bytes) = (self.rows(), Vec::new());
+        let mut out = Vec::with_capacity(self.len() as usize);
+        for first in (0..rows).step_by(ROWS_AT_ONCE as usize) {
+            self.read_u32(first..rows.min(first + ROWS_AT_ONCE), &mut out, &mut bytes)?;
+        }
         Ok(out)
     }
 

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// Bytes per token while a segment's lists are inverted, of which a quarter of the budget holds as many as fit.
 const LIST_BYTES: u64 = 8;
 
+/// Bytes of a writer per id, at least.
+const LEAST_ID_BYTES: u64 = 17;
+
 /// What an import takes besides the source.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
@@ -72,6 +75,7 @@ pub fn import(
     if options.language.is_some() && options.collection.is_none() {
         return Err(Error::Language { path: folder.into() });
     }
+    check_budget(options, source.bytes_held() + LEAST_ID_BYTES * source.alive().len() as u64)?;
     let mut writer = Writer::create(path)?;
     if let Some(language) = options.language {
         make_words(&mut writer, language);
@@ -98,12 +102,28 @@ pub fn import(
     })
 }
 
+/// Refuses a budget that cannot hold what grows with the passages.
+fn check_budget(options: &ImportOptions, needed_bytes: u64) -> selvedge::Result<()> {
+    let budget_bytes = options.memory_budget;
+    match needed_bytes <= budget_bytes {
+        true => Ok(()),
+        false => {
+            let what = "the ids, lengths and places of the source's passages".into();
+            Err(selvedge::Error::Budget { budget_bytes, needed_bytes, what })
+        }
+    }
+}
+
 fn write_documents(source: &Source, writer: &mut Writer, options: &ImportOptions) -> Result<()> {
     let mut documents = Documents::new(source)?;
     match &options.collection {
         None => documents.number(writer)?,
         Some(collection) => {
-            let push = |document| Ok(documents.push(writer, document)?);
+            let held = source.bytes_held();
+            let push = |document| {
+                documents.push(writer, document)?;
+                check_budget(options, held + writer.bytes_held() as u64)
+            };
             read(collection, None, &ReadOptions::default(), push)?;
             documents.finish(collection)?;
         }

@@ -25,7 +25,7 @@ mod export;
 mod folder;
 mod formats;
 mod import;
-#[cfg(feature = "sqlite")]
+#[cfg_attr(not(feature = "sqlite"), path = "metadata_without.rs")]
 mod metadata;
 mod npy;
 mod pickle;
