@@ -20,7 +20,7 @@ const LIST_BYTES: u64 = 8;
 /// Bytes of a writer per id, at least.
 const LEAST_ID_BYTES: u64 = 17;
 
-/// What an import takes besides the source.
+/// Options of an import.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
     /// Whether embeddings are decoded and compressed anew, by this project's codec.
@@ -62,9 +62,9 @@ pub struct Imported {
 /// Imports `source`, which [`open`](crate::open) opened from `folder`, as the new index `path`.
 ///
 /// # Errors
-/// Nothing is left at `path` after an error: those of [`as_is()`] and [`Documents`]; [`Error::Engine`] if the
-/// collection cannot be read, or embeddings cannot be compressed anew; [`Error::Language`] for words without texts;
-/// [`Error::Cancelled`].
+/// Nothing is left at `path` after an error: the errors of [`as_is()`] and [`Documents`]; [`Error::Engine`] if the
+/// collection cannot be read, the budget is too small, or embeddings cannot be compressed anew; [`Error::Language`] for
+/// words without texts; [`Error::Cancelled`].
 pub fn import(
     source: &mut Source,
     folder: &Path,

@@ -14,7 +14,7 @@ impl Metadata {
         Err(Error::Unsupported { path, found, reason: "this program was built without `sqlite`" })
     }
 
-    /// As of a build with SQLite.
+    /// Metadata of a passage.
     pub(crate) fn of(&mut self, _pid: i64) -> Result<Option<Map<String, Value>>> {
         match *self {}
     }
