@@ -9,8 +9,8 @@
 //!                        └──Decoder──> embeddings (N, D) f32           to be compressed anew
 //! ```
 //!
-//! [`import()`] does the whole: documents, words, passages in either way, manifest. [`export`] is the way back: an index
-//! of this project in the layout of PLAID, fast-plaid or next-plaid.
+//! [`import()`] does the whole: documents, words, passages in either way, manifest. [`export`] is the way back: an
+//! index of this project in the layout of PLAID, fast-plaid or next-plaid.
 //!
 //! The files come from anywhere, so they are taken as hostile: every length is checked against the length of its file
 //! before memory is reserved, pickles are read as data and execute nothing (`pickle.rs`), archives are read in place

@@ -2,7 +2,7 @@
 
 use crate::support::{self, DIM, PASSAGES, QUERIES, fixture, floats, import, queries};
 use selvedge_backend::Cpu;
-use selvedge_bridges::{Block, Decoder, Format, open};
+use selvedge_bridges::{Block, Decoder, Format, ImportOptions, open};
 use selvedge_search::{SearchParams, Searcher};
 use std::path::Path;
 
@@ -138,4 +138,33 @@ fn metadata_of_sqlite() {
         assert_eq!(metadata["title"], format!("passage {pid}"));
         assert_eq!(metadata["year"], 1990 + pid % 7);
     }
+}
+
+/// A budget that does not hold what grows with the passages is refused before anything is written.
+#[test]
+fn a_budget_that_holds_no_ids_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let name = fixture("warp-2");
+    let mut source = open(&name).unwrap();
+    // 16 bytes of a passage, 4 of an embedding, 17 of an id.
+    let needed = 8 + 60 * 16 + source.found.embeddings * 4 + 60 * 17;
+    let mut import = |memory_budget| {
+        let options = ImportOptions { memory_budget, ..ImportOptions::default() };
+        selvedge_bridges::import(&mut source, &name, &path, &options, &())
+    };
+    let refused = import(needed - 1).unwrap_err().to_string();
+    assert!(refused.contains(&format!("{needed} bytes are needed")), "{refused}");
+    assert!(!path.exists());
+    assert_eq!(import(1 << 20).unwrap().passages, 60);
+}
+
+/// A database that is not read is said, in one line.
+#[test]
+fn metadata_of_duckdb_is_said_to_be_left_out() {
+    let folder = support::copy("xtr-warp-4");
+    assert!(open(folder.path()).unwrap().found.notes.is_empty());
+    std::fs::write(folder.path().join("metadata.duckdb"), b"").unwrap();
+    let notes = open(folder.path()).unwrap().found.notes;
+    assert!(notes.len() == 1 && notes[0].contains("metadata.duckdb is not read"), "{notes:?}");
 }
