@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 const FIXTURES: [&str; 7] =
-    ["plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2", "next-plaid-2", "next-plaid-4", "next-plaid-binary"];
+    ["plaid-2", "next-plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2", "next-plaid-4", "next-plaid-binary"];
 
 /// Copies of the fixtures, and their files.
 struct Indexes {

@@ -10,6 +10,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Rows that are converted at a time where all are read.
+const ROWS_AT_ONCE: u64 = 1 << 16;
+
 /// Type of an element; all are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -206,7 +209,8 @@ impl Array {
         .map_err(|(at, value)| self.bad(format!("entry {} is {value}, expected 0 to 2^32 - 1", first + at as u64)))
     }
 
-    /// Reads all integers of an array of one axis: i32, u32, i64 or u64.
+    /// Reads all integers of an array of one axis: i32, u32, i64 or u64. Their bytes are never in memory
+    /// all at once.
     ///
     /// # Errors
     /// [`Error::Io`] if they cannot be read, [`Error::Malformed`] if there are more axes, elements of another type, or
@@ -219,8 +223,10 @@ impl Array {
             }
             (kind, _) => return Err(self.bad(format!("holds {}, expected i32, u32, i64 or u64", kind.name()))),
         };
-        let mut out = Vec::new();
-        self.read_u32(0..rows, &mut out, &mut Vec::new())?;
+        let (mut out, mut bytes) = (Vec::with_capacity(rows as usize), Vec::new());
+        for first in (0..rows).step_by(ROWS_AT_ONCE as usize) {
+            self.read_u32(first..rows.min(first + ROWS_AT_ONCE), &mut out, &mut bytes)?;
+        }
         Ok(out)
     }
 

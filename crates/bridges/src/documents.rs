@@ -3,6 +3,7 @@
 //! The id of a passage is the one that a collection gives, or its number in the source. Texts come from a collection;
 //! metadata from both a collection and the source's own database, which wins where both have a key.
 
+use crate::metadata::Metadata;
 use crate::source::Source;
 use crate::{Error, Result};
 use selvedge_index::{Document, Writer};
@@ -13,7 +14,7 @@ use std::vec::IntoIter;
 
 /// Writer of a document per passage of a source that is not deleted.
 pub struct Documents {
-    metadata: Peekable<IntoIter<(i64, Value)>>,
+    metadata: Option<Metadata>,
     /// Numbers of the passages in their program, in the order of the index.
     alive: Peekable<IntoIter<u32>>,
     /// Number of documents that the collection should have, and has had.
@@ -22,7 +23,7 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Prepares the documents of a source; its metadata is read now. It is held in memory.
+    /// Prepares the documents of a source. Its metadata is read in batches, the first one now.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the metadata cannot be read, [`Error::Unsupported`] if there is some and this crate was
@@ -31,7 +32,7 @@ impl Documents {
         let alive: Vec<u32> = source.alive().iter().map(|&stored| source.pid(stored)).collect();
         let pids = (0..source.doclens.len() as u32).map(|stored| source.pid(stored));
         Ok(Self {
-            metadata: read_metadata(source)?.into_iter().peekable(),
+            metadata: source.metadata.as_deref().map(Metadata::open).transpose()?,
             alive: alive.into_iter().peekable(),
             expected: pids.max().map_or(0, |last| last.saturating_add(1)),
             found: 0,
@@ -85,9 +86,8 @@ impl Documents {
     }
 
     fn store(&mut self, writer: &mut Writer, pid: u32, mut document: Document) -> selvedge_index::Result<()> {
-        let pid = i64::from(pid);
-        while self.metadata.next_if(|(number, _)| *number < pid).is_some() {}
-        if let Some((_, Value::Object(found))) = self.metadata.next_if(|(number, _)| *number == pid) {
+        let found = self.metadata.as_mut().map(|metadata| metadata.of(pid.into()));
+        if let Some(found) = found.transpose().map_err(read_error)?.flatten() {
             match &mut document.metadata {
                 Some(Value::Object(fields)) => fields.extend(found),
                 none => *none = Some(Value::Object(found)),
@@ -97,23 +97,12 @@ impl Documents {
     }
 }
 
-/// Reads all metadata of the source.
-#[cfg(feature = "sqlite")]
-fn read_metadata(source: &Source) -> Result<Vec<(i64, Value)>> {
-    let mut rows = Vec::new();
-    if let Some(path) = &source.metadata {
-        crate::metadata::read(path, |number, value| rows.push((number, value)))?;
-    }
-    Ok(rows)
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn read_metadata(source: &Source) -> Result<Vec<(i64, Value)>> {
-    match &source.metadata {
-        None => Ok(Vec::new()),
-        Some(path) => {
-            let (path, found) = (path.clone(), "metadata in SQLite".into());
-            Err(Error::Unsupported { path, found, reason: "this program was built without `sqlite`" })
-        }
-    }
+/// The index's error for a source that cannot be read on, of a kind that readers of collections pass on.
+fn read_error(error: Error) -> selvedge_index::Error {
+    let path = error.path().unwrap_or(Path::new("")).to_owned();
+    let reason = match error {
+        Error::Malformed { reason, .. } => reason,
+        other => other.to_string(),
+    };
+    selvedge_index::Error::Io { path, source: std::io::Error::new(std::io::ErrorKind::InvalidData, reason) }
 }

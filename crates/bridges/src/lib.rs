@@ -27,7 +27,7 @@ mod error;
 mod export;
 mod folder;
 mod formats;
-#[cfg(feature = "sqlite")]
+#[cfg_attr(not(feature = "sqlite"), path = "metadata_without.rs")]
 mod metadata;
 pub mod npy;
 mod pickle;

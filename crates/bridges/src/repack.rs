@@ -12,7 +12,7 @@
 
 use crate::source::Block;
 use rayon::prelude::*;
-use selvedge_backend::{CodecParams, Packed};
+use selvedge_backend::{CodecParams, Int8Rows, Packed};
 use selvedge_codec::buckets::Lengths;
 use selvedge_codec::pack;
 
@@ -50,7 +50,7 @@ pub(crate) struct Repacker {
     nbits: u8,
     levels: Box<Table<i16>>,
     buckets: Box<Table<u8>>,
-    centroids: Vec<i8>,
+    centroids: Int8Rows,
     /// `<c, c>` of each centroid.
     squares: Vec<i32>,
     /// Steps of centroids and of levels as real numbers.
@@ -66,7 +66,7 @@ impl Repacker {
             nbits: params.nbits,
             levels: table(params.nbits, |bucket| params.levels[usize::from(bucket)].into()),
             buckets: table(params.nbits, |bucket| bucket),
-            centroids: params.centroids.to_vec(),
+            centroids: params.centroids.clone(),
             squares: params.centroids.chunks_exact(params.dim).map(square).collect(),
             steps: (params.centroid_scale, level_step),
         }

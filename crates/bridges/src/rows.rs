@@ -38,6 +38,14 @@ impl Rows {
         }
     }
 
+    /// Memory that grows with the embeddings, in bytes.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        match self {
+            Self::Chunks(_) => 0,
+            Self::ByCentroid(rows) => 4 * rows.places.len() as u64,
+        }
+    }
+
     /// File of the codes that were read last.
     pub(crate) fn path(&self) -> &Path {
         match self {
@@ -106,7 +114,7 @@ fn open_chunk(chunk: &Chunk, row_bytes: u64) -> Result<(Array, Array)> {
     Ok((codes, residuals))
 }
 
-/// Arrays sorted by centroid (WARP). Their embeddings are found through a table of 8 bytes per embedding.
+/// Arrays sorted by centroid (WARP). Their embeddings are found through a table of 4 bytes per embedding.
 #[derive(Debug)]
 pub(crate) struct ByCentroid {
     residuals: Array,

@@ -158,6 +158,12 @@ impl Source {
         self.pids.as_ref().map_or(stored, |pids| pids[stored as usize])
     }
 
+    /// Memory that grows with the passages and, in an index by centroid, with the embeddings, in bytes.
+    pub fn bytes_held(&self) -> u64 {
+        let passages = self.doclens.len() + self.alive.len() + self.pids.as_ref().map_or(0, Vec::len);
+        4 * passages as u64 + 8 * self.offsets.len() as u64 + self.rows.bytes_held()
+    }
+
     /// Reads a run of stored passages in place of what `block` held.
     ///
     /// # Errors

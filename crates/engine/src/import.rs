@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// Bytes per token while a segment's lists are inverted, of which a quarter of the budget holds as many as fit.
 const LIST_BYTES: u64 = 8;
 
+/// Bytes of a writer per id, at least.
+const LEAST_ID_BYTES: u64 = 17;
+
 /// Options of an import, besides the source.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
@@ -73,8 +76,9 @@ impl Imported {
 /// there after an error.
 ///
 /// # Errors
-/// [`Error::BadOption`] for a language without a collection; the errors of [`as_is()`], of [`Documents`], of
-/// [`read`](fn@read) and of a build; [`Error::Cancelled`] if `progress` stops the import.
+/// [`Error::BadOption`] for a language without a collection, [`Error::Budget`] if the budget is too small; the errors
+/// of [`as_is()`], of [`Documents`], of [`read`](fn@read) and of a build; [`Error::Cancelled`] if `progress` stops the
+/// import.
 pub fn import_index(
     source: &mut Source,
     folder: &Path,
@@ -86,6 +90,7 @@ pub fn import_index(
         let reason = "the source holds no texts to make words of; a collection gives them";
         return Err(Error::option("language", language, reason));
     }
+    check_budget(options, source.bytes_held() + LEAST_ID_BYTES * source.alive().len() as u64)?;
     let mut writer = Writer::create(path)?;
     if let Some(language) = options.language {
         words::make(&mut writer, language);
@@ -105,12 +110,28 @@ pub fn import_index(
     Ok(Imported::of(&Index::open(path, Check::Structure)?))
 }
 
+/// Refuses a budget that cannot hold what grows with the passages.
+fn check_budget(options: &ImportOptions, needed_bytes: u64) -> Result<()> {
+    let budget_bytes = options.memory_budget;
+    match needed_bytes <= budget_bytes {
+        true => Ok(()),
+        false => {
+            let what = "the ids, lengths and places of the source's passages".into();
+            Err(Error::Budget { budget_bytes, needed_bytes, what })
+        }
+    }
+}
+
 fn write_documents(source: &Source, writer: &mut Writer, options: &ImportOptions) -> Result<()> {
     let mut documents = Documents::new(source)?;
     match &options.collection {
         None => documents.number(writer)?,
         Some(collection) => {
-            let push = |document| Ok(documents.push(writer, document)?);
+            let held = source.bytes_held();
+            let push = |document| {
+                documents.push(writer, document)?;
+                check_budget(options, held + writer.bytes_held() as u64)
+            };
             read(collection, None, &ReadOptions::default(), push)?;
             documents.finish(collection)?;
         }

@@ -139,3 +139,13 @@ fn metadata_of_sqlite() {
         assert_eq!(metadata["year"], 1990 + pid % 7);
     }
 }
+
+/// A database that is not read is said, in one line.
+#[test]
+fn metadata_of_duckdb_is_said_to_be_left_out() {
+    let folder = support::copy("xtr-warp-4");
+    assert!(open(folder.path()).unwrap().found.notes.is_empty());
+    std::fs::write(folder.path().join("metadata.duckdb"), b"").unwrap();
+    let notes = open(folder.path()).unwrap().found.notes;
+    assert!(notes.len() == 1 && notes[0].contains("metadata.duckdb is not read"), "{notes:?}");
+}

@@ -7,10 +7,10 @@ import warnings
 from typing import Any
 
 from . import _progress, _selvedge
-from ._arguments import MEMORY, checked, count
+from ._arguments import checked, count
 from ._place import Place
 from .errors import InvalidInput
-from .index import Index
+from .index import MEMORY, Index
 
 
 @checked

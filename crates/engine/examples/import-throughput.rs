@@ -1,17 +1,22 @@
 //! Measures how fast a foreign index is imported as is, and decoded to f32:
-//! `cargo run --release -p selvedge-bridges --example throughput -- SOURCE FOLDER`. FOLDER gets the index, which is
-//! deleted. `RAYON_NUM_THREADS` sets the number of threads.
+//! `cargo run --release -p selvedge --example import-throughput -- SOURCE FOLDER`; with a third argument `recode`, and
+//! decoded and compressed anew, training included. FOLDER gets the index, which is deleted. `RAYON_NUM_THREADS` sets
+//! the number of threads that repack and compress; one more reads and one writes.
 
+use selvedge::import::{ImportOptions, import_index};
 use selvedge_bridges::{Block, Decoder, Documents, as_is, open};
+use selvedge_codec::{Progress, Step};
 use selvedge_index::{ManifestInfo, Writer};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, source, folder] = args.as_slice() else { return Err("expected SOURCE and FOLDER".into()) };
+    let [_, path, folder, recode @ ..] = args.as_slice() else { return Err("expected SOURCE and FOLDER".into()) };
     let folder = tempfile::tempdir_in(folder)?;
-    let mut source = open(Path::new(source))?;
+    let path = Path::new(path);
+    let mut source = open(path)?;
     println!("{} {} bits, {} embeddings", source.found.format.name(), source.found.nbits, source.found.embeddings);
     let millions = source.found.embeddings as f64 / 1e6;
 
@@ -34,7 +39,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         decoder.decode(&block, &mut rows);
     }
     started.print("decoded", millions);
+    drop((block, rows));
+    if !recode.is_empty() {
+        let stages = Stages(Mutex::new(None), millions);
+        let options = ImportOptions { recode: true, ..ImportOptions::default() };
+        let started = Clock::start();
+        import_index(&mut source, path, &folder.path().join("recoded"), &options, &stages)?;
+        stages.report(Step { stage: "", unit: "", done: 0, total: None });
+        started.print("recoded", millions);
+    }
     Ok(())
+}
+
+/// Prints the time of each stage when the next one begins.
+struct Stages(Mutex<Option<(&'static str, Clock)>>, f64);
+
+impl Progress for Stages {
+    fn report(&self, step: Step) {
+        let mut stage = self.0.lock().expect("no reporter panics");
+        if stage.as_ref().is_none_or(|(name, _)| *name != step.stage)
+            && let Some((name, clock)) = stage.replace((step.stage, Clock::start()))
+        {
+            clock.print(name, self.1);
+        }
+    }
 }
 
 /// Time on the wall, and of all threads on their cores, where Linux tells it: the rate of a core is by the latter.
