@@ -9,13 +9,13 @@
 //! to a table of at most 256 values.
 
 use crate::repack::Repacker;
-use crate::source::{Block, Decoding, Source};
+use crate::source::{Block, Decoding, Source, SourceCodec};
 use crate::{Error, Result};
 use selvedge_backend::Packed;
 use selvedge_codec::buckets::{Formula, Lengths};
 use selvedge_codec::{Codec, Progress, Step};
 use selvedge_index::Writer;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 /// Bytes of a piece of codes and residuals, and number of pieces: one in each stage, and one more in wait, so that a
@@ -46,8 +46,7 @@ pub fn as_is(source: &mut Source, writer: &mut Writer, progress: &dyn Progress) 
     let params = &codec.params;
     let repacker = Repacker::new(params, params.residual_weight_step / params.centroid_weight_step);
     writer.set_codec(&codec)?;
-    let piece_tokens = PIECE_BYTES / (source.codec.row_bytes() as u64 + 4);
-    write_all(source, writer, &repacker, lengths, piece_tokens, progress)
+    write_all(source, writer, &repacker, lengths, tokens_per_piece(&source.codec), progress)
 }
 
 /// Passages on their way through the stages of an import; the buffers are used again.
@@ -58,59 +57,75 @@ struct Piece {
     packed: Packed,
 }
 
-/// Reads, repacks and writes all passages, each stage in a thread of its own.
+/// Reads, repacks and writes all passages in pieces of about `tokens` embeddings. Threads of their own read and write;
+/// this one repacks, in the pool of threads that it belongs to.
 fn write_all(
     source: &mut Source,
     writer: &mut Writer,
     repacker: &Repacker,
     lengths: Option<Lengths>,
-    piece_tokens: u64,
+    tokens: u64,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let total = source.alive().len() as u64;
     let (free, to_fill) = mpsc::channel::<Piece>();
     let (filled, to_repack) = mpsc::channel::<Result<Piece>>();
-    let (repacked, to_write) = mpsc::channel::<Result<Piece>>();
+    let (repacked, to_write) = mpsc::channel::<Piece>();
     (0..PIECES).for_each(|_| free.send(Piece::default()).expect("the receiver is here"));
-    let total = source.alive().len() as u64;
     thread::scope(|scope| {
-        scope.spawn(move || {
-            for run in source.runs(piece_tokens).collect::<Vec<_>>() {
-                // The receivers and senders are gone after an error of a later stage.
-                let Ok(mut piece) = to_fill.recv() else { return };
-                piece.doclens.clear();
-                piece.doclens.extend_from_slice(&source.doclens[run.start as usize..run.end as usize]);
-                let read = source.read(run, &mut piece.block);
-                let is_read = read.is_ok();
-                if filled.send(read.map(|()| piece)).is_err() || !is_read {
-                    return;
+        // Each stage owns its ends of the channels: after an error of one, the others find theirs closed, and end.
+        scope.spawn(move || read_all(source, tokens, &to_fill, &filled));
+        let writing = scope.spawn(move || {
+            let mut done = 0;
+            for piece in to_write {
+                writer.push_passages(&piece.doclens, &piece.block.codes, &piece.packed)?;
+                done += piece.doclens.len() as u64;
+                progress.report(Step { stage: "import", unit: "passages", done, total: Some(total) });
+                if progress.is_cancelled() {
+                    return Err(Error::Cancelled);
                 }
+                _ = free.send(piece);
             }
+            Ok(())
         });
-        scope.spawn(move || {
-            for piece in to_repack {
-                let piece = piece.map(|mut piece| {
-                    repacker.repack(&piece.block, lengths, &mut piece.packed);
-                    piece
-                });
-                if repacked.send(piece).is_err() {
-                    return;
-                }
-            }
-        });
-        // Taken, so that it is gone when this stage ends, and the first one waits for no more pieces.
-        let (free, mut done) = (free, 0);
-        for piece in to_write {
-            let piece = piece?;
-            writer.push_passages(&piece.doclens, &piece.block.codes, &piece.packed)?;
-            done += piece.doclens.len() as u64;
-            progress.report(Step { stage: "import", unit: "passages", done, total: Some(total) });
-            if progress.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            _ = free.send(piece);
-        }
-        Ok(())
+        let repacked = repack_all(repacker, lengths, to_repack, repacked);
+        let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        repacked.and(written)
     })
+}
+
+fn read_all(source: &mut Source, tokens: u64, to_fill: &Receiver<Piece>, filled: &Sender<Result<Piece>>) {
+    for run in source.runs(tokens).collect::<Vec<_>>() {
+        let Ok(mut piece) = to_fill.recv() else { return };
+        piece.doclens.clear();
+        piece.doclens.extend_from_slice(&source.doclens[run.start as usize..run.end as usize]);
+        let read = source.read(run, &mut piece.block);
+        if filled.send(read.map(|()| piece)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Repacks pieces until the first that could not be read.
+fn repack_all(
+    repacker: &Repacker,
+    lengths: Option<Lengths>,
+    to_repack: Receiver<Result<Piece>>,
+    repacked: Sender<Piece>,
+) -> Result<()> {
+    for piece in to_repack {
+        let mut piece = piece?;
+        repacker.repack(&piece.block, lengths, &mut piece.packed);
+        if repacked.send(piece).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Embeddings of a piece, which has about [`PIECE_BYTES`] of codes and residuals.
+fn tokens_per_piece(codec: &SourceCodec) -> u64 {
+    PIECE_BYTES / (codec.row_bytes() as u64 + 4)
 }
 
 /// Finds the range of `1 / |c + w|` in a sample of passages, evenly spread, and widens it.
@@ -131,12 +146,13 @@ fn range_of_inverse_lengths(source: &mut Source) -> Result<(f32, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use selvedge_index::{ManifestInfo, Memory, Storage};
     use std::path::Path;
+    use std::sync::Arc;
 
-    /// Asks to stop after the first piece.
-    struct Stopped;
+    struct Cancelled;
 
-    impl Progress for Stopped {
+    impl Progress for Cancelled {
         fn report(&self, _: Step) {}
 
         fn is_cancelled(&self) -> bool {
@@ -144,37 +160,34 @@ mod tests {
         }
     }
 
-    /// Writes a copy of the fixture in many small pieces. Once it is open, the file of its residuals is cut to `left`
-    /// bytes.
-    fn written(left: Option<u64>, progress: &dyn Progress) -> Result<()> {
-        let dir = tempfile::tempdir().unwrap();
-        let copy = dir.path().join("plaid");
-        std::fs::create_dir(&copy).unwrap();
+    /// Imports a fixture in pieces of this many embeddings, and returns the bytes of its residuals.
+    fn import(tokens: u64, progress: &dyn Progress) -> Result<Vec<u8>> {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plaid-2");
-        for entry in std::fs::read_dir(fixture).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
-        let mut source = crate::open(&copy)?;
-        if let Some(left) = left {
-            let file = std::fs::OpenOptions::new().write(true).open(copy.join("0.residuals.pt")).unwrap();
-            file.set_len(left).unwrap();
-        }
-        let (codec, lengths) = Codec::of_buckets(source.codec.buckets(), Formula::Sum)?;
-        let repacker = Repacker::new(&codec.params, codec.params.residual_weight_step);
-        let mut writer = Writer::create(&dir.path().join("i"))?;
-        crate::Documents::new(&source)?.number(&mut writer)?;
-        writer.finish_documents()?;
+        let mut source = crate::open(&fixture)?;
+        let formula = Formula::UnitLength { inverse_lengths: range_of_inverse_lengths(&mut source)? };
+        let (codec, lengths) = Codec::of_buckets(source.codec.buckets(), formula)?;
+        let params = &codec.params;
+        let repacker = Repacker::new(params, params.residual_weight_step / params.centroid_weight_step);
+        let memory = Arc::new(Memory::new());
+        let mut writer = Writer::create_in(memory.clone())?;
         writer.set_codec(&codec)?;
-        assert!(source.runs(20).count() > 4 * PIECES);
-        write_all(&mut source, &mut writer, &repacker, lengths, 20, progress)
+        write_all(&mut source, &mut writer, &repacker, lengths, tokens, progress)?;
+        let manifest = writer.finish(ManifestInfo::default())?;
+        assert_eq!(manifest.segments[0].count, 60);
+        let file = selvedge_index::IndexFile::new(selvedge_index::FileKind::Residuals, manifest.segments[0].number);
+        Ok(memory.map(&file.name()).unwrap().to_vec())
     }
 
     #[test]
-    fn every_stage_ends_when_one_does() {
-        written(None, &()).unwrap();
-        assert!(matches!(written(None, &Stopped), Err(Error::Cancelled)));
-        let cut = written(Some(2000), &());
-        assert!(matches!(cut, Err(Error::Malformed { .. })), "{cut:?}");
+    fn pieces_of_any_size_are_the_same_index() {
+        assert_eq!(import(1, &()).unwrap(), import(1 << 20, &()).unwrap());
+    }
+
+    /// Every stage ends when one does, wherever the pieces are.
+    #[test]
+    fn a_cancelled_import_ends() {
+        for _ in 0..20 {
+            assert!(matches!(import(1, &Cancelled), Err(Error::Cancelled)));
+        }
     }
 }
