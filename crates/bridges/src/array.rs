@@ -114,11 +114,6 @@ impl Array {
         &self.place.shape
     }
 
-    /// Whether elements are f32.
-    pub fn is_f32(&self) -> bool {
-        self.place.kind == Kind::F32
-    }
-
     /// Returns this array if its elements are f16, bf16 or f32.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use crate::output::{self, counted};
 use crate::progress::Bars;
 use crate::{Error, Result, points};
 use selvedge::import::{ImportOptions, Imported, import_index};
-use selvedge::{Check, Index};
 use selvedge_bridges::{Found, open};
 use std::io::Write;
 
@@ -31,29 +30,30 @@ pub(crate) fn import(args: &ImportArgs) -> Result<()> {
     }
     let mut source = open(&args.source)?;
     note_found(args, &source.found);
-    if let (Some(path), false) = (&args.index, args.dry_run) {
-        import_index(&mut source, &args.source, path, &options(args), &Bars::default())?;
-    }
-    report(args, &source.found, &described(&source.found))
+    let index = match (&args.index, args.dry_run) {
+        (Some(path), false) => Some(import_index(&mut source, &args.source, path, &options(args), &Bars::default())?),
+        _ => None,
+    };
+    report(args, &source.found, &described(&source.found), index)
 }
 
 /// Notes the counts of the index, and prints the report, or what was found.
-pub(crate) fn report<S: serde::Serialize>(args: &ImportArgs, source: &S, described: &str) -> Result<()> {
-    let index = match (&args.index, args.dry_run) {
-        (Some(path), false) => {
-            let imported = Imported::of(&Index::open(path, Check::Structure)?);
-            note!(
-                "{}: {}, {}, {}, {:.2} bytes per vector",
-                path.display(),
-                counted(imported.passages, "passage"),
-                counted(imported.tokens, "token"),
-                counted(imported.centroids as u64, "centroid"),
-                imported.bytes_per_vector
-            );
-            Some(imported)
-        }
-        _ => None,
-    };
+pub(crate) fn report<S: serde::Serialize>(
+    args: &ImportArgs,
+    source: &S,
+    described: &str,
+    index: Option<Imported>,
+) -> Result<()> {
+    if let (Some(path), Some(imported)) = (&args.index, &index) {
+        note!(
+            "{}: {}, {}, {}, {:.2} bytes per vector",
+            path.display(),
+            counted(imported.passages, "passage"),
+            counted(imported.tokens, "token"),
+            counted(imported.centroids as u64, "centroid"),
+            imported.bytes_per_vector
+        );
+    }
     let report = Report { source, index };
     let mut out = std::io::stdout().lock();
     match (args.json, &report.index) {

@@ -7,7 +7,8 @@ use crate::output::counted;
 use crate::progress::Bars;
 use crate::{Error, Result};
 use selvedge::build::from_embedded;
-use selvedge::{BuildOptions, EmbeddedDocument};
+use selvedge::import::Imported;
+use selvedge::{BuildOptions, Check, EmbeddedDocument, Index};
 use selvedge_bridges::points::{FoundPoints, Points, qdrant};
 use selvedge_index::EncoderInfo;
 use std::path::Path;
@@ -60,10 +61,14 @@ pub(crate) fn import(args: &ImportArgs) -> Result<bool> {
     if !args.dry_run || args.json {
         note!("{}: {}", args.source.display(), described(&found));
     }
-    if let (Some(path), false) = (&args.index, args.dry_run) {
-        build(args, path, points, found.dim)?;
-    }
-    report(args, &found, &described(&found))?;
+    let index = match (&args.index, args.dry_run) {
+        (Some(path), false) => {
+            build(args, path, points, found.dim)?;
+            Some(Imported::of(&Index::open(path, Check::Structure)?))
+        }
+        _ => None,
+    };
+    report(args, &found, &described(&found), index)?;
     Ok(true)
 }
 

@@ -36,11 +36,6 @@ impl NpyFloats {
         self.shape[..self.shape.len() - 1].iter().product()
     }
 
-    /// Whether components are f32; f16 otherwise.
-    pub fn is_f32(&self) -> bool {
-        self.array.is_f32()
-    }
-
     /// Reads rows `start..start + count` and appends them to `out`.
     ///
     /// # Errors

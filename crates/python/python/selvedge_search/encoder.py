@@ -25,7 +25,7 @@ class Encoder:
         model: A folder with a checkpoint of sentence-transformers, PyLate or Stanford ColBERT, the id of one on the
             Hugging Face hub, or "shipped": a small English model within this package.
         precision: "f32", or "int8", which is faster. Default: int8 for the shipped model, f32 for others.
-        query_maxlen: Most tokens of a query. Default: the checkpoint's.
+        query_maxlen: Most tokens of a query. Default: 256, or the checkpoint's where it pads queries with [MASK].
         passage_maxlen: Most tokens of a passage; longer ones are cut. Default: the checkpoint's.
 
     Raises:
