@@ -10,6 +10,7 @@
 //! of the normal distribution, one int8 scale fits all centroids, and no outlier dimension takes up a query's int8
 //! range.
 
+use crate::cpu::rotate;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -43,22 +44,17 @@ impl Rotation {
 
     /// Rotates every row of `rows (N, D) f32` in place. The result does not depend on the number of threads.
     pub fn apply(&self, rows: &mut [f32]) {
-        self.for_each_row(rows, |row| {
-            for round in 0..self.rounds() {
-                self.flip(round, row);
-                hadamard(&mut row[self.window(round)]);
-            }
-        });
+        self.rotate(rows, false);
     }
 
     /// Undoes [`Self::apply`], up to rounding: rotates every row of `rows (N, D) f32` back, in place.
     pub fn undo(&self, rows: &mut [f32]) {
-        self.for_each_row(rows, |row| {
-            for round in (0..self.rounds()).rev() {
-                hadamard(&mut row[self.window(round)]);
-                self.flip(round, row);
-            }
-        });
+        self.rotate(rows, true);
+    }
+
+    /// Components of a row, `D`.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
     }
 
     /// Number of rounds of signs and transform.
@@ -82,34 +78,12 @@ impl Rotation {
         1.0 / (window as f32).sqrt()
     }
 
-    fn flip(&self, round: usize, row: &mut [f32]) {
-        for (x, sign) in row.iter_mut().zip(self.signs(round)) {
-            *x *= sign;
-        }
-    }
-
-    fn for_each_row(&self, rows: &mut [f32], work: impl Fn(&mut [f32]) + Sync) {
+    fn rotate(&self, rows: &mut [f32], back: bool) {
         if rows.len() <= self.dim * ROWS_ALONE {
-            return rows.chunks_exact_mut(self.dim).for_each(work);
+            return rotate(self, rows, back);
         }
-        rows.par_chunks_mut(self.dim * ROWS_PER_TASK).for_each(|rows| rows.chunks_exact_mut(self.dim).for_each(&work));
+        rows.par_chunks_mut(self.dim * ROWS_PER_TASK).for_each(|rows| rotate(self, rows, back));
     }
-}
-
-/// Orthonormal Walsh-Hadamard transform of a power-of-two window, in place; its own inverse.
-fn hadamard(x: &mut [f32]) {
-    let mut half = 1;
-    while half < x.len() {
-        for pair in x.chunks_exact_mut(2 * half) {
-            let (low, high) = pair.split_at_mut(half);
-            for (a, b) in low.iter_mut().zip(high) {
-                (*a, *b) = (*a + *b, *a - *b);
-            }
-        }
-        half *= 2;
-    }
-    let scale = Rotation::scale(x.len());
-    x.iter_mut().for_each(|v| *v *= scale);
 }
 
 #[cfg(test)]

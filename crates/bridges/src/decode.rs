@@ -21,23 +21,37 @@ impl Decoder {
         Self { codec: codec.clone(), weights }
     }
 
+    /// Components of an embedding.
+    pub(crate) fn dim(&self) -> usize {
+        self.codec.dim
+    }
+
+    /// Packed bytes of an embedding's residual.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.codec.row_bytes()
+    }
+
     /// Decodes embeddings `(N, D) f32`, and appends them to `out`. Signs are scaled to unit length.
     pub fn decode(&self, block: &Block, out: &mut Vec<f32>) {
         let before = out.len();
         out.resize(before + block.codes.len() * self.codec.dim, 0.0);
-        let rows = &mut out[before..];
+        self.decode_into(&block.codes, &block.residuals, &mut out[before..]);
+    }
+
+    /// Decodes embeddings of `codes (N)` and packed `residuals (N, W)` to `rows (N, D)`.
+    pub(crate) fn decode_into(&self, codes: &[u32], residuals: &[u8], rows: &mut [f32]) {
         match self.codec.nbits {
-            1 => self.decode_rows::<8>(block, rows),
-            2 => self.decode_rows::<4>(block, rows),
-            4 => self.decode_rows::<2>(block, rows),
-            _ => self.decode_rows::<1>(block, rows),
+            1 => self.decode_rows::<8>(codes, residuals, rows),
+            2 => self.decode_rows::<4>(codes, residuals, rows),
+            4 => self.decode_rows::<2>(codes, residuals, rows),
+            _ => self.decode_rows::<1>(codes, residuals, rows),
         }
     }
 
-    fn decode_rows<const P: usize>(&self, block: &Block, rows: &mut [f32]) {
+    fn decode_rows<const P: usize>(&self, codes: &[u32], residuals: &[u8], rows: &mut [f32]) {
         let SourceCodec { dim, ref centroids, decoding, .. } = self.codec;
-        let groups = rows.par_chunks_mut(GATHERED * dim).zip(block.residuals.par_chunks(GATHERED * dim / P));
-        let groups = groups.zip(block.codes.par_chunks(GATHERED)).with_min_len(GROUPS_PER_STEP);
+        let groups = rows.par_chunks_mut(GATHERED * dim).zip(residuals.par_chunks(GATHERED * dim / P));
+        let groups = groups.zip(codes.par_chunks(GATHERED)).with_min_len(GROUPS_PER_STEP);
         groups.for_each_init(
             || vec![0f32; dim],
             |w, ((rows, packed), codes)| {

@@ -1,12 +1,12 @@
 //! Bridges to the indexes of other late-interaction programs.
 //!
 //! **In:** the folder of an index of PLAID (Stanford's ColBERT), fast-plaid, next-plaid, WARP or xtr-warp-rs. **Out:**
-//! an index of this project, by [`as_is`]; or its embeddings in f32, by a [`Decoder`], for any other codec.
+//! an index of this project, by [`as_is`] or [`recode`]; or its embeddings in f32, by a [`Decoder`].
 //!
 //! ```text
-//! folder --formats/--> Source --as_is--> Writer of selvedge-index      codes, residuals and formula stay
-//!                        │
-//!                        └──Decoder──> embeddings (N, D) f32           to be compressed anew
+//! folder --formats/--> Source --as_is---> Writer of selvedge-index      codes, residuals and formula stay
+//!                        ├──────recode--> Writer of selvedge-index      codes stay, residuals are coded anew
+//!                        └──────Decoder-> embeddings (N, D) f32
 //! ```
 //!
 //! [`export`] is the way back: an index of this project in the layout of PLAID, fast-plaid or next-plaid. [`vectors`]
@@ -31,7 +31,9 @@ mod formats;
 mod metadata;
 pub mod npy;
 mod pickle;
+mod pieces;
 pub mod points;
+mod recode;
 mod repack;
 mod rows;
 mod source;
@@ -45,4 +47,5 @@ pub use documents::Documents;
 pub use error::{Error, Result};
 pub use export::{Exported, Layout, export};
 pub use formats::open;
+pub use recode::recode;
 pub use source::{Block, Decoding, Format, Found, Source, SourceCodec};

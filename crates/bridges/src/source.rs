@@ -125,6 +125,9 @@ pub struct Block {
     pub residuals: Vec<u8>,
 }
 
+/// Number of places that a sample is read from.
+const SAMPLE_PLACES: usize = 64;
+
 /// An index of another program, open for reading.
 #[derive(Debug)]
 pub struct Source {
@@ -202,5 +205,12 @@ impl Source {
             }
             Some(first..end)
         })
+    }
+
+    /// Runs of passages that are not deleted, evenly spread, with about `tokens` embeddings together.
+    pub(crate) fn sampled_runs(&self, tokens: u64) -> Vec<Range<u32>> {
+        let runs: Vec<_> = self.runs(tokens / SAMPLE_PLACES as u64).collect();
+        let step = runs.len().div_ceil(SAMPLE_PLACES).max(1);
+        runs.into_iter().step_by(step).collect()
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn import(args: &ImportArgs) -> Result<()> {
     let mut source = open(&args.source)?;
     note_found(args, &source.found);
     let index = match (&args.index, args.dry_run) {
-        (Some(path), false) => Some(import_index(&mut source, &args.source, path, &options(args), &Bars::default())?),
+        (Some(path), false) => Some(import_index(&mut source, path, &options(args), &Bars::default())?),
         _ => None,
     };
     report(args, &source.found, &described(&source.found), index)

@@ -6,6 +6,7 @@
 //!
 //! - [`train`]: a sample `(N, D) f32` in, a [`Codec`] out: centroids `(K, D) i8`, residual levels `i8`, and
 //!   `2^weight_bits` pairs of weights `u8`.
+//! - [`train_around`]: the same around centroids that another program trained, without k-means.
 //! - [`Compressor::compress`]: a block `(N, D) f32` in; codes `(N) u32`, packed residuals `(N, W) u8` and weight
 //!   indices `(N) u8` out.
 //! - Decoding is an op of the backend, either by itself (`Backend::decompress`) or fused into a score
@@ -65,7 +66,7 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use kmeans::kmeans;
-pub use train::{TrainOptions, train};
+pub use train::{Given, TrainOptions, train, train_around};
 pub use trained::{Codec, CodecKind, Compressor};
 
 /// Progress of one stage of a long operation: `done` of `total` units.

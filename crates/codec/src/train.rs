@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selvedge_backend::{
     Assignment, Backend, CheckedCodec, CodecParams, ResidualForm, Rotation, RoundedCentroids, TABLE_LIMIT, WeightRule,
+    round_to_int8,
 };
 
 /// Options of [`train`].
@@ -47,7 +48,11 @@ impl TrainOptions {
             num_centroids,
             iterations: plan::KMEANS_ITERATIONS,
             points_per_centroid: plan::POINTS_PER_CENTROID,
-            weight_bits: if nbits == 0 { 0 } else { 4 + u8::from(nbits == 2) },
+            weight_bits: match nbits {
+                0 => 0,
+                2 => 5,
+                _ => 4,
+            },
             seed: 42,
             assignment: None,
         }
@@ -81,16 +86,9 @@ pub fn train<B: Backend>(
     progress: &dyn Progress,
 ) -> Result<Codec> {
     check(dim, &sample, options)?;
-    let unit = lengths::unit_of_rows(options.kind, dim, &sample)?;
-    lengths::check(options.kind, dim, &sample, unit)?;
-    if unit != 1.0 {
-        sample.iter_mut().for_each(|x| *x *= 1.0 / unit);
-    }
+    let unit = scaled_and_rotated(dim, &mut sample, options)?;
     let n = sample.len() / dim;
     shuffle_rows(dim, &mut sample, options.seed);
-    if options.kind == CodecKind::Selvedge {
-        Rotation::new(dim, options.seed).apply(&mut sample);
-    }
     // Small samples hold nothing out: k-means and the fit of levels and weights share every row.
     let held_out = Some(plan::held_out(n)).filter(|&rows| rows >= LEAST_HELD_OUT).unwrap_or(0);
     let num_centroids = options.num_centroids.clamp(1, n - held_out);
@@ -99,8 +97,68 @@ pub fn train<B: Backend>(
     let rounded = kmeans(backend, dim, &sample[..points * dim], &run, progress)?;
     let held_out_rows = if held_out > 0 { &sample[(n - held_out) * dim..] } else { &sample[..] };
     let is_few = options.nbits > 0 && held_out == 0 && n < rounded.centroids.len() / dim * FEW_PER_CENTROID;
-    let codec = fit(backend, dim, held_out_rows, is_few, rounded, options)?;
+    let codes = backend.assign(&backend.load_centroids(dim, &rounded.centroids)?, held_out_rows)?;
+    let codec = fit(backend, dim, held_out_rows, &codes, is_few, rounded, options)?;
     Ok(Codec::new(options.kind, options.seed, in_units(&codec, unit))?)
+}
+
+/// Centroids that another program trained, for [`train_around`].
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Centroids `(K, D) f32`.
+    pub centroids: &'a [f32],
+    /// Code of each embedding of the sample, below `K`.
+    pub codes: &'a [u32],
+    /// Number of embeddings that the centroids were trained for, of which the sample is a part.
+    pub num_embeddings: u64,
+}
+
+/// Trains a codec as [`train`] does, but around given centroids, without k-means: levels and weights are fitted to all
+/// of `sample (N, D) f32`, for which [`plan::MAX_HELD_OUT`] embeddings are enough. The codec has the centroids at unit
+/// length, in their order, so that codes stay as they are.
+///
+/// # Errors
+/// As [`train`]; [`Error::NotFinite`] also with the number of a centroid.
+///
+/// # Panics
+/// If there are not whole centroids, or not one code below `K` for each embedding.
+pub fn train_around<B: Backend>(
+    backend: &B,
+    dim: usize,
+    mut sample: Vec<f32>,
+    given: Given<'_>,
+    options: &TrainOptions,
+) -> Result<Codec> {
+    check(dim, &sample, options)?;
+    let mut centroids = given.centroids.to_vec();
+    let num_centroids = centroids.len() / dim;
+    assert!(centroids.len().is_multiple_of(dim), "whole centroids");
+    assert!(given.codes.len() == sample.len() / dim, "one code for each embedding");
+    assert!(given.codes.iter().all(|&code| (code as usize) < num_centroids), "codes of centroids");
+    lengths::normalize_rows(dim, &mut centroids)?;
+    let unit = scaled_and_rotated(dim, &mut sample, options)?;
+    if options.kind == CodecKind::Selvedge {
+        Rotation::new(dim, options.seed).apply(&mut centroids);
+    }
+    let mut rounded = vec![0; centroids.len()];
+    let scale = Some(round_to_int8(&centroids, &mut rounded)).filter(|&scale| scale > 0.0).unwrap_or(1.0);
+    let is_few = options.nbits > 0 && given.num_embeddings < (num_centroids * FEW_PER_CENTROID) as u64;
+    let rounded = RoundedCentroids { centroids: rounded.into(), scale };
+    let codec = fit(backend, dim, &sample, given.codes, is_few, rounded, options)?;
+    Ok(Codec::new(options.kind, options.seed, in_units(&codec, unit))?)
+}
+
+/// Scales a sample by the unit of its codec, which is returned, and rotates it, in place.
+fn scaled_and_rotated(dim: usize, sample: &mut [f32], options: &TrainOptions) -> Result<f32> {
+    let unit = lengths::unit_of_rows(options.kind, dim, sample)?;
+    lengths::check(options.kind, dim, sample, unit)?;
+    if unit != 1.0 {
+        sample.iter_mut().for_each(|x| *x *= 1.0 / unit);
+    }
+    if options.kind == CodecKind::Selvedge {
+        Rotation::new(dim, options.seed).apply(sample);
+    }
+    Ok(unit)
 }
 
 fn check(dim: usize, sample: &[f32], &TrainOptions { nbits, weight_bits, .. }: &TrainOptions) -> Result<()> {
@@ -143,12 +201,12 @@ fn fit<B: Backend>(
     backend: &B,
     dim: usize,
     rows: &[f32],
+    codes: &[u32],
     is_few: bool,
     RoundedCentroids { centroids, scale: centroid_scale }: RoundedCentroids,
     options: &TrainOptions,
 ) -> Result<CodecParams> {
     let real: Vec<f32> = centroids.iter().map(|&c| f32::from(c) * centroid_scale).collect();
-    let codes = backend.assign(&backend.load_centroids(dim, &centroids)?, rows)?;
     let least_step = least_step(dim, &centroids, centroid_scale);
     let (levels, form, rule) = match options.kind {
         CodecKind::Selvedge => {
@@ -157,7 +215,7 @@ fn fit<B: Backend>(
             (levels, ResidualForm::Orthogonal, rule)
         }
         CodecKind::ColbertV2 => {
-            let levels = quantiles(options.nbits, &mut residuals(dim, rows, &real, &codes), least_step);
+            let levels = quantiles(options.nbits, &mut residuals(dim, rows, &real, codes), least_step);
             (levels, ResidualForm::Raw, WeightRule::UnitNorm)
         }
     };
@@ -180,10 +238,10 @@ fn fit<B: Backend>(
         centroid_weight_step: 1.0,
         residual_weight_step: step,
     };
-    let mut stats = stats_of(backend, &codec, rows, &real, &codes)?;
+    let mut stats = stats_of(backend, &codec, rows, &real, codes)?;
     if is_few {
         let rows = &rows[..rows.len().min(MOST_SECOND * dim)];
-        stats.extend(stats_of(backend, &codec, rows, &real, &second_nearest(dim, rows, &real, &codes))?);
+        stats.extend(stats_of(backend, &codec, rows, &real, &second_nearest(dim, rows, &real, codes))?);
     }
     let entries = 1 << options.weight_bits;
     let pairs = match options.kind {
@@ -274,126 +332,4 @@ fn residuals(dim: usize, rows: &[f32], centroids: &[f32], codes: &[u32]) -> Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use selvedge_backend::{CompressedPassages, Cpu, pack_codes, pack_weights};
-
-    const DIM: usize = 64;
-    const N: usize = 3000;
-
-    /// Unit rows around a few topics.
-    fn rows() -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut normal = || (0..6).map(|_| rng.random::<f32>() - 0.5).sum::<f32>();
-        let topics: Vec<f32> = (0..10 * DIM).map(|_| normal()).collect();
-        let mut rows: Vec<f32> = (0..N * DIM).map(|i| topics[i / DIM % 10 * DIM + i % DIM] + 0.7 * normal()).collect();
-        for row in rows.chunks_exact_mut(DIM) {
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|x| *x /= norm);
-        }
-        rows
-    }
-
-    /// Mean squared errors of the decoded vectors and of the centroids alone.
-    fn errors(kind: CodecKind, nbits: u8) -> (f64, f64) {
-        let backend = Cpu::new().unwrap();
-        let mut options = TrainOptions::new(nbits, 16);
-        options.kind = kind;
-        let codec = train(&backend, DIM, rows(), &options, &()).unwrap();
-        let mut rotated = rows();
-        let (codes, packed) = codec.compressor(&backend).unwrap().compress(&backend, &mut rotated).unwrap();
-        let passages = CompressedPassages {
-            offsets: [0u32, N as u32].iter().flat_map(|o| o.to_le_bytes()).collect::<Vec<u8>>().into(),
-            codes: pack_codes(&codes, codec.params.code_bits()).into(),
-            residuals: packed.residuals.into(),
-            weights: pack_weights(&packed.weights, codec.params.weight_bits).into(),
-        };
-        let resident = backend.load_codec(codec.params.clone()).unwrap();
-        let back = backend.decompress(&backend.load_passages(&resident, passages).unwrap(), 0..N).unwrap();
-        let error = |other: &dyn Fn(usize) -> f32| {
-            rotated.iter().enumerate().map(|(i, x)| f64::from(x - other(i)).powi(2)).sum::<f64>() / N as f64
-        };
-        let centroid = |i: usize| {
-            let c = codec.params.centroids[codes[i / DIM] as usize * DIM + i % DIM];
-            f32::from(c) * codec.params.centroid_scale
-        };
-        (error(&|i| back[i]), error(&centroid))
-    }
-
-    /// The error of each nbits, as a share of the residual, is that of its levels on a normal source, with a margin for
-    /// the rounding of weights and for 64 dims: 0.282 and 0.077 (trellis), 0.0095 (Lloyd-Max, Max 1960), 0.0001 (8
-    /// bits). From 4 bits on the refit of levels makes it smaller; without the refit it is 0.0086 and 0.0004 here.
-    #[test]
-    fn errors_are_what_the_levels_promise() {
-        for (nbits, most) in [(1u8, 0.34), (2, 0.100), (4, 0.0081), (8, 0.0002)] {
-            let (error, residual) = errors(CodecKind::Selvedge, nbits);
-            assert!(error < most * residual, "{nbits} bits leave {} of the residual", error / residual);
-        }
-        let (error, residual) = errors(CodecKind::Selvedge, 0);
-        assert!(error <= residual, "0 bits: {error} of {residual}");
-    }
-
-    #[test]
-    fn ours_is_better_than_quantiles_at_the_same_bytes() {
-        for nbits in [1, 2, 4] {
-            let (ours, theirs) = (errors(CodecKind::Selvedge, nbits).0, errors(CodecKind::ColbertV2, nbits).0);
-            assert!(ours < theirs, "{nbits} bits: {ours} against {theirs}");
-        }
-    }
-
-    /// Nearly every vector is a centroid here, so that only held-out vectors have residuals.
-    #[test]
-    fn weights_are_fitted_to_held_out_vectors() {
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let mut rows: Vec<f32> = (0..20_000 * 8).map(|_| rng.random::<f32>() - 0.5).collect();
-        for row in rows.chunks_exact_mut(8) {
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|x| *x /= norm);
-        }
-        let options = TrainOptions { iterations: 0, ..TrainOptions::new(2, 19_000) };
-        let codec = train(&Cpu::new().unwrap(), 8, rows, &options, &()).unwrap();
-        let (least, most) = (codec.params.residual_weights[0], codec.params.residual_weights[31]);
-        assert!(least > most / 8, "residual weights go from {least} to {most}");
-    }
-
-    #[test]
-    fn bad_samples_are_errors() {
-        let train = |dim, sample: Vec<f32>, nbits| {
-            train(&Cpu::new().unwrap(), dim, sample, &TrainOptions::new(nbits, 4), &()).map(|_| ())
-        };
-        assert!(matches!(train(12, vec![0.5; 24], 2), Err(Error::Dim { dim: 12 })));
-        assert!(matches!(train(8, vec![], 2), Err(Error::EmptySample)));
-        assert!(matches!(train(8, vec![0.5; 20], 2), Err(Error::PartialEmbedding { len: 20, dim: 8 })));
-        assert!(matches!(train(8, vec![0.5; 16], 3), Err(Error::Nbits { nbits: 3 })));
-        let mut sample = vec![0.1; 80];
-        sample[33] = f32::NAN;
-        assert!(matches!(train(8, sample, 2), Err(Error::NotFinite { embedding: 4 })));
-        // One embedding, or only zeros, still train a codec.
-        assert!(train(8, vec![0.5; 8], 2).is_ok() && train(8, vec![0.0; 800], 1).is_ok());
-    }
-
-    #[test]
-    fn every_number_of_weight_bits_is_trained_or_an_error() {
-        for kind in [CodecKind::Selvedge, CodecKind::ColbertV2] {
-            for weight_bits in [0, 1, 2, 8, 9, 40, 64, 255] {
-                let options = TrainOptions { kind, weight_bits, ..TrainOptions::new(2, 16) };
-                match train(&Cpu::new().unwrap(), DIM, rows()[..50 * DIM].to_vec(), &options, &()) {
-                    Ok(codec) => assert_eq!(codec.params.residual_weights.len(), 1 << weight_bits),
-                    Err(error) => assert!(weight_bits > 8 && matches!(error, Error::WeightBits { .. }), "{error}"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_of_centroids_and_points_are_clamped() {
-        let most = usize::MAX;
-        for (num_centroids, points_per_centroid, expected) in
-            [(0, 48, 1..=1), (1, 0, 1..=1), (most, most, 2..=50), (16, 0, 2..=16), (16, most, 2..=16)]
-        {
-            let options = TrainOptions { points_per_centroid, ..TrainOptions::new(2, num_centroids) };
-            let codec = train(&Cpu::new().unwrap(), DIM, rows()[..50 * DIM].to_vec(), &options, &()).unwrap();
-            assert!(expected.contains(&codec.params.num_centroids()), "{num_centroids}, {points_per_centroid}");
-        }
-    }
-}
+mod tests;

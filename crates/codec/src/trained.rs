@@ -102,6 +102,24 @@ impl<B: Backend> Compressor<B> {
     /// # Panics
     /// If `embeddings` is not a whole number of rows.
     pub fn compress(&self, backend: &B, embeddings: &mut [f32]) -> Result<(Vec<u32>, Packed)> {
+        self.scale_and_rotate(embeddings)?;
+        Ok(backend.assign_and_compress(&self.centroids, &self.codec, embeddings)?)
+    }
+
+    /// Does as [`Compressor::compress`] for embeddings whose codes `(N) u32` are known.
+    ///
+    /// # Errors
+    /// As [`Compressor::compress`].
+    ///
+    /// # Panics
+    /// If `embeddings` is not one row for each code, or a code is not below `K`.
+    pub fn compress_coded(&self, backend: &B, embeddings: &mut [f32], codes: &[u32]) -> Result<Packed> {
+        self.scale_and_rotate(embeddings)?;
+        Ok(backend.compress(&self.codec, embeddings, codes)?)
+    }
+
+    /// Brings embeddings into the unit and the space of the codec, in place.
+    fn scale_and_rotate(&self, embeddings: &mut [f32]) -> Result<()> {
         let params = self.codec.as_ref();
         lengths::check(self.kind, params.dim, embeddings, self.unit)?;
         if self.unit != 1.0 {
@@ -110,7 +128,7 @@ impl<B: Backend> Compressor<B> {
         if let Some(rotation) = params.rotation() {
             rotation.apply(embeddings);
         }
-        Ok(backend.assign_and_compress(&self.centroids, &self.codec, embeddings)?)
+        Ok(())
     }
 
     /// Length of the part of an embedding that is orthogonal to its centroid, as a share of the embedding's length (the

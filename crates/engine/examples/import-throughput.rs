@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let stages = Stages(Mutex::new(None), millions);
         let options = ImportOptions { recode: true, ..ImportOptions::default() };
         let started = Clock::start();
-        import_index(&mut source, path, &folder.path().join("recoded"), &options, &stages)?;
+        import_index(&mut source, &folder.path().join("recoded"), &options, &stages)?;
         stages.report(Step { stage: "", unit: "", done: 0, total: None });
         started.print("recoded", millions);
     }

@@ -16,7 +16,7 @@ fn a_budget_that_holds_no_ids_is_refused() {
     let needed = 8 + 60 * 16 + source.found.embeddings * 4 + 60 * 17;
     let mut import = |memory_budget| {
         let options = ImportOptions { memory_budget, ..ImportOptions::default() };
-        import_index(&mut source, &name, &path, &options, &())
+        import_index(&mut source, &path, &options, &())
     };
     let refused = import(needed - 1).unwrap_err().to_string();
     assert!(refused.contains(&format!("{needed} bytes are needed")), "{refused}");

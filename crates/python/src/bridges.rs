@@ -56,7 +56,7 @@ pub(crate) fn import_index<'py>(
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
-        let import = |path: &PathBuf| import::import_index(&mut open, &source, path, &options, progress);
+        let import = |path: &PathBuf| import::import_index(&mut open, path, &options, progress);
         let index = path.as_ref().map(import).transpose()?;
         Ok(Ok(Report { source: open.found, index }))
     })?;

@@ -72,6 +72,7 @@ mod passages;
 mod probe;
 mod products;
 mod query;
+mod rotate;
 mod tile;
 mod top_k;
 
@@ -80,6 +81,7 @@ pub use linear_f32::LinearF32;
 pub use linear_int8::{LinearInt8, RoundedRows};
 pub use passages::{Passages, Table};
 pub use query::Query;
+pub(crate) use rotate::rotate;
 
 use crate::groups::{self, Groups};
 use crate::{

@@ -1,8 +1,9 @@
 //! Indexes that the real libraries made (`fixtures/README.md`), imported and compared with the libraries' own scores.
 
-use crate::support::{self, DIM, PASSAGES, QUERIES, fixture, floats, import, queries};
+use crate::support::{self, DIM, PASSAGES, QUERIES, fixture, floats, import, import_by, queries};
 use selvedge_backend::Cpu;
-use selvedge_bridges::{Block, Decoder, Format, open};
+use selvedge_bridges::{Block, Decoder, Format, open, recode};
+use selvedge_index::Index;
 use selvedge_search::{SearchParams, Searcher};
 use std::path::Path;
 
@@ -99,6 +100,48 @@ fn by_centroid() {
         });
         assert_eq!(found, expected);
     }
+}
+
+/// At 8 bits almost nothing is lost by coding residuals anew: scores of all passages are those of the import as is, up
+/// to rounding. Signs are decoded to unit length.
+#[test]
+fn recoded() {
+    for name in ["plaid-2", "fast-plaid-4", "next-plaid-2", "next-plaid-binary", "warp-2", "xtr-warp-4"] {
+        let (_kept, as_is) = import(&mut open(&fixture(name)).unwrap()).unwrap();
+        let mut build = None;
+        let way = |source: &mut _, writer: &mut _| recode(source, writer, 8, &()).map(|info| build = Some(info));
+        let (_folder, index) = import_by(&mut open(&fixture(name)).unwrap(), way).unwrap();
+        assert!(selvedge_index::verify(index.path()).is_ok(), "{name}");
+        let tokens = index.num_tokens();
+        assert_eq!((build.unwrap().sample_tokens, index.num_passages()), (tokens, as_is.num_passages()), "{name}");
+        let unit = if name == "next-plaid-binary" { (DIM as f32).sqrt() } else { 1.0 };
+        let scores = |index: &Index| {
+            let searcher = Searcher::new(Cpu::new().unwrap(), index).unwrap();
+            let of_query = |query: &Vec<f32>| {
+                let mut hits = searcher.search(query, &SearchParams::exact(PASSAGES), None).unwrap().hits;
+                hits.sort_by_key(|hit| hit.pid);
+                hits
+            };
+            queries().iter().flat_map(of_query).map(|hit| hit.score).collect::<Vec<_>>()
+        };
+        for (score, expected) in scores(&index).into_iter().zip(scores(&as_is)) {
+            assert!((score - expected / unit).abs() < 0.05, "{name}: {score}, expected {}", expected / unit);
+        }
+    }
+}
+
+/// An embedding that no codec keeps is named by its number in the source.
+#[test]
+fn an_embedding_too_long_to_recode_is_named() {
+    let mut source = open(&fixture("warp-2")).unwrap();
+    let mut block = Block::default();
+    source.read(0..PASSAGES as u32, &mut block).unwrap();
+    let code = block.codes[500];
+    source.codec.centroids[code as usize * DIM..][..DIM].fill(1e3);
+    let way = |source: &mut _, writer: &mut _| recode(source, writer, 2, &()).map(drop);
+    let refused = import_by(&mut source, way).unwrap_err().to_string();
+    let first = block.codes.iter().position(|&other| other == code).unwrap();
+    assert!(refused.contains(&format!("embedding {first} has length 565")), "{refused}");
 }
 
 /// Decoded vectors are as near as the compression allows to the vectors that the fixtures were made of.

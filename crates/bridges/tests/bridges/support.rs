@@ -39,12 +39,20 @@ pub(crate) fn copy(name: &str) -> tempfile::TempDir {
 
 /// Imports a source as is; dropping the folder deletes the index.
 pub(crate) fn import(source: &mut Source) -> selvedge_bridges::Result<(tempfile::TempDir, Index)> {
+    import_by(source, |source, writer| as_is(source, writer, &()))
+}
+
+/// Imports a source in one of the two ways.
+pub(crate) fn import_by(
+    source: &mut Source,
+    way: impl FnOnce(&mut Source, &mut Writer) -> selvedge_bridges::Result<()>,
+) -> selvedge_bridges::Result<(tempfile::TempDir, Index)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
     let mut writer = Writer::create(&path)?;
     Documents::new(source)?.number(&mut writer)?;
     writer.finish_documents()?;
-    as_is(source, &mut writer, &())?;
+    way(source, &mut writer)?;
     writer.finish(ManifestInfo::default())?;
     let index = Index::open(&path, Check::Checksums)?;
     Ok((folder, index))

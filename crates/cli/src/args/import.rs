@@ -17,7 +17,7 @@ pub(crate) struct ImportArgs {
     /// Keep codes, residuals and formula of SOURCE (the default).
     #[arg(long, conflicts_with = "recode")]
     pub(crate) as_is: bool,
-    /// Decode all embeddings, and compress them with this program's codec.
+    /// Decode all embeddings, and compress their residuals with this program's codec.
     #[arg(long)]
     pub(crate) recode: bool,
     /// Bits per residual component, with --recode or of points: 0 (centroids only), 1, 2, 4 or 8 [default: as SOURCE; 2
@@ -111,8 +111,8 @@ nothing that they name is executed.
 
 --as-is keeps codes, residuals and the formula by which SOURCE decodes: it reads each byte once and
 assigns nothing anew. Scores are those of SOURCE within the rounding of centroids, bucket values and
-lengths to 8 bits. --recode decodes each embedding and compresses it by this program's codec, as
-`selvedge index` does with embeddings: smaller or better at the same size, but what SOURCE has lost
+lengths to 8 bits. --recode keeps the centroids and codes, but decodes each embedding and codes its
+residual by this program's codec: fewer bytes, or better at the same size, but what SOURCE has lost
 stays lost.
 
 SOURCE holds no texts, and ids only as numbers. --collection gives both: JSONL or TSV with one line

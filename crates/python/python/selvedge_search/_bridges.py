@@ -39,7 +39,7 @@ def import_index(
             BEIR. Default: ids are the source's numbers, and there are no texts.
         language: Language of the words of the collection's texts that are indexed for BM25; None for no words.
         model: Name of the model that made the embeddings, which is stored and not loaded. Default: as the source says.
-        recode: Whether embeddings are decoded and compressed anew; otherwise codes and residuals stay as they are.
+        recode: Whether residuals are decoded and compressed anew by selvedge's codec; otherwise they stay as they are.
         nbits: Bits per component of a residual, with ``recode``: 0, 1, 2, 4 or 8. Default: as the source.
         memory: Bytes that the import may use.
         overwrite: Whether an index at ``path`` is replaced. It stays until the new one is complete.
