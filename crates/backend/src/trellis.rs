@@ -70,11 +70,15 @@ impl TrellisMetric {
         Self { levels, factor: unit / step, bound, nbits }
     }
 
-    /// The point of the grid that is nearest to a component.
+    /// The point of the grid that is nearest to a component, ties to even; 0 for NaN.
     #[inline(always)]
     pub(crate) fn target(&self, component: f32) -> i16 {
-        // By way of i32, because a vector of f32 becomes one of i32 in one instruction.
-        (component * self.factor).clamp(-self.bound, self.bound).round_ties_even() as i32 as i16
+        // Above 2^23 the last bit of an f32 is 1, so that an addition rounds, and the integer is in the low bits.
+        // Conversions of vectors of f32 to integers are not compiled to one instruction, because they saturate.
+        const ROUND: f32 = 12_582_912.0;
+        let scaled = component * self.factor;
+        let clamped = if scaled.is_nan() { 0.0 } else { scaled.clamp(-self.bound, self.bound) };
+        (clamped + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i16
     }
 
     /// Cost of encoding a component by the level of `window`.

@@ -37,13 +37,15 @@ pub(super) struct Trellis<const NBITS: usize> {
     metric: TrellisMetric,
     /// Level of each window.
     levels: [f32; WINDOWS],
+    /// Targets as they come, `(LANES, ceil(D / LANES))` runs of components.
+    given: Vec<Lanes<i16>>,
     /// Targets in the order of the row's bits, `(D)`.
     targets: Vec<Lanes<i16>>,
     /// The bits that left on the best path to each state, `(steps)`, packed into words from the high end of the
     /// first word on. The bits of state `high * STAY + low` are number `low << NBITS | high`.
     taken: Vec<[Lanes<u16>; WORDS]>,
-    /// The row of each lane, `(LANES, W) u8`.
-    rows: Vec<u8>,
+    /// The bytes of the rows, `(W)`.
+    rows: Vec<Lanes<u8>>,
 }
 
 impl<const NBITS: usize> Trellis<NBITS> {
@@ -62,19 +64,36 @@ impl<const NBITS: usize> Trellis<NBITS> {
         Self {
             metric: TrellisMetric::new(NBITS as u8, &codec.levels, step),
             levels: array::from_fn(|window| f32::from(level(window))),
+            given: vec![Lanes::default(); LANES * codec.dim.div_ceil(LANES)],
             targets: vec![Lanes::default(); codec.dim],
             taken: vec![[Lanes::default(); WORDS]; codec.dim.max(2 * JOINT)],
-            rows: vec![0; LANES * codec.row_bytes()],
+            rows: vec![Lanes::default(); codec.row_bytes()],
         }
     }
 
     /// Sets the components `(D) f32` of a lane.
     #[inline(always)]
     pub(super) fn put(&mut self, lane: usize, components: &[f32]) {
-        let width = components.len() / Self::PLANES;
-        for (plane, components) in components.chunks_exact(width).enumerate() {
-            for (targets, &component) in self.targets.chunks_exact_mut(Self::PLANES).zip(components) {
-                targets[plane].0[lane] = self.metric.target(component);
+        let runs = self.given.len() / LANES;
+        let given = &mut self.given[lane * runs..][..runs];
+        let (whole, rest) = components.as_chunks();
+        for (given, components) in given.iter_mut().zip(whole) {
+            *given = Lanes(*components).map(|x, _| self.metric.target(x));
+        }
+        if let Some(last) = given.last_mut() {
+            last.0.iter_mut().zip(rest).for_each(|(target, &x)| *target = self.metric.target(x));
+        }
+    }
+
+    /// Brings the targets of each component together, in the order of the row's bits.
+    #[inline(always)]
+    fn arrange(&mut self) {
+        let (dim, width) = (self.targets.len(), self.rows.len());
+        let runs = self.given.len() / LANES;
+        for run in 0..runs {
+            let components = transposed(array::from_fn(|lane| self.given[lane * runs + run]));
+            for (component, targets) in (run * LANES..dim).zip(components) {
+                self.targets[component % width * Self::PLANES + component / width] = targets;
             }
         }
     }
@@ -82,6 +101,7 @@ impl<const NBITS: usize> Trellis<NBITS> {
     /// Finds the row of every lane.
     #[inline(always)]
     pub(super) fn search(&mut self) {
+        self.arrange();
         let dim = self.targets.len();
         let joint = if dim <= SHORT_RING { self.best_joint() } else { self.likely_joint() };
         self.walk(0, dim, &mut Self::from_state(&joint));
@@ -92,7 +112,7 @@ impl<const NBITS: usize> Trellis<NBITS> {
     #[inline(always)]
     pub(super) fn get(&self, lane: usize, row: &mut [u8], levels: &mut [f32]) {
         let width = row.len();
-        row.copy_from_slice(&self.rows[lane * width..][..width]);
+        row.iter_mut().zip(&self.rows).for_each(|(byte, lanes)| *byte = lanes.0[lane]);
         for byte in 0..width {
             let ring = u16::from_le_bytes([row[byte], row[(byte + 1) % width]]);
             for plane in 0..Self::PLANES {
@@ -212,24 +232,55 @@ impl<const NBITS: usize> Trellis<NBITS> {
     /// bytes of the rows on them and returns the states in which they began.
     #[inline(always)]
     fn trace(&mut self, start: usize, steps: Range<usize>, mut states: Lanes<u16>) -> Lanes<u16> {
-        let (dim, width) = (self.targets.len(), self.rows.len() / LANES);
-        let per_word = 16 / NBITS;
+        let dim = self.targets.len();
+        let per_word = (16 / NBITS) as u16;
         for step in steps.rev() {
             let at = (start + step) % dim;
             let taken = &self.taken[step];
-            for (lane, state) in states.0.iter_mut().enumerate() {
-                let (high, low) = (usize::from(*state) / Self::STAY, usize::from(*state) % Self::STAY);
-                let number = low << NBITS | high;
-                let word = taken[number / per_word % WORDS].0[lane];
-                let leave = word >> (16 - NBITS - number % per_word * NBITS) & Self::MASK;
-                let window = *state << NBITS | leave;
-                // The window of a byte's first component is the byte.
-                if at.is_multiple_of(Self::PLANES) {
-                    self.rows[lane * width + at / Self::PLANES] = window as u8;
-                }
-                *state = window % Self::STATES as u16;
+            let numbers =
+                states.map(|state, _| state % Self::STAY as u16 * Self::BRANCHES as u16 | state / Self::STAY as u16);
+            let words = picked(taken, numbers.map(|number, _| number / per_word));
+            let windows = states.map(|state, lane| {
+                let shift = 16 - NBITS as u16 - numbers.0[lane] % per_word * NBITS as u16;
+                state << NBITS | words.0[lane] >> shift & Self::MASK
+            });
+            // The window of a byte's first component is the byte.
+            if at.is_multiple_of(Self::PLANES) {
+                self.rows[at / Self::PLANES] = windows.map(|window, _| window as u8);
             }
+            states = windows.map(|window, _| window % Self::STATES as u16);
         }
         states
     }
+}
+
+/// The word of each lane, by its number. Words are chosen in halves by masks: compilers would turn a condition into an
+/// address for each lane.
+#[inline(always)]
+fn picked(words: &[Lanes<u16>; WORDS], numbers: Lanes<u16>) -> Lanes<u16> {
+    let half = |bit: usize, a: &Lanes<u16>, b: &Lanes<u16>| {
+        numbers.map(|number, lane| a.0[lane] ^ (a.0[lane] ^ b.0[lane]) & (number >> bit & 1).wrapping_neg())
+    };
+    let [a, b, c, d, e, f, g, h] = words;
+    let (low, high) = (half(1, &half(0, a, b), &half(0, c, d)), half(1, &half(0, e, f), &half(0, g, h)));
+    half(2, &low, &high)
+}
+
+/// Columns of a square of rows: five times, row `i` and row `i + LANES / 2` become rows `2 i` and `2 i + 1` by taking
+/// turns.
+#[inline(always)]
+fn transposed(mut rows: [Lanes<i16>; LANES]) -> [Lanes<i16>; LANES] {
+    for _ in 0..LANES.ilog2() {
+        let before = rows;
+        for (at, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            let (a, b) = (&before[at].0, &before[at + LANES / 2].0);
+            for (turns, half) in pair.iter_mut().zip([0, LANES / 2]) {
+                for i in 0..LANES / 2 {
+                    turns.0[2 * i] = a[half + i];
+                    turns.0[2 * i + 1] = b[half + i];
+                }
+            }
+        }
+    }
+    rows
 }
