@@ -1,14 +1,14 @@
 //! One file of an index of PLAID, fast-plaid, next-plaid, xtr-warp-rs or WARP. The other files are as they should be.
 //!
 //! Input: the number of the file in one byte, and its bytes. The index is opened, read with its metadata, decoded, and
-//! imported into memory. Nothing may panic, and nothing that a pickle names may run. An index that is written is sound.
+//! imported into memory as is and recoded. Nothing may panic, and nothing that a pickle names may run. An index that is written is sound.
 
 #![no_main]
 
 mod seeds;
 
 use libfuzzer_sys::fuzz_target;
-use selvedge_bridges::{Block, Decoder, Documents, Result, as_is, open};
+use selvedge_bridges::{Block, Decoder, Documents, Result, as_is, open, recode};
 use selvedge_index::{Check, Index, ManifestInfo, Memory, Writer};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -52,9 +52,11 @@ fuzz_target!(|data: &[u8]| {
     std::fs::write(path, bytes).expect("a file");
     let folder = path.parent().expect("a folder");
     _ = decode(folder);
-    let memory = Memory::default();
-    if import(folder, &memory).is_ok() {
-        Index::open_in(Arc::new(memory), Check::Checksums).expect("a sound index");
+    for is_recoded in [false, true] {
+        let memory = Memory::default();
+        if import(folder, &memory, is_recoded).is_ok() {
+            Index::open_in(Arc::new(memory), Check::Checksums).expect("a sound index");
+        }
     }
     std::fs::write(path, sound).expect("a file");
 });
@@ -70,12 +72,15 @@ fn decode(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn import(folder: &Path, memory: &Memory) -> Result<()> {
+fn import(folder: &Path, memory: &Memory, is_recoded: bool) -> Result<()> {
     let mut source = open(folder)?;
     let mut writer = Writer::create_in(Arc::new(memory.clone()))?;
     Documents::new(&source)?.number(&mut writer)?;
     writer.finish_documents()?;
-    as_is(&mut source, &mut writer, &())?;
+    match is_recoded {
+        false => as_is(&mut source, &mut writer, &())?,
+        true => drop(recode(&mut source, &mut writer, 2, &())?),
+    }
     writer.finish(ManifestInfo::default())?;
     Ok(())
 }

@@ -25,8 +25,9 @@ const MARGIN: f32 = 0.05;
 /// The writer has the documents of these passages, or none.
 ///
 /// # Errors
-/// The errors of [`Source::read`], [`Writer::set_codec`] and [`Writer::push_passages`]; [`Error::Codec`] if the numbers
-/// of the source make no codec, [`Error::Cancelled`] if `progress` stops the import.
+/// The errors of [`Source::read`], [`Writer::set_codec`] and [`Writer::push_passages`];
+/// [`Error::Codec`](crate::Error::Codec) if the numbers of the source make no codec,
+/// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` stops the import.
 pub fn as_is(source: &mut Source, writer: &mut Writer, progress: &dyn Progress) -> Result<()> {
     in_pieces(source, writer, tokens_per_piece(source), progress)
 }

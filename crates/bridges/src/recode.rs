@@ -20,7 +20,7 @@ use selvedge_index::{BuildInfo, Writer};
 
 /// Embeddings that a thread decodes and compresses at a time, which its cache holds.
 const STEP: usize = 256;
-/// Every so many of them one residual is measured.
+/// Embeddings for each residual that is measured.
 const MEASURED_STEP: usize = 64;
 
 /// Trains a codec of `nbits` around the centroids of `source`, and writes it and all passages that are not deleted to
@@ -28,9 +28,9 @@ const MEASURED_STEP: usize = 64;
 /// the manifest says of the training.
 ///
 /// # Errors
-/// The errors of [`Source::read`], [`Writer::set_codec`] and [`Writer::push_passages`]; [`Error::Codec`](crate::Error::Codec) if an embedding
-/// or a centroid has a length that the codec cannot keep, or `nbits` is not 0, 1, 2, 4 or 8; [`Error::Cancelled`] if
-/// `progress` stops the import.
+/// The errors of [`Source::read`], [`Writer::set_codec`] and [`Writer::push_passages`];
+/// [`Error::Codec`](crate::Error::Codec) if an embedding or a centroid has a length that the codec cannot keep, or
+/// `nbits` is not 0, 1, 2, 4 or 8; [`Error::Cancelled`](crate::Error::Cancelled) if `progress` stops the import.
 pub fn recode(source: &mut Source, writer: &mut Writer, nbits: u8, progress: &dyn Progress) -> Result<BuildInfo> {
     let backend = Cpu::new().map_err(selvedge_codec::Error::from)?;
     let decoder = Decoder::new(&source.codec);

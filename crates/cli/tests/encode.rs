@@ -37,6 +37,8 @@ fn one_file_holds_what_a_folder_holds() {
     let expected =
         found(dir.path(), "folder", "q-folder/queries.npy --query-lens q-folder/querylens.npy --queries q.tsv");
     assert!(expected[0].starts_with("\"one\"") && expected[0].contains("\"id\":\"a\""), "{expected:?}");
+    std::fs::remove_dir_all(dir.path().join("folder.index")).unwrap();
+    assert_eq!(found(dir.path(), "folder", "q-folder"), expected, "ids of the folder");
     for out in ["d.npz", "d.safetensors"] {
         assert_eq!(found(dir.path(), out, &format!("q-{out}")), expected, "{out}");
         let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
@@ -48,6 +50,23 @@ fn one_file_holds_what_a_folder_holds() {
     selvedge(dir.path(), "index --embeddings d.npz --ids ids.txt i");
     let hits = selvedge(dir.path(), "search i --query-embeddings q-d.npz --json");
     assert!(hits.contains("\"id\":\"1\"") && !hits.contains("\"id\":\"a\""), "{hits}");
+    let fails = |words: &str, reason: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selvedge"));
+        let output = command.args(words.split_whitespace()).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(reason), "{words}: {said}");
+    };
+    // Embeddings of other passages, or in another order, are no truth about an index; numbers are an order alone.
+    write("r.tsv", "one\t1\t1\n");
+    let eval = "eval i --query-embeddings q-d.npz --qrels r.tsv --embeddings";
+    fails(&format!("{eval} d.npz"), "d.npz: passage 0 has the id \"a\", in the index \"1\"");
+    std::fs::remove_file(dir.path().join("folder/ids.txt")).unwrap();
+    selvedge(dir.path(), &format!("{eval} folder"));
+    // Ids of queries are what lines of queries are: none is blank, and none there twice.
+    for (ids, reason) in [("one\none\n", "query 2: the id \"one\" is used twice"), ("one\n", "2")] {
+        write("q-folder/queryids.txt", ids);
+        fails("search i --query-embeddings q-folder", reason);
+    }
     selvedge(dir.path(), "index c.tsv t --save-embeddings saved.npz");
     assert_eq!(std::fs::read(dir.path().join("saved.npz")).unwrap(), std::fs::read(dir.path().join("d.npz")).unwrap());
 }

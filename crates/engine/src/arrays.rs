@@ -10,6 +10,7 @@ use crate::source::Source;
 use crate::{Error, Result};
 use selvedge_bridges::vectors::{Container, Texts, Vectors};
 use selvedge_encoder::Embeddings;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Embeddings in files.
@@ -37,73 +38,60 @@ impl Arrays {
     }
 }
 
-/// Source that reads the embeddings of [`Arrays`].
-pub struct ArraySource {
-    path: PathBuf,
-    vectors: Vectors,
+/// Embeddings of passages or queries in files that have a number of rows for each, and perhaps ids.
+pub(crate) struct Files {
+    pub(crate) path: PathBuf,
+    pub(crate) vectors: Vectors,
     /// File of the ids, where they have their own.
     ids: Option<PathBuf>,
 }
 
-impl ArraySource {
-    /// Opens embeddings of a dimension that is a multiple of 8.
+impl Files {
+    /// Opens a `.npy` array with its `lens`, a file of several arrays, or a folder. `ids` take the place of theirs.
     ///
     /// # Errors
-    /// - [`Error::Io`] if a file cannot be read.
-    /// - [`Error::Npy`] if it is malformed, contradicts another, or has another dimension.
-    /// - [`Error::BadOption`] if lengths lack or are given twice.
-    /// - [`Error::EmptyCollection`] if there is no passage.
-    pub fn open(arrays: &Arrays) -> Result<Self> {
-        let Arrays { embeddings, doclens, ids } = arrays;
-        let (mut path, mut ids) = (embeddings.clone(), ids.clone());
+    /// As [`ArraySource::open`], but for the dimension and the number of texts.
+    pub(crate) fn open(path: &Path, lens: Option<&Path>, ids: Option<&Path>, texts: Texts) -> Result<Self> {
+        let option = if texts == Texts::Passages { "doclens" } else { "lens" };
+        let (mut path, mut ids) = (path.to_owned(), ids.map(Path::to_owned));
         let container = Container::of(&path).filter(|_| !path.is_dir());
-        let [docs, lens, _] = Texts::Passages.names();
-        let vectors = match (container, doclens, path.is_dir()) {
-            (Some(container), None, _) => Vectors::open(&path, container, Texts::Passages)?,
-            (None, Some(doclens), false) => Vectors::of_npy(&path, doclens)?,
+        let [rows_name, lens_name, ids_name] = texts.names();
+        let vectors = match (container, lens, path.is_dir()) {
+            (Some(container), None, _) => Vectors::open(&path, container, texts)?,
+            (None, Some(lens), false) => Vectors::of_npy(&path, lens)?,
             (None, None, true) => {
-                let own = path.join("ids.txt");
+                let own = path.join(format!("{ids_name}.txt"));
                 ids = ids.or_else(|| own.exists().then_some(own));
-                let lens = path.join(format!("{lens}.npy"));
-                path.push(format!("{docs}.npy"));
+                let lens = path.join(format!("{lens_name}.npy"));
+                path.push(format!("{rows_name}.npy"));
                 Vectors::of_npy(&path, &lens)?
             }
             (None, None, false) => {
-                let reason = "an array of embeddings needs one of the number of tokens of each passage";
-                return Err(Error::option("doclens", "not given", reason));
+                let reason = "an array of embeddings needs one of the number of tokens of each text";
+                return Err(Error::option(option, "not given", reason));
             }
-            (_, Some(doclens), _) => {
-                let reason = "the embeddings are a file or folder that has the number of tokens of each passage";
-                return Err(Error::option("doclens", doclens.display(), reason));
+            (_, Some(lens), _) => {
+                let reason = "the embeddings are a file or folder that has the number of tokens of each text";
+                return Err(Error::option(option, lens.display(), reason));
             }
         };
-        if check_dim(vectors.dim()).is_err() {
-            let reason = format!("has dim {}, expected a multiple of 8 up to 32768", vectors.dim());
-            return Err(Error::Npy { path, reason });
-        }
-        if vectors.offsets().len() == 1 {
-            return Err(Error::EmptyCollection { path });
-        }
         Ok(Self { path, vectors, ids })
     }
 
-    /// Opens embeddings of passages of an index, which have `dim` components.
-    pub(crate) fn open_of_dim(arrays: &Arrays, dim: usize) -> Result<Self> {
-        let source = Self::open(arrays)?;
-        if source.dim() != dim {
-            let reason = format!("has dim {}, the index has {dim}", source.dim());
-            return Err(Error::Npy { path: source.path, reason });
-        }
-        Ok(source)
+    /// Number of texts.
+    pub(crate) fn len(&self) -> usize {
+        self.vectors.offsets().len() - 1
     }
 
-    /// Calls `push` with each id; returns whether there are any. An error of `push` names the line if the ids have a
-    /// file of their own.
-    ///
-    /// # Errors
-    /// The errors of `push`; [`Error::Count`] if the number of ids is not that of the passages, [`Error::Io`] and
-    /// [`Error::Npy`] if they cannot be read.
-    pub fn ids(&self, mut push: impl FnMut(String) -> Result<()>) -> Result<bool> {
+    /// Reads the rows of consecutive texts, and appends them to `out`.
+    pub(crate) fn read(&mut self, texts: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let (first, before) = (self.vectors.offsets()[texts.start] as usize, out.len());
+        self.vectors.read(texts, out)?;
+        check_finite(&self.path, first, self.vectors.dim(), &out[before..])
+    }
+
+    /// Does as [`ArraySource::ids`].
+    pub(crate) fn ids(&self, mut push: impl FnMut(String) -> Result<()>) -> Result<bool> {
         let mut found = 0;
         let path = if let Some(path) = &self.ids {
             let mut lines = Lines::open(path)?;
@@ -120,33 +108,78 @@ impl ArraySource {
             }
             &self.path
         };
-        match self.num_passages() {
+        match self.len() {
             expected if expected == found => Ok(true),
             expected => Err(Error::Count { path: path.clone(), expected, found }),
         }
     }
+}
+
+/// Source that reads the embeddings of [`Arrays`].
+pub struct ArraySource(Files);
+
+impl ArraySource {
+    /// Opens embeddings of a dimension that is a multiple of 8.
+    ///
+    /// # Errors
+    /// - [`Error::Io`] if a file cannot be read.
+    /// - [`Error::Npy`] if it is malformed, contradicts another, or has another dimension.
+    /// - [`Error::BadOption`] if lengths lack or are given twice.
+    /// - [`Error::EmptyCollection`] if there is no passage.
+    pub fn open(arrays: &Arrays) -> Result<Self> {
+        let Arrays { embeddings, doclens, ids } = arrays;
+        let files = Files::open(embeddings, doclens.as_deref(), ids.as_deref(), Texts::Passages)?;
+        if check_dim(files.vectors.dim()).is_err() {
+            let reason = format!("has dim {}, expected a multiple of 8 up to 32768", files.vectors.dim());
+            return Err(Error::Npy { path: files.path, reason });
+        }
+        if files.len() == 0 {
+            return Err(Error::EmptyCollection { path: files.path });
+        }
+        Ok(Self(files))
+    }
+
+    /// Opens embeddings of passages of an index, which have `dim` components.
+    pub(crate) fn open_of_dim(arrays: &Arrays, dim: usize) -> Result<Self> {
+        let source = Self::open(arrays)?;
+        if source.dim() != dim {
+            let reason = format!("has dim {}, the index has {dim}", source.dim());
+            return Err(Error::Npy { path: source.0.path, reason });
+        }
+        Ok(source)
+    }
+
+    /// Calls `push` with each id; returns whether there are any. An error of `push` names the line if the ids have a
+    /// file of their own.
+    ///
+    /// # Errors
+    /// The errors of `push`; [`Error::Count`] if the number of ids is not that of the passages, [`Error::Io`] and
+    /// [`Error::Npy`] if they cannot be read.
+    pub fn ids(&self, push: impl FnMut(String) -> Result<()>) -> Result<bool> {
+        self.0.ids(push)
+    }
 
     /// Path of the embeddings.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 }
 
 impl Source for ArraySource {
     fn dim(&self) -> usize {
-        self.vectors.dim()
+        self.0.vectors.dim()
     }
 
     fn num_passages(&self) -> usize {
-        self.vectors.offsets().len() - 1
+        self.0.len()
     }
 
     fn max_doclen(&self) -> usize {
-        self.vectors.offsets().windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize
+        self.0.vectors.offsets().windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize
     }
 
     fn max_tokens(&self) -> usize {
-        self.vectors.offsets().last().map_or(0, |&end| end as usize)
+        self.0.vectors.offsets().last().map_or(0, |&end| end as usize)
     }
 
     fn is_costly(&self) -> bool {
@@ -154,7 +187,7 @@ impl Source for ArraySource {
     }
 
     fn needs_f32(&self) -> bool {
-        self.vectors.needs_f32()
+        self.0.vectors.needs_f32()
     }
 
     fn fetch(&mut self, pids: &[u32]) -> Result<Embeddings> {
@@ -162,10 +195,9 @@ impl Source for ArraySource {
         let mut out = Embeddings { dim, lens: Vec::with_capacity(pids.len()), ..Embeddings::default() };
         // A run of consecutive passages is one read.
         for run in pids.chunk_by(|a, b| a + 1 == *b) {
-            let (first, end, before) = (run[0] as usize, run[run.len() - 1] as usize + 1, out.data.len());
-            self.vectors.read(first..end, &mut out.data)?;
-            let offsets = self.vectors.offsets();
-            check_finite(&self.path, offsets[first] as usize, dim, &out.data[before..])?;
+            let (first, end) = (run[0] as usize, run[run.len() - 1] as usize + 1);
+            self.0.read(first..end, &mut out.data)?;
+            let offsets = self.0.vectors.offsets();
             out.lens.extend(offsets[first..=end].windows(2).map(|pair| (pair[1] - pair[0]) as u32));
         }
         Ok(out)

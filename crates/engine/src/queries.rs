@@ -2,12 +2,15 @@
 //!
 //! **In:** a [`QuerySource`]. **Out:** [`Queries`]: an id and embeddings per query.
 
-use crate::npy::{NpyFloats, check_finite, read_lens};
+use crate::arrays::Files;
+use crate::lines::check_id;
+use crate::npy::{NpyFloats, read_lens};
 use crate::query_file::QueryFile;
 use crate::{Engine, Error, Model, OpenOptions, Result, made_queries, query_file};
-use selvedge_bridges::vectors::{Container, Texts, Vectors};
+use selvedge_bridges::vectors::{Container, Texts};
 use selvedge_encoder::{Encoder, Error as Fault, LoadOptions};
 use selvedge_index::Index;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Place that queries come from.
@@ -20,7 +23,8 @@ pub enum QuerySource {
     /// Embeddings made elsewhere.
     Arrays {
         /// NumPy array `(queries, tokens, D)`, whose queries end before their trailing zero rows, or `(total_tokens,
-        /// D)` with `lens`; f16 or f32. Or an `.npz` or `.safetensors` file, which has the lengths too.
+        /// D)` with `lens`; f16 or f32. Or an `.npz` or `.safetensors` file, or a folder of `queries.npy`,
+        /// `querylens.npy` and perhaps `queryids.txt`, which have the lengths too.
         embeddings: PathBuf,
         /// NumPy array of the number of tokens of each query, i32.
         lens: Option<PathBuf>,
@@ -183,13 +187,9 @@ fn check_dim(index: &Index, encoder: &Encoder) -> Result<()> {
 
 /// Reads queries as embeddings; ids come from a file of texts or that of the embeddings, or are numbers from 0.
 fn from_arrays(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: &Index) -> Result<Queries> {
-    let (embeddings, own_ids) = match (Container::of(path), lens) {
-        (Some(container), None) => from_container(path, container, index)?,
-        (Some(_), Some(lens)) => {
-            let reason = "the file of the queries has the number of tokens of each";
-            return Err(Error::option("lens", lens.display(), reason));
-        }
-        (None, lens) => (from_array(path, lens, index)?, None),
+    let (embeddings, own_ids) = match Container::of(path).is_some() || path.is_dir() {
+        true => from_files(path, lens, index)?,
+        false => (from_array(path, lens, index)?, None),
     };
     let (ids, texts, had_header) = match queries {
         None => {
@@ -215,19 +215,27 @@ fn from_arrays(path: &Path, lens: Option<&Path>, queries: Option<&Path>, index: 
 /// Embeddings of queries, and their ids if there are any.
 type Embedded = (Vec<Vec<f32>>, Option<Vec<String>>);
 
-/// Reads the queries of a file that may have their ids.
-fn from_container(path: &Path, container: Container, index: &Index) -> Result<Embedded> {
-    let mut vectors = Vectors::open(path, container, Texts::Queries)?;
-    check_query_dim(path, vectors.dim(), index)?;
-    let mut embeddings = Vec::with_capacity(vectors.offsets().len() - 1);
-    for query in 0..vectors.offsets().len() - 1 {
-        let mut rows = Vec::new();
-        vectors.read(query..query + 1, &mut rows)?;
-        check_finite(path, vectors.offsets()[query] as usize, vectors.dim(), &rows)?;
-        embeddings.push(rows);
+/// Reads the queries of a file or folder that may have their ids.
+fn from_files(path: &Path, lens: Option<&Path>, index: &Index) -> Result<Embedded> {
+    let mut files = Files::open(path, lens, None, Texts::Queries)?;
+    check_query_dim(&files.path, files.vectors.dim(), index)?;
+    let mut embeddings = vec![Vec::new(); files.len()];
+    for (query, rows) in embeddings.iter_mut().enumerate() {
+        files.read(query..query + 1, rows)?;
     }
-    let ids = vectors.ids()?.map(|ids| ids.collect::<Result<_, _>>()).transpose()?;
-    Ok((embeddings, ids))
+    let (mut ids, mut known) = (Vec::with_capacity(embeddings.len()), HashSet::new());
+    let has_ids = files.ids(|id| {
+        let fault =
+            check_id(&id).err().or_else(|| (!known.insert(id.clone())).then(|| format!("the id {id:?} is used twice")));
+        ids.push(id);
+        match fault {
+            None => Ok(()),
+            Some(reason) => {
+                Err(Error::Npy { path: files.path.clone(), reason: format!("query {}: {reason}", ids.len()) })
+            }
+        }
+    })?;
+    Ok((embeddings, has_ids.then_some(ids)))
 }
 
 fn check_query_dim(path: &Path, dim: usize, index: &Index) -> Result<()> {

@@ -231,6 +231,26 @@ fn a_source_of_embeddings_is_indexed_and_added() {
     }
     let error = from_source(&mut Axes { dim: 25 }, None, &path, &options, &()).unwrap_err();
     assert!(error.to_string().contains("dim is 25"), "{error}");
+    // A model that made them: its dimension is checked, and documents get words, for queries of text.
+    let model = |dim| {
+        let made_by = selvedge_index::EncoderInfo {
+            model: "a/b".into(),
+            fingerprint: String::new(),
+            family: "imported".into(),
+            dim,
+            query_maxlen: 0,
+            passage_maxlen: 0,
+        };
+        BuildOptions { made_by: Some(made_by), ..BuildOptions::default() }
+    };
+    let error = from_source(&mut Axes { dim: 24 }, documents(0, 24), &path, &model(32), &()).unwrap_err();
+    assert!(error.to_string().contains("dim"), "{error}");
+    assert!(!path.exists());
+    let with_words = dir.path().join("words");
+    from_source(&mut Axes { dim: 24 }, documents(0, 24), &with_words, &model(24), &()).unwrap();
+    assert!(
+        selvedge::Index::open(&with_words, selvedge::Check::Structure).unwrap().manifest().segments[0].words.is_some()
+    );
     from_source(&mut Axes { dim: 24 }, None, &path, &options, &()).unwrap();
     let engine = Engine::open(&path, OpenOptions::default()).unwrap();
     let options = SearchOptions { k: 2, ..SearchOptions::default() };

@@ -10,6 +10,7 @@ pub mod qdrant;
 
 use crate::Result;
 use selvedge_index::Document;
+#[cfg(any(feature = "parquet", feature = "qdrant"))]
 use serde_json::{Map, Value};
 
 /// Fields that hold a text where none is named, the first that a document has.
@@ -44,6 +45,7 @@ pub trait Points: Iterator<Item = Result<Point>> {
 }
 
 /// Takes the text out of a document's fields; what is left is its metadata.
+#[cfg(any(feature = "parquet", feature = "qdrant"))]
 fn document(id: String, mut fields: Map<String, Value>, text_field: Option<&str>) -> Document {
     let field = match text_field {
         Some(field) => Some(field),

@@ -14,7 +14,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -38,19 +39,18 @@ pub struct Table {
     found: FoundPoints,
     id: Option<&'static str>,
     text: Option<String>,
-    /// Points that were read to learn the dimension.
-    first: VecDeque<Point>,
+    /// Whether an error ended the rows.
+    is_ended: bool,
 }
 
 impl Table {
-    /// Opens a file, and reads up to the first row with embeddings.
+    /// Opens a file, and reads up to the first row with embeddings to learn their dimension.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Malformed`] if it is no Parquet file, or has rows that are not as
     /// expected, [`Error::Columns`] if the column of the embeddings cannot be chosen, or that of the text is missing.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        let (file, _) = folder::open(path)?;
-        let reader = guarded(path, || SerializedFileReader::new(file).map_err(|error| error.to_string()))?;
+        let reader = reader_of(path)?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns: Vec<String> = schema.root_schema().get_fields().iter().map(|f| f.name().to_owned()).collect();
         let has = |name: &str| columns.iter().any(|column| column == name);
@@ -63,13 +63,13 @@ impl Table {
         let points = u64::try_from(reader.metadata().file_metadata().num_rows()).ok();
         let rows = RowIter::from_file_into(Box::new(reader));
         let found = FoundPoints { format: "parquet", dim: 0, points, vector };
-        let (text, first) = (options.text.clone(), VecDeque::new());
-        let mut table = Self { path: path.into(), rows, number: 0, found, id, text, first };
+        let text = options.text.clone();
+        let mut table = Self { path: path.into(), rows, number: 0, found, id, text, is_ended: false };
         while table.found.dim == 0 {
-            let point = table.read().ok_or_else(|| Error::malformed(path, "has no embedding"))??;
-            table.first.push_back(point);
+            table.read().ok_or_else(|| Error::malformed(path, "has no embedding"))??;
         }
-        Ok(table)
+        // From the first row on again, so that memory holds none of them.
+        Ok(Self { rows: RowIter::from_file_into(Box::new(reader_of(path)?)), number: 0, ..table })
     }
 
     /// Reads the next row.
@@ -98,8 +98,16 @@ impl Iterator for Table {
     type Item = Result<Point>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.first.pop_front().map(Ok).or_else(|| self.read())
+        // After an error the crate's reader is in no state to go on.
+        let point = if self.is_ended { None } else { self.read() };
+        self.is_ended = !matches!(point, Some(Ok(_)));
+        point
     }
+}
+
+fn reader_of(path: &Path) -> Result<SerializedFileReader<File>> {
+    let (file, _) = folder::open(path)?;
+    guarded(path, || SerializedFileReader::new(file).map_err(|error| error.to_string()))
 }
 
 /// Calls the crate parquet. A file for which it panics is malformed, and is not read any further.
@@ -167,7 +175,11 @@ fn matrix(field: &Field, dim: &mut usize, out: &mut Vec<f32>) -> Result<(), Stri
         other => return Err(format!("{other} is no list")),
     };
     for row in rows {
-        let Field::ListInternal(row) = row else { return Err("a list of embeddings has a null".into()) };
+        let row = match row {
+            Field::ListInternal(row) => row,
+            Field::Null => return Err("a list of embeddings has a null".into()),
+            other => return Err(format!("{other} is no list of numbers")),
+        };
         if *dim == 0 {
             *dim = row.len();
         }
@@ -179,7 +191,8 @@ fn matrix(field: &Field, dim: &mut usize, out: &mut Vec<f32>) -> Result<(), Stri
                 Field::Float16(x) => x.to_f32(),
                 Field::Float(x) => *x,
                 Field::Double(x) => *x as f32,
-                _ => return Err("an embedding has a null".into()),
+                Field::Null => return Err("an embedding has a null".into()),
+                other => return Err(format!("{other} is no number")),
             });
         }
     }

@@ -24,6 +24,8 @@ const MAX_BYTES: u64 = 64 << 20;
 const FIRST_POINTS: u64 = 16;
 /// Most points of a page.
 const MAX_POINTS: u64 = 1024;
+/// Number of points of which one must have the text that was named.
+const LOOKED_AT: u64 = 4096;
 /// Times that a request is made.
 const ATTEMPTS: u32 = 5;
 /// Most bytes of an error's message that are shown.
@@ -57,6 +59,9 @@ pub struct Collection {
     /// Offset of the next page; `None` after the last one.
     next: Option<Value>,
     limit: u64,
+    /// Whether a point had the text that was named, and the number of points before.
+    has_text: bool,
+    without_text: u64,
 }
 
 /// An answer of Qdrant.
@@ -137,8 +142,8 @@ impl Collection {
         let info: Answer<Info> = client.parse(&bytes)?;
         let (vector, dim) = choose(&client.url, info.result.config.params.vectors, options.vector.as_deref())?;
         let found = FoundPoints { format: "qdrant", dim, points: info.result.points_count, vector };
-        let page = Vec::new().into_iter();
-        Ok(Self { client, options, found, page, next: Some(Value::Null), limit: FIRST_POINTS })
+        let (page, next) = (Vec::new().into_iter(), Some(Value::Null));
+        Ok(Self { client, options, found, page, next, limit: FIRST_POINTS, has_text: false, without_text: 0 })
     }
 
     /// Reads the next page.
@@ -165,9 +170,7 @@ impl Collection {
         if is_stuck && page.next_page_offset.is_some() {
             return Err(self.client.bad(format!("the page at offset {offset} leads no further")));
         }
-        if offset.is_null() {
-            self.check_text_field(&page.points)?;
-        }
+        self.check_text_field(&page)?;
         let each = bytes / (page.points.len() as u64).max(1);
         self.limit = (PAGE_BYTES / each.max(1)).clamp(1, MAX_POINTS);
         self.page = page.points.into_iter();
@@ -175,18 +178,21 @@ impl Collection {
         Ok(())
     }
 
-    /// Checks that the field that was named is a text of one of the first points.
-    fn check_text_field(&self, points: &[RawPoint]) -> Result<()> {
-        let Some(field) = &self.options.text_field else { return Ok(()) };
-        let mut payloads = points.iter().filter_map(|point| point.payload.as_ref());
-        if points.is_empty() || payloads.clone().any(|payload| payload.get(field).is_some_and(Value::is_string)) {
+    /// Checks that the field that was named is a text of a point, before too many are read in vain.
+    fn check_text_field(&mut self, page: &Page) -> Result<()> {
+        let Some(field) = self.options.text_field.as_ref().filter(|_| !self.has_text) else { return Ok(()) };
+        let mut payloads = page.points.iter().filter_map(|point| point.payload.as_ref());
+        self.has_text = payloads.clone().any(|payload| payload.get(field).is_some_and(Value::is_string));
+        self.without_text += page.points.len() as u64;
+        let is_late = self.without_text >= LOOKED_AT || page.next_page_offset.is_none();
+        if self.has_text || self.without_text == 0 || !is_late {
             return Ok(());
         }
         let known: Vec<_> = payloads.next().into_iter().flat_map(Map::keys).map(String::as_str).collect();
-        let known = known.join(", ");
+        let (count, known) = (self.without_text, known.join(", "));
         Err(self
             .client
-            .bad(format!("no point of the first page has a text {field:?}; fields of the first are: {known}")))
+            .bad(format!("none of the first {count} points has a text {field:?}; fields of one are: {known}")))
     }
 
     /// Checks a point. Without a vector it has no tokens.

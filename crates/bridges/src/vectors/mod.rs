@@ -162,7 +162,14 @@ impl Vectors {
     }
 
     fn per_text(path: &Path, catalog: Catalog, ids: &str) -> Result<Self> {
-        let mut arrays: Vec<_> = catalog.arrays.into_iter().filter(|(name, _)| name != ids).collect();
+        let is_ids = |place: &Result<Place, String>| {
+            place.as_ref().is_ok_and(|place| place.shape.len() != 2 || check_floats(place).is_err())
+        };
+        if catalog.arrays.get(ids).is_some_and(is_ids) || catalog.lines.is_some() || catalog.text.is_some() {
+            let reason = format!("has {ids:?} beside one array per text, whose names are the ids; leave them out");
+            return Err(Error::malformed(path, reason));
+        }
+        let mut arrays: Vec<_> = catalog.arrays.into_iter().collect();
         arrays.sort_by_cached_key(|(name, _)| natural(name));
         let mut first: Option<(Kind, u64)> = None;
         let (mut starts, mut counts) = (Vec::with_capacity(arrays.len()), Vec::with_capacity(arrays.len()));

@@ -6,7 +6,7 @@ use selvedge_bridges::{Block, Decoder, Error, Result, open};
 use std::io::Write;
 use std::path::Path;
 
-const FIXTURES: [&str; 4] = ["plaid-2", "fast-plaid-4", "xtr-warp-4", "warp-2"];
+const FIXTURES: [&str; 6] = ["plaid-2", "fast-plaid-4", "next-plaid-2", "next-plaid-binary", "xtr-warp-4", "warp-2"];
 
 /// Opens an index, and reads and decodes all passages. Returns the number of embeddings.
 fn read_all(path: &Path) -> Result<usize> {
@@ -22,11 +22,13 @@ fn read_all(path: &Path) -> Result<usize> {
 
 /// Files of a fixture that are read.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let unread = ["expected", "avg_residual", "ivf", "plan", "pids.npy", "cluster_", "build_state", "0.metadata"];
+    let unread =
+        ["expected", "avg_residual", "ivf", "plan", "pids.npy", "cluster_", "build_state", "0.metadata", "1.metadata"];
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_read = |path: &std::path::PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         !unread.iter().any(|start| name.starts_with(start))
+            && !name.ends_with(".inv_norms.npy")
             && !name.ends_with(".compacted.npy")
             && !name.ends_with(".db")
     };

@@ -102,8 +102,8 @@ fn by_centroid() {
     }
 }
 
-/// At 8 bits almost nothing is lost by coding residuals anew: scores of all passages are those of the import as is, up
-/// to rounding. Signs are decoded to unit length.
+/// At 8 bits almost nothing is lost by coding residuals anew: all scores are the same as after an import as is, up to
+/// rounding. Signs are decoded to unit length.
 #[test]
 fn recoded() {
     for name in ["plaid-2", "fast-plaid-4", "next-plaid-2", "next-plaid-binary", "warp-2", "xtr-warp-4"] {

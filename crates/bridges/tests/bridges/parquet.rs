@@ -51,6 +51,34 @@ fn columns_are_chosen_by_name_or_listed() {
     assert!(matches!(&refused, Error::Columns { names, .. } if names == &["text", "fixed", "doubles"]), "{refused}");
 }
 
+#[test]
+fn rows_before_the_first_embedding_have_none() {
+    let points = read(&fixture("vectors/empty-first.parquet"), &Options::default()).unwrap();
+    let found: Vec<_> = points.iter().map(|p| (p.document.id.as_str(), p.rows.len())).collect();
+    assert_eq!(found, [("0", 0), ("1", 0), ("2", 16)]);
+}
+
+/// The reason is the structure, and after an error there is no row.
+#[test]
+fn embeddings_in_structures_are_refused() {
+    let said = Table::open(&fixture("vectors/structures.parquet"), &Options::default()).err().unwrap().to_string();
+    assert!(said.contains("row 0, column \"late\": {x: [0.5]} is no list of numbers"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bytes, path) = (std::fs::read(fixture("vectors/rows.parquet")).unwrap(), folder.path().join("a.parquet"));
+    let mut ended = 0;
+    for at in (0..bytes.len()).step_by(3) {
+        bytes[at] ^= 0x55;
+        std::fs::write(&path, &bytes).unwrap();
+        bytes[at] ^= 0x55;
+        let Ok(mut table) = Table::open(&path, &Options::default()) else { continue };
+        if table.by_ref().any(|point| point.is_err()) {
+            assert!(table.next().is_none(), "after an error");
+            ended += 1;
+        }
+    }
+    assert!(ended > 0);
+}
+
 /// Bytes changed, and cuts: an error or rows, never a panic of the caller.
 #[test]
 fn spoiled_files_are_errors() {

@@ -111,8 +111,14 @@ fn pages_are_read_with_ids_texts_and_metadata() {
     let points = read(&url, Options { text_field: Some("title".into()), ..options.clone() }).unwrap();
     assert_eq!((points[0].document.text.as_str(), points[1].document.text.as_str()), ("T", ""));
     assert_eq!(points[0].document.metadata.as_ref().unwrap()["page_content"], "a text");
-    let said = read(&url, Options { text_field: Some("body".into()), ..options }).unwrap_err().to_string();
-    assert!(said.contains("\"body\"; fields of the first are: page_content, title, year"), "{said}");
+    let said = read(&url, Options { text_field: Some("body".into()), ..options.clone() }).unwrap_err().to_string();
+    assert!(
+        said.contains("none of the first 3 points has a text \"body\"; fields of one are: content, text"),
+        "{said}"
+    );
+    // On the second page alone.
+    let points = read(&url, Options { text_field: Some("content".into()), ..options }).unwrap();
+    assert_eq!(points[1].document.text, "other");
 }
 
 #[test]

@@ -58,7 +58,10 @@ fn files_of_numpy_and_safetensors_are_read() {
 fn a_compressed_archive_names_the_way_out() {
     let said = read(&fixture("vectors/compressed.npz"), Texts::Passages).unwrap_err().to_string();
     assert!(said.contains("compressed.npz") && said.contains("numpy.savez, not savez_compressed"), "{said}");
-    // Arrays of queries are no arrays of passages.
+    // Arrays of queries are no arrays of passages; a text may have any name.
+    let folder = tempfile::tempdir().unwrap();
+    let path = safetensors(folder.path(), &format!("{{{}}}", tensor("ids", "F32", "[1, 8]", 0, 32)), 32);
+    assert_eq!(read(&path, Texts::Passages).unwrap().3, Some(vec!["ids".to_owned()]));
     let said = read(&fixture("vectors/queries.npz"), Texts::Passages).unwrap_err().to_string();
     assert!(said.contains("\"queryids\" has shape [3], expected (tokens, D); a file has"), "{said}");
 }
@@ -114,6 +117,7 @@ fn headers_of_safetensors_that_lie_are_errors() {
         (vec![], 0, "holds no array"),
         (vec![tensor("x", "F32", "[1, 8]", 0, 32), tensor("y", "F16", "[1, 8]", 32, 48)], 48, "\"y\" is f16 of dim 8"),
         (vec![tensor("x", "F32", "[]", 0, 4)], 4, "\"x\" has shape []"),
+        (vec![tensor("x", "F32", "[1, 8]", 0, 32), tensor("ids", "U8", "[1]", 32, 33)], 33, "whose names are the ids"),
     ] {
         let path = safetensors(folder.path(), &format!("{{{}}}", tensors.join(", ")), data);
         let said = read(&path, Texts::Passages).unwrap_err().to_string();

@@ -14,9 +14,9 @@ pub(crate) struct QueryArgs {
     #[arg(long, value_name = "FILE|BEIR_DIR", help_heading = "Queries")]
     pub(crate) queries: Option<PathBuf>,
     /// Embeddings of the queries, f16 or f32: a .npy array (queries, tokens, D), or (total_tokens, D) with
-    /// --query-lens; or an .npz or .safetensors file of `selvedge encode --queries`. Then --queries gives their ids and
-    /// texts [default: the ids in the file, or 0, 1, 2, ...].
-    #[arg(long, value_name = "FILE", help_heading = "Queries")]
+    /// --query-lens; or a folder, an .npz or a .safetensors file of `selvedge encode --queries`. Then --queries gives
+    /// their ids and texts [default: the ids in the file or folder, or 0, 1, 2, ...].
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Queries")]
     pub(crate) query_embeddings: Option<PathBuf>,
     /// With a .npy array, the number of tokens of each query: (queries), i32.
     #[arg(long, value_name = "L.npy", requires = "query_embeddings", help_heading = "Queries")]

@@ -28,7 +28,7 @@ fn errors(kind: CodecKind, nbits: u8) -> (f64, f64) {
     errors_of(&codec, &rotated, &codes, packed)
 }
 
-/// The same of compressed embeddings, which were `rotated` first.
+/// Mean squared errors of embeddings that were `rotated` and compressed.
 fn errors_of(codec: &Codec, rotated: &[f32], codes: &[u32], packed: Packed) -> (f64, f64) {
     let backend = Cpu::new().unwrap();
     let passages = CompressedPassages {
@@ -49,8 +49,8 @@ fn errors_of(codec: &Codec, rotated: &[f32], codes: &[u32], packed: Packed) -> (
     (error(&|i| back[i]), error(&centroid))
 }
 
-/// Around centroids of another program, here sampled rows of any length, errors are those of the levels as well; the
-/// centroids keep their order, at unit length.
+/// Around given centroids, here sampled rows of any length, errors are what the levels promise as well. The centroids
+/// keep their order, at unit length.
 #[test]
 fn given_centroids_keep_their_codes() {
     let backend = Cpu::new().unwrap();

@@ -143,10 +143,7 @@ pub fn from_embedded(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     options.check()?;
-    let mut writer = match &options.made_by {
-        Some(_) => create(path, options)?,
-        None => Writer::create(path)?,
-    };
+    let mut writer = create_embedded(path, options)?;
     let mut source = EmbeddedSource::collect(dim, documents, &mut writer, options.memory_budget, progress)?;
     let written = writer.finish_documents()?;
     compressed(path, writer, &mut source, Some(&written), options.made_by.clone(), options, progress)
@@ -167,7 +164,7 @@ pub fn from_source(
 ) -> Result<BuildReport> {
     options.check()?;
     check_dim(source.dim())?;
-    let mut writer = Writer::create(path)?;
+    let mut writer = create_embedded(path, options)?;
     let written = push_documents(&mut writer, documents, source.num_passages(), options.memory_budget)?;
     compressed(path, writer, source, written.as_ref(), options.made_by.clone(), options, progress)
 }
@@ -201,6 +198,11 @@ fn create(path: &Path, options: &BuildOptions) -> Result<Writer> {
         words::make(&mut writer, language);
     }
     Ok(writer)
+}
+
+/// Prepares an index of documents with embeddings. It has words if the model is known: queries of text need both.
+fn create_embedded(path: &Path, options: &BuildOptions) -> Result<Writer> {
+    if options.made_by.is_some() { create(path, options) } else { Ok(Writer::create(path)?) }
 }
 
 /// Refuses, before the collection is read, a memory budget that cannot hold a passage.
@@ -253,6 +255,9 @@ fn compressed(
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     let (dim, num_passages, is_f32) = (source.dim(), source.num_passages() as u32, source.needs_f32());
+    if let Some(made_by) = encoder.as_ref().filter(|made_by| made_by.dim != dim) {
+        return Err(selvedge_search::Error::DimMismatch { expected: made_by.dim, found: dim }.into());
+    }
     let save = |folder: &PathBuf| Saver::create(folder, TextKind::Passage, dim, is_f32);
     let mut saver = options.save_embeddings.as_ref().map(save).transpose()?;
     let mut source = Pooled::new(source, options.pool);

@@ -237,14 +237,28 @@ fn check(
     options.embeddings.as_ref().map(|arrays| open_arrays(snapshot.index(), arrays)).transpose()
 }
 
-/// Opens the uncompressed embeddings of the passages that are not deleted.
+/// Opens the uncompressed embeddings of the passages that are not deleted. Their ids, if they have any but the numbers
+/// of an order, must be the index's.
 fn open_arrays(index: &Index, arrays: &Arrays) -> Result<ArraySource> {
     let source = ArraySource::open_of_dim(arrays, index.dim())?;
     let (expected, found) = (index.num_passages() as usize, source.num_passages());
     if expected != found {
         return Err(Error::Count { path: source.path().into(), expected, found });
     }
-    Ok(source)
+    let (mut ids, mut number, mut is_numbered, mut other) = (index.ids(), 0u32, true, None);
+    source.ids(|id| {
+        let expected = ids.next().transpose()?.unwrap_or_default();
+        is_numbered &= id == number.to_string();
+        if id != expected && other.is_none() {
+            other = Some(format!("passage {number} has the id {id:?}, in the index {expected:?}"));
+        }
+        number += 1;
+        Ok(())
+    })?;
+    match other.filter(|_| !is_numbered) {
+        Some(reason) => Err(Error::Npy { path: source.path().into(), reason }),
+        None => Ok(source),
+    }
 }
 
 /// Ranks by exact f32 MaxSim over the arrays given, or over the stored text encoded again.

@@ -237,8 +237,7 @@ impl<const NBITS: usize> Trellis<NBITS> {
         for step in steps.rev() {
             let at = (start + step) % dim;
             let taken = &self.taken[step];
-            let numbers =
-                states.map(|state, _| state % Self::STAY as u16 * Self::BRANCHES as u16 | state / Self::STAY as u16);
+            let numbers = states.map(|state, _| ((state % Self::STAY as u16) << NBITS) | (state / Self::STAY as u16));
             let words = picked(taken, numbers.map(|number, _| number / per_word));
             let windows = states.map(|state, lane| {
                 let shift = 16 - NBITS as u16 - numbers.0[lane] % per_word * NBITS as u16;

@@ -1,7 +1,6 @@
 //! Random rotations of rows, in place: see [`Rotation`]. `rows (N, D) f32`.
 //!
-//! Each component of a transform is a sum and each a difference of two others, rounded once, so all bodies give the same
-//! bits.
+//! A transform takes sums and differences of pairs of components, each rounded once, so all bodies give the same bits.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
