@@ -1,7 +1,8 @@
 //! One file of an index of PLAID, fast-plaid, next-plaid, xtr-warp-rs or WARP. The other files are as they should be.
 //!
 //! Input: the number of the file in one byte, and its bytes. The index is opened, read with its metadata, decoded, and
-//! imported into memory as is and recoded. Nothing may panic, and nothing that a pickle names may run. An index that is written is sound.
+//! imported into memory as is and recoded. Nothing may panic, and nothing that a pickle names may run. An index that is
+//! written is sound.
 
 #![no_main]
 

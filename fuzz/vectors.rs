@@ -1,7 +1,7 @@
 //! Embeddings in an `.npz` or `.safetensors` file, and the ids beside them.
 //!
-//! Input: one byte, whose lowest bit chooses the format, and the next one the kind of texts; then the file. It is opened,
-//! and all rows and ids are read. Nothing may panic.
+//! Input: one byte, whose lowest bit chooses the format, and the next one the kind of texts; then the file. It is
+//! opened, and all rows and ids are read. Nothing may panic.
 
 #![no_main]
 
