@@ -35,6 +35,7 @@ pub fn run(bench: &mut Bench<'_>) {
     let searches = [(2, 10), (2, 14), (2, 16), (1, 14), (4, 14)].map(|(nbits, log_k)| (nbits, log_k, Default, Picked));
     let all = [(0, Default), (1, Default), (1, Buckets), (2, Buckets), (4, Default), (8, Default)];
     let all = all.map(|(nbits, coding)| (nbits, 10, coding, All));
+    let all = [&all[..], &[(2, 18, Default, Picked)]].concat();
     for (nbits, log_k, coding, scored) in bench.shapes(&[&searches[..], &[(2, 10, Default, All)]].concat(), &all) {
         maxsim(bench, nbits, log_k, coding, scored);
     }
