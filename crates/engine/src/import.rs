@@ -8,7 +8,7 @@
 use crate::collection::{ReadOptions, read};
 use crate::{BuildOptions, Check, Error, Index, Language, Result, words};
 use selvedge_bridges::{Documents, Found, Source, as_is, recode};
-use selvedge_codec::Progress;
+use selvedge_codec::{Progress, plan};
 use selvedge_index::{BuildInfo, EncoderInfo, Limits, ManifestInfo, Writer};
 use std::path::{Path, PathBuf};
 
@@ -92,8 +92,8 @@ pub fn import_index(
         let reason = "the source holds no texts to make words of; a collection gives them";
         return Err(Error::option("language", language, reason));
     }
-    let of_centroids = if options.recode { RECODE_BYTES * source.codec.centroids.len() as u64 } else { 0 };
-    check_budget(options, source.bytes_held() + LEAST_ID_BYTES * source.alive().len() as u64 + of_centroids)?;
+    let of_training = if options.recode { bytes_of_training(source) } else { 0 };
+    check_budget(options, source.bytes_held() + LEAST_ID_BYTES * source.alive().len() as u64 + of_training)?;
     let mut writer = Writer::create(path)?;
     if let Some(language) = options.language {
         words::make(&mut writer, language);
@@ -113,13 +113,19 @@ pub fn import_index(
     Ok(Imported::of(&Index::open(path, Check::Structure)?))
 }
 
+/// Memory of the centroids and of the sample, around and on which a codec is trained.
+fn bytes_of_training(source: &Source) -> u64 {
+    let sample = source.found.embeddings.min(plan::MAX_HELD_OUT as u64) * source.codec.dim as u64;
+    RECODE_BYTES * source.codec.centroids.len() as u64 + 4 * sample
+}
+
 /// Refuses a budget that cannot hold what grows with the passages.
 fn check_budget(options: &ImportOptions, needed_bytes: u64) -> Result<()> {
     let budget_bytes = options.memory_budget;
     match needed_bytes <= budget_bytes {
         true => Ok(()),
         false => {
-            let what = "the source's centroids, and the ids, lengths and places of its passages".into();
+            let what = "the ids, lengths and places of the source's passages, and the training if it is recoded".into();
             Err(Error::Budget { budget_bytes, needed_bytes, what })
         }
     }

@@ -22,4 +22,13 @@ fn a_budget_that_holds_no_ids_is_refused() {
     assert!(refused.contains(&format!("{needed} bytes are needed")), "{refused}");
     assert!(!path.exists());
     assert_eq!(import(1 << 20).unwrap().passages, 60);
+    // 16 bytes of a component of a centroid and 4 of a sampled one, besides.
+    let needed = needed + 16 * source.codec.centroids.len() as u64 + 4 * 32 * source.found.embeddings;
+    let mut recode = |memory_budget| {
+        let options = ImportOptions { memory_budget, recode: true, ..ImportOptions::default() };
+        import_index(&mut source, &folder.path().join("recoded"), &options, &())
+    };
+    let refused = recode(needed - 1).unwrap_err().to_string();
+    assert!(refused.contains(&format!("{needed} bytes are needed")), "{refused}");
+    assert_eq!(recode(needed).unwrap().passages, 60);
 }
